@@ -1,0 +1,1 @@
+"""Threads and messages in one store, with a REST face and a GraphQL face."""

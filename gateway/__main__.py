@@ -1,0 +1,104 @@
+"""The command line: each command reads its settings, does its work, and tells what went wrong in one message.
+
+Must not be here: the work itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.errors import GatewayError
+from gateway.settings import PREFIX, Settings, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_DATABASE = ("database_url",)
+_SERVER = ("database_url", "host", "port", "workers")
+
+
+def settings_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one flag for each of some settings; settings.py has their words and checks them."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for name in reversed(names):
+            field = Settings.model_fields[name]
+            told = f"{field.description} [{PREFIX}{name.upper()}; default: {field.default}]"
+            command = click.option(f"--{name.replace('_', '-')}", name, metavar="VALUE", help=told)(command)
+        return command
+
+    return decorate
+
+
+class Told(click.Group):
+    """A group of commands that tells the errors of ours as one message, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except GatewayError as error:
+            raise click.ClickException(error.message) from None
+        except OSError as error:
+            raise click.ClickException(f"The database or a file cannot be reached: {error}") from None
+
+
+@click.group(cls=Told)
+@click.version_option(package_name="threads-gateway", prog_name="gateway")
+def main() -> None:
+    """A store of chat threads and messages that OpenAI's Assistants SDKs and GraphQL clients share.
+
+    \b
+      gateway serve                      serve both faces on 127.0.0.1:8000, kept in ./gateway.db
+      gateway import threads.jsonl       take in what was exported elsewhere
+      gateway export -o threads.jsonl    give all of it out again
+
+    Every setting can be given as a flag, as an environment variable GATEWAY_..., or in a file .env.
+    """
+
+
+@main.command()
+@settings_flags(*_SERVER)
+def serve(**flags: str | None) -> None:
+    """Serve the REST and the GraphQL face.
+
+    A SQLite database is made and migrated at the start; a PostgreSQL database is migrated by `gateway migrate`.
+    Ctrl-C and SIGTERM let running requests finish.
+
+    \b
+      gateway serve --port 9000
+      GATEWAY_DATABASE_URL=postgresql://app:secret@db/threads gateway serve --host 0.0.0.0 --workers 2
+    """
+    from gateway.serve import serve as run  # noqa: PLC0415  (each command loads what it needs, so that --help is quick)
+
+    run(load_settings(flags))
+
+
+@main.command()
+@settings_flags(*_DATABASE)
+def migrate(**flags: str | None) -> None:
+    """Bring the database to the tables that this version needs.
+
+    It may run while servers of the version before are up, and twice at once: the second waits for the first.
+    """
+    from gateway.store.migrate import migrate as run  # noqa: PLC0415  (as above)
+
+    asyncio.run(run(load_settings(flags).database_url))
+    click.echo("The database is up to date.", err=True)
+
+
+@main.command()
+def schema() -> None:
+    """Print the GraphQL schema, for code generators and editors."""
+    from gateway.gql.schema import print_schema  # noqa: PLC0415  (as above)
+
+    click.echo(print_schema(), nl=False)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING)
+    main()

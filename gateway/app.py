@@ -1,0 +1,62 @@
+"""The composition root: settings to a Starlette application; the only place where the layers are wired.
+
+Must not be here: anything that a layer could do.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.gql.over_http import GraphQLOverHttp
+from gateway.gql.schema import build_schema
+from gateway.rest import render
+from gateway.rest.routes import routes, unknown_url
+from gateway.settings import Settings, load_settings
+from gateway.store.sql import open_store
+from gateway.web.envelope import Envelope
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+    from gateway.core import Store
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Make the application; the database is first reached when a request needs it."""
+    return serve_store(open_store(settings.database_url))
+
+
+def create_app_from_environment() -> Starlette:
+    """Make the application in a process that `gateway serve` has started."""
+    return create_app(load_settings())
+
+
+def lead_to_graphql(_request: Request) -> Response:
+    """Lead a browser from the root to the page that it can use."""
+    return RedirectResponse("/graphql")
+
+
+def serve_store(store: Store) -> Starlette:
+    """Make the application over an open store, which it closes when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        await store.close()
+
+    # Strawberry has no public name for the schema that graphql-core executes.
+    graphql = GraphQLOverHttp(build_schema()._schema, store)  # noqa: SLF001
+    return Starlette(
+        routes=[Route("/", lead_to_graphql), Route("/graphql", graphql), *routes(store)],
+        middleware=[Middleware(Envelope, crashed=lambda _scope: render.crash())],
+        exception_handlers={404: unknown_url},
+        lifespan=lifespan,
+    )

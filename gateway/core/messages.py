@@ -1,0 +1,169 @@
+"""What can be done with messages: one function is one use case and one transaction.
+
+Must not be here: reading requests, rendering answers, SQL.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from gateway.core import paging
+from gateway.domain import metadata
+from gateway.domain.ids import new_message_id
+from gateway.domain.message import Message, Status
+from gateway.domain.unset import UNSET
+from gateway.domain.wire import dump_text
+from gateway.errors import NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.domain.ids import MessageId, ThreadId
+    from gateway.domain.message import MessagePatch, NewMessage
+    from gateway.domain.page import Page, PageEnds, PageRequest
+    from gateway.domain.principal import Principal
+    from gateway.store.sql import Store, Writes
+
+
+async def create(store: Store, who: Principal, thread_id: ThreadId, new: NewMessage) -> Message:
+    """Add a message to the end of a thread.
+
+    Errors: NotFound for the thread.
+    """
+    async with store.write() as transaction:
+        [message] = await append(transaction, who, thread_id, [new], int(time.time()))
+    return message
+
+
+async def append(
+    transaction: Writes, who: Principal, thread_id: ThreadId, added: Sequence[NewMessage], now: int
+) -> list[Message]:
+    """Add messages to the end of a thread within a transaction, in their order.
+
+    Errors: NotFound for the thread.
+    """
+    taken = await transaction.take_positions(who.project_id, thread_id, len(added), now)
+    if taken is None:
+        raise NotFound("thread", thread_id)
+    first_position, created_at = taken
+    made = [_made(thread_id, new, created_at) for new in added]
+    await transaction.add_messages(who.project_id, made, first_position)
+    return made
+
+
+async def get(store: Store, who: Principal, thread_id: ThreadId, message_id: MessageId) -> Message:
+    """Find a message of a thread.
+
+    Errors: NotFound for the thread, then for the message in it.
+    """
+    async with store.read() as reads:
+        found = (await reads.get_messages(who.project_id, [message_id])).get(message_id)
+        if found is not None and found.thread_id == thread_id:
+            return found
+        if not await reads.get_threads(who.project_id, [thread_id]):
+            raise NotFound("thread", thread_id)
+    raise NotFound("message", message_id)
+
+
+async def get_many(store: Store, who: Principal, message_ids: Sequence[str]) -> dict[str, Message]:
+    """Find messages of any thread by id in one statement; those that are not there are left out."""
+    async with store.read() as reads:
+        return await reads.get_messages(who.project_id, message_ids)
+
+
+async def update(
+    store: Store, who: Principal, thread_id: ThreadId, message_id: MessageId, patch: MessagePatch
+) -> Message:
+    """Change the metadata of a message, key by key.
+
+    Errors: NotFound for the thread, then for the message in it; InvalidRequest where the merge has too many pairs.
+    """
+    async with store.write() as transaction:
+        message = await transaction.lock_message(who.project_id, thread_id, message_id)
+        if message is None:
+            raise await _missing(transaction, who, thread_id, message_id)
+        if patch.metadata is not UNSET:
+            message = replace(message, metadata_json=dump_text(metadata.merge(message.metadata, patch.metadata)))
+            await transaction.set_message(who.project_id, message)
+    return message
+
+
+async def delete(store: Store, who: Principal, thread_id: ThreadId, message_id: MessageId) -> None:
+    """Delete the content of a message for good; its place stays, so that cursors go on working.
+
+    Errors: NotFound for the thread, then for the message in it, also for the second time.
+    """
+    async with store.write() as transaction:
+        if not await transaction.remove_message(who.project_id, thread_id, message_id):
+            raise await _missing(transaction, who, thread_id, message_id)
+
+
+async def list_page(
+    store: Store, who: Principal, thread_id: ThreadId, page: PageRequest, run_id: str | None = None
+) -> Page[Message]:
+    """Read one page of a thread's messages, all or those of one run.
+
+    Errors: NotFound for the thread; InvalidRequest for a cursor that names no message of it.
+    """
+    async with store.read() as reads:
+        found = await reads.list_messages(who.project_id, thread_id, page, run_id)
+        if not found.items:
+            # Rows have proved the thread and the cursors; without any, each has to be asked for.
+            if not await reads.get_threads(who.project_id, [thread_id]):
+                raise NotFound("thread", thread_id)
+            has_place = partial(reads.has_place_in_thread, who.project_id, thread_id)
+            await paging.refuse_unknown_cursors(page, has_place)
+    return found
+
+
+async def list_page_of_each(
+    store: Store, who: Principal, thread_ids: Sequence[str], page: PageRequest, run_id: str | None = None
+) -> dict[str, Page[Message]]:
+    """Read the same page of several threads in one statement; a page may be empty for whatever reason."""
+    async with store.read() as reads:
+        return await reads.list_messages_of_each(who.project_id, thread_ids, page, run_id)
+
+
+async def page_ends(
+    store: Store,
+    who: Principal,
+    thread_id: ThreadId,
+    page: PageRequest,
+    found: Page[Message],
+    run_id: str | None = None,
+) -> PageEnds:
+    """Say whether the list of messages goes on beyond a page that was read, on each side."""
+    async with store.read() as reads:
+        any_from = partial(reads.any_message_from, who.project_id, thread_id, run_id)
+        return await paging.page_ends(page, found, any_from)
+
+
+async def count_of_run(store: Store, who: Principal, thread_id: ThreadId, run_id: str) -> int:
+    """Count the messages of one run; the count of all messages is kept on the thread."""
+    async with store.read() as reads:
+        return await reads.count_messages_of_run(who.project_id, thread_id, run_id)
+
+
+def _made(thread_id: ThreadId, new: NewMessage, created_at: int) -> Message:
+    return Message(
+        id=new_message_id(),
+        thread_id=thread_id,
+        created_at=created_at,
+        role=new.role,
+        status=Status.COMPLETED,
+        content_json=dump_text(new.content),
+        attachments_json=dump_text(new.attachments),
+        metadata_json=dump_text(new.metadata),
+        run_id=new.run_id,
+        assistant_id=new.assistant_id,
+        completed_at=created_at,
+    )
+
+
+async def _missing(transaction: Writes, who: Principal, thread_id: ThreadId, message_id: MessageId) -> NotFound:
+    if not await transaction.get_threads(who.project_id, [thread_id]):
+        return NotFound("thread", thread_id)
+    return NotFound("message", message_id)

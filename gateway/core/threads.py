@@ -1,0 +1,101 @@
+"""What can be done with threads: one function is one use case and one transaction.
+
+Must not be here: reading requests, rendering answers, SQL.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from gateway.core import messages, paging
+from gateway.domain import metadata
+from gateway.domain.ids import new_thread_id
+from gateway.domain.thread import Thread
+from gateway.domain.unset import UNSET
+from gateway.domain.wire import dump_text
+from gateway.errors import NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.domain.ids import ThreadId
+    from gateway.domain.page import Page, PageEnds, PageRequest
+    from gateway.domain.principal import Principal
+    from gateway.domain.thread import NewThread, ThreadPatch
+    from gateway.store.sql import Store
+
+
+async def create(store: Store, who: Principal, new: NewThread) -> Thread:
+    """Make a thread and the messages that it begins with, all or nothing."""
+    now = int(time.time())
+    thread = Thread(new_thread_id(), now, dump_text(new.metadata), dump_text(new.tool_resources), message_count=0)
+    async with store.write() as transaction:
+        await transaction.add_thread(who.project_id, thread)
+        if new.messages:
+            await messages.append(transaction, who, thread.id, new.messages, now)
+    return replace(thread, message_count=len(new.messages))
+
+
+async def get(store: Store, who: Principal, thread_id: ThreadId) -> Thread:
+    """Find a thread.
+
+    Errors: NotFound.
+    """
+    found = await get_many(store, who, [thread_id])
+    if thread_id not in found:
+        raise NotFound("thread", thread_id)
+    return found[thread_id]
+
+
+async def get_many(store: Store, who: Principal, thread_ids: Sequence[str]) -> dict[str, Thread]:
+    """Find threads by id in one statement; those that are not there are left out."""
+    async with store.read() as reads:
+        return await reads.get_threads(who.project_id, thread_ids)
+
+
+async def update(store: Store, who: Principal, thread_id: ThreadId, patch: ThreadPatch) -> Thread:
+    """Change a thread: metadata key by key, tool resources as a whole.
+
+    Errors: NotFound; InvalidRequest where the merged metadata has too many pairs.
+    """
+    async with store.write() as transaction:
+        thread = await transaction.lock_thread(who.project_id, thread_id)
+        if thread is None:
+            raise NotFound("thread", thread_id)
+        if patch.metadata is not UNSET:
+            thread = replace(thread, metadata_json=dump_text(metadata.merge(thread.metadata, patch.metadata)))
+        if patch.tool_resources is not UNSET:
+            thread = replace(thread, tool_resources_json=dump_text(patch.tool_resources))
+        await transaction.set_thread(who.project_id, thread)
+    return thread
+
+
+async def delete(store: Store, who: Principal, thread_id: ThreadId) -> None:
+    """Delete a thread and all its messages for good.
+
+    Errors: NotFound, also for the second time.
+    """
+    async with store.write() as transaction:
+        if not await transaction.remove_thread(who.project_id, thread_id):
+            raise NotFound("thread", thread_id)
+
+
+async def list_page(store: Store, who: Principal, page: PageRequest) -> Page[Thread]:
+    """Read one page of the project's threads.
+
+    Errors: InvalidRequest for a cursor that names no thread of the project.
+    """
+    async with store.read() as reads:
+        found = await reads.list_threads(who.project_id, page)
+        if not found.items:
+            await paging.refuse_unknown_cursors(page, partial(reads.has_place_among_threads, who.project_id))
+    return found
+
+
+async def page_ends(store: Store, who: Principal, page: PageRequest, found: Page[Thread]) -> PageEnds:
+    """Say whether the list of threads goes on beyond a page that was read, on each side."""
+    async with store.read() as reads:
+        return await paging.page_ends(page, found, partial(reads.any_thread_from, who.project_id))

@@ -1,0 +1,146 @@
+"""The grammar in which raw JSON is refused: which field, what was expected, what came.
+
+Every refusal of a body, a query string or a GraphQL input is worded here, so that all sound alike.
+Source: rest-contract §5 (texts, `param`, `code`), "Type words" and "List joins" below its table.
+Must not be here: which fields a thread or a message has (`parse`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gateway.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+JsonObject = dict[str, Any]
+
+_TYPE_WORDS = {
+    str: "a string",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a decimal number",
+    list: "an array",
+    dict: "an object",
+    type(None): "null",
+}
+
+
+def type_word(value: object) -> str:
+    """Say what kind of JSON value this is, with its article."""
+    return _TYPE_WORDS[type(value)]
+
+
+def refuse(message: str, param: str | None, code: str) -> NoReturn:
+    """Refuse the request."""
+    raise InvalidRequest(message, param=param, code=code)
+
+
+def refuse_type(param: str, expected: str, value: object) -> NoReturn:
+    """Refuse a value of the wrong JSON type."""
+    refuse(
+        f"Invalid type for '{param}': expected {expected}, but got {type_word(value)} instead.", param, "invalid_type"
+    )
+
+
+def within(path: str, key: str) -> str:
+    """Name a key below a path."""
+    return f"{path}.{key}" if path else key
+
+
+def root_object(value: object) -> JsonObject:
+    """Take the root of a body, which must be an object."""
+    if isinstance(value, dict):
+        return value
+    refuse(f"Invalid type: expected an object, but got {type_word(value)} instead.", None, "invalid_type")
+
+
+def an_object(value: object, path: str, expected: str = "an object") -> JsonObject:
+    """Take a value that must be an object."""
+    if isinstance(value, dict):
+        return value
+    refuse_type(path, expected, value)
+
+
+def an_array(value: object, path: str, *, at_least: int = 0, at_most: int | None = None) -> list[Any]:
+    """Take a value that must be an array of a bounded length."""
+    if not isinstance(value, list):
+        refuse_type(path, "an array", value)
+    if len(value) < at_least:
+        message = (
+            f"Invalid '{path}': empty array. Expected an array with minimum length {at_least}, "
+            "but got an empty array instead."
+        )
+        refuse(message, path, "empty_array")
+    if at_most is not None and len(value) > at_most:
+        message = (
+            f"Invalid '{path}': array too long. Expected an array with maximum length {at_most}, "
+            f"but got an array with length {len(value)} instead."
+        )
+        refuse(message, path, "array_above_max_length")
+    return value
+
+
+def a_string(value: object, path: str, *, at_least: int = 0, at_most: int | None = None) -> str:
+    """Take a value that must be a string of a bounded length, counted in code points."""
+    if not isinstance(value, str):
+        refuse_type(path, "a string", value)
+    if len(value) < at_least:
+        message = (
+            f"Invalid '{path}': empty string. Expected a string with minimum length {at_least}, "
+            "but got an empty string instead."
+        )
+        refuse(message, path, "empty_string")
+    if at_most is not None and len(value) > at_most:
+        message = (
+            f"Invalid '{path}': string too long. Expected a string with maximum length {at_most}, "
+            f"but got a string with length {len(value)} instead."
+        )
+        refuse(message, path, "string_above_max_length")
+    return value
+
+
+def one_of(value: object, path: str, supported: Sequence[str]) -> str:
+    """Take a string that must be one of a few."""
+    text = a_string(value, path)
+    if text in supported:
+        return text
+    refuse(f"Invalid value: '{text}'. Supported values are: {_listed(supported)}.", path, "invalid_value")
+
+
+def an_integer(value: object, path: str, *, at_least: int, at_most: int) -> int:
+    """Take a whole number within bounds; JSON's `true` is none."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        refuse_type(path, "an integer", value)
+    if value < at_least:
+        message = (
+            f"Invalid '{path}': integer below minimum value. Expected a value >= {at_least}, but got {value} instead."
+        )
+        refuse(message, path, "integer_below_min_value")
+    if value > at_most:
+        message = (
+            f"Invalid '{path}': integer above maximum value. Expected a value <= {at_most}, but got {value} instead."
+        )
+        refuse(message, path, "integer_above_max_value")
+    return value
+
+
+def fields(raw: JsonObject, path: str, *, required: Sequence[str] = (), optional: Sequence[str] = ()) -> None:
+    """Hold an object to the keys it may have; what is missing is told before what is unknown."""
+    for key in required:
+        if key not in raw:
+            param = within(path, key)
+            refuse(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
+    for key in raw:
+        if key not in required and key not in optional:
+            param = within(path, key)
+            refuse(f"Unknown parameter: '{param}'.", param, "unknown_parameter")
+
+
+def _listed(values: Sequence[str]) -> str:
+    quoted = [f"'{value}'" for value in values]
+    if len(quoted) == 1:
+        return quoted[0]
+    comma = "," if len(quoted) > 2 else ""  # noqa: PLR2004  (the Oxford comma begins with the third)
+    return f"{', '.join(quoted[:-1])}{comma} and {quoted[-1]}"

@@ -1,0 +1,242 @@
+"""A message, the parts of its content, and what is needed to make or change one.
+
+Must not be here: how it is read from a request (`parse`) or kept (`store`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import orjson
+
+from gateway.domain.metadata import Metadata, MetadataPatch, load_metadata
+from gateway.domain.unset import UNSET, Unset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.domain.ids import MessageId, ThreadId
+
+
+class Role(Enum):
+    """Who speaks in a message."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class Status(Enum):
+    """How far a message has come; what a person writes is complete at once."""
+
+    IN_PROGRESS = "in_progress"
+    INCOMPLETE = "incomplete"
+    COMPLETED = "completed"
+
+
+class IncompleteReason(Enum):
+    """Why a message stays incomplete."""
+
+    CONTENT_FILTER = "content_filter"
+    MAX_TOKENS = "max_tokens"
+    RUN_CANCELLED = "run_cancelled"
+    RUN_EXPIRED = "run_expired"
+    RUN_FAILED = "run_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class FileCitation:
+    """A place in a text that cites a file."""
+
+    text: str
+    start_index: int
+    end_index: int
+    file_id: str
+    quote: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FilePath:
+    """A place in a text that stands for a file which was made."""
+
+    text: str
+    start_index: int
+    end_index: int
+    file_id: str
+
+
+Annotation = FileCitation | FilePath
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text and the annotations that point into it."""
+
+    value: str
+    annotations: tuple[Annotation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextContent:
+    """A part that is text."""
+
+    text: Text
+    type: str = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """An uploaded image and how closely a model shall look at it."""
+
+    file_id: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFileContent:
+    """A part that is an uploaded image."""
+
+    image_file: ImageFile
+    type: str = "image_file"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageUrl:
+    """An image somewhere else and how closely a model shall look at it."""
+
+    url: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageUrlContent:
+    """A part that is an image somewhere else."""
+
+    image_url: ImageUrl
+    type: str = "image_url"
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalContent:
+    """A part in which a model says that it will not answer."""
+
+    refusal: str
+    type: str = "refusal"
+
+
+ContentPart = TextContent | ImageFileContent | ImageUrlContent | RefusalContent
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that came with a message, and the tools which may read it."""
+
+    file_id: str
+    tools: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message as it is kept; JSON stays text until somebody asks for what is in it.
+
+    Units: `created_at`, `completed_at` and `incomplete_at` are Unix seconds, UTC.
+    """
+
+    id: MessageId
+    thread_id: ThreadId
+    created_at: int
+    role: Role
+    status: Status
+    content_json: str
+    attachments_json: str
+    metadata_json: str
+    run_id: str | None = None
+    assistant_id: str | None = None
+    completed_at: int | None = None
+    incomplete_at: int | None = None
+    incomplete_reason: IncompleteReason | None = None
+
+    @cached_property
+    def content(self) -> tuple[ContentPart, ...]:
+        """The parts of the content, in order."""
+        return tuple(PART_READERS[part["type"]](part) for part in orjson.loads(self.content_json))
+
+    @cached_property
+    def text(self) -> str:
+        """What the text parts say, one below the other."""
+        return "\n".join(part.text.value for part in self.content if isinstance(part, TextContent))
+
+    @cached_property
+    def attachments(self) -> tuple[Attachment, ...]:
+        """The attached files, in order."""
+        return tuple(
+            Attachment(item["file_id"], tuple(tool["type"] for tool in item["tools"]))
+            for item in orjson.loads(self.attachments_json)
+        )
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        """The metadata as a mapping."""
+        return load_metadata(self.metadata_json)
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """What a caller gives to make a message; `content` and `attachments` are lists as the wire shows them."""
+
+    role: Role
+    content: list[dict[str, Any]]
+    attachments: list[dict[str, Any]] = field(default_factory=list)
+    metadata: Metadata = field(default_factory=dict)
+    run_id: str | None = None
+    assistant_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePatch:
+    """What a caller wants changed in a message; what is UNSET stays."""
+
+    metadata: MetadataPatch | Literal[Unset.UNSET] = UNSET
+
+
+def _text(part: dict[str, Any]) -> TextContent:
+    annotations = tuple(ANNOTATION_READERS[each["type"]](each) for each in part["text"]["annotations"])
+    return TextContent(Text(part["text"]["value"], annotations))
+
+
+def _image_file(part: dict[str, Any]) -> ImageFileContent:
+    image = part["image_file"]
+    return ImageFileContent(ImageFile(image["file_id"], image.get("detail", "auto")))
+
+
+def _image_url(part: dict[str, Any]) -> ImageUrlContent:
+    image = part["image_url"]
+    return ImageUrlContent(ImageUrl(image["url"], image.get("detail", "auto")))
+
+
+def _refusal(part: dict[str, Any]) -> RefusalContent:
+    return RefusalContent(part["refusal"])
+
+
+def _file_citation(each: dict[str, Any]) -> FileCitation:
+    cited = each["file_citation"]
+    return FileCitation(each["text"], each["start_index"], each["end_index"], cited["file_id"], cited.get("quote"))
+
+
+def _file_path(each: dict[str, Any]) -> FilePath:
+    return FilePath(each["text"], each["start_index"], each["end_index"], each["file_path"]["file_id"])
+
+
+# What is stored was checked on its way in, so these read without asking again.
+PART_READERS: Final[dict[str, Callable[[dict[str, Any]], ContentPart]]] = {
+    "text": _text,
+    "image_file": _image_file,
+    "image_url": _image_url,
+    "refusal": _refusal,
+}
+ANNOTATION_READERS: Final[dict[str, Callable[[dict[str, Any]], Annotation]]] = {
+    "file_citation": _file_citation,
+    "file_path": _file_path,
+}

@@ -1,0 +1,58 @@
+"""What a page is and what may be asked of one, for both faces.
+
+Must not be here: reading a query string or GraphQL arguments (`parse_page`), SQL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
+
+DEFAULT_LIMIT: Final = 20
+MAX_LIMIT: Final = 100
+
+
+class Order(Enum):
+    """The order in which a list is walked, by the time of creation."""
+
+    ASC = "asc"
+    DESC = "desc"
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """Which part of a list is asked for.
+
+    `after` and `before` are ids of the list's own objects and bound an open interval, read in `order`;
+    `from_end` takes the last `limit` items of that interval instead of the first.
+    """
+
+    limit: int = DEFAULT_LIMIT
+    order: Order = Order.DESC
+    after: str | None = None
+    before: str | None = None
+    from_end: bool = False
+
+    def cursors(self) -> list[tuple[str, str]]:
+        """Name the cursors that were given, each with its parameter."""
+        given = (("after", self.after), ("before", self.before))
+        return [(param, cursor) for param, cursor in given if cursor is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some items in the order asked for, and whether the interval holds more on the side one walks to."""
+
+    items: tuple[T, ...]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PageEnds:
+    """Whether the whole list goes on beyond a page, on each side (Relay's `PageInfo`)."""
+
+    has_next: bool
+    has_previous: bool

@@ -1,0 +1,237 @@
+"""Raw JSON objects in, valid domain objects out; every limit on a thread or message lives here.
+
+Both faces come through here: REST with its bodies, GraphQL with its inputs laid out as the wire has them.
+Source: rest-contract §2 to §5; openapi-threads.yaml, Create…/Modify…Request.
+Must not be here: anything that needs the database.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from gateway.domain import check
+from gateway.domain.message import MessagePatch, NewMessage, Role
+from gateway.domain.metadata import MAX_KEY, MAX_VALUE, Metadata, MetadataPatch, refuse_too_many
+from gateway.domain.thread import NewThread, ThreadPatch, ToolResources
+from gateway.domain.unset import UNSET
+from gateway.errors import InvalidRequest
+
+MAX_CONTENT: Final = 256_000
+MAX_FILE_ID: Final = 256
+MAX_URL: Final = 8_192
+MAX_CODE_FILES: Final = 20
+
+ROLES: Final = tuple(role.value for role in Role)
+DETAILS: Final = ("auto", "low", "high")
+TOOLS: Final = ("code_interpreter", "file_search")
+_REFERENCE: Final = re.compile(r"[!-~]{1,128}")
+
+
+def new_thread(body: object, *, from_worker: bool = False) -> NewThread:
+    """Parse the body of createThread; no body at all means an empty thread."""
+    raw = check.root_object(body)
+    check.fields(raw, "", optional=("messages", "tool_resources", "metadata"))
+    messages = check.an_array(raw.get("messages", []), "messages")
+    return NewThread(
+        messages=tuple(
+            new_message(item, f"messages[{index}]", from_worker=from_worker) for index, item in enumerate(messages)
+        ),
+        tool_resources=_tool_resources(raw.get("tool_resources")),
+        metadata=_metadata(raw.get("metadata"), "metadata"),
+    )
+
+
+def thread_patch(body: object) -> ThreadPatch:
+    """Parse the body of modifyThread; a field that is null or not there stays as it is."""
+    raw = check.root_object(body)
+    check.fields(raw, "", optional=("tool_resources", "metadata"))
+    resources = raw.get("tool_resources")
+    return ThreadPatch(
+        tool_resources=UNSET if resources is None else _tool_resources(resources),
+        metadata=UNSET if raw.get("metadata") is None else _metadata_patch(raw["metadata"]),
+    )
+
+
+def new_message(body: object, path: str = "", *, from_worker: bool = False) -> NewMessage:
+    """Parse the body of createMessage, or one of the messages in the body of createThread.
+
+    `from_worker` also takes `run_id` and `assistant_id`: the GraphQL face has them, the wire does not.
+    """
+    raw = check.an_object(body, path) if path else check.root_object(body)
+    optional = ("attachments", "metadata", "run_id", "assistant_id") if from_worker else ("attachments", "metadata")
+    check.fields(raw, path, required=("role", "content"), optional=optional)
+    return NewMessage(
+        role=Role(check.one_of(raw["role"], check.within(path, "role"), ROLES)),
+        content=_content(raw["content"], check.within(path, "content")),
+        attachments=_attachments(raw.get("attachments"), check.within(path, "attachments")),
+        metadata=_metadata(raw.get("metadata"), check.within(path, "metadata")),
+        run_id=reference(raw.get("run_id"), "run_id"),
+        assistant_id=reference(raw.get("assistant_id"), "assistant_id"),
+    )
+
+
+def message_patch(body: object) -> MessagePatch:
+    """Parse the body of modifyMessage; nothing but metadata ever changes."""
+    raw = check.root_object(body)
+    check.fields(raw, "", optional=("metadata",))
+    return MessagePatch(UNSET if raw.get("metadata") is None else _metadata_patch(raw["metadata"]))
+
+
+def reference(value: object, path: str) -> str | None:
+    """Take the id of something that lives elsewhere (a run, an assistant): opaque, but printable and short."""
+    if value is None:
+        return None
+    text = check.a_string(value, path)
+    if _REFERENCE.fullmatch(text):
+        return text
+    check.refuse(
+        f"Invalid '{path}': '{text[:128]}'. Expected 1 to 128 printable ASCII characters.", path, "invalid_value"
+    )
+
+
+def _content(value: object, path: str) -> list[dict[str, Any]]:
+    if isinstance(value, str):
+        return [_stored_text(check.a_string(value, path, at_least=1, at_most=MAX_CONTENT))]
+    if not isinstance(value, list):
+        check.refuse_type(path, "one of a string or array of objects", value)
+    parts = check.an_array(value, path, at_least=1)
+    return [_part(part, f"{path}[{index}]") for index, part in enumerate(parts)]
+
+
+def _part(value: object, path: str) -> dict[str, Any]:
+    raw = check.an_object(value, path)
+    if "type" not in raw:
+        check.fields(raw, path, required=("type",))
+    kind = check.one_of(raw["type"], check.within(path, "type"), tuple(_PARTS))
+    check.fields(raw, path, required=("type", kind))
+    return _PARTS[kind](raw[kind], check.within(path, kind))
+
+
+def _text_part(value: object, path: str) -> dict[str, Any]:
+    return _stored_text(check.a_string(value, path, at_least=1, at_most=MAX_CONTENT))
+
+
+def _stored_text(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": {"value": text, "annotations": []}}
+
+
+def _image_url_part(value: object, path: str) -> dict[str, Any]:
+    raw = check.an_object(value, path)
+    check.fields(raw, path, required=("url",), optional=("detail",))
+    url = check.a_string(raw["url"], f"{path}.url", at_most=MAX_URL)
+    if not _is_web_address(url):
+        message = f"Invalid '{path}.url'. Expected a valid URL, but got a value with an invalid format."
+        check.refuse(message, f"{path}.url", "invalid_value")
+    # The original fills in the default here, and only here (rest-contract §2.4).
+    detail = check.one_of(raw.get("detail", "auto"), f"{path}.detail", DETAILS)
+    return {"type": "image_url", "image_url": {"url": url, "detail": detail}}
+
+
+def _image_file_part(value: object, path: str) -> dict[str, Any]:
+    raw = check.an_object(value, path)
+    check.fields(raw, path, required=("file_id",), optional=("detail",))
+    image = {"file_id": check.a_string(raw["file_id"], f"{path}.file_id", at_least=1, at_most=MAX_FILE_ID)}
+    if "detail" in raw:
+        image["detail"] = check.one_of(raw["detail"], f"{path}.detail", DETAILS)
+    return {"type": "image_file", "image_file": image}
+
+
+_PARTS: Final = {"text": _text_part, "image_url": _image_url_part, "image_file": _image_file_part}
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc)
+
+
+def _attachments(value: object, path: str) -> list[dict[str, Any]]:
+    if value is None:
+        return []
+    return [_attachment(item, f"{path}[{index}]") for index, item in enumerate(check.an_array(value, path))]
+
+
+def _attachment(value: object, path: str) -> dict[str, Any]:
+    raw = check.an_object(value, path)
+    check.fields(raw, path, required=("file_id", "tools"))
+    file_id = check.a_string(raw["file_id"], f"{path}.file_id", at_least=1, at_most=MAX_FILE_ID)
+    tools = check.an_array(raw["tools"], f"{path}.tools")
+    return {"file_id": file_id, "tools": [_tool(tool, f"{path}.tools[{index}]") for index, tool in enumerate(tools)]}
+
+
+def _tool(value: object, path: str) -> dict[str, str]:
+    raw = check.an_object(value, path)
+    check.fields(raw, path, required=("type",))
+    return {"type": check.one_of(raw["type"], f"{path}.type", TOOLS)}
+
+
+def _metadata(value: object, path: str) -> Metadata:
+    if value is None:
+        return {}
+    pairs = _metadata_pairs(value, path)
+    refuse_too_many(len(pairs), path)
+    return {key: _metadata_value(text, f"{path}.{key}") for key, text in pairs.items()}
+
+
+def _metadata_patch(value: object) -> MetadataPatch:
+    # A null takes the key away: ours, the original could not remove one.
+    pairs = _metadata_pairs(value, "metadata")
+    return {key: None if text is None else _metadata_value(text, f"metadata.{key}") for key, text in pairs.items()}
+
+
+def _metadata_pairs(value: object, path: str) -> dict[str, Any]:
+    pairs = check.an_object(value, path, "a metadata object")
+    for key in pairs:
+        if len(key) > MAX_KEY:
+            message = (
+                f"Invalid property name in '{path}': '{key[:3]}...{key[-3:]}' is too long. "
+                f"Expected a string with maximum length {MAX_KEY}, but got a string with length {len(key)} instead."
+            )
+            check.refuse(message, f"{path}.{key}", "property_name_above_max_length")
+    return pairs
+
+
+def _metadata_value(value: object, path: str) -> str:
+    return check.a_string(value, path, at_most=MAX_VALUE)
+
+
+def _tool_resources(value: object) -> ToolResources:
+    if value is None:
+        return {}
+    raw = check.an_object(value, "tool_resources")
+    check.fields(raw, "tool_resources", optional=tuple(_RESOURCES))
+    return {key: _RESOURCES[key](item, f"tool_resources.{key}") for key, item in raw.items() if item is not None}
+
+
+def _code_interpreter(value: object, path: str) -> dict[str, Any]:
+    raw = check.an_object(value, path)
+    check.fields(raw, path, optional=("file_ids",))
+    return {"file_ids": _id_list(raw.get("file_ids", []), f"{path}.file_ids", at_most=MAX_CODE_FILES)}
+
+
+def _file_search(value: object, path: str) -> dict[str, Any]:
+    raw = check.an_object(value, path)
+    check.fields(raw, path, optional=("vector_store_ids", "vector_stores"))
+    if raw.get("vector_stores") is not None:
+        # Making up a store that holds no files would lose them without a word.
+        param = f"{path}.vector_stores"
+        message = (
+            f"Invalid '{param}': this server keeps threads and messages and makes no vector stores. "
+            "Use 'vector_store_ids'."
+        )
+        raise InvalidRequest(message, param=param, code="invalid_value")
+    return {"vector_store_ids": _id_list(raw.get("vector_store_ids", []), f"{path}.vector_store_ids", at_most=1)}
+
+
+def _id_list(value: object, path: str, *, at_most: int) -> list[str]:
+    items = check.an_array(value, path, at_most=at_most)
+    return [
+        check.a_string(item, f"{path}[{index}]", at_least=1, at_most=MAX_FILE_ID) for index, item in enumerate(items)
+    ]
+
+
+_RESOURCES: Final = {"code_interpreter": _code_interpreter, "file_search": _file_search}

@@ -1,0 +1,100 @@
+"""What a caller asks of a list, from a query string or from GraphQL arguments, as one PageRequest.
+
+Must not be here: paging itself; whether a cursor exists is for the store to say.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gateway.domain import check
+from gateway.domain.page import DEFAULT_LIMIT, MAX_LIMIT, Order, PageRequest
+from gateway.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+ORDERS: Final = tuple(order.value for order in Order)
+_LIST_KEYS: Final = ("limit", "order", "after", "before", "run_id")
+
+
+def query_parameters(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Read the parameters of a list from a query string; keys that are none of ours are ignored.
+
+    Errors: InvalidRequest where one is given twice.
+    """
+    found: dict[str, str] = {}
+    for key, value in pairs:
+        if key not in _LIST_KEYS:
+            continue
+        if key in found:
+            check.refuse(f"Duplicate parameter: '{key}'. Expected it at most once.", key, "duplicate_parameter")
+        found[key] = value
+    return found
+
+
+def from_query(query: dict[str, str], as_cursor: Callable[[str], str | None]) -> PageRequest:
+    """Parse REST's `limit`, `order`, `after` and `before`; `as_cursor` says what can be an id of this list.
+
+    `before` alone asks for the page next to the cursor, so that paging back meets every item.
+    """
+    after, before = _cursor(query.get("after"), "after", as_cursor), _cursor(query.get("before"), "before", as_cursor)
+    return PageRequest(
+        limit=_limit(_number(query["limit"]), "limit") if "limit" in query else DEFAULT_LIMIT,
+        order=Order(check.one_of(query.get("order", Order.DESC.value), "order", ORDERS)),
+        after=after,
+        before=before,
+        from_end=before is not None and after is None,
+    )
+
+
+def from_arguments(
+    as_cursor: Callable[[str], str | None],
+    *,
+    order: Order,
+    limit: int | None,
+    first: int | None,
+    last: int | None,
+    after: str | None,
+    before: str | None,
+) -> PageRequest:
+    """Parse GraphQL's arguments: `limit` is REST's word, `first` and `last` are Relay's, one of them at most."""
+    sizes = {name: size for name, size in (("limit", limit), ("first", first), ("last", last)) if size is not None}
+    if len(sizes) > 1:
+        names = " and ".join(f"'{name}'" for name in sizes)
+        check.refuse(
+            f"Invalid arguments: {names} were given. Expected at most one of them.", list(sizes)[1], "invalid_value"
+        )
+    name, size = next(iter(sizes.items()), ("limit", DEFAULT_LIMIT))
+    return PageRequest(
+        limit=_limit(size, name),
+        order=order,
+        after=_cursor(after, "after", as_cursor),
+        before=_cursor(before, "before", as_cursor),
+        from_end=name == "last" or (name == "limit" and before is not None and after is None),
+    )
+
+
+def unknown_cursor(param: str, cursor: str) -> InvalidRequest:
+    """Make the refusal of a cursor that names nothing in this list."""
+    message = f"Invalid '{param}': '{cursor}'. Expected the ID of an object in this list."
+    return InvalidRequest(message, param=param, code="invalid_value")
+
+
+def _cursor(value: str | None, param: str, as_cursor: Callable[[str], str | None]) -> str | None:
+    if value is None:
+        return None
+    cursor = as_cursor(value)
+    if cursor is None:
+        raise unknown_cursor(param, value)
+    return cursor
+
+
+def _number(text: str) -> int | str:
+    # int() alone would also take "1_0", " 5 " and digits of other scripts; thirty digits are no page size.
+    digits = text.removeprefix("-")
+    return int(text) if digits.isascii() and digits.isdigit() and len(digits) <= 30 else text  # noqa: PLR2004
+
+
+def _limit(value: int | str, param: str) -> int:
+    return check.an_integer(value, param, at_least=1, at_most=MAX_LIMIT)

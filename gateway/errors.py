@@ -1,0 +1,79 @@
+"""Every error this package raises on purpose; what a face answers to each stands in that face's one table.
+
+GatewayError
+├── InvalidRequest      the caller sent something that cannot be accepted
+├── NotFound            no such object for this caller
+├── UnknownUrl          no such path
+├── WrongMethod         the path is there, this method is not
+├── BodyTooLarge        the body passed the limit while it was read
+├── Unavailable         the database is busy or away; the same request may succeed later
+└── OperatorError       for the person at the command line
+    ├── InvalidSetting      a setting has a value it cannot take
+    └── DatabaseBehind      the database has not been migrated to this version
+
+Must not be here: status codes, formatting for any face.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """Base of the tree: a message for the caller, and where it helps the field and a stable code.
+
+    `type` is the wire's word for whose fault it is, the same in both faces.
+    """
+
+    type: ClassVar[str] = "invalid_request_error"
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code
+
+
+class InvalidRequest(GatewayError):
+    """The caller sent something that cannot be accepted; `param` names the field."""
+
+
+class NotFound(GatewayError):
+    """There is no such object for this caller: never made, deleted, or another project's."""
+
+    def __init__(self, kind: str, object_id: str) -> None:
+        super().__init__(f"No {kind} found with id '{object_id}'.")
+
+
+class UnknownUrl(GatewayError):
+    """No resource lives at this path."""
+
+
+class WrongMethod(GatewayError):
+    """The path exists, but not with this method."""
+
+    def __init__(self, message: str, *, allowed: str) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+class BodyTooLarge(GatewayError):
+    """The request's body is larger than this server reads."""
+
+
+class Unavailable(GatewayError):
+    """The database cannot answer now; the same request may be sent again."""
+
+    type = "server_error"
+
+
+class OperatorError(GatewayError):
+    """Something the person at the command line has to mend; the message says how."""
+
+
+class InvalidSetting(OperatorError):
+    """A setting has a value that it cannot take."""
+
+
+class DatabaseBehind(OperatorError):
+    """The database has not been migrated to the version that this program needs."""

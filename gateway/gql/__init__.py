@@ -1,0 +1,1 @@
+"""The GraphQL face: the same threads and messages for frontends."""

@@ -1,0 +1,77 @@
+"""What resolvers of one operation share: the store, who asks, and loaders that gather look-ups of one step.
+
+Must not be here: fields of the schema.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import strawberry
+from strawberry.dataloader import DataLoader
+
+from gateway.core import messages, threads
+from gateway.domain.page import Page
+
+if TYPE_CHECKING:
+    from gateway.core import Store
+    from gateway.domain.message import Message
+    from gateway.domain.page import PageRequest
+    from gateway.domain.principal import Principal
+    from gateway.domain.thread import Thread
+
+
+@dataclass(frozen=True, slots=True)
+class PageKey:
+    """Which page of which thread; pages that differ in the thread alone are read by one statement."""
+
+    thread_id: str
+    page: PageRequest
+    run_id: str | None
+
+
+@dataclass(frozen=True)
+class Context:
+    """The context value of one operation.
+
+    The loaders keep nothing: a mutation's payload must show what is there after it, not what was read before.
+    """
+
+    store: Store
+    who: Principal
+
+    @cached_property
+    def threads(self) -> DataLoader[str, Thread | None]:
+        """Threads by id."""
+        return DataLoader(self._load_threads, cache=False)
+
+    @cached_property
+    def messages(self) -> DataLoader[str, Message | None]:
+        """Messages by id."""
+        return DataLoader(self._load_messages, cache=False)
+
+    @cached_property
+    def pages(self) -> DataLoader[PageKey, Page[Message]]:
+        """Pages of messages by thread and what is asked of it."""
+        return DataLoader(self._load_pages, cache=False)
+
+    async def _load_threads(self, keys: list[str]) -> list[Thread | None]:
+        found = await threads.get_many(self.store, self.who, list(dict.fromkeys(keys)))
+        return [found.get(key) for key in keys]
+
+    async def _load_messages(self, keys: list[str]) -> list[Message | None]:
+        found = await messages.get_many(self.store, self.who, list(dict.fromkeys(keys)))
+        return [found.get(key) for key in keys]
+
+    async def _load_pages(self, keys: list[PageKey]) -> list[Page[Message]]:
+        groups: dict[tuple[PageRequest, str | None], dict[str, Page[Message]]] = {}
+        for key in keys:
+            groups.setdefault((key.page, key.run_id), {})[key.thread_id] = Page((), has_more=False)
+        for (page, run_id), pages in groups.items():
+            pages.update(await messages.list_page_of_each(self.store, self.who, list(pages), page, run_id))
+        return [groups[key.page, key.run_id][key.thread_id] for key in keys]
+
+
+Info = strawberry.Info[Context, Any]

@@ -1,0 +1,48 @@
+"""What GraphQL answers to each error: the same facts as the REST envelope, in `extensions`.
+
+Must not be here: the status of the HTTP answer (`over_http`).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from graphql import GraphQLError
+
+from gateway.errors import GatewayError, InvalidRequest, NotFound, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+log: Final = logging.getLogger(__name__)
+
+# A code of its own is kept (`invalid_value`, ...); these stand where the wire has null.
+CODES: Final[Mapping[type[GatewayError], str]] = {
+    InvalidRequest: "invalid_request",
+    NotFound: "not_found",
+    Unavailable: "unavailable",
+}
+
+
+def shown(errors: Sequence[GraphQLError], request_id: str) -> list[dict[str, Any]]:
+    """Lay errors out for the client: ours with their facts, GraphQL's own as they are, all others masked."""
+    return [_shown(error, request_id) for error in errors]
+
+
+def _shown(error: GraphQLError, request_id: str) -> dict[str, Any]:
+    cause = error.original_error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    formatted: dict[str, Any] = {**error.formatted}
+    if cause is None:
+        formatted["extensions"] = {"code": "graphql_error", **(error.extensions or {})}
+        return formatted
+    if isinstance(cause, GatewayError):
+        code = cause.code or CODES[type(cause)]
+        formatted["extensions"] = {"code": code, "param": cause.param, "type": cause.type}
+        return formatted
+    log.error("%s: a resolver failed at %s", request_id, error.path, exc_info=cause)
+    formatted["message"] = f"The server had an error while processing your request ({request_id})."
+    formatted["extensions"] = {"code": "internal", "param": None, "type": "server_error"}
+    return formatted

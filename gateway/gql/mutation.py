@@ -1,0 +1,167 @@
+"""The mutation type: what can be changed.
+
+Must not be here: how an input is laid out (`inputs`), rules (`domain`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import strawberry
+
+from gateway.core import messages, threads
+from gateway.domain import ids, parse
+from gateway.domain.message import Message as DomainMessage
+from gateway.domain.thread import Thread as DomainThread
+from gateway.errors import NotFound
+from gateway.gql import inputs, types
+from gateway.gql.context import Context, Info
+
+_INPUT = strawberry.argument(description="All that the mutation needs.")
+
+
+@strawberry.type(description="A thread that was made.")
+class CreateThreadPayload:
+    """What createThread answers."""
+
+    thread: DomainThread = strawberry.field(description="The thread.", graphql_type=types.Thread)
+
+
+@strawberry.type(description="A thread that was changed.")
+class UpdateThreadPayload:
+    """What updateThread answers."""
+
+    thread: DomainThread = strawberry.field(description="The thread as it is now.", graphql_type=types.Thread)
+
+
+@strawberry.type(description="A thread that is gone.")
+class DeleteThreadPayload:
+    """What deleteThread answers."""
+
+    deleted_thread_id: strawberry.ID = strawberry.field(description="The id that the thread had.")
+
+
+@strawberry.type(description="A message that was added.")
+class CreateMessagePayload:
+    """What createMessage answers."""
+
+    message: DomainMessage = strawberry.field(description="The message.", graphql_type=types.Message)
+
+    @strawberry.field(description="The message with its cursor, for lists that a client already holds.")
+    def edge(self) -> types.MessageEdge:
+        """Pair the message with its cursor."""
+        return types.MessageEdge(cursor=self.message.id, node=self.message)
+
+    @strawberry.field(description="The thread as it is now.", graphql_type=types.Thread)
+    async def thread(self, info: Info) -> DomainThread:
+        """Read the thread after the change."""
+        return await _thread_of(info.context, self.message.thread_id)
+
+
+@strawberry.type(description="A message that was changed.")
+class UpdateMessagePayload:
+    """What updateMessage answers."""
+
+    message: DomainMessage = strawberry.field(description="The message as it is now.", graphql_type=types.Message)
+
+
+@strawberry.type(description="A message that is gone.")
+class DeleteMessagePayload:
+    """What deleteMessage answers."""
+
+    deleted_message_id: strawberry.ID = strawberry.field(description="The id that the message had.")
+    thread_id: strawberry.Private[str]
+
+    @strawberry.field(description="The thread as it is now.", graphql_type=types.Thread)
+    async def thread(self, info: Info) -> DomainThread:
+        """Read the thread after the change."""
+        return await _thread_of(info.context, self.thread_id)
+
+
+@strawberry.type(description="What can be changed.")
+class Mutation:
+    """The root of all mutations."""
+
+    @strawberry.mutation(description="Make a thread, with or without messages.")
+    async def create_thread(
+        self,
+        info: Info,
+        input: Annotated[inputs.CreateThreadInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> CreateThreadPayload:
+        """POST /threads."""
+        new = parse.new_thread(inputs.wire_thread(input), from_worker=True)
+        return CreateThreadPayload(thread=await threads.create(info.context.store, info.context.who, new))
+
+    @strawberry.mutation(description="Change what is noted on a thread.")
+    async def update_thread(
+        self,
+        info: Info,
+        input: Annotated[inputs.UpdateThreadInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> UpdateThreadPayload:
+        """POST /threads/{thread_id}."""
+        patch = parse.thread_patch(
+            {"metadata": inputs.or_null(input.metadata), "tool_resources": inputs.or_null(input.tool_resources)}
+        )
+        thread_id = ids.thread_id(input.id)
+        changed = await threads.update(info.context.store, info.context.who, thread_id, patch)
+        return UpdateThreadPayload(thread=changed)
+
+    @strawberry.mutation(description="Delete a thread and all its messages for good.")
+    async def delete_thread(
+        self,
+        info: Info,
+        input: Annotated[inputs.DeleteThreadInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> DeleteThreadPayload:
+        """DELETE /threads/{thread_id}."""
+        await threads.delete(info.context.store, info.context.who, ids.thread_id(input.id))
+        return DeleteThreadPayload(deleted_thread_id=input.id)
+
+    @strawberry.mutation(description="Add a message to the end of a thread.")
+    async def create_message(
+        self,
+        info: Info,
+        input: Annotated[inputs.CreateMessageInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> CreateMessagePayload:
+        """POST /threads/{thread_id}/messages."""
+        new = parse.new_message(inputs.wire_message(input), from_worker=True)
+        thread_id = ids.thread_id(input.thread_id)
+        return CreateMessagePayload(message=await messages.create(info.context.store, info.context.who, thread_id, new))
+
+    @strawberry.mutation(description="Change what is noted on a message; what it says never changes.")
+    async def update_message(
+        self,
+        info: Info,
+        input: Annotated[inputs.UpdateMessageInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> UpdateMessagePayload:
+        """POST /threads/{thread_id}/messages/{message_id}."""
+        patch = parse.message_patch({"metadata": inputs.or_null(input.metadata)})
+        found = await _message(info.context, input.id)
+        changed = await messages.update(info.context.store, info.context.who, found.thread_id, found.id, patch)
+        return UpdateMessagePayload(message=changed)
+
+    @strawberry.mutation(description="Delete a message for good.")
+    async def delete_message(
+        self,
+        info: Info,
+        input: Annotated[inputs.DeleteMessageInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> DeleteMessagePayload:
+        """DELETE /threads/{thread_id}/messages/{message_id}."""
+        found = await _message(info.context, input.id)
+        await messages.delete(info.context.store, info.context.who, found.thread_id, found.id)
+        return DeleteMessagePayload(deleted_message_id=input.id, thread_id=found.thread_id)
+
+
+async def _message(context: Context, text: str) -> DomainMessage:
+    """Find a message by its id alone, since GraphQL's mutations do not name its thread."""
+    message_id = ids.message_id(text)
+    found = await context.messages.load(message_id)
+    if found is None:
+        raise NotFound("message", message_id)
+    return found
+
+
+async def _thread_of(context: Context, thread_id: str) -> DomainThread:
+    found = await context.threads.load(thread_id)
+    if found is None:  # deleted since
+        raise NotFound("thread", thread_id)
+    return found

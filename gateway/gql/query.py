@@ -1,0 +1,79 @@
+"""The query type: what can be asked.
+
+Must not be here: what a thread or a message has (`types`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+from strawberry import UNSET
+
+from gateway.core import threads
+from gateway.domain import check, ids
+from gateway.domain.message import Message
+from gateway.domain.thread import Thread
+from gateway.gql import types
+from gateway.gql.context import Info
+from gateway.gql.scalars import SortOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from gateway.gql.context import Context
+
+MAX_NODES = 100
+
+Id = Annotated[strawberry.ID, strawberry.argument(description="The id, as either face has told it.")]
+Ids = Annotated[list[strawberry.ID], strawberry.argument(description="Up to 100 ids of threads and messages, mixed.")]
+
+
+@strawberry.type(description="What can be asked.")
+class Query:
+    """The root of all queries."""
+
+    @strawberry.field(description="Find a thread or a message by its id.", graphql_type=types.Node | None)
+    async def node(self, info: Info, id: Id) -> Thread | Message | None:  # noqa: A002  (Relay's name)
+        """Look for the kind of object that the id speaks of."""
+        return await _find(info.context, id)
+
+    @strawberry.field(
+        description="Find several threads and messages by their ids, in that order; null for one that is not there.",
+        graphql_type=list[types.Node | None],
+    )
+    async def nodes(self, info: Info, ids: Ids) -> list[Awaitable[Thread | Message | None]]:
+        """Look for all of them in two statements at most."""
+        check.an_array(ids, "ids", at_most=MAX_NODES)
+        return [_find(info.context, each) for each in ids]
+
+    @strawberry.field(description="Find a thread; null if there is none.", graphql_type=types.Thread | None)
+    async def thread(self, info: Info, id: Id) -> Thread | None:  # noqa: A002  (Relay's name)
+        """Look for a thread alone."""
+        thread_id = ids.as_thread_id(id)
+        return None if thread_id is None else await info.context.threads.load(thread_id)
+
+    @strawberry.field(description="All threads, newest first if nothing is said.")
+    async def threads(
+        self,
+        info: Info,
+        limit: types.Limit = UNSET,
+        first: types.First = UNSET,
+        last: types.Last = UNSET,
+        after: types.After = UNSET,
+        before: types.Before = UNSET,
+        order: types.ListOrder = SortOrder.DESC,
+    ) -> types.ThreadConnection:
+        """Read one page."""
+        arguments = {"limit": limit, "first": first, "last": last, "after": after, "before": before}
+        asked = types.page_request(ids.as_thread_id, order, **arguments)
+        found = await threads.list_page(info.context.store, info.context.who, asked)
+        return types.ThreadConnection(found=found, asked=asked)
+
+
+async def _find(context: Context, node_id: str) -> Thread | Message | None:
+    if (thread_id := ids.as_thread_id(node_id)) is not None:
+        return await context.threads.load(thread_id)
+    if (message_id := ids.as_message_id(node_id)) is not None:
+        return await context.messages.load(message_id)
+    return None

@@ -1,0 +1,90 @@
+"""Scalars and enums of the GraphQL schema, and how each goes to and from the domain.
+
+Must not be here: object types.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, Final, NewType, NoReturn
+
+import strawberry
+from strawberry.types.scalar import ScalarDefinition
+
+from gateway.domain import message, page
+
+DateTime = NewType("DateTime", int)
+Metadata = NewType("Metadata", dict[str, Any])
+
+
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _no_input(_value: object) -> NoReturn:
+    raise ValueError("a DateTime is never an input of this schema")
+
+
+SCALARS: Final[dict[object, ScalarDefinition]] = {
+    DateTime: strawberry.scalar(
+        name="DateTime",
+        description="A time in UTC as RFC 3339 writes it, to the second, such as `2026-08-26T09:30:00Z`.",
+        specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
+        serialize=_iso,
+        parse_value=_no_input,
+    ),
+    Metadata: strawberry.scalar(
+        name="Metadata",
+        description="A JSON object of strings: at most 16 pairs, keys of at most 64 characters, values of at most "
+        "512. In an update, keys that are sent are set, a key sent with `null` is removed, and all others stay.",
+        serialize=lambda value: value,
+        parse_value=lambda value: value,  # domain.parse holds the rules, the same for both faces
+    ),
+}
+
+
+@strawberry.enum(description="The direction in which a list is walked.")
+class SortOrder(Enum):
+    """`domain.page.Order`, with its words for the schema."""
+
+    ASC = strawberry.enum_value(page.Order.ASC, description="Oldest first.")
+    DESC = strawberry.enum_value(page.Order.DESC, description="Newest first.")
+
+
+@strawberry.enum(description="Who speaks in a message.")
+class MessageRole(Enum):
+    """`domain.message.Role`, with its words for the schema."""
+
+    USER = strawberry.enum_value(message.Role.USER, description="A person who uses the application.")
+    ASSISTANT = strawberry.enum_value(message.Role.ASSISTANT, description="The assistant that answers.")
+
+
+@strawberry.enum(description="How far a message has come.")
+class MessageStatus(Enum):
+    """`domain.message.Status`, with its words for the schema."""
+
+    IN_PROGRESS = strawberry.enum_value(message.Status.IN_PROGRESS, description="It is still being written.")
+    INCOMPLETE = strawberry.enum_value(
+        message.Status.INCOMPLETE, description="It broke off; `incompleteReason` says why."
+    )
+    COMPLETED = strawberry.enum_value(message.Status.COMPLETED, description="It is whole.")
+
+
+@strawberry.enum(name="IncompleteReason", description="Why a message broke off.")
+class IncompleteReason(Enum):
+    """`domain.message.IncompleteReason`, with its words for the schema."""
+
+    CONTENT_FILTER = strawberry.enum_value(
+        message.IncompleteReason.CONTENT_FILTER, description="A content filter stopped it."
+    )
+    MAX_TOKENS = strawberry.enum_value(
+        message.IncompleteReason.MAX_TOKENS, description="It reached the limit of tokens."
+    )
+    RUN_CANCELLED = strawberry.enum_value(
+        message.IncompleteReason.RUN_CANCELLED, description="The run that wrote it was cancelled."
+    )
+    RUN_EXPIRED = strawberry.enum_value(
+        message.IncompleteReason.RUN_EXPIRED, description="The run that wrote it took too long."
+    )
+    RUN_FAILED = strawberry.enum_value(message.IncompleteReason.RUN_FAILED, description="The run that wrote it failed.")

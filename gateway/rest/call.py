@@ -1,0 +1,93 @@
+"""One REST call: who sends what to which store, parsed no further than an endpoint asks.
+
+Must not be here: what any single endpoint does.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from gateway.domain import ids
+from gateway.errors import InvalidRequest
+from gateway.web.limits import read_body
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from gateway.core import Store
+    from gateway.domain.ids import MessageId, ThreadId
+    from gateway.domain.principal import Principal
+
+_BETA: Final = re.compile(r"([A-Za-z0-9_-]+)=(v[0-9]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What an endpoint works with."""
+
+    store: Store
+    who: Principal
+    request: Request
+
+    @property
+    def thread_id(self) -> ThreadId:
+        """The thread that the path names."""
+        return ids.thread_id(self.request.path_params["thread_id"])
+
+    @property
+    def message_id(self) -> MessageId:
+        """The message that the path names."""
+        return ids.message_id(self.request.path_params["message_id"])
+
+    async def json(self) -> Any:
+        """Read the body as JSON; no body is an empty object, as the .NET client sends it.
+
+        Errors: BodyTooLarge; InvalidRequest where it is not JSON.
+        """
+        body = await read_body(self.request)
+        if not body:
+            return {}
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            raise InvalidRequest(_NOT_JSON, code="invalid_json") from None
+
+
+_NOT_JSON: Final = (
+    "Invalid body: failed to parse JSON value. Please check the value to ensure it is valid JSON. "
+    "(Common errors include trailing commas, missing closing brackets, missing quotation marks, etc.)"
+)
+
+
+def check_beta(header: str | None) -> None:
+    """Hold the `OpenAI-Beta` header, where there is one, to the version that is spoken here.
+
+    Several official clients forgot the header for whole releases, so it may be missing.
+    Errors: InvalidRequest. Source: rest-contract §5.
+    """
+    for wanted in (header or "").split(","):
+        if not wanted.strip():
+            continue
+        parts = _BETA.fullmatch(wanted.strip())
+        if parts is None:
+            message = (
+                f"Invalid beta header provided: '{wanted.strip()}'. "
+                "The header should be in the format 'OpenAI-Beta: example_beta=v1'."
+            )
+            raise InvalidRequest(message, code="invalid_beta")
+        name, version = parts.groups()
+        if (name, version) == ("assistants", "v1"):
+            raise InvalidRequest(_V1_IS_OVER, code="invalid_beta")
+        if (name, version) != ("assistants", "v2"):
+            asked = name if name != "assistants" else wanted.strip()
+            raise InvalidRequest(f"Unknown beta requested: '{asked}'.", code="invalid_beta")
+
+
+_V1_IS_OVER: Final = (
+    "The v1 Assistants API has been deprecated. Please try again by setting the header 'OpenAI-Beta: assistants=v2'. "
+    "See the migration guide for more information: https://platform.openai.com/docs/assistants/migration."
+)

@@ -1,0 +1,46 @@
+"""Endpoints of messages: parse, call, render."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.core import messages
+from gateway.domain import ids, parse, parse_page
+from gateway.rest import render
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from gateway.rest.call import Call
+
+
+async def create_message(call: Call) -> Response:
+    """Answer POST /threads/{thread_id}/messages."""
+    new = parse.new_message(await call.json())
+    return render.message(await messages.create(call.store, call.who, call.thread_id, new))
+
+
+async def list_messages(call: Call) -> Response:
+    """Answer GET /threads/{thread_id}/messages."""
+    query = parse_page.query_parameters(call.request.query_params.multi_items())
+    page = parse_page.from_query(query, ids.as_message_id)
+    run_id = parse.reference(query.get("run_id"), "run_id")
+    return render.messages_page(await messages.list_page(call.store, call.who, call.thread_id, page, run_id))
+
+
+async def get_message(call: Call) -> Response:
+    """Answer GET /threads/{thread_id}/messages/{message_id}."""
+    return render.message(await messages.get(call.store, call.who, call.thread_id, call.message_id))
+
+
+async def modify_message(call: Call) -> Response:
+    """Answer POST /threads/{thread_id}/messages/{message_id}."""
+    patch = parse.message_patch(await call.json())
+    return render.message(await messages.update(call.store, call.who, call.thread_id, call.message_id, patch))
+
+
+async def delete_message(call: Call) -> Response:
+    """Answer DELETE /threads/{thread_id}/messages/{message_id}."""
+    message_id = call.message_id
+    await messages.delete(call.store, call.who, call.thread_id, message_id)
+    return render.deleted("thread.message", message_id)

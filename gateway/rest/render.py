@@ -1,0 +1,109 @@
+"""Domain objects and errors to answers on the wire.
+
+Source: rest-contract §2.5 (list), §2.6 (deleted), §5 (errors).
+Must not be here: the objects themselves, which `domain.wire` lays out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.responses import Response
+
+from gateway.domain import wire
+from gateway.errors import (
+    BodyTooLarge,
+    GatewayError,
+    InvalidRequest,
+    NotFound,
+    Unavailable,
+    UnknownUrl,
+    WrongMethod,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gateway.domain.message import Message
+    from gateway.domain.page import Page
+    from gateway.domain.thread import Thread
+
+STATUS: Final[Mapping[type[GatewayError], int]] = {
+    InvalidRequest: 400,
+    NotFound: 404,
+    UnknownUrl: 404,
+    WrongMethod: 405,
+    BodyTooLarge: 413,
+    Unavailable: 503,
+}
+_CRASH: Final = GatewayError("The server had an error while processing your request. Its log tells more.")
+
+
+def thread(found: Thread) -> Response:
+    """Answer with a thread."""
+    return _answer(wire.thread(found))
+
+
+def read_thread(found: Thread) -> Response:
+    """Answer a GET with a thread; there, and only there, a thread without resources shows an empty interpreter.
+
+    Source: rest-contract §2.2, "`tool_resources` quirks": clients reach into it without looking first.
+    """
+    shown = wire.thread(found)
+    if not found.tool_resources:
+        shown["tool_resources"] = {"code_interpreter": {"file_ids": []}}
+    return _answer(shown)
+
+
+def message(found: Message) -> Response:
+    """Answer with a message."""
+    return _answer(wire.message(found))
+
+
+def threads_page(page: Page[Thread]) -> Response:
+    """Answer with a page of threads."""
+    return _list(page, wire.thread)
+
+
+def messages_page(page: Page[Message]) -> Response:
+    """Answer with a page of messages."""
+    return _list(page, wire.message)
+
+
+def deleted(kind: str, object_id: str) -> Response:
+    """Answer that a thread or message is no more."""
+    return _answer({"id": object_id, "object": f"{kind}.deleted", "deleted": True})
+
+
+def error(raised: GatewayError) -> Response:
+    """Answer with a refusal in the wire's envelope."""
+    headers = {"allow": raised.allowed} if isinstance(raised, WrongMethod) else None
+    return _answer(_envelope(raised), status=STATUS[type(raised)], headers=headers)
+
+
+def crash() -> Response:
+    """Answer for a fault of our own; what happened stands in the log only."""
+    return _answer({"error": {**_envelope(_CRASH)["error"], "type": "server_error"}}, status=500)
+
+
+def _envelope(raised: GatewayError) -> dict[str, Any]:
+    return {
+        "error": {"message": raised.message, "type": raised.type, "param": raised.param, "code": raised.code},
+    }
+
+
+def _list(page: Page[Any], lay_out: Callable[[Any], wire.JsonValue]) -> Response:
+    items = page.items
+    return _answer(
+        {
+            "object": "list",
+            "data": [lay_out(item) for item in items],
+            "first_id": items[0].id if items else None,
+            "last_id": items[-1].id if items else None,
+            "has_more": page.has_more,
+        }
+    )
+
+
+def _answer(value: wire.JsonValue, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(wire.dump(value), status_code=status, headers=headers, media_type="application/json")

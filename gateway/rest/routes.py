@@ -1,0 +1,95 @@
+"""The path table of the REST face.
+
+Must not be here: what an endpoint does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from starlette.requests import Request
+from starlette.routing import Route
+
+from gateway.errors import GatewayError, UnknownUrl, WrongMethod
+from gateway.rest import messages, render, threads
+from gateway.rest.call import Call, check_beta
+from gateway.web.authenticate import principal_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
+
+    from gateway.core import Store
+
+    Endpoint = Callable[[Call], Awaitable[Response]]
+
+# The SDKs' base path, and the two spellings of Azure OpenAI, whose `api-version` says nothing that matters here.
+PREFIXES: Final = ("/v1", "/openai/v1", "/openai")
+
+
+async def runs_are_not_kept(_call: Call) -> NoReturn:
+    """Refuse what would make a model answer."""
+    raise UnknownUrl("Runs are not served here: this server keeps threads and messages and does not run models.")
+
+
+_RUNS: Final = dict.fromkeys(("GET", "POST", "DELETE", "PUT", "PATCH"), runs_are_not_kept)
+
+PATHS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
+    "/threads/runs": _RUNS,
+    "/threads/{thread_id}/runs": _RUNS,
+    "/threads/{thread_id}/runs/{rest:path}": _RUNS,
+    "/threads": {"POST": threads.create_thread, "GET": threads.list_threads},
+    "/threads/{thread_id}": {
+        "GET": threads.get_thread,
+        "POST": threads.modify_thread,
+        "DELETE": threads.delete_thread,
+    },
+    "/threads/{thread_id}/messages": {"POST": messages.create_message, "GET": messages.list_messages},
+    "/threads/{thread_id}/messages/{message_id}": {
+        "GET": messages.get_message,
+        "POST": messages.modify_message,
+        "DELETE": messages.delete_message,
+    },
+}
+
+
+def routes(store: Store) -> list[Route]:
+    """Make the routes of the REST face over a store."""
+    return [
+        Route(prefix + path, Resource(store, endpoints), name=prefix + path)
+        for prefix in PREFIXES
+        for path, endpoints in PATHS.items()
+    ]
+
+
+def unknown_url(request: Request, _error: Exception) -> Response:
+    """Answer for a path that is in no table."""
+    return render.error(UnknownUrl(f"Invalid URL ({request.method} {request.url.path})"))
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One path of the table as an ASGI app, so that Starlette leaves all methods, and what is refused, to us."""
+
+    store: Store
+    endpoints: Mapping[str, Endpoint]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive, send)
+        try:
+            response = await self._answer(request)
+        except GatewayError as error:
+            response = render.error(error)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        endpoint = self.endpoints.get("GET" if request.method == "HEAD" else request.method)
+        if endpoint is None:
+            message = f"Invalid method for URL ({request.method} {request.url.path})"
+            raise WrongMethod(message, allowed=", ".join(self.endpoints))
+        check_beta(request.headers.get("openai-beta"))
+        return await endpoint(Call(self.store, principal_of(request), request))

@@ -1,0 +1,93 @@
+"""Run the server: make the database ready, bind the port, say where it is, and serve until told to stop.
+
+Must not be here: the application (`app`), settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import socket
+from typing import TYPE_CHECKING, Final
+
+import click
+import uvicorn
+from sqlalchemy import make_url
+from uvicorn.config import LOGGING_CONFIG
+from uvicorn.supervisors import Multiprocess
+
+from gateway.errors import InvalidSetting
+from gateway.settings import hand_down
+from gateway.store.dialect import migrates_itself, refuse_several_processes
+from gateway.store.migrate import migrate, require_head
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
+
+SHUTDOWN_S: Final = 30  # how long running requests may take to end before they are cut off
+_BACKLOG: Final = 2048
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM; requests that run are finished first.
+
+    Errors: DatabaseBehind; InvalidSetting where the address cannot be listened on, or the database not be shared.
+    """
+    if settings.workers > 1:
+        refuse_several_processes(settings.database_url)
+    asyncio.run(_make_ready(settings.database_url))
+    listener = _listen(settings)
+    click.echo(_banner(settings, listener.getsockname()[1]), err=True)
+    hand_down(settings)
+    config = uvicorn.Config(
+        "gateway.app:create_app_from_environment",
+        factory=True,
+        workers=settings.workers,
+        log_config=_log_config(),
+        log_level="info" if settings.workers > 1 else "warning",
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )
+    try:
+        if settings.workers > 1:
+            Multiprocess(config, sockets=[listener]).run()
+        else:
+            uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass  # uvicorn raises the signal again after it has finished what ran
+
+
+async def _make_ready(database_url: str) -> None:
+    if migrates_itself(database_url):
+        await migrate(database_url)
+    else:
+        await require_head(database_url)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        message = f"GATEWAY_HOST, GATEWAY_PORT: cannot listen on {settings.host} port {settings.port}: {error.strerror}"
+        raise InvalidSetting(message) from error
+
+
+def _banner(settings: Settings, port: int) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    database = make_url(settings.database_url).render_as_string(hide_password=True)
+    return (
+        f"Threads are kept in {database}\n"
+        f"  OpenAI SDK   base_url=http://{host}:{port}/v1   (any api_key)\n"
+        f"  GraphQL      http://{host}:{port}/graphql\n"
+        "Stop with Ctrl-C."
+    )
+
+
+def _log_config() -> dict[str, object]:
+    """Let our own loggers speak where uvicorn's do."""
+    config = copy.deepcopy(LOGGING_CONFIG)
+    config["loggers"]["gateway"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
+    return config

@@ -1,0 +1,69 @@
+"""What an operator can set, read once into one frozen object; the only reader of the environment.
+
+Must not be here: what is done with a setting.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gateway.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX: Final = "GATEWAY_"
+
+
+def _database_url(url: str) -> str:
+    url = url.replace("postgres://", "postgresql://", 1)
+    if url.startswith(("postgresql://", "postgresql+asyncpg://")) or (
+        url.startswith(("sqlite:///", "sqlite+aiosqlite:///")) and not url.endswith(("///", ":memory:"))
+    ):
+        return url
+    raise ValueError("expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME")
+
+
+class Settings(BaseSettings):
+    """The settings of one process; flags come before the environment, and that before a file `.env`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+        "sqlite:///gateway.db",
+        description="Where the threads are kept: sqlite:///FILE (three slashes, then a path; four for one from the "
+        "root), or postgresql://USER:PASSWORD@HOST:PORT/NAME.",
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 takes any that is free.")
+    workers: int = Field(1, ge=1, le=64, description="How many processes serve; one uses one processor core.")
+
+
+def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings; `flags` are those given on the command line.
+
+    Errors: InvalidSetting, naming each variable that is wrong and what it takes.
+    """
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise InvalidSetting("\n".join(_told(each) for each in error.errors())) from None
+
+
+def hand_down(settings: Settings) -> None:
+    """Put the settings into the environment, where the processes that this one starts will read them."""
+    os.environ.update({f"{PREFIX}{name.upper()}": str(value) for name, value in settings.model_dump().items()})
+
+
+def _told(error: Any) -> str:
+    name = str(error["loc"][0])
+    variable, flag = f"{PREFIX}{name.upper()}", "--" + name.replace("_", "-")
+    wanted = error["msg"].removeprefix("Value error, ")
+    # A database URL may hold a password, and what is printed here ends in somebody's log.
+    got = "" if name.endswith("_url") else f", but got {error['input']!r}"
+    return f"{variable} (or {flag}): {wanted}{got}. {Settings.model_fields[name].description}"

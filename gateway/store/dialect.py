@@ -1,0 +1,124 @@
+"""Every difference between SQLite and PostgreSQL that SQLAlchemy does not hide.
+
+Must not be here: statements about threads and messages, which are the same on both.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import event, make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from gateway.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import URL, Connection
+
+READERS: Final = 4  # SQLite: threads that read side by side; more only wait for the interpreter's lock
+POOL: Final = 10  # PostgreSQL: connections of one process
+WAIT_S: Final = 10.0  # how long a request waits for a connection, or for SQLite's writer, until it is told to retry
+_MIGRATION_LOCK: Final = 0x7468726561647300  # "threads\0": one migration at a time in a PostgreSQL database
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The connections of one database: readers run single statements, a writer runs transactions."""
+
+    reader: AsyncEngine
+    writer: AsyncEngine
+
+    async def dispose(self) -> None:
+        """Close all connections; the writer last, so that it is the one to check SQLite's log in."""
+        await self.reader.dispose()
+        await self.writer.dispose()
+
+
+def open_engines(url: str) -> Engines:
+    """Make the engines for a database URL; nothing is connected yet.
+
+    Errors: InvalidSetting where the URL is of another database.
+    """
+    parsed = make_url(url)
+    opener = _OPENERS.get(parsed.get_backend_name())
+    if opener is None:
+        raise InvalidSetting(f"expected a URL of sqlite or postgresql, but got {parsed.get_backend_name()!r}")
+    return opener(parsed)
+
+
+def migrates_itself(url: str) -> bool:
+    """Say whether a server may migrate this database when it starts: only the one that nobody else serves."""
+    return make_url(url).get_backend_name() == "sqlite"
+
+
+def refuse_several_processes(url: str) -> None:
+    """Refuse to let several processes serve a database that does not stand it.
+
+    SQLite 3.7.0 to 3.51.2 can lose commits when two processes check the log in at the same time; the fix is also in
+    3.50.7 and 3.44.6.
+    Errors: InvalidSetting.
+    """
+    version = sqlite3.sqlite_version_info
+    is_mended = version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+    if not migrates_itself(url) or is_mended:
+        return
+    message = (
+        f"GATEWAY_WORKERS: expected 1, since SQLite {sqlite3.sqlite_version} can lose messages when several processes "
+        "write. Use PostgreSQL, or a Python with SQLite 3.51.3 or later."
+    )
+    raise InvalidSetting(message)
+
+
+def lock_migrations(connection: Connection) -> None:
+    """Wait until no other migration of this database runs, and hold others off until the transaction ends."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+
+
+def _open_sqlite(url: URL) -> Engines:
+    # One connection writes: SQLite has one writer anyhow, waiting in our queue is fair, and with a second one
+    # SQLite before 3.51.3 could lose commits when both check the log in (its "WAL-reset" fault).
+    url = url.set(drivername="sqlite+aiosqlite")
+    shared: dict[str, Any] = {"pool_timeout": WAIT_S, "connect_args": {"isolation_level": None, "timeout": WAIT_S}}
+    writer = create_async_engine(url, pool_size=1, max_overflow=0, **shared)
+    reader = create_async_engine(
+        url,
+        pool_size=READERS,
+        max_overflow=0,
+        isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
+        **shared,
+    )
+    # The journal mode is kept in the file; FULL is what makes an acknowledged message survive a power cut.
+    _on_connect(writer, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
+    _on_connect(reader, "PRAGMA query_only = ON")
+
+    @event.listens_for(writer.sync_engine, "begin")
+    def begin_write(connection: Connection) -> None:
+        # A deferred transaction would fail, instead of wait, when another process writes between its read and write.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return Engines(reader, writer)
+
+
+def _on_connect(engine: AsyncEngine, *statements: str) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.close()
+
+
+def _open_postgres(url: URL) -> Engines:
+    writer = create_async_engine(
+        url.set(drivername="postgresql+asyncpg"), pool_size=POOL, max_overflow=0, pool_timeout=WAIT_S
+    )
+    return Engines(writer.execution_options(isolation_level="AUTOCOMMIT"), writer)
+
+
+_OPENERS: Final[dict[str, Callable[[URL], Engines]]] = {"sqlite": _open_sqlite, "postgresql": _open_postgres}

@@ -1,0 +1,73 @@
+"""Rows to domain objects and back, side by side.
+
+Must not be here: statements.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gateway.domain.message import IncompleteReason, Message, Role, Status
+from gateway.domain.thread import Thread
+from gateway.store.statements import MESSAGE_COLUMNS
+from gateway.store.tables import messages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Values = dict[str, Any]
+
+_MESSAGE_WIDTH = len(MESSAGE_COLUMNS)
+_ROLE, _STATUS, _REASON = (
+    MESSAGE_COLUMNS.index(column) for column in (messages.c.role, messages.c.status, messages.c.incomplete_reason)
+)
+
+
+def thread_of(row: Sequence[Any]) -> Thread:
+    """Make a thread of a row of THREAD_COLUMNS."""
+    return Thread(*row)
+
+
+def row_of_thread(project_id: str, thread: Thread) -> Values:
+    """Lay a thread without messages out as a row of its table."""
+    return {
+        "project_id": project_id,
+        "id": thread.id,
+        "created_at": thread.created_at,
+        "metadata": thread.metadata_json,
+        "tool_resources": thread.tool_resources_json,
+        "message_count": 0,
+        "last_position": 0,
+        "last_created_at": 0,
+    }
+
+
+def message_of(row: Sequence[Any]) -> Message:
+    """Make a message of a row that begins with MESSAGE_COLUMNS."""
+    values = list(row[:_MESSAGE_WIDTH])
+    values[_ROLE], values[_STATUS] = Role(values[_ROLE]), Status(values[_STATUS])
+    if values[_REASON] is not None:
+        values[_REASON] = IncompleteReason(values[_REASON])
+    return Message(*values)
+
+
+def row_of_message(project_id: str, message: Message, position: int) -> Values:
+    """Lay a message out as a row of its table."""
+    reason = message.incomplete_reason
+    return {
+        "project_id": project_id,
+        "thread_id": message.thread_id,
+        "position": position,
+        "id": message.id,
+        "created_at": message.created_at,
+        "role": message.role.value,
+        "status": message.status.value,
+        "content": message.content_json,
+        "attachments": message.attachments_json,
+        "metadata": message.metadata_json,
+        "run_id": message.run_id,
+        "assistant_id": message.assistant_id,
+        "completed_at": message.completed_at,
+        "incomplete_at": message.incomplete_at,
+        "incomplete_reason": None if reason is None else reason.value,
+    }

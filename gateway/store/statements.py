@@ -1,0 +1,314 @@
+"""Pure builders of statements: values in, a SQLAlchemy statement out; nothing is opened or run here.
+
+Every statement begins with the project: `of_project` is the only way to start one on rows that exist.
+Must not be here: what the rows mean (`rows`), transactions (`sql`).
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Insert,
+    ScalarSelect,
+    Select,
+    Table,
+    Update,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
+
+from gateway.domain.page import Order, PageRequest
+from gateway.store.tables import deleted_messages, deleted_threads, messages, threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import CompoundSelect
+    from sqlalchemy.sql.dml import ReturningDelete
+
+# In the order of the fields of `domain.thread.Thread` and `domain.message.Message`.
+THREAD_COLUMNS = (
+    threads.c.id,
+    threads.c.created_at,
+    threads.c.metadata,
+    threads.c.tool_resources,
+    threads.c.message_count,
+)
+MESSAGE_COLUMNS = (
+    messages.c.id,
+    messages.c.thread_id,
+    messages.c.created_at,
+    messages.c.role,
+    messages.c.status,
+    messages.c.content,
+    messages.c.attachments,
+    messages.c.metadata,
+    messages.c.run_id,
+    messages.c.assistant_id,
+    messages.c.completed_at,
+    messages.c.incomplete_at,
+    messages.c.incomplete_reason,
+)
+
+_THREAD_KEY = (threads.c.created_at, threads.c.seq)
+_MESSAGE_KEY = (messages.c.position,)
+
+
+def of_project(table: Table, project_id: str) -> ColumnElement[bool]:
+    """Narrow a table to one project's rows."""
+    return table.c.project_id == project_id
+
+
+def get_threads(project_id: str, thread_ids: Sequence[str]) -> Select[Any]:
+    """Select threads by their ids, in no order."""
+    return select(*THREAD_COLUMNS).where(of_project(threads, project_id), threads.c.id.in_(thread_ids))
+
+
+def lock_thread(project_id: str, thread_id: str) -> Select[Any]:
+    """Select a thread and hold its row until the transaction ends."""
+    return get_threads(project_id, [thread_id]).with_for_update()
+
+
+def get_messages(project_id: str, message_ids: Sequence[str]) -> Select[Any]:
+    """Select messages of any thread by their ids, in no order."""
+    return select(*MESSAGE_COLUMNS).where(of_project(messages, project_id), messages.c.id.in_(message_ids))
+
+
+def lock_message(project_id: str, thread_id: str, message_id: str) -> Select[Any]:
+    """Select a message of one thread and hold its row until the transaction ends."""
+    return get_messages(project_id, [message_id]).where(messages.c.thread_id == thread_id).with_for_update()
+
+
+def list_threads(project_id: str, page: PageRequest) -> Select[Any]:
+    """Select one page of a project's threads, and one row more to see whether any remain.
+
+    Shape: at most `page.limit + 1` rows of THREAD_COLUMNS, in the order of the walk (`walks_up`).
+    Source: Relay Cursor Connections, "Pagination algorithm".
+    """
+    statement = select(*THREAD_COLUMNS).where(of_project(threads, project_id))
+    bounds = [_beyond(_THREAD_KEY, place_of_thread(project_id, cursor), up=up) for cursor, up in _interval(page)]
+    return _walk(statement.where(*bounds), _THREAD_KEY, page)
+
+
+def list_messages(project_id: str, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
+    """Select one page of a thread's messages, and one row more to see whether any remain.
+
+    Shape: at most `page.limit + 1` rows of MESSAGE_COLUMNS, in the order of the walk (`walks_up`).
+    Errors: none here; an unknown thread gives no rows, and so does a cursor that is not of this thread.
+    Source: OpenAI `GET /threads/{thread_id}/messages`; Relay Cursor Connections, "Pagination algorithm".
+    """
+    bounds = [
+        _beyond(_MESSAGE_KEY, place_of_message(project_id, thread_id, cursor), up=up) for cursor, up in _interval(page)
+    ]
+    statement = select(*MESSAGE_COLUMNS).where(_of_thread(project_id, thread_id, run_id), *bounds)
+    return _walk(statement, _MESSAGE_KEY, page)
+
+
+def list_messages_of_each(
+    project_id: str, thread_ids: Sequence[str], page: PageRequest, run_id: str | None = None
+) -> Select[Any]:
+    """Select the same page of several threads in one statement.
+
+    Shape: the rows of `list_messages`, and behind them the position by which each thread's rows are in order.
+    A union of limited selects, since it is the one spelling that both databases answer by index alone.
+    """
+    each = [list_messages(project_id, thread_id, page, run_id).add_columns(*_MESSAGE_KEY) for thread_id in thread_ids]
+    together = union_all(*(select(one.subquery()) for one in each)).subquery()
+    position = together.c.position
+    return select(together).order_by(position.asc() if walks_up(page) else position.desc())
+
+
+def any_thread_from(project_id: str, cursor: str, *, up: bool) -> Select[Any]:
+    """Ask whether a thread lies at a cursor or beyond it."""
+    key = _beyond(_THREAD_KEY, place_of_thread(project_id, cursor), up=up, inclusive=True)
+    return select(exists().where(of_project(threads, project_id), key))
+
+
+def any_message_from(project_id: str, thread_id: str, cursor: str, run_id: str | None, *, up: bool) -> Select[Any]:
+    """Ask whether a message of a thread lies at a cursor or beyond it."""
+    key = _beyond(_MESSAGE_KEY, place_of_message(project_id, thread_id, cursor), up=up, inclusive=True)
+    return select(exists().where(_of_thread(project_id, thread_id, run_id), key))
+
+
+def count_messages_of_run(project_id: str, thread_id: str, run_id: str) -> Select[Any]:
+    """Count the messages of one run; the count of all messages is kept on the thread."""
+    return select(func.count()).select_from(messages).where(_of_thread(project_id, thread_id, run_id))
+
+
+def place_of_thread(project_id: str, thread_id: str) -> ScalarSelect[Any]:
+    """Find where a living or deleted thread stands in the list of threads."""
+    alive, gone = threads.alias("cursor"), deleted_threads
+    return union_all(
+        select(alive.c.created_at, alive.c.seq).where(alive.c.project_id == project_id, alive.c.id == thread_id),
+        select(gone.c.created_at, gone.c.seq).where(of_project(gone, project_id), gone.c.id == thread_id),
+    ).scalar_subquery()
+
+
+def place_of_message(project_id: str, thread_id: str, message_id: str) -> ScalarSelect[Any]:
+    """Find where a living or deleted message stands in its thread."""
+    alive, gone = messages.alias("cursor"), deleted_messages
+    return union_all(
+        select(alive.c.position).where(
+            alive.c.project_id == project_id, alive.c.id == message_id, alive.c.thread_id == thread_id
+        ),
+        select(gone.c.position).where(
+            of_project(gone, project_id), gone.c.id == message_id, gone.c.thread_id == thread_id
+        ),
+    ).scalar_subquery()
+
+
+def has_place_among_threads(project_id: str, thread_id: str) -> Select[Any]:
+    """Ask whether a cursor names a living or deleted thread."""
+    gone = deleted_threads
+    return select(
+        exists().where(of_project(threads, project_id), threads.c.id == thread_id)
+        | exists().where(of_project(gone, project_id), gone.c.id == thread_id)
+    )
+
+
+def has_place_in_thread(project_id: str, thread_id: str, message_id: str) -> Select[Any]:
+    """Ask whether a cursor names a living or deleted message of a thread."""
+    return select(place_of_message(project_id, thread_id, message_id).is_not(None))
+
+
+def known_messages(project_id: str, message_ids: Sequence[str]) -> CompoundSelect[Any]:
+    """Select the ids that are taken, by living or deleted messages, and the thread that has each."""
+    gone = deleted_messages
+    return union_all(
+        select(messages.c.id, messages.c.thread_id).where(
+            of_project(messages, project_id), messages.c.id.in_(message_ids)
+        ),
+        select(gone.c.id, gone.c.thread_id).where(of_project(gone, project_id), gone.c.id.in_(message_ids)),
+    )
+
+
+def is_deleted_thread(project_id: str, thread_id: str) -> Select[Any]:
+    """Ask whether a thread was deleted."""
+    return select(exists().where(of_project(deleted_threads, project_id), deleted_threads.c.id == thread_id))
+
+
+def insert_thread() -> Insert:
+    """Insert a thread."""
+    return insert(threads)
+
+
+def insert_messages() -> Insert:
+    """Insert messages, one parameter set each."""
+    return insert(messages)
+
+
+def take_positions(project_id: str, thread_id: str, count: int, created_at: int) -> Update:
+    """Take the next positions of a thread, under its row's lock, and count the messages that will have them.
+
+    Shape: one row, the last position taken and the second that the messages get, or none for an unknown thread.
+    The lock lasts until commit, so the order of positions is the order of commits; and no message is older than
+    the one before it, also where clocks differ, so the order of positions is the order of `created_at` too.
+    """
+    return (
+        update(threads)
+        .where(of_project(threads, project_id), threads.c.id == thread_id)
+        .values(
+            last_position=threads.c.last_position + count,
+            message_count=threads.c.message_count + count,
+            last_created_at=_later(created_at),
+        )
+        .returning(threads.c.last_position, threads.c.last_created_at)
+    )
+
+
+def set_thread(project_id: str, thread_id: str, **values: str) -> Update:
+    """Change columns of one thread."""
+    return update(threads).where(of_project(threads, project_id), threads.c.id == thread_id).values(**values)
+
+
+def set_message(project_id: str, message_id: str, **values: str) -> Update:
+    """Change columns of one message."""
+    return update(messages).where(of_project(messages, project_id), messages.c.id == message_id).values(**values)
+
+
+def uncount_message(project_id: str, thread_id: str) -> Update:
+    """Count one message less in a thread."""
+    fewer = threads.c.message_count - 1
+    return update(threads).where(of_project(threads, project_id), threads.c.id == thread_id).values(message_count=fewer)
+
+
+def remove_message(project_id: str, thread_id: str, message_id: str) -> ReturningDelete[Any]:
+    """Delete a message of a thread and give its position back."""
+    return (
+        delete(messages)
+        .where(of_project(messages, project_id), messages.c.thread_id == thread_id, messages.c.id == message_id)
+        .returning(messages.c.position)
+    )
+
+
+def remember_message() -> Insert:
+    """Keep the place of a deleted message."""
+    return insert(deleted_messages)
+
+
+def remove_thread(project_id: str, thread_id: str) -> ReturningDelete[Any]:
+    """Delete a thread, its messages with it, and give its place back."""
+    return (
+        delete(threads)
+        .where(of_project(threads, project_id), threads.c.id == thread_id)
+        .returning(threads.c.created_at, threads.c.seq)
+    )
+
+
+def remember_thread() -> Insert:
+    """Keep the place of a deleted thread."""
+    return insert(deleted_threads)
+
+
+def walks_up(page: PageRequest) -> bool:
+    """Say whether the rows of a page come with rising keys; from the end, one walks against the order."""
+    return (page.order is Order.ASC) != page.from_end
+
+
+def _of_thread(project_id: str, thread_id: str, run_id: str | None) -> ColumnElement[bool]:
+    narrowed = and_(of_project(messages, project_id), messages.c.thread_id == thread_id)
+    return narrowed if run_id is None else and_(narrowed, messages.c.run_id == run_id)
+
+
+def _interval(page: PageRequest) -> list[tuple[str, bool]]:
+    """Name the cursors that bound a page, each with the side on which its rows lie."""
+    up = page.order is Order.ASC
+    bounds = ((page.after, up), (page.before, not up))
+    return [(cursor, side) for cursor, side in bounds if cursor is not None]
+
+
+def _beyond(
+    key: tuple[Column[Any], ...], place: ScalarSelect[Any], *, up: bool, inclusive: bool = False
+) -> ColumnElement[bool]:
+    """Compare keys with the place of a cursor; an unknown cursor has no place, and nothing lies beyond that."""
+    compare = _COMPARE[up, inclusive]
+    return compare(key[0] if len(key) == 1 else tuple_(*key), place)
+
+
+_COMPARE: dict[tuple[bool, bool], Callable[[Any, Any], ColumnElement[bool]]] = {
+    (True, False): operator.gt,
+    (False, False): operator.lt,
+    (True, True): operator.ge,
+    (False, True): operator.le,
+}
+
+
+def _walk(statement: Select[Any], key: tuple[Column[Any], ...], page: PageRequest) -> Select[Any]:
+    up = walks_up(page)
+    return statement.order_by(*(column.asc() if up else column.desc() for column in key)).limit(page.limit + 1)
+
+
+def _later(created_at: int) -> ColumnElement[int]:
+    return case((threads.c.last_created_at > created_at, threads.c.last_created_at), else_=created_at)

@@ -1,0 +1,108 @@
+"""The one description of tables and columns; why they lie as they do stands in the first migration.
+
+Must not be here: statements.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+    }
+)
+
+# SQLite gives out row ids only for a column whose type is exactly INTEGER.
+_Sequence = BigInteger().with_variant(Integer, "sqlite")
+
+# `seq` counts threads in the order of their making and breaks ties between threads of one second.
+# `last_position` and `last_created_at` are where the next message of the thread goes on.
+threads = Table(
+    "threads",
+    metadata,
+    Column("seq", _Sequence, Identity(), primary_key=True),
+    Column("project_id", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("tool_resources", Text, nullable=False),
+    Column("message_count", BigInteger, nullable=False),
+    Column("last_position", BigInteger, nullable=False),
+    Column("last_created_at", BigInteger, nullable=False),
+    UniqueConstraint("project_id", "id"),
+    Index(None, "project_id", "created_at", "seq"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("project_id", Text, nullable=False),
+    Column("thread_id", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("attachments", Text, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("run_id", Text),
+    Column("assistant_id", Text),
+    Column("completed_at", BigInteger),
+    Column("incomplete_at", BigInteger),
+    Column("incomplete_reason", Text),
+    PrimaryKeyConstraint("project_id", "thread_id", "position"),
+    UniqueConstraint("project_id", "id"),
+    ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),
+)
+
+run_index = Index(
+    "ix_messages_run",
+    messages.c.project_id,
+    messages.c.thread_id,
+    messages.c.run_id,
+    messages.c.position,
+    sqlite_where=text("run_id IS NOT NULL"),
+    postgresql_where=text("run_id IS NOT NULL"),
+)
+
+# What was deleted leaves its place, so that a cursor which names it goes on working; nothing else of it stays.
+# A table of its own keeps the pages of living messages free of gaps that a reader would have to step over.
+deleted_messages = Table(
+    "deleted_messages",
+    metadata,
+    Column("project_id", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("thread_id", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    PrimaryKeyConstraint("project_id", "id"),
+    ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),
+    Index(None, "project_id", "thread_id"),
+)
+
+deleted_threads = Table(
+    "deleted_threads",
+    metadata,
+    Column("project_id", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    PrimaryKeyConstraint("project_id", "id"),
+)

@@ -1,0 +1,1 @@
+"""Threads in and out as files: import and export."""

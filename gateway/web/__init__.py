@@ -1,0 +1,1 @@
+"""What both faces share of HTTP: who calls, bodies, request ids."""

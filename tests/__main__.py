@@ -1,0 +1,30 @@
+"""Run every check of this project, the same for people and CI: `python -m tests`, with pytest's arguments behind it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+_ROOT: Final = Path(__file__).parents[1]
+_CHECKS: Final = (
+    ("ruff", "check", "."),
+    ("ruff", "format", "--check", "."),
+    ("mypy",),
+    ("pytest", "-n", "2", "--cov", "--cov-report=term", *sys.argv[1:]),
+)
+
+
+def main() -> int:
+    """Run one check after the other, and stop at the first that fails."""
+    for check in _CHECKS:
+        print("$", *check, flush=True)  # noqa: T201  (it talks to a person)
+        status = subprocess.call([sys.executable, "-m", *check], cwd=_ROOT)
+        if status:
+            return status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""What tests share: two databases by parameter, the store on each, and clients for both faces.
+
+One PostgreSQL serves the whole run; each worker of pytest-xdist has a database of its own in it, made by our
+migrations and emptied before each test. SQLite is a file a test, copied from one that our migrations made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from gateway.app import serve_store
+from gateway.domain.principal import Principal
+from gateway.store.migrate import migrate
+from gateway.store.sql import Store, open_store
+from tests.faces import GraphQL
+from tests.postgres import postgres_server
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+URL_VARIABLE = "GATEWAY_TEST_POSTGRES_URL"
+_TABLES = "messages, deleted_messages, threads, deleted_threads"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run the tests that take more than a few seconds")
+    parser.addoption("--without-postgres", action="store_true", help="skip what needs PostgreSQL")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    is_worker = hasattr(config, "workerinput")
+    if is_worker or config.getoption("--without-postgres") or config.option.collectonly or URL_VARIABLE in os.environ:
+        return
+    server = postgres_server()
+    os.environ[URL_VARIABLE] = server.__enter__()  # workers inherit it
+
+    def stop() -> None:
+        del os.environ[URL_VARIABLE]
+        server.__exit__(None, None, None)
+
+    config.add_cleanup(stop)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="takes long; run with --slow"))
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("template") / "threads.db"
+    asyncio.run(migrate(f"sqlite:///{file}"))
+    return file
+
+
+@contextmanager
+def _postgres_database(config: pytest.Config, purpose: str) -> Iterator[str]:
+    """Make an empty database that only this worker uses, and give its URL."""
+    if config.getoption("--without-postgres"):
+        pytest.skip("PostgreSQL was left out by --without-postgres")
+    server = os.environ[URL_VARIABLE]
+    name = f"{purpose}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    drop = f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"
+    asyncio.run(_run(server, drop, f"CREATE DATABASE {name}"))
+    yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    asyncio.run(_run(server, drop))
+
+
+@pytest.fixture(scope="session")
+def _migrated_postgres(request: pytest.FixtureRequest) -> Iterator[str]:
+    with _postgres_database(request.config, "migrated") as url:
+        asyncio.run(migrate(url))
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give the URL of a database without tables, once of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    with _postgres_database(request.config, "empty") as url:
+        yield url
+
+
+async def _run(url: str, *statements: str) -> None:
+    engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"), isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+    await engine.dispose()
+
+
+@pytest.fixture
+def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
+    """Give the URL of a migrated, empty SQLite file."""
+    file = tmp_path / "threads.db"
+    shutil.copy(_sqlite_template, file)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture
+async def postgres_url(_migrated_postgres: str) -> str:
+    """Give the URL of a migrated, empty PostgreSQL database."""
+    await _run(_migrated_postgres, f"TRUNCATE {_TABLES}")
+    return _migrated_postgres
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Give the URL of a migrated, empty database, once of each kind."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    """Open the store on each kind of database."""
+    opened = open_store(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def who() -> Principal:
+    """Be the one project that there is."""
+    return Principal("default")
+
+
+@pytest.fixture
+async def rest(store: Store) -> AsyncIterator[httpx.AsyncClient]:
+    """Call the application in this process, the paths counted from /v1."""
+    transport = httpx.ASGITransport(serve_store(store))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway/v1") as client:
+        yield client
+
+
+@pytest.fixture
+async def graphql(rest: httpx.AsyncClient) -> GraphQL:
+    """Ask the GraphQL face of the same application."""
+    return GraphQL(rest)
+
+
+@pytest.fixture
+async def thread_id(rest: httpx.AsyncClient) -> str:
+    """Make a thread to work in."""
+    made: dict[str, Any] = (await rest.post("/threads")).json()
+    thread_id: str = made["id"]
+    return thread_id
