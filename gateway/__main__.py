@@ -99,6 +99,47 @@ def schema() -> None:
     click.echo(print_schema(), nl=False)
 
 
+@main.command(name="import")
+@click.argument("sources", nargs=-1, metavar="[FILE | FOLDER | -]...")
+@click.option("--rejects", metavar="FILE", help="Keep the lines that could not be taken in this file.")
+@settings_flags(*_DATABASE)
+def import_(sources: tuple[str, ...], rejects: str | None, **flags: str | None) -> None:
+    """Take in threads and messages that were exported elsewhere, with their ids, times and order.
+
+    A file holds one object of the API a line, `thread` or `thread.message`, in any order; a folder holds files of
+    assistants-thread-export/v1. Without a file, standard input is read. Lists that begin with the newest message, as
+    the API gives them, are turned round.
+
+    Each thread is taken whole or not at all. What is there already stays as it is, so an import can be repeated. A
+    line that cannot be taken is told with its reason, and the rest goes on; the exit code is then 1.
+
+    \b
+      gateway import threads.jsonl messages.jsonl --rejects rejected.jsonl
+      gateway import ./assistants-export
+      gateway export | gateway import --database-url postgresql://app:secret@db/threads
+    """
+    from gateway.transfer.commands import run_import  # noqa: PLC0415  (as above)
+
+    if not run_import(load_settings(flags).database_url, sources or ("-",), rejects):
+        raise click.exceptions.Exit(1)
+
+
+@main.command()
+@click.option("-o", "--output", default="-", metavar="FILE", help="Where to write; standard output if not given.")
+@settings_flags(*_DATABASE)
+def export(output: str, **flags: str | None) -> None:
+    """Give out all threads, each with its messages behind it, one object of the API a line.
+
+    Importing the file into an empty database gives the same threads again, and exporting those the same bytes.
+
+    \b
+      gateway export -o threads.jsonl
+    """
+    from gateway.transfer.commands import run_export  # noqa: PLC0415  (as above)
+
+    run_export(load_settings(flags).database_url, output)
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
     main()

@@ -18,8 +18,8 @@ from uvicorn.supervisors import Multiprocess
 
 from gateway.errors import InvalidSetting
 from gateway.settings import hand_down
-from gateway.store.dialect import migrates_itself, refuse_several_processes
-from gateway.store.migrate import migrate, require_head
+from gateway.store.dialect import refuse_several_processes
+from gateway.store.migrate import make_ready
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -35,7 +35,7 @@ def serve(settings: Settings) -> None:
     """
     if settings.workers > 1:
         refuse_several_processes(settings.database_url)
-    asyncio.run(_make_ready(settings.database_url))
+    asyncio.run(make_ready(settings.database_url))
     listener = _listen(settings)
     click.echo(_banner(settings, listener.getsockname()[1]), err=True)
     hand_down(settings)
@@ -57,13 +57,6 @@ def serve(settings: Settings) -> None:
             uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
         pass  # uvicorn raises the signal again after it has finished what ran
-
-
-async def _make_ready(database_url: str) -> None:
-    if migrates_itself(database_url):
-        await migrate(database_url)
-    else:
-        await require_head(database_url)
 
 
 def _listen(settings: Settings) -> socket.socket:

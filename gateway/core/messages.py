@@ -45,10 +45,7 @@ async def append(
 
     Errors: NotFound for the thread.
     """
-    taken = await transaction.take_positions(who.project_id, thread_id, len(added), now)
-    if taken is None:
-        raise NotFound("thread", thread_id)
-    first_position, created_at = taken
+    first_position, created_at = await transaction.take_positions(who.project_id, thread_id, len(added), now)
     made = [_made(thread_id, new, created_at) for new in added]
     await transaction.add_messages(who.project_id, made, first_position)
     return made

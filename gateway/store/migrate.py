@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from gateway.errors import DatabaseBehind
-from gateway.store.dialect import lock_migrations, open_engines
+from gateway.store.dialect import lock_migrations, migrates_itself, open_engines
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -43,6 +43,17 @@ async def migrate(url: str, revision: str = "head") -> None:
             await connection.run_sync(run)
     finally:
         await engines.dispose()
+
+
+async def make_ready(url: str) -> None:
+    """Make a database ready for use: SQLite is migrated at once, PostgreSQL must have been.
+
+    Errors: DatabaseBehind.
+    """
+    if migrates_itself(url):
+        await migrate(url)
+    else:
+        await require_head(url)
 
 
 async def require_head(url: str) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from gateway.domain.page import Page
-from gateway.errors import Unavailable
+from gateway.errors import NotFound, Unavailable
 from gateway.store import rows, statements
 from gateway.store.dialect import Engines, open_engines
 
@@ -114,13 +114,14 @@ class Writes(Reads):
         values = rows.row_of_thread(project_id, thread)
         await self._connection.execute(statements.insert_thread(), values)
 
-    async def take_positions(
-        self, project_id: str, thread_id: str, count: int, created_at: int
-    ) -> tuple[int, int] | None:
-        """Take the next positions of a thread: the first of them and the second they count as, or None."""
+    async def take_positions(self, project_id: str, thread_id: str, count: int, created_at: int) -> tuple[int, int]:
+        """Take the next positions of a thread: the first of them, and the second that they count as.
+
+        Errors: NotFound for the thread.
+        """
         taken = await self._rows(statements.take_positions(project_id, thread_id, count, created_at))
         if not taken:
-            return None
+            raise NotFound("thread", thread_id)
         [(last_position, last_created_at)] = taken
         return last_position - count + 1, last_created_at
 
@@ -163,6 +164,12 @@ class Writes(Reads):
         """Find which ids are taken, by living or deleted messages, and the thread that has each."""
         found = await self._rows(statements.known_messages(project_id, message_ids))
         return dict(found)
+
+    async def newest_second(self, project_id: str, thread_id: str) -> int:
+        """Find the second that the last message of a thread has, or had; nothing older may follow it."""
+        [(newest,)] = await self._rows(statements.newest_second(project_id, thread_id))
+        second: int = newest
+        return second
 
     async def is_deleted_thread(self, project_id: str, thread_id: str) -> bool:
         """Say whether a thread was there and was deleted."""

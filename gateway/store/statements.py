@@ -228,6 +228,11 @@ def take_positions(project_id: str, thread_id: str, count: int, created_at: int)
     )
 
 
+def newest_second(project_id: str, thread_id: str) -> Select[Any]:
+    """Select the second that a thread's last message has, or had."""
+    return select(threads.c.last_created_at).where(of_project(threads, project_id), threads.c.id == thread_id)
+
+
 def set_thread(project_id: str, thread_id: str, **values: str) -> Update:
     """Change columns of one thread."""
     return update(threads).where(of_project(threads, project_id), threads.c.id == thread_id).values(**values)

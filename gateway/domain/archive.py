@@ -1,0 +1,204 @@
+"""Objects that were exported elsewhere, taken in as they are: ids, times, runs and annotations stay what they were.
+
+`parse` says what a caller may create; this says what may have come to be in years of use.
+Source: rest-contract §2 (objects as read), §10 (exports).
+Must not be here: files and lines (`transfer`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.domain import check, ids
+from gateway.domain.message import IncompleteReason, Message, Role, Status
+from gateway.domain.parse import DETAILS, ROLES, TOOLS
+from gateway.domain.thread import Thread
+from gateway.domain.wire import dump_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.domain.check import JsonObject
+
+THREAD: Final = "thread"
+MESSAGE: Final = "thread.message"
+MAX_TIME: Final = 253_402_300_799  # the last second of the year 9999; milliseconds taken for seconds lie far beyond
+MAX_INDEX: Final = 2**31 - 1  # GraphQL's Int
+
+_STATUSES: Final = tuple(status.value for status in Status)
+_REASONS: Final = tuple(reason.value for reason in IncompleteReason)
+_THREAD_FIELDS: Final = ("id", "object", "created_at", "metadata", "tool_resources")
+_MESSAGE_FIELDS: Final = (
+    "id",
+    "object",
+    "created_at",
+    "assistant_id",
+    "thread_id",
+    "run_id",
+    "status",
+    "incomplete_details",
+    "incomplete_at",
+    "completed_at",
+    "role",
+    "content",
+    "attachments",
+    "metadata",
+)
+_REFERENCE: Final = re.compile(r"[^\x00]{1,512}", re.DOTALL)
+
+
+def read(value: object) -> Thread | Message:
+    """Read one of the API's own objects.
+
+    Errors: InvalidRequest where it is none, or is not whole.
+    """
+    raw = check.root_object(value)
+    check.fields(raw, "", required=("object",), optional=tuple(raw))
+    kind = check.one_of(raw["object"], "object", tuple(_READERS))
+    return _READERS[kind](raw)
+
+
+def _thread(raw: JsonObject) -> Thread:
+    _hold_to(raw, _THREAD_FIELDS, required=("id", "created_at"))
+    return Thread(
+        id=ids.ThreadId(_an_id(raw["id"], "id", ids.as_thread_id, "thread_")),
+        created_at=_time(raw["created_at"], "created_at"),
+        metadata_json=dump_text(_metadata(raw.get("metadata"))),
+        tool_resources_json=dump_text(check.an_object(raw.get("tool_resources") or {}, "tool_resources")),
+        message_count=0,
+    )
+
+
+def _message(raw: JsonObject) -> Message:
+    _hold_to(raw, _MESSAGE_FIELDS, required=("id", "created_at", "thread_id", "role", "content"))
+    created_at = _time(raw["created_at"], "created_at")
+    # Outside of streams the original told no status (rest-contract §2.3): what it listed was complete.
+    says_status = raw.get("status") is not None
+    details = raw.get("incomplete_details")
+    return Message(
+        id=ids.MessageId(_an_id(raw["id"], "id", ids.as_message_id, "msg_")),
+        thread_id=ids.ThreadId(_an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_")),
+        created_at=created_at,
+        role=Role(check.one_of(raw["role"], "role", ROLES)),
+        status=Status(check.one_of(raw["status"], "status", _STATUSES)) if says_status else Status.COMPLETED,
+        content_json=dump_text(_each(raw["content"], "content", _part)),
+        attachments_json=dump_text(_each(raw.get("attachments") or [], "attachments", _attachment)),
+        metadata_json=dump_text(_metadata(raw.get("metadata"))),
+        run_id=_reference(raw.get("run_id"), "run_id"),
+        assistant_id=_reference(raw.get("assistant_id"), "assistant_id"),
+        completed_at=_time_or_null(raw.get("completed_at"), "completed_at") if says_status else created_at,
+        incomplete_at=_time_or_null(raw.get("incomplete_at"), "incomplete_at"),
+        incomplete_reason=None if details is None else _incomplete_reason(details),
+    )
+
+
+_READERS: Final[dict[str, Callable[[JsonObject], Thread | Message]]] = {THREAD: _thread, MESSAGE: _message}
+
+
+def _hold_to(raw: JsonObject, known: tuple[str, ...], required: tuple[str, ...]) -> None:
+    """Refuse fields that would be lost; one that holds nothing (v1 left `file_ids: []` behind) loses nothing."""
+    empty = tuple(key for key, value in raw.items() if value in (None, [], {}, ""))
+    check.fields(raw, "", required=required, optional=known + empty)
+
+
+def _an_id(value: object, path: str, read_id: Callable[[str], str | None], prefix: str) -> str:
+    found = read_id(check.a_string(value, path))
+    if found is None:
+        message = f"Invalid '{path}': '{value}'. Expected '{prefix}' and up to 120 of A-Z, a-z, 0-9, '_' and '-'."
+        check.refuse(message, path, "invalid_value")
+    return found
+
+
+def _time(value: object, path: str) -> int:
+    return check.an_integer(value, path, at_least=0, at_most=MAX_TIME)
+
+
+def _time_or_null(value: object, path: str) -> int | None:
+    return None if value is None else _time(value, path)
+
+
+def _reference(value: object, path: str) -> str | None:
+    if value is None:
+        return None
+    text = check.a_string(value, path)
+    if not _REFERENCE.fullmatch(text):
+        check.refuse(f"Invalid '{path}'. Expected 1 to 512 characters.", path, "invalid_value")
+    return text
+
+
+def _incomplete_reason(value: object) -> IncompleteReason:
+    details = check.an_object(value, "incomplete_details")
+    check.fields(details, "incomplete_details", required=("reason",))
+    return IncompleteReason(check.one_of(details["reason"], "incomplete_details.reason", _REASONS))
+
+
+def _metadata(value: object) -> JsonObject:
+    pairs = check.an_object({} if value is None else value, "metadata", "a metadata object")
+    return {key: check.a_string(text, f"metadata.{key}") for key, text in pairs.items()}
+
+
+def _each(value: object, path: str, take: Callable[[object, str], None]) -> list[Any]:
+    """Look at every item and keep all of them as they came, also keys that nobody knows any more."""
+    items = check.an_array(value, path)
+    for index, item in enumerate(items):
+        take(item, f"{path}[{index}]")
+    return items
+
+
+def _member(value: object, path: str, key: str) -> Any:
+    """Take what an object holds under a key that must be there."""
+    raw = check.an_object(value, path)
+    check.fields(raw, path, required=(key,), optional=tuple(raw))
+    return raw[key]
+
+
+def _part(value: object, path: str) -> None:
+    kind = check.one_of(_member(value, path, "type"), f"{path}.type", tuple(_PARTS))
+    _PARTS[kind](_member(value, path, kind), f"{path}.{kind}")
+
+
+def _text(value: object, path: str) -> None:
+    check.a_string(_member(value, path, "value"), f"{path}.value")
+    _each(_member(value, path, "annotations"), f"{path}.annotations", _annotation)
+
+
+def _annotation(value: object, path: str) -> None:
+    kind = check.one_of(_member(value, path, "type"), f"{path}.type", ("file_citation", "file_path"))
+    check.a_string(_member(value, path, "text"), f"{path}.text")
+    for key in ("start_index", "end_index"):
+        check.an_integer(_member(value, path, key), f"{path}.{key}", at_least=0, at_most=MAX_INDEX)
+    target = _member(value, path, kind)
+    check.a_string(_member(target, f"{path}.{kind}", "file_id"), f"{path}.{kind}.file_id")
+    if target.get("quote") is not None:
+        check.a_string(target["quote"], f"{path}.{kind}.quote")
+
+
+def _image_file(value: object, path: str) -> None:
+    check.a_string(_member(value, path, "file_id"), f"{path}.file_id")
+    _detail(value, path)
+
+
+def _image_url(value: object, path: str) -> None:
+    check.a_string(_member(value, path, "url"), f"{path}.url")
+    _detail(value, path)
+
+
+def _detail(image: Any, path: str) -> None:
+    check.one_of(image.get("detail", "auto"), f"{path}.detail", DETAILS)
+
+
+def _refusal(value: object, path: str) -> None:
+    check.a_string(value, path)
+
+
+_PARTS: Final = {"text": _text, "image_file": _image_file, "image_url": _image_url, "refusal": _refusal}
+
+
+def _attachment(value: object, path: str) -> None:
+    check.a_string(_member(value, path, "file_id"), f"{path}.file_id")
+    _each(_member(value, path, "tools"), f"{path}.tools", _tool)
+
+
+def _tool(value: object, path: str) -> None:
+    check.one_of(_member(value, path, "type"), f"{path}.type", TOOLS)

@@ -1,0 +1,70 @@
+"""The commands `import` and `export`: open the store, do the work, tell how it went.
+
+Must not be here: flags (`__main__`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import click
+
+from gateway.domain.principal import Principal
+from gateway.store.migrate import make_ready
+from gateway.store.sql import open_store
+from gateway.store.staging import Staging
+from gateway.transfer.exporting import export
+from gateway.transfer.importing import Rejects, load, stage
+from gateway.transfer.progress import shown, told
+from gateway.transfer.reading import size_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from gateway.core import Store
+
+T = TypeVar("T")
+
+_WHO: Final = Principal("default")
+
+
+def run_import(database_url: str, sources: Sequence[str], rejects_file: str | None) -> bool:
+    """Import all sources; say whether everything could be taken.
+
+    Errors: OSError where a source cannot be opened; DatabaseBehind; Unavailable.
+    """
+    asyncio.run(make_ready(database_url))
+    sizes = [size_of(source) for source in sources]
+    with ExitStack() as stack:
+        rejects = Rejects(stack.enter_context(Path(rejects_file).open("wb")) if rejects_file else None)
+        staging = stack.enter_context(Staging())
+        with shown("Reading", None if None in sizes else sum(size or 0 for size in sizes)) as advance:
+            stage(sources, staging, rejects, advance)
+        with shown("Adding messages") as advance:
+            taken = asyncio.run(_with_store(database_url, lambda store: load(store, _WHO, staging, rejects, advance)))
+    told(
+        f"Imported {taken.threads} threads and {taken.messages} messages; "
+        f"{taken.known} were there before, {rejects.count} could not be taken."
+    )
+    return rejects.count == 0
+
+
+def run_export(database_url: str, target: str) -> None:
+    """Export everything to a file or standard output.
+
+    Errors: OSError where the file cannot be written; DatabaseBehind; Unavailable.
+    """
+    asyncio.run(make_ready(database_url))
+    with click.open_file(target, "wb") as out, shown("Messages") as advance:
+        asyncio.run(_with_store(database_url, lambda store: export(store, _WHO, out, advance)))
+
+
+async def _with_store(database_url: str, work: Callable[[Store], Awaitable[T]]) -> T:
+    store = open_store(database_url)
+    try:
+        return await work(store)
+    finally:
+        await store.close()

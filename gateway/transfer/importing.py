@@ -1,0 +1,99 @@
+"""Import: read and sort everything first, then add thread after thread, and tell what could not be taken.
+
+Must not be here: what is read how (`reading`), what is taken how (`core.transfer`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.core import transfer
+from gateway.core.transfer import Taken
+from gateway.domain import archive, wire
+from gateway.domain.thread import Thread
+from gateway.errors import InvalidRequest
+from gateway.transfer.reading import read_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import IO
+
+    from gateway.core import Store
+    from gateway.domain.ids import MessageId
+    from gateway.domain.message import Message
+    from gateway.domain.principal import Principal
+    from gateway.store.staging import Staged, Staging
+
+
+@dataclass(slots=True)
+class Rejects:
+    """What could not be taken: told at once, and kept as it came in a file that may be imported again."""
+
+    file: IO[bytes] | None
+    count: int = field(default=0, init=False)
+
+    def add(self, source: str, place: str, raw: bytes, reason: str) -> None:
+        """Tell of one and keep it."""
+        self.count += 1
+        click.echo(f"{source}: {place}: {reason}", err=True)
+        if self.file and raw:
+            self.file.write(raw + b"\n")
+
+
+def stage(sources: Sequence[str], staging: Staging, rejects: Rejects, advance: Callable[[int], None]) -> None:
+    """Read all sources into the staging table.
+
+    Errors: OSError where one cannot be opened.
+    """
+    for source in sources:
+        for entry in read_source(source):
+            advance(entry.size)
+            if entry.fault is not None:
+                rejects.add(entry.source, entry.place, entry.raw, entry.fault)
+                continue
+            try:
+                found = archive.read(entry.value)
+            except InvalidRequest as error:
+                rejects.add(entry.source, entry.place, entry.raw, error.message)
+                continue
+            if isinstance(found, Thread):
+                staging.add_thread(found)
+            else:
+                staging.add_message(entry.source, entry.place, found)
+
+
+async def load(
+    store: Store, who: Principal, staging: Staging, rejects: Rejects, advance: Callable[[int], None]
+) -> Taken:
+    """Add what was staged to the store, each thread in one transaction."""
+    total = Taken()
+    for thread in staging.threads():
+        batches = _Batches(staging.messages(thread.id), rejects)
+        taken = await transfer.import_thread(store, who, thread, batches, batches.refuse)
+        total.threads += taken.threads
+        total.messages += taken.messages
+        total.known += taken.known
+        advance(taken.messages)
+    return total
+
+
+class _Batches:
+    """The messages of one thread, batch after batch, and where each of the batch at hand was read."""
+
+    def __init__(self, staged: Iterator[list[Staged]], rejects: Rejects) -> None:
+        self._staged = staged
+        self._rejects = rejects
+        self._at_hand: dict[str, Staged] = {}
+
+    def __iter__(self) -> Iterator[list[Message]]:
+        for batch in self._staged:
+            self._at_hand = {each.message.id: each for each in batch}
+            yield [each.message for each in batch]
+
+    def refuse(self, message_id: MessageId, reason: InvalidRequest) -> None:
+        """Tell of a message of the batch at hand that could not be taken."""
+        each = self._at_hand[message_id]
+        self._rejects.add(each.source, each.place, wire.dump(wire.message(each.message)), reason.message)

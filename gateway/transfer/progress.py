@@ -1,0 +1,28 @@
+"""How far an import or export has come, for a person at a terminal; nothing is shown in a pipe."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@contextmanager
+def shown(task: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Show a bar for as long as the block; the function that it gives moves it on."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(task, total=total)
+        yield lambda amount: progress.advance(bar, amount)
+
+
+def told(summary: str) -> None:
+    """Say at the end what was done."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        console.print(summary)
