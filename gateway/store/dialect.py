@@ -112,12 +112,16 @@ def _on_connect(engine: AsyncEngine, *statements: str) -> None:
         for statement in statements:
             cursor.execute(statement)
         cursor.close()
+        connection.commit()
 
 
 def _open_postgres(url: URL) -> Engines:
     writer = create_async_engine(
         url.set(drivername="postgresql+asyncpg"), pool_size=POOL, max_overflow=0, pool_timeout=WAIT_S
     )
+    # Our statements have one good plan each; left to itself the server plans a page anew each time, which costs more
+    # than a third of running it (measured: 100 microseconds of 380).
+    _on_connect(writer, "SET plan_cache_mode = force_generic_plan")
     return Engines(writer.execution_options(isolation_level="AUTOCOMMIT"), writer)
 
 
