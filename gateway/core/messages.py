@@ -130,6 +130,7 @@ async def page_ends(
     thread_id: ThreadId,
     page: PageRequest,
     found: Page[Message],
+    *,
     run_id: str | None = None,
 ) -> PageEnds:
     """Say whether the list of messages goes on beyond a page that was read, on each side."""

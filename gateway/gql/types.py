@@ -225,7 +225,7 @@ class MessageConnection:
     async def page_info(self, info: Info) -> PageInfo:
         """Look beyond both ends of the page."""
         ctx, asked = info.context, self.asked
-        ends = await messages.page_ends(ctx.store, ctx.who, self.of.id, asked.page, self.found, asked.run_id)
+        ends = await messages.page_ends(ctx.store, ctx.who, self.of.id, asked.page, self.found, run_id=asked.run_id)
         return page_info(self.found, ends)
 
     @strawberry.field(description="How many messages the list has, on all its pages.")
