@@ -16,7 +16,7 @@ from starlette.routing import Route
 from gateway.gql.over_http import GraphQLOverHttp
 from gateway.gql.schema import build_schema
 from gateway.rest import render
-from gateway.rest.routes import routes, unknown_url
+from gateway.rest.routes import routes, unknown_url, wrong_method
 from gateway.settings import Settings, load_settings
 from gateway.store.sql import open_store
 from gateway.web.envelope import Envelope
@@ -57,6 +57,6 @@ def serve_store(store: Store) -> Starlette:
     return Starlette(
         routes=[Route("/", lead_to_graphql), Route("/graphql", graphql), *routes(store)],
         middleware=[Middleware(Envelope, crashed=lambda _scope: render.crash())],
-        exception_handlers={404: unknown_url},
+        exception_handlers={404: unknown_url, 405: wrong_method},
         lifespan=lifespan,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Route
 
@@ -70,6 +71,12 @@ def unknown_url(request: Request, _error: Exception) -> Response:
     return render.error(UnknownUrl(f"Invalid URL ({request.method} {request.url.path})"))
 
 
+def wrong_method(request: Request, error: Exception) -> Response:
+    """Answer for a method that a path outside our table does not have."""
+    allowed = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
+    return render.error(_wrong_method(request, allowed))
+
+
 @dataclass(frozen=True, slots=True)
 class Resource:
     """One path of the table as an ASGI app, so that Starlette leaves all methods, and what is refused, to us."""
@@ -89,7 +96,10 @@ class Resource:
     async def _answer(self, request: Request) -> Response:
         endpoint = self.endpoints.get("GET" if request.method == "HEAD" else request.method)
         if endpoint is None:
-            message = f"Invalid method for URL ({request.method} {request.url.path})"
-            raise WrongMethod(message, allowed=", ".join(self.endpoints))
+            raise _wrong_method(request, ", ".join(self.endpoints))
         check_beta(request.headers.get("openai-beta"))
         return await endpoint(Call(self.store, principal_of(request), request))
+
+
+def _wrong_method(request: Request, allowed: str) -> WrongMethod:
+    return WrongMethod(f"Invalid method for URL ({request.method} {request.url.path})", allowed=allowed)
