@@ -41,6 +41,5 @@ async def modify_message(call: Call) -> Response:
 
 async def delete_message(call: Call) -> Response:
     """Answer DELETE /threads/{thread_id}/messages/{message_id}."""
-    message_id = call.message_id
-    await messages.delete(call.store, call.who, call.thread_id, message_id)
-    return render.deleted("thread.message", message_id)
+    await messages.delete(call.store, call.who, call.thread_id, call.message_id)
+    return render.deleted("thread.message", call.message_id)
