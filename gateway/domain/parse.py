@@ -67,8 +67,8 @@ def new_message(body: object, path: str = "", *, from_worker: bool = False) -> N
         content=_content(raw["content"], check.within(path, "content")),
         attachments=_attachments(raw.get("attachments"), check.within(path, "attachments")),
         metadata=_metadata(raw.get("metadata"), check.within(path, "metadata")),
-        run_id=reference(raw.get("run_id"), "run_id"),
-        assistant_id=reference(raw.get("assistant_id"), "assistant_id"),
+        run_id=reference(raw.get("run_id"), check.within(path, "run_id")),
+        assistant_id=reference(raw.get("assistant_id"), check.within(path, "assistant_id")),
     )
 
 
