@@ -1,0 +1,223 @@
+"""The laws of the layout, proved on the source: who imports whom, and how large anything may grow."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+_ROOT: Final = Path(__file__).parents[1]
+_GATEWAY: Final = sorted((_ROOT / "gateway").rglob("*.py"))
+_MIGRATIONS: Final = sorted((_ROOT / "migrations" / "versions").glob("*.py"))
+_TESTS: Final = sorted((_ROOT / "tests").rglob("*.py"))
+
+# A layer is a package of ours, or a module at the top level; `app` wires all of them and is named by nobody.
+MAY_IMPORT: Final = {
+    "errors": set[str](),
+    "settings": {"errors"},
+    "domain": {"errors"},
+    "store": {"domain", "errors"},
+    "core": {"store", "domain", "errors"},
+    "web": {"domain", "errors"},
+    "rest": {"web", "core", "domain", "errors"},
+    "gql": {"web", "core", "domain", "errors"},
+    "transfer": {"core", "store", "domain", "errors"},
+    "app": {"settings", "store", "core", "web", "rest", "gql"},
+    "serve": {"settings", "store", "errors"},
+    "__main__": {"settings", "serve", "store", "transfer", "gql", "errors"},
+}
+MAY_IMPORT_OF_OTHERS: Final = {
+    "errors": set[str](),
+    "settings": {"pydantic", "pydantic_settings"},
+    "domain": {"orjson"},
+    "store": {"sqlalchemy", "alembic"},
+    "core": set[str](),
+    "web": {"starlette"},
+    "rest": {"starlette", "orjson"},
+    "gql": {"strawberry", "graphql", "starlette", "orjson"},
+    "transfer": {"orjson"},
+    "app": {"starlette"},
+    "serve": {"uvicorn", "click", "sqlalchemy"},
+    "__main__": {"click"},
+}
+# Import and export move whole threads past the use cases; this is the one door in the store that they have.
+DOORS_TO_THE_STORE: Final = {"transfer": "gateway.store.staging"}
+
+MAX_MODULES: Final = 60
+MAX_FILE_LINES: Final = 500
+MAX_FUNCTION_LINES: Final = 40
+MAX_POSITIONAL: Final = 5
+LONG_FUNCTIONS: Final = {
+    "migrations/versions/0001_create_threads.py:upgrade": "the columns of all tables, one a line; nothing to follow",
+}
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(_ROOT).as_posix()
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _layer(path: Path) -> str:
+    """Name the layer of a module: its package, or itself at the top level."""
+    return path.relative_to(_ROOT / "gateway").parts[0].removesuffix(".py")
+
+
+def modules_named(tree: ast.Module) -> set[str]:
+    """Name all that a module imports, at any depth (also inside functions and for type checkers only)."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+    return names
+
+
+def layers_named(tree: ast.Module) -> set[str]:
+    """Name the layers of ours that a module imports from."""
+    return {name.split(".")[1] for name in modules_named(tree) if name.startswith("gateway.")}
+
+
+def others_named(tree: ast.Module) -> set[str]:
+    """Name the packages that are neither ours nor Python's that a module imports from."""
+    return {name.split(".")[0] for name in modules_named(tree)} - sys.stdlib_module_names - {"gateway"}
+
+
+def functions(tree: ast.Module) -> list[_Function]:
+    """Give all functions and methods of a module."""
+    return [node for node in ast.walk(tree) if isinstance(node, _Function)]
+
+
+def lines_of(function: _Function) -> int:
+    """Count the lines of a function, its docstring with them, its decorators not."""
+    return (function.end_lineno or function.lineno) - function.lineno + 1
+
+
+def positional(function: _Function) -> list[str]:
+    """Name the parameters that can be given by position, but the object or class that a method belongs to."""
+    names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+    return names[1:] if names[:1] in (["self"], ["cls"]) else names
+
+
+def is_resolver(function: _Function) -> bool:
+    """Say whether Strawberry calls a function, by name, with the arguments of a field."""
+    return any(ast.unparse(each).startswith("strawberry.") for each in function.decorator_list)
+
+
+_each_module = pytest.mark.parametrize("path", _GATEWAY, ids=_name)
+_each_file = pytest.mark.parametrize("path", [*_GATEWAY, *_MIGRATIONS, *_TESTS], ids=_name)
+_each_own_file = pytest.mark.parametrize("path", [*_GATEWAY, *_MIGRATIONS], ids=_name)
+
+
+def test_every_layer_has_its_line_in_both_tables() -> None:
+    layers = {_layer(path) for path in _GATEWAY} - {"__init__"}
+
+    assert layers == set(MAY_IMPORT) == set(MAY_IMPORT_OF_OTHERS)
+
+
+@_each_module
+def test_a_module_imports_from_the_layers_that_its_own_may_know(path: Path) -> None:
+    layer = _layer(path)
+
+    assert layers_named(_tree(path)) <= {layer, *MAY_IMPORT.get(layer, ())}
+
+
+@_each_module
+def test_a_module_imports_from_the_packages_that_its_layer_may_know(path: Path) -> None:
+    assert others_named(_tree(path)) <= MAY_IMPORT_OF_OTHERS.get(_layer(path), set())
+
+
+@_each_module
+def test_a_layer_with_a_door_to_the_store_goes_through_no_other(path: Path) -> None:
+    door = DOORS_TO_THE_STORE.get(_layer(path), "gateway.store")
+
+    inside = {name for name in modules_named(_tree(path)) if name.startswith("gateway.store.")}
+
+    assert all(name.startswith(f"{door}.") for name in inside)
+
+
+@_each_file
+def test_no_import_is_relative(path: Path) -> None:
+    levels = [node.level for node in ast.walk(_tree(path)) if isinstance(node, ast.ImportFrom)]
+
+    assert not any(levels)
+
+
+@_each_module
+def test_nothing_but_the_settings_reads_the_environment(path: Path) -> None:
+    tree = _tree(path)
+    reads = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)} | modules_named(tree)
+
+    touched = reads & {"os.environ", "os.getenv", "os.putenv", "os.environb"}
+
+    assert not touched or _layer(path) == "settings"
+
+
+@pytest.mark.parametrize("path", _MIGRATIONS, ids=_name)
+def test_a_migration_is_history_and_imports_nothing_of_ours(path: Path) -> None:
+    assert not {name for name in modules_named(_tree(path)) if name.split(".")[0] == "gateway"}
+
+
+@_each_file
+def test_a_file_is_not_too_long(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_FILE_LINES
+
+
+@_each_own_file
+def test_a_function_is_not_too_long(path: Path) -> None:
+    long = [each for each in functions(_tree(path)) if lines_of(each) > MAX_FUNCTION_LINES]
+
+    assert {f"{_name(path)}:{each.name}" for each in long} <= set(LONG_FUNCTIONS)
+
+
+@_each_own_file
+def test_a_function_takes_few_arguments_by_position(path: Path) -> None:
+    resolvers_may = path.is_relative_to(_ROOT / "gateway" / "gql")
+
+    many = [
+        each.name
+        for each in functions(_tree(path))
+        if len(positional(each)) > MAX_POSITIONAL and not (resolvers_may and is_resolver(each))
+    ]
+
+    assert not many
+
+
+@_each_own_file
+def test_a_module_begins_by_saying_what_is_here(path: Path) -> None:
+    assert ast.get_docstring(_tree(path))
+
+
+def test_there_are_not_too_many_modules() -> None:
+    assert len([path for path in _GATEWAY if path.name != "__init__.py"]) <= MAX_MODULES
+
+
+def test_every_long_function_that_is_let_through_is_there_and_long() -> None:
+    found = {f"{_name(path)}:{each.name}": each for path in _MIGRATIONS + _GATEWAY for each in functions(_tree(path))}
+
+    assert all(lines_of(found[name]) > MAX_FUNCTION_LINES for name in LONG_FUNCTIONS)
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        pytest.param("from gateway import store", {"store"}, id="the layer from the package"),
+        pytest.param("from gateway.store import tables", {"store"}, id="a module from the layer"),
+        pytest.param("import gateway.store.sql as sql", {"store"}, id="a module by its whole name"),
+        pytest.param("def late():\n    from gateway.gql import page", {"gql"}, id="inside a function"),
+        pytest.param("if TYPE_CHECKING:\n    from gateway.core import Store", {"core"}, id="for type checkers only"),
+        pytest.param("import orjson\nfrom gateways import store", set[str](), id="none of ours"),
+    ],
+)
+def test_the_layers_that_a_source_names_are_seen(source: str, named: set[str]) -> None:
+    assert layers_named(ast.parse(source)) == named
