@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+from sqlalchemy import select
+
+from gateway.store.dialect import open_engines
+from gateway.store.tables import metadata as tables
+from tests.rest.refusals_of_lists import LISTS
+from tests.rest.refusals_of_requests import FIELDS, HEADERS, IDS, JSON, URLS
+from tests.rest.refusals_of_values import ATTACHED, CONTENT, METADATA
+from tests.rest.refused import PAIRS, USER
+
+if TYPE_CHECKING:
+    import httpx
+
+    from tests.rest.refused import Refused
+
+ROWS = [*IDS, *HEADERS, *URLS, *JSON, *FIELDS, *CONTENT, *ATTACHED, *METADATA, *LISTS]
+WRITES = [row for row in ROWS if row.values[0].method != "GET"]
+
+Made = dict[str, str]
+
+
+@pytest.fixture
+async def made(rest: httpx.AsyncClient, thread_id: str) -> Made:
+    other = (await rest.post("/threads")).json()["id"]
+    await rest.post(f"/threads/{thread_id}", json={"metadata": PAIRS})
+    return {
+        "thread": thread_id,
+        "message": await _message(rest, thread_id, PAIRS),
+        "foreign": await _message(rest, other, {}),
+    }
+
+
+async def _message(rest: httpx.AsyncClient, thread_id: str, metadata: dict[str, str]) -> str:
+    answer = await rest.post(f"/threads/{thread_id}/messages", json={**USER, "metadata": metadata})
+    message_id: str = answer.json()["id"]
+    return message_id
+
+
+def _named(text: str, made: Made) -> str:
+    for name, object_id in made.items():
+        text = text.replace(f"{{{name}}}", object_id)
+    return text
+
+
+async def _ask(rest: httpx.AsyncClient, row: Refused, made: Made) -> httpx.Response:
+    path = _named(row.path, made)
+    if row.content is not None:
+        return await rest.request(row.method, path, content=row.content, headers=row.headers)
+    return await rest.request(row.method, path, json=row.json, headers=row.headers)
+
+
+async def _all_rows(database_url: str) -> dict[str, list[Any]]:
+    engines = open_engines(database_url)
+    async with engines.reader.connect() as connection:
+        found = {
+            table.name: sorted(tuple(row) for row in await connection.execute(select(table)))
+            for table in tables.sorted_tables
+        }
+    await engines.dispose()
+    return found
+
+
+@pytest.mark.parametrize("row", ROWS)
+async def test_a_refusal_is_worded_as_the_wire_has_it(rest: httpx.AsyncClient, made: Made, row: Refused) -> None:
+    answer = await _ask(rest, row, made)
+
+    told = {
+        "message": _named(row.message, made),
+        "type": "invalid_request_error",
+        "param": row.param,
+        "code": row.code,
+    }
+    assert (answer.status_code, answer.content) == (row.status, orjson.dumps({"error": told}))
+
+
+@pytest.mark.parametrize("row", WRITES)
+async def test_a_refused_write_leaves_every_table_as_it_was(
+    rest: httpx.AsyncClient, made: Made, row: Refused, database_url: str
+) -> None:
+    before = await _all_rows(database_url)
+
+    await _ask(rest, row, made)
+
+    assert await _all_rows(database_url) == before
