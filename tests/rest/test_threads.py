@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 KEYS = ["id", "object", "created_at", "metadata", "tool_resources"]
 RESOURCES = {"code_interpreter": {"file_ids": ["file-1", "file-2"]}, "file_search": {"vector_store_ids": ["vs_1"]}}
-NO_FILES = {"code_interpreter": {"file_ids": []}}
+NO_FILES: dict[str, Any] = {"code_interpreter": {"file_ids": []}}
 
 
 @pytest.mark.parametrize(

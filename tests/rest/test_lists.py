@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.core import messages
+from gateway.domain.ids import ThreadId
+from gateway.domain.message import NewMessage, Role
+from tests.rest.calls import add_many, ids, page
+
+if TYPE_CHECKING:
+    import httpx
+
+    from gateway.core import Store
+    from gateway.domain.principal import Principal
+
+
+@pytest.fixture
+def path(thread_id: str) -> str:
+    return f"/threads/{thread_id}/messages"
+
+
+async def test_a_list_of_no_messages_names_none(rest: httpx.AsyncClient, path: str) -> None:
+    answer = await rest.get(path)
+
+    assert answer.text == '{"object":"list","data":[],"first_id":null,"last_id":null,"has_more":false}'
+
+
+async def test_a_list_has_its_keys_in_the_order_of_the_wire(rest: httpx.AsyncClient, thread_id: str, path: str) -> None:
+    await add_many(rest, thread_id, 1)
+
+    assert list(await page(rest, path)) == ["object", "data", "first_id", "last_id", "has_more"]
+
+
+async def test_a_list_gives_the_newest_twenty_when_nothing_is_asked(
+    rest: httpx.AsyncClient, thread_id: str, path: str
+) -> None:
+    made = await add_many(rest, thread_id, 21)
+
+    found = await page(rest, path)
+
+    assert (ids(found), found["has_more"]) == (made[:0:-1], True)
+
+
+async def test_messages_of_one_second_keep_the_order_of_their_making(
+    rest: httpx.AsyncClient, thread_id: str, path: str
+) -> None:
+    made = await add_many(rest, thread_id, 5)
+
+    assert ids(await page(rest, path, order="asc")) == made
+    assert ids(await page(rest, path, order="desc")) == made[::-1]
+
+
+# Ten messages, 0 the oldest: what is asked, which come, and whether more do on the side to which one pages.
+@pytest.mark.parametrize(
+    ("query", "found", "has_more"),
+    [
+        pytest.param({"order": "asc", "limit": 3}, [0, 1, 2], True, id="the first page"),
+        pytest.param({"order": "asc", "limit": 10}, range(10), False, id="an exact fit"),
+        pytest.param({"order": "asc", "limit": 9}, range(9), True, id="one short of all"),
+        pytest.param({"order": "asc", "limit": 100}, range(10), False, id="more room than needed"),
+        pytest.param({"order": "asc", "after": 6, "limit": 3}, [7, 8, 9], False, id="after, an exact fit"),
+        pytest.param({"order": "asc", "after": 5, "limit": 3}, [6, 7, 8], True, id="after, one short"),
+        pytest.param({"order": "desc", "after": 5, "limit": 3}, [4, 3, 2], True, id="after, newest first"),
+        pytest.param({"after": 3, "limit": 3}, [2, 1, 0], False, id="after, newest first, an exact fit"),
+        pytest.param({"order": "asc", "after": 9}, [], False, id="after the last"),
+        pytest.param({"order": "desc", "after": 0}, [], False, id="after the last, newest first"),
+        pytest.param({"order": "asc", "before": 6, "limit": 3}, [3, 4, 5], True, id="before is the page next to it"),
+        pytest.param({"order": "asc", "before": 3, "limit": 3}, [0, 1, 2], False, id="before, an exact fit"),
+        pytest.param({"order": "desc", "before": 3, "limit": 3}, [6, 5, 4], True, id="before, newest first"),
+        pytest.param({"before": 6, "limit": 3}, [9, 8, 7], False, id="before, newest first, an exact fit"),
+        pytest.param({"order": "asc", "before": 0}, [], False, id="before the first"),
+        pytest.param({"order": "asc", "after": 2, "before": 6}, [3, 4, 5], False, id="between two"),
+        pytest.param({"order": "asc", "after": 2, "before": 6, "limit": 2}, [3, 4], True, id="between, the first page"),
+        pytest.param({"order": "asc", "after": 2, "before": 6, "limit": 3}, [3, 4, 5], False, id="between, exact fit"),
+        pytest.param({"order": "desc", "after": 6, "before": 2, "limit": 2}, [5, 4], True, id="between, newest first"),
+        pytest.param({"order": "asc", "after": 5, "before": 6}, [], False, id="between two neighbours"),
+        pytest.param({"order": "asc", "after": 6, "before": 2}, [], False, id="between, the wrong way round"),
+    ],
+)
+async def test_a_page_is_what_was_asked(
+    rest: httpx.AsyncClient, thread_id: str, query: dict[str, Any], found: list[int], *, has_more: bool
+) -> None:
+    made = await add_many(rest, thread_id, 10)
+    asked = {key: made[value] if key in ("after", "before") else value for key, value in query.items()}
+
+    got = await page(rest, f"/threads/{thread_id}/messages", **asked)
+
+    wanted = [made[n] for n in found]
+    assert (ids(got), got["has_more"]) == (wanted, has_more)
+    assert (got["first_id"], got["last_id"]) == ((wanted[0], wanted[-1]) if wanted else (None, None))
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
+async def test_paging_on_meets_every_message_once(
+    rest: httpx.AsyncClient, thread_id: str, path: str, order: str, limit: int
+) -> None:
+    made = await add_many(rest, thread_id, 7)
+    met: list[str] = []
+    query: dict[str, Any] = {"order": order, "limit": limit}
+
+    while True:
+        found = await page(rest, path, **query)
+        met += ids(found)
+        if not found["has_more"]:
+            break
+        query["after"] = found["last_id"]
+
+    assert met == (made if order == "asc" else made[::-1])
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [1, 2, 3, 6, 7])
+async def test_paging_back_meets_every_message_once(
+    rest: httpx.AsyncClient, thread_id: str, path: str, order: str, limit: int
+) -> None:
+    made = await add_many(rest, thread_id, 7)
+    wanted = made if order == "asc" else made[::-1]
+    met = [wanted[-1]]
+
+    while True:
+        found = await page(rest, path, order=order, limit=limit, before=met[0])
+        met = ids(found) + met
+        if not found["has_more"]:
+            break
+
+    assert met == wanted
+
+
+async def test_a_run_id_leaves_the_messages_of_that_run(
+    rest: httpx.AsyncClient, thread_id: str, path: str, store: Store, who: Principal
+) -> None:
+    content = [{"type": "text", "text": {"value": "hi", "annotations": []}}]
+    made = [
+        (await messages.create(store, who, ThreadId(thread_id), NewMessage(Role.ASSISTANT, content, run_id=run_id))).id
+        for run_id in ("run_1", "run_2", "run_1", None, "run_1")
+    ]
+
+    first = await page(rest, path, run_id="run_1", order="asc", limit=2)
+    second = await page(rest, path, run_id="run_1", order="asc", limit=2, after=first["last_id"])
+
+    assert (ids(first), first["has_more"]) == ([made[0], made[2]], True)
+    assert (ids(second), second["has_more"]) == ([made[4]], False)
+
+
+async def test_a_cursor_may_be_of_another_run(
+    rest: httpx.AsyncClient, thread_id: str, path: str, store: Store, who: Principal
+) -> None:
+    [cursor] = await add_many(rest, thread_id, 1)
+    new = NewMessage(Role.ASSISTANT, [], run_id="run_1")
+    made = await messages.create(store, who, ThreadId(thread_id), new)
+
+    assert ids(await page(rest, path, run_id="run_1", order="asc", after=cursor)) == [made.id]
+
+
+async def test_a_run_that_wrote_nothing_has_no_messages(rest: httpx.AsyncClient, thread_id: str, path: str) -> None:
+    await add_many(rest, thread_id, 1)
+
+    assert (await page(rest, path, run_id="run_1"))["data"] == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param([("foo", "1")], id="a foreign key"),
+        pytest.param([("foo", "1"), ("foo", "2")], id="a foreign key twice"),
+        pytest.param([("api-version", "2024-05-01-preview")], id="Azure's version"),
+        pytest.param([("include[]", "step_details")], id="a key of other lists"),
+        pytest.param([("LIMIT", "0")], id="a key in capitals"),
+    ],
+)
+async def test_query_keys_that_a_list_does_not_know_are_ignored(
+    rest: httpx.AsyncClient, thread_id: str, path: str, query: list[tuple[str, str | int | float | bool | None]]
+) -> None:
+    made = await add_many(rest, thread_id, 1)
+
+    answer = await rest.get(path, params=query)
+
+    assert (answer.status_code, ids(answer.json())) == (200, made)
