@@ -134,6 +134,15 @@ FIELDS: Final = [
         **USER,
     ),
     wrong_on(
+        "/threads/undefined/messages",
+        "the body before the thread's id",
+        "Unknown parameter: 'x'.",
+        "x",
+        "unknown_parameter",
+        x=1,
+        **USER,
+    ),
+    wrong_on(
         f"/threads/{NO_THREAD}/messages",
         "the body before the thread",
         "Unknown parameter: 'x'.",
