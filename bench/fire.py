@@ -1,0 +1,128 @@
+"""Send requests to a server on this machine for some seconds, over connections that each wait for their answers.
+
+A program of its own, so that what it costs is not the server's: a job in JSON comes in on standard input, what was
+seen goes out on standard output.
+Must not be here: what is asked, and of which server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import math
+import re
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+new_event_loop: Callable[[], asyncio.AbstractEventLoop]
+try:
+    from uvloop import new_event_loop
+except ImportError:
+    from asyncio import new_event_loop
+
+GRACE_S: Final = 15.0  # how long the last answers may take
+_END_OF_HEAD: Final = b"\r\n\r\n"
+_LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What all connections have seen: a time for each good answer, and a few of those that were not good."""
+
+    times: list[float] = field(default_factory=list)
+    bad: int = 0
+    first_bad: str = ""
+
+    def refuse(self, answer: bytes) -> None:
+        """Note an answer that is not good."""
+        self.bad += 1
+        self.first_bad = self.first_bad or answer[:1000].decode(errors="replace")
+
+
+class Connection(asyncio.Protocol):
+    """One connection: it sends the next request as soon as the last one is answered, until the end."""
+
+    def __init__(self, job: dict[str, Any], requests: Iterator[bytes], seen: Seen, end: float) -> None:
+        self._mark, self._count = job["mark"].encode(), job["messages"]
+        self._requests, self._seen, self._end = requests, seen, end
+        self._answer, self._length = bytearray(), 0
+        self.closed = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        """Collect an answer; when it is whole, judge it and go on."""
+        self._answer += data
+        if not self._length and (head := self._answer.find(_END_OF_HEAD)) >= 0:
+            length = _LENGTH.search(self._answer, 0, head)
+            self._length = head + len(_END_OF_HEAD) + (int(length[1]) if length else 0)
+        if not self._length or len(self._answer) < self._length:
+            return
+        now = time.perf_counter()
+        if self._is_good():
+            self._seen.times.append(now - self._sent)
+        else:
+            self._seen.refuse(bytes(self._answer))
+        if now < self._end:
+            self._send()
+        else:
+            self._transport.close()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Note it where the server has hung up before it answered."""
+        if len(self._answer) < max(self._length, 1):
+            self._seen.refuse(b"the connection was closed without an answer")
+        self.closed.set_result(None)
+
+    def _send(self) -> None:
+        self._answer.clear()
+        self._length = 0
+        self._sent = time.perf_counter()
+        self._transport.write(next(self._requests))
+
+    def _is_good(self) -> bool:
+        # Within a text quotation marks are escaped, so these bytes are nobody's words.
+        answer = self._answer
+        return answer[9:12] == b"200" and b'"errors":' not in answer and answer.count(self._mark) == self._count
+
+
+async def fire(job: dict[str, Any]) -> dict[str, Any]:
+    """Do a job: `port`, `connections`, `seconds`, `requests` in turn, `mark` and `messages` of a good answer."""
+    seen, loop = Seen(), asyncio.get_running_loop()
+    requests = itertools.cycle([request.encode() for request in job["requests"]])
+    begin, used = time.perf_counter(), time.process_time()
+    end = begin + job["seconds"]
+    async with asyncio.timeout(job["seconds"] + GRACE_S):
+        opening = (
+            loop.create_connection(lambda: Connection(job, requests, seen, end), "127.0.0.1", job["port"])
+            for _ in range(job["connections"])
+        )
+        await asyncio.gather(*[protocol.closed for _, protocol in await asyncio.gather(*opening)])
+    times = sorted(seen.times)
+    return {
+        "requests": len(times),
+        "seconds": time.perf_counter() - begin,
+        "p50_ms": _percentile(times, 0.50),
+        "p99_ms": _percentile(times, 0.99),
+        "cpu_s": time.process_time() - used,
+        "bad": seen.bad,
+        "first_bad": seen.first_bad,
+    }
+
+
+def _percentile(times: list[float], share: float) -> float:
+    return times[math.ceil(share * len(times)) - 1] * 1000 if times else 0.0
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        json.dump(runner.run(fire(json.load(sys.stdin))), sys.stdout)
