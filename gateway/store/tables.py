@@ -32,7 +32,8 @@ metadata = MetaData(
 # SQLite gives out row ids only for a column whose type is exactly INTEGER.
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
 
-# `seq` counts threads in the order of their making and breaks ties between threads of one second.
+# `seq` counts threads in the order of their making and breaks ties between threads of one second. SQLite would give
+# the number of a deleted thread out again, and two places in the list would be one; AUTOINCREMENT forbids it.
 # `last_position` and `last_created_at` are where the next message of the thread goes on.
 threads = Table(
     "threads",
@@ -48,6 +49,7 @@ threads = Table(
     Column("last_created_at", BigInteger, nullable=False),
     UniqueConstraint("project_id", "id"),
     Index(None, "project_id", "created_at", "seq"),
+    sqlite_autoincrement=True,
 )
 
 messages = Table(

@@ -55,6 +55,7 @@ def upgrade() -> None:
         sa.Column("last_created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name="pk_threads"),
         sa.UniqueConstraint("project_id", "id", name="uq_threads_project_id_id"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_threads_project_id_created_at_seq", "threads", ["project_id", "created_at", "seq"])
     op.create_table(
