@@ -132,14 +132,15 @@ def list_messages_of_each(
 
 def any_thread_from(project_id: str, cursor: str, *, up: bool) -> Select[Any]:
     """Ask whether a thread lies at a cursor or beyond it."""
-    key = _beyond(_THREAD_KEY, place_of_thread(project_id, cursor), up=up, inclusive=True)
-    return select(exists().where(of_project(threads, project_id), key))
+    bound = _beyond(_THREAD_KEY, place_of_thread(project_id, cursor), up=up, inclusive=True)
+    return _any_from(select(threads.c.seq).where(of_project(threads, project_id), bound), _THREAD_KEY, up=up)
 
 
 def any_message_from(project_id: str, thread_id: str, cursor: str, run_id: str | None, *, up: bool) -> Select[Any]:
     """Ask whether a message of a thread lies at a cursor or beyond it."""
-    key = _beyond(_MESSAGE_KEY, place_of_message(project_id, thread_id, cursor), up=up, inclusive=True)
-    return select(exists().where(_of_thread(project_id, thread_id, run_id), key))
+    bound = _beyond(_MESSAGE_KEY, place_of_message(project_id, thread_id, cursor), up=up, inclusive=True)
+    beyond = select(messages.c.position).where(_of_thread(project_id, thread_id, run_id), bound)
+    return _any_from(beyond, _MESSAGE_KEY, up=up)
 
 
 def count_messages_of_run(project_id: str, thread_id: str, run_id: str) -> Select[Any]:
@@ -310,9 +311,18 @@ _COMPARE: dict[tuple[bool, bool], Callable[[Any, Any], ColumnElement[bool]]] = {
 }
 
 
+def _any_from(statement: Select[Any], key: tuple[Column[Any], ...], *, up: bool) -> Select[Any]:
+    # Not EXISTS: PostgreSQL would think any row soon found, and read through other threads and projects for it.
+    nearest = _in_order(statement, key, up=up).limit(1)
+    return select(nearest.scalar_subquery().is_not(None))
+
+
 def _walk(statement: Select[Any], key: tuple[Column[Any], ...], page: PageRequest) -> Select[Any]:
-    up = walks_up(page)
-    return statement.order_by(*(column.asc() if up else column.desc() for column in key)).limit(page.limit + 1)
+    return _in_order(statement, key, up=walks_up(page)).limit(page.limit + 1)
+
+
+def _in_order(statement: Select[Any], key: tuple[Column[Any], ...], *, up: bool) -> Select[Any]:
+    return statement.order_by(*(column.asc() if up else column.desc() for column in key))
 
 
 def _later(created_at: int) -> ColumnElement[int]:
