@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -38,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _draw_examples(is_slow=config.getoption("--slow"))
     is_worker = hasattr(config, "workerinput")
     if is_worker or config.getoption("--without-postgres") or config.option.collectonly or URL_VARIABLE in os.environ:
         return
@@ -51,11 +53,24 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(stop)
 
 
+def _draw_examples(*, is_slow: bool) -> None:
+    """Let property tests draw few examples, always the same; or many, and new ones each time."""
+    settings.register_profile(
+        "gateway",
+        deadline=None,
+        derandomize=not is_slow,
+        max_examples=1000 if is_slow else 100,
+        # Examples share a database; each makes a thread or a project of its own in it.
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+    settings.load_profile("gateway")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--slow"):
-        return
     for item in items:
-        if item.get_closest_marker("slow"):
+        if config.getoption("--slow"):
+            item.add_marker(pytest.mark.timeout(1200))
+        elif item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.skip(reason="takes long; run with --slow"))
 
 

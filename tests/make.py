@@ -1,0 +1,73 @@
+"""Short ways to fill a store in tests, also with what no face can make."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gateway.core import messages, threads
+from gateway.domain.ids import ThreadId, new_message_id, new_thread_id
+from gateway.domain.message import Message, NewMessage, Role, Status
+from gateway.domain.thread import NewThread, Thread
+from gateway.domain.wire import dump_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.core import Store
+    from gateway.domain.principal import Principal
+
+SOME_SECOND = 1_787_000_000
+
+
+def text_part(text: str, annotations: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Lay out a text part as it is stored."""
+    return {"type": "text", "text": {"value": text, "annotations": list(annotations)}}
+
+
+def new_message(text: str = "hi", run_id: str | None = None) -> NewMessage:
+    """Make what a caller gives to make a message."""
+    return NewMessage(role=Role.USER, content=[text_part(text)], run_id=run_id)
+
+
+async def make_thread(store: Store, who: Principal, count: int = 0) -> ThreadId:
+    """Make a thread that begins with some messages."""
+    new = NewThread(metadata={}, tool_resources={}, messages=tuple(new_message(str(n)) for n in range(count)))
+    return (await threads.create(store, who, new)).id
+
+
+async def make_thread_of_second(store: Store, who: Principal, created_at: int) -> ThreadId:
+    """Make an empty thread as if it were that second."""
+    thread = Thread(new_thread_id(), created_at, "{}", "{}", message_count=0)
+    async with store.write() as transaction:
+        await transaction.add_thread(who.project_id, thread)
+    return thread.id
+
+
+async def fill_thread(
+    store: Store, who: Principal, thread_id: ThreadId, run_ids: Sequence[str | None], now: int = SOME_SECOND
+) -> list[Message]:
+    """Add one message for each run (or for None), all in one transaction and one second."""
+    async with store.write() as transaction:
+        return await messages.append(transaction, who, thread_id, [new_message(run_id=each) for each in run_ids], now)
+
+
+async def put_message(store: Store, who: Principal, thread_id: ThreadId, **fields: Any) -> Message:
+    """Add a message as it stands, whatever a face would say; `content` and `attachments` are lists."""
+    message = Message(
+        **{
+            "id": new_message_id(),
+            "thread_id": thread_id,
+            "created_at": SOME_SECOND,
+            "role": Role.ASSISTANT,
+            "status": Status.COMPLETED,
+            "content_json": dump_text(fields.pop("content", [])),
+            "attachments_json": dump_text(fields.pop("attachments", [])),
+            "metadata_json": dump_text(fields.pop("metadata", {})),
+            **fields,
+        }
+    )
+    async with store.write() as transaction:
+        taken = await transaction.take_positions(who.project_id, thread_id, 1, message.created_at)
+        assert taken is not None
+        await transaction.add_messages(who.project_id, [message], taken[0])
+    return message

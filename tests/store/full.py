@@ -1,0 +1,128 @@
+"""A database with enough rows that a planner which could scan, would."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, insert, text
+
+from gateway.domain.page import Order, PageRequest
+from gateway.store import statements
+from gateway.store.tables import deleted_messages, deleted_threads, messages, threads
+from tests.make import SOME_SECOND
+
+if TYPE_CHECKING:
+    from sqlalchemy import Executable
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+PROJECT = "default"
+SMALL, LARGE, GAPPED = "thread_small", "thread_large", "thread_gapped"
+SIZES = {SMALL: 300, LARGE: 3_000, GAPPED: 4_000}
+_NEWEST_DELETED = 1_000
+_OTHERS = 2_000
+
+
+async def fill(connection: AsyncConnection) -> None:
+    """Fill a migrated, empty database and let it count what it has."""
+    others = [f"thread_other{n}" for n in range(_OTHERS)]
+    await connection.execute(insert(threads), [_thread(n, each) for n, each in enumerate([*SIZES, *others])])
+    for thread_id, size in SIZES.items():
+        await connection.execute(insert(messages), [_message(thread_id, n) for n in range(1, size + 1)])
+    await connection.execute(insert(messages), [_message(each, 1) for each in others])
+    newest = (messages.c.thread_id == GAPPED, messages.c.position > SIZES[GAPPED] - _NEWEST_DELETED)
+    await connection.execute(
+        insert(deleted_messages).from_select(
+            ["project_id", "id", "thread_id", "position"],
+            messages.select()
+            .with_only_columns(messages.c.project_id, messages.c.id, messages.c.thread_id, messages.c.position)
+            .where(*newest),
+        )
+    )
+    await connection.execute(delete(messages).where(*newest))
+    await connection.execute(
+        insert(deleted_threads),
+        [{"project_id": PROJECT, "id": f"thread_gone{n}", "created_at": 1, "seq": -n} for n in range(_OTHERS)],
+    )
+    await connection.execute(text("ANALYZE"))
+
+
+def paging_and_looking_up(thread_id: str) -> dict[str, Executable]:
+    """Name every statement of a reader, as it is asked of one thread; cursors stand in its middle."""
+    middle, near = f"msg_{thread_id}_150", f"msg_{thread_id}_160"
+    # How many rows lie in front of a thread in the list is for SMALL, LARGE and GAPPED the same but for 0, 1 and 2.
+    asked = {
+        "newest": PageRequest(20),
+        "oldest": PageRequest(20, Order.ASC),
+        "after": PageRequest(20, Order.ASC, after=middle),
+        "before": PageRequest(20, Order.ASC, before=middle, from_end=True),
+        "between": PageRequest(20, Order.DESC, after=near, before=middle),
+    }
+    found: dict[str, Executable] = {}
+    for name, page in asked.items():
+        found[f"list_messages {name}"] = statements.list_messages(PROJECT, thread_id, page)
+        found[f"list_messages {name} of a run"] = statements.list_messages(PROJECT, thread_id, page, "run_a")
+    for up in (True, False):
+        found[f"any_message_from {up=}"] = statements.any_message_from(PROJECT, thread_id, middle, None, up=up)
+        found[f"any_message_from {up=} of a run"] = statements.any_message_from(
+            PROJECT, thread_id, middle, "run_a", up=up
+        )
+    return found | {
+        "has_place_in_thread": statements.has_place_in_thread(PROJECT, thread_id, middle),
+        "get_messages": statements.get_messages(PROJECT, [middle, near]),
+        "get_threads": statements.get_threads(PROJECT, [thread_id]),
+        "lock_message": statements.lock_message(PROJECT, thread_id, middle),
+        "known_messages": statements.known_messages(PROJECT, [middle, near]),
+    }
+
+
+def paging_threads() -> dict[str, Executable]:
+    """Name every statement on the list of threads."""
+    middle, gone = "thread_other900", "thread_gone700"
+    asked = {
+        "newest": PageRequest(20),
+        "oldest": PageRequest(20, Order.ASC),
+        "after": PageRequest(20, Order.DESC, after=middle),
+        "before": PageRequest(20, Order.DESC, before=middle, from_end=True),
+        "after a deleted one": PageRequest(20, Order.ASC, after=gone),
+        "between": PageRequest(20, Order.ASC, after=gone, before=middle),
+    }
+    found: dict[str, Executable] = {
+        f"list_threads {name}": statements.list_threads(PROJECT, page) for name, page in asked.items()
+    }
+    for up in (True, False):
+        found[f"any_thread_from {up=}"] = statements.any_thread_from(PROJECT, middle, up=up)
+    return found | {
+        "has_place_among_threads": statements.has_place_among_threads(PROJECT, gone),
+        "is_deleted_thread": statements.is_deleted_thread(PROJECT, gone),
+        "count_messages_of_run": statements.count_messages_of_run(PROJECT, SMALL, "run_a"),
+    }
+
+
+def _thread(n: int, thread_id: str) -> dict[str, Any]:
+    size = SIZES.get(thread_id, 1)
+    return {
+        "project_id": PROJECT,
+        "id": thread_id,
+        "created_at": SOME_SECOND + n // 3,
+        "metadata": "{}",
+        "tool_resources": "{}",
+        "message_count": size,
+        "last_position": size,
+        "last_created_at": SOME_SECOND,
+    }
+
+
+def _message(thread_id: str, position: int) -> dict[str, Any]:
+    return {
+        "project_id": PROJECT,
+        "thread_id": thread_id,
+        "position": position,
+        "id": f"msg_{thread_id}_{position}",
+        "created_at": SOME_SECOND,
+        "role": "user",
+        "status": "completed",
+        "content": "[]",
+        "attachments": "[]",
+        "metadata": "{}",
+        "run_id": "run_a" if position % 3 else None,
+    }
