@@ -1,0 +1,218 @@
+"""The text of every statement. What differs between the databases is told once, in `_on_sqlite`."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.domain.page import Order, PageRequest
+from gateway.store import statements
+from gateway.store.statements import MESSAGE_COLUMNS, THREAD_COLUMNS
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect, Executable
+
+ASC, DESC = Order.ASC, Order.DESC
+THREAD = "<id, created_at, metadata, tool_resources, message_count>"
+MESSAGE = (
+    "<id, thread_id, created_at, role, status, content, attachments, metadata, run_id, assistant_id, completed_at, "
+    "incomplete_at, incomplete_reason>"
+)
+THREAD_PLACE = (
+    "(SELECT created_at, seq FROM threads AS cursor WHERE project_id = 'p' AND id = '{0}' "
+    "UNION ALL SELECT created_at, seq FROM deleted_threads WHERE project_id = 'p' AND id = '{0}')"
+)
+MESSAGE_PLACE = (
+    "(SELECT position FROM messages AS cursor WHERE project_id = 'p' AND id = '{0}' AND thread_id = 't' "
+    "UNION ALL SELECT position FROM deleted_messages WHERE project_id = 'p' AND id = '{0}' AND thread_id = 't')"
+)
+A, B = MESSAGE_PLACE.format("a"), MESSAGE_PLACE.format("b")
+THREAD_A, THREAD_B = THREAD_PLACE.format("a"), THREAD_PLACE.format("b")
+OF_THREAD = "project_id = 'p' AND thread_id = 't'"
+ONE_THREAD = "project_id = 'p' AND id = 't'"
+
+CASES: dict[str, tuple[Executable, str]] = {
+    "get_threads": (
+        statements.get_threads("p", ["t", "u"]),
+        f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND id IN ('t', 'u')",
+    ),
+    "lock_thread": (
+        statements.lock_thread("p", "t"),
+        f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND id IN ('t') FOR UPDATE",
+    ),
+    "get_messages": (
+        statements.get_messages("p", ["m", "n"]),
+        f"SELECT {MESSAGE} FROM messages WHERE project_id = 'p' AND id IN ('m', 'n')",
+    ),
+    "lock_message": (
+        statements.lock_message("p", "t", "m"),
+        f"SELECT {MESSAGE} FROM messages WHERE project_id = 'p' AND id IN ('m') AND thread_id = 't' FOR UPDATE",
+    ),
+    "list_threads": (
+        statements.list_threads("p", PageRequest(2)),
+        f"SELECT {THREAD} FROM threads WHERE project_id = 'p' ORDER BY created_at DESC, seq DESC LIMIT 3",
+    ),
+    "list_threads after": (
+        statements.list_threads("p", PageRequest(2, ASC, after="a")),
+        f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND (created_at, seq) > {THREAD_A} "
+        "ORDER BY created_at ASC, seq ASC LIMIT 3",
+    ),
+    "list_threads before": (
+        statements.list_threads("p", PageRequest(2, ASC, before="b", from_end=True)),
+        f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND (created_at, seq) < {THREAD_B} "
+        "ORDER BY created_at DESC, seq DESC LIMIT 3",
+    ),
+    "list_messages": (
+        statements.list_messages("p", "t", PageRequest(2)),
+        f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} ORDER BY position DESC LIMIT 3",
+    ),
+    "list_messages of a run": (
+        statements.list_messages("p", "t", PageRequest(2), "r"),
+        f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} AND run_id = 'r' ORDER BY position DESC LIMIT 3",
+    ),
+    "list_messages after": (
+        statements.list_messages("p", "t", PageRequest(2, DESC, after="a")),
+        f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} AND position < {A} ORDER BY position DESC LIMIT 3",
+    ),
+    "list_messages before": (
+        statements.list_messages("p", "t", PageRequest(2, DESC, before="b", from_end=True)),
+        f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} AND position > {B} ORDER BY position ASC LIMIT 3",
+    ),
+    "list_messages between": (
+        statements.list_messages("p", "t", PageRequest(2, ASC, after="a", before="b")),
+        f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} AND position > {A} AND position < {B} "
+        "ORDER BY position ASC LIMIT 3",
+    ),
+    "any_thread_from": (
+        statements.any_thread_from("p", "a", up=True),
+        f"SELECT (SELECT seq FROM threads WHERE project_id = 'p' AND (created_at, seq) >= {THREAD_A} "
+        "ORDER BY created_at ASC, seq ASC LIMIT 1) IS NOT NULL AS anon_1",
+    ),
+    "any_message_from": (
+        statements.any_message_from("p", "t", "a", None, up=False),
+        f"SELECT (SELECT position FROM messages WHERE {OF_THREAD} AND position <= {A} "
+        "ORDER BY position DESC LIMIT 1) IS NOT NULL AS anon_1",
+    ),
+    "any_message_from of a run": (
+        statements.any_message_from("p", "t", "a", "r", up=True),
+        f"SELECT (SELECT position FROM messages WHERE {OF_THREAD} AND run_id = 'r' AND position >= {A} "
+        "ORDER BY position ASC LIMIT 1) IS NOT NULL AS anon_1",
+    ),
+    "count_messages_of_run": (
+        statements.count_messages_of_run("p", "t", "r"),
+        f"SELECT count(*) AS count_1 FROM messages WHERE {OF_THREAD} AND run_id = 'r'",
+    ),
+    "place_of_thread": (statements.place_of_thread("p", "a"), THREAD_A),
+    "place_of_message": (statements.place_of_message("p", "t", "a"), A),
+    "has_place_among_threads": (
+        statements.has_place_among_threads("p", "t"),
+        f"SELECT (EXISTS (SELECT * FROM threads WHERE {ONE_THREAD})) "
+        f"OR (EXISTS (SELECT * FROM deleted_threads WHERE {ONE_THREAD})) AS anon_1",
+    ),
+    "has_place_in_thread": (
+        statements.has_place_in_thread("p", "t", "a"),
+        f"SELECT {A} IS NOT NULL AS anon_1",
+    ),
+    "known_messages": (
+        statements.known_messages("p", ["m"]),
+        "SELECT id, thread_id FROM messages WHERE project_id = 'p' AND id IN ('m') "
+        "UNION ALL SELECT id, thread_id FROM deleted_messages WHERE project_id = 'p' AND id IN ('m')",
+    ),
+    "is_deleted_thread": (
+        statements.is_deleted_thread("p", "t"),
+        f"SELECT EXISTS (SELECT * FROM deleted_threads WHERE {ONE_THREAD}) AS anon_1",
+    ),
+    "take_positions": (
+        statements.take_positions("p", "t", 2, 5),
+        "UPDATE threads SET message_count=(message_count + 2), last_position=(last_position + 2), "
+        "last_created_at=CASE WHEN (last_created_at > 5) THEN last_created_at ELSE 5 END "
+        f"WHERE {ONE_THREAD} RETURNING last_position, last_created_at",
+    ),
+    "set_thread": (
+        statements.set_thread("p", "t", metadata="{}"),
+        f"UPDATE threads SET metadata='{{}}' WHERE {ONE_THREAD}",
+    ),
+    "set_message": (
+        statements.set_message("p", "m", metadata="{}"),
+        "UPDATE messages SET metadata='{}' WHERE project_id = 'p' AND id = 'm'",
+    ),
+    "uncount_message": (
+        statements.uncount_message("p", "t"),
+        f"UPDATE threads SET message_count=(message_count - 1) WHERE {ONE_THREAD}",
+    ),
+    "remove_message": (
+        statements.remove_message("p", "t", "m"),
+        f"DELETE FROM messages WHERE {OF_THREAD} AND id = 'm' RETURNING position",
+    ),
+    "remove_thread": (
+        statements.remove_thread("p", "t"),
+        f"DELETE FROM threads WHERE {ONE_THREAD} RETURNING created_at, seq",
+    ),
+}
+EACH = statements.list_messages_of_each("p", ["t", "u"], PageRequest(2, DESC, after="a"))
+
+
+@pytest.mark.parametrize(("statement", "expected"), CASES.values(), ids=list(CASES))
+def test_statement_reads_on_postgres(statement: Executable, expected: str) -> None:
+    assert _text(statement, postgresql.dialect()) == expected
+
+
+@pytest.mark.parametrize(("statement", "expected"), CASES.values(), ids=list(CASES))
+def test_statement_reads_on_sqlite(statement: Executable, expected: str) -> None:
+    assert _text(statement, sqlite.dialect()) == _on_sqlite(expected)
+
+
+@pytest.mark.parametrize("dialect", [postgresql.dialect(), sqlite.dialect()], ids=lambda each: each.name)
+def test_pages_of_several_threads_are_one_limited_select_each(dialect: Dialect) -> None:
+    found = _text(EACH, dialect)
+
+    limit = "LIMIT 3 OFFSET 0" if dialect.name == "sqlite" else "LIMIT 3"
+    for thread_id in ("t", "u"):
+        place = A.replace("'t'", f"'{thread_id}'")
+        inner = f"FROM messages WHERE project_id = 'p' AND thread_id = '{thread_id}' AND position < {place} "
+        assert inner + f"ORDER BY position DESC {limit}) AS anon_" in found
+    assert found.count(limit) == 2
+    assert found.endswith(" ORDER BY position DESC")
+
+
+@pytest.mark.parametrize("statement", [*(case[0] for case in CASES.values()), EACH], ids=[*CASES, "of each"])
+def test_every_where_begins_with_the_project(statement: Executable) -> None:
+    text = _text(statement, postgresql.dialect())
+
+    tables = re.findall(r"(?:FROM|UPDATE) (?:threads|messages|deleted_\w+)\b", text)
+    wheres = re.findall(r" WHERE (\w+ = '\w+')", text)
+
+    assert wheres == ["project_id = 'p'"] * len(tables)
+    assert text.count(" WHERE ") == len(tables)
+
+
+def test_every_builder_that_takes_a_project_is_looked_at() -> None:
+    builders = {
+        name
+        for name, function in inspect.getmembers(statements, inspect.isfunction)
+        if "project_id" in inspect.signature(function).parameters and not name.startswith("_")
+    }
+
+    looked_at = {name.partition(" ")[0] for name in CASES}
+
+    assert builders - looked_at == {"of_project", "list_messages_of_each"}
+
+
+def _on_sqlite(text: str) -> str:
+    """SQLite locks nothing by row: its transactions begin with the only writer's lock."""
+    return re.sub(r"(LIMIT \d)", r"\1 OFFSET 0", text).removesuffix(" FOR UPDATE")
+
+
+def _text(statement: Executable, dialect: Dialect) -> str:
+    """Compile, with values in place, long lists of columns as one, and without the names of tables before columns."""
+    text = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+    text = re.sub(r"\s+", " ", text)
+    text = re.sub(r"\b(threads|messages|cursor|deleted_threads|deleted_messages|anon_1)\.", "", text)
+    for columns in (THREAD_COLUMNS, MESSAGE_COLUMNS):
+        listed = ", ".join(column.name for column in columns)
+        text = text.replace(listed, f"<{listed}>")
+    return text
