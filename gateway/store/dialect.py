@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import event, make_url, text
+from sqlalchemy.exc import InterfaceError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.errors import InvalidSetting
@@ -18,11 +19,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import URL, Connection
+    from sqlalchemy.exc import DBAPIError
 
 READERS: Final = 4  # SQLite: threads that read side by side; more only wait for the interpreter's lock
 POOL: Final = 10  # PostgreSQL: connections of one process
 WAIT_S: Final = 10.0  # how long a request waits for a connection, or for SQLite's writer, until it is told to retry
 _MIGRATION_LOCK: Final = 0x7468726561647300  # "threads\0": one migration at a time in a PostgreSQL database
+
+
+# The connection broke; deadlock; out of connections, memory or disk; going down or coming up.
+# Source: PostgreSQL, "PostgreSQL Error Codes", by class.
+_MOMENTARY_STATES: Final = ("08", "40", "53", "57P")
+# Source: SQLite, "Result and Error Codes", the primary ones.
+_MOMENTARY_CODES: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +90,15 @@ def refuse_several_processes(url: str) -> None:
         "write. Use PostgreSQL, or a Python with SQLite 3.51.3 or later."
     )
     raise InvalidSetting(message)
+
+
+def is_momentary(error: DBAPIError) -> bool:
+    """Say whether the same statement may succeed later; what is wrong with the statement itself never does."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF in _MOMENTARY_CODES
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or isinstance(error, InterfaceError) or state.startswith(_MOMENTARY_STATES)
 
 
 def lock_migrations(connection: Connection) -> None:

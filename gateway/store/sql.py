@@ -6,15 +6,15 @@ Must not be here: the text of statements (`statements`), differences between dat
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from gateway.domain.page import Page
 from gateway.errors import NotFound, Unavailable
 from gateway.store import rows, statements
-from gateway.store.dialect import Engines, open_engines
+from gateway.store.dialect import Engines, is_momentary, open_engines
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -224,9 +224,12 @@ def _said_as_unavailable() -> Iterator[None]:
     """Say in our words that the database cannot answer; what is wrong with a statement is a fault of ours and stays."""
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
-        raise Unavailable("The database cannot answer now. Please send the request again.") from error
+    except (PoolTimeoutError, OSError) as error:
+        raise Unavailable(_LATER) from error
     except DBAPIError as error:
-        if not error.connection_invalidated:
+        if not is_momentary(error):
             raise
-        raise Unavailable("The database went away. Please send the request again.") from error
+        raise Unavailable(_LATER) from error
+
+
+_LATER: Final = "The database cannot answer now. Please send the request again."
