@@ -66,8 +66,7 @@ async def test_every_page_of_threads_is_the_models(store: Store, history: list[C
     who = Principal(f"project_{next(_projects)}")
     made: list[tuple[int, Entry]] = []
     for change in history:
-        for second in change.makes:
-            made.append((second, Entry(await make_thread_of_second(store, who, SOME_SECOND + second))))
+        made += [(each, Entry(await make_thread_of_second(store, who, SOME_SECOND + each))) for each in change.makes]
         live = [entry for _second, entry in made if entry.is_live]
         if change.deletes is not None and live:
             gone = live[-1 - change.deletes % len(live)]
@@ -243,7 +242,7 @@ async def _walk(
     while has_more:
         found = await messages.list_page(store, who, thread_id, page)
         has_more = found.has_more
-        met = [item.id for item in found.items]
+        met: list[str] = [item.id for item in found.items]
         if way == "before":
             met.reverse()
         yield met

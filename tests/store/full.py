@@ -12,7 +12,7 @@ from gateway.store.tables import deleted_messages, deleted_threads, messages, th
 from tests.make import SOME_SECOND
 
 if TYPE_CHECKING:
-    from sqlalchemy import Executable
+    from sqlalchemy import ClauseElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 PROJECT = "default"
@@ -46,7 +46,7 @@ async def fill(connection: AsyncConnection) -> None:
     await connection.execute(text("ANALYZE"))
 
 
-def paging_and_looking_up(thread_id: str) -> dict[str, Executable]:
+def paging_and_looking_up(thread_id: str) -> dict[str, ClauseElement]:
     """Name every statement of a reader, as it is asked of one thread; cursors stand in its middle."""
     middle, near = f"msg_{thread_id}_150", f"msg_{thread_id}_160"
     # How many rows lie in front of a thread in the list is for SMALL, LARGE and GAPPED the same but for 0, 1 and 2.
@@ -57,7 +57,7 @@ def paging_and_looking_up(thread_id: str) -> dict[str, Executable]:
         "before": PageRequest(20, Order.ASC, before=middle, from_end=True),
         "between": PageRequest(20, Order.DESC, after=near, before=middle),
     }
-    found: dict[str, Executable] = {}
+    found: dict[str, ClauseElement] = {}
     for name, page in asked.items():
         found[f"list_messages {name}"] = statements.list_messages(PROJECT, thread_id, page)
         found[f"list_messages {name} of a run"] = statements.list_messages(PROJECT, thread_id, page, "run_a")
@@ -75,7 +75,7 @@ def paging_and_looking_up(thread_id: str) -> dict[str, Executable]:
     }
 
 
-def paging_threads() -> dict[str, Executable]:
+def paging_threads() -> dict[str, ClauseElement]:
     """Name every statement on the list of threads."""
     middle, gone = "thread_other900", "thread_gone700"
     asked = {
@@ -86,7 +86,7 @@ def paging_threads() -> dict[str, Executable]:
         "after a deleted one": PageRequest(20, Order.ASC, after=gone),
         "between": PageRequest(20, Order.ASC, after=gone, before=middle),
     }
-    found: dict[str, Executable] = {
+    found: dict[str, ClauseElement] = {
         f"list_threads {name}": statements.list_threads(PROJECT, page) for name, page in asked.items()
     }
     for up in (True, False):

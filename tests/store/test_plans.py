@@ -18,7 +18,7 @@ from tests.store.full import GAPPED, LARGE, PROJECT, SMALL, fill, paging_and_loo
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from sqlalchemy import Executable
+    from sqlalchemy import ClauseElement, Dialect
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 Plan = dict[str, Any]
@@ -124,21 +124,24 @@ async def test_postgres_touches_one_page_of_rows_and_the_cursors(postgres_full: 
     assert {name: rows for name, rows in touched.items() if rows > 20 + 1 + 2} == {}
 
 
+_POSTGRES: Dialect = asyncpg.dialect()  # type: ignore[no-untyped-call]
 _SCAN = re.compile("SCAN (?!CONSTANT ROW|anon_)")  # anon_: the pages of list_messages_of_each
 _BITMAP = {"Bitmap Heap Scan", "Bitmap Index Scan"}
 _POSTGRES_WORK = {"Seq Scan", "Sort", "Incremental Sort", "Hash", "Materialize", *_BITMAP}
 
 
-async def _sqlite_plan(connection: AsyncConnection, statement: Executable) -> str:
+async def _sqlite_plan(connection: AsyncConnection, statement: ClauseElement) -> str:
     compiled = statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
     rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")
     return "\n".join(row.detail for row in rows)
 
 
-async def _postgres_plan(connection: AsyncConnection, statement: Executable, mode: str = "force_custom_plan") -> Plan:
+async def _postgres_plan(
+    connection: AsyncConnection, statement: ClauseElement, mode: str = "force_custom_plan"
+) -> Plan:
     """Run a statement as the driver does, prepared and with parameters, and tell how it went."""
-    compiled = statement.compile(dialect=asyncpg.dialect(), compile_kwargs={"render_postcompile": True})
-    values = [compiled.params[name] for name in compiled.positiontup or ()]
+    compiled = statement.compile(dialect=_POSTGRES, compile_kwargs={"render_postcompile": True})
+    values = [compiled.params[name] for name in compiled.positiontup or ()]  # type: ignore[attr-defined]
     given = ", ".join(str(value) if isinstance(value, int) else f"'{value}'" for value in values)
     await connection.exec_driver_sql(f"SET plan_cache_mode = {mode}")
     await connection.exec_driver_sql(f"PREPARE explained AS {compiled}")
@@ -163,7 +166,7 @@ def _rows_touched(plan: Plan) -> float:
     """Count what the scans found and what they threw away."""
     counts = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
     return sum(
-        node.get(count, 0) * node["Actual Loops"]
+        float(node.get(count, 0) * node["Actual Loops"])
         for node in _nodes(plan)
         if "Scan" in node["Node Type"]
         for count in counts

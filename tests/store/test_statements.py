@@ -14,7 +14,7 @@ from gateway.store import statements
 from gateway.store.statements import MESSAGE_COLUMNS, THREAD_COLUMNS
 
 if TYPE_CHECKING:
-    from sqlalchemy import Dialect, Executable
+    from sqlalchemy import ClauseElement, Dialect
 
 ASC, DESC = Order.ASC, Order.DESC
 THREAD = "<id, created_at, metadata, tool_resources, message_count>"
@@ -35,7 +35,7 @@ THREAD_A, THREAD_B = THREAD_PLACE.format("a"), THREAD_PLACE.format("b")
 OF_THREAD = "project_id = 'p' AND thread_id = 't'"
 ONE_THREAD = "project_id = 'p' AND id = 't'"
 
-CASES: dict[str, tuple[Executable, str]] = {
+CASES: dict[str, tuple[ClauseElement, str]] = {
     "get_threads": (
         statements.get_threads("p", ["t", "u"]),
         f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND id IN ('t', 'u')",
@@ -58,13 +58,17 @@ CASES: dict[str, tuple[Executable, str]] = {
     ),
     "list_threads after": (
         statements.list_threads("p", PageRequest(2, ASC, after="a")),
-        f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND (created_at, seq) > {THREAD_A} "
-        "ORDER BY created_at ASC, seq ASC LIMIT 3",
+        (
+            f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND (created_at, seq) > {THREAD_A} "
+            "ORDER BY created_at ASC, seq ASC LIMIT 3"
+        ),
     ),
     "list_threads before": (
         statements.list_threads("p", PageRequest(2, ASC, before="b", from_end=True)),
-        f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND (created_at, seq) < {THREAD_B} "
-        "ORDER BY created_at DESC, seq DESC LIMIT 3",
+        (
+            f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND (created_at, seq) < {THREAD_B} "
+            "ORDER BY created_at DESC, seq DESC LIMIT 3"
+        ),
     ),
     "list_messages": (
         statements.list_messages("p", "t", PageRequest(2)),
@@ -84,23 +88,31 @@ CASES: dict[str, tuple[Executable, str]] = {
     ),
     "list_messages between": (
         statements.list_messages("p", "t", PageRequest(2, ASC, after="a", before="b")),
-        f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} AND position > {A} AND position < {B} "
-        "ORDER BY position ASC LIMIT 3",
+        (
+            f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} AND position > {A} AND position < {B} "
+            "ORDER BY position ASC LIMIT 3"
+        ),
     ),
     "any_thread_from": (
         statements.any_thread_from("p", "a", up=True),
-        f"SELECT (SELECT seq FROM threads WHERE project_id = 'p' AND (created_at, seq) >= {THREAD_A} "
-        "ORDER BY created_at ASC, seq ASC LIMIT 1) IS NOT NULL AS anon_1",
+        (
+            f"SELECT (SELECT seq FROM threads WHERE project_id = 'p' AND (created_at, seq) >= {THREAD_A} "
+            "ORDER BY created_at ASC, seq ASC LIMIT 1) IS NOT NULL AS anon_1"
+        ),
     ),
     "any_message_from": (
         statements.any_message_from("p", "t", "a", None, up=False),
-        f"SELECT (SELECT position FROM messages WHERE {OF_THREAD} AND position <= {A} "
-        "ORDER BY position DESC LIMIT 1) IS NOT NULL AS anon_1",
+        (
+            f"SELECT (SELECT position FROM messages WHERE {OF_THREAD} AND position <= {A} "
+            "ORDER BY position DESC LIMIT 1) IS NOT NULL AS anon_1"
+        ),
     ),
     "any_message_from of a run": (
         statements.any_message_from("p", "t", "a", "r", up=True),
-        f"SELECT (SELECT position FROM messages WHERE {OF_THREAD} AND run_id = 'r' AND position >= {A} "
-        "ORDER BY position ASC LIMIT 1) IS NOT NULL AS anon_1",
+        (
+            f"SELECT (SELECT position FROM messages WHERE {OF_THREAD} AND run_id = 'r' AND position >= {A} "
+            "ORDER BY position ASC LIMIT 1) IS NOT NULL AS anon_1"
+        ),
     ),
     "count_messages_of_run": (
         statements.count_messages_of_run("p", "t", "r"),
@@ -110,8 +122,10 @@ CASES: dict[str, tuple[Executable, str]] = {
     "place_of_message": (statements.place_of_message("p", "t", "a"), A),
     "has_place_among_threads": (
         statements.has_place_among_threads("p", "t"),
-        f"SELECT (EXISTS (SELECT * FROM threads WHERE {ONE_THREAD})) "
-        f"OR (EXISTS (SELECT * FROM deleted_threads WHERE {ONE_THREAD})) AS anon_1",
+        (
+            f"SELECT (EXISTS (SELECT * FROM threads WHERE {ONE_THREAD})) "
+            f"OR (EXISTS (SELECT * FROM deleted_threads WHERE {ONE_THREAD})) AS anon_1"
+        ),
     ),
     "has_place_in_thread": (
         statements.has_place_in_thread("p", "t", "a"),
@@ -119,8 +133,10 @@ CASES: dict[str, tuple[Executable, str]] = {
     ),
     "known_messages": (
         statements.known_messages("p", ["m"]),
-        "SELECT id, thread_id FROM messages WHERE project_id = 'p' AND id IN ('m') "
-        "UNION ALL SELECT id, thread_id FROM deleted_messages WHERE project_id = 'p' AND id IN ('m')",
+        (
+            "SELECT id, thread_id FROM messages WHERE project_id = 'p' AND id IN ('m') "
+            "UNION ALL SELECT id, thread_id FROM deleted_messages WHERE project_id = 'p' AND id IN ('m')"
+        ),
     ),
     "is_deleted_thread": (
         statements.is_deleted_thread("p", "t"),
@@ -128,9 +144,11 @@ CASES: dict[str, tuple[Executable, str]] = {
     ),
     "take_positions": (
         statements.take_positions("p", "t", 2, 5),
-        "UPDATE threads SET message_count=(message_count + 2), last_position=(last_position + 2), "
-        "last_created_at=CASE WHEN (last_created_at > 5) THEN last_created_at ELSE 5 END "
-        f"WHERE {ONE_THREAD} RETURNING last_position, last_created_at",
+        (
+            "UPDATE threads SET message_count=(message_count + 2), last_position=(last_position + 2), "
+            "last_created_at=CASE WHEN (last_created_at > 5) THEN last_created_at ELSE 5 END "
+            f"WHERE {ONE_THREAD} RETURNING last_position, last_created_at"
+        ),
     ),
     "set_thread": (
         statements.set_thread("p", "t", metadata="{}"),
@@ -153,20 +171,22 @@ CASES: dict[str, tuple[Executable, str]] = {
         f"DELETE FROM threads WHERE {ONE_THREAD} RETURNING created_at, seq",
     ),
 }
+POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+SQLITE: Dialect = sqlite.dialect()
 EACH = statements.list_messages_of_each("p", ["t", "u"], PageRequest(2, DESC, after="a"))
 
 
 @pytest.mark.parametrize(("statement", "expected"), CASES.values(), ids=list(CASES))
-def test_statement_reads_on_postgres(statement: Executable, expected: str) -> None:
-    assert _text(statement, postgresql.dialect()) == expected
+def test_statement_reads_on_postgres(statement: ClauseElement, expected: str) -> None:
+    assert _text(statement, POSTGRES) == expected
 
 
 @pytest.mark.parametrize(("statement", "expected"), CASES.values(), ids=list(CASES))
-def test_statement_reads_on_sqlite(statement: Executable, expected: str) -> None:
-    assert _text(statement, sqlite.dialect()) == _on_sqlite(expected)
+def test_statement_reads_on_sqlite(statement: ClauseElement, expected: str) -> None:
+    assert _text(statement, SQLITE) == _on_sqlite(expected)
 
 
-@pytest.mark.parametrize("dialect", [postgresql.dialect(), sqlite.dialect()], ids=lambda each: each.name)
+@pytest.mark.parametrize("dialect", [POSTGRES, SQLITE], ids=lambda each: each.name)
 def test_pages_of_several_threads_are_one_limited_select_each(dialect: Dialect) -> None:
     found = _text(EACH, dialect)
 
@@ -180,8 +200,8 @@ def test_pages_of_several_threads_are_one_limited_select_each(dialect: Dialect) 
 
 
 @pytest.mark.parametrize("statement", [*(case[0] for case in CASES.values()), EACH], ids=[*CASES, "of each"])
-def test_every_where_begins_with_the_project(statement: Executable) -> None:
-    text = _text(statement, postgresql.dialect())
+def test_every_where_begins_with_the_project(statement: ClauseElement) -> None:
+    text = _text(statement, POSTGRES)
 
     tables = re.findall(r"(?:FROM|UPDATE) (?:threads|messages|deleted_\w+)\b", text)
     wheres = re.findall(r" WHERE (\w+ = '\w+')", text)
@@ -207,7 +227,7 @@ def _on_sqlite(text: str) -> str:
     return re.sub(r"(LIMIT \d)", r"\1 OFFSET 0", text).removesuffix(" FOR UPDATE")
 
 
-def _text(statement: Executable, dialect: Dialect) -> str:
+def _text(statement: ClauseElement, dialect: Dialect) -> str:
     """Compile, with values in place, long lists of columns as one, and without the names of tables before columns."""
     text = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
     text = re.sub(r"\s+", " ", text)

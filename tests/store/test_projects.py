@@ -1,0 +1,133 @@
+"""No method of the store shows or changes what belongs to another project."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.core import messages, threads
+from gateway.domain.page import PageRequest
+from gateway.domain.principal import Principal
+from gateway.store.sql import Writes
+from tests.make import fill_thread, make_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gateway.core import Store
+    from gateway.domain.message import Message
+    from gateway.domain.page import Page
+    from gateway.domain.thread import Thread
+
+    Call = Callable[[Writes, str, Thread, Message], Awaitable[Any]]
+
+STRANGER = "stranger"
+PAGE = PageRequest()
+CALLS: dict[str, Call] = {
+    "get_threads": lambda tx, who, thread, _: tx.get_threads(who, [thread.id]),
+    "get_messages": lambda tx, who, _, message: tx.get_messages(who, [message.id]),
+    "list_threads": lambda tx, who, *_: _items(tx.list_threads(who, PAGE)),
+    "list_messages": lambda tx, who, thread, _: _items(tx.list_messages(who, thread.id, PAGE, None)),
+    "list_messages_of_each": lambda tx, who, thread, _: _items_of_each(
+        tx.list_messages_of_each(who, [thread.id], PAGE, None)
+    ),
+    "any_thread_from": lambda tx, who, thread, _: tx.any_thread_from(who, thread.id, up=True),
+    "any_message_from": lambda tx, who, thread, message: tx.any_message_from(who, thread.id, None, message.id, up=True),
+    "has_place_among_threads": lambda tx, who, thread, _: tx.has_place_among_threads(who, thread.id),
+    "has_place_in_thread": lambda tx, who, thread, message: tx.has_place_in_thread(who, thread.id, message.id),
+    "count_messages_of_run": lambda tx, who, thread, _: tx.count_messages_of_run(who, thread.id, "run_a"),
+    "lock_thread": lambda tx, who, thread, _: tx.lock_thread(who, thread.id),
+    "lock_message": lambda tx, who, thread, message: tx.lock_message(who, thread.id, message.id),
+    "take_positions": lambda tx, who, thread, _: tx.take_positions(who, thread.id, 1, 0),
+    "remove_thread": lambda tx, who, thread, _: tx.remove_thread(who, thread.id),
+    "remove_message": lambda tx, who, thread, message: tx.remove_message(who, thread.id, message.id),
+    "known_messages": lambda tx, who, _, message: tx.known_messages(who, [message.id]),
+}
+CHANGES: dict[str, Call] = {
+    "set_thread": lambda tx, who, thread, _: tx.set_thread(who, _altered(thread)),
+    "set_message": lambda tx, who, _, message: tx.set_message(who, _altered(message)),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
+async def test_a_stranger_finds_nothing_by(store: Store, who: Principal, call: Call) -> None:
+    thread, message = await _something(store, who)
+
+    async with store.write() as transaction:
+        found = await call(transaction, STRANGER, thread, message)
+
+    assert not found
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
+async def test_its_own_project_finds_something_by(store: Store, who: Principal, call: Call) -> None:
+    thread, message = await _something(store, who)
+
+    async with store.write() as transaction:
+        found = await call(transaction, who.project_id, thread, message)
+
+    assert found
+
+
+@pytest.mark.parametrize("call", [*CALLS.values(), *CHANGES.values()], ids=[*CALLS, *CHANGES])
+async def test_a_stranger_changes_nothing_by(store: Store, who: Principal, call: Call) -> None:
+    thread, message = await _something(store, who)
+
+    async with store.write() as transaction:
+        await call(transaction, STRANGER, thread, message)
+
+    assert await threads.get(store, who, thread.id) == thread
+    assert await messages.get(store, who, thread.id, message.id) == message
+
+
+async def test_a_deleted_thread_is_known_to_its_project_alone(store: Store, who: Principal) -> None:
+    thread_id = await make_thread(store, who)
+    await threads.delete(store, who, thread_id)
+
+    async with store.write() as transaction:
+        known = {each: await transaction.is_deleted_thread(each, thread_id) for each in (who.project_id, STRANGER)}
+
+    assert known == {who.project_id: True, STRANGER: False}
+
+
+async def test_two_projects_may_have_the_same_ids(store: Store, who: Principal) -> None:
+    thread, message = await _something(store, who)
+
+    async with store.write() as transaction:
+        await transaction.add_thread(STRANGER, thread)
+        await transaction.take_positions(STRANGER, thread.id, 1, 0)
+        await transaction.add_messages(STRANGER, [message], 1)
+    await threads.delete(store, Principal(STRANGER), thread.id)
+
+    assert await messages.get(store, who, thread.id, message.id) == message
+
+
+def test_every_method_with_a_project_is_looked_at() -> None:
+    methods = {
+        name
+        for name, method in inspect.getmembers(Writes, inspect.isfunction)
+        if "project_id" in inspect.signature(method).parameters
+    }
+
+    assert methods - set(CALLS) - set(CHANGES) == {"add_thread", "add_messages", "is_deleted_thread"}
+
+
+async def _something(store: Store, who: Principal) -> tuple[Thread, Message]:
+    thread_id = await make_thread(store, who)
+    [message] = await fill_thread(store, who, thread_id, ["run_a"])
+    return await threads.get(store, who, thread_id), message
+
+
+async def _items(page: Awaitable[Page[Any]]) -> tuple[Any, ...]:
+    return (await page).items
+
+
+async def _items_of_each(pages: Awaitable[dict[str, Page[Any]]]) -> list[Any]:
+    return [item for page in (await pages).values() for item in page.items]
+
+
+def _altered(found: Any) -> Any:
+    return replace(found, metadata_json='{"altered":"yes"}')

@@ -1,0 +1,150 @@
+"""What is told when the database is busy or away: Unavailable, so that clients try again."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError
+
+from gateway.errors import Unavailable
+from gateway.store import dialect
+from gateway.store.sql import open_store
+from tests.make import make_thread
+
+if TYPE_CHECKING:
+    from gateway.domain.principal import Principal
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialect, "WAIT_S", 0.1)
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_sqlite_locked_by_another_process_is_unavailable_for_writers(sqlite_url: str, who: Principal) -> None:
+    store = open_store(sqlite_url)
+    other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(Unavailable):
+        await make_thread(store, who)
+
+    other.close()
+    await store.close()
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_sqlite_locked_by_another_process_is_still_read(sqlite_url: str, who: Principal) -> None:
+    store = open_store(sqlite_url)
+    thread_id = await make_thread(store, who)
+    other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    async with store.read() as reads:
+        found = await reads.get_threads(who.project_id, [thread_id])
+
+    other.close()
+    await store.close()
+    assert list(found) == [thread_id]
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_sqlite_unlocked_again_is_written(sqlite_url: str, who: Principal) -> None:
+    store = open_store(sqlite_url)
+    other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable):
+        await make_thread(store, who)
+
+    other.execute("ROLLBACK")
+    thread_id = await make_thread(store, who)
+
+    other.close()
+    await store.close()
+    assert thread_id
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_waiting_too_long_for_the_writer_is_unavailable(sqlite_url: str, who: Principal) -> None:
+    store = open_store(sqlite_url)
+
+    async with store.write():
+        with pytest.raises(Unavailable):
+            await make_thread(store, who)
+
+    await store.close()
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_waiting_too_long_for_a_connection_is_unavailable(
+    postgres_url: str, who: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialect, "POOL", 1)
+    store = open_store(postgres_url)
+
+    async with store.read():
+        with pytest.raises(Unavailable):
+            await make_thread(store, who)
+
+    await store.close()
+
+
+async def test_postgres_at_a_closed_port_is_unavailable(postgres_url: str, who: Principal) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    store = open_store(make_url(postgres_url).set(host="127.0.0.1", port=port, query={}).render_as_string())
+
+    with pytest.raises(Unavailable):
+        await make_thread(store, who)
+
+    await store.close()
+
+
+async def test_postgres_that_takes_no_more_connections_is_unavailable(postgres_url: str, who: Principal) -> None:
+    owner, role = dialect.open_engines(postgres_url), "crowded"
+    async with owner.reader.connect() as connection:
+        await connection.exec_driver_sql(f"DROP ROLE IF EXISTS {role}")
+        await connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN PASSWORD 'secret' CONNECTION LIMIT 0")
+    url = make_url(postgres_url).set(username=role, password="secret")  # noqa: S106  (of a role made here)
+    store = open_store(url.render_as_string(hide_password=False))
+
+    with pytest.raises(Unavailable):
+        await make_thread(store, who)
+
+    async with owner.reader.connect() as connection:
+        await connection.exec_driver_sql(f"DROP ROLE {role}")
+    await owner.dispose()
+    await store.close()
+
+
+async def test_postgres_that_was_restarted_is_unavailable_once(postgres_url: str, who: Principal) -> None:
+    owner, store = dialect.open_engines(postgres_url), open_store(postgres_url)
+    await make_thread(store, who)
+    async with owner.reader.connect() as connection:
+        await connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    with pytest.raises(Unavailable):
+        await make_thread(store, who)
+    thread_id = await make_thread(store, who)
+
+    await owner.dispose()
+    await store.close()
+    assert thread_id
+
+
+async def test_a_database_without_tables_is_a_fault_and_not_unavailable(
+    empty_database_url: str, who: Principal
+) -> None:
+    store = open_store(empty_database_url)
+
+    with pytest.raises(DBAPIError, match="threads"):
+        await make_thread(store, who)
+
+    await store.close()
