@@ -26,12 +26,14 @@ _PACKAGE = Path(__file__).parents[1]
 async def migrate(url: str, revision: str = "head") -> None:
     """Bring a database to a revision, all of it or nothing; two at once wait for each other.
 
-    Errors: whatever the database says where it cannot be reached or changed.
+    Errors: DatabaseBehind where it is newer than this program; whatever the database says where it cannot be reached
+    or changed.
     """
 
     def run(connection: Connection) -> None:
         lock_migrations(connection)
         config = _config(connection)
+        _refuse_later(ScriptDirectory.from_config(config), _revision(connection))
         if revision == "base":
             command.downgrade(config, revision)
         else:
@@ -64,15 +66,31 @@ async def require_head(url: str) -> None:
     engines = open_engines(url)
     try:
         async with engines.reader.connect() as connection:
-            current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+            current = await connection.run_sync(_revision)
     finally:
         await engines.dispose()
-    head = ScriptDirectory.from_config(_config(None)).get_current_head()
+    scripts = ScriptDirectory.from_config(_config(None))
+    _refuse_later(scripts, current)
+    head = scripts.get_current_head()
     if current != head:
         message = (
             f"The database is at revision {current or 'none'}, and this program needs {head}. Run: gateway migrate"
         )
         raise DatabaseBehind(message)
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _refuse_later(scripts: ScriptDirectory, current: str | None) -> None:
+    if current is None or current in {script.revision for script in scripts.walk_revisions()}:
+        return
+    message = (
+        f"The database is at revision {current}, made by a later version of this program. "
+        "Run: pip install --upgrade threads-gateway"
+    )
+    raise DatabaseBehind(message)
 
 
 def _config(connection: Connection | None) -> Config:
