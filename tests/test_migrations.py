@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import zipfile
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from gateway.errors import DatabaseBehind
+from gateway.store import tables
+from gateway.store.dialect import open_engines
+from gateway.store.migrate import migrate, require_head
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+CHECKOUT = Path(__file__).parents[1]
+
+
+async def test_an_empty_database_becomes_what_the_tables_say(empty_database_url: str) -> None:
+    await migrate(empty_database_url)
+
+    assert await _differences(empty_database_url) == []
+
+
+async def test_a_table_that_is_missing_would_be_seen(empty_database_url: str) -> None:
+    await migrate(empty_database_url)
+    async with _connection(empty_database_url) as connection:
+        await connection.execute(text("DROP TABLE deleted_threads"))
+
+    assert [each[0] for each in await _differences(empty_database_url)] == ["add_table"]
+
+
+async def test_down_to_base_leaves_no_table_but_alembics(empty_database_url: str) -> None:
+    await migrate(empty_database_url)
+
+    await migrate(empty_database_url, "base")
+
+    async with _connection(empty_database_url) as connection:
+        assert await connection.run_sync(lambda sync: inspect(sync).get_table_names()) == ["alembic_version"]
+
+
+async def test_down_to_base_and_up_again_is_what_the_tables_say(empty_database_url: str) -> None:
+    await migrate(empty_database_url)
+    await migrate(empty_database_url, "base")
+
+    await migrate(empty_database_url)
+
+    assert await _differences(empty_database_url) == []
+
+
+async def test_migrating_again_changes_nothing(empty_database_url: str) -> None:
+    await migrate(empty_database_url)
+    async with _connection(empty_database_url) as connection:
+        await connection.execute(text(_ONE_ROW))
+
+    await migrate(empty_database_url)
+
+    async with _connection(empty_database_url) as connection:
+        assert (await connection.execute(text("SELECT id FROM deleted_threads"))).scalar_one() == "thread_kept"
+
+
+async def test_two_migrations_at_once_both_succeed(empty_database_url: str) -> None:
+    command = (sys.executable, "-m", "gateway", "migrate", "--database-url", empty_database_url)
+
+    processes = [
+        await asyncio.create_subprocess_exec(*command, cwd=CHECKOUT, stderr=asyncio.subprocess.PIPE) for _ in range(2)
+    ]
+    told = [(await each.communicate())[1].decode() for each in processes]
+
+    assert [each.returncode for each in processes] == [0, 0], told
+    assert await _differences(empty_database_url) == []
+
+
+async def test_a_migrated_database_is_accepted(empty_database_url: str) -> None:
+    await migrate(empty_database_url)
+
+    await require_head(empty_database_url)
+
+
+async def test_an_empty_database_is_refused_with_the_command_that_mends_it(empty_database_url: str) -> None:
+    with pytest.raises(DatabaseBehind, match=r"revision none, .* needs \d+\. Run: gateway migrate$"):
+        await require_head(empty_database_url)
+
+
+async def test_a_database_of_a_later_version_is_refused_with_the_command_that_mends_it(
+    empty_database_url: str,
+) -> None:
+    await _make_later(empty_database_url)
+
+    with pytest.raises(DatabaseBehind, match=r"later version.* Run: pip install --upgrade threads-gateway$"):
+        await require_head(empty_database_url)
+
+
+async def test_a_database_of_a_later_version_is_not_migrated(empty_database_url: str) -> None:
+    await _make_later(empty_database_url)
+
+    with pytest.raises(DatabaseBehind, match=r"later version.* Run: pip install --upgrade threads-gateway$"):
+        await migrate(empty_database_url)
+
+
+@pytest.mark.slow  # the build's requirements come from the package index
+async def test_a_wheel_migrates_where_there_is_no_checkout(tmp_path: Path) -> None:
+    site = _unpacked_wheel(tmp_path)
+    where = {**os.environ, "PYTHONPATH": str(site)}
+    database_url = f"sqlite:///{tmp_path / 'wheel.db'}"
+
+    loaded = subprocess.check_output(  # noqa: ASYNC221  (nothing else runs)
+        [sys.executable, "-c", "import gateway; print(gateway.__file__)"], cwd=tmp_path, env=where, text=True
+    )
+    subprocess.check_call(  # noqa: ASYNC221  (nothing else runs)
+        [sys.executable, "-m", "gateway", "migrate", "--database-url", database_url], cwd=tmp_path, env=where
+    )
+
+    assert Path(loaded.strip()).parent == site / "gateway"
+    assert (site / "gateway" / "migrations" / "versions").is_dir()
+    assert await _differences(database_url) == []
+
+
+def _unpacked_wheel(folder: Path) -> Path:
+    isolation = ["--no-build-isolation"] if find_spec("hatchling") else []
+    subprocess.check_call(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", *isolation, "-w", folder, CHECKOUT]
+    )
+    [wheel] = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+_ONE_ROW = "INSERT INTO deleted_threads (project_id, id, created_at, seq) VALUES ('default', 'thread_kept', 1, 1)"
+
+
+async def _make_later(url: str) -> None:
+    await migrate(url)
+    async with _connection(url) as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+
+async def _differences(url: str) -> list[Any]:
+    """Name what an autogenerated migration would still change."""
+
+    def compare(connection: Connection) -> list[Any]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        found: list[Any] = compare_metadata(context, tables.metadata)
+        return found
+
+    async with _connection(url) as connection:
+        return await connection.run_sync(compare)
+
+
+@asynccontextmanager
+async def _connection(url: str) -> AsyncIterator[AsyncConnection]:
+    engines = open_engines(url)
+    async with engines.writer.begin() as connection:
+        yield connection
+    await engines.dispose()
