@@ -174,5 +174,5 @@ def _part(part: ContentPartInput) -> dict[str, Any]:
     return {"type": "text", "text": part.text}
 
 
-def _image(key: str, source: str, detail: str | None) -> dict[str, str]:
-    return {key: source, "detail": detail} if detail else {key: source}
+def _image(key: str, source: str, detail: str | None) -> dict[str, Any]:
+    return {key: source} if or_null(detail) is None else {key: source, "detail": detail}

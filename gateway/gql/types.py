@@ -263,7 +263,7 @@ class Thread(Node):
     ) -> MessageConnection:
         """Read a page, together with the pages of other threads that are asked for in the same step."""
         asked = page_request(ids.as_message_id, order, limit=limit, first=first, last=last, after=after, before=before)
-        key = PageKey(root.id, asked, parse.reference(run_id or None, "runId"))
+        key = PageKey(root.id, asked, parse.reference(None if run_id is UNSET else run_id, "run_id"))
         ctx = info.context
         found = await ctx.pages.load(key)
         if not found.items and asked.cursors():
