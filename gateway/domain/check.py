@@ -29,7 +29,7 @@ _TYPE_WORDS = {
 
 def type_word(value: object) -> str:
     """Say what kind of JSON value this is, with its article."""
-    return _TYPE_WORDS[type(value)]
+    return _TYPE_WORDS.get(type(value), "nothing")  # as a GraphQL variable that was not given, inside a literal
 
 
 def refuse(message: str, param: str | None, code: str) -> NoReturn:
