@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import strawberry
 from strawberry.dataloader import DataLoader
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gateway.domain.page import PageRequest
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
+
+MAX_PAGES: Final = 100  # in one statement; SQLite joins 500 selects at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Context:
     @cached_property
     def pages(self) -> DataLoader[PageKey, Page[Message]]:
         """Pages of messages by thread and what is asked of it."""
-        return DataLoader(self._load_pages, cache=False)
+        return DataLoader(self._load_pages, max_batch_size=MAX_PAGES, cache=False)
 
     async def _load_threads(self, keys: list[str]) -> list[Thread | None]:
         found = await threads.get_many(self.store, self.who, list(dict.fromkeys(keys)))
