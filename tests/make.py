@@ -18,6 +18,35 @@ if TYPE_CHECKING:
 
 SOME_SECOND = 1_787_000_000
 
+# One of every kind that REST can show, as it is stored; most come from runs elsewhere and no face can make them.
+CITATION = {
+    "type": "file_citation",
+    "text": "[1]",
+    "start_index": 4,
+    "end_index": 7,
+    "file_citation": {"file_id": "file-cited"},
+}
+OLD_CITATION = {**CITATION, "file_citation": {"file_id": "file-cited", "quote": "as it is written"}}
+FILE_PATH = {
+    "type": "file_path",
+    "text": "sandbox:/x.csv",
+    "start_index": 8,
+    "end_index": 22,
+    "file_path": {"file_id": "file-made"},
+}
+EVERY_PART: list[dict[str, Any]] = [
+    {"type": "text", "text": {"value": "See [1] 🙂", "annotations": [CITATION, OLD_CITATION, FILE_PATH]}},
+    {"type": "image_file", "image_file": {"file_id": "file-image", "detail": "high"}},
+    {"type": "image_file", "image_file": {"file_id": "file-plain"}},
+    {"type": "image_url", "image_url": {"url": "https://example.org/a.png", "detail": "low"}},
+    {"type": "refusal", "refusal": "I will not."},
+    {"type": "text", "text": {"value": "Bye", "annotations": []}},
+]
+ATTACHMENTS: list[dict[str, Any]] = [
+    {"file_id": "file-a", "tools": [{"type": "code_interpreter"}, {"type": "file_search"}]},
+    {"file_id": "file-b", "tools": []},
+]
+
 
 def text_part(text: str, annotations: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     """Lay out a text part as it is stored."""

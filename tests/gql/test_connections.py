@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.core import messages
+from gateway.domain.ids import ThreadId
+from tests.make import SOME_SECOND, fill_thread, make_thread, make_thread_of_second
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.core import Store
+    from gateway.domain.principal import Principal
+    from tests.faces import GraphQL
+
+_ARGUMENTS = "$limit: Int, $first: Int, $last: Int, $after: String, $before: String, $order: SortOrder! = DESC"
+_GIVEN = "limit: $limit, first: $first, last: $last, after: $after, before: $before, order: $order"
+_PAGE = "edges { cursor node { id } } nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
+MESSAGES = (
+    f"query($id: ID!, {_ARGUMENTS}, $runId: ID) "
+    f"{{ thread(id: $id) {{ messages({_GIVEN}, runId: $runId) {{ {_PAGE} totalCount }} }} }}"
+)
+THREADS = f"query({_ARGUMENTS}) {{ threads({_GIVEN}) {{ {_PAGE} }} }}"
+
+# What is asked of a list of five, made in the order 0 to 4; what comes, whether more lies behind, and in front.
+PAGES: list[tuple[dict[str, Any], list[int], bool, bool]] = [
+    ({}, [4, 3, 2, 1, 0], False, False),
+    ({"order": "ASC"}, [0, 1, 2, 3, 4], False, False),
+    ({"limit": 2}, [4, 3], True, False),
+    ({"first": 2}, [4, 3], True, False),
+    ({"last": 2}, [1, 0], False, True),
+    ({"first": 5}, [4, 3, 2, 1, 0], False, False),
+    ({"last": 5}, [4, 3, 2, 1, 0], False, False),
+    ({"first": 2, "order": "ASC"}, [0, 1], True, False),
+    ({"last": 2, "order": "ASC"}, [3, 4], False, True),
+    ({"after": 3, "limit": 2}, [2, 1], True, True),
+    ({"after": 2, "limit": 2}, [1, 0], False, True),
+    ({"after": 3, "first": 2, "order": "ASC"}, [4], False, True),
+    ({"after": 3, "last": 1}, [0], False, True),
+    ({"before": 1, "limit": 2}, [3, 2], True, True),
+    ({"before": 1, "first": 2}, [4, 3], True, False),
+    ({"before": 1, "last": 2}, [3, 2], True, True),
+    ({"before": 2, "limit": 2}, [4, 3], True, False),
+    ({"before": 3, "limit": 2, "order": "ASC"}, [1, 2], True, True),
+    ({"after": 4, "before": 0}, [3, 2, 1], True, True),
+    ({"after": 4, "before": 0, "limit": 2}, [3, 2], True, True),
+    ({"after": 4, "before": 0, "last": 2}, [2, 1], True, True),
+    ({"after": 0}, [], False, True),
+    ({"before": 4}, [], True, False),
+    ({"after": 1, "before": 3}, [], True, True),
+]
+_IDS = [" ".join(f"{key}={value}" for key, value in asked.items()) or "nothing" for asked, *_ in PAGES]
+table_of_pages = pytest.mark.parametrize(("asked", "numbers", "has_next", "has_previous"), PAGES, ids=_IDS)
+
+REFUSED = [
+    pytest.param({"limit": 0}, "limit", "integer_below_min_value", id="limit=0"),
+    pytest.param({"first": 0}, "first", "integer_below_min_value", id="first=0"),
+    pytest.param({"last": -1}, "last", "integer_below_min_value", id="last=-1"),
+    pytest.param({"limit": 101}, "limit", "integer_above_max_value", id="limit=101"),
+    pytest.param({"first": 101}, "first", "integer_above_max_value", id="first=101"),
+    pytest.param({"last": 101}, "last", "integer_above_max_value", id="last=101"),
+    pytest.param({"first": 1, "last": 1}, "last", "invalid_value", id="first and last"),
+    pytest.param({"limit": 1, "first": 1}, "first", "invalid_value", id="limit and first"),
+    pytest.param({"after": ""}, "after", "invalid_value", id="empty after"),
+    pytest.param({"before": "arrayconnection:1"}, "before", "invalid_value", id="an offset"),
+    pytest.param({"after": "thread_unknown"}, "after", "invalid_value", id="unknown thread"),
+    pytest.param({"before": "msg_unknown"}, "before", "invalid_value", id="unknown message"),
+]
+
+
+@table_of_pages
+async def test_messages_come_as_asked(
+    store: Store,
+    who: Principal,
+    graphql: GraphQL,
+    asked: dict[str, Any],
+    numbers: list[int],
+    *,
+    has_next: bool,
+    has_previous: bool,
+) -> None:
+    thread_id = await make_thread(store, who)
+    made = [each.id for each in await fill_thread(store, who, thread_id, [None] * 5)]
+
+    data = await graphql(MESSAGES, id=thread_id, **_with_cursors(asked, made))
+
+    found = data["thread"]["messages"]
+    assert found.pop("totalCount") == 5
+    assert found == _connection([made[n] for n in numbers], has_next=has_next, has_previous=has_previous)
+
+
+@table_of_pages
+async def test_threads_come_as_asked(
+    store: Store,
+    who: Principal,
+    graphql: GraphQL,
+    asked: dict[str, Any],
+    numbers: list[int],
+    *,
+    has_next: bool,
+    has_previous: bool,
+) -> None:
+    made: Sequence[str] = [await make_thread_of_second(store, who, SOME_SECOND + n // 2) for n in range(5)]
+
+    data = await graphql(THREADS, **_with_cursors(asked, made))
+
+    expected = _connection([made[n] for n in numbers], has_next=has_next, has_previous=has_previous)
+    assert data["threads"] == expected
+
+
+@pytest.mark.parametrize(("asked", "param", "code"), REFUSED)
+async def test_messages_are_refused_when_asked_with(
+    graphql: GraphQL, thread_id: str, asked: dict[str, Any], param: str, code: str
+) -> None:
+    error = await graphql.refusal(MESSAGES, id=thread_id, **asked)
+
+    assert error["extensions"] == {"code": code, "param": param, "type": "invalid_request_error"}
+
+
+@pytest.mark.parametrize(("asked", "param", "code"), REFUSED)
+async def test_threads_are_refused_when_asked_with(
+    graphql: GraphQL, asked: dict[str, Any], param: str, code: str
+) -> None:
+    error = await graphql.refusal(THREADS, **asked)
+
+    assert error["extensions"] == {"code": code, "param": param, "type": "invalid_request_error"}
+
+
+async def test_a_message_of_another_thread_is_no_cursor(store: Store, who: Principal, graphql: GraphQL) -> None:
+    thread_id, other = await make_thread(store, who, count=3), await make_thread(store, who)
+    [foreign] = await fill_thread(store, who, other, [None])
+
+    error = await graphql.refusal(MESSAGES, id=thread_id, after=foreign.id)
+
+    assert error["message"] == f"Invalid 'after': '{foreign.id}'. Expected the ID of an object in this list."
+
+
+async def test_the_default_page_has_twenty_items(store: Store, who: Principal, graphql: GraphQL) -> None:
+    thread_id = await make_thread(store, who, count=21)
+
+    data = await graphql(MESSAGES, id=thread_id)
+
+    found = data["thread"]["messages"]
+    assert (len(found["nodes"]), found["pageInfo"]["hasNextPage"], found["totalCount"]) == (20, True, 21)
+
+
+async def test_an_empty_list_has_no_cursors(graphql: GraphQL, thread_id: str) -> None:
+    data = await graphql(MESSAGES, id=thread_id)
+
+    found = data["thread"]["messages"]
+    assert found == {**_connection([], has_next=False, has_previous=False), "totalCount": 0}
+
+
+async def test_the_total_counts_what_was_not_deleted(store: Store, who: Principal, graphql: GraphQL) -> None:
+    thread_id = await make_thread(store, who)
+    gone, *_ = await fill_thread(store, who, thread_id, [None] * 4)
+    await messages.delete(store, who, thread_id, gone.id)
+
+    data = await graphql(MESSAGES, id=thread_id, first=1)
+
+    assert data["thread"]["messages"]["totalCount"] == 3
+
+
+async def test_a_list_of_one_run_holds_and_counts_that_run_alone(
+    store: Store, who: Principal, graphql: GraphQL
+) -> None:
+    thread_id = await make_thread(store, who)
+    made = await fill_thread(store, who, thread_id, ["run_a", None, "run_b", "run_a", "run_b", "run_a"])
+
+    data = await graphql(MESSAGES, id=thread_id, runId="run_a", first=2)
+
+    found = data["thread"]["messages"]
+    assert found.pop("totalCount") == 3
+    assert found == _connection([made[5].id, made[3].id], has_next=True, has_previous=False)
+
+
+@pytest.mark.parametrize("run_id", ["", "run 1", "x" * 129])
+async def test_a_run_that_cannot_be_is_refused_as_rest_refuses_it(
+    graphql: GraphQL, thread_id: str, run_id: str
+) -> None:
+    error = await graphql.refusal(MESSAGES, id=thread_id, runId=run_id)
+
+    answer = await graphql.http.get(f"/threads/{thread_id}/messages", params={"run_id": run_id})
+    refused = answer.json()["error"]
+    assert error["message"] == refused.pop("message")
+    assert error["extensions"] == refused
+
+
+async def test_a_deleted_message_goes_on_being_a_cursor(store: Store, who: Principal, graphql: GraphQL) -> None:
+    thread_id = ThreadId(await make_thread(store, who))
+    made = await fill_thread(store, who, thread_id, [None] * 4)
+    await messages.delete(store, who, thread_id, made[1].id)
+
+    data = await graphql(MESSAGES, id=thread_id, after=made[1].id)
+
+    found = data["thread"]["messages"]
+    assert found.pop("totalCount") == 3
+    assert found == _connection([made[0].id], has_next=False, has_previous=True)
+
+
+def _with_cursors(asked: dict[str, Any], made: Sequence[str]) -> dict[str, Any]:
+    return {key: made[value] if key in ("after", "before") else value for key, value in asked.items()}
+
+
+def _connection(found: list[str], *, has_next: bool, has_previous: bool) -> dict[str, Any]:
+    return {
+        "edges": [{"cursor": each, "node": {"id": each}} for each in found],
+        "nodes": [{"id": each} for each in found],
+        "pageInfo": {
+            "hasNextPage": has_next,
+            "hasPreviousPage": has_previous,
+            "startCursor": found[0] if found else None,
+            "endCursor": found[-1] if found else None,
+        },
+    }

@@ -1,0 +1,196 @@
+"""GraphQL over HTTP, as far as the code speaks it; ids are those of the graphql-http audits, where there is one."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.web.limits import MAX_BODY
+
+if TYPE_CHECKING:
+    import httpx
+
+URL = "http://gateway/graphql"
+NEW, OLD = "application/graphql-response+json", "application/json"
+QUERY = {"query": "{ __typename }"}
+MUTATION = "mutation { createThread(input: {}) { thread { id } } }"
+JSON_BODY = {"content-type": OLD}
+
+
+def case(name: str, *values: Any) -> Any:
+    return pytest.param(*values, id=name)
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        case("22EB", NEW, f"{NEW}; charset=utf-8"),
+        case("4655", OLD, f"{OLD}; charset=utf-8"),
+        case("47DE", "*/*", f"{OLD}; charset=utf-8"),
+        case("application", "application/*", f"{OLD}; charset=utf-8"),
+        case("the first that is spoken", f"text/html, {NEW}, {OLD}", f"{NEW}; charset=utf-8"),
+        case("upper case and parameters", f"{NEW.upper()}; charset=utf-8", f"{NEW}; charset=utf-8"),
+    ],
+)
+async def test_the_answer_has_the_media_type_that_is_accepted(
+    rest: httpx.AsyncClient, accept: str, content_type: str
+) -> None:
+    answer = await rest.post(URL, json=QUERY, headers={"accept": accept})
+
+    assert (answer.status_code, answer.headers["content-type"]) == (200, content_type)
+
+
+@pytest.mark.parametrize("accept", ["text/html", "image/png, text/plain"])
+async def test_an_answer_that_nobody_accepts_is_406(rest: httpx.AsyncClient, accept: str) -> None:
+    answer = await rest.post(URL, json=QUERY, headers={"accept": accept})
+
+    assert answer.status_code == 406
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "", "application/x-www-form-urlencoded", "multipart/form-data"])
+async def test_a_body_that_is_not_called_json_is_415(rest: httpx.AsyncClient, content_type: str) -> None:
+    answer = await rest.post(URL, content=json.dumps(QUERY), headers={"content-type": content_type})
+
+    assert answer.status_code == 415
+
+
+@pytest.mark.parametrize("content_type", [OLD, f"{OLD}; charset=utf-8", OLD.upper()])
+async def test_a_body_that_is_called_json_is_read(rest: httpx.AsyncClient, content_type: str) -> None:
+    answer = await rest.post(URL, content=json.dumps(QUERY), headers={"content-type": content_type})
+
+    assert answer.json() == {"data": {"__typename": "Query"}}
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
+async def test_another_method_is_405_and_told_which_are_allowed(rest: httpx.AsyncClient, method: str) -> None:
+    answer = await rest.request(method, URL)
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+
+
+async def test_a_query_may_come_by_get(rest: httpx.AsyncClient) -> None:
+    asked = {
+        "query": "query A($id: ID!) { a: node(id: $id) { id } } query B { b: __typename }",
+        "variables": '{"id": "x"}',
+        "operationName": "A",
+    }
+
+    answer = await rest.get(URL, params=asked)
+
+    assert answer.json() == {"data": {"a": None}}
+
+
+@pytest.mark.parametrize("accept", [NEW, OLD])
+async def test_a_mutation_by_get_is_405_and_told_to_come_by_post(rest: httpx.AsyncClient, accept: str) -> None:
+    answer = await rest.get(URL, params={"query": MUTATION}, headers={"accept": accept})
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+async def test_a_mutation_by_get_changes_nothing(rest: httpx.AsyncClient) -> None:
+    await rest.get(URL, params={"query": MUTATION})
+
+    assert (await rest.get("/threads")).json()["data"] == []
+
+
+BAD_BODIES = [
+    case("D477", b"{ not json"),
+    case("empty", b""),
+    case("no object", b"[]"),
+    case("LKJ0", b"{}"),
+    case("LKJ1", b'{"query": {"obj": "ect"}}'),
+    case("query is a number", b'{"query": 0}'),
+    case("query is null", b'{"query": null}'),
+    case("6C00", b'{"query": "{ __typename }", "operationName": {}}'),
+    case("variables are a list", b'{"query": "{ __typename }", "variables": []}'),
+    case("variables are a text", b'{"query": "{ __typename }", "variables": "a"}'),
+    case("extensions are a text", b'{"query": "{ __typename }", "extensions": "a"}'),
+    case("half a surrogate", b'{"query": "{ __typename }", "variables": {"a": "\\ud800"}}'),
+    case("no UTF-8", b'{"query": "\xff"}'),
+]
+
+
+@pytest.mark.parametrize("body", BAD_BODIES)
+@pytest.mark.parametrize("accept", [NEW, OLD])
+async def test_a_request_without_the_right_shape_is_400(rest: httpx.AsyncClient, body: bytes, accept: str) -> None:
+    answer = await rest.post(URL, content=body, headers={**JSON_BODY, "accept": accept})
+
+    assert (answer.status_code, [*answer.json()]) == (400, ["errors"])
+
+
+@pytest.mark.parametrize("extra", [{"variables": None}, {"operationName": None}, {"extensions": None}, {"other": 1}])
+async def test_a_request_may_hold_null_and_what_nobody_knows(rest: httpx.AsyncClient, extra: dict[str, Any]) -> None:
+    answer = await rest.post(URL, json={**QUERY, **extra})
+
+    assert answer.json() == {"data": {"__typename": "Query"}}
+
+
+NEVER_RAN = [
+    case("syntax", {"query": "{"}),
+    case("validation", {"query": "{ nothing }"}),
+    case("no such operation", {"query": "query A { __typename }", "operationName": "B"}),
+    case("which operation", {"query": "query A { __typename } query B { __typename }"}),
+    case("variable left out", {"query": "query($id: ID!) { node(id: $id) { id } }"}),
+    case(
+        "variable of another type",
+        {"query": "query($n: Int) { threads(first: $n) { nodes { id } } }", "variables": {"n": "a"}},
+    ),
+]
+
+
+@pytest.mark.parametrize("body", NEVER_RAN)
+@pytest.mark.parametrize(("accept", "status"), [(NEW, 400), (OLD, 200)])
+async def test_a_request_that_never_ran_has_no_data(
+    rest: httpx.AsyncClient, body: dict[str, Any], accept: str, status: int
+) -> None:
+    answer = await rest.post(URL, json=body, headers={"accept": accept})
+
+    assert (answer.status_code, [*answer.json()]) == (status, ["errors"])
+
+
+@pytest.mark.parametrize("accept", [NEW, OLD])
+async def test_a_request_that_ran_and_failed_is_200_with_null(rest: httpx.AsyncClient, accept: str) -> None:
+    answer = await rest.post(URL, json={"query": "{ threads(first: 0) { nodes { id } } }"}, headers={"accept": accept})
+
+    assert (answer.status_code, answer.json()["data"]) == (200, None)
+
+
+@pytest.mark.parametrize("size", [MAX_BODY, MAX_BODY + 1])
+async def test_a_body_of_more_than_four_mebibytes_is_413(rest: httpx.AsyncClient, size: int) -> None:
+    body = json.dumps(QUERY).encode().ljust(size)
+
+    answer = await rest.post(URL, content=body, headers=JSON_BODY)
+
+    assert answer.status_code == (200 if size == MAX_BODY else 413)
+
+
+async def test_a_body_that_grows_too_large_unannounced_is_413(rest: httpx.AsyncClient) -> None:
+    async def chunks() -> Any:
+        for _ in range(5):
+            yield b" " * (1024 * 1024)
+
+    answer = await rest.post(URL, content=chunks(), headers=JSON_BODY)
+
+    assert answer.status_code == 413
+    assert answer.json()["errors"][0]["extensions"] == {"code": "body_too_large"}
+
+
+async def test_a_browser_gets_a_page(rest: httpx.AsyncClient) -> None:
+    answer = await rest.get(URL, headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+
+
+async def test_the_page_repeats_nothing_that_could_run(rest: httpx.AsyncClient) -> None:
+    answer = await rest.get(URL, headers={"accept": "text/html", "host": "<script>"})
+
+    assert "<script>" not in answer.text
+
+
+async def test_every_answer_carries_a_request_id(rest: httpx.AsyncClient) -> None:
+    answers = [await rest.post(URL, json=QUERY), await rest.put(URL), await rest.post(URL, content=b"")]
+
+    ids = {each.headers["x-request-id"] for each in answers}
+    assert len(ids) == 3
