@@ -6,6 +6,7 @@ Must not be here: what the tables are (`tables`, and each script for its own tim
 
 from __future__ import annotations
 
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,16 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
 
-from gateway.errors import DatabaseBehind
+from gateway.errors import DatabaseBehind, InvalidSetting
 from gateway.store.dialect import lock_migrations, migrates_itself, open_engines
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -26,8 +31,8 @@ _PACKAGE = Path(__file__).parents[1]
 async def migrate(url: str, revision: str = "head") -> None:
     """Bring a database to a revision, all of it or nothing; two at once wait for each other.
 
-    Errors: DatabaseBehind where it is newer than this program; whatever the database says where it cannot be reached
-    or changed.
+    Errors: DatabaseBehind where it is newer than this program; InvalidSetting where it cannot be opened; whatever the
+    database says where it cannot be changed.
     """
 
     def run(connection: Connection) -> None:
@@ -41,7 +46,7 @@ async def migrate(url: str, revision: str = "head") -> None:
 
     engines = open_engines(url)
     try:
-        async with engines.writer.begin() as connection:
+        async with _opened(engines.writer) as connection, connection.begin():
             await connection.run_sync(run)
     finally:
         await engines.dispose()
@@ -61,11 +66,12 @@ async def make_ready(url: str) -> None:
 async def require_head(url: str) -> None:
     """Make sure that a database has been migrated to this program's tables.
 
-    Errors: DatabaseBehind where it is older, empty, or newer than this program.
+    Errors: InvalidSetting where it cannot be opened; DatabaseBehind where it is older, empty, or newer than this
+    program.
     """
     engines = open_engines(url)
     try:
-        async with engines.reader.connect() as connection:
+        async with _opened(engines.reader) as connection:
             current = await connection.run_sync(_revision)
     finally:
         await engines.dispose()
@@ -91,6 +97,18 @@ def _refuse_later(scripts: ScriptDirectory, current: str | None) -> None:
         "Run: pip install --upgrade threads-gateway"
     )
     raise DatabaseBehind(message)
+
+
+@asynccontextmanager
+async def _opened(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    try:
+        connection = await engine.connect()
+    except (DBAPIError, OSError, TypeError, ValueError) as error:
+        # The URL parses, but its host, name, user, password or an option of the driver (a TypeError) is not right.
+        said = error.orig if isinstance(error, DBAPIError) else error
+        raise InvalidSetting(f"GATEWAY_DATABASE_URL: the database cannot be opened: {said}") from error
+    async with aclosing(connection):
+        yield connection
 
 
 def _config(connection: Connection | None) -> Config:
