@@ -6,6 +6,7 @@ Must not be here: what is done with a setting.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, ValidationError
@@ -20,11 +21,17 @@ PREFIX: Final = "GATEWAY_"
 
 
 def _database_url(url: str) -> str:
+    from sqlalchemy import make_url  # noqa: PLC0415  (takes long to load, and --help needs no settings)
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415  (as above)
+
     url = url.replace("postgres://", "postgresql://", 1)
     if url.startswith(("postgresql://", "postgresql+asyncpg://")) or (
         url.startswith(("sqlite:///", "sqlite+aiosqlite:///")) and not url.endswith(("///", ":memory:"))
     ):
-        return url
+        # What SQLAlchemy says of a port that is no number may quote half the password, so it is not passed on.
+        with suppress(ArgumentError, ValueError):
+            make_url(url)
+            return url
     raise ValueError("expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME")
 
 
