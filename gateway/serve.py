@@ -70,7 +70,9 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _banner(settings: Settings, port: int) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    database = make_url(settings.database_url).render_as_string(hide_password=True)
+    # SQLAlchemy hides a password in front of the host; PostgreSQL's drivers also take one behind the question mark.
+    url = make_url(settings.database_url).difference_update_query(["password"])
+    database = url.render_as_string(hide_password=True)
     return (
         f"Threads are kept in {database}\n"
         f"  OpenAI SDK   base_url=http://{host}:{port}/v1   (any api_key)\n"
