@@ -144,6 +144,9 @@ def _on_connect(engine: AsyncEngine, *statements: str) -> None:
 
 
 def _open_postgres(url: URL) -> Engines:
+    if "sslmode" in url.query:
+        # libpq's word, which most hosts put into the URLs that they hand out; asyncpg takes the same values as `ssl`.
+        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": url.query["sslmode"]})
     writer = create_async_engine(
         url.set(drivername="postgresql+asyncpg"), pool_size=POOL, max_overflow=0, pool_timeout=WAIT_S
     )
