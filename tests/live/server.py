@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ROOT: Final = Path(__file__).parents[2]
-PATIENCE_S: Final = 30  # for what takes a second or two on a machine that does nothing else
+PATIENCE_S: Final = 60  # for what takes a second or two on a machine that does nothing else
 _BASE_URL: Final = re.compile(r"base_url=(http://\S+)/v1")
 
 

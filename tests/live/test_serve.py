@@ -28,7 +28,7 @@ STOPS = [pytest.param(signal.SIGTERM, -signal.SIGTERM, id="SIGTERM"), pytest.par
 
 
 def make_thread(server: Server) -> str:
-    thread_id: str = httpx.post(f"{server.base_url}/v1/threads").raise_for_status().json()["id"]
+    thread_id: str = httpx.post(f"{server.base_url}/v1/threads", timeout=PATIENCE_S).raise_for_status().json()["id"]
     return thread_id
 
 
@@ -48,7 +48,8 @@ def test_banner_is_all_that_a_quiet_server_says(database_url: str, tmp_path: Pat
 
 def test_a_browser_at_the_root_is_led_to_a_page(sqlite_url: str, tmp_path: Path) -> None:
     with serving(sqlite_url, folder=tmp_path) as server:
-        page = httpx.get(server.base_url, headers={"Accept": "text/html"}, follow_redirects=True)
+        asks = {"Accept": "text/html"}
+        page = httpx.get(server.base_url, headers=asks, follow_redirects=True, timeout=PATIENCE_S)
 
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
@@ -79,7 +80,7 @@ async def test_what_a_stopping_server_has_answered_is_kept(
 ) -> None:
     with serving(database_url, folder=tmp_path) as server:
         url = f"{server.base_url}/v1/threads/{make_thread(server)}/messages"
-        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=50)) as http:
+        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=50), timeout=PATIENCE_S) as http:
             answers = [asyncio.create_task(http.post(url, json={"role": "user", "content": str(n)})) for n in range(50)]
             await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE_S)
             server.process.send_signal(how)
@@ -100,7 +101,7 @@ async def test_what_a_stopping_server_has_answered_is_kept(
 def test_a_clean_stop_leaves_one_sqlite_file(sqlite_url: str, tmp_path: Path) -> None:
     with serving(sqlite_url, folder=tmp_path) as server:
         make_thread(server)
-        httpx.get(f"{server.base_url}/v1/threads").raise_for_status()
+        httpx.get(f"{server.base_url}/v1/threads", timeout=PATIENCE_S).raise_for_status()
         assert (tmp_path / "threads.db-wal").exists()
         server.stop()
 
@@ -146,7 +147,8 @@ def test_migrating_twice_is_as_good_as_once(empty_database_url: str, tmp_path: P
 def test_two_workers_share_postgres_and_stop_cleanly(postgres_url: str, tmp_path: Path, how: signal.Signals) -> None:
     with serving(postgres_url, folder=tmp_path, given={"GATEWAY_WORKERS": "2"}) as server:
         ids = [make_thread(server) for _ in range(20)]
-        found = [httpx.get(f"{server.base_url}/v1/threads/{each}").status_code for each in ids]
+        with httpx.Client(base_url=server.base_url, timeout=PATIENCE_S) as http:
+            found = [http.get(f"/v1/threads/{each}").status_code for each in ids]
         code = server.stop(how)
 
     assert found == [200] * 20
