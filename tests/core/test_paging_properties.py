@@ -41,7 +41,7 @@ async def test_every_page_of_messages_is_the_models(
     for asking in asked:
         page = asking.request(entries, ids.as_message_id)
         found = await messages.list_page(store, who, thread_id, page, asking.run_id)
-        ends = await messages.page_ends(store, who, thread_id, page, found, asking.run_id)
+        ends = await messages.page_ends(store, who, thread_id, page, found, run_id=asking.run_id)
 
         assert told(found, ends) == asking.expect(entries)
 
