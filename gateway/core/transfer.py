@@ -46,10 +46,13 @@ async def import_thread(
     """
     taken = Taken()
     async with store.write() as transaction:
+        await transaction.lock_imports()
+        # The lock first: it waits for a deletion that runs, and only then is it certain what was deleted.
+        held = await transaction.lock_thread(who.project_id, thread.id)
         if await transaction.is_deleted_thread(who.project_id, thread.id):
             taken.known = 1 + sum(map(len, batches))
             return taken
-        if await transaction.lock_thread(who.project_id, thread.id) is None:
+        if held is None:
             await transaction.add_thread(who.project_id, thread)
             taken.threads = 1
         else:

@@ -25,6 +25,7 @@ READERS: Final = 4  # SQLite: threads that read side by side; more only wait for
 POOL: Final = 10  # PostgreSQL: connections of one process
 WAIT_S: Final = 10.0  # how long a request waits for a connection, or for SQLite's writer, until it is told to retry
 _MIGRATION_LOCK: Final = 0x7468726561647300  # "threads\0": one migration at a time in a PostgreSQL database
+_IMPORT_LOCK: Final = _MIGRATION_LOCK + 1  # and one importing transaction
 
 
 # The connection broke; deadlock; out of connections, memory or disk; going down or coming up.
@@ -103,8 +104,18 @@ def is_momentary(error: DBAPIError) -> bool:
 
 def lock_migrations(connection: Connection) -> None:
     """Wait until no other migration of this database runs, and hold others off until the transaction ends."""
+    _lock(connection, _MIGRATION_LOCK)
+
+
+def lock_imports(connection: Connection) -> None:
+    """Wait until no other import writes to this database, and hold others off until the transaction ends."""
+    _lock(connection, _IMPORT_LOCK)
+
+
+def _lock(connection: Connection, key: int) -> None:
+    # SQLite needs none: a transaction that writes holds its one writer from the beginning.
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
 def _open_sqlite(url: URL) -> Engines:

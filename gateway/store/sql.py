@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from gateway.domain.page import Page
 from gateway.errors import NotFound, Unavailable
 from gateway.store import rows, statements
-from gateway.store.dialect import Engines, is_momentary, open_engines
+from gateway.store.dialect import Engines, is_momentary, lock_imports, open_engines
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -159,6 +159,10 @@ class Writes(Reads):
             await self._connection.execute(statements.remember_message(), place)
             await self._connection.execute(statements.uncount_message(project_id, thread_id))
         return bool(removed)
+
+    async def lock_imports(self) -> None:
+        """Let no other import change anything until the end: two of the same files would add the same ids."""
+        await self._connection.run_sync(lock_imports)
 
     async def known_messages(self, project_id: str, message_ids: Sequence[str]) -> dict[str, str]:
         """Find which ids are taken, by living or deleted messages, and the thread that has each."""
