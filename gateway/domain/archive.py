@@ -25,6 +25,7 @@ THREAD: Final = "thread"
 MESSAGE: Final = "thread.message"
 MAX_TIME: Final = 253_402_300_799  # the last second of the year 9999; milliseconds taken for seconds lie far beyond
 MAX_INDEX: Final = 2**31 - 1  # GraphQL's Int
+MAX_DEPTH: Final = 128  # what is kept is written again inside of other objects, and orjson writes no more than 254 levels
 
 _STATUSES: Final = tuple(status.value for status in Status)
 _REASONS: Final = tuple(reason.value for reason in IncompleteReason)
@@ -55,8 +56,25 @@ def read(value: object) -> Thread | Message:
     """
     raw = check.root_object(value)
     check.fields(raw, "", required=("object",), optional=tuple(raw))
+    if is_too_deep(raw):
+        check.refuse(f"The object is nested deeper than {MAX_DEPTH} levels.", None, "invalid_value")
     kind = check.one_of(raw["object"], "object", tuple(_READERS))
     return _READERS[kind](raw)
+
+
+def is_too_deep(value: object) -> bool:
+    """Say whether a JSON value is nested so deep that it could be read but never be written again."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _thread(raw: JsonObject) -> Thread:
@@ -75,6 +93,7 @@ def _message(raw: JsonObject) -> Message:
     created_at = _time(raw["created_at"], "created_at")
     # Outside of streams the original told no status (rest-contract §2.3): what it listed was complete.
     says_status = raw.get("status") is not None
+    completed_at = _time_or_null(raw.get("completed_at"), "completed_at")
     details = raw.get("incomplete_details")
     return Message(
         id=ids.MessageId(_an_id(raw["id"], "id", ids.as_message_id, "msg_")),
@@ -87,7 +106,7 @@ def _message(raw: JsonObject) -> Message:
         metadata_json=dump_text(_metadata(raw.get("metadata"))),
         run_id=_reference(raw.get("run_id"), "run_id"),
         assistant_id=_reference(raw.get("assistant_id"), "assistant_id"),
-        completed_at=_time_or_null(raw.get("completed_at"), "completed_at") if says_status else created_at,
+        completed_at=created_at if completed_at is None and not says_status else completed_at,
         incomplete_at=_time_or_null(raw.get("incomplete_at"), "incomplete_at"),
         incomplete_reason=None if details is None else _incomplete_reason(details),
     )
