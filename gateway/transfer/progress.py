@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,17 @@ if TYPE_CHECKING:
 @contextmanager
 def shown(task: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """Show a bar for as long as the block; the function that it gives moves it on."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(console=Console(stderr=True), transient=True, disable=not _is_watched()) as progress:
         bar = progress.add_task(task, total=total)
         yield lambda amount: progress.advance(bar, amount)
 
 
 def told(summary: str) -> None:
     """Say at the end what was done."""
-    console = Console(stderr=True)
-    if console.is_terminal:
-        console.print(summary)
+    if _is_watched():
+        Console(stderr=True).print(summary)
+
+
+def _is_watched() -> bool:
+    # Rich takes a pipe for a terminal where FORCE_COLOR is set, as many a CI does.
+    return sys.stderr.isatty()
