@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import click
 
 from gateway.domain.principal import Principal
+from gateway.errors import InvalidSetting
 from gateway.store.migrate import make_ready
 from gateway.store.sql import open_store
 from gateway.store.staging import Staging
@@ -34,10 +35,12 @@ _WHO: Final = Principal("default")
 def run_import(database_url: str, sources: Sequence[str], rejects_file: str | None) -> bool:
     """Import all sources; say whether everything could be taken.
 
-    Errors: OSError where a source cannot be opened; DatabaseBehind; Unavailable.
+    Errors: OSError where a source cannot be opened; InvalidSetting where the rejects would write over a source;
+    DatabaseBehind; Unavailable.
     """
-    asyncio.run(make_ready(database_url))
+    _refuse_to_write_over(sources, rejects_file)
     sizes = [size_of(source) for source in sources]
+    asyncio.run(make_ready(database_url))
     with ExitStack() as stack:
         rejects = Rejects(stack.enter_context(Path(rejects_file).open("wb")) if rejects_file else None)
         staging = stack.enter_context(Staging())
@@ -60,6 +63,14 @@ def run_export(database_url: str, target: str) -> None:
     asyncio.run(make_ready(database_url))
     with click.open_file(target, "wb") as out, shown("Messages") as advance:
         asyncio.run(_with_store(database_url, lambda store: export(store, _WHO, out, advance)))
+
+
+def _refuse_to_write_over(sources: Sequence[str], rejects_file: str | None) -> None:
+    if rejects_file is None or not Path(rejects_file).exists():
+        return
+    for source in sources:
+        if Path(source).exists() and Path(source).samefile(rejects_file):
+            raise InvalidSetting(f"--rejects: expected another file than '{source}', which is to be imported.")
 
 
 async def _with_store(database_url: str, work: Callable[[Store], Awaitable[T]]) -> T:
