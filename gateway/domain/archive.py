@@ -25,7 +25,8 @@ THREAD: Final = "thread"
 MESSAGE: Final = "thread.message"
 MAX_TIME: Final = 253_402_300_799  # the last second of the year 9999; milliseconds taken for seconds lie far beyond
 MAX_INDEX: Final = 2**31 - 1  # GraphQL's Int
-MAX_DEPTH: Final = 128  # what is kept is written again inside of other objects, and orjson writes no more than 254 levels
+MAX_DEPTH: Final = 128  # orjson writes no more than 254 levels, and what is kept is written inside of other objects
+
 
 _STATUSES: Final = tuple(status.value for status in Status)
 _REASONS: Final = tuple(reason.value for reason in IncompleteReason)

@@ -24,6 +24,8 @@ STDIN: Final = "-"
 SCHEMA: Final = "assistants-thread-export/v1"
 MAX_LINE: Final = 64 * 1024 * 1024
 MAX_FILE: Final = 1024 * 1024 * 1024
+_FAMILY: Final = SCHEMA.partition("/")[0]
+_BOM: Final = b"\xef\xbb\xbf"  # what some editors and shells put before UTF-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,7 @@ def read_source(source: str) -> Iterator[Entry]:
     """
     path = Path(source)
     if source != STDIN and path.is_dir():
-        for file in sorted([*path.glob("*.json"), *path.glob("threads/*.json")]):
-            yield from _export(file, among_others=True)
+        yield from _folder(source, path)
     elif path.suffix == ".json":
         yield from _export(path, among_others=False)
     else:
@@ -60,58 +61,85 @@ def size_of(source: str) -> int | None:
     if source == STDIN:
         return None
     if path.is_dir():
-        return sum(file.stat().st_size for file in (*path.glob("*.json"), *path.glob("threads/*.json")))
+        return sum(file.stat().st_size for file in _files(path))
     return path.stat().st_size
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted([*folder.glob("*.json"), *folder.glob("threads/*.json")])
+
+
+def _folder(source: str, folder: Path) -> Iterator[Entry]:
+    """Read a folder of exports; what stands beside them (its manifest, its assistants) is passed over."""
+    files = _files(folder)
+    if not files:
+        fault = "Neither it nor a folder 'threads' in it holds .json files. Name files of JSON Lines one by one."
+        yield Entry(source, "the folder", b"", 0, fault=fault)
+    for file in files:
+        yield from _export(file, among_others=file.parent == folder)
 
 
 def _lines(source: str, stream: IO[bytes]) -> Iterator[Entry]:
     number = 0
-    while line := stream.readline(MAX_LINE):
+    while line := stream.readline(MAX_LINE + 1):
         number += 1
         place = f"line {number}"
-        if len(line) == MAX_LINE and not line.endswith(b"\n"):
+        if len(line) > MAX_LINE and not line.endswith(b"\n"):
             size = len(line)
             while rest := stream.readline(MAX_LINE):
                 size += len(rest)
                 if rest.endswith(b"\n"):
                     break
-            yield Entry(source, place, b"", size, fault=f"The line is longer than {MAX_LINE} bytes.")
-        elif line.strip():
-            yield _decoded(source, place, line.rstrip(b"\r\n"), len(line))
+            fault = f"The line is longer than {MAX_LINE} bytes, also for the file of rejects."
+            yield Entry(source, place, b"", size, fault=fault)
+        elif raw := line.removeprefix(_BOM).strip():
+            yield _decoded(source, place, raw, len(line))
 
 
 def _decoded(source: str, place: str, raw: bytes, size: int) -> Entry:
     try:
         return Entry(source, place, raw, size, orjson.loads(raw))
     except orjson.JSONDecodeError as error:
-        return Entry(source, place, raw, size, fault=f"This is not JSON: {error}.")
+        line = f"line {error.lineno}, " if error.lineno > 1 else ""
+        return Entry(source, place, raw, size, fault=f"This is not JSON: {error.msg} at {line}column {error.colno}.")
 
 
 def _export(file: Path, *, among_others: bool) -> Iterator[Entry]:
-    """Read one file of an export; in a folder, files of another kind (its manifest, its assistants) are passed over."""
+    """Read one file of an export; `among_others`, files of another kind are passed over.
+
+    A file that is refused whole leaves nothing in the file of rejects, which has room for lines only.
+    """
     source, size = str(file), file.stat().st_size
     if size > MAX_FILE:
         yield Entry(source, "the file", b"", size, fault=f"It is larger than {MAX_FILE} bytes.")
         return
-    whole = _decoded(source, "the file", file.read_bytes(), size)
+    whole = _decoded(source, "the file", file.read_bytes().removeprefix(_BOM), size)
     if whole.fault:
-        yield whole
+        yield Entry(source, "the file", b"", size, fault=f"{whole.fault} A file of JSON Lines must not end in .json.")
         return
-    is_export = isinstance(whole.value, dict) and whole.value.get("export_schema") == SCHEMA
-    if not is_export:
-        if not among_others:
-            yield Entry(source, "the file", whole.raw, size, fault=f"Expected 'export_schema' to be '{SCHEMA}'.")
+    export = whole.value if isinstance(whole.value, dict) else {}
+    schema = export.get("export_schema")
+    if schema != SCHEMA:
+        if not among_others or str(schema).startswith(_FAMILY):
+            yield Entry(source, "the file", b"", size, fault=f"Expected 'export_schema' to be '{SCHEMA}'.")
         return
     try:
-        check.fields(whole.value, "", required=("thread", "messages"), optional=tuple(whole.value))
-        messages = check.an_array(whole.value["messages"], "messages")
+        check.fields(export, "", required=("thread", "messages"), optional=tuple(export))
+        messages = check.an_array(export["messages"], "messages")
     except InvalidRequest as error:
-        yield Entry(source, "the file", whole.raw, size, fault=error.message)
+        yield Entry(source, "the file", b"", size, fault=error.message)
         return
-    yield _member(source, "thread", whole.value["thread"], size)
+    if export["thread"] is None:  # so the exporter notes a thread that it did not find
+        yield Entry(source, "thread", b"", size, fault="It is null: the thread was not exported.")
+    else:
+        yield _member(source, "thread", export["thread"], size)
     for index, message in enumerate(messages):
         yield _member(source, f"messages[{index}]", message, 0)
 
 
 def _member(source: str, place: str, value: object, size: int) -> Entry:
-    return Entry(source, place, orjson.dumps(value), size, value)
+    try:
+        raw = orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        raw = b""  # nested too deep to be written again; whoever takes the value in refuses it for that
+    return Entry(source, place, raw, size, value)
