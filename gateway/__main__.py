@@ -43,8 +43,11 @@ class Told(click.Group):
             return super().invoke(ctx)
         except GatewayError as error:
             raise click.ClickException(error.message) from None
+        except BrokenPipeError:
+            raise  # `gateway export | head`: click ends the program without a word
         except OSError as error:
-            raise click.ClickException(f"The database or a file cannot be reached: {error}") from None
+            what = f"'{error.filename}'" if error.filename else "The database or a file"
+            raise click.ClickException(f"{what} cannot be used: {error.strerror or error}") from None
 
 
 @click.group(cls=Told)

@@ -24,15 +24,19 @@ def _database_url(url: str) -> str:
     from sqlalchemy import make_url  # noqa: PLC0415  (takes long to load, and --help needs no settings)
     from sqlalchemy.exc import ArgumentError  # noqa: PLC0415  (as above)
 
-    url = url.replace("postgres://", "postgresql://", 1)
-    if url.startswith(("postgresql://", "postgresql+asyncpg://")) or (
-        url.startswith(("sqlite:///", "sqlite+aiosqlite:///")) and not url.endswith(("///", ":memory:"))
-    ):
+    if url.startswith("postgres://"):
+        url = url.replace("postgres://", "postgresql://", 1)
+    is_postgres = url.startswith(("postgresql://", "postgresql+asyncpg://"))
+    is_file = url.startswith(("sqlite:///", "sqlite+aiosqlite:///")) and not url.endswith("///")
+    if is_postgres or (is_file and ":memory:" not in url):
         # What SQLAlchemy says of a port that is no number may quote half the password, so it is not passed on.
         with suppress(ArgumentError, ValueError):
             make_url(url)
             return url
-    raise ValueError("expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME")
+    raise ValueError(
+        "expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME, and in a password %40, %2F, %3A and %25 "
+        "for '@', '/', ':' and '%'"
+    )
 
 
 class Settings(BaseSettings):

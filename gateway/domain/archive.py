@@ -27,7 +27,6 @@ MAX_TIME: Final = 253_402_300_799  # the last second of the year 9999; milliseco
 MAX_INDEX: Final = 2**31 - 1  # GraphQL's Int
 MAX_DEPTH: Final = 128  # orjson writes no more than 254 levels, and what is kept is written inside of other objects
 
-
 _STATUSES: Final = tuple(status.value for status in Status)
 _REASONS: Final = tuple(reason.value for reason in IncompleteReason)
 _THREAD_FIELDS: Final = ("id", "object", "created_at", "metadata", "tool_resources")

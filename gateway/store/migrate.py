@@ -55,7 +55,7 @@ async def migrate(url: str, revision: str = "head") -> None:
 async def make_ready(url: str) -> None:
     """Make a database ready for use: SQLite is migrated at once, PostgreSQL must have been.
 
-    Errors: DatabaseBehind.
+    Errors: DatabaseBehind; InvalidSetting.
     """
     if migrates_itself(url):
         await migrate(url)
