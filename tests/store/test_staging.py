@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from tempfile import gettempdir
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.domain import archive
+from gateway.domain.message import Message
+from gateway.domain.thread import Thread
+from gateway.store import staging as module
+from gateway.store.staging import Staging
+from tests.exports import a_message, a_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def staging() -> Iterator[Staging]:
+    with Staging() as opened:
+        yield opened
+
+
+def add(staging: Staging, *values: object) -> None:
+    for number, value in enumerate(values):
+        found = archive.read(value)
+        if isinstance(found, Thread):
+            staging.add_thread(found)
+        else:
+            staging.add_message("file", f"line {number}", found)
+
+
+def ids(staging: Staging, thread_id: str = "thread_a") -> list[str]:
+    return [each.message.id.removeprefix("msg_") for batch in staging.messages(thread_id) for each in batch]
+
+
+def threads(staging: Staging) -> list[str]:
+    return [thread.id.removeprefix("thread_") for thread in staging.threads()]
+
+
+@pytest.mark.parametrize(
+    ("times", "order"),
+    [
+        pytest.param([1, 2, 3], [0, 1, 2], id="rising"),
+        pytest.param([3, 2, 1], [2, 1, 0], id="falling"),
+        pytest.param([5, 5, 5], [0, 1, 2], id="one second tells nothing, so as read"),
+        pytest.param([1, 1, 2, 2], [0, 1, 2, 3], id="rising with ties"),
+        pytest.param([2, 2, 1, 1], [3, 2, 1, 0], id="falling with ties"),
+        pytest.param([2, 2, 1, 1, 3], [2, 3, 0, 1, 4], id="neither"),
+        pytest.param([1, 3, 3, 2], [0, 3, 1, 2], id="falling at the end only"),
+        pytest.param([4], [0], id="one"),
+        pytest.param([], [], id="none"),
+    ],
+)
+def test_messages_come_oldest_first_and_ties_as_they_were_made(
+    staging: Staging, times: list[int], order: list[int]
+) -> None:
+    add(staging, *(a_message(f"msg_{number}", created_at=time) for number, time in enumerate(times)))
+
+    assert ids(staging) == [str(number) for number in order]
+
+
+def test_each_thread_is_turned_round_for_itself(staging: Staging) -> None:
+    rising = [a_message(f"msg_up{n}", "thread_up", created_at=n // 2) for n in range(4)]
+    falling = [a_message(f"msg_down{n}", "thread_down", created_at=4 - n // 2) for n in range(4)]
+    add(staging, *itertools.chain(*zip(rising, falling, strict=True)))
+
+    assert (ids(staging, "thread_up"), ids(staging, "thread_down")) == (
+        ["up0", "up1", "up2", "up3"],
+        ["down3", "down2", "down1", "down0"],
+    )
+
+
+def test_threads_come_in_the_order_in_which_they_were_read(staging: Staging) -> None:
+    add(staging, a_thread("thread_z", created_at=5), a_thread("thread_a", created_at=9), a_thread("thread_m"))
+
+    assert threads(staging) == ["z", "a", "m"]
+
+
+def test_a_thread_is_made_for_messages_without_one(staging: Staging) -> None:
+    add(staging, a_message("msg_1", "thread_x", created_at=9), a_message("msg_2", "thread_x", created_at=4))
+
+    assert [(thread.id, thread.created_at, thread.metadata) for thread in staging.threads()] == [("thread_x", 4, {})]
+
+
+def test_no_thread_is_made_where_the_line_of_one_comes_behind_its_messages(staging: Staging) -> None:
+    add(staging, a_message(thread_id="thread_x"), a_thread("thread_x", metadata={"k": "v"}))
+
+    assert [thread.metadata for thread in staging.threads()] == [{"k": "v"}]
+
+
+def test_threads_that_were_made_come_behind_those_that_were_read(staging: Staging) -> None:
+    add(staging, a_message(thread_id="thread_first"), a_thread("thread_then"))
+
+    assert threads(staging) == ["then", "first"]
+
+
+def test_the_first_of_two_threads_with_one_id_counts(staging: Staging) -> None:
+    add(staging, a_thread(metadata={"n": "1"}), a_thread(metadata={"n": "2"}))
+
+    assert [thread.metadata for thread in staging.threads()] == [{"n": "1"}]
+
+
+def test_a_message_comes_out_as_it_was_put_in(staging: Staging) -> None:
+    facts = {"run_id": "run_1", "assistant_id": "asst_1", "role": "assistant", "metadata": {"k": "🙂"}}
+    message = archive.read(
+        a_message(**facts, status="incomplete", incomplete_details={"reason": "run_failed"}, incomplete_at=3)
+    )
+    assert isinstance(message, Message)
+    staging.add_message("file", "line 1", message)
+
+    [[staged]] = staging.messages("thread_a")
+
+    assert (staged.source, staged.place, staged.message) == ("file", "line 1", message)
+
+
+def test_messages_come_in_batches_so_that_a_long_thread_is_never_held_whole(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 4)
+    add(staging, *(a_message(f"msg_{number}", created_at=number) for number in range(10)))
+
+    assert [len(batch) for batch in staging.messages("thread_a")] == [4, 4, 2]
+
+
+@pytest.mark.parametrize("ends", ["well", "badly"])
+def test_nothing_is_left_on_disk(ends: str) -> None:
+    def folders() -> set[Path]:
+        return set(Path(gettempdir()).glob("gateway-import-*"))
+
+    before = folders()
+
+    def work() -> None:
+        with Staging() as staging:
+            add(staging, a_thread())
+            assert folders() - before
+            if ends == "badly":
+                raise RuntimeError
+
+    if ends == "badly":
+        with pytest.raises(RuntimeError):
+            work()
+    else:
+        work()
+
+    assert not folders() - before

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+from tests.exports import a_message, a_text, a_thread, an_export, give, held, lines, run, take, take_some
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ONE = "msg_1"
+TWO = "msg_2"
+
+
+def test_threads_and_messages_arrive_as_they_were(database_url: str) -> None:
+    annotation = {
+        "type": "file_citation",
+        "text": "[1]",
+        "start_index": 1,
+        "end_index": 4,
+        "file_citation": {"file_id": "file-1", "quote": "q"},
+    }
+    thread = a_thread(
+        created_at=5, metadata={"user": "é\n"}, tool_resources={"file_search": {"vector_store_ids": ["vs_1"]}}
+    )
+    message = a_message(
+        created_at=7,
+        role="assistant",
+        run_id="run_1",
+        assistant_id="asst_1",
+        status="incomplete",
+        incomplete_details={"reason": "max_tokens"},
+        incomplete_at=8,
+        completed_at=None,
+        content=[a_text("a[1]", annotation), {"type": "refusal", "refusal": "no"}],
+        attachments=[{"file_id": "file-1", "tools": [{"type": "file_search"}]}],
+        metadata={"k": "🙂"},
+    )
+
+    take(database_url, thread, message)
+
+    assert [orjson.loads(line) for line in give(database_url).splitlines()] == [thread, message]
+
+
+@pytest.mark.parametrize("given", [b"", b"\n\r\n"], ids=["empty", "blank"])
+def test_nothing_to_import_is_no_fault(database_url: str, given: bytes) -> None:
+    done = run("import", "--database-url", database_url, given=given)
+
+    assert (done.exit_code, done.stderr, held(database_url)) == (0, "", [])
+
+
+def test_messages_may_stand_before_their_thread(database_url: str) -> None:
+    take(database_url, a_message(ONE), a_message(TWO), a_thread(metadata={"k": "v"}))
+
+    assert held(database_url) == ["thread_a", ONE, TWO]
+
+
+def test_messages_whose_thread_was_not_kept_make_one(database_url: str) -> None:
+    take(database_url, a_message(ONE, created_at=9), a_message(TWO, created_at=7))
+
+    assert orjson.loads(give(database_url).splitlines()[0]) == a_thread(created_at=7)
+
+
+def test_interleaved_threads_keep_each_its_order(database_url: str) -> None:
+    both = [a_message(f"msg_{thread}{n}", f"thread_{thread}", created_at=n // 3) for n in range(6) for thread in "ab"]
+
+    take(database_url, a_thread("thread_a"), *both, a_thread("thread_b"))
+
+    each = [[f"thread_{thread}", *(f"msg_{thread}{n}" for n in range(6))] for thread in "ab"]
+    assert held(database_url) == [*each[0], *each[1]]
+
+
+def test_a_list_that_begins_with_the_newest_is_turned_round(database_url: str) -> None:
+    take(database_url, a_thread(), *(a_message(f"msg_{n}", created_at=n // 3) for n in reversed(range(7))))
+
+    assert held(database_url) == ["thread_a", *(f"msg_{n}" for n in range(7))]
+
+
+def test_threads_of_one_second_keep_their_order(database_url: str) -> None:
+    ids = [f"thread_{letter}" for letter in "zamby"]
+
+    take(database_url, *map(a_thread, ids))
+
+    assert held(database_url) == ids
+
+
+def test_the_order_holds_beyond_one_batch(database_url: str) -> None:
+    ids = [f"msg_{n}" for n in range(1201)]
+
+    take(database_url, *map(a_message, ids))
+
+    assert held(database_url) == ["thread_a", *ids]
+
+
+def test_importing_twice_changes_nothing(database_url: str) -> None:
+    objects = [a_thread(), *(a_message(f"msg_{n}", created_at=n) for n in range(3)), a_message("msg_x", "thread_x")]
+    take(database_url, *objects)
+    before = give(database_url)
+
+    take(database_url, *objects)
+
+    assert give(database_url) == before
+
+
+def test_a_thread_that_comes_twice_in_one_import_is_taken_once(database_url: str) -> None:
+    take(database_url, a_thread(), a_message(ONE), a_thread(), a_message(ONE))
+
+    assert held(database_url) == ["thread_a", ONE]
+
+
+def test_messages_that_were_written_since_the_last_import_are_added(database_url: str) -> None:
+    take(database_url, a_thread(), a_message(ONE, created_at=1))
+
+    take(database_url, a_thread(), a_message(ONE, created_at=1), a_message(TWO, created_at=2))
+
+    assert held(database_url) == ["thread_a", ONE, TWO]
+
+
+def test_what_is_there_stays_as_it_is(database_url: str) -> None:
+    take(database_url, a_thread(metadata={"n": "1"}), a_message(metadata={"n": "1"}))
+    before = give(database_url)
+
+    take(database_url, a_thread(metadata={"n": "2"}), a_message(metadata={"n": "2"}))
+
+    assert give(database_url) == before
+
+
+def test_a_message_that_would_stand_before_others_is_refused_and_told(database_url: str) -> None:
+    take(database_url, a_thread(), a_message(TWO, created_at=2))
+
+    told = take_some(database_url, a_thread(), a_message(ONE, created_at=1), a_message("msg_3", created_at=3))
+
+    reason = "'thread_a' already holds newer messages, and a message is only ever added behind them."
+    assert told == [f"-: line 2: {reason}"]
+    assert held(database_url) == ["thread_a", TWO, "msg_3"]
+
+
+def test_an_id_that_a_message_of_another_thread_has_is_refused_and_told(database_url: str) -> None:
+    take(database_url, a_thread(), a_message(ONE))
+
+    told = take_some(database_url, a_message(TWO, "thread_b"), a_message(ONE, "thread_b"))
+
+    assert told == ["-: line 2: 'msg_1' is already a message of 'thread_a'."]
+    assert held(database_url) == ["thread_a", ONE, "thread_b", TWO]
+
+
+def test_an_id_that_two_threads_of_one_import_have_goes_to_the_first(database_url: str) -> None:
+    told = take_some(database_url, a_thread("thread_b"), a_message(ONE, "thread_b"), a_message(ONE, "thread_a"))
+
+    assert told == ["-: line 3: 'msg_1' is already a message of 'thread_b'."]
+
+
+def test_a_bad_line_is_told_with_file_number_and_reason_and_the_rest_is_taken(
+    database_url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "threads.jsonl"
+    good = [a_thread(), a_message(ONE), a_message(TWO)]
+    rows = lines(good).splitlines(keepends=True)
+    file.write_bytes(rows[0] + b"{\n" + rows[1] + b"\n" + lines([a_message(role="system")]) + rows[2])
+
+    done = run("import", str(file), "--database-url", database_url)
+
+    assert done.stderr.splitlines() == [
+        f"{file}: line 2: This is not JSON: unexpected end of data at column 2.",
+        f"{file}: line 5: Invalid value: 'system'. Supported values are: 'user' and 'assistant'.",
+    ]
+    assert (done.exit_code, held(database_url)) == (1, ["thread_a", ONE, TWO])
+
+
+def test_rejects_are_kept_as_they_came(database_url: str, tmp_path: Path) -> None:
+    rejects = tmp_path / "rejects.jsonl"
+    bad = b'{"object": "thread",  "id": "x"}'
+
+    run("import", "--rejects", str(rejects), "--database-url", database_url, given=b"no\n" + bad + b"\r\n")
+
+    assert rejects.read_bytes() == b"no\n" + bad + b"\n"
+
+
+def test_nothing_is_rejected_where_all_is_well(database_url: str, tmp_path: Path) -> None:
+    rejects = tmp_path / "rejects.jsonl"
+
+    run("import", "--rejects", str(rejects), "--database-url", database_url, given=lines([a_thread()]))
+
+    assert rejects.read_bytes() == b""
+
+
+def test_rejects_can_be_imported_when_they_are_mended(database_url: str, tmp_path: Path) -> None:
+    rejects = tmp_path / "rejects.jsonl"
+    good = lines([a_thread(), a_message(ONE), a_message(TWO), a_message("msg_b", "thread_b"), a_message("msg_3")])
+    spoilt = good.replace(b'"msg_b","object":"thread.message"', b'"msg_b","object":"mesage"')
+    spoilt = spoilt.replace(b'"msg_3"', b'"msg_3?"')
+    arguments = ("import", "--database-url", database_url)
+    assert run(*arguments, "--rejects", str(rejects), given=spoilt).exit_code == 1
+
+    mended = rejects.read_bytes().replace(b"mesage", b"thread.message").replace(b"?", b"")
+    done = run(*arguments, given=mended)
+
+    assert (done.exit_code, held(database_url)) == (0, ["thread_a", ONE, TWO, "msg_3", "thread_b", "msg_b"])
+
+
+def test_what_only_the_database_refuses_is_rejected_too(database_url: str, tmp_path: Path) -> None:
+    rejects = tmp_path / "rejects.jsonl"
+    take(database_url, a_thread(), a_message(ONE))
+    stolen = a_message(ONE, "thread_b")
+
+    run("import", "--rejects", str(rejects), "--database-url", database_url, given=lines([stolen]))
+
+    assert stolen.items() <= orjson.loads(rejects.read_bytes()).items()
+
+
+def test_rejects_are_not_written_over_what_is_imported(sqlite_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "threads.jsonl"
+    file.write_bytes(lines([a_thread()]))
+
+    done = run("import", str(file), "--rejects", str(file), "--database-url", sqlite_url)
+
+    assert (done.exit_code, file.read_bytes()) == (1, lines([a_thread()]))
+    assert done.stderr == f"Error: --rejects: expected another file than '{file}', which is to be imported.\n"
+
+
+def test_a_file_that_is_missing_is_told_before_anything_is_taken(sqlite_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "threads.jsonl"
+    file.write_bytes(lines([a_thread()]))
+    missing = tmp_path / "missing.jsonl"
+
+    done = run("import", str(file), str(missing), "--database-url", sqlite_url)
+
+    assert done.stderr == f"Error: '{missing}' cannot be used: No such file or directory\n"
+    assert (done.exit_code, held(sqlite_url)) == (1, [])
+
+
+def test_a_folder_files_and_standard_input_are_taken_together(sqlite_url: str, tmp_path: Path) -> None:
+    (tmp_path / "threads").mkdir()
+    (tmp_path / "manifest.json").write_bytes(b"{}")
+    (tmp_path / "threads" / "thread_a.json").write_bytes(an_export(a_thread(), a_message(ONE)))
+    file = tmp_path / "more.jsonl"
+    file.write_bytes(lines([a_message(TWO)]))
+    given = lines([a_message("msg_3")])
+
+    done = run("import", str(tmp_path), str(file), "-", "--database-url", sqlite_url, given=given)
+
+    assert (done.exit_code, held(sqlite_url)) == (0, ["thread_a", ONE, TWO, "msg_3"])

@@ -1,0 +1,254 @@
+"""An import meets what was deleted, what goes on at the same time, and its own end in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import TYPE_CHECKING, TypeVar
+
+import httpx
+import orjson
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from gateway.app import serve_store
+from gateway.core import messages, threads, transfer
+from gateway.domain import archive
+from gateway.domain.ids import MessageId, ThreadId
+from gateway.domain.message import Message, MessagePatch
+from gateway.domain.page import PageRequest
+from gateway.domain.principal import Principal
+from gateway.domain.thread import Thread
+from gateway.errors import InvalidRequest, NotFound
+from gateway.store.sql import Store, open_store
+from tests.exports import ROOT, a_message, a_thread, environment, give, held, lines, run, take, take_some
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
+
+    from gateway.core.transfer import Taken
+
+T = TypeVar("T")
+
+WHO = Principal("default")
+A = ThreadId("thread_a")
+
+
+def on(database_url: str, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Do something with a database that an import has come to, or will."""
+
+    async def opened() -> T:
+        store = open_store(database_url)
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(opened())
+
+
+def thread(thread_id: str = "thread_a") -> Thread:
+    found = archive.read(a_thread(thread_id))
+    assert isinstance(found, Thread)
+    return found
+
+
+def message(number: int, thread_id: str = "thread_a") -> Message:
+    found = archive.read(a_message(f"msg_{number}", thread_id))
+    assert isinstance(found, Message)
+    return found
+
+
+def refuse(message_id: MessageId, reason: InvalidRequest) -> None:
+    pytest.fail(f"{message_id}: {reason.message}")
+
+
+async def load(store: Store, *batches: list[Message], thread_id: str = "thread_a") -> Taken:
+    return await transfer.import_thread(store, WHO, thread(thread_id), batches, refuse)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_a_message_that_was_deleted_stays_deleted(database_url: str, which: int) -> None:
+    objects = [a_thread(), *(a_message(f"msg_{n}", created_at=n) for n in range(3))]
+    take(database_url, *objects)
+    on(database_url, lambda store: messages.delete(store, WHO, A, MessageId(f"msg_{which}")))
+    before = give(database_url)
+
+    take(database_url, *objects)
+
+    assert give(database_url) == before
+
+
+def test_a_thread_that_was_deleted_stays_deleted_with_its_messages(database_url: str) -> None:
+    objects = [a_thread(), a_message("msg_1"), a_message("msg_2")]
+    take(database_url, *objects)
+    on(database_url, lambda store: threads.delete(store, WHO, A))
+
+    take(database_url, *objects)
+
+    assert held(database_url) == []
+
+
+def test_the_id_of_a_deleted_message_is_not_taken_by_another_thread(database_url: str) -> None:
+    take(database_url, a_thread(), a_message("msg_1"))
+    on(database_url, lambda store: messages.delete(store, WHO, A, MessageId("msg_1")))
+
+    told = take_some(database_url, a_message("msg_1", "thread_b"))
+
+    assert told == ["-: line 1: 'msg_1' is already a message of 'thread_a'."]
+
+
+def test_what_was_changed_after_an_import_is_not_changed_back(database_url: str) -> None:
+    objects = [a_thread(), a_message("msg_1", metadata={"n": "1"})]
+    take(database_url, *objects)
+    patch = MessagePatch(metadata={"n": "2"})
+    on(database_url, lambda store: messages.update(store, WHO, A, MessageId("msg_1"), patch))
+
+    take(database_url, *objects)
+
+    assert orjson.loads(give(database_url).splitlines()[1])["metadata"] == {"n": "2"}
+
+
+async def test_a_new_message_goes_on_behind_what_was_imported(rest: httpx.AsyncClient, store: Store) -> None:
+    await load(store, [message(1), message(2)])
+
+    made = (await rest.post("/threads/thread_a/messages", json={"role": "user", "content": "hi"})).json()
+
+    listed = (await rest.get("/threads/thread_a/messages", params={"order": "asc"})).json()["data"]
+    assert [each["id"] for each in listed] == ["msg_1", "msg_2", made["id"]]
+
+
+async def test_imported_messages_are_counted(store: Store) -> None:
+    taken = await load(store, [message(1), message(2)], [message(3)])
+
+    found = await threads.get(store, WHO, A)
+    assert (found.message_count, taken.threads, taken.messages, taken.known) == (3, 1, 3, 0)
+
+
+async def test_a_second_import_counts_all_as_known(store: Store) -> None:
+    await load(store, [message(1), message(2)])
+
+    taken = await load(store, [message(1), message(2)])
+
+    assert (taken.threads, taken.messages, taken.known) == (0, 0, 3)
+
+
+async def test_a_thread_that_breaks_off_leaves_nothing(store: Store) -> None:
+    def batches() -> Iterator[list[Message]]:
+        yield [message(1)]
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await transfer.import_thread(store, WHO, thread(), batches(), refuse)
+
+    with pytest.raises(NotFound):
+        await threads.get(store, WHO, A)
+
+
+async def test_the_threads_before_one_that_breaks_off_are_kept(store: Store) -> None:
+    await load(store, [message(1, "thread_b")], thread_id="thread_b")
+
+    with pytest.raises(AttributeError):
+        await load(store, [None])  # type: ignore[list-item]  # what breaks it off does not matter
+
+    found = await threads.list_page(store, WHO, PageRequest())
+    assert [each.id for each in found.items] == ["thread_b"]
+
+
+async def test_a_thread_that_is_deleted_while_it_is_imported_is_not_brought_back(postgres_url: str) -> None:
+    store = open_store(postgres_url)
+    await load(store, [message(1)])
+    async with store.write() as transaction:
+        await transaction.remove_thread(WHO.project_id, A)
+        importing = asyncio.create_task(load(store, [message(1)]))
+        await until_one_waits(postgres_url)
+
+    taken = await importing
+
+    with pytest.raises(NotFound):
+        await threads.get(store, WHO, A)
+    assert (taken.threads, taken.messages, taken.known) == (0, 0, 2)
+    await store.close()
+
+
+async def test_two_imports_of_the_same_at_once_wait_for_each_other(database_url: str) -> None:
+    first, second = open_store(database_url), open_store(database_url)
+
+    taken = await asyncio.gather(*(load(store, [message(n)]) for store in (first, second) * 5 for n in range(3)))
+
+    assert sum(each.messages for each in taken) == 3
+    await first.close()
+    await second.close()
+
+
+async def until_one_waits(postgres_url: str) -> None:
+    """Come back as soon as somebody waits for a lock in the database."""
+    url = postgres_url.replace("postgresql://", "postgresql+asyncpg://")
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    async with asyncio.timeout(30), engine.connect() as connection:
+        while not (await connection.execute(waiting)).scalar_one():
+            pass
+    await engine.dispose()
+
+
+async def started(database_url: str, file: Path) -> asyncio.subprocess.Process:
+    """Import a file in a process of its own."""
+    command = (sys.executable, "-m", "gateway", "import", str(file), "--database-url", database_url)
+    return await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment(), stderr=asyncio.subprocess.PIPE)
+
+
+async def until_there(store: Store, thread_id: ThreadId) -> None:
+    """Come back as soon as a thread was committed."""
+    async with asyncio.timeout(60):
+        while not await threads.get_many(store, WHO, [thread_id]):
+            pass
+
+
+def test_an_import_that_is_killed_leaves_no_half_thread_and_can_be_repeated(database_url: str, tmp_path: Path) -> None:
+    many = [a_message(f"msg_{n}", "thread_b", created_at=n) for n in range(5_000)]
+    file = tmp_path / "threads.jsonl"
+    file.write_bytes(lines([a_thread(), a_message(), a_thread("thread_b"), *many]))
+
+    async def kill_it_in_the_middle(store: Store) -> int:
+        process = await started(database_url, file)
+        await until_there(store, A)
+        process.kill()
+        await process.communicate()
+        assert process.returncode is not None
+        return process.returncode
+
+    assert on(database_url, kill_it_in_the_middle) == -signal.SIGKILL
+    assert held(database_url) == ["thread_a", "msg_a"]
+    assert run("import", str(file), "--database-url", database_url).exit_code == 0
+    assert held(database_url) == ["thread_a", "msg_a", "thread_b", *(f"msg_{n}" for n in range(5_000))]
+
+
+async def test_a_server_goes_on_writing_while_an_import_runs(postgres_url: str, tmp_path: Path) -> None:
+    """Its own thread, and one that the import fills at the same time."""
+    file = tmp_path / "threads.jsonl"
+    ids = [f"msg_{n}" for n in range(2_000)]
+    file.write_bytes(lines([a_thread(), *(a_message(each) for each in ids), a_message("msg_x", "thread_x")]))
+    store = open_store(postgres_url)
+    transport = httpx.ASGITransport(serve_store(store))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway/v1") as rest:
+        own = (await rest.post("/threads")).json()["id"]
+        written = []
+        process = await started(postgres_url, file)
+        finished = asyncio.create_task(process.communicate())
+        while not finished.done():
+            for thread_id in (own, "thread_a"):
+                answer = await rest.post(f"/threads/{thread_id}/messages", json={"role": "user", "content": "hi"})
+                assert answer.status_code == 200 or (thread_id, answer.status_code) == ("thread_a", 404)
+                if answer.status_code == 200:
+                    written.append((thread_id, answer.json()["id"]))
+
+    _, told = await finished
+    assert (process.returncode, told) == (0, b"")
+    for thread_id, imported in ((own, []), (A, ids)):
+        found = [each.id async for each in transfer.export_messages(store, WHO, thread_id)]
+        assert found == [*imported, *(made for where, made in written if where == thread_id)]
+    await store.close()
