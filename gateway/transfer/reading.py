@@ -90,7 +90,7 @@ def _lines(source: str, stream: IO[bytes]) -> Iterator[Entry]:
                 size += len(rest)
                 if rest.endswith(b"\n"):
                     break
-            fault = f"The line is longer than {MAX_LINE} bytes, also for the file of rejects."
+            fault = f"The line is longer than {MAX_LINE} bytes and is not kept among the rejects either."
             yield Entry(source, place, b"", size, fault=fault)
         elif raw := line.removeprefix(_BOM).strip():
             yield _decoded(source, place, raw, len(line))
