@@ -136,6 +136,12 @@ def _open_sqlite(url: URL) -> Engines:
     _on_connect(writer, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
     _on_connect(reader, "PRAGMA query_only = ON")
 
+    @event.listens_for(writer.sync_engine, "do_connect")
+    def try_file(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:
+        # Where aiosqlite cannot open a file, its thread reports once more to the event loop, without anybody who waits
+        # for that; when a program then ends, the loop may be gone, and a traceback follows our message.
+        sqlite3.connect(*arguments, **options).close()
+
     @event.listens_for(writer.sync_engine, "begin")
     def begin_write(connection: Connection) -> None:
         # A deferred transaction would fail, instead of wait, when another process writes between its read and write.
