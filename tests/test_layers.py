@@ -39,13 +39,16 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "web": {"starlette"},
     "rest": {"starlette", "orjson"},
     "gql": {"strawberry", "graphql", "starlette", "orjson"},
-    "transfer": {"orjson"},
+    "transfer": {"orjson", "click", "rich"},  # it reads lines, and talks to a person at a terminal as it does
     "app": {"starlette"},
     "serve": {"uvicorn", "click", "sqlalchemy"},
     "__main__": {"click"},
 }
 # Import and export move whole threads past the use cases; this is the one door in the store that they have.
 DOORS_TO_THE_STORE: Final = {"transfer": "gateway.store.staging"}
+MAY_PASS_THE_DOOR: Final = {
+    "gateway/transfer/commands.py": "it opens the store for one command, as the composition root does for the server",
+}
 
 MAX_MODULES: Final = 60
 MAX_FILE_LINES: Final = 500
@@ -145,7 +148,9 @@ def test_a_module_imports_from_the_packages_that_its_layer_may_know(path: Path) 
 
 @pytest.mark.parametrize(("layer", "door"), DOORS_TO_THE_STORE.items())
 def test_a_layer_with_a_door_to_the_store_goes_through_no_other(layer: str, door: str) -> None:
-    assert not [path for path in _GATEWAY if _layer(path) == layer and past_the_door(_tree(path), door)]
+    past = {_name(path) for path in _GATEWAY if _layer(path) == layer and past_the_door(_tree(path), door)}
+
+    assert past == set(MAY_PASS_THE_DOOR)
 
 
 @pytest.mark.parametrize(
