@@ -135,12 +135,15 @@ def _image_file(part: Json) -> Json:
     return {"__typename": "ImageFileContent", "type": "image_file", "imageFile": shown}
 
 
-_PARTS = {
-    "text": _text,
-    "image_file": _image_file,
-    "image_url": lambda part: {"__typename": "ImageUrlContent", "type": "image_url", "imageUrl": part["image_url"]},
-    "refusal": lambda part: {"__typename": "RefusalContent", "type": "refusal", "refusal": part["refusal"]},
-}
+def _image_url(part: Json) -> Json:
+    return {"__typename": "ImageUrlContent", "type": "image_url", "imageUrl": part["image_url"]}
+
+
+def _refusal(part: Json) -> Json:
+    return {"__typename": "RefusalContent", "type": "refusal", "refusal": part["refusal"]}
+
+
+_PARTS = {"text": _text, "image_file": _image_file, "image_url": _image_url, "refusal": _refusal}
 
 
 def _time(seconds: int | None) -> str | None:

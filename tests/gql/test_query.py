@@ -202,8 +202,9 @@ async def test_a_message_that_broke_off_says_when_and_why(
     assert told == ("INCOMPLETE", "2026-08-17T20:53:20Z", reason.name)
 
 
+@pytest.mark.usefixtures("_thread_goes_when_its_messages_are_read")
 async def test_a_thread_deleted_while_its_messages_are_read_is_not_found(
-    store: Store, who: Principal, graphql: GraphQL, _thread_goes_when_its_messages_are_read: None
+    store: Store, who: Principal, graphql: GraphQL
 ) -> None:
     message = await put_message(store, who, await make_thread(store, who))
 

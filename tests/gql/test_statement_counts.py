@@ -36,7 +36,10 @@ OPERATIONS = {
         2,
     ),
     "there and back again": (
-        "threads(first: $n) { nodes { messages(first: 2) { nodes { thread { messages(first: 2) { nodes { text } } } } } } }",
+        (
+            "threads(first: $n) { nodes { messages(first: 2) { nodes { thread { "
+            "messages(first: 2) { nodes { text } } } } } } }"
+        ),
         4,
     ),
 }
