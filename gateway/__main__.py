@@ -87,6 +87,9 @@ def migrate(**flags: str | None) -> None:
     """Bring the database to the tables that this version needs.
 
     It may run while servers of the version before are up, and twice at once: the second waits for the first.
+
+    \b
+      gateway migrate --database-url postgresql://app:secret@db/threads
     """
     from gateway.store.migrate import migrate as run  # noqa: PLC0415  (as above)
 
@@ -96,7 +99,11 @@ def migrate(**flags: str | None) -> None:
 
 @main.command()
 def schema() -> None:
-    """Print the GraphQL schema, for code generators and editors."""
+    """Print the GraphQL schema, for code generators and editors.
+
+    \b
+      gateway schema > schema.graphql
+    """
     from gateway.gql.schema import print_schema  # noqa: PLC0415  (as above)
 
     click.echo(print_schema(), nl=False)

@@ -49,8 +49,7 @@ def run_import(database_url: str, sources: Sequence[str], rejects_file: str | No
         with shown("Adding messages") as advance:
             taken = asyncio.run(_with_store(database_url, lambda store: load(store, _WHO, staging, rejects, advance)))
     told(
-        f"Imported {taken.threads} threads and {taken.messages} messages; "
-        f"{taken.known} were there before, {rejects.count} could not be taken."
+        f"Threads: {taken.threads}, messages: {taken.messages}, there before: {taken.known}, rejected: {rejects.count}."
     )
     return rejects.count == 0
 

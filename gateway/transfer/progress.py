@@ -24,7 +24,7 @@ def shown(task: str, total: int | None = None) -> Iterator[Callable[[int], None]
 def told(summary: str) -> None:
     """Say at the end what was done."""
     if _is_watched():
-        Console(stderr=True).print(summary)
+        Console(stderr=True).print(summary, highlight=False)
 
 
 def _is_watched() -> bool:
