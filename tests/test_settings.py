@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.errors import InvalidSetting
+from gateway.settings import Settings, hand_down, load_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin without any setting, in a folder without a file .env."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"GATEWAY_{name.upper()}", raising=False)
+
+
+def refusal(**flags: str) -> str:
+    with pytest.raises(InvalidSetting) as refused:
+        load_settings(flags)
+    return refused.value.message
+
+
+def test_without_any_setting_there_is_a_file_and_a_port_of_this_machine_alone() -> None:
+    settings = load_settings()
+
+    assert settings.model_dump() == {
+        "database_url": "sqlite:///gateway.db",
+        "host": "127.0.0.1",
+        "port": 8000,
+        "workers": 1,
+    }
+
+
+def test_a_file_dot_env_comes_before_the_default(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("GATEWAY_PORT=1\nOTHER=x\n")
+
+    assert load_settings().port == 1
+
+
+def test_the_environment_comes_before_a_file_dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("GATEWAY_PORT=1\n")
+    monkeypatch.setenv("GATEWAY_PORT", "2")
+
+    assert load_settings().port == 2
+
+
+def test_a_flag_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_PORT", "2")
+
+    assert load_settings({"port": "3"}).port == 3
+
+
+def test_a_flag_that_was_not_given_leaves_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_PORT", "2")
+
+    assert load_settings({"port": None}).port == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("sqlite:///threads.db", "sqlite:///threads.db"),
+        ("sqlite:////var/threads.db", "sqlite:////var/threads.db"),
+        ("sqlite+aiosqlite:///threads.db", "sqlite+aiosqlite:///threads.db"),
+        ("postgresql://app:secret@db/threads", "postgresql://app:secret@db/threads"),
+        ("postgresql+asyncpg://db/threads", "postgresql+asyncpg://db/threads"),
+        ("postgres://app:postgres://@db/threads", "postgresql://app:postgres://@db/threads"),
+        ("sqlite:///postgres://", "sqlite:///postgres://"),
+    ],
+)
+def test_a_database_url_is_taken(given: str, taken: str) -> None:
+    assert load_settings({"database_url": given}).database_url == taken
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "threads.db",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///:memory:?cache=shared",
+        "sqlite:///file::memory:?cache=shared&uri=true",
+        "sqlite://threads.db",
+        "mysql://app:secret@db/threads",
+        "postgresql:/db/threads",
+        "postgresql+psycopg://db/threads",
+    ],
+)
+def test_a_database_url_is_refused_with_what_it_takes(url: str) -> None:
+    said = refusal(database_url=url)
+
+    wanted = "expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
+    assert said.startswith(f"GATEWAY_DATABASE_URL (or --database-url): {wanted}.")
+
+
+def test_a_password_in_a_database_url_is_not_shown() -> None:
+    assert "secret" not in refusal(database_url="mysql://app:secret@db/threads")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("port", "http", "valid integer"),
+        ("port", "-1", "greater than or equal to 0"),
+        ("port", "65536", "less than or equal to 65535"),
+        ("port", "", "valid integer"),
+        ("workers", "0", "greater than or equal to 1"),
+        ("workers", "65", "less than or equal to 64"),
+        ("workers", "1.5", "valid integer"),
+        ("host", "", "at least 1 character"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_variable_its_flag_and_what_it_takes(name: str, value: str, wanted: str) -> None:
+    said = refusal(**{name: value})
+
+    assert said.startswith(f"GATEWAY_{name.upper()} (or --{name}): ")
+    assert wanted in said
+    assert f"but got {value!r}. {Settings.model_fields[name].description}" in said
+
+
+def test_all_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_PORT", "http")
+
+    said = refusal(workers="0", database_url="x").splitlines()
+
+    assert sorted(line.split()[0] for line in said) == ["GATEWAY_DATABASE_URL", "GATEWAY_PORT", "GATEWAY_WORKERS"]
+
+
+def test_settings_that_are_handed_down_are_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.setenv(f"GATEWAY_{name.upper()}", "")  # so that what is set here is taken back
+    given = {"database_url": "sqlite:////a.db", "host": "::1", "port": "9", "workers": "2"}
+    settings = load_settings(given)
+
+    hand_down(settings)
+
+    assert os.environ["GATEWAY_PORT"] == "9"
+    assert load_settings() == settings

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from gateway.core import messages, threads, transfer
+from gateway.domain import archive, parse
+from gateway.domain.message import Message
+from gateway.domain.principal import Principal
+from gateway.domain.thread import Thread
+from gateway.store.sql import Store, open_store
+from tests.exports import a_message, a_text, a_thread, give, run
+
+if TYPE_CHECKING:
+    from gateway.domain.ids import MessageId
+    from gateway.errors import InvalidRequest
+
+WHO = Principal("default")
+
+words = st.text(max_size=8)
+metadata = st.dictionaries(words, words, max_size=3)
+parts = st.one_of(
+    st.text(min_size=1, max_size=8).map(lambda value: {"type": "text", "text": value}),
+    st.builds(
+        lambda detail: {"type": "image_url", "image_url": {"url": "https://example.org/a.png", "detail": detail}},
+        st.sampled_from(["auto", "low", "high"]),
+    ),
+    st.just({"type": "image_file", "image_file": {"file_id": "file-1"}}),
+)
+new_messages = st.fixed_dictionaries(
+    {"role": st.sampled_from(["user", "assistant"]), "content": st.lists(parts, min_size=1, max_size=2)},
+    optional={
+        "metadata": metadata,
+        "run_id": st.just("run_1"),
+        "assistant_id": st.just("asst_1"),
+        "attachments": st.just([{"file_id": "file-1", "tools": [{"type": "file_search"}]}]),
+    },
+)
+annotation = {"type": "file_path", "text": "x", "start_index": 0, "end_index": 1, "file_path": {"file_id": "file-1"}}
+old_messages = st.builds(
+    lambda created_at, role, content, **more: {"created_at": created_at, "role": role, "content": content, **more},
+    created_at=st.integers(0, 3),
+    role=st.sampled_from(["user", "assistant"]),
+    content=st.lists(
+        st.sampled_from([a_text("x"), a_text("x", annotation), {"type": "refusal", "refusal": "no"}]), max_size=2
+    ),
+    metadata=metadata,
+    status=st.sampled_from(["completed", "incomplete", "in_progress"]),
+    incomplete_details=st.sampled_from([None, {"reason": "run_expired"}]),
+    completed_at=st.none() | st.integers(0, 9),
+)
+index = st.integers(0, 5)
+# What may come to pass in a store: a name and what it is done with; an index picks among what is there.
+history = st.lists(
+    st.one_of(
+        st.tuples(st.just("create thread"), metadata, st.lists(new_messages, max_size=3)),
+        st.tuples(st.just("create message"), index, new_messages),
+        st.tuples(st.just("change message"), index, metadata),
+        st.tuples(st.just("delete message"), index),
+        st.tuples(st.just("delete thread"), index),
+        st.tuples(st.just("import thread"), st.integers(0, 3), metadata, st.lists(old_messages, max_size=4)),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+class Life:
+    """A store to which things happen."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._threads: list[Thread] = []
+        self._messages: list[Message] = []
+        self._made = 0
+
+    async def create_thread(self, metadata: Any, new: Any) -> None:
+        parsed = parse.new_thread({"metadata": metadata})
+        thread = await threads.create(self._store, WHO, parsed)
+        self._threads.append(thread)
+        for each in new:
+            await self._append(thread, each)
+
+    async def create_message(self, index: int, new: Any) -> None:
+        if self._threads:
+            await self._append(self._threads[index % len(self._threads)], new)
+
+    async def _append(self, thread: Thread, new: Any) -> None:
+        parsed = parse.new_message(new, from_worker=True)
+        self._messages.append(await messages.create(self._store, WHO, thread.id, parsed))
+
+    async def change_message(self, index: int, metadata: Any) -> None:
+        if self._messages:
+            message = self._messages[index % len(self._messages)]
+            patch = parse.message_patch({"metadata": metadata})
+            await messages.update(self._store, WHO, message.thread_id, message.id, patch)
+
+    async def delete_message(self, index: int) -> None:
+        if self._messages:
+            message = self._messages.pop(index % len(self._messages))
+            await messages.delete(self._store, WHO, message.thread_id, message.id)
+
+    async def delete_thread(self, index: int) -> None:
+        if self._threads:
+            thread = self._threads.pop(index % len(self._threads))
+            await threads.delete(self._store, WHO, thread.id)
+            self._messages = [each for each in self._messages if each.thread_id != thread.id]
+
+    async def import_thread(self, created_at: int, metadata: Any, old: Any) -> None:
+        self._made += 1
+        thread_id = f"thread_{self._made}"
+        thread = archive.read(a_thread(thread_id, created_at=created_at, metadata=metadata))
+        assert isinstance(thread, Thread)
+        found = []
+        for number, each in enumerate(sorted(old, key=lambda each: int(each["created_at"]))):
+            message = archive.read(a_message(f"msg_{self._made}_{number}", thread_id, **each))
+            assert isinstance(message, Message)
+            found.append(message)
+        await transfer.import_thread(self._store, WHO, thread, [found], refuse)
+        self._threads.append(thread)
+        self._messages += found
+
+
+def refuse(message_id: MessageId, reason: InvalidRequest) -> None:
+    pytest.fail(f"{message_id}: {reason.message}")
+
+
+async def live(database_url: str, history: list[tuple[Any, ...]]) -> None:
+    store = open_store(database_url)
+    life = Life(store)
+    for name, *arguments in history:
+        await getattr(life, name.replace(" ", "_"))(*arguments)
+    await store.close()
+
+
+def moved(exported: bytes, database_url: str) -> bytes:
+    """Import an export into an empty database, and give what that one exports."""
+    done = run("import", "--database-url", database_url, given=exported)
+    assert (done.exit_code, done.stderr) == (0, "")
+    return give(database_url)
+
+
+Empty = Callable[[], str]
+
+
+@pytest.fixture
+def empty_sqlite(_sqlite_template: Path, tmp_path: Path) -> Empty:
+    """Give the URL of a migrated and empty SQLite file as often as asked."""
+
+    def made() -> str:
+        file = Path(mkdtemp(dir=tmp_path)) / "threads.db"
+        shutil.copy(_sqlite_template, file)
+        return f"sqlite:///{file}"
+
+    return made
+
+
+@pytest.fixture
+def empty(database_url: str, empty_sqlite: Empty) -> Empty:
+    """Give the URL of a migrated and empty database as often as asked, once of each kind."""
+
+    def emptied_postgres() -> str:
+        asyncio.run(emptied(database_url))
+        return database_url
+
+    return empty_sqlite if database_url.startswith("sqlite") else emptied_postgres
+
+
+async def emptied(postgres_url: str) -> None:
+    url = postgres_url.replace("postgresql://", "postgresql+asyncpg://")
+    engine = create_async_engine(url)
+    async with engine.begin() as connection:
+        await connection.execute(text("TRUNCATE threads, messages, deleted_messages, deleted_threads"))
+    await engine.dispose()
+
+
+few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@few
+@given(history=history)
+def test_an_export_that_is_imported_is_exported_with_the_same_bytes(empty: Empty, history: Any) -> None:
+    first = empty()
+    asyncio.run(live(first, history))
+    exported = give(first)
+
+    assert moved(exported, empty()) == exported
+
+
+@few
+@given(history=history)
+def test_from_sqlite_to_postgresql_and_back_all_bytes_stay(
+    postgres_url: str, empty_sqlite: Empty, history: Any
+) -> None:
+    asyncio.run(emptied(postgres_url))
+    first = empty_sqlite()
+    asyncio.run(live(first, history))
+    exported = give(first)
+
+    assert moved(moved(exported, postgres_url), empty_sqlite()) == exported
+
+
+@few
+@given(history=history)
+def test_importing_an_export_where_it_came_from_changes_nothing(empty: Empty, history: Any) -> None:
+    url = empty()
+    asyncio.run(live(url, history))
+    exported = give(url)
+
+    assert moved(exported, url) == exported
+
+
+@few
+@given(history=history, data=st.data())
+def test_the_order_of_threads_in_a_file_says_nothing_of_the_order_of_seconds(
+    empty: Empty, history: Any, data: st.DataObject
+) -> None:
+    """Lines of one thread keep their order; those of different threads may be mixed as one likes."""
+    url = empty()
+    asyncio.run(live(url, history))
+    exported = give(url)
+    of_threads: dict[str, list[bytes]] = {}
+    for line in exported.splitlines(keepends=True):
+        each = orjson.loads(line)
+        of_threads.setdefault(each.get("thread_id", each["id"]), []).append(line)
+    turns = data.draw(st.permutations([key for key, own in of_threads.items() for _ in own]))
+    mixed = [of_threads[key].pop(0) for key in turns]
+
+    found = moved(b"".join(mixed), empty())
+
+    assert by_thread(found) == by_thread(exported)
+
+
+def by_thread(exported: bytes) -> dict[str, list[bytes]]:
+    found: dict[str, list[bytes]] = {}
+    for line in exported.splitlines():
+        each = orjson.loads(line)
+        found.setdefault(each.get("thread_id", each["id"]), []).append(line)
+    return found
