@@ -6,11 +6,12 @@ Must not be here: what is done with a setting.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from gateway.errors import InvalidSetting
 
@@ -21,22 +22,20 @@ PREFIX: Final = "GATEWAY_"
 
 
 def _database_url(url: str) -> str:
-    from sqlalchemy import make_url  # noqa: PLC0415  (takes long to load, and --help needs no settings)
-    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415  (as above)
-
     if url.startswith("postgres://"):
         url = url.replace("postgres://", "postgresql://", 1)
     is_postgres = url.startswith(("postgresql://", "postgresql+asyncpg://"))
     is_file = url.startswith(("sqlite:///", "sqlite+aiosqlite:///")) and not url.endswith("///")
-    if is_postgres or (is_file and ":memory:" not in url):
-        # What SQLAlchemy says of a port that is no number may quote half the password, so it is not passed on.
-        with suppress(ArgumentError, ValueError):
-            make_url(url)
-            return url
-    raise ValueError(
-        "expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME, and in a password %40, %2F, %3A and %25 "
-        "for '@', '/', ':' and '%'"
-    )
+    if not is_postgres and (not is_file or ":memory:" in url):
+        raise ValueError("expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME")
+    try:
+        make_url(url)
+    except (ArgumentError, ValueError):  # what it says may quote half the password
+        raise ValueError(
+            "the address cannot be read. Behind HOST: stands a number; in a user name or password, write '@', '/', "
+            "':' and '%' as %40, %2F, %3A and %25"
+        ) from None
+    return url
 
 
 class Settings(BaseSettings):

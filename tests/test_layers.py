@@ -32,7 +32,7 @@ MAY_IMPORT: Final = {
 }
 MAY_IMPORT_OF_OTHERS: Final = {
     "errors": set[str](),
-    "settings": {"pydantic", "pydantic_settings"},
+    "settings": {"pydantic", "pydantic_settings", "sqlalchemy"},  # whose parser will read the database URL
     "domain": {"orjson"},
     "store": {"sqlalchemy", "alembic"},
     "core": set[str](),

@@ -1,0 +1,123 @@
+"""The README is part of the product: what it shows is run, and what it lists is complete."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+import httpx
+import pytest
+
+from gateway.settings import PREFIX, Settings
+from tests.live.server import ROOT, Server, environment, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_README: Final = (ROOT / "README.md").read_text()
+_PLACE: Final = "http://127.0.0.1:8000"
+_BLOCKS: Final = re.findall(r"^( *)```(\w+)\n(.*?)^\1```$", _README, re.DOTALL | re.MULTILINE)
+
+
+def _blocks(language: str, word: str) -> list[str]:
+    """Find the snippets of one language that hold a word."""
+    return [text for _, kind, text in _BLOCKS if kind == language and word in text]
+
+
+@pytest.fixture
+def server(sqlite_url: str, tmp_path: Path) -> Iterator[Server]:
+    with serving(sqlite_url, folder=tmp_path) as running:
+        yield running
+
+
+@pytest.mark.parametrize("setting", Settings.model_fields)
+def test_every_setting_has_a_row_with_its_flag_and_default(setting: str) -> None:
+    flag, default = f"--{setting.replace('_', '-')}", Settings.model_fields[setting].default
+
+    row = f"| `{PREFIX}{setting.upper()}` | `{flag}` | `{default}` |"
+
+    assert row in _README
+
+
+def test_the_sdk_snippet_prints_the_conversation(server: Server) -> None:
+    [snippet] = _blocks("python", "OpenAI(")
+
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", snippet.replace(_PLACE, server.base_url)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ran.stdout == "user What is a thread?\nassistant A conversation in its order.\n"
+
+
+def test_the_curl_snippet_makes_a_thread_and_lists_it(server: Server) -> None:
+    [snippet] = _blocks("sh", "curl ")
+    first, second = (shlex.split(each) for each in snippet.replace("\\\n", " ").strip().splitlines())
+
+    made = httpx.post(
+        first[1].replace(_PLACE, server.base_url), headers=dict([first[3].split(": ")]), content=first[5]
+    ).json()
+    listed = httpx.get(second[1].replace(_PLACE, server.base_url)).json()
+
+    assert [thread["id"] for thread in listed["data"]] == [made["id"]]
+
+
+def test_the_graphql_snippet_answers_without_errors(server: Server) -> None:
+    [snippet] = _blocks("graphql", "query Newest")
+    httpx.post(f"{server.base_url}/v1/threads", json={"messages": [{"role": "user", "content": "Hello"}]})
+
+    answer = httpx.post(f"{server.base_url}/graphql", json={"query": snippet}).json()
+
+    assert answer["data"]["threads"]["nodes"][0]["messages"]["edges"][0]["node"] == {"role": "USER", "text": "Hello"}
+
+
+@pytest.mark.parametrize("command", ["gateway import", "gateway export", "gateway migrate"])
+def test_every_command_it_shows_exists_with_those_flags(command: str) -> None:
+    [snippet] = _blocks("sh", command)
+    name, *arguments = shlex.split(snippet)[shlex.split(snippet).index("gateway") + 1 :]
+
+    told = subprocess.run(
+        [sys.executable, "-m", "gateway", name, "--help"], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
+
+    assert all(flag in told for flag in arguments if flag.startswith("-"))
+
+
+def test_ci_runs_the_very_test_command() -> None:
+    [command] = _blocks("sh", "python -m tests")
+
+    assert (ROOT / ".ci/run").read_text().endswith(command)
+
+
+@pytest.mark.timeout(400)
+def test_the_first_command_serves_in_a_clean_clone(tmp_path: Path) -> None:
+    [command] = _blocks("sh", "gateway serve")
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", ROOT.as_uri(), tmp_path / "clone"], check=True)  # noqa: S607
+
+    process = subprocess.Popen(
+        ["bash", "-c", command],  # noqa: S607
+        cwd=tmp_path / "clone",
+        env={**environment(), "PYTHONPATH": "", "GATEWAY_PORT": "0"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stderr
+        banner = next(line for line in process.stderr if "base_url" in line)
+        [base_url] = re.findall(r"base_url=(\S+)/v1", banner)
+        made = httpx.post(f"{base_url}/v1/threads")
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate()
+
+    assert made.status_code == httpx.codes.OK
