@@ -170,9 +170,14 @@ class Writes(Reads):
         return dict(found)
 
     async def newest_second(self, project_id: str, thread_id: str) -> int:
-        """Find the second that the last message of a thread has, or had; nothing older may follow it."""
-        [(newest,)] = await self._rows(statements.newest_second(project_id, thread_id))
-        second: int = newest
+        """Find the second that the last message of a thread has, or had; nothing older may follow it.
+
+        Errors: NotFound for the thread.
+        """
+        found = await self._rows(statements.newest_second(project_id, thread_id))
+        if not found:
+            raise NotFound("thread", thread_id)
+        second: int = found[0][0]
         return second
 
     async def is_deleted_thread(self, project_id: str, thread_id: str) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from gateway.core import messages, threads
 from gateway.domain.page import PageRequest
 from gateway.domain.principal import Principal
+from gateway.errors import NotFound
 from gateway.store.sql import Writes
 from tests.make import fill_thread, make_thread
 
@@ -41,7 +42,8 @@ CALLS: dict[str, Call] = {
     "count_messages_of_run": lambda tx, who, thread, _: tx.count_messages_of_run(who, thread.id, "run_a"),
     "lock_thread": lambda tx, who, thread, _: tx.lock_thread(who, thread.id),
     "lock_message": lambda tx, who, thread, message: tx.lock_message(who, thread.id, message.id),
-    "take_positions": lambda tx, who, thread, _: tx.take_positions(who, thread.id, 1, 0),
+    "take_positions": lambda tx, who, thread, _: _or_nothing(tx.take_positions(who, thread.id, 1, 0)),
+    "newest_second": lambda tx, who, thread, _: _or_nothing(tx.newest_second(who, thread.id)),
     "remove_thread": lambda tx, who, thread, _: tx.remove_thread(who, thread.id),
     "remove_message": lambda tx, who, thread, message: tx.remove_message(who, thread.id, message.id),
     "known_messages": lambda tx, who, _, message: tx.known_messages(who, [message.id]),
@@ -119,6 +121,13 @@ async def _something(store: Store, who: Principal) -> tuple[Thread, Message]:
     thread_id = await make_thread(store, who)
     [message] = await fill_thread(store, who, thread_id, ["run_a"])
     return await threads.get(store, who, thread_id), message
+
+
+async def _or_nothing(found: Awaitable[Any]) -> Any:
+    try:
+        return await found
+    except NotFound:
+        return None
 
 
 async def _items(page: Awaitable[Page[Any]]) -> tuple[Any, ...]:

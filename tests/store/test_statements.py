@@ -150,6 +150,10 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
             f"WHERE {ONE_THREAD} RETURNING last_position, last_created_at"
         ),
     ),
+    "newest_second": (
+        statements.newest_second("p", "t"),
+        f"SELECT last_created_at FROM threads WHERE {ONE_THREAD}",
+    ),
     "set_thread": (
         statements.set_thread("p", "t", metadata="{}"),
         f"UPDATE threads SET metadata='{{}}' WHERE {ONE_THREAD}",
