@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
@@ -201,30 +202,35 @@ async def started(database_url: str, file: Path) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment(), stderr=asyncio.subprocess.PIPE)
 
 
-async def until_there(store: Store, thread_id: ThreadId) -> None:
-    """Come back as soon as a thread was committed."""
-    async with asyncio.timeout(60):
-        while not await threads.get_many(store, WHO, [thread_id]):
-            pass
+# The command line as it is, but killed when it has written a batch and not yet committed.
+_KILLED_IN_THE_MIDDLE = """
+import os, signal
+from gateway.__main__ import main
+from gateway.store.sql import Writes
+add = Writes.add_messages
+async def add_and_die(self, project_id, added, first_position):
+    await add(self, project_id, added, first_position)
+    if added[0].id == "msg_500":
+        os.kill(os.getpid(), signal.SIGKILL)
+Writes.add_messages = add_and_die
+main()
+"""
 
 
 def test_an_import_that_is_killed_leaves_no_half_thread_and_can_be_repeated(database_url: str, tmp_path: Path) -> None:
-    many = [a_message(f"msg_{n}", "thread_b", created_at=n) for n in range(5_000)]
+    ids = [f"msg_{n}" for n in range(1_200)]
     file = tmp_path / "threads.jsonl"
+    many = [a_message(each, "thread_b", created_at=n) for n, each in enumerate(ids)]
     file.write_bytes(lines([a_thread(), a_message(), a_thread("thread_b"), *many]))
+    arguments = ("import", str(file), "--database-url", database_url)
 
-    async def kill_it_in_the_middle(store: Store) -> int:
-        process = await started(database_url, file)
-        await until_there(store, A)
-        process.kill()
-        await process.communicate()
-        assert process.returncode is not None
-        return process.returncode
+    command = [sys.executable, "-c", _KILLED_IN_THE_MIDDLE, *arguments]
+    killed = subprocess.run(command, check=False, cwd=ROOT, env=environment())
 
-    assert on(database_url, kill_it_in_the_middle) == -signal.SIGKILL
+    assert killed.returncode == -signal.SIGKILL
     assert held(database_url) == ["thread_a", "msg_a"]
-    assert run("import", str(file), "--database-url", database_url).exit_code == 0
-    assert held(database_url) == ["thread_a", "msg_a", "thread_b", *(f"msg_{n}" for n in range(5_000))]
+    assert run(*arguments).exit_code == 0
+    assert held(database_url) == ["thread_a", "msg_a", "thread_b", *ids]
 
 
 async def test_a_server_goes_on_writing_while_an_import_runs(postgres_url: str, tmp_path: Path) -> None:
