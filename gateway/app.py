@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway.gql.over_http import GraphQLOverHttp
+from gateway.gql.page import ASSETS, BUILT, Explorer
 from gateway.gql.schema import build_schema
 from gateway.rest import render
 from gateway.rest.routes import routes, unknown_url, wrong_method
@@ -23,6 +24,7 @@ from gateway.web.envelope import Envelope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from starlette.requests import Request
 
@@ -44,18 +46,24 @@ def lead_to_graphql(_request: Request) -> Response:
     return RedirectResponse("/graphql")
 
 
-def serve_store(store: Store) -> Starlette:
-    """Make the application over an open store, which it closes when it ends."""
+def serve_store(store: Store, graphiql: Path = BUILT) -> Starlette:
+    """Make the application over an open store, which it closes when it ends; `graphiql` is where GraphiQL was built."""
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         await store.close()
 
+    explorer = Explorer(graphiql)
     # Strawberry has no public name for the schema that graphql-core executes.
-    graphql = GraphQLOverHttp(build_schema()._schema, store)  # noqa: SLF001
+    graphql = GraphQLOverHttp(build_schema()._schema, store, explorer.page)  # noqa: SLF001
     return Starlette(
-        routes=[Route("/", lead_to_graphql), Route("/graphql", graphql), *routes(store)],
+        routes=[
+            Route("/", lead_to_graphql),
+            Route("/graphql", graphql),
+            Route(ASSETS, explorer.asset),
+            *routes(store),
+        ],
         middleware=[Middleware(Envelope, crashed=lambda _scope: render.crash())],
         exception_handlers={404: unknown_url, 405: wrong_method},
         lifespan=lifespan,

@@ -11,7 +11,8 @@ from typing import Final
 import pytest
 
 _ROOT: Final = Path(__file__).parents[1]
-_GATEWAY: Final = sorted((_ROOT / "gateway").rglob("*.py"))
+_BUILD_HOOK: Final = _ROOT / "gateway/gql/graphiql/build.py"  # hatchling runs it; no module of the program
+_GATEWAY: Final = sorted(set((_ROOT / "gateway").rglob("*.py")) - {_BUILD_HOOK})
 _MIGRATIONS: Final = sorted((_ROOT / "migrations" / "versions").glob("*.py"))
 _TESTS: Final = sorted((_ROOT / "tests").rglob("*.py"))
 

@@ -7,25 +7,25 @@ Must not be here: the schema, what errors say (`errors`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from graphql import ExecutionResult, GraphQLError, OperationType, execute, get_operation_ast
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from gateway.errors import BodyTooLarge, GatewayError, InvalidRequest
 from gateway.gql.context import Context
 from gateway.gql.documents import open_documents
 from gateway.gql.errors import shown
-from gateway.gql.page import HTML
 from gateway.web.authenticate import principal_of
 from gateway.web.envelope import REQUEST_ID
 from gateway.web.limits import read_body
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from graphql import DocumentNode, GraphQLSchema
     from starlette.types import Receive, Scope, Send
 
@@ -47,9 +47,10 @@ class Parameters:
 class GraphQLOverHttp:
     """The endpoint `/graphql` as an ASGI app, so that every method comes to us."""
 
-    def __init__(self, schema: GraphQLSchema, store: Store) -> None:
+    def __init__(self, schema: GraphQLSchema, store: Store, page: Callable[[Request], Response]) -> None:
         self._schema = schema
         self._store = store
+        self._page = page
         self._read_document = open_documents(schema)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,7 +60,7 @@ class GraphQLOverHttp:
 
     async def _answer(self, request: Request) -> Response:
         if request.method in ("GET", "HEAD") and _is_browser(request):
-            return HTMLResponse(HTML.replace("HOST", escape(request.url.netloc)))
+            return self._page(request)
         accepted = _accepted(request.headers.get("accept"))
         if accepted is None:
             return _refusal(406, JSON, f"Expected to be asked for {GRAPHQL_RESPONSE} or {JSON}.")
