@@ -43,7 +43,7 @@ _PLAIN: Final = """<!doctype html>
 <style>
   :root { color-scheme: light dark }
   body { font: 1rem/1.5 system-ui, sans-serif; max-width: 44rem; margin: 3rem auto; padding: 0 1rem }
-  pre { background: #8882; padding: 1rem; overflow-x: auto; border-radius: 6px }
+  pre { background: #8882; padding: 1rem; white-space: pre-wrap; overflow-wrap: anywhere; border-radius: 6px }
 </style>
 <h1>Threads and messages over GraphQL</h1>
 <p>This is the endpoint: send queries here by POST, with any GraphQL client.</p>

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 _CONTROL = 2  # the modifier's bit
 _EDITOR = ".graphiql-query-editor .monaco-editor"
-_HEADERS = ".graphiql-editor-tool .graphiql-editor:not(.hidden) .monaco-editor"
+_HEADERS = "section[aria-label=Headers] .graphiql-editor:not(.hidden) .monaco-editor"
 _RUN = ".graphiql-execute-button"
-_RESULT = "document.querySelector('.result-window .view-lines')?.innerText.replaceAll('\\u00a0', ' ') ?? ''"
+_RESULT = ".result-window"
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,13 @@ class Visit:
 
     async def type(self, editor: str, text: str) -> None:
         """Put a text into an editor as a person does."""
-        await self.tab.click(f"{editor} .view-lines")
+        async with asyncio.timeout(20):
+            # An editor that has just been shown finds its size a little later, and a click may miss it.
+            while not await self.tab.run(f"document.activeElement.closest({editor!r}) !== null"):
+                await self.tab.click(f"{editor} .view-lines")
         await self.tab.press("a", ord("A"), _CONTROL, commands=("selectAll",))
         await self.tab.call("Input.insertText", text=text)
+        await self.see(text, editor)
 
     async def run(self, operation: str) -> None:
         """Type an operation and press the button, as soon as GraphiQL has read its name and put it on the tab."""
@@ -50,9 +54,10 @@ class Visit:
         await self.tab.until(f"document.querySelector('.graphiql-tabs').innerText.includes({name!r})")
         await self.tab.click(_RUN)
 
-    async def see(self, answer: str) -> None:
-        """Wait for a text in the answer."""
-        await self.tab.until(f"({_RESULT}).includes({answer!r})")
+    async def see(self, text: str, editor: str = _RESULT) -> None:
+        """Wait for a text in an editor, where spaces are drawn as ones that do not break."""
+        shown = f"document.querySelector({editor + ' .view-lines'!r})?.innerText"
+        await self.tab.until(f"{shown}?.replaceAll('\\u00a0', ' ').includes({text!r})")
 
 
 def lacking(what: str) -> NoReturn:

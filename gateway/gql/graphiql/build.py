@@ -26,7 +26,9 @@ NODE_FROM_PYPI: Final = (
     " and platform_machine in 'x86_64 aarch64 AMD64 arm64 ARM64'"
 )
 OLDEST_NODE: Final = 18  # esbuild's `engines`
-TIMEOUT_S: Final = 300
+TIMEOUT_S: Final = 600
+# Less than npm's own: an installation without a network shall not wait for minutes.
+_PATIENCE: Final = ("--fetch-retries=1", "--fetch-retry-mintimeout=2000", "--fetch-timeout=60000")
 _SOURCES: Final = ("*.json", "*.html", "*.css", "*.jsx", "*.mjs", "examples/*")
 _STAMP: Final = "sources.sha256"
 
@@ -83,7 +85,7 @@ def build(home: Path) -> None:
             shutil.copyfile(source, copy)
         # Packages' scripts never run: esbuild's program is a package of its own, and nothing else needs one.
         quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-        run([*npm, "ci", *quiet, "--prefer-offline", "--fetch-retries=1", "--fetch-retry-mintimeout=2000"], work)
+        run([*npm, "ci", *quiet, "--prefer-offline", *_PATIENCE], work)
         run([*node, "bundle.mjs", "built"], work)
         Path(work, "built", _STAMP).write_text(fingerprint(home))
         shutil.rmtree(home / "built", ignore_errors=True)

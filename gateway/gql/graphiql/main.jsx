@@ -27,6 +27,13 @@ const fetcher = createGraphiQLFetcher({
   enableIncrementalDelivery: false,
 });
 
+// What JSON a scalar of ours takes, for the editor of variables: without it, an object would be marked as wrong.
+const scalars = {
+  DateTime: { type: "string", format: "date-time" },
+  JSON: { type: ["object", "null"] },
+  Metadata: { type: ["object", "null"], additionalProperties: { type: ["string", "null"] } },
+};
+
 const tabs = [
   { query: newestThreads },
   { query: makeThread, variables: makeThreadVariables },
@@ -35,7 +42,12 @@ const tabs = [
 ];
 
 createRoot(document.getElementById("graphiql")).render(
-  <GraphiQL fetcher={fetcher} defaultTabs={tabs} defaultEditorToolsVisibility="variables">
+  <GraphiQL
+    fetcher={fetcher}
+    customScalarSchemas={scalars}
+    defaultTabs={tabs}
+    defaultEditorToolsVisibility="variables"
+  >
     <GraphiQL.Logo>Threads</GraphiQL.Logo>
   </GraphiQL>,
 );
