@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _DATABASE = ("database_url",)
-_SERVER = ("database_url", "host", "port", "workers")
+_SERVER = tuple(Settings.model_fields)
 
 
 def settings_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -13,9 +13,11 @@ from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway.gql.options import Options
 from gateway.gql.over_http import GraphQLOverHttp
 from gateway.gql.page import ASSETS, BUILT, Explorer
 from gateway.gql.schema import build_schema
+from gateway.gql.trusted import load_trusted
 from gateway.rest import render
 from gateway.rest.routes import routes, unknown_url, wrong_method
 from gateway.settings import Settings, load_settings
@@ -33,7 +35,24 @@ if TYPE_CHECKING:
 
 def create_app(settings: Settings) -> Starlette:
     """Make the application; the database is first reached when a request needs it."""
-    return serve_store(open_store(settings.database_url))
+    return serve_store(open_store(settings.database_url), graphql_options(settings))
+
+
+def graphql_options(settings: Settings) -> Options:
+    """Read what the settings say of the GraphQL face.
+
+    Errors: InvalidSetting where the trusted documents cannot be read.
+    """
+    return Options(
+        introspection=settings.introspection,
+        suggestions=settings.suggestions,
+        graphiql=settings.graphiql,
+        max_cost=settings.graphql_cost,
+        timeout_s=settings.graphql_timeout_s,
+        batch=settings.graphql_batch,
+        by_draft=settings.graphql_http == "draft-2026-08",
+        trusted=load_trusted(settings.trusted_documents, settings.trusted_mode),
+    )
 
 
 def create_app_from_environment() -> Starlette:
@@ -46,17 +65,18 @@ def lead_to_graphql(_request: Request) -> Response:
     return RedirectResponse("/graphql")
 
 
-def serve_store(store: Store, graphiql: Path = BUILT) -> Starlette:
+def serve_store(store: Store, options: Options | None = None, graphiql: Path = BUILT) -> Starlette:
     """Make the application over an open store, which it closes when it ends; `graphiql` is where GraphiQL was built."""
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
+        await graphql.close()
         await store.close()
 
     explorer = Explorer(graphiql)
     # Strawberry has no public name for the schema that graphql-core executes.
-    graphql = GraphQLOverHttp(build_schema()._schema, store, explorer.page)  # noqa: SLF001
+    graphql = GraphQLOverHttp(build_schema()._schema, store, explorer.page, options)  # noqa: SLF001
     return Starlette(
         routes=[
             Route("/", lead_to_graphql),

@@ -17,6 +17,7 @@ from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import Multiprocess
 
 from gateway.errors import InvalidSetting
+from gateway.gql.trusted import load_trusted
 from gateway.settings import hand_down
 from gateway.store.dialect import refuse_several_processes
 from gateway.store.migrate import make_ready
@@ -31,10 +32,12 @@ _BACKLOG: Final = 2048
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; requests that run are finished first.
 
-    Errors: DatabaseBehind; InvalidSetting where the address cannot be listened on, or the database not be shared.
+    Errors: DatabaseBehind; InvalidSetting where the address cannot be listened on, the database not be shared, or the
+    trusted documents not be read.
     """
     if settings.workers > 1:
         refuse_several_processes(settings.database_url)
+    load_trusted(settings.trusted_documents, settings.trusted_mode)  # here they can still be told to somebody
     asyncio.run(make_ready(settings.database_url))
     listener = _listen(settings)
     click.echo(_banner(settings, listener.getsockname()[1]), err=True)

@@ -6,9 +6,9 @@ Must not be here: what is done with a setting.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX: Final = "GATEWAY_"
+_SWITCHES: Final = ("introspection", "suggestions", "graphiql")  # on for a developer, off in production
 
 
 def _database_url(url: str) -> str:
@@ -51,6 +52,42 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 takes any that is free.")
     workers: int = Field(1, ge=1, le=64, description="How many processes serve; one uses one processor core.")
+    profile: Literal["development", "production"] = Field(
+        "development",
+        description="development, or production: there introspection, suggestions and GraphiQL are off if nothing else "
+        "is said.",
+    )
+    introspection: bool = Field(True, description="Whether GraphQL tells its schema; false in production.")
+    suggestions: bool = Field(
+        True, description="Whether GraphQL's errors suggest names that are near; false in production."
+    )
+    graphiql: bool = Field(True, description="Whether /graphql shows browsers a page; false in production.")
+    graphql_cost: int = Field(
+        5_000, ge=1, description="How many objects one GraphQL operation may ask for, counted before it runs."
+    )
+    graphql_timeout_s: float = Field(
+        10.0, gt=0, le=3600, description="After how many seconds a GraphQL operation is cancelled."
+    )
+    graphql_http: Literal["audit", "draft-2026-08"] = Field(
+        "audit",
+        description="The statuses of GraphQL over HTTP: audit, as graphql-http's audits want them, or draft-2026-08, "
+        "with 422 for what is not valid and 294 for answers with errors in them.",
+    )
+    graphql_batch: int = Field(
+        0, ge=0, le=10, description="How many GraphQL requests may come in one body; 0 takes no batches."
+    )
+    trusted_documents: str = Field(
+        "", description="A folder of .graphql files, or a manifest of Relay or Apollo; none if empty."
+    )
+    trusted_mode: Literal["off", "log", "only"] = Field(
+        "off", description="Other documents than the trusted ones: off takes them, log tells them, only refuses them."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _switch_by_profile(cls, given: dict[str, Any]) -> dict[str, Any]:
+        is_open = given.get("profile") != "production"
+        return dict.fromkeys(_SWITCHES, is_open) | given
 
 
 def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:

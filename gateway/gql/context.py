@@ -5,9 +5,10 @@ Must not be here: fields of the schema.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import strawberry
 from strawberry.dataloader import DataLoader
@@ -16,6 +17,8 @@ from gateway.core import messages, threads
 from gateway.domain.page import Page
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from gateway.core import Store
     from gateway.domain.message import Message
     from gateway.domain.page import PageRequest
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from gateway.domain.thread import Thread
 
 MAX_PAGES: Final = 100  # in one statement; SQLite joins 500 selects at most
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +48,34 @@ class Context:
 
     store: Store
     who: Principal
+    at_work: set[asyncio.Task[Any]] = field(default_factory=set)  # loaders run in tasks that nobody else can cancel
 
     @cached_property
     def threads(self) -> DataLoader[str, Thread | None]:
         """Threads by id."""
-        return DataLoader(self._load_threads, cache=False)
+        return DataLoader(self._counted(self._load_threads), cache=False)
 
     @cached_property
     def messages(self) -> DataLoader[str, Message | None]:
         """Messages by id."""
-        return DataLoader(self._load_messages, cache=False)
+        return DataLoader(self._counted(self._load_messages), cache=False)
 
     @cached_property
     def pages(self) -> DataLoader[PageKey, Page[Message]]:
         """Pages of messages by thread and what is asked of it."""
-        return DataLoader(self._load_pages, max_batch_size=MAX_PAGES, cache=False)
+        return DataLoader(self._counted(self._load_pages), max_batch_size=MAX_PAGES, cache=False)
+
+    def _counted(self, load: Callable[[list[K]], Awaitable[list[V]]]) -> Callable[[list[K]], Awaitable[list[V]]]:
+        async def counted(keys: list[K]) -> list[V]:
+            task = asyncio.current_task()
+            assert task is not None  # noqa: S101  (Strawberry loads in a task)
+            self.at_work.add(task)
+            try:
+                return await load(keys)
+            finally:
+                self.at_work.discard(task)
+
+        return counted
 
     async def _load_threads(self, keys: list[str]) -> list[Thread | None]:
         found = await threads.get_many(self.store, self.who, list(dict.fromkeys(keys)))

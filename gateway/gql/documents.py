@@ -1,35 +1,69 @@
-"""Query text to a document that may be executed: parsed and validated once, then kept.
+"""Query text to a document that may be executed: parsed, measured and validated once, then kept.
 
 Must not be here: execution, HTTP.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from graphql import GraphQLError, parse, validate
+from graphql import validate
+from graphql.validation import NoFragmentCyclesRule, UniqueFragmentNamesRule, specified_rules
+
+from gateway.gql.bounded import Bounded
+from gateway.gql.limits import LIMITS, check_document, parse_within
+from gateway.gql.refused import Refused, Stage
+from gateway.gql.selections import NotMeasurable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from graphql import DocumentNode, GraphQLSchema
+    from graphql.validation import ASTValidationRule
 
-    Documents = Callable[[str], DocumentNode | list[GraphQLError]]
+KEPT: Final = (
+    500_000  # characters of documents; an application has some dozens of 1,000, and one of those takes about 80 KB
+)
 
-CACHED: Final = 500  # documents; an application has some dozens, and one costs about 50 KB
-MAX_TOKENS: Final = 5_000  # GraphiQL's introspection query has under 400
 
+class Documents:
+    """The documents of one server; those used least lately make room for new ones."""
 
-def open_documents(schema: GraphQLSchema) -> Documents:
-    """Make the function that reads query text; the texts used least lately make room for new ones."""
+    def __init__(self, schema: GraphQLSchema, *, introspection: bool = True, suggestions: bool = True) -> None:
+        self._schema = schema
+        self._introspection = introspection
+        self._suggestions = suggestions
+        self._kept: Bounded[DocumentNode | Refused] = Bounded(KEPT)
 
-    @lru_cache(maxsize=CACHED)
-    def read(text: str) -> DocumentNode | list[GraphQLError]:
+    def read(self, text: str) -> DocumentNode:
+        """Give the document of a text.
+
+        Errors: Refused, for a document that cannot be parsed, is too large, or is not valid.
+        """
+        found = self._kept.get(text)
+        if found is None:
+            found = self._read(text)
+            self._kept.put(text, found, len(text))
+        if isinstance(found, Refused):
+            raise Refused(found.stage, found.errors)  # anew, since a raised one gathers tracebacks
+        return found
+
+    def _read(self, text: str) -> DocumentNode | Refused:
         try:
-            document = parse(text, max_tokens=MAX_TOKENS)
-        except GraphQLError as error:
-            return [error]
-        return validate(schema, document) or document
+            document = parse_within(text)
+            self._validate(document)
+        except Refused as refused:
+            return Refused(refused.stage, refused.errors)
+        return document
 
-    return read
+    def _validate(self, document: DocumentNode) -> None:
+        try:
+            check_document(document, introspection=self._introspection)
+        except NotMeasurable:
+            self._apply(document, (UniqueFragmentNamesRule, NoFragmentCyclesRule))
+        self._apply(document, specified_rules)
+
+    def _apply(self, document: DocumentNode, rules: tuple[type[ASTValidationRule], ...]) -> None:
+        errors = validate(
+            self._schema, document, rules, max_errors=LIMITS.errors, hide_suggestions=not self._suggestions
+        )
+        if errors:
+            raise Refused(Stage.VALIDATION, errors)

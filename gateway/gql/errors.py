@@ -15,6 +15,7 @@ from gateway.errors import GatewayError, InvalidRequest, NotFound, Unavailable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_LONGEST: Final = 1_000  # characters of a message; GraphQL's repeat what was sent
 log: Final = logging.getLogger(__name__)
 
 # A code of its own is kept (`invalid_value`, ...); these stand where the wire has null.
@@ -35,7 +36,8 @@ def _shown(error: GraphQLError, request_id: str) -> dict[str, Any]:
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
     formatted: dict[str, Any] = {**error.formatted}
-    if cause is None:
+    if cause is None or error.path is None:  # GraphQL's own, or a scalar's on a value that it does not take
+        formatted["message"] = error.message[:_LONGEST]
         formatted["extensions"] = {"code": "graphql_error", **(error.extensions or {})}
         return formatted
     if isinstance(cause, GatewayError):

@@ -1,166 +1,117 @@
-"""GraphQL over HTTP: the order of the specification, told by early returns.
+"""GraphQL over HTTP: the order of the specification, one line a step, each of which may refuse.
 
 Source: GraphQL over HTTP, sections "Request", "Response" and "Status Codes".
-Must not be here: the schema, what errors say (`errors`).
+Must not be here: the schema, what a step refuses, what errors say (`errors`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from graphql import ExecutionResult, GraphQLError, OperationType, execute, get_operation_ast
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.errors import BodyTooLarge, GatewayError, InvalidRequest
+from gateway.gql import negotiate
 from gateway.gql.context import Context
-from gateway.gql.documents import open_documents
+from gateway.gql.documents import Documents
 from gateway.gql.errors import shown
+from gateway.gql.options import Options
+from gateway.gql.parameters import read_parameters
+from gateway.gql.persisted import Persisted
+from gateway.gql.refused import GRAPHQL_RESPONSE, JSON, Refused, Stage, refusal, status_of
+from gateway.gql.run import Runner, check_operation
+from gateway.gql.schema import without_introspection
 from gateway.web.authenticate import principal_of
 from gateway.web.envelope import REQUEST_ID
-from gateway.web.limits import read_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from graphql import DocumentNode, GraphQLSchema
+    from graphql import GraphQLSchema
     from starlette.types import Receive, Scope, Send
 
     from gateway.core import Store
+    from gateway.gql.parameters import Parameters
+    from gateway.gql.run import Ran
 
-GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
-JSON: Final = "application/json"
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """One well-formed GraphQL request."""
-
-    query: str
-    variables: dict[str, Any] | None
-    operation_name: str | None
+COST_HEADER: Final = "graphql-cost"  # who sends it, with any value, gets `extensions.cost`
 
 
 class GraphQLOverHttp:
     """The endpoint `/graphql` as an ASGI app, so that every method comes to us."""
 
-    def __init__(self, schema: GraphQLSchema, store: Store, page: Callable[[Request], Response]) -> None:
-        self._schema = schema
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        store: Store,
+        page: Callable[[Request], Response],
+        options: Options | None = None,
+    ) -> None:
+        self._options = options = options or Options()
         self._store = store
         self._page = page
-        self._read_document = open_documents(schema)
+        self._persisted = Persisted(options.trusted)
+        self._documents = Documents(schema, introspection=options.introspection, suggestions=options.suggestions)
+        self._runner = Runner(schema if options.introspection else without_introspection(schema), options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         response = await self._answer(Request(scope, receive, send))
         await response(scope, receive, send)
 
+    async def close(self) -> None:
+        """Wait for operations that were given up at their deadline."""
+        await self._runner.close()
+
     async def _answer(self, request: Request) -> Response:
-        if request.method in ("GET", "HEAD") and _is_browser(request):
+        if self._options.graphiql and negotiate.wants_page(request):
             return self._page(request)
-        accepted = _accepted(request.headers.get("accept"))
-        if accepted is None:
-            return _refusal(406, JSON, f"Expected to be asked for {GRAPHQL_RESPONSE} or {JSON}.")
-        if request.method not in ("GET", "POST"):
-            return _refusal(405, accepted, "Expected GET or POST.", {"allow": "GET, POST"})
-        if request.method == "POST" and _media_type(request.headers.get("content-type", "")) != JSON:
-            return _refusal(415, accepted, f"Expected a body of {JSON}.")
+        media_type = negotiate.accepted(request.headers.get("accept"))
         try:
-            parameters = await _parameters(request)
-        except BodyTooLarge as error:
-            return _refusal(413, accepted, error.message, code=error.code)
-        except GatewayError as error:
-            return _refusal(400, accepted, error.message, code=error.code)
-        document = self._read_document(parameters.query)
-        request_id = request.scope[REQUEST_ID]
-        if isinstance(document, list):
-            return _respond(accepted, ExecutionResult(None, document), request_id)
-        operation = get_operation_ast(document, parameters.operation_name)
-        if operation is not None and operation.operation is not OperationType.QUERY and request.method == "GET":
-            return _refusal(405, accepted, "Mutations are sent by POST.", {"allow": "POST"})
-        return _respond(accepted, await self._execute(request, document, parameters), request_id)
+            if media_type is None:
+                message = f"Expected to be asked for {GRAPHQL_RESPONSE} or {JSON}."
+                raise refusal(Stage.ACCEPT, "bad_request", message)
+            negotiate.check_method(request)
+            negotiate.check_media_type(request)
+            negotiate.check_site(request)
+            parameters = await read_parameters(request, self._options.batch)
+            if isinstance(parameters, list):
+                bodies = [await self._in_batch(request, each) for each in parameters]
+                return _response(200, media_type, bodies)
+            stage, body = await self._outcome(request, parameters)
+        except Refused as refused:
+            return self._refuse(request, media_type or JSON, refused)
+        return _response(status_of(stage, media_type, by_draft=self._options.by_draft), media_type, body)
 
-    async def _execute(self, request: Request, document: DocumentNode, parameters: Parameters) -> ExecutionResult:
-        result = execute(
-            self._schema,
-            document,
-            context_value=Context(self._store, principal_of(request)),
-            variable_values=parameters.variables,
-            operation_name=parameters.operation_name,
-        )
-        return await result if isawaitable(result) else result
+    async def _in_batch(self, request: Request, parameters: Parameters) -> dict[str, Any]:
+        try:
+            return (await self._outcome(request, parameters))[1]
+        except Refused as refused:
+            return self._errors(request, refused)
 
+    async def _outcome(self, request: Request, parameters: Parameters) -> tuple[Stage, dict[str, Any]]:
+        document = self._documents.read(self._persisted.text_of(parameters))
+        self._persisted.keep(parameters)
+        check_operation(document, parameters, only_queries=request.method == "GET")
+        ran = await self._runner.run(document, parameters, Context(self._store, principal_of(request)))
+        return (Stage.PARTLY if ran.result.errors else Stage.DONE), self._body(request, ran)
 
-async def _parameters(request: Request) -> Parameters:
-    raw: Any = dict(request.query_params)
-    if request.method == "POST":
-        raw = _json(await read_body(request), "body")
-        if not isinstance(raw, dict):
-            raise _bad("Invalid body: expected a JSON object.")
-    else:
-        raw |= {key: _json(raw[key], key) for key in ("variables", "extensions") if key in raw}
-    for key, kind, expected in _SHAPE:
-        if not isinstance(raw.get(key), kind):
-            raise _bad(f"Invalid '{key}': expected {expected}.")
-    return Parameters(raw["query"], raw.get("variables"), raw.get("operationName"))
+    def _body(self, request: Request, ran: Ran) -> dict[str, Any]:
+        body: dict[str, Any] = {"data": ran.result.data}
+        if ran.result.errors:
+            body = {"errors": shown(ran.result.errors, request.scope[REQUEST_ID]), **body}
+        if COST_HEADER in request.headers:
+            body["extensions"] = {"cost": {"requested": ran.cost, "limit": self._options.max_cost}}
+        return body
 
+    def _refuse(self, request: Request, media_type: str, refused: Refused) -> Response:
+        status = status_of(refused.stage, media_type, by_draft=self._options.by_draft)
+        return _response(status, media_type, self._errors(request, refused), refused.headers)
 
-# Source: GraphQL over HTTP, "Request Parameters".
-_SHAPE: Final[tuple[tuple[str, Any, str], ...]] = (
-    ("query", str, "a string with a GraphQL document"),
-    ("variables", dict | None, "an object or null"),
-    ("operationName", str | None, "a string or null"),
-    ("extensions", dict | None, "an object or null"),
-)
+    def _errors(self, request: Request, refused: Refused) -> dict[str, Any]:
+        return {"errors": shown(refused.errors, request.scope[REQUEST_ID])}
 
 
-def _json(text: bytes | str, name: str) -> Any:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise _bad(f"Invalid {name}: expected JSON.") from None
-
-
-def _bad(message: str) -> InvalidRequest:
-    return InvalidRequest(message, code="bad_request")
-
-
-def _media_type(header: str) -> str:
-    return header.partition(";")[0].strip().lower()
-
-
-def _accepted(header: str | None) -> str | None:
-    """Choose the media type of the answer: the first one named that we speak; JSON for who names none."""
-    offers = {GRAPHQL_RESPONSE: GRAPHQL_RESPONSE, JSON: JSON, "application/*": JSON, "*/*": JSON}
-    named = [_media_type(each) for each in (header or "*/*").split(",")]
-    return next((offers[each] for each in named if each in offers), None)
-
-
-def _is_browser(request: Request) -> bool:
-    return "query" not in request.query_params and "text/html" in request.headers.get("accept", "")
-
-
-def _respond(accepted: str, result: ExecutionResult, request_id: str) -> Response:
-    # Source: "Status Codes": a request that never ran is 400, but 200 for clients which only know JSON.
-    ran = result.data is not None or all(error.path for error in result.errors or ())
-    body: dict[str, Any] = {}
-    if result.errors:
-        body["errors"] = shown(result.errors, request_id)
-    if ran:
-        body["data"] = result.data
-    status = 200 if ran or accepted == JSON else 400
-    return _response(status, accepted, body)
-
-
-def _refusal(
-    status: int, accepted: str, message: str, headers: dict[str, str] | None = None, code: str | None = None
-) -> Response:
-    error = GraphQLError(message, extensions={"code": code or "bad_request"})
-    return _response(status, accepted, {"errors": [error.formatted]}, headers)
-
-
-def _response(status: int, accepted: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(body), status, headers, media_type=f"{accepted}; charset=utf-8")
+def _response(status: int, media_type: str, body: Any, headers: Any = None) -> Response:
+    return Response(orjson.dumps(body), status, headers, media_type=f"{media_type}; charset=utf-8")

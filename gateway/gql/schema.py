@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING, Final
 
 import strawberry
+from graphql import GraphQLField, GraphQLSchema, TypeMetaFieldDef
 from strawberry.schema.config import StrawberryConfig
 
 from gateway.gql.mutation import Mutation
 from gateway.gql.query import Query
 from gateway.gql.scalars import SCALARS
 from gateway.gql.types import Message, Thread
+
+if TYPE_CHECKING:
+    from graphql import GraphQLCompositeType
+
+_NO_TYPE: Final = GraphQLField(TypeMetaFieldDef.type, TypeMetaFieldDef.args, resolve=lambda _source, _info, **_: None)
 
 
 @cache
@@ -22,6 +29,24 @@ def build_schema() -> strawberry.Schema:
         types=[Thread, Message],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
+
+
+class _Closed(GraphQLSchema):
+    """A schema in which `__type` finds no type."""
+
+    def get_field(self, parent_type: GraphQLCompositeType, field_name: str) -> GraphQLField | None:
+        if field_name == "__type" and parent_type is self.query_type:
+            return _NO_TYPE
+        return super().get_field(parent_type, field_name)
+
+
+def without_introspection(schema: GraphQLSchema) -> GraphQLSchema:
+    """Make a schema that is executed the same, but tells nothing of itself.
+
+    `__type` is null for every name, so that nobody learns which types there are, and the audits of graphql-http,
+    which ask for a type that no schema has, still find a server that answers. `__schema` is for `limits` to refuse.
+    """
+    return _Closed(**schema.to_kwargs())
 
 
 def print_schema() -> str:

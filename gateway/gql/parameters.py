@@ -1,0 +1,91 @@
+"""The parameters of a GraphQL request, from the body of a POST or the URL of a GET.
+
+Source: GraphQL over HTTP, "Request Parameters".
+Must not be here: headers (`negotiate`), documents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from gateway.errors import BodyTooLarge
+from gateway.gql.refused import Stage, refusal
+from gateway.web.limits import read_body
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from gateway.gql.refused import Refused
+
+# The appendix "Persisted Documents" says `documentId`; Relay's documentation `doc_id`, and its older texts `id`.
+_IDS: Final = ("documentId", "doc_id", "id")
+_SHAPE: Final[tuple[tuple[str, Any, str], ...]] = (
+    ("query", str | None, "a string with a GraphQL document"),
+    *((name, str | None, "a string or null") for name in _IDS),
+    ("variables", dict | None, "an object or null"),
+    ("operationName", str | None, "a string or null"),
+    ("extensions", dict | None, "an object or null"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """One well-formed GraphQL request."""
+
+    query: str | None
+    document_id: str | None
+    variables: dict[str, Any]
+    operation_name: str | None
+    extensions: dict[str, Any]
+
+
+async def read_parameters(request: Request, batch: int = 0) -> Parameters | list[Parameters]:
+    """Read the parameters of a request, or of each request of a batch, if batches of that size are let in.
+
+    Errors: Refused.
+    """
+    if request.method == "GET":
+        query = dict(request.query_params)
+        return _parameters(query | {key: _json(query[key], key) for key in ("variables", "extensions") if key in query})
+    try:
+        body = await read_body(request)
+    except BodyTooLarge as error:
+        raise refusal(Stage.BODY, error.code or "body_too_large", error.message) from None
+    raw = _json(body, "body")
+    if isinstance(raw, list) and batch:
+        if not 0 < len(raw) <= batch:
+            raise refusal(Stage.PARAMETERS, "batch_too_large", f"Expected 1 to {batch} requests in a batch.")
+        return [_parameters(each) for each in raw]
+    return _parameters(raw)
+
+
+def _parameters(raw: Any) -> Parameters:
+    if not isinstance(raw, dict):
+        raise _bad("Invalid body: expected a JSON object.")
+    for key, kind, expected in _SHAPE:
+        if not isinstance(raw.get(key), kind):
+            raise _bad(f"Invalid '{key}': expected {expected}.")
+    document_id = next((raw[name] for name in _IDS if raw.get(name) is not None), None)
+    if raw.get("query") is not None and document_id is not None:
+        raise _bad("A document and the id of one were sent. Expected one of them.")
+    return Parameters(
+        raw.get("query"),
+        document_id,
+        raw.get("variables") or {},
+        raw.get("operationName") or None,
+        raw.get("extensions") or {},
+    )
+
+
+def _json(text: bytes | str, name: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise refusal(Stage.FORM, "bad_request", f"Invalid {name}: expected JSON.") from None
+
+
+def _bad(message: str) -> Refused:
+    return refusal(Stage.PARAMETERS, "bad_request", message)

@@ -1,0 +1,117 @@
+"""Run one operation of a valid document: its variables, its cost, its execution until the deadline.
+
+Must not be here: HTTP; which document it is (`persisted`, `documents`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+from graphql import ExecutionResult, Executor, OperationType, execute_root_selection_set, get_operation_ast
+
+from gateway.gql.cost import Asked, cost_of
+from gateway.gql.limits import LIMITS, check_variables
+from gateway.gql.refused import Refused, Stage, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from graphql import DocumentNode, GraphQLSchema
+
+    from gateway.gql.context import Context
+    from gateway.gql.options import Options
+    from gateway.gql.parameters import Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What came of an operation that was executed, and what it cost."""
+
+    result: ExecutionResult
+    cost: int
+
+
+def check_operation(document: DocumentNode, parameters: Parameters, *, only_queries: bool) -> None:
+    """Refuse what is no single operation, and what is no query where only queries are let in.
+
+    Errors: Refused.
+    """
+    operation = get_operation_ast(document, parameters.operation_name)
+    if operation is not None and operation.operation is not OperationType.QUERY and only_queries:
+        raise refusal(Stage.METHOD, "bad_request", "Mutations are sent by POST.", {"allow": "POST"})
+    if operation is None:
+        message = "Expected 'operationName' to name one of the operations that the document has."
+        raise refusal(Stage.OPERATION, "unknown_operation", message)
+
+
+class Runner:
+    """Runs operations, and waits at its end for those that were given up."""
+
+    def __init__(self, schema: GraphQLSchema, options: Options) -> None:
+        self._schema = schema
+        self._options = options
+        self._given_up: set[asyncio.Future[Any]] = set()
+
+    async def run(self, document: DocumentNode, parameters: Parameters, context: Context) -> Ran:
+        """Execute an operation.
+
+        Errors: Refused, before anything was executed or at the deadline.
+        """
+        check_variables(parameters.variables)
+        executor = Executor.build(
+            self._schema,
+            document,
+            context_value=context,
+            raw_variable_values=parameters.variables,
+            operation_name=parameters.operation_name,
+            max_coercion_errors=LIMITS.errors,
+            hide_suggestions=not self._options.suggestions,
+        )
+        if isinstance(executor, list):
+            raise Refused(Stage.VARIABLES, executor)
+        cost = self._affordable(executor)
+        result = execute_root_selection_set(executor)
+        return Ran(await self._until_deadline(result, context) if isawaitable(result) else result, cost)
+
+    def _affordable(self, executor: Executor[Any]) -> int:
+        asked = Asked(self._schema, executor.fragment_definitions, executor.variable_values.coerced)
+        cost, limit = cost_of(executor.operation, asked), self._options.max_cost
+        if cost > limit:
+            message = f"The query asks for up to {cost} objects. Expected at most {limit}; ask for smaller pages."
+            raise refusal(Stage.VARIABLES, "too_costly", message, requested=cost, limit=limit)
+        return cost
+
+    async def _until_deadline(self, result: Awaitable[ExecutionResult], context: Context) -> ExecutionResult:
+        """Wait for a result, but not longer than the deadline.
+
+        What is given up is cancelled, and with it the statement that runs. The answer does not wait for that:
+        SQLite finishes a statement before it looks up.
+        """
+        task = asyncio.ensure_future(result)
+        try:
+            await asyncio.wait({task}, timeout=self._options.timeout_s)
+        finally:  # also when whoever waits is cancelled
+            if not task.done():
+                self._give_up(task, context)
+        if not task.done():
+            message = f"The operation took longer than {self._options.timeout_s:g} seconds and was cancelled."
+            raise refusal(Stage.DEADLINE, "deadline_exceeded", message)
+        return task.result()
+
+    def _give_up(self, task: asyncio.Future[Any], context: Context) -> None:
+        for each in (task, *context.at_work):
+            each.cancel()
+            self._given_up.add(each)
+            each.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Future[Any]) -> None:
+        self._given_up.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, so that asyncio does not tell it
+
+    async def close(self) -> None:
+        """Wait for what was given up to end."""
+        await asyncio.gather(*self._given_up, return_exceptions=True)
