@@ -37,6 +37,3 @@ class Bounded(Generic[T]):
         while self._weight > self._at_most:
             oldest = next(iter(self._kept))
             self._weight -= self._kept.pop(oldest)[1]
-
-    def __len__(self) -> int:
-        return len(self._kept)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from gateway.store.sql import Store
 
-CPU_S = 0.1  # for any refusal
+CPU_S = 0.1 * (3 if sys.gettrace() else 1)  # for any refusal; who measures coverage follows each line
 TRIES = 4  # the best counts: what else the machine does at the same time is no fault of ours
 
 EVERYTHING = """
