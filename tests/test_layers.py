@@ -28,7 +28,7 @@ MAY_IMPORT: Final = {
     "gql": {"web", "core", "domain", "errors"},
     "transfer": {"core", "store", "domain", "errors"},
     "app": {"settings", "store", "core", "web", "rest", "gql"},
-    "serve": {"settings", "store", "errors"},
+    "serve": {"settings", "store", "gql", "errors"},
     "__main__": {"settings", "serve", "store", "transfer", "gql", "errors"},
 }
 MAY_IMPORT_OF_OTHERS: Final = {
@@ -51,7 +51,7 @@ MAY_PASS_THE_DOOR: Final = {
     "gateway/transfer/commands.py": "it opens the store for one command, as the composition root does for the server",
 }
 
-MAX_MODULES: Final = 60
+MAX_MODULES: Final = 90
 MAX_FILE_LINES: Final = 500
 MAX_FUNCTION_LINES: Final = 40
 MAX_POSITIONAL: Final = 5

@@ -39,8 +39,9 @@ def server(sqlite_url: str, tmp_path: Path) -> Iterator[Server]:
 @pytest.mark.parametrize("setting", Settings.model_fields)
 def test_every_setting_has_a_row_with_its_flag_and_default(setting: str) -> None:
     flag, default = f"--{setting.replace('_', '-')}", Settings.model_fields[setting].default
+    shown = f" `{str(default).lower() if isinstance(default, bool) else default}` " if default != "" else " "
 
-    row = f"| `{PREFIX}{setting.upper()}` | `{flag}` | `{default}` |"
+    row = f"| `{PREFIX}{setting.upper()}` | `{flag}` |{shown}|"
 
     assert row in _README
 

@@ -34,6 +34,16 @@ def test_without_any_setting_there_is_a_file_and_a_port_of_this_machine_alone() 
         "host": "127.0.0.1",
         "port": 8000,
         "workers": 1,
+        "profile": "development",
+        "introspection": True,
+        "suggestions": True,
+        "graphiql": True,
+        "graphql_cost": 5_000,
+        "graphql_timeout_s": 10.0,
+        "graphql_http": "audit",
+        "graphql_batch": 0,
+        "trusted_documents": "",
+        "trusted_mode": "off",
     }
 
 
@@ -137,6 +147,7 @@ def test_all_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 def test_settings_that_are_handed_down_are_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.setenv(f"GATEWAY_{name.upper()}", "")  # so that what is set here is taken back
+        monkeypatch.delenv(f"GATEWAY_{name.upper()}")
     given = {"database_url": "sqlite:////a.db", "host": "::1", "port": "9", "workers": "2"}
     settings = load_settings(given)
 

@@ -1,71 +1,70 @@
 from __future__ import annotations
 
-from graphql import DocumentNode
+import pytest
 
-from gateway.gql.documents import CACHED, MAX_TOKENS, open_documents
+from gateway.gql.documents import KEPT, Documents
+from gateway.gql.limits import LIMITS
+from gateway.gql.refused import Refused
 from gateway.gql.schema import build_schema
 
 SCHEMA = build_schema()._schema  # noqa: SLF001  (Strawberry has no public name for it)
+_TEXT = 10_000  # characters of one large document
 
 
-def test_a_text_is_parsed_and_validated_once() -> None:
-    read = open_documents(SCHEMA)
-
-    assert read("{ __typename }") is read("{ __typename }")
-
-
-def test_no_more_texts_are_kept_than_decided() -> None:
-    read = open_documents(SCHEMA)
-    first = read("{ a0: __typename }")
-    for n in range(1, CACHED + 1):
-        read(f"{{ a{n}: __typename }}")
-
-    assert read("{ a0: __typename }") is not first
+@pytest.fixture
+def documents() -> Documents:
+    return Documents(SCHEMA)
 
 
-def test_a_text_that_was_used_lately_is_kept() -> None:
-    read = open_documents(SCHEMA)
-    first = read("{ a0: __typename }")
-    for n in range(1, CACHED + 1):
-        read(f"{{ a{n}: __typename }}")
-        read("{ a0: __typename }")
-
-    assert read("{ a0: __typename }") is first
+def test_a_text_is_parsed_and_validated_once(documents: Documents) -> None:
+    assert documents.read("{ __typename }") is documents.read("{ __typename }")
 
 
-def test_a_text_of_as_many_tokens_as_may_be_is_read() -> None:
-    read = open_documents(SCHEMA)
+def test_no_more_text_is_kept_than_decided(documents: Documents) -> None:
+    first = documents.read(_large(0))
+    for n in range(1, KEPT // _TEXT + 1):
+        documents.read(_large(n))
 
-    assert isinstance(read(_text_of(MAX_TOKENS)), DocumentNode)
-
-
-def test_a_text_of_too_many_tokens_is_refused() -> None:
-    read = open_documents(SCHEMA)
-
-    [error] = _errors(read(_text_of(MAX_TOKENS + 1)))
-
-    assert f"more than {MAX_TOKENS} tokens" in error
+    assert documents.read(_large(0)) is not first
 
 
-def test_a_text_that_is_nested_too_deeply_is_refused() -> None:
-    read = open_documents(SCHEMA)
+def test_a_text_that_was_used_lately_is_kept(documents: Documents) -> None:
+    first = documents.read(_large(0))
+    for n in range(1, KEPT // _TEXT + 1):
+        documents.read(_large(n))
+        documents.read(_large(0))
 
-    assert _errors(read("{ node(id: 1) " * 1_200 + "{ id }" + "}" * 1_200))
+    assert documents.read(_large(0)) is first
 
 
-def test_what_does_not_stand_in_the_schema_is_refused() -> None:
-    read = open_documents(SCHEMA)
+def test_a_text_of_as_many_tokens_as_may_be_is_read(documents: Documents) -> None:
+    assert documents.read(_text_of(LIMITS.tokens))
 
-    [error] = _errors(read("{ conversations }"))
+
+def test_a_text_of_too_many_tokens_is_refused(documents: Documents) -> None:
+    [error] = _errors(documents, _text_of(LIMITS.tokens + 1))
+
+    assert str(LIMITS.tokens) in error
+
+
+def test_a_text_that_is_nested_too_deeply_is_refused(documents: Documents) -> None:
+    assert _errors(documents, "{ node(id: 1) " * 1_200 + "{ id }" + "}" * 1_200)
+
+
+def test_what_does_not_stand_in_the_schema_is_refused(documents: Documents) -> None:
+    [error] = _errors(documents, "{ conversations }")
 
     assert error == "Cannot query field 'conversations' on type 'Query'."
 
 
-def test_fragments_that_would_unfold_to_a_million_fields_are_read_soon() -> None:
-    read = open_documents(SCHEMA)
-    fragments = " ".join(f"fragment f{n} on Query {{ ...f{n + 1} ...f{n + 1} }}" for n in range(30))
+def test_a_refusal_is_told_again_for_the_same_text(documents: Documents) -> None:
+    assert _errors(documents, "{ conversations }") == _errors(documents, "{ conversations }")
 
-    assert isinstance(read(f"{{ ...f0 }} {fragments} fragment f30 on Query {{ __typename }}"), DocumentNode)
+
+def _large(number: int) -> str:
+    """Write one of several queries of _TEXT characters."""
+    query = f'{{ a{number}: node(id: "'
+    return query + "x" * (_TEXT - len(query) - 10) + '") { id } }'
 
 
 def _text_of(tokens: int) -> str:
@@ -73,6 +72,7 @@ def _text_of(tokens: int) -> str:
     return f"{{ nodes(ids: [{'1 ' * (tokens - 12)}]) {{ id }} }}"
 
 
-def _errors(read: object) -> list[str]:
-    assert isinstance(read, list)
-    return [error.message for error in read]
+def _errors(documents: Documents, text: str) -> list[str]:
+    with pytest.raises(Refused) as refused:
+        documents.read(text)
+    return [error.message for error in refused.value.errors]

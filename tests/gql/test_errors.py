@@ -45,7 +45,7 @@ def test_an_error_of_graphql_is_shown_as_it_is() -> None:
 
 
 def test_any_other_error_is_masked() -> None:
-    [told] = shown([GraphQLError("secret", original_error=RuntimeError("secret"))], REQUEST_ID)
+    [told] = shown([GraphQLError("secret", path=["thread"], original_error=RuntimeError("secret"))], REQUEST_ID)
 
     assert "secret" not in str(told)
     assert told["extensions"] == {"code": "internal", "param": None, "type": "server_error"}

@@ -41,7 +41,7 @@ def built(tmp_path: Path) -> Path:
 async def http(sqlite_url: str, built: Path) -> AsyncIterator[httpx.AsyncClient]:
     """Call the application, which has its GraphiQL in `built`."""
     store = open_store(sqlite_url)
-    transport = httpx.ASGITransport(serve_store(store, built))
+    transport = httpx.ASGITransport(serve_store(store, graphiql=built))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         yield client
     await store.close()
@@ -131,7 +131,7 @@ async def test_a_wrong_method_is_refused_in_our_envelope(http: httpx.AsyncClient
 
 async def test_without_a_bundle_the_page_tells_how_to_get_it(http: httpx.AsyncClient, built: Path) -> None:
     (built / "index.html").unlink()
-    bare = httpx.ASGITransport(serve_store(open_store("sqlite:///none.db"), built))
+    bare = httpx.ASGITransport(serve_store(open_store("sqlite:///none.db"), graphiql=built))
     async with httpx.AsyncClient(transport=bare, base_url="http://threads.test") as client:
         answer = await client.get("/graphql", headers=_BROWSER)
 
@@ -145,7 +145,9 @@ async def test_without_a_bundle_the_page_tells_how_to_get_it(http: httpx.AsyncCl
 
 
 async def test_who_sends_a_query_by_get_is_no_browser(http: httpx.AsyncClient) -> None:
-    answer = await http.get("/graphql", params={"query": "{ __typename }"}, headers=_BROWSER)
+    answer = await http.get(
+        "/graphql", params={"query": "{ __typename }"}, headers={**_BROWSER, "sec-fetch-site": "none"}
+    )
 
     assert answer.json() == {"data": {"__typename": "Query"}}
 

@@ -17,6 +17,7 @@ NEW, OLD = "application/graphql-response+json", "application/json"
 QUERY = {"query": "{ __typename }"}
 MUTATION = "mutation { createThread(input: {}) { thread { id } } }"
 JSON_BODY = {"content-type": OLD}
+NO_FORM = {"graphql-require-preflight": "1"}  # what no page of another site can send unasked
 
 
 def case(name: str, *values: Any) -> Any:
@@ -77,20 +78,20 @@ async def test_a_query_may_come_by_get(rest: httpx.AsyncClient) -> None:
         "operationName": "A",
     }
 
-    answer = await rest.get(URL, params=asked)
+    answer = await rest.get(URL, params=asked, headers=NO_FORM)
 
     assert answer.json() == {"data": {"a": None}}
 
 
 @pytest.mark.parametrize("accept", [NEW, OLD])
 async def test_a_mutation_by_get_is_405_and_told_to_come_by_post(rest: httpx.AsyncClient, accept: str) -> None:
-    answer = await rest.get(URL, params={"query": MUTATION}, headers={"accept": accept})
+    answer = await rest.get(URL, params={"query": MUTATION}, headers={"accept": accept, **NO_FORM})
 
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
 async def test_a_mutation_by_get_changes_nothing(rest: httpx.AsyncClient) -> None:
-    await rest.get(URL, params={"query": MUTATION})
+    await rest.get(URL, params={"query": MUTATION}, headers=NO_FORM)
 
     assert (await rest.get("/threads")).json()["data"] == []
 
