@@ -5,27 +5,34 @@ Must not be here: anything that a layer could do.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
+from gateway.events.hub import Hub
+from gateway.events.polling import poll
+from gateway.events.postgres import listen
+from gateway.gql.operations import Operations
 from gateway.gql.options import Options
 from gateway.gql.over_http import GraphQLOverHttp
+from gateway.gql.over_ws import GraphQLOverWebSocket
 from gateway.gql.page import ASSETS, BUILT, Explorer
 from gateway.gql.schema import build_schema
 from gateway.gql.trusted import load_trusted
 from gateway.rest import render
 from gateway.rest.routes import routes, unknown_url, wrong_method
 from gateway.settings import Settings, load_settings
+from gateway.store.dialect import CHANNEL, migrates_itself
 from gateway.store.sql import open_store
 from gateway.web.envelope import Envelope
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Coroutine
     from pathlib import Path
 
     from starlette.requests import Request
@@ -35,7 +42,9 @@ if TYPE_CHECKING:
 
 def create_app(settings: Settings) -> Starlette:
     """Make the application; the database is first reached when a request needs it."""
-    return serve_store(open_store(settings.database_url), graphql_options(settings))
+    hub = Hub()
+    store = open_store(settings.database_url, hub.wake)
+    return serve_store(store, graphql_options(settings), hub=hub, hints=hints_from_others(store, hub, settings))
 
 
 def graphql_options(settings: Settings) -> Options:
@@ -65,22 +74,43 @@ def lead_to_graphql(_request: Request) -> Response:
     return RedirectResponse("/graphql")
 
 
-def serve_store(store: Store, options: Options | None = None, graphiql: Path = BUILT) -> Starlette:
-    """Make the application over an open store, which it closes when it ends; `graphiql` is where GraphiQL was built."""
+def hints_from_others(store: Store, hub: Hub, settings: Settings) -> Coroutine[Any, Any, None] | None:
+    """Hear what other processes on the same database change, where there may be any."""
+    if not migrates_itself(settings.database_url):
+        return listen(settings.database_url, CHANNEL, hub)
+    return poll(hub, store.data_version, store.last_positions) if settings.workers > 1 else None
+
+
+def serve_store(
+    store: Store,
+    options: Options | None = None,
+    graphiql: Path = BUILT,
+    *,
+    hub: Hub | None = None,
+    hints: Coroutine[Any, Any, None] | None = None,
+) -> Starlette:
+    """Make the application over an open store, which it closes when it ends.
+
+    `graphiql` is where GraphiQL was built; `hub` is what the store tells of changes, and `hints` tells it of others'.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        hearing = asyncio.create_task(hints) if hints else None
         yield
-        await graphql.close()
+        if hearing:
+            hearing.cancel()
+        await operations.close()
         await store.close()
 
     explorer = Explorer(graphiql)
     # Strawberry has no public name for the schema that graphql-core executes.
-    graphql = GraphQLOverHttp(build_schema()._schema, store, explorer.page, options)  # noqa: SLF001
+    operations = Operations(build_schema()._schema, store, hub or Hub(), options or Options())  # noqa: SLF001
     return Starlette(
         routes=[
             Route("/", lead_to_graphql),
-            Route("/graphql", graphql),
+            Route("/graphql", GraphQLOverHttp(operations, explorer.page)),
+            WebSocketRoute("/graphql", GraphQLOverWebSocket(operations)),
             Route(ASSETS, explorer.asset),
             *routes(store),
         ],

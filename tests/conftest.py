@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.app import serve_store
 from gateway.domain.principal import Principal
+from gateway.events.hub import Hub
 from gateway.store.migrate import migrate
 from gateway.store.sql import Store, open_store
 from tests.faces import GraphQL
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 URL_VARIABLE = "GATEWAY_TEST_POSTGRES_URL"
-_TABLES = "messages, deleted_messages, threads, deleted_threads"
+_TABLES = "messages, message_deltas, deleted_messages, threads, deleted_threads"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -142,9 +143,15 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
+def hub() -> Hub:
+    """Hear of changes in this process."""
+    return Hub()
+
+
+@pytest.fixture
+async def store(database_url: str, hub: Hub) -> AsyncIterator[Store]:
     """Open the store on each kind of database."""
-    opened = open_store(database_url)
+    opened = open_store(database_url, hub.wake)
     yield opened
     await opened.close()
 
@@ -156,9 +163,9 @@ def who() -> Principal:
 
 
 @pytest.fixture
-async def rest(store: Store) -> AsyncIterator[httpx.AsyncClient]:
+async def rest(store: Store, hub: Hub) -> AsyncIterator[httpx.AsyncClient]:
     """Call the application in this process, the paths counted from /v1."""
-    transport = httpx.ASGITransport(serve_store(store))
+    transport = httpx.ASGITransport(serve_store(store, hub=hub))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway/v1") as client:
         yield client
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from gateway.domain.message import MessagePatch, NewMessage
     from gateway.domain.page import Page, PageEnds, PageRequest
     from gateway.domain.principal import Principal
-    from gateway.store.sql import Store, Writes
+    from gateway.store.sql import Store
+    from gateway.store.writes import Writes
 
 
 async def create(store: Store, who: Principal, thread_id: ThreadId, new: NewMessage) -> Message:
@@ -79,12 +80,11 @@ async def update(
     Errors: NotFound for the thread, then for the message in it; InvalidRequest where the merge has too many pairs.
     """
     async with store.write() as transaction:
-        message = await transaction.lock_message(who.project_id, thread_id, message_id)
-        if message is None:
-            raise await _missing(transaction, who, thread_id, message_id)
+        position = await transaction.next_position(who.project_id, thread_id)
+        message = await _held(transaction, who, thread_id, message_id)
         if patch.metadata is not UNSET:
             message = replace(message, metadata_json=dump_text(metadata.merge(message.metadata, patch.metadata)))
-            await transaction.set_message(who.project_id, message)
+            await transaction.set_message_metadata(who.project_id, message, position)
     return message
 
 
@@ -95,7 +95,7 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId, message_id: 
     """
     async with store.write() as transaction:
         if not await transaction.remove_message(who.project_id, thread_id, message_id):
-            raise await _missing(transaction, who, thread_id, message_id)
+            raise NotFound("message", message_id)
 
 
 async def list_page(
@@ -151,17 +151,19 @@ def _made(thread_id: ThreadId, new: NewMessage, created_at: int) -> Message:
         thread_id=thread_id,
         created_at=created_at,
         role=new.role,
-        status=Status.COMPLETED,
+        status=new.status,
         content_json=dump_text(new.content),
         attachments_json=dump_text(new.attachments),
         metadata_json=dump_text(new.metadata),
         run_id=new.run_id,
         assistant_id=new.assistant_id,
-        completed_at=created_at,
+        completed_at=created_at if new.status is Status.COMPLETED else None,
     )
 
 
-async def _missing(transaction: Writes, who: Principal, thread_id: ThreadId, message_id: MessageId) -> NotFound:
-    if not await transaction.get_threads(who.project_id, [thread_id]):
-        return NotFound("thread", thread_id)
-    return NotFound("message", message_id)
+async def _held(transaction: Writes, who: Principal, thread_id: ThreadId, message_id: MessageId) -> Message:
+    """Find a message of a thread whose row the transaction holds."""
+    found = (await transaction.get_messages(who.project_id, [message_id])).get(message_id)
+    if found is None or found.thread_id != thread_id:
+        raise NotFound("message", message_id)
+    return found

@@ -62,14 +62,13 @@ async def update(store: Store, who: Principal, thread_id: ThreadId, patch: Threa
     Errors: NotFound; InvalidRequest where the merged metadata has too many pairs.
     """
     async with store.write() as transaction:
-        thread = await transaction.lock_thread(who.project_id, thread_id)
-        if thread is None:
-            raise NotFound("thread", thread_id)
+        position = await transaction.next_position(who.project_id, thread_id)
+        thread = (await transaction.get_threads(who.project_id, [thread_id]))[thread_id]
         if patch.metadata is not UNSET:
             thread = replace(thread, metadata_json=dump_text(metadata.merge(thread.metadata, patch.metadata)))
         if patch.tool_resources is not UNSET:
             thread = replace(thread, tool_resources_json=dump_text(patch.tool_resources))
-        await transaction.set_thread(who.project_id, thread)
+        await transaction.set_thread(who.project_id, thread, position)
     return thread
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gateway.domain.message import Message
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
-    from gateway.store.sql import Writes
+    from gateway.store.writes import Writes
 
     Refuse = Callable[[MessageId, InvalidRequest], None]
 

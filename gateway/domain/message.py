@@ -5,7 +5,7 @@ Must not be here: how it is read from a request (`parse`) or kept (`store`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -16,7 +16,7 @@ from gateway.domain.metadata import Metadata, MetadataPatch, load_metadata
 from gateway.domain.unset import UNSET, Unset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gateway.domain.ids import MessageId, ThreadId
 
@@ -182,6 +182,18 @@ class Message:
         return load_metadata(self.metadata_json)
 
 
+def with_text(message: Message, gained: Sequence[tuple[int, str]]) -> Message:
+    """Lay text that a message in progress has gained behind its content: pieces by the index of their part."""
+    if not gained:
+        return message
+    parts = orjson.loads(message.content_json)
+    for part_index, text in gained:
+        if part_index == len(parts):
+            parts.append({"type": "text", "text": {"value": "", "annotations": []}})
+        parts[part_index]["text"]["value"] += text
+    return replace(message, content_json=orjson.dumps(parts).decode())
+
+
 @dataclass(frozen=True, slots=True)
 class NewMessage:
     """What a caller gives to make a message; `content` and `attachments` are lists as the wire shows them."""
@@ -192,6 +204,15 @@ class NewMessage:
     metadata: Metadata = field(default_factory=dict)
     run_id: str | None = None
     assistant_id: str | None = None
+    status: Status = Status.COMPLETED
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a message in progress ends; `reason` is there if, and only if, it broke off."""
+
+    status: Status
+    reason: IncompleteReason | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway.domain import check
-from gateway.domain.message import MessagePatch, NewMessage, Role
+from gateway.domain.message import Ending, IncompleteReason, MessagePatch, NewMessage, Role, Status
 from gateway.domain.metadata import MAX_KEY, MAX_VALUE, Metadata, MetadataPatch, refuse_too_many
 from gateway.domain.thread import NewThread, ThreadPatch, ToolResources
 from gateway.domain.unset import UNSET
@@ -26,6 +26,10 @@ MAX_CODE_FILES: Final = 20
 ROLES: Final = tuple(role.value for role in Role)
 DETAILS: Final = ("auto", "low", "high")
 TOOLS: Final = ("code_interpreter", "file_search")
+_OPTIONAL: Final = ("attachments", "metadata")
+_BY_WORKER: Final = ("run_id", "assistant_id", "status")
+_BEGINNINGS: Final = (Status.COMPLETED.value, Status.IN_PROGRESS.value)
+_ENDINGS: Final = (Status.COMPLETED.value, Status.INCOMPLETE.value)
 _REFERENCE: Final = re.compile(r"[!-~]{1,128}")
 
 
@@ -57,14 +61,17 @@ def thread_patch(body: object) -> ThreadPatch:
 def new_message(body: object, path: str = "", *, from_worker: bool = False) -> NewMessage:
     """Parse the body of createMessage, or one of the messages in the body of createThread.
 
-    `from_worker` also takes `run_id` and `assistant_id`: the GraphQL face has them, the wire does not.
+    `from_worker` also takes who wrote it, and a message that is only begun: the GraphQL face has these, the wire not.
     """
     raw = check.an_object(body, path) if path else check.root_object(body)
-    optional = ("attachments", "metadata", "run_id", "assistant_id") if from_worker else ("attachments", "metadata")
-    check.fields(raw, path, required=("role", "content"), optional=optional)
+    check.fields(raw, path, required=("role", "content"), optional=_OPTIONAL + _BY_WORKER if from_worker else _OPTIONAL)
+    status = Status(
+        check.one_of(raw.get("status") or Status.COMPLETED.value, check.within(path, "status"), _BEGINNINGS)
+    )
     return NewMessage(
         role=Role(check.one_of(raw["role"], check.within(path, "role"), ROLES)),
-        content=_content(raw["content"], check.within(path, "content")),
+        content=_content(raw["content"], check.within(path, "content"), is_whole=status is Status.COMPLETED),
+        status=status,
         attachments=_attachments(raw.get("attachments"), check.within(path, "attachments")),
         metadata=_metadata(raw.get("metadata"), check.within(path, "metadata")),
         run_id=reference(raw.get("run_id"), check.within(path, "run_id")),
@@ -79,6 +86,22 @@ def message_patch(body: object) -> MessagePatch:
     return MessagePatch(UNSET if raw.get("metadata") is None else _metadata_patch(raw["metadata"]))
 
 
+def gained_text(text: str) -> str:
+    """Take text for a message in progress."""
+    return check.a_string(text, "text", at_least=1, at_most=MAX_CONTENT)
+
+
+def ending(status: Status, reason: IncompleteReason | None) -> Ending:
+    """Take how a message in progress ends: whole, or broken off for a reason."""
+    check.one_of(status.value, "status", _ENDINGS)
+    param = "incompleteReason"
+    if status is Status.INCOMPLETE and reason is None:
+        check.refuse(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
+    if status is Status.COMPLETED and reason is not None:
+        check.refuse(f"Invalid '{param}': a completed message has none.", param, "invalid_value")
+    return Ending(status, reason)
+
+
 def reference(value: object, path: str) -> str | None:
     """Take the id of something that lives elsewhere (a run, an assistant): opaque, but printable and short."""
     if value is None:
@@ -91,12 +114,13 @@ def reference(value: object, path: str) -> str | None:
     )
 
 
-def _content(value: object, path: str) -> list[dict[str, Any]]:
+def _content(value: object, path: str, *, is_whole: bool) -> list[dict[str, Any]]:
+    at_least = 1 if is_whole else 0
     if isinstance(value, str):
-        return [_stored_text(check.a_string(value, path, at_least=1, at_most=MAX_CONTENT))]
+        return [_stored_text(check.a_string(value, path, at_least=at_least, at_most=MAX_CONTENT))]
     if not isinstance(value, list):
         check.refuse_type(path, "one of a string or array of objects", value)
-    parts = check.an_array(value, path, at_least=1)
+    parts = check.an_array(value, path, at_least=at_least)
     return [_part(part, f"{path}[{index}]") for index, part in enumerate(parts)]
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gateway.domain.page import PageRequest
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
+    from gateway.events.hub import Hub
 
 MAX_PAGES: Final = 100  # in one statement; SQLite joins 500 selects at most
 K = TypeVar("K")
@@ -39,16 +40,27 @@ class PageKey:
     run_id: str | None
 
 
+@dataclass(slots=True)
+class Told:
+    """The cursor of the event that a subscription has told last, for transports that number their events."""
+
+    cursor: str | None = None
+
+
 @dataclass(frozen=True)
 class Context:
     """The context value of one operation.
 
+    `resume_after` is where a transport says that its client had come to, and goes before the argument `after`.
     The loaders keep nothing: a mutation's payload must show what is there after it, not what was read before.
     """
 
     store: Store
+    hub: Hub
     who: Principal
     at_work: set[asyncio.Task[Any]] = field(default_factory=set)  # loaders run in tasks that nobody else can cancel
+    resume_after: str | None = None
+    told: Told = field(default_factory=Told)
 
     @cached_property
     def threads(self) -> DataLoader[str, Thread | None]:

@@ -15,6 +15,8 @@ from gateway.errors import GatewayError, InvalidRequest, NotFound, Unavailable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from graphql import ExecutionResult
+
 _LONGEST: Final = 1_000  # characters of a message; GraphQL's repeat what was sent
 log: Final = logging.getLogger(__name__)
 
@@ -29,6 +31,12 @@ CODES: Final[Mapping[type[GatewayError], str]] = {
 def shown(errors: Sequence[GraphQLError], request_id: str) -> list[dict[str, Any]]:
     """Lay errors out for the client: ours with their facts, GraphQL's own as they are, all others masked."""
     return [_shown(error, request_id) for error in errors]
+
+
+def laid_out(result: ExecutionResult, request_id: str) -> dict[str, Any]:
+    """Lay the result of an execution out as GraphQL's response, errors first, as the specification advises."""
+    errors = {"errors": shown(result.errors, request_id)} if result.errors else {}
+    return {**errors, "data": result.data}
 
 
 def _shown(error: GraphQLError, request_id: str) -> dict[str, Any]:

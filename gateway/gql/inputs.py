@@ -11,7 +11,7 @@ import strawberry
 from strawberry import UNSET
 from strawberry.scalars import JSON
 
-from gateway.gql.scalars import MessageRole, Metadata
+from gateway.gql.scalars import IncompleteReason, MessageRole, MessageStatus, Metadata
 
 _METADATA = "What the application notes on it."
 
@@ -77,6 +77,11 @@ class NewMessageInput:
         default=UNSET, description="The run that wrote it: for the worker that called a model."
     )
     assistant_id: strawberry.ID | None = strawberry.field(default=UNSET, description="The assistant that wrote it.")
+    status: MessageStatus | None = strawberry.field(
+        default=UNSET,
+        description="`COMPLETED` if nothing is said, or `IN_PROGRESS` for an answer that will come piece by piece; its "
+        "content may then be empty.",
+    )
 
 
 @strawberry.input(description="A message for the end of a thread.")
@@ -123,6 +128,25 @@ class UpdateMessageInput:
     metadata: Metadata | None = strawberry.field(default=UNSET, description=_METADATA)
 
 
+@strawberry.input(description="Text that a message in progress has gained.")
+class AppendMessageTextInput:
+    """What `core.answers.append_text` takes."""
+
+    message_id: strawberry.ID = strawberry.field(description="The message, which must be in progress.")
+    text: str = strawberry.field(description="The text, which goes behind what is there.")
+
+
+@strawberry.input(description="How a message in progress ends.")
+class FinishMessageInput:
+    """What `core.answers.finish` takes."""
+
+    message_id: strawberry.ID = strawberry.field(description="The message, which must be in progress.")
+    status: MessageStatus = strawberry.field(description="`COMPLETED` or `INCOMPLETE`.")
+    incomplete_reason: IncompleteReason | None = strawberry.field(
+        default=UNSET, description="Why it broke off; needed if it is `INCOMPLETE`."
+    )
+
+
 @strawberry.input(description="The message that shall go.")
 class DeleteMessageInput:
     """The path of the wire's deleteMessage; the message is found by its id alone."""
@@ -151,6 +175,7 @@ def wire_message(new: NewMessageInput) -> dict[str, Any]:
         "metadata": or_null(new.metadata),
         "run_id": or_null(new.run_id),
         "assistant_id": or_null(new.assistant_id),
+        "status": new.status.value.value if new.status else None,
     }
 
 

@@ -9,9 +9,10 @@ from typing import Annotated
 
 import strawberry
 
-from gateway.core import messages, threads
+from gateway.core import answers, messages, threads
 from gateway.domain import ids, parse
 from gateway.domain.message import Message as DomainMessage
+from gateway.domain.message import Status
 from gateway.domain.thread import Thread as DomainThread
 from gateway.errors import NotFound
 from gateway.gql import inputs, types
@@ -138,6 +139,31 @@ class Mutation:
         found = await _message(info.context, input.id)
         changed = await messages.update(info.context.store, info.context.who, found.thread_id, found.id, patch)
         return UpdateMessagePayload(message=changed)
+
+    @strawberry.mutation(description="Add text to the end of a message in progress; its followers are told at once.")
+    async def append_message_text(
+        self,
+        info: Info,
+        input: Annotated[inputs.AppendMessageTextInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> UpdateMessagePayload:
+        """Write an answer as it comes."""
+        text = parse.gained_text(input.text)
+        message_id = ids.message_id(input.message_id)
+        grown = await answers.append_text(info.context.store, info.context.who, message_id, text)
+        return UpdateMessagePayload(message=grown)
+
+    @strawberry.mutation(description="Finish a message in progress.")
+    async def finish_message(
+        self,
+        info: Info,
+        input: Annotated[inputs.FinishMessageInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> UpdateMessagePayload:
+        """End an answer that was written as it came."""
+        reason = inputs.or_null(input.incomplete_reason)
+        ending = parse.ending(Status(input.status.value), None if reason is None else reason.value)
+        message_id = ids.message_id(input.message_id)
+        finished = await answers.finish(info.context.store, info.context.who, message_id, ending)
+        return UpdateMessagePayload(message=finished)
 
     @strawberry.mutation(description="Delete a message for good.")
     async def delete_message(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.gql.refused import GRAPHQL_RESPONSE, JSON, Stage, refusal
+from gateway.gql.refused import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Stage, refusal
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
@@ -26,8 +26,9 @@ def accepted(header: str | None) -> str | None:
     ranges = [_weighed(each) for each in (header or "*/*").split(",")]
     best: tuple[float, int, int] | None = None
     chosen: str | None = None
-    for offer in (JSON, GRAPHQL_RESPONSE):
-        for rank, pattern in enumerate((offer, "application/*", "*/*")):
+    for offer in (JSON, GRAPHQL_RESPONSE, EVENT_STREAM):
+        wild = () if offer == EVENT_STREAM else ("application/*", "*/*")  # nobody means a stream by "anything"
+        for rank, pattern in enumerate((offer, *wild)):
             place = next((n for n, (media_type, _) in enumerate(ranges) if media_type == pattern), None)
             if place is None:
                 continue

@@ -9,29 +9,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+from graphql import OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.gql import negotiate
-from gateway.gql.context import Context
-from gateway.gql.documents import Documents
-from gateway.gql.errors import shown
-from gateway.gql.options import Options
+from gateway.gql.errors import laid_out, shown
+from gateway.gql.over_sse import just, stream
 from gateway.gql.parameters import read_parameters
-from gateway.gql.persisted import Persisted
-from gateway.gql.refused import GRAPHQL_RESPONSE, JSON, Refused, Stage, refusal, status_of
-from gateway.gql.run import Runner, check_operation
-from gateway.gql.schema import without_introspection
+from gateway.gql.refused import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Refused, Stage, refusal, status_of
 from gateway.web.authenticate import principal_of
 from gateway.web.envelope import REQUEST_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from graphql import GraphQLSchema
     from starlette.types import Receive, Scope, Send
 
-    from gateway.core import Store
+    from gateway.gql.operations import Operations
     from gateway.gql.parameters import Parameters
     from gateway.gql.run import Ran
 
@@ -41,28 +36,15 @@ COST_HEADER: Final = "graphql-cost"  # who sends it, with any value, gets `exten
 class GraphQLOverHttp:
     """The endpoint `/graphql` as an ASGI app, so that every method comes to us."""
 
-    def __init__(
-        self,
-        schema: GraphQLSchema,
-        store: Store,
-        page: Callable[[Request], Response],
-        options: Options | None = None,
-    ) -> None:
-        self._options = options = options or Options()
-        self._store = store
+    def __init__(self, operations: Operations, page: Callable[[Request], Response]) -> None:
+        self._operations = operations
+        self._options = operations.options
         self._page = page
-        self._persisted = Persisted(options.trusted)
-        self._documents = Documents(schema, introspection=options.introspection, suggestions=options.suggestions)
-        self._runner = Runner(schema if options.introspection else without_introspection(schema), options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         response = await self._answer(Request(scope, receive, send))
         await response(scope, receive, send)
-
-    async def close(self) -> None:
-        """Wait for operations that were given up at their deadline."""
-        await self._runner.close()
 
     async def _answer(self, request: Request) -> Response:
         if self._options.graphiql and negotiate.wants_page(request):
@@ -79,6 +61,8 @@ class GraphQLOverHttp:
             if isinstance(parameters, list):
                 bodies = [await self._in_batch(request, each) for each in parameters]
                 return _response(200, media_type, bodies)
+            if media_type == EVENT_STREAM:
+                return await self._stream(request, parameters)
             stage, body = await self._outcome(request, parameters)
         except Refused as refused:
             return self._refuse(request, media_type or JSON, refused)
@@ -91,16 +75,28 @@ class GraphQLOverHttp:
             return self._errors(request, refused)
 
     async def _outcome(self, request: Request, parameters: Parameters) -> tuple[Stage, dict[str, Any]]:
-        document = self._documents.read(self._persisted.text_of(parameters))
-        self._persisted.keep(parameters)
-        check_operation(document, parameters, only_queries=request.method == "GET")
-        ran = await self._runner.run(document, parameters, Context(self._store, principal_of(request)))
+        document, kind = self._operations.find(parameters)
+        _check_kind(request, kind)
+        if kind is OperationType.SUBSCRIPTION:
+            message = f"Subscriptions are answered over WebSocket, or to who accepts {EVENT_STREAM}."
+            raise refusal(Stage.ACCEPT, "bad_request", message)
+        context = self._operations.context(principal_of(request))
+        ran = await self._operations.run(document, parameters, context)
         return (Stage.PARTLY if ran.result.errors else Stage.DONE), self._body(request, ran)
 
+    async def _stream(self, request: Request, parameters: Parameters) -> Response:
+        """Answer with events; `Last-Event-ID` says where a browser that comes back had come to."""
+        document, kind = self._operations.find(parameters)
+        _check_kind(request, kind)
+        context = self._operations.context(principal_of(request), request.headers.get("last-event-id"))
+        if kind is OperationType.SUBSCRIPTION:
+            results = await self._operations.subscribe(document, parameters, context)
+        else:
+            results = just((await self._operations.run(document, parameters, context)).result)
+        return stream(results, context.told, request.scope[REQUEST_ID])
+
     def _body(self, request: Request, ran: Ran) -> dict[str, Any]:
-        body: dict[str, Any] = {"data": ran.result.data}
-        if ran.result.errors:
-            body = {"errors": shown(ran.result.errors, request.scope[REQUEST_ID]), **body}
+        body = laid_out(ran.result, request.scope[REQUEST_ID])
         if COST_HEADER in request.headers:
             body["extensions"] = {"cost": {"requested": ran.cost, "limit": self._options.max_cost}}
         return body
@@ -113,5 +109,11 @@ class GraphQLOverHttp:
         return {"errors": shown(refused.errors, request.scope[REQUEST_ID])}
 
 
+def _check_kind(request: Request, kind: OperationType) -> None:
+    if kind is OperationType.MUTATION and request.method == "GET":
+        raise refusal(Stage.METHOD, "bad_request", "Mutations are sent by POST.", {"allow": "POST"})
+
+
 def _response(status: int, media_type: str, body: Any, headers: Any = None) -> Response:
-    return Response(orjson.dumps(body), status, headers, media_type=f"{media_type}; charset=utf-8")
+    written = JSON if media_type == EVENT_STREAM else media_type  # what is refused before a stream begins is no stream
+    return Response(orjson.dumps(body), status, headers, media_type=f"{written}; charset=utf-8")

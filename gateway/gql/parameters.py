@@ -49,7 +49,9 @@ async def read_parameters(request: Request, batch: int = 0) -> Parameters | list
     """
     if request.method == "GET":
         query = dict(request.query_params)
-        return _parameters(query | {key: _json(query[key], key) for key in ("variables", "extensions") if key in query})
+        return take_parameters(
+            query | {key: _json(query[key], key) for key in ("variables", "extensions") if key in query}
+        )
     try:
         body = await read_body(request)
     except BodyTooLarge as error:
@@ -58,11 +60,15 @@ async def read_parameters(request: Request, batch: int = 0) -> Parameters | list
     if isinstance(raw, list) and batch:
         if not 0 < len(raw) <= batch:
             raise refusal(Stage.PARAMETERS, "batch_too_large", f"Expected 1 to {batch} requests in a batch.")
-        return [_parameters(each) for each in raw]
-    return _parameters(raw)
+        return [take_parameters(each) for each in raw]
+    return take_parameters(raw)
 
 
-def _parameters(raw: Any) -> Parameters:
+def take_parameters(raw: Any) -> Parameters:
+    """Take the parameters of one request, which graphql-transport-ws names like GraphQL over HTTP.
+
+    Errors: Refused.
+    """
     if not isinstance(raw, dict):
         raise _bad("Invalid body: expected a JSON object.")
     for key, kind, expected in _SHAPE:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
 JSON: Final = "application/json"
+EVENT_STREAM: Final = "text/event-stream"
 
 
 class Stage(Enum):

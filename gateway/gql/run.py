@@ -1,4 +1,4 @@
-"""Run one operation of a valid document: its variables, its cost, its execution until the deadline.
+"""Run one operation of a valid document: its variables, its cost, its execution until the deadline, or its events.
 
 Must not be here: HTTP; which document it is (`persisted`, `documents`).
 """
@@ -8,22 +8,24 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from graphql import ExecutionResult, Executor, OperationType, execute_root_selection_set, get_operation_ast
+from graphql import ExecutionResult, Executor, execute_root_selection_set, subscribe
 
 from gateway.gql.cost import Asked, cost_of
 from gateway.gql.limits import LIMITS, check_variables
 from gateway.gql.refused import Refused, Stage, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import AsyncGenerator, Awaitable
 
     from graphql import DocumentNode, GraphQLSchema
 
     from gateway.gql.context import Context
     from gateway.gql.options import Options
     from gateway.gql.parameters import Parameters
+
+    Results = AsyncGenerator[ExecutionResult, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +34,6 @@ class Ran:
 
     result: ExecutionResult
     cost: int
-
-
-def check_operation(document: DocumentNode, parameters: Parameters, *, only_queries: bool) -> None:
-    """Refuse what is no single operation, and what is no query where only queries are let in.
-
-    Errors: Refused.
-    """
-    operation = get_operation_ast(document, parameters.operation_name)
-    if operation is not None and operation.operation is not OperationType.QUERY and only_queries:
-        raise refusal(Stage.METHOD, "bad_request", "Mutations are sent by POST.", {"allow": "POST"})
-    if operation is None:
-        message = "Expected 'operationName' to name one of the operations that the document has."
-        raise refusal(Stage.OPERATION, "unknown_operation", message)
 
 
 class Runner:
@@ -56,10 +45,33 @@ class Runner:
         self._given_up: set[asyncio.Future[Any]] = set()
 
     async def run(self, document: DocumentNode, parameters: Parameters, context: Context) -> Ran:
-        """Execute an operation.
+        """Execute a query or mutation.
 
         Errors: Refused, before anything was executed or at the deadline.
         """
+        executor, cost = self._prepared(document, parameters, context)
+        result = execute_root_selection_set(executor)
+        return Ran(await self._until_deadline(result, context) if isawaitable(result) else result, cost)
+
+    async def subscribe(self, document: DocumentNode, parameters: Parameters, context: Context) -> Results:
+        """Begin a subscription; each of its results has the cost that was counted for one.
+
+        Errors: Refused, before anything was executed, or by the resolver that gives the events.
+        """
+        self._prepared(document, parameters, context)
+        found = subscribe(
+            self._schema,
+            document,
+            context_value=context,
+            variable_values=parameters.variables,
+            operation_name=parameters.operation_name,
+        )
+        results = await found if isawaitable(found) else found
+        if isinstance(results, ExecutionResult):
+            raise Refused(Stage.VARIABLES, results.errors or [])
+        return cast("Results", results)  # graphql-core calls it an iterator, and gives a generator
+
+    def _prepared(self, document: DocumentNode, parameters: Parameters, context: Context) -> tuple[Executor[Any], int]:
         check_variables(parameters.variables)
         executor = Executor.build(
             self._schema,
@@ -72,9 +84,7 @@ class Runner:
         )
         if isinstance(executor, list):
             raise Refused(Stage.VARIABLES, executor)
-        cost = self._affordable(executor)
-        result = execute_root_selection_set(executor)
-        return Ran(await self._until_deadline(result, context) if isawaitable(result) else result, cost)
+        return executor, self._affordable(executor)
 
     def _affordable(self, executor: Executor[Any]) -> int:
         asked = Asked(self._schema, executor.fragment_definitions, executor.variable_values.coerced)

@@ -12,6 +12,7 @@ from strawberry.schema.config import StrawberryConfig
 from gateway.gql.mutation import Mutation
 from gateway.gql.query import Query
 from gateway.gql.scalars import SCALARS
+from gateway.gql.subscription import EVENT_TYPES, Subscription
 from gateway.gql.types import Message, Thread
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def build_schema() -> strawberry.Schema:
     return strawberry.Schema(
         query=Query,
         mutation=Mutation,
-        types=[Thread, Message],
+        subscription=Subscription,
+        types=[Thread, Message, *EVENT_TYPES],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
 

@@ -16,14 +16,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from gateway.errors import InvalidSetting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from sqlalchemy import URL, Connection
     from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from gateway.domain.change import Topic
 
 READERS: Final = 4  # SQLite: threads that read side by side; more only wait for the interpreter's lock
 POOL: Final = 10  # PostgreSQL: connections of one process
 WAIT_S: Final = 10.0  # how long a request waits for a connection, or for SQLite's writer, until it is told to retry
+CHANNEL: Final = "gateway_changes"  # where PostgreSQL tells of changes
 _MIGRATION_LOCK: Final = 0x7468726561647300  # "threads\0": one migration at a time in a PostgreSQL database
 _IMPORT_LOCK: Final = _MIGRATION_LOCK + 1  # and one importing transaction
 
@@ -51,6 +55,7 @@ class Engines:
 
     reader: AsyncEngine
     writer: AsyncEngine
+    announce: Callable[[AsyncConnection, Iterable[Topic]], Awaitable[None]]
 
     async def dispose(self) -> None:
         """Close all connections; the writer last, so that it is the one to check SQLite's log in."""
@@ -147,7 +152,7 @@ def _open_sqlite(url: URL) -> Engines:
         # A deferred transaction would fail, instead of wait, when another process writes between its read and write.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    return Engines(reader, writer)
+    return Engines(reader, writer, _announce_nothing)
 
 
 def _on_connect(engine: AsyncEngine, *statements: str) -> None:
@@ -170,7 +175,18 @@ def _open_postgres(url: URL) -> Engines:
     # Our statements have one good plan each; left to itself the server plans a page anew each time, which costs more
     # than a third of running it (measured: 100 microseconds of 380).
     _on_connect(writer, "SET plan_cache_mode = force_generic_plan")
-    return Engines(writer.execution_options(isolation_level="AUTOCOMMIT"), writer)
+    return Engines(writer.execution_options(isolation_level="AUTOCOMMIT"), writer, _notify)
+
+
+async def _announce_nothing(_connection: AsyncConnection, _topics: Iterable[Topic]) -> None:
+    """SQLite has no way to tell other processes; they look whether the file has changed (`events.polling`)."""
+
+
+async def _notify(connection: AsyncConnection, topics: Iterable[Topic]) -> None:
+    """Tell all processes of a change; PostgreSQL does so when the transaction commits, and not if it does not."""
+    for project_id, thread_id in topics:
+        payload = {"channel": CHANNEL, "payload": f"{project_id} {thread_id}"}
+        await connection.execute(text("SELECT pg_notify(:channel, :payload)"), payload)
 
 
 _OPENERS: Final[dict[str, Callable[[URL], Engines]]] = {"sqlite": _open_sqlite, "postgresql": _open_postgres}

@@ -86,11 +86,6 @@ def get_messages(project_id: str, message_ids: Sequence[str]) -> Select[Any]:
     return select(*MESSAGE_COLUMNS).where(of_project(messages, project_id), messages.c.id.in_(message_ids))
 
 
-def lock_message(project_id: str, thread_id: str, message_id: str) -> Select[Any]:
-    """Select a message of one thread and hold its row until the transaction ends."""
-    return get_messages(project_id, [message_id]).where(messages.c.thread_id == thread_id).with_for_update()
-
-
 def list_threads(project_id: str, page: PageRequest) -> Select[Any]:
     """Select one page of a project's threads, and one row more to see whether any remain.
 
@@ -229,17 +224,24 @@ def take_positions(project_id: str, thread_id: str, count: int, created_at: int)
     )
 
 
+def next_position(project_id: str, thread_id: str) -> Update:
+    """Take one position of a thread for a change, under its row's lock; one row, or none for an unknown thread."""
+    further = threads.c.last_position + 1
+    moved = update(threads).where(of_project(threads, project_id), threads.c.id == thread_id)
+    return moved.values(last_position=further).returning(threads.c.last_position)
+
+
 def newest_second(project_id: str, thread_id: str) -> Select[Any]:
     """Select the second that a thread's last message has, or had."""
     return select(threads.c.last_created_at).where(of_project(threads, project_id), threads.c.id == thread_id)
 
 
-def set_thread(project_id: str, thread_id: str, **values: str) -> Update:
+def set_thread(project_id: str, thread_id: str, **values: str | int) -> Update:
     """Change columns of one thread."""
     return update(threads).where(of_project(threads, project_id), threads.c.id == thread_id).values(**values)
 
 
-def set_message(project_id: str, message_id: str, **values: str) -> Update:
+def set_message(project_id: str, message_id: str, **values: str | int | None) -> Update:
     """Change columns of one message."""
     return update(messages).where(of_project(messages, project_id), messages.c.id == message_id).values(**values)
 

@@ -34,7 +34,8 @@ _Sequence = BigInteger().with_variant(Integer, "sqlite")
 
 # `seq` counts threads in the order of their making and breaks ties between threads of one second. SQLite would give
 # the number of a deleted thread out again, and two places in the list would be one; AUTOINCREMENT forbids it.
-# `last_position` and `last_created_at` are where the next message of the thread goes on.
+# `last_position` and `last_created_at` are where the next message of the thread goes on. Every later change takes a
+# position too (`changed_position`, `deleted_position`, a delta's own), so one number says how far a follower has come.
 threads = Table(
     "threads",
     metadata,
@@ -47,6 +48,7 @@ threads = Table(
     Column("message_count", BigInteger, nullable=False),
     Column("last_position", BigInteger, nullable=False),
     Column("last_created_at", BigInteger, nullable=False),
+    Column("changed_position", BigInteger),
     UniqueConstraint("project_id", "id"),
     Index(None, "project_id", "created_at", "seq"),
     sqlite_autoincrement=True,
@@ -70,6 +72,7 @@ messages = Table(
     Column("completed_at", BigInteger),
     Column("incomplete_at", BigInteger),
     Column("incomplete_reason", Text),
+    Column("changed_position", BigInteger),
     PrimaryKeyConstraint("project_id", "thread_id", "position"),
     UniqueConstraint("project_id", "id"),
     ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),
@@ -85,6 +88,32 @@ run_index = Index(
     postgresql_where=text("run_id IS NOT NULL"),
 )
 
+changed_index = Index(
+    "ix_messages_changed",
+    messages.c.project_id,
+    messages.c.thread_id,
+    messages.c.changed_position,
+    sqlite_where=text("changed_position IS NOT NULL"),
+    postgresql_where=text("changed_position IS NOT NULL"),
+)
+
+# The text that a message in progress has gained since its content was last written as a whole.
+message_deltas = Table(
+    "message_deltas",
+    metadata,
+    Column("project_id", Text, nullable=False),
+    Column("thread_id", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("part_index", BigInteger, nullable=False),
+    Column("start", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    PrimaryKeyConstraint("project_id", "thread_id", "position"),
+    ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),
+    Index(None, "project_id", "message_id", "position"),
+)
+
 # What was deleted leaves its place, so that a cursor which names it goes on working; nothing else of it stays.
 # A table of its own keeps the pages of living messages free of gaps that a reader would have to step over.
 deleted_messages = Table(
@@ -94,9 +123,10 @@ deleted_messages = Table(
     Column("id", Text, nullable=False),
     Column("thread_id", Text, nullable=False),
     Column("position", BigInteger, nullable=False),
+    Column("deleted_position", BigInteger),
     PrimaryKeyConstraint("project_id", "id"),
     ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),
-    Index(None, "project_id", "thread_id"),
+    Index(None, "project_id", "thread_id", "deleted_position"),
 )
 
 deleted_threads = Table(

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 from gateway.domain.principal import Principal
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from starlette.requests import HTTPConnection
 
 _DEFAULT: Final = Principal("default")
 
 
-def principal_of(_request: Request) -> Principal:
+def principal_of(_request: HTTPConnection) -> Principal:
     """Find out who sends a request."""
     return _DEFAULT

@@ -35,6 +35,12 @@ FIELDS = {
         "createMessage(input: CreateMessageInput!): CreateMessagePayload!",
         "updateMessage(input: UpdateMessageInput!): UpdateMessagePayload!",
         "deleteMessage(input: DeleteMessageInput!): DeleteMessagePayload!",
+        "appendMessageText(input: AppendMessageTextInput!): UpdateMessagePayload!",
+        "finishMessage(input: FinishMessageInput!): UpdateMessagePayload!",
+    ],
+    "Subscription": [
+        "messageAdded(threadId: ID!, after: String): MessageEdge!",
+        "threadEvents(threadId: ID!, after: String): ThreadEvent!",
     ],
     "Thread": [
         "id: ID!",
@@ -93,6 +99,7 @@ INPUTS = {
         "metadata: Metadata",
         "runId: ID",
         "assistantId: ID",
+        "status: MessageStatus",
     ],
     "MessageContentInput": ["text: String", "parts: [ContentPartInput!]"],
     "ContentPartInput": ["text: String", "imageFile: ImageFileInput", "imageUrl: ImageUrlInput"],

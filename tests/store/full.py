@@ -70,7 +70,6 @@ def paging_and_looking_up(thread_id: str) -> dict[str, ClauseElement]:
         "has_place_in_thread": statements.has_place_in_thread(PROJECT, thread_id, middle),
         "get_messages": statements.get_messages(PROJECT, [middle, near]),
         "get_threads": statements.get_threads(PROJECT, [thread_id]),
-        "lock_message": statements.lock_message(PROJECT, thread_id, middle),
         "known_messages": statements.known_messages(PROJECT, [middle, near]),
     }
 

@@ -48,10 +48,6 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         statements.get_messages("p", ["m", "n"]),
         f"SELECT {MESSAGE} FROM messages WHERE project_id = 'p' AND id IN ('m', 'n')",
     ),
-    "lock_message": (
-        statements.lock_message("p", "t", "m"),
-        f"SELECT {MESSAGE} FROM messages WHERE project_id = 'p' AND id IN ('m') AND thread_id = 't' FOR UPDATE",
-    ),
     "list_threads": (
         statements.list_threads("p", PageRequest(2)),
         f"SELECT {THREAD} FROM threads WHERE project_id = 'p' ORDER BY created_at DESC, seq DESC LIMIT 3",
@@ -149,6 +145,10 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
             "last_created_at=CASE WHEN (last_created_at > 5) THEN last_created_at ELSE 5 END "
             f"WHERE {ONE_THREAD} RETURNING last_position, last_created_at"
         ),
+    ),
+    "next_position": (
+        statements.next_position("p", "t"),
+        f"UPDATE threads SET last_position=(last_position + 1) WHERE {ONE_THREAD} RETURNING last_position",
     ),
     "newest_second": (
         statements.newest_second("p", "t"),

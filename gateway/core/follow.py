@@ -1,0 +1,88 @@
+"""Follow a thread: first what was missed, then what comes, each once and in order.
+
+A follower holds no connection while it waits and no queue: it keeps the position that it has come to, is woken by a
+hint, and reads on from there. It listens before it first reads, so nothing falls between the two.
+Must not be here: how hints arrive (`events`), how a follower is answered (faces).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gateway.core import threads
+from gateway.domain import ids
+from gateway.domain.change import ThreadDeleted
+from gateway.domain.parse_page import unknown_cursor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from gateway.core import Store
+    from gateway.domain.change import Change
+    from gateway.domain.ids import ThreadId
+    from gateway.domain.message import Message
+    from gateway.domain.principal import Principal
+    from gateway.events.hub import Hub
+
+BATCH: Final = 50
+_LONGEST_POSITION: Final = 18  # digits; a bigint has 19
+
+
+async def start(store: Store, who: Principal, thread_id: ThreadId, after: str | None) -> int:
+    """Find the position behind which a follower begins: that of a cursor, or the present end of the thread.
+
+    A cursor is the id of a message, living or deleted, or the position that a change has told as its cursor.
+    Errors: NotFound for the thread; InvalidRequest for a cursor that names nothing in it.
+    """
+    await threads.get(store, who, thread_id)
+    if after is None:
+        async with store.read() as reads:
+            return (await reads.last_positions(who.project_id, [thread_id])).get(thread_id, 0)
+    if after.isascii() and after.isdigit() and len(after) <= _LONGEST_POSITION:
+        return int(after)
+    message_id = ids.as_message_id(after)
+    if message_id is not None:
+        async with store.read() as reads:
+            position = await reads.position_of(who.project_id, thread_id, message_id)
+        if position is not None:
+            return position
+    raise unknown_cursor("after", after)
+
+
+async def messages(
+    store: Store, hub: Hub, who: Principal, thread_id: ThreadId, position: int
+) -> AsyncGenerator[tuple[int, Message], None]:
+    """Give the messages of a thread behind a position as they are added; it ends when the thread is deleted."""
+    with hub.listen((who.project_id, thread_id)) as hint:
+        while True:
+            hint.clear()
+            async with store.read() as reads:
+                found = await reads.list_messages_behind(who.project_id, thread_id, position, BATCH)
+                is_there = bool(found.items) or bool(await reads.get_threads(who.project_id, [thread_id]))
+            for each in found.items:
+                yield each
+            if not is_there:
+                return
+            position = found.position
+            if not found.has_more:
+                await hint.wait()
+
+
+async def changes(
+    store: Store, hub: Hub, who: Principal, thread_id: ThreadId, position: int
+) -> AsyncGenerator[tuple[int, Change], None]:
+    """Give what happens in a thread behind a position; it ends with the deletion of the thread."""
+    with hub.listen((who.project_id, thread_id)) as hint:
+        while True:
+            hint.clear()
+            async with store.read() as reads:
+                found = await reads.list_changes(who.project_id, thread_id, position, BATCH)
+                is_there = bool(found.items) or bool(await reads.get_threads(who.project_id, [thread_id]))
+            for each in found.items:
+                yield each
+            if not is_there:
+                yield found.position, ThreadDeleted(found.position, thread_id)
+                return
+            position = found.position
+            if not found.has_more:
+                await hint.wait()

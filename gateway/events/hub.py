@@ -1,0 +1,50 @@
+"""Who follows what in this process, and how they are woken.
+
+A hint says only "look again": a listener that is busy while ten of them come looks once more, so nothing queues up.
+Must not be here: where hints from other processes come from (`postgres`, `polling`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from gateway.domain.change import Topic
+
+
+class Hub:
+    """The listeners of one process."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[Topic, set[asyncio.Event]] = {}
+
+    @contextmanager
+    def listen(self, topic: Topic) -> Iterator[asyncio.Event]:
+        """Hear of a topic for as long as the block: the event is set at each hint, the listener clears it."""
+        hint = asyncio.Event()
+        self._listeners.setdefault(topic, set()).add(hint)
+        try:
+            yield hint
+        finally:
+            remaining = self._listeners[topic]
+            remaining.discard(hint)
+            if not remaining:
+                del self._listeners[topic]
+
+    def wake(self, topics: Iterable[Topic]) -> None:
+        """Wake those who listen to some topics."""
+        for topic in topics:
+            for hint in self._listeners.get(topic, ()):
+                hint.set()
+
+    def wake_all(self) -> None:
+        """Wake everybody, where hints may have been lost."""
+        self.wake(list(self._listeners))
+
+    def topics(self) -> list[Topic]:
+        """Name what is listened to."""
+        return list(self._listeners)

@@ -1,0 +1,59 @@
+"""Hints from other processes on one PostgreSQL, by LISTEN and NOTIFY.
+
+NOTIFY is part of the transaction that it tells of (`store.dialect`), so it comes after the commit or not at all. A
+hint that is lost with the connection is made good by looking everywhere once the connection is back.
+Must not be here: SQL about threads and messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from gateway.events.hub import Hub
+
+log: Final = logging.getLogger(__name__)
+
+_FIRST_WAIT_S: Final = 0.1
+_LONGEST_WAIT_S: Final = 5.0
+_ALIVE_S: Final = 20.0  # how often a silent connection is asked whether it still lives
+
+
+async def listen(url: str, channel: str, hub: Hub) -> None:
+    """Hand hints on until cancelled, over as many connections as it takes.
+
+    LISTEN needs a connection of its own for as long as it lasts, so this one is not of the pool.
+    """
+    wait_s = _FIRST_WAIT_S
+    while True:
+        try:
+            await _listen_once(url, channel, hub)
+            wait_s = _FIRST_WAIT_S
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            log.warning("no hints from PostgreSQL for %.1f s: %s", wait_s, error)
+        await asyncio.sleep(wait_s)
+        wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+
+
+async def _listen_once(url: str, channel: str, hub: Hub) -> None:
+    def hear(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+        project_id, _, thread_id = str(payload).partition(" ")
+        hub.wake([(project_id, thread_id)])
+
+    connection = await asyncpg.connect(url)
+    try:
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda _connection: lost.set())
+        await connection.add_listener(channel, hear)
+        hub.wake_all()
+        while not lost.is_set():
+            try:
+                await asyncio.wait_for(lost.wait(), _ALIVE_S)
+            except TimeoutError:
+                await connection.execute("SELECT 1", timeout=_ALIVE_S)
+    finally:
+        connection.terminate()

@@ -1,0 +1,74 @@
+"""Operations of one server, whatever transport they come by: find the document, run it or subscribe to it.
+
+Must not be here: media types, statuses, frames (`over_http`, `over_sse`, `over_ws`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphql import OperationType, get_operation_ast
+
+from gateway.gql.context import Context
+from gateway.gql.documents import Documents
+from gateway.gql.persisted import Persisted
+from gateway.gql.refused import Stage, refusal
+from gateway.gql.run import Runner
+from gateway.gql.schema import without_introspection
+
+if TYPE_CHECKING:
+    from graphql import DocumentNode, GraphQLSchema
+
+    from gateway.core import Store
+    from gateway.domain.principal import Principal
+    from gateway.events.hub import Hub
+    from gateway.gql.options import Options
+    from gateway.gql.parameters import Parameters
+    from gateway.gql.run import Ran, Results
+
+
+class Operations:
+    """The schema with all that its operations work on, and what is kept between them."""
+
+    def __init__(self, schema: GraphQLSchema, store: Store, hub: Hub, options: Options) -> None:
+        self.options = options
+        self._store = store
+        self._hub = hub
+        self._persisted = Persisted(options.trusted)
+        self._documents = Documents(schema, introspection=options.introspection, suggestions=options.suggestions)
+        self._runner = Runner(schema if options.introspection else without_introspection(schema), options)
+
+    def context(self, who: Principal, resume_after: str | None = None) -> Context:
+        """Make the context of one operation."""
+        return Context(self._store, self._hub, who, resume_after=resume_after)
+
+    def find(self, parameters: Parameters) -> tuple[DocumentNode, OperationType]:
+        """Find the document that a request means, and what kind of operation it asks for.
+
+        Errors: Refused.
+        """
+        document = self._documents.read(self._persisted.text_of(parameters))
+        self._persisted.keep(parameters)
+        operation = get_operation_ast(document, parameters.operation_name)
+        if operation is None:
+            message = "Expected 'operationName' to name one of the operations that the document has."
+            raise refusal(Stage.OPERATION, "unknown_operation", message)
+        return document, operation.operation
+
+    async def run(self, document: DocumentNode, parameters: Parameters, context: Context) -> Ran:
+        """Execute a query or mutation.
+
+        Errors: Refused.
+        """
+        return await self._runner.run(document, parameters, context)
+
+    async def subscribe(self, document: DocumentNode, parameters: Parameters, context: Context) -> Results:
+        """Begin a subscription.
+
+        Errors: Refused.
+        """
+        return await self._runner.subscribe(document, parameters, context)
+
+    async def close(self) -> None:
+        """Wait for operations that were given up at their deadline."""
+        await self._runner.close()

@@ -1,0 +1,221 @@
+"""GraphQL over WebSocket, by graphql-transport-ws and no other protocol.
+
+Source: graphql-ws PROTOCOL.md (messages, close codes).
+Must not be here: how an operation runs (`operations`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from contextlib import aclosing
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from graphql import GraphQLError, OperationType
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from gateway.gql.errors import laid_out, shown
+from gateway.gql.over_sse import just
+from gateway.gql.parameters import take_parameters
+from gateway.gql.refused import Refused
+from gateway.web.authenticate import principal_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.types import Receive, Scope, Send
+
+    from gateway.gql.operations import Operations
+    from gateway.gql.parameters import Parameters
+
+log: Final = logging.getLogger(__name__)
+
+PROTOCOL: Final = "graphql-transport-ws"
+INIT_S: Final = 10.0  # how long a client may take to say hello
+SEND_S: Final = 30.0  # how long a client may take to read one message; then it is cut off and resumes by cursor
+MAX_OPERATIONS: Final = 100  # at once on one connection
+
+
+class CloseCode(IntEnum):
+    """Why a connection is closed, in the protocol's numbers."""
+
+    BAD_REQUEST = 4400
+    UNAUTHORIZED = 4401
+    FORBIDDEN = 4403
+    SUBPROTOCOL_NOT_ACCEPTABLE = 4406
+    INIT_TIMEOUT = 4408
+    SUBSCRIBER_EXISTS = 4409
+    TOO_MANY_INITS = 4429
+    TOO_SLOW = 4499  # ours: go on from the last cursor
+
+
+class Closing(Exception):
+    """The connection is to be closed, with a code and a reason."""
+
+    def __init__(self, code: CloseCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class GraphQLOverWebSocket:
+    """The endpoint `/graphql` for WebSockets, as an ASGI app."""
+
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection until either side ends it."""
+        socket = WebSocket(scope, receive, send)
+        if PROTOCOL not in scope.get("subprotocols", ()):
+            await socket.accept()
+            await socket.close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable")
+            return
+        await socket.accept(subprotocol=PROTOCOL)
+        connection = Connection(socket, self._operations)
+        try:
+            await connection.serve()
+        except Closing as closing:
+            await connection.end()
+            await socket.close(closing.code, closing.reason)
+        except WebSocketDisconnect:
+            pass
+        finally:
+            await connection.end()
+
+
+class Connection:
+    """One client: whether it has said hello, and the operations that run for it."""
+
+    def __init__(self, socket: WebSocket, operations: Operations) -> None:
+        self._socket = socket
+        self._operations = operations
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._is_acknowledged = False
+        self._id = f"req_{secrets.token_hex(16)}"
+        self._closing: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
+
+    async def serve(self) -> None:
+        """Take messages until the client goes, or a reason to close comes up."""
+        handlers = {
+            "connection_init": self._init,
+            "ping": self._ping,
+            "pong": self._pong,
+            "subscribe": self._subscribe,
+            "complete": self._complete,
+        }
+        while True:
+            message = await self._receive()
+            handler = handlers.get(str(message.get("type")))
+            if handler is None:
+                raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'type' names no message of the protocol")
+            await handler(message)
+
+    async def end(self) -> None:
+        """Stop all operations of the connection."""
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _receive(self) -> dict[str, Any]:
+        receiving = asyncio.ensure_future(self._socket.receive_text())
+        try:
+            limit = None if self._is_acknowledged else INIT_S
+            either: set[asyncio.Future[Any]] = {receiving, self._closing}
+            await asyncio.wait(either, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            if self._closing.done():
+                raise self._closing.result()
+            if not receiving.done():
+                raise Closing(CloseCode.INIT_TIMEOUT, "Connection initialisation timeout")
+            message = orjson.loads(receiving.result())
+        except (orjson.JSONDecodeError, KeyError):
+            raise Closing(CloseCode.BAD_REQUEST, "Invalid message: expected JSON text") from None
+        finally:
+            receiving.cancel()
+        if not isinstance(message, dict):
+            raise Closing(CloseCode.BAD_REQUEST, "Invalid message: expected a JSON object")
+        return message
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        """Send a message; a client that does not read for long is cut off, so that nothing piles up for it."""
+        try:
+            async with asyncio.timeout(SEND_S):
+                await self._socket.send_text(orjson.dumps(message).decode())
+        except TimeoutError:
+            self._close(CloseCode.TOO_SLOW, "Too slow: go on from the last cursor")
+            raise asyncio.CancelledError from None
+
+    def _close(self, code: CloseCode, reason: str) -> None:
+        if not self._closing.done():
+            self._closing.set_result(Closing(code, reason))
+
+    async def _init(self, message: dict[str, Any]) -> None:
+        if self._is_acknowledged:
+            raise Closing(CloseCode.TOO_MANY_INITS, "Too many initialisation requests")
+        if not isinstance(message.get("payload"), dict | None):
+            raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'payload' must be an object")
+        self._is_acknowledged = True
+        await self._send({"type": "connection_ack"})
+
+    async def _ping(self, message: dict[str, Any]) -> None:
+        await self._send({"type": "pong", **({"payload": message["payload"]} if "payload" in message else {})})
+
+    async def _pong(self, _message: dict[str, Any]) -> None:
+        """Take note that the client is there, which arriving has done."""
+
+    async def _complete(self, message: dict[str, Any]) -> None:
+        task = self._running.pop(str(message.get("id")), None)
+        if task is not None:
+            task.cancel()
+
+    async def _subscribe(self, message: dict[str, Any]) -> None:
+        if not self._is_acknowledged:
+            raise Closing(CloseCode.UNAUTHORIZED, "Unauthorized")
+        operation_id, payload = message.get("id"), message.get("payload")
+        if not isinstance(operation_id, str) or not operation_id or not isinstance(payload, dict):
+            raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'subscribe' needs an 'id' and a 'payload'")
+        if operation_id in self._running:
+            raise Closing(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {operation_id} already exists"[:120])
+        try:
+            parameters = take_parameters(payload)
+        except Refused as refused:
+            raise Closing(CloseCode.BAD_REQUEST, f"Invalid message: {refused.errors[0].message}"[:120]) from None
+        if len(self._running) >= MAX_OPERATIONS:
+            full = GraphQLError(f"Expected at most {MAX_OPERATIONS} operations at once on one connection.")
+            await self._refuse(operation_id, [full])
+            return
+        task = asyncio.create_task(self._run(operation_id, parameters))
+        self._running[operation_id] = task
+
+    async def _run(self, operation_id: str, parameters: Parameters) -> None:
+        try:
+            await self._answer(operation_id, parameters)
+        except Refused as refused:
+            await self._refuse(operation_id, refused.errors)
+        except Exception:
+            log.exception("%s: operation %s failed", self._id, operation_id)
+            await self._refuse(
+                operation_id, [GraphQLError(f"The server had an error while processing your request ({self._id}).")]
+            )
+        finally:
+            if self._running.get(operation_id) is asyncio.current_task():
+                del self._running[operation_id]
+
+    async def _answer(self, operation_id: str, parameters: Parameters) -> None:
+        context = self._operations.context(principal_of(self._socket))
+        document, kind = self._operations.find(parameters)
+        if kind is OperationType.SUBSCRIPTION:
+            results = await self._operations.subscribe(document, parameters, context)
+        else:
+            results = just((await self._operations.run(document, parameters, context)).result)
+        async with aclosing(results):
+            async for result in results:
+                await self._send({"id": operation_id, "type": "next", "payload": laid_out(result, self._id)})
+        await self._send({"id": operation_id, "type": "complete"})
+
+    async def _refuse(self, operation_id: str, errors: Sequence[GraphQLError]) -> None:
+        await self._send({"id": operation_id, "type": "error", "payload": shown(errors, self._id)})

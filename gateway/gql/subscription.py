@@ -1,0 +1,133 @@
+"""The subscription type: what can be followed.
+
+Must not be here: how a follower reads on (`core.follow`), the transports (`over_ws`, `over_sse`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+from strawberry import UNSET
+
+from gateway.core import follow
+from gateway.domain import change, ids
+from gateway.domain.message import Message as DomainMessage
+from gateway.domain.thread import Thread as DomainThread
+from gateway.gql.context import Info
+from gateway.gql.types import Message, MessageEdge, Thread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FollowedThread = Annotated[strawberry.ID, strawberry.argument(description="The thread that is followed.")]
+Behind = Annotated[
+    str | None,
+    strawberry.argument(
+        description="Begin behind this cursor, with what was missed: a cursor that this subscription has told, or the "
+        "id of a message. Without it, only what comes from now on is told."
+    ),
+]
+
+
+@strawberry.interface(description="Something that happened in a thread.")
+class ThreadEvent:
+    """What all changes have."""
+
+    cursor: str = strawberry.field(description="Where to go on from, as `after`, so that nothing is missed.")
+
+
+@strawberry.type(description="A message was added.")
+class MessageCreated(ThreadEvent):
+    """`domain.change.MessageCreated`."""
+
+    message: DomainMessage = strawberry.field(description="The message as it is now.", graphql_type=Message)
+
+
+@strawberry.type(description="A message was changed, or finished, or the text it gained was written as a whole.")
+class MessageUpdated(ThreadEvent):
+    """`domain.change.MessageUpdated`."""
+
+    message: DomainMessage = strawberry.field(description="The message as it is now.", graphql_type=Message)
+
+
+@strawberry.type(description="A message was deleted.")
+class MessageDeleted(ThreadEvent):
+    """`domain.change.MessageDeleted`."""
+
+    message_id: strawberry.ID = strawberry.field(description="The id that the message had.")
+
+
+@strawberry.type(
+    description="A message in progress gained text. If `offset` is less than the text you hold is long, you have it "
+    "already; if it is more, you have missed some: read the message again."
+)
+class MessageDelta(ThreadEvent):
+    """`domain.change.MessageDelta`."""
+
+    message_id: strawberry.ID = strawberry.field(description="The message.")
+    part_index: int = strawberry.field(description="The part of its content that gained the text, counted from 0.")
+    text: str = strawberry.field(description="The text.")
+    offset: int = strawberry.field(
+        description="Where in the part the text begins, in UTF-16 code units, as JavaScript's `length` counts."
+    )
+
+
+@strawberry.type(description="The thread itself was changed.")
+class ThreadUpdated(ThreadEvent):
+    """`domain.change.ThreadUpdated`."""
+
+    thread: DomainThread = strawberry.field(description="The thread as it is now.", graphql_type=Thread)
+
+
+@strawberry.type(description="The thread is gone; nothing comes after this.")
+class ThreadDeleted(ThreadEvent):
+    """`domain.change.ThreadDeleted`."""
+
+    thread_id: strawberry.ID = strawberry.field(description="The id that the thread had.")
+
+
+EVENTS: Mapping[type[Any], Any] = {
+    change.MessageCreated: lambda at, told: MessageCreated(cursor=at, message=told.message),
+    change.MessageUpdated: lambda at, told: MessageUpdated(cursor=at, message=told.message),
+    change.MessageDeleted: lambda at, told: MessageDeleted(cursor=at, message_id=told.message_id),
+    change.MessageDelta: lambda at, told: MessageDelta(
+        cursor=at, message_id=told.message_id, part_index=told.part_index, text=told.text, offset=told.offset
+    ),
+    change.ThreadUpdated: lambda at, told: ThreadUpdated(cursor=at, thread=told.thread),
+    change.ThreadDeleted: lambda at, told: ThreadDeleted(cursor=at, thread_id=told.thread_id),
+}
+EVENT_TYPES = (MessageCreated, MessageUpdated, MessageDeleted, MessageDelta, ThreadUpdated, ThreadDeleted)
+
+
+@strawberry.type(description="What can be followed.")
+class Subscription:
+    """The root of all subscriptions."""
+
+    @strawberry.subscription(description="The messages of a thread as they are added, each once and in order.")
+    async def message_added(
+        self, info: Info, thread_id: FollowedThread, after: Behind = UNSET
+    ) -> AsyncGenerator[MessageEdge, None]:
+        """Follow the messages."""
+        ctx = info.context
+        followed = ids.thread_id(thread_id)
+        position = await follow.start(ctx.store, ctx.who, followed, ctx.resume_after or after or None)
+        async with aclosing(follow.messages(ctx.store, ctx.hub, ctx.who, followed, position)) as found:
+            async for _, message in found:
+                ctx.told.cursor = message.id
+                yield MessageEdge(cursor=message.id, node=message)
+
+    @strawberry.subscription(description="All that happens in a thread, each change once and in order.")
+    async def thread_events(
+        self, info: Info, thread_id: FollowedThread, after: Behind = UNSET
+    ) -> AsyncGenerator[ThreadEvent, None]:
+        """Follow the changes."""
+        ctx = info.context
+        followed = ids.thread_id(thread_id)
+        position = await follow.start(ctx.store, ctx.who, followed, ctx.resume_after or after or None)
+        async with aclosing(follow.changes(ctx.store, ctx.hub, ctx.who, followed, position)) as found:
+            async for at, told in found:
+                ctx.told.cursor = str(at)
+                yield EVENTS[type(told)](str(at), told)

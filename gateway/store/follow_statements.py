@@ -1,0 +1,104 @@
+"""Pure builders of statements that follow a thread from a position on, and of the text that messages gain.
+
+Must not be here: pages and single rows (`statements`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, Integer, Select, Text, and_, delete, insert, literal, select, union_all
+
+from gateway.store.statements import MESSAGE_COLUMNS, of_project
+from gateway.store.tables import deleted_messages, message_deltas, messages, threads
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Delete, Insert, Table
+
+CREATED, UPDATED, DELETED, DELTA, THREAD = "created", "updated", "deleted", "delta", "thread"
+
+
+def list_changes(project_id: str, thread_id: str, position: int, limit: int) -> Select[Any]:
+    """Select what happened in a thread behind a position, in order.
+
+    Shape: at most `limit` rows of position, kind, id, and of a delta its part, start and text. A message that was
+    changed twice comes once, at its last change.
+    A union of limited selects, each answered by its index, however long the thread is.
+    """
+    no_delta = (literal(None, Integer).label("part_index"), literal(None, Integer).label("start"), _NO_TEXT)
+    delta = (message_deltas.c.part_index, message_deltas.c.start, message_deltas.c.text)
+    sources: tuple[tuple[Table, Any, str, Any, Any], ...] = (
+        (messages, messages.c.position, CREATED, messages.c.id, no_delta),
+        (messages, messages.c.changed_position, UPDATED, messages.c.id, no_delta),
+        (deleted_messages, deleted_messages.c.deleted_position, DELETED, deleted_messages.c.id, no_delta),
+        (message_deltas, message_deltas.c.position, DELTA, message_deltas.c.message_id, delta),
+        (threads, threads.c.changed_position, THREAD, threads.c.id, no_delta),
+    )
+    heads = [
+        select(at.label("position"), literal(kind).label("kind"), named.label("id"), *rest)
+        .where(_of_thread(table, project_id, thread_id), at > position)
+        .order_by(at)
+        .limit(limit)
+        .subquery()
+        for table, at, kind, named, rest in sources
+    ]
+    together = union_all(*(select(head) for head in heads)).subquery()
+    return select(together).order_by(together.c.position).limit(limit)
+
+
+def list_messages_behind(project_id: str, thread_id: str, position: int, limit: int) -> Select[Any]:
+    """Select the messages of a thread behind a position, in order, and behind each its position."""
+    return (
+        select(*MESSAGE_COLUMNS, messages.c.position)
+        .where(_of_thread(messages, project_id, thread_id), messages.c.position > position)
+        .order_by(messages.c.position)
+        .limit(limit)
+    )
+
+
+def last_positions(project_id: str, thread_ids: Sequence[str]) -> Select[Any]:
+    """Select how far threads have come; those that are not there are left out."""
+    return select(threads.c.id, threads.c.last_position).where(
+        of_project(threads, project_id), threads.c.id.in_(thread_ids)
+    )
+
+
+def list_deltas(project_id: str, message_ids: Sequence[str]) -> Select[Any]:
+    """Select the text that messages have gained, in order."""
+    return (
+        select(message_deltas.c.message_id, message_deltas.c.part_index, message_deltas.c.text)
+        .where(of_project(message_deltas, project_id), message_deltas.c.message_id.in_(message_ids))
+        .order_by(message_deltas.c.message_id, message_deltas.c.position)
+    )
+
+
+def last_delta(project_id: str, message_id: str) -> Select[Any]:
+    """Select the last text that a message has gained, and how many there are."""
+    return (
+        select(message_deltas)
+        .where(of_project(message_deltas, project_id), message_deltas.c.message_id == message_id)
+        .order_by(message_deltas.c.position.desc())
+        .limit(1)
+    )
+
+
+def insert_delta() -> Insert:
+    """Insert a delta."""
+    return insert(message_deltas)
+
+
+def remove_deltas(project_id: str, message_id: str) -> Delete:
+    """Delete the deltas of a message, once they stand in its content or with it."""
+    return delete(message_deltas).where(
+        of_project(message_deltas, project_id), message_deltas.c.message_id == message_id
+    )
+
+
+_NO_TEXT = literal(None, Text).label("text")
+
+
+def _of_thread(table: Table, project_id: str, thread_id: str) -> ColumnElement[bool]:
+    key = table.c.id if table is threads else table.c.thread_id
+    return and_(of_project(table, project_id), key == thread_id)
