@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.core import threads
 from gateway.domain import ids
 from gateway.domain.change import ThreadDeleted
 from gateway.domain.parse_page import unknown_cursor
+from gateway.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.domain.message import Message
     from gateway.domain.principal import Principal
     from gateway.events.hub import Hub
+    from gateway.store.reads import Reads
 
 BATCH: Final = 50
 _LONGEST_POSITION: Final = 18  # digits; a bigint has 19
@@ -34,19 +35,22 @@ async def start(store: Store, who: Principal, thread_id: ThreadId, after: str | 
     A cursor is the id of a message, living or deleted, or the position that a change has told as its cursor.
     Errors: NotFound for the thread; InvalidRequest for a cursor that names nothing in it.
     """
-    await threads.get(store, who, thread_id)
-    if after is None:
-        async with store.read() as reads:
-            return (await reads.last_positions(who.project_id, [thread_id])).get(thread_id, 0)
+    async with store.read() as reads:
+        last = (await reads.last_positions(who.project_id, [thread_id])).get(thread_id)
+        if last is None:
+            raise NotFound("thread", thread_id)
+        position = last if after is None else await _position_of(reads, who, thread_id, after)
+    # One further on was told by another thread, or before the database was put back: waiting for it would be silence.
+    if position is None or position > last:
+        raise unknown_cursor("after", str(after))
+    return position
+
+
+async def _position_of(reads: Reads, who: Principal, thread_id: ThreadId, after: str) -> int | None:
     if after.isascii() and after.isdigit() and len(after) <= _LONGEST_POSITION:
         return int(after)
     message_id = ids.as_message_id(after)
-    if message_id is not None:
-        async with store.read() as reads:
-            position = await reads.position_of(who.project_id, thread_id, message_id)
-        if position is not None:
-            return position
-    raise unknown_cursor("after", after)
+    return None if message_id is None else await reads.position_of(who.project_id, thread_id, message_id)
 
 
 async def messages(
