@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Integer, Select, Text, and_, delete, insert, literal, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    and_,
+    delete,
+    insert,
+    literal,
+    literal_column,
+    null,
+    select,
+    union_all,
+)
 
 from gateway.store.statements import MESSAGE_COLUMNS, of_project
 from gateway.store.tables import deleted_messages, message_deltas, messages, threads
@@ -65,13 +78,28 @@ def last_positions(project_id: str, thread_ids: Sequence[str]) -> Select[Any]:
     )
 
 
-def list_deltas(project_id: str, message_ids: Sequence[str]) -> Select[Any]:
-    """Select the text that messages have gained, in order."""
-    return (
-        select(message_deltas.c.message_id, message_deltas.c.part_index, message_deltas.c.text)
-        .where(of_project(message_deltas, project_id), message_deltas.c.message_id.in_(message_ids))
-        .order_by(message_deltas.c.message_id, message_deltas.c.position)
+def list_growing(project_id: str, message_ids: Sequence[str]) -> Select[Any]:
+    """Select messages in progress, and behind each the text that it has gained, in order.
+
+    Shape: MESSAGE_COLUMNS and a part index. A row without that is a message as it was last written as a whole; one
+    with it is a text, which stands in `content`, and has nothing else but the ids.
+    One statement, since the text moves into its message from time to time: two could miss it in both places.
+    """
+    gained: dict[Any, Any] = {
+        messages.c.id: message_deltas.c.message_id,
+        messages.c.thread_id: message_deltas.c.thread_id,
+        messages.c.content: message_deltas.c.text,
+    }
+    whole = select(*MESSAGE_COLUMNS, null().label("part_index"), literal_column("0").label("at")).where(
+        of_project(messages, project_id), messages.c.id.in_(message_ids)
     )
+    pieces = select(
+        *(gained.get(column, null()).label(column.name) for column in MESSAGE_COLUMNS),
+        message_deltas.c.part_index,
+        message_deltas.c.position,
+    ).where(of_project(message_deltas, project_id), message_deltas.c.message_id.in_(message_ids))
+    together = union_all(whole, pieces).subquery()
+    return select(together).order_by(together.c.id, together.c.at)
 
 
 def last_delta(project_id: str, message_id: str) -> Select[Any]:

@@ -149,10 +149,14 @@ class Reads:
         growing = [message.id for message in messages if message.status is Status.IN_PROGRESS]
         if not growing:
             return messages
+        whole: dict[str, Message] = {}
         gained: dict[str, list[tuple[int, str]]] = {}
-        for message_id, *piece in await self._rows(follow_statements.list_deltas(project_id, growing)):
-            gained.setdefault(message_id, []).append((piece[0], piece[1]))
-        return [with_text(message, gained.get(message.id, ())) for message in messages]
+        for row in await self._rows(follow_statements.list_growing(project_id, growing)):
+            if row.part_index is None:
+                whole[row.id] = rows.message_of(row)
+            else:
+                gained.setdefault(row.id, []).append((row.part_index, row.content))
+        return [with_text(whole.get(message.id, message), gained.get(message.id, ())) for message in messages]
 
     async def _rows(self, statement: Executable) -> Sequence[Any]:
         return (await self._connection.execute(statement)).all()
