@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from gateway.domain.message import Message, Status
+from gateway.domain.message import Message, Status, with_text
 from gateway.domain.parse import MAX_CONTENT
 from gateway.errors import InvalidRequest, NotFound
 from gateway.store.writes import Delta
@@ -38,7 +38,7 @@ async def append_text(store: Store, who: Principal, message_id: MessageId, text:
         last = await transaction.last_delta(who.project_id, message.id)
         delta = _next_delta(message, last, text)
         await transaction.add_delta(who.project_id, message, position, delta)
-        grown = await _found(transaction, who, message_id)
+        grown = with_text(message, [(delta.part_index, delta.text)])
         if delta.number >= FOLD:
             position = await transaction.next_position(who.project_id, message.thread_id)
             await transaction.set_message_content(who.project_id, grown, position)
