@@ -16,7 +16,7 @@ from gateway.core import follow
 from gateway.domain import change, ids
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.thread import Thread as DomainThread
-from gateway.gql.context import Info
+from gateway.gql.context import Context, Info
 from gateway.gql.types import Message, MessageEdge, Thread
 
 if TYPE_CHECKING:
@@ -114,10 +114,7 @@ class Subscription:
         ctx = info.context
         followed = ids.thread_id(thread_id)
         position = await follow.start(ctx.store, ctx.who, followed, ctx.resume_after or after or None)
-        async with aclosing(follow.messages(ctx.store, ctx.hub, ctx.who, followed, position)) as found:
-            async for _, message in found:
-                ctx.told.cursor = message.id
-                yield MessageEdge(cursor=message.id, node=message)
+        return _edges(ctx, follow.messages(ctx.store, ctx.hub, ctx.who, followed, position))
 
     @strawberry.subscription(description="All that happens in a thread, each change once and in order.")
     async def thread_events(
@@ -127,7 +124,23 @@ class Subscription:
         ctx = info.context
         followed = ids.thread_id(thread_id)
         position = await follow.start(ctx.store, ctx.who, followed, ctx.resume_after or after or None)
-        async with aclosing(follow.changes(ctx.store, ctx.hub, ctx.who, followed, position)) as found:
-            async for at, told in found:
-                ctx.told.cursor = str(at)
-                yield EVENTS[type(told)](str(at), told)
+        return _events(ctx, follow.changes(ctx.store, ctx.hub, ctx.who, followed, position))
+
+
+# Generators of their own, so that what is wrong with a request is an error of the request and not of its first event.
+async def _edges(
+    ctx: Context, found: AsyncGenerator[tuple[int, DomainMessage], None]
+) -> AsyncGenerator[MessageEdge, None]:
+    async with aclosing(found):
+        async for _, message in found:
+            ctx.told.cursor = message.id
+            yield MessageEdge(cursor=message.id, node=message)
+
+
+async def _events(
+    ctx: Context, found: AsyncGenerator[tuple[int, change.Change], None]
+) -> AsyncGenerator[ThreadEvent, None]:
+    async with aclosing(found):
+        async for at, told in found:
+            ctx.told.cursor = str(at)
+            yield EVENTS[type(told)](str(at), told)
