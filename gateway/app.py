@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
+from gateway.connections import END_FOLLOWING
 from gateway.events.hub import Hub
 from gateway.events.polling import poll
 from gateway.events.postgres import listen
@@ -95,9 +96,9 @@ def serve_store(
     """
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
         hearing = asyncio.create_task(hints) if hints else None
-        yield
+        yield {END_FOLLOWING: hub.end}
         if hearing:
             hearing.cancel()
         await operations.close()

@@ -16,11 +16,13 @@ from sqlalchemy import make_url
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import Multiprocess
 
+from gateway.connections import HttpProtocol, WebSocketProtocol
 from gateway.errors import InvalidSetting
 from gateway.gql.trusted import load_trusted
 from gateway.settings import hand_down
 from gateway.store.dialect import refuse_several_processes
 from gateway.store.migrate import make_ready
+from gateway.web.limits import MAX_BODY
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -30,7 +32,7 @@ _BACKLOG: Final = 2048
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM; requests that run are finished first.
+    """Serve until SIGINT or SIGTERM; requests that run are finished first, followers are sent away.
 
     Errors: DatabaseBehind; InvalidSetting where the address cannot be listened on, the database not be shared, or the
     trusted documents not be read.
@@ -51,6 +53,9 @@ def serve(settings: Settings) -> None:
         access_log=False,
         server_header=False,
         date_header=True,
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
+        ws_max_size=MAX_BODY,
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
     try:

@@ -1,4 +1,4 @@
-"""Who follows what in this process, and how they are woken.
+"""Who follows what in this process, how they are woken, and how they are sent away before the process ends.
 
 A hint says only "look again": a listener that is busy while ten of them come looks once more, so nothing queues up.
 Must not be here: where hints from other processes come from (`postgres`, `polling`).
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from gateway.domain.change import Topic
 
@@ -21,6 +21,8 @@ class Hub:
 
     def __init__(self) -> None:
         self._listeners: dict[Topic, set[asyncio.Event]] = {}
+        self._staying: set[Callable[[], None]] = set()
+        self._is_ending = False
 
     @contextmanager
     def listen(self, topic: Topic) -> Iterator[asyncio.Event]:
@@ -48,3 +50,21 @@ class Hub:
     def topics(self) -> list[Topic]:
         """Name what is listened to."""
         return list(self._listeners)
+
+    @contextmanager
+    def stay(self, leave: Callable[[], None]) -> Iterator[None]:
+        """Be asked to leave before the process ends, for as long as the block; at once where it is ending already."""
+        self._staying.add(leave)
+        if self._is_ending:
+            leave()
+        try:
+            yield
+        finally:
+            self._staying.discard(leave)
+
+    def end(self) -> None:
+        """Ask all who stay to leave, since the process is about to end; asking again does nothing."""
+        if not self._is_ending:
+            self._is_ending = True
+            for leave in list(self._staying):
+                leave()

@@ -33,14 +33,14 @@ class Operations:
     def __init__(self, schema: GraphQLSchema, store: Store, hub: Hub, options: Options) -> None:
         self.options = options
         self._store = store
-        self._hub = hub
+        self.hub = hub
         self._persisted = Persisted(options.trusted)
         self._documents = Documents(schema, introspection=options.introspection, suggestions=options.suggestions)
         self._runner = Runner(schema if options.introspection else without_introspection(schema), options)
 
     def context(self, who: Principal, resume_after: str | None = None) -> Context:
         """Make the context of one operation."""
-        return Context(self._store, self._hub, who, resume_after=resume_after)
+        return Context(self._store, self.hub, who, resume_after=resume_after)
 
     def find(self, parameters: Parameters) -> tuple[DocumentNode, OperationType]:
         """Find the document that a request means, and what kind of operation it asks for.

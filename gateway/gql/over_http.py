@@ -93,7 +93,7 @@ class GraphQLOverHttp:
             results = await self._operations.subscribe(document, parameters, context)
         else:
             results = just((await self._operations.run(document, parameters, context)).result)
-        return stream(results, context.told, request.scope[REQUEST_ID])
+        return stream(results, context.told, context.hub, request.scope[REQUEST_ID])
 
     def _body(self, request: Request, ran: Ran) -> dict[str, Any]:
         body = laid_out(ran.result, request.scope[REQUEST_ID])

@@ -7,12 +7,14 @@ Must not be here: which request comes here (`over_http`).
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from starlette.responses import StreamingResponse
 
+from gateway.errors import Unavailable
 from gateway.gql.errors import laid_out
 from gateway.gql.refused import EVENT_STREAM
 
@@ -21,8 +23,11 @@ if TYPE_CHECKING:
 
     from graphql import ExecutionResult
 
+    from gateway.events.hub import Hub
     from gateway.gql.context import Told
     from gateway.gql.run import Results
+
+log: Final = logging.getLogger(__name__)
 
 KEEP_ALIVE_S: Final = 12.0  # shorter than what proxies give an idle connection, 15 s at the least
 _COMPLETE: Final = b"event: complete\ndata: \n\n"
@@ -31,9 +36,9 @@ _KEEP_ALIVE: Final = b":\n\n"
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
-def stream(results: Results, told: Told, request_id: str) -> StreamingResponse:
+def stream(results: Results, told: Told, hub: Hub, request_id: str) -> StreamingResponse:
     """Answer with results as they come; each event's id is the cursor to go on from."""
-    return StreamingResponse(_events(results, told, request_id), headers=_HEADERS, media_type=EVENT_STREAM)
+    return StreamingResponse(_events(results, told, hub, request_id), headers=_HEADERS, media_type=EVENT_STREAM)
 
 
 async def just(result: ExecutionResult) -> Results:
@@ -41,27 +46,36 @@ async def just(result: ExecutionResult) -> Results:
     yield result
 
 
-async def _events(results: Results, told: Told, request_id: str) -> AsyncIterator[bytes]:
-    waiting: asyncio.Task[ExecutionResult] | None = None
+async def _events(results: Results, told: Told, hub: Hub, request_id: str) -> AsyncIterator[bytes]:
+    """Write the stream; it ends without `complete` where it has to be asked for again, from the last event's id."""
+    waiting: asyncio.Future[ExecutionResult] | None = None
+    leaving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     try:
-        yield _KEEP_ALIVE  # the client sees at once that it is connected
-        while True:
-            waiting = waiting or asyncio.ensure_future(anext(results))
-            done, _ = await asyncio.wait({waiting}, timeout=KEEP_ALIVE_S)
-            if not done:
-                yield _KEEP_ALIVE
-                continue
-            try:
-                result = waiting.result()
-            except StopAsyncIteration:
-                yield _COMPLETE
-                return
-            waiting = None
-            number = b"" if told.cursor is None else b"id: " + told.cursor.encode() + b"\n"
-            yield number + b"event: next\ndata: " + orjson.dumps(laid_out(result, request_id)) + b"\n\n"
+        with hub.stay(lambda: leaving.set_result(None)):
+            yield _KEEP_ALIVE  # the client sees at once that it is connected
+            while True:
+                waiting = waiting or asyncio.ensure_future(anext(results))
+                either: set[asyncio.Future[Any]] = {waiting, leaving}
+                await asyncio.wait(either, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
+                if leaving.done():
+                    return
+                if not waiting.done():
+                    yield _KEEP_ALIVE
+                    continue
+                try:
+                    result = waiting.result()
+                except StopAsyncIteration:
+                    yield _COMPLETE
+                    return
+                except Unavailable:
+                    log.warning("%s: the database went away from a follower", request_id)
+                    return
+                waiting = None
+                number = b"" if told.cursor is None else b"id: " + told.cursor.encode() + b"\n"
+                yield number + b"event: next\ndata: " + orjson.dumps(laid_out(result, request_id)) + b"\n\n"
     finally:
         if waiting is not None:
             waiting.cancel()
-            with suppress(asyncio.CancelledError, StopAsyncIteration):
+            with suppress(asyncio.CancelledError, StopAsyncIteration, Unavailable):
                 await waiting
         await results.aclose()

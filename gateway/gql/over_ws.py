@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from graphql import GraphQLError, OperationType
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from gateway.errors import Unavailable
 from gateway.gql.errors import laid_out, shown
 from gateway.gql.over_sse import just
 from gateway.gql.parameters import take_parameters
@@ -30,18 +31,22 @@ if TYPE_CHECKING:
 
     from gateway.gql.operations import Operations
     from gateway.gql.parameters import Parameters
+    from gateway.gql.run import Results
 
 log: Final = logging.getLogger(__name__)
 
 PROTOCOL: Final = "graphql-transport-ws"
 INIT_S: Final = 10.0  # how long a client may take to say hello
 SEND_S: Final = 30.0  # how long a client may take to read one message; then it is cut off and resumes by cursor
+CLOSE_S: Final = 1.0  # how long a client may take to read why it is cut off
 MAX_OPERATIONS: Final = 100  # at once on one connection
 
 
 class CloseCode(IntEnum):
-    """Why a connection is closed, in the protocol's numbers."""
+    """Why a connection is closed, in RFC 6455's numbers and the protocol's."""
 
+    GOING_AWAY = 1001
+    TRY_AGAIN_LATER = 1013
     BAD_REQUEST = 4400
     UNAUTHORIZED = 4401
     FORBIDDEN = 4403
@@ -76,15 +81,18 @@ class GraphQLOverWebSocket:
             return
         await socket.accept(subprotocol=PROTOCOL)
         connection = Connection(socket, self._operations)
-        try:
-            await connection.serve()
-        except Closing as closing:
-            await connection.end()
-            await socket.close(closing.code, closing.reason)
-        except WebSocketDisconnect:
-            pass
-        finally:
-            await connection.end()
+        with self._operations.hub.stay(connection.go_away):
+            try:
+                await connection.serve()
+            except Closing as closing:
+                await connection.end()
+                with suppress(TimeoutError, WebSocketDisconnect):
+                    async with asyncio.timeout(CLOSE_S):
+                        await socket.close(closing.code, closing.reason)
+            except WebSocketDisconnect:
+                pass
+            finally:
+                await connection.end()
 
 
 class Connection:
@@ -96,7 +104,9 @@ class Connection:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._is_acknowledged = False
         self._id = f"req_{secrets.token_hex(16)}"
-        self._closing: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._closing: asyncio.Future[Closing] = loop.create_future()
+        self._init_by = loop.time() + INIT_S
 
     async def serve(self) -> None:
         """Take messages until the client goes, or a reason to close comes up."""
@@ -121,10 +131,14 @@ class Connection:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
+    def go_away(self) -> None:
+        """Send the client away, since the server stops."""
+        self._close(CloseCode.GOING_AWAY, "The server stops: go on from the last cursor")
+
     async def _receive(self) -> dict[str, Any]:
         receiving = asyncio.ensure_future(self._socket.receive_text())
         try:
-            limit = None if self._is_acknowledged else INIT_S
+            limit = None if self._is_acknowledged else max(0.0, self._init_by - asyncio.get_running_loop().time())
             either: set[asyncio.Future[Any]] = {receiving, self._closing}
             await asyncio.wait(either, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
             if self._closing.done():
@@ -142,16 +156,19 @@ class Connection:
 
     async def _send(self, message: dict[str, Any]) -> None:
         """Send a message; a client that does not read for long is cut off, so that nothing piles up for it."""
+        if self._socket.application_state is not WebSocketState.CONNECTED:
+            raise WebSocketDisconnect  # another operation has found out before
         try:
             async with asyncio.timeout(SEND_S):
                 await self._socket.send_text(orjson.dumps(message).decode())
         except TimeoutError:
-            self._close(CloseCode.TOO_SLOW, "Too slow: go on from the last cursor")
-            raise asyncio.CancelledError from None
+            raise self._close(CloseCode.TOO_SLOW, "Too slow: go on from the last cursor") from None
 
-    def _close(self, code: CloseCode, reason: str) -> None:
+    def _close(self, code: CloseCode, reason: str) -> Closing:
+        closing = Closing(code, reason)
         if not self._closing.done():
-            self._closing.set_result(Closing(code, reason))
+            self._closing.set_result(closing)
+        return closing
 
     async def _init(self, message: dict[str, Any]) -> None:
         if self._is_acknowledged:
@@ -162,7 +179,14 @@ class Connection:
         await self._send({"type": "connection_ack"})
 
     async def _ping(self, message: dict[str, Any]) -> None:
-        await self._send({"type": "pong", **({"payload": message["payload"]} if "payload" in message else {})})
+        # Given back only as the object that the protocol allows, and not when it is nested deeper than we can write.
+        payload = message.get("payload")
+        if not isinstance(payload, dict | None):
+            raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'payload' must be an object")
+        try:
+            await self._send({"type": "pong", **({} if payload is None else {"payload": payload})})
+        except orjson.JSONEncodeError:
+            raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'payload' is nested too deep") from None
 
     async def _pong(self, _message: dict[str, Any]) -> None:
         """Take note that the client is there, which arriving has done."""
@@ -194,28 +218,43 @@ class Connection:
     async def _run(self, operation_id: str, parameters: Parameters) -> None:
         try:
             await self._answer(operation_id, parameters)
-        except Refused as refused:
-            await self._refuse(operation_id, refused.errors)
+        except (Closing, WebSocketDisconnect):
+            pass  # `serve` hears of it too
         except Exception:
             log.exception("%s: operation %s failed", self._id, operation_id)
-            await self._refuse(
-                operation_id, [GraphQLError(f"The server had an error while processing your request ({self._id}).")]
-            )
+            with suppress(Closing, WebSocketDisconnect):
+                await self._refuse(operation_id, [_fault(self._id)])
         finally:
             if self._running.get(operation_id) is asyncio.current_task():
                 del self._running[operation_id]
 
     async def _answer(self, operation_id: str, parameters: Parameters) -> None:
         context = self._operations.context(principal_of(self._socket))
-        document, kind = self._operations.find(parameters)
-        if kind is OperationType.SUBSCRIPTION:
-            results = await self._operations.subscribe(document, parameters, context)
-        else:
-            results = just((await self._operations.run(document, parameters, context)).result)
-        async with aclosing(results):
-            async for result in results:
-                await self._send({"id": operation_id, "type": "next", "payload": laid_out(result, self._id)})
+        try:
+            document, kind = self._operations.find(parameters)
+            if kind is OperationType.SUBSCRIPTION:
+                results = await self._operations.subscribe(document, parameters, context)
+            else:
+                results = just((await self._operations.run(document, parameters, context)).result)
+        except Refused as refused:
+            await self._refuse(operation_id, refused.errors)
+            return
+        await self._follow(operation_id, results)
         await self._send({"id": operation_id, "type": "complete"})
+
+    async def _follow(self, operation_id: str, results: Results) -> None:
+        try:
+            async with aclosing(results):
+                async for result in results:
+                    await self._send({"id": operation_id, "type": "next", "payload": laid_out(result, self._id)})
+        except Unavailable:
+            # An error would end the operation for good; a client that was cut off comes back and goes on.
+            log.warning("%s: the database went away from a follower", self._id)
+            raise self._close(CloseCode.TRY_AGAIN_LATER, "The database is away: go on from the last cursor") from None
 
     async def _refuse(self, operation_id: str, errors: Sequence[GraphQLError]) -> None:
         await self._send({"id": operation_id, "type": "error", "payload": shown(errors, self._id)})
+
+
+def _fault(request_id: str) -> GraphQLError:
+    return GraphQLError(f"The server had an error while processing your request ({request_id}).")
