@@ -6,7 +6,10 @@ Must not be here: SQL; the store says whether the file changed and where threads
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Final
+
+from gateway.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -14,25 +17,31 @@ if TYPE_CHECKING:
     from gateway.domain.change import Topic
     from gateway.events.hub import Hub
 
+log: Final = logging.getLogger(__name__)
+
 INTERVAL_S: Final = 0.1
 
 
 async def poll(
     hub: Hub,
-    version: Callable[[], Awaitable[int]],
+    version: Callable[[], Awaitable[object]],
     positions: Callable[[Sequence[Topic]], Awaitable[Mapping[Topic, int]]],
 ) -> None:
     """Wake the listeners of threads that others have moved on, until cancelled."""
-    seen_version = -1
+    seen_version: object = None
     seen: Mapping[Topic, int] = {}
     while True:
         await asyncio.sleep(INTERVAL_S)
         followed = hub.topics()
         if not followed:
             continue
-        current = await version()
-        if current == seen_version and seen.keys() >= set(followed):
+        try:
+            current = await version()
+            if current == seen_version and seen.keys() >= set(followed):
+                continue
+            now = await positions(followed)
+        except Unavailable as error:
+            log.warning("no hints from SQLite for %.1f s: %s", INTERVAL_S, error)
             continue
-        now = await positions(followed)
         hub.wake(topic for topic in followed if now.get(topic, -1) != seen.get(topic))
         seen_version, seen = current, {topic: now.get(topic, -1) for topic in followed}

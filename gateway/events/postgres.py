@@ -28,6 +28,7 @@ async def listen(url: str, channel: str, hub: Hub) -> None:
 
     LISTEN needs a connection of its own for as long as it lasts, so this one is not of the pool.
     """
+    url = url.replace("postgresql+asyncpg://", "postgresql://", 1)  # the driver does not know itself by name
     wait_s = _FIRST_WAIT_S
     while True:
         try:

@@ -106,10 +106,11 @@ class Reads:
         """Find how far threads have come; those that are not there are left out."""
         return {row[0]: row[1] for row in await self._rows(follow_statements.last_positions(project_id, thread_ids))}
 
-    async def data_version(self) -> int:
-        """Read SQLite's own count of changes to the file by others than this connection."""
+    async def data_version(self) -> tuple[int, int]:
+        """Name this connection, and read SQLite's own count of changes to the file by others than it."""
+        connection = await self._connection.get_raw_connection()
         version: int = (await self._connection.execute(text("PRAGMA data_version"))).scalar_one()
-        return version
+        return id(connection.driver_connection), version
 
     async def position_of(self, project_id: str, thread_id: str, message_id: str) -> int | None:
         """Find the position of a message of the thread, living or deleted."""

@@ -57,8 +57,11 @@ class Store:
                 await self._engines.announce(connection, writes.touched)
         self._publish(writes.touched)
 
-    async def data_version(self) -> int:
-        """Say which version of the SQLite file this process sees; it changes when another connection has written."""
+    async def data_version(self) -> tuple[int, int]:
+        """Say which version of the SQLite file this process sees, and which connection counts it.
+
+        It changes when another connection has written; each counts for itself, so two counts cannot be compared.
+        """
         async with self.read() as reads:
             return await reads.data_version()
 
