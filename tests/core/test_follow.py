@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from gateway.core import follow, messages, threads
+from gateway.domain import change, ids
+from gateway.domain.message import MessagePatch
+from gateway.domain.principal import Principal
+from gateway.domain.thread import ThreadPatch
+from gateway.errors import InvalidRequest, NotFound
+from gateway.store.dialect import POOL
+from tests.following import changes_after, make_thread, rest_of, say, take, until
+
+if TYPE_CHECKING:
+    from gateway.core import Store
+    from gateway.domain.change import Change
+    from gateway.domain.ids import ThreadId
+    from gateway.events.hub import Hub
+
+
+@pytest.fixture
+async def thread(store: Store, who: Principal) -> ThreadId:
+    return await make_thread(store, who)
+
+
+async def followed(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId, after: str | None, count: int
+) -> list[str]:
+    """Read the texts of so many messages behind a cursor."""
+    position = await follow.start(store, who, thread, after)
+    async with aclosing(follow.messages(store, hub, who, thread, position)) as found:
+        return [message.text for _, message in await take(found, count)]
+
+
+async def test_without_a_cursor_one_hears_only_what_comes(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId
+) -> None:
+    await say(store, who, thread, "before")
+    position = await follow.start(store, who, thread, None)
+
+    await say(store, who, thread, "after")
+
+    [(_, message)] = await take(follow.messages(store, hub, who, thread, position), 1)
+    assert message.text == "after"
+
+
+async def test_behind_a_message_come_those_after_it(store: Store, hub: Hub, who: Principal, thread: ThreadId) -> None:
+    _, second, *_ = await say(store, who, thread, "1", "2", "3", "4")
+
+    assert await followed(store, hub, who, thread, second, 2) == ["3", "4"]
+
+
+async def test_behind_a_deleted_message_come_those_after_it(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId
+) -> None:
+    _, second, *_ = await say(store, who, thread, "1", "2", "3", "4")
+    await messages.delete(store, who, thread, second)
+
+    assert await followed(store, hub, who, thread, second, 2) == ["3", "4"]
+
+
+async def test_behind_the_cursor_of_a_change_comes_the_next_change(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId
+) -> None:
+    made = await say(store, who, thread, "1", "2", "3")
+    told = await changes_after(store, hub, who, thread, "0", 3)
+
+    onwards = await changes_after(store, hub, who, thread, str(told[1].position), 1)
+
+    assert [each.message.id for each in onwards if isinstance(each, change.MessageCreated)] == made[2:]
+
+
+async def test_the_cursor_of_a_change_is_also_a_place_among_messages(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId
+) -> None:
+    await say(store, who, thread, "1", "2")
+    [first, _] = await changes_after(store, hub, who, thread, "0", 2)
+
+    assert await followed(store, hub, who, thread, str(first.position), 1) == ["2"]
+
+
+@pytest.mark.parametrize("cursor", ["msg_unknown", "nonsense", "-1", "1.5", "\u0663", "9" * 19, "thread_x"])
+async def test_a_cursor_that_names_nothing_is_refused(
+    store: Store, who: Principal, thread: ThreadId, cursor: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        await follow.start(store, who, thread, cursor)
+
+    assert refused.value.param == "after"
+
+
+async def test_a_message_of_another_thread_is_no_cursor(store: Store, who: Principal, thread: ThreadId) -> None:
+    [foreign] = await say(store, who, await make_thread(store, who), "elsewhere")
+
+    with pytest.raises(InvalidRequest):
+        await follow.start(store, who, thread, foreign)
+
+
+async def test_a_position_that_the_thread_has_not_come_to_is_no_cursor(
+    store: Store, who: Principal, thread: ThreadId
+) -> None:
+    # It was told by another thread, or by a database that has since been put back: waiting for it would be silence.
+    await say(store, who, thread, "1")
+
+    with pytest.raises(InvalidRequest):
+        await follow.start(store, who, thread, "2")
+
+
+async def test_an_unknown_thread_cannot_be_followed(store: Store, who: Principal) -> None:
+    with pytest.raises(NotFound):
+        await follow.start(store, who, ids.new_thread_id(), None)
+
+
+async def test_a_thread_of_another_project_cannot_be_followed(store: Store, thread: ThreadId) -> None:
+    with pytest.raises(NotFound):
+        await follow.start(store, Principal("another"), thread, None)
+
+
+async def test_a_change_of_another_thread_wakes_nobody(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId
+) -> None:
+    with hub.listen((who.project_id, thread)) as hint:
+        await say(store, who, await make_thread(store, who), "elsewhere")
+
+        assert not hint.is_set()
+
+
+async def test_what_is_undone_wakes_nobody(store: Store, hub: Hub, who: Principal, thread: ThreadId) -> None:
+    with hub.listen((who.project_id, thread)) as hint:
+        with suppress(ZeroDivisionError):
+            async with store.write() as transaction:
+                await transaction.next_position(who.project_id, thread)
+                raise ZeroDivisionError
+
+        assert not hint.is_set()
+
+
+@pytest.mark.parametrize("missed", [1, 2, 3, 4, 6, 7])
+async def test_what_was_missed_comes_whole_at_every_border_of_a_batch(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId, missed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "BATCH", 3)
+    texts = [str(n) for n in range(missed)]
+    await say(store, who, thread, *texts)
+
+    position = await follow.start(store, who, thread, "0")
+    async with aclosing(follow.messages(store, hub, who, thread, position)) as found:
+        caught_up = [message.text for _, message in await take(found, missed)]
+        await say(store, who, thread, "live")
+        live = [message.text for _, message in await take(found, 1)]
+
+    assert (caught_up, live) == (texts, ["live"])
+
+
+@pytest.mark.parametrize("missed", [follow.BATCH, follow.BATCH + 1])
+async def test_all_changes_of_a_full_batch_come_and_then_the_live_one(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId, missed: int
+) -> None:
+    made = await say(store, who, thread, *(str(n) for n in range(missed)))
+
+    async with aclosing(follow.changes(store, hub, who, thread, 0)) as found:
+        caught_up = await take(found, missed)
+        await messages.delete(store, who, thread, made[0])
+        [(_, live)] = await take(found, 1)
+
+    assert [each.message.id for _, each in caught_up if isinstance(each, change.MessageCreated)] == made
+    assert live == change.MessageDeleted(missed + 1, made[0])
+
+
+async def test_a_batch_in_which_all_have_gone_meanwhile_does_not_end_the_following(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "BATCH", 2)
+    made = await say(store, who, thread, "1", "2", "3", "4")
+    for each in made:
+        await messages.delete(store, who, thread, each)
+
+    told = await changes_after(store, hub, who, thread, "0", 4)
+
+    assert [each.message_id for each in told if isinstance(each, change.MessageDeleted)] == made
+
+
+async def test_every_kind_of_change_is_told_in_order(store: Store, hub: Hub, who: Principal, thread: ThreadId) -> None:
+    [first, second] = await say(store, who, thread, "1", "2")
+    await messages.update(store, who, thread, first, MessagePatch({"a": "b"}))
+    await threads.update(store, who, thread, ThreadPatch(metadata={"c": "d"}))
+    await messages.delete(store, who, thread, second)
+
+    told = await changes_after(store, hub, who, thread, "0", 4)
+
+    assert [(type(each), each.position) for each in told] == [
+        (change.MessageCreated, 1),
+        (change.MessageUpdated, 3),
+        (change.ThreadUpdated, 4),
+        (change.MessageDeleted, 5),
+    ]
+
+
+async def test_deleting_the_thread_ends_the_following_of_messages(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId
+) -> None:
+    following = asyncio.create_task(rest_of(follow.messages(store, hub, who, thread, 0)))
+    await until(lambda: bool(hub.topics()))
+
+    await threads.delete(store, who, thread)
+
+    assert await following == []
+
+
+async def test_deleting_the_thread_is_the_last_change(store: Store, hub: Hub, who: Principal, thread: ThreadId) -> None:
+    await say(store, who, thread, "1")
+    found = follow.changes(store, hub, who, thread, 0)
+    await take(found, 1)
+
+    await threads.delete(store, who, thread)
+
+    [last] = cast("list[tuple[int, Change]]", await rest_of(found))
+    assert last == (1, change.ThreadDeleted(1, thread))
+
+
+async def test_a_follower_that_left_leaves_nothing_in_the_hub(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId
+) -> None:
+    await say(store, who, thread, "1")
+    found = follow.messages(store, hub, who, thread, 0)
+    await take(found, 1)
+    waiting = asyncio.ensure_future(anext(found))
+    await until(lambda: _borrowed(store) == 0)
+
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+    assert hub.topics() == []
+
+
+async def test_followers_hold_no_connection_while_they_wait(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId
+) -> None:
+    [first] = await say(store, who, thread, "1")
+    found = [follow.messages(store, hub, who, thread, 0) for _ in range(POOL * 2)]
+    for each in found:
+        await take(each, 1)
+    waiting = [asyncio.ensure_future(anext(each)) for each in found]
+
+    await until(lambda: _borrowed(store) == 0)
+    assert not any(each.done() for each in waiting)
+    await messages.get(store, who, thread, first)
+    await say(store, who, thread, "2")
+    async with asyncio.timeout(30):
+        heard = [message.text for _, message in await asyncio.gather(*waiting)]
+
+    assert heard == ["2"] * len(found)
+    for each in found:
+        await each.aclose()
+
+
+def _borrowed(store: Store) -> int:
+    """Count the connections that are out of the pool; nobody but its owner can say."""
+    borrowed: int = store._engines.reader.pool.checkedout()  # type: ignore[attr-defined]  # noqa: SLF001
+    return borrowed

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.core import follow, threads
+from gateway.errors import Unavailable
+from gateway.events.hub import Hub
+from gateway.events.polling import poll
+from gateway.store.dialect import READERS
+from gateway.store.sql import open_store
+from tests.following import PATIENCE_S, make_thread, rest_of, say, take
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.core import Store
+    from gateway.domain.principal import Principal
+
+
+@asynccontextmanager
+async def polling(hub: Hub, store: Store) -> AsyncIterator[None]:
+    looking = asyncio.create_task(poll(hub, store.data_version, store.last_positions))
+    try:
+        yield
+    finally:
+        looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await looking
+
+
+@pytest.fixture
+async def ours(sqlite_url: str, hub: Hub) -> AsyncIterator[Store]:
+    """Open the store of the process that has followers."""
+    opened = open_store(sqlite_url, hub.wake)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def other(sqlite_url: str) -> AsyncIterator[Store]:
+    """Open the store of another process on the same file."""
+    opened = open_store(sqlite_url)
+    yield opened
+    await opened.close()
+
+
+async def test_what_another_process_writes_is_heard(ours: Store, other: Store, hub: Hub, who: Principal) -> None:
+    thread_id = await make_thread(other, who)
+    async with polling(hub, ours):
+        found = follow.messages(ours, hub, who, thread_id, 0)
+        for n in range(5):
+            await say(other, who, thread_id, f"hello {n}")
+
+            [(_, message)] = await take(found, 1)
+            assert message.text == f"hello {n}"
+        await found.aclose()
+
+
+async def test_what_another_process_writes_is_heard_whichever_connection_looks(
+    ours: Store, other: Store, hub: Hub, who: Principal
+) -> None:
+    # Each connection counts the file's versions for itself, so two of them may give the same number for two states.
+    thread_id = await make_thread(other, who)
+    seen: list[tuple[int, int]] = []
+    for n in range(READERS * 3):
+        await say(other, who, thread_id, str(n))
+        async with _busy(ours, n % READERS):
+            seen.append(await ours.data_version())
+
+    assert len(set(seen)) == len(seen)
+
+
+async def test_a_thread_that_another_process_deletes_ends_its_following(
+    ours: Store, other: Store, hub: Hub, who: Principal
+) -> None:
+    thread_id = await make_thread(other, who)
+    [first] = await say(other, who, thread_id, "hello")
+    async with polling(hub, ours):
+        found = follow.messages(ours, hub, who, thread_id, 0)
+        assert [message.id for _, message in await take(found, 1)] == [first]
+
+        await threads.delete(other, who, thread_id)
+
+        assert await rest_of(found) == []
+
+
+async def test_a_thread_that_stands_still_is_not_woken_by_another(
+    ours: Store, other: Store, hub: Hub, who: Principal
+) -> None:
+    still, moving = await make_thread(other, who), await make_thread(other, who)
+    async with polling(hub, ours):
+        with hub.listen((who.project_id, still)) as never, hub.listen((who.project_id, moving)) as hint:
+            await _woken(hint)  # it wakes all whom it has not seen before
+            never.clear()
+            hint.clear()
+            for _ in range(3):
+                await say(other, who, moving, "hello")
+                await _woken(hint)
+
+            assert not never.is_set()
+
+
+async def test_a_database_that_cannot_answer_is_asked_again(hub: Hub) -> None:
+    topic = ("p", "thread_1")
+    answers = iter([Unavailable("busy"), 1])
+
+    async def version() -> int:
+        answer = next(answers, 2)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def positions(_topics: object) -> dict[tuple[str, str], int]:
+        return {topic: 1}
+
+    looking = asyncio.create_task(poll(hub, version, positions))
+    with hub.listen(topic) as hint:
+        await asyncio.wait_for(hint.wait(), PATIENCE_S)
+
+    looking.cancel()
+    with suppress(asyncio.CancelledError):
+        await looking
+
+
+async def _woken(hint: asyncio.Event) -> None:
+    await asyncio.wait_for(hint.wait(), PATIENCE_S)
+    hint.clear()
+
+
+@asynccontextmanager
+async def _busy(store: Store, count: int) -> AsyncIterator[None]:
+    """Keep so many readers busy, so that the next one is another."""
+    if count == 0:
+        yield
+        return
+    async with store.read(), _busy(store, count - 1):
+        yield

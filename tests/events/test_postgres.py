@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from gateway.core import follow
+from gateway.events.hub import Hub
+from gateway.events.postgres import listen
+from gateway.store.dialect import CHANNEL
+from gateway.store.sql import open_store
+from tests.following import PATIENCE_S, make_thread, say, take, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.core import Store
+    from gateway.domain.principal import Principal
+
+LISTENERS = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+
+
+@asynccontextmanager
+async def listening(url: str, hub: Hub) -> AsyncIterator[None]:
+    """Hear what other processes change, from the moment on that hints come."""
+    with hub.listen(("any", "thread")) as hint:
+        hearing = asyncio.create_task(listen(url, CHANNEL, hub))
+        await asyncio.wait_for(hint.wait(), PATIENCE_S)  # it wakes everybody once it listens
+    try:
+        yield
+    finally:
+        hearing.cancel()
+        with suppress(asyncio.CancelledError):
+            await hearing
+
+
+@pytest.fixture
+async def other(postgres_url: str) -> AsyncIterator[Store]:
+    """Open the store of another process, whose changes our hub does not hear of by itself."""
+    opened = open_store(postgres_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def outsider(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Be connected as an operator is."""
+    connection = await asyncpg.connect(postgres_url)
+    yield connection
+    await connection.close()
+
+
+async def test_a_commit_of_another_process_is_heard(
+    other: Store, hub: Hub, who: Principal, postgres_url: str
+) -> None:
+    thread_id = await make_thread(other, who)
+    async with listening(postgres_url, hub):
+        with hub.listen((who.project_id, thread_id)) as hint:
+            await say(other, who, thread_id, "hello")
+
+            await asyncio.wait_for(hint.wait(), PATIENCE_S)
+
+
+async def test_one_commit_is_one_hint_however_much_it_changes(
+    other: Store, who: Principal, postgres_url: str, outsider: asyncpg.Connection
+) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    await outsider.add_listener(CHANNEL, lambda *given: heard.put_nowait(given[3]))
+    thread_id, last = await make_thread(other, who), await make_thread(other, who)
+
+    async with other.write() as transaction:
+        for _ in range(3):
+            await transaction.next_position(who.project_id, thread_id)
+    await say(other, who, last, "the end")
+
+    async with asyncio.timeout(PATIENCE_S):
+        told = [await heard.get(), await heard.get()]
+    assert told == [f"{who.project_id} {thread_id}", f"{who.project_id} {last}"]
+
+
+async def test_what_another_process_undoes_is_not_heard(
+    other: Store, who: Principal, outsider: asyncpg.Connection
+) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    await outsider.add_listener(CHANNEL, lambda *given: heard.put_nowait(given[3]))
+    undone, last = await make_thread(other, who), await make_thread(other, who)
+
+    with suppress(ZeroDivisionError):
+        async with other.write() as transaction:
+            await transaction.next_position(who.project_id, undone)
+            raise ZeroDivisionError
+    await say(other, who, last, "the end")
+
+    assert await asyncio.wait_for(heard.get(), PATIENCE_S) == f"{who.project_id} {last}"
+
+
+async def test_a_lost_connection_is_made_anew_and_nothing_is_missed(
+    other: Store, hub: Hub, who: Principal, postgres_url: str, outsider: asyncpg.Connection
+) -> None:
+    thread_id = await make_thread(other, who)
+    async with listening(postgres_url, hub):
+        found = follow.messages(other, hub, who, thread_id, 0)
+        for n in range(5):
+            [pid] = [row["pid"] for row in await outsider.fetch(LISTENERS)]
+            await outsider.execute("SELECT pg_terminate_backend($1)", pid)
+            await say(other, who, thread_id, f"while nobody listens {n}")
+
+            [(_, message)] = await take(found, 1)
+            assert message.text == f"while nobody listens {n}"
+            async with asyncio.timeout(PATIENCE_S):
+                while await outsider.fetchval(f"{LISTENERS} AND pid <> $1", pid) is None:
+                    await asyncio.sleep(0.01)
+        await found.aclose()
+
+
+async def test_all_are_woken_once_the_connection_is_back(
+    hub: Hub, postgres_url: str, outsider: asyncpg.Connection
+) -> None:
+    async with listening(postgres_url, hub):
+        with hub.listen(("p", "thread_1")) as hint, hub.listen(("p", "thread_2")) as other_hint:
+            [pid] = [row["pid"] for row in await outsider.fetch(LISTENERS)]
+            await outsider.execute("SELECT pg_terminate_backend($1)", pid)
+
+            await asyncio.wait_for(asyncio.gather(hint.wait(), other_hint.wait()), PATIENCE_S)
+
+
+async def test_a_server_that_is_away_is_asked_again(postgres_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    nobody = postgres_url.replace("/migrated_", "/nobody_")
+    hearing = asyncio.create_task(listen(nobody, CHANNEL, Hub()))
+
+    await until(lambda: caplog.text.count("no hints from PostgreSQL") >= 2)
+
+    hearing.cancel()
+    with suppress(asyncio.CancelledError):
+        await hearing
+
+
+async def test_the_url_may_name_the_driver(hub: Hub, postgres_url: str) -> None:
+    async with listening(postgres_url.replace("postgresql://", "postgresql+asyncpg://"), hub):
+        assert hub.topics() == []
+
+
+async def test_the_end_of_hearing_leaves_no_connection(
+    hub: Hub, postgres_url: str, outsider: asyncpg.Connection
+) -> None:
+    async with listening(postgres_url, hub):
+        assert len(await outsider.fetch(LISTENERS)) == 1
+
+    async with asyncio.timeout(PATIENCE_S):
+        while await outsider.fetch(LISTENERS):
+            await asyncio.sleep(0.01)
