@@ -40,6 +40,7 @@ INIT_S: Final = 10.0  # how long a client may take to say hello
 SEND_S: Final = 30.0  # how long a client may take to read one message; then it is cut off and resumes by cursor
 CLOSE_S: Final = 1.0  # how long a client may take to read why it is cut off
 MAX_OPERATIONS: Final = 100  # at once on one connection
+_REASON_BYTES: Final = 123  # RFC 6455, 5.5: a control frame holds 125 bytes, and the code takes two
 
 
 class CloseCode(IntEnum):
@@ -63,7 +64,7 @@ class Closing(Exception):
     def __init__(self, code: CloseCode, reason: str) -> None:
         super().__init__(reason)
         self.code = code
-        self.reason = reason
+        self.reason = reason.encode()[:_REASON_BYTES].decode(errors="ignore")
 
 
 class GraphQLOverWebSocket:
@@ -203,11 +204,11 @@ class Connection:
         if not isinstance(operation_id, str) or not operation_id or not isinstance(payload, dict):
             raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'subscribe' needs an 'id' and a 'payload'")
         if operation_id in self._running:
-            raise Closing(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {operation_id} already exists"[:120])
+            raise Closing(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {operation_id} already exists")
         try:
             parameters = take_parameters(payload)
         except Refused as refused:
-            raise Closing(CloseCode.BAD_REQUEST, f"Invalid message: {refused.errors[0].message}"[:120]) from None
+            raise Closing(CloseCode.BAD_REQUEST, f"Invalid message: {refused.errors[0].message}") from None
         if len(self._running) >= MAX_OPERATIONS:
             full = GraphQLError(f"Expected at most {MAX_OPERATIONS} operations at once on one connection.")
             await self._refuse(operation_id, [full])
