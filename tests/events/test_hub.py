@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from gateway.events.hub import Hub
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.events.hub import Hub
 
 ONE, OTHER = ("p", "thread_1"), ("p", "thread_2")
 

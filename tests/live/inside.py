@@ -1,0 +1,61 @@
+"""A real uvicorn on a real socket within the test's own process, where its store and hub can be looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from gateway.app import serve_store
+from gateway.connections import HttpProtocol, WebSocketProtocol
+from gateway.events.hub import Hub
+from gateway.store.sql import Store, open_store
+from gateway.web.limits import MAX_BODY
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractContextManager
+
+
+class Quiet(uvicorn.Server):
+    """A server that leaves the signals to pytest."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        return nullcontext()
+
+
+@dataclass(frozen=True)
+class Inside:
+    """A server that runs in this process."""
+
+    base_url: str
+    store: Store
+    hub: Hub
+
+
+@asynccontextmanager
+async def serving_inside(database_url: str) -> AsyncIterator[Inside]:
+    """Serve a database for as long as the block."""
+    hub = Hub()
+    store = open_store(database_url, hub.wake)
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        serve_store(store, hub),
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
+        ws_max_size=MAX_BODY,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=30,
+    )
+    server = Quiet(config)
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield Inside(f"http://127.0.0.1:{listener.getsockname()[1]}", store, hub)
+    finally:
+        server.should_exit = True
+        await running

@@ -1,0 +1,163 @@
+"""Following a thread over a WebSocket: what comes, and what is left behind when either side goes."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from gateway.core import threads
+from gateway.domain.principal import Principal
+from gateway.gql import over_ws
+from tests.following import make_thread, say, until
+from tests.live.inside import Inside, serving_inside
+from tests.live.subscribing import ADDED, EVENTS, socket_to
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.domain.ids import ThreadId
+
+WHO = Principal("default")
+
+
+@pytest.fixture
+async def inside(database_url: str) -> AsyncIterator[Inside]:
+    async with serving_inside(database_url) as server:
+        yield server
+
+
+@pytest.fixture
+async def base_url(sqlite_url: str) -> AsyncIterator[str]:
+    """Serve for rules in which no database has a part."""
+    async with serving_inside(sqlite_url) as server:
+        yield server.base_url
+
+
+@pytest.fixture
+async def thread(inside: Inside) -> ThreadId:
+    return await make_thread(inside.store, WHO)
+
+
+@pytest.mark.parametrize(
+    ("variables", "code"),
+    [
+        pytest.param({"threadId": "thread_nowhere"}, "not_found", id="unknown thread"),
+        pytest.param({"threadId": "nonsense"}, "invalid_value", id="no id"),
+    ],
+)
+async def test_a_thread_that_cannot_be_followed_is_an_error_with_a_code(
+    base_url: str, variables: dict[str, str], code: str
+) -> None:
+    async with socket_to(base_url) as socket:
+        await socket.subscribe(EVENTS, **variables)
+
+        refused = await socket.receive()
+        assert (refused["type"], refused["payload"][0]["extensions"]["code"]) == ("error", code)
+
+
+async def test_a_cursor_that_names_nothing_is_an_error_with_a_code(inside: Inside, thread: ThreadId) -> None:
+    async with socket_to(inside.base_url) as socket:
+        await socket.subscribe(ADDED, threadId=thread, after="msg_nowhere")
+
+        refused = await socket.receive()
+        assert (refused["type"], refused["payload"][0]["extensions"]["param"]) == ("error", "after")
+
+
+async def test_a_follower_hears_what_was_missed_and_what_comes(inside: Inside, thread: ThreadId) -> None:
+    [first, *_] = await say(inside.store, WHO, thread, "1", "2", "3")
+    async with socket_to(inside.base_url) as socket:
+        await socket.subscribe(ADDED, threadId=thread, after=first)
+        missed = await socket.texts(2)
+        await say(inside.store, WHO, thread, "4")
+
+        assert (missed, await socket.texts(1)) == (["2", "3"], ["4"])
+
+
+async def test_complete_stops_a_subscription(inside: Inside, thread: ThreadId) -> None:
+    async with socket_to(inside.base_url) as socket:
+        await socket.subscribe(ADDED, threadId=thread)
+        await until(lambda: bool(inside.hub.topics()))
+        await socket.send("complete", id="1")
+        await until(lambda: not inside.hub.topics())
+
+        await say(inside.store, WHO, thread, "unheard")
+        await socket.send("ping")
+        assert await socket.receive() == {"type": "pong"}
+
+
+async def test_the_end_of_the_thread_completes_its_subscription(inside: Inside, thread: ThreadId) -> None:
+    async with socket_to(inside.base_url) as socket:
+        await socket.subscribe(EVENTS, threadId=thread)
+        await until(lambda: bool(inside.hub.topics()))
+
+        await threads.delete(inside.store, WHO, thread)
+
+        told = await socket.receive()
+        assert told["payload"]["data"]["threadEvents"]["__typename"] == "ThreadDeleted"
+        assert await socket.receive() == {"id": "1", "type": "complete"}
+
+
+async def test_a_client_that_goes_away_frees_its_followers(inside: Inside, thread: ThreadId) -> None:
+    async with socket_to(inside.base_url) as socket:
+        for n in range(3):
+            await socket.subscribe(ADDED, str(n), threadId=thread)
+        await until(lambda: bool(inside.hub.topics()))
+
+    await until(lambda: not inside.hub.topics())
+
+
+async def test_a_client_that_vanishes_while_it_is_written_to_is_no_failure(
+    inside: Inside, thread: ThreadId, caplog: pytest.LogCaptureFixture
+) -> None:
+    await say(inside.store, WHO, thread, *("x" * 5_000 for _ in range(60)))
+    async with socket_to(inside.base_url) as socket:
+        for n in range(5):
+            await socket.subscribe(ADDED, str(n), threadId=thread, after="0")
+        await socket.texts(2)
+        socket.raw.transport.abort()
+
+    await until(lambda: not inside.hub.topics())
+    assert "failed" not in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+async def test_one_operation_too_many_is_refused_and_the_others_go_on(
+    inside: Inside, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(over_ws, "MAX_OPERATIONS", 3)
+    async with socket_to(inside.base_url) as socket:
+        for n in range(4):
+            await socket.subscribe(ADDED, str(n), threadId=thread, after="0")
+
+        refused = await socket.receive()
+        assert (refused["type"], refused["id"]) == ("error", "3")
+        await say(inside.store, WHO, thread, "heard")
+        assert {(await socket.receive())["id"] for _ in range(3)} == {"0", "1", "2"}
+
+
+async def test_a_slow_reader_is_cut_off_and_goes_on_from_its_cursor(
+    inside: Inside, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(over_ws, "SEND_S", 0.2)
+    monkeypatch.setattr(over_ws, "CLOSE_S", 0.1)
+    monkeypatch.setattr("gateway.connections.CUT_S", 0.1)
+    texts = [f"{n} " + "x" * 200_000 for n in range(60)]
+    await say(inside.store, WHO, thread, *texts)
+    heard: list[dict[str, Any]] = []
+    async with socket_to(inside.base_url, max_queue=1, compression=None, ping_interval=None) as socket:
+        await socket.subscribe(ADDED, threadId=thread, after="0")
+        await until(lambda: bool(inside.hub.topics()))
+        await until(lambda: not inside.hub.topics())
+        with suppress(ConnectionClosed):  # 4499, where it can still be said
+            while True:
+                heard.append((await socket.receive())["payload"]["data"]["messageAdded"])
+
+    assert len(heard) < 60
+    after = heard[-1]["cursor"] if heard else "0"
+    async with socket_to(inside.base_url) as socket:
+        await socket.subscribe(ADDED, threadId=thread, after=after)
+        rest = await socket.texts(60 - len(heard))
+    assert [each["node"]["text"] for each in heard] + rest == texts

@@ -1,0 +1,126 @@
+"""What becomes of followers when the server is told to stop: they are sent away at once, requests are finished."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from gateway.connections import CUT_S
+from tests.following import PATIENCE_S, rest_of, take
+from tests.live.server import serving
+from tests.live.subscribing import ADDED, events_of, open_socket, socket_to
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.live.server import Server
+
+STOPS = [pytest.param(each, id=each.name) for each in (signal.SIGTERM, signal.SIGINT)]
+
+
+def thread_with(server: Server, *texts: str) -> str:
+    body = {"messages": [{"role": "user", "content": text} for text in texts]}
+    answer = httpx.post(f"{server.base_url}/v1/threads", json=body, timeout=PATIENCE_S)
+    thread_id: str = answer.raise_for_status().json()["id"]
+    return thread_id
+
+
+@pytest.mark.parametrize("how", STOPS)
+async def test_websockets_are_closed_with_1001(database_url: str, tmp_path: Path, how: signal.Signals) -> None:
+    with serving(database_url, folder=tmp_path) as server:
+        thread_id = thread_with(server, "1")
+        async with socket_to(server.base_url) as follower, open_socket(server.base_url) as silent:
+            await follower.subscribe(ADDED, threadId=thread_id, after="0")
+            await follower.texts(1)
+
+            server.process.send_signal(how)
+
+            assert [(await each.end())[0] for each in (follower, silent)] == [1001, 1001]
+        await asyncio.to_thread(server.wait)
+
+    assert "Traceback" not in server.stderr
+
+
+@pytest.mark.parametrize("how", STOPS)
+async def test_streams_end_without_complete_so_that_clients_come_back(
+    database_url: str, tmp_path: Path, how: signal.Signals
+) -> None:
+    with serving(database_url, folder=tmp_path) as server:
+        thread_id = thread_with(server, "1")
+        body = {"query": ADDED, "variables": {"threadId": thread_id, "after": "0"}}
+        headers = {"accept": "text/event-stream"}
+        async with (
+            httpx.AsyncClient(base_url=server.base_url, timeout=PATIENCE_S) as http,
+            http.stream("POST", "/graphql", json=body, headers=headers) as response,
+        ):
+            events = events_of(response)
+            await take(events, 2)
+
+            server.process.send_signal(how)
+
+            assert await rest_of(events) == []
+        await asyncio.to_thread(server.wait)
+
+    assert "Traceback" not in server.stderr
+
+
+async def test_two_workers_send_their_followers_away(postgres_url: str, tmp_path: Path) -> None:
+    with serving(postgres_url, folder=tmp_path, given={"GATEWAY_WORKERS": "2"}) as server:
+        thread_id = thread_with(server, "1")
+        async with (
+            socket_to(server.base_url) as one,
+            socket_to(server.base_url) as two,
+            socket_to(server.base_url) as three,
+        ):
+            sockets = (one, two, three)
+            for each in sockets:
+                await each.subscribe(ADDED, threadId=thread_id, after="0")
+                await each.texts(1)
+
+            server.process.send_signal(signal.SIGTERM)
+
+            assert [(await each.end())[0] for each in sockets] == [1001] * 3
+        assert await asyncio.to_thread(server.wait) == 0
+
+
+async def test_a_request_that_runs_is_finished_though_followers_are_sent_away(
+    database_url: str, tmp_path: Path
+) -> None:
+    with serving(database_url, folder=tmp_path) as server:
+        thread_id = thread_with(server)
+        body = b'{"role": "user", "content": "begun"}'
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        head = f"POST /v1/threads/{thread_id}/messages HTTP/1.1\r\nHost: g\r\nContent-Length: {len(body)}\r\n"
+        writer.write(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
+        async with socket_to(server.base_url) as socket:
+            server.process.send_signal(signal.SIGTERM)
+            assert (await socket.end())[0] == 1001
+
+        writer.write(body)
+        answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
+        writer.close()
+        await asyncio.to_thread(server.wait)
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"begun" in answer
+
+
+async def test_a_client_that_does_not_read_cannot_hold_the_stop_up(sqlite_url: str, tmp_path: Path) -> None:
+    with serving(sqlite_url, folder=tmp_path) as server:
+        thread_id = thread_with(server, *("x" * 250_000 for _ in range(15)))
+        async with socket_to(server.base_url, max_queue=1, compression=None, ping_interval=None) as socket:
+            await socket.subscribe(ADDED, threadId=thread_id, after="0")
+            await socket.texts(1)
+            started = time.monotonic()
+
+            server.process.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(server.wait)
+
+            # Well below the 30 s that a request may take, however slow the machine is.
+            assert time.monotonic() - started < CUT_S + 15

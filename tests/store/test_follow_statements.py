@@ -1,0 +1,265 @@
+"""The statements of following: their text, and what the databases' planners make of them, however long the thread."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import insert
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import asyncpg
+
+from gateway.store import follow_statements
+from gateway.store.dialect import open_engines
+from gateway.store.tables import deleted_messages, message_deltas, messages, threads
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from sqlalchemy import ClauseElement, Dialect
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+Plan = dict[str, Any]
+PROJECT, SMALL, LARGE = "default", "thread_small", "thread_large"
+SIZES = {SMALL: 100, LARGE: 4_000}
+LIMIT = 20
+COLUMNS = (
+    "id, thread_id, created_at, role, status, content, attachments, metadata, run_id, assistant_id, completed_at, "
+    "incomplete_at, incomplete_reason"
+)
+TEXTS: dict[str, tuple[ClauseElement, str]] = {
+    "list_messages_behind": (
+        follow_statements.list_messages_behind("p", "t", 7, 2),
+        (
+            "SELECT <columns>, position FROM messages WHERE project_id = 'p' AND thread_id = 't' AND position > 7 "
+            "ORDER BY position LIMIT 2"
+        ),
+    ),
+    "last_positions": (
+        follow_statements.last_positions("p", ["t", "u"]),
+        "SELECT id, last_position FROM threads WHERE project_id = 'p' AND id IN ('t', 'u')",
+    ),
+    "last_delta": (
+        follow_statements.last_delta("p", "m"),
+        (
+            "SELECT project_id, thread_id, position, message_id, number, part_index, start, text FROM message_deltas "
+            "WHERE project_id = 'p' AND message_id = 'm' ORDER BY position DESC LIMIT 1"
+        ),
+    ),
+    "remove_deltas": (
+        follow_statements.remove_deltas("p", "m"),
+        "DELETE FROM message_deltas WHERE project_id = 'p' AND message_id = 'm'",
+    ),
+}
+DIALECTS = [postgresql.dialect(), sqlite.dialect()]  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda each: each.name)
+@pytest.mark.parametrize(("statement", "expected"), TEXTS.values(), ids=list(TEXTS))
+def test_a_statement_reads(statement: ClauseElement, expected: str, dialect: Dialect) -> None:
+    limited = re.sub(r"(LIMIT \d)", r"\1 OFFSET 0", expected) if dialect.name == "sqlite" else expected
+
+    assert _text(statement, dialect) == limited
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda each: each.name)
+def test_changes_are_one_limited_select_of_each_kind(dialect: Dialect) -> None:
+    text = _text(follow_statements.list_changes("p", "t", 7, 2), dialect)
+
+    limit = "LIMIT 2 OFFSET 0" if dialect.name == "sqlite" else "LIMIT 2"
+    for table, key, at in (
+        ("messages", "thread_id", "position"),
+        ("messages", "thread_id", "changed_position"),
+        ("deleted_messages", "thread_id", "deleted_position"),
+        ("message_deltas", "thread_id", "position"),
+        ("threads", "id", "changed_position"),
+    ):
+        of_thread = f"FROM {table} WHERE project_id = 'p' AND {key} = 't'"
+        assert f"{of_thread} AND {at} > 7 ORDER BY {at} {limit}" in text
+    assert text.count(limit) == 6
+    assert text.endswith(f" ORDER BY position {limit}")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda each: each.name)
+def test_growing_messages_and_their_text_are_read_in_one_statement(dialect: Dialect) -> None:
+    text = _text(follow_statements.list_growing("p", ["m"]), dialect)
+
+    assert "FROM messages WHERE project_id = 'p' AND id IN ('m') UNION ALL SELECT" in text
+    assert "FROM message_deltas WHERE project_id = 'p' AND message_id IN ('m')" in text
+    assert re.search(r"ORDER BY (anon_1\.)?id, (anon_1\.)?at$", text)
+
+
+@pytest.fixture
+async def sqlite_full(sqlite_url: str) -> AsyncIterator[AsyncConnection]:
+    async for connection in _full(sqlite_url):
+        yield connection
+
+
+@pytest.fixture
+async def postgres_full(postgres_url: str) -> AsyncIterator[AsyncConnection]:
+    async for connection in _full(postgres_url):
+        yield connection
+
+
+async def test_sqlite_searches_an_index_for_every_part(sqlite_full: AsyncConnection) -> None:
+    plans = {name: await _sqlite_plan(sqlite_full, each) for name, each in _asked(LARGE).items()}
+
+    assert {
+        name: plan for name, plan in plans.items() if re.search(r"SCAN (messages|deleted|message_|threads)", plan)
+    } == {}
+    assert {name for name, plan in plans.items() if "SEARCH" not in plan} == set()
+
+
+async def test_sqlite_goes_on_from_a_position_by_the_range_of_the_index(sqlite_full: AsyncConnection) -> None:
+    plan = await _sqlite_plan(sqlite_full, _asked(LARGE)["list_changes"])
+
+    for table, at in (
+        ("messages", "position"),
+        ("messages", "changed_position"),
+        ("deleted_messages", "deleted_position"),
+        ("message_deltas", "position"),
+    ):
+        assert re.search(
+            rf"SEARCH {table} USING (COVERING )?INDEX \w+ \(project_id=\? AND thread_id=\? AND {at}>\?\)", plan
+        )
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_postgres_scans_no_table(postgres_full: AsyncConnection, mode: str) -> None:
+    plans = {name: await _postgres_plan(postgres_full, each, mode) for name, each in _asked(LARGE).items()}
+
+    kinds = {name: {node["Node Type"] for node in _nodes(plan)} for name, plan in plans.items()}
+    assert {name for name, found in kinds.items() if "Seq Scan" in found} == set()
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_postgres_touches_as_many_rows_in_a_large_thread_as_in_a_small_one(
+    postgres_full: AsyncConnection, mode: str
+) -> None:
+    small, large = _asked(SMALL), _asked(LARGE)
+
+    touched = {
+        name: [_rows_touched(await _postgres_plan(postgres_full, each[name], mode)) for each in (small, large)]
+        for name in small
+    }
+
+    assert {name: rows for name, rows in touched.items() if rows[0] != rows[1]} == {}
+
+
+async def test_postgres_touches_no_more_than_a_batch_of_each_kind(postgres_full: AsyncConnection) -> None:
+    plan = await _postgres_plan(postgres_full, _asked(LARGE)["list_changes"], "force_generic_plan")
+
+    assert _rows_touched(plan) <= 5 * LIMIT
+
+
+def _asked(thread_id: str) -> dict[str, ClauseElement]:
+    middle = SIZES[thread_id] // 2
+    growing = [f"msg_{thread_id}_{n}" for n in range(3)]
+    return {
+        "list_changes": follow_statements.list_changes(PROJECT, thread_id, middle, LIMIT),
+        "list_messages_behind": follow_statements.list_messages_behind(PROJECT, thread_id, middle, LIMIT),
+        "list_growing": follow_statements.list_growing(PROJECT, growing),
+        "last_delta": follow_statements.last_delta(PROJECT, growing[0]),
+        "last_positions": follow_statements.last_positions(PROJECT, [thread_id]),
+    }
+
+
+async def _full(url: str) -> AsyncIterator[AsyncConnection]:
+    """Fill a database with threads in which everything that can be followed has happened."""
+    engines = open_engines(url)
+    async with engines.writer.connect() as connection:
+        for thread_id, size in SIZES.items():
+            await _fill_thread(connection, thread_id, size)
+        await connection.execute(insert(threads), [_thread_row(f"thread_other_{n}", 0) for n in range(2_000)])
+        await connection.exec_driver_sql("ANALYZE")
+        yield connection
+        await connection.rollback()
+    await engines.dispose()
+
+
+async def _fill_thread(connection: AsyncConnection, thread_id: str, size: int) -> None:
+    of_thread = {"project_id": PROJECT, "thread_id": thread_id}
+    await connection.execute(insert(threads), _thread_row(thread_id, size * 4))
+    empty = dict.fromkeys(("run_id", "assistant_id", "completed_at", "incomplete_at", "incomplete_reason"))
+    texts = {"role": "user", "status": "in_progress", "content": "[]", "attachments": "[]", "metadata": "{}"}
+    await connection.execute(
+        insert(messages),
+        [
+            {
+                **of_thread,
+                **empty,
+                **texts,
+                "id": f"msg_{thread_id}_{n}",
+                "created_at": n,
+                "position": n + 1,
+                "changed_position": size + n + 1 if n % 2 else None,
+            }
+            for n in range(size)
+        ],
+    )
+    gone = [{**of_thread, "id": f"msg_{thread_id}_gone_{n}", "position": 0} for n in range(size)]
+    await connection.execute(
+        insert(deleted_messages), [{**each, "deleted_position": size * 2 + n + 1} for n, each in enumerate(gone)]
+    )
+    piece = {**of_thread, "part_index": 0, "start": 0, "text": "piece"}
+    await connection.execute(
+        insert(message_deltas),
+        [
+            {**piece, "message_id": f"msg_{thread_id}_{n // 10}", "number": n % 10 + 1, "position": size * 3 + n + 1}
+            for n in range(size)
+        ],
+    )
+
+
+def _thread_row(thread_id: str, last_position: int) -> dict[str, Any]:
+    counts = {"message_count": 0, "last_position": last_position, "last_created_at": 0, "changed_position": 1}
+    texts = {"project_id": PROJECT, "id": thread_id, "metadata": "{}", "tool_resources": "{}"}
+    return {**texts, **counts, "created_at": 0}
+
+
+def _text(statement: ClauseElement, dialect: Dialect) -> str:
+    """Compile with values in place, a message's columns as one, and without the names of tables before columns."""
+    text = re.sub(r"\s+", " ", str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True})))
+    text = re.sub(r"\b(threads|messages|message_deltas|deleted_messages|anon_1)\.", "", text)
+    return text.replace(COLUMNS, "<columns>")
+
+
+async def _sqlite_plan(connection: AsyncConnection, statement: ClauseElement) -> str:
+    compiled = statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")
+    return "\n".join(row.detail for row in rows)
+
+
+async def _postgres_plan(connection: AsyncConnection, statement: ClauseElement, mode: str) -> Plan:
+    """Run a statement as the driver does, prepared and with parameters, and tell how it went."""
+    dialect: Dialect = asyncpg.dialect()  # type: ignore[no-untyped-call]
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    values = [compiled.params[name] for name in compiled.positiontup or ()]  # type: ignore[attr-defined]
+    given = ", ".join("NULL" if value is None else repr(value) for value in values)
+    await connection.exec_driver_sql(f"SET plan_cache_mode = {mode}")
+    await connection.exec_driver_sql(f"PREPARE explained AS {compiled}")
+    told = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE explained({given})")
+    raw = told.scalar_one()
+    [plan] = json.loads(raw) if isinstance(raw, str) else raw
+    await connection.exec_driver_sql("DEALLOCATE explained")
+    found: Plan = plan["Plan"]
+    return found
+
+
+def _nodes(plan: Plan) -> Iterator[Plan]:
+    yield plan
+    for each in plan.get("Plans", ()):
+        yield from _nodes(each)
+
+
+def _rows_touched(plan: Plan) -> float:
+    """Count what the scans of tables found and what they threw away."""
+    counts = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+    return sum(
+        float(node.get(count, 0) * node["Actual Loops"])
+        for node in _nodes(plan)
+        if node["Node Type"] in ("Index Scan", "Index Only Scan", "Seq Scan", "Bitmap Heap Scan")
+        for count in counts
+    )
