@@ -114,7 +114,8 @@ async def test_a_request_that_runs_is_finished_though_followers_are_sent_away(
 async def test_a_client_that_does_not_read_cannot_hold_the_stop_up(sqlite_url: str, tmp_path: Path) -> None:
     with serving(sqlite_url, folder=tmp_path) as server:
         thread_id = thread_with(server, *("x" * 250_000 for _ in range(15)))
-        async with socket_to(server.base_url, max_queue=1, compression=None, ping_interval=None) as socket:
+        slow = {"max_queue": 1, "compression": None, "ping_interval": None, "close_timeout": 0.1}
+        async with socket_to(server.base_url, **slow) as socket:
             await socket.subscribe(ADDED, threadId=thread_id, after="0")
             await socket.texts(1)
             started = time.monotonic()
