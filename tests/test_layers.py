@@ -28,8 +28,9 @@ MAY_IMPORT: Final = {
     "rest": {"web", "core", "domain", "errors"},
     "gql": {"web", "core", "events", "domain", "errors"},
     "transfer": {"core", "store", "domain", "errors"},
-    "app": {"settings", "store", "events", "core", "web", "rest", "gql"},
-    "serve": {"settings", "store", "gql", "errors"},
+    "app": {"settings", "store", "events", "core", "web", "rest", "gql", "connections"},
+    "connections": set[str](),
+    "serve": {"settings", "store", "gql", "web", "connections", "errors"},
     "__main__": {"settings", "serve", "store", "transfer", "gql", "errors"},
 }
 MAY_IMPORT_OF_OTHERS: Final = {
@@ -44,6 +45,7 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "gql": {"strawberry", "graphql", "starlette", "orjson"},
     "transfer": {"orjson", "click", "rich"},  # it reads lines, and talks to a person at a terminal as it does
     "app": {"starlette"},
+    "connections": {"uvicorn"},
     "serve": {"uvicorn", "click", "sqlalchemy"},
     "__main__": {"click"},
 }

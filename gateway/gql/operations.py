@@ -17,7 +17,7 @@ from gateway.gql.run import Runner
 from gateway.gql.schema import without_introspection
 
 if TYPE_CHECKING:
-    from graphql import DocumentNode, GraphQLSchema
+    from graphql import DocumentNode, ExecutionResult, GraphQLSchema
 
     from gateway.core import Store
     from gateway.domain.principal import Principal
@@ -62,8 +62,10 @@ class Operations:
         """
         return await self._runner.run(document, parameters, context)
 
-    async def subscribe(self, document: DocumentNode, parameters: Parameters, context: Context) -> Results:
-        """Begin a subscription.
+    async def subscribe(
+        self, document: DocumentNode, parameters: Parameters, context: Context
+    ) -> Results | ExecutionResult:
+        """Begin a subscription: its results as they come, or the one result that says why there will be none.
 
         Errors: Refused.
         """

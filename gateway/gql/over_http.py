@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from gateway.gql import negotiate
 from gateway.gql.errors import laid_out, shown
-from gateway.gql.over_sse import just, stream
+from gateway.gql.over_sse import stream
 from gateway.gql.parameters import read_parameters
 from gateway.gql.refused import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Refused, Stage, refusal, status_of
 from gateway.web.authenticate import principal_of
@@ -90,10 +90,10 @@ class GraphQLOverHttp:
         _check_kind(request, kind)
         context = self._operations.context(principal_of(request), request.headers.get("last-event-id"))
         if kind is OperationType.SUBSCRIPTION:
-            results = await self._operations.subscribe(document, parameters, context)
+            found = await self._operations.subscribe(document, parameters, context)
         else:
-            results = just((await self._operations.run(document, parameters, context)).result)
-        return stream(results, context.told, context.hub, request.scope[REQUEST_ID])
+            found = (await self._operations.run(document, parameters, context)).result
+        return stream(found, context.told, context.hub, request.scope[REQUEST_ID])
 
     def _body(self, request: Request, ran: Ran) -> dict[str, Any]:
         body = laid_out(ran.result, request.scope[REQUEST_ID])

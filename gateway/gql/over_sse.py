@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+from graphql import ExecutionResult
 from starlette.responses import StreamingResponse
 
 from gateway.errors import Unavailable
@@ -20,8 +21,6 @@ from gateway.gql.refused import EVENT_STREAM
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from graphql import ExecutionResult
 
     from gateway.events.hub import Hub
     from gateway.gql.context import Told
@@ -36,8 +35,9 @@ _KEEP_ALIVE: Final = b":\n\n"
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
-def stream(results: Results, told: Told, hub: Hub, request_id: str) -> StreamingResponse:
+def stream(found: Results | ExecutionResult, told: Told, hub: Hub, request_id: str) -> StreamingResponse:
     """Answer with results as they come; each event's id is the cursor to go on from."""
+    results = just(found) if isinstance(found, ExecutionResult) else found
     return StreamingResponse(_events(results, told, hub, request_id), headers=_HEADERS, media_type=EVENT_STREAM)
 
 

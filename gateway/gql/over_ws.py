@@ -14,14 +14,14 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from graphql import GraphQLError, OperationType
+from graphql import ExecutionResult, GraphQLError, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gateway.errors import Unavailable
 from gateway.gql.errors import laid_out, shown
 from gateway.gql.over_sse import just
 from gateway.gql.parameters import take_parameters
-from gateway.gql.refused import Refused
+from gateway.gql.refused import Refused, Stage
 from gateway.web.authenticate import principal_of
 
 if TYPE_CHECKING:
@@ -238,7 +238,12 @@ class Connection:
             else:
                 results = just((await self._operations.run(document, parameters, context)).result)
         except Refused as refused:
+            if refused.stage is Stage.PARAMETERS:  # a message that names no document is none of the protocol's
+                raise self._close(CloseCode.BAD_REQUEST, f"Invalid message: {refused.errors[0].message}") from None
             await self._refuse(operation_id, refused.errors)
+            return
+        if isinstance(results, ExecutionResult):
+            await self._refuse(operation_id, results.errors or ())
             return
         await self._follow(operation_id, results)
         await self._send({"id": operation_id, "type": "complete"})

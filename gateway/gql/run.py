@@ -53,10 +53,12 @@ class Runner:
         result = execute_root_selection_set(executor)
         return Ran(await self._until_deadline(result, context) if isawaitable(result) else result, cost)
 
-    async def subscribe(self, document: DocumentNode, parameters: Parameters, context: Context) -> Results:
-        """Begin a subscription; each of its results has the cost that was counted for one.
+    async def subscribe(
+        self, document: DocumentNode, parameters: Parameters, context: Context
+    ) -> Results | ExecutionResult:
+        """Begin a subscription: its results as they come, or the one result that says why there will be none.
 
-        Errors: Refused, before anything was executed, or by the resolver that gives the events.
+        Errors: Refused, before anything was executed.
         """
         self._prepared(document, parameters, context)
         found = subscribe(
@@ -66,10 +68,8 @@ class Runner:
             variable_values=parameters.variables,
             operation_name=parameters.operation_name,
         )
-        results = await found if isawaitable(found) else found
-        if isinstance(results, ExecutionResult):
-            raise Refused(Stage.VARIABLES, results.errors or [])
-        return cast("Results", results)  # graphql-core calls it an iterator, and gives a generator
+        # graphql-core calls them an iterator, and gives a generator.
+        return cast("Results | ExecutionResult", await found if isawaitable(found) else found)
 
     def _prepared(self, document: DocumentNode, parameters: Parameters, context: Context) -> tuple[Executor[Any], int]:
         check_variables(parameters.variables)

@@ -44,7 +44,7 @@ async def serving_inside(database_url: str) -> AsyncIterator[Inside]:
     store = open_store(database_url, hub.wake)
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        serve_store(store, hub),
+        serve_store(store, hub=hub),
         http=HttpProtocol,
         ws=WebSocketProtocol,
         ws_max_size=MAX_BODY,

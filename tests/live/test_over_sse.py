@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
 
 WHO = Principal("default")
-AS_STREAM = {"accept": "text/event-stream"}
+AS_STREAM = {"accept": "text/event-stream", "graphql-require-preflight": "1"}
 
 
 @pytest.fixture

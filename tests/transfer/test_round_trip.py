@@ -181,7 +181,7 @@ async def emptied(postgres_url: str) -> None:
     url = postgres_url.replace("postgresql://", "postgresql+asyncpg://")
     engine = create_async_engine(url)
     async with engine.begin() as connection:
-        await connection.execute(text("TRUNCATE threads, messages, deleted_messages, deleted_threads"))
+        await connection.execute(text("TRUNCATE threads, messages, message_deltas, deleted_messages, deleted_threads"))
     await engine.dispose()
 
 
