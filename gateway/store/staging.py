@@ -85,6 +85,10 @@ class Staging:
         row = row_of_message("", message, 0)
         self._db.execute(_ADD_MESSAGE, (source, place, *(row[name] for name in _COLUMNS)))
 
+    def has_thread(self, thread_id: str) -> bool:
+        """Say whether a thread has a line of its own."""
+        return self._db.execute("SELECT 1 FROM threads WHERE id = ?", (thread_id,)).fetchone() is not None
+
     def threads(self) -> Iterator[Thread]:
         """Give all threads: those that were read, in their order, then those that only messages speak of."""
         self._db.execute(_INDEX)

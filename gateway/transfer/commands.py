@@ -45,9 +45,11 @@ def run_import(database_url: str, sources: Sequence[str], rejects_file: str | No
         rejects = Rejects(stack.enter_context(Path(rejects_file).open("wb")) if rejects_file else None)
         staging = stack.enter_context(Staging())
         with shown("Reading", None if None in sizes else sum(size or 0 for size in sizes)) as advance:
-            stage(sources, staging, rejects, advance)
+            spoilt = stage(sources, staging, rejects, advance)
         with shown("Adding messages") as advance:
-            taken = asyncio.run(_with_store(database_url, lambda store: load(store, _WHO, staging, rejects, advance)))
+            taken = asyncio.run(
+                _with_store(database_url, lambda store: load(store, _WHO, staging, rejects, advance, spoilt=spoilt))
+            )
     told(
         f"Threads: {taken.threads}, messages: {taken.messages}, there before: {taken.known}, rejected: {rejects.count}."
     )

@@ -43,11 +43,12 @@ class Rejects:
             self.file.write(raw + b"\n")
 
 
-def stage(sources: Sequence[str], staging: Staging, rejects: Rejects, advance: Callable[[int], None]) -> None:
-    """Read all sources into the staging table.
+def stage(sources: Sequence[str], staging: Staging, rejects: Rejects, advance: Callable[[int], None]) -> set[str]:
+    """Read all sources into the staging table, and name the threads whose own line could not be taken.
 
     Errors: OSError where one cannot be opened.
     """
+    spoilt: set[str] = set()
     for source in sources:
         for entry in read_source(source):
             advance(entry.size)
@@ -58,19 +59,42 @@ def stage(sources: Sequence[str], staging: Staging, rejects: Rejects, advance: C
                 found = archive.read(entry.value)
             except InvalidRequest as error:
                 rejects.add(entry.source, entry.place, entry.raw, error.message)
+                spoilt |= _thread_named_by(entry.value)
                 continue
             if isinstance(found, Thread):
                 staging.add_thread(found)
             else:
                 staging.add_message(entry.source, entry.place, found)
+    return {thread_id for thread_id in spoilt if not staging.has_thread(thread_id)}
+
+
+def _thread_named_by(value: object) -> set[str]:
+    if isinstance(value, dict) and value.get("object") == archive.THREAD and isinstance(value.get("id"), str):
+        return {value["id"]}
+    return set()
 
 
 async def load(
-    store: Store, who: Principal, staging: Staging, rejects: Rejects, advance: Callable[[int], None]
+    store: Store,
+    who: Principal,
+    staging: Staging,
+    rejects: Rejects,
+    advance: Callable[[int], None],
+    *,
+    spoilt: set[str],
 ) -> Taken:
-    """Add what was staged to the store, each thread in one transaction."""
+    """Add what was staged to the store, each thread in one transaction.
+
+    The messages of a thread whose own line could not be taken wait with it: taken now, they would make the thread
+    without its metadata, and the line would change nothing any more once it is mended.
+    """
     total = Taken()
     for thread in staging.threads():
+        if thread.id in spoilt:
+            for each in (each for batch in staging.messages(thread.id) for each in batch):
+                raw = wire.dump(wire.message(each.message))
+                rejects.add(each.source, each.place, raw, "The line of its thread could not be taken.")
+            continue
         batches = _Batches(staging.messages(thread.id), rejects)
         taken = await transfer.import_thread(store, who, thread, batches, batches.refuse)
         total.threads += taken.threads

@@ -242,3 +242,15 @@ def test_a_folder_files_and_standard_input_are_taken_together(sqlite_url: str, t
     done = run("import", str(tmp_path), str(file), "-", "--database-url", sqlite_url, given=given)
 
     assert (done.exit_code, held(sqlite_url)) == (0, ["thread_a", ONE, TWO, "msg_3"])
+
+
+def test_messages_wait_for_a_bad_line_of_their_thread_and_come_with_it(database_url: str, tmp_path: Path) -> None:
+    rejects = tmp_path / "rejects.jsonl"
+    arguments = ("import", "--database-url", database_url)
+    spoilt = lines([a_thread(metadata={"k": 1}), a_message(ONE)])
+    assert run(*arguments, "--rejects", str(rejects), given=spoilt).exit_code == 1
+    assert held(database_url) == []
+
+    done = run(*arguments, given=rejects.read_bytes().replace(b'"k":1', b'"k":"1"'))
+
+    assert (done.exit_code, held(database_url)) == (0, ["thread_a", ONE])
