@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -84,3 +85,19 @@ def test_the_lock_file_names_no_addresses_and_checks_what_it_gets() -> None:
 
     assert packages
     assert not [package for package in packages if "resolved" in package or "integrity" not in package]
+
+
+def test_the_snippet_of_the_readme_tells_what_was_said(sqlite_url: str, tmp_path: Path, stream_clients: Path) -> None:
+    [snippet] = re.findall(r"^```js\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    with serving(sqlite_url, folder=tmp_path) as server:
+        thread_id = thread_with(server, ["Hello"])
+        script = stream_clients / "node_modules" / "readme.mjs"  # where its import is found, and git sees nothing
+        told = snippet.replace("127.0.0.1:8000", server.base_url.removeprefix("http://"))
+        script.write_text(
+            f'const threadId = "{thread_id}";\n'
+            + told.replace("after: null", 'after: "0"').replace("node.text);", "node.text); process.exit();")
+        )
+
+        ran = run_client(script)
+
+    assert (ran.returncode, ran.stdout) == (0, "Hello\n"), ran.stderr
