@@ -7,7 +7,8 @@ Must not be here: how hints arrive (`events`), how a follower is answered (faces
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from gateway.domain import ids
 from gateway.domain.change import ThreadDeleted
@@ -15,7 +16,7 @@ from gateway.domain.parse_page import unknown_cursor
 from gateway.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from gateway.core import Store
     from gateway.domain.change import Change
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from gateway.domain.message import Message
     from gateway.domain.principal import Principal
     from gateway.events.hub import Hub
-    from gateway.store.reads import Reads
+    from gateway.store.reads import Behind, Reads
+
+T = TypeVar("T")
 
 BATCH: Final = 50
 _LONGEST_POSITION: Final = 18  # digits; a bigint has 19
@@ -57,35 +60,49 @@ async def messages(
     store: Store, hub: Hub, who: Principal, thread_id: ThreadId, position: int
 ) -> AsyncGenerator[tuple[int, Message], None]:
     """Give the messages of a thread behind a position as they are added; it ends when the thread is deleted."""
-    with hub.listen((who.project_id, thread_id)) as hint:
-        while True:
-            hint.clear()
-            async with store.read() as reads:
-                found = await reads.list_messages_behind(who.project_id, thread_id, position, BATCH)
-                is_there = bool(found.items) or bool(await reads.get_threads(who.project_id, [thread_id]))
-            for each in found.items:
-                yield each
-            if not is_there:
-                return
-            position = found.position
-            if not found.has_more:
-                await hint.wait()
+
+    async def read(reads: Reads, position: int) -> Behind[Message]:
+        return await reads.list_messages_behind(who.project_id, thread_id, position, BATCH)
+
+    async with aclosing(_read_on(store, hub, who, thread_id, position=position, read=read)) as found:
+        async for each in found:
+            yield each
 
 
 async def changes(
     store: Store, hub: Hub, who: Principal, thread_id: ThreadId, position: int
 ) -> AsyncGenerator[tuple[int, Change], None]:
     """Give what happens in a thread behind a position; it ends with the deletion of the thread."""
+
+    async def read(reads: Reads, position: int) -> Behind[Change]:
+        return await reads.list_changes(who.project_id, thread_id, position, BATCH)
+
+    async with aclosing(_read_on(store, hub, who, thread_id, position=position, read=read)) as found:
+        async for each in found:
+            position = each[0]
+            yield each
+    yield position, ThreadDeleted(position, thread_id)
+
+
+async def _read_on(
+    store: Store,
+    hub: Hub,
+    who: Principal,
+    thread_id: ThreadId,
+    *,
+    position: int,
+    read: Callable[[Reads, int], Awaitable[Behind[T]]],
+) -> AsyncGenerator[tuple[int, T], None]:
+    """Read a thread from a position on, whenever a hint comes, until the thread is gone."""
     with hub.listen((who.project_id, thread_id)) as hint:
         while True:
             hint.clear()
             async with store.read() as reads:
-                found = await reads.list_changes(who.project_id, thread_id, position, BATCH)
+                found = await read(reads, position)
                 is_there = bool(found.items) or bool(await reads.get_threads(who.project_id, [thread_id]))
             for each in found.items:
                 yield each
             if not is_there:
-                yield found.position, ThreadDeleted(found.position, thread_id)
                 return
             position = found.position
             if not found.has_more:

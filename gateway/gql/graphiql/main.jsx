@@ -5,6 +5,8 @@ import "graphiql/style.css";
 import { createRoot } from "react-dom/client";
 import addMessage from "./examples/add-message.graphql";
 import addMessageVariables from "./examples/add-message.variables.json";
+import followThread from "./examples/follow-thread.graphql";
+import followThreadVariables from "./examples/follow-thread.variables.json";
 import makeThread from "./examples/make-thread.graphql";
 import makeThreadVariables from "./examples/make-thread.variables.json";
 import newestThreads from "./examples/newest-threads.graphql";
@@ -39,6 +41,7 @@ const tabs = [
   { query: makeThread, variables: makeThreadVariables },
   { query: readMessages, variables: readMessagesVariables },
   { query: addMessage, variables: addMessageVariables },
+  { query: followThread, variables: followThreadVariables },
 ];
 
 createRoot(document.getElementById("graphiql")).render(
