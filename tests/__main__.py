@@ -12,7 +12,7 @@ _CHECKS: Final = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy",),
-    ("pytest", "-n", "2", "--cov", "--cov-report=term", *sys.argv[1:]),
+    ("pytest", "-n", "2", "--durations=12", "--cov", "--cov-report=term", *sys.argv[1:]),
 )
 
 
