@@ -6,6 +6,7 @@ Must not be here: parameters, documents.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from gateway.gql.refused import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Stage, refusal
 
@@ -91,6 +92,21 @@ def check_site(request: Request) -> None:
         "A page of another site could have sent this. Send the header 'GraphQL-Require-Preflight: 1', or use POST."
     )
     raise refusal(Stage.SITE, "cross_site_request", message)
+
+
+def is_from_elsewhere(headers: Headers) -> bool:
+    """Say whether a page of another origin opens a WebSocket, for which browsers ask nobody's leave.
+
+    Programs that are no browsers send no Origin.
+    Source: RFC 6455, section 10.2.
+    """
+    origin = headers.get("origin")
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != headers.get("host")
+    except ValueError:
+        return True
 
 
 def _is_preflighted(headers: Headers) -> bool:

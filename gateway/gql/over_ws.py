@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gateway.errors import Unavailable
 from gateway.gql.errors import laid_out, shown
+from gateway.gql.negotiate import is_from_elsewhere
 from gateway.gql.over_sse import just
 from gateway.gql.parameters import take_parameters
 from gateway.gql.refused import Refused, Stage
@@ -81,6 +82,9 @@ class GraphQLOverWebSocket:
             await socket.close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable")
             return
         await socket.accept(subprotocol=PROTOCOL)
+        if is_from_elsewhere(socket.headers):
+            await socket.close(CloseCode.FORBIDDEN, "Forbidden: the page that asks is of another origin")
+            return
         connection = Connection(socket, self._operations)
         with self._operations.hub.stay(connection.go_away):
             try:

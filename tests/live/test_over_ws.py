@@ -75,6 +75,17 @@ async def test_without_the_one_protocol_a_connection_is_closed_with_4406(
         assert (await socket.end())[0] == 4406
 
 
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "http://127.0.0.1:1", "null", "http://["])
+async def test_a_page_of_another_origin_is_sent_away_with_4403(base_url: str, origin: str) -> None:
+    async with open_socket(base_url, origin=origin) as socket:
+        assert (await socket.end())[0] == 4403
+
+
+async def test_a_page_of_this_server_is_let_in(base_url: str) -> None:
+    async with socket_to(base_url, origin=base_url) as socket:
+        assert socket.raw.subprotocol == "graphql-transport-ws"
+
+
 async def test_the_one_protocol_is_found_among_others(base_url: str) -> None:
     async with open_socket(base_url, subprotocols=("graphql-ws", "graphql-transport-ws")) as socket:
         assert socket.raw.subprotocol == "graphql-transport-ws"
