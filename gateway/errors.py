@@ -2,6 +2,8 @@
 
 GatewayError
 ├── InvalidRequest      the caller sent something that cannot be accepted
+├── Unauthorized        nobody who is known sends this
+├── Forbidden           the caller is known, and may not do this
 ├── NotFound            no such object for this caller
 ├── UnknownUrl          no such path
 ├── WrongMethod         the path is there, this method is not
@@ -36,6 +38,14 @@ class GatewayError(Exception):
 
 class InvalidRequest(GatewayError):
     """The caller sent something that cannot be accepted; `param` names the field."""
+
+
+class Unauthorized(GatewayError):
+    """The caller has not said who it is, or what it said is not, or no longer, good."""
+
+
+class Forbidden(GatewayError):
+    """The caller is known, and may not do this."""
 
 
 class NotFound(GatewayError):

@@ -19,7 +19,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.app import serve_store
-from gateway.domain.principal import Principal
+from gateway.domain.principal import Principal, Reach
 from gateway.events.hub import Hub
 from gateway.store.migrate import migrate
 from gateway.store.sql import Store, open_store
@@ -159,7 +159,7 @@ async def store(database_url: str, hub: Hub) -> AsyncIterator[Store]:
 @pytest.fixture
 def who() -> Principal:
     """Be the one project that there is."""
-    return Principal("default")
+    return Principal(Reach("default"))
 
 
 @pytest.fixture

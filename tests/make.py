@@ -68,7 +68,7 @@ async def make_thread_of_second(store: Store, who: Principal, created_at: int) -
     """Make an empty thread as if it were that second."""
     thread = Thread(new_thread_id(), created_at, "{}", "{}", message_count=0)
     async with store.write() as transaction:
-        await transaction.add_thread(who.project_id, thread)
+        await transaction.add_thread(who.reach, thread)
     return thread.id
 
 
@@ -96,7 +96,7 @@ async def put_message(store: Store, who: Principal, thread_id: ThreadId, **field
         }
     )
     async with store.write() as transaction:
-        taken = await transaction.take_positions(who.project_id, thread_id, 1, message.created_at)
+        taken = await transaction.take_positions(who.reach, thread_id, 1, message.created_at)
         assert taken is not None
-        await transaction.add_messages(who.project_id, [message], taken[0])
+        await transaction.add_messages(who.reach, [message], taken[0])
     return message

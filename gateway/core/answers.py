@@ -15,6 +15,7 @@ import orjson
 
 from gateway.domain.message import Message, Status, with_text
 from gateway.domain.parse import MAX_CONTENT
+from gateway.domain.principal import Scope
 from gateway.errors import InvalidRequest, NotFound
 from gateway.store.writes import Delta
 
@@ -33,15 +34,16 @@ async def append_text(store: Store, who: Principal, message_id: MessageId, text:
 
     Errors: NotFound; InvalidRequest where the message is finished, or would grow too long.
     """
+    who.require(Scope.WRITE)
     async with store.write() as transaction:
         message, position = await _in_progress(transaction, who, message_id)
-        last = await transaction.last_delta(who.project_id, message.id)
+        last = await transaction.last_delta(who.reach, message.id)
         delta = _next_delta(message, last, text)
-        await transaction.add_delta(who.project_id, message, position, delta)
+        await transaction.add_delta(who.reach, message, position, delta)
         grown = with_text(message, [(delta.part_index, delta.text)])
         if delta.number >= FOLD:
-            position = await transaction.next_position(who.project_id, message.thread_id)
-            await transaction.set_message_content(who.project_id, grown, position)
+            position = await transaction.next_position(who.reach, message.thread_id)
+            await transaction.set_message_content(who.reach, grown, position)
     return grown
 
 
@@ -50,6 +52,7 @@ async def finish(store: Store, who: Principal, message_id: MessageId, ending: En
 
     Errors: NotFound; InvalidRequest where it is finished already.
     """
+    who.require(Scope.WRITE)
     now = int(time.time())
     async with store.write() as transaction:
         message, position = await _in_progress(transaction, who, message_id)
@@ -60,14 +63,14 @@ async def finish(store: Store, who: Principal, message_id: MessageId, ending: En
             incomplete_at=now if ending.status is Status.INCOMPLETE else None,
             incomplete_reason=ending.reason,
         )
-        await transaction.set_message_content(who.project_id, finished, position)
+        await transaction.set_message_content(who.reach, finished, position)
     return finished
 
 
 async def _in_progress(transaction: Writes, who: Principal, message_id: MessageId) -> tuple[Message, int]:
     """Hold the thread of a message, and find the message as it is then."""
     seen = await _found(transaction, who, message_id)
-    position = await transaction.next_position(who.project_id, seen.thread_id)
+    position = await transaction.next_position(who.reach, seen.thread_id)
     message = await _found(transaction, who, message_id)
     if message.status is not Status.IN_PROGRESS:
         reason = f"Message '{message_id}' is {message.status.value}. Expected a message in progress."
@@ -76,7 +79,7 @@ async def _in_progress(transaction: Writes, who: Principal, message_id: MessageI
 
 
 async def _found(transaction: Writes, who: Principal, message_id: MessageId) -> Message:
-    found = (await transaction.get_messages(who.project_id, [message_id])).get(message_id)
+    found = (await transaction.get_messages(who.reach, [message_id])).get(message_id)
     if found is None:
         raise NotFound("message", message_id)
     return found

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from gateway.domain import ids
 from gateway.domain.change import ThreadDeleted
 from gateway.domain.parse_page import unknown_cursor
+from gateway.domain.principal import Scope
 from gateway.errors import NotFound
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ async def start(store: Store, who: Principal, thread_id: ThreadId, after: str | 
     A cursor is the id of a message, living or deleted, or the position that a change has told as its cursor.
     Errors: NotFound for the thread; InvalidRequest for a cursor that names nothing in it.
     """
+    who.require(Scope.READ)
     async with store.read() as reads:
-        last = (await reads.last_positions(who.project_id, [thread_id])).get(thread_id)
+        last = (await reads.last_positions(who.reach, [thread_id])).get(thread_id)
         if last is None:
             raise NotFound("thread", thread_id)
         position = last if after is None else await _position_of(reads, who, thread_id, after)
@@ -53,7 +55,7 @@ async def _position_of(reads: Reads, who: Principal, thread_id: ThreadId, after:
     if after.isascii() and after.isdigit() and len(after) <= _LONGEST_POSITION:
         return int(after)
     message_id = ids.as_message_id(after)
-    return None if message_id is None else await reads.position_of(who.project_id, thread_id, message_id)
+    return None if message_id is None else await reads.position_of(who.reach, thread_id, message_id)
 
 
 async def messages(
@@ -62,7 +64,7 @@ async def messages(
     """Give the messages of a thread behind a position as they are added; it ends when the thread is deleted."""
 
     async def read(reads: Reads, position: int) -> Behind[Message]:
-        return await reads.list_messages_behind(who.project_id, thread_id, position, BATCH)
+        return await reads.list_messages_behind(who.reach, thread_id, position, BATCH)
 
     async with aclosing(_read_on(store, hub, who, thread_id, position=position, read=read)) as found:
         async for each in found:
@@ -75,7 +77,7 @@ async def changes(
     """Give what happens in a thread behind a position; it ends with the deletion of the thread."""
 
     async def read(reads: Reads, position: int) -> Behind[Change]:
-        return await reads.list_changes(who.project_id, thread_id, position, BATCH)
+        return await reads.list_changes(who.reach, thread_id, position, BATCH)
 
     async with aclosing(_read_on(store, hub, who, thread_id, position=position, read=read)) as found:
         async for each in found:
@@ -94,12 +96,12 @@ async def _read_on(
     read: Callable[[Reads, int], Awaitable[Behind[T]]],
 ) -> AsyncGenerator[tuple[int, T], None]:
     """Read a thread from a position on, whenever a hint comes, until the thread is gone."""
-    with hub.listen((who.project_id, thread_id)) as hint:
+    with hub.listen((who.reach.project_id, thread_id)) as hint:
         while True:
             hint.clear()
             async with store.read() as reads:
                 found = await read(reads, position)
-                is_there = bool(found.items) or bool(await reads.get_threads(who.project_id, [thread_id]))
+                is_there = bool(found.items) or bool(await reads.get_threads(who.reach, [thread_id]))
             for each in found.items:
                 yield each
             if not is_there:

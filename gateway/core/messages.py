@@ -14,6 +14,7 @@ from gateway.core import paging
 from gateway.domain import metadata
 from gateway.domain.ids import new_message_id
 from gateway.domain.message import Message, Status
+from gateway.domain.principal import Scope
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump_text
 from gateway.errors import NotFound
@@ -34,6 +35,7 @@ async def create(store: Store, who: Principal, thread_id: ThreadId, new: NewMess
 
     Errors: NotFound for the thread.
     """
+    who.require(Scope.WRITE)
     async with store.write() as transaction:
         [message] = await append(transaction, who, thread_id, [new], int(time.time()))
     return message
@@ -46,9 +48,9 @@ async def append(
 
     Errors: NotFound for the thread.
     """
-    first_position, created_at = await transaction.take_positions(who.project_id, thread_id, len(added), now)
+    first_position, created_at = await transaction.take_positions(who.reach, thread_id, len(added), now)
     made = [_made(thread_id, new, created_at) for new in added]
-    await transaction.add_messages(who.project_id, made, first_position)
+    await transaction.add_messages(who.reach, made, first_position)
     return made
 
 
@@ -57,19 +59,34 @@ async def get(store: Store, who: Principal, thread_id: ThreadId, message_id: Mes
 
     Errors: NotFound for the thread, then for the message in it.
     """
+    who.require(Scope.READ)
     async with store.read() as reads:
-        found = (await reads.get_messages(who.project_id, [message_id])).get(message_id)
+        found = (await reads.get_messages(who.reach, [message_id])).get(message_id)
         if found is not None and found.thread_id == thread_id:
             return found
-        if not await reads.get_threads(who.project_id, [thread_id]):
+        if not await reads.get_threads(who.reach, [thread_id]):
             raise NotFound("thread", thread_id)
     raise NotFound("message", message_id)
 
 
 async def get_many(store: Store, who: Principal, message_ids: Sequence[str]) -> dict[str, Message]:
     """Find messages of any thread by id in one statement; those that are not there are left out."""
+    who.require(Scope.READ)
     async with store.read() as reads:
-        return await reads.get_messages(who.project_id, message_ids)
+        return await reads.get_messages(who.reach, message_ids)
+
+
+async def thread_of(store: Store, who: Principal, message_id: MessageId) -> ThreadId:
+    """Find the thread of a message that is to be changed, for callers that name the message alone.
+
+    Errors: NotFound.
+    """
+    who.require(Scope.WRITE)
+    async with store.read() as reads:
+        found = (await reads.get_messages(who.reach, [message_id])).get(message_id)
+    if found is None:
+        raise NotFound("message", message_id)
+    return found.thread_id
 
 
 async def update(
@@ -79,12 +96,13 @@ async def update(
 
     Errors: NotFound for the thread, then for the message in it; InvalidRequest where the merge has too many pairs.
     """
+    who.require(Scope.WRITE)
     async with store.write() as transaction:
-        position = await transaction.next_position(who.project_id, thread_id)
+        position = await transaction.next_position(who.reach, thread_id)
         message = await _held(transaction, who, thread_id, message_id)
         if patch.metadata is not UNSET:
             message = replace(message, metadata_json=dump_text(metadata.merge(message.metadata, patch.metadata)))
-            await transaction.set_message_metadata(who.project_id, message, position)
+            await transaction.set_message_metadata(who.reach, message, position)
     return message
 
 
@@ -93,8 +111,9 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId, message_id: 
 
     Errors: NotFound for the thread, then for the message in it, also for the second time.
     """
+    who.require(Scope.WRITE)
     async with store.write() as transaction:
-        if not await transaction.remove_message(who.project_id, thread_id, message_id):
+        if not await transaction.remove_message(who.reach, thread_id, message_id):
             raise NotFound("message", message_id)
 
 
@@ -105,13 +124,14 @@ async def list_page(
 
     Errors: NotFound for the thread; InvalidRequest for a cursor that names no message of it.
     """
+    who.require(Scope.READ)
     async with store.read() as reads:
-        found = await reads.list_messages(who.project_id, thread_id, page, run_id)
+        found = await reads.list_messages(who.reach, thread_id, page, run_id)
         if not found.items:
             # Rows have proved the thread and the cursors; without any, each has to be asked for.
-            if not await reads.get_threads(who.project_id, [thread_id]):
+            if not await reads.get_threads(who.reach, [thread_id]):
                 raise NotFound("thread", thread_id)
-            has_place = partial(reads.has_place_in_thread, who.project_id, thread_id)
+            has_place = partial(reads.has_place_in_thread, who.reach, thread_id)
             await paging.refuse_unknown_cursors(page, has_place)
     return found
 
@@ -120,8 +140,9 @@ async def list_page_of_each(
     store: Store, who: Principal, thread_ids: Sequence[str], page: PageRequest, run_id: str | None = None
 ) -> dict[str, Page[Message]]:
     """Read the same page of several threads in one statement; a page may be empty for whatever reason."""
+    who.require(Scope.READ)
     async with store.read() as reads:
-        return await reads.list_messages_of_each(who.project_id, thread_ids, page, run_id)
+        return await reads.list_messages_of_each(who.reach, thread_ids, page, run_id)
 
 
 async def page_ends(
@@ -134,15 +155,17 @@ async def page_ends(
     run_id: str | None = None,
 ) -> PageEnds:
     """Say whether the list of messages goes on beyond a page that was read, on each side."""
+    who.require(Scope.READ)
     async with store.read() as reads:
-        any_from = partial(reads.any_message_from, who.project_id, thread_id, run_id)
+        any_from = partial(reads.any_message_from, who.reach, thread_id, run_id)
         return await paging.page_ends(page, found, any_from)
 
 
 async def count_of_run(store: Store, who: Principal, thread_id: ThreadId, run_id: str) -> int:
     """Count the messages of one run; the count of all messages is kept on the thread."""
+    who.require(Scope.READ)
     async with store.read() as reads:
-        return await reads.count_messages_of_run(who.project_id, thread_id, run_id)
+        return await reads.count_messages_of_run(who.reach, thread_id, run_id)
 
 
 def _made(thread_id: ThreadId, new: NewMessage, created_at: int) -> Message:
@@ -163,7 +186,7 @@ def _made(thread_id: ThreadId, new: NewMessage, created_at: int) -> Message:
 
 async def _held(transaction: Writes, who: Principal, thread_id: ThreadId, message_id: MessageId) -> Message:
     """Find a message of a thread whose row the transaction holds."""
-    found = (await transaction.get_messages(who.project_id, [message_id])).get(message_id)
+    found = (await transaction.get_messages(who.reach, [message_id])).get(message_id)
     if found is None or found.thread_id != thread_id:
         raise NotFound("message", message_id)
     return found

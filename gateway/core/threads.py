@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from gateway.core import messages, paging
 from gateway.domain import metadata
 from gateway.domain.ids import new_thread_id
+from gateway.domain.principal import Scope
 from gateway.domain.thread import Thread
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump_text
-from gateway.errors import NotFound
+from gateway.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,11 +30,23 @@ if TYPE_CHECKING:
 
 
 async def create(store: Store, who: Principal, new: NewThread) -> Thread:
-    """Make a thread and the messages that it begins with, all or nothing."""
+    """Make a thread and the messages that it begins with, all or nothing.
+
+    Errors: Forbidden; InvalidRequest where an end user makes it for another.
+    """
+    who.require(Scope.WRITE)
+    who.require_many_threads()
     now = int(time.time())
-    thread = Thread(new_thread_id(), now, dump_text(new.metadata), dump_text(new.tool_resources), message_count=0)
+    thread = Thread(
+        id=new_thread_id(),
+        created_at=now,
+        metadata_json=dump_text(new.metadata),
+        tool_resources_json=dump_text(new.tool_resources),
+        message_count=0,
+        owner=_owner(who, new.owner),
+    )
     async with store.write() as transaction:
-        await transaction.add_thread(who.project_id, thread)
+        await transaction.add_thread(who.reach, thread)
         if new.messages:
             await messages.append(transaction, who, thread.id, new.messages, now)
     return replace(thread, message_count=len(new.messages))
@@ -52,8 +65,9 @@ async def get(store: Store, who: Principal, thread_id: ThreadId) -> Thread:
 
 async def get_many(store: Store, who: Principal, thread_ids: Sequence[str]) -> dict[str, Thread]:
     """Find threads by id in one statement; those that are not there are left out."""
+    who.require(Scope.READ)
     async with store.read() as reads:
-        return await reads.get_threads(who.project_id, thread_ids)
+        return await reads.get_threads(who.reach, thread_ids)
 
 
 async def update(store: Store, who: Principal, thread_id: ThreadId, patch: ThreadPatch) -> Thread:
@@ -61,14 +75,15 @@ async def update(store: Store, who: Principal, thread_id: ThreadId, patch: Threa
 
     Errors: NotFound; InvalidRequest where the merged metadata has too many pairs.
     """
+    who.require(Scope.WRITE)
     async with store.write() as transaction:
-        position = await transaction.next_position(who.project_id, thread_id)
-        thread = (await transaction.get_threads(who.project_id, [thread_id]))[thread_id]
+        position = await transaction.next_position(who.reach, thread_id)
+        thread = (await transaction.get_threads(who.reach, [thread_id]))[thread_id]
         if patch.metadata is not UNSET:
             thread = replace(thread, metadata_json=dump_text(metadata.merge(thread.metadata, patch.metadata)))
         if patch.tool_resources is not UNSET:
             thread = replace(thread, tool_resources_json=dump_text(patch.tool_resources))
-        await transaction.set_thread(who.project_id, thread, position)
+        await transaction.set_thread(who.reach, thread, position)
     return thread
 
 
@@ -77,24 +92,36 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId) -> None:
 
     Errors: NotFound, also for the second time.
     """
+    who.require(Scope.WRITE)
+    who.require_many_threads()
     async with store.write() as transaction:
-        if not await transaction.remove_thread(who.project_id, thread_id):
+        if not await transaction.remove_thread(who.reach, thread_id):
             raise NotFound("thread", thread_id)
 
 
 async def list_page(store: Store, who: Principal, page: PageRequest) -> Page[Thread]:
-    """Read one page of the project's threads.
+    """Read one page of the threads that the caller can reach.
 
-    Errors: InvalidRequest for a cursor that names no thread of the project.
+    Errors: InvalidRequest for a cursor that names none of them.
     """
+    who.require(Scope.READ)
     async with store.read() as reads:
-        found = await reads.list_threads(who.project_id, page)
+        found = await reads.list_threads(who.reach, page)
         if not found.items:
-            await paging.refuse_unknown_cursors(page, partial(reads.has_place_among_threads, who.project_id))
+            await paging.refuse_unknown_cursors(page, partial(reads.has_place_among_threads, who.reach))
     return found
 
 
 async def page_ends(store: Store, who: Principal, page: PageRequest, found: Page[Thread]) -> PageEnds:
     """Say whether the list of threads goes on beyond a page that was read, on each side."""
+    who.require(Scope.READ)
     async with store.read() as reads:
-        return await paging.page_ends(page, found, partial(reads.any_thread_from, who.project_id))
+        return await paging.page_ends(page, found, partial(reads.any_thread_from, who.reach))
+
+
+def _owner(who: Principal, asked: str | None) -> str | None:
+    """Say whose a new thread is: an end user's threads are its own, a project's key makes them for anybody."""
+    own = who.reach.owner
+    if own is not None and asked not in (None, own):
+        raise InvalidRequest("Invalid 'owner'. Expected nothing, or yourself.", param="owner", code="invalid_value")
+    return asked if own is None else own

@@ -48,17 +48,17 @@ async def import_thread(
     async with store.write() as transaction:
         await transaction.lock_imports()
         # The lock first: it waits for a deletion that runs, and only then is it certain what was deleted.
-        held = await transaction.lock_thread(who.project_id, thread.id)
-        if await transaction.is_deleted_thread(who.project_id, thread.id):
+        held = await transaction.lock_thread(who.reach, thread.id)
+        if await transaction.is_deleted_thread(who.reach, thread.id):
             taken.known = 1 + sum(map(len, batches))
             return taken
         if held is None:
-            await transaction.add_thread(who.project_id, thread)
+            await transaction.add_thread(who.reach, thread)
             taken.threads = 1
         else:
             taken.known = 1
         for batch in batches:
-            known = await transaction.known_messages(who.project_id, [message.id for message in batch])
+            known = await transaction.known_messages(who.reach, [message.id for message in batch])
             fresh = _fresh(thread.id, batch, known, refuse)
             taken.known += sum(holder == thread.id for holder in known.values())
             taken.messages += await _append(transaction, who, thread.id, fresh, refuse)
@@ -81,7 +81,7 @@ async def _append(
     transaction: Writes, who: Principal, thread_id: ThreadId, fresh: Sequence[Message], refuse: Refuse
 ) -> int:
     """Add messages to the end of a thread, and refuse those that belong before its end: places never change."""
-    newest = await transaction.newest_second(who.project_id, thread_id)
+    newest = await transaction.newest_second(who.reach, thread_id)
     late = [message for message in fresh if message.created_at < newest]
     for message in late:
         reason = f"'{thread_id}' already holds newer messages, and a message is only ever added behind them."
@@ -89,8 +89,8 @@ async def _append(
     added = [message for message in fresh if message.created_at >= newest]
     if added:
         end = added[-1].created_at
-        first_position, _ = await transaction.take_positions(who.project_id, thread_id, len(added), end)
-        await transaction.add_messages(who.project_id, added, first_position)
+        first_position, _ = await transaction.take_positions(who.reach, thread_id, len(added), end)
+        await transaction.add_messages(who.reach, added, first_position)
     return len(added)
 
 
@@ -99,7 +99,7 @@ async def export_threads(store: Store, who: Principal) -> AsyncIterator[Thread]:
     page = _THREADS
     while True:
         async with store.read() as reads:
-            found = await reads.list_threads(who.project_id, page)
+            found = await reads.list_threads(who.reach, page)
         for thread in found.items:
             yield thread
         if not found.has_more:
@@ -112,7 +112,7 @@ async def export_messages(store: Store, who: Principal, thread_id: ThreadId) -> 
     page = _MESSAGES
     while True:
         async with store.read() as reads:
-            found = await reads.list_messages(who.project_id, thread_id, page, None)
+            found = await reads.list_messages(who.reach, thread_id, page, None)
         for message in found.items:
             yield message
         if not found.has_more:

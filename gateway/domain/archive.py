@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.domain import check, ids
+from gateway.domain import check, ids, parse
 from gateway.domain.message import IncompleteReason, Message, Role, Status
 from gateway.domain.parse import DETAILS, ROLES, TOOLS
 from gateway.domain.thread import Thread
@@ -29,7 +29,7 @@ MAX_DEPTH: Final = 128  # orjson writes no more than 254 levels, and what is kep
 
 _STATUSES: Final = tuple(status.value for status in Status)
 _REASONS: Final = tuple(reason.value for reason in IncompleteReason)
-_THREAD_FIELDS: Final = ("id", "object", "created_at", "metadata", "tool_resources")
+_THREAD_FIELDS: Final = ("id", "object", "created_at", "metadata", "tool_resources", "owner")
 _MESSAGE_FIELDS: Final = (
     "id",
     "object",
@@ -85,6 +85,7 @@ def _thread(raw: JsonObject) -> Thread:
         metadata_json=dump_text(_metadata(raw.get("metadata"))),
         tool_resources_json=dump_text(check.an_object(raw.get("tool_resources") or {}, "tool_resources")),
         message_count=0,
+        owner=parse.owner(raw.get("owner")),
     )
 
 

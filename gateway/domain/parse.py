@@ -31,12 +31,13 @@ _BY_WORKER: Final = ("run_id", "assistant_id", "status")
 _BEGINNINGS: Final = (Status.COMPLETED.value, Status.IN_PROGRESS.value)
 _ENDINGS: Final = (Status.COMPLETED.value, Status.INCOMPLETE.value)
 _REFERENCE: Final = re.compile(r"[!-~]{1,128}")
+_OWNER: Final = re.compile("[^\x00-\x1f\x7f\ud800-\udfff]{1,255}")
 
 
 def new_thread(body: object, *, from_worker: bool = False) -> NewThread:
     """Parse the body of createThread; no body at all means an empty thread."""
     raw = check.root_object(body)
-    check.fields(raw, "", optional=("messages", "tool_resources", "metadata"))
+    check.fields(raw, "", optional=("messages", "tool_resources", "metadata", "owner"))
     messages = check.an_array(raw.get("messages", []), "messages")
     return NewThread(
         messages=tuple(
@@ -44,6 +45,19 @@ def new_thread(body: object, *, from_worker: bool = False) -> NewThread:
         ),
         tool_resources=_tool_resources(raw.get("tool_resources")),
         metadata=_metadata(raw.get("metadata"), "metadata"),
+        owner=owner(raw.get("owner")),
+    )
+
+
+def owner(value: object, path: str = "owner") -> str | None:
+    """Take the name of an end user, as whoever lets users in gives them out."""
+    if value is None:
+        return None
+    text = check.a_string(value, path)
+    if _OWNER.fullmatch(text):
+        return text
+    check.refuse(
+        f"Invalid '{path}'. Expected 1 to 255 characters, none of them a control character.", path, "invalid_value"
     )
 
 

@@ -1,12 +1,67 @@
-"""Who calls: a project, and what it may do there."""
+"""Who calls, what of a project the caller can reach, and what it may do there.
+
+Must not be here: how a caller proves who it is (`web`, `core.keys`).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from gateway.errors import Forbidden
+
+
+class Scope(StrEnum):
+    """What a caller may be allowed to do."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+ALL_SCOPES: Final = frozenset(Scope)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which threads can be reached: all of a project, those of one owner in it, or one alone.
+
+    Every statement begins with one; what it does not reach is not there.
+    """
+
+    project_id: str
+    owner: str | None = None
+    thread_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller of one request; every statement is narrowed to its project."""
+    """The caller of one request.
 
-    project_id: str
+    `name` is for logs and counts, never a secret; `key_id` is the key that the caller falls with.
+    Units: `expires_at` is Unix seconds, UTC.
+    """
+
+    reach: Reach
+    scopes: frozenset[Scope] = ALL_SCOPES
+    name: str = "open"
+    key_id: str | None = None
+    expires_at: float | None = None
+
+    def require(self, scope: Scope) -> None:
+        """Refuse a caller that may not do a kind of thing.
+
+        Errors: Forbidden.
+        """
+        if scope not in self.scopes:
+            message = f"You have insufficient permissions for this operation. Missing scopes: {scope.value}."
+            raise Forbidden(message, code="missing_scope")
+
+    def require_many_threads(self) -> None:
+        """Refuse a caller that was let into one thread alone to make or delete threads.
+
+        Errors: Forbidden.
+        """
+        if self.reach.thread_id is not None:
+            message = "A token for one thread can neither make nor delete threads."
+            raise Forbidden(message, code="missing_scope")

@@ -25,6 +25,7 @@ ToolResources = dict[str, Any]
 class Thread:
     """One thread as it is kept; JSON stays text until somebody asks for what is in it.
 
+    `owner` is the end user that it belongs to, if it belongs to one.
     Units: `created_at` is Unix seconds, UTC.
     """
 
@@ -33,6 +34,7 @@ class Thread:
     metadata_json: str
     tool_resources_json: str
     message_count: int
+    owner: str | None = None
 
     @cached_property
     def metadata(self) -> Metadata:
@@ -53,6 +55,7 @@ class NewThread:
     metadata: Metadata
     tool_resources: ToolResources
     messages: tuple[NewMessage, ...] = ()
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,14 @@ JsonValue = dict[str, Any]
 
 def thread(thread: Thread) -> JsonValue:
     """Lay a thread out as the API's `thread` object, ready for `dump`."""
+    extension = {} if thread.owner is None else {"owner": thread.owner}  # ours: the wire knows no end users
     return {
         "id": thread.id,
         "object": "thread",
         "created_at": thread.created_at,
         "metadata": _stored(thread.metadata_json),
         "tool_resources": _stored(thread.tool_resources_json),
+        **extension,
     }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphql import GraphQLError
 
-from gateway.errors import GatewayError, InvalidRequest, NotFound, Unavailable
+from gateway.errors import Forbidden, GatewayError, InvalidRequest, NotFound, Unauthorized, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +23,8 @@ log: Final = logging.getLogger(__name__)
 # A code of its own is kept (`invalid_value`, ...); these stand where the wire has null.
 CODES: Final[Mapping[type[GatewayError], str]] = {
     InvalidRequest: "invalid_request",
+    Unauthorized: "unauthorized",
+    Forbidden: "forbidden",
     NotFound: "not_found",
     Unavailable: "unavailable",
 }

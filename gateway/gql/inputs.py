@@ -102,6 +102,10 @@ class CreateThreadInput:
     tool_resources: JSON | None = strawberry.field(
         default=UNSET, description="Files and vector stores for tools, as the REST face takes them."
     )
+    owner: str | None = strawberry.field(
+        default=UNSET,
+        description="The end user that it shall belong to: for a project's key. An end user's threads are its own.",
+    )
 
 
 @strawberry.input(description="What changes in a thread; what is left out, or null, stays.")
@@ -160,6 +164,7 @@ def wire_thread(new: CreateThreadInput) -> dict[str, Any]:
         "messages": [wire_message(each) for each in new.messages or ()],
         "metadata": or_null(new.metadata),
         "tool_resources": or_null(new.tool_resources),
+        "owner": or_null(new.owner),
     }
 
 

@@ -136,8 +136,9 @@ class Mutation:
     ) -> UpdateMessagePayload:
         """POST /threads/{thread_id}/messages/{message_id}."""
         patch = parse.message_patch({"metadata": inputs.or_null(input.metadata)})
-        found = await _message(info.context, input.id)
-        changed = await messages.update(info.context.store, info.context.who, found.thread_id, found.id, patch)
+        ctx, message_id = info.context, ids.message_id(input.id)
+        thread_id = await messages.thread_of(ctx.store, ctx.who, message_id)
+        changed = await messages.update(ctx.store, ctx.who, thread_id, message_id, patch)
         return UpdateMessagePayload(message=changed)
 
     @strawberry.mutation(description="Add text to the end of a message in progress; its followers are told at once.")
@@ -172,18 +173,10 @@ class Mutation:
         input: Annotated[inputs.DeleteMessageInput, _INPUT],  # noqa: A002  (Relay's name)
     ) -> DeleteMessagePayload:
         """DELETE /threads/{thread_id}/messages/{message_id}."""
-        found = await _message(info.context, input.id)
-        await messages.delete(info.context.store, info.context.who, found.thread_id, found.id)
-        return DeleteMessagePayload(deleted_message_id=input.id, thread_id=found.thread_id)
-
-
-async def _message(context: Context, text: str) -> DomainMessage:
-    """Find a message by its id alone, since GraphQL's mutations do not name its thread."""
-    message_id = ids.message_id(text)
-    found = await context.messages.load(message_id)
-    if found is None:
-        raise NotFound("message", message_id)
-    return found
+        ctx, message_id = info.context, ids.message_id(input.id)
+        thread_id = await messages.thread_of(ctx.store, ctx.who, message_id)
+        await messages.delete(ctx.store, ctx.who, thread_id, message_id)
+        return DeleteMessagePayload(deleted_message_id=input.id, thread_id=thread_id)
 
 
 async def _thread_of(context: Context, thread_id: str) -> DomainThread:

@@ -245,6 +245,7 @@ class Thread(Node):
     tool_resources: JSON | None = strawberry.field(
         description="Files and vector stores that tools may use in this thread, as the REST face shows them."
     )
+    owner: str | None = strawberry.field(description="The end user that the thread belongs to, if it belongs to one.")
 
     is_type_of = is_a(DomainThread)
 

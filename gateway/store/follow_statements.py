@@ -22,7 +22,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from gateway.store.statements import MESSAGE_COLUMNS, of_project
+from gateway.store.statements import MESSAGE_COLUMNS, within
 from gateway.store.tables import deleted_messages, message_deltas, messages, threads
 
 if TYPE_CHECKING:
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Delete, Insert, Table
 
+    from gateway.domain.principal import Reach
+
 CREATED, UPDATED, DELETED, DELTA, THREAD = "created", "updated", "deleted", "delta", "thread"
 
 
-def list_changes(project_id: str, thread_id: str, position: int, limit: int) -> Select[Any]:
+def list_changes(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
     """Select what happened in a thread behind a position, in order.
 
     Shape: at most `limit` rows of position, kind, id, and of a delta its part, start and text. A message that was
@@ -51,7 +53,7 @@ def list_changes(project_id: str, thread_id: str, position: int, limit: int) -> 
     )
     heads = [
         select(at.label("position"), literal(kind).label("kind"), named.label("id"), *rest)
-        .where(_of_thread(table, project_id, thread_id), at > position)
+        .where(_of_thread(table, reach, thread_id), at > position)
         .order_by(at)
         .limit(limit)
         .subquery()
@@ -61,24 +63,22 @@ def list_changes(project_id: str, thread_id: str, position: int, limit: int) -> 
     return select(together).order_by(together.c.position).limit(limit)
 
 
-def list_messages_behind(project_id: str, thread_id: str, position: int, limit: int) -> Select[Any]:
+def list_messages_behind(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
     """Select the messages of a thread behind a position, in order, and behind each its position."""
     return (
         select(*MESSAGE_COLUMNS, messages.c.position)
-        .where(_of_thread(messages, project_id, thread_id), messages.c.position > position)
+        .where(_of_thread(messages, reach, thread_id), messages.c.position > position)
         .order_by(messages.c.position)
         .limit(limit)
     )
 
 
-def last_positions(project_id: str, thread_ids: Sequence[str]) -> Select[Any]:
+def last_positions(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
     """Select how far threads have come; those that are not there are left out."""
-    return select(threads.c.id, threads.c.last_position).where(
-        of_project(threads, project_id), threads.c.id.in_(thread_ids)
-    )
+    return select(threads.c.id, threads.c.last_position).where(within(threads, reach), threads.c.id.in_(thread_ids))
 
 
-def list_growing(project_id: str, message_ids: Sequence[str]) -> Select[Any]:
+def list_growing(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
     """Select messages in progress, and behind each the text that it has gained, in order.
 
     Shape: MESSAGE_COLUMNS and a part index. A row without that is a message as it was last written as a whole; one
@@ -91,22 +91,22 @@ def list_growing(project_id: str, message_ids: Sequence[str]) -> Select[Any]:
         messages.c.content: message_deltas.c.text,
     }
     whole = select(*MESSAGE_COLUMNS, null().label("part_index"), literal_column("0").label("at")).where(
-        of_project(messages, project_id), messages.c.id.in_(message_ids)
+        within(messages, reach), messages.c.id.in_(message_ids)
     )
     pieces = select(
         *(gained.get(column, null()).label(column.name) for column in MESSAGE_COLUMNS),
         message_deltas.c.part_index,
         message_deltas.c.position,
-    ).where(of_project(message_deltas, project_id), message_deltas.c.message_id.in_(message_ids))
+    ).where(within(message_deltas, reach), message_deltas.c.message_id.in_(message_ids))
     together = union_all(whole, pieces).subquery()
     return select(together).order_by(together.c.id, together.c.at)
 
 
-def last_delta(project_id: str, message_id: str) -> Select[Any]:
+def last_delta(reach: Reach, message_id: str) -> Select[Any]:
     """Select the last text that a message has gained, and how many there are."""
     return (
         select(message_deltas)
-        .where(of_project(message_deltas, project_id), message_deltas.c.message_id == message_id)
+        .where(within(message_deltas, reach), message_deltas.c.message_id == message_id)
         .order_by(message_deltas.c.position.desc())
         .limit(1)
     )
@@ -117,16 +117,14 @@ def insert_delta() -> Insert:
     return insert(message_deltas)
 
 
-def remove_deltas(project_id: str, message_id: str) -> Delete:
+def remove_deltas(reach: Reach, message_id: str) -> Delete:
     """Delete the deltas of a message, once they stand in its content or with it."""
-    return delete(message_deltas).where(
-        of_project(message_deltas, project_id), message_deltas.c.message_id == message_id
-    )
+    return delete(message_deltas).where(within(message_deltas, reach), message_deltas.c.message_id == message_id)
 
 
 _NO_TEXT = literal(None, Text).label("text")
 
 
-def _of_thread(table: Table, project_id: str, thread_id: str) -> ColumnElement[bool]:
+def _of_thread(table: Table, reach: Reach, thread_id: str) -> ColumnElement[bool]:
     key = table.c.id if table is threads else table.c.thread_id
-    return and_(of_project(table, project_id), key == thread_id)
+    return and_(within(table, reach), key == thread_id)

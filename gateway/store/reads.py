@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gateway.domain.change import Change
     from gateway.domain.message import Message
     from gateway.domain.page import PageRequest
+    from gateway.domain.principal import Reach
     from gateway.domain.thread import Thread
 
 T = TypeVar("T")
@@ -44,59 +45,57 @@ class Reads:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def get_threads(self, project_id: str, thread_ids: Sequence[str]) -> dict[str, Thread]:
+    async def get_threads(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, Thread]:
         """Find threads by id; those that are not there are left out."""
-        found = await self._rows(statements.get_threads(project_id, thread_ids))
+        found = await self._rows(statements.get_threads(reach, thread_ids))
         return {row[0]: rows.thread_of(row) for row in found}
 
-    async def get_messages(self, project_id: str, message_ids: Sequence[str]) -> dict[str, Message]:
+    async def get_messages(self, reach: Reach, message_ids: Sequence[str]) -> dict[str, Message]:
         """Find messages of any thread by id; those that are not there are left out."""
-        found = await self._rows(statements.get_messages(project_id, message_ids))
-        whole = await self._whole(project_id, [rows.message_of(row) for row in found])
+        found = await self._rows(statements.get_messages(reach, message_ids))
+        whole = await self._whole(reach, [rows.message_of(row) for row in found])
         return {message.id: message for message in whole}
 
-    async def list_threads(self, project_id: str, page: PageRequest) -> Page[Thread]:
+    async def list_threads(self, reach: Reach, page: PageRequest) -> Page[Thread]:
         """Read one page of a project's threads."""
-        return _page(await self._rows(statements.list_threads(project_id, page)), rows.thread_of, page)
+        return _page(await self._rows(statements.list_threads(reach, page)), rows.thread_of, page)
 
-    async def list_messages(
-        self, project_id: str, thread_id: str, page: PageRequest, run_id: str | None
-    ) -> Page[Message]:
+    async def list_messages(self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None) -> Page[Message]:
         """Read one page of a thread's messages; an unknown thread or cursor gives an empty one."""
-        found = await self._rows(statements.list_messages(project_id, thread_id, page, run_id))
-        return await self._whole_page(project_id, _page(found, rows.message_of, page))
+        found = await self._rows(statements.list_messages(reach, thread_id, page, run_id))
+        return await self._whole_page(reach, _page(found, rows.message_of, page))
 
     async def list_messages_of_each(
-        self, project_id: str, thread_ids: Sequence[str], page: PageRequest, run_id: str | None
+        self, reach: Reach, thread_ids: Sequence[str], page: PageRequest, run_id: str | None
     ) -> dict[str, Page[Message]]:
         """Read the same page of several threads in one statement."""
         if len(thread_ids) == 1:  # as most operations ask; a union of one costs a seventh of the whole request more
-            return {thread_ids[0]: await self.list_messages(project_id, thread_ids[0], page, run_id)}
+            return {thread_ids[0]: await self.list_messages(reach, thread_ids[0], page, run_id)}
         found: dict[str, list[Any]] = {thread_id: [] for thread_id in thread_ids}
-        for row in await self._rows(statements.list_messages_of_each(project_id, list(found), page, run_id)):
+        for row in await self._rows(statements.list_messages_of_each(reach, list(found), page, run_id)):
             found[row.thread_id].append(row)
         return {
-            thread_id: await self._whole_page(project_id, _page(own, rows.message_of, page))
+            thread_id: await self._whole_page(reach, _page(own, rows.message_of, page))
             for thread_id, own in found.items()
         }
 
-    async def list_messages_behind(self, project_id: str, thread_id: str, position: int, limit: int) -> Behind[Message]:
+    async def list_messages_behind(self, reach: Reach, thread_id: str, position: int, limit: int) -> Behind[Message]:
         """Read the messages of a thread behind a position, in order."""
-        found = await self._rows(follow_statements.list_messages_behind(project_id, thread_id, position, limit))
-        whole = await self._whole(project_id, [rows.message_of(row) for row in found])
+        found = await self._rows(follow_statements.list_messages_behind(reach, thread_id, position, limit))
+        whole = await self._whole(reach, [rows.message_of(row) for row in found])
         return Behind(
             [(row.position, message) for row, message in zip(found, whole, strict=True)],
             found[-1].position if found else position,
             len(found) == limit,
         )
 
-    async def list_changes(self, project_id: str, thread_id: str, position: int, limit: int) -> Behind[Change]:
+    async def list_changes(self, reach: Reach, thread_id: str, position: int, limit: int) -> Behind[Change]:
         """Read what happened in a thread behind a position, in order; what has gone meanwhile is left out."""
-        found = await self._rows(follow_statements.list_changes(project_id, thread_id, position, limit))
+        found = await self._rows(follow_statements.list_changes(reach, thread_id, position, limit))
         shown = {row.id for row in found if row.kind in _SHOWS_MESSAGE}
-        messages = await self.get_messages(project_id, list(shown)) if shown else {}
+        messages = await self.get_messages(reach, list(shown)) if shown else {}
         has_thread = any(row.kind == follow_statements.THREAD for row in found)
-        threads = await self.get_threads(project_id, [thread_id]) if has_thread else {}
+        threads = await self.get_threads(reach, [thread_id]) if has_thread else {}
         changes = (_CHANGES[row.kind](row, messages, threads) for row in found)
         return Behind(
             [(each.position, each) for each in changes if each is not None],
@@ -104,9 +103,9 @@ class Reads:
             len(found) == limit,
         )
 
-    async def last_positions(self, project_id: str, thread_ids: Sequence[str]) -> dict[str, int]:
+    async def last_positions(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, int]:
         """Find how far threads have come; those that are not there are left out."""
-        return {row[0]: row[1] for row in await self._rows(follow_statements.last_positions(project_id, thread_ids))}
+        return {row[0]: row[1] for row in await self._rows(follow_statements.last_positions(reach, thread_ids))}
 
     async def data_version(self) -> tuple[int, int]:
         """Name this connection, and read SQLite's own count of changes to the file by others than it."""
@@ -114,47 +113,47 @@ class Reads:
         version: int = (await self._connection.execute(text("PRAGMA data_version"))).scalar_one()
         return id(connection.driver_connection), version
 
-    async def position_of(self, project_id: str, thread_id: str, message_id: str) -> int | None:
+    async def position_of(self, reach: Reach, thread_id: str, message_id: str) -> int | None:
         """Find the position of a message of the thread, living or deleted."""
-        statement = select(statements.place_of_message(project_id, thread_id, message_id))
+        statement = select(statements.place_of_message(reach, thread_id, message_id))
         position: int | None = (await self._connection.execute(statement)).scalar_one()
         return position
 
-    async def any_thread_from(self, project_id: str, cursor: str, *, up: bool) -> bool:
+    async def any_thread_from(self, reach: Reach, cursor: str, *, up: bool) -> bool:
         """Say whether a thread lies at a cursor or beyond it."""
-        return await self._flag(statements.any_thread_from(project_id, cursor, up=up))
+        return await self._flag(statements.any_thread_from(reach, cursor, up=up))
 
     async def any_message_from(
-        self, project_id: str, thread_id: str, run_id: str | None, cursor: str, *, up: bool
+        self, reach: Reach, thread_id: str, run_id: str | None, cursor: str, *, up: bool
     ) -> bool:
         """Say whether a message of a thread lies at a cursor or beyond it."""
-        return await self._flag(statements.any_message_from(project_id, thread_id, cursor, run_id, up=up))
+        return await self._flag(statements.any_message_from(reach, thread_id, cursor, run_id, up=up))
 
-    async def has_place_among_threads(self, project_id: str, cursor: str) -> bool:
+    async def has_place_among_threads(self, reach: Reach, cursor: str) -> bool:
         """Say whether a cursor names a thread, living or deleted."""
-        return await self._flag(statements.has_place_among_threads(project_id, cursor))
+        return await self._flag(statements.has_place_among_threads(reach, cursor))
 
-    async def has_place_in_thread(self, project_id: str, thread_id: str, cursor: str) -> bool:
+    async def has_place_in_thread(self, reach: Reach, thread_id: str, cursor: str) -> bool:
         """Say whether a cursor names a message of the thread, living or deleted."""
-        return await self._flag(statements.has_place_in_thread(project_id, thread_id, cursor))
+        return await self._flag(statements.has_place_in_thread(reach, thread_id, cursor))
 
-    async def count_messages_of_run(self, project_id: str, thread_id: str, run_id: str) -> int:
+    async def count_messages_of_run(self, reach: Reach, thread_id: str, run_id: str) -> int:
         """Count the messages of one run."""
-        [row] = await self._rows(statements.count_messages_of_run(project_id, thread_id, run_id))
+        [row] = await self._rows(statements.count_messages_of_run(reach, thread_id, run_id))
         count: int = row[0]
         return count
 
-    async def _whole_page(self, project_id: str, page: Page[Message]) -> Page[Message]:
-        return Page(tuple(await self._whole(project_id, page.items)), page.has_more)
+    async def _whole_page(self, reach: Reach, page: Page[Message]) -> Page[Message]:
+        return Page(tuple(await self._whole(reach, page.items)), page.has_more)
 
-    async def _whole(self, project_id: str, messages: Sequence[Message]) -> Sequence[Message]:
+    async def _whole(self, reach: Reach, messages: Sequence[Message]) -> Sequence[Message]:
         """Lay the text that messages in progress have gained behind their content; for others nothing is read."""
         growing = [message.id for message in messages if message.status is Status.IN_PROGRESS]
         if not growing:
             return messages
         whole: dict[str, Message] = {}
         gained: dict[str, list[tuple[int, str]]] = {}
-        for row in await self._rows(follow_statements.list_growing(project_id, growing)):
+        for row in await self._rows(follow_statements.list_growing(reach, growing)):
             if row.part_index is None:
                 whole[row.id] = rows.message_of(row)
             else:

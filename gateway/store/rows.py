@@ -39,6 +39,7 @@ def row_of_thread(project_id: str, thread: Thread) -> Values:
         "message_count": 0,
         "last_position": 0,
         "last_created_at": 0,
+        "owner": thread.owner,
     }
 
 

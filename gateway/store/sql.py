@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from gateway.domain.principal import Reach
 from gateway.errors import Unavailable
 from gateway.store.dialect import Engines, is_momentary, open_engines
 from gateway.store.reads import Reads
@@ -72,7 +73,7 @@ class Store:
             for project_id in {project_id for project_id, _ in topics}:
                 own = [thread_id for project, thread_id in topics if project == project_id]
                 for start in range(0, len(own), _TOPICS):
-                    positions = await reads.last_positions(project_id, own[start : start + _TOPICS])
+                    positions = await reads.last_positions(Reach(project_id), own[start : start + _TOPICS])
                     found.update({(project_id, thread_id): at for thread_id, at in positions.items()})
         return found
 

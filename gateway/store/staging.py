@@ -28,19 +28,21 @@ _COLUMNS: Final = tuple(column.name for column in MESSAGE_COLUMNS)
 _TABLES: Final = f"""
     PRAGMA journal_mode = OFF;
     PRAGMA synchronous = OFF;
-    CREATE TABLE threads (seq INTEGER PRIMARY KEY, id UNIQUE, created_at, metadata, tool_resources);
+    CREATE TABLE threads (seq INTEGER PRIMARY KEY, id UNIQUE, created_at, metadata, tool_resources, owner);
     CREATE TABLE messages (seq INTEGER PRIMARY KEY, source, place, {", ".join(_COLUMNS)});
 """
 _INDEX: Final = "CREATE INDEX by_thread ON messages (thread_id, seq, created_at)"
-_ADD_THREAD: Final = "INSERT OR IGNORE INTO threads (id, created_at, metadata, tool_resources) VALUES (?, ?, ?, ?)"
+_ADD_THREAD: Final = (
+    "INSERT OR IGNORE INTO threads (id, created_at, metadata, tool_resources, owner) VALUES (?, ?, ?, ?, ?)"
+)
 _ADD_MESSAGE: Final = (
     f"INSERT INTO messages (source, place, {', '.join(_COLUMNS)}) "  # noqa: S608  (names of our own columns)
     f"VALUES (?, ?{', ?' * len(_COLUMNS)})"
 )
 # A message tells enough of a thread that has no line of its own: where only messages were kept, nothing is lost.
 _THREADS: Final = """
-    SELECT id, created_at, metadata, tool_resources FROM (SELECT 0 AS made, * FROM threads UNION ALL
-    SELECT 1, min(seq), thread_id, min(created_at), '{}', '{}' FROM messages
+    SELECT id, created_at, metadata, tool_resources, owner FROM (SELECT 0 AS made, * FROM threads UNION ALL
+    SELECT 1, min(seq), thread_id, min(created_at), '{}', '{}', NULL FROM messages
     WHERE thread_id NOT IN (SELECT id FROM threads) GROUP BY thread_id) ORDER BY made, seq
 """
 _MESSAGES: Final = f"""
@@ -78,7 +80,8 @@ class Staging:
 
     def add_thread(self, thread: Thread) -> None:
         """Keep a thread; the first of one id counts."""
-        self._db.execute(_ADD_THREAD, (thread.id, thread.created_at, thread.metadata_json, thread.tool_resources_json))
+        values = (thread.id, thread.created_at, thread.metadata_json, thread.tool_resources_json, thread.owner)
+        self._db.execute(_ADD_THREAD, values)
 
     def add_message(self, source: str, place: str, message: Message) -> None:
         """Keep a message."""
@@ -92,8 +95,8 @@ class Staging:
     def threads(self) -> Iterator[Thread]:
         """Give all threads: those that were read, in their order, then those that only messages speak of."""
         self._db.execute(_INDEX)
-        for thread_id, created_at, metadata, tool_resources in self._db.execute(_THREADS):
-            yield Thread(ThreadId(thread_id), created_at, metadata, tool_resources, message_count=0)
+        for thread_id, created_at, metadata, tool_resources, owner in self._db.execute(_THREADS):
+            yield Thread(ThreadId(thread_id), created_at, metadata, tool_resources, message_count=0, owner=owner)
 
     def messages(self, thread_id: str) -> Iterator[list[Staged]]:
         """Give the messages of a thread in batches, oldest first, and within a second as they were read.

@@ -1,6 +1,6 @@
 """Pure builders of statements: values in, a SQLAlchemy statement out; nothing is opened or run here.
 
-Every statement begins with the project: `of_project` is the only way to start one on rows that exist.
+Every statement begins with what the caller can reach: `within` is the only way to start one on rows that exist.
 Must not be here: what the rows mean (`rows`), transactions (`sql`).
 """
 
@@ -15,7 +15,6 @@ from sqlalchemy import (
     Insert,
     ScalarSelect,
     Select,
-    Table,
     Update,
     and_,
     case,
@@ -35,8 +34,10 @@ from gateway.store.tables import deleted_messages, deleted_threads, messages, th
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import CompoundSelect
+    from sqlalchemy import CompoundSelect, FromClause
     from sqlalchemy.sql.dml import ReturningDelete
+
+    from gateway.domain.principal import Reach
 
 # In the order of the fields of `domain.thread.Thread` and `domain.message.Message`.
 THREAD_COLUMNS = (
@@ -45,6 +46,7 @@ THREAD_COLUMNS = (
     threads.c.metadata,
     threads.c.tool_resources,
     threads.c.message_count,
+    threads.c.owner,
 )
 MESSAGE_COLUMNS = (
     messages.c.id,
@@ -66,38 +68,44 @@ _THREAD_KEY = (threads.c.created_at, threads.c.seq)
 _MESSAGE_KEY = (messages.c.position,)
 
 
-def of_project(table: Table, project_id: str) -> ColumnElement[bool]:
-    """Narrow a table to one project's rows."""
-    return table.c.project_id == project_id
+def within(table: FromClause, reach: Reach) -> ColumnElement[bool]:
+    """Narrow a table to the rows that a caller can reach."""
+    bounds = [table.c.project_id == reach.project_id]
+    thread_id = table.c.thread_id if "thread_id" in table.c else table.c.id
+    if reach.thread_id is not None:
+        bounds.append(thread_id == reach.thread_id)
+    if reach.owner is not None:
+        bounds.append(table.c.owner == reach.owner if "owner" in table.c else _is_owned(table, reach))
+    return and_(*bounds)
 
 
-def get_threads(project_id: str, thread_ids: Sequence[str]) -> Select[Any]:
+def get_threads(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
     """Select threads by their ids, in no order."""
-    return select(*THREAD_COLUMNS).where(of_project(threads, project_id), threads.c.id.in_(thread_ids))
+    return select(*THREAD_COLUMNS).where(within(threads, reach), threads.c.id.in_(thread_ids))
 
 
-def lock_thread(project_id: str, thread_id: str) -> Select[Any]:
+def lock_thread(reach: Reach, thread_id: str) -> Select[Any]:
     """Select a thread and hold its row until the transaction ends."""
-    return get_threads(project_id, [thread_id]).with_for_update()
+    return get_threads(reach, [thread_id]).with_for_update()
 
 
-def get_messages(project_id: str, message_ids: Sequence[str]) -> Select[Any]:
+def get_messages(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
     """Select messages of any thread by their ids, in no order."""
-    return select(*MESSAGE_COLUMNS).where(of_project(messages, project_id), messages.c.id.in_(message_ids))
+    return select(*MESSAGE_COLUMNS).where(within(messages, reach), messages.c.id.in_(message_ids))
 
 
-def list_threads(project_id: str, page: PageRequest) -> Select[Any]:
+def list_threads(reach: Reach, page: PageRequest) -> Select[Any]:
     """Select one page of a project's threads, and one row more to see whether any remain.
 
     Shape: at most `page.limit + 1` rows of THREAD_COLUMNS, in the order of the walk (`walks_up`).
     Source: Relay Cursor Connections, "Pagination algorithm".
     """
-    statement = select(*THREAD_COLUMNS).where(of_project(threads, project_id))
-    bounds = [_beyond(_THREAD_KEY, place_of_thread(project_id, cursor), up=up) for cursor, up in _interval(page)]
+    statement = select(*THREAD_COLUMNS).where(within(threads, reach))
+    bounds = [_beyond(_THREAD_KEY, place_of_thread(reach, cursor), up=up) for cursor, up in _interval(page)]
     return _walk(statement.where(*bounds), _THREAD_KEY, page)
 
 
-def list_messages(project_id: str, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
+def list_messages(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
     """Select one page of a thread's messages, and one row more to see whether any remain.
 
     Shape: at most `page.limit + 1` rows of MESSAGE_COLUMNS, in the order of the walk (`walks_up`).
@@ -105,94 +113,88 @@ def list_messages(project_id: str, thread_id: str, page: PageRequest, run_id: st
     Source: OpenAI `GET /threads/{thread_id}/messages`; Relay Cursor Connections, "Pagination algorithm".
     """
     bounds = [
-        _beyond(_MESSAGE_KEY, place_of_message(project_id, thread_id, cursor), up=up) for cursor, up in _interval(page)
+        _beyond(_MESSAGE_KEY, place_of_message(reach, thread_id, cursor), up=up) for cursor, up in _interval(page)
     ]
-    statement = select(*MESSAGE_COLUMNS).where(_of_thread(project_id, thread_id, run_id), *bounds)
+    statement = select(*MESSAGE_COLUMNS).where(_of_thread(reach, thread_id, run_id), *bounds)
     return _walk(statement, _MESSAGE_KEY, page)
 
 
 def list_messages_of_each(
-    project_id: str, thread_ids: Sequence[str], page: PageRequest, run_id: str | None = None
+    reach: Reach, thread_ids: Sequence[str], page: PageRequest, run_id: str | None = None
 ) -> Select[Any]:
     """Select the same page of several threads in one statement.
 
     Shape: the rows of `list_messages`, and behind them the position by which each thread's rows are in order.
     A union of limited selects, since it is the one spelling that both databases answer by index alone.
     """
-    each = [list_messages(project_id, thread_id, page, run_id).add_columns(*_MESSAGE_KEY) for thread_id in thread_ids]
+    each = [list_messages(reach, thread_id, page, run_id).add_columns(*_MESSAGE_KEY) for thread_id in thread_ids]
     together = union_all(*(select(one.subquery()) for one in each)).subquery()
     position = together.c.position
     return select(together).order_by(position.asc() if walks_up(page) else position.desc())
 
 
-def any_thread_from(project_id: str, cursor: str, *, up: bool) -> Select[Any]:
+def any_thread_from(reach: Reach, cursor: str, *, up: bool) -> Select[Any]:
     """Ask whether a thread lies at a cursor or beyond it."""
-    bound = _beyond(_THREAD_KEY, place_of_thread(project_id, cursor), up=up, inclusive=True)
-    return _any_from(select(threads.c.seq).where(of_project(threads, project_id), bound), _THREAD_KEY, up=up)
+    bound = _beyond(_THREAD_KEY, place_of_thread(reach, cursor), up=up, inclusive=True)
+    return _any_from(select(threads.c.seq).where(within(threads, reach), bound), _THREAD_KEY, up=up)
 
 
-def any_message_from(project_id: str, thread_id: str, cursor: str, run_id: str | None, *, up: bool) -> Select[Any]:
+def any_message_from(reach: Reach, thread_id: str, cursor: str, run_id: str | None, *, up: bool) -> Select[Any]:
     """Ask whether a message of a thread lies at a cursor or beyond it."""
-    bound = _beyond(_MESSAGE_KEY, place_of_message(project_id, thread_id, cursor), up=up, inclusive=True)
-    beyond = select(messages.c.position).where(_of_thread(project_id, thread_id, run_id), bound)
+    bound = _beyond(_MESSAGE_KEY, place_of_message(reach, thread_id, cursor), up=up, inclusive=True)
+    beyond = select(messages.c.position).where(_of_thread(reach, thread_id, run_id), bound)
     return _any_from(beyond, _MESSAGE_KEY, up=up)
 
 
-def count_messages_of_run(project_id: str, thread_id: str, run_id: str) -> Select[Any]:
+def count_messages_of_run(reach: Reach, thread_id: str, run_id: str) -> Select[Any]:
     """Count the messages of one run; the count of all messages is kept on the thread."""
-    return select(func.count()).select_from(messages).where(_of_thread(project_id, thread_id, run_id))
+    return select(func.count()).select_from(messages).where(_of_thread(reach, thread_id, run_id))
 
 
-def place_of_thread(project_id: str, thread_id: str) -> ScalarSelect[Any]:
+def place_of_thread(reach: Reach, thread_id: str) -> ScalarSelect[Any]:
     """Find where a living or deleted thread stands in the list of threads."""
     alive, gone = threads.alias("cursor"), deleted_threads
     return union_all(
-        select(alive.c.created_at, alive.c.seq).where(alive.c.project_id == project_id, alive.c.id == thread_id),
-        select(gone.c.created_at, gone.c.seq).where(of_project(gone, project_id), gone.c.id == thread_id),
+        select(alive.c.created_at, alive.c.seq).where(within(alive, reach), alive.c.id == thread_id),
+        select(gone.c.created_at, gone.c.seq).where(within(gone, reach), gone.c.id == thread_id),
     ).scalar_subquery()
 
 
-def place_of_message(project_id: str, thread_id: str, message_id: str) -> ScalarSelect[Any]:
+def place_of_message(reach: Reach, thread_id: str, message_id: str) -> ScalarSelect[Any]:
     """Find where a living or deleted message stands in its thread."""
     alive, gone = messages.alias("cursor"), deleted_messages
     return union_all(
-        select(alive.c.position).where(
-            alive.c.project_id == project_id, alive.c.id == message_id, alive.c.thread_id == thread_id
-        ),
-        select(gone.c.position).where(
-            of_project(gone, project_id), gone.c.id == message_id, gone.c.thread_id == thread_id
-        ),
+        select(alive.c.position).where(within(alive, reach), alive.c.id == message_id, alive.c.thread_id == thread_id),
+        select(gone.c.position).where(within(gone, reach), gone.c.id == message_id, gone.c.thread_id == thread_id),
     ).scalar_subquery()
 
 
-def has_place_among_threads(project_id: str, thread_id: str) -> Select[Any]:
+def has_place_among_threads(reach: Reach, thread_id: str) -> Select[Any]:
     """Ask whether a cursor names a living or deleted thread."""
     gone = deleted_threads
     return select(
-        exists().where(of_project(threads, project_id), threads.c.id == thread_id)
-        | exists().where(of_project(gone, project_id), gone.c.id == thread_id)
+        exists().where(within(threads, reach), threads.c.id == thread_id)
+        | exists().where(within(gone, reach), gone.c.id == thread_id)
     )
 
 
-def has_place_in_thread(project_id: str, thread_id: str, message_id: str) -> Select[Any]:
+def has_place_in_thread(reach: Reach, thread_id: str, message_id: str) -> Select[Any]:
     """Ask whether a cursor names a living or deleted message of a thread."""
-    return select(place_of_message(project_id, thread_id, message_id).is_not(None))
+    return select(place_of_message(reach, thread_id, message_id).is_not(None))
 
 
-def known_messages(project_id: str, message_ids: Sequence[str]) -> CompoundSelect[Any]:
+def known_messages(reach: Reach, message_ids: Sequence[str]) -> CompoundSelect[Any]:
     """Select the ids that are taken, by living or deleted messages, and the thread that has each."""
     gone = deleted_messages
     return union_all(
-        select(messages.c.id, messages.c.thread_id).where(
-            of_project(messages, project_id), messages.c.id.in_(message_ids)
-        ),
-        select(gone.c.id, gone.c.thread_id).where(of_project(gone, project_id), gone.c.id.in_(message_ids)),
+        select(messages.c.id, messages.c.thread_id).where(within(messages, reach), messages.c.id.in_(message_ids)),
+        select(gone.c.id, gone.c.thread_id).where(within(gone, reach), gone.c.id.in_(message_ids)),
     )
 
 
-def is_deleted_thread(project_id: str, thread_id: str) -> Select[Any]:
+def is_deleted_thread(reach: Reach, thread_id: str) -> Select[Any]:
     """Ask whether a thread was deleted."""
-    return select(exists().where(of_project(deleted_threads, project_id), deleted_threads.c.id == thread_id))
+    return select(exists().where(within(deleted_threads, reach), deleted_threads.c.id == thread_id))
 
 
 def insert_thread() -> Insert:
@@ -205,7 +207,7 @@ def insert_messages() -> Insert:
     return insert(messages)
 
 
-def take_positions(project_id: str, thread_id: str, count: int, created_at: int) -> Update:
+def take_positions(reach: Reach, thread_id: str, count: int, created_at: int) -> Update:
     """Take the next positions of a thread, under its row's lock, and count the messages that will have them.
 
     Shape: one row, the last position taken and the second that the messages get, or none for an unknown thread.
@@ -214,7 +216,7 @@ def take_positions(project_id: str, thread_id: str, count: int, created_at: int)
     """
     return (
         update(threads)
-        .where(of_project(threads, project_id), threads.c.id == thread_id)
+        .where(within(threads, reach), threads.c.id == thread_id)
         .values(
             last_position=threads.c.last_position + count,
             message_count=threads.c.message_count + count,
@@ -224,39 +226,39 @@ def take_positions(project_id: str, thread_id: str, count: int, created_at: int)
     )
 
 
-def next_position(project_id: str, thread_id: str) -> Update:
+def next_position(reach: Reach, thread_id: str) -> Update:
     """Take one position of a thread for a change, under its row's lock; one row, or none for an unknown thread."""
     further = threads.c.last_position + 1
-    moved = update(threads).where(of_project(threads, project_id), threads.c.id == thread_id)
+    moved = update(threads).where(within(threads, reach), threads.c.id == thread_id)
     return moved.values(last_position=further).returning(threads.c.last_position)
 
 
-def newest_second(project_id: str, thread_id: str) -> Select[Any]:
+def newest_second(reach: Reach, thread_id: str) -> Select[Any]:
     """Select the second that a thread's last message has, or had."""
-    return select(threads.c.last_created_at).where(of_project(threads, project_id), threads.c.id == thread_id)
+    return select(threads.c.last_created_at).where(within(threads, reach), threads.c.id == thread_id)
 
 
-def set_thread(project_id: str, thread_id: str, **values: str | int) -> Update:
+def set_thread(reach: Reach, thread_id: str, **values: str | int) -> Update:
     """Change columns of one thread."""
-    return update(threads).where(of_project(threads, project_id), threads.c.id == thread_id).values(**values)
+    return update(threads).where(within(threads, reach), threads.c.id == thread_id).values(**values)
 
 
-def set_message(project_id: str, message_id: str, **values: str | int | None) -> Update:
+def set_message(reach: Reach, message_id: str, **values: str | int | None) -> Update:
     """Change columns of one message."""
-    return update(messages).where(of_project(messages, project_id), messages.c.id == message_id).values(**values)
+    return update(messages).where(within(messages, reach), messages.c.id == message_id).values(**values)
 
 
-def uncount_message(project_id: str, thread_id: str) -> Update:
+def uncount_message(reach: Reach, thread_id: str) -> Update:
     """Count one message less in a thread."""
     fewer = threads.c.message_count - 1
-    return update(threads).where(of_project(threads, project_id), threads.c.id == thread_id).values(message_count=fewer)
+    return update(threads).where(within(threads, reach), threads.c.id == thread_id).values(message_count=fewer)
 
 
-def remove_message(project_id: str, thread_id: str, message_id: str) -> ReturningDelete[Any]:
+def remove_message(reach: Reach, thread_id: str, message_id: str) -> ReturningDelete[Any]:
     """Delete a message of a thread and give its position back."""
     return (
         delete(messages)
-        .where(of_project(messages, project_id), messages.c.thread_id == thread_id, messages.c.id == message_id)
+        .where(within(messages, reach), messages.c.thread_id == thread_id, messages.c.id == message_id)
         .returning(messages.c.position)
     )
 
@@ -266,12 +268,12 @@ def remember_message() -> Insert:
     return insert(deleted_messages)
 
 
-def remove_thread(project_id: str, thread_id: str) -> ReturningDelete[Any]:
+def remove_thread(reach: Reach, thread_id: str) -> ReturningDelete[Any]:
     """Delete a thread, its messages with it, and give its place back."""
     return (
         delete(threads)
-        .where(of_project(threads, project_id), threads.c.id == thread_id)
-        .returning(threads.c.created_at, threads.c.seq)
+        .where(within(threads, reach), threads.c.id == thread_id)
+        .returning(threads.c.created_at, threads.c.seq, threads.c.owner)
     )
 
 
@@ -285,8 +287,16 @@ def walks_up(page: PageRequest) -> bool:
     return (page.order is Order.ASC) != page.from_end
 
 
-def _of_thread(project_id: str, thread_id: str, run_id: str | None) -> ColumnElement[bool]:
-    narrowed = and_(of_project(messages, project_id), messages.c.thread_id == thread_id)
+def _is_owned(table: FromClause, reach: Reach) -> ColumnElement[bool]:
+    """Look at whose thread a row belongs to; the owner is kept in one place, and a lookup by key finds it."""
+    owned = threads.alias("owned")
+    return exists().where(
+        owned.c.project_id == table.c.project_id, owned.c.id == table.c.thread_id, owned.c.owner == reach.owner
+    )
+
+
+def _of_thread(reach: Reach, thread_id: str, run_id: str | None) -> ColumnElement[bool]:
+    narrowed = and_(within(messages, reach), messages.c.thread_id == thread_id)
     return narrowed if run_id is None else and_(narrowed, messages.c.run_id == run_id)
 
 

@@ -49,9 +49,20 @@ threads = Table(
     Column("last_position", BigInteger, nullable=False),
     Column("last_created_at", BigInteger, nullable=False),
     Column("changed_position", BigInteger),
+    Column("owner", Text),
     UniqueConstraint("project_id", "id"),
     Index(None, "project_id", "created_at", "seq"),
     sqlite_autoincrement=True,
+)
+
+owner_index = Index(
+    "ix_threads_owner",
+    threads.c.project_id,
+    threads.c.owner,
+    threads.c.created_at,
+    threads.c.seq,
+    sqlite_where=text("owner IS NOT NULL"),
+    postgresql_where=text("owner IS NOT NULL"),
 )
 
 messages = Table(
@@ -136,5 +147,23 @@ deleted_threads = Table(
     Column("id", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("seq", BigInteger, nullable=False),
+    Column("owner", Text),
     PrimaryKeyConstraint("project_id", "id"),
+)
+
+# A key is known by the SHA-256 of its secret alone; `hint` is the end of the secret, for people who look for one.
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("hint", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("last_used_at", BigInteger),
+    UniqueConstraint("digest"),
 )

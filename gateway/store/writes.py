@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.domain.change import Topic
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import Message
+    from gateway.domain.principal import Reach
     from gateway.domain.thread import Thread
 
 
@@ -44,122 +45,128 @@ class Writes(Reads):
         super().__init__(connection)
         self.touched: set[Topic] = set()
 
-    async def lock_thread(self, project_id: str, thread_id: str) -> Thread | None:
+    async def lock_thread(self, reach: Reach, thread_id: str) -> Thread | None:
         """Find a thread and keep others from changing it until the end."""
-        return next(map(rows.thread_of, await self._rows(statements.lock_thread(project_id, thread_id))), None)
+        return next(map(rows.thread_of, await self._rows(statements.lock_thread(reach, thread_id))), None)
 
-    async def next_position(self, project_id: str, thread_id: str) -> int:
+    async def next_position(self, reach: Reach, thread_id: str) -> int:
         """Take a position for a change of a thread or its messages, and keep others from changing it until the end.
 
         Whoever changes anything in a thread comes through here or `take_positions` first, so no two wait in a circle.
         Errors: NotFound for the thread.
         """
-        taken = await self._rows(statements.next_position(project_id, thread_id))
+        taken = await self._rows(statements.next_position(reach, thread_id))
         if not taken:
             raise NotFound("thread", thread_id)
-        self.touched.add((project_id, thread_id))
+        self.touched.add((reach.project_id, thread_id))
         position: int = taken[0][0]
         return position
 
-    async def add_thread(self, project_id: str, thread: Thread) -> None:
+    async def add_thread(self, reach: Reach, thread: Thread) -> None:
         """Add a thread without messages."""
-        values = rows.row_of_thread(project_id, thread)
+        values = rows.row_of_thread(reach.project_id, thread)
         await self._connection.execute(statements.insert_thread(), values)
 
-    async def take_positions(self, project_id: str, thread_id: str, count: int, created_at: int) -> tuple[int, int]:
+    async def take_positions(self, reach: Reach, thread_id: str, count: int, created_at: int) -> tuple[int, int]:
         """Take the next positions of a thread: the first of them, and the second that they count as.
 
         Errors: NotFound for the thread.
         """
-        taken = await self._rows(statements.take_positions(project_id, thread_id, count, created_at))
+        taken = await self._rows(statements.take_positions(reach, thread_id, count, created_at))
         if not taken:
             raise NotFound("thread", thread_id)
-        self.touched.add((project_id, thread_id))
+        self.touched.add((reach.project_id, thread_id))
         [(last_position, last_created_at)] = taken
         return last_position - count + 1, last_created_at
 
-    async def add_messages(self, project_id: str, added: Sequence[Message], first_position: int) -> None:
+    async def add_messages(self, reach: Reach, added: Sequence[Message], first_position: int) -> None:
         """Add messages at positions that were taken for them."""
-        values = [rows.row_of_message(project_id, message, first_position + n) for n, message in enumerate(added)]
+        values = [rows.row_of_message(reach.project_id, message, first_position + n) for n, message in enumerate(added)]
         await self._connection.execute(statements.insert_messages(), values)
 
-    async def set_thread(self, project_id: str, thread: Thread, position: int) -> None:
+    async def set_thread(self, reach: Reach, thread: Thread, position: int) -> None:
         """Write what of a thread can change, as the change at a position."""
         changes = {"metadata": thread.metadata_json, "tool_resources": thread.tool_resources_json}
-        statement = statements.set_thread(project_id, thread.id, **changes, changed_position=position)
+        statement = statements.set_thread(reach, thread.id, **changes, changed_position=position)
         await self._connection.execute(statement)
 
-    async def set_message_metadata(self, project_id: str, message: Message, position: int) -> None:
+    async def set_message_metadata(self, reach: Reach, message: Message, position: int) -> None:
         """Write the metadata of a message, as the change at a position."""
         await self._connection.execute(
-            statements.set_message(project_id, message.id, metadata=message.metadata_json, changed_position=position)
+            statements.set_message(reach, message.id, metadata=message.metadata_json, changed_position=position)
         )
 
-    async def set_message_content(self, project_id: str, message: Message, position: int) -> None:
+    async def set_message_content(self, reach: Reach, message: Message, position: int) -> None:
         """Write the content of a message as a whole, and how far it has come; the text it gained is part of that."""
-        row = rows.row_of_message(project_id, message, position)
+        row = rows.row_of_message(reach.project_id, message, position)
         changes = {name: row[name] for name in _PROGRESS}
-        statement = statements.set_message(project_id, message.id, **changes, changed_position=position)
+        statement = statements.set_message(reach, message.id, **changes, changed_position=position)
         await self._connection.execute(statement)
-        await self._connection.execute(follow_statements.remove_deltas(project_id, message.id))
+        await self._connection.execute(follow_statements.remove_deltas(reach, message.id))
 
-    async def last_delta(self, project_id: str, message_id: str) -> Delta | None:
+    async def last_delta(self, reach: Reach, message_id: str) -> Delta | None:
         """Find the last text that a message has gained since its content was written as a whole."""
-        found = await self._rows(follow_statements.last_delta(project_id, message_id))
+        found = await self._rows(follow_statements.last_delta(reach, message_id))
         return next((Delta(row.number, row.part_index, row.start, row.text) for row in found), None)
 
-    async def add_delta(self, project_id: str, message: Message, position: int, delta: Delta) -> None:
+    async def add_delta(self, reach: Reach, message: Message, position: int, delta: Delta) -> None:
         """Add text that a message has gained."""
-        values = {"project_id": project_id, "thread_id": message.thread_id, "message_id": message.id}
+        values = {"project_id": reach.project_id, "thread_id": message.thread_id, "message_id": message.id}
         await self._connection.execute(
             follow_statements.insert_delta(), {**values, "position": position, **asdict(delta)}
         )
 
-    async def remove_thread(self, project_id: str, thread_id: ThreadId) -> bool:
+    async def remove_thread(self, reach: Reach, thread_id: ThreadId) -> bool:
         """Delete a thread with its messages and keep its place; say whether it was there."""
-        removed = await self._rows(statements.remove_thread(project_id, thread_id))
-        self.touched.add((project_id, thread_id))
-        for created_at, seq in removed:
-            place = {"project_id": project_id, "id": thread_id, "created_at": created_at, "seq": seq}
+        removed = await self._rows(statements.remove_thread(reach, thread_id))
+        self.touched.add((reach.project_id, thread_id))
+        for created_at, seq, owner in removed:
+            place = {
+                "project_id": reach.project_id,
+                "id": thread_id,
+                "created_at": created_at,
+                "seq": seq,
+                "owner": owner,
+            }
             await self._connection.execute(statements.remember_thread(), place)
         return bool(removed)
 
-    async def remove_message(self, project_id: str, thread_id: ThreadId, message_id: MessageId) -> bool:
+    async def remove_message(self, reach: Reach, thread_id: ThreadId, message_id: MessageId) -> bool:
         """Delete a message and keep its place; say whether it was there.
 
         Errors: NotFound for the thread.
         """
-        deleted_position = await self.next_position(project_id, thread_id)
-        removed = await self._rows(statements.remove_message(project_id, thread_id, message_id))
+        deleted_position = await self.next_position(reach, thread_id)
+        removed = await self._rows(statements.remove_message(reach, thread_id, message_id))
         for (position,) in removed:
-            place = {"project_id": project_id, "id": message_id, "thread_id": thread_id, "position": position}
+            place = {"project_id": reach.project_id, "id": message_id, "thread_id": thread_id, "position": position}
             await self._connection.execute(
                 statements.remember_message(), {**place, "deleted_position": deleted_position}
             )
-            await self._connection.execute(follow_statements.remove_deltas(project_id, message_id))
-            await self._connection.execute(statements.uncount_message(project_id, thread_id))
+            await self._connection.execute(follow_statements.remove_deltas(reach, message_id))
+            await self._connection.execute(statements.uncount_message(reach, thread_id))
         return bool(removed)
 
     async def lock_imports(self) -> None:
         """Let no other import change anything until the end: two of the same files would add the same ids."""
         await self._connection.run_sync(lock_imports)
 
-    async def known_messages(self, project_id: str, message_ids: Sequence[str]) -> dict[str, str]:
+    async def known_messages(self, reach: Reach, message_ids: Sequence[str]) -> dict[str, str]:
         """Find which ids are taken, by living or deleted messages, and the thread that has each."""
-        found = await self._rows(statements.known_messages(project_id, message_ids))
+        found = await self._rows(statements.known_messages(reach, message_ids))
         return dict(found)
 
-    async def newest_second(self, project_id: str, thread_id: str) -> int:
+    async def newest_second(self, reach: Reach, thread_id: str) -> int:
         """Find the second that the last message of a thread has, or had; nothing older may follow it.
 
         Errors: NotFound for the thread.
         """
-        found = await self._rows(statements.newest_second(project_id, thread_id))
+        found = await self._rows(statements.newest_second(reach, thread_id))
         if not found:
             raise NotFound("thread", thread_id)
         second: int = found[0][0]
         return second
 
-    async def is_deleted_thread(self, project_id: str, thread_id: str) -> bool:
+    async def is_deleted_thread(self, reach: Reach, thread_id: str) -> bool:
         """Say whether a thread was there and was deleted."""
-        return await self._flag(statements.is_deleted_thread(project_id, thread_id))
+        return await self._flag(statements.is_deleted_thread(reach, thread_id))

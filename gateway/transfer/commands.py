@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from gateway.domain.principal import Principal
+from gateway.domain.principal import Principal, Reach
 from gateway.errors import InvalidSetting
 from gateway.store.migrate import make_ready
 from gateway.store.sql import open_store
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_WHO: Final = Principal("default")
+_WHO: Final = Principal(Reach("default"))
 
 
 def run_import(database_url: str, sources: Sequence[str], rejects_file: str | None) -> bool:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.domain.principal import Principal
+from gateway.domain.principal import Principal, Reach
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
-_DEFAULT: Final = Principal("default")
+_DEFAULT: Final = Principal(Reach("default"))
 
 
 def principal_of(_request: HTTPConnection) -> Principal:

@@ -9,7 +9,7 @@ import pytest
 from gateway.core import follow, messages, threads
 from gateway.domain import change, ids
 from gateway.domain.message import MessagePatch
-from gateway.domain.principal import Principal
+from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread import ThreadPatch
 from gateway.errors import InvalidRequest, NotFound
 from gateway.store.dialect import POOL
@@ -117,23 +117,23 @@ async def test_an_unknown_thread_cannot_be_followed(store: Store, who: Principal
 
 async def test_a_thread_of_another_project_cannot_be_followed(store: Store, thread: ThreadId) -> None:
     with pytest.raises(NotFound):
-        await follow.start(store, Principal("another"), thread, None)
+        await follow.start(store, Principal(Reach("another")), thread, None)
 
 
 async def test_a_change_of_another_thread_wakes_nobody(
     store: Store, hub: Hub, who: Principal, thread: ThreadId
 ) -> None:
-    with hub.listen((who.project_id, thread)) as hint:
+    with hub.listen((who.reach.project_id, thread)) as hint:
         await say(store, who, await make_thread(store, who), "elsewhere")
 
         assert not hint.is_set()
 
 
 async def test_what_is_undone_wakes_nobody(store: Store, hub: Hub, who: Principal, thread: ThreadId) -> None:
-    with hub.listen((who.project_id, thread)) as hint:
+    with hub.listen((who.reach.project_id, thread)) as hint:
         with suppress(ZeroDivisionError):
             async with store.write() as transaction:
-                await transaction.next_position(who.project_id, thread)
+                await transaction.next_position(who.reach, thread)
                 raise ZeroDivisionError
 
         assert not hint.is_set()

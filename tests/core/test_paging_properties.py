@@ -14,7 +14,7 @@ from gateway.core import messages, threads
 from gateway.domain import ids, parse_page
 from gateway.domain.ids import MessageId, ThreadId
 from gateway.domain.page import Order, PageRequest
-from gateway.domain.principal import Principal
+from gateway.domain.principal import Principal, Reach
 from tests.core.model import Asking, Change, Entry, askings, changes, told
 from tests.make import SOME_SECOND, fill_thread, make_thread, make_thread_of_second
 
@@ -63,7 +63,7 @@ async def test_pages_of_several_threads_are_what_each_thread_gives_alone(
 
 @given(history=changes(st.integers(0, 2)), asked=askings(st.none()))
 async def test_every_page_of_threads_is_the_models(store: Store, history: list[Change], asked: list[Asking]) -> None:
-    who = Principal(f"project_{next(_projects)}")
+    who = Principal(Reach(f"project_{next(_projects)}"))
     made: list[tuple[int, Entry]] = []
     for change in history:
         made += [(each, Entry(await make_thread_of_second(store, who, SOME_SECOND + each))) for each in change.makes]

@@ -93,7 +93,7 @@ async def test_a_thread_that_stands_still_is_not_woken_by_another(
 ) -> None:
     still, moving = await make_thread(other, who), await make_thread(other, who)
     async with polling(hub, ours):
-        with hub.listen((who.project_id, still)) as never, hub.listen((who.project_id, moving)) as hint:
+        with hub.listen((who.reach.project_id, still)) as never, hub.listen((who.reach.project_id, moving)) as hint:
             await _woken(hint)  # it wakes all whom it has not seen before
             never.clear()
             hint.clear()

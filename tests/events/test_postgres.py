@@ -56,7 +56,7 @@ async def outsider(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
 async def test_a_commit_of_another_process_is_heard(other: Store, hub: Hub, who: Principal, postgres_url: str) -> None:
     thread_id = await make_thread(other, who)
     async with listening(postgres_url, hub):
-        with hub.listen((who.project_id, thread_id)) as hint:
+        with hub.listen((who.reach.project_id, thread_id)) as hint:
             await say(other, who, thread_id, "hello")
 
             await asyncio.wait_for(hint.wait(), PATIENCE_S)
@@ -71,12 +71,12 @@ async def test_one_commit_is_one_hint_however_much_it_changes(
 
     async with other.write() as transaction:
         for _ in range(3):
-            await transaction.next_position(who.project_id, thread_id)
+            await transaction.next_position(who.reach, thread_id)
     await say(other, who, last, "the end")
 
     async with asyncio.timeout(PATIENCE_S):
         told = [await heard.get(), await heard.get()]
-    assert told == [f"{who.project_id} {thread_id}", f"{who.project_id} {last}"]
+    assert told == [f"{who.reach.project_id} {thread_id}", f"{who.reach.project_id} {last}"]
 
 
 async def test_what_another_process_undoes_is_not_heard(
@@ -88,11 +88,11 @@ async def test_what_another_process_undoes_is_not_heard(
 
     with suppress(ZeroDivisionError):
         async with other.write() as transaction:
-            await transaction.next_position(who.project_id, undone)
+            await transaction.next_position(who.reach, undone)
             raise ZeroDivisionError
     await say(other, who, last, "the end")
 
-    assert await asyncio.wait_for(heard.get(), PATIENCE_S) == f"{who.project_id} {last}"
+    assert await asyncio.wait_for(heard.get(), PATIENCE_S) == f"{who.reach.project_id} {last}"
 
 
 async def test_a_lost_connection_is_made_anew_and_nothing_is_missed(

@@ -74,7 +74,7 @@ async def test_more_pages_than_one_statement_can_hold_are_read(store: Store, who
     thread_ids = [new_thread_id() for _ in range(600)]
     async with store.write() as transaction:
         for each in thread_ids:
-            await transaction.add_thread(who.project_id, Thread(each, SOME_SECOND, "{}", "{}", message_count=0))
+            await transaction.add_thread(who.reach, Thread(each, SOME_SECOND, "{}", "{}", message_count=0))
     lists = " ".join(f"n{n}: nodes(ids: $ids{n}) {{ ...pages }}" for n in range(6))
     given = ", ".join(f"$ids{n}: [ID!]!" for n in range(6))
     pages = "fragment pages on Thread { messages(first: 1) { nodes { id } } }"

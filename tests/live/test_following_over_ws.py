@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from gateway.core import threads
-from gateway.domain.principal import Principal
+from gateway.domain.principal import Principal, Reach
 from gateway.gql import over_ws
 from tests.following import make_thread, say, until
 from tests.live.inside import Inside, serving_inside
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.ids import ThreadId
 
-WHO = Principal("default")
+WHO = Principal(Reach("default"))
 
 
 @pytest.fixture

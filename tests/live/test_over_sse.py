@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from gateway.core import threads
-from gateway.domain.principal import Principal
+from gateway.domain.principal import Principal, Reach
 from gateway.gql import over_sse
 from tests.following import PATIENCE_S, begin, grow, make_thread, rest_of, say, take, until
 from tests.live.inside import Inside, serving_inside
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.ids import ThreadId
 
-WHO = Principal("default")
+WHO = Principal(Reach("default"))
 AS_STREAM = {"accept": "text/event-stream", "graphql-require-preflight": "1"}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.core import threads
-from gateway.domain.principal import Principal
+from gateway.domain.principal import Principal, Reach
 from gateway.gql import over_ws
 from gateway.web.limits import MAX_BODY
 from tests.following import make_thread
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.ids import ThreadId
 
-WHO = Principal("default")
+WHO = Principal(Reach("default"))
 HELLO: dict[str, Any] = {"type": "connection_init"}
 BAD_MESSAGES: dict[str, str | bytes] = {
     "no JSON": "hello",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, insert, text
 
 from gateway.domain.page import Order, PageRequest
+from gateway.domain.principal import Reach
 from gateway.store import statements
 from gateway.store.tables import deleted_messages, deleted_threads, messages, threads
 from tests.make import SOME_SECOND
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 PROJECT = "default"
+ALL = Reach(PROJECT)
 SMALL, LARGE, GAPPED = "thread_small", "thread_large", "thread_gapped"
 SIZES = {SMALL: 300, LARGE: 3_000, GAPPED: 4_000}
 _NEWEST_DELETED = 1_000
@@ -59,18 +61,16 @@ def paging_and_looking_up(thread_id: str) -> dict[str, ClauseElement]:
     }
     found: dict[str, ClauseElement] = {}
     for name, page in asked.items():
-        found[f"list_messages {name}"] = statements.list_messages(PROJECT, thread_id, page)
-        found[f"list_messages {name} of a run"] = statements.list_messages(PROJECT, thread_id, page, "run_a")
+        found[f"list_messages {name}"] = statements.list_messages(ALL, thread_id, page)
+        found[f"list_messages {name} of a run"] = statements.list_messages(ALL, thread_id, page, "run_a")
     for up in (True, False):
-        found[f"any_message_from {up=}"] = statements.any_message_from(PROJECT, thread_id, middle, None, up=up)
-        found[f"any_message_from {up=} of a run"] = statements.any_message_from(
-            PROJECT, thread_id, middle, "run_a", up=up
-        )
+        found[f"any_message_from {up=}"] = statements.any_message_from(ALL, thread_id, middle, None, up=up)
+        found[f"any_message_from {up=} of a run"] = statements.any_message_from(ALL, thread_id, middle, "run_a", up=up)
     return found | {
-        "has_place_in_thread": statements.has_place_in_thread(PROJECT, thread_id, middle),
-        "get_messages": statements.get_messages(PROJECT, [middle, near]),
-        "get_threads": statements.get_threads(PROJECT, [thread_id]),
-        "known_messages": statements.known_messages(PROJECT, [middle, near]),
+        "has_place_in_thread": statements.has_place_in_thread(ALL, thread_id, middle),
+        "get_messages": statements.get_messages(ALL, [middle, near]),
+        "get_threads": statements.get_threads(ALL, [thread_id]),
+        "known_messages": statements.known_messages(ALL, [middle, near]),
     }
 
 
@@ -86,14 +86,14 @@ def paging_threads() -> dict[str, ClauseElement]:
         "between": PageRequest(20, Order.ASC, after=gone, before=middle),
     }
     found: dict[str, ClauseElement] = {
-        f"list_threads {name}": statements.list_threads(PROJECT, page) for name, page in asked.items()
+        f"list_threads {name}": statements.list_threads(ALL, page) for name, page in asked.items()
     }
     for up in (True, False):
-        found[f"any_thread_from {up=}"] = statements.any_thread_from(PROJECT, middle, up=up)
+        found[f"any_thread_from {up=}"] = statements.any_thread_from(ALL, middle, up=up)
     return found | {
-        "has_place_among_threads": statements.has_place_among_threads(PROJECT, gone),
-        "is_deleted_thread": statements.is_deleted_thread(PROJECT, gone),
-        "count_messages_of_run": statements.count_messages_of_run(PROJECT, SMALL, "run_a"),
+        "has_place_among_threads": statements.has_place_among_threads(ALL, gone),
+        "is_deleted_thread": statements.is_deleted_thread(ALL, gone),
+        "count_messages_of_run": statements.count_messages_of_run(ALL, SMALL, "run_a"),
     }
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import asyncpg
 
+from gateway.domain.principal import Reach
 from gateway.store import follow_statements
 from gateway.store.dialect import open_engines
 from gateway.store.tables import deleted_messages, message_deltas, messages, threads
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Plan = dict[str, Any]
 PROJECT, SMALL, LARGE = "default", "thread_small", "thread_large"
+ALL, P = Reach(PROJECT), Reach("p")
 SIZES = {SMALL: 100, LARGE: 4_000}
 LIMIT = 20
 COLUMNS = (
@@ -31,25 +33,25 @@ COLUMNS = (
 )
 TEXTS: dict[str, tuple[ClauseElement, str]] = {
     "list_messages_behind": (
-        follow_statements.list_messages_behind("p", "t", 7, 2),
+        follow_statements.list_messages_behind(P, "t", 7, 2),
         (
             "SELECT <columns>, position FROM messages WHERE project_id = 'p' AND thread_id = 't' AND position > 7 "
             "ORDER BY position LIMIT 2"
         ),
     ),
     "last_positions": (
-        follow_statements.last_positions("p", ["t", "u"]),
+        follow_statements.last_positions(P, ["t", "u"]),
         "SELECT id, last_position FROM threads WHERE project_id = 'p' AND id IN ('t', 'u')",
     ),
     "last_delta": (
-        follow_statements.last_delta("p", "m"),
+        follow_statements.last_delta(P, "m"),
         (
             "SELECT project_id, thread_id, position, message_id, number, part_index, start, text FROM message_deltas "
             "WHERE project_id = 'p' AND message_id = 'm' ORDER BY position DESC LIMIT 1"
         ),
     ),
     "remove_deltas": (
-        follow_statements.remove_deltas("p", "m"),
+        follow_statements.remove_deltas(P, "m"),
         "DELETE FROM message_deltas WHERE project_id = 'p' AND message_id = 'm'",
     ),
 }
@@ -66,7 +68,7 @@ def test_a_statement_reads(statement: ClauseElement, expected: str, dialect: Dia
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda each: each.name)
 def test_changes_are_one_limited_select_of_each_kind(dialect: Dialect) -> None:
-    text = _text(follow_statements.list_changes("p", "t", 7, 2), dialect)
+    text = _text(follow_statements.list_changes(P, "t", 7, 2), dialect)
 
     limit = "LIMIT 2 OFFSET 0" if dialect.name == "sqlite" else "LIMIT 2"
     for table, key, at in (
@@ -84,7 +86,7 @@ def test_changes_are_one_limited_select_of_each_kind(dialect: Dialect) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda each: each.name)
 def test_growing_messages_and_their_text_are_read_in_one_statement(dialect: Dialect) -> None:
-    text = _text(follow_statements.list_growing("p", ["m"]), dialect)
+    text = _text(follow_statements.list_growing(P, ["m"]), dialect)
 
     assert "FROM messages WHERE project_id = 'p' AND id IN ('m') UNION ALL SELECT" in text
     assert "FROM message_deltas WHERE project_id = 'p' AND message_id IN ('m')" in text
@@ -158,11 +160,11 @@ def _asked(thread_id: str) -> dict[str, ClauseElement]:
     middle = SIZES[thread_id] // 2
     growing = [f"msg_{thread_id}_{n}" for n in range(3)]
     return {
-        "list_changes": follow_statements.list_changes(PROJECT, thread_id, middle, LIMIT),
-        "list_messages_behind": follow_statements.list_messages_behind(PROJECT, thread_id, middle, LIMIT),
-        "list_growing": follow_statements.list_growing(PROJECT, growing),
-        "last_delta": follow_statements.last_delta(PROJECT, growing[0]),
-        "last_positions": follow_statements.last_positions(PROJECT, [thread_id]),
+        "list_changes": follow_statements.list_changes(ALL, thread_id, middle, LIMIT),
+        "list_messages_behind": follow_statements.list_messages_behind(ALL, thread_id, middle, LIMIT),
+        "list_growing": follow_statements.list_growing(ALL, growing),
+        "last_delta": follow_statements.last_delta(ALL, growing[0]),
+        "last_positions": follow_statements.last_positions(ALL, [thread_id]),
     }
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import asyncpg
 from gateway.domain.page import Order, PageRequest
 from gateway.store import statements
 from gateway.store.dialect import open_engines
-from tests.store.full import GAPPED, LARGE, PROJECT, SMALL, fill, paging_and_looking_up, paging_threads
+from tests.store.full import ALL, GAPPED, LARGE, SMALL, fill, paging_and_looking_up, paging_threads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -63,7 +63,7 @@ async def test_sqlite_goes_from_a_cursor_by_the_range_of_the_index(sqlite_full: 
 
 async def test_sqlite_reads_pages_of_several_threads_by_index(sqlite_full: AsyncConnection) -> None:
     page = PageRequest(20, Order.ASC, after=f"msg_{LARGE}_150")
-    statement = statements.list_messages_of_each(PROJECT, [SMALL, LARGE], page)
+    statement = statements.list_messages_of_each(ALL, [SMALL, LARGE], page)
 
     plan = await _sqlite_plan(sqlite_full, statement)
 
@@ -89,7 +89,7 @@ async def test_postgres_scans_indexes_only_and_sorts_nothing(postgres_full: Asyn
 
 
 async def test_postgres_sorts_no_more_than_the_pages_of_several_threads(postgres_full: AsyncConnection) -> None:
-    statement = statements.list_messages_of_each(PROJECT, [SMALL, LARGE], PageRequest(20))
+    statement = statements.list_messages_of_each(ALL, [SMALL, LARGE], PageRequest(20))
 
     plan = await _postgres_plan(postgres_full, statement)
 

@@ -1,4 +1,4 @@
-"""No method of the store shows or changes what belongs to another project."""
+"""No method of the store shows or changes what its caller cannot reach."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import pytest
 
 from gateway.core import messages, threads
 from gateway.domain.page import PageRequest
-from gateway.domain.principal import Principal
+from gateway.domain.principal import Principal, Reach
+from gateway.domain.thread import NewThread
 from gateway.errors import NotFound
 from gateway.store.writes import Delta, Writes
-from tests.make import fill_thread, make_thread
+from tests.make import fill_thread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,9 +25,17 @@ if TYPE_CHECKING:
     from gateway.domain.thread import Thread
     from gateway.store.reads import Behind
 
-    Call = Callable[[Writes, str, Thread, Message], Awaitable[Any]]
+    Call = Callable[[Writes, Reach, Thread, Message], Awaitable[Any]]
 
-STRANGER = "stranger"
+STRANGER = Reach("stranger")
+OWNER = "alice"
+STRANGERS = {
+    "another project": STRANGER,
+    "the same owner in another project": Reach("stranger", owner=OWNER),
+    "another owner": Reach("default", owner="bob"),
+    "a token for another thread": Reach("default", thread_id="thread_another"),
+    "its owner's token for another thread": Reach("default", owner=OWNER, thread_id="thread_another"),
+}
 PAGE = PageRequest()
 CALLS: dict[str, Call] = {
     "get_threads": lambda tx, who, thread, _: tx.get_threads(who, [thread.id]),
@@ -61,45 +70,68 @@ CHANGES: dict[str, Call] = {
 }
 
 
+_each_stranger = pytest.mark.parametrize("stranger", STRANGERS.values(), ids=list(STRANGERS))
+
+
+@_each_stranger
 @pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
-async def test_a_stranger_finds_nothing_by(store: Store, who: Principal, call: Call) -> None:
+async def test_a_stranger_finds_and_changes_nothing_by(
+    store: Store, who: Principal, call: Call, stranger: Reach
+) -> None:
     thread, message = await _something(store, who)
 
     async with store.write() as transaction:
-        found = await call(transaction, STRANGER, thread, message)
+        found = await call(transaction, stranger, thread, message)
 
     assert not found
+    assert await threads.get(store, who, thread.id) == thread
+    assert await messages.get(store, who, thread.id, message.id) == message
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
-async def test_its_own_project_finds_something_by(store: Store, who: Principal, call: Call) -> None:
+@pytest.mark.parametrize("is_owner", [False, True], ids=["its own project", "its owner"])
+async def test_who_can_reach_it_finds_something_by(store: Store, who: Principal, call: Call, *, is_owner: bool) -> None:
     thread, message = await _something(store, who)
+    reach = replace(who.reach, owner=OWNER if is_owner else None)
 
     async with store.write() as transaction:
-        found = await call(transaction, who.project_id, thread, message)
+        found = await call(transaction, reach, thread, message)
 
     assert found
 
 
-@pytest.mark.parametrize("call", [*CALLS.values(), *CHANGES.values()], ids=[*CALLS, *CHANGES])
-async def test_a_stranger_changes_nothing_by(store: Store, who: Principal, call: Call) -> None:
+@pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
+async def test_a_token_for_its_thread_finds_something_by(store: Store, who: Principal, call: Call) -> None:
     thread, message = await _something(store, who)
 
     async with store.write() as transaction:
-        await call(transaction, STRANGER, thread, message)
+        found = await call(transaction, replace(who.reach, thread_id=thread.id), thread, message)
+
+    assert found
+
+
+@_each_stranger
+@pytest.mark.parametrize("call", CHANGES.values(), ids=list(CHANGES))
+async def test_a_stranger_changes_nothing_by(store: Store, who: Principal, call: Call, stranger: Reach) -> None:
+    thread, message = await _something(store, who)
+
+    async with store.write() as transaction:
+        await call(transaction, stranger, thread, message)
 
     assert await threads.get(store, who, thread.id) == thread
     assert await messages.get(store, who, thread.id, message.id) == message
 
 
-async def test_a_deleted_thread_is_known_to_its_project_alone(store: Store, who: Principal) -> None:
-    thread_id = await make_thread(store, who)
-    await threads.delete(store, who, thread_id)
+async def test_a_deleted_thread_is_known_only_where_it_could_be_reached(store: Store, who: Principal) -> None:
+    thread, _ = await _something(store, who)
+    await threads.delete(store, who, thread.id)
+    reaches = [who.reach, replace(who.reach, owner=OWNER), *STRANGERS.values()]
 
     async with store.write() as transaction:
-        known = {each: await transaction.is_deleted_thread(each, thread_id) for each in (who.project_id, STRANGER)}
+        known = [await transaction.is_deleted_thread(each, thread.id) for each in reaches]
+        placed = [await transaction.has_place_among_threads(each, thread.id) for each in reaches]
 
-    assert known == {who.project_id: True, STRANGER: False}
+    assert known == placed == [True, True] + [False] * len(STRANGERS)
 
 
 async def test_two_projects_may_have_the_same_ids(store: Store, who: Principal) -> None:
@@ -118,17 +150,17 @@ def test_every_method_with_a_project_is_looked_at() -> None:
     methods = {
         name
         for name, method in inspect.getmembers(Writes, inspect.isfunction)
-        if "project_id" in inspect.signature(method).parameters and not name.startswith("_")
+        if "reach" in inspect.signature(method).parameters and not name.startswith("_")
     }
 
     assert methods - set(CALLS) - set(CHANGES) == {"add_thread", "add_messages", "add_delta", "is_deleted_thread"}
 
 
 async def _something(store: Store, who: Principal) -> tuple[Thread, Message]:
-    thread_id = await make_thread(store, who)
+    thread_id = (await threads.create(store, who, NewThread(metadata={}, tool_resources={}, owner=OWNER))).id
     [message] = await fill_thread(store, who, thread_id, ["run_a"])
     async with store.write() as transaction:
-        await transaction.add_delta(who.project_id, message, 2, Delta(number=1, part_index=0, start=0, text="x"))
+        await transaction.add_delta(who.reach, message, 2, Delta(number=1, part_index=0, start=0, text="x"))
     return await threads.get(store, who, thread_id), message
 
 

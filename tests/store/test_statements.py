@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.domain.page import Order, PageRequest
+from gateway.domain.principal import Reach
 from gateway.store import statements
 from gateway.store.statements import MESSAGE_COLUMNS, THREAD_COLUMNS
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from sqlalchemy import ClauseElement, Dialect
 
 ASC, DESC = Order.ASC, Order.DESC
-THREAD = "<id, created_at, metadata, tool_resources, message_count>"
+P = Reach("p")
+THREAD = "<id, created_at, metadata, tool_resources, message_count, owner>"
 MESSAGE = (
     "<id, thread_id, created_at, role, status, content, attachments, metadata, run_id, assistant_id, completed_at, "
     "incomplete_at, incomplete_reason>"
@@ -37,109 +39,109 @@ ONE_THREAD = "project_id = 'p' AND id = 't'"
 
 CASES: dict[str, tuple[ClauseElement, str]] = {
     "get_threads": (
-        statements.get_threads("p", ["t", "u"]),
+        statements.get_threads(P, ["t", "u"]),
         f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND id IN ('t', 'u')",
     ),
     "lock_thread": (
-        statements.lock_thread("p", "t"),
+        statements.lock_thread(P, "t"),
         f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND id IN ('t') FOR UPDATE",
     ),
     "get_messages": (
-        statements.get_messages("p", ["m", "n"]),
+        statements.get_messages(P, ["m", "n"]),
         f"SELECT {MESSAGE} FROM messages WHERE project_id = 'p' AND id IN ('m', 'n')",
     ),
     "list_threads": (
-        statements.list_threads("p", PageRequest(2)),
+        statements.list_threads(P, PageRequest(2)),
         f"SELECT {THREAD} FROM threads WHERE project_id = 'p' ORDER BY created_at DESC, seq DESC LIMIT 3",
     ),
     "list_threads after": (
-        statements.list_threads("p", PageRequest(2, ASC, after="a")),
+        statements.list_threads(P, PageRequest(2, ASC, after="a")),
         (
             f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND (created_at, seq) > {THREAD_A} "
             "ORDER BY created_at ASC, seq ASC LIMIT 3"
         ),
     ),
     "list_threads before": (
-        statements.list_threads("p", PageRequest(2, ASC, before="b", from_end=True)),
+        statements.list_threads(P, PageRequest(2, ASC, before="b", from_end=True)),
         (
             f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND (created_at, seq) < {THREAD_B} "
             "ORDER BY created_at DESC, seq DESC LIMIT 3"
         ),
     ),
     "list_messages": (
-        statements.list_messages("p", "t", PageRequest(2)),
+        statements.list_messages(P, "t", PageRequest(2)),
         f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} ORDER BY position DESC LIMIT 3",
     ),
     "list_messages of a run": (
-        statements.list_messages("p", "t", PageRequest(2), "r"),
+        statements.list_messages(P, "t", PageRequest(2), "r"),
         f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} AND run_id = 'r' ORDER BY position DESC LIMIT 3",
     ),
     "list_messages after": (
-        statements.list_messages("p", "t", PageRequest(2, DESC, after="a")),
+        statements.list_messages(P, "t", PageRequest(2, DESC, after="a")),
         f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} AND position < {A} ORDER BY position DESC LIMIT 3",
     ),
     "list_messages before": (
-        statements.list_messages("p", "t", PageRequest(2, DESC, before="b", from_end=True)),
+        statements.list_messages(P, "t", PageRequest(2, DESC, before="b", from_end=True)),
         f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} AND position > {B} ORDER BY position ASC LIMIT 3",
     ),
     "list_messages between": (
-        statements.list_messages("p", "t", PageRequest(2, ASC, after="a", before="b")),
+        statements.list_messages(P, "t", PageRequest(2, ASC, after="a", before="b")),
         (
             f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} AND position > {A} AND position < {B} "
             "ORDER BY position ASC LIMIT 3"
         ),
     ),
     "any_thread_from": (
-        statements.any_thread_from("p", "a", up=True),
+        statements.any_thread_from(P, "a", up=True),
         (
             f"SELECT (SELECT seq FROM threads WHERE project_id = 'p' AND (created_at, seq) >= {THREAD_A} "
             "ORDER BY created_at ASC, seq ASC LIMIT 1) IS NOT NULL AS anon_1"
         ),
     ),
     "any_message_from": (
-        statements.any_message_from("p", "t", "a", None, up=False),
+        statements.any_message_from(P, "t", "a", None, up=False),
         (
             f"SELECT (SELECT position FROM messages WHERE {OF_THREAD} AND position <= {A} "
             "ORDER BY position DESC LIMIT 1) IS NOT NULL AS anon_1"
         ),
     ),
     "any_message_from of a run": (
-        statements.any_message_from("p", "t", "a", "r", up=True),
+        statements.any_message_from(P, "t", "a", "r", up=True),
         (
             f"SELECT (SELECT position FROM messages WHERE {OF_THREAD} AND run_id = 'r' AND position >= {A} "
             "ORDER BY position ASC LIMIT 1) IS NOT NULL AS anon_1"
         ),
     ),
     "count_messages_of_run": (
-        statements.count_messages_of_run("p", "t", "r"),
+        statements.count_messages_of_run(P, "t", "r"),
         f"SELECT count(*) AS count_1 FROM messages WHERE {OF_THREAD} AND run_id = 'r'",
     ),
-    "place_of_thread": (statements.place_of_thread("p", "a"), THREAD_A),
-    "place_of_message": (statements.place_of_message("p", "t", "a"), A),
+    "place_of_thread": (statements.place_of_thread(P, "a"), THREAD_A),
+    "place_of_message": (statements.place_of_message(P, "t", "a"), A),
     "has_place_among_threads": (
-        statements.has_place_among_threads("p", "t"),
+        statements.has_place_among_threads(P, "t"),
         (
             f"SELECT (EXISTS (SELECT * FROM threads WHERE {ONE_THREAD})) "
             f"OR (EXISTS (SELECT * FROM deleted_threads WHERE {ONE_THREAD})) AS anon_1"
         ),
     ),
     "has_place_in_thread": (
-        statements.has_place_in_thread("p", "t", "a"),
+        statements.has_place_in_thread(P, "t", "a"),
         f"SELECT {A} IS NOT NULL AS anon_1",
     ),
     "known_messages": (
-        statements.known_messages("p", ["m"]),
+        statements.known_messages(P, ["m"]),
         (
             "SELECT id, thread_id FROM messages WHERE project_id = 'p' AND id IN ('m') "
             "UNION ALL SELECT id, thread_id FROM deleted_messages WHERE project_id = 'p' AND id IN ('m')"
         ),
     ),
     "is_deleted_thread": (
-        statements.is_deleted_thread("p", "t"),
+        statements.is_deleted_thread(P, "t"),
         f"SELECT EXISTS (SELECT * FROM deleted_threads WHERE {ONE_THREAD}) AS anon_1",
     ),
     "take_positions": (
-        statements.take_positions("p", "t", 2, 5),
+        statements.take_positions(P, "t", 2, 5),
         (
             "UPDATE threads SET message_count=(message_count + 2), last_position=(last_position + 2), "
             "last_created_at=CASE WHEN (last_created_at > 5) THEN last_created_at ELSE 5 END "
@@ -147,37 +149,37 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         ),
     ),
     "next_position": (
-        statements.next_position("p", "t"),
+        statements.next_position(P, "t"),
         f"UPDATE threads SET last_position=(last_position + 1) WHERE {ONE_THREAD} RETURNING last_position",
     ),
     "newest_second": (
-        statements.newest_second("p", "t"),
+        statements.newest_second(P, "t"),
         f"SELECT last_created_at FROM threads WHERE {ONE_THREAD}",
     ),
     "set_thread": (
-        statements.set_thread("p", "t", metadata="{}"),
+        statements.set_thread(P, "t", metadata="{}"),
         f"UPDATE threads SET metadata='{{}}' WHERE {ONE_THREAD}",
     ),
     "set_message": (
-        statements.set_message("p", "m", metadata="{}"),
+        statements.set_message(P, "m", metadata="{}"),
         "UPDATE messages SET metadata='{}' WHERE project_id = 'p' AND id = 'm'",
     ),
     "uncount_message": (
-        statements.uncount_message("p", "t"),
+        statements.uncount_message(P, "t"),
         f"UPDATE threads SET message_count=(message_count - 1) WHERE {ONE_THREAD}",
     ),
     "remove_message": (
-        statements.remove_message("p", "t", "m"),
+        statements.remove_message(P, "t", "m"),
         f"DELETE FROM messages WHERE {OF_THREAD} AND id = 'm' RETURNING position",
     ),
     "remove_thread": (
-        statements.remove_thread("p", "t"),
-        f"DELETE FROM threads WHERE {ONE_THREAD} RETURNING created_at, seq",
+        statements.remove_thread(P, "t"),
+        f"DELETE FROM threads WHERE {ONE_THREAD} RETURNING created_at, seq, owner",
     ),
 }
 POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 SQLITE: Dialect = sqlite.dialect()
-EACH = statements.list_messages_of_each("p", ["t", "u"], PageRequest(2, DESC, after="a"))
+EACH = statements.list_messages_of_each(P, ["t", "u"], PageRequest(2, DESC, after="a"))
 
 
 @pytest.mark.parametrize(("statement", "expected"), CASES.values(), ids=list(CASES))
@@ -218,12 +220,12 @@ def test_every_builder_that_takes_a_project_is_looked_at() -> None:
     builders = {
         name
         for name, function in inspect.getmembers(statements, inspect.isfunction)
-        if "project_id" in inspect.signature(function).parameters and not name.startswith("_")
+        if "reach" in inspect.signature(function).parameters and not name.startswith("_")
     }
 
     looked_at = {name.partition(" ")[0] for name in CASES}
 
-    assert builders - looked_at == {"of_project", "list_messages_of_each"}
+    assert builders - looked_at == {"within", "list_messages_of_each"}
 
 
 def _on_sqlite(text: str) -> str:

@@ -45,7 +45,7 @@ async def test_sqlite_locked_by_another_process_is_still_read(sqlite_url: str, w
     other.execute("BEGIN IMMEDIATE")
 
     async with store.read() as reads:
-        found = await reads.get_threads(who.project_id, [thread_id])
+        found = await reads.get_threads(who.reach, [thread_id])
 
     other.close()
     await store.close()

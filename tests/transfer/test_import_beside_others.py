@@ -20,7 +20,7 @@ from gateway.domain import archive
 from gateway.domain.ids import MessageId, ThreadId
 from gateway.domain.message import Message, MessagePatch
 from gateway.domain.page import PageRequest
-from gateway.domain.principal import Principal
+from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread import Thread
 from gateway.errors import InvalidRequest, NotFound
 from gateway.store.sql import Store, open_store
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-WHO = Principal("default")
+WHO = Principal(Reach("default"))
 A = ThreadId("thread_a")
 
 
@@ -163,7 +163,7 @@ async def test_a_thread_that_is_deleted_while_it_is_imported_is_not_brought_back
     store = open_store(postgres_url)
     await load(store, [message(1)])
     async with store.write() as transaction:
-        await transaction.remove_thread(WHO.project_id, A)
+        await transaction.remove_thread(WHO.reach, A)
         importing = asyncio.create_task(load(store, [message(1)]))
         await until_one_waits(postgres_url)
 
@@ -208,8 +208,8 @@ import os, signal
 from gateway.__main__ import main
 from gateway.store.sql import Writes
 add = Writes.add_messages
-async def add_and_die(self, project_id, added, first_position):
-    await add(self, project_id, added, first_position)
+async def add_and_die(self, reach, added, first_position):
+    await add(self, reach, added, first_position)
     if added[0].id == "msg_500":
         os.kill(os.getpid(), signal.SIGKILL)
 Writes.add_messages = add_and_die

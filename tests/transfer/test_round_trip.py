@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from gateway.core import messages, threads, transfer
 from gateway.domain import archive, parse
 from gateway.domain.message import Message
-from gateway.domain.principal import Principal
+from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread import Thread
 from gateway.store.sql import Store, open_store
 from tests.exports import a_message, a_text, a_thread, give, run
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gateway.domain.ids import MessageId
     from gateway.errors import InvalidRequest
 
-WHO = Principal("default")
+WHO = Principal(Reach("default"))
 
 words = st.text(max_size=8)
 metadata = st.dictionaries(words, words, max_size=3)
