@@ -22,7 +22,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from gateway.store.statements import MESSAGE_COLUMNS, within
+from gateway.store.statements import MESSAGE_COLUMNS, within, within_thread
 from gateway.store.tables import deleted_messages, message_deltas, messages, threads
 
 if TYPE_CHECKING:
@@ -126,5 +126,6 @@ _NO_TEXT = literal(None, Text).label("text")
 
 
 def _of_thread(table: Table, reach: Reach, thread_id: str) -> ColumnElement[bool]:
-    key = table.c.id if table is threads else table.c.thread_id
-    return and_(within(table, reach), key == thread_id)
+    if table is threads:
+        return and_(within(table, reach), table.c.id == thread_id)
+    return within_thread(table, reach, thread_id)

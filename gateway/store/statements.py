@@ -79,6 +79,17 @@ def within(table: FromClause, reach: Reach) -> ColumnElement[bool]:
     return and_(*bounds)
 
 
+def within_thread(table: FromClause, reach: Reach, thread_id: str) -> ColumnElement[bool]:
+    """Narrow a table to the rows of one thread, if the caller can reach it.
+
+    The owner is looked up once and before the rows: a join would let planners read them in another order than asked.
+    """
+    if reach.owner is None:
+        return and_(within(table, reach), table.c.thread_id == thread_id)
+    own = select(threads.c.id).where(within(threads, reach), threads.c.id == thread_id).scalar_subquery()
+    return and_(table.c.project_id == reach.project_id, table.c.thread_id == own)
+
+
 def get_threads(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
     """Select threads by their ids, in no order."""
     return select(*THREAD_COLUMNS).where(within(threads, reach), threads.c.id.in_(thread_ids))
@@ -164,8 +175,8 @@ def place_of_message(reach: Reach, thread_id: str, message_id: str) -> ScalarSel
     """Find where a living or deleted message stands in its thread."""
     alive, gone = messages.alias("cursor"), deleted_messages
     return union_all(
-        select(alive.c.position).where(within(alive, reach), alive.c.id == message_id, alive.c.thread_id == thread_id),
-        select(gone.c.position).where(within(gone, reach), gone.c.id == message_id, gone.c.thread_id == thread_id),
+        select(alive.c.position).where(within_thread(alive, reach, thread_id), alive.c.id == message_id),
+        select(gone.c.position).where(within_thread(gone, reach, thread_id), gone.c.id == message_id),
     ).scalar_subquery()
 
 
@@ -258,7 +269,7 @@ def remove_message(reach: Reach, thread_id: str, message_id: str) -> ReturningDe
     """Delete a message of a thread and give its position back."""
     return (
         delete(messages)
-        .where(within(messages, reach), messages.c.thread_id == thread_id, messages.c.id == message_id)
+        .where(within_thread(messages, reach, thread_id), messages.c.id == message_id)
         .returning(messages.c.position)
     )
 
@@ -296,7 +307,7 @@ def _is_owned(table: FromClause, reach: Reach) -> ColumnElement[bool]:
 
 
 def _of_thread(reach: Reach, thread_id: str, run_id: str | None) -> ColumnElement[bool]:
-    narrowed = and_(within(messages, reach), messages.c.thread_id == thread_id)
+    narrowed = within_thread(messages, reach, thread_id)
     return narrowed if run_id is None else and_(narrowed, messages.c.run_id == run_id)
 
 

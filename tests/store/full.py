@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 PROJECT = "default"
-ALL = Reach(PROJECT)
+ALL, OWN = Reach(PROJECT), Reach(PROJECT, owner="somebody")
 SMALL, LARGE, GAPPED = "thread_small", "thread_large", "thread_gapped"
 SIZES = {SMALL: 300, LARGE: 3_000, GAPPED: 4_000}
 _NEWEST_DELETED = 1_000
@@ -43,12 +43,15 @@ async def fill(connection: AsyncConnection) -> None:
     await connection.execute(delete(messages).where(*newest))
     await connection.execute(
         insert(deleted_threads),
-        [{"project_id": PROJECT, "id": f"thread_gone{n}", "created_at": 1, "seq": -n} for n in range(_OTHERS)],
+        [
+            {"project_id": PROJECT, "id": f"thread_gone{n}", "created_at": 1, "seq": -n, "owner": OWN.owner}
+            for n in range(_OTHERS)
+        ],
     )
     await connection.execute(text("ANALYZE"))
 
 
-def paging_and_looking_up(thread_id: str) -> dict[str, ClauseElement]:
+def paging_and_looking_up(thread_id: str, reach: Reach = ALL) -> dict[str, ClauseElement]:
     """Name every statement of a reader, as it is asked of one thread; cursors stand in its middle."""
     middle, near = f"msg_{thread_id}_150", f"msg_{thread_id}_160"
     # How many rows lie in front of a thread in the list is for SMALL, LARGE and GAPPED the same but for 0, 1 and 2.
@@ -61,20 +64,22 @@ def paging_and_looking_up(thread_id: str) -> dict[str, ClauseElement]:
     }
     found: dict[str, ClauseElement] = {}
     for name, page in asked.items():
-        found[f"list_messages {name}"] = statements.list_messages(ALL, thread_id, page)
-        found[f"list_messages {name} of a run"] = statements.list_messages(ALL, thread_id, page, "run_a")
+        found[f"list_messages {name}"] = statements.list_messages(reach, thread_id, page)
+        found[f"list_messages {name} of a run"] = statements.list_messages(reach, thread_id, page, "run_a")
     for up in (True, False):
-        found[f"any_message_from {up=}"] = statements.any_message_from(ALL, thread_id, middle, None, up=up)
-        found[f"any_message_from {up=} of a run"] = statements.any_message_from(ALL, thread_id, middle, "run_a", up=up)
+        found[f"any_message_from {up=}"] = statements.any_message_from(reach, thread_id, middle, None, up=up)
+        found[f"any_message_from {up=} of a run"] = statements.any_message_from(
+            reach, thread_id, middle, "run_a", up=up
+        )
     return found | {
-        "has_place_in_thread": statements.has_place_in_thread(ALL, thread_id, middle),
-        "get_messages": statements.get_messages(ALL, [middle, near]),
-        "get_threads": statements.get_threads(ALL, [thread_id]),
-        "known_messages": statements.known_messages(ALL, [middle, near]),
+        "has_place_in_thread": statements.has_place_in_thread(reach, thread_id, middle),
+        "get_messages": statements.get_messages(reach, [middle, near]),
+        "get_threads": statements.get_threads(reach, [thread_id]),
+        "known_messages": statements.known_messages(reach, [middle, near]),
     }
 
 
-def paging_threads() -> dict[str, ClauseElement]:
+def paging_threads(reach: Reach = ALL) -> dict[str, ClauseElement]:
     """Name every statement on the list of threads."""
     middle, gone = "thread_other900", "thread_gone700"
     asked = {
@@ -86,14 +91,14 @@ def paging_threads() -> dict[str, ClauseElement]:
         "between": PageRequest(20, Order.ASC, after=gone, before=middle),
     }
     found: dict[str, ClauseElement] = {
-        f"list_threads {name}": statements.list_threads(ALL, page) for name, page in asked.items()
+        f"list_threads {name}": statements.list_threads(reach, page) for name, page in asked.items()
     }
     for up in (True, False):
-        found[f"any_thread_from {up=}"] = statements.any_thread_from(ALL, middle, up=up)
+        found[f"any_thread_from {up=}"] = statements.any_thread_from(reach, middle, up=up)
     return found | {
-        "has_place_among_threads": statements.has_place_among_threads(ALL, gone),
-        "is_deleted_thread": statements.is_deleted_thread(ALL, gone),
-        "count_messages_of_run": statements.count_messages_of_run(ALL, SMALL, "run_a"),
+        "has_place_among_threads": statements.has_place_among_threads(reach, gone),
+        "is_deleted_thread": statements.is_deleted_thread(reach, gone),
+        "count_messages_of_run": statements.count_messages_of_run(reach, SMALL, "run_a"),
     }
 
 
@@ -108,6 +113,7 @@ def _thread(n: int, thread_id: str) -> dict[str, Any]:
         "message_count": size,
         "last_position": size,
         "last_created_at": SOME_SECOND,
+        "owner": OWN.owner,
     }
 
 

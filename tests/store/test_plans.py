@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import asyncpg
 from gateway.domain.page import Order, PageRequest
 from gateway.store import statements
 from gateway.store.dialect import open_engines
-from tests.store.full import ALL, GAPPED, LARGE, SMALL, fill, paging_and_looking_up, paging_threads
+from tests.store.full import ALL, GAPPED, LARGE, OWN, SMALL, fill, paging_and_looking_up, paging_threads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from sqlalchemy import ClauseElement, Dialect
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from gateway.domain.principal import Reach
+
 Plan = dict[str, Any]
+
+
+_each_reach = pytest.mark.parametrize("reach", [ALL, OWN], ids=["a project", "an owner"])
 
 
 @pytest.fixture
@@ -42,8 +47,9 @@ async def postgres_full(postgres_url: str) -> AsyncIterator[AsyncConnection]:
     await engines.dispose()
 
 
-async def test_sqlite_searches_an_index_and_sorts_nothing(sqlite_full: AsyncConnection) -> None:
-    asked = paging_and_looking_up(LARGE) | paging_threads()
+@_each_reach
+async def test_sqlite_searches_an_index_and_sorts_nothing(sqlite_full: AsyncConnection, reach: Reach) -> None:
+    asked = paging_and_looking_up(LARGE, reach) | paging_threads(reach)
 
     plans = {name: await _sqlite_plan(sqlite_full, statement) for name, statement in asked.items()}
 
@@ -51,8 +57,9 @@ async def test_sqlite_searches_an_index_and_sorts_nothing(sqlite_full: AsyncConn
     assert {name for name, plan in plans.items() if "INDEX" not in plan} == set()
 
 
-async def test_sqlite_goes_from_a_cursor_by_the_range_of_the_index(sqlite_full: AsyncConnection) -> None:
-    asked = paging_and_looking_up(LARGE) | paging_threads()
+@_each_reach
+async def test_sqlite_goes_from_a_cursor_by_the_range_of_the_index(sqlite_full: AsyncConnection, reach: Reach) -> None:
+    asked = paging_and_looking_up(LARGE, reach) | paging_threads(reach)
     bounded = {name: each for name, each in asked.items() if re.search("after|before|between|any_", name)}
 
     plans = {name: await _sqlite_plan(sqlite_full, statement) for name, statement in bounded.items()}
@@ -72,17 +79,21 @@ async def test_sqlite_reads_pages_of_several_threads_by_index(sqlite_full: Async
     assert not _SCAN.search(plan)
 
 
+@_each_reach
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-async def test_postgres_scans_indexes_only_and_sorts_nothing(postgres_full: AsyncConnection, mode: str) -> None:
-    asked = paging_and_looking_up(LARGE) | paging_threads()
+async def test_postgres_scans_indexes_only_and_sorts_nothing(
+    postgres_full: AsyncConnection, mode: str, reach: Reach
+) -> None:
+    asked = paging_and_looking_up(LARGE, reach) | paging_threads(reach)
 
     plans = {name: await _postgres_plan(postgres_full, statement, mode) for name, statement in asked.items()}
 
     kinds = {name: {node["Node Type"] for node in _nodes(plan)} for name, plan in plans.items()}
-    # Look-ups of many rows in no order may gather them from the index first; pages may not.
+    # Look-ups of some rows in no order may gather or sort what they have found by index; pages may not.
     unordered = {"known_messages", "count_messages_of_run"}
     refused = {
-        name: found & _POSTGRES_WORK - (_BITMAP if name in unordered else set()) for name, found in kinds.items()
+        name: found & _POSTGRES_WORK - ({*_BITMAP, "Sort"} if name in unordered else set())
+        for name, found in kinds.items()
     }
     assert {name: found for name, found in refused.items() if found} == {}
     assert {name for name, found in kinds.items() if not any("Index" in kind for kind in found)} == set()
@@ -98,12 +109,13 @@ async def test_postgres_sorts_no_more_than_the_pages_of_several_threads(postgres
     assert {node["Node Type"] for node in nodes} & _POSTGRES_WORK <= {"Sort"}
 
 
+@_each_reach
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 @pytest.mark.parametrize("thread_id", [LARGE, GAPPED])
 async def test_postgres_touches_as_many_rows_in_a_large_thread_as_in_a_small_one(
-    postgres_full: AsyncConnection, thread_id: str, mode: str
+    postgres_full: AsyncConnection, thread_id: str, mode: str, reach: Reach
 ) -> None:
-    small, large = paging_and_looking_up(SMALL), paging_and_looking_up(thread_id)
+    small, large = paging_and_looking_up(SMALL, reach), paging_and_looking_up(thread_id, reach)
 
     touched = {
         name: [_rows_touched(await _postgres_plan(postgres_full, each[name], mode)) for each in (small, large)]

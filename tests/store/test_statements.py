@@ -29,8 +29,8 @@ THREAD_PLACE = (
     "UNION ALL SELECT created_at, seq FROM deleted_threads WHERE project_id = 'p' AND id = '{0}')"
 )
 MESSAGE_PLACE = (
-    "(SELECT position FROM messages AS cursor WHERE project_id = 'p' AND id = '{0}' AND thread_id = 't' "
-    "UNION ALL SELECT position FROM deleted_messages WHERE project_id = 'p' AND id = '{0}' AND thread_id = 't')"
+    "(SELECT position FROM messages AS cursor WHERE project_id = 'p' AND thread_id = 't' AND id = '{0}' "
+    "UNION ALL SELECT position FROM deleted_messages WHERE project_id = 'p' AND thread_id = 't' AND id = '{0}')"
 )
 A, B = MESSAGE_PLACE.format("a"), MESSAGE_PLACE.format("b")
 THREAD_A, THREAD_B = THREAD_PLACE.format("a"), THREAD_PLACE.format("b")
@@ -225,7 +225,7 @@ def test_every_builder_that_takes_a_project_is_looked_at() -> None:
 
     looked_at = {name.partition(" ")[0] for name in CASES}
 
-    assert builders - looked_at == {"within", "list_messages_of_each"}
+    assert builders - looked_at == {"within", "within_thread", "list_messages_of_each"}
 
 
 def _on_sqlite(text: str) -> str:
