@@ -1,4 +1,4 @@
-"""GraphQL over HTTP, as far as the code speaks it; ids are those of the graphql-http audits, where there is one."""
+"""GraphQL over HTTP, where it says more than the audits of graphql-http, which have a table of their own."""
 
 from __future__ import annotations
 
@@ -27,9 +27,6 @@ def case(name: str, *values: Any) -> Any:
 @pytest.mark.parametrize(
     ("accept", "content_type"),
     [
-        case("22EB", NEW, f"{NEW}; charset=utf-8"),
-        case("4655", OLD, f"{OLD}; charset=utf-8"),
-        case("47DE", "*/*", f"{OLD}; charset=utf-8"),
         case("application", "application/*", f"{OLD}; charset=utf-8"),
         case("the first that is spoken", f"text/html, {NEW}, {OLD}", f"{NEW}; charset=utf-8"),
         case("upper case and parameters", f"{NEW.upper()}; charset=utf-8", f"{NEW}; charset=utf-8"),
@@ -57,7 +54,7 @@ async def test_a_body_that_is_not_called_json_is_415(rest: httpx.AsyncClient, co
     assert answer.status_code == 415
 
 
-@pytest.mark.parametrize("content_type", [OLD, f"{OLD}; charset=utf-8", OLD.upper()])
+@pytest.mark.parametrize("content_type", [f'{OLD};charset="UTF8"', OLD.upper()])
 async def test_a_body_that_is_called_json_is_read(rest: httpx.AsyncClient, content_type: str) -> None:
     answer = await rest.post(URL, content=json.dumps(QUERY), headers={"content-type": content_type})
 
@@ -97,17 +94,8 @@ async def test_a_mutation_by_get_changes_nothing(rest: httpx.AsyncClient) -> Non
 
 
 BAD_BODIES = [
-    case("D477", b"{ not json"),
-    case("empty", b""),
     case("no object", b"[]"),
-    case("LKJ0", b"{}"),
-    case("LKJ1", b'{"query": {"obj": "ect"}}'),
-    case("query is a number", b'{"query": 0}'),
     case("query is null", b'{"query": null}'),
-    case("6C00", b'{"query": "{ __typename }", "operationName": {}}'),
-    case("variables are a list", b'{"query": "{ __typename }", "variables": []}'),
-    case("variables are a text", b'{"query": "{ __typename }", "variables": "a"}'),
-    case("extensions are a text", b'{"query": "{ __typename }", "extensions": "a"}'),
     case("half a surrogate", b'{"query": "{ __typename }", "variables": {"a": "\\ud800"}}'),
     case("no UTF-8", b'{"query": "\xff"}'),
 ]
@@ -121,19 +109,15 @@ async def test_a_request_without_the_right_shape_is_400(rest: httpx.AsyncClient,
     assert (answer.status_code, [*answer.json()]) == (400, ["errors"])
 
 
-@pytest.mark.parametrize("extra", [{"variables": None}, {"operationName": None}, {"extensions": None}, {"other": 1}])
-async def test_a_request_may_hold_null_and_what_nobody_knows(rest: httpx.AsyncClient, extra: dict[str, Any]) -> None:
-    answer = await rest.post(URL, json={**QUERY, **extra})
+async def test_a_request_may_hold_what_nobody_knows(rest: httpx.AsyncClient) -> None:
+    answer = await rest.post(URL, json={**QUERY, "other": 1})
 
     assert answer.json() == {"data": {"__typename": "Query"}}
 
 
 NEVER_RAN = [
-    case("syntax", {"query": "{"}),
-    case("validation", {"query": "{ nothing }"}),
     case("no such operation", {"query": "query A { __typename }", "operationName": "B"}),
     case("which operation", {"query": "query A { __typename } query B { __typename }"}),
-    case("variable left out", {"query": "query($id: ID!) { node(id: $id) { id } }"}),
     case(
         "variable of another type",
         {"query": "query($n: Int) { threads(first: $n) { nodes { id } } }", "variables": {"n": "a"}},
