@@ -6,7 +6,7 @@ import asyncio
 import socket
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -35,6 +35,18 @@ class Inside:
     base_url: str
     store: Store
     hub: Hub
+    server: uvicorn.Server
+    running: asyncio.Task[None]
+
+    @property
+    def connections(self) -> set[Any]:
+        """Those that clients have to it."""
+        return self.server.server_state.connections
+
+    async def stop(self) -> None:
+        """Tell it to stop, and wait until it has."""
+        self.server.should_exit = True
+        await self.running
 
 
 @asynccontextmanager
@@ -54,8 +66,8 @@ async def serving_inside(database_url: str) -> AsyncIterator[Inside]:
     )
     server = Quiet(config)
     running = asyncio.create_task(server.serve(sockets=[listener]))
+    inside = Inside(f"http://127.0.0.1:{listener.getsockname()[1]}", store, hub, server, running)
     try:
-        yield Inside(f"http://127.0.0.1:{listener.getsockname()[1]}", store, hub)
+        yield inside
     finally:
-        server.should_exit = True
-        await running
+        await inside.stop()
