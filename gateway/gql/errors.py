@@ -41,10 +41,16 @@ def laid_out(result: ExecutionResult, request_id: str) -> dict[str, Any]:
     return {**errors, "data": result.data}
 
 
-def _shown(error: GraphQLError, request_id: str) -> dict[str, Any]:
+def cause_of(error: GraphQLError) -> Exception | None:
+    """Find what was raised, if it was not GraphQL itself that found fault."""
     cause = error.original_error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
+    return cause
+
+
+def _shown(error: GraphQLError, request_id: str) -> dict[str, Any]:
+    cause = cause_of(error)
     formatted: dict[str, Any] = {**error.formatted}
     if cause is None or error.path is None:  # GraphQL's own, or a scalar's on a value that it does not take
         formatted["message"] = error.message[:_LONGEST]

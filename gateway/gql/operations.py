@@ -67,7 +67,7 @@ class Operations:
     ) -> Results | ExecutionResult:
         """Begin a subscription: its results as they come, or the one result that says why there will be none.
 
-        Errors: Refused.
+        Errors: Refused; Unavailable, also from the results.
         """
         return await self._runner.subscribe(document, parameters, context)
 

@@ -13,9 +13,10 @@ from graphql import OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.errors import Unavailable
 from gateway.gql import negotiate
 from gateway.gql.errors import laid_out, shown
-from gateway.gql.over_sse import stream
+from gateway.gql.over_sse import interrupted, stream
 from gateway.gql.parameters import read_parameters
 from gateway.gql.refused import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Refused, Stage, refusal, status_of
 from gateway.web.authenticate import principal_of
@@ -24,11 +25,12 @@ from gateway.web.envelope import REQUEST_ID
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from graphql import ExecutionResult
     from starlette.types import Receive, Scope, Send
 
     from gateway.gql.operations import Operations
     from gateway.gql.parameters import Parameters
-    from gateway.gql.run import Ran
+    from gateway.gql.run import Ran, Results
 
 COST_HEADER: Final = "graphql-cost"  # who sends it, with any value, gets `extensions.cost`
 
@@ -89,11 +91,15 @@ class GraphQLOverHttp:
         document, kind = self._operations.find(parameters)
         _check_kind(request, kind)
         context = self._operations.context(principal_of(request), request.headers.get("last-event-id"))
-        if kind is OperationType.SUBSCRIPTION:
-            found = await self._operations.subscribe(document, parameters, context)
+        request_id = request.scope[REQUEST_ID]
+        if kind is not OperationType.SUBSCRIPTION:
+            found: Results | ExecutionResult = (await self._operations.run(document, parameters, context)).result
         else:
-            found = (await self._operations.run(document, parameters, context)).result
-        return stream(found, context.told, context.hub, request.scope[REQUEST_ID])
+            try:
+                found = await self._operations.subscribe(document, parameters, context)
+            except Unavailable:
+                return interrupted(request_id)
+        return stream(found, context.told, context.hub, request_id)
 
     def _body(self, request: Request, ran: Ran) -> dict[str, Any]:
         body = laid_out(ran.result, request.scope[REQUEST_ID])

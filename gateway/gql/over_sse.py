@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from graphql import ExecutionResult
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from gateway.errors import Unavailable
 from gateway.gql.errors import laid_out
@@ -39,6 +39,12 @@ def stream(found: Results | ExecutionResult, told: Told, hub: Hub, request_id: s
     """Answer with results as they come; each event's id is the cursor to go on from."""
     results = just(found) if isinstance(found, ExecutionResult) else found
     return StreamingResponse(_events(results, told, hub, request_id), headers=_HEADERS, media_type=EVENT_STREAM)
+
+
+def interrupted(request_id: str) -> Response:
+    """Answer with a stream that is over, and not complete: a client comes back, where a status would be the end."""
+    _tell_lost(request_id)
+    return Response(_KEEP_ALIVE, headers=_HEADERS, media_type=EVENT_STREAM)
 
 
 async def just(result: ExecutionResult) -> Results:
@@ -68,7 +74,7 @@ async def _events(results: Results, told: Told, hub: Hub, request_id: str) -> As
                     yield _COMPLETE
                     return
                 except Unavailable:
-                    log.warning("%s: the database went away from a follower", request_id)
+                    _tell_lost(request_id)
                     return
                 waiting = None
                 number = b"" if told.cursor is None else b"id: " + told.cursor.encode() + b"\n"
@@ -79,3 +85,7 @@ async def _events(results: Results, told: Told, hub: Hub, request_id: str) -> As
             with suppress(asyncio.CancelledError, StopAsyncIteration, Unavailable):
                 await waiting
         await results.aclose()
+
+
+def _tell_lost(request_id: str) -> None:
+    log.warning("%s: the database is away from a follower", request_id)

@@ -241,6 +241,8 @@ class Connection:
                 results = await self._operations.subscribe(document, parameters, context)
             else:
                 results = just((await self._operations.run(document, parameters, context)).result)
+        except Unavailable:
+            raise self._lost() from None
         except Refused as refused:
             if refused.stage is Stage.PARAMETERS:  # a message that names no document is none of the protocol's
                 raise self._close(CloseCode.BAD_REQUEST, f"Invalid message: {refused.errors[0].message}") from None
@@ -258,9 +260,12 @@ class Connection:
                 async for result in results:
                     await self._send({"id": operation_id, "type": "next", "payload": laid_out(result, self._id)})
         except Unavailable:
-            # An error would end the operation for good; a client that was cut off comes back and goes on.
-            log.warning("%s: the database went away from a follower", self._id)
-            raise self._close(CloseCode.TRY_AGAIN_LATER, "The database is away: go on from the last cursor") from None
+            raise self._lost() from None
+
+    def _lost(self) -> Closing:
+        """Close since the database is away: an error would end the operation for good, but a client comes back."""
+        log.warning("%s: the database is away from a follower", self._id)
+        return self._close(CloseCode.TRY_AGAIN_LATER, "The database is away: go on from the last cursor")
 
     async def _refuse(self, operation_id: str, errors: Sequence[GraphQLError]) -> None:
         await self._send({"id": operation_id, "type": "error", "payload": shown(errors, self._id)})

@@ -6,13 +6,16 @@ Must not be here: HTTP; which document it is (`persisted`, `documents`).
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
 
 from graphql import ExecutionResult, Executor, execute_root_selection_set, subscribe
 
+from gateway.errors import Unavailable
 from gateway.gql.cost import Asked, cost_of
+from gateway.gql.errors import cause_of
 from gateway.gql.limits import LIMITS, check_variables
 from gateway.gql.refused import Refused, Stage, refusal
 
@@ -58,7 +61,8 @@ class Runner:
     ) -> Results | ExecutionResult:
         """Begin a subscription: its results as they come, or the one result that says why there will be none.
 
-        Errors: Refused, before anything was executed.
+        Errors: Refused, before anything was executed; Unavailable, here or from the results, where the database is
+        away. As an error of a result it would pass for the whole event, and be the end for good of what has not begun.
         """
         self._prepared(document, parameters, context)
         found = subscribe(
@@ -69,7 +73,8 @@ class Runner:
             operation_name=parameters.operation_name,
         )
         # graphql-core calls them an iterator, and gives a generator.
-        return cast("Results | ExecutionResult", await found if isawaitable(found) else found)
+        begun = cast("Results | ExecutionResult", await found if isawaitable(found) else found)
+        return _whole(begun) if isinstance(begun, ExecutionResult) else _whole_each(begun)
 
     def _prepared(self, document: DocumentNode, parameters: Parameters, context: Context) -> tuple[Executor[Any], int]:
         check_variables(parameters.variables)
@@ -125,3 +130,16 @@ class Runner:
     async def close(self) -> None:
         """Wait for what was given up to end."""
         await asyncio.gather(*self._given_up, return_exceptions=True)
+
+
+async def _whole_each(results: Results) -> Results:
+    async with aclosing(results):
+        async for result in results:
+            yield _whole(result)
+
+
+def _whole(result: ExecutionResult) -> ExecutionResult:
+    for error in result.errors or ():
+        if isinstance(cause := cause_of(error), Unavailable):
+            raise cause
+    return result

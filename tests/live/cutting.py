@@ -1,10 +1,12 @@
-"""A bad line: every connection through it breaks after so many bytes of answer, wherever in an event that is."""
+"""Bad lines: one that breaks after so many bytes of answer, wherever in an event that is; one that is cut at will."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
+
+from sqlalchemy import make_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,3 +41,60 @@ async def bad_line_to(port: int, after_bytes: int) -> AsyncIterator[str]:
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+class Line:
+    """A line to a PostgreSQL, which can be cut and mended; while it is cut, nobody gets through."""
+
+    def __init__(self, database_url: str) -> None:
+        self._to = make_url(database_url)
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._is_cut = False
+        self.url = ""
+
+    def cut(self) -> None:
+        """Break all connections."""
+        self._is_cut = True
+        for each in list(self._writers):
+            each.transport.abort()
+
+    def mend(self) -> None:
+        """Let new connections through."""
+        self._is_cut = False
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Lead one connection on."""
+        if self._is_cut:
+            writer.transport.abort()
+            return
+        far_reader, far_writer = await self._connect()
+        self._writers |= {writer, far_writer}
+        await asyncio.gather(_carry(reader, far_writer), _carry(far_reader, writer))
+        self._writers -= {writer, far_writer}
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        port = self._to.port or 5432
+        host = self._to.host or str(self._to.query.get("host") or "127.0.0.1")
+        if host.startswith("/"):
+            return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+        return await asyncio.open_connection(host, port)
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while piece := await reader.read(65_536):
+            writer.write(piece)
+            await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
+async def line_to(database_url: str) -> AsyncIterator[Line]:
+    """Lead a port of our own to a PostgreSQL."""
+    line = Line(database_url)
+    server = await asyncio.start_server(line.connected, "127.0.0.1", 0)
+    async with server:
+        here = make_url(database_url).set(host="127.0.0.1", port=server.sockets[0].getsockname()[1], query={})
+        line.url = here.render_as_string(hide_password=False)
+        yield line
+        line.cut()
