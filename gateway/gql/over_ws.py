@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from contextlib import aclosing, suppress
+from contextlib import aclosing, contextmanager, nullcontext, suppress
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 from graphql import ExecutionResult, GraphQLError, OperationType
@@ -26,7 +26,7 @@ from gateway.gql.refused import Refused, Stage
 from gateway.web.authenticate import principal_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from starlette.types import Receive, Scope, Send
 
@@ -90,14 +90,17 @@ class GraphQLOverWebSocket:
             try:
                 await connection.serve()
             except Closing as closing:
-                await connection.end()
+                if closing.code is CloseCode.GOING_AWAY:
+                    await connection.finish()
+                await connection.stop()
                 with suppress(TimeoutError, WebSocketDisconnect):
                     async with asyncio.timeout(CLOSE_S):
                         await socket.close(closing.code, closing.reason)
             except WebSocketDisconnect:
                 pass
             finally:
-                await connection.end()
+                await connection.stop()
+                await connection.finish()
 
 
 class Connection:
@@ -106,7 +109,8 @@ class Connection:
     def __init__(self, socket: WebSocket, operations: Operations) -> None:
         self._socket = socket
         self._operations = operations
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}  # operations whose client waits
+        self._mutating: set[asyncio.Task[None]] = set()  # those that are finished even if it does not
         self._is_acknowledged = False
         self._id = f"req_{secrets.token_hex(16)}"
         loop = asyncio.get_running_loop()
@@ -129,12 +133,17 @@ class Connection:
                 raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'type' names no message of the protocol")
             await handler(message)
 
-    async def end(self) -> None:
-        """Stop all operations of the connection."""
-        running = list(self._running.values())
-        for task in running:
+    async def stop(self) -> None:
+        """Stop all operations but mutations, and answer none any more."""
+        stopped = [task for task in self._running.values() if task not in self._mutating]
+        self._running.clear()
+        for task in stopped:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*stopped, return_exceptions=True)
+
+    async def finish(self) -> None:
+        """Wait for the mutations that have begun, which are answered unless they were stopped being answered."""
+        await asyncio.gather(*self._mutating, return_exceptions=True)
 
     def go_away(self) -> None:
         """Send the client away, since the server stops."""
@@ -198,7 +207,7 @@ class Connection:
 
     async def _complete(self, message: dict[str, Any]) -> None:
         task = self._running.pop(str(message.get("id")), None)
-        if task is not None:
+        if task is not None and task not in self._mutating:
             task.cancel()
 
     async def _subscribe(self, message: dict[str, Any]) -> None:
@@ -213,9 +222,9 @@ class Connection:
             parameters = take_parameters(payload)
         except Refused as refused:
             raise Closing(CloseCode.BAD_REQUEST, f"Invalid message: {refused.errors[0].message}") from None
-        if len(self._running) >= MAX_OPERATIONS:
+        if len(self._mutating.union(self._running.values())) >= MAX_OPERATIONS:
             full = GraphQLError(f"Expected at most {MAX_OPERATIONS} operations at once on one connection.")
-            await self._refuse(operation_id, [full])
+            await self._send({"id": operation_id, "type": "error", "payload": shown([full], self._id)})
             return
         task = asyncio.create_task(self._run(operation_id, parameters))
         self._running[operation_id] = task
@@ -240,7 +249,8 @@ class Connection:
             if kind is OperationType.SUBSCRIPTION:
                 results = await self._operations.subscribe(document, parameters, context)
             else:
-                results = just((await self._operations.run(document, parameters, context)).result)
+                with self._unbroken() if kind is OperationType.MUTATION else nullcontext():
+                    results = just((await self._operations.run(document, parameters, context)).result)
         except Unavailable:
             raise self._lost() from None
         except Refused as refused:
@@ -252,13 +262,13 @@ class Connection:
             await self._refuse(operation_id, results.errors or ())
             return
         await self._follow(operation_id, results)
-        await self._send({"id": operation_id, "type": "complete"})
+        await self._tell(operation_id, "complete")
 
     async def _follow(self, operation_id: str, results: Results) -> None:
         try:
             async with aclosing(results):
                 async for result in results:
-                    await self._send({"id": operation_id, "type": "next", "payload": laid_out(result, self._id)})
+                    await self._tell(operation_id, "next", payload=laid_out(result, self._id))
         except Unavailable:
             raise self._lost() from None
 
@@ -268,7 +278,22 @@ class Connection:
         return self._close(CloseCode.TRY_AGAIN_LATER, "The database is away: go on from the last cursor")
 
     async def _refuse(self, operation_id: str, errors: Sequence[GraphQLError]) -> None:
-        await self._send({"id": operation_id, "type": "error", "payload": shown(errors, self._id)})
+        await self._tell(operation_id, "error", payload=shown(errors, self._id))
+
+    async def _tell(self, operation_id: str, kind: str, **payload: Any) -> None:
+        """Send a message of the operation that runs here, unless nobody waits for it, or for another by its id."""
+        if self._running.get(operation_id) is asyncio.current_task():
+            await self._send({"id": operation_id, "type": kind, **payload})
+
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        """Finish what runs in the block, as over HTTP, though its client leaves or wants no answer any more."""
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._mutating.add(task)
+        try:
+            yield
+        finally:
+            self._mutating.discard(task)
 
 
 def _fault(request_id: str) -> GraphQLError:

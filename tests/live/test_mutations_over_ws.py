@@ -1,0 +1,145 @@
+"""A mutation over a WebSocket that has begun is finished, like one over HTTP, whatever its client does meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.core import messages
+from gateway.domain.page import PageRequest
+from gateway.domain.principal import Principal
+from gateway.gql import over_ws
+from tests.following import PATIENCE_S, make_thread, until
+from tests.live.inside import Inside, serving_inside
+from tests.live.subscribing import ADDED, socket_to
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from gateway.domain.ids import ThreadId
+    from tests.live.subscribing import Socket
+
+WHO = Principal("default")
+CREATE = """mutation ($t: ID!) {
+  createMessage(input: { threadId: $t, role: USER, content: { text: "finished" } }) { message { text } }
+}"""
+ANSWER = {"createMessage": {"message": {"text": "finished"}}}
+
+
+@pytest.fixture
+async def inside(database_url: str) -> AsyncIterator[Inside]:
+    async with serving_inside(database_url) as server:
+        yield server
+
+
+@pytest.fixture
+async def thread(inside: Inside) -> ThreadId:
+    return await make_thread(inside.store, WHO)
+
+
+@asynccontextmanager
+async def held(inside: Inside, thread: ThreadId) -> AsyncIterator[None]:
+    """Let nobody else change a thread."""
+    async with inside.store.write() as writes:
+        await writes.lock_thread(WHO.project_id, thread)
+        yield
+
+
+async def begin(socket: Socket, thread: ThreadId, operation_id: str = "1") -> None:
+    """Send the mutation, and wait until it runs: what is sent behind it is taken after its first step."""
+    await socket.subscribe(CREATE, operation_id, t=thread)
+    await socket.send("ping")
+    assert await socket.receive() == {"type": "pong"}
+
+
+async def texts(inside: Inside, thread: ThreadId) -> list[str]:
+    found = await messages.list_page(inside.store, WHO, thread, PageRequest())
+    return [each.text for each in found.items]
+
+
+async def abort(socket: Socket) -> None:
+    socket.raw.transport.abort()
+
+
+async def close(socket: Socket) -> None:
+    await socket.raw.close()
+
+
+async def say_hello_again(socket: Socket) -> None:
+    await socket.send("connection_init")
+    assert (await socket.end())[0] == 4429
+
+
+async def complete(socket: Socket) -> None:
+    await socket.send("complete", id="1")
+    await socket.send("ping")
+    assert await socket.receive() == {"type": "pong"}
+
+
+@pytest.mark.parametrize("leave", [abort, close, say_hello_again, complete])
+async def test_a_client_that_leaves_does_not_undo_what_has_begun(
+    inside: Inside, thread: ThreadId, leave: Callable[[Socket], Awaitable[None]], caplog: pytest.LogCaptureFixture
+) -> None:
+    with inside.hub.listen((WHO.project_id, thread)) as hint:
+        async with socket_to(inside.base_url) as socket:
+            async with held(inside, thread):
+                await begin(socket, thread)
+                await leave(socket)
+                if leave is not complete:
+                    await until(lambda: not inside.connections)
+            await asyncio.wait_for(hint.wait(), PATIENCE_S)
+
+    assert await texts(inside, thread) == ["finished"]
+    assert "Traceback" not in caplog.text
+
+
+async def test_what_is_completed_is_not_answered_and_its_id_is_free(inside: Inside, thread: ThreadId) -> None:
+    async with socket_to(inside.base_url) as socket:
+        with inside.hub.listen((WHO.project_id, thread)) as hint:
+            async with held(inside, thread):
+                await begin(socket, thread)
+                await complete(socket)
+                await socket.subscribe("{ __typename }")
+                found: list[Any] = [await socket.receive(), await socket.receive()]
+            await asyncio.wait_for(hint.wait(), PATIENCE_S)
+        await socket.send("ping")
+        found.append(await socket.receive())
+
+    assert [each["type"] for each in found] == ["next", "complete", "pong"]
+    assert found[0]["payload"] == {"data": {"__typename": "Query"}}
+
+
+async def test_what_is_completed_and_still_runs_counts_as_running(
+    inside: Inside, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(over_ws, "MAX_OPERATIONS", 1)
+    async with socket_to(inside.base_url) as socket, held(inside, thread):
+        await begin(socket, thread)
+        await complete(socket)
+        await socket.subscribe("{ __typename }", "2")
+        refused = await socket.receive()
+
+    assert (refused["type"], refused["id"]) == ("error", "2")
+
+
+async def test_a_server_that_stops_answers_what_has_begun_before_it_sends_its_client_away(
+    inside: Inside, thread: ThreadId
+) -> None:
+    async with socket_to(inside.base_url) as mutating, socket_to(inside.base_url) as following:
+        await following.subscribe(ADDED, threadId=thread)
+        async with held(inside, thread):
+            await begin(mutating, thread)
+            stopping = asyncio.create_task(inside.stop())
+            gone = await following.end()
+        answer = [await mutating.receive(), await mutating.receive()]
+        end = await mutating.end()
+        await stopping
+
+    assert gone[0] == end[0] == 1001
+    assert answer == [
+        {"id": "1", "type": "next", "payload": {"data": ANSWER}},
+        {"id": "1", "type": "complete"},
+    ]
