@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from gateway.connections import END_FOLLOWING
 from gateway.events.hub import Hub
 from gateway.events.polling import poll
 from gateway.events.postgres import listen
+from gateway.gql.negotiate import wants_page
 from gateway.gql.operations import Operations
 from gateway.gql.options import Options
 from gateway.gql.over_http import GraphQLOverHttp
@@ -33,12 +34,18 @@ from gateway.store.sql import open_store
 from gateway.web.envelope import Envelope
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine
     from pathlib import Path
 
     from starlette.requests import Request
 
     from gateway.core import Store
+
+_FACES: Final = """Threads and messages, with two faces:
+
+  /v1        REST: the base_url of an OpenAI SDK
+  /graphql   GraphQL
+"""
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -70,9 +77,16 @@ def create_app_from_environment() -> Starlette:
     return create_app(load_settings())
 
 
-def lead_to_graphql(_request: Request) -> Response:
-    """Lead a browser from the root to the page that it can use."""
-    return RedirectResponse("/graphql")
+def root(*, has_page: bool) -> Callable[[Request], Response]:
+    """Lead a browser from the root to the page, if there is one, and tell everybody else where the faces are."""
+
+    def answer(request: Request) -> Response:
+        headers = {"vary": "accept"}
+        if has_page and wants_page(request):
+            return RedirectResponse("/graphql", headers=headers)
+        return PlainTextResponse(_FACES, headers=headers)
+
+    return answer
 
 
 def hints_from_others(store: Store, hub: Hub, settings: Settings) -> Coroutine[Any, Any, None] | None:
@@ -104,12 +118,13 @@ def serve_store(
         await operations.close()
         await store.close()
 
+    options = options or Options()
     explorer = Explorer(graphiql)
     # Strawberry has no public name for the schema that graphql-core executes.
-    operations = Operations(build_schema()._schema, store, hub or Hub(), options or Options())  # noqa: SLF001
+    operations = Operations(build_schema()._schema, store, hub or Hub(), options)  # noqa: SLF001
     return Starlette(
         routes=[
-            Route("/", lead_to_graphql),
+            Route("/", root(has_page=options.graphiql)),
             Route("/graphql", GraphQLOverHttp(operations, explorer.page)),
             WebSocketRoute("/graphql", GraphQLOverWebSocket(operations)),
             Route(ASSETS, explorer.asset),

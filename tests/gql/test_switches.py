@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -110,6 +111,19 @@ async def test_the_page_can_be_switched_off(store: Store) -> None:
 
     assert answer.status_code == 406
     assert "html" not in answer.headers["content-type"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "graphiql"), [("*/*", True), ("*/*", False), ("text/html,application/xhtml+xml", False)]
+)
+async def test_the_root_tells_programs_where_the_faces_are_and_browsers_where_there_is_no_page(
+    store: Store, accept: str, *, graphiql: bool
+) -> None:
+    async with serving(store, graphiql=graphiql) as http:
+        answer = await http.get("/", headers={"accept": accept})
+
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert re.findall(r"^  (/\w+)", answer.text, re.MULTILINE) == ["/v1", "/graphql"]
 
 
 def test_a_developer_has_all_three() -> None:

@@ -235,6 +235,6 @@ async def test_no_request_meets_a_frameworks_own_answer(
 
 
 async def test_the_root_leads_a_browser_to_graphql(rest: httpx.AsyncClient) -> None:
-    answer = await rest.get("http://gateway/")
+    answer = await rest.get("http://gateway/", headers={"accept": "text/html,*/*;q=0.8"})
 
     assert (answer.status_code, answer.headers["location"]) == (307, "/graphql")
