@@ -21,7 +21,7 @@ from gateway.events.postgres import listen
 from gateway.gql.negotiate import wants_page
 from gateway.gql.operations import Operations
 from gateway.gql.options import Options
-from gateway.gql.over_http import GraphQLOverHttp
+from gateway.gql.over_http import GraphQLOverHttp, refuse_at_the_door
 from gateway.gql.over_ws import GraphQLOverWebSocket
 from gateway.gql.page import ASSETS, BUILT, Explorer
 from gateway.gql.schema import build_schema
@@ -31,15 +31,20 @@ from gateway.rest.routes import routes, unknown_url, wrong_method
 from gateway.settings import Settings, load_settings
 from gateway.store.dialect import CHANNEL, migrates_itself
 from gateway.store.sql import open_store
+from gateway.web.door import Door
 from gateway.web.envelope import Envelope
+from gateway.web.safe_headers import SafeHeaders
+from gateway.web.sites import Sites, hosts_at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
     from pathlib import Path
 
     from starlette.requests import Request
+    from starlette.types import Scope
 
     from gateway.core import Store
+    from gateway.errors import GatewayError
 
 _FACES: Final = """Threads and messages, with two faces:
 
@@ -52,7 +57,8 @@ def create_app(settings: Settings) -> Starlette:
     """Make the application; the database is first reached when a request needs it."""
     hub = Hub()
     store = open_store(settings.database_url, hub.wake)
-    return serve_store(store, graphql_options(settings), hub=hub, hints=hints_from_others(store, hub, settings))
+    hints = hints_from_others(store, hub, settings)
+    return serve_store(store, graphql_options(settings), hub=hub, hints=hints, sites=sites_of(settings))
 
 
 def graphql_options(settings: Settings) -> Options:
@@ -72,6 +78,13 @@ def graphql_options(settings: Settings) -> Options:
     )
 
 
+def sites_of(settings: Settings) -> Sites:
+    """Read what the settings say of hosts and origins."""
+    hosts = tuple(settings.hosts.split(",")) if settings.hosts else hosts_at(settings.host)
+    origins = frozenset(settings.cors_origins.split(",")) - {""}
+    return Sites(hosts, origins, settings.cors_credentials)
+
+
 def create_app_from_environment() -> Starlette:
     """Make the application in a process that `gateway serve` has started."""
     return create_app(load_settings())
@@ -89,6 +102,20 @@ def root(*, has_page: bool) -> Callable[[Request], Response]:
     return answer
 
 
+def refuse(scope: Scope, error: GatewayError) -> Response:
+    """Answer what the door refuses in the words of the face that was asked."""
+    return refuse_at_the_door(error) if scope["path"] == "/graphql" else render.error(error)
+
+
+def around(sites: Sites) -> list[Middleware]:
+    """Lay what stands around the routes, the outermost first."""
+    return [
+        Middleware(SafeHeaders, sites=sites),
+        Middleware(Envelope, crashed=lambda _scope: render.crash()),
+        Middleware(Door, sites=sites, refuse=refuse),
+    ]
+
+
 def hints_from_others(store: Store, hub: Hub, settings: Settings) -> Coroutine[Any, Any, None] | None:
     """Hear what other processes on the same database change, where there may be any."""
     if not migrates_itself(settings.database_url):
@@ -103,6 +130,7 @@ def serve_store(
     *,
     hub: Hub | None = None,
     hints: Coroutine[Any, Any, None] | None = None,
+    sites: Sites | None = None,
 ) -> Starlette:
     """Make the application over an open store, which it closes when it ends.
 
@@ -120,17 +148,18 @@ def serve_store(
 
     options = options or Options()
     explorer = Explorer(graphiql)
+    let_in = sites or Sites()
     # Strawberry has no public name for the schema that graphql-core executes.
     operations = Operations(build_schema()._schema, store, hub or Hub(), options)  # noqa: SLF001
     return Starlette(
         routes=[
             Route("/", root(has_page=options.graphiql)),
-            Route("/graphql", GraphQLOverHttp(operations, explorer.page)),
-            WebSocketRoute("/graphql", GraphQLOverWebSocket(operations)),
+            Route("/graphql", GraphQLOverHttp(operations, explorer.page, let_in)),
+            WebSocketRoute("/graphql", GraphQLOverWebSocket(operations, let_in)),
             Route(ASSETS, explorer.asset),
             *routes(store),
         ],
-        middleware=[Middleware(Envelope, crashed=lambda _scope: render.crash())],
+        middleware=around(let_in),
         exception_handlers={404: unknown_url, 405: wrong_method},
         lifespan=lifespan,
     )

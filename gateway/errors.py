@@ -8,6 +8,8 @@ GatewayError
 ├── UnknownUrl          no such path
 ├── WrongMethod         the path is there, this method is not
 ├── BodyTooLarge        the body passed the limit while it was read
+├── UnknownHost         the request names a host that this server does not go by
+├── CrossSite           a page of another site made a browser send it
 ├── Unavailable         the database is busy or away; the same request may succeed later
 └── OperatorError       for the person at the command line
     ├── InvalidSetting      a setting has a value it cannot take
@@ -18,7 +20,9 @@ Must not be here: status codes, formatting for any face.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+_SHOWN: Final = 100  # characters of what a caller sent
 
 
 class GatewayError(Exception):
@@ -69,6 +73,27 @@ class WrongMethod(GatewayError):
 
 class BodyTooLarge(GatewayError):
     """The request's body is larger than this server reads."""
+
+
+class UnknownHost(GatewayError):
+    """The request is meant for a host that this server does not go by."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"This server does not go by the name '{host[:_SHOWN]}'. GATEWAY_HOSTS says which names it goes by.",
+            code="unknown_host",
+        )
+
+
+class CrossSite(GatewayError):
+    """A page of an origin that is not let in made a browser send the request."""
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(
+            f"A page of another site sent this (Origin: '{origin[:_SHOWN]}'). GATEWAY_CORS_ORIGINS says which origins "
+            "may use this server.",
+            code="cross_site_request",
+        )
 
 
 class Unavailable(GatewayError):

@@ -53,6 +53,8 @@ def serve(settings: Settings) -> None:
         access_log=False,
         server_header=False,
         date_header=True,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         http=HttpProtocol,
         ws=WebSocketProtocol,
         ws_max_size=MAX_BODY,

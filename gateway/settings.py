@@ -6,6 +6,8 @@ Must not be here: what is done with a setting.
 from __future__ import annotations
 
 import os
+import re
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -16,7 +18,7 @@ from sqlalchemy.exc import ArgumentError
 from gateway.errors import InvalidSetting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 PREFIX: Final = "GATEWAY_"
 _SWITCHES: Final = ("introspection", "suggestions", "graphiql")  # on for a developer, off in production
@@ -39,6 +41,37 @@ def _database_url(url: str) -> str:
     return url
 
 
+def _each(is_taken: Callable[[str], object], wanted: str) -> Callable[[str], str]:
+    """Make a check of names with commas between them, which gives them in small letters and without spaces."""
+
+    def check(text: str) -> str:
+        names = [name.strip().lower() for name in text.split(",") if name.strip()]
+        for name in names:
+            if not is_taken(name):
+                raise ValueError(f"expected {wanted} with commas between them; {name!r} is none")
+        return ",".join(names)
+
+    return check
+
+
+def _is_network(name: str) -> bool:
+    try:
+        ip_network(name)
+    except ValueError:
+        return False
+    return True
+
+
+_HOSTS: Final = _each(
+    re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]").fullmatch,
+    "host names like threads.example.com or *.example.com, without ports,",
+)
+_ORIGINS: Final = _each(
+    re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*]+").fullmatch, "origins like https://app.example.com, without a path,"
+)
+_PROXIES: Final = _each(_is_network, "addresses or networks like 10.0.0.5 or 10.0.0.0/8")
+
+
 class Settings(BaseSettings):
     """The settings of one process; flags come before the environment, and that before a file `.env`."""
 
@@ -52,6 +85,24 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 takes any that is free.")
     workers: int = Field(1, ge=1, le=64, description="How many processes serve; one uses one processor core.")
+    hosts: Annotated[str, AfterValidator(_HOSTS)] = Field(
+        "",
+        description="The host names that this server goes by, with commas between them; *.example.com stands for all "
+        "below. If empty: only localhost where it listens on that, else any.",
+    )
+    cors_origins: Annotated[str, AfterValidator(_ORIGINS)] = Field(
+        "",
+        description="The origins whose pages may use this server from a browser, with commas between them; its own "
+        "pages always may.",
+    )
+    cors_credentials: bool = Field(
+        False, description="Whether browsers may send cookies and HTTP authentication from those origins' pages."
+    )
+    trusted_proxies: Annotated[str, AfterValidator(_PROXIES)] = Field(
+        "",
+        description="The addresses or networks of the proxies whose X-Forwarded-For and -Proto are believed, with "
+        "commas between them.",
+    )
     profile: Literal["development", "production"] = Field(
         "development",
         description="development, or production: there introspection, suggestions and GraphiQL are off if nothing else "

@@ -28,7 +28,7 @@ MAY_IMPORT: Final = {
     "rest": {"web", "core", "domain", "errors"},
     "gql": {"web", "core", "events", "domain", "errors"},
     "transfer": {"core", "store", "domain", "errors"},
-    "app": {"settings", "store", "events", "core", "web", "rest", "gql", "connections"},
+    "app": {"settings", "store", "events", "core", "web", "rest", "gql", "connections", "errors"},
     "connections": set[str](),
     "serve": {"settings", "store", "gql", "web", "connections", "errors"},
     "__main__": {"settings", "serve", "store", "transfer", "gql", "errors"},

@@ -34,6 +34,10 @@ def test_without_any_setting_there_is_a_file_and_a_port_of_this_machine_alone() 
         "host": "127.0.0.1",
         "port": 8000,
         "workers": 1,
+        "hosts": "",
+        "cors_origins": "",
+        "cors_credentials": False,
+        "trusted_proxies": "",
         "profile": "development",
         "introspection": True,
         "suggestions": True,
@@ -134,6 +138,48 @@ def test_a_wrong_value_is_told_with_its_variable_its_flag_and_what_it_takes(name
     assert said.startswith(f"GATEWAY_{name.upper()} (or --{name}): ")
     assert wanted in said
     assert f"but got {value!r}. {Settings.model_fields[name].description}" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "taken"),
+    [
+        ("hosts", "Threads.example.com, *.apps.example.com ,[::1],", "threads.example.com,*.apps.example.com,[::1]"),
+        ("hosts", " ", ""),
+        (
+            "cors_origins",
+            "https://app.example.com,http://LOCALHOST:3000",
+            "https://app.example.com,http://localhost:3000",
+        ),
+        ("cors_origins", "tauri://localhost", "tauri://localhost"),
+        ("trusted_proxies", "10.0.0.5, 172.16.0.0/12,::1", "10.0.0.5,172.16.0.0/12,::1"),
+    ],
+)
+def test_names_stand_with_commas_between_them(name: str, given: str, taken: str) -> None:
+    assert getattr(load_settings({name: given}), name) == taken
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wrong"),
+    [
+        pytest.param("hosts", "a.example,b.example:8000", "b.example:8000", id="a host with a port"),
+        pytest.param("hosts", "https://a.example", "https://a.example", id="a host with a scheme"),
+        pytest.param("hosts", "*", "*", id="every host"),
+        pytest.param("hosts", "a.*.example", "a.*.example", id="a star in the middle"),
+        pytest.param("cors_origins", "app.example.com", "app.example.com", id="an origin without a scheme"),
+        pytest.param("cors_origins", "https://a.example/", "https://a.example/", id="an origin with a path"),
+        pytest.param("cors_origins", "*", "*", id="every origin"),
+        pytest.param("cors_origins", "https://*.example.com", "https://*.example.com", id="a star in an origin"),
+        pytest.param("cors_origins", "null", "null", id="the origin of sandboxes"),
+        pytest.param("trusted_proxies", "*", "*", id="every proxy"),
+        pytest.param("trusted_proxies", "proxy.internal", "proxy.internal", id="a proxy by name"),
+        pytest.param("trusted_proxies", "10.0.0.5/8", "10.0.0.5/8", id="an address for a network"),
+    ],
+)
+def test_a_name_that_is_not_taken_is_told_by_itself(name: str, value: str, wrong: str) -> None:
+    said = refusal(**{name: value})
+
+    assert said.startswith(f"GATEWAY_{name.upper()} (or --{name.replace('_', '-')}): expected ")
+    assert f"{wrong!r} is none" in said
 
 
 def test_all_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ Must not be here: parameters, documents.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from gateway.gql.refused import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Stage, refusal
 
@@ -14,7 +13,9 @@ if TYPE_CHECKING:
     from starlette.datastructures import Headers
     from starlette.requests import Request
 
-# A page of another site can send these only after the browser has asked us, and we never agree.
+    from gateway.web.sites import Sites
+
+# A page of another site can send these only after the browser has asked us, and we agree only for who is let in.
 _PREFLIGHTED: Final = ("graphql-require-preflight", "apollo-require-preflight", "x-apollo-operation-name")
 
 
@@ -70,18 +71,18 @@ def check_media_type(request: Request) -> None:
         raise refusal(Stage.MEDIA_TYPE, "bad_request", f"Expected a body of {JSON} in UTF-8.")
 
 
-def check_site(request: Request) -> None:
+def check_site(request: Request, sites: Sites) -> None:
     """Refuse what a page of another site can make a browser send without asking us first.
 
-    A POST of JSON is never sent unasked. A GET passes with a header that makes browsers ask, or where the browser
-    says that the page is ours or there is none (Sec-Fetch-Site). Programs that are no browsers need such a header
-    too, but for those that speak `fetch` outside of one: they say Sec-Fetch-Mode `cors`, with which a browser on
-    another site must send an Origin. Pages cannot set headers that begin with Sec-.
+    A POST of JSON is never sent unasked. A GET passes with a header that makes browsers ask, from an origin that is
+    let in, or where the browser says that the page is ours or there is none (Sec-Fetch-Site). Programs that are no
+    browsers need such a header too, but for those that speak `fetch` outside of one: they say Sec-Fetch-Mode `cors`,
+    with which a browser on another site must send an Origin. Pages cannot set headers that begin with Sec-.
     Source: Fetch, "CORS-safelisted request-header" and "Origin header"; Fetch Metadata.
     Errors: Refused.
     """
     headers = request.headers
-    if request.method != "GET" or _is_preflighted(headers):
+    if request.method != "GET" or _is_preflighted(headers) or headers.get("origin") in sites.origins:
         return
     site = headers.get("sec-fetch-site")
     if site in ("same-origin", "none"):
@@ -92,21 +93,6 @@ def check_site(request: Request) -> None:
         "A page of another site could have sent this. Send the header 'GraphQL-Require-Preflight: 1', or use POST."
     )
     raise refusal(Stage.SITE, "cross_site_request", message)
-
-
-def is_from_elsewhere(headers: Headers) -> bool:
-    """Say whether a page of another origin opens a WebSocket, for which browsers ask nobody's leave.
-
-    Programs that are no browsers send no Origin.
-    Source: RFC 6455, section 10.2.
-    """
-    origin = headers.get("origin")
-    if origin is None:
-        return False
-    try:
-        return urlsplit(origin).netloc != headers.get("host")
-    except ValueError:
-        return True
 
 
 def _is_preflighted(headers: Headers) -> bool:

@@ -13,7 +13,7 @@ from graphql import OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.errors import Unavailable
+from gateway.errors import GatewayError, Unavailable, UnknownHost
 from gateway.gql import negotiate
 from gateway.gql.errors import laid_out, shown
 from gateway.gql.over_sse import interrupted, stream
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gateway.gql.operations import Operations
     from gateway.gql.parameters import Parameters
     from gateway.gql.run import Ran, Results
+    from gateway.web.sites import Sites
 
 COST_HEADER: Final = "graphql-cost"  # who sends it, with any value, gets `extensions.cost`
 
@@ -38,8 +39,9 @@ COST_HEADER: Final = "graphql-cost"  # who sends it, with any value, gets `exten
 class GraphQLOverHttp:
     """The endpoint `/graphql` as an ASGI app, so that every method comes to us."""
 
-    def __init__(self, operations: Operations, page: Callable[[Request], Response]) -> None:
+    def __init__(self, operations: Operations, page: Callable[[Request], Response], sites: Sites) -> None:
         self._operations = operations
+        self._sites = sites
         self._options = operations.options
         self._page = page
 
@@ -58,7 +60,7 @@ class GraphQLOverHttp:
                 raise refusal(Stage.ACCEPT, "bad_request", message)
             negotiate.check_method(request)
             negotiate.check_media_type(request)
-            negotiate.check_site(request)
+            negotiate.check_site(request, self._sites)
             parameters = await read_parameters(request, self._options.batch)
             if isinstance(parameters, list):
                 bodies = [await self._in_batch(request, each) for each in parameters]
@@ -113,6 +115,13 @@ class GraphQLOverHttp:
 
     def _errors(self, request: Request, refused: Refused) -> dict[str, Any]:
         return {"errors": shown(refused.errors, request.scope[REQUEST_ID])}
+
+
+def refuse_at_the_door(error: GatewayError) -> Response:
+    """Answer a request that comes from where it must not, or is meant for another host."""
+    stage = Stage.HOST if isinstance(error, UnknownHost) else Stage.SITE
+    body = {"errors": [{"message": error.message, "extensions": {"code": error.code}}]}
+    return _response(status_of(stage, JSON, by_draft=False), JSON, body)
 
 
 def _check_kind(request: Request, kind: OperationType) -> None:

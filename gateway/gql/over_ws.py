@@ -19,7 +19,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gateway.errors import Unavailable
 from gateway.gql.errors import laid_out, shown
-from gateway.gql.negotiate import is_from_elsewhere
 from gateway.gql.over_sse import just
 from gateway.gql.parameters import take_parameters
 from gateway.gql.refused import Refused, Stage
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from gateway.gql.operations import Operations
     from gateway.gql.parameters import Parameters
     from gateway.gql.run import Results
+    from gateway.web.sites import Sites
 
 log: Final = logging.getLogger(__name__)
 
@@ -71,8 +71,9 @@ class Closing(Exception):
 class GraphQLOverWebSocket:
     """The endpoint `/graphql` for WebSockets, as an ASGI app."""
 
-    def __init__(self, operations: Operations) -> None:
+    def __init__(self, operations: Operations, sites: Sites) -> None:
         self._operations = operations
+        self._sites = sites
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection until either side ends it."""
@@ -82,7 +83,7 @@ class GraphQLOverWebSocket:
             await socket.close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable")
             return
         await socket.accept(subprotocol=PROTOCOL)
-        if is_from_elsewhere(socket.headers):
+        if self._sites.send_from_elsewhere(socket.headers):
             await socket.close(CloseCode.FORBIDDEN, "Forbidden: the page that asks is of another origin")
             return
         connection = Connection(socket, self._operations)

@@ -27,10 +27,9 @@ POLICY: Final = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
-_SAFE: Final = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
-_PAGE: Final = {"content-security-policy": POLICY, "cache-control": "no-cache", "vary": "accept", **_SAFE}
-# A name holds a digest of its content, so what it names never changes.
-_ASSET: Final = {"cache-control": "public, max-age=31536000, immutable", **_SAFE}
+_PAGE: Final = {"content-security-policy": POLICY, "cache-control": "no-cache", "vary": "accept"}
+# A worker is held to the policy of its own file. A name holds a digest of its content, so what it names never changes.
+_ASSET: Final = {"content-security-policy": POLICY, "cache-control": "public, max-age=31536000, immutable"}
 # Written here, since browsers refuse a script with another type and the machine's own table may hold one.
 _MEDIA_TYPES: Final[Mapping[str, str]] = {".js": "text/javascript", ".css": "text/css"}
 

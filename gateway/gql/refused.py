@@ -23,6 +23,7 @@ EVENT_STREAM: Final = "text/event-stream"
 class Stage(Enum):
     """How far a request came."""
 
+    HOST = "it is meant for another host"
     SITE = "it may come from a page of another site"
     ACCEPT = "nothing that we speak is accepted"
     METHOD = "the method does not fit"
@@ -41,6 +42,7 @@ class Stage(Enum):
 
 # The columns: clients that know only JSON, in either mode; then the new media type by the audits and by the draft.
 _STATUS: Final[Mapping[Stage, tuple[int, int, int]]] = {
+    Stage.HOST: (421, 421, 421),
     Stage.SITE: (403, 403, 403),
     Stage.ACCEPT: (406, 406, 406),
     Stage.METHOD: (405, 405, 405),

@@ -13,10 +13,12 @@ from starlette.responses import Response
 from gateway.domain import wire
 from gateway.errors import (
     BodyTooLarge,
+    CrossSite,
     GatewayError,
     InvalidRequest,
     NotFound,
     Unavailable,
+    UnknownHost,
     UnknownUrl,
     WrongMethod,
 )
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
 
 STATUS: Final[Mapping[type[GatewayError], int]] = {
     InvalidRequest: 400,
+    CrossSite: 403,
     NotFound: 404,
     UnknownUrl: 404,
     WrongMethod: 405,
     BodyTooLarge: 413,
+    UnknownHost: 421,
     Unavailable: 503,
 }
 _CRASH: Final = GatewayError("The server had an error while processing your request. Its log tells more.")

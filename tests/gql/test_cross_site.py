@@ -80,7 +80,7 @@ async def test_the_question_of_a_browser_on_another_site_is_not_agreed_to(rest: 
 
     answer = await rest.options(URL, headers=headers)
 
-    assert answer.status_code == 405
+    assert answer.status_code == 403
     assert "access-control-allow-origin" not in answer.headers
 
 

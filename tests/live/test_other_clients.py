@@ -146,5 +146,5 @@ def test_clients_that_go_away_leave_no_trace(database_url: str, tmp_path: Path) 
 
 
 def _head(path: str, length: int) -> bytes:
-    lines = (f"POST {path} HTTP/1.1", "Host: gateway", "Content-Type: application/json", f"Content-Length: {length}")
+    lines = (f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json", f"Content-Length: {length}")
     return "".join(f"{line}\r\n" for line in (*lines, "")).encode()

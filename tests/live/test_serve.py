@@ -180,7 +180,7 @@ async def begin_create(server: Server, path: str, said: str) -> Begun:
     """Send the head of a request, and wait until the server asks for its body: it has begun to answer it."""
     body = b'{"role": "user", "content": "%s"}' % said.encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    head = f"POST {path} HTTP/1.1\r\nHost: gateway\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
     writer.write(head.encode())
     asked = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
     assert asked.startswith(b"HTTP/1.1 100 ")

@@ -95,7 +95,7 @@ async def test_a_request_that_runs_is_finished_though_followers_are_sent_away(
         thread_id = thread_with(server)
         body = b'{"role": "user", "content": "begun"}'
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        head = f"POST /v1/threads/{thread_id}/messages HTTP/1.1\r\nHost: g\r\nContent-Length: {len(body)}\r\n"
+        head = f"POST /v1/threads/{thread_id}/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
         writer.write(f"{head}Expect: 100-continue\r\n\r\n".encode())
         await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
         async with socket_to(server.base_url) as socket:

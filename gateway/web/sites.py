@@ -1,0 +1,73 @@
+"""Which hosts this server goes by, and from which sites' pages a browser may use it.
+
+Must not be here: what is answered to the others (`door`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from starlette.datastructures import Headers
+
+LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
+
+
+@dataclass(frozen=True, slots=True)
+class Sites:
+    """The choices of one server: no hosts let it go by any name, and no origins let in its own pages alone."""
+
+    hosts: tuple[str, ...] = ()
+    origins: frozenset[str] = frozenset()
+    with_credentials: bool = False
+
+    def go_by(self, headers: Headers) -> bool:
+        """Say whether a request is meant for this server.
+
+        A page whose name was made to point at this machine only after it was loaded (DNS rebinding) is of the same
+        origin as we are, and nothing but the name in `Host` tells it from a page of ours.
+        """
+        if not self.hosts:
+            return True
+        names = headers.getlist("host")
+        return len(names) == 1 and self._is_ours(_without_port(names[0]))
+
+    def send_from_elsewhere(self, headers: Headers) -> bool:
+        """Say whether a page of another origin, and none that is let in, made a browser send this.
+
+        Programs that are no browsers send neither header.
+        Source: Go's `http.CrossOriginProtection`; Fetch Metadata; RFC 6455, section 10.2.
+        """
+        origin = headers.get("origin")
+        if origin in self.origins:
+            return False
+        site = headers.get("sec-fetch-site")
+        if site is not None:
+            return site not in ("same-origin", "none")
+        if origin is None:
+            return False
+        try:
+            return urlsplit(origin).netloc != headers.get("host")
+        except ValueError:
+            return True
+
+    def _is_ours(self, name: str) -> bool:
+        return any(name.endswith(each[1:]) if each.startswith("*.") else name == each for each in self.hosts)
+
+
+def hosts_at(address: str) -> tuple[str, ...]:
+    """Name the hosts that a server goes by where nobody has said: on this machine's own address, only its own names."""
+    try:
+        is_own = ip_address(address).is_loopback
+    except ValueError:
+        is_own = address == "localhost"
+    written = f"[{address}]" if ":" in address else address
+    return (*LOOPBACK, written) if is_own else ()
+
+
+def _without_port(host: str) -> str:
+    name = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+    return name.lower().removesuffix(".")

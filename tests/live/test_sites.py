@@ -1,0 +1,92 @@
+"""Hosts, origins and proxies as an operator sets them, seen on the wire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.live.server import PATIENCE_S, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from websockets.asyncio.client import ClientConnection
+
+    from tests.live.server import Server
+
+APP: Final = "https://app.example.com"
+BY_TLS: Final = {"x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.7"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serve behind a proxy of this machine, to the pages of one origin."""
+    given = {"GATEWAY_CORS_ORIGINS": APP, "GATEWAY_TRUSTED_PROXIES": "10.0.0.0/8,127.0.0.1"}
+    with serving(None, folder=tmp_path_factory.mktemp("sites"), given=given) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def trusting_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serve where uvicorn's own variable would trust everybody."""
+    with serving(None, folder=tmp_path_factory.mktemp("alone"), given={"FORWARDED_ALLOW_IPS": "*"}) as running:
+        yield running
+
+
+def told_to_stay_with_tls(server: Server) -> str | None:
+    headers = httpx.get(f"{server.base_url}/v1/threads", headers=BY_TLS, timeout=PATIENCE_S).headers
+    told: str | None = headers.get("strict-transport-security")
+    return told
+
+
+def open_socket(server: Server, origin: str) -> connect:
+    url = server.base_url.replace("http", "ws") + "/graphql"
+    return connect(url, subprotocols=["graphql-transport-ws"], additional_headers={"origin": origin})  # type: ignore[list-item]
+
+
+async def close_code_of(socket: ClientConnection) -> int | None:
+    with pytest.raises(ConnectionClosed):
+        await socket.recv()
+    return socket.close_code
+
+
+def test_a_proxy_that_is_trusted_says_that_a_request_came_by_tls(server: Server) -> None:
+    assert told_to_stay_with_tls(server) == "max-age=31536000"
+
+
+def test_nobody_else_says_that_a_request_came_by_tls(trusting_nobody: Server) -> None:
+    assert told_to_stay_with_tls(trusting_nobody) is None
+
+
+def test_a_server_of_this_machine_goes_by_no_other_name(server: Server) -> None:
+    headers = {"host": f"rebound.example:{server.port}"}
+
+    answer = httpx.get(f"{server.base_url}/v1/threads", headers=headers, timeout=PATIENCE_S)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (421, "unknown_host")
+
+
+async def test_a_websocket_to_another_name_is_refused(server: Server) -> None:
+    uri = f"ws://rebound.example:{server.port}/graphql"
+
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(uri, host="127.0.0.1", port=server.port, proxy=None)
+
+    assert refused.value.response.status_code == 421
+    assert b"unknown_host" in refused.value.response.body
+
+
+async def test_a_websocket_from_a_page_that_is_let_in_is_kept(server: Server) -> None:
+    async with open_socket(server, APP) as socket:
+        await socket.send('{"type": "connection_init"}')
+
+        assert await socket.recv() == '{"type":"connection_ack"}'
+
+
+async def test_a_websocket_from_any_other_page_is_closed_with_4403(server: Server) -> None:
+    async with open_socket(server, "http://app.example.com") as socket:
+        assert await close_code_of(socket) == 4403
