@@ -15,10 +15,12 @@ from gateway.store.dialect import open_engines
 from tests.live.server import PATIENCE_S, serving
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 ROUNDS = 10
 CREATES = 200
+WRITERS = 20  # at the same time; httpx looks at every connection for every request, so more of them cost only us
 THREADS = 3
 CREATE_MESSAGE = "mutation($input: CreateMessageInput!) { createMessage(input: $input) { message { id } } }"
 TOTAL_COUNT = "query($id: ID!) { thread(id: $id) { messages { totalCount } } }"
@@ -55,18 +57,19 @@ async def create(http: httpx.AsyncClient, thread_id: str, said: str, *, by_rest:
 
 
 async def create_and_note(
-    http: httpx.AsyncClient, thread_id: str, said: str, acknowledged: Acknowledged, *, by_rest: bool
+    http: httpx.AsyncClient, threads: list[str], said: Iterator[tuple[int, str]], acknowledged: Acknowledged
 ) -> None:
-    try:
-        made = await create(http, thread_id, said, by_rest=by_rest)
-    except httpx.TransportError:
-        return  # the server was killed before it answered: whether the message is there, nobody can say
-    acknowledged.note(said, made)
+    """Make one message after the other, out of those that other writers have not made yet."""
+    for n, each in said:
+        try:
+            made = await create(http, threads[n % THREADS], each, by_rest=n % 2 == 0)
+        except httpx.TransportError:
+            return  # the server was killed before it answered: whether the message is there, nobody can say
+        acknowledged.note(each, made)
 
 
 def client_of(base_url: str) -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=CREATES)
-    return httpx.AsyncClient(base_url=base_url, limits=limits, timeout=PATIENCE_S)
+    return httpx.AsyncClient(base_url=base_url, timeout=PATIENCE_S)
 
 
 async def all_messages(http: httpx.AsyncClient, thread_id: str) -> list[dict[str, Any]]:
@@ -100,11 +103,9 @@ async def after_kills(database_url: str, tmp_path: Path) -> tuple[list[str], Ack
                 if not threads:
                     threads = [(await http.post("/v1/threads")).json()["id"] for _ in range(THREADS)]
                 acknowledged.wait_for(1 + number * CREATES // (ROUNDS + 1))
+                said = iter([(n, f"{number}.{n}") for n in range(CREATES)])
                 creates = [
-                    asyncio.create_task(
-                        create_and_note(http, threads[n % THREADS], f"{number}.{n}", acknowledged, by_rest=n % 2 == 0)
-                    )
-                    for n in range(CREATES)
+                    asyncio.create_task(create_and_note(http, threads, said, acknowledged)) for _ in range(WRITERS)
                 ]
                 await asyncio.wait_for(acknowledged.has_enough.wait(), PATIENCE_S)
                 server.kill()
