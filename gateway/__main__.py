@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.domain.key import duration, new_key, project_id
 from gateway.errors import GatewayError
-from gateway.settings import PREFIX, Settings, load_settings
+from gateway.settings import PREFIX, SECRETS, Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _DATABASE = ("database_url",)
-_SERVER = tuple(Settings.model_fields)
+_SERVER = tuple(name for name in Settings.model_fields if name not in SECRETS)
 
 
 def settings_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -59,6 +60,7 @@ def main() -> None:
       gateway serve                      serve both faces on 127.0.0.1:8000, kept in ./gateway.db
       gateway import threads.jsonl       take in what was exported elsewhere
       gateway export -o threads.jsonl    give all of it out again
+      gateway keys create                let in only those who have a key
 
     Every setting can be given as a flag, as an environment variable GATEWAY_..., or in a file .env.
     """
@@ -111,9 +113,10 @@ def schema() -> None:
 
 @main.command(name="import")
 @click.argument("sources", nargs=-1, metavar="[FILE | FOLDER | -]...")
+@click.option("--project", default="default", show_default=True, metavar="NAME", help="Whose threads they become.")
 @click.option("--rejects", metavar="FILE", help="Keep the lines that could not be taken in this file.")
 @settings_flags(*_DATABASE)
-def import_(sources: tuple[str, ...], rejects: str | None, **flags: str | None) -> None:
+def import_(sources: tuple[str, ...], project: str, rejects: str | None, **flags: str | None) -> None:
     """Take in threads and messages that were exported elsewhere, with their ids, times and order.
 
     A file holds one object of the API a line, `thread` or `thread.message`, in any order; a folder holds files of
@@ -130,15 +133,16 @@ def import_(sources: tuple[str, ...], rejects: str | None, **flags: str | None) 
     """
     from gateway.transfer.commands import run_import  # noqa: PLC0415  (as above)
 
-    if not run_import(load_settings(flags).database_url, sources or ("-",), rejects):
+    if not run_import(load_settings(flags).database_url, project_id(project), sources or ("-",), rejects):
         raise click.exceptions.Exit(1)
 
 
 @main.command()
+@click.option("--project", default="default", show_default=True, metavar="NAME", help="Whose threads are given out.")
 @click.option("-o", "--output", default="-", metavar="FILE", help="Where to write; standard output if not given.")
 @settings_flags(*_DATABASE)
-def export(output: str, **flags: str | None) -> None:
-    """Give out all threads, each with its messages behind it, one object of the API a line.
+def export(project: str, output: str, **flags: str | None) -> None:
+    """Give out all threads of a project, each with its messages behind it, one object of the API a line.
 
     Importing the file into an empty database gives the same threads again, and exporting those the same bytes.
 
@@ -147,7 +151,71 @@ def export(output: str, **flags: str | None) -> None:
     """
     from gateway.transfer.commands import run_export  # noqa: PLC0415  (as above)
 
-    run_export(load_settings(flags).database_url, output)
+    run_export(load_settings(flags).database_url, project_id(project), output)
+
+
+@main.group(name="keys")
+def keys_() -> None:
+    """Let in only those who have a key.
+
+    As long as no key was ever made, the server lets in everybody, and listens on this machine alone. Each key belongs
+    to a project, and sees the threads of that project only.
+
+    \b
+      gateway keys create --project shop --scopes read,write --expires 90d --name "the web shop"
+      gateway keys list
+      gateway keys rotate key_abc --grace 1d
+      gateway keys revoke key_abc
+    """
+
+
+@keys_.command(name="create")
+@click.option("--project", default="default", show_default=True, metavar="NAME", help="Whose threads it opens.")
+@click.option("--scopes", default="read,write", show_default=True, metavar="LIST", help="What it may do there.")
+@click.option("--expires", metavar="DURATION", help="When it ends by itself, such as 90d or 12h; never if not given.")
+@click.option("--name", default="", metavar="TEXT", help="What you will know it by in the list.")
+@settings_flags(*_DATABASE)
+def create_key(project: str, scopes: str, expires: str | None, name: str, **flags: str | None) -> None:
+    """Make a key and show its secret, once.
+
+    From the first key on, servers that are already running let in nobody without one.
+
+    \b
+      gateway keys create --project shop --scopes read --expires 90d
+    """
+    from gateway.operate.keys import run_create  # noqa: PLC0415  (as above)
+
+    run_create(load_settings(flags).database_url, new_key(project, name, scopes, expires))
+
+
+@keys_.command(name="list")
+@settings_flags(*_DATABASE)
+def list_keys(**flags: str | None) -> None:
+    """Show all keys: what they may do, how their secrets end, when they were last used."""
+    from gateway.operate.keys import run_list  # noqa: PLC0415  (as above)
+
+    run_list(load_settings(flags).database_url)
+
+
+@keys_.command(name="revoke")
+@click.argument("key_id", metavar="ID")
+@settings_flags(*_DATABASE)
+def revoke_key(key_id: str, **flags: str | None) -> None:
+    """End a key: within a second no server lets anybody in with it, and who is connected with it is sent away."""
+    from gateway.operate.keys import run_revoke  # noqa: PLC0415  (as above)
+
+    run_revoke(load_settings(flags).database_url, key_id)
+
+
+@keys_.command(name="rotate")
+@click.argument("key_id", metavar="ID")
+@click.option("--grace", metavar="DURATION", help="How long the old one still works, such as 1d; else it ends.")
+@settings_flags(*_DATABASE)
+def rotate_key(key_id: str, grace: str | None, **flags: str | None) -> None:
+    """Make a key in the place of another: the same project, name, scopes and time to live, and another secret."""
+    from gateway.operate.keys import run_rotate  # noqa: PLC0415  (as above)
+
+    run_rotate(load_settings(flags).database_url, key_id, 0 if grace is None else duration(grace, "grace"))
 
 
 if __name__ == "__main__":

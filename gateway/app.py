@@ -31,10 +31,14 @@ from gateway.rest.routes import routes, unknown_url, wrong_method
 from gateway.settings import Settings, load_settings
 from gateway.store.dialect import CHANNEL, migrates_itself
 from gateway.store.sql import open_store
+from gateway.web.authenticate import Gatekeeper
 from gateway.web.door import Door
+from gateway.web.end_users import EndUsers, Rules
 from gateway.web.envelope import Envelope
+from gateway.web.keyring import KeyRing
 from gateway.web.safe_headers import SafeHeaders
 from gateway.web.sites import Sites, hosts_at
+from gateway.web.thread_tokens import ThreadTokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -58,7 +62,14 @@ def create_app(settings: Settings) -> Starlette:
     hub = Hub()
     store = open_store(settings.database_url, hub.wake)
     hints = hints_from_others(store, hub, settings)
-    return serve_store(store, graphql_options(settings), hub=hub, hints=hints, sites=sites_of(settings))
+    return serve_store(
+        store,
+        graphql_options(settings),
+        hub=hub,
+        hints=hints,
+        sites=sites_of(settings),
+        gatekeeper=gatekeeper_of(settings, KeyRing(store)),
+    )
 
 
 def graphql_options(settings: Settings) -> Options:
@@ -83,6 +94,16 @@ def sites_of(settings: Settings) -> Sites:
     hosts = tuple(settings.hosts.split(",")) if settings.hosts else hosts_at(settings.host)
     origins = frozenset(settings.cors_origins.split(",")) - {""}
     return Sites(hosts, origins, settings.cors_credentials)
+
+
+def gatekeeper_of(settings: Settings, ring: KeyRing) -> Gatekeeper:
+    """Read what the settings say of who is let in."""
+    rules = Rules(settings.jwt_jwks, settings.jwt_secret, settings.jwt_issuer, settings.jwt_audience)
+    return Gatekeeper(
+        ring,
+        EndUsers(rules) if rules.jwks or rules.secret else None,
+        ThreadTokens(settings.token_secret) if settings.token_secret else None,
+    )
 
 
 def create_app_from_environment() -> Starlette:
@@ -131,33 +152,37 @@ def serve_store(
     hub: Hub | None = None,
     hints: Coroutine[Any, Any, None] | None = None,
     sites: Sites | None = None,
+    gatekeeper: Gatekeeper | None = None,
 ) -> Starlette:
     """Make the application over an open store, which it closes when it ends.
 
     `graphiql` is where GraphiQL was built; `hub` is what the store tells of changes, and `hints` tells it of others'.
+    Without a `gatekeeper` everybody is let in.
     """
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
-        hearing = asyncio.create_task(hints) if hints else None
+        beside = [asyncio.create_task(each) for each in (hints, *keeper.work()) if each]
         yield {END_FOLLOWING: operations.hub.end}
-        if hearing:
-            hearing.cancel()
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         await operations.close()
         await store.close()
 
     options = options or Options()
     explorer = Explorer(graphiql)
-    let_in = sites or Sites()
+    let_in, keeper = sites or Sites(), gatekeeper or Gatekeeper()
     # Strawberry has no public name for the schema that graphql-core executes.
-    operations = Operations(build_schema()._schema, store, hub or Hub(), options)  # noqa: SLF001
+    schema = build_schema()._schema  # noqa: SLF001
+    operations = Operations(schema, store, hub or Hub(), options, keeper.tokens)
     return Starlette(
         routes=[
             Route("/", root(has_page=options.graphiql)),
-            Route("/graphql", GraphQLOverHttp(operations, explorer.page, let_in)),
-            WebSocketRoute("/graphql", GraphQLOverWebSocket(operations, let_in)),
+            Route("/graphql", GraphQLOverHttp(operations, keeper, explorer.page, let_in)),
+            WebSocketRoute("/graphql", GraphQLOverWebSocket(operations, keeper, let_in)),
             Route(ASSETS, explorer.asset),
-            *routes(store),
+            *routes(store, keeper),
         ],
         middleware=around(let_in),
         exception_handlers={404: unknown_url, 405: wrong_method},

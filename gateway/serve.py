@@ -19,30 +19,40 @@ from uvicorn.supervisors import Multiprocess
 from gateway.connections import HttpProtocol, WebSocketProtocol
 from gateway.errors import InvalidSetting
 from gateway.gql.trusted import load_trusted
+from gateway.operate.keys import any_made
 from gateway.settings import hand_down
 from gateway.store.dialect import refuse_several_processes
 from gateway.store.migrate import make_ready
 from gateway.web.limits import MAX_BODY
+from gateway.web.sites import hosts_at
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
 
 SHUTDOWN_S: Final = 30  # how long running requests may take to end before they are cut off
 _BACKLOG: Final = 2048
+_WARNING: Final = {
+    False: "Open: whoever reaches this address reads and writes everything. Close it with: gateway keys create\n",
+    True: (
+        "INSECURE: EVERYBODY WHO REACHES THIS ADDRESS, FROM ANY MACHINE, READS AND WRITES EVERYTHING.\n"
+        "Close it with: gateway keys create\n"
+    ),
+}
 
 
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; requests that run are finished first, followers are sent away.
 
-    Errors: DatabaseBehind; InvalidSetting where the address cannot be listened on, the database not be shared, or the
-    trusted documents not be read.
+    Errors: DatabaseBehind; InvalidSetting where the address cannot be listened on, or not without keys, the database
+    not be shared, or the trusted documents not be read.
     """
     if settings.workers > 1:
         refuse_several_processes(settings.database_url)
     load_trusted(settings.trusted_documents, settings.trusted_mode)  # here they can still be told to somebody
     asyncio.run(make_ready(settings.database_url))
+    is_open = _is_open(settings)
     listener = _listen(settings)
-    click.echo(_banner(settings, listener.getsockname()[1]), err=True)
+    click.echo(_banner(settings, listener.getsockname()[1], is_open=is_open), err=True)
     hand_down(settings)
     config = uvicorn.Config(
         "gateway.app:create_app_from_environment",
@@ -69,6 +79,20 @@ def serve(settings: Settings) -> None:
         pass  # uvicorn raises the signal again after it has finished what ran
 
 
+def _is_open(settings: Settings) -> bool:
+    """Say whether everybody is let in, which only this machine's own address is for."""
+    if settings.jwt_jwks or settings.jwt_secret or any_made(settings.database_url):
+        return False
+    if not hosts_at(settings.host) and not settings.insecure_open:
+        message = (
+            f"GATEWAY_HOST: {settings.host} can be reached from other machines, and without a key everybody there "
+            "could read and write everything. Make one first: gateway keys create (or, where nobody else can come in "
+            "and nobody's secrets lie: --insecure-open true)"
+        )
+        raise InvalidSetting(message)
+    return True
+
+
 def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
@@ -78,15 +102,16 @@ def _listen(settings: Settings) -> socket.socket:
         raise InvalidSetting(message) from error
 
 
-def _banner(settings: Settings, port: int) -> str:
+def _banner(settings: Settings, port: int, *, is_open: bool) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     # SQLAlchemy hides a password in front of the host; PostgreSQL's drivers also take one behind the question mark.
     url = make_url(settings.database_url).difference_update_query(["password"])
     database = url.render_as_string(hide_password=True)
     return (
         f"Threads are kept in {database}\n"
-        f"  OpenAI SDK   base_url=http://{host}:{port}/v1   (any api_key)\n"
+        f"  OpenAI SDK   base_url=http://{host}:{port}/v1   ({'any api_key' if is_open else 'api_key=sk-...'})\n"
         f"  GraphQL      http://{host}:{port}/graphql\n"
+        f"{_WARNING[settings.insecure_open] if is_open else ''}"
         "Stop with Ctrl-C."
     )
 

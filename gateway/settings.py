@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from ipaddress import ip_network
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 PREFIX: Final = "GATEWAY_"
+SECRETS: Final = ("jwt_secret", "token_secret")  # no flags: the command lines of a machine can be read by all on it
+_SHORTEST_SECRET: Final = 32  # RFC 7518, 3.2: a key at least as long as the hash
 _SWITCHES: Final = ("introspection", "suggestions", "graphiql")  # on for a developer, off in production
 
 
@@ -70,6 +73,18 @@ _ORIGINS: Final = _each(
     re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*]+").fullmatch, "origins like https://app.example.com, without a path,"
 )
 _PROXIES: Final = _each(_is_network, "addresses or networks like 10.0.0.5 or 10.0.0.0/8")
+
+
+def _jwks(place: str) -> str:
+    if place and not place.startswith(("https://", "http://")) and not Path(place).is_file():
+        raise ValueError("expected a URL that begins with https://, or the path of a file that is there")
+    return place
+
+
+def _secret(text: str) -> str:
+    if text and len(text.encode()) < _SHORTEST_SECRET:
+        raise ValueError(f"expected at least {_SHORTEST_SECRET} bytes, such as `openssl rand -hex 32` makes")
+    return text
 
 
 class Settings(BaseSettings):
@@ -134,6 +149,32 @@ class Settings(BaseSettings):
         "off", description="Other documents than the trusted ones: off takes them, log tells them, only refuses them."
     )
 
+    jwt_jwks: Annotated[str, AfterValidator(_jwks)] = Field(
+        "", description="The public keys that sign end users' tokens (JWT): the URL of a JWKS, or a file with one."
+    )
+    jwt_secret: Annotated[str, AfterValidator(_secret)] = Field(
+        "", description="The secret that signs end users' tokens, where it is a shared one (HS256)."
+    )
+    jwt_issuer: str = Field("", description="Who must have issued them (`iss`); needed with either of the two.")
+    jwt_audience: str = Field("", description="Whom they must be for (`aud`); needed with either of the two.")
+    token_secret: Annotated[str, AfterValidator(_secret)] = Field(
+        "", description="The secret that signs the short-lived tokens for one thread; none are made without."
+    )
+    insecure_open: bool = Field(
+        False,
+        description="Whether everybody may read and write everything, from any machine, as long as no key is made.",
+    )
+
+    @model_validator(mode="after")
+    def _jwt_is_whole(self) -> Settings:
+        if bool(self.jwt_jwks) + bool(self.jwt_secret) > 1:
+            raise ValueError("GATEWAY_JWT_JWKS and GATEWAY_JWT_SECRET: expected one of them")
+        if (self.jwt_jwks or self.jwt_secret) and not (self.jwt_issuer and self.jwt_audience):
+            raise ValueError(
+                "GATEWAY_JWT_ISSUER and GATEWAY_JWT_AUDIENCE: expected both, so that no other tokens are taken"
+            )
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _switch_by_profile(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -159,9 +200,12 @@ def hand_down(settings: Settings) -> None:
 
 
 def _told(error: Any) -> str:
-    name = str(error["loc"][0])
-    variable, flag = f"{PREFIX}{name.upper()}", "--" + name.replace("_", "-")
     wanted = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:  # settings that do not fit together; the message names them
+        return f"{wanted}."
+    name = str(error["loc"][0])
+    variable = f"{PREFIX}{name.upper()}"
+    flag = "" if name in SECRETS else f" (or --{name.replace('_', '-')})"
     # A database URL may hold a password, and what is printed here ends in somebody's log.
-    got = "" if name.endswith("_url") else f", but got {error['input']!r}"
-    return f"{variable} (or {flag}): {wanted}{got}. {Settings.model_fields[name].description}"
+    got = "" if name.endswith("_url") or name in SECRETS else f", but got {error['input']!r}"
+    return f"{variable}{flag}: {wanted}{got}. {Settings.model_fields[name].description}"

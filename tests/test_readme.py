@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import pytest
 
-from gateway.settings import PREFIX, Settings
+from gateway.settings import PREFIX, SECRETS, Settings
 from tests.live.server import ROOT, Server, environment, serving
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ def server(sqlite_url: str, tmp_path: Path) -> Iterator[Server]:
 
 @pytest.mark.parametrize("setting", Settings.model_fields)
 def test_every_setting_has_a_row_with_its_flag_and_default(setting: str) -> None:
-    flag, default = f"--{setting.replace('_', '-')}", Settings.model_fields[setting].default
+    flag, default = f"`--{setting.replace('_', '-')}` ", Settings.model_fields[setting].default
     shown = f" `{str(default).lower() if isinstance(default, bool) else default}` " if default != "" else " "
 
-    row = f"| `{PREFIX}{setting.upper()}` | `{flag}` |{shown}|"
+    row = f"| `{PREFIX}{setting.upper()}` | {'' if setting in SECRETS else flag}|{shown}|"
 
     assert row in _README
 

@@ -49,6 +49,11 @@ def cause_of(error: GraphQLError) -> Exception | None:
     return cause
 
 
+def facts_of(error: GatewayError) -> dict[str, str | None]:
+    """Give what stands in `extensions` of an error of ours."""
+    return {"code": error.code or CODES[type(error)], "param": error.param, "type": error.type}
+
+
 def _shown(error: GraphQLError, request_id: str) -> dict[str, Any]:
     cause = cause_of(error)
     formatted: dict[str, Any] = {**error.formatted}
@@ -57,8 +62,7 @@ def _shown(error: GraphQLError, request_id: str) -> dict[str, Any]:
         formatted["extensions"] = {"code": "graphql_error", **(error.extensions or {})}
         return formatted
     if isinstance(cause, GatewayError):
-        code = cause.code or CODES[type(cause)]
-        formatted["extensions"] = {"code": code, "param": cause.param, "type": cause.type}
+        formatted["extensions"] = facts_of(cause)
         return formatted
     log.error("%s: a resolver failed at %s", request_id, error.path, exc_info=cause)
     formatted["message"] = f"The server had an error while processing your request ({request_id})."

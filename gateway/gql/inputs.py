@@ -11,7 +11,7 @@ import strawberry
 from strawberry import UNSET
 from strawberry.scalars import JSON
 
-from gateway.gql.scalars import IncompleteReason, MessageRole, MessageStatus, Metadata
+from gateway.gql.scalars import IncompleteReason, MessageRole, MessageStatus, Metadata, ThreadAccess
 
 _METADATA = "What the application notes on it."
 
@@ -122,6 +122,17 @@ class DeleteThreadInput:
     """The path of the wire's deleteThread."""
 
     id: strawberry.ID = strawberry.field(description="The thread.")
+
+
+@strawberry.input(description="The token that shall be made.")
+class CreateThreadTokenInput:
+    """What `web.thread_tokens` takes."""
+
+    thread_id: strawberry.ID = strawberry.field(description="The thread that it lets into, and nothing else.")
+    access: ThreadAccess = strawberry.field(default=ThreadAccess.READ, description="What its holder may do.")
+    expires_in: int = strawberry.field(
+        default=3_600, description="How many seconds it lasts, a day at most; never longer than what it is made with."
+    )
 
 
 @strawberry.input(description="What changes in a message; what is left out, or null, stays.")

@@ -13,11 +13,14 @@ from gateway.core import answers, messages, threads
 from gateway.domain import ids, parse
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.message import Status
+from gateway.domain.principal import ALL_SCOPES, Scope
 from gateway.domain.thread import Thread as DomainThread
-from gateway.errors import NotFound
+from gateway.errors import Forbidden, NotFound
 from gateway.gql import inputs, types
 from gateway.gql.context import Context, Info
+from gateway.gql.scalars import DateTime, ThreadAccess
 
+_SCOPES = {ThreadAccess.READ: frozenset({Scope.READ}), ThreadAccess.READ_WRITE: ALL_SCOPES}
 _INPUT = strawberry.argument(description="All that the mutation needs.")
 
 
@@ -79,6 +82,14 @@ class DeleteMessagePayload:
         return await _thread_of(info.context, self.thread_id)
 
 
+@strawberry.type(description="A token that lets whoever holds it into one thread.")
+class CreateThreadTokenPayload:
+    """What createThreadToken answers."""
+
+    token: str = strawberry.field(description="The token: send it as a bearer token, or in `connection_init`.")
+    expires_at: DateTime = strawberry.field(description="When it ends, and with it every connection that it opened.")
+
+
 @strawberry.type(description="What can be changed.")
 class Mutation:
     """The root of all mutations."""
@@ -116,6 +127,23 @@ class Mutation:
         """DELETE /threads/{thread_id}."""
         await threads.delete(info.context.store, info.context.who, ids.thread_id(input.id))
         return DeleteThreadPayload(deleted_thread_id=input.id)
+
+    @strawberry.mutation(
+        description="Make a short-lived token for one thread, for a browser that shall have just this conversation."
+    )
+    async def create_thread_token(
+        self,
+        info: Info,
+        input: Annotated[inputs.CreateThreadTokenInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> CreateThreadTokenPayload:
+        """Sign a token for a thread that the caller can reach."""
+        ctx = info.context
+        if ctx.tokens is None:
+            message = "No tokens are made here: the operator has not set GATEWAY_TOKEN_SECRET."
+            raise Forbidden(message, code="thread_tokens_disabled")
+        thread = await threads.get(ctx.store, ctx.who, ids.thread_id(input.thread_id))
+        token, ends = ctx.tokens.make(ctx.who, thread, _SCOPES[input.access], input.expires_in)
+        return CreateThreadTokenPayload(token=token, expires_at=DateTime(ends))
 
     @strawberry.mutation(description="Add a message to the end of a thread.")
     async def create_message(

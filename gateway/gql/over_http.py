@@ -9,17 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from graphql import OperationType
+from graphql import GraphQLError, OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.errors import GatewayError, Unavailable, UnknownHost
+from gateway.errors import GatewayError, Unauthorized, Unavailable, UnknownHost
 from gateway.gql import negotiate
-from gateway.gql.errors import laid_out, shown
+from gateway.gql.errors import facts_of, laid_out, shown
 from gateway.gql.over_sse import interrupted, stream
 from gateway.gql.parameters import read_parameters
 from gateway.gql.refused import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Refused, Stage, refusal, status_of
-from gateway.web.authenticate import principal_of
+from gateway.web.authenticate import credential_of
 from gateway.web.envelope import REQUEST_ID
 
 if TYPE_CHECKING:
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from graphql import ExecutionResult
     from starlette.types import Receive, Scope, Send
 
+    from gateway.domain.principal import Principal
     from gateway.gql.operations import Operations
     from gateway.gql.parameters import Parameters
     from gateway.gql.run import Ran, Results
+    from gateway.web.authenticate import Gatekeeper
     from gateway.web.sites import Sites
 
 COST_HEADER: Final = "graphql-cost"  # who sends it, with any value, gets `extensions.cost`
@@ -39,8 +41,11 @@ COST_HEADER: Final = "graphql-cost"  # who sends it, with any value, gets `exten
 class GraphQLOverHttp:
     """The endpoint `/graphql` as an ASGI app, so that every method comes to us."""
 
-    def __init__(self, operations: Operations, page: Callable[[Request], Response], sites: Sites) -> None:
+    def __init__(
+        self, operations: Operations, gatekeeper: Gatekeeper, page: Callable[[Request], Response], sites: Sites
+    ) -> None:
         self._operations = operations
+        self._gatekeeper = gatekeeper
         self._sites = sites
         self._options = operations.options
         self._page = page
@@ -61,38 +66,47 @@ class GraphQLOverHttp:
             negotiate.check_method(request)
             negotiate.check_media_type(request)
             negotiate.check_site(request, self._sites)
+            who = await self._caller(request)
             parameters = await read_parameters(request, self._options.batch)
             if isinstance(parameters, list):
-                bodies = [await self._in_batch(request, each) for each in parameters]
+                bodies = [await self._in_batch(request, who, each) for each in parameters]
                 return _response(200, media_type, bodies)
             if media_type == EVENT_STREAM:
-                return await self._stream(request, parameters)
-            stage, body = await self._outcome(request, parameters)
+                return await self._stream(request, who, parameters)
+            stage, body = await self._outcome(request, who, parameters)
         except Refused as refused:
             return self._refuse(request, media_type or JSON, refused)
         return _response(status_of(stage, media_type, by_draft=self._options.by_draft), media_type, body)
 
-    async def _in_batch(self, request: Request, parameters: Parameters) -> dict[str, Any]:
+    async def _caller(self, request: Request) -> Principal:
         try:
-            return (await self._outcome(request, parameters))[1]
+            return await self._gatekeeper.admit(credential_of(request.headers))
+        except Unauthorized as error:
+            raise Refused(Stage.CALLER, [_told(error)], {"www-authenticate": "Bearer"}) from None
+        except Unavailable as error:
+            raise Refused(Stage.BUSY, [_told(error)]) from None
+
+    async def _in_batch(self, request: Request, who: Principal, parameters: Parameters) -> dict[str, Any]:
+        try:
+            return (await self._outcome(request, who, parameters))[1]
         except Refused as refused:
             return self._errors(request, refused)
 
-    async def _outcome(self, request: Request, parameters: Parameters) -> tuple[Stage, dict[str, Any]]:
+    async def _outcome(self, request: Request, who: Principal, parameters: Parameters) -> tuple[Stage, dict[str, Any]]:
         document, kind = self._operations.find(parameters)
         _check_kind(request, kind)
         if kind is OperationType.SUBSCRIPTION:
             message = f"Subscriptions are answered over WebSocket, or to who accepts {EVENT_STREAM}."
             raise refusal(Stage.ACCEPT, "bad_request", message)
-        context = self._operations.context(principal_of(request))
+        context = self._operations.context(who)
         ran = await self._operations.run(document, parameters, context)
         return (Stage.PARTLY if ran.result.errors else Stage.DONE), self._body(request, ran)
 
-    async def _stream(self, request: Request, parameters: Parameters) -> Response:
+    async def _stream(self, request: Request, who: Principal, parameters: Parameters) -> Response:
         """Answer with events; `Last-Event-ID` says where a browser that comes back had come to."""
         document, kind = self._operations.find(parameters)
         _check_kind(request, kind)
-        context = self._operations.context(principal_of(request), request.headers.get("last-event-id"))
+        context = self._operations.context(who, request.headers.get("last-event-id"))
         request_id = request.scope[REQUEST_ID]
         if kind is not OperationType.SUBSCRIPTION:
             found: Results | ExecutionResult = (await self._operations.run(document, parameters, context)).result
@@ -101,7 +115,7 @@ class GraphQLOverHttp:
                 found = await self._operations.subscribe(document, parameters, context)
             except Unavailable:
                 return interrupted(request_id)
-        return stream(found, context.told, context.hub, request_id)
+        return stream(found, context, self._gatekeeper, request_id)
 
     def _body(self, request: Request, ran: Ran) -> dict[str, Any]:
         body = laid_out(ran.result, request.scope[REQUEST_ID])
@@ -122,6 +136,10 @@ def refuse_at_the_door(error: GatewayError) -> Response:
     stage = Stage.HOST if isinstance(error, UnknownHost) else Stage.SITE
     body = {"errors": [{"message": error.message, "extensions": {"code": error.code}}]}
     return _response(status_of(stage, JSON, by_draft=False), JSON, body)
+
+
+def _told(error: GatewayError) -> GraphQLError:
+    return GraphQLError(error.message, extensions=facts_of(error))
 
 
 def _check_kind(request: Request, kind: OperationType) -> None:

@@ -22,9 +22,9 @@ from gateway.gql.refused import EVENT_STREAM
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from gateway.events.hub import Hub
-    from gateway.gql.context import Told
+    from gateway.gql.context import Context
     from gateway.gql.run import Results
+    from gateway.web.authenticate import Gatekeeper
 
 log: Final = logging.getLogger(__name__)
 
@@ -35,10 +35,13 @@ _KEEP_ALIVE: Final = b":\n\n"
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
-def stream(found: Results | ExecutionResult, told: Told, hub: Hub, request_id: str) -> StreamingResponse:
+def stream(
+    found: Results | ExecutionResult, context: Context, gatekeeper: Gatekeeper, request_id: str
+) -> StreamingResponse:
     """Answer with results as they come; each event's id is the cursor to go on from."""
     results = just(found) if isinstance(found, ExecutionResult) else found
-    return StreamingResponse(_events(results, told, hub, request_id), headers=_HEADERS, media_type=EVENT_STREAM)
+    events = _events(results, context, gatekeeper, request_id)
+    return StreamingResponse(events, headers=_HEADERS, media_type=EVENT_STREAM)
 
 
 def interrupted(request_id: str) -> Response:
@@ -52,18 +55,19 @@ async def just(result: ExecutionResult) -> Results:
     yield result
 
 
-async def _events(results: Results, told: Told, hub: Hub, request_id: str) -> AsyncIterator[bytes]:
+async def _events(results: Results, context: Context, gatekeeper: Gatekeeper, request_id: str) -> AsyncIterator[bytes]:
     """Write the stream; it ends without `complete` where it has to be asked for again, from the last event's id."""
     waiting: asyncio.Future[ExecutionResult] | None = None
-    leaving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    leaving = asyncio.Event()
+    left = asyncio.ensure_future(leaving.wait())
     try:
-        with hub.stay(lambda: leaving.set_result(None)):
+        with context.hub.stay(leaving.set), gatekeeper.stay(context.who, leaving.set):
             yield _KEEP_ALIVE  # the client sees at once that it is connected
             while True:
                 waiting = waiting or asyncio.ensure_future(anext(results))
-                either: set[asyncio.Future[Any]] = {waiting, leaving}
+                either: set[asyncio.Future[Any]] = {waiting, left}
                 await asyncio.wait(either, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
-                if leaving.done():
+                if leaving.is_set():
                     return
                 if not waiting.done():
                     yield _KEEP_ALIVE
@@ -77,9 +81,11 @@ async def _events(results: Results, told: Told, hub: Hub, request_id: str) -> As
                     _tell_lost(request_id)
                     return
                 waiting = None
-                number = b"" if told.cursor is None else b"id: " + told.cursor.encode() + b"\n"
+                cursor = context.told.cursor
+                number = b"" if cursor is None else b"id: " + cursor.encode() + b"\n"
                 yield number + b"event: next\ndata: " + orjson.dumps(laid_out(result, request_id)) + b"\n\n"
     finally:
+        left.cancel()
         if waiting is not None:
             waiting.cancel()
             with suppress(asyncio.CancelledError, StopAsyncIteration, Unavailable):

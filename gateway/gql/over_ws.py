@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from contextlib import aclosing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, aclosing, contextmanager, nullcontext, suppress
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -17,12 +17,12 @@ import orjson
 from graphql import ExecutionResult, GraphQLError, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from gateway.errors import Unavailable
+from gateway.errors import Unauthorized, Unavailable
 from gateway.gql.errors import laid_out, shown
 from gateway.gql.over_sse import just
 from gateway.gql.parameters import take_parameters
 from gateway.gql.refused import Refused, Stage
-from gateway.web.authenticate import principal_of
+from gateway.web.authenticate import OPEN, bearer_of, credential_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gateway.gql.operations import Operations
     from gateway.gql.parameters import Parameters
     from gateway.gql.run import Results
+    from gateway.web.authenticate import Gatekeeper
     from gateway.web.sites import Sites
 
 log: Final = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ INIT_S: Final = 10.0  # how long a client may take to say hello
 SEND_S: Final = 30.0  # how long a client may take to read one message; then it is cut off and resumes by cursor
 CLOSE_S: Final = 1.0  # how long a client may take to read why it is cut off
 MAX_OPERATIONS: Final = 100  # at once on one connection
+_CREDENTIALS: Final = ("api-key", "apikey", "token")  # beside `authorization`, in letters of any size
 _REASON_BYTES: Final = 123  # RFC 6455, 5.5: a control frame holds 125 bytes, and the code takes two
 
 
@@ -71,8 +73,9 @@ class Closing(Exception):
 class GraphQLOverWebSocket:
     """The endpoint `/graphql` for WebSockets, as an ASGI app."""
 
-    def __init__(self, operations: Operations, sites: Sites) -> None:
+    def __init__(self, operations: Operations, gatekeeper: Gatekeeper, sites: Sites) -> None:
         self._operations = operations
+        self._gatekeeper = gatekeeper
         self._sites = sites
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,7 +89,7 @@ class GraphQLOverWebSocket:
         if self._sites.send_from_elsewhere(socket.headers):
             await socket.close(CloseCode.FORBIDDEN, "Forbidden: the page that asks is of another origin")
             return
-        connection = Connection(socket, self._operations)
+        connection = Connection(socket, self._operations, self._gatekeeper)
         with self._operations.hub.stay(connection.go_away):
             try:
                 await connection.serve()
@@ -102,14 +105,18 @@ class GraphQLOverWebSocket:
             finally:
                 await connection.stop()
                 await connection.finish()
+                connection.leave()
 
 
 class Connection:
     """One client: whether it has said hello, and the operations that run for it."""
 
-    def __init__(self, socket: WebSocket, operations: Operations) -> None:
+    def __init__(self, socket: WebSocket, operations: Operations, gatekeeper: Gatekeeper) -> None:
         self._socket = socket
         self._operations = operations
+        self._gatekeeper = gatekeeper
+        self._who = OPEN  # until it has said hello, nothing is done for it
+        self._stay = ExitStack()
         self._running: dict[str, asyncio.Task[None]] = {}  # operations whose client waits
         self._mutating: set[asyncio.Task[None]] = set()  # those that are finished even if it does not
         self._is_acknowledged = False
@@ -146,9 +153,16 @@ class Connection:
         """Wait for the mutations that have begun, which are answered unless they were stopped being answered."""
         await asyncio.gather(*self._mutating, return_exceptions=True)
 
+    def leave(self) -> None:
+        """Be looked at no more."""
+        self._stay.close()
+
     def go_away(self) -> None:
         """Send the client away, since the server stops."""
         self._close(CloseCode.GOING_AWAY, "The server stops: go on from the last cursor")
+
+    def _be_gone(self) -> None:
+        self._close(CloseCode.FORBIDDEN, "Forbidden: what you came with is no longer good")
 
     async def _receive(self) -> dict[str, Any]:
         receiving = asyncio.ensure_future(self._socket.receive_text())
@@ -188,8 +202,17 @@ class Connection:
     async def _init(self, message: dict[str, Any]) -> None:
         if self._is_acknowledged:
             raise Closing(CloseCode.TOO_MANY_INITS, "Too many initialisation requests")
-        if not isinstance(message.get("payload"), dict | None):
+        payload = message.get("payload")
+        if not isinstance(payload, dict | None):
             raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'payload' must be an object")
+        try:
+            credential = _credential_in(payload or {}) or credential_of(self._socket.headers)
+            self._who = await self._gatekeeper.admit(credential)
+        except Unauthorized as error:
+            raise Closing(CloseCode.FORBIDDEN, f"Forbidden: {error.message}") from None
+        except Unavailable:
+            raise self._lost() from None
+        self._stay.enter_context(self._gatekeeper.stay(self._who, self._be_gone))
         self._is_acknowledged = True
         await self._send({"type": "connection_ack"})
 
@@ -244,7 +267,7 @@ class Connection:
                 del self._running[operation_id]
 
     async def _answer(self, operation_id: str, parameters: Parameters) -> None:
-        context = self._operations.context(principal_of(self._socket))
+        context = self._operations.context(self._who)
         try:
             document, kind = self._operations.find(parameters)
             if kind is OperationType.SUBSCRIPTION:
@@ -295,6 +318,13 @@ class Connection:
             yield
         finally:
             self._mutating.discard(task)
+
+
+def _credential_in(payload: dict[str, Any]) -> str | None:
+    """Find what `connection_init` brings, since browsers can give a WebSocket no headers."""
+    given = {name.lower(): value for name, value in payload.items() if isinstance(value, str)}
+    named = (given.get(name, "").strip() for name in _CREDENTIALS)
+    return bearer_of(given.get("authorization", "")) or next(filter(None, named), None)
 
 
 def _fault(request_id: str) -> GraphQLError:

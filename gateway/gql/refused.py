@@ -24,6 +24,8 @@ class Stage(Enum):
     """How far a request came."""
 
     HOST = "it is meant for another host"
+    CALLER = "nobody who is known sends it"
+    BUSY = "it cannot be found out now who sends it"
     SITE = "it may come from a page of another site"
     ACCEPT = "nothing that we speak is accepted"
     METHOD = "the method does not fit"
@@ -43,6 +45,8 @@ class Stage(Enum):
 # The columns: clients that know only JSON, in either mode; then the new media type by the audits and by the draft.
 _STATUS: Final[Mapping[Stage, tuple[int, int, int]]] = {
     Stage.HOST: (421, 421, 421),
+    Stage.CALLER: (401, 401, 401),
+    Stage.BUSY: (503, 503, 503),
     Stage.SITE: (403, 403, 403),
     Stage.ACCEPT: (406, 406, 406),
     Stage.METHOD: (405, 405, 405),

@@ -60,6 +60,14 @@ class MessageRole(Enum):
     ASSISTANT = strawberry.enum_value(message.Role.ASSISTANT, description="The assistant that answers.")
 
 
+@strawberry.enum(description="What a token for a thread lets its holder do.")
+class ThreadAccess(Enum):
+    """Sets of `domain.principal.Scope`."""
+
+    READ = strawberry.enum_value("read", description="Read the thread and follow it.")
+    READ_WRITE = strawberry.enum_value("read_write", description="The same, and change it and write messages.")
+
+
 @strawberry.enum(description="How far a message has come.")
 class MessageStatus(Enum):
     """`domain.message.Status`, with its words for the schema."""

@@ -14,9 +14,11 @@ from gateway.domain import wire
 from gateway.errors import (
     BodyTooLarge,
     CrossSite,
+    Forbidden,
     GatewayError,
     InvalidRequest,
     NotFound,
+    Unauthorized,
     Unavailable,
     UnknownHost,
     UnknownUrl,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 STATUS: Final[Mapping[type[GatewayError], int]] = {
     InvalidRequest: 400,
+    Unauthorized: 401,
+    Forbidden: 403,
     CrossSite: 403,
     NotFound: 404,
     UnknownUrl: 404,
@@ -81,13 +85,18 @@ def deleted(kind: str, object_id: str) -> Response:
 
 def error(raised: GatewayError) -> Response:
     """Answer with a refusal in the wire's envelope."""
-    headers = {"allow": raised.allowed} if isinstance(raised, WrongMethod) else None
-    return _answer(_envelope(raised), status=STATUS[type(raised)], headers=headers)
+    return _answer(_envelope(raised), status=STATUS[type(raised)], headers=_headers(raised))
 
 
 def crash() -> Response:
     """Answer for a fault of our own; what happened stands in the log only."""
     return _answer({"error": {**_envelope(_CRASH)["error"], "type": "server_error"}}, status=500)
+
+
+def _headers(raised: GatewayError) -> Mapping[str, str] | None:
+    if isinstance(raised, WrongMethod):
+        return {"allow": raised.allowed}
+    return {"www-authenticate": "Bearer"} if isinstance(raised, Unauthorized) else None
 
 
 def _envelope(raised: GatewayError) -> dict[str, Any]:

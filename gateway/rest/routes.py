@@ -15,7 +15,7 @@ from starlette.routing import Route
 from gateway.errors import GatewayError, UnknownUrl, WrongMethod
 from gateway.rest import messages, render, threads
 from gateway.rest.call import Call, check_beta
-from gateway.web.authenticate import principal_of
+from gateway.web.authenticate import credential_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from gateway.core import Store
+    from gateway.web.authenticate import Gatekeeper
 
     Endpoint = Callable[[Call], Awaitable[Response]]
 
@@ -57,10 +58,10 @@ PATHS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
 }
 
 
-def routes(store: Store) -> list[Route]:
+def routes(store: Store, gatekeeper: Gatekeeper) -> list[Route]:
     """Make the routes of the REST face over a store."""
     return [
-        Route(prefix + path, Resource(store, endpoints), name=prefix + path)
+        Route(prefix + path, Resource(store, gatekeeper, endpoints), name=prefix + path)
         for prefix in PREFIXES
         for path, endpoints in PATHS.items()
     ]
@@ -82,6 +83,7 @@ class Resource:
     """One path of the table as an ASGI app, so that Starlette leaves all methods, and what is refused, to us."""
 
     store: Store
+    gatekeeper: Gatekeeper
     endpoints: Mapping[str, Endpoint]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,8 +99,9 @@ class Resource:
         endpoint = self.endpoints.get("GET" if request.method == "HEAD" else request.method)
         if endpoint is None:
             raise _wrong_method(request, ", ".join(self.endpoints))
+        who = await self.gatekeeper.admit(credential_of(request.headers))
         check_beta(request.headers.get("openai-beta"))
-        return await endpoint(Call(self.store, principal_of(request), request))
+        return await endpoint(Call(self.store, who, request))
 
 
 def _wrong_method(request: Request, allowed: str) -> WrongMethod:

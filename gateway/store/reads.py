@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from gateway.domain import change
 from gateway.domain.message import Status, with_text
 from gateway.domain.page import Page
-from gateway.store import follow_statements, rows, statements
+from gateway.store import follow_statements, key_statements, rows, statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from gateway.domain.change import Change
+    from gateway.domain.key import Key
     from gateway.domain.message import Message
     from gateway.domain.page import PageRequest
     from gateway.domain.principal import Reach
@@ -142,6 +143,22 @@ class Reads:
         [row] = await self._rows(statements.count_messages_of_run(reach, thread_id, run_id))
         count: int = row[0]
         return count
+
+    async def find_key(self, digest: str) -> tuple[Key, str] | None:
+        """Find the key whose secret has a digest, and give the digest that stands with it."""
+        return next(((rows.key_of(row), row.digest) for row in await self._rows(key_statements.find_key(digest))), None)
+
+    async def get_keys(self, key_ids: Sequence[str]) -> dict[str, Key]:
+        """Find keys by id; those that are not there are left out."""
+        return {row.id: rows.key_of(row) for row in await self._rows(key_statements.get_keys(key_ids))}
+
+    async def list_keys(self) -> list[Key]:
+        """Read all keys, oldest first."""
+        return [rows.key_of(row) for row in await self._rows(key_statements.list_keys())]
+
+    async def any_key(self) -> bool:
+        """Say whether a key was ever made."""
+        return await self._flag(key_statements.any_key())
 
     async def _whole_page(self, reach: Reach, page: Page[Message]) -> Page[Message]:
         return Page(tuple(await self._whole(reach, page.items)), page.has_more)

@@ -5,10 +5,14 @@ Must not be here: statements.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from gateway.domain.key import Key
 from gateway.domain.message import IncompleteReason, Message, Role, Status
+from gateway.domain.principal import Scope
 from gateway.domain.thread import Thread
+from gateway.store.key_statements import KEY_COLUMNS
 from gateway.store.statements import MESSAGE_COLUMNS
 from gateway.store.tables import messages
 
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 Values = dict[str, Any]
 
 _MESSAGE_WIDTH = len(MESSAGE_COLUMNS)
+_KEY_WIDTH = len(KEY_COLUMNS)
 _ROLE, _STATUS, _REASON = (
     MESSAGE_COLUMNS.index(column) for column in (messages.c.role, messages.c.status, messages.c.incomplete_reason)
 )
@@ -72,3 +77,14 @@ def row_of_message(project_id: str, message: Message, position: int) -> Values:
         "incomplete_at": message.incomplete_at,
         "incomplete_reason": None if reason is None else reason.value,
     }
+
+
+def key_of(row: Sequence[Any]) -> Key:
+    """Make a key of a row that begins with KEY_COLUMNS."""
+    key_id, project_id, name, scopes, *rest = row[:_KEY_WIDTH]
+    return Key(key_id, project_id, name, frozenset(map(Scope, scopes.split(","))), *rest)
+
+
+def row_of_key(key: Key, digest: str) -> Values:
+    """Lay a key out as a row of its table."""
+    return {**asdict(key), "scopes": ",".join(sorted(key.scopes)), "digest": digest}

@@ -9,17 +9,18 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from gateway.errors import NotFound
-from gateway.store import follow_statements, rows, statements
+from gateway.store import follow_statements, key_statements, rows, statements
 from gateway.store.dialect import lock_imports
 from gateway.store.reads import Reads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from gateway.domain.change import Topic
     from gateway.domain.ids import MessageId, ThreadId
+    from gateway.domain.key import Key
     from gateway.domain.message import Message
     from gateway.domain.principal import Reach
     from gateway.domain.thread import Thread
@@ -170,3 +171,21 @@ class Writes(Reads):
     async def is_deleted_thread(self, reach: Reach, thread_id: str) -> bool:
         """Say whether a thread was there and was deleted."""
         return await self._flag(statements.is_deleted_thread(reach, thread_id))
+
+    async def add_key(self, key: Key, digest: str) -> None:
+        """Add a key, known by the digest of its secret."""
+        await self._connection.execute(key_statements.insert_key(), rows.row_of_key(key, digest))
+
+    async def revoke_key(self, key_id: str, revoked_at: int) -> bool:
+        """Revoke a key; say whether it was there and not revoked before."""
+        return (await self._connection.execute(key_statements.revoke_key(key_id, revoked_at))).rowcount > 0
+
+    async def expire_key(self, key_id: str, expires_at: int) -> None:
+        """Let a key end at a time, if it does not end before."""
+        await self._connection.execute(key_statements.expire_key(key_id, expires_at))
+
+    async def note_uses(self, uses: Mapping[str, int]) -> None:
+        """Note when keys were last used."""
+        # In one order, so that two processes which note the same keys do not wait for each other in a circle.
+        values = [{"key_id": key_id, "at": at} for key_id, at in sorted(uses.items())]
+        await self._connection.execute(key_statements.note_use(), values)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -29,15 +29,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_WHO: Final = Principal(Reach("default"))
 
-
-def run_import(database_url: str, sources: Sequence[str], rejects_file: str | None) -> bool:
+def run_import(database_url: str, project_id: str, sources: Sequence[str], rejects_file: str | None) -> bool:
     """Import all sources; say whether everything could be taken.
 
     Errors: OSError where a source cannot be opened; InvalidSetting where the rejects would write over a source;
     DatabaseBehind; Unavailable.
     """
+    who = Principal(Reach(project_id))
     _refuse_to_write_over(sources, rejects_file)
     sizes = [size_of(source) for source in sources]
     asyncio.run(make_ready(database_url))
@@ -48,7 +47,7 @@ def run_import(database_url: str, sources: Sequence[str], rejects_file: str | No
             spoilt = stage(sources, staging, rejects, advance)
         with shown("Adding messages") as advance:
             taken = asyncio.run(
-                _with_store(database_url, lambda store: load(store, _WHO, staging, rejects, advance, spoilt=spoilt))
+                _with_store(database_url, lambda store: load(store, who, staging, rejects, advance, spoilt=spoilt))
             )
     told(
         f"Threads: {taken.threads}, messages: {taken.messages}, there before: {taken.known}, rejected: {rejects.count}."
@@ -56,14 +55,15 @@ def run_import(database_url: str, sources: Sequence[str], rejects_file: str | No
     return rejects.count == 0
 
 
-def run_export(database_url: str, target: str) -> None:
+def run_export(database_url: str, project_id: str, target: str) -> None:
     """Export everything to a file or standard output.
 
     Errors: OSError where the file cannot be written; DatabaseBehind; Unavailable.
     """
+    who = Principal(Reach(project_id))
     asyncio.run(make_ready(database_url))
     with click.open_file(target, "wb") as out, shown("Messages") as advance:
-        asyncio.run(_with_store(database_url, lambda store: export(store, _WHO, out, advance)))
+        asyncio.run(_with_store(database_url, lambda store: export(store, who, out, advance)))
 
 
 def _refuse_to_write_over(sources: Sequence[str], rejects_file: str | None) -> None:

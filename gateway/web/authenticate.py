@@ -1,20 +1,145 @@
-"""Who sends a request.
+"""Who sends a request: the one door of both faces.
 
-Keys do not exist yet: everybody who reaches the server is its one project, whatever key an SDK was made to send.
+Must not be here: what a caller may do (`domain.principal`), how keys are kept (`core.keys`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import asyncio
+import logging
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
+from gateway.domain.key import PREFIX
 from gateway.domain.principal import Principal, Reach
+from gateway.errors import Unauthorized, Unavailable
+from gateway.web import thread_tokens
 
 if TYPE_CHECKING:
-    from starlette.requests import HTTPConnection
+    from collections.abc import Callable, Coroutine, Iterator
 
-_DEFAULT: Final = Principal(Reach("default"))
+    from starlette.datastructures import Headers
+
+    from gateway.web.end_users import EndUsers
+    from gateway.web.keyring import KeyRing
+    from gateway.web.thread_tokens import ThreadTokens
+
+log: Final = logging.getLogger(__name__)
+
+OPEN: Final = Principal(Reach("default"))  # everybody, as long as nobody has made a key
+LOOK_S: Final = 0.4  # how often those who stay are looked at again; with the key ring's own time, below a second
+MAX_CREDENTIAL: Final = 8_192
+_SHOWN_BEFORE, _SHOWN_BEHIND, _MOST_SHOWN = 8, 4, 64
+_NO_KEY: Final = (
+    "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
+    "(i.e. Authorization: Bearer YOUR_KEY). You can make one with: gateway keys create"
+)
 
 
-def principal_of(_request: HTTPConnection) -> Principal:
-    """Find out who sends a request."""
-    return _DEFAULT
+class Gatekeeper:
+    """Lets callers in by what they carry, and sends those away who have stayed beyond its time.
+
+    Without a key ring everybody is let in; without one of the others, nobody comes with that kind of credential.
+    """
+
+    def __init__(
+        self, ring: KeyRing | None = None, end_users: EndUsers | None = None, tokens: ThreadTokens | None = None
+    ) -> None:
+        self._ring = ring
+        self._end_users = end_users
+        self.tokens = tokens
+        self._staying: set[tuple[Principal, Callable[[], None]]] = set()
+
+    async def admit(self, credential: str | None) -> Principal:
+        """Find out who comes with a credential.
+
+        Errors: Unauthorized; Unavailable where it cannot be found out now.
+        """
+        if credential is not None and self.tokens is not None and credential.startswith(thread_tokens.PREFIX):
+            return await self._with_thread_token(credential, self.tokens)
+        if await self._is_open():
+            return OPEN
+        if credential is None:
+            raise Unauthorized(_NO_KEY)
+        found = await self._recognised(credential)
+        if found is None:
+            raise refused(credential)
+        return found
+
+    @contextmanager
+    def stay(self, who: Principal, leave: Callable[[], None]) -> Iterator[None]:
+        """Call `leave` once the caller, who stays connected, would not be let in any more."""
+        staying = (who, leave)
+        self._staying.add(staying)
+        try:
+            yield
+        finally:
+            self._staying.discard(staying)
+
+    def work(self) -> list[Coroutine[Any, Any, None]]:
+        """Give what has to run beside the requests, as long as they do."""
+        return [] if self._ring is None else [self._keep_looking(), self._ring.keep_notes()]
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self._look()
+            except Unavailable:
+                log.warning("the keys of those who stay cannot be looked at now; their events come from there too")
+
+    async def _look(self) -> None:
+        now, is_open = time.time(), await self._is_open()
+        key_ids = {who.key_id for who, _ in self._staying if who.key_id is not None}
+        good = await self._ring.still_good(key_ids) if self._ring is not None and key_ids else set[str]()
+        for who, leave in list(self._staying):
+            is_over = who.expires_at is not None and who.expires_at <= now
+            if is_over or (who is OPEN and not is_open) or (who.key_id is not None and who.key_id not in good):
+                leave()
+
+    async def _is_open(self) -> bool:
+        if self._end_users is not None:
+            return False
+        return self._ring is None or not await self._ring.asks_for_keys()
+
+    async def _recognised(self, credential: str) -> Principal | None:
+        if len(credential) > MAX_CREDENTIAL:
+            return None
+        if credential.startswith(PREFIX):
+            key = await self._ring.find(credential) if self._ring is not None else None
+            return None if key is None else key.principal()
+        return None if self._end_users is None else await self._end_users.recognise(credential)
+
+    async def _with_thread_token(self, credential: str, tokens: ThreadTokens) -> Principal:
+        found = tokens.read(credential) if len(credential) <= MAX_CREDENTIAL else None
+        if found is None:
+            raise refused(credential)
+        # It falls with the key that it was made with.
+        if found.key_id is not None and (self._ring is None or not await self._ring.still_good({found.key_id})):
+            raise refused(credential)
+        return found
+
+
+def credential_of(headers: Headers) -> str | None:
+    """Find what a request carries: a bearer token, or Azure's `api-key`."""
+    return bearer_of(headers.get("authorization", "")) or headers.get("api-key", "").strip() or None
+
+
+def bearer_of(header: str) -> str | None:
+    """Read a bearer token out of an `Authorization` header."""
+    kind, _, value = header.partition(" ")
+    return value.strip() or None if kind.lower() == "bearer" else None
+
+
+def refused(credential: str) -> Unauthorized:
+    """Refuse a credential, in the same words whether it was never good or is not any more.
+
+    Source: rest-contract §5, "bad API key".
+    """
+    shown = credential[:_MOST_SHOWN]
+    if len(shown) > _SHOWN_BEFORE + _SHOWN_BEHIND:
+        stars = "*" * (len(shown) - _SHOWN_BEFORE - _SHOWN_BEHIND)
+        shown = f"{shown[:_SHOWN_BEFORE]}{stars}{credential[-_SHOWN_BEHIND:]}"
+    message = f"Incorrect API key provided: {shown}. You can make one with: gateway keys create"
+    return Unauthorized(message, code="invalid_api_key")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import event
 
-from gateway.domain.principal import Principal
+from gateway.domain.principal import Principal, Reach
 from gateway.store.sql import open_store
 from tests.following import PATIENCE_S, make_thread, rest_of, say, take
 from tests.live.cutting import Line, line_to
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
     from tests.live.subscribing import Event, Socket
 
-WHO = Principal("default")
+WHO = Principal(Reach("default"))
 EVENTS = """
 subscription($threadId: ID!, $after: String) {
   threadEvents(threadId: $threadId, after: $after) { cursor ... on MessageCreated { message { text } } }

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.core import messages
 from gateway.domain.page import PageRequest
-from gateway.domain.principal import Principal
+from gateway.domain.principal import Principal, Reach
 from gateway.gql import over_ws
 from tests.following import PATIENCE_S, make_thread, until
 from tests.live.inside import Inside, serving_inside
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
     from tests.live.subscribing import Socket
 
-WHO = Principal("default")
+WHO = Principal(Reach("default"))
 CREATE = """mutation ($t: ID!) {
   createMessage(input: { threadId: $t, role: USER, content: { text: "finished" } }) { message { text } }
 }"""
@@ -44,7 +44,7 @@ async def thread(inside: Inside) -> ThreadId:
 async def held(inside: Inside, thread: ThreadId) -> AsyncIterator[None]:
     """Let nobody else change a thread."""
     async with inside.store.write() as writes:
-        await writes.lock_thread(WHO.project_id, thread)
+        await writes.lock_thread(WHO.reach, thread)
         yield
 
 
@@ -83,7 +83,7 @@ async def complete(socket: Socket) -> None:
 async def test_a_client_that_leaves_does_not_undo_what_has_begun(
     inside: Inside, thread: ThreadId, leave: Callable[[Socket], Awaitable[None]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with inside.hub.listen((WHO.project_id, thread)) as hint:
+    with inside.hub.listen((WHO.reach.project_id, thread)) as hint:
         async with socket_to(inside.base_url) as socket:
             async with held(inside, thread):
                 await begin(socket, thread)
@@ -98,7 +98,7 @@ async def test_a_client_that_leaves_does_not_undo_what_has_begun(
 
 async def test_what_is_completed_is_not_answered_and_its_id_is_free(inside: Inside, thread: ThreadId) -> None:
     async with socket_to(inside.base_url) as socket:
-        with inside.hub.listen((WHO.project_id, thread)) as hint:
+        with inside.hub.listen((WHO.reach.project_id, thread)) as hint:
             async with held(inside, thread):
                 await begin(socket, thread)
                 await complete(socket)

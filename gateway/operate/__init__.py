@@ -1,0 +1,1 @@
+"""What operators do beside the server, and what they are told."""

@@ -1,0 +1,86 @@
+"""The keys that this process has seen lately, and when they were last used.
+
+Must not be here: what is kept of keys (`core.keys`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from gateway.core import keys
+from gateway.domain.key import digest_of
+from gateway.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from gateway.core import Store
+    from gateway.domain.key import Key
+
+FRESH_S: Final = 0.4  # how long a key is believed without a look; so a revoked one is refused within a second
+NOTE_S: Final = 30.0  # how often last uses are written down
+MOST: Final = 10_000
+
+
+class KeyRing:
+    """Finds keys by their secrets, each with at most one look-up in FRESH_S."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._seen: OrderedDict[str, tuple[float, Key]] = OrderedDict()
+        self._uses: dict[str, int] = {}
+        self._asks = False
+        self._asked_at = float("-inf")
+
+    async def asks_for_keys(self) -> bool:
+        """Say whether a key was ever made; once one was, the answer stays."""
+        if not self._asks and time.monotonic() - self._asked_at >= FRESH_S:
+            self._asks = await keys.any_made(self._store)
+            self._asked_at = time.monotonic()
+        return self._asks
+
+    async def find(self, secret: str) -> Key | None:
+        """Find the key of a secret, if it lets anybody in."""
+        digest = digest_of(secret)  # the secret itself is not kept, also not in memory
+        looked_at, key = self._seen.get(digest, (float("-inf"), None))
+        if key is None or time.monotonic() - looked_at >= FRESH_S:
+            key = await keys.find(self._store, secret)
+            self._keep(digest, key)
+        now = time.time()
+        if key is None or not key.is_good(now):
+            return None
+        self._uses[key.id] = int(now)
+        return key
+
+    async def still_good(self, key_ids: Collection[str]) -> set[str]:
+        """Say which keys still let anybody in."""
+        return await keys.still_good(self._store, key_ids)
+
+    async def keep_notes(self) -> None:
+        """Write last uses down from time to time, and at the end; it never ends by itself."""
+        try:
+            while True:
+                await asyncio.sleep(NOTE_S)
+                await self._note()
+        finally:
+            await self._note()
+
+    def _keep(self, digest: str, key: Key | None) -> None:
+        self._seen.pop(digest, None)
+        if key is None:
+            return
+        self._seen[digest] = (time.monotonic(), key)
+        if len(self._seen) > MOST:
+            self._seen.popitem(last=False)
+
+    async def _note(self) -> None:
+        uses, self._uses = self._uses, {}
+        if not uses:
+            return
+        try:
+            await keys.note_uses(self._store, uses)
+        except Unavailable:
+            self._uses = uses | self._uses

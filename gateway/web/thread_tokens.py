@@ -1,0 +1,79 @@
+"""Signed tokens that let whoever holds one into a single thread, for a short time.
+
+A backend hands one to a browser; nothing of it is kept here, so it costs no look-up but that of the key it falls with.
+Must not be here: who may make one for which thread (`core`).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import jwt
+
+from gateway.domain import ids
+from gateway.domain.principal import Principal, Reach, Scope
+from gateway.errors import Forbidden, InvalidRequest
+
+if TYPE_CHECKING:
+    from gateway.domain.thread import Thread
+
+PREFIX: Final = "tt-"
+SHORTEST_SECRET: Final = 32  # bytes; RFC 7518, 3.2: a key at least as long as the hash
+LONGEST_S: Final = 24 * 3_600
+_ALGORITHM: Final = "HS256"
+_OURS: Final = "gateway:thread"  # nobody else's token is one of these, whoever shares the secret
+
+
+class ThreadTokens:
+    """Makes and reads the tokens of one secret."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def make(self, who: Principal, thread: Thread, scopes: frozenset[Scope], expires_in_s: int) -> tuple[str, int]:
+        """Make a token for a thread that the caller has found, and say when it ends.
+
+        Errors: Forbidden where it would let in further than its maker; InvalidRequest.
+        """
+        if who.reach.thread_id is not None:
+            raise Forbidden("A token for one thread can make no other tokens.", code="missing_scope")
+        for scope in sorted(scopes):
+            who.require(scope)
+        if not 1 <= expires_in_s <= LONGEST_S:
+            message = f"Invalid 'expires_in': {expires_in_s}. Expected 1 to {LONGEST_S} seconds."
+            raise InvalidRequest(message, param="expires_in", code="invalid_value")
+        ends = int(time.time()) + expires_in_s
+        if who.expires_at is not None:
+            ends = min(ends, int(who.expires_at))
+        claims = {
+            "aud": _OURS,
+            "exp": ends,
+            "project": who.reach.project_id,
+            "thread": thread.id,
+            "scopes": sorted(scopes),
+            "by": who.name,
+            "key": who.key_id,
+        }
+        return PREFIX + jwt.encode(claims, self._secret, _ALGORITHM), ends
+
+    def read(self, token: str) -> Principal | None:
+        """Find out who comes with a token; None where it is not ours, altered, or over."""
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token.removeprefix(PREFIX),
+                self._secret,
+                algorithms=[_ALGORITHM],
+                audience=_OURS,
+                options={"require": ["exp", "aud"]},
+            )
+        except jwt.InvalidTokenError:
+            return None
+        # What our secret has signed has the form that `make` gave it.
+        return Principal(
+            reach=Reach(claims["project"], thread_id=ids.ThreadId(claims["thread"])),
+            scopes=frozenset(map(Scope, claims["scopes"])),
+            name=f"{claims['by']}/{claims['thread']}",
+            key_id=claims["key"],
+            expires_at=claims["exp"],
+        )
