@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 URL_VARIABLE = "GATEWAY_TEST_POSTGRES_URL"
-_TABLES = "messages, message_deltas, deleted_messages, threads, deleted_threads"
+_TABLES = "messages, message_deltas, deleted_messages, threads, deleted_threads, keys"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

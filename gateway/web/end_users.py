@@ -77,15 +77,19 @@ class EndUsers:
             return None
 
     async def _key_of(self, key_id: str | None) -> jwt.PyJWK | None:
-        async with self._fetching:
-            now = time.monotonic()
-            is_old = now - self._fetched_at >= FRESH_S
-            if (is_old or self._chosen(key_id) is None) and now - self._tried_at >= REFETCH_S:
-                self._tried_at = now
-                await self._fetch()
-            if time.monotonic() - self._fetched_at >= STALE_S:
-                raise Unavailable("The keys that tokens are checked with cannot be read now. Please try again.")
+        if self._has_to_look(key_id):
+            async with self._fetching:
+                if self._has_to_look(key_id):  # nobody else has looked meanwhile
+                    self._tried_at = time.monotonic()
+                    await self._fetch()
+        if time.monotonic() - self._fetched_at >= STALE_S:
+            raise Unavailable("The keys that tokens are checked with cannot be read now. Please try again.")
         return self._chosen(key_id)
+
+    def _has_to_look(self, key_id: str | None) -> bool:
+        now = time.monotonic()
+        is_wanting = self._chosen(key_id) is None or now - self._fetched_at >= FRESH_S
+        return is_wanting and now - self._tried_at >= REFETCH_S
 
     def _chosen(self, key_id: str | None) -> jwt.PyJWK | None:
         if key_id is None:  # allowed where there is no choice

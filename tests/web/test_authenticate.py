@@ -1,0 +1,198 @@
+"""Who is let in, with what, and in which words the others are refused."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.datastructures import Headers
+
+from gateway.core import keys
+from gateway.domain.key import NewKey
+from gateway.domain.principal import ALL_SCOPES, Principal, Reach
+from gateway.domain.thread import Thread
+from gateway.errors import Unauthorized
+from gateway.web import keyring
+from gateway.web.authenticate import OPEN, Gatekeeper, credential_of, refused
+from gateway.web.keyring import KeyRing
+from gateway.web.thread_tokens import ThreadTokens
+from tests.gql.serving import statements_of
+
+if TYPE_CHECKING:
+    from gateway.core import Store
+
+ANY = NewKey("shop", "", ALL_SCOPES, None)
+THREAD = Thread(id="thread_a", created_at=1, metadata_json="{}", tool_resources_json="{}", message_count=0)  # type: ignore[arg-type]
+SECRET = "s" * 32
+
+
+@pytest.mark.parametrize(
+    ("headers", "credential"),
+    [
+        ({"authorization": "Bearer sk-a"}, "sk-a"),
+        ({"authorization": "bearer  sk-a "}, "sk-a"),
+        ({"api-key": "sk-a"}, "sk-a"),
+        ({"authorization": "Bearer sk-a", "api-key": "sk-b"}, "sk-a"),
+        ({"authorization": "Bearer ", "api-key": "sk-b"}, "sk-b"),
+        ({"authorization": "Basic c2s="}, None),
+        ({"authorization": "sk-a"}, None),
+        ({}, None),
+    ],
+)
+def test_a_credential_is_a_bearer_token_or_azures_header(headers: dict[str, str], credential: str | None) -> None:
+    assert credential_of(Headers(headers)) == credential
+
+
+@pytest.mark.parametrize(
+    ("credential", "shown"),
+    [
+        ("sk-short", "sk-short"),
+        ("sk-123456789", "sk-123456789"),
+        ("sk-1234567890", "sk-12345*7890"),
+        ("sk-" + "x" * 200 + "yyyy", "sk-xxxxx" + "*" * 52 + "yyyy"),
+    ],
+)
+def test_a_refused_key_is_shown_by_its_ends(credential: str, shown: str) -> None:
+    assert refused(credential).message.startswith(f"Incorrect API key provided: {shown}. ")
+
+
+async def test_as_long_as_no_key_was_made_everybody_is_let_in(store: Store) -> None:
+    gatekeeper = Gatekeeper(KeyRing(store))
+
+    assert await gatekeeper.admit(None) is await gatekeeper.admit("any") is OPEN
+
+
+async def test_from_the_first_key_on_nobody_is_let_in_without_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyring, "FRESH_S", 0)
+    gatekeeper = Gatekeeper(KeyRing(store))
+    await gatekeeper.admit(None)
+
+    await keys.create(store, ANY)
+
+    with pytest.raises(Unauthorized, match="You didn't provide an API key"):
+        await gatekeeper.admit(None)
+
+
+async def test_a_key_lets_into_its_project(store: Store) -> None:
+    made, secret = await keys.create(store, ANY)
+
+    who = await Gatekeeper(KeyRing(store)).admit(secret)
+
+    assert (who.reach, who.name) == (Reach("shop"), made.id)
+
+
+@pytest.mark.parametrize("credential", ["any", "sk-unknown", "tt-unknown", "a.b.c", "sk-" + "x" * 9_000, "sk-\udcff"])
+async def test_nobody_is_let_in_with(store: Store, credential: str) -> None:
+    await keys.create(store, ANY)
+
+    with pytest.raises(Unauthorized) as raised:
+        await Gatekeeper(KeyRing(store), tokens=ThreadTokens(SECRET)).admit(credential)
+
+    assert raised.value.code == "invalid_api_key"
+
+
+async def test_a_key_is_looked_up_once_in_a_while(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyring, "FRESH_S", 3_600)
+    _, secret = await keys.create(store, ANY)
+    ring = KeyRing(store)
+    await ring.find(secret)
+
+    with statements_of(store) as seen:
+        for _ in range(100):
+            await ring.find(secret)
+
+    assert seen == []
+
+
+async def test_a_key_is_believed_for_less_than_a_second(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert keyring.FRESH_S < 1
+    monkeypatch.setattr(keyring, "FRESH_S", 0)
+    made, secret = await keys.create(store, ANY)
+    ring = KeyRing(store)
+    await ring.find(secret)
+
+    await keys.revoke(store, made.id)
+
+    assert await ring.find(secret) is None
+
+
+async def test_the_ring_holds_a_bounded_number_of_keys(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyring, "MOST", 3)
+    ring = KeyRing(store)
+
+    for _ in range(5):
+        await ring.find((await keys.create(store, ANY))[1])
+
+    assert len(ring._seen) == 3  # noqa: SLF001
+
+
+async def test_last_uses_are_written_down_at_the_end(store: Store) -> None:
+    made, secret = await keys.create(store, ANY)
+    ring = KeyRing(store)
+    noting = asyncio.create_task(ring.keep_notes())
+    await ring.find(secret)
+
+    noting.cancel()
+    await asyncio.wait([noting])
+
+    [key] = await keys.list_all(store)
+    assert (key.last_used_at or 0) >= made.created_at
+
+
+async def test_who_stays_is_sent_away_when_its_key_is_revoked(store: Store) -> None:
+    made, secret = await keys.create(store, ANY)
+    _, other_secret = await keys.create(store, ANY)
+    gatekeeper = Gatekeeper(KeyRing(store))
+    gone, other_gone = asyncio.Event(), asyncio.Event()
+    looking = [asyncio.create_task(each) for each in gatekeeper.work()]
+
+    with (
+        gatekeeper.stay(await gatekeeper.admit(secret), gone.set),
+        gatekeeper.stay(await gatekeeper.admit(other_secret), other_gone.set),
+    ):
+        await keys.revoke(store, made.id)
+        await asyncio.wait_for(gone.wait(), 60)
+
+    assert not other_gone.is_set()
+    for task in looking:
+        task.cancel()
+    await asyncio.wait(looking)
+
+
+@pytest.mark.parametrize(
+    "who", [OPEN, Principal(Reach("shop"), expires_at=1.0), Principal(Reach("shop"), key_id="key_unknown")]
+)
+async def test_who_would_not_be_let_in_any_more_is_sent_away(store: Store, who: Principal) -> None:
+    await keys.create(store, ANY)
+    gatekeeper = Gatekeeper(KeyRing(store))
+    gone = asyncio.Event()
+
+    with gatekeeper.stay(who, gone.set):
+        await gatekeeper._look()  # noqa: SLF001
+
+    assert gone.is_set()
+
+
+async def test_a_thread_token_lets_into_one_thread_also_where_the_server_is_open(store: Store) -> None:
+    tokens = ThreadTokens(SECRET)
+    token, _ = tokens.make(OPEN, THREAD, ALL_SCOPES, 60)
+
+    who = await Gatekeeper(KeyRing(store), tokens=tokens).admit(token)
+
+    assert who.reach == Reach("default", thread_id="thread_a")
+
+
+async def test_a_thread_token_falls_with_the_key_that_it_was_made_with(store: Store) -> None:
+    made, _ = await keys.create(store, ANY)
+    tokens = ThreadTokens(SECRET)
+    gatekeeper = Gatekeeper(KeyRing(store), tokens=tokens)
+    token, _ = tokens.make(made.principal(), THREAD, ALL_SCOPES, 60)
+    await gatekeeper.admit(token)
+
+    await keys.revoke(store, made.id)
+
+    with pytest.raises(Unauthorized):
+        await gatekeeper.admit(token)

@@ -1,0 +1,95 @@
+"""Tokens for one thread: what they let in to, and what they never do."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import jwt
+import pytest
+
+from gateway.domain.principal import ALL_SCOPES, Principal, Reach, Scope
+from gateway.domain.thread import Thread
+from gateway.errors import Forbidden, InvalidRequest
+from gateway.web.thread_tokens import LONGEST_S, PREFIX, ThreadTokens
+
+SECRET, OTHER_SECRET = "s" * 32, "o" * 32
+THREAD = Thread(id="thread_a", created_at=1, metadata_json="{}", tool_resources_json="{}", message_count=0)  # type: ignore[arg-type]
+SHOP = Principal(Reach("shop"), name="key_a", key_id="key_a")
+TOKENS = ThreadTokens(SECRET)
+
+
+def test_a_token_is_its_makers_project_and_one_thread() -> None:
+    token, ends = TOKENS.make(SHOP, THREAD, frozenset({Scope.READ}), 60)
+
+    who = TOKENS.read(token)
+
+    assert who == Principal(
+        Reach("shop", thread_id="thread_a"), frozenset({Scope.READ}), "key_a/thread_a", "key_a", float(ends)
+    )
+    assert ends <= time.time() + 60
+
+
+def test_a_token_lets_in_no_further_than_its_maker() -> None:
+    reader = Principal(Reach("shop"), frozenset({Scope.READ}))
+
+    with pytest.raises(Forbidden):
+        TOKENS.make(reader, THREAD, ALL_SCOPES, 60)
+
+
+def test_a_token_lasts_no_longer_than_what_it_was_made_with() -> None:
+    soon = int(time.time()) + 5
+
+    _, ends = TOKENS.make(Principal(Reach("shop"), expires_at=soon), THREAD, ALL_SCOPES, 3_600)
+
+    assert ends == soon
+
+
+def test_a_token_makes_no_tokens() -> None:
+    with pytest.raises(Forbidden):
+        TOKENS.make(Principal(Reach("shop", thread_id="thread_a")), THREAD, ALL_SCOPES, 60)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, LONGEST_S + 1])
+def test_a_token_lasts_from_a_second_to_a_day(seconds: int) -> None:
+    with pytest.raises(InvalidRequest, match="expires_in"):
+        TOKENS.make(SHOP, THREAD, ALL_SCOPES, seconds)
+
+
+CLAIMS: dict[str, Any] = {
+    "aud": "gateway:thread",
+    "exp": time.time() + 3_600,
+    "project": "shop",
+    "thread": "thread_a",
+    "scopes": ["read"],
+    "by": "key_a",
+    "key": None,
+}
+
+
+def signed(secret: str, algorithm: str, **changed: Any) -> str:
+    claims = {key: value for key, value in {**CLAIMS, **changed}.items() if value != "missing"}
+    return PREFIX + jwt.encode(claims, secret, algorithm)
+
+
+def test_what_our_secret_signed_is_read() -> None:
+    assert TOKENS.read(signed(SECRET, "HS256")) is not None
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param(signed(OTHER_SECRET, "HS256"), id="another secret"),
+        pytest.param(signed("", "none"), id="no signature"),
+        pytest.param(signed(SECRET * 2, "HS512"), id="another algorithm"),
+        pytest.param(signed(SECRET, "HS256", exp=time.time() - 1), id="over"),
+        pytest.param(signed(SECRET, "HS256", exp="missing"), id="without an end"),
+        pytest.param(signed(SECRET, "HS256", aud="account"), id="for somebody else"),
+        pytest.param(signed(SECRET, "HS256", aud="missing"), id="for nobody"),
+        pytest.param(signed(SECRET, "HS256")[:-2], id="cut off"),
+        pytest.param(PREFIX + "a.b.c", id="no token"),
+        pytest.param(PREFIX, id="nothing"),
+    ],
+)
+def test_no_other_token_is_read(token: str) -> None:
+    assert TOKENS.read(token) is None
