@@ -51,8 +51,9 @@ def python_with_old_sdk(client_cache: Path) -> Path:
     with _made_once(python, note=client_cache / "python", what=f"openai {OLD_SDK}, Python {sys.version}") as is_made:
         if not is_made:
             shutil.rmtree(folder, ignore_errors=True)
-            _run(sys.executable, "-m", "venv", folder)
-            _run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"openai=={OLD_SDK}")
+            _run(sys.executable, "-m", "venv", "--without-pip", folder)
+            pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
+            _run(*pip, "install", "--quiet", "--no-compile", f"openai=={OLD_SDK}")  # most of it is never imported
     return python
 
 
