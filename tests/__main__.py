@@ -13,7 +13,7 @@ _CHECKS: Final = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy",),
-    ("pytest", "-n", "2", "--durations=12", "--cov", "--cov-report=term", *sys.argv[1:]),
+    ("pytest", "-n", "2", "--dist", "worksteal", "--durations=12", "--cov", "--cov-report=term", *sys.argv[1:]),
 )
 # Each of the many servers that tests start would compile the program anew.
 _ENVIRONMENT: Final = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}

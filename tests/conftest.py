@@ -69,6 +69,8 @@ def _draw_examples(*, is_slow: bool) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # Those that ask for more time go first, so that no worker has one left when the others have nothing to do.
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
     for item in items:
         if config.getoption("--slow"):
             item.add_marker(pytest.mark.timeout(1200))
