@@ -17,7 +17,6 @@ from starlette.routing import Route, WebSocketRoute
 from gateway.connections import END_FOLLOWING
 from gateway.events.hub import Hub
 from gateway.events.polling import poll
-from gateway.events.postgres import listen
 from gateway.gql.negotiate import wants_page
 from gateway.gql.operations import Operations
 from gateway.gql.options import Options
@@ -140,6 +139,8 @@ def around(sites: Sites) -> list[Middleware]:
 def hints_from_others(store: Store, hub: Hub, settings: Settings) -> Coroutine[Any, Any, None] | None:
     """Hear what other processes on the same database change, where there may be any."""
     if not migrates_itself(settings.database_url):
+        from gateway.events.postgres import listen  # noqa: PLC0415  (SQLite needs no driver of PostgreSQL)
+
         return listen(settings.database_url, CHANNEL, hub)
     return poll(hub, store.data_version, store.last_positions) if settings.workers > 1 else None
 

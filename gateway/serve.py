@@ -22,7 +22,7 @@ from gateway.gql.trusted import load_trusted
 from gateway.operate.keys import any_made
 from gateway.settings import hand_down
 from gateway.store.dialect import refuse_several_processes
-from gateway.store.migrate import make_ready
+from gateway.store.revision import make_ready
 from gateway.web.limits import MAX_BODY
 from gateway.web.sites import hosts_at
 

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from gateway.errors import DatabaseBehind
 from gateway.store import tables
 from gateway.store.dialect import open_engines
 from gateway.store.migrate import migrate, require_head
+from gateway.store.revision import HEAD
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -82,6 +84,27 @@ async def test_two_migrations_at_once_both_succeed(empty_database_url: str) -> N
 
     assert [each.returncode for each in processes] == [0, 0], told
     assert await _differences(empty_database_url) == []
+
+
+def test_the_revision_that_a_server_needs_is_the_last_of_the_scripts() -> None:
+    scripts = ScriptDirectory(str(CHECKOUT / "migrations"))
+
+    assert scripts.get_current_head() == HEAD
+
+
+def test_a_server_that_finds_its_tables_loads_neither_alembic_nor_the_driver_of_another_database(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    program = (
+        "import asyncio, sys, gateway.app, gateway.serve;"
+        "asyncio.run(gateway.serve.make_ready(sys.argv[1]));"
+        "print({'alembic', 'asyncpg'} & sys.modules.keys())"
+    )
+    where = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+
+    told = subprocess.check_output([sys.executable, "-c", program, sqlite_url], cwd=tmp_path, env=where, text=True)
+
+    assert told == "set()\n"
 
 
 async def test_a_migrated_database_is_accepted(empty_database_url: str) -> None:

@@ -14,7 +14,7 @@ import click
 
 from gateway.domain.principal import Principal, Reach
 from gateway.errors import InvalidSetting
-from gateway.store.migrate import make_ready
+from gateway.store.revision import make_ready
 from gateway.store.sql import open_store
 from gateway.store.staging import Staging
 from gateway.transfer.exporting import export
