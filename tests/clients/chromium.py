@@ -130,14 +130,14 @@ class Tab:
 
 
 @asynccontextmanager
-async def open_tab(program: str, profile: Path, proxy: str) -> AsyncIterator[Tab]:
-    """Start a browser with an empty profile, open one page in it, and end both.
+async def open_tab(program: str, profile: Path, proxy: str, prefix: tuple[str, ...] = ()) -> AsyncIterator[Tab]:
+    """Start a browser with an empty profile, its command behind a prefix, open one page in it, and end both.
 
     What the page asks of other machines goes to `proxy`, and what the browser itself asks of its makers goes nowhere.
     """
     from_us, to_browser = os.pipe()
     from_browser, to_us = os.pipe()
-    launch = (sys.executable, "-c", _LAUNCH, str(from_us), str(to_us), program, *_FLAGS)
+    launch = (*prefix, sys.executable, "-c", _LAUNCH, str(from_us), str(to_us), program, *_FLAGS)
     log = profile.with_suffix(".log").open("wb")
     browser = await asyncio.create_subprocess_exec(
         *launch, f"--user-data-dir={profile}", pass_fds=(from_us, to_us), stdout=log, stderr=log

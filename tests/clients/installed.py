@@ -38,9 +38,17 @@ def install(folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def serve(programs: Path, folder: Path) -> AsyncIterator[str]:
-    """Run the installed server in a folder, and give its address."""
-    command = (programs / "gateway", "serve", "--port", "0", "--database-url", f"sqlite:///{folder / 'threads.db'}")
+async def serve(programs: Path, folder: Path, prefix: tuple[str, ...] = ()) -> AsyncIterator[str]:
+    """Run the installed server in a folder, its command behind a prefix, and give its address."""
+    command = (
+        *prefix,
+        str(programs / "gateway"),
+        "serve",
+        "--port",
+        "0",
+        "--database-url",
+        f"sqlite:///{folder / 'threads.db'}",
+    )
     server = await asyncio.create_subprocess_exec(*command, cwd=folder, stderr=asyncio.subprocess.PIPE)
     assert server.stderr is not None
     try:

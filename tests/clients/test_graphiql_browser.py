@@ -1,4 +1,6 @@
-"""GraphiQL in a real Chromium, from an installed wheel: it works, and nothing leaves this machine.
+"""GraphiQL in a real Chromium, from an installed wheel, without a network: it works, and nothing leaves this machine.
+
+Where the system lets nobody make a network without a way out, a proxy notes what would leave instead.
 
 Set GATEWAY_TEST_SCREENSHOTS to a folder to keep what was seen.
 """
@@ -6,18 +8,19 @@ Set GATEWAY_TEST_SCREENSHOTS to a folder to keep what was seen.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
 from tests.clients import chromium, installed
+from tests.clients.cut_off import Network, NotPermittedError, cut_off
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,7 +38,7 @@ class Visit:
 
     address: str
     tab: chromium.Tab
-    left: list[str]  # what was asked of any machine but this one
+    left: list[str]  # what was asked of any machine but this one, where it could be
 
     async def type(self, editor: str, text: str) -> None:
         """Put a text into an editor as a person does."""
@@ -53,6 +56,11 @@ class Visit:
         name = operation.split()[1]
         await self.tab.until(f"document.querySelector('.graphiql-tabs').innerText.includes({name!r})")
         await self.tab.click(_RUN)
+
+    async def post(self, path: str, body: Any = None) -> Any:
+        """Send a request of REST from the page, since nobody else can reach the server."""
+        sent = json.dumps({"method": "POST", "body": json.dumps(body or {})})
+        return await self.tab.run(f"fetch({path!r}, {sent}).then(answer => answer.json())")
 
     async def see(self, text: str, editor: str = _RESULT) -> None:
         """Wait for a text in an editor, where spaces are drawn as ones that do not break."""
@@ -94,19 +102,49 @@ async def outside() -> AsyncIterator[tuple[int, list[str]]]:
 
 
 @pytest.fixture
-async def visit(browser: str, programs: Path, tmp_path: Path) -> AsyncIterator[Visit]:
+async def network(browser: str) -> AsyncIterator[Network | None]:  # noqa: ARG001  (in vain without it)
+    """Make a network without a way out, or give None where nobody may."""
+    async with AsyncExitStack() as stack:
+        try:
+            made: Network | None = await stack.enter_async_context(cut_off())
+        except NotPermittedError:
+            made = None
+        except FileNotFoundError as error:
+            lacking(f"{error.filename} is not on this machine")
+        yield made
+
+
+@pytest.fixture
+async def visit(browser: str, programs: Path, network: Network | None, tmp_path: Path) -> AsyncIterator[Visit]:
     """Open GraphiQL from the installed wheel."""
+    prefix = network.prefix if network else ()
     async with (
-        installed.serve(programs, tmp_path) as address,
+        installed.serve(programs, tmp_path, prefix) as address,
         outside() as (port, left),
         # What is on this machine never goes to a proxy: Chromium's own rule.
-        chromium.open_tab(browser, tmp_path / "profile", f"http://127.0.0.1:{port}") as tab,
+        chromium.open_tab(
+            browser, tmp_path / "profile", "direct://" if network else f"http://127.0.0.1:{port}", prefix
+        ) as tab,
     ):
         await tab.call("Page.navigate", url=f"{address}/graphql")
         if await tab.until("document.title") != "Threads: GraphiQL":
             lacking("GraphiQL could not be built on this machine")
         await tab.until(f"document.querySelector('{_EDITOR} .view-line')?.innerText.length > 0")
         yield Visit(address, tab, left)
+
+
+async def test_server_and_browser_run_where_nothing_outside_can_be_reached(
+    visit: Visit, network: Network | None
+) -> None:
+    if network is None:
+        pytest.skip("nobody may make a network on this system: only a proxy has noted what would leave it")
+
+    inside = "\n".join(network.programs())
+    assert "gateway serve" in inside
+    assert "--user-data-dir" in inside
+    assert await network.probe("192.0.2.1", "2001:db8::1", "8.8.8.8") == ["lo", *["ENETUNREACH"] * 3]
+    gone = await visit.tab.call("Page.navigate", url="http://192.0.2.1/")
+    assert gone["errorText"] in ("net::ERR_INTERNET_DISCONNECTED", "net::ERR_ADDRESS_UNREACHABLE")
 
 
 def keep(file: Path) -> None:
@@ -118,8 +156,7 @@ def keep(file: Path) -> None:
 
 async def test_graphiql_from_a_wheel_answers_and_stays_at_home(visit: Visit, tmp_path: Path) -> None:
     tab = visit.tab
-    async with httpx.AsyncClient(base_url=visit.address) as http:
-        await http.post("/v1/threads", json={"metadata": {"found": "by a browser"}})
+    await visit.post("/v1/threads", {"metadata": {"found": "by a browser"}})
 
     await visit.run("query Typed { threads(first: 1) { nodes { metadata } } }")
     await visit.see('"found": "by a browser"')
@@ -140,14 +177,11 @@ async def test_graphiql_from_a_wheel_answers_and_stays_at_home(visit: Visit, tmp
 
 
 async def test_a_subscription_shows_a_message_that_is_made_meanwhile(visit: Visit) -> None:
-    async with httpx.AsyncClient(base_url=visit.address) as http:
-        thread_id = (await http.post("/v1/threads")).json()["id"]
-        # From the beginning, so that it does not matter which of the two is there first.
-        await visit.run(
-            f'subscription Typed {{ messageAdded(threadId: "{thread_id}", after: "0") {{ node {{ text }} }} }}'
-        )
-        said = {"role": "user", "content": "said by another client"}
-        await http.post(f"/v1/threads/{thread_id}/messages", json=said)
+    thread_id = (await visit.post("/v1/threads"))["id"]
+    # From the beginning, so that it does not matter which of the two is there first.
+    await visit.run(f'subscription Typed {{ messageAdded(threadId: "{thread_id}", after: "0") {{ node {{ text }} }} }}')
+    said = {"role": "user", "content": "said by another client"}
+    await visit.post(f"/v1/threads/{thread_id}/messages", said)
 
     await visit.see('"text": "said by another client"')
 
