@@ -29,6 +29,9 @@ CODES: Final[Mapping[type[GatewayError], str]] = {
     Unavailable: "unavailable",
 }
 
+_OF_GRAPHQL: Final = {"code": "graphql_error", "param": None, "type": InvalidRequest.type}
+INTERNAL: Final = {"code": "internal", "param": None, "type": "server_error"}
+
 
 def shown(errors: Sequence[GraphQLError], request_id: str) -> list[dict[str, Any]]:
     """Lay errors out for the client: ours with their facts, GraphQL's own as they are, all others masked."""
@@ -59,12 +62,12 @@ def _shown(error: GraphQLError, request_id: str) -> dict[str, Any]:
     formatted: dict[str, Any] = {**error.formatted}
     if cause is None or error.path is None:  # GraphQL's own, or a scalar's on a value that it does not take
         formatted["message"] = error.message[:_LONGEST]
-        formatted["extensions"] = {"code": "graphql_error", **(error.extensions or {})}
+        formatted["extensions"] = {**_OF_GRAPHQL, **(error.extensions or {})}
         return formatted
     if isinstance(cause, GatewayError):
         formatted["extensions"] = facts_of(cause)
         return formatted
     log.error("%s: a resolver failed at %s", request_id, error.path, exc_info=cause)
     formatted["message"] = f"The server had an error while processing your request ({request_id})."
-    formatted["extensions"] = {"code": "internal", "param": None, "type": "server_error"}
+    formatted["extensions"] = INTERNAL
     return formatted

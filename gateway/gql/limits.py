@@ -171,4 +171,4 @@ def check_variables(variables: dict[str, Any] | None, limits: Limits = LIMITS) -
             message = (
                 f"The variables are too large. Expected at most {limits.value_depth} levels and {limits.values} values."
             )
-            raise refusal(Stage.VARIABLES, "variables_too_large", message)
+            raise refusal(Stage.VARIABLES, "variables_too_large", message, param="variables")

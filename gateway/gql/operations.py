@@ -56,7 +56,7 @@ class Operations:
         operation = get_operation_ast(document, parameters.operation_name)
         if operation is None:
             message = "Expected 'operationName' to name one of the operations that the document has."
-            raise refusal(Stage.OPERATION, "unknown_operation", message)
+            raise refusal(Stage.OPERATION, "unknown_operation", message, param="operationName")
         return document, operation.operation
 
     async def run(self, document: DocumentNode, parameters: Parameters, context: Context) -> Ran:

@@ -18,7 +18,7 @@ from graphql import ExecutionResult, GraphQLError, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gateway.errors import Unauthorized, Unavailable
-from gateway.gql.errors import laid_out, shown
+from gateway.gql.errors import INTERNAL, laid_out, shown
 from gateway.gql.over_sse import just
 from gateway.gql.parameters import take_parameters
 from gateway.gql.refused import Refused, Stage
@@ -247,7 +247,8 @@ class Connection:
         except Refused as refused:
             raise Closing(CloseCode.BAD_REQUEST, f"Invalid message: {refused.errors[0].message}") from None
         if len(self._mutating.union(self._running.values())) >= MAX_OPERATIONS:
-            full = GraphQLError(f"Expected at most {MAX_OPERATIONS} operations at once on one connection.")
+            told = f"Expected at most {MAX_OPERATIONS} operations at once on one connection."
+            full = GraphQLError(told, extensions={"code": "too_many_operations"})
             await self._send({"id": operation_id, "type": "error", "payload": shown([full], self._id)})
             return
         task = asyncio.create_task(self._run(operation_id, parameters))
@@ -328,4 +329,5 @@ def _credential_in(payload: dict[str, Any]) -> str | None:
 
 
 def _fault(request_id: str) -> GraphQLError:
-    return GraphQLError(f"The server had an error while processing your request ({request_id}).")
+    message = f"The server had an error while processing your request ({request_id})."
+    return GraphQLError(message, extensions=INTERNAL)

@@ -73,13 +73,13 @@ def take_parameters(raw: Any) -> Parameters:
         raise _bad("Invalid body: expected a JSON object.")
     for key, kind, expected in _SHAPE:
         if not isinstance(raw.get(key), kind):
-            raise _bad(f"Invalid '{key}': expected {expected}.")
-    document_id = next((raw[name] for name in _IDS if raw.get(name) is not None), None)
-    if raw.get("query") is not None and document_id is not None:
-        raise _bad("A document and the id of one were sent. Expected one of them.")
+            raise _bad(f"Invalid '{key}': expected {expected}.", key)
+    id_name = next((name for name in _IDS if raw.get(name) is not None), None)
+    if raw.get("query") is not None and id_name is not None:
+        raise _bad("A document and the id of one were sent. Expected one of them.", id_name)
     return Parameters(
         raw.get("query"),
-        document_id,
+        None if id_name is None else raw[id_name],
         raw.get("variables") or {},
         raw.get("operationName") or None,
         raw.get("extensions") or {},
@@ -90,8 +90,9 @@ def _json(text: bytes | str, name: str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        raise refusal(Stage.FORM, "bad_request", f"Invalid {name}: expected JSON.") from None
+        param = None if name == "body" else name
+        raise refusal(Stage.FORM, "bad_request", f"Invalid {name}: expected JSON.", param=param) from None
 
 
-def _bad(message: str) -> Refused:
-    return refusal(Stage.PARAMETERS, "bad_request", message)
+def _bad(message: str, param: str | None = None) -> Refused:
+    return refusal(Stage.PARAMETERS, "bad_request", message, param=param)

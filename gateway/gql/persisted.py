@@ -22,6 +22,8 @@ log: Final = logging.getLogger(__name__)
 
 KEPT: Final = 1_000_000  # characters of texts that clients may leave here; some thousand documents
 TOLD: Final = 1_000  # documents that were told in the log; beyond these one is told again
+_EXTENSION: Final = "extensions.persistedQuery"
+_HASH: Final = f"{_EXTENSION}.sha256Hash"
 
 
 class Persisted:
@@ -44,7 +46,7 @@ class Persisted:
             return self._by_hash(sent_hash)
         if sent_hash is not None and sent_hash != sha256(parameters.query):
             message = "The hash of the persisted query is not the SHA-256 of the query that was sent with it."
-            raise refusal(Stage.PARAMETERS, "persisted_query_hash_mismatch", message)
+            raise refusal(Stage.PARAMETERS, "persisted_query_hash_mismatch", message, param=_HASH)
         self._check_trust(parameters.query)
         return parameters.query
 
@@ -56,26 +58,27 @@ class Persisted:
     def _by_id(self, document_id: str) -> str:
         text = self._trusted.by_id.get(document_id)
         if text is None:
-            raise refusal(Stage.VALIDATION, "document_not_found", f"There is no document '{document_id}'.")
+            message = f"There is no document '{document_id}'."
+            raise refusal(Stage.VALIDATION, "document_not_found", message, param="documentId")
         return text
 
     def _by_hash(self, sent_hash: str | None) -> str:
         if sent_hash is None:
             message = "Invalid 'query': expected a string with a GraphQL document, or a 'documentId'."
-            raise refusal(Stage.PARAMETERS, "bad_request", message)
+            raise refusal(Stage.PARAMETERS, "bad_request", message, param="query")
         text = self._trusted.by_id.get(sent_hash) or self._sent.get(sent_hash)
         if text is not None:
             return text
         if self._trusted.mode is TrustMode.ONLY:
-            raise _not_trusted()
+            raise _not_trusted(_HASH)
         # Clients know these two words, and send the text with the hash.
-        raise refusal(Stage.VALIDATION, "PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound")
+        raise refusal(Stage.VALIDATION, "PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound", param=_HASH)
 
     def _check_trust(self, text: str) -> None:
         if self._trusted.mode is TrustMode.OFF or self._trusted.holds(text):
             return
         if self._trusted.mode is TrustMode.ONLY:
-            raise _not_trusted()
+            raise _not_trusted("query")
         text_hash = sha256(text)
         if self._told.get(text_hash) is None:
             self._told.put(text_hash, True, 1)
@@ -88,14 +91,13 @@ def _hash_of(extension: Any) -> str | None:
         return None
     if not isinstance(extension, dict) or extension.get("version") != 1:
         message = "PersistedQueryNotSupported"  # the word that clients know
-        raise refusal(Stage.PARAMETERS, "PERSISTED_QUERY_NOT_SUPPORTED", message)
+        raise refusal(Stage.PARAMETERS, "PERSISTED_QUERY_NOT_SUPPORTED", message, param=_EXTENSION)
     sent_hash = extension.get("sha256Hash")
     if not isinstance(sent_hash, str):
-        message = "Invalid 'extensions.persistedQuery.sha256Hash': expected a string."
-        raise refusal(Stage.PARAMETERS, "bad_request", message)
+        raise refusal(Stage.PARAMETERS, "bad_request", f"Invalid '{_HASH}': expected a string.", param=_HASH)
     return sent_hash.lower()
 
 
-def _not_trusted() -> Refused:
+def _not_trusted(param: str) -> Refused:
     message = "This server executes only the documents that its operator trusts."
-    return refusal(Stage.VALIDATION, "document_not_trusted", message)
+    return refusal(Stage.VALIDATION, "document_not_trusted", message, param=param)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphql import GraphQLError
 
+from gateway.errors import InvalidRequest, Unavailable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -82,6 +84,19 @@ class Refused(Exception):
         self.headers = headers
 
 
-def refusal(stage: Stage, code: str, message: str, headers: Mapping[str, str] | None = None, **facts: Any) -> Refused:
-    """Make a refusal with one error; the facts stand beside the code."""
-    return Refused(stage, [GraphQLError(message, extensions={"code": code, **facts})], headers)
+def refusal(
+    stage: Stage,
+    code: str,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    param: str | None = None,
+    **facts: Any,
+) -> Refused:
+    """Make a refusal with one error; `param` is the parameter of the request that is wrong, if it is one alone.
+
+    The facts stand beside the code.
+    """
+    kind = Unavailable.type if stage is Stage.DEADLINE else InvalidRequest.type
+    extensions = {"code": code, "param": param, "type": kind, **facts}
+    return Refused(stage, [GraphQLError(message, extensions=extensions)], headers)

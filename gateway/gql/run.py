@@ -88,6 +88,8 @@ class Runner:
             hide_suggestions=not self._options.suggestions,
         )
         if isinstance(executor, list):
+            for error in executor:
+                error.extensions = {"param": "variables", **(error.extensions or {})}
             raise Refused(Stage.VARIABLES, executor)
         return executor, self._affordable(executor)
 

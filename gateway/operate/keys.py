@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.core import keys
-from gateway.store.migrate import make_ready
+from gateway.store.revision import make_ready
 from gateway.store.sql import open_store
 
 if TYPE_CHECKING:

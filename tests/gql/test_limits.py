@@ -185,7 +185,8 @@ def test_a_text_on_the_limit_is_parsed_and_a_longer_one_is_not(limits: Limits) -
         parse_within(text, limits)
 
     [error] = caught.value.errors
-    assert error.extensions == {"code": "document_too_large"}
+    assert error.extensions is not None
+    assert error.extensions["code"] == "document_too_large"
 
 
 def test_an_unused_fragment_is_measured_too() -> None:

@@ -159,7 +159,7 @@ async def test_a_body_that_grows_too_large_unannounced_is_413(rest: httpx.AsyncC
     answer = await rest.post(URL, content=chunks(), headers=JSON_BODY)
 
     assert answer.status_code == 413
-    assert answer.json()["errors"][0]["extensions"] == {"code": "body_too_large"}
+    assert answer.json()["errors"][0]["extensions"]["code"] == "body_too_large"
 
 
 async def test_a_browser_gets_a_page(rest: httpx.AsyncClient) -> None:

@@ -134,6 +134,7 @@ async def test_one_operation_too_many_is_refused_and_the_others_go_on(
 
         refused = await socket.receive()
         assert (refused["type"], refused["id"]) == ("error", "3")
+        assert refused["payload"][0]["extensions"]["code"] == "too_many_operations"
         await say(inside.store, WHO, thread, "heard")
         assert {(await socket.receive())["id"] for _ in range(3)} == {"0", "1", "2"}
 

@@ -1,0 +1,141 @@
+"""Why a request is not executed is told with the same facts as any error: code, param and type, null where none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.gql.refused import Stage
+from gateway.gql.trusted import TrustedDocuments, TrustMode
+from gateway.web.limits import MAX_BODY
+from tests.gql.audits import TYPENAME, get, post
+from tests.gql.serving import serving
+
+if TYPE_CHECKING:
+    from gateway.store.sql import Store
+
+MINE, YOURS = "server_error", "invalid_request_error"
+HASH = "extensions.persistedQuery.sha256Hash"
+ONLY: dict[str, Any] = {"trusted": TrustedDocuments(TrustMode.ONLY, {"a": "{ a: __typename }"})}
+OF_ID = "query ($id: ID!) { node(id: $id) { id } }"
+
+
+def query(**parameters: Any) -> dict[str, Any]:
+    return post({"query": TYPENAME, **parameters})
+
+
+def document(text: str) -> dict[str, Any]:
+    return post({"query": text})
+
+
+def persisted(**extension: Any) -> dict[str, Any]:
+    return {"extensions": {"persistedQuery": {"version": 1, **extension}}}
+
+
+def row(
+    name: str,
+    stage: Stage,
+    sent: dict[str, Any],
+    code: str,
+    param: str | None = None,
+    /,
+    kind: str = YOURS,
+    **options: Any,
+) -> Any:
+    return pytest.param(stage, sent, {"code": code, "param": param, "type": kind}, options, id=name)
+
+
+ROWS = [
+    row("another site", Stage.SITE, {"method": "GET", "params": {"query": TYPENAME}}, "cross_site_request"),
+    row("accepts text", Stage.ACCEPT, post({"query": TYPENAME}, "text/plain"), "bad_request"),
+    row(
+        "no stream accepted",
+        Stage.ACCEPT,
+        document('subscription { messageAdded(threadId: "a") { cursor } }'),
+        "bad_request",
+    ),
+    row("method", Stage.METHOD, {"method": "PUT"}, "bad_request"),
+    row("mutation by GET", Stage.METHOD, get(query="mutation { __typename }"), "bad_request"),
+    row("media type", Stage.MEDIA_TYPE, post("", content_type="text/plain"), "bad_request"),
+    row("large body", Stage.BODY, post(" " * (MAX_BODY + 1)), "body_too_large"),
+    row("no JSON", Stage.FORM, post("{"), "bad_request"),
+    row("variables no JSON", Stage.FORM, get(query=TYPENAME, variables="{"), "bad_request", "variables"),
+    row("extensions no JSON", Stage.FORM, get(query=TYPENAME, extensions="{"), "bad_request", "extensions"),
+    row("no object", Stage.PARAMETERS, post([]), "bad_request"),
+    row("large batch", Stage.PARAMETERS, post([{}] * 3), "batch_too_large", batch=2),
+    row("no query", Stage.PARAMETERS, post({}), "bad_request", "query"),
+    row("query", Stage.PARAMETERS, post({"query": 1}), "bad_request", "query"),
+    row("documentId", Stage.PARAMETERS, post({"documentId": 1}), "bad_request", "documentId"),
+    row("doc_id and query", Stage.PARAMETERS, query(doc_id="a"), "bad_request", "doc_id"),
+    row("variables", Stage.PARAMETERS, query(variables=[]), "bad_request", "variables"),
+    row("operationName", Stage.PARAMETERS, query(operationName=1), "bad_request", "operationName"),
+    row("extensions", Stage.PARAMETERS, query(extensions=1), "bad_request", "extensions"),
+    row(
+        "version of persisting",
+        Stage.PARAMETERS,
+        query(**persisted(version=2)),
+        "PERSISTED_QUERY_NOT_SUPPORTED",
+        "extensions.persistedQuery",
+    ),
+    row("hash", Stage.PARAMETERS, query(**persisted(sha256Hash=1)), "bad_request", HASH),
+    row("another hash", Stage.PARAMETERS, query(**persisted(sha256Hash="a")), "persisted_query_hash_mismatch", HASH),
+    row("unknown hash", Stage.VALIDATION, post(persisted(sha256Hash="a")), "PERSISTED_QUERY_NOT_FOUND", HASH),
+    row("unknown id", Stage.VALIDATION, post({"id": "a"}), "document_not_found", "documentId"),
+    row("not trusted", Stage.VALIDATION, query(), "document_not_trusted", "query", **ONLY),
+    row("hash not trusted", Stage.VALIDATION, post(persisted(sha256Hash="b")), "document_not_trusted", HASH, **ONLY),
+    row("syntax", Stage.SYNTAX, document("{"), "graphql_error"),
+    row("not valid", Stage.VALIDATION, document("{ nope }"), "graphql_error"),
+    row(
+        "introspection",
+        Stage.VALIDATION,
+        document("{ __schema { __typename } }"),
+        "introspection_disabled",
+        introspection=False,
+    ),
+    row("unknown operation", Stage.OPERATION, query(operationName="A"), "unknown_operation", "operationName"),
+    row("variable missing", Stage.VARIABLES, document(OF_ID), "graphql_error", "variables"),
+    row(
+        "deep variables",
+        Stage.VARIABLES,
+        query(variables={"a": [[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]}),
+        "variables_too_large",
+        "variables",
+    ),
+    row(
+        "deadline",
+        Stage.DEADLINE,
+        document("{ threads { nodes { id } } }"),
+        "deadline_exceeded",
+        kind=MINE,
+        timeout_s=1e-9,
+    ),
+]
+
+
+@pytest.mark.parametrize(("_stage", "sent", "extensions", "options"), ROWS)
+async def test_a_refusal_is_told_with_all_its_facts(
+    store: Store, _stage: Stage, sent: dict[str, Any], extensions: dict[str, Any], options: dict[str, Any]
+) -> None:
+    async with serving(store, **options) as http:
+        answer = await http.request(url="/graphql", **sent)
+
+    assert [each["extensions"] for each in answer.json()["errors"]] == [extensions]
+
+
+@pytest.mark.parametrize(
+    ("asked", "facts"),
+    [
+        pytest.param("{ a " * 21 + "}" * 21, {"code": "too_deep", "limit": 20}, id="deep"),
+        pytest.param("{ threads { nodes { id } } }", {"code": "too_costly", "requested": 21, "limit": 1}, id="costly"),
+    ],
+)
+async def test_a_limit_stands_beside_them(store: Store, asked: str, facts: dict[str, Any]) -> None:
+    async with serving(store, max_cost=1) as http:
+        answer = await http.request(url="/graphql", **document(asked))
+
+    assert [each["extensions"] for each in answer.json()["errors"]] == [{"param": None, "type": YOURS, **facts}]
+
+
+def test_every_stage_that_refuses_is_there() -> None:
+    assert {each.values[0] for each in ROWS} == {*Stage} - {Stage.PARTLY, Stage.DONE}
