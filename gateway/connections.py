@@ -1,33 +1,131 @@
-"""How connections end: who does not read is cut off, and when the server stops followers are sent away at once.
+"""Connections: how much a client may send for a head, how long it may send and read, and how all end at a stop.
 
-Left to itself uvicorn waits without end for a client that has stopped to read, and for a stream of events as for any
-request.
-Must not be here: what followers are told (`gql`).
+Left to itself uvicorn takes heads of any size, waits without end for one that has begun, for a body, for a client that
+has stopped to read and, when it stops, for a stream of events; and it answers in plain text what is no HTTP.
+Must not be here: what followers are told (`gql`); the size of a body (`web.limits`).
 """
 
 from __future__ import annotations
 
+import json
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 if TYPE_CHECKING:
-    from asyncio import Protocol as _HttpProtocol
-    from asyncio import TimerHandle
-else:
-    _HttpProtocol = AutoHTTPProtocol  # a variable, which the checker cannot take for a base
+    import asyncio
+    from collections.abc import Mapping
 
 END_FOLLOWING: Final = "end_following"  # where the application's state has what sends all followers away
 STALL_S: Final = 30.0  # how long a client may read nothing of what waits for it; one that follows resumes by cursor
-CUT_S: Final = 5.0  # the same once the server stops, and how long a WebSocket that was closed may take to go
+CUT_S: Final = 5.0  # the same once the server stops, and how long a client may take to go after it was told to
+
+MAX_TARGET: Final = 32 * 1024  # bytes of path and query, in which a GraphQL document may stand
+MAX_HEAD: Final = 64 * 1024  # bytes of path, query and headers
+MAX_HEADERS: Final = 100
+
+# A head has so long; a body as long again, and a second more for each so many bytes that have come.
+# Source: the defaults of Apache's mod_reqtimeout.
+WAIT_S: Final = 20.0
+BYTES_A_SECOND: Final = 500
+
+_REFUSALS: Final[Mapping[HTTPStatus, tuple[str, str]]] = {
+    HTTPStatus.BAD_REQUEST: ("invalid_http", "This cannot be read as a request of HTTP/1.1."),
+    HTTPStatus.REQUEST_TIMEOUT: ("request_timeout", "The request came too slowly, and was given up."),
+    HTTPStatus.REQUEST_URI_TOO_LONG: ("url_too_long", f"The URL is too long. Expected at most {MAX_TARGET} bytes."),
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
+        "headers_too_large",
+        f"The headers are too large. Expected at most {MAX_HEADERS}, and {MAX_HEAD} bytes with the URL.",
+    ),
+}
 
 
-class HttpProtocol(_HttpProtocol):
-    """One HTTP connection; whoever reads nothing of an answer for long is cut off, be it whole or a stream."""
+class HttpProtocol(HttpToolsProtocol):
+    """One HTTP connection; whoever sends too slowly, or reads nothing of an answer for long, is cut off."""
 
-    _looking: TimerHandle | None = None
+    _fault = HTTPStatus.BAD_REQUEST  # what is wrong where the parser gives up
+    _is_silent = True
+    _is_refused = False
+    _is_in_head = False
+    _head_bytes = 0
+    _held_bytes = 0  # what has come since the parser last handed something out
+    _body_bytes = 0
+    _since = 0.0  # when the head or the body that is awaited began to be
+    _awaiting: asyncio.TimerHandle | None = None
+    _looking: asyncio.TimerHandle | None = None
     _is_ending = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for a request."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of everything."""
+        self._await_no_more()
+        self._look_no_more()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come; of a header or trailer that does not end, only so much."""
+        if self._is_refused:
+            return
+        if self._awaiting is None and (self.cycle is None or self.cycle.response_complete):
+            self._await_head()  # even an empty line in front of the next request ends uvicorn's own wait for it
+        self._held_bytes += len(data)
+        super().data_received(data)
+        if self._held_bytes > MAX_HEAD:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """Begin to count."""
+        super().on_message_begin()
+        self._is_silent = False
+        self._is_in_head = True
+        self._head_bytes = self._held_bytes = 0
+        if self._awaiting is None:
+            self._await_head()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the request's target."""
+        super().on_url(url)
+        self._held_bytes = 0
+        self._head_bytes += len(url)
+        if self._head_bytes > MAX_TARGET:
+            self._give_up(HTTPStatus.REQUEST_URI_TOO_LONG)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        super().on_header(name, value)
+        self._held_bytes = 0
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > MAX_HEAD or len(self.headers) > MAX_HEADERS:
+            self._give_up(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def on_headers_complete(self) -> None:
+        """Begin to wait for the body."""
+        self._is_in_head = False
+        self._body_bytes = 0
+        self._since = self.loop.time()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        self._held_bytes = 0
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Wait for no more of this request."""
+        self._held_bytes = 0
+        self._await_no_more()
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (uvicorn's own words)
+        """Answer what the parser has given up, in our envelope."""
+        self._refuse(self._fault)
 
     def pause_writing(self) -> None:
         """Write no more for now, and see to it that the client reads on."""
@@ -39,24 +137,20 @@ class HttpProtocol(_HttpProtocol):
         super().resume_writing()
         self._look_no_more()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of everything."""
-        self._look_no_more()
-        super().connection_lost(exc)
-
     def shutdown(self) -> None:
         """Finish what runs, but for streams of events and for those who do not read."""
-        self.app_state[END_FOLLOWING]()  # type: ignore[attr-defined]
-        super().shutdown()  # type: ignore[misc]
+        self.app_state[END_FOLLOWING]()
+        if self._is_refused:
+            self.transport.close()
+        super().shutdown()
         self._is_ending = True
         if self._looking is not None:
             self._look_later()
 
     def _look_later(self) -> None:
         self._look_no_more()
-        unread = self.transport.get_write_buffer_size()  # type: ignore[attr-defined]
-        after_s = CUT_S if self._is_ending else STALL_S
-        self._looking = self.loop.call_later(after_s, self._look, unread)  # type: ignore[attr-defined]
+        unread = self.transport.get_write_buffer_size()
+        self._looking = self.loop.call_later(CUT_S if self._is_ending else STALL_S, self._look, unread)
 
     def _look_no_more(self) -> None:
         if self._looking is not None:
@@ -65,10 +159,73 @@ class HttpProtocol(_HttpProtocol):
 
     def _look(self, unread: int) -> None:
         """Cut the client off, unless it has read something; nothing is added meanwhile, so less is read."""
-        if self.transport.get_write_buffer_size() < unread:  # type: ignore[attr-defined]
+        if self.transport.get_write_buffer_size() < unread:
             self._look_later()
         else:
-            self.transport.abort()  # type: ignore[attr-defined]
+            self.transport.abort()
+
+    def _await_head(self) -> None:
+        self._is_in_head = True
+        self._since = self.loop.time()
+        self._awaiting = self.loop.call_later(WAIT_S, self._check_sender)
+
+    def _await_no_more(self) -> None:
+        self._is_in_head = False
+        if self._awaiting is not None:
+            self._awaiting.cancel()
+            self._awaiting = None
+
+    def _check_sender(self) -> None:
+        """Cut the client off where it has sent too little for the time that it had."""
+        now = self.loop.time()
+        if self.flow.read_paused:
+            self._since = now  # it is we who let the client wait
+        more_s = 0.0 if self._is_in_head else self._body_bytes / BYTES_A_SECOND
+        left_s = self._since + WAIT_S + more_s - now
+        if left_s > 0:
+            self._awaiting = self.loop.call_later(left_s, self._check_sender)
+        elif self._is_silent or self._is_answered():
+            self.transport.close()  # there is nothing to answer
+        else:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+
+    def _is_answered(self) -> bool:
+        return not self._is_in_head and self.cycle is not None and self.cycle.response_complete
+
+    def _give_up(self, fault: HTTPStatus) -> None:
+        """Stop the parser, which is calling us."""
+        self._fault = fault
+        raise ValueError(fault)
+
+    def _refuse(self, fault: HTTPStatus) -> None:
+        """Answer and close; where another answer has begun on the connection, it is broken off instead.
+
+        What the client still sends is read and dropped, or its machine would throw our answer away unread.
+        Source: RFC 9112, section 9.6.
+        """
+        if self._is_refused or self.transport.is_closing():
+            return
+        self._is_refused = True
+        self._await_no_more()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.cycle.response_started or self.pipeline:
+                self.transport.close()
+                return
+        code, message = _REFUSALS[fault]
+        error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+        body = json.dumps({"error": error}, separators=(",", ":")).encode()
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        head = b"".join(b"%b: %b\r\n" % header for header in headers)
+        self.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (fault, fault.phrase.encode(), head, body))
+        self.transport.write_eof()
+        self.loop.call_later(CUT_S, self.transport.close)
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -81,19 +238,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return
         self.stop_keepalive()
         self.app_state[END_FOLLOWING]()
-        self.loop.call_later(CUT_S, self._cut_if_stalled)
+        self._cut_later()
 
     async def run_asgi(self) -> None:
         """Serve the connection; what its client has not read by then is not waited for long."""
         await super().run_asgi()
         self._cut_later()
-
-    def _cut_if_stalled(self) -> None:
-        """Cut off who does not read; who does may wait for the answer to what is finished first."""
-        if not self.writable.is_set():
-            self.transport.abort()
-        elif not self.disconnected:
-            self.loop.call_later(CUT_S, self._cut_if_stalled)
 
     def _cut_later(self) -> None:
         self.loop.call_later(CUT_S, self.transport.abort)

@@ -13,7 +13,7 @@ from gateway.connections import CUT_S, END_FOLLOWING, STALL_S, HttpProtocol
 
 @dataclass
 class Clock(asyncio.TimerHandle):
-    """A loop with one timer, which rings when it is told to."""
+    """A loop with one timer, the last that was set, which rings when it is told to."""
 
     waits_s: float | None = None
     _call: Any = None
@@ -21,6 +21,9 @@ class Clock(asyncio.TimerHandle):
     def call_later(self, after_s: float, call: Any, *arguments: Any) -> Clock:
         self.waits_s, self._call = after_s, lambda: call(*arguments)
         return self
+
+    def time(self) -> float:
+        return 0.0
 
     def cancel(self) -> None:
         self.waits_s = None
@@ -69,7 +72,7 @@ async def app(_scope: Any, _receive: Any, _send: Any) -> None:
 def protocol(clock: Clock, transport: Transport) -> Any:
     config = uvicorn.Config(app, log_config=None)
     config.load()
-    made: Any = HttpProtocol(config, ServerState(), {END_FOLLOWING: lambda: None}, clock)  # type: ignore[call-arg]
+    made: Any = HttpProtocol(config, ServerState(), {END_FOLLOWING: lambda: None}, clock)  # type: ignore[arg-type]
     made.connection_made(transport)
     return made
 
