@@ -14,13 +14,14 @@ import shutil
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.clients import chromium, installed
 from tests.clients.cut_off import Network, NotPermittedError, cut_off
+from tests.lacking import lacking
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -66,13 +67,6 @@ class Visit:
         """Wait for a text in an editor, where spaces are drawn as ones that do not break."""
         shown = f"document.querySelector({editor + ' .view-lines'!r})?.innerText"
         await self.tab.until(f"{shown}?.replaceAll('\\u00a0', ' ').includes({text!r})")
-
-
-def lacking(what: str) -> NoReturn:
-    """Fail in CI, where everything shall be there, and skip elsewhere."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 @pytest.fixture(scope="module")
