@@ -40,11 +40,11 @@ from gateway.web.sites import Sites, hosts_at
 from gateway.web.thread_tokens import ThreadTokens
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
     from pathlib import Path
 
     from starlette.requests import Request
-    from starlette.types import Scope
+    from starlette.types import Lifespan, Scope
 
     from gateway.core import Store
     from gateway.errors import GatewayError
@@ -160,17 +160,6 @@ def serve_store(
     `graphiql` is where GraphiQL was built; `hub` is what the store tells of changes, and `hints` tells it of others'.
     Without a `gatekeeper` everybody is let in.
     """
-
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
-        beside = [asyncio.create_task(each) for each in (hints, *keeper.work()) if each]
-        yield {END_FOLLOWING: operations.hub.end}
-        for task in beside:
-            task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
-        await operations.close()
-        await store.close()
-
     options = options or Options()
     explorer = Explorer(graphiql)
     let_in, keeper = sites or Sites(), gatekeeper or Gatekeeper()
@@ -187,5 +176,21 @@ def serve_store(
         ],
         middleware=around(let_in),
         exception_handlers={404: unknown_url, 405: wrong_method},
-        lifespan=lifespan,
+        lifespan=_lifespan(operations, store, [*([hints] if hints else []), *keeper.work()]),
     )
+
+
+def _lifespan(operations: Operations, store: Store, beside: Sequence[Coroutine[Any, Any, None]]) -> Lifespan[Starlette]:
+    """Run what belongs beside the requests for as long as they are served, and close all behind the last one."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
+        running = [asyncio.create_task(each) for each in beside]
+        yield {END_FOLLOWING: operations.hub.end}
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await operations.close()
+        await store.close()
+
+    return lifespan
