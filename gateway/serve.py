@@ -50,8 +50,8 @@ def serve(settings: Settings) -> None:
         refuse_several_processes(settings.database_url)
     load_trusted(settings.trusted_documents, settings.trusted_mode)  # here they can still be told to somebody
     asyncio.run(make_ready(settings.database_url))
-    is_open = _is_open(settings)
     listener = _listen(settings)
+    is_open = _is_open(settings)
     click.echo(_banner(settings, listener.getsockname()[1], is_open=is_open), err=True)
     hand_down(settings)
     config = uvicorn.Config(

@@ -43,7 +43,7 @@ def test_banner_is_all_that_a_quiet_server_says(database_url: str, tmp_path: Pat
         make_thread(server)
         server.stop()
 
-    assert len(server.stderr.splitlines()) == 4
+    assert len(server.stderr.splitlines()) == 5
 
 
 def test_a_browser_at_the_root_is_led_to_a_page(sqlite_url: str, tmp_path: Path) -> None:
