@@ -100,8 +100,8 @@ async def sqlite_full(sqlite_url: str) -> AsyncIterator[AsyncConnection]:
 
 
 @pytest.fixture
-async def postgres_full(postgres_url: str) -> AsyncIterator[AsyncConnection]:
-    async for connection in _full(postgres_url):
+async def postgres_full(new_postgres_url: str) -> AsyncIterator[AsyncConnection]:
+    async for connection in _full(new_postgres_url):
         yield connection
 
 

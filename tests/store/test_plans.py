@@ -39,8 +39,8 @@ async def sqlite_full(sqlite_url: str) -> AsyncIterator[AsyncConnection]:
 
 
 @pytest.fixture
-async def postgres_full(postgres_url: str) -> AsyncIterator[AsyncConnection]:
-    engines = open_engines(postgres_url)
+async def postgres_full(new_postgres_url: str) -> AsyncIterator[AsyncConnection]:
+    engines = open_engines(new_postgres_url)
     async with engines.writer.connect() as connection:
         await fill(connection)
         yield connection
