@@ -6,7 +6,6 @@ import orjson
 import pytest
 from sqlalchemy import select
 
-from gateway.store.dialect import open_engines
 from gateway.store.tables import metadata as tables
 from tests.rest.refusals_of_lists import LISTS
 from tests.rest.refusals_of_requests import FIELDS, HEADERS, IDS, JSON, URLS
@@ -16,6 +15,7 @@ from tests.rest.refused import PAIRS, USER
 if TYPE_CHECKING:
     import httpx
 
+    from gateway.store.sql import Store
     from tests.rest.refused import Refused
 
 ROWS = [*IDS, *HEADERS, *URLS, *JSON, *FIELDS, *CONTENT, *ATTACHED, *METADATA, *LISTS]
@@ -54,15 +54,12 @@ async def _ask(rest: httpx.AsyncClient, row: Refused, made: Made) -> httpx.Respo
     return await rest.request(row.method, path, json=row.json, headers=row.headers)
 
 
-async def _all_rows(database_url: str) -> dict[str, list[Any]]:
-    engines = open_engines(database_url)
-    async with engines.reader.connect() as connection:
-        found = {
+async def _all_rows(store: Store) -> dict[str, list[Any]]:
+    async with store._engines.reader.connect() as connection:  # noqa: SLF001
+        return {
             table.name: sorted(tuple(row) for row in await connection.execute(select(table)))
             for table in tables.sorted_tables
         }
-    await engines.dispose()
-    return found
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -80,10 +77,10 @@ async def test_a_refusal_is_worded_as_the_wire_has_it(rest: httpx.AsyncClient, m
 
 @pytest.mark.parametrize("row", WRITES)
 async def test_a_refused_write_leaves_every_table_as_it_was(
-    rest: httpx.AsyncClient, made: Made, row: Refused, database_url: str
+    rest: httpx.AsyncClient, made: Made, row: Refused, store: Store
 ) -> None:
-    before = await _all_rows(database_url)
+    before = await _all_rows(store)
 
     await _ask(rest, row, made)
 
-    assert await _all_rows(database_url) == before
+    assert await _all_rows(store) == before
