@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 END: Final = "the end"
 OF_ONE_THREAD: Final = 10  # followers
+TLS: Final = ssl.create_default_context()  # nobody needs it, but each client would read all certificates anew
 CUT_OFF: Final = (OSError, TimeoutError, WebSocketException, httpx.TransportError)
 
 
@@ -92,7 +94,7 @@ class Follower:
 
     async def _over_sse(self, url: str, after: str) -> AsyncIterator[dict[str, Any]]:
         async with (
-            httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http,
+            httpx.AsyncClient(base_url=url, timeout=PATIENCE_S, verify=TLS) as http,
             stream_of(http, ADDED, after, threadId=self.thread_id) as events,
         ):
             async for each in events:
