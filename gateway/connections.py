@@ -238,12 +238,24 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return
         self.stop_keepalive()
         self.app_state[END_FOLLOWING]()
-        self._cut_later()
+        self.loop.call_later(CUT_S, self._cut_if_stalled)
 
     async def run_asgi(self) -> None:
         """Serve the connection; what its client has not read by then is not waited for long."""
         await super().run_asgi()
         self._cut_later()
+
+    def start_keepalive(self) -> None:
+        """Begin after the handshake, of which nothing is needed any more: it is a tenth of what a connection takes."""
+        super().start_keepalive()
+        del self.request, self.response
+
+    def _cut_if_stalled(self) -> None:
+        """Cut off who does not read; who does may wait for the answer to what is finished first."""
+        if not self.writable.is_set():
+            self.transport.abort()
+        elif not self.disconnected:
+            self.loop.call_later(CUT_S, self._cut_if_stalled)
 
     def _cut_later(self) -> None:
         self.loop.call_later(CUT_S, self.transport.abort)

@@ -68,6 +68,7 @@ def serve(settings: Settings) -> None:
         http=HttpProtocol,
         ws=WebSocketProtocol,
         ws_max_size=MAX_BODY,
+        ws_per_message_deflate=False,  # zlib's windows are half of what a follower that waits would take
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
     try:

@@ -58,7 +58,7 @@ async def _position_of(reads: Reads, who: Principal, thread_id: ThreadId, after:
     return None if message_id is None else await reads.position_of(who.reach, thread_id, message_id)
 
 
-async def messages(
+def messages(
     store: Store, hub: Hub, who: Principal, thread_id: ThreadId, position: int
 ) -> AsyncGenerator[tuple[int, Message], None]:
     """Give the messages of a thread behind a position as they are added; it ends when the thread is deleted."""
@@ -66,9 +66,7 @@ async def messages(
     async def read(reads: Reads, position: int) -> Behind[Message]:
         return await reads.list_messages_behind(who.reach, thread_id, position, BATCH)
 
-    async with aclosing(_read_on(store, hub, who, thread_id, position=position, read=read)) as found:
-        async for each in found:
-            yield each
+    return _read_on(store, hub, who, thread_id, position=position, read=read)
 
 
 async def changes(
@@ -95,17 +93,25 @@ async def _read_on(
     position: int,
     read: Callable[[Reads, int], Awaitable[Behind[T]]],
 ) -> AsyncGenerator[tuple[int, T], None]:
-    """Read a thread from a position on, whenever a hint comes, until the thread is gone."""
+    """Read a thread from a position on, whenever a hint comes, until the thread is gone.
+
+    Nothing that was read is held while it waits: a thousand that wait would hold a thousand batches.
+    """
+
+    async def look() -> tuple[list[tuple[int, T]], int | None, bool]:
+        async with store.read() as reads:
+            found = await read(reads, position)
+            is_there = bool(found.items) or bool(await reads.get_threads(who.reach, [thread_id]))
+        return [*reversed(found.items)], found.position if is_there else None, found.has_more
+
     with hub.listen((who.reach.project_id, thread_id)) as hint:
         while True:
             hint.clear()
-            async with store.read() as reads:
-                found = await read(reads, position)
-                is_there = bool(found.items) or bool(await reads.get_threads(who.reach, [thread_id]))
-            for each in found.items:
-                yield each
-            if not is_there:
+            untold, come_to, has_more = await look()
+            while untold:
+                yield untold.pop()
+            if come_to is None:
                 return
-            position = found.position
-            if not found.has_more:
+            position = come_to
+            if not has_more:
                 await hint.wait()

@@ -121,12 +121,16 @@ class Connection:
         self._mutating: set[asyncio.Task[None]] = set()  # those that are finished even if it does not
         self._is_acknowledged = False
         self._id = f"req_{secrets.token_hex(16)}"
-        loop = asyncio.get_running_loop()
-        self._closing: asyncio.Future[Closing] = loop.create_future()
-        self._init_by = loop.time() + INIT_S
+        self._closing: Closing | None = None
+        self._listening: asyncio.Timeout | None = None
+        self._init_by = asyncio.get_running_loop().time() + INIT_S
 
     async def serve(self) -> None:
         """Take messages until the client goes, or a reason to close comes up."""
+        while True:
+            await self._take(await self._receive())  # none is held while the next is waited for
+
+    async def _take(self, message: dict[str, Any]) -> None:
         handlers = {
             "connection_init": self._init,
             "ping": self._ping,
@@ -134,12 +138,10 @@ class Connection:
             "subscribe": self._subscribe,
             "complete": self._complete,
         }
-        while True:
-            message = await self._receive()
-            handler = handlers.get(str(message.get("type")))
-            if handler is None:
-                raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'type' names no message of the protocol")
-            await handler(message)
+        handler = handlers.get(str(message.get("type")))
+        if handler is None:
+            raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'type' names no message of the protocol")
+        await handler(message)
 
     async def stop(self) -> None:
         """Stop all operations but mutations, and answer none any more."""
@@ -165,20 +167,18 @@ class Connection:
         self._close(CloseCode.FORBIDDEN, "Forbidden: what you came with is no longer good")
 
     async def _receive(self) -> dict[str, Any]:
-        receiving = asyncio.ensure_future(self._socket.receive_text())
+        if self._closing:
+            raise self._closing
         try:
-            limit = None if self._is_acknowledged else max(0.0, self._init_by - asyncio.get_running_loop().time())
-            either: set[asyncio.Future[Any]] = {receiving, self._closing}
-            await asyncio.wait(either, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-            if self._closing.done():
-                raise self._closing.result()
-            if not receiving.done():
-                raise Closing(CloseCode.INIT_TIMEOUT, "Connection initialisation timeout")
-            message = orjson.loads(receiving.result())
+            async with asyncio.timeout_at(None if self._is_acknowledged else self._init_by) as self._listening:
+                text = await self._socket.receive_text()
+            message = orjson.loads(text)
+        except TimeoutError:  # of the hello, or at once by `_close`
+            raise self._closing or Closing(CloseCode.INIT_TIMEOUT, "Connection initialisation timeout") from None
         except (orjson.JSONDecodeError, KeyError):
             raise Closing(CloseCode.BAD_REQUEST, "Invalid message: expected JSON text") from None
         finally:
-            receiving.cancel()
+            self._listening = None
         if not isinstance(message, dict):
             raise Closing(CloseCode.BAD_REQUEST, "Invalid message: expected a JSON object")
         return message
@@ -195,8 +195,10 @@ class Connection:
 
     def _close(self, code: CloseCode, reason: str) -> Closing:
         closing = Closing(code, reason)
-        if not self._closing.done():
-            self._closing.set_result(closing)
+        if self._closing is None:
+            self._closing = closing
+            if self._listening is not None and not self._listening.expired():
+                self._listening.reschedule(asyncio.get_running_loop().time())
         return closing
 
     async def _init(self, message: dict[str, Any]) -> None:

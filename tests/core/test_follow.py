@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from gateway.core import follow, messages, threads
 from gateway.domain import change, ids
-from gateway.domain.message import MessagePatch
+from gateway.domain.message import Message, MessagePatch
 from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread import ThreadPatch
 from gateway.errors import InvalidRequest, NotFound
@@ -262,3 +263,22 @@ def _borrowed(store: Store) -> int:
     """Count the connections that are out of the pool; nobody but its owner can say."""
     borrowed: int = store._engines.reader.pool.checkedout()  # type: ignore[attr-defined]  # noqa: SLF001
     return borrowed
+
+
+@pytest.mark.parametrize("follower", [follow.messages, follow.changes])
+async def test_a_follower_that_waits_holds_nothing_of_what_it_has_told_but_the_last(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId, follower: Any
+) -> None:
+    await say(store, who, thread, *map(str, range(20)))
+    found = follower(store, hub, who, thread, 0)
+    await take(found, 20)
+
+    waiting = asyncio.create_task(anext(found))
+    [hint] = hub._listeners[who.reach.project_id, thread]  # noqa: SLF001
+    await until(lambda: bool(hint._waiters))  # noqa: SLF001
+
+    gc.collect()
+    held = [each for each in gc.get_objects() if isinstance(each, Message) and each.thread_id == thread]
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert len(held) <= 1

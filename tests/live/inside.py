@@ -60,6 +60,7 @@ async def serving_inside(database_url: str) -> AsyncIterator[Inside]:
         http=HttpProtocol,
         ws=WebSocketProtocol,
         ws_max_size=MAX_BODY,
+        ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=30,
