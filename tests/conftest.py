@@ -11,6 +11,7 @@ import os
 import shutil
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -27,12 +28,12 @@ from gateway.store.dialect import Engines, open_engines
 from gateway.store.migrate import migrate
 from gateway.store.sql import Store
 from gateway.store.tables import metadata
+from tests.clients import node
 from tests.faces import GraphQL
 from tests.postgres import postgres_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator
-    from pathlib import Path
 
 URL_VARIABLE = "GATEWAY_TEST_POSTGRES_URL"
 
@@ -188,6 +189,19 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """Give the URL of a migrated, empty database, once of each kind."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest.fixture(scope="session")
+def client_cache(request: pytest.FixtureRequest) -> Path:
+    """Give a folder that is kept between runs."""
+    cache: Any = request.config.cache  # it is typed as if it could be missing
+    return Path(cache.mkdir("clients"))
+
+
+@pytest.fixture(scope="session")
+def node_clients(client_cache: Path) -> Path:
+    """Install what the scripts in `tests/clients` need, and give their folder."""
+    return node.install(client_cache)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ _ROOT: Final = Path(__file__).parents[1]
 _BUILD_HOOK: Final = _ROOT / "gateway/gql/graphiql/build.py"  # hatchling runs it; no module of the program
 _GATEWAY: Final = sorted(set((_ROOT / "gateway").rglob("*.py")) - {_BUILD_HOOK})
 _MIGRATIONS: Final = sorted((_ROOT / "migrations" / "versions").glob("*.py"))
-_TESTS: Final = sorted((_ROOT / "tests").rglob("*.py"))
+_TESTS: Final = sorted(path for path in (_ROOT / "tests").rglob("*.py") if "node_modules" not in path.parts)
 
 # A layer is a package of ours, or a module at the top level; `app` wires all of them and is named by nobody.
 MAY_IMPORT: Final = {

