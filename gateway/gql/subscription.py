@@ -26,8 +26,8 @@ FollowedThread = Annotated[strawberry.ID, strawberry.argument(description="The t
 Behind = Annotated[
     str | None,
     strawberry.argument(
-        description="Begin behind this cursor, with what was missed: a cursor that this subscription has told, or the "
-        "id of a message. Without it, only what comes from now on is told."
+        description="Begin behind this cursor, with what was missed: a cursor that this subscription has told, the id "
+        "of a message, or `0` for the beginning of the thread. Without it, only what comes from now on is told."
     ),
 ]
 
