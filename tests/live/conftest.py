@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.clients.node import made_once
+from tests.clients import page
+from tests.clients.node import made_once, run
 from tests.live.server import serving
 
 if TYPE_CHECKING:
@@ -30,6 +31,15 @@ def live_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         url = request.getfixturevalue("_migrated_postgres")
     with serving(url, folder=folder) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def frontend(live_server: Server, node_clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001  (it installs)
+    """Lay the files of docs/frontends.md out, for a server of each kind of database."""
+    folder = page.lay_out(tmp_path_factory.mktemp("frontend"), live_server.base_url)
+    page.compile_relay(folder)
+    run(folder / "fetch-schema.js", cwd=folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -13,7 +12,7 @@ import pytest
 from tests.clients.node import run
 from tests.following import PATIENCE_S
 from tests.live.cutting import bad_line_to
-from tests.live.server import ROOT, serving
+from tests.live.server import serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,17 +46,3 @@ async def test_a_client_that_is_cut_off_again_and_again_hears_each_message_once(
 
     assert told["texts"] == TEXTS
     assert told["connections"] > 2
-
-
-def test_the_snippet_of_the_readme_tells_what_was_said(sqlite_url: str, tmp_path: Path, node_clients: Path) -> None:
-    [snippet] = re.findall(r"^```js\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
-    with serving(sqlite_url, folder=tmp_path) as server:
-        thread_id = thread_with(server, ["Hello"])
-        script = node_clients / "node_modules" / "readme.mjs"  # where its import is found, and git sees nothing
-        told = snippet.replace("127.0.0.1:8000", server.base_url.removeprefix("http://"))
-        script.write_text(
-            f'const threadId = "{thread_id}";\n'
-            + told.replace("after: null", 'after: "0"').replace("node.text);", "node.text); process.exit();")
-        )
-
-        assert run(script) == "Hello\n"

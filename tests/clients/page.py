@@ -1,0 +1,61 @@
+"""The files that docs/frontends.md shows, laid into a folder as a frontend developer would."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from gateway.gql.schema import print_schema
+from tests.clients.node import CLIENTS, run
+
+_ROOT: Final = Path(__file__).parents[2]
+PAGE: Final = (_ROOT / "docs" / "frontends.md").read_text()
+_PLACE: Final = "127.0.0.1:8000"
+_RETRY: Final = "retryAttempts: Infinity"
+_AT_ONCE: Final = "retry: async () => {}, retryWait: async () => {}"  # by graphql-sse's name for it, and graphql-ws's
+_BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_RELAY: Final = CLIENTS / "node_modules" / "relay-compiler" / "cli.js"
+
+
+def files() -> dict[str, str]:
+    """Take the blocks from the page, each by the name in its first line, or, for JSON, at the end of the line above."""
+    return dict(_named(found) for found in _BLOCK.finditer(PAGE))
+
+
+def _named(found: re.Match[str]) -> tuple[str, str]:
+    if found[1] == "json":
+        above = PAGE[: found.start()].rstrip().splitlines()[-1]
+        return above.rpartition(" ")[2].strip("`:"), found[2]
+    return found[2].splitlines()[0].removeprefix("// "), found[2]
+
+
+def lay_out(folder: Path, base_url: str) -> Path:
+    """Write the files for a server, let clients connect again without waiting, and give the folder."""
+    for name, text in files().items():
+        told = text.replace(_PLACE, base_url.removeprefix("http://")).replace(_RETRY, f"{_RETRY}, {_AT_ONCE}")
+        (folder / name).write_text(told)
+    (folder / "package.json").write_text('{"type": "module"}')
+    (folder / "node_modules").symlink_to(CLIENTS / "node_modules")
+    return folder
+
+
+def compile_relay(folder: Path) -> None:
+    """Run Relay's compiler, and put what it makes in place of its tags, as plugins for Babel, SWC and Vite do."""
+    made = folder / "__generated__"
+    made.mkdir()
+    (folder / "schema.graphql").write_text(print_schema())
+    (folder / "oldest.js").write_text(_from_the_other_end(files()["history.js"]))
+    run(_RELAY, "relay.config.json", cwd=folder)
+    for file in made.iterdir():  # bundlers find files without their endings, Node.js does not
+        file.write_text(re.sub(r"from '(\./\w+\.graphql)'", r"from '\1.js'", file.read_text()))
+    for file in (folder / "history.js", folder / "oldest.js"):
+        compiled = r'(await import("./__generated__/\1.graphql.js")).default'
+        file.write_text(re.sub(r"graphql`\s*\w+ (\w+)[^`]*`", compiled, file.read_text()))
+
+
+def _from_the_other_end(history: str) -> str:
+    """Make the list that the page opens at its end one that is opened at its start."""
+    for old, new in (("history", "oldest"), ("last", "first"), ("before", "after")):
+        history = history.replace(old, new)
+    return history

@@ -1,0 +1,169 @@
+"""docs/frontends.md: every file that it shows is used against a live server, and does what the page says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+import pytest
+from graphql import GraphQLObjectType, build_schema
+
+from gateway.gql.schema import print_schema
+from tests.clients import page
+from tests.clients.node import CLIENTS, run
+from tests.live.cutting import bad_line_to
+from tests.live.server import ROOT
+from tests.live.test_stream_clients import thread_with
+
+if TYPE_CHECKING:
+    from tests.live.server import Server
+
+TEXTS: Final = [f"message {n}" for n in range(120)]
+HELD_WITHIN: Final = re.compile(r"const PARTS = \[(.*?)\];", re.DOTALL)
+# Roots and what they lead to need no key; of connections, their edges and pages graphcache knows it itself.
+UNTOLD: Final = re.compile(
+    "^(__.*|Query|Mutation|Subscription|(Message|Thread)(Created|Updated|Delta|Deleted)|PageInfo"
+    "|.*(Payload|Connection|Edge))$"
+)
+
+on_sqlite = pytest.mark.parametrize("live_server", ["sqlite"], indirect=True)  # the walks are tried on both
+
+
+def use(frontend: Path, scenario: str, *arguments: str) -> Any:
+    return json.loads(run(CLIENTS / "frontends.mjs", frontend, scenario, *arguments))
+
+
+def test_every_block_of_the_page_is_a_file_that_something_here_uses() -> None:
+    users = [
+        CLIENTS / "frontends.mjs",
+        CLIENTS / "walks.mjs",
+        CLIENTS / "page.py",
+        Path(__file__),
+        ROOT / "tests/live/conftest.py",
+    ]
+    sources = page.PAGE + "".join(user.read_text() for user in users)
+
+    unused = [name for name in page.files() if f'"{name}"' not in sources and f'"./{name}"' not in sources]
+
+    assert unused == []
+    assert len(page.files()) == page.PAGE.count("```") / 2
+
+
+def test_readme_leads_to_the_page() -> None:
+    assert "(docs/frontends.md)" in (ROOT / "README.md").read_text()
+
+
+@on_sqlite
+def test_pages_are_walked_both_ways(live_server: Server, frontend: Path) -> None:
+    found = use(frontend, "pages", thread_with(live_server, TEXTS))
+
+    assert found == {
+        "forwards": [TEXTS[:50], TEXTS[50:100], TEXTS[100:]],
+        "backwards": [TEXTS[70:], TEXTS[20:70], TEXTS[:20]],
+    }
+
+
+@on_sqlite
+def test_a_thread_and_a_message_are_created(frontend: Path) -> None:
+    found = use(frontend, "create")
+
+    assert found["is_in_thread"]
+    assert (found["node"]["role"], found["node"]["text"]) == ("USER", "Hello")
+
+
+@on_sqlite
+def test_what_is_refused_says_its_code_and_what_is_not_there_is_null(frontend: Path) -> None:
+    found = use(frontend, "refused")
+
+    assert found["thread"] is None
+    assert found["unknown"]["code"] == "not_found"
+    assert set(found["empty"]) == {"code", "param", "message"}
+
+
+@pytest.mark.parametrize(
+    ("file", "after_bytes"),
+    [
+        pytest.param("watch-ws.js", 1_000, id="graphql-ws"),  # not compressed
+        pytest.param("watch-sse.js", 2_000, id="graphql-sse"),
+    ],
+)
+@on_sqlite
+async def test_watching_over_a_line_that_breaks_tells_each_message_once(
+    live_server: Server, node_clients: Path, tmp_path: Path, file: str, after_bytes: int
+) -> None:
+    texts = [*TEXTS[:20], "the end"]
+    thread_id = thread_with(live_server, texts)
+
+    async with bad_line_to(live_server.port, after_bytes) as url:
+        frontend = page.lay_out(tmp_path, url)
+        told = await asyncio.to_thread(use, frontend, "watch", file, thread_id)
+
+    assert node_clients
+    assert told == texts
+
+
+@pytest.mark.parametrize("file", ["watch-ws.js", "watch-sse.js"])
+@on_sqlite
+def test_watching_what_is_not_there_says_so(frontend: Path, file: str) -> None:
+    assert use(frontend, "refusedToWatch", file) == ["not_found"]
+
+
+@on_sqlite
+def test_a_reply_is_drawn_as_it_is_written(live_server: Server, frontend: Path) -> None:
+    pieces = ["A thread ", "is a 🧵", ", of course."]
+
+    seen = use(frontend, "reply", thread_with(live_server, []), *pieces)
+
+    assert list(dict.fromkeys(text for _, text in seen)) == ["", "A thread ", "A thread is a 🧵", "".join(pieces)]
+    assert [status for status, _ in seen] == ["IN_PROGRESS"] * (len(seen) - 1) + ["COMPLETED"]
+
+
+@on_sqlite
+def test_a_reply_that_breaks_off_says_why(live_server: Server, frontend: Path) -> None:
+    found = use(frontend, "brokenReply", thread_with(live_server, []))
+
+    assert found == {"error": "the model broke off", "text": "half ", "incompleteReason": "RUN_FAILED"}
+
+
+@on_sqlite
+def test_text_is_drawn_at_its_place_and_a_gap_is_mended(live_server: Server, frontend: Path) -> None:
+    thread_id = thread_with(live_server, ["Hello"])
+    listed = httpx.get(f"{live_server.base_url}/v1/threads/{thread_id}/messages").json()
+
+    drawn = use(frontend, "draw", listed["first_id"])
+
+    assert drawn == [["Hello"], ["Hello"], ["Hello, grown"], ["Hello"], []]
+
+
+@on_sqlite
+def test_urql_keeps_whole_messages_without_a_warning(live_server: Server, frontend: Path) -> None:
+    content: list[dict[str, Any]] = [
+        {"type": "text", "text": "Look at these"},
+        {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+        {"type": "image_file", "image_file": {"file_id": "file-1"}},
+    ]
+    attachments = [{"file_id": "file-1", "tools": [{"type": "file_search"}]}]
+    message = {"role": "user", "content": content, "attachments": attachments}
+    made = httpx.post(f"{live_server.base_url}/v1/threads", json={"messages": [message]}).json()
+
+    found = use(frontend, "wholeMessages", made["id"])
+
+    assert found == {"kinds": [part["type"] for part in content], "files": 1, "warnings": []}
+
+
+def test_urql_is_told_of_every_type_that_a_message_holds_and_that_has_no_id() -> None:
+    types = build_schema(print_schema()).type_map.values()
+    told = HELD_WITHIN.search(page.files()["urql.js"])
+    assert told
+
+    without_id = {
+        each.name
+        for each in types
+        if isinstance(each, GraphQLObjectType) and "id" not in each.fields and not UNTOLD.search(each.name)
+    }
+
+    assert set(re.findall(r'"(\w+)"', told[1])) == without_id
