@@ -17,6 +17,7 @@ from starlette.routing import Route, WebSocketRoute
 from gateway.connections import END_FOLLOWING
 from gateway.events.hub import Hub
 from gateway.events.polling import poll
+from gateway.facts import tell_nobody
 from gateway.gql.negotiate import wants_page
 from gateway.gql.operations import Operations
 from gateway.gql.options import Options
@@ -25,6 +26,7 @@ from gateway.gql.over_ws import GraphQLOverWebSocket
 from gateway.gql.page import ASSETS, BUILT, Explorer
 from gateway.gql.schema import build_schema
 from gateway.gql.trusted import load_trusted
+from gateway.logs import request_log
 from gateway.rest import render
 from gateway.rest.routes import routes, unknown_url, wrong_method
 from gateway.settings import Settings, load_settings
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
     from gateway.core import Store
     from gateway.errors import GatewayError
+    from gateway.facts import Tell
 
 _FACES: Final = """Threads and messages, with two faces:
 
@@ -68,6 +71,7 @@ def create_app(settings: Settings) -> Starlette:
         hints=hints,
         sites=sites_of(settings),
         gatekeeper=gatekeeper_of(settings, KeyRing(store)),
+        tell=request_log(),
     )
 
 
@@ -127,11 +131,11 @@ def refuse(scope: Scope, error: GatewayError) -> Response:
     return refuse_at_the_door(error) if scope["path"] == "/graphql" else render.error(error)
 
 
-def around(sites: Sites) -> list[Middleware]:
+def around(sites: Sites, tell: Tell) -> list[Middleware]:
     """Lay what stands around the routes, the outermost first."""
     return [
         Middleware(SafeHeaders, sites=sites),
-        Middleware(Envelope, crashed=lambda _scope: render.crash()),
+        Middleware(Envelope, crashed=lambda _scope: render.crash(), tell=tell),
         Middleware(Door, sites=sites, refuse=refuse),
     ]
 
@@ -154,11 +158,12 @@ def serve_store(
     hints: Coroutine[Any, Any, None] | None = None,
     sites: Sites | None = None,
     gatekeeper: Gatekeeper | None = None,
+    tell: Tell = tell_nobody,
 ) -> Starlette:
     """Make the application over an open store, which it closes when it ends.
 
     `graphiql` is where GraphiQL was built; `hub` is what the store tells of changes, and `hints` tells it of others'.
-    Without a `gatekeeper` everybody is let in.
+    Without a `gatekeeper` everybody is let in; `tell` hears of every request that has ended.
     """
     options = options or Options()
     explorer = Explorer(graphiql)
@@ -170,11 +175,11 @@ def serve_store(
         routes=[
             Route("/", root(has_page=options.graphiql)),
             Route("/graphql", GraphQLOverHttp(operations, keeper, explorer.page, let_in)),
-            WebSocketRoute("/graphql", GraphQLOverWebSocket(operations, keeper, let_in)),
+            WebSocketRoute("/graphql", GraphQLOverWebSocket(operations, keeper, let_in, tell)),
             Route(ASSETS, explorer.asset),
             *routes(store, keeper),
         ],
-        middleware=around(let_in),
+        middleware=around(let_in, tell),
         exception_handlers={404: unknown_url, 405: wrong_method},
         lifespan=_lifespan(operations, store, [*([hints] if hints else []), *keeper.work()]),
     )

@@ -6,19 +6,18 @@ Must not be here: the application (`app`), settings.
 from __future__ import annotations
 
 import asyncio
-import copy
 import socket
 from typing import TYPE_CHECKING, Final
 
 import click
 import uvicorn
 from sqlalchemy import make_url
-from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import Multiprocess
 
 from gateway.connections import HttpProtocol, WebSocketProtocol
 from gateway.errors import InvalidSetting
 from gateway.gql.trusted import load_trusted
+from gateway.logs import log_config
 from gateway.operate.keys import any_made
 from gateway.settings import hand_down
 from gateway.store.dialect import refuse_several_processes
@@ -58,7 +57,7 @@ def serve(settings: Settings) -> None:
         "gateway.app:create_app_from_environment",
         factory=True,
         workers=settings.workers,
-        log_config=_log_config(),
+        log_config=log_config(),
         log_level="info" if settings.workers > 1 else "warning",
         access_log=False,
         server_header=False,
@@ -115,10 +114,3 @@ def _banner(settings: Settings, port: int, *, is_open: bool) -> str:
         f"{_WARNING[settings.insecure_open] if is_open else ''}"
         "Stop with Ctrl-C."
     )
-
-
-def _log_config() -> dict[str, object]:
-    """Let our own loggers speak where uvicorn's do."""
-    config = copy.deepcopy(LOGGING_CONFIG)
-    config["loggers"]["gateway"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
-    return config

@@ -19,23 +19,27 @@ _TESTS: Final = sorted(path for path in (_ROOT / "tests").rglob("*.py") if "node
 # A layer is a package of ours, or a module at the top level; `app` wires all of them and is named by nobody.
 MAY_IMPORT: Final = {
     "errors": set[str](),
+    "facts": set[str](),
     "settings": {"errors"},
+    "logs": {"facts"},
     "domain": {"errors"},
     "events": {"domain", "errors"},
-    "store": {"domain", "errors"},
+    "store": {"domain", "facts", "errors"},
     "core": {"store", "events", "domain", "errors"},
-    "web": {"core", "domain", "errors"},
+    "web": {"core", "domain", "facts", "errors"},
     "rest": {"web", "core", "domain", "errors"},
-    "gql": {"web", "core", "events", "domain", "errors"},
+    "gql": {"web", "core", "events", "domain", "facts", "errors"},
     "transfer": {"core", "store", "domain", "errors"},
     "operate": {"core", "store", "domain", "errors"},
-    "app": {"settings", "store", "events", "core", "web", "rest", "gql", "connections", "errors"},
+    "app": {"settings", "logs", "facts", "store", "events", "core", "web", "rest", "gql", "connections", "errors"},
     "connections": set[str](),
-    "serve": {"settings", "store", "operate", "gql", "web", "connections", "errors"},
+    "serve": {"settings", "logs", "store", "operate", "gql", "web", "connections", "errors"},
     "__main__": {"settings", "serve", "store", "operate", "transfer", "gql", "domain", "errors"},
 }
 MAY_IMPORT_OF_OTHERS: Final = {
     "errors": set[str](),
+    "facts": set[str](),
+    "logs": {"structlog", "orjson"},
     "settings": {"pydantic", "pydantic_settings", "sqlalchemy"},  # whose parser will read the database URL
     "domain": {"orjson"},
     "events": {"asyncpg"},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from graphql import OperationType, get_operation_ast
 
+from gateway.facts import current
 from gateway.gql.context import Context
 from gateway.gql.documents import Documents
 from gateway.gql.persisted import Persisted
@@ -57,6 +58,8 @@ class Operations:
         if operation is None:
             message = "Expected 'operationName' to name one of the operations that the document has."
             raise refusal(Stage.OPERATION, "unknown_operation", message, param="operationName")
+        if facts := current.get():
+            facts.name_operation(operation.operation.value, operation.name.value if operation.name else None)
         return document, operation.operation
 
     async def run(self, document: DocumentNode, parameters: Parameters, context: Context) -> Ran:

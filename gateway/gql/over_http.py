@@ -14,13 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.errors import GatewayError, Unauthorized, Unavailable, UnknownHost
+from gateway.facts import SCOPE
 from gateway.gql import negotiate
 from gateway.gql.errors import facts_of, laid_out, shown
 from gateway.gql.over_sse import interrupted, stream
 from gateway.gql.parameters import read_parameters
 from gateway.gql.refused import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Refused, Stage, refusal, status_of
 from gateway.web.authenticate import credential_of
-from gateway.web.envelope import REQUEST_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +70,7 @@ class GraphQLOverHttp:
             parameters = await read_parameters(request, self._options.batch)
             if isinstance(parameters, list):
                 bodies = [await self._in_batch(request, who, each) for each in parameters]
+                request.scope[SCOPE].name_operation("batch", None)
                 return _response(200, media_type, bodies)
             if media_type == EVENT_STREAM:
                 return await self._stream(request, who, parameters)
@@ -107,7 +108,7 @@ class GraphQLOverHttp:
         document, kind = self._operations.find(parameters)
         _check_kind(request, kind)
         context = self._operations.context(who, request.headers.get("last-event-id"))
-        request_id = request.scope[REQUEST_ID]
+        request_id = request.scope[SCOPE].request_id
         if kind is not OperationType.SUBSCRIPTION:
             found: Results | ExecutionResult = (await self._operations.run(document, parameters, context)).result
         else:
@@ -118,7 +119,7 @@ class GraphQLOverHttp:
         return stream(found, context, self._gatekeeper, request_id)
 
     def _body(self, request: Request, ran: Ran) -> dict[str, Any]:
-        body = laid_out(ran.result, request.scope[REQUEST_ID])
+        body = laid_out(ran.result, request.scope[SCOPE].request_id)
         if COST_HEADER in request.headers:
             body["extensions"] = {"cost": {"requested": ran.cost, "limit": self._options.max_cost}}
         return body
@@ -128,7 +129,7 @@ class GraphQLOverHttp:
         return _response(status, media_type, self._errors(request, refused), refused.headers)
 
     def _errors(self, request: Request, refused: Refused) -> dict[str, Any]:
-        return {"errors": shown(refused.errors, request.scope[REQUEST_ID])}
+        return {"errors": shown(refused.errors, request.scope[SCOPE].request_id)}
 
 
 def refuse_at_the_door(error: GatewayError) -> Response:

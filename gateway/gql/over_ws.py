@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from contextlib import ExitStack, aclosing, contextmanager, nullcontext, suppress
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -18,10 +17,11 @@ from graphql import ExecutionResult, GraphQLError, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gateway.errors import Unauthorized, Unavailable
+from gateway.facts import SCOPE, Facts, current
 from gateway.gql.errors import INTERNAL, laid_out, shown
 from gateway.gql.over_sse import just
 from gateway.gql.parameters import take_parameters
-from gateway.gql.refused import Refused, Stage
+from gateway.gql.refused import GRAPHQL_RESPONSE, Refused, Stage, status_of
 from gateway.web.authenticate import OPEN, bearer_of, credential_of
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from gateway.facts import Tell
     from gateway.gql.operations import Operations
     from gateway.gql.parameters import Parameters
     from gateway.gql.run import Results
@@ -73,10 +74,11 @@ class Closing(Exception):
 class GraphQLOverWebSocket:
     """The endpoint `/graphql` for WebSockets, as an ASGI app."""
 
-    def __init__(self, operations: Operations, gatekeeper: Gatekeeper, sites: Sites) -> None:
+    def __init__(self, operations: Operations, gatekeeper: Gatekeeper, sites: Sites, tell: Tell) -> None:
         self._operations = operations
         self._gatekeeper = gatekeeper
         self._sites = sites
+        self._tell = tell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection until either side ends it."""
@@ -89,7 +91,7 @@ class GraphQLOverWebSocket:
         if self._sites.send_from_elsewhere(socket.headers):
             await socket.close(CloseCode.FORBIDDEN, "Forbidden: the page that asks is of another origin")
             return
-        connection = Connection(socket, self._operations, self._gatekeeper)
+        connection = Connection(socket, self._operations, self._gatekeeper, self._tell)
         with self._operations.hub.stay(connection.go_away):
             try:
                 await connection.serve()
@@ -111,16 +113,18 @@ class GraphQLOverWebSocket:
 class Connection:
     """One client: whether it has said hello, and the operations that run for it."""
 
-    def __init__(self, socket: WebSocket, operations: Operations, gatekeeper: Gatekeeper) -> None:
+    def __init__(self, socket: WebSocket, operations: Operations, gatekeeper: Gatekeeper, tell: Tell) -> None:
         self._socket = socket
         self._operations = operations
         self._gatekeeper = gatekeeper
+        self._note = tell
+        self._facts: Facts = socket.scope[SCOPE]
         self._who = OPEN  # until it has said hello, nothing is done for it
         self._stay = ExitStack()
         self._running: dict[str, asyncio.Task[None]] = {}  # operations whose client waits
         self._mutating: set[asyncio.Task[None]] = set()  # those that are finished even if it does not
         self._is_acknowledged = False
-        self._id = f"req_{secrets.token_hex(16)}"
+        self._id = self._facts.request_id
         self._closing: Closing | None = None
         self._listening: asyncio.Timeout | None = None
         self._init_by = asyncio.get_running_loop().time() + INIT_S
@@ -257,19 +261,25 @@ class Connection:
         self._running[operation_id] = task
 
     async def _run(self, operation_id: str, parameters: Parameters) -> None:
+        facts = Facts("operation", self._id, self._facts.method, self._socket.scope["route"].path, status=200)
+        current.set(facts)
         try:
-            await self._answer(operation_id, parameters)
+            await self._answer(operation_id, parameters, facts)
         except (Closing, WebSocketDisconnect):
             pass  # `serve` hears of it too
         except Exception:
-            log.exception("%s: operation %s failed", self._id, operation_id)
+            facts.status = 500
+            log.exception("%s: an operation failed", self._id)
             with suppress(Closing, WebSocketDisconnect):
                 await self._refuse(operation_id, [_fault(self._id)])
         finally:
             if self._running.get(operation_id) is asyncio.current_task():
                 del self._running[operation_id]
+            facts.principal = self._facts.principal
+            facts.end()
+            self._note(facts)
 
-    async def _answer(self, operation_id: str, parameters: Parameters) -> None:
+    async def _answer(self, operation_id: str, parameters: Parameters, facts: Facts) -> None:
         context = self._operations.context(self._who)
         try:
             document, kind = self._operations.find(parameters)
@@ -281,6 +291,7 @@ class Connection:
         except Unavailable:
             raise self._lost() from None
         except Refused as refused:
+            facts.status = status_of(refused.stage, GRAPHQL_RESPONSE, by_draft=self._operations.options.by_draft)
             if refused.stage is Stage.PARAMETERS:  # a message that names no document is none of the protocol's
                 raise self._close(CloseCode.BAD_REQUEST, f"Invalid message: {refused.errors[0].message}") from None
             await self._refuse(operation_id, refused.errors)

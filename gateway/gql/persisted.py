@@ -7,6 +7,7 @@ Must not be here: parsing documents (`documents`), loading trusted ones (`truste
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.gql.bounded import Bounded
@@ -24,6 +25,7 @@ KEPT: Final = 1_000_000  # characters of texts that clients may leave here; some
 TOLD: Final = 1_000  # documents that were told in the log; beyond these one is told again
 _EXTENSION: Final = "extensions.persistedQuery"
 _HASH: Final = f"{_EXTENSION}.sha256Hash"
+_STRINGS: Final = re.compile(r'"""(?:[^"\\]|\\"""|\\|""?(?!"))*(?:""")?|"(?:[^"\\\n]|\\.)*"?')  # what a person wrote
 
 
 class Persisted:
@@ -82,7 +84,8 @@ class Persisted:
         text_hash = sha256(text)
         if self._told.get(text_hash) is None:
             self._told.put(text_hash, True, 1)
-            log.warning("document sha256:%s is not trusted: %s", text_hash, " ".join(text[:500].split()))
+            shown = " ".join(_STRINGS.sub('""', text)[:500].split())
+            log.warning("document sha256:%s is not trusted: %s", text_hash, shown)
 
 
 def _hash_of(extension: Any) -> str | None:

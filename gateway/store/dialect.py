@@ -14,11 +14,12 @@ from sqlalchemy.exc import InterfaceError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.errors import InvalidSetting
+from gateway.facts import current
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from sqlalchemy import URL, Connection
+    from sqlalchemy import URL, Connection, ExecutionContext
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -127,7 +128,11 @@ def _open_sqlite(url: URL) -> Engines:
     # One connection writes: SQLite has one writer anyhow, waiting in our queue is fair, and with a second one
     # SQLite before 3.51.3 could lose commits when both check the log in (its "WAL-reset" fault).
     url = url.set(drivername="sqlite+aiosqlite")
-    shared: dict[str, Any] = {"pool_timeout": WAIT_S, "connect_args": {"isolation_level": None, "timeout": WAIT_S}}
+    shared: dict[str, Any] = {
+        "pool_timeout": WAIT_S,
+        "hide_parameters": True,
+        "connect_args": {"isolation_level": None, "timeout": WAIT_S},
+    }
     writer = create_async_engine(url, pool_size=1, max_overflow=0, **shared)
     reader = create_async_engine(
         url,
@@ -140,6 +145,8 @@ def _open_sqlite(url: URL) -> Engines:
     # The journal mode is kept in the file; FULL is what makes an acknowledged message survive a power cut.
     _on_connect(writer, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
     _on_connect(reader, "PRAGMA query_only = ON")
+    _count_statements(writer)
+    _count_statements(reader)
 
     @event.listens_for(writer.sync_engine, "do_connect")
     def try_file(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:
@@ -165,13 +172,27 @@ def _on_connect(engine: AsyncEngine, *statements: str) -> None:
         connection.commit()
 
 
+def _count_statements(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def count(_connection: object, _cursor: object, _text: str, _values: object, *rest: Any) -> None:
+        context: ExecutionContext = rest[0]
+        # Where nothing was compiled, a transaction begins; that is SQLite's way of it and no statement of ours.
+        if context.compiled is not None and (facts := current.get()):
+            facts.statements += 1
+
+
 def _open_postgres(url: URL) -> Engines:
     if "sslmode" in url.query:
         # libpq's word, which most hosts put into the URLs that they hand out; asyncpg takes the same values as `ssl`.
         url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": url.query["sslmode"]})
     writer = create_async_engine(
-        url.set(drivername="postgresql+asyncpg"), pool_size=POOL, max_overflow=0, pool_timeout=WAIT_S
+        url.set(drivername="postgresql+asyncpg"),
+        pool_size=POOL,
+        max_overflow=0,
+        pool_timeout=WAIT_S,
+        hide_parameters=True,
     )
+    _count_statements(writer)
     # Our statements have one good plan each; left to itself the server plans a page anew each time, which costs more
     # than a third of running it (measured: 100 microseconds of 380).
     _on_connect(writer, "SET plan_cache_mode = force_generic_plan")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.domain.key import PREFIX
 from gateway.domain.principal import Principal, Reach
 from gateway.errors import Unauthorized, Unavailable
+from gateway.facts import current
 from gateway.web import thread_tokens
 
 if TYPE_CHECKING:
@@ -56,6 +57,12 @@ class Gatekeeper:
 
         Errors: Unauthorized; Unavailable where it cannot be found out now.
         """
+        found = await self._admitted(credential)
+        if facts := current.get():
+            facts.principal = found.name
+        return found
+
+    async def _admitted(self, credential: str | None) -> Principal:
         if credential is not None and self.tokens is not None and credential.startswith(thread_tokens.PREFIX):
             return await self._with_thread_token(credential, self.tokens)
         if await self._is_open():

@@ -1,4 +1,4 @@
-"""The outermost layer: what every answer carries, and what is answered when everything else failed.
+"""The outermost layer: what every answer carries, what is answered when all else failed, and the facts of each request.
 
 Must not be here: routes, faces.
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from starlette.requests import ClientDisconnect
+
+from gateway.facts import SCOPE, Facts, current, tell_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,54 +20,93 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from gateway.facts import Tell
+
 log: Final = logging.getLogger(__name__)
 
-REQUEST_ID: Final = "gateway.request_id"  # where the scope of a request keeps its id
 _SLASHES: Final = re.compile("/{2,}")
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_WENT_AWAY: Final = 499  # nginx's word for a client that did not wait for its answer
+_CUT_OFF: Final = 1006  # RFC 6455, 7.1.5: closed without a close frame
 
 
 class Envelope:
-    """Give each request an id, each answer the wire's headers, and each crash an answer of ours.
+    """Give each request an id, its answer the wire's headers, each crash an answer of ours, and tell how it went.
 
     Source: rest-contract §6 (headers); §4 "check order" (doubled slashes count as one).
     """
 
-    def __init__(self, app: ASGIApp, crashed: Callable[[Scope], Response]) -> None:
+    def __init__(self, app: ASGIApp, crashed: Callable[[Scope], Response], tell: Tell = tell_nobody) -> None:
         self._app = app
         self._crashed = crashed
+        self._tell = tell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and dress its answer."""
-        if scope["type"] != "http":
+        serve = {"http": self._request, "websocket": self._connection}.get(scope["type"])
+        if serve is None:
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
-        request_id = f"req_{secrets.token_hex(16)}"
-        has_answered = False
+        facts = _facts_of(scope)
+        inner = {**scope, SCOPE: facts, "path": plain_path(scope["path"])}
+        current.set(facts)
+        try:
+            await serve(inner, facts, receive, send)
+        finally:
+            if "route" in inner:
+                facts.route = inner["route"].path
+            facts.end()
+            self._tell(facts)
 
+    async def _request(self, scope: Scope, facts: Facts, receive: Receive, send: Send) -> None:
         async def send_dressed(message: Message) -> None:
-            nonlocal has_answered
             if message["type"] == "http.response.start":
-                has_answered = True
-                spent_ms = int((time.perf_counter() - started) * 1000)
+                facts.end()
+                facts.status = message["status"]
                 message["headers"] = [
                     *message.get("headers", ()),
-                    (b"x-request-id", request_id.encode()),
+                    (b"x-request-id", facts.request_id.encode()),
                     (b"openai-version", b"2020-10-01"),
-                    (b"openai-processing-ms", str(spent_ms).encode()),
+                    (b"openai-processing-ms", str(int(facts.seconds * 1000)).encode()),
                 ]
+            else:
+                facts.bytes_out += len(message.get("body", b""))
             await send(message)
 
-        inner = {**scope, REQUEST_ID: request_id, "path": plain_path(scope["path"])}
         try:
-            await self._app(inner, receive, send_dressed)
+            await self._app(scope, receive, send_dressed)
         except ClientDisconnect:
-            log.info("%s: the client went away before its request was read", request_id)
+            facts.status = _WENT_AWAY
         except Exception:
-            log.exception("%s: %s %s failed", request_id, scope["method"], scope["path"])
-            if has_answered:
+            log.exception("%s: %s %s failed", facts.request_id, scope["method"], scope["path"])
+            if facts.status:
                 raise
-            await self._crashed(inner)(inner, receive, send_dressed)
+            await self._crashed(scope)(scope, receive, send_dressed)
+
+    async def _connection(self, scope: Scope, facts: Facts, receive: Receive, send: Send) -> None:
+        facts.status = _CUT_OFF
+
+        async def receive_seen() -> Message:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                facts.status = message.get("code") or _CUT_OFF
+            return message
+
+        async def send_seen(message: Message) -> None:
+            if message["type"] == "websocket.close":
+                facts.status = message.get("code") or facts.status
+            else:
+                facts.bytes_out += len(message.get("text") or message.get("bytes") or b"")
+            await send(message)
+
+        await self._app(scope, receive_seen, send_seen)
+
+
+def _facts_of(scope: Scope) -> Facts:
+    # A method is whatever a client makes up; in a log and as a label only those that somebody serves are of use.
+    method = scope.get("method", "GET")
+    kind: Literal["request", "connection"] = "request" if scope["type"] == "http" else "connection"
+    return Facts(kind, f"req_{secrets.token_hex(16)}", method if method in _METHODS else "OTHER")
 
 
 def plain_path(path: str) -> str:

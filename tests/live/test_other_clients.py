@@ -142,7 +142,7 @@ def test_clients_that_go_away_leave_no_trace(database_url: str, tmp_path: Path) 
         server.stop()
 
     assert "Traceback" not in server.stderr
-    assert "ERROR" not in server.stderr
+    assert '"level":"error"' not in server.stderr
 
 
 def _head(path: str, length: int) -> bytes:

@@ -38,9 +38,8 @@ def test_banner_says_where_an_sdk_and_a_browser_find_it(sqlite_url: str, tmp_pat
         assert f"GraphQL      http://127.0.0.1:{server.port}/graphql\n" in server.stderr
 
 
-def test_banner_is_all_that_a_quiet_server_says(database_url: str, tmp_path: Path) -> None:
+def test_banner_is_all_that_a_server_says_whom_nobody_asks(database_url: str, tmp_path: Path) -> None:
     with serving(database_url, folder=tmp_path) as server:
-        make_thread(server)
         server.stop()
 
     assert len(server.stderr.splitlines()) == 5

@@ -9,9 +9,10 @@ from sqlalchemy import update
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 
+from gateway.facts import SCOPE
 from gateway.store.dialect import open_engines
 from gateway.store.tables import messages
-from gateway.web.envelope import REQUEST_ID, Envelope, plain_path
+from gateway.web.envelope import Envelope, plain_path
 
 if TYPE_CHECKING:
     import httpx
@@ -131,7 +132,7 @@ async def test_what_is_inside_sees_the_request_id_and_the_plain_path() -> None:
     start, _body = await _run(app, REQUEST)
 
     assert seen[0]["path"] == "/v1/threads"
-    assert dict(start["headers"])[b"x-request-id"] == seen[0][REQUEST_ID].encode()
+    assert dict(start["headers"])[b"x-request-id"] == seen[0][SCOPE].request_id.encode()
 
 
 async def test_a_crash_within_an_answer_breaks_it_off_and_sends_no_second() -> None:

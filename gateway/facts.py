@@ -1,0 +1,65 @@
+"""What is known of the request that runs: who sent it, what it asks for, what it has taken. For the log and metrics.
+
+Never in it: what a person wrote. A route is the template and not the path, an operation its name and not its text.
+Must not be here: what is made of the facts (`logs`, `web.metrics`).
+"""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Tell = Callable[["Facts"], None]
+
+SCOPE: Final = "gateway.facts"  # where the scope of a request keeps them
+UNKNOWN: Final = "-"
+_LONGEST_NAME: Final = 100
+
+
+@dataclass(slots=True)
+class Facts:
+    """One HTTP request, one WebSocket, or one operation on a WebSocket; filled in by whoever finds something out.
+
+    `status` is a WebSocket's close code, and for an operation what HTTP would have answered.
+    """
+
+    kind: Literal["request", "connection", "operation"]
+    request_id: str
+    method: str
+    route: str = UNKNOWN
+    principal: str = UNKNOWN
+    operation_type: str = UNKNOWN
+    operation_name: str = UNKNOWN
+    status: int = 0
+    statements: int = 0
+    bytes_out: int = 0
+    seconds: float = 0.0
+    _started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def operation(self) -> str:
+        """The GraphQL operation in words, as `query Newest`."""
+        known = (self.operation_type, self.operation_name)
+        return " ".join(each for each in known if each != UNKNOWN) or UNKNOWN
+
+    def name_operation(self, operation_type: str, name: str | None) -> None:
+        """Note which GraphQL operation it is; a client may give it a name of any length."""
+        self.operation_type = operation_type
+        self.operation_name = name[:_LONGEST_NAME] if name else UNKNOWN
+
+    def end(self) -> None:
+        """Stop the clock."""
+        self.seconds = time.perf_counter() - self._started
+
+
+# For those who are asked deep inside, and know of no request: the store counts its statements here.
+current: Final[ContextVar[Facts | None]] = ContextVar("facts", default=None)
+
+
+def tell_nobody(_facts: Facts) -> None:
+    """Keep no log, as tests and other programs that bring their own do."""

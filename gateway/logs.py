@@ -1,0 +1,115 @@
+"""How the log is written: one JSON object a line; at a terminal, words in colours.
+
+Never in it: texts of messages, metadata, variables, query strings, keys, passwords.
+Must not be here: when something is logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import structlog
+from structlog.processors import ExceptionRenderer, JSONRenderer, TimeStamper
+
+if TYPE_CHECKING:
+    from gateway.facts import Facts, Tell
+
+_PROBES: Final = frozenset({"/healthz", "/readyz"})
+_FIRST_ERROR: Final = 400
+_LONGEST_REASON: Final = 500
+_STAMP: Final = TimeStamper(fmt="iso", utc=True)
+
+
+def log_config() -> dict[str, Any]:
+    """Describe to `logging.config` how messages of ours, of uvicorn and of libraries are written, all in one way."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"ours": {"()": f"{__name__}.formatter"}},
+        "filters": {"ours": {"()": f"{__name__}.filter_of_paths"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "ours", "filters": ["ours"]}},
+        "loggers": {"gateway": {"level": "INFO"}},
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
+    }
+
+
+def formatter() -> logging.Formatter:
+    """Make the formatter of messages."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.add_logger_name, structlog.stdlib.add_log_level, _STAMP],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            ExceptionRenderer(_told),
+            structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else JSONRenderer(_as_text),
+        ],
+    )
+
+
+def filter_of_paths() -> logging.Filter:
+    """Make a filter for uvicorn's lines on WebSockets, which repeat the query string; ours tell of those."""
+    return _WithoutPaths()
+
+
+def request_log() -> Tell:
+    """Make what writes one line for each request, connection and operation; a probe is told only when it failed.
+
+    These lines go past `logging`, whose records take longer than all the rest of it.
+    """
+    to_terminal = sys.stderr.isatty()
+    write: Any = structlog.PrintLogger(sys.stderr) if to_terminal else structlog.BytesLogger(sys.stderr.buffer)
+    render: Any = structlog.dev.ConsoleRenderer() if to_terminal else JSONRenderer(orjson.dumps)
+    log = structlog.wrap_logger(
+        write,
+        processors=[structlog.processors.add_log_level, _STAMP, render],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    ).bind()
+
+    def tell(facts: Facts) -> None:
+        if facts.route not in _PROBES or facts.status >= _FIRST_ERROR:
+            log.info(facts.kind, **laid_out(facts))
+
+    return tell
+
+
+def laid_out(facts: Facts) -> dict[str, Any]:
+    """Lay facts out as the fields of a line."""
+    return {
+        "id": facts.request_id,
+        "principal": facts.principal,
+        "method": facts.method,
+        "route": facts.route,
+        "operation": facts.operation,
+        "status": facts.status,
+        "ms": round(facts.seconds * 1000, 1),
+        "statements": facts.statements,
+        "bytes": facts.bytes_out,
+    }
+
+
+class _WithoutPaths(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith('%s - "WebSocket')
+
+
+def _as_text(event: Any, **_options: Any) -> str:
+    return orjson.dumps(event, default=str).decode()
+
+
+def _told(exc_info: Any) -> str:
+    """Write a traceback with the first line of each error's message.
+
+    Databases tell the row that they refused in the lines behind it, and SQLAlchemy the statement.
+    """
+    blocks: list[str] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None and len(blocks) < 10:  # noqa: PLR2004  (causes may go round in a circle)
+        reason = str(error).partition("\n")[0][:_LONGEST_REASON]
+        name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        blocks.append(f"Traceback (most recent call last):\n{frames}{name}: {reason}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n\nwhich followed from:\n\n".join(blocks)
