@@ -36,6 +36,7 @@ from gateway.web.authenticate import Gatekeeper
 from gateway.web.door import Door
 from gateway.web.end_users import EndUsers, Rules
 from gateway.web.envelope import Envelope
+from gateway.web.health import Readiness, tell_alive
 from gateway.web.keyring import KeyRing
 from gateway.web.safe_headers import SafeHeaders
 from gateway.web.sites import Sites, hosts_at
@@ -174,6 +175,8 @@ def serve_store(
     return Starlette(
         routes=[
             Route("/", root(has_page=options.graphiql)),
+            Route("/healthz", tell_alive),
+            Route("/readyz", Readiness(store.is_migrated, lambda: operations.hub.is_ending).tell),
             Route("/graphql", GraphQLOverHttp(operations, keeper, explorer.page, let_in)),
             WebSocketRoute("/graphql", GraphQLOverWebSocket(operations, keeper, let_in, tell)),
             Route(ASSETS, explorer.asset),

@@ -28,7 +28,6 @@ from gateway.web.sites import hosts_at
 if TYPE_CHECKING:
     from gateway.settings import Settings
 
-SHUTDOWN_S: Final = 30  # how long running requests may take to end before they are cut off
 _BACKLOG: Final = 2048
 _WARNING: Final = {
     False: "Open: whoever reaches this address reads and writes everything. Close it with: gateway keys create\n",
@@ -68,15 +67,25 @@ def serve(settings: Settings) -> None:
         ws=WebSocketProtocol,
         ws_max_size=MAX_BODY,
         ws_per_message_deflate=False,  # zlib's windows are half of what a follower that waits would take
-        timeout_graceful_shutdown=SHUTDOWN_S,
+        timeout_graceful_shutdown=settings.shutdown_s,
     )
     try:
         if settings.workers > 1:
-            Multiprocess(config, sockets=[listener]).run()
+            Workers(config, sockets=[listener]).run()
         else:
             uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
         pass  # uvicorn raises the signal again after it has finished what ran
+
+
+class Workers(Multiprocess):
+    """Several processes that serve, and the one that watches over them."""
+
+    def terminate_all(self) -> None:
+        """Tell all to stop; while one of us held the socket open, clients would connect and wait in vain."""
+        for each in self.sockets:
+            each.close()
+        super().terminate_all()
 
 
 def _is_open(settings: Settings) -> bool:

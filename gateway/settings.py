@@ -118,6 +118,9 @@ class Settings(BaseSettings):
         description="The addresses or networks of the proxies whose X-Forwarded-For and -Proto are believed, with "
         "commas between them.",
     )
+    shutdown_s: int = Field(
+        30, ge=1, le=3600, description="After how many seconds a server that stops cuts off requests that still run."
+    )
     profile: Literal["development", "production"] = Field(
         "development",
         description="development, or production: there introspection, suggestions and GraphiQL are off if nothing else "

@@ -38,6 +38,7 @@ def test_without_any_setting_there_is_a_file_and_a_port_of_this_machine_alone() 
         "cors_origins": "",
         "cors_credentials": False,
         "trusted_proxies": "",
+        "shutdown_s": 30,
         "profile": "development",
         "introspection": True,
         "suggestions": True,
@@ -136,12 +137,13 @@ def test_a_password_in_a_database_url_is_not_shown() -> None:
         ("workers", "65", "less than or equal to 64"),
         ("workers", "1.5", "valid integer"),
         ("host", "", "at least 1 character"),
+        ("shutdown_s", "0", "greater than or equal to 1"),
     ],
 )
 def test_a_wrong_value_is_told_with_its_variable_its_flag_and_what_it_takes(name: str, value: str, wanted: str) -> None:
     said = refusal(**{name: value})
 
-    assert said.startswith(f"GATEWAY_{name.upper()} (or --{name}): ")
+    assert said.startswith(f"GATEWAY_{name.upper()} (or --{name.replace('_', '-')}): ")
     assert wanted in said
     assert f"but got {value!r}. {Settings.model_fields[name].description}" in said
 

@@ -22,7 +22,7 @@ class Hub:
     def __init__(self) -> None:
         self._listeners: dict[Topic, set[asyncio.Event]] = {}
         self._staying: set[Callable[[], None]] = set()
-        self._is_ending = False
+        self.is_ending = False
 
     @contextmanager
     def listen(self, topic: Topic) -> Iterator[asyncio.Event]:
@@ -55,7 +55,7 @@ class Hub:
     def stay(self, leave: Callable[[], None]) -> Iterator[None]:
         """Be asked to leave before the process ends, for as long as the block; at once where it is ending already."""
         self._staying.add(leave)
-        if self._is_ending:
+        if self.is_ending:
             leave()
         try:
             yield
@@ -64,7 +64,7 @@ class Hub:
 
     def end(self) -> None:
         """Ask all who stay to leave, since the process is about to end; asking again does nothing."""
-        if not self._is_ending:
-            self._is_ending = True
+        if not self.is_ending:
+            self.is_ending = True
             for leave in list(self._staying):
                 leave()

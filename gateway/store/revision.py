@@ -48,6 +48,14 @@ def revision_of(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
+def is_migrated(connection: Connection) -> bool:
+    """Say whether a database has this program's tables, or a later one's; revisions are numbers of one length.
+
+    A server goes on beside a database that a later version has migrated: so all can be replaced one by one.
+    """
+    return (revision_of(connection) or "") >= HEAD
+
+
 @asynccontextmanager
 async def opened(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Connect for as long as the block.

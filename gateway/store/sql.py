@@ -15,6 +15,7 @@ from gateway.domain.principal import Reach
 from gateway.errors import Unavailable
 from gateway.store.dialect import Engines, is_momentary, open_engines
 from gateway.store.reads import Reads
+from gateway.store.revision import is_migrated
 from gateway.store.writes import Writes
 
 if TYPE_CHECKING:
@@ -76,6 +77,15 @@ class Store:
                     positions = await reads.last_positions(Reach(project_id), own[start : start + _TOPICS])
                     found.update({(project_id, thread_id): at for thread_id, at in positions.items()})
         return found
+
+    async def is_migrated(self) -> bool:
+        """Say whether the database answers and has the tables that this program needs, or a later one's.
+
+        Errors: Unavailable.
+        """
+        with _said_as_unavailable():
+            async with self._engines.reader.connect() as connection:
+                return await connection.run_sync(is_migrated)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,3 +131,15 @@ def serving(
         server.wait()
         if process.stderr:
             process.stderr.close()
+
+
+async def until_refused(server: Server) -> None:
+    """Wait until nobody can connect any more: the server has heard the signal."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", server.port), PATIENCE_S).close()
+        except ConnectionError:
+            return
+        await asyncio.sleep(0)
+    raise AssertionError(f"the server still listens {PATIENCE_S} s after the signal")

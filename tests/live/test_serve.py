@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import sqlite3
-import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -14,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from gateway.store.dialect import open_engines
-from tests.live.server import PATIENCE_S, ROOT, run_gateway, serving
+from tests.live.server import PATIENCE_S, ROOT, run_gateway, serving, until_refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -191,18 +189,6 @@ async def finish_create(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
     head = await asyncio.wait_for(reader.readuntil(b"\r\n"), PATIENCE_S)
     writer.close()
     return int(head.split()[1])
-
-
-async def until_refused(server: Server) -> None:
-    """Wait until nobody can connect any more: the server has heard the signal."""
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        try:
-            socket.create_connection(("127.0.0.1", server.port), PATIENCE_S).close()
-        except ConnectionError:
-            return
-        await asyncio.sleep(0)
-    raise AssertionError(f"the server still listens {PATIENCE_S} s after the signal")
 
 
 async def texts_in(url: str) -> Sequence[str]:

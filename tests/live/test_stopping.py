@@ -12,7 +12,7 @@ import pytest
 
 from gateway.connections import CUT_S
 from tests.following import PATIENCE_S, rest_of, take
-from tests.live.server import serving
+from tests.live.server import serving, until_refused
 from tests.live.subscribing import ADDED, events_of, open_socket, socket_to
 
 if TYPE_CHECKING:
@@ -109,6 +109,41 @@ async def test_a_request_that_runs_is_finished_though_followers_are_sent_away(
 
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b"begun" in answer
+
+
+async def begin_request(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Send the head of a request, and wait until the server asks for its body of two bytes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"POST /v1/threads HTTP/1.1\r\nHost: g\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
+    return reader, writer
+
+
+async def test_a_request_that_does_not_end_is_cut_off_when_its_time_is_over(sqlite_url: str, tmp_path: Path) -> None:
+    with serving(sqlite_url, "--shutdown-s", "1", folder=tmp_path) as server:
+        _, writer = await begin_request(server)
+        started = time.monotonic()
+
+        server.process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(server.wait)
+
+        assert time.monotonic() - started < 15  # the default would give it 30
+        writer.close()
+
+
+async def test_nobody_can_connect_to_workers_that_finish_what_they_have_begun(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    with serving(postgres_url, "--workers", "2", folder=tmp_path) as server:
+        reader, writer = await begin_request(server)
+
+        server.process.send_signal(signal.SIGTERM)
+        await until_refused(server)
+        writer.write(b"{}")
+
+        assert (await asyncio.wait_for(reader.read(), PATIENCE_S)).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+        assert await asyncio.to_thread(server.wait) == 0
 
 
 async def test_a_client_that_does_not_read_cannot_hold_the_stop_up(sqlite_url: str, tmp_path: Path) -> None:

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from gateway.app import serve_store
+from gateway.events.hub import Hub
+from gateway.store.dialect import open_engines
+from gateway.store.migrate import migrate
+from gateway.store.sql import open_store
+from gateway.web import health
+from gateway.web.health import Readiness
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from starlette.responses import Response
+
+
+async def probe(url: str, path: str = "/readyz", *, method: str = "GET", hub: Hub | None = None) -> httpx.Response:
+    store = open_store(url)
+    transport = httpx.ASGITransport(serve_store(store, hub=hub))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        answer = await http.request(method, path)
+    await store.close()
+    return answer
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_server_with_its_database_is_alive_and_ready(database_url: str, path: str, method: str) -> None:
+    answer = await probe(database_url, path, method=method)
+
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_a_server_without_its_database_is_alive_and_not_ready(tmp_path: Path) -> None:
+    nowhere = f"sqlite:///{tmp_path}/nowhere/threads.db"
+
+    alive, ready = await probe(nowhere, "/healthz"), await probe(nowhere)
+
+    assert alive.json() == {"status": "ok"}
+    assert ready.status_code == 503
+    assert ready.json()["failed"].keys() == {"database"}
+    assert "nowhere" not in ready.text
+
+
+async def test_a_database_that_was_not_migrated_is_told_with_the_command_that_does_it(empty_database_url: str) -> None:
+    answer = await probe(empty_database_url)
+
+    assert answer.status_code == 503
+    assert answer.json()["failed"] == {"migrations": "The database is behind this program. Run: gateway migrate"}
+
+
+@pytest.mark.parametrize(
+    ("revision", "status"), [pytest.param("0001", 503, id="earlier"), pytest.param("later", 200, id="later")]
+)
+async def test_servers_go_on_beside_a_later_version_but_not_before_their_own(
+    empty_database_url: str, revision: str, status: int
+) -> None:
+    await migrate(empty_database_url)
+    engines = open_engines(empty_database_url)
+    async with engines.writer.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = :to"), {"to": revision})
+    await engines.dispose()
+
+    assert (await probe(empty_database_url)).status_code == status
+
+
+async def test_a_server_that_stops_is_not_ready(sqlite_url: str) -> None:
+    hub = Hub()
+    hub.end()
+
+    answer = await probe(sqlite_url, hub=hub)
+
+    assert (answer.status_code, answer.json()["failed"]) == (503, {"draining": "The server stops."})
+
+
+def ready(is_migrated: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[Response]]:
+    readiness = Readiness(is_migrated, lambda: False)
+    return lambda: readiness.tell(None)  # type: ignore[arg-type]  # it does not look at the request
+
+
+async def test_a_database_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "CHECK_S", 0.01)
+    was_let_go = asyncio.Event()
+
+    async def hang() -> bool:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            was_let_go.set()
+        return True
+
+    assert (await ready(hang)()).status_code == 503
+    await asyncio.wait_for(was_let_go.wait(), 10)
+
+
+async def test_many_probes_ask_the_database_once() -> None:
+    asked = []
+
+    async def answer() -> bool:
+        asked.append(1)
+        await asyncio.sleep(0)
+        return True
+
+    tell = ready(answer)
+    together = await asyncio.gather(*(tell() for _ in range(10)))
+    later = await tell()
+
+    assert {each.status_code for each in (*together, later)} == {200}
+    assert len(asked) == 1
+
+
+async def test_what_was_found_is_found_out_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "KEPT_S", 0.0)
+    found = iter([True, False])
+
+    async def answer() -> bool:
+        return next(found)
+
+    tell = ready(answer)
+
+    assert [(await tell()).status_code for _ in range(2)] == [200, 503]
