@@ -6,7 +6,7 @@ Must not be here: anything that a layer could do.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
@@ -38,6 +38,7 @@ from gateway.web.end_users import EndUsers, Rules
 from gateway.web.envelope import Envelope
 from gateway.web.health import Readiness, tell_alive
 from gateway.web.keyring import KeyRing
+from gateway.web.metrics import Metrics, Reading
 from gateway.web.safe_headers import SafeHeaders
 from gateway.web.sites import Sites, hosts_at
 from gateway.web.thread_tokens import ThreadTokens
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
     from gateway.core import Store
     from gateway.errors import GatewayError
-    from gateway.facts import Tell
+    from gateway.facts import Facts, Tell
 
 _FACES: Final = """Threads and messages, with two faces:
 
@@ -64,16 +65,54 @@ def create_app(settings: Settings) -> Starlette:
     """Make the application; the database is first reached when a request needs it."""
     hub = Hub()
     store = open_store(settings.database_url, hub.wake)
-    hints = hints_from_others(store, hub, settings)
+    tell, metrics = listeners(settings)
     return serve_store(
         store,
         graphql_options(settings),
         hub=hub,
-        hints=hints,
+        hints=hints_from_others(store, hub, settings),
         sites=sites_of(settings),
         gatekeeper=gatekeeper_of(settings, KeyRing(store)),
-        tell=request_log(),
+        tell=tell,
+        metrics=metrics,
     )
+
+
+def listeners(settings: Settings) -> tuple[Tell, Metrics | None]:
+    """Make what hears of each request, and what of it are the metrics, if they are wanted."""
+    write = request_log()
+    if not settings.metrics_port:
+        return write, None
+    metrics = Metrics(settings.host, settings.metrics_ports())
+
+    def tell(facts: Facts) -> None:
+        write(facts)
+        metrics.count(facts)
+
+    return tell, metrics
+
+
+def readings(store: Store, operations: Operations) -> list[Reading]:
+    """Name what metrics look up whenever somebody asks for them."""
+    kept = operations.documents.kept
+    return [
+        Reading("gateway_connections", "Database connections that are borrowed", store.connections, "pool"),
+        Reading("gateway_connections_limit", "The most that there may be", store.connections_at_most, "pool"),
+        Reading("gateway_followers", "Who follows threads", operations.hub.followers, "of"),
+        Reading(
+            "gateway_documents",
+            "GraphQL documents that are kept, and their characters",
+            lambda: {"documents": len(kept), "characters": kept.weight},
+            "of",
+        ),
+        Reading(
+            "gateway_document_lookups",
+            "How often a document was kept already",
+            lambda: {"hit": kept.hits, "miss": kept.misses},
+            "outcome",
+            is_counter=True,
+        ),
+    ]
 
 
 def graphql_options(settings: Settings) -> Options:
@@ -160,6 +199,7 @@ def serve_store(
     sites: Sites | None = None,
     gatekeeper: Gatekeeper | None = None,
     tell: Tell = tell_nobody,
+    metrics: Metrics | None = None,
 ) -> Starlette:
     """Make the application over an open store, which it closes when it ends.
 
@@ -184,17 +224,22 @@ def serve_store(
         ],
         middleware=around(let_in, tell),
         exception_handlers={404: unknown_url, 405: wrong_method},
-        lifespan=_lifespan(operations, store, [*([hints] if hints else []), *keeper.work()]),
+        lifespan=_lifespan(operations, store, [*([hints] if hints else []), *keeper.work()], metrics),
     )
 
 
-def _lifespan(operations: Operations, store: Store, beside: Sequence[Coroutine[Any, Any, None]]) -> Lifespan[Starlette]:
+def _lifespan(
+    operations: Operations, store: Store, beside: Sequence[Coroutine[Any, Any, None]], metrics: Metrics | None
+) -> Lifespan[Starlette]:
     """Run what belongs beside the requests for as long as they are served, and close all behind the last one."""
+    if metrics:
+        metrics.watch(readings(store, operations))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
         running = [asyncio.create_task(each) for each in beside]
-        yield {END_FOLLOWING: operations.hub.end}
+        with metrics.serving() if metrics else nullcontext():
+            yield {END_FOLLOWING: operations.hub.end}
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

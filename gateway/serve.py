@@ -103,12 +103,22 @@ def _is_open(settings: Settings) -> bool:
 
 
 def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = _listen_on(settings.host, settings.port, "GATEWAY_HOST, GATEWAY_PORT")
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+        for port in settings.metrics_ports():  # each process takes one later, where nobody could be told any more
+            _listen_on(settings.host, port, "GATEWAY_METRICS_PORT").close()
+    except InvalidSetting:
+        listener.close()
+        raise
+    return listener
+
+
+def _listen_on(host: str, port: int, variables: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        message = f"GATEWAY_HOST, GATEWAY_PORT: cannot listen on {settings.host} port {settings.port}: {error.strerror}"
-        raise InvalidSetting(message) from error
+        raise InvalidSetting(f"{variables}: cannot listen on {host} port {port}: {error.strerror}") from error
 
 
 def _banner(settings: Settings, port: int, *, is_open: bool) -> str:

@@ -118,6 +118,13 @@ class Settings(BaseSettings):
         description="The addresses or networks of the proxies whose X-Forwarded-For and -Proto are believed, with "
         "commas between them.",
     )
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65_000,
+        description="The port on which metrics are told, at the address of GATEWAY_HOST; of several processes each "
+        "takes the next one. None if 0.",
+    )
     shutdown_s: int = Field(
         30, ge=1, le=3600, description="After how many seconds a server that stops cuts off requests that still run."
     )
@@ -177,6 +184,10 @@ class Settings(BaseSettings):
                 "GATEWAY_JWT_ISSUER and GATEWAY_JWT_AUDIENCE: expected both, so that no other tokens are taken"
             )
         return self
+
+    def metrics_ports(self) -> range:
+        """Name the ports on which the processes of one server tell metrics; none where that is off."""
+        return range(self.metrics_port, self.metrics_port + self.workers) if self.metrics_port else range(0)
 
     @model_validator(mode="before")
     @classmethod

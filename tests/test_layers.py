@@ -45,7 +45,7 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "events": {"asyncpg"},
     "store": {"sqlalchemy", "alembic"},
     "core": {"orjson"},  # answers that grow: it looks at the last part that is stored
-    "web": {"starlette", "jwt"},
+    "web": {"starlette", "jwt", "prometheus_client"},
     "operate": {"click", "rich"},
     "rest": {"starlette", "orjson"},
     "gql": {"strawberry", "graphql", "starlette", "orjson"},

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -158,6 +159,16 @@ def test_an_address_that_cannot_be_listened_on_is_told(sqlite_url: str) -> None:
 
     assert done.exit_code == 1
     assert done.stderr.startswith("Error: GATEWAY_HOST, GATEWAY_PORT: cannot listen on 192.0.2.1 port 9: ")
+
+
+def test_a_port_for_metrics_that_is_taken_is_told(sqlite_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        done = run("serve", "--database-url", sqlite_url, "--port", "0", "--metrics-port", str(port))
+
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"Error: GATEWAY_METRICS_PORT: cannot listen on 127.0.0.1 port {port}: ")
 
 
 def test_all_wrong_settings_are_told_at_once() -> None:

@@ -38,6 +38,7 @@ def test_without_any_setting_there_is_a_file_and_a_port_of_this_machine_alone() 
         "cors_origins": "",
         "cors_credentials": False,
         "trusted_proxies": "",
+        "metrics_port": 0,
         "shutdown_s": 30,
         "profile": "development",
         "introspection": True,

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from gateway.domain.change import Topic
 
@@ -50,6 +50,15 @@ class Hub:
     def topics(self) -> list[Topic]:
         """Name what is listened to."""
         return list(self._listeners)
+
+    def followers(self) -> Mapping[str, int]:
+        """Count who follows: connections, the subscriptions on them, and the threads that those are about."""
+        subscriptions = sum(len(each) for each in list(self._listeners.values()))
+        return {
+            "connections": len(self._staying),
+            "subscriptions": subscriptions,
+            "threads": len(self._listeners),
+        }
 
     @contextmanager
     def stay(self, leave: Callable[[], None]) -> Iterator[None]:

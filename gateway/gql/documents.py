@@ -31,17 +31,17 @@ class Documents:
         self._schema = schema
         self._introspection = introspection
         self._suggestions = suggestions
-        self._kept: Bounded[DocumentNode | Refused] = Bounded(KEPT)
+        self.kept: Bounded[DocumentNode | Refused] = Bounded(KEPT)
 
     def read(self, text: str) -> DocumentNode:
         """Give the document of a text.
 
         Errors: Refused, for a document that cannot be parsed, is too large, or is not valid.
         """
-        found = self._kept.get(text)
+        found = self.kept.get(text)
         if found is None:
             found = self._read(text)
-            self._kept.put(text, found, len(text))
+            self.kept.put(text, found, len(text))
         if isinstance(found, Refused):
             raise Refused(found.stage, found.errors)  # anew, since a raised one gathers tracebacks
         return found

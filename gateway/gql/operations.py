@@ -40,7 +40,7 @@ class Operations:
         self._store = store
         self.hub = hub
         self._persisted = Persisted(options.trusted)
-        self._documents = Documents(schema, introspection=options.introspection, suggestions=options.suggestions)
+        self.documents = Documents(schema, introspection=options.introspection, suggestions=options.suggestions)
         self._runner = Runner(schema if options.introspection else without_introspection(schema), options)
 
     def context(self, who: Principal, resume_after: str | None = None) -> Context:
@@ -52,7 +52,7 @@ class Operations:
 
         Errors: Refused.
         """
-        document = self._documents.read(self._persisted.text_of(parameters))
+        document = self.documents.read(self._persisted.text_of(parameters))
         self._persisted.keep(parameters)
         operation = get_operation_ast(document, parameters.operation_name)
         if operation is None:

@@ -265,8 +265,9 @@ class Connection:
         current.set(facts)
         try:
             await self._answer(operation_id, parameters, facts)
-        except (Closing, WebSocketDisconnect):
-            pass  # `serve` hears of it too
+        except (Closing, WebSocketDisconnect) as ended:  # `serve` hears of it too
+            if isinstance(ended, Closing) and ended.code is CloseCode.TRY_AGAIN_LATER:
+                facts.status = 503
         except Exception:
             facts.status = 500
             log.exception("%s: an operation failed", self._id)

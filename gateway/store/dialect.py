@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import InterfaceError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, ExecutionContext
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy.pool import QueuePool
 
     from gateway.domain.change import Topic
 
@@ -57,6 +58,15 @@ class Engines:
     reader: AsyncEngine
     writer: AsyncEngine
     announce: Callable[[AsyncConnection, Iterable[Topic]], Awaitable[None]]
+
+    def pools(self) -> dict[str, QueuePool]:
+        """Give the pools by name; on PostgreSQL readers and writer share one."""
+        pools = {"writer": self.writer.pool, "reader": self.reader.pool}
+        return {
+            name: cast("QueuePool", pool)
+            for name, pool in pools.items()
+            if name == "writer" or pool is not pools["writer"]
+        }
 
     async def dispose(self) -> None:
         """Close all connections; the writer last, so that it is the one to check SQLite's log in."""

@@ -19,7 +19,7 @@ from gateway.store.revision import is_migrated
 from gateway.store.writes import Writes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 
     from gateway.domain.change import Topic
 
@@ -86,6 +86,14 @@ class Store:
         with _said_as_unavailable():
             async with self._engines.reader.connect() as connection:
                 return await connection.run_sync(is_migrated)
+
+    def connections(self) -> Mapping[str, int]:
+        """Count the connections that are borrowed now, by pool."""
+        return {name: pool.checkedout() for name, pool in self._engines.pools().items()}
+
+    def connections_at_most(self) -> Mapping[str, int]:
+        """Say how many connections each pool may have."""
+        return {name: pool.size() for name, pool in self._engines.pools().items()}
 
     async def close(self) -> None:
         """Close all connections."""

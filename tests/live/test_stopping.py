@@ -114,7 +114,7 @@ async def test_a_request_that_runs_is_finished_though_followers_are_sent_away(
 async def begin_request(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Send the head of a request, and wait until the server asks for its body of two bytes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(b"POST /v1/threads HTTP/1.1\r\nHost: g\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    writer.write(b"POST /v1/threads HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
     await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
     return reader, writer
 
