@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -216,6 +217,25 @@ def rotate_key(key_id: str, grace: str | None, **flags: str | None) -> None:
     from gateway.operate.keys import run_rotate  # noqa: PLC0415  (as above)
 
     run_rotate(load_settings(flags).database_url, key_id, 0 if grace is None else duration(grace, "grace"))
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@settings_flags(*_DATABASE)
+def backup(file: Path, **flags: str | None) -> None:
+    """Copy a SQLite database into FILE, also while it is served.
+
+    The copy holds all that was acknowledged before the command began. It is checked, and appears under its name when it
+    is whole. To restore it, stop the server and put the file in the place of the database; files beside that which end
+    in -wal and -shm must go. PostgreSQL is backed up by its own tools (pg_dump, or a copy with its log).
+
+    \b
+      gateway backup backups/threads-$(date +%F).db
+    """
+    from gateway.store.backup import back_up  # noqa: PLC0415  (as above)
+
+    size = back_up(load_settings(flags).database_url, file)
+    click.echo(f"Copied and checked: {size:,} bytes.", err=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ GatewayError
 ├── Unavailable         the database is busy or away; the same request may succeed later
 └── OperatorError       for the person at the command line
     ├── InvalidSetting      a setting has a value it cannot take
-    └── DatabaseBehind      the database has not been migrated to this version
+    ├── DatabaseBehind      the database has not been migrated to this version
+    └── BackupFailed        no backup was made
 
 Must not be here: status codes, formatting for any face.
 """
@@ -112,3 +113,7 @@ class InvalidSetting(OperatorError):
 
 class DatabaseBehind(OperatorError):
     """The database has not been migrated to the version that this program needs."""
+
+
+class BackupFailed(OperatorError):
+    """No backup was made, and nothing was left where it should have been."""

@@ -18,7 +18,7 @@ from tests.exports import ROOT, a_thread, environment, give, held, lines, run, t
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMMANDS = ["serve", "keys", "migrate", "schema", "import", "export"]
+COMMANDS = ["serve", "keys", "migrate", "schema", "import", "export", "backup"]
 
 
 # What is on a command line can be read by everybody on the machine.
@@ -72,6 +72,7 @@ def test_a_command_that_needs_a_database_has_a_flag_for_it(command: str) -> None
             id="import",
         ),
         pytest.param(["export"], ["gateway export -o threads.jsonl"], id="export"),
+        pytest.param(["backup"], ["gateway backup backups/threads-$(date +%F).db"], id="backup"),
     ],
 )
 def test_help_has_its_examples_on_lines_of_their_own(arguments: list[str], examples: list[str]) -> None:

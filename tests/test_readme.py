@@ -80,7 +80,7 @@ def test_the_graphql_snippet_answers_without_errors(server: Server) -> None:
     assert answer["data"]["threads"]["nodes"][0]["messages"]["edges"][0]["node"] == {"role": "USER", "text": "Hello"}
 
 
-@pytest.mark.parametrize("command", ["gateway import", "gateway export", "gateway migrate"])
+@pytest.mark.parametrize("command", ["gateway import", "gateway export", "gateway migrate", "gateway backup"])
 def test_every_command_it_shows_exists_with_those_flags(command: str) -> None:
     [snippet] = _blocks("sh", command)
     name, *arguments = shlex.split(snippet)[shlex.split(snippet).index("gateway") + 1 :]
