@@ -220,6 +220,24 @@ def rotate_key(key_id: str, grace: str | None, **flags: str | None) -> None:
 
 
 @main.command()
+@settings_flags(*_SERVER)
+def doctor(**flags: str | None) -> None:
+    """Look at all that a server needs, and say what to do; nothing is changed.
+
+    Settings, SQLite's version, room on the disk, database, migrations, clock and keys, with the settings that `serve`
+    would have. The exit code is 1 if something has to be mended first.
+
+    \b
+      gateway doctor
+      gateway doctor --database-url postgresql://app:secret@db/threads
+    """
+    from gateway.doctor import run_doctor  # noqa: PLC0415  (as above)
+
+    if not run_doctor(load_settings(flags)):
+        raise click.exceptions.Exit(1)
+
+
+@main.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @settings_flags(*_DATABASE)
 def backup(file: Path, **flags: str | None) -> None:

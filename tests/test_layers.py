@@ -34,7 +34,8 @@ MAY_IMPORT: Final = {
     "app": {"settings", "logs", "facts", "store", "events", "core", "web", "rest", "gql", "connections", "errors"},
     "connections": set[str](),
     "serve": {"settings", "logs", "store", "operate", "gql", "web", "connections", "errors"},
-    "__main__": {"settings", "serve", "store", "operate", "transfer", "gql", "domain", "errors"},
+    "doctor": {"settings", "store", "core", "gql", "web", "domain", "errors"},
+    "__main__": {"settings", "serve", "doctor", "store", "operate", "transfer", "gql", "domain", "errors"},
 }
 MAY_IMPORT_OF_OTHERS: Final = {
     "errors": set[str](),
@@ -53,6 +54,7 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "app": {"starlette"},
     "connections": {"uvicorn"},
     "serve": {"uvicorn", "click", "sqlalchemy"},
+    "doctor": {"click", "sqlalchemy"},
     "__main__": {"click"},
 }
 # Import and export move whole threads past the use cases; this is the one door in the store that they have.
@@ -61,7 +63,7 @@ MAY_PASS_THE_DOOR: Final = {
     "gateway/transfer/commands.py": "it opens the store for one command, as the composition root does for the server",
 }
 
-MAX_MODULES: Final = 90
+MAX_MODULES: Final = 100
 MAX_FILE_LINES: Final = 500
 MAX_FUNCTION_LINES: Final = 40
 MAX_POSITIONAL: Final = 5

@@ -18,7 +18,7 @@ from tests.exports import ROOT, a_thread, environment, give, held, lines, run, t
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMMANDS = ["serve", "keys", "migrate", "schema", "import", "export", "backup"]
+COMMANDS = ["serve", "keys", "migrate", "schema", "import", "export", "backup", "doctor"]
 
 
 # What is on a command line can be read by everybody on the machine.

@@ -91,16 +91,22 @@ def migrates_itself(url: str) -> bool:
     return make_url(url).get_backend_name() == "sqlite"
 
 
-def refuse_several_processes(url: str) -> None:
-    """Refuse to let several processes serve a database that does not stand it.
+def can_lose_commits() -> bool:
+    """Say whether this Python's SQLite is one of those that several processes must not write with.
 
     SQLite 3.7.0 to 3.51.2 can lose commits when two processes check the log in at the same time; the fix is also in
     3.50.7 and 3.44.6.
-    Errors: InvalidSetting.
     """
     version = sqlite3.sqlite_version_info
-    is_mended = version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
-    if not migrates_itself(url) or is_mended:
+    return not (version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45))
+
+
+def refuse_several_processes(url: str) -> None:
+    """Refuse to let several processes serve a database that does not stand it.
+
+    Errors: InvalidSetting.
+    """
+    if not migrates_itself(url) or not can_lose_commits():
         return
     message = (
         f"GATEWAY_WORKERS: expected 1, since SQLite {sqlite3.sqlite_version} can lose messages when several processes "
