@@ -30,7 +30,7 @@ from gateway.logs import request_log
 from gateway.rest import render
 from gateway.rest.routes import routes, unknown_url, wrong_method
 from gateway.settings import Settings, load_settings
-from gateway.store.dialect import CHANNEL, migrates_itself
+from gateway.store.dialect import CHANNEL, migrates_itself, url_to_listen_at
 from gateway.store.sql import open_store
 from gateway.web.authenticate import Gatekeeper
 from gateway.web.door import Door
@@ -185,7 +185,7 @@ def hints_from_others(store: Store, hub: Hub, settings: Settings) -> Coroutine[A
     if not migrates_itself(settings.database_url):
         from gateway.events.postgres import listen  # noqa: PLC0415  (SQLite needs no driver of PostgreSQL)
 
-        return listen(settings.database_url, CHANNEL, hub)
+        return listen(url_to_listen_at(settings.database_url, settings.listen_url), CHANNEL, hub)
     return poll(hub, store.data_version, store.last_positions) if settings.workers > 1 else None
 
 

@@ -20,7 +20,7 @@ from gateway.gql.trusted import load_trusted
 from gateway.logs import log_config
 from gateway.operate.keys import any_made
 from gateway.settings import hand_down
-from gateway.store.dialect import refuse_several_processes
+from gateway.store.dialect import refuse_several_processes, url_to_listen_at
 from gateway.store.revision import make_ready
 from gateway.web.limits import MAX_BODY
 from gateway.web.sites import hosts_at
@@ -42,10 +42,11 @@ def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; requests that run are finished first, followers are sent away.
 
     Errors: DatabaseBehind; InvalidSetting where the address cannot be listened on, or not without keys, the database
-    not be shared, or the trusted documents not be read.
+    not be shared or listened to, or the trusted documents not be read.
     """
     if settings.workers > 1:
         refuse_several_processes(settings.database_url)
+    url_to_listen_at(settings.database_url, settings.listen_url)
     load_trusted(settings.trusted_documents, settings.trusted_mode)  # here they can still be told to somebody
     asyncio.run(make_ready(settings.database_url))
     listener = _listen(settings)

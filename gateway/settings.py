@@ -35,13 +35,23 @@ def _database_url(url: str) -> str:
     if not is_postgres and (not is_file or ":memory:" in url):
         raise ValueError("expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME")
     try:
-        make_url(url)
+        pooler = make_url(url).query.get("pgbouncer", "transaction")
     except (ArgumentError, ValueError):  # what it says may quote half the password
         raise ValueError(
             "the address cannot be read. Behind HOST: stands a number; in a user name or password, write '@', '/', "
             "':' and '%' as %40, %2F, %3A and %25"
         ) from None
+    if pooler != "transaction":
+        raise ValueError("expected pgbouncer=transaction, or nothing of it where PgBouncer pools by session")
     return url
+
+
+def _listen_url(url: str) -> str:
+    if not url:
+        return url
+    if not _database_url(url).startswith("postgres"):
+        raise ValueError("expected postgresql://USER:PASSWORD@HOST:PORT/NAME")
+    return _database_url(url)
 
 
 def _each(is_taken: Callable[[str], object], wanted: str) -> Callable[[str], str]:
@@ -96,6 +106,11 @@ class Settings(BaseSettings):
         "sqlite:///gateway.db",
         description="Where the threads are kept: sqlite:///FILE (three slashes, then a path; four for one from the "
         "root), or postgresql://USER:PASSWORD@HOST:PORT/NAME.",
+    )
+    listen_url: Annotated[str, AfterValidator(_listen_url)] = Field(
+        "",
+        description="Where PostgreSQL itself is reached, for LISTEN, if the database's URL leads to a PgBouncer in "
+        "transaction mode (it then ends in ?pgbouncer=transaction).",
     )
     host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 takes any that is free.")

@@ -31,6 +31,7 @@ def test_without_any_setting_there_is_a_file_and_a_port_of_this_machine_alone() 
 
     assert settings.model_dump() == {
         "database_url": "sqlite:///gateway.db",
+        "listen_url": "",
         "host": "127.0.0.1",
         "port": 8000,
         "workers": 1,
@@ -121,6 +122,18 @@ def test_a_database_url_is_refused_with_what_it_takes(url: str) -> None:
 
     wanted = "expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
     assert said.startswith(f"GATEWAY_DATABASE_URL (or --database-url): {wanted}.")
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "wanted"),
+    [
+        ("database_url", "postgresql://db/threads?pgbouncer=statement", "pgbouncer=transaction"),
+        ("listen_url", "sqlite:///threads.db", "postgresql://USER"),
+        ("listen_url", "db:5432", "postgresql://USER"),
+    ],
+)
+def test_a_url_that_a_pooler_has_no_use_for_is_refused(name: str, url: str, wanted: str) -> None:
+    assert wanted in refusal(**{name: url}).partition(". ")[0]
 
 
 def test_a_password_in_a_database_url_is_not_shown() -> None:

@@ -30,6 +30,8 @@ READERS: Final = 4  # SQLite: threads that read side by side; more only wait for
 POOL: Final = 10  # PostgreSQL: connections of one process
 WAIT_S: Final = 10.0  # how long a request waits for a connection, or for SQLite's writer, until it is told to retry
 CHANNEL: Final = "gateway_changes"  # where PostgreSQL tells of changes
+POOLER: Final = "pgbouncer"  # what a URL says where PgBouncer stands in front of PostgreSQL...
+BY_TRANSACTION: Final = "transaction"  # ... and gives a connection to each transaction
 _MIGRATION_LOCK: Final = 0x7468726561647300  # "threads\0": one migration at a time in a PostgreSQL database
 _IMPORT_LOCK: Final = _MIGRATION_LOCK + 1  # and one importing transaction
 
@@ -89,6 +91,19 @@ def open_engines(url: str) -> Engines:
 def migrates_itself(url: str) -> bool:
     """Say whether a server may migrate this database when it starts: only the one that nobody else serves."""
     return make_url(url).get_backend_name() == "sqlite"
+
+
+def url_to_listen_at(database_url: str, listen_url: str) -> str:
+    """Choose where PostgreSQL is listened to: LISTEN lasts as long as its connection, so no pooler may stand between.
+
+    Errors: InvalidSetting where nobody has said how to get past the pooler.
+    """
+    if not listen_url and make_url(database_url).query.get(POOLER) == BY_TRANSACTION:
+        raise InvalidSetting(
+            "GATEWAY_LISTEN_URL: expected the address of PostgreSQL itself, since followers cannot be told of changes "
+            "through a PgBouncer in transaction mode"
+        )
+    return listen_url or database_url
 
 
 def can_lose_commits() -> bool:
@@ -201,17 +216,24 @@ def _open_postgres(url: URL) -> Engines:
     if "sslmode" in url.query:
         # libpq's word, which most hosts put into the URLs that they hand out; asyncpg takes the same values as `ssl`.
         url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": url.query["sslmode"]})
+    is_pooled = url.query.get(POOLER) == BY_TRANSACTION
+    url = url.difference_update_query([POOLER]).set(drivername="postgresql+asyncpg")
+    # A connection that changes with each transaction keeps no prepared statements. One without a name lasts until it
+    # is run: the driver sends no Sync between, at which the pooler could change the connection, and none is left over.
+    unnamed = {"statement_cache_size": 0, "prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
     writer = create_async_engine(
-        url.set(drivername="postgresql+asyncpg"),
+        url,
         pool_size=POOL,
         max_overflow=0,
         pool_timeout=WAIT_S,
         hide_parameters=True,
+        connect_args=unnamed if is_pooled else {},
     )
     _count_statements(writer)
-    # Our statements have one good plan each; left to itself the server plans a page anew each time, which costs more
-    # than a third of running it (measured: 100 microseconds of 380).
-    _on_connect(writer, "SET plan_cache_mode = force_generic_plan")
+    if not is_pooled:
+        # Our statements have one good plan each; left to itself the server plans a page anew each time, which costs
+        # more than a third of running it (measured: 100 microseconds of 380).
+        _on_connect(writer, "SET plan_cache_mode = force_generic_plan")
     return Engines(writer.execution_options(isolation_level="AUTOCOMMIT"), writer, _notify)
 
 
