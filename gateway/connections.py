@@ -31,7 +31,7 @@ MAX_HEADERS: Final = 100
 WAIT_S: Final = 20.0
 BYTES_A_SECOND: Final = 500
 
-_REFUSALS: Final[Mapping[HTTPStatus, tuple[str, str]]] = {
+REFUSALS: Final[Mapping[HTTPStatus, tuple[str, str]]] = {
     HTTPStatus.BAD_REQUEST: ("invalid_http", "This cannot be read as a request of HTTP/1.1."),
     HTTPStatus.REQUEST_TIMEOUT: ("request_timeout", "The request came too slowly, and was given up."),
     HTTPStatus.REQUEST_URI_TOO_LONG: ("url_too_long", f"The URL is too long. Expected at most {MAX_TARGET} bytes."),
@@ -213,7 +213,7 @@ class HttpProtocol(HttpToolsProtocol):
             if self.cycle.response_started or self.pipeline:
                 self.transport.close()
                 return
-        code, message = _REFUSALS[fault]
+        code, message = REFUSALS[fault]
         error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
         body = json.dumps({"error": error}, separators=(",", ":")).encode()
         headers = [

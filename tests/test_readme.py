@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import pytest
 
+from gateway import connections
 from gateway.settings import PREFIX, SECRETS, Settings
 from tests.live.server import ROOT, Server, environment, serving
 
@@ -90,6 +91,11 @@ def test_every_command_it_shows_exists_with_those_flags(command: str) -> None:
     ).stdout
 
     assert all(flag in told for flag in arguments if flag.startswith("-"))
+
+
+@pytest.mark.parametrize(("status", "refused"), connections.REFUSALS.items())
+def test_every_refusal_of_a_connection_is_told(status: int, refused: tuple[str, str]) -> None:
+    assert f"| {status:d} | `{refused[0]}` |" in _README
 
 
 def test_ci_runs_the_very_test_command() -> None:

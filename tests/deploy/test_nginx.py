@@ -164,11 +164,6 @@ async def test_who_asks_without_tls_is_led_to_it(behind: Behind) -> None:
     assert (answer.status_code, answer.headers["location"]) == (308, f"https://{NAME}/v1/threads?a=1")
 
 
-async def test_what_is_counted_is_not_shown(behind: Behind) -> None:
-    async with behind.client() as http:
-        assert (await http.get("/metrics")).text.startswith("<html>")  # nginx's own
-
-
 async def test_a_websocket_and_a_stream_hear_at_once(behind: Behind) -> None:
     async with behind.client() as http, socket_to(str(http.base_url).rstrip("/"), ssl=behind.tls) as follower:
         thread_id = (await http.post("/v1/threads")).json()["id"]
