@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.live.inside import Inside
 
 WHO: Final = Principal(Reach("default"))
-SHORT_S: Final = 0.3
+SHORT_S: Final = 0.5
 HOST: Final = b"Host: localhost\r\n"
 CREATE: Final = b"POST /v1/threads HTTP/1.1\r\n" + HOST
 LIST: Final = b"GET /v1/threads HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -202,7 +202,7 @@ async def test_a_body_has_more_time_the_more_of_it_has_come(server: Inside) -> N
     body = b"{}".ljust(4_000)
     async with connected(server) as (reader, writer):
         writer.write(CREATE + b"Content-Length: %d\r\n\r\n" % len(body) + body[:-1])
-        await asyncio.sleep(2 * SHORT_S)
+        await asyncio.sleep(1.2 * SHORT_S)
         writer.write(body[-1:])
 
         assert (await answer_of(reader))[0] == 200
@@ -220,7 +220,7 @@ async def test_who_follows_is_not_sent_away(server: Inside) -> None:
         await socket.subscribe(ADDED, threadId=thread_id)
         events = events_of(response)
         await anext(events)
-        await asyncio.sleep(2 * SHORT_S)
+        await asyncio.sleep(1.2 * SHORT_S)
         await http.post(f"/v1/threads/{thread_id}/messages", json={"role": "user", "content": "late"})
 
         assert await socket.texts(1) == ["late"]
