@@ -131,6 +131,14 @@ def _migrated_postgres(request: pytest.FixtureRequest) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def _keyed_postgres(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Give the URL of a database in which keys may stay: no server that lets in everybody looks at it."""
+    with _postgres_database(request.config, "keyed") as url:
+        asyncio.run(migrate(url))
+        yield url
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Give the URL of a database without tables, once of each kind."""

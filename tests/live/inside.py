@@ -17,8 +17,12 @@ from gateway.store.sql import Store, open_store
 from gateway.web.limits import MAX_BODY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractContextManager
+
+    from starlette.applications import Starlette
+
+    from gateway.web.authenticate import Gatekeeper
 
 
 class Quiet(uvicorn.Server):
@@ -33,6 +37,7 @@ class Inside:
     """A server that runs in this process."""
 
     base_url: str
+    app: Starlette
     store: Store
     hub: Hub
     server: uvicorn.Server
@@ -50,13 +55,16 @@ class Inside:
 
 
 @asynccontextmanager
-async def serving_inside(database_url: str) -> AsyncIterator[Inside]:
-    """Serve a database for as long as the block."""
+async def serving_inside(
+    database_url: str, gatekeeper_over: Callable[[Store], Gatekeeper | None] = lambda _store: None
+) -> AsyncIterator[Inside]:
+    """Serve a database for as long as the block, to everybody where no gatekeeper is made."""
     hub = Hub()
     store = open_store(database_url, hub.wake)
     listener = socket.create_server(("127.0.0.1", 0))
+    app = serve_store(store, hub=hub, gatekeeper=gatekeeper_over(store))
     config = uvicorn.Config(
-        serve_store(store, hub=hub),
+        app,
         http=HttpProtocol,
         ws=WebSocketProtocol,
         ws_max_size=MAX_BODY,
@@ -67,7 +75,7 @@ async def serving_inside(database_url: str) -> AsyncIterator[Inside]:
     )
     server = Quiet(config)
     running = asyncio.create_task(server.serve(sockets=[listener]))
-    inside = Inside(f"http://127.0.0.1:{listener.getsockname()[1]}", store, hub, server, running)
+    inside = Inside(f"http://127.0.0.1:{listener.getsockname()[1]}", app, store, hub, server, running)
     try:
         yield inside
     finally:

@@ -1,0 +1,48 @@
+"""What these tests share: one world for each module and each kind of database, served inside this process."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from gateway.web import keyring
+from tests.isolation.asking import Served
+from tests.isolation.world import gatekeeper_over, make_world
+from tests.live.inside import serving_inside
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def world_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Give the URL of a database of its own: a server that lets in everybody would see the keys and stop doing so."""
+    if request.param == "postgres":
+        url: str = request.getfixturevalue("_keyed_postgres")
+        return url
+    file = tmp_path_factory.mktemp("world") / "threads.db"
+    shutil.copy(request.getfixturevalue("_sqlite_template"), file)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture(scope="module")
+def _quiet() -> Iterator[None]:
+    """Let nothing but what is asked reach the database: keys are looked up once, and their use is noted at the end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keyring, "FRESH_S", 3_600)
+        patch.setattr(keyring, "NOTE_S", 3_600)
+        yield
+
+
+@pytest.fixture(scope="module")
+async def served(world_url: str, _quiet: None) -> AsyncIterator[Served]:
+    """Serve a world."""
+    async with (
+        serving_inside(world_url, gatekeeper_over) as inside,
+        httpx.AsyncClient(transport=httpx.ASGITransport(inside.app), base_url="http://gateway") as within,
+        httpx.AsyncClient(base_url=inside.base_url) as beyond,
+    ):
+        yield Served(await make_world(inside.store), inside, within, beyond)

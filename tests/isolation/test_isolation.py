@@ -1,0 +1,106 @@
+"""What a caller cannot reach is for it as if it had never been, in every way that there is to name it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select
+
+from gateway.domain.principal import Reach, Scope
+from gateway.store import tables
+from gateway.web.authenticate import refused
+from tests.isolation.asking import ask, said
+from tests.isolation.ways import NAMELESS, RUNS, TOKEN, WAYS, Face, Way
+from tests.isolation.world import Caller, callers, make_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.core import Store
+    from tests.isolation.asking import Served
+
+
+def each_of(ways: Sequence[Way]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("way", [pytest.param(way, id=way.name) for way in ways])
+
+
+where_no_database_has_a_part = pytest.mark.parametrize("world_url", ["sqlite"], indirect=True)
+
+
+def missing_scope(way: Way) -> str:
+    """Say what a caller is told that may not do this, whatever it names."""
+    if way.face is not Face.REST:
+        return "missing_scope"
+    return "403" if way.method == "HEAD" else "403 missing_scope"
+
+
+@each_of(WAYS)
+async def test_what_a_caller_cannot_reach_is_as_if_it_had_never_been(served: Served, way: Way) -> None:
+    world = served.world
+    before = await everything_in(world.store)
+
+    for name, stranger in world.strangers.items():
+        never = await ask(served, way, stranger, world.never)
+        told = {which: await ask(served, way, stranger, names) for which, names in world.hidden.items()}
+
+        may_never = way.for_many_threads and stranger.has_one_thread
+        assert said(way, never) == (missing_scope(way) if may_never else way.refusal), name
+        assert told == dict.fromkeys(world.hidden, never), name
+
+    assert await everything_in(world.store) == before
+
+
+@each_of(WAYS)
+async def test_who_can_reach_it_finds_it(served: Served, way: Way) -> None:
+    store, shop, living = served.world.store, served.world.shop, served.world.hidden["a living one"]
+
+    for name in await callers(store, shop, living):
+        names = await make_names(store, Reach("shop", owner="alice")) if way.scope is Scope.WRITE else living
+        caller = (await callers(store, shop, names))[name]
+        if caller.has_one_thread and (way.for_many_threads or way is TOKEN):
+            continue
+
+        found = await ask(served, way, caller, names)
+
+        assert said(way, found) in {"found", "empty", "200"} - {way.refusal}, name
+
+
+@where_no_database_has_a_part
+@each_of([*WAYS, *NAMELESS])
+async def test_a_missing_scope_is_told_before_anything_is_looked_for(served: Served, way: Way) -> None:
+    world = served.world
+
+    for name, caller in (world.readers if way.scope is Scope.WRITE else world.writers).items():
+        for names in (world.never, *world.hidden.values()):
+            told = await ask(served, way, caller, names)
+
+            assert (said(way, told), told.statements) == (missing_scope(way), ()), name
+
+
+@where_no_database_has_a_part
+@each_of(RUNS)
+async def test_runs_are_refused_before_their_thread_is_looked_for(served: Served, way: Way) -> None:
+    living = served.world.hidden["a living one"]
+
+    told = await ask(served, way, Caller(served.world.shop.secret, living), living)
+
+    assert (said(way, told), told.statements) == (way.refusal, ())
+
+
+@where_no_database_has_a_part
+@each_of([*WAYS, *RUNS, *NAMELESS])
+async def test_who_is_nobody_is_told_so_before_anything_is_looked_for(served: Served, way: Way) -> None:
+    for name, nobody in served.world.nobodies.items():
+        told = await ask(served, way, nobody, nobody.own)
+
+        assert (told.answer.status, told.statements) == (4403 if way.face is Face.WEBSOCKET else 401, ()), name
+        if nobody.credential is not None and way.method != "HEAD":
+            assert refused(nobody.credential).message[:100] in told.answer.text, name
+
+
+async def everything_in(store: Store) -> list[object]:
+    """Read what is kept of threads and messages."""
+    kept = (tables.threads, tables.messages, tables.message_deltas, tables.deleted_threads, tables.deleted_messages)
+    async with store._engines.reader.connect() as connection:  # noqa: SLF001
+        return [sorted(map(repr, await connection.execute(select(table)))) for table in kept]

@@ -1,0 +1,145 @@
+"""The table of ways misses none: a path, an argument or a field that is new has to be put into it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from graphql import (
+    FieldNode,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    OperationDefinitionNode,
+    get_named_type,
+    parse,
+)
+
+from gateway.app import serve_store
+from gateway.domain import parse_page
+from gateway.gql.page import ASSETS
+from gateway.gql.schema import build_schema
+from gateway.rest.routes import PATHS, PREFIXES
+from gateway.store.sql import open_store
+from tests.isolation.ways import NAMELESS, RUNS, WAYS, Face, Way
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ALL: Final = (*WAYS, *RUNS, *NAMELESS)
+SCHEMA: Final = build_schema()._schema  # noqa: SLF001
+
+# Texts that name nothing which is kept here.
+ELSEWHERE: Final = {
+    "AppendMessageTextInput.text": "a text",
+    "AttachmentInput.fileId": "a file is only noted",
+    "AttachmentInput.tools": "words of the API",
+    "ContentPartInput.text": "a text",
+    "CreateMessageInput.assistantId": "an assistant is only noted",
+    "CreateMessageInput.runId": "a run is only noted",
+    "CreateThreadInput.owner": "an end user is only noted",
+    "ImageFileInput.detail": "a word of the API",
+    "ImageFileInput.fileId": "a file is only noted",
+    "ImageUrlInput.detail": "a word of the API",
+    "ImageUrlInput.url": "an address is only noted",
+    "MessageContentInput.text": "a text",
+    "NewMessageInput.assistantId": "an assistant is only noted",
+    "NewMessageInput.runId": "a run is only noted",
+}
+
+
+def rest_ways() -> Iterator[Way]:
+    return (way for way in ALL if way.face is Face.REST)
+
+
+def test_every_path_and_method_is_in_the_table() -> None:
+    served = {
+        (method, prefix + path) for prefix in PREFIXES for path, endpoints in PATHS.items() for method in endpoints
+    }
+
+    assert {(way.method, way.route) for way in rest_ways() if way.method != "HEAD"} == served
+
+
+def test_every_path_that_can_be_read_is_asked_for_its_headers_too() -> None:
+    read = {f"/v1{path}" for path, endpoints in PATHS.items() if "GET" in endpoints and "runs" not in path}
+
+    assert {way.route for way in rest_ways() if way.method == "HEAD"} == read
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if "runs" not in path])
+def test_every_place_of_a_path_names_something_hidden(path: str) -> None:
+    for method in PATHS[path]:
+        ways = [way for way in rest_ways() if (way.method, way.route) == (method, f"/v1{path}")]
+
+        named = set().union(*(way.named for way in ways))
+
+        assert {place for place in ("thread_id", "message_id") if f"{{{place}}}" in path} <= named
+
+
+def test_every_parameter_of_a_list_that_can_name_something_does() -> None:
+    names = set(parse_page._LIST_KEYS) - {"limit", "order"}  # noqa: SLF001
+    named = {
+        path: set().union(*(way.named for way in rest_ways() if way.method == "GET" and way.route == path)) & names
+        for path in ("/v1/threads", "/v1/threads/{thread_id}/messages")
+    }
+
+    assert named == {"/v1/threads": names - {"run_id"}, "/v1/threads/{thread_id}/messages": names}
+
+
+async def test_no_other_routes_are_served(sqlite_url: str) -> None:
+    store = open_store(sqlite_url)
+    served = {getattr(route, "path", None) for route in serve_store(store).routes}
+    await store.close()
+
+    assert served == {"/", ASSETS, "/graphql"} | {prefix + path for prefix in PREFIXES for path in PATHS}
+
+
+def test_every_argument_that_can_name_something_is_in_the_table() -> None:
+    covered = {each for way in ALL for each in way.covers if each.endswith(":)") or "Input." in each}
+
+    assert not covered & set(ELSEWHERE)
+    assert covered | set(ELSEWHERE) == set(arguments_that_are_texts())
+
+
+@pytest.mark.parametrize(
+    ("root", "face"),
+    [
+        (SCHEMA.query_type, Face.HTTP),
+        (SCHEMA.mutation_type, Face.HTTP),
+        (SCHEMA.subscription_type, Face.SSE),
+        (SCHEMA.subscription_type, Face.WEBSOCKET),
+    ],
+)
+def test_every_root_field_is_asked_for(root: GraphQLObjectType, face: Face) -> None:
+    asked = {field for way in ALL if way.face is face for field in root_fields(way)}
+
+    assert set(root.fields) <= asked
+
+
+def test_every_subscription_is_gone_on_with_by_the_id_of_an_event_too() -> None:
+    assert SCHEMA.subscription_type is not None
+    resumed = {field for way in ALL if "last-event-id" in way.headers for field in root_fields(way)}
+
+    assert set(SCHEMA.subscription_type.fields) == resumed
+
+
+def arguments_that_are_texts() -> Iterator[str]:
+    """Give the schema coordinates of all arguments and input fields that are ids or strings, however wrapped."""
+    for kind in SCHEMA.type_map.values():
+        if kind.name.startswith("__"):
+            continue
+        if isinstance(kind, GraphQLInputObjectType):
+            yield from (f"{kind.name}.{name}" for name, each in kind.fields.items() if is_text(each.type))
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+            for field, each in kind.fields.items():
+                yield from (f"{kind.name}.{field}({name}:)" for name, arg in each.args.items() if is_text(arg.type))
+
+
+def is_text(kind: object) -> bool:
+    return get_named_type(kind).name in ("ID", "String")  # type: ignore[call-overload]
+
+
+def root_fields(way: Way) -> list[str]:
+    [operation] = parse(way.body["query"]).definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    return [each.name.value for each in operation.selection_set.selections if isinstance(each, FieldNode)]

@@ -1,0 +1,281 @@
+"""The table: every way to name an object, on each face.
+
+Places in it: `{thread}`, `{message}`, `{growing}` (in progress) and `{run}` are what is named; `{own_thread}` and
+`{own_message}` are the caller's own, beside which it is named.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.domain.principal import Scope
+from gateway.rest.routes import PREFIXES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PLACE: Final = re.compile(r"\{(own_)?(thread|message|growing|run)\}")
+
+
+class Face(Enum):
+    REST = "REST"
+    HTTP = "GraphQL over HTTP"
+    SSE = "server-sent events"
+    WEBSOCKET = "WebSocket"
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to name an object.
+
+    `refusal` is how it says that there is none, in the words of `asking.said`. `covers` are the arguments of the
+    schema that it goes through, as schema coordinates; what a REST way covers stands in its method, path and query.
+    """
+
+    face: Face
+    refusal: str
+    scope: Scope = Scope.READ
+    method: str = "POST"
+    path: str = "/graphql"
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    covers: tuple[str, ...] = ()
+    for_many_threads: bool = False  # so it is refused to who has a token for one
+
+    @property
+    def name(self) -> str:
+        return " ".join([self.face.value, *(self.covers or (self.method, self.path)), *self.query, *self.headers])
+
+    @property
+    def route(self) -> str:
+        """The path as the application's routes have it."""
+        return PLACE.sub(lambda place: f"{{{place[2]}_id}}", self.path)
+
+    @property
+    def named(self) -> set[str]:
+        """What of the path and the query names something that is not the caller's own."""
+        places = {place[2] + "_id" for place in PLACE.finditer(self.path) if not place[1]}
+        return places | {key for key, value in self.query.items() if value and not value.startswith("{own_")}
+
+
+def _rest(method: str, path: str, refusal: str = "404", body: Any = None, **query: str) -> Way:
+    scope = Scope.READ if method in ("GET", "HEAD") else Scope.WRITE
+    is_one_of_many = method == "DELETE" and path == "/threads/{thread}"
+    return Way(Face.REST, refusal, scope, method, path, query, {}, body, for_many_threads=is_one_of_many)
+
+
+_THREAD: Final = "/threads/{thread}"
+_IN_THREAD: Final = "/threads/{thread}/messages"
+_IN_OWN: Final = "/threads/{own_thread}/messages"
+_MESSAGE: Final = {"role": "user", "content": "hi"}
+_NOTE: Final = {"metadata": {"a": "b"}}
+_CURSOR: Final = "400 invalid_value"
+
+_PLAIN: Final = (
+    _rest("GET", _THREAD),
+    _rest("POST", _THREAD, body=_NOTE),
+    _rest("DELETE", _THREAD),
+    _rest("GET", _IN_THREAD),
+    _rest("POST", _IN_THREAD, body=_MESSAGE),
+    _rest("GET", _IN_THREAD + "/{message}"),
+    _rest("POST", _IN_THREAD + "/{message}", body=_NOTE),
+    _rest("DELETE", _IN_THREAD + "/{message}"),
+)
+_MIXED: Final = tuple(
+    _rest(method, path, body=body)
+    for path in (_IN_OWN + "/{message}", _IN_THREAD + "/{own_message}")
+    for method, body in (("GET", None), ("POST", _NOTE), ("DELETE", None))
+)
+_LISTS: Final = (
+    _rest("GET", "/threads", _CURSOR, after="{thread}"),
+    _rest("GET", "/threads", _CURSOR, before="{thread}"),
+    _rest("GET", "/threads", _CURSOR, after="{own_thread}", before="{thread}"),
+    _rest("GET", _IN_OWN, _CURSOR, after="{message}"),
+    _rest("GET", _IN_OWN, _CURSOR, before="{message}"),
+    _rest("GET", _IN_OWN, _CURSOR, before="{own_message}", after="{message}"),
+    _rest("GET", _IN_OWN, "empty", run_id="{run}"),
+    _rest("GET", _IN_OWN, _CURSOR, run_id="{run}", after="{message}"),
+    _rest("GET", _IN_THREAD, after="{own_message}"),
+    _rest("GET", _IN_THREAD, run_id="{run}", after="{message}"),
+)
+_RUNS: Final = tuple(
+    Way(Face.REST, "404", method=method, path=path)
+    for path in ("/threads/runs", _THREAD + "/runs", _THREAD + "/runs/{rest:path}")
+    for method in ("GET", "POST", "DELETE", "PUT", "PATCH")
+)
+
+
+def _with_prefix(way: Way, prefix: str) -> Way:
+    return replace(way, path=prefix + way.path)
+
+
+def _without_body(way: Way) -> Way:
+    """Ask for the headers alone, which tell nothing but the status."""
+    return replace(way, method="HEAD", refusal=way.refusal.split()[0])
+
+
+RUNS: Final = tuple(_with_prefix(way, prefix) for prefix in PREFIXES for way in _RUNS)
+REST: Final = (
+    *(_with_prefix(way, prefix) for prefix in PREFIXES for way in _PLAIN),
+    *(_with_prefix(way, prefix) for prefix in PREFIXES[:1] for way in (*_MIXED, *_LISTS)),
+    *(
+        _with_prefix(_without_body(way), PREFIXES[0])
+        for way in (*_PLAIN, *_MIXED, *_LISTS)
+        if way.method == "GET" and way.refusal != "empty"
+    ),
+)
+
+
+def _asking(face: Face, refusal: str, document: str, *covers: str, scope: Scope = Scope.READ, **variables: Any) -> Way:
+    body = {"query": document, "variables": variables}
+    is_one_of_many = "DeleteThreadInput.id" in covers
+    return Way(face, refusal, scope, body=body, covers=covers, for_many_threads=is_one_of_many)
+
+
+def _query(refusal: str, document: str, *covers: str, **variables: Any) -> Way:
+    return _asking(Face.HTTP, refusal, document, *covers, **variables)
+
+
+_PAGE: Final = "{ edges { cursor } nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }"
+_COUNTED: Final = _PAGE.replace("pageInfo", "totalCount pageInfo")
+
+QUERIES: Final = (
+    *(
+        _query("null", "query($id: ID!) { node(id: $id) { __typename id } }", "Query.node(id:)", id=place)
+        for place in ("{thread}", "{message}", "{growing}")
+    ),
+    _query(
+        "null",
+        "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }",
+        "Query.nodes(ids:)",
+        ids=["{message}", "{thread}", "{growing}"],
+    ),
+    _query("null", "query($id: ID!) { thread(id: $id) { id } }", "Query.thread(id:)", id="{thread}"),
+    *(
+        _query(
+            "invalid_value",
+            f"query($at: String) {{ threads({side}: $at, last: 2) {_PAGE} }}",
+            f"Query.threads({side}:)",
+            at="{thread}",
+        )
+        for side in ("after", "before")
+    ),
+    *(
+        _query(
+            "invalid_value",
+            f"query($id: ID!, $at: String) {{ thread(id: $id) {{ messages({side}: $at) {_COUNTED} }} }}",
+            f"Thread.messages({side}:)",
+            id="{own_thread}",
+            at="{message}",
+        )
+        for side in ("after", "before")
+    ),
+    _query(
+        "empty",
+        f"query($id: ID!, $run: ID) {{ thread(id: $id) {{ messages(runId: $run) {_COUNTED} }} }}",
+        "Thread.messages(runId:)",
+        id="{own_thread}",
+        run="{run}",
+    ),
+    _query(
+        "invalid_value",
+        "query($id: ID!, $run: ID, $at: String) { thread(id: $id) { messages(runId: $run, after: $at) "
+        f"{_COUNTED} }} }}",
+        "Thread.messages(runId:)",
+        "Thread.messages(after:)",
+        id="{own_thread}",
+        run="{run}",
+        at="{message}",
+    ),
+)
+
+
+def _mutation(field: str, kind: str, key: str, shown: str, **input_: Any) -> Way:
+    document = f"mutation($input: {kind}!) {{ {field}(input: $input) {{ {shown} }} }}"
+    place = "{" + ("growing" if field in _ON_GROWING else "message" if "Message" in field else "thread") + "}"
+    place = "{thread}" if key == "threadId" else place
+    return _asking(Face.HTTP, "not_found", document, f"{kind}.{key}", scope=Scope.WRITE, input={key: place, **input_})
+
+
+_ON_GROWING: Final = ("appendMessageText", "finishMessage")
+_SAID: Final = {"role": "USER", "content": {"text": "hi"}}
+
+MUTATIONS: Final = (
+    _mutation("updateThread", "UpdateThreadInput", "id", "thread { id }", metadata={"a": "b"}),
+    _mutation("deleteThread", "DeleteThreadInput", "id", "deletedThreadId"),
+    _mutation("createMessage", "CreateMessageInput", "threadId", "message { id }", **_SAID),
+    _mutation("updateMessage", "UpdateMessageInput", "id", "message { id }", metadata={"a": "b"}),
+    _mutation("appendMessageText", "AppendMessageTextInput", "messageId", "message { id }", text="x"),
+    _mutation("finishMessage", "FinishMessageInput", "messageId", "message { id }", status="COMPLETED"),
+    _mutation("deleteMessage", "DeleteMessageInput", "id", "deletedMessageId"),
+)
+# It reads the thread first, so it asks for the scope to read; and who has a token for one thread makes no others.
+TOKEN: Final = _asking(
+    Face.HTTP,
+    "not_found",
+    "mutation($input: CreateThreadTokenInput!) { createThreadToken(input: $input) { expiresAt } }",
+    "CreateThreadTokenInput.threadId",
+    input={"threadId": "{thread}", "access": "READ"},
+)
+
+_SHOWN: Final = {"messageAdded": "cursor node { id text }", "threadEvents": "__typename cursor"}
+_FOLLOWING: Final[
+    tuple[tuple[str, str, dict[str, Any]], ...]
+] = (  # a thread that is another's, and in one's own thread a cursor that is
+    ("not_found", "threadId", {"id": "{thread}", "after": "{message}"}),
+    ("not_found", "threadId", {"id": "{thread}", "after": "1"}),
+    ("invalid_value", "after", {"id": "{own_thread}", "after": "{message}"}),
+)
+FOLLOWING: Final = tuple(
+    _asking(
+        face,
+        refusal,
+        f"subscription($id: ID!, $after: String) {{ {field}(threadId: $id, after: $after) {{ {shown} }} }}",
+        f"Subscription.{field}({argument}:)",
+        **variables,
+    )
+    for face in (Face.SSE, Face.WEBSOCKET)
+    for field, shown in _SHOWN.items()
+    for refusal, argument, variables in _FOLLOWING
+)
+RESUMING: Final = tuple(
+    Way(
+        Face.SSE,
+        refusal,
+        headers={"last-event-id": "{message}"},
+        body={
+            "query": f"subscription($id: ID!) {{ {field}(threadId: $id) {{ {shown} }} }}",
+            "variables": {"id": place},
+        },
+        covers=(f"Subscription.{field}({argument}:)",),
+    )
+    for field, shown in _SHOWN.items()
+    for refusal, argument, place in (("not_found", "threadId", "{thread}"), ("invalid_value", "after", "{own_thread}"))
+)
+
+WAYS: Final = (*REST, *QUERIES, *MUTATIONS, TOKEN, *FOLLOWING, *RESUMING)
+
+# Those that name nothing, and are asked by who has no right to.
+NAMELESS: Final = (
+    *(_with_prefix(_rest("POST", "/threads", body={}), prefix) for prefix in PREFIXES),
+    *(_with_prefix(_rest("GET", "/threads"), prefix) for prefix in PREFIXES),
+    _query("", "{ threads { nodes { id } } }", "Query.threads"),
+    _asking(
+        Face.HTTP,
+        "",
+        "mutation { createThread(input: {}) { thread { id } } }",
+        "Mutation.createThread",
+        scope=Scope.WRITE,
+    ),
+)
+
+
+def filled(template: Any, places: Mapping[str, str]) -> Any:
+    """Write ids into the places of a path, a query, headers or a body."""
+    written = PLACE.sub(lambda place: places[place[0][1:-1]], json.dumps(template))
+    return json.loads(written.replace("{rest:path}", "run_a/steps"))

@@ -1,0 +1,186 @@
+"""Two projects with end users, what each of them has, and all that a caller may come with."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import jwt
+
+from gateway.core import keys, messages, threads
+from gateway.domain.ids import MessageId, ThreadId, new_message_id, new_thread_id
+from gateway.domain.key import NewKey
+from gateway.domain.message import NewMessage, Role, Status
+from gateway.domain.principal import ALL_SCOPES, Principal, Reach, Scope
+from gateway.domain.thread import NewThread
+from gateway.web.authenticate import Gatekeeper
+from gateway.web.end_users import EndUsers, Rules
+from gateway.web.keyring import KeyRing
+from gateway.web.thread_tokens import ThreadTokens
+from tests.make import new_message
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.core import Store
+
+RULES: Final = Rules(jwks="", secret="j" * 32, issuer="https://id.example.com", audience="threads")
+TOKENS: Final = ThreadTokens("t" * 32)
+READ, WRITE = frozenset({Scope.READ}), frozenset({Scope.WRITE})
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a caller may name: a thread, and in it a whole message, one in progress behind it, and a run."""
+
+    thread: ThreadId
+    message: MessageId
+    growing: MessageId
+    run: str
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key that was made, and who comes with it, if all is allowed to it."""
+
+    id: str
+    secret: str
+    who: Principal
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who comes with a credential, and what it has itself."""
+
+    credential: str | None
+    own: Names
+
+    @property
+    def has_one_thread(self) -> bool:
+        return (self.credential or "").startswith("tt-")
+
+
+@dataclass(frozen=True)
+class World:
+    """What there is: `hidden` is of the end user alice in the project `shop`, and `never` is nobody's.
+
+    `strangers` cannot reach what is hidden. `readers` and `writers` can, with one scope alone; `nobodies` come with
+    what is not good, or not any more.
+    """
+
+    store: Store
+    shop: Key
+    hidden: Mapping[str, Names]
+    never: Names
+    strangers: Mapping[str, Caller]
+    readers: Mapping[str, Caller]
+    writers: Mapping[str, Caller]
+    nobodies: Mapping[str, Caller]
+
+
+def gatekeeper_over(store: Store) -> Gatekeeper:
+    """Ask for keys, end users' tokens and tokens for one thread."""
+    return Gatekeeper(KeyRing(store), EndUsers(RULES), TOKENS)
+
+
+async def make_world(store: Store) -> World:
+    alice, bob = Reach("shop", owner="alice"), Reach("shop", owner="bob")
+    living, other, of_bob = [await make_names(store, each) for each in (alice, alice, bob)]
+    of_rival, of_rival_alice = [await make_names(store, each) for each in (Reach("rival"), Reach("rival", "alice"))]
+    shop = await _key(store, "shop")
+    rival = await _key(store, "rival")
+    return World(
+        store,
+        shop,
+        hidden={"a living one": living, "a deleted one": await _deleted(store, alice)},
+        never=Names(new_thread_id(), new_message_id(), new_message_id(), "run_never"),
+        strangers={
+            "a key of another project": Caller(rival.secret, of_rival),
+            "the same end user of another project": Caller(end_user("alice", project="rival"), of_rival_alice),
+            "another end user": Caller(end_user("bob"), of_bob),
+            "a token for another thread": Caller(await token(store, shop.who, other), other),
+            "another end user's token": Caller(await token(store, Principal(bob), of_bob), of_bob),
+        },
+        readers=await callers(store, await _key(store, "shop", READ), living, READ),
+        writers=await callers(store, await _key(store, "shop", WRITE), living, WRITE),
+        nobodies={
+            name: Caller(credential, living) for name, credential in (await _no_good(store, living, of_bob)).items()
+        },
+    )
+
+
+async def make_names(store: Store, reach: Reach) -> Names:
+    """Make a thread with a whole message, and one in progress."""
+    run = f"run_{new_thread_id()}"
+    begun = NewMessage(Role.ASSISTANT, [], status=Status.IN_PROGRESS, run_id=run)
+    new = NewThread(metadata={}, tool_resources={}, messages=(new_message("a secret", run),), owner=reach.owner)
+    who = Principal(Reach(reach.project_id))
+    thread_id = (await threads.create(store, who, new)).id
+    growing = (await messages.create(store, who, thread_id, begun)).id
+    async with store.read() as reads:
+        found = await reads.list_messages_behind(who.reach, thread_id, 0, 2)
+    return Names(thread_id, found.items[0][1].id, growing, run)
+
+
+def end_user(sub: str, **claims: Any) -> str:
+    """Sign a token as the operator's identity provider does."""
+    standing = {"iss": RULES.issuer, "aud": RULES.audience, "exp": time.time() + 3_600, "project": "shop"}
+    return jwt.encode({**standing, "sub": sub, **claims}, RULES.secret, "HS256")
+
+
+async def token(store: Store, who: Principal, names: Names, scopes: frozenset[Scope] = ALL_SCOPES) -> str:
+    """Make a token for a thread, as createThreadToken does."""
+    return TOKENS.make(who, await threads.get(store, who, names.thread), scopes, 3_600)[0]
+
+
+async def callers(store: Store, key: Key, names: Names, scopes: frozenset[Scope] = ALL_SCOPES) -> Mapping[str, Caller]:
+    """Give all kinds of callers that can reach a thread of alice in `shop`."""
+    words = " ".join(f"threads:{scope.value}" for scope in scopes)
+    return {
+        "a key of the project": Caller(key.secret, names),
+        "its end user": Caller(end_user("alice", scope=words), names),
+        "a token for the thread": Caller(await token(store, key.who, names, scopes), names),
+    }
+
+
+async def _key(
+    store: Store, project: str, scopes: frozenset[Scope] = ALL_SCOPES, expires_in_s: int | None = None
+) -> Key:
+    made, secret = await keys.create(store, NewKey(project, "", scopes, expires_in_s))
+    return Key(made.id, secret, Principal(Reach(project), name=made.id, key_id=made.id))
+
+
+async def _deleted(store: Store, reach: Reach) -> Names:
+    """Name a thread that was deleted, and messages that were deleted from another, which is still there."""
+    gone, thinned = [await make_names(store, reach) for _ in range(2)]
+    who = Principal(reach)
+    await threads.delete(store, who, gone.thread)
+    await messages.delete(store, who, thinned.thread, thinned.message)
+    await messages.delete(store, who, thinned.thread, thinned.growing)
+    return Names(gone.thread, thinned.message, thinned.growing, thinned.run)
+
+
+async def _no_good(store: Store, living: Names, of_bob: Names) -> Mapping[str, str | None]:
+    good, revoked = await _key(store, "shop"), await _key(store, "shop")
+    await keys.revoke(store, revoked.id)
+    over = Principal(Reach("shop"), expires_at=time.time() - 60)
+    alice, bob, reads = end_user("alice"), end_user("bob"), await token(store, good.who, living, READ)
+    return {
+        "no key": None,
+        "a key that was never made": "sk-" + "x" * 43,
+        "an altered key": good.secret[:-1] + ("a" if good.secret[-1] != "a" else "b"),
+        "an expired key": (await _key(store, "shop", expires_in_s=-1)).secret,
+        "a revoked key": revoked.secret,
+        "an expired end user's token": end_user("alice", exp=time.time() - 3_600),
+        "an end user's token with another's claims": _with_claims_of(bob, alice),
+        "an end user's token that nobody signed": jwt.encode({"sub": "alice"}, "", "none"),
+        "an expired token": await token(store, over, living),
+        "a token of a revoked key": await token(store, revoked.who, living),
+        "a token with another's claims": _with_claims_of(await token(store, good.who, of_bob), reads),
+    }
+
+
+def _with_claims_of(signed: str, other: str) -> str:
+    header, _, signature = signed.split(".")
+    return ".".join((header, other.split(".")[1], signature))
