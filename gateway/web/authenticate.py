@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 
-OPEN: Final = Principal(Reach("default"))  # everybody, as long as nobody has made a key
+EVERYBODY: Final = "everybody"  # stands for a key: it lets anybody in, as long as no key was made
+OPEN: Final = Principal(Reach("default"), key_id=EVERYBODY)
 LOOK_S: Final = 0.4  # how often those who stay are looked at again; with the key ring's own time, below a second
 MAX_CREDENTIAL: Final = 8_192
 _SHOWN_BEFORE, _SHOWN_BEHIND, _MOST_SHOWN = 8, 4, 64
@@ -97,13 +98,17 @@ class Gatekeeper:
                 log.warning("the keys of those who stay cannot be looked at now; their events come from there too")
 
     async def _look(self) -> None:
-        now, is_open = time.time(), await self._is_open()
-        key_ids = {who.key_id for who, _ in self._staying if who.key_id is not None}
-        good = await self._ring.still_good(key_ids) if self._ring is not None and key_ids else set[str]()
+        now = time.time()
+        good = await self._still_good({who.key_id for who, _ in self._staying if who.key_id is not None})
         for who, leave in list(self._staying):
             is_over = who.expires_at is not None and who.expires_at <= now
-            if is_over or (who is OPEN and not is_open) or (who.key_id is not None and who.key_id not in good):
+            if is_over or (who.key_id is not None and who.key_id not in good):
                 leave()
+
+    async def _still_good(self, key_ids: set[str]) -> set[str]:
+        good = {EVERYBODY} if EVERYBODY in key_ids and await self._is_open() else set[str]()
+        made = key_ids - {EVERYBODY}
+        return good | await self._ring.still_good(made) if self._ring is not None and made else good
 
     async def _is_open(self) -> bool:
         if self._end_users is not None:
@@ -122,8 +127,8 @@ class Gatekeeper:
         found = tokens.read(credential) if len(credential) <= MAX_CREDENTIAL else None
         if found is None:
             raise refused(credential)
-        # It falls with the key that it was made with.
-        if found.key_id is not None and (self._ring is None or not await self._ring.still_good({found.key_id})):
+        # It falls with the key that it was made with; one that anybody could make, with the first key.
+        if found.key_id is not None and not await self._still_good({found.key_id}):
             raise refused(credential)
         return found
 
