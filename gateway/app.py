@@ -29,7 +29,7 @@ from gateway.gql.trusted import load_trusted
 from gateway.logs import request_log
 from gateway.rest import render
 from gateway.rest.routes import routes, unknown_url, wrong_method
-from gateway.settings import Settings, load_settings
+from gateway.settings import OFF, Settings, load_settings
 from gateway.store.dialect import CHANNEL, migrates_itself, url_to_listen_at
 from gateway.store.sql import open_store
 from gateway.web.authenticate import Gatekeeper
@@ -39,6 +39,7 @@ from gateway.web.envelope import Envelope
 from gateway.web.health import Readiness, tell_alive
 from gateway.web.keyring import KeyRing
 from gateway.web.metrics import Metrics, Reading
+from gateway.web.rates import RateRules, Rates
 from gateway.web.safe_headers import SafeHeaders
 from gateway.web.sites import Sites, hosts_at
 from gateway.web.thread_tokens import ThreadTokens
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
     from gateway.errors import GatewayError
     from gateway.facts import Facts, Tell
 
+_RATE: Final = "6000/minute"  # a hundred a second, as who writes answers token by token may need
+_AT_ONCE: Final = "100"
 _FACES: Final = """Threads and messages, with two faces:
 
   /v1        REST: the base_url of an OpenAI SDK
@@ -146,7 +149,22 @@ def gatekeeper_of(settings: Settings, ring: KeyRing) -> Gatekeeper:
         ring,
         EndUsers(rules) if rules.jwks or rules.secret else None,
         ThreadTokens(settings.token_secret) if settings.token_secret else None,
+        Rates(rate_rules(settings)),
     )
+
+
+def rate_rules(settings: Settings) -> RateRules:
+    """Read what the settings say of rates; nobody is slowed down who is alone with the server on a machine."""
+    is_own = bool(hosts_at(settings.host))
+    reads, writes, at_once = (
+        None if given == OFF or (not given and is_own) else given or default
+        for given, default in (
+            (settings.rate_reads, _RATE),
+            (settings.rate_writes, _RATE),
+            (settings.rate_at_once, _AT_ONCE),
+        )
+    )
+    return RateRules(reads, writes, None if at_once is None else int(at_once), settings.rate_store)
 
 
 def create_app_from_environment() -> Starlette:
@@ -211,25 +229,28 @@ def serve_store(
     let_in, keeper = sites or Sites(), gatekeeper or Gatekeeper()
     # Strawberry has no public name for the schema that graphql-core executes.
     schema = build_schema()._schema  # noqa: SLF001
-    operations = Operations(schema, store, hub or Hub(), options, keeper.tokens)
+    operations = Operations(schema, store, hub or Hub(), options, keeper)
     return Starlette(
         routes=[
             Route("/", root(has_page=options.graphiql)),
             Route("/healthz", tell_alive),
             Route("/readyz", Readiness(store.is_migrated, lambda: operations.hub.is_ending).tell),
-            Route("/graphql", GraphQLOverHttp(operations, keeper, explorer.page, let_in)),
-            WebSocketRoute("/graphql", GraphQLOverWebSocket(operations, keeper, let_in, tell)),
+            Route("/graphql", GraphQLOverHttp(operations, explorer.page, let_in)),
+            WebSocketRoute("/graphql", GraphQLOverWebSocket(operations, let_in, tell)),
             Route(ASSETS, explorer.asset),
             *routes(store, keeper),
         ],
         middleware=around(let_in, tell),
         exception_handlers={404: unknown_url, 405: wrong_method},
-        lifespan=_lifespan(operations, store, [*([hints] if hints else []), *keeper.work()], metrics),
+        lifespan=_lifespan(operations, store, lambda: [*([hints] if hints else []), *keeper.work()], metrics),
     )
 
 
 def _lifespan(
-    operations: Operations, store: Store, beside: Sequence[Coroutine[Any, Any, None]], metrics: Metrics | None
+    operations: Operations,
+    store: Store,
+    beside: Callable[[], Sequence[Coroutine[Any, Any, None]]],
+    metrics: Metrics | None,
 ) -> Lifespan[Starlette]:
     """Run what belongs beside the requests for as long as they are served, and close all behind the last one."""
     if metrics:
@@ -237,13 +258,14 @@ def _lifespan(
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
-        running = [asyncio.create_task(each) for each in beside]
+        running = [asyncio.create_task(each) for each in beside()]
         with metrics.serving() if metrics else nullcontext():
             yield {END_FOLLOWING: operations.hub.end}
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         await operations.close()
+        await operations.gatekeeper.rates.close()
         await store.close()
 
     return lifespan

@@ -4,6 +4,7 @@ GatewayError
 ├── InvalidRequest      the caller sent something that cannot be accepted
 ├── Unauthorized        nobody who is known sends this
 ├── Forbidden           the caller is known, and may not do this
+├── TooManyRequests     the caller asks more, or more at once, than it may
 ├── NotFound            no such object for this caller
 ├── UnknownUrl          no such path
 ├── WrongMethod         the path is there, this method is not
@@ -51,6 +52,14 @@ class Unauthorized(GatewayError):
 
 class Forbidden(GatewayError):
     """The caller is known, and may not do this."""
+
+
+class TooManyRequests(GatewayError):
+    """The caller asks more than it may; `retry_after_s` is when it may ask again."""
+
+    def __init__(self, message: str, *, code: str, retry_after_s: int) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_s = retry_after_s
 
 
 class NotFound(GatewayError):

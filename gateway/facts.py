@@ -21,6 +21,15 @@ UNKNOWN: Final = "-"
 _LONGEST_NAME: Final = 100
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many requests the caller may send in a time, how many of them are left, and when there are more again."""
+
+    limit: int
+    remaining: int
+    reset_s: int
+
+
 @dataclass(slots=True)
 class Facts:
     """One HTTP request, one WebSocket, or one operation on a WebSocket; filled in by whoever finds something out.
@@ -39,6 +48,7 @@ class Facts:
     statements: int = 0
     bytes_out: int = 0
     seconds: float = 0.0
+    allowance: Allowance | None = None
     _started: float = field(default_factory=time.perf_counter)
 
     @property

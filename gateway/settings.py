@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 PREFIX: Final = "GATEWAY_"
+OFF: Final = "off"
+_RATE: Final = re.compile("[1-9][0-9]{0,8}/(second|minute|hour|day)")
 SECRETS: Final = ("jwt_secret", "token_secret")  # no flags: the command lines of a machine can be read by all on it
 _SHORTEST_SECRET: Final = 32  # RFC 7518, 3.2: a key at least as long as the hash
 _SWITCHES: Final = ("introspection", "suggestions", "graphiql")  # on for a developer, off in production
@@ -95,6 +98,26 @@ def _secret(text: str) -> str:
     if text and len(text.encode()) < _SHORTEST_SECRET:
         raise ValueError(f"expected at least {_SHORTEST_SECRET} bytes, such as `openssl rand -hex 32` makes")
     return text
+
+
+def _rate(text: str) -> str:
+    if text not in ("", OFF) and not _RATE.fullmatch(text):
+        raise ValueError("expected a number with /second, /minute, /hour or /day behind it, or off")
+    return text
+
+
+def _at_once(text: str) -> str:
+    if text not in ("", OFF) and not re.fullmatch("[1-9][0-9]{0,5}", text):
+        raise ValueError("expected a whole number, or off")
+    return text
+
+
+def _rate_store(place: str) -> str:
+    if place != "memory" and not place.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("expected memory, or an address that begins with redis://, rediss:// or unix://")
+    if place != "memory" and find_spec("redis") is None:
+        raise ValueError("expected memory, since the client of Redis is not installed")
+    return place
 
 
 class Settings(BaseSettings):
@@ -184,6 +207,24 @@ class Settings(BaseSettings):
     jwt_audience: str = Field("", description="Whom they must be for (`aud`); needed with either of the two.")
     token_secret: Annotated[str, AfterValidator(_secret)] = Field(
         "", description="The secret that signs the short-lived tokens for one thread; none are made without."
+    )
+    rate_reads: Annotated[str, AfterValidator(_rate)] = Field(
+        "",
+        description="How often each key or end user may read, such as 600/minute, or off. If empty: 6000/minute, and "
+        "off where it listens on this machine alone.",
+    )
+    rate_writes: Annotated[str, AfterValidator(_rate)] = Field(
+        "", description="The same for writing; a GraphQL operation counts once for each 100 objects of its cost."
+    )
+    rate_at_once: Annotated[str, AfterValidator(_at_once)] = Field(
+        "",
+        description="How many requests of each key or end user may run at once, or off. If empty: 100, and off where "
+        "it listens on this machine alone.",
+    )
+    rate_store: Annotated[str, AfterValidator(_rate_store)] = Field(
+        "memory",
+        description="Where they are counted: memory, each process for itself, or redis://HOST:PORT/NUMBER for all of "
+        "them together (pip install 'threads-gateway[redis]').",
     )
     insecure_open: bool = Field(
         False,

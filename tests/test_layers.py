@@ -46,7 +46,7 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "events": {"asyncpg"},
     "store": {"sqlalchemy", "alembic"},
     "core": {"orjson"},  # answers that grow: it looks at the last part that is stored
-    "web": {"starlette", "jwt", "prometheus_client"},
+    "web": {"starlette", "jwt", "limits", "redis", "prometheus_client"},
     "operate": {"click", "rich"},
     "rest": {"starlette", "orjson"},
     "gql": {"strawberry", "graphql", "starlette", "orjson"},

@@ -56,6 +56,10 @@ def test_without_any_setting_there_is_a_file_and_a_port_of_this_machine_alone() 
         "jwt_issuer": "",
         "jwt_audience": "",
         "token_secret": "",
+        "rate_reads": "",
+        "rate_writes": "",
+        "rate_at_once": "",
+        "rate_store": "memory",
         "insecure_open": False,
     }
 

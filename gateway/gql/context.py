@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
     from gateway.events.hub import Hub
-    from gateway.web.thread_tokens import ThreadTokens
+    from gateway.web.authenticate import Gatekeeper
 
 MAX_PAGES: Final = 100  # in one statement; SQLite joins 500 selects at most
 K = TypeVar("K")
@@ -59,7 +59,7 @@ class Context:
     store: Store
     hub: Hub
     who: Principal
-    tokens: ThreadTokens | None = None
+    gatekeeper: Gatekeeper
     at_work: set[asyncio.Task[Any]] = field(default_factory=set)  # loaders run in tasks that nobody else can cancel
     resume_after: str | None = None
     told: Told = field(default_factory=Told)

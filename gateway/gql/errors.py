@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphql import GraphQLError
 
-from gateway.errors import Forbidden, GatewayError, InvalidRequest, NotFound, Unauthorized, Unavailable
+from gateway.errors import Forbidden, GatewayError, InvalidRequest, NotFound, TooManyRequests, Unauthorized, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +24,7 @@ log: Final = logging.getLogger(__name__)
 CODES: Final[Mapping[type[GatewayError], str]] = {
     InvalidRequest: "invalid_request",
     Unauthorized: "unauthorized",
+    TooManyRequests: "rate_limit_exceeded",
     Forbidden: "forbidden",
     NotFound: "not_found",
     Unavailable: "unavailable",

@@ -138,11 +138,11 @@ class Mutation:
     ) -> CreateThreadTokenPayload:
         """Sign a token for a thread that the caller can reach."""
         ctx = info.context
-        if ctx.tokens is None:
+        if ctx.gatekeeper.tokens is None:
             message = "No tokens are made here: the operator has not set GATEWAY_TOKEN_SECRET."
             raise Forbidden(message, code="thread_tokens_disabled")
         thread = await threads.get(ctx.store, ctx.who, ids.thread_id(input.thread_id))
-        token, ends = ctx.tokens.make(ctx.who, thread, _SCOPES[input.access], input.expires_in)
+        token, ends = ctx.gatekeeper.tokens.make(ctx.who, thread, _SCOPES[input.access], input.expires_in)
         return CreateThreadTokenPayload(token=token, expires_at=DateTime(ends))
 
     @strawberry.mutation(description="Add a message to the end of a thread.")

@@ -26,17 +26,15 @@ if TYPE_CHECKING:
     from gateway.gql.options import Options
     from gateway.gql.parameters import Parameters
     from gateway.gql.run import Ran, Results
-    from gateway.web.thread_tokens import ThreadTokens
+    from gateway.web.authenticate import Gatekeeper
 
 
 class Operations:
     """The schema with all that its operations work on, and what is kept between them."""
 
-    def __init__(
-        self, schema: GraphQLSchema, store: Store, hub: Hub, options: Options, tokens: ThreadTokens | None = None
-    ) -> None:
+    def __init__(self, schema: GraphQLSchema, store: Store, hub: Hub, options: Options, gatekeeper: Gatekeeper) -> None:
         self.options = options
-        self._tokens = tokens
+        self.gatekeeper = gatekeeper
         self._store = store
         self.hub = hub
         self._persisted = Persisted(options.trusted)
@@ -45,7 +43,7 @@ class Operations:
 
     def context(self, who: Principal, resume_after: str | None = None) -> Context:
         """Make the context of one operation."""
-        return Context(self._store, self.hub, who, self._tokens, resume_after=resume_after)
+        return Context(self._store, self.hub, who, self.gatekeeper, resume_after=resume_after)
 
     def find(self, parameters: Parameters) -> tuple[DocumentNode, OperationType]:
         """Find the document that a request means, and what kind of operation it asks for.

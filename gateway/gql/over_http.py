@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from gateway.gql.operations import Operations
     from gateway.gql.parameters import Parameters
     from gateway.gql.run import Ran, Results
-    from gateway.web.authenticate import Gatekeeper
     from gateway.web.sites import Sites
 
 COST_HEADER: Final = "graphql-cost"  # who sends it, with any value, gets `extensions.cost`
@@ -41,11 +40,8 @@ COST_HEADER: Final = "graphql-cost"  # who sends it, with any value, gets `exten
 class GraphQLOverHttp:
     """The endpoint `/graphql` as an ASGI app, so that every method comes to us."""
 
-    def __init__(
-        self, operations: Operations, gatekeeper: Gatekeeper, page: Callable[[Request], Response], sites: Sites
-    ) -> None:
+    def __init__(self, operations: Operations, page: Callable[[Request], Response], sites: Sites) -> None:
         self._operations = operations
-        self._gatekeeper = gatekeeper
         self._sites = sites
         self._options = operations.options
         self._page = page
@@ -81,7 +77,7 @@ class GraphQLOverHttp:
 
     async def _caller(self, request: Request) -> Principal:
         try:
-            return await self._gatekeeper.admit(credential_of(request.headers))
+            return await self._operations.gatekeeper.admit(credential_of(request.headers))
         except Unauthorized as error:
             raise Refused(Stage.CALLER, [_told(error)], {"www-authenticate": "Bearer"}) from None
         except Unavailable as error:
@@ -116,7 +112,7 @@ class GraphQLOverHttp:
                 found = await self._operations.subscribe(document, parameters, context)
             except Unavailable:
                 return interrupted(request_id)
-        return stream(found, context, self._gatekeeper, request_id)
+        return stream(found, context, request_id)
 
     def _body(self, request: Request, ran: Ran) -> dict[str, Any]:
         body = laid_out(ran.result, request.scope[SCOPE].request_id)

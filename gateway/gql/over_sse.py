@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from gateway.gql.context import Context
     from gateway.gql.run import Results
-    from gateway.web.authenticate import Gatekeeper
 
 log: Final = logging.getLogger(__name__)
 
@@ -35,12 +34,10 @@ _KEEP_ALIVE: Final = b":\n\n"
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
-def stream(
-    found: Results | ExecutionResult, context: Context, gatekeeper: Gatekeeper, request_id: str
-) -> StreamingResponse:
+def stream(found: Results | ExecutionResult, context: Context, request_id: str) -> StreamingResponse:
     """Answer with results as they come; each event's id is the cursor to go on from."""
     results = just(found) if isinstance(found, ExecutionResult) else found
-    events = _events(results, context, gatekeeper, request_id)
+    events = _events(results, context, request_id)
     return StreamingResponse(events, headers=_HEADERS, media_type=EVENT_STREAM)
 
 
@@ -55,13 +52,13 @@ async def just(result: ExecutionResult) -> Results:
     yield result
 
 
-async def _events(results: Results, context: Context, gatekeeper: Gatekeeper, request_id: str) -> AsyncIterator[bytes]:
+async def _events(results: Results, context: Context, request_id: str) -> AsyncIterator[bytes]:
     """Write the stream; it ends without `complete` where it has to be asked for again, from the last event's id."""
     waiting: asyncio.Future[ExecutionResult] | None = None
     leaving = asyncio.Event()
     left = asyncio.ensure_future(leaving.wait())
     try:
-        with context.hub.stay(leaving.set), gatekeeper.stay(context.who, leaving.set):
+        with context.hub.stay(leaving.set), context.gatekeeper.stay(context.who, leaving.set):
             yield _KEEP_ALIVE  # the client sees at once that it is connected
             while True:
                 waiting = waiting or asyncio.ensure_future(anext(results))

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from gateway.gql.operations import Operations
     from gateway.gql.parameters import Parameters
     from gateway.gql.run import Results
-    from gateway.web.authenticate import Gatekeeper
     from gateway.web.sites import Sites
 
 log: Final = logging.getLogger(__name__)
@@ -74,9 +73,8 @@ class Closing(Exception):
 class GraphQLOverWebSocket:
     """The endpoint `/graphql` for WebSockets, as an ASGI app."""
 
-    def __init__(self, operations: Operations, gatekeeper: Gatekeeper, sites: Sites, tell: Tell) -> None:
+    def __init__(self, operations: Operations, sites: Sites, tell: Tell) -> None:
         self._operations = operations
-        self._gatekeeper = gatekeeper
         self._sites = sites
         self._tell = tell
 
@@ -91,7 +89,7 @@ class GraphQLOverWebSocket:
         if self._sites.send_from_elsewhere(socket.headers):
             await socket.close(CloseCode.FORBIDDEN, "Forbidden: the page that asks is of another origin")
             return
-        connection = Connection(socket, self._operations, self._gatekeeper, self._tell)
+        connection = Connection(socket, self._operations, self._tell)
         with self._operations.hub.stay(connection.go_away):
             try:
                 await connection.serve()
@@ -113,10 +111,9 @@ class GraphQLOverWebSocket:
 class Connection:
     """One client: whether it has said hello, and the operations that run for it."""
 
-    def __init__(self, socket: WebSocket, operations: Operations, gatekeeper: Gatekeeper, tell: Tell) -> None:
+    def __init__(self, socket: WebSocket, operations: Operations, tell: Tell) -> None:
         self._socket = socket
         self._operations = operations
-        self._gatekeeper = gatekeeper
         self._note = tell
         self._facts: Facts = socket.scope[SCOPE]
         self._who = OPEN  # until it has said hello, nothing is done for it
@@ -213,12 +210,12 @@ class Connection:
             raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'payload' must be an object")
         try:
             credential = _credential_in(payload or {}) or credential_of(self._socket.headers)
-            self._who = await self._gatekeeper.admit(credential)
+            self._who = await self._operations.gatekeeper.admit(credential)
         except Unauthorized as error:
             raise Closing(CloseCode.FORBIDDEN, f"Forbidden: {error.message}") from None
         except Unavailable:
             raise self._lost() from None
-        self._stay.enter_context(self._gatekeeper.stay(self._who, self._be_gone))
+        self._stay.enter_context(self._operations.gatekeeper.stay(self._who, self._be_gone))
         self._is_acknowledged = True
         await self._send({"type": "connection_ack"})
 

@@ -27,6 +27,7 @@ class Stage(Enum):
 
     HOST = "it is meant for another host"
     CALLER = "nobody who is known sends it"
+    RATE = "the caller asks more than it may"
     BUSY = "it cannot be found out now who sends it"
     SITE = "it may come from a page of another site"
     ACCEPT = "nothing that we speak is accepted"
@@ -48,6 +49,7 @@ class Stage(Enum):
 _STATUS: Final[Mapping[Stage, tuple[int, int, int]]] = {
     Stage.HOST: (421, 421, 421),
     Stage.CALLER: (401, 401, 401),
+    Stage.RATE: (429, 429, 429),
     Stage.BUSY: (503, 503, 503),
     Stage.SITE: (403, 403, 403),
     Stage.ACCEPT: (406, 406, 406),

@@ -6,21 +6,23 @@ Must not be here: HTTP; which document it is (`persisted`, `documents`).
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
 
-from graphql import ExecutionResult, Executor, execute_root_selection_set, subscribe
+from graphql import ExecutionResult, Executor, GraphQLError, OperationType, execute_root_selection_set, subscribe
 
-from gateway.errors import Unavailable
+from gateway.domain.principal import Scope
+from gateway.errors import TooManyRequests, Unavailable
 from gateway.gql.cost import Asked, cost_of
-from gateway.gql.errors import cause_of
+from gateway.gql.errors import cause_of, facts_of
 from gateway.gql.limits import LIMITS, check_variables
 from gateway.gql.refused import Refused, Stage, refusal
+from gateway.web.rates import units_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 
     from graphql import DocumentNode, GraphQLSchema
 
@@ -53,8 +55,10 @@ class Runner:
         Errors: Refused, before anything was executed or at the deadline.
         """
         executor, cost = self._prepared(document, parameters, context)
-        result = execute_root_selection_set(executor)
-        return Ran(await self._until_deadline(result, context) if isawaitable(result) else result, cost)
+        scope = Scope.WRITE if executor.operation.operation is OperationType.MUTATION else Scope.READ
+        async with _counted(context, scope, cost):
+            result = execute_root_selection_set(executor)
+            return Ran(await self._until_deadline(result, context) if isawaitable(result) else result, cost)
 
     async def subscribe(
         self, document: DocumentNode, parameters: Parameters, context: Context
@@ -64,7 +68,9 @@ class Runner:
         Errors: Refused, before anything was executed; Unavailable, here or from the results, where the database is
         away. As an error of a result it would pass for the whole event, and be the end for good of what has not begun.
         """
-        self._prepared(document, parameters, context)
+        _, cost = self._prepared(document, parameters, context)
+        async with _counted(context, Scope.READ, cost):
+            pass  # following costs nothing while it waits; what may wait on one connection is bounded there
         found = subscribe(
             self._schema,
             document,
@@ -145,3 +151,13 @@ def _whole(result: ExecutionResult) -> ExecutionResult:
         if isinstance(cause := cause_of(error), Unavailable):
             raise cause
     return result
+
+
+@asynccontextmanager
+async def _counted(context: Context, scope: Scope, cost: int) -> AsyncIterator[None]:
+    try:
+        async with context.gatekeeper.rates.let(context.who, scope, units_of(cost)):
+            yield
+    except TooManyRequests as error:
+        headers = {"retry-after": str(error.retry_after_s)}
+        raise Refused(Stage.RATE, [GraphQLError(error.message, extensions=facts_of(error))], headers) from None

@@ -18,6 +18,7 @@ from gateway.errors import (
     GatewayError,
     InvalidRequest,
     NotFound,
+    TooManyRequests,
     Unauthorized,
     Unavailable,
     UnknownHost,
@@ -41,6 +42,7 @@ STATUS: Final[Mapping[type[GatewayError], int]] = {
     UnknownUrl: 404,
     WrongMethod: 405,
     BodyTooLarge: 413,
+    TooManyRequests: 429,
     UnknownHost: 421,
     Unavailable: 503,
 }
@@ -96,6 +98,8 @@ def crash() -> Response:
 def _headers(raised: GatewayError) -> Mapping[str, str] | None:
     if isinstance(raised, WrongMethod):
         return {"allow": raised.allowed}
+    if isinstance(raised, TooManyRequests):
+        return {"retry-after": str(raised.retry_after_s)}
     return {"www-authenticate": "Bearer"} if isinstance(raised, Unauthorized) else None
 
 

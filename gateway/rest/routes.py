@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Route
 
+from gateway.domain.principal import Scope
 from gateway.errors import GatewayError, UnknownUrl, WrongMethod
 from gateway.rest import messages, render, threads
 from gateway.rest.call import Call, check_beta
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.responses import Response
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Receive, Send
+    from starlette.types import Scope as AsgiScope
 
     from gateway.core import Store
     from gateway.web.authenticate import Gatekeeper
@@ -86,7 +88,7 @@ class Resource:
     gatekeeper: Gatekeeper
     endpoints: Mapping[str, Endpoint]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope, receive, send)
         try:
@@ -96,12 +98,14 @@ class Resource:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        endpoint = self.endpoints.get("GET" if request.method == "HEAD" else request.method)
+        method = "GET" if request.method == "HEAD" else request.method
+        endpoint = self.endpoints.get(method)
         if endpoint is None:
             raise _wrong_method(request, ", ".join(self.endpoints))
         who = await self.gatekeeper.admit(credential_of(request.headers))
-        check_beta(request.headers.get("openai-beta"))
-        return await endpoint(Call(self.store, who, request))
+        async with self.gatekeeper.rates.let(who, Scope.READ if method == "GET" else Scope.WRITE):
+            check_beta(request.headers.get("openai-beta"))
+            return await endpoint(Call(self.store, who, request))
 
 
 def _wrong_method(request: Request, allowed: str) -> WrongMethod:

@@ -16,6 +16,7 @@ from gateway.domain.principal import Principal, Reach
 from gateway.errors import Unauthorized, Unavailable
 from gateway.facts import current
 from gateway.web import thread_tokens
+from gateway.web.rates import RateRules, Rates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -46,11 +47,16 @@ class Gatekeeper:
     """
 
     def __init__(
-        self, ring: KeyRing | None = None, end_users: EndUsers | None = None, tokens: ThreadTokens | None = None
+        self,
+        ring: KeyRing | None = None,
+        end_users: EndUsers | None = None,
+        tokens: ThreadTokens | None = None,
+        rates: Rates | None = None,
     ) -> None:
         self._ring = ring
         self._end_users = end_users
         self.tokens = tokens
+        self.rates = rates or Rates(RateRules())
         self._staying: set[tuple[Principal, Callable[[], None]]] = set()
 
     async def admit(self, credential: str | None) -> Principal:

@@ -68,6 +68,7 @@ class Envelope:
                     (b"x-request-id", facts.request_id.encode()),
                     (b"openai-version", b"2020-10-01"),
                     (b"openai-processing-ms", str(int(facts.seconds * 1000)).encode()),
+                    *_allowance(facts),
                 ]
             else:
                 facts.bytes_out += len(message.get("body", b""))
@@ -100,6 +101,17 @@ class Envelope:
             await send(message)
 
         await self._app(scope, receive_seen, send_seen)
+
+
+def _allowance(facts: Facts) -> list[tuple[bytes, bytes]]:
+    if facts.allowance is None:
+        return []
+    left = facts.allowance
+    return [
+        (b"x-ratelimit-limit-requests", b"%d" % left.limit),
+        (b"x-ratelimit-remaining-requests", b"%d" % left.remaining),
+        (b"x-ratelimit-reset-requests", b"%ds" % left.reset_s),
+    ]
 
 
 def _facts_of(scope: Scope) -> Facts:

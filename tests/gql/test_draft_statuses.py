@@ -72,7 +72,7 @@ async def test_each_outcome_has_its_status(
 def test_each_stage_has_a_status(stage: Stage, *, by_draft: bool) -> None:
     found = {status_of(stage, media_type, by_draft=by_draft) for media_type in (JSON, GRAPHQL_RESPONSE)}
 
-    assert found <= {200, 294, 400, 401, 403, 405, 406, 413, 415, 421, 422, 503}
+    assert found <= {200, 294, 400, 401, 403, 405, 406, 413, 415, 421, 422, 429, 503}
 
 
 async def test_a_document_that_is_not_trusted_is_not_valid_by_the_draft(store: Store) -> None:

@@ -1,0 +1,129 @@
+"""How often, and how much at once, each caller may ask.
+
+Both faces count alike: a REST request is one, a GraphQL operation one for each hundred objects that it may ask for,
+which is what the largest page of REST brings.
+Must not be here: who calls (`authenticate`), what is answered to those who are refused (faces).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from limits import parse
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.errors import StorageError
+
+from gateway.domain.principal import Scope
+from gateway.errors import TooManyRequests
+from gateway.facts import Allowance, current
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from limits import RateLimitItem
+    from limits.aio.storage import Storage
+    from redis.asyncio import BlockingConnectionPool
+
+    from gateway.domain.principal import Principal
+
+log: Final = logging.getLogger(__name__)
+
+OBJECTS: Final = 100  # of a GraphQL operation's cost, that count as one request
+MEMORY: Final = "memory"
+POOL: Final = 20  # connections to Redis
+STORE_S: Final = 1.0  # how long Redis may take to answer
+_SLOW_DOWN: Final = "You've exceeded the rate limit, please slow down and try again later."
+
+
+@dataclass(frozen=True, slots=True)
+class RateRules:
+    """What one caller may do: reads and writes in a time, as `600/minute`, and requests at once; None is any number.
+
+    `store` is where they are counted: `memory` by each process for itself, or a Redis for all of them together.
+    """
+
+    reads: str | None = None
+    writes: str | None = None
+    at_once: int | None = None
+    store: str = MEMORY
+
+
+class Rates:
+    """Counts what each caller does."""
+
+    def __init__(self, rules: RateRules) -> None:
+        self._limits: dict[Scope, RateLimitItem] = {
+            scope: parse(rate)
+            for scope, rate in ((Scope.READ, rules.reads), (Scope.WRITE, rules.writes))
+            if rate is not None
+        }
+        self._at_once = rules.at_once
+        self._running: Counter[str] = Counter()
+        self._pool = _redis(rules.store) if self._limits and rules.store != MEMORY else None
+        self._limiter = SlidingWindowCounterRateLimiter(_storage(self._pool))
+
+    async def close(self) -> None:
+        """Close the connections to Redis, if there are any."""
+        if self._pool is not None:
+            await self._pool.aclose()
+
+    @asynccontextmanager
+    async def let(self, who: Principal, scope: Scope, units: int = 1) -> AsyncIterator[None]:
+        """Let a caller do something, which lasts as long as the block.
+
+        Errors: TooManyRequests.
+        """
+        if self._at_once is not None and self._running[who.name] >= self._at_once:
+            raise TooManyRequests(_SLOW_DOWN, code="rate_limit_exceeded", retry_after_s=1)
+        self._running[who.name] += 1
+        try:
+            await self._count(who, scope, units)
+            yield
+        finally:
+            self._running[who.name] -= 1
+            if not self._running[who.name]:
+                del self._running[who.name]
+
+    async def _count(self, who: Principal, scope: Scope, units: int) -> None:
+        limit = self._limits.get(scope)
+        if limit is None:
+            return
+        cost = min(units, limit.amount)  # what costs more than there ever is could never be done
+        try:
+            is_let = await self._limiter.hit(limit, who.name, scope.value, cost=cost)
+            reset_at, remaining = await self._limiter.get_window_stats(limit, who.name, scope.value)
+        except StorageError as error:
+            log.warning("requests cannot be counted now, and are let through: %s", error)
+            return
+        reset_s = max(1, math.ceil(reset_at - time.time()))
+        if facts := current.get():
+            facts.allowance = Allowance(limit.amount, remaining, reset_s)
+        if not is_let:
+            raise TooManyRequests(_SLOW_DOWN, code="rate_limit_exceeded", retry_after_s=reset_s)
+
+
+def units_of(cost: int) -> int:
+    """Say how many requests a GraphQL operation of a cost counts as."""
+    return max(1, math.ceil(cost / OBJECTS))
+
+
+def _redis(url: str) -> BlockingConnectionPool:
+    from redis.asyncio import BlockingConnectionPool  # noqa: PLC0415  (an extra)
+
+    bounds: dict[str, Any] = {"max_connections": POOL, "timeout": STORE_S}
+    return BlockingConnectionPool.from_url(url, socket_timeout=STORE_S, socket_connect_timeout=STORE_S, **bounds)
+
+
+def _storage(pool: BlockingConnectionPool | None) -> Storage:
+    if pool is None:
+        return MemoryStorage()
+    # The pool is ours, since the library has no way to close one.
+    options: dict[str, Any] = {"connection_pool": pool}
+    return RedisStorage("async+redis://", wrap_exceptions=True, implementation="redispy", **options)

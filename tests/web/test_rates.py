@@ -1,0 +1,191 @@
+"""How often and how much at once a caller may ask: counted alike over both faces, told in headers."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from gateway.app import rate_rules, serve_store
+from gateway.domain.principal import Principal, Reach, Scope
+from gateway.errors import TooManyRequests
+from gateway.settings import load_settings
+from gateway.web.authenticate import Gatekeeper
+from gateway.web.rates import RateRules, Rates, units_of
+from tests.lacking import program
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from gateway.core import Store
+
+ALICE, BOB = Principal(Reach("p"), name="alice"), Principal(Reach("p"), name="bob")
+SLOW_DOWN = "You've exceeded the rate limit, please slow down and try again later."
+
+
+@asynccontextmanager
+async def calling(store: Store, **rules: Any) -> AsyncIterator[httpx.AsyncClient]:
+    app = serve_store(store, gatekeeper=Gatekeeper(rates=Rates(RateRules(**rules))))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
+        yield client
+
+
+async def ask(http: httpx.AsyncClient, query: str) -> httpx.Response:
+    return await http.post("/graphql", json={"query": query})
+
+
+async def let(rates: Rates, who: Principal, scope: Scope, units: int = 1) -> bool:
+    try:
+        async with rates.let(who, scope, units):
+            return True
+    except TooManyRequests:
+        return False
+
+
+async def test_a_caller_may_ask_so_often_and_no_more() -> None:
+    rates = Rates(RateRules(reads="2/hour"))
+
+    assert [await let(rates, ALICE, Scope.READ) for _ in range(3)] == [True, True, False]
+
+
+async def test_reads_and_writes_are_counted_apart_and_so_are_callers() -> None:
+    rates = Rates(RateRules(reads="1/hour", writes="1/hour"))
+
+    assert [await let(rates, who, scope) for who in (ALICE, BOB) for scope in Scope] == [True] * 4
+
+
+async def test_without_a_rule_nothing_is_counted() -> None:
+    rates = Rates(RateRules(reads="1/hour"))
+
+    assert all([await let(rates, ALICE, Scope.WRITE) for _ in range(10)])
+
+
+async def test_so_many_may_run_at_once_and_no_more() -> None:
+    rates = Rates(RateRules(at_once=1))
+
+    async with rates.let(ALICE, Scope.READ):
+        beside = [await let(rates, who, Scope.WRITE) for who in (ALICE, BOB)]
+
+    assert beside == [False, True]
+    assert await let(rates, ALICE, Scope.READ)
+
+
+async def test_nothing_is_kept_of_those_who_have_gone() -> None:
+    rates = Rates(RateRules(at_once=1))
+
+    await asyncio.gather(*(let(rates, Principal(Reach("p"), name=str(n)), Scope.READ) for n in range(10)))
+
+    assert not rates._running  # noqa: SLF001
+
+
+async def test_what_costs_more_than_there_ever_is_can_be_done_once() -> None:
+    rates = Rates(RateRules(reads="5/hour"))
+
+    assert [await let(rates, ALICE, Scope.READ, units) for units in (50, 1)] == [True, False]
+
+
+@pytest.mark.parametrize(("cost", "units"), [(0, 1), (1, 1), (100, 1), (101, 2), (5_000, 50)])
+def test_an_operation_counts_once_for_each_hundred_objects(cost: int, units: int) -> None:
+    assert units_of(cost) == units
+
+
+async def test_rest_tells_what_is_left_and_refuses_in_the_wires_words(store: Store) -> None:
+    async with calling(store, writes="2/hour") as http:
+        answers = [await http.post("/v1/threads") for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert [answer.headers["x-ratelimit-remaining-requests"] for answer in answers] == ["1", "0", "0"]
+    assert {answer.headers["x-ratelimit-limit-requests"] for answer in answers} == {"2"}
+    assert answers[2].json()["error"] == {
+        "message": SLOW_DOWN,
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "rate_limit_exceeded",
+    }
+    assert 1 <= int(answers[2].headers["retry-after"]) <= 3_600
+    assert answers[2].headers["x-ratelimit-reset-requests"] == answers[2].headers["retry-after"] + "s"
+
+
+async def test_what_is_refused_is_not_done(store: Store) -> None:
+    async with calling(store, writes="1/hour") as http:
+        for _ in range(3):
+            await http.post("/v1/threads")
+
+        assert len((await http.get("/v1/threads")).json()["data"]) == 1
+
+
+async def test_graphql_counts_by_its_cost_and_shares_with_rest(store: Store) -> None:
+    hundred = "{ threads(first: 100) { nodes { id } } }"  # and the page itself: 101 objects, two requests
+    async with calling(store, reads="5/hour") as http:
+        answers = [await ask(http, hundred), await http.get("/v1/threads"), await ask(http, hundred)]
+        refused = await ask(http, hundred)
+
+    assert [each.headers["x-ratelimit-remaining-requests"] for each in answers] == ["3", "2", "0"]
+    assert (refused.status_code, refused.headers["retry-after"].isdecimal()) == (429, True)
+    [error] = refused.json()["errors"]
+    assert (error["message"], error["extensions"]["code"]) == (SLOW_DOWN, "rate_limit_exceeded")
+
+
+async def test_a_mutation_is_a_write(store: Store) -> None:
+    async with calling(store, writes="1/hour") as http:
+        answers = [await ask(http, "mutation { createThread(input: {}) { thread { id } } }") for _ in range(2)]
+        read = await ask(http, "{ threads { nodes { id } } }")
+
+    assert [each.status_code for each in (*answers, read)] == [200, 429, 200]
+
+
+@pytest.mark.parametrize(
+    ("flags", "rules"),
+    [
+        ({}, RateRules()),
+        ({"rate_reads": "9/second"}, RateRules(reads="9/second")),
+        ({"host": "10.0.0.1"}, RateRules("6000/minute", "6000/minute", 100)),
+        ({"host": "10.0.0.1", "rate_writes": "off", "rate_at_once": "7"}, RateRules("6000/minute", None, 7)),
+    ],
+)
+def test_rates_are_off_for_who_is_alone_with_the_server(flags: dict[str, str], rules: RateRules) -> None:
+    assert rate_rules(load_settings(flags)) == rules
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    """Run a Redis that listens at a socket file alone."""
+    socket = tmp_path / "redis.sock"
+    command = [
+        program("redis-server"),
+        "--port",
+        "0",
+        "--unixsocket",
+        str(socket),
+        "--save",
+        "",
+        "--dir",
+        str(tmp_path),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert any("ready to accept connections" in line for line in server.stdout)
+        yield f"unix://{socket}"
+        server.terminate()
+
+
+async def test_processes_that_share_a_redis_count_together(redis_url: str) -> None:
+    first, second = (Rates(RateRules(reads="3/hour", store=redis_url)) for _ in range(2))
+
+    done = [await let(each, ALICE, Scope.READ) for each in (first, second, first, second)]
+    for each in (first, second):
+        await each.close()
+
+    assert done == [True, True, True, False]
+
+
+async def test_where_redis_is_away_everybody_is_let_through(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rates = Rates(RateRules(reads="1/hour", store=f"unix://{tmp_path}/none.sock"))
+
+    assert [await let(rates, ALICE, Scope.READ) for _ in range(2)] == [True, True]
+    assert "requests cannot be counted now" in caplog.text
