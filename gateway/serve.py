@@ -90,12 +90,14 @@ class Workers(Multiprocess):
 
 
 def _is_open(settings: Settings) -> bool:
-    """Say whether everybody is let in, which only this machine's own address is for."""
+    """Say whether everybody is let in, which only this machine's own address is for, and no proxy in front of it."""
     if settings.jwt_jwks or settings.jwt_secret or any_made(settings.database_url):
         return False
-    if not hosts_at(settings.host) and not settings.insecure_open:
+    by_proxy = settings.trusted_proxies
+    if (by_proxy or not hosts_at(settings.host)) and not settings.insecure_open:
+        where = "GATEWAY_TRUSTED_PROXIES: by a proxy it" if by_proxy else f"GATEWAY_HOST: {settings.host}"
         message = (
-            f"GATEWAY_HOST: {settings.host} can be reached from other machines, and without a key everybody there "
+            f"{where} can be reached from other machines, and without a key everybody there "
             "could read and write everything. Make one first: gateway keys create (or, where nobody else can come in "
             "and nobody's secrets lie: --insecure-open true)"
         )

@@ -98,7 +98,11 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
     """Serve behind nginx."""
     nginx = program("nginx")
     folder = tmp_path_factory.mktemp("nginx")
-    given = {"GATEWAY_HOSTS": f"{NAME},localhost", "GATEWAY_TRUSTED_PROXIES": "127.0.0.1"}
+    given = {
+        "GATEWAY_HOSTS": f"{NAME},localhost",
+        "GATEWAY_TRUSTED_PROXIES": "127.0.0.1",
+        "GATEWAY_INSECURE_OPEN": "true",
+    }
     with serving(None, folder=folder, given=given) as server:
         port, plain_port = free_port(), free_port()
         file = framed(folder, port, plain_port, server.port)

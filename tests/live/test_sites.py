@@ -9,10 +9,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.live.server import PATIENCE_S, serving
+from tests.live.server import PATIENCE_S, run_gateway, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from websockets.asyncio.client import ClientConnection
 
@@ -25,7 +26,11 @@ BY_TLS: Final = {"x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.7"}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serve behind a proxy of this machine, to the pages of one origin."""
-    given = {"GATEWAY_CORS_ORIGINS": APP, "GATEWAY_TRUSTED_PROXIES": "10.0.0.0/8,127.0.0.1"}
+    given = {
+        "GATEWAY_CORS_ORIGINS": APP,
+        "GATEWAY_TRUSTED_PROXIES": "10.0.0.0/8,127.0.0.1",
+        "GATEWAY_INSECURE_OPEN": "true",
+    }
     with serving(None, folder=tmp_path_factory.mktemp("sites"), given=given) as running:
         yield running
 
@@ -60,6 +65,13 @@ def test_a_proxy_that_is_trusted_says_that_a_request_came_by_tls(server: Server)
 
 def test_nobody_else_says_that_a_request_came_by_tls(trusting_nobody: Server) -> None:
     assert told_to_stay_with_tls(trusting_nobody) is None
+
+
+def test_behind_a_proxy_a_server_without_keys_is_refused(tmp_path: Path) -> None:
+    ran = run_gateway("serve", "--port", "0", "--trusted-proxies", "127.0.0.1", folder=tmp_path)
+
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("Error: GATEWAY_TRUSTED_PROXIES: by a proxy it can be reached from other machines")
 
 
 def test_a_server_of_this_machine_goes_by_no_other_name(server: Server) -> None:
