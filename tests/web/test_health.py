@@ -8,18 +8,25 @@ import pytest
 from sqlalchemy import text
 
 from gateway.app import serve_store
+from gateway.core import keys
+from gateway.domain.key import NewKey
+from gateway.domain.principal import ALL_SCOPES
 from gateway.events.hub import Hub
 from gateway.store.dialect import open_engines
 from gateway.store.migrate import migrate
 from gateway.store.sql import open_store
 from gateway.web import health
+from gateway.web.authenticate import Gatekeeper
 from gateway.web.health import Readiness
+from gateway.web.keyring import KeyRing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from starlette.responses import Response
+
+    from gateway.store.sql import Store
 
 
 async def probe(url: str, path: str = "/readyz", *, method: str = "GET", hub: Hub | None = None) -> httpx.Response:
@@ -38,6 +45,18 @@ async def test_a_server_with_its_database_is_alive_and_ready(database_url: str, 
 
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_probes_need_no_key(store: Store) -> None:
+    await keys.create(store, NewKey("shop", "a key", ALL_SCOPES, None))
+    app = serve_store(store, gatekeeper=Gatekeeper(KeyRing(store)))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http,
+    ):
+        answers = [(await http.get(path)).status_code for path in ("/v1/threads", "/healthz", "/readyz")]
+
+    assert answers == [401, 200, 200]
 
 
 async def test_a_server_without_its_database_is_alive_and_not_ready(tmp_path: Path) -> None:
