@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sqlite3
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -16,7 +17,6 @@ from tests.live.server import PATIENCE_S, ROOT, run_gateway, serving, until_refu
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from tests.live.server import Server
 
@@ -96,13 +96,14 @@ async def test_what_a_stopping_server_has_answered_is_kept(
 
 
 def test_a_clean_stop_leaves_one_sqlite_file(sqlite_url: str, tmp_path: Path) -> None:
+    file = Path(sqlite_url.removeprefix("sqlite:///"))
     with serving(sqlite_url, folder=tmp_path) as server:
         make_thread(server)
         httpx.get(f"{server.base_url}/v1/threads", timeout=PATIENCE_S).raise_for_status()
-        assert (tmp_path / "threads.db-wal").exists()
+        assert file.with_name("threads.db-wal").exists()
         server.stop()
 
-    assert [file.name for file in tmp_path.iterdir()] == ["threads.db"]
+    assert list(file.parent.glob("threads.db*")) == [file]
 
 
 def test_sqlite_migrates_itself_at_the_start(tmp_path: Path) -> None:
