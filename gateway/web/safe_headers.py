@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
     from gateway.web.sites import Sites
 
-_POLICY: Final = b"content-security-policy"
 _ALWAYS: Final = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
-# For all but the pages, which bring their own: a browser that shows an answer loads and runs nothing for it.
-_OF_DATA: Final = (_POLICY, b"default-src 'none'; frame-ancestors 'none'")
+# For all but the pages, which bring their own. A browser that shows an answer loads and runs nothing for it; and it is
+# kept for nobody else: caches know that of what was asked with `Authorization`, but not with `api-key`.
+_OF_DATA: Final = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
 _TLS: Final = (b"strict-transport-security", b"max-age=31536000")
 _COUNTED: Final = (b"limit", b"remaining", b"reset")
 _EXPOSED: Final = (
@@ -45,7 +48,8 @@ class SafeHeaders:
         async def send_safe(message: Message) -> None:
             if message["type"] in _STARTS:
                 written = list(message.get("headers", ()))
-                of_data = () if any(name == _POLICY for name, _ in written) else (_OF_DATA,)
+                names = {name for name, _ in written}
+                of_data = [each for each in _OF_DATA if each[0] not in names]
                 message["headers"] = [*written, *_ALWAYS, *of_data, *self._of_request(scope)]
             await send(message)
 

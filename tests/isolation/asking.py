@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import httpx
 from websockets.exceptions import ConnectionClosed
 
 from tests.gql.serving import RESPONSE, statements_of
@@ -15,8 +16,6 @@ from tests.live.subscribing import events_of, open_socket
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-
-    import httpx
 
     from tests.isolation.world import Caller, Names, World
     from tests.live.inside import Inside
@@ -48,11 +47,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Served:
-    """A world, the server that it is behind, and clients of that: past the socket, and through it."""
+    """A world, the server that it is behind, and ways to that: past the socket, where much is asked, and through it."""
 
     world: World
     inside: Inside
-    within: httpx.AsyncClient
+    within: httpx.ASGITransport
     beyond: httpx.AsyncClient
 
 
@@ -105,8 +104,10 @@ def _bearing(credential: str | None) -> dict[str, str]:
 
 async def _by_http(served: Served, way: Way, credential: str | None) -> Answer:
     headers = {**_bearing(credential), **way.headers, **({} if way.face is Face.REST else RESPONSE)}
-    answer = await served.within.request(way.method, way.path, params=way.query, headers=headers, json=way.body)
-    return _answer(answer, answer.text)
+    url = f"http://gateway{way.path}"
+    request = httpx.Request(way.method, url, params=way.query, headers=headers, json=way.body)
+    answer = await served.within.handle_async_request(request)
+    return _answer(answer, (await answer.aread()).decode())
 
 
 async def _by_sse(served: Served, way: Way, credential: str | None) -> Answer:

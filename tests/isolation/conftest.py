@@ -42,7 +42,6 @@ async def served(world_url: str, _quiet: None) -> AsyncIterator[Served]:
     """Serve a world."""
     async with (
         serving_inside(world_url, gatekeeper_over) as inside,
-        httpx.AsyncClient(transport=httpx.ASGITransport(inside.app), base_url="http://gateway") as within,
         httpx.AsyncClient(base_url=inside.base_url) as beyond,
     ):
-        yield Served(await make_world(inside.store), inside, within, beyond)
+        yield Served(await make_world(inside.store), inside, httpx.ASGITransport(inside.app), beyond)
