@@ -45,7 +45,7 @@ from gateway.web.sites import Sites, hosts_at
 from gateway.web.thread_tokens import ThreadTokens
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine
     from pathlib import Path
 
     from starlette.requests import Request
@@ -242,14 +242,15 @@ def serve_store(
         ],
         middleware=around(let_in, tell),
         exception_handlers={404: unknown_url, 405: wrong_method},
-        lifespan=_lifespan(operations, store, lambda: [*([hints] if hints else []), *keeper.work()], metrics),
+        lifespan=_lifespan(operations, store, keeper, hints, metrics),
     )
 
 
 def _lifespan(
     operations: Operations,
     store: Store,
-    beside: Callable[[], Sequence[Coroutine[Any, Any, None]]],
+    keeper: Gatekeeper,
+    hints: Coroutine[Any, Any, None] | None,
     metrics: Metrics | None,
 ) -> Lifespan[Starlette]:
     """Run what belongs beside the requests for as long as they are served, and close all behind the last one."""
@@ -258,7 +259,7 @@ def _lifespan(
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
-        running = [asyncio.create_task(each) for each in beside()]
+        running = [asyncio.create_task(each) for each in (hints, *keeper.work()) if each]
         with metrics.serving() if metrics else nullcontext():
             yield {END_FOLLOWING: operations.hub.end}
         for task in running:
