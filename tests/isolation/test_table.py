@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ALL: Final = (*WAYS, *RUNS, *NAMELESS)
 SCHEMA: Final = build_schema()._schema  # noqa: SLF001
 
+NAMES_NOTHING: Final = {"/", "/healthz", "/readyz", ASSETS}
 # Texts that name nothing which is kept here.
 ELSEWHERE: Final = {
     "AppendMessageTextInput.text": "a text",
@@ -91,7 +92,7 @@ async def test_no_other_routes_are_served(sqlite_url: str) -> None:
     served = {getattr(route, "path", None) for route in serve_store(store).routes}
     await store.close()
 
-    assert served == {"/", ASSETS, "/graphql"} | {prefix + path for prefix in PREFIXES for path in PATHS}
+    assert served == NAMES_NOTHING | {"/graphql"} | {prefix + path for prefix in PREFIXES for path in PATHS}
 
 
 def test_every_argument_that_can_name_something_is_in_the_table() -> None:

@@ -1,0 +1,82 @@
+"""Import and export see one project, also where another has the same ids."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from gateway.core import follow, messages, threads
+from gateway.domain.principal import Principal, Reach
+from tests.exports import a_message, a_thread, lines, run
+from tests.following import say, take
+
+if TYPE_CHECKING:
+    from gateway.core import Store
+    from gateway.events.hub import Hub
+
+THREAD, MESSAGE = a_thread(metadata={"of": "shop"}), a_message(metadata={"of": "shop"})
+SAME_IDS = [a_thread(metadata={"of": "rival"}), a_message(metadata={"of": "rival"})]
+SHOP, RIVAL = Principal(Reach("shop")), Principal(Reach("rival"))
+
+
+def import_into(database_url: str, project: str, *objects: object) -> tuple[int, str]:
+    done = run("import", "--project", project, "--database-url", database_url, given=lines(objects))
+    return done.exit_code, done.stderr
+
+
+def exported(database_url: str, project: str) -> list[dict[str, Any]]:
+    done = run("export", "--project", project, "--database-url", database_url)
+    return [orjson.loads(line) for line in done.stdout_bytes.splitlines()]
+
+
+def test_an_import_is_the_same_whether_another_project_has_the_ids(database_url: str) -> None:
+    into_empty = import_into(database_url, "shop", THREAD, MESSAGE)
+    into_other = import_into(database_url, "rival", *SAME_IDS)
+
+    assert into_empty == into_other == (0, "")
+    assert [each["metadata"]["of"] for each in exported(database_url, "rival")] == ["rival"] * 2
+
+
+def test_a_project_exports_its_own_alone(database_url: str) -> None:
+    import_into(database_url, "shop", THREAD, MESSAGE)
+    before = exported(database_url, "shop")
+
+    import_into(database_url, "rival", *SAME_IDS)
+
+    assert exported(database_url, "shop") == before
+    assert exported(database_url, "third") == []
+
+
+def test_an_id_of_another_thread_of_another_project_is_not_taken(database_url: str) -> None:
+    import_into(database_url, "shop", THREAD, MESSAGE)
+
+    told = import_into(database_url, "rival", a_thread("thread_b"), a_message(MESSAGE["id"], "thread_b"))
+
+    assert told == (0, "")
+
+
+async def test_what_another_project_deleted_may_be_imported(store: Store, database_url: str) -> None:
+    await asyncio.to_thread(import_into, database_url, "shop", THREAD, MESSAGE)
+    await threads.delete(store, SHOP, THREAD["id"])
+
+    told = await asyncio.to_thread(import_into, database_url, "rival", *SAME_IDS)
+
+    assert told == (0, "")
+    assert (await messages.get(store, RIVAL, THREAD["id"], MESSAGE["id"])).id == MESSAGE["id"]
+
+
+async def test_a_follower_is_told_nothing_of_the_same_thread_of_another_project(
+    store: Store, hub: Hub, database_url: str
+) -> None:
+    for project in ("shop", "rival"):
+        await asyncio.to_thread(import_into, database_url, project, THREAD, MESSAGE)
+    position = await follow.start(store, SHOP, THREAD["id"], None)
+    following = follow.messages(store, hub, SHOP, THREAD["id"], position)
+
+    await say(store, RIVAL, THREAD["id"], "of rival's")
+    [own] = await say(store, SHOP, THREAD["id"], "of shop's")
+
+    assert [each.id for _, each in await take(following, 1)] == [own]
+    await following.aclose()
