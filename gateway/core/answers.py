@@ -34,7 +34,7 @@ async def append_text(store: Store, who: Principal, message_id: MessageId, text:
 
     Errors: NotFound; InvalidRequest where the message is finished, or would grow too long.
     """
-    who.require(Scope.WRITE)
+    who.require(Scope.READ, Scope.WRITE)
     async with store.write() as transaction:
         message, position = await _in_progress(transaction, who, message_id)
         last = await transaction.last_delta(who.reach, message.id)
@@ -52,7 +52,7 @@ async def finish(store: Store, who: Principal, message_id: MessageId, ending: En
 
     Errors: NotFound; InvalidRequest where it is finished already.
     """
-    who.require(Scope.WRITE)
+    who.require(Scope.READ, Scope.WRITE)
     now = int(time.time())
     async with store.write() as transaction:
         message, position = await _in_progress(transaction, who, message_id)

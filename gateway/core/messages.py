@@ -76,12 +76,12 @@ async def get_many(store: Store, who: Principal, message_ids: Sequence[str]) -> 
         return await reads.get_messages(who.reach, message_ids)
 
 
-async def thread_of(store: Store, who: Principal, message_id: MessageId) -> ThreadId:
-    """Find the thread of a message that is to be changed, for callers that name the message alone.
+async def thread_of(store: Store, who: Principal, message_id: MessageId, *needed: Scope) -> ThreadId:
+    """Find the thread of a message, for callers that name the message alone, and what it takes to do something to it.
 
-    Errors: NotFound.
+    Errors: Forbidden; NotFound.
     """
-    who.require(Scope.WRITE)
+    who.require(*needed)
     async with store.read() as reads:
         found = (await reads.get_messages(who.reach, [message_id])).get(message_id)
     if found is None:
@@ -96,7 +96,7 @@ async def update(
 
     Errors: NotFound for the thread, then for the message in it; InvalidRequest where the merge has too many pairs.
     """
-    who.require(Scope.WRITE)
+    who.require(Scope.READ, Scope.WRITE)
     async with store.write() as transaction:
         position = await transaction.next_position(who.reach, thread_id)
         message = await _held(transaction, who, thread_id, message_id)

@@ -75,7 +75,7 @@ async def update(store: Store, who: Principal, thread_id: ThreadId, patch: Threa
 
     Errors: NotFound; InvalidRequest where the merged metadata has too many pairs.
     """
-    who.require(Scope.WRITE)
+    who.require(Scope.READ, Scope.WRITE)
     async with store.write() as transaction:
         position = await transaction.next_position(who.reach, thread_id)
         thread = (await transaction.get_threads(who.reach, [thread_id]))[thread_id]

@@ -48,13 +48,15 @@ class Principal:
     key_id: str | None = None
     expires_at: float | None = None
 
-    def require(self, scope: Scope) -> None:
+    def require(self, *needed: Scope) -> None:
         """Refuse a caller that may not do a kind of thing.
 
+        What is changed is shown as a whole, with what was there before; so to change it one must be allowed to read.
         Errors: Forbidden.
         """
-        if scope not in self.scopes:
-            message = f"You have insufficient permissions for this operation. Missing scopes: {scope.value}."
+        missing = ", ".join(scope.value for scope in needed if scope not in self.scopes)
+        if missing:
+            message = f"You have insufficient permissions for this operation. Missing scopes: {missing}."
             raise Forbidden(message, code="missing_scope")
 
     def require_many_threads(self) -> None:

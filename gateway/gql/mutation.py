@@ -165,7 +165,7 @@ class Mutation:
         """POST /threads/{thread_id}/messages/{message_id}."""
         patch = parse.message_patch({"metadata": inputs.or_null(input.metadata)})
         ctx, message_id = info.context, ids.message_id(input.id)
-        thread_id = await messages.thread_of(ctx.store, ctx.who, message_id)
+        thread_id = await messages.thread_of(ctx.store, ctx.who, message_id, Scope.READ, Scope.WRITE)
         changed = await messages.update(ctx.store, ctx.who, thread_id, message_id, patch)
         return UpdateMessagePayload(message=changed)
 
@@ -202,7 +202,7 @@ class Mutation:
     ) -> DeleteMessagePayload:
         """DELETE /threads/{thread_id}/messages/{message_id}."""
         ctx, message_id = info.context, ids.message_id(input.id)
-        thread_id = await messages.thread_of(ctx.store, ctx.who, message_id)
+        thread_id = await messages.thread_of(ctx.store, ctx.who, message_id, Scope.WRITE)
         await messages.delete(ctx.store, ctx.who, thread_id, message_id)
         return DeleteMessagePayload(deleted_message_id=input.id, thread_id=thread_id)
 

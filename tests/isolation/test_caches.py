@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.domain.principal import Scope
 from tests.isolation.asking import ask
 from tests.isolation.ways import NAMELESS, WAYS, Face
-from tests.isolation.world import Caller
+from tests.isolation.world import READ, Caller
 
 if TYPE_CHECKING:
     from tests.isolation.asking import Served
 
-READ_ALONE = [way for way in (*WAYS, *NAMELESS) if way.scope is Scope.READ and way.face is not Face.WEBSOCKET]
+READ_ALONE = [way for way in (*WAYS, *NAMELESS) if way.scopes == READ and way.face is not Face.WEBSOCKET]
 
 
 @pytest.mark.parametrize("world_url", ["sqlite"], indirect=True)

@@ -12,7 +12,7 @@ from gateway.store import tables
 from gateway.web.authenticate import refused
 from tests.isolation.asking import ask, said
 from tests.isolation.ways import NAMELESS, RUNS, TOKEN, WAYS, Face, Way
-from tests.isolation.world import Caller, callers, make_names
+from tests.isolation.world import READ, callers, make_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ async def test_who_can_reach_it_finds_it(served: Served, way: Way) -> None:
     store, shop, living = served.world.store, served.world.shop, served.world.hidden["a living one"]
 
     for name in await callers(store, shop, living):
-        names = await make_names(store, Reach("shop", owner="alice")) if way.scope is Scope.WRITE else living
+        names = await make_names(store, Reach("shop", owner="alice")) if way.scopes != READ else living
         caller = (await callers(store, shop, names))[name]
         if caller.has_one_thread and (way.for_many_threads or way is TOKEN):
             continue
@@ -71,21 +71,13 @@ async def test_who_can_reach_it_finds_it(served: Served, way: Way) -> None:
 async def test_a_missing_scope_is_told_before_anything_is_looked_for(served: Served, way: Way) -> None:
     world = served.world
 
-    for name, caller in (world.readers if way.scope is Scope.WRITE else world.writers).items():
+    without = [world.writers] * (Scope.READ in way.scopes) + [world.readers] * (Scope.WRITE in way.scopes)
+
+    for name, caller in (each for lacking in without for each in lacking.items()):
         for names in (world.never, *world.hidden.values()):
             told = await ask(served, way, caller, names)
 
             assert (said(way, told), told.statements) == (missing_scope(way), ()), name
-
-
-@where_no_database_has_a_part
-@each_of(RUNS)
-async def test_runs_are_refused_before_their_thread_is_looked_for(served: Served, way: Way) -> None:
-    living = served.world.hidden["a living one"]
-
-    told = await ask(served, way, Caller(served.world.shop.secret, living), living)
-
-    assert (said(way, told), told.statements) == (way.refusal, ())
 
 
 @where_no_database_has_a_part

@@ -12,11 +12,14 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.domain.principal import Scope
+from gateway.domain.principal import ALL_SCOPES
 from gateway.rest.routes import PREFIXES
+from tests.isolation.world import READ, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from gateway.domain.principal import Scope
 
 PLACE: Final = re.compile(r"\{(own_)?(thread|message|growing|run)\}")
 
@@ -38,7 +41,7 @@ class Way:
 
     face: Face
     refusal: str
-    scope: Scope = Scope.READ
+    scopes: frozenset[Scope] = READ
     method: str = "POST"
     path: str = "/graphql"
     query: Mapping[str, str] = field(default_factory=dict)
@@ -64,9 +67,9 @@ class Way:
 
 
 def _rest(method: str, path: str, refusal: str = "404", body: Any = None, **query: str) -> Way:
-    scope = Scope.READ if method in ("GET", "HEAD") else Scope.WRITE
+    scopes = ALL_SCOPES if body == _NOTE else READ if method == "GET" else WRITE
     is_one_of_many = method == "DELETE" and path == "/threads/{thread}"
-    return Way(Face.REST, refusal, scope, method, path, query, {}, body, for_many_threads=is_one_of_many)
+    return Way(Face.REST, refusal, scopes, method, path, query, {}, body, for_many_threads=is_one_of_many)
 
 
 _THREAD: Final = "/threads/{thread}"
@@ -131,10 +134,12 @@ REST: Final = (
 )
 
 
-def _asking(face: Face, refusal: str, document: str, *covers: str, scope: Scope = Scope.READ, **variables: Any) -> Way:
+def _asking(
+    face: Face, refusal: str, document: str, *covers: str, scopes: frozenset[Scope] = READ, **variables: Any
+) -> Way:
     body = {"query": document, "variables": variables}
     is_one_of_many = "DeleteThreadInput.id" in covers
-    return Way(face, refusal, scope, body=body, covers=covers, for_many_threads=is_one_of_many)
+    return Way(face, refusal, scopes, body=body, covers=covers, for_many_threads=is_one_of_many)
 
 
 def _query(refusal: str, document: str, *covers: str, **variables: Any) -> Way:
@@ -199,7 +204,8 @@ def _mutation(field: str, kind: str, key: str, shown: str, **input_: Any) -> Way
     document = f"mutation($input: {kind}!) {{ {field}(input: $input) {{ {shown} }} }}"
     place = "{" + ("growing" if field in _ON_GROWING else "message" if "Message" in field else "thread") + "}"
     place = "{thread}" if key == "threadId" else place
-    return _asking(Face.HTTP, "not_found", document, f"{kind}.{key}", scope=Scope.WRITE, input={key: place, **input_})
+    scopes = ALL_SCOPES if kind.startswith("Update") or field in _ON_GROWING else WRITE
+    return _asking(Face.HTTP, "not_found", document, f"{kind}.{key}", scopes=scopes, input={key: place, **input_})
 
 
 _ON_GROWING: Final = ("appendMessageText", "finishMessage")
@@ -270,7 +276,7 @@ NAMELESS: Final = (
         "",
         "mutation { createThread(input: {}) { thread { id } } }",
         "Mutation.createThread",
-        scope=Scope.WRITE,
+        scopes=WRITE,
     ),
 )
 
