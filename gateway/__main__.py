@@ -231,7 +231,7 @@ def doctor(**flags: str | None) -> None:
       gateway doctor
       gateway doctor --database-url postgresql://app:secret@db/threads
     """
-    from gateway.doctor import run_doctor  # noqa: PLC0415  (as above)
+    from gateway.operate.doctor import run_doctor  # noqa: PLC0415  (as above)
 
     if not run_doctor(load_settings(flags)):
         raise click.exceptions.Exit(1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from sqlalchemy import make_url, text
 
-from gateway import doctor
+from gateway.operate import doctor
 from gateway.store.dialect import open_engines
 from tests.exports import a_thread, run, take
 

@@ -30,12 +30,11 @@ MAY_IMPORT: Final = {
     "rest": {"web", "core", "domain", "errors"},
     "gql": {"web", "core", "events", "domain", "facts", "errors"},
     "transfer": {"core", "store", "domain", "errors"},
-    "operate": {"core", "store", "domain", "errors"},
+    "operate": {"settings", "store", "core", "gql", "web", "domain", "errors"},
     "app": {"settings", "logs", "facts", "store", "events", "core", "web", "rest", "gql", "connections", "errors"},
     "connections": set[str](),
     "serve": {"settings", "logs", "store", "operate", "gql", "web", "connections", "errors"},
-    "doctor": {"settings", "store", "core", "gql", "web", "domain", "errors"},
-    "__main__": {"settings", "serve", "doctor", "store", "operate", "transfer", "gql", "domain", "errors"},
+    "__main__": {"settings", "serve", "store", "operate", "transfer", "gql", "domain", "errors"},
 }
 MAY_IMPORT_OF_OTHERS: Final = {
     "errors": set[str](),
@@ -47,14 +46,13 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "store": {"sqlalchemy", "alembic"},
     "core": {"orjson"},  # answers that grow: it looks at the last part that is stored
     "web": {"starlette", "jwt", "limits", "redis", "prometheus_client"},
-    "operate": {"click", "rich"},
+    "operate": {"click", "rich", "sqlalchemy"},
     "rest": {"starlette", "orjson"},
     "gql": {"strawberry", "graphql", "starlette", "orjson"},
     "transfer": {"orjson", "click", "rich"},  # it reads lines, and talks to a person at a terminal as it does
     "app": {"starlette"},
     "connections": {"uvicorn"},
     "serve": {"uvicorn", "click", "sqlalchemy"},
-    "doctor": {"click", "sqlalchemy"},
     "__main__": {"click"},
 }
 # Import and export move whole threads past the use cases; this is the one door in the store that they have.

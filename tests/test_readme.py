@@ -15,7 +15,7 @@ import pytest
 
 from gateway import connections
 from gateway.settings import PREFIX, SECRETS, Settings
-from tests.live.server import ROOT, Server, environment, serving
+from tests.live.server import ROOT, Server, environment, run_gateway, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,6 +79,31 @@ def test_the_graphql_snippet_answers_without_errors(server: Server) -> None:
     answer = httpx.post(f"{server.base_url}/graphql", json={"query": snippet}).json()
 
     assert answer["data"]["threads"]["nodes"][0]["messages"]["edges"][0]["node"] == {"role": "USER", "text": "Hello"}
+
+
+def test_the_commands_on_keys_make_one_and_list_it(sqlite_url: str, tmp_path: Path) -> None:
+    [snippet] = _blocks("sh", "gateway keys create --project shop")
+    create, show = (shlex.split(line)[1:] for line in snippet.strip().splitlines())
+
+    made = run_gateway(*create, "--database-url", sqlite_url, folder=tmp_path)
+    listed = run_gateway(*show, "--database-url", sqlite_url, folder=tmp_path)
+
+    assert made.stdout.startswith("sk-")
+    assert "the web shop" in listed.stdout
+
+
+def test_the_mutation_hands_out_a_token_for_one_conversation(sqlite_url: str, tmp_path: Path) -> None:
+    [snippet] = _blocks("graphql", "mutation Hand")
+    with serving(sqlite_url, folder=tmp_path, given={"GATEWAY_TOKEN_SECRET": "x" * 32}) as server:
+        thread, other = (httpx.post(f"{server.base_url}/v1/threads").json()["id"] for _ in range(2))
+        body = {"query": snippet, "variables": {"threadId": thread}}
+        token = httpx.post(f"{server.base_url}/graphql", json=body).json()["data"]["createThreadToken"]["token"]
+        statuses = [
+            httpx.get(f"{server.base_url}/v1/threads/{each}", headers={"authorization": f"Bearer {token}"}).status_code
+            for each in (thread, other)
+        ]
+
+    assert statuses == [200, 404]
 
 
 @pytest.mark.parametrize("command", ["gateway import", "gateway export", "gateway migrate", "gateway backup"])
