@@ -144,7 +144,7 @@ def sites_of(settings: Settings) -> Sites:
 
 def gatekeeper_of(settings: Settings, ring: KeyRing) -> Gatekeeper:
     """Read what the settings say of who is let in."""
-    rules = Rules(settings.jwt_jwks, settings.jwt_secret, settings.jwt_issuer, settings.jwt_audience)
+    rules = Rules(settings.jwt_jwks_url, settings.jwt_secret, settings.jwt_issuer, settings.jwt_audience)
     return Gatekeeper(
         ring,
         EndUsers(rules) if rules.jwks or rules.secret else None,

@@ -91,7 +91,7 @@ class Workers(Multiprocess):
 
 def _is_open(settings: Settings) -> bool:
     """Say whether everybody is let in, which only this machine's own address is for, and no proxy in front of it."""
-    if settings.jwt_jwks or settings.jwt_secret or any_made(settings.database_url):
+    if settings.jwt_jwks_url or settings.jwt_secret or any_made(settings.database_url):
         return False
     by_proxy = settings.trusted_proxies
     if (by_proxy or not hosts_at(settings.host)) and not settings.insecure_open:

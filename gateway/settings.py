@@ -197,7 +197,7 @@ class Settings(BaseSettings):
         "off", description="Other documents than the trusted ones: off takes them, log tells them, only refuses them."
     )
 
-    jwt_jwks: Annotated[str, AfterValidator(_jwks)] = Field(
+    jwt_jwks_url: Annotated[str, AfterValidator(_jwks)] = Field(
         "", description="The public keys that sign end users' tokens (JWT): the URL of a JWKS, or a file with one."
     )
     jwt_secret: Annotated[str, AfterValidator(_secret)] = Field(
@@ -233,9 +233,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _jwt_is_whole(self) -> Settings:
-        if bool(self.jwt_jwks) + bool(self.jwt_secret) > 1:
-            raise ValueError("GATEWAY_JWT_JWKS and GATEWAY_JWT_SECRET: expected one of them")
-        if (self.jwt_jwks or self.jwt_secret) and not (self.jwt_issuer and self.jwt_audience):
+        if bool(self.jwt_jwks_url) + bool(self.jwt_secret) > 1:
+            raise ValueError("GATEWAY_JWT_JWKS_URL and GATEWAY_JWT_SECRET: expected one of them")
+        if (self.jwt_jwks_url or self.jwt_secret) and not (self.jwt_issuer and self.jwt_audience):
             raise ValueError(
                 "GATEWAY_JWT_ISSUER and GATEWAY_JWT_AUDIENCE: expected both, so that no other tokens are taken"
             )

@@ -51,7 +51,7 @@ def test_without_any_setting_there_is_a_file_and_a_port_of_this_machine_alone() 
         "graphql_batch": 0,
         "trusted_documents": "",
         "trusted_mode": "off",
-        "jwt_jwks": "",
+        "jwt_jwks_url": "",
         "jwt_secret": "",
         "jwt_issuer": "",
         "jwt_audience": "",

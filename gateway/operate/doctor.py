@@ -133,7 +133,7 @@ async def _keys(settings: Settings) -> Finding:
     if ending:
         advice = "Run: gateway keys rotate KEY --grace 1d"
         return Finding(Level.WARNING, f"within two weeks these end: {', '.join(ending)}", advice)
-    if made or settings.jwt_jwks or settings.jwt_secret:
+    if made or settings.jwt_jwks_url or settings.jwt_secret:
         return Finding(Level.OK, f"{len(good)} of {len(made)} let somebody in")
     if hosts_at(settings.host):
         advice = "To close it, run: gateway keys create"

@@ -100,7 +100,7 @@ class EndUsers:
         try:
             keys = _usable(await asyncio.to_thread(_read, self._rules.jwks))
         except (OSError, ValueError, jwt.PyJWTError) as error:
-            log.warning("the keys of GATEWAY_JWT_JWKS cannot be read: %s", error)
+            log.warning("the keys of GATEWAY_JWT_JWKS_URL cannot be read: %s", error)
             return
         self._keys, self._fetched_at = keys, time.monotonic()
 
