@@ -96,12 +96,18 @@ class Gatekeeper:
         return [] if self._ring is None else [self._keep_looking(), self._ring.keep_notes()]
 
     async def _keep_looking(self) -> None:
+        can_look = True
         while True:
             await asyncio.sleep(LOOK_S)
             try:
                 await self._look()
-            except Unavailable:
-                log.warning("the keys of those who stay cannot be looked at now; their events come from there too")
+                can_look = True
+            except Unavailable:  # what they could hear comes from there too
+                if can_look:
+                    log.warning("the keys of those who stay cannot be looked at: the database is away")
+                can_look = False
+            except Exception:  # whatever it was, a revoked key must not stay for it
+                log.exception("those who stay could not be looked at")
 
     async def _look(self) -> None:
         now = time.time()
