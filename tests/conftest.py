@@ -132,6 +132,14 @@ def _migrated_postgres(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def _live_postgres(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Give the URL of a database for a server that stays: a key that another test makes would close it."""
+    with _postgres_database(request.config, "live") as url:
+        asyncio.run(migrate(url))
+        yield url
+
+
+@pytest.fixture(scope="session")
 def _keyed_postgres(request: pytest.FixtureRequest) -> Iterator[str]:
     """Give the URL of a database in which keys may stay: no server that lets in everybody looks at it."""
     with _postgres_database(request.config, "keyed") as url:

@@ -28,7 +28,7 @@ def live_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     folder = tmp_path_factory.mktemp("live")
     url = f"sqlite:///{folder / 'threads.db'}"
     if request.param == "postgres":
-        url = request.getfixturevalue("_migrated_postgres")
+        url = request.getfixturevalue("_live_postgres")
     with serving(url, folder=folder) as server:
         yield server
 
