@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 END_FOLLOWING: Final = "end_following"  # where the application's state has what sends all followers away
 STALL_S: Final = 30.0  # how long a client may read nothing of what waits for it; one that follows resumes by cursor
 CUT_S: Final = 5.0  # the same once the server stops, and how long a client may take to go after it was told to
+LAST_S: Final = 0.5  # how long what was on its way when the server stopped may take to be here
 
 MAX_TARGET: Final = 32 * 1024  # bytes of path and query, in which a GraphQL document may stand
 MAX_HEAD: Final = 64 * 1024  # bytes of path, query and headers
@@ -110,6 +111,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._body_bytes = 0
         self._since = self.loop.time()
         super().on_headers_complete()
+        if self._is_ending and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
@@ -138,14 +141,25 @@ class HttpProtocol(HttpToolsProtocol):
         self._look_no_more()
 
     def shutdown(self) -> None:
-        """Finish what runs, but for streams of events and for those who do not read."""
+        """Finish what runs and what is on its way, but for streams of events and for those who do not read.
+
+        Who sends a request on a connection that is being closed cannot know whether it was done, and a proxy dares not
+        send it elsewhere. So an idle connection is closed behind the answer to its last request, or when none comes.
+        """
         self.app_state[END_FOLLOWING]()
+        self._is_ending = True
         if self._is_refused:
             self.transport.close()
-        super().shutdown()
-        self._is_ending = True
+        elif self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(LAST_S, self._close_if_idle)
+        else:
+            self.cycle.keep_alive = False
         if self._looking is not None:
             self._look_later()
+
+    def _close_if_idle(self) -> None:
+        if self in self.connections:  # it has not become a WebSocket meanwhile
+            super().shutdown()
 
     def _look_later(self) -> None:
         self._look_no_more()

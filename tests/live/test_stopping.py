@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import time
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
+from gateway import connections
 from gateway.connections import CUT_S
-from tests.following import PATIENCE_S, rest_of, take
+from tests.following import PATIENCE_S, rest_of, take, until
+from tests.live.inside import Inside, serving_inside
 from tests.live.server import serving, until_refused
 from tests.live.subscribing import ADDED, events_of, open_socket, socket_to
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.live.server import Server
@@ -109,6 +113,70 @@ async def test_a_request_that_runs_is_finished_though_followers_are_sent_away(
 
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b"begun" in answer
+
+
+@pytest.fixture
+async def kept(sqlite_url: str) -> AsyncIterator[tuple[Inside, httpx.AsyncClient]]:
+    """Have a connection that is kept for the next request."""
+    async with (
+        serving_inside(sqlite_url) as server,
+        httpx.AsyncClient(base_url=server.base_url, timeout=PATIENCE_S) as http,
+    ):
+        await http.get("/readyz")
+        yield server, http
+
+
+async def test_a_request_that_was_on_its_way_is_the_last_on_its_connection(
+    kept: tuple[Inside, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "LAST_S", PATIENCE_S * 2)
+    server, http = kept
+    server.server.should_exit = True
+    await until(lambda: server.hub.is_ending)
+
+    answer = await http.post("/v1/threads")
+    await server.running
+
+    assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+
+
+async def test_a_probe_on_a_kept_connection_is_told_that_the_server_stops(
+    kept: tuple[Inside, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "LAST_S", PATIENCE_S * 2)
+    server, http = kept
+    server.server.should_exit = True
+    await until(lambda: server.hub.is_ending)
+
+    answer = await http.get("/readyz")
+
+    assert (answer.status_code, list(answer.json()["failed"])) == (503, ["draining"])
+
+
+async def test_a_websocket_that_was_on_its_way_is_sent_elsewhere(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "LAST_S", PATIENCE_S * 2)
+    async with serving_inside(sqlite_url) as server:
+        host, port = server.base_url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as line:
+            await until(lambda: len(server.connections) == 1)
+            server.server.should_exit = True
+            await until(lambda: server.hub.is_ending)
+            async with open_socket(server.base_url, sock=line) as late:
+                ended = await late.end()
+            await server.running
+
+    assert ended[0] == 1001
+
+
+async def test_a_connection_on_which_nothing_comes_is_closed_soon(kept: tuple[Inside, httpx.AsyncClient]) -> None:
+    server, http = kept
+
+    await server.stop()
+
+    with pytest.raises(httpx.ConnectError):
+        await http.get("/readyz")
 
 
 async def begin_request(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
