@@ -49,11 +49,24 @@ def serve(settings: Settings) -> None:
     url_to_listen_at(settings.database_url, settings.listen_url)
     load_trusted(settings.trusted_documents, settings.trusted_mode)  # here they can still be told to somebody
     asyncio.run(make_ready(settings.database_url))
+    config = _config(settings)
+    if settings.workers == 1:
+        config.load_app()  # takes a second, in which who can connect already would wait instead of asking elsewhere
     listener = _listen(settings)
     is_open = _is_open(settings)
     click.echo(_banner(settings, listener.getsockname()[1], is_open=is_open), err=True)
     hand_down(settings)
-    config = uvicorn.Config(
+    try:
+        if settings.workers > 1:
+            Workers(config, sockets=[listener]).run()
+        else:
+            uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass  # uvicorn raises the signal again after it has finished what ran
+
+
+def _config(settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
         "gateway.app:create_app_from_environment",
         factory=True,
         workers=settings.workers,
@@ -70,13 +83,6 @@ def serve(settings: Settings) -> None:
         ws_per_message_deflate=False,  # zlib's windows are half of what a follower that waits would take
         timeout_graceful_shutdown=settings.shutdown_s,
     )
-    try:
-        if settings.workers > 1:
-            Workers(config, sockets=[listener]).run()
-        else:
-            uvicorn.Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass  # uvicorn raises the signal again after it has finished what ran
 
 
 class Workers(Multiprocess):
