@@ -131,7 +131,7 @@ class GraphQLOverHttp:
 def refuse_at_the_door(error: GatewayError) -> Response:
     """Answer a request that comes from where it must not, or is meant for another host."""
     stage = Stage.HOST if isinstance(error, UnknownHost) else Stage.SITE
-    body = {"errors": [{"message": error.message, "extensions": {"code": error.code}}]}
+    body = {"errors": [{"message": error.message, "extensions": facts_of(error)}]}
     return _response(status_of(stage, JSON, by_draft=False), JSON, body)
 
 

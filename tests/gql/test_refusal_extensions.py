@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+import httpx
 import pytest
 
+from gateway.app import serve_store
+from gateway.domain.principal import Principal, Reach
+from gateway.errors import Unauthorized, Unavailable
 from gateway.gql.refused import Stage
 from gateway.gql.trusted import TrustedDocuments, TrustMode
+from gateway.web.authenticate import Gatekeeper
 from gateway.web.limits import MAX_BODY
+from gateway.web.rates import RateRules, Rates
+from gateway.web.sites import Sites
 from tests.gql.audits import TYPENAME, get, post
 from tests.gql.serving import serving
 
@@ -113,6 +120,46 @@ ROWS = [
 ]
 
 
+async def away(_credential: str | None) -> NoReturn:
+    """Admit nobody, since nobody can be looked up."""
+    raise Unavailable("The database cannot answer now.")
+
+
+async def known(_credential: str | None) -> Principal:
+    """Admit everybody."""
+    return Principal(Reach("default"))
+
+
+def kept_by(admit: Any, **rules: Any) -> Gatekeeper:
+    keeper = Gatekeeper(rates=Rates(RateRules(**rules)))
+    keeper.admit = admit  # type: ignore[method-assign]
+    return keeper
+
+
+async def nobody(_credential: str | None) -> NoReturn:
+    """Know nobody."""
+    raise Unauthorized("Who are you?")
+
+
+AT_THE_DOOR = [
+    pytest.param(Stage.HOST, {"sites": Sites(hosts=("a.example",))}, "unknown_host", YOURS, id="another host"),
+    pytest.param(Stage.CALLER, {"gatekeeper": kept_by(nobody)}, "unauthorized", YOURS, id="nobody"),
+    pytest.param(Stage.BUSY, {"gatekeeper": kept_by(away)}, "unavailable", MINE, id="nobody can be looked up"),
+    pytest.param(Stage.RATE, {"gatekeeper": kept_by(known, at_once=0)}, "rate_limit_exceeded", YOURS, id="too often"),
+]
+
+
+@pytest.mark.parametrize(("_stage", "parts", "code", "kind"), AT_THE_DOOR)
+async def test_who_is_not_let_in_is_told_with_the_same_facts(
+    store: Store, _stage: Stage, parts: dict[str, Any], code: str, kind: str
+) -> None:
+    transport = httpx.ASGITransport(serve_store(store, **parts))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        answer = await http.request(url="/graphql", **query())
+
+    assert [each["extensions"] for each in answer.json()["errors"]] == [{"code": code, "param": None, "type": kind}]
+
+
 @pytest.mark.parametrize(("_stage", "sent", "extensions", "options"), ROWS)
 async def test_a_refusal_is_told_with_all_its_facts(
     store: Store, _stage: Stage, sent: dict[str, Any], extensions: dict[str, Any], options: dict[str, Any]
@@ -138,4 +185,4 @@ async def test_a_limit_stands_beside_them(store: Store, asked: str, facts: dict[
 
 
 def test_every_stage_that_refuses_is_there() -> None:
-    assert {each.values[0] for each in ROWS} == {*Stage} - {Stage.PARTLY, Stage.DONE}
+    assert {each.values[0] for each in (*ROWS, *AT_THE_DOOR)} == {*Stage} - {Stage.PARTLY, Stage.DONE}
