@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from gateway.domain import check
 from gateway.domain.message import Ending, IncompleteReason, MessagePatch, NewMessage, Role, Status
@@ -31,6 +30,10 @@ _BY_WORKER: Final = ("run_id", "assistant_id", "status")
 _BEGINNINGS: Final = (Status.COMPLETED.value, Status.IN_PROGRESS.value)
 _ENDINGS: Final = (Status.COMPLETED.value, Status.INCOMPLETE.value)
 _REFERENCE: Final = re.compile(r"[!-~]{1,128}")
+# Letters beyond ASCII are let in: many pages name their images so, and browsers encode them.
+_WEB_ADDRESS: Final = re.compile(
+    r"https?://([^\x00-\x20\x7f/?#\[\]]|\[[0-9A-Fa-f:.]+\])+([/?#][^\x00-\x20\x7f]*)?", re.IGNORECASE
+)
 _OWNER: Final = re.compile("[^\x00-\x1f\x7f\ud800-\udfff]{1,255}")
 
 
@@ -159,7 +162,7 @@ def _image_url_part(value: object, path: str) -> dict[str, Any]:
     raw = check.an_object(value, path)
     check.fields(raw, path, required=("url",), optional=("detail",))
     url = check.a_string(raw["url"], f"{path}.url", at_most=MAX_URL)
-    if not _is_web_address(url):
+    if not _WEB_ADDRESS.fullmatch(url):
         message = f"Invalid '{path}.url'. Expected a valid URL, but got a value with an invalid format."
         check.refuse(message, f"{path}.url", "invalid_value")
     # The original fills in the default here, and only here (rest-contract §2.4).
@@ -177,14 +180,6 @@ def _image_file_part(value: object, path: str) -> dict[str, Any]:
 
 
 _PARTS: Final = {"text": _text_part, "image_url": _image_url_part, "image_file": _image_file_part}
-
-
-def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
 def _attachments(value: object, path: str) -> list[dict[str, Any]]:

@@ -124,6 +124,8 @@ CONTENT: Final = [
     wrong_body("image over FTP", _BAD_URL, *_URL, content=image("ftp://example.org/a.png")),
     wrong_body("image without a host", _BAD_URL, *_URL, content=image("https:///a.png")),
     wrong_body("image with half a host", _BAD_URL, *_URL, content=image("https://[::1/a.png")),
+    wrong_body("image address with a control", _BAD_URL, *_URL, content=image("https://example.org/\x0f.png")),
+    wrong_body("image address with a space", _BAD_URL, *_URL, content=image("https://example.org/a .png")),
     wrong_body("image address empty", _BAD_URL, *_URL, content=image("")),
     wrong_type("image address a number", "content[1].image_url.url", "a string", "an integer", content=image(5)),
     wrong_body(
