@@ -27,7 +27,7 @@ from gateway.gql.page import ASSETS, BUILT, Explorer
 from gateway.gql.schema import build_schema
 from gateway.gql.trusted import load_trusted
 from gateway.logs import request_log
-from gateway.rest import render
+from gateway.rest import document, render
 from gateway.rest.routes import routes, unknown_url, wrong_method
 from gateway.settings import OFF, Settings, load_settings
 from gateway.store.dialect import CHANNEL, migrates_itself, url_to_listen_at
@@ -238,6 +238,7 @@ def serve_store(
             Route("/graphql", GraphQLOverHttp(operations, explorer.page, let_in)),
             WebSocketRoute("/graphql", GraphQLOverWebSocket(operations, let_in, tell)),
             Route(ASSETS, explorer.asset),
+            Route(document.URL, document.describe),
             *routes(store, keeper),
         ],
         middleware=around(let_in, tell),

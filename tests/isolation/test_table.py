@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ALL: Final = (*WAYS, *RUNS, *NAMELESS)
 SCHEMA: Final = build_schema()._schema  # noqa: SLF001
 
-NAMES_NOTHING: Final = {"/", "/healthz", "/readyz", ASSETS}
+NAMES_NOTHING: Final = {"/", "/healthz", "/readyz", "/openapi.json", ASSETS}
 # Texts that name nothing which is kept here.
 ELSEWHERE: Final = {
     "AppendMessageTextInput.text": "a text",
