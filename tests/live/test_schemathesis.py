@@ -1,0 +1,113 @@
+"""A fuzzer reads what we say of ourselves, and holds our answers to it: REST by OpenAPI, GraphQL by its schema."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import httpx
+import pytest
+
+from tests.live.server import Server, environment, run_gateway, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PROGRAM: Final = Path(sys.executable).with_name("schemathesis")
+_CONFIG: Final = Path(__file__).with_name("schemathesis.toml")
+
+
+class Fuzzer:
+    """Runs schemathesis against a server: a few examples, always the same; or every phase that it has, and new ones."""
+
+    def __init__(self, folder: Path, *, is_slow: bool) -> None:
+        self._folder = folder
+        self._is_slow = is_slow
+
+    def over_rest(self, server: Server, *arguments: str) -> str:
+        """Give what it finds in the REST face."""
+        # The phase that is left out tries the edges of every limit, and takes a minute.
+        phases = () if self._is_slow else ("--phases", "fuzzing,stateful")
+        return self._run(f"{server.base_url}/openapi.json", *phases, *arguments)
+
+    def over_graphql(self, server: Server, *arguments: str, key: str = "") -> str:
+        """Give what it finds in the GraphQL face, where it knows the ids of a thread and a message."""
+        ids = _thread_and_message(server, key)
+        hooks = {"SCHEMATHESIS_HOOKS": "tests.live.graphql_hooks", "FUZZED_IDS": ids, "FUZZED_WITH": key}
+        # Both take what our errors call the caller's fault for ours; `nothing_is_our_fault` asks them.
+        without = ("--exclude-checks", "not_a_server_error,positive_data_acceptance")
+        return self._run(f"{server.base_url}/graphql", *without, *arguments, **hooks)
+
+    def _run(self, url: str, *arguments: str, **given: str) -> str:
+        few = ("--max-examples", "5", "--generation-deterministic")
+        many = ("--max-examples", "100", "--generation-database", "none")
+        drawn = many if self._is_slow else few
+        ran = subprocess.run(
+            [_PROGRAM, "--config-file", _CONFIG, "run", url, "--no-color", *drawn, *arguments],
+            cwd=self._folder,
+            env=environment(given),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return "" if ran.returncode == 0 else ran.stdout + ran.stderr
+
+
+def _thread_and_message(server: Server, key: str) -> str:
+    """Make both, and give their ids."""
+    with httpx.Client(base_url=f"{server.base_url}/v1", headers=bearing(key)) as rest:
+        thread = rest.post("/threads").json()["id"]
+        message = rest.post(f"/threads/{thread}/messages", json={"role": "user", "content": "Hello"}).json()["id"]
+    return f"{thread} {message}"
+
+
+def bearing(key: str) -> dict[str, str]:
+    """Write the header that carries a key, if there is one."""
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+@pytest.fixture
+def fuzz(request: pytest.FixtureRequest, tmp_path: Path) -> Fuzzer:
+    return Fuzzer(tmp_path, is_slow=request.config.getoption("--slow"))
+
+
+@pytest.fixture(scope="module")
+def key_and_server(_sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Server]]:
+    """Serve a database that has a key."""
+    folder = tmp_path_factory.mktemp("keyed")
+    shutil.copy(_sqlite_template, folder / "threads.db")
+    url = f"sqlite:///{folder / 'threads.db'}"
+    made = run_gateway("keys", "create", "--database-url", url, folder=folder)
+    with serving(url, folder=folder) as server:
+        yield made.stdout.strip(), server
+
+
+def test_rest_answers_as_it_says_where_everybody_is_let_in(fuzz: Fuzzer, live_server: Server) -> None:
+    assert fuzz.over_rest(live_server, "--exclude-checks", "ignored_auth") == ""
+
+
+def test_rest_answers_as_it_says_to_a_key_and_to_nobody_else(fuzz: Fuzzer, key_and_server: tuple[str, Server]) -> None:
+    key, server = key_and_server
+
+    assert fuzz.over_rest(server, "--header", f"Authorization: Bearer {key}") == ""
+
+
+def test_rest_lets_nobody_in_without_the_key(fuzz: Fuzzer, key_and_server: tuple[str, Server]) -> None:
+    _, server = key_and_server
+
+    assert fuzz.over_rest(server, "--mode", "positive") == ""
+
+
+def test_graphql_answers_as_it_says_where_everybody_is_let_in(fuzz: Fuzzer, live_server: Server) -> None:
+    assert fuzz.over_graphql(live_server) == ""
+
+
+def test_graphql_answers_as_it_says_to_a_key_and_to_nobody_else(
+    fuzz: Fuzzer, key_and_server: tuple[str, Server]
+) -> None:
+    key, server = key_and_server
+
+    assert fuzz.over_graphql(server, "--header", f"Authorization: Bearer {key}", key=key) == ""
