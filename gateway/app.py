@@ -6,7 +6,9 @@ Must not be here: anything that a layer could do.
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
@@ -17,7 +19,7 @@ from starlette.routing import Route, WebSocketRoute
 from gateway.connections import END_FOLLOWING
 from gateway.events.hub import Hub
 from gateway.events.polling import poll
-from gateway.facts import tell_nobody
+from gateway.facts import follow_none, tell_nobody
 from gateway.gql.negotiate import wants_page
 from gateway.gql.operations import Operations
 from gateway.gql.options import Options
@@ -29,7 +31,7 @@ from gateway.gql.trusted import load_trusted
 from gateway.logs import request_log
 from gateway.rest import document, render
 from gateway.rest.routes import routes, unknown_url, wrong_method
-from gateway.settings import OFF, Settings, load_settings
+from gateway.settings import OFF, Settings, load_settings, wants_traces
 from gateway.store.dialect import CHANNEL, migrates_itself, url_to_listen_at
 from gateway.store.sql import open_store
 from gateway.web.authenticate import Gatekeeper
@@ -53,7 +55,10 @@ if TYPE_CHECKING:
 
     from gateway.core import Store
     from gateway.errors import GatewayError
-    from gateway.facts import Facts, Tell
+    from gateway.facts import Facts, Follow, Tell
+    from gateway.tracing import Tracing
+
+log: Final = logging.getLogger(__name__)
 
 _RATE: Final = "6000/minute"  # a hundred a second, as who writes answers token by token may need
 _AT_ONCE: Final = "100"
@@ -64,11 +69,24 @@ _FACES: Final = """Threads and messages, with two faces:
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who hears of requests: of each that has ended, of what they are counted for, of each as it runs."""
+
+    tell: Tell = tell_nobody
+    metrics: Metrics | None = None
+    tracing: Tracing | None = None
+
+    @property
+    def follow(self) -> Follow:
+        """What a request is wrapped in."""
+        return self.tracing.follow if self.tracing else follow_none
+
+
 def create_app(settings: Settings) -> Starlette:
     """Make the application; the database is first reached when a request needs it."""
     hub = Hub()
     store = open_store(settings.database_url, hub.wake)
-    tell, metrics = listeners(settings)
     return serve_store(
         store,
         graphql_options(settings),
@@ -76,23 +94,34 @@ def create_app(settings: Settings) -> Starlette:
         hints=hints_from_others(store, hub, settings),
         sites=sites_of(settings),
         gatekeeper=gatekeeper_of(settings, KeyRing(store)),
-        tell=tell,
-        metrics=metrics,
+        listeners=listeners_of(settings),
     )
 
 
-def listeners(settings: Settings) -> tuple[Tell, Metrics | None]:
-    """Make what hears of each request, and what of it are the metrics, if they are wanted."""
-    write = request_log()
+def listeners_of(settings: Settings) -> Listeners:
+    """Make what hears of each request: the log, and where they are wanted metrics and traces."""
+    write, tracing = request_log(), tracing_if_wanted()
     if not settings.metrics_port:
-        return write, None
+        return Listeners(write, tracing=tracing)
     metrics = Metrics(settings.host, settings.metrics_ports())
 
     def tell(facts: Facts) -> None:
         write(facts)
         metrics.count(facts)
 
-    return tell, metrics
+    return Listeners(tell, metrics, tracing)
+
+
+def tracing_if_wanted() -> Tracing | None:
+    """Make what makes traces, where OpenTelemetry's variables ask for them and it is installed."""
+    if not wants_traces():
+        return None
+    try:
+        from gateway.tracing import to_collector  # noqa: PLC0415  (what it stands on is an extra)
+    except ModuleNotFoundError:  # such variables are often set for all programs of a machine
+        log.warning("no traces are made: pip install 'threads-gateway[otel]'")
+        return None
+    return to_collector()
 
 
 def readings(store: Store, operations: Operations) -> list[Reading]:
@@ -189,11 +218,11 @@ def refuse(scope: Scope, error: GatewayError) -> Response:
     return refuse_at_the_door(error) if scope["path"] == "/graphql" else render.error(error)
 
 
-def around(sites: Sites, tell: Tell) -> list[Middleware]:
+def around(sites: Sites, heard: Listeners) -> list[Middleware]:
     """Lay what stands around the routes, the outermost first."""
     return [
         Middleware(SafeHeaders, sites=sites),
-        Middleware(Envelope, crashed=lambda _scope: render.crash(), tell=tell),
+        Middleware(Envelope, crashed=lambda _scope: render.crash(), tell=heard.tell, follow=heard.follow),
         Middleware(Door, sites=sites, refuse=refuse),
     ]
 
@@ -216,15 +245,16 @@ def serve_store(
     hints: Coroutine[Any, Any, None] | None = None,
     sites: Sites | None = None,
     gatekeeper: Gatekeeper | None = None,
-    tell: Tell = tell_nobody,
-    metrics: Metrics | None = None,
+    listeners: Listeners | None = None,
 ) -> Starlette:
     """Make the application over an open store, which it closes when it ends.
 
     `graphiql` is where GraphiQL was built; `hub` is what the store tells of changes, and `hints` tells it of others'.
-    Without a `gatekeeper` everybody is let in; `tell` hears of every request that has ended.
+    Without a `gatekeeper` everybody is let in, without `listeners` nobody hears of anything.
     """
-    options = options or Options()
+    options, heard = options or Options(), listeners or Listeners()
+    if heard.tracing:
+        store.watch(heard.tracing.statement)
     explorer = Explorer(graphiql)
     let_in, keeper = sites or Sites(), gatekeeper or Gatekeeper()
     # Strawberry has no public name for the schema that graphql-core executes.
@@ -236,14 +266,14 @@ def serve_store(
             Route("/healthz", tell_alive),
             Route("/readyz", Readiness(store.is_migrated, lambda: operations.hub.is_ending).tell),
             Route("/graphql", GraphQLOverHttp(operations, explorer.page, let_in)),
-            WebSocketRoute("/graphql", GraphQLOverWebSocket(operations, let_in, tell)),
+            WebSocketRoute("/graphql", GraphQLOverWebSocket(operations, let_in, heard.tell, heard.follow)),
             Route(ASSETS, explorer.asset),
             Route(document.URL, document.describe),
             *routes(store, keeper),
         ],
-        middleware=around(let_in, tell),
+        middleware=around(let_in, heard),
         exception_handlers={404: unknown_url, 405: wrong_method},
-        lifespan=_lifespan(operations, store, keeper, hints, metrics),
+        lifespan=_lifespan(operations, store, keeper, hints, heard),
     )
 
 
@@ -252,16 +282,16 @@ def _lifespan(
     store: Store,
     keeper: Gatekeeper,
     hints: Coroutine[Any, Any, None] | None,
-    metrics: Metrics | None,
+    heard: Listeners,
 ) -> Lifespan[Starlette]:
     """Run what belongs beside the requests for as long as they are served, and close all behind the last one."""
-    if metrics:
-        metrics.watch(readings(store, operations))
+    if heard.metrics:
+        heard.metrics.watch(readings(store, operations))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
         running = [asyncio.create_task(each) for each in (hints, *keeper.work()) if each]
-        with metrics.serving() if metrics else nullcontext():
+        with heard.metrics.serving() if heard.metrics else nullcontext():
             yield {END_FOLLOWING: operations.hub.end}
         for task in running:
             task.cancel()
@@ -269,5 +299,7 @@ def _lifespan(
         await operations.close()
         await operations.gatekeeper.rates.close()
         await store.close()
+        if heard.tracing:
+            await asyncio.to_thread(heard.tracing.close)
 
     return lifespan

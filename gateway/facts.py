@@ -1,23 +1,28 @@
 """What is known of the request that runs: who sent it, what it asks for, what it has taken. For the log and metrics.
 
 Never in it: what a person wrote. A route is the template and not the path, an operation its name and not its text.
-Must not be here: what is made of the facts (`logs`, `web.metrics`).
+Must not be here: what is made of the facts (`logs`, `web.metrics`, `tracing`).
 """
 
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, MutableMapping
+    from contextlib import AbstractContextManager
 
     Tell = Callable[["Facts"], None]
+    AsgiScope = MutableMapping[str, Any]
+    Follow = Callable[["Facts", AsgiScope], AbstractContextManager[object]]  # while that runs of which the facts are
 
 SCOPE: Final = "gateway.facts"  # where the scope of a request keeps them
 UNKNOWN: Final = "-"
+PROBES: Final = frozenset({"/healthz", "/readyz"})  # asked so often that they are told of only when they fail
 _LONGEST_NAME: Final = 100
 
 
@@ -28,6 +33,14 @@ class Allowance:
     limit: int
     remaining: int
     reset_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The trace that a request is part of, and how a step of it is followed, by its name, while a block runs."""
+
+    id: str
+    follow: Callable[[str], AbstractContextManager[object]]
 
 
 @dataclass(slots=True)
@@ -49,6 +62,7 @@ class Facts:
     bytes_out: int = 0
     seconds: float = 0.0
     allowance: Allowance | None = None
+    trace: Trace | None = None
     _started: float = field(default_factory=time.perf_counter)
 
     @property
@@ -71,5 +85,19 @@ class Facts:
 current: Final[ContextVar[Facts | None]] = ContextVar("facts", default=None)
 
 
+_UNFOLLOWED: Final = nullcontext()
+
+
+def step(name: str) -> AbstractContextManager[object]:
+    """Let a step of the request that runs be seen in its trace, where there is one."""
+    facts = current.get()
+    return facts.trace.follow(name) if facts and facts.trace else _UNFOLLOWED
+
+
 def tell_nobody(_facts: Facts) -> None:
     """Keep no log, as tests and other programs that bring their own do."""
+
+
+def follow_none(_facts: Facts, _scope: AsgiScope) -> AbstractContextManager[object]:
+    """Make no traces."""
+    return _UNFOLLOWED

@@ -15,10 +15,11 @@ import orjson
 import structlog
 from structlog.processors import ExceptionRenderer, JSONRenderer, TimeStamper
 
+from gateway.facts import PROBES
+
 if TYPE_CHECKING:
     from gateway.facts import Facts, Tell
 
-_PROBES: Final = frozenset({"/healthz", "/readyz"})
 _FIRST_ERROR: Final = 400
 _LONGEST_REASON: Final = 500
 _STAMP: Final = TimeStamper(fmt="iso", utc=True)
@@ -69,7 +70,7 @@ def request_log() -> Tell:
     ).bind()
 
     def tell(facts: Facts) -> None:
-        if facts.route not in _PROBES or facts.status >= _FIRST_ERROR:
+        if facts.route not in PROBES or facts.status >= _FIRST_ERROR:
             log.info(facts.kind, **laid_out(facts))
 
     return tell
@@ -87,6 +88,7 @@ def laid_out(facts: Facts) -> dict[str, Any]:
         "ms": round(facts.seconds * 1000, 1),
         "statements": facts.statements,
         "bytes": facts.bytes_out,
+        **({"trace_id": facts.trace.id} if facts.trace else {}),
     }
 
 

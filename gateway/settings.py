@@ -27,6 +27,7 @@ OFF: Final = "off"
 _RATE: Final = re.compile("[1-9][0-9]{0,8}/(second|minute|hour|day)")
 SECRETS: Final = ("jwt_secret", "token_secret")  # no flags: the command lines of a machine can be read by all on it
 _SHORTEST_SECRET: Final = 32  # RFC 7518, 3.2: a key at least as long as the hash
+_COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _SWITCHES: Final = ("introspection", "suggestions", "graphiql")  # on for a developer, off in production
 
 
@@ -262,6 +263,17 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         raise InvalidSetting("\n".join(_told(each) for each in error.errors())) from None
+
+
+def wants_traces() -> bool:
+    """Say whether OpenTelemetry's own variables ask for traces; its SDK reads the rest of them itself.
+
+    Source: OpenTelemetry specification, "Environment Variable Specification" and "OTLP Exporter Configuration".
+    """
+    is_off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    exporter = os.environ.get("OTEL_TRACES_EXPORTER") or "otlp"
+    is_given = any(os.environ.get(name) for name in _COLLECTORS)
+    return is_given and not is_off and exporter == "otlp"
 
 
 def hand_down(settings: Settings) -> None:

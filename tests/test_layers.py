@@ -31,7 +31,9 @@ MAY_IMPORT: Final = {
     "gql": {"web", "core", "events", "domain", "facts", "errors"},
     "transfer": {"core", "store", "domain", "errors"},
     "operate": {"settings", "store", "core", "gql", "web", "domain", "errors"},
-    "app": {"settings", "logs", "facts", "store", "events", "core", "web", "rest", "gql", "connections", "errors"},
+    "tracing": {"facts"},
+    "app": {"settings", "logs", "facts", "tracing", "connections", "errors"}
+    | {"store", "events", "core", "web", "rest", "gql"},
     "connections": set[str](),
     "serve": {"settings", "logs", "store", "operate", "gql", "web", "connections", "errors"},
     "__main__": {"settings", "serve", "store", "operate", "transfer", "gql", "domain", "errors"},
@@ -50,6 +52,7 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "rest": {"starlette", "orjson"},
     "gql": {"strawberry", "graphql", "starlette", "orjson"},
     "transfer": {"orjson", "click", "rich"},  # it reads lines, and talks to a person at a terminal as it does
+    "tracing": {"opentelemetry"},
     "app": {"starlette"},
     "connections": {"uvicorn"},
     "serve": {"uvicorn", "click", "sqlalchemy"},
@@ -184,6 +187,15 @@ def test_no_import_is_relative(path: Path) -> None:
     levels = [node.level for node in ast.walk(_tree(path)) if isinstance(node, ast.ImportFrom)]
 
     assert not any(levels)
+
+
+@_each_module
+def test_what_an_extra_brings_is_not_imported_before_it_is_wanted(path: Path) -> None:
+    at_once = ast.Module([node for node in _tree(path).body if isinstance(node, ast.Import | ast.ImportFrom)], [])
+
+    brought = {name for name in modules_named(at_once) if name.startswith(("opentelemetry", "gateway.tracing"))}
+
+    assert not brought or _layer(path) == "tracing"
 
 
 @_each_module

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.facts import Facts
+from gateway.facts import Facts, Trace, step
 from gateway.logs import filter_of_paths, formatter, request_log
 
 if TYPE_CHECKING:
@@ -113,6 +113,12 @@ def test_a_request_is_one_line_with_its_facts(capsys: pytest.CaptureFixture[str]
         "statements": 2,
         "bytes": 10,
     }
+
+
+def test_a_request_that_is_part_of_a_trace_says_of_which(capsys: pytest.CaptureFixture[str]) -> None:
+    request_log()(ended(trace=Trace("0af7651916cd43dd8448eb211c80319c", step)))
+
+    assert json.loads(capsys.readouterr().err)["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
 
 
 def test_a_request_at_a_terminal_is_one_line_too(terminal: Callable[[], str]) -> None:

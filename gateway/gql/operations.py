@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from graphql import OperationType, get_operation_ast
 
-from gateway.facts import current
+from gateway.facts import current, step
 from gateway.gql.context import Context
 from gateway.gql.documents import Documents
 from gateway.gql.persisted import Persisted
@@ -65,7 +65,8 @@ class Operations:
 
         Errors: Refused.
         """
-        return await self._runner.run(document, parameters, context)
+        with step("graphql.execute"):
+            return await self._runner.run(document, parameters, context)
 
     async def subscribe(
         self, document: DocumentNode, parameters: Parameters, context: Context
@@ -74,7 +75,8 @@ class Operations:
 
         Errors: Refused; Unavailable, also from the results.
         """
-        return await self._runner.subscribe(document, parameters, context)
+        with step("graphql.subscribe"):
+            return await self._runner.subscribe(document, parameters, context)
 
     async def close(self) -> None:
         """Wait for operations that were given up at their deadline."""

@@ -17,7 +17,7 @@ from graphql import ExecutionResult, GraphQLError, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gateway.errors import Unauthorized, Unavailable
-from gateway.facts import SCOPE, Facts, current
+from gateway.facts import SCOPE, Facts, current, follow_none
 from gateway.gql.errors import INTERNAL, laid_out, shown
 from gateway.gql.over_sse import just
 from gateway.gql.parameters import take_parameters
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from gateway.facts import Tell
+    from gateway.facts import Follow, Tell
     from gateway.gql.operations import Operations
     from gateway.gql.parameters import Parameters
     from gateway.gql.run import Results
@@ -73,10 +73,11 @@ class Closing(Exception):
 class GraphQLOverWebSocket:
     """The endpoint `/graphql` for WebSockets, as an ASGI app."""
 
-    def __init__(self, operations: Operations, sites: Sites, tell: Tell) -> None:
+    def __init__(self, operations: Operations, sites: Sites, tell: Tell, follow: Follow = follow_none) -> None:
         self._operations = operations
         self._sites = sites
         self._tell = tell
+        self._follow = follow
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection until either side ends it."""
@@ -89,7 +90,7 @@ class GraphQLOverWebSocket:
         if self._sites.send_from_elsewhere(socket.headers):
             await socket.close(CloseCode.FORBIDDEN, "Forbidden: the page that asks is of another origin")
             return
-        connection = Connection(socket, self._operations, self._tell)
+        connection = Connection(socket, self._operations, self._tell, self._follow)
         with self._operations.hub.stay(connection.go_away):
             try:
                 await connection.serve()
@@ -111,10 +112,11 @@ class GraphQLOverWebSocket:
 class Connection:
     """One client: whether it has said hello, and the operations that run for it."""
 
-    def __init__(self, socket: WebSocket, operations: Operations, tell: Tell) -> None:
+    def __init__(self, socket: WebSocket, operations: Operations, tell: Tell, follow: Follow) -> None:
         self._socket = socket
         self._operations = operations
         self._note = tell
+        self._trace = follow
         self._facts: Facts = socket.scope[SCOPE]
         self._who = OPEN  # until it has said hello, nothing is done for it
         self._stay = ExitStack()
@@ -260,6 +262,10 @@ class Connection:
     async def _run(self, operation_id: str, parameters: Parameters) -> None:
         facts = Facts("operation", self._id, self._facts.method, self._socket.scope["route"].path, status=200)
         current.set(facts)
+        with self._trace(facts, self._socket.scope):
+            await self._run_noted(operation_id, parameters, facts)
+
+    async def _run_noted(self, operation_id: str, parameters: Parameters, facts: Facts) -> None:
         try:
             await self._answer(operation_id, parameters, facts)
         except (Closing, WebSocketDisconnect) as ended:  # `serve` hears of it too

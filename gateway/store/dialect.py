@@ -19,12 +19,15 @@ from gateway.facts import current
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from sqlalchemy import URL, Connection, ExecutionContext
+    from sqlalchemy import URL, Connection, ExceptionContext, ExecutionContext
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import AsyncConnection
     from sqlalchemy.pool import QueuePool
 
     from gateway.domain.change import Topic
+
+    Ended = Callable[[BaseException | None], None]
+    Begin = Callable[[str, str], Ended | None]  # the database's name and the statement; None where nobody waits
 
 READERS: Final = 4  # SQLite: threads that read side by side; more only wait for the interpreter's lock
 POOL: Final = 10  # PostgreSQL: connections of one process
@@ -32,6 +35,7 @@ WAIT_S: Final = 10.0  # how long a request waits for a connection, or for SQLite
 CHANNEL: Final = "gateway_changes"  # where PostgreSQL tells of changes
 POOLER: Final = "pgbouncer"  # what a URL says where PgBouncer stands in front of PostgreSQL...
 BY_TRANSACTION: Final = "transaction"  # ... and gives a connection to each transaction
+_ENDED: Final = "gateway.ended"  # where a connection keeps what waits for its statement's end
 _MIGRATION_LOCK: Final = 0x7468726561647300  # "threads\0": one migration at a time in a PostgreSQL database
 _IMPORT_LOCK: Final = _MIGRATION_LOCK + 1  # and one importing transaction
 
@@ -210,6 +214,31 @@ def _count_statements(engine: AsyncEngine) -> None:
         # Where nothing was compiled, a transaction begins; that is SQLite's way of it and no statement of ours.
         if context.compiled is not None and (facts := current.get()):
             facts.statements += 1
+
+
+def watch_statements(engines: Engines, begin: Begin) -> None:
+    """Call `begin` as each statement of ours begins, and what that gives back as it ends, with its error if any."""
+    for engine in {each.pool: each for each in (engines.reader, engines.writer)}.values():
+        _watch_statements(engine, begin)
+
+
+def _watch_statements(engine: AsyncEngine, begin: Begin) -> None:
+    # A connection runs one statement at a time, so it can keep what waits for the end.
+    @event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def begin_it(connection: Connection, _cursor: object, statement: str, _values: object, *rest: Any) -> None:
+        context: ExecutionContext = rest[0]
+        if context.compiled is not None:
+            connection.info[_ENDED] = begin(connection.dialect.name, statement)
+
+    @event.listens_for(engine.sync_engine, "after_cursor_execute")
+    def end_it(connection: Connection, *_rest: object) -> None:
+        if ended := connection.info.pop(_ENDED, None):
+            ended(None)
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def fail_it(failed: ExceptionContext) -> None:
+        if failed.connection and (ended := failed.connection.info.pop(_ENDED, None)):
+            ended(failed.original_exception)
 
 
 def _open_postgres(url: URL) -> Engines:

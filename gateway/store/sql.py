@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from gateway.domain.principal import Reach
 from gateway.errors import Unavailable
-from gateway.store.dialect import Engines, is_momentary, open_engines
+from gateway.store.dialect import Engines, is_momentary, open_engines, watch_statements
 from gateway.store.reads import Reads
 from gateway.store.revision import is_migrated
 from gateway.store.writes import Writes
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 
     from gateway.domain.change import Topic
+    from gateway.store.dialect import Begin
 
     Publish = Callable[[Iterable[Topic]], None]
 
@@ -86,6 +87,10 @@ class Store:
         with _said_as_unavailable():
             async with self._engines.reader.connect() as connection:
                 return await connection.run_sync(is_migrated)
+
+    def watch(self, begin: Begin) -> None:
+        """Let every statement be followed from here on, as `dialect.watch_statements` says."""
+        watch_statements(self._engines, begin)
 
     def connections(self) -> Mapping[str, int]:
         """Count the connections that are borrowed now, by pool."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from starlette.requests import ClientDisconnect
 
-from gateway.facts import SCOPE, Facts, current, tell_nobody
+from gateway.facts import SCOPE, Facts, current, follow_none, tell_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from gateway.facts import Tell
+    from gateway.facts import Follow, Tell
 
 log: Final = logging.getLogger(__name__)
 
@@ -36,10 +36,17 @@ class Envelope:
     Source: rest-contract §6 (headers); §4 "check order" (doubled slashes count as one).
     """
 
-    def __init__(self, app: ASGIApp, crashed: Callable[[Scope], Response], tell: Tell = tell_nobody) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        crashed: Callable[[Scope], Response],
+        tell: Tell = tell_nobody,
+        follow: Follow = follow_none,
+    ) -> None:
         self._app = app
         self._crashed = crashed
         self._tell = tell
+        self._follow = follow
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and dress its answer."""
@@ -50,13 +57,14 @@ class Envelope:
         facts = _facts_of(scope)
         inner = {**scope, SCOPE: facts, "path": plain_path(scope["path"])}
         current.set(facts)
-        try:
-            await serve(inner, facts, receive, send)
-        finally:
-            if "route" in inner:
-                facts.route = inner["route"].path
-            facts.end()
-            self._tell(facts)
+        with self._follow(facts, inner):
+            try:
+                await serve(inner, facts, receive, send)
+            finally:
+                if "route" in inner:
+                    facts.route = inner["route"].path
+                facts.end()
+                self._tell(facts)
 
     async def _request(self, scope: Scope, facts: Facts, receive: Receive, send: Send) -> None:
         async def send_dressed(message: Message) -> None:

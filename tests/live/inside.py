@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from gateway.app import serve_store
+from gateway.app import Listeners, serve_store
 from gateway.connections import HttpProtocol, WebSocketProtocol
 from gateway.events.hub import Hub
 from gateway.store.sql import Store, open_store
@@ -56,13 +56,15 @@ class Inside:
 
 @asynccontextmanager
 async def serving_inside(
-    database_url: str, gatekeeper_over: Callable[[Store], Gatekeeper | None] = lambda _store: None
+    database_url: str,
+    gatekeeper_over: Callable[[Store], Gatekeeper | None] = lambda _store: None,
+    listeners: Listeners | None = None,
 ) -> AsyncIterator[Inside]:
     """Serve a database for as long as the block, to everybody where no gatekeeper is made."""
     hub = Hub()
     store = open_store(database_url, hub.wake)
     listener = socket.create_server(("127.0.0.1", 0))
-    app = serve_store(store, hub=hub, gatekeeper=gatekeeper_over(store))
+    app = serve_store(store, hub=hub, gatekeeper=gatekeeper_over(store), listeners=listeners)
     config = uvicorn.Config(
         app,
         http=HttpProtocol,

@@ -13,11 +13,12 @@ from sqlalchemy import text
 
 from gateway.store.dialect import open_engines
 from tests.following import PATIENCE_S, take
+from tests.live.collector import Collector, collecting
 from tests.live.server import serving
 from tests.live.subscribing import ADDED, open_socket, socket_to, stream_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from tests.live.server import Server
@@ -101,11 +102,18 @@ async def talk_on_sockets(base_url: str, thread_id: str) -> None:
 
 
 @pytest.fixture
-async def talked(database_url: str, tmp_path: Path) -> Server:
+def collector() -> Iterator[Collector]:
+    with collecting() as listening:
+        yield listening
+
+
+@pytest.fixture
+async def talked(database_url: str, tmp_path: Path, collector: Collector) -> Server:
     """Give a server that has been through everything, and was stopped."""
     (tmp_path / "trusted").mkdir()
     (tmp_path / "trusted" / "one.graphql").write_text("{ __typename }")
     given = {"GATEWAY_TRUSTED_DOCUMENTS": "trusted", "GATEWAY_TRUSTED_MODE": "log"}
+    given["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.url
     with serving(database_url, folder=tmp_path, given=given) as server:
         async with (
             refusing_rows(database_url),
@@ -116,15 +124,22 @@ async def talked(database_url: str, tmp_path: Path) -> Server:
     return server
 
 
-async def test_no_secret_and_no_text_of_a_person_is_in_the_log_whatever_happens(talked: Server) -> None:
+async def test_no_secret_and_no_text_of_a_person_is_in_the_log_or_a_trace_whatever_happens(
+    talked: Server, collector: Collector
+) -> None:
     events = [line["event"] for line in lines_of(talked)]
+    spans = {span.name for span in collector.spans()}
 
     assert HUSH not in talked.stderr
+    assert not [body for body in collector.bodies if HUSH.encode() in body]
+    assert all(line["trace_id"] for line in lines_of(talked) if line["event"] in {"request", "operation"})
     # It was not silent: of each kind of line there is one at least.
     assert {"request", "connection", "operation"} <= set(events)
     assert [event for event in events if "is not trusted" in event]
     assert [event for event in events if event.endswith("failed")]
     assert [event for event in events if "a resolver failed" in event]
+    assert {"POST /v1/threads", "GET /v1/threads/{thread_id}/messages", "mutation Create", "INSERT"} <= spans
+    assert {"graphql.execute", "graphql.subscribe", "subscription", "query Inline"} <= spans
 
 
 async def test_every_request_has_one_line_by_whose_id_its_failure_is_found(database_url: str, tmp_path: Path) -> None:

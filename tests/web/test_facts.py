@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from gateway.app import serve_store
+from gateway.app import Listeners, serve_store
 from gateway.facts import Facts
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def told() -> Told:
 
 @pytest.fixture
 async def http(store: Store, told: Told) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(serve_store(store, tell=told.append))
+    transport = httpx.ASGITransport(serve_store(store, listeners=Listeners(told.append)))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         yield client
 

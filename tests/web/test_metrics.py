@@ -6,7 +6,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.app import serve_store
+from gateway.app import Listeners, serve_store
 from gateway.facts import Facts
 from gateway.web.metrics import Metrics
 from tests.ports import free_ports
@@ -30,7 +30,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 async def http(store: Store, hub: Hub, metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(serve_store(store, hub=hub, tell=metrics.count, metrics=metrics))
+    transport = httpx.ASGITransport(serve_store(store, hub=hub, listeners=Listeners(metrics.count, metrics)))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         yield client
 
