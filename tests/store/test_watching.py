@@ -1,0 +1,67 @@
+"""What those hear who watch statements: each once, and its end however it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+
+from gateway.core import threads
+from gateway.domain import parse
+from gateway.store.dialect import open_engines, watch_statements
+from gateway.store.sql import open_store
+
+if TYPE_CHECKING:
+    from gateway.domain.principal import Principal
+    from gateway.store.dialect import Ended
+
+SELECT = text("SELECT 1")
+
+
+@pytest.mark.parametrize("end", ["reader", "writer"])
+async def test_a_statement_is_told_once_as_it_begins_and_once_as_it_ends(database_url: str, end: str) -> None:
+    told: list[object] = []
+
+    def begin(_database: str, statement: str) -> Ended:
+        told.append(statement)
+        return told.append
+
+    engines = open_engines(database_url)
+    watch_statements(engines, begin)
+    async with getattr(engines, end).connect() as connection:
+        await connection.execute(SELECT)
+    await engines.dispose()
+
+    assert told == ["SELECT 1", None]
+
+
+async def test_what_nobody_waits_for_is_only_told_as_it_begins(database_url: str, who: Principal) -> None:
+    told: list[str] = []
+    store = open_store(database_url)
+    store.watch(lambda database, _statement: told.append(database))
+
+    await threads.create(store, who, parse.new_thread({}))
+    await store.close()
+
+    assert set(told) == {database_url.partition(":")[0].partition("+")[0]}
+
+
+async def test_a_statement_that_is_given_up_has_ended(postgres_url: str) -> None:
+    began, ends = asyncio.Event(), list[BaseException | None]()
+
+    def begin(_database: str, _statement: str) -> Ended:
+        began.set()
+        return ends.append
+
+    engines = open_engines(postgres_url)
+    watch_statements(engines, begin)
+    async with engines.reader.connect() as connection:
+        running = asyncio.ensure_future(connection.execute(text("SELECT pg_sleep(60)")))
+        await began.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    await engines.dispose()
+
+    assert [type(each) for each in ends] == [asyncio.CancelledError]
