@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gateway.settings import Settings
 
 _BACKLOG: Final = 2048
+_KEEP_ALIVE_S: Final = 75  # longer than proxies keep an idle connection (nginx 60 s), so that they let go of it first
 _WARNING: Final = {
     False: "Open: whoever reaches this address reads and writes everything. Close it with: gateway keys create\n",
     True: (
@@ -81,6 +82,7 @@ def _config(settings: Settings) -> uvicorn.Config:
         ws=WebSocketProtocol,
         ws_max_size=MAX_BODY,
         ws_per_message_deflate=False,  # zlib's windows are half of what a follower that waits would take
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=settings.shutdown_s,
     )
 

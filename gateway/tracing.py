@@ -94,7 +94,7 @@ class Tracing:
         return end
 
     def close(self) -> None:
-        """Send what has not been sent yet; a collector that is away holds it up for OTEL_EXPORTER_OTLP_TIMEOUT, 10 s."""
+        """Send what was not sent yet; a collector that is away holds it up for OTEL_EXPORTER_OTLP_TIMEOUT, 10 s."""
         self._provider.shutdown()
 
     def _steps_of(self, facts: Facts) -> Callable[[str], AbstractContextManager[object]]:
