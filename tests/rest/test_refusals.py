@@ -62,6 +62,7 @@ async def _all_rows(store: Store) -> dict[str, list[Any]]:
         }
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # no database has a part in the words
 @pytest.mark.parametrize("row", ROWS)
 async def test_a_refusal_is_worded_as_the_wire_has_it(rest: httpx.AsyncClient, made: Made, row: Refused) -> None:
     answer = await _ask(rest, row, made)
