@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.errors import InvalidSetting
-from gateway.settings import Settings, hand_down, load_settings
+from gateway.settings import SECRETS, Settings, hand_down, load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -227,3 +227,44 @@ def test_settings_that_are_handed_down_are_read_the_same(monkeypatch: pytest.Mon
 
     assert os.environ["GATEWAY_PORT"] == "9"
     assert load_settings() == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("jwt_jwks_url", "nothing/here.json", "a URL that begins with https://, or the path of a file that is there"),
+        ("jwt_secret", "short", "at least 32 bytes"),
+        ("token_secret", "short", "at least 32 bytes"),
+        ("rate_reads", "600", "a number with /second, /minute, /hour or /day behind it, or off"),
+        ("rate_writes", "0/minute", "a number with /second, /minute, /hour or /day behind it, or off"),
+        ("rate_at_once", "many", "a whole number, or off"),
+        ("rate_store", "memcached://cache", "memory, or an address that begins with redis://"),
+    ],
+)
+def test_a_setting_of_who_may_come_and_how_often_is_told_what_it_takes(name: str, value: str, wanted: str) -> None:
+    said = refusal(**{name: value})
+
+    assert said.startswith(f"GATEWAY_{name.upper()}")
+    assert wanted in said
+
+
+def test_a_secret_is_not_shown() -> None:
+    assert "hush" not in refusal(**dict.fromkeys(SECRETS, "hush"))
+
+
+def test_keys_and_a_shared_secret_do_not_go_together() -> None:
+    said = refusal(jwt_jwks_url="https://id.example.com/jwks", jwt_secret="x" * 32)
+
+    assert said == "GATEWAY_JWT_JWKS_URL and GATEWAY_JWT_SECRET: expected one of them."
+
+
+def test_tokens_of_any_issuer_are_not_taken() -> None:
+    said = refusal(jwt_secret="x" * 32, jwt_issuer="https://id.example.com")
+
+    assert said.startswith("GATEWAY_JWT_ISSUER and GATEWAY_JWT_AUDIENCE: expected both")
+
+
+def test_redis_needs_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.settings.find_spec", lambda _name: None)
+
+    assert "the client of Redis is not installed" in refusal(rate_store="redis://cache")

@@ -41,8 +41,8 @@ class ThreadTokens:
         for scope in sorted(scopes):
             who.require(scope)
         if not 1 <= expires_in_s <= LONGEST_S:
-            message = f"Invalid 'expires_in': {expires_in_s}. Expected 1 to {LONGEST_S} seconds."
-            raise InvalidRequest(message, param="expires_in", code="invalid_value")
+            message = f"Invalid 'expiresIn': {expires_in_s}. Expected 1 to {LONGEST_S} seconds."
+            raise InvalidRequest(message, param="expiresIn", code="invalid_value")
         ends = int(time.time()) + expires_in_s
         if who.expires_at is not None:
             ends = min(ends, int(who.expires_at))

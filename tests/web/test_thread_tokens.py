@@ -52,7 +52,7 @@ def test_a_token_makes_no_tokens() -> None:
 
 @pytest.mark.parametrize("seconds", [0, -1, LONGEST_S + 1])
 def test_a_token_lasts_from_a_second_to_a_day(seconds: int) -> None:
-    with pytest.raises(InvalidRequest, match="expires_in"):
+    with pytest.raises(InvalidRequest, match="expiresIn"):
         TOKENS.make(SHOP, THREAD, ALL_SCOPES, seconds)
 
 
