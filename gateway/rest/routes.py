@@ -77,7 +77,8 @@ def unknown_url(request: Request, _error: Exception) -> Response:
 def wrong_method(request: Request, error: Exception) -> Response:
     """Answer for a method that a path outside our table does not have."""
     allowed = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
-    return render.error(_wrong_method(request, allowed))
+    # Starlette keeps methods in a set, which has another order in each process.
+    return render.error(_wrong_method(request, ", ".join(sorted(allowed.split(", ")))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ def test_the_second_process_takes_the_next_port_and_a_third_does_without(caplog:
         told = [httpx.get(f"http://127.0.0.1:{each}/metrics").text for each in ports]
 
     assert all("process_cpu_seconds_total" in list_names(each) for each in told)
-    assert [each.levelname for each in caplog.records if each.name == "gateway.web.metrics"] == ["ERROR"]
+    assert len([each for each in caplog.records if each.levelname == "ERROR"]) == 1
 
 
 def list_names(text: str) -> set[str]:
