@@ -73,7 +73,7 @@ def serve(**flags: str | None) -> None:
     """Serve the REST and the GraphQL face.
 
     A SQLite database is made and migrated at the start; a PostgreSQL database is migrated by `gateway migrate`.
-    Ctrl-C and SIGTERM let running requests finish.
+    Ctrl-C and SIGTERM let running requests finish. Other machines are served once there is a key, or end users' tokens.
 
     \b
       gateway serve --port 9000

@@ -23,7 +23,7 @@ from gateway.settings import hand_down
 from gateway.store.dialect import refuse_several_processes, url_to_listen_at
 from gateway.store.revision import make_ready
 from gateway.web.limits import MAX_BODY
-from gateway.web.sites import hosts_at
+from gateway.web.sites import is_private
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -101,8 +101,8 @@ def _is_open(settings: Settings) -> bool:
     """Say whether everybody is let in, which only this machine's own address is for, and no proxy in front of it."""
     if settings.jwt_jwks_url or settings.jwt_secret or any_made(settings.database_url):
         return False
-    by_proxy = settings.trusted_proxies
-    if (by_proxy or not hosts_at(settings.host)) and not settings.insecure_open:
+    if not is_private(settings.host, settings.trusted_proxies) and not settings.insecure_open:
+        by_proxy = bool(settings.trusted_proxies)
         where = "GATEWAY_TRUSTED_PROXIES: by a proxy it" if by_proxy else f"GATEWAY_HOST: {settings.host}"
         message = (
             f"{where} can be reached from other machines, and without a key everybody there "

@@ -288,6 +288,7 @@ def _told(error: Any) -> str:
     name = str(error["loc"][0])
     variable = f"{PREFIX}{name.upper()}"
     flag = "" if name in SECRETS else f" (or --{name.replace('_', '-')})"
-    # A database URL may hold a password, and what is printed here ends in somebody's log.
-    got = "" if name.endswith("_url") or name in SECRETS else f", but got {error['input']!r}"
+    # An address may hold a password, and what is printed here ends in somebody's log.
+    is_hidden = name.endswith("_url") or name in SECRETS or name == "rate_store"
+    got = "" if is_hidden else f", but got {error['input']!r}"
     return f"{variable}{flag}: {wanted}{got}. {Settings.model_fields[name].description}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ from tests.faces import GraphQL
 from tests.postgres import postgres_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
 URL_VARIABLE = "GATEWAY_TEST_POSTGRES_URL"
 
@@ -125,26 +125,26 @@ def _postgres_database(config: pytest.Config, purpose: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def _migrated_postgres(request: pytest.FixtureRequest) -> Iterator[str]:
-    with _postgres_database(request.config, "migrated") as url:
-        asyncio.run(migrate(url))
-        yield url
+def postgres_of(request: pytest.FixtureRequest) -> Iterator[Callable[[str], str]]:
+    """Give the URL of a migrated PostgreSQL database for a purpose, the same one each time.
+
+    A server that lets in everybody stops doing so when somebody makes a key in its database, so one that outlives a
+    test has a database of its own, and so have keys that do.
+    """
+    with ExitStack() as stack:
+
+        @cache
+        def made(purpose: str) -> str:
+            url = stack.enter_context(_postgres_database(request.config, purpose))
+            asyncio.run(migrate(url))
+            return url
+
+        yield made
 
 
 @pytest.fixture(scope="session")
-def _live_postgres(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Give the URL of a database for a server that stays: a key that another test makes would close it."""
-    with _postgres_database(request.config, "live") as url:
-        asyncio.run(migrate(url))
-        yield url
-
-
-@pytest.fixture(scope="session")
-def _keyed_postgres(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Give the URL of a database in which keys may stay: no server that lets in everybody looks at it."""
-    with _postgres_database(request.config, "keyed") as url:
-        asyncio.run(migrate(url))
-        yield url
+def _migrated_postgres(postgres_of: Callable[[str], str]) -> str:
+    return postgres_of("migrated")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

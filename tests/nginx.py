@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import ssl
 import subprocess
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +16,7 @@ import httpx
 from tests.following import PATIENCE_S
 from tests.lacking import program
 from tests.live.server import ROOT
+from tests.ports import free_port, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,12 +60,6 @@ class Behind:
         return httpx.AsyncClient(base_url=f"https://localhost:{self.port}", verify=self.tls, timeout=PATIENCE_S)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
-
-
 def certificate(folder: Path) -> tuple[Path, Path]:
     """Make a certificate for this machine's name, and its key."""
     made, key = folder / "fullchain.pem", folder / "privkey.pem"
@@ -98,18 +91,6 @@ def framed(folder: Path, port: int, plain_port: int, *upstreams: int) -> Path:
     user = "user root;" if os.geteuid() == 0 else ""  # pytest's folders are closed to all others
     file.write_text(FRAME.format(user=user, folder=folder, conf=conf))
     return file
-
-
-def wait_for(port: int) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        try:
-            socket.create_connection(("127.0.0.1", port), PATIENCE_S).close()
-        except ConnectionError:
-            time.sleep(0.01)
-        else:
-            return
-    raise AssertionError("nginx does not listen")
 
 
 @contextmanager

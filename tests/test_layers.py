@@ -48,7 +48,7 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "store": {"sqlalchemy", "alembic"},
     "core": {"orjson"},  # answers that grow: it looks at the last part that is stored
     "web": {"starlette", "jwt", "limits", "redis", "prometheus_client"},
-    "operate": {"click", "rich", "sqlalchemy"},
+    "operate": {"click", "rich"},
     "rest": {"starlette", "orjson"},
     "gql": {"strawberry", "graphql", "starlette", "orjson"},
     "transfer": {"orjson", "click", "rich"},  # it reads lines, and talks to a person at a terminal as it does

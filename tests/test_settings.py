@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.errors import InvalidSetting
-from gateway.settings import SECRETS, Settings, hand_down, load_settings
+from gateway.settings import Settings, hand_down, load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,6 +156,9 @@ def test_a_password_in_a_database_url_is_not_shown() -> None:
         ("workers", "1.5", "valid integer"),
         ("host", "", "at least 1 character"),
         ("shutdown_s", "0", "greater than or equal to 1"),
+        ("rate_reads", "600", "a number with /second, /minute, /hour or /day behind it, or off"),
+        ("rate_writes", "0/minute", "a number with /second, /minute, /hour or /day behind it, or off"),
+        ("rate_at_once", "many", "a whole number, or off"),
     ],
 )
 def test_a_wrong_value_is_told_with_its_variable_its_flag_and_what_it_takes(name: str, value: str, wanted: str) -> None:
@@ -233,23 +236,17 @@ def test_settings_that_are_handed_down_are_read_the_same(monkeypatch: pytest.Mon
     ("name", "value", "wanted"),
     [
         ("jwt_jwks_url", "nothing/here.json", "a URL that begins with https://, or the path of a file that is there"),
-        ("jwt_secret", "short", "at least 32 bytes"),
-        ("token_secret", "short", "at least 32 bytes"),
-        ("rate_reads", "600", "a number with /second, /minute, /hour or /day behind it, or off"),
-        ("rate_writes", "0/minute", "a number with /second, /minute, /hour or /day behind it, or off"),
-        ("rate_at_once", "many", "a whole number, or off"),
-        ("rate_store", "memcached://cache", "memory, or an address that begins with redis://"),
+        ("jwt_secret", "hush", "at least 32 bytes"),
+        ("token_secret", "hush", "at least 32 bytes"),
+        ("rate_store", "memcached://:hush@cache", "memory, or an address that begins with redis://"),
     ],
 )
-def test_a_setting_of_who_may_come_and_how_often_is_told_what_it_takes(name: str, value: str, wanted: str) -> None:
+def test_what_may_hold_a_secret_is_told_by_its_name_and_what_it_takes_alone(name: str, value: str, wanted: str) -> None:
     said = refusal(**{name: value})
 
     assert said.startswith(f"GATEWAY_{name.upper()}")
     assert wanted in said
-
-
-def test_a_secret_is_not_shown() -> None:
-    assert "hush" not in refusal(**dict.fromkeys(SECRETS, "hush"))
+    assert value not in said
 
 
 def test_keys_and_a_shared_secret_do_not_go_together() -> None:

@@ -13,21 +13,20 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
-from sqlalchemy import make_url
 
 from gateway.core import keys
 from gateway.errors import GatewayError
 from gateway.gql.trusted import load_trusted
 from gateway.settings import Settings
+from gateway.store.backup import sqlite_file
 from gateway.store.dialect import can_lose_commits, migrates_itself
 from gateway.store.look import look
 from gateway.store.revision import HEAD
-from gateway.store.sql import open_store
-from gateway.web.sites import hosts_at
+from gateway.store.sql import opened_store
+from gateway.web.sites import hosts_at, is_private
 
 if TYPE_CHECKING:
     from gateway.domain.key import Key
@@ -79,7 +78,7 @@ async def _sqlite(settings: Settings) -> Finding:
 
 
 async def _disk(settings: Settings) -> Finding:
-    folder = _file(settings.database_url).absolute().parent
+    folder = sqlite_file(settings.database_url).absolute().parent
     if not folder.exists():
         return Finding(Level.FAILURE, f"there is no folder {folder}", "Make it, or set GATEWAY_DATABASE_URL.")
     free_mb = shutil.disk_usage(folder).free // _MB
@@ -122,11 +121,8 @@ async def _clock(settings: Settings) -> Finding:
 
 
 async def _keys(settings: Settings) -> Finding:
-    store = open_store(settings.database_url)
-    try:
+    async with opened_store(settings.database_url) as store:
         made = await keys.list_all(store)
-    finally:
-        await store.close()
     now = time.time()
     good = [key for key in made if key.is_good(now)]
     ending = [key.id for key in good if _ends_soon(key, now)]
@@ -135,7 +131,7 @@ async def _keys(settings: Settings) -> Finding:
         return Finding(Level.WARNING, f"within two weeks these end: {', '.join(ending)}", advice)
     if made or settings.jwt_jwks_url or settings.jwt_secret:
         return Finding(Level.OK, f"{len(good)} of {len(made)} let somebody in")
-    if hosts_at(settings.host):
+    if is_private(settings.host, settings.trusted_proxies):
         advice = "To close it, run: gateway keys create"
         return Finding(Level.WARNING, "none: whoever is on this machine reads and writes everything", advice)
     level = Level.WARNING if settings.insecure_open else Level.FAILURE
@@ -169,7 +165,7 @@ async def _examine(settings: Settings) -> dict[str, Finding]:
     is_file = migrates_itself(settings.database_url)
     before = CHECKS | (CHECKS_OF_SQLITE if is_file else {})
     found = {name: await _asked(check, settings) for name, check in before.items()}
-    if is_file and not (file := _file(settings.database_url)).exists():
+    if is_file and not (file := sqlite_file(settings.database_url)).exists():
         return found | {"database": Finding(Level.OK, f"{file} is not there yet; the server makes it")}
     for name, check in CHECKS_OF_DATABASE.items():
         found[name] = await _asked(check, settings)
@@ -183,10 +179,6 @@ async def _asked(check: Check, settings: Settings) -> Finding:
         return await check(settings)
     except GatewayError as error:
         return Finding(Level.FAILURE, error.message)
-
-
-def _file(url: str) -> Path:
-    return Path(make_url(url).database or "")
 
 
 def _ends_soon(key: Key, now: float) -> bool:

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from gateway.core import keys
 from gateway.store.revision import make_ready
-from gateway.store.sql import open_store
+from gateway.store.sql import opened_store
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -109,10 +109,7 @@ def _time(second: int) -> str:
 def _with_store(database_url: str, work: Callable[[Store], Awaitable[T]]) -> T:
     async def run() -> T:
         await make_ready(database_url)
-        store = open_store(database_url)
-        try:
+        async with opened_store(database_url) as store:
             return await work(store)
-        finally:
-            await store.close()
 
     return asyncio.run(run())

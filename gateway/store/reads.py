@@ -1,4 +1,7 @@
-"""What can be read from the store; each call is one statement, so no transaction stands around it.
+"""What can be read from the store, without a transaction.
+
+Each statement sees one moment. Where a call sends several, the later ones may see more than the first, never less of
+what it has found but what was deleted meanwhile, and that is left out.
 
 Must not be here: the text of statements (`statements`, `follow_statements`), changes (`writes`).
 """
@@ -41,7 +44,7 @@ class Behind(Generic[T]):
 
 
 class Reads:
-    """What can be read; each call is one statement, so no transaction stands around it."""
+    """What can be read, over one connection."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection

@@ -110,6 +110,16 @@ def open_store(url: str, publish: Publish = lambda _topics: None) -> Store:
     return Store(open_engines(url), publish)
 
 
+@asynccontextmanager
+async def opened_store(url: str) -> AsyncIterator[Store]:
+    """Open the store for as long as the block, for a command that has no followers to tell."""
+    store = open_store(url)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
 @contextmanager
 def _said_as_unavailable() -> Iterator[None]:
     """Say in our words that the database cannot answer; what is wrong with a statement is a fault of ours and stays."""

@@ -1,6 +1,7 @@
 """Pure builders of statements: values in, a SQLAlchemy statement out; nothing is opened or run here.
 
-Every statement begins with what the caller can reach: `within` is the only way to start one on rows that exist.
+Every statement begins with what the caller can reach: `within` (or
+`within_thread`) is the only way to start one on rows that exist.
 Must not be here: what the rows mean (`rows`), transactions (`sql`).
 """
 

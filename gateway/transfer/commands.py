@@ -15,7 +15,7 @@ import click
 from gateway.domain.principal import Principal, Reach
 from gateway.errors import InvalidSetting
 from gateway.store.revision import make_ready
-from gateway.store.sql import open_store
+from gateway.store.sql import opened_store
 from gateway.store.staging import Staging
 from gateway.transfer.exporting import export
 from gateway.transfer.importing import Rejects, load, stage
@@ -75,8 +75,5 @@ def _refuse_to_write_over(sources: Sequence[str], rejects_file: str | None) -> N
 
 
 async def _with_store(database_url: str, work: Callable[[Store], Awaitable[T]]) -> T:
-    store = open_store(database_url)
-    try:
+    async with opened_store(database_url) as store:
         return await work(store)
-    finally:
-        await store.close()

@@ -26,7 +26,7 @@ MOST: Final = 10_000
 
 
 class KeyRing:
-    """Finds keys by their secrets, each with at most one look-up in FRESH_S."""
+    """Finds keys by their secrets; one that is good is looked up again only after FRESH_S."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

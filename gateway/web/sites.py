@@ -68,6 +68,11 @@ def hosts_at(address: str) -> tuple[str, ...]:
     return (*LOOPBACK, written) if is_own else ()
 
 
+def is_private(address: str, proxies: str) -> bool:
+    """Say whether nobody but this machine reaches a server: it listens there alone, and no proxy stands in front."""
+    return bool(hosts_at(address)) and not proxies
+
+
 def _without_port(host: str) -> str:
     name = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
     return name.lower().removesuffix(".")

@@ -13,7 +13,8 @@ from gateway.web.limits import MAX_BODY
 from tests.lacking import program
 from tests.live.server import serving
 from tests.live.subscribing import ADDED, socket_to, stream_of
-from tests.nginx import NAME, Behind, framed, free_port, nginx_before
+from tests.nginx import NAME, Behind, framed, nginx_before
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

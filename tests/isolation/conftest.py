@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def world_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Give the URL of a database of its own: a server that lets in everybody would see the keys and stop doing so."""
     if request.param == "postgres":
-        url: str = request.getfixturevalue("_keyed_postgres")
+        url: str = request.getfixturevalue("postgres_of")("keyed")
         return url
     file = tmp_path_factory.mktemp("world") / "threads.db"
     shutil.copy(request.getfixturevalue("_sqlite_template"), file)

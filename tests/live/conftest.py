@@ -11,12 +11,16 @@ import pytest
 
 from tests.clients import page
 from tests.clients.node import made_once, run
+from tests.following import make_thread
+from tests.live.inside import WHO, serving_inside
 from tests.live.server import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from gateway.domain.ids import ThreadId
+    from tests.live.inside import Inside
     from tests.live.server import Server
 
 OLD_SDK: Final = "1.109.1"  # the last of the series that most programs written for Assistants still have
@@ -28,9 +32,29 @@ def live_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     folder = tmp_path_factory.mktemp("live")
     url = f"sqlite:///{folder / 'threads.db'}"
     if request.param == "postgres":
-        url = request.getfixturevalue("_live_postgres")
+        url = request.getfixturevalue("postgres_of")("live")
     with serving(url, folder=folder) as server:
         yield server
+
+
+@pytest.fixture
+async def inside(database_url: str) -> AsyncIterator[Inside]:
+    """Serve each kind of database within this process."""
+    async with serving_inside(database_url) as server:
+        yield server
+
+
+@pytest.fixture
+async def base_url(sqlite_url: str) -> AsyncIterator[str]:
+    """Serve for rules in which no database has a part."""
+    async with serving_inside(sqlite_url) as server:
+        yield server.base_url
+
+
+@pytest.fixture
+async def thread(inside: Inside) -> ThreadId:
+    """Make a thread to follow."""
+    return await make_thread(inside.store, WHO)
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,13 @@ import asyncio
 import socket
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
 from gateway.app import Listeners, serve_store
 from gateway.connections import HttpProtocol, WebSocketProtocol
+from gateway.domain.principal import Principal, Reach
 from gateway.events.hub import Hub
 from gateway.store.sql import Store, open_store
 from gateway.web.limits import MAX_BODY
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from gateway.web.authenticate import Gatekeeper
+
+
+WHO: Final = Principal(Reach("default"))  # everybody, as long as nobody has made a key
 
 
 class Quiet(uvicorn.Server):

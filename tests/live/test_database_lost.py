@@ -10,11 +10,10 @@ import httpx
 import pytest
 from sqlalchemy import event
 
-from gateway.domain.principal import Principal, Reach
 from gateway.store.sql import open_store
 from tests.following import PATIENCE_S, make_thread, rest_of, say, take
 from tests.live.cutting import Line, line_to
-from tests.live.inside import Inside, serving_inside
+from tests.live.inside import WHO, Inside, serving_inside
 from tests.live.server import serving
 from tests.live.subscribing import ADDED, socket_to, stream_of
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
     from tests.live.subscribing import Event, Socket
 
-WHO = Principal(Reach("default"))
 EVENTS = """
 subscription($threadId: ID!, $after: String) {
   threadEvents(threadId: $threadId, after: $after) { cursor ... on MessageCreated { message { text } } }

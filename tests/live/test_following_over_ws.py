@@ -9,36 +9,13 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from gateway.core import threads
-from gateway.domain.principal import Principal, Reach
 from gateway.gql import over_ws
-from tests.following import make_thread, say, until
-from tests.live.inside import Inside, serving_inside
+from tests.following import say, until
+from tests.live.inside import WHO, Inside
 from tests.live.subscribing import ADDED, EVENTS, socket_to
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from gateway.domain.ids import ThreadId
-
-WHO = Principal(Reach("default"))
-
-
-@pytest.fixture
-async def inside(database_url: str) -> AsyncIterator[Inside]:
-    async with serving_inside(database_url) as server:
-        yield server
-
-
-@pytest.fixture
-async def base_url(sqlite_url: str) -> AsyncIterator[str]:
-    """Serve for rules in which no database has a part."""
-    async with serving_inside(sqlite_url) as server:
-        yield server.base_url
-
-
-@pytest.fixture
-async def thread(inside: Inside) -> ThreadId:
-    return await make_thread(inside.store, WHO)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,9 @@ import pytest
 
 from gateway.core import messages
 from gateway.domain.page import PageRequest
-from gateway.domain.principal import Principal, Reach
 from gateway.gql import over_ws
-from tests.following import PATIENCE_S, make_thread, until
-from tests.live.inside import Inside, serving_inside
+from tests.following import PATIENCE_S, until
+from tests.live.inside import WHO, Inside
 from tests.live.subscribing import ADDED, socket_to
 
 if TYPE_CHECKING:
@@ -22,22 +21,10 @@ if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
     from tests.live.subscribing import Socket
 
-WHO = Principal(Reach("default"))
 CREATE = """mutation ($t: ID!) {
   createMessage(input: { threadId: $t, role: USER, content: { text: "finished" } }) { message { text } }
 }"""
 ANSWER = {"createMessage": {"message": {"text": "finished"}}}
-
-
-@pytest.fixture
-async def inside(database_url: str) -> AsyncIterator[Inside]:
-    async with serving_inside(database_url) as server:
-        yield server
-
-
-@pytest.fixture
-async def thread(inside: Inside) -> ThreadId:
-    return await make_thread(inside.store, WHO)
 
 
 @asynccontextmanager

@@ -8,10 +8,9 @@ import httpx
 import pytest
 
 from gateway.core import threads
-from gateway.domain.principal import Principal, Reach
 from gateway.gql import over_sse
-from tests.following import PATIENCE_S, begin, grow, make_thread, rest_of, say, take, until
-from tests.live.inside import Inside, serving_inside
+from tests.following import PATIENCE_S, begin, grow, rest_of, say, take, until
+from tests.live.inside import WHO, Inside
 from tests.live.subscribing import ADDED, EVENTS, Event, events_of, stream_of
 
 if TYPE_CHECKING:
@@ -19,25 +18,13 @@ if TYPE_CHECKING:
 
     from gateway.domain.ids import ThreadId
 
-WHO = Principal(Reach("default"))
 AS_STREAM = {"accept": "text/event-stream", "graphql-require-preflight": "1"}
-
-
-@pytest.fixture
-async def inside(database_url: str) -> AsyncIterator[Inside]:
-    async with serving_inside(database_url) as server:
-        yield server
 
 
 @pytest.fixture
 async def http(inside: Inside) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=inside.base_url, timeout=PATIENCE_S) as client:
         yield client
-
-
-@pytest.fixture
-async def thread(inside: Inside) -> ThreadId:
-    return await make_thread(inside.store, WHO)
 
 
 def texts(events: list[Event]) -> list[str]:

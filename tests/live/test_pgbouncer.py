@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,9 +18,10 @@ from sqlalchemy import make_url
 from tests.lacking import program
 from tests.live.server import PATIENCE_S, run_gateway, serving
 from tests.live.subscribing import ADDED, socket_to
+from tests.ports import free_port, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.live.server import Server
 
@@ -45,8 +44,7 @@ def pooled(postgres_url: str, folder: Path) -> Iterator[str]:
     url = make_url(postgres_url)
     host = url.query.get("host") or url.host
     facts = {"host": host, "port": url.port, "dbname": url.database, "user": url.username, "password": url.password}
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     file = folder / "pgbouncer.ini"
     file.write_text(INI.format(server=" ".join(f"{name}={fact}" for name, fact in facts.items() if fact), port=port))
     # It does not run as root; PostgreSQL's socket, where it listens on one, is open to its own user.
@@ -58,28 +56,18 @@ def pooled(postgres_url: str, folder: Path) -> Iterator[str]:
         process.terminate()
 
 
-def wait_for(port: int) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        try:
-            socket.create_connection(("127.0.0.1", port), PATIENCE_S).close()
-        except ConnectionError:
-            time.sleep(0.01)
-        else:
-            return
-    raise AssertionError("PgBouncer does not listen")
-
-
 @pytest.fixture(scope="module")
-def pooler_url(_migrated_postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with pooled(_migrated_postgres, tmp_path_factory.mktemp("pgbouncer")) as url:
+def pooler_url(postgres_of: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with pooled(postgres_of("pooled"), tmp_path_factory.mktemp("pgbouncer")) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-def server(pooler_url: str, _migrated_postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    pooler_url: str, postgres_of: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """Serve through the pooler, by two processes that hear of each other past it."""
-    given = {"GATEWAY_LISTEN_URL": _migrated_postgres, "GATEWAY_WORKERS": "2"}
+    given = {"GATEWAY_LISTEN_URL": postgres_of("pooled"), "GATEWAY_WORKERS": "2"}
     folder = tmp_path_factory.mktemp("pooled")
     with serving(f"{pooler_url}?pgbouncer=transaction", folder=folder, given=given) as running:
         yield running

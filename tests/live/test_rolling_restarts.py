@@ -23,7 +23,8 @@ from tests.clients.node import run
 from tests.following import PATIENCE_S, until
 from tests.live.server import Server, run_gateway, serving
 from tests.live.subscribing import ADDED, events_of, socket_to
-from tests.nginx import NAME, Behind, free_port, nginx_before
+from tests.nginx import NAME, Behind, nginx_before
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -171,17 +172,16 @@ def write_by_node(folder: Path, load: Load, seconds: float) -> str:
 
 
 @pytest.fixture
-def site(_keyed_postgres: str, tmp_path: Path) -> Iterator[Site]:
+def site(postgres_of: Callable[[str], str], tmp_path: Path) -> Iterator[Site]:
     """Serve one PostgreSQL twice, to who has a key, behind nginx."""
-    key = run_gateway("keys", "create", "--database-url", _keyed_postgres, folder=tmp_path).stdout.strip()
+    database_url = postgres_of("keyed")
+    key = run_gateway("keys", "create", "--database-url", database_url, folder=tmp_path).stdout.strip()
     ports = [free_port(), free_port()]
     given = {"GATEWAY_HOSTS": f"{NAME},localhost,127.0.0.1", "GATEWAY_TRUSTED_PROXIES": "127.0.0.1"}
     with ExitStack() as stack:
 
         def start(which: int) -> Server:
-            return stack.enter_context(
-                serving(_keyed_postgres, "--port", str(ports[which]), folder=tmp_path, given=given)
-            )
+            return stack.enter_context(serving(database_url, "--port", str(ports[which]), folder=tmp_path, given=given))
 
         running = [start(0), start(1)]
         yield Site(stack.enter_context(nginx_before(tmp_path, *ports)), key, start, running)

@@ -13,9 +13,8 @@ import httpx
 import pytest
 
 from gateway import connections
-from gateway.domain.principal import Principal, Reach
 from tests.following import PATIENCE_S, make_thread, say, take, until
-from tests.live.inside import serving_inside
+from tests.live.inside import WHO, serving_inside
 from tests.live.subscribing import ADDED, stream_of
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from tests.live.inside import Inside
 
-WHO = Principal(Reach("default"))
 EVENTS = """
 subscription($threadId: ID!, $after: String) {
   threadEvents(threadId: $threadId, after: $after) { cursor ... on MessageCreated { message { text } } }

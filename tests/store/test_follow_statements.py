@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import insert
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import asyncpg
 
 from gateway.domain.principal import Reach
 from gateway.store import follow_statements
 from gateway.store.dialect import open_engines
 from gateway.store.tables import deleted_messages, message_deltas, messages, threads
+from tests.store.plans import Plan, nodes, postgres_plan, rows_seen, sqlite_plan
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from sqlalchemy import ClauseElement, Dialect
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-Plan = dict[str, Any]
 PROJECT, SMALL, LARGE = "default", "thread_small", "thread_large"
 ALL, P = Reach(PROJECT), Reach("p")
 SIZES = {SMALL: 100, LARGE: 4_000}
@@ -106,7 +104,7 @@ async def postgres_full(new_postgres_url: str) -> AsyncIterator[AsyncConnection]
 
 
 async def test_sqlite_searches_an_index_for_every_part(sqlite_full: AsyncConnection) -> None:
-    plans = {name: await _sqlite_plan(sqlite_full, each) for name, each in _asked(LARGE).items()}
+    plans = {name: await sqlite_plan(sqlite_full, each) for name, each in _asked(LARGE).items()}
 
     assert {
         name: plan for name, plan in plans.items() if re.search(r"SCAN (messages|deleted|message_|threads)", plan)
@@ -115,7 +113,7 @@ async def test_sqlite_searches_an_index_for_every_part(sqlite_full: AsyncConnect
 
 
 async def test_sqlite_goes_on_from_a_position_by_the_range_of_the_index(sqlite_full: AsyncConnection) -> None:
-    plan = await _sqlite_plan(sqlite_full, _asked(LARGE)["list_changes"])
+    plan = await sqlite_plan(sqlite_full, _asked(LARGE)["list_changes"])
 
     for table, at in (
         ("messages", "position"),
@@ -130,9 +128,9 @@ async def test_sqlite_goes_on_from_a_position_by_the_range_of_the_index(sqlite_f
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 async def test_postgres_scans_no_table(postgres_full: AsyncConnection, mode: str) -> None:
-    plans = {name: await _postgres_plan(postgres_full, each, mode) for name, each in _asked(LARGE).items()}
+    plans = {name: await postgres_plan(postgres_full, each, mode) for name, each in _asked(LARGE).items()}
 
-    kinds = {name: {node["Node Type"] for node in _nodes(plan)} for name, plan in plans.items()}
+    kinds = {name: {node["Node Type"] for node in nodes(plan)} for name, plan in plans.items()}
     assert {name for name, found in kinds.items() if "Seq Scan" in found} == set()
 
 
@@ -143,7 +141,7 @@ async def test_postgres_touches_as_many_rows_in_a_large_thread_as_in_a_small_one
     small, large = _asked(SMALL), _asked(LARGE)
 
     touched = {
-        name: [_rows_touched(await _postgres_plan(postgres_full, each[name], mode)) for each in (small, large)]
+        name: [_rows_touched(await postgres_plan(postgres_full, each[name], mode)) for each in (small, large)]
         for name in small
     }
 
@@ -151,7 +149,7 @@ async def test_postgres_touches_as_many_rows_in_a_large_thread_as_in_a_small_one
 
 
 async def test_postgres_touches_no_more_than_a_batch_of_each_kind(postgres_full: AsyncConnection) -> None:
-    plan = await _postgres_plan(postgres_full, _asked(LARGE)["list_changes"], "force_generic_plan")
+    plan = await postgres_plan(postgres_full, _asked(LARGE)["list_changes"], "force_generic_plan")
 
     assert _rows_touched(plan) <= 5 * LIMIT
 
@@ -228,40 +226,7 @@ def _text(statement: ClauseElement, dialect: Dialect) -> str:
     return text.replace(COLUMNS, "<columns>")
 
 
-async def _sqlite_plan(connection: AsyncConnection, statement: ClauseElement) -> str:
-    compiled = statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
-    rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")
-    return "\n".join(row.detail for row in rows)
-
-
-async def _postgres_plan(connection: AsyncConnection, statement: ClauseElement, mode: str) -> Plan:
-    """Run a statement as the driver does, prepared and with parameters, and tell how it went."""
-    dialect: Dialect = asyncpg.dialect()  # type: ignore[no-untyped-call]
-    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-    values = [compiled.params[name] for name in compiled.positiontup or ()]  # type: ignore[attr-defined]
-    given = ", ".join("NULL" if value is None else repr(value) for value in values)
-    await connection.exec_driver_sql(f"SET plan_cache_mode = {mode}")
-    await connection.exec_driver_sql(f"PREPARE explained AS {compiled}")
-    told = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE explained({given})")
-    raw = told.scalar_one()
-    [plan] = json.loads(raw) if isinstance(raw, str) else raw
-    await connection.exec_driver_sql("DEALLOCATE explained")
-    found: Plan = plan["Plan"]
-    return found
-
-
-def _nodes(plan: Plan) -> Iterator[Plan]:
-    yield plan
-    for each in plan.get("Plans", ()):
-        yield from _nodes(each)
-
-
 def _rows_touched(plan: Plan) -> float:
     """Count what the scans of tables found and what they threw away."""
-    counts = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
-    return sum(
-        float(node.get(count, 0) * node["Actual Loops"])
-        for node in _nodes(plan)
-        if node["Node Type"] in ("Index Scan", "Index Only Scan", "Seq Scan", "Bitmap Heap Scan")
-        for count in counts
-    )
+    scans = ("Index Scan", "Index Only Scan", "Seq Scan", "Bitmap Heap Scan")
+    return sum(rows_seen(node) for node in nodes(plan) if node["Node Type"] in scans)

@@ -1,0 +1,54 @@
+"""What each database says of how it runs a statement."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.postgresql import asyncpg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import ClauseElement, Dialect
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+Plan = dict[str, Any]
+
+_POSTGRES: Final[Dialect] = asyncpg.dialect()  # type: ignore[no-untyped-call]
+_COUNTS: Final = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+
+
+async def sqlite_plan(connection: AsyncConnection, statement: ClauseElement) -> str:
+    """Tell which indexes SQLite takes, a line each."""
+    compiled = statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")
+    return "\n".join(row.detail for row in rows)
+
+
+async def postgres_plan(connection: AsyncConnection, statement: ClauseElement, mode: str = "force_custom_plan") -> Plan:
+    """Run a statement as the driver does, prepared and with parameters, and tell how it went."""
+    compiled = statement.compile(dialect=_POSTGRES, compile_kwargs={"render_postcompile": True})
+    values = [compiled.params[name] for name in compiled.positiontup or ()]  # type: ignore[attr-defined]
+    given = ", ".join("NULL" if value is None else repr(value) for value in values)
+    await connection.exec_driver_sql(f"SET plan_cache_mode = {mode}")
+    await connection.exec_driver_sql(f"PREPARE explained AS {compiled}")
+    told = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE explained({given})")
+    raw = told.scalar_one()
+    [plan] = json.loads(raw) if isinstance(raw, str) else raw
+    await connection.exec_driver_sql("DEALLOCATE explained")
+    found: Plan = plan["Plan"]
+    return found
+
+
+def nodes(plan: Plan) -> Iterator[Plan]:
+    """Walk through a plan of PostgreSQL."""
+    yield plan
+    for each in plan.get("Plans", ()):
+        yield from nodes(each)
+
+
+def rows_seen(node: Plan) -> float:
+    """Count what a scan found and what it threw away."""
+    return sum(float(node.get(count, 0) * node["Actual Loops"]) for count in _COUNTS)
