@@ -26,6 +26,7 @@ PREFIX: Final = "GATEWAY_"
 OFF: Final = "off"
 _RATE: Final = re.compile("[1-9][0-9]{0,8}/(second|minute|hour|day)")
 SECRETS: Final = ("jwt_secret", "token_secret")  # no flags: the command lines of a machine can be read by all on it
+_HIDDEN: Final = (*SECRETS, "database_url", "listen_url", "jwt_jwks_url", "rate_store")
 _SHORTEST_SECRET: Final = 32  # RFC 7518, 3.2: a key at least as long as the hash
 _COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _SWITCHES: Final = ("introspection", "suggestions", "graphiql")  # on for a developer, off in production
@@ -289,6 +290,5 @@ def _told(error: Any) -> str:
     variable = f"{PREFIX}{name.upper()}"
     flag = "" if name in SECRETS else f" (or --{name.replace('_', '-')})"
     # An address may hold a password, and what is printed here ends in somebody's log.
-    is_hidden = name.endswith("_url") or name in SECRETS or name == "rate_store"
-    got = "" if is_hidden else f", but got {error['input']!r}"
+    got = "" if name in _HIDDEN else f", but got {error['input']!r}"
     return f"{variable}{flag}: {wanted}{got}. {Settings.model_fields[name].description}"

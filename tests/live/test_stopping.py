@@ -126,13 +126,18 @@ async def kept(sqlite_url: str) -> AsyncIterator[tuple[Inside, httpx.AsyncClient
         yield server, http
 
 
+async def begin_to_stop(server: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tell a server to stop, which waits long for what is on its way."""
+    monkeypatch.setattr(connections, "LAST_S", PATIENCE_S * 2)
+    server.server.should_exit = True
+    await until(lambda: server.hub.is_ending)
+
+
 async def test_a_request_that_was_on_its_way_is_the_last_on_its_connection(
     kept: tuple[Inside, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "LAST_S", PATIENCE_S * 2)
     server, http = kept
-    server.server.should_exit = True
-    await until(lambda: server.hub.is_ending)
+    await begin_to_stop(server, monkeypatch)
 
     answer = await http.post("/v1/threads")
     await server.running
@@ -143,10 +148,8 @@ async def test_a_request_that_was_on_its_way_is_the_last_on_its_connection(
 async def test_a_probe_on_a_kept_connection_is_told_that_the_server_stops(
     kept: tuple[Inside, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "LAST_S", PATIENCE_S * 2)
     server, http = kept
-    server.server.should_exit = True
-    await until(lambda: server.hub.is_ending)
+    await begin_to_stop(server, monkeypatch)
 
     answer = await http.get("/readyz")
 
@@ -156,13 +159,11 @@ async def test_a_probe_on_a_kept_connection_is_told_that_the_server_stops(
 async def test_a_websocket_that_was_on_its_way_is_sent_elsewhere(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "LAST_S", PATIENCE_S * 2)
     async with serving_inside(sqlite_url) as server:
         host, port = server.base_url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as line:
             await until(lambda: len(server.connections) == 1)
-            server.server.should_exit = True
-            await until(lambda: server.hub.is_ending)
+            await begin_to_stop(server, monkeypatch)
             async with open_socket(server.base_url, sock=line) as late:
                 ended = await late.end()
             await server.running
