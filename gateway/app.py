@@ -23,26 +23,24 @@ from gateway.facts import follow_none, tell_nobody
 from gateway.gql.negotiate import wants_page
 from gateway.gql.operations import Operations
 from gateway.gql.options import Options
-from gateway.gql.over_http import GraphQLOverHttp, refuse_at_the_door
+from gateway.gql.over_http import URL, GraphQLOverHttp, refuse_at_the_door
 from gateway.gql.over_ws import GraphQLOverWebSocket
 from gateway.gql.page import ASSETS, BUILT, Explorer
 from gateway.gql.schema import build_schema
 from gateway.gql.trusted import load_trusted
 from gateway.logs import request_log
 from gateway.rest import document, render
-from gateway.rest.routes import routes, unknown_url, wrong_method
+from gateway.rest.routes import RestFace, unknown_url, wrong_method
 from gateway.settings import OFF, Settings, load_settings, wants_traces
 from gateway.store.dialect import CHANNEL, migrates_itself, url_to_listen_at
 from gateway.store.sql import open_store
 from gateway.web.authenticate import Gatekeeper
-from gateway.web.door import Door
 from gateway.web.end_users import EndUsers, Rules
 from gateway.web.envelope import Envelope
 from gateway.web.health import Readiness, tell_alive
 from gateway.web.keyring import KeyRing
 from gateway.web.metrics import Metrics, Reading
 from gateway.web.rates import RateRules, Rates
-from gateway.web.safe_headers import SafeHeaders
 from gateway.web.sites import Sites, hosts_at
 from gateway.web.thread_tokens import ThreadTokens
 
@@ -51,12 +49,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.requests import Request
-    from starlette.types import Lifespan, Scope
+    from starlette.types import Lifespan
 
     from gateway.core import Store
     from gateway.errors import GatewayError
     from gateway.facts import Facts, Follow, Tell
     from gateway.tracing import Tracing
+    from gateway.web.request import Answer
 
 log: Final = logging.getLogger(__name__)
 
@@ -206,25 +205,16 @@ def root(*, has_page: bool) -> Callable[[Request], Response]:
 
     def answer(request: Request) -> Response:
         headers = {"vary": "accept"}
-        if has_page and wants_page(request):
+        if has_page and wants_page(request.method, request.headers):
             return RedirectResponse("/graphql", headers=headers)
         return PlainTextResponse(_FACES, headers=headers)
 
     return answer
 
 
-def refuse(scope: Scope, error: GatewayError) -> Response:
+def refuse(path: str, error: GatewayError) -> Answer:
     """Answer what the door refuses in the words of the face that was asked."""
-    return refuse_at_the_door(error) if scope["path"] == "/graphql" else render.error(error)
-
-
-def around(sites: Sites, heard: Listeners) -> list[Middleware]:
-    """Lay what stands around the routes, the outermost first."""
-    return [
-        Middleware(SafeHeaders, sites=sites),
-        Middleware(Envelope, crashed=lambda _scope: render.crash(), tell=heard.tell, follow=heard.follow),
-        Middleware(Door, sites=sites, refuse=refuse),
-    ]
+    return refuse_at_the_door(error) if path == URL else render.error(error)
 
 
 def hints_from_others(store: Store, hub: Hub, settings: Settings) -> Coroutine[Any, Any, None] | None:
@@ -260,20 +250,31 @@ def serve_store(
     # Strawberry has no public name for the schema that graphql-core executes.
     schema = build_schema()._schema  # noqa: SLF001
     operations = Operations(schema, store, hub or Hub(), options, keeper)
+    graphql = GraphQLOverHttp(operations, explorer.page, let_in)
     return Starlette(
         routes=[
             Route("/", root(has_page=options.graphiql)),
             Route("/healthz", tell_alive),
             Route("/readyz", Readiness(store.is_migrated, lambda: operations.hub.is_ending).tell),
-            Route("/graphql", GraphQLOverHttp(operations, explorer.page, let_in)),
-            WebSocketRoute("/graphql", GraphQLOverWebSocket(operations, let_in, heard.tell, heard.follow)),
+            WebSocketRoute(URL, GraphQLOverWebSocket(operations, let_in, heard.tell, heard.follow)),
             Route(ASSETS, explorer.asset),
             Route(document.URL, document.describe),
-            *routes(store, keeper),
         ],
-        middleware=around(let_in, heard),
+        middleware=[_envelope(graphql, RestFace(store, keeper), let_in, heard)],
         exception_handlers={404: unknown_url, 405: wrong_method},
         lifespan=_lifespan(operations, store, keeper, hints, heard),
+    )
+
+
+def _envelope(graphql: GraphQLOverHttp, rest: RestFace, sites: Sites, heard: Listeners) -> Middleware:
+    return Middleware(
+        Envelope,
+        face=lambda request: graphql.find(request) or rest.find(request),
+        refuse=refuse,
+        crashed=render.crash,
+        sites=sites,
+        tell=heard.tell,
+        follow=heard.follow,
     )
 
 

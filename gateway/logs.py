@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import orjson
 import structlog
@@ -18,6 +19,8 @@ from structlog.processors import ExceptionRenderer, JSONRenderer, TimeStamper
 from gateway.facts import PROBES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.facts import Facts, Tell
 
 _FIRST_ERROR: Final = 400
@@ -60,20 +63,34 @@ def request_log() -> Tell:
 
     These lines go past `logging`, whose records take longer than all the rest of it.
     """
-    to_terminal = sys.stderr.isatty()
-    write: Any = structlog.PrintLogger(sys.stderr) if to_terminal else structlog.BytesLogger(sys.stderr.buffer)
-    render: Any = structlog.dev.ConsoleRenderer() if to_terminal else JSONRenderer(orjson.dumps)
-    log = structlog.wrap_logger(
-        write,
-        processors=[structlog.processors.add_log_level, _STAMP, render],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-    ).bind()
+    write = _to_terminal() if sys.stderr.isatty() else _as_json(sys.stderr.buffer)
 
     def tell(facts: Facts) -> None:
         if facts.route not in PROBES or facts.status >= _FIRST_ERROR:
-            log.info(facts.kind, **laid_out(facts))
+            now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+            write({**laid_out(facts), "event": facts.kind, "level": "info", "timestamp": now})
 
     return tell
+
+
+def _as_json(stream: BinaryIO) -> Callable[[dict[str, Any]], None]:
+    """Write lines past structlog too, which takes a tenth of what a page of messages costs for a line."""
+
+    def write(event: dict[str, Any]) -> None:
+        stream.write(orjson.dumps(event) + b"\n")
+        stream.flush()
+
+    return write
+
+
+def _to_terminal() -> Callable[[dict[str, Any]], None]:
+    render = structlog.dev.ConsoleRenderer()
+
+    def write(event: dict[str, Any]) -> None:
+        sys.stderr.write(str(render(None, "info", event)) + "\n")
+        sys.stderr.flush()
+
+    return write
 
 
 def laid_out(facts: Facts) -> dict[str, Any]:

@@ -5,20 +5,21 @@ Must not be here: parameters, documents.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from gateway.gql.refused import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Stage, refusal
 
 if TYPE_CHECKING:
-    from starlette.datastructures import Headers
-    from starlette.requests import Request
-
+    from gateway.web.request import Heard, Request
     from gateway.web.sites import Sites
 
 # A page of another site can send these only after the browser has asked us, and we agree only for who is let in.
+_KEPT: Final = 64  # values of a header that are read once; clients send the same ones again and again
 _PREFLIGHTED: Final = ("graphql-require-preflight", "apollo-require-preflight", "x-apollo-operation-name")
 
 
+@lru_cache(_KEPT)
 def accepted(header: str | None) -> str | None:
     """Choose the media type of the answer, or None; who names neither of ours, or nothing, gets JSON.
 
@@ -67,7 +68,7 @@ def check_media_type(request: Request) -> None:
 
     Errors: Refused.
     """
-    if request.method == "POST" and not _is_json(request.headers.get("content-type", "")):
+    if request.method == "POST" and not _is_json(request.headers.get("content-type") or ""):
         raise refusal(Stage.MEDIA_TYPE, "bad_request", f"Expected a body of {JSON} in UTF-8.")
 
 
@@ -95,17 +96,17 @@ def check_site(request: Request, sites: Sites) -> None:
     raise refusal(Stage.SITE, "cross_site_request", message)
 
 
-def _is_preflighted(headers: Headers) -> bool:
-    return _is_json(headers.get("content-type", "")) or any(name in headers for name in _PREFLIGHTED)
+def _is_preflighted(headers: Heard) -> bool:
+    return _is_json(headers.get("content-type") or "") or any(name in headers for name in _PREFLIGHTED)
 
 
+@lru_cache(_KEPT)
 def _is_json(header: str) -> bool:
     media_type, *parameters = (part.strip().lower() for part in header.split(";"))
     charsets = [part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset=")]
     return media_type == JSON and all(charset in ("utf-8", "utf8") for charset in charsets)
 
 
-def wants_page(request: Request) -> bool:
+def wants_page(method: str, headers: Heard) -> bool:
     """Say whether a browser has come to look, rather than a program to ask."""
-    is_reading = request.method in ("GET", "HEAD")
-    return is_reading and "query" not in request.query_params and "text/html" in request.headers.get("accept", "")
+    return method in ("GET", "HEAD") and "text/html" in (headers.get("accept") or "")

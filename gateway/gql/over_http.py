@@ -10,50 +10,65 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from graphql import GraphQLError, OperationType
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.requests import Request as StarletteRequest
 
 from gateway.errors import GatewayError, Unauthorized, Unavailable, UnknownHost
-from gateway.facts import SCOPE
 from gateway.gql import negotiate
 from gateway.gql.errors import facts_of, laid_out, shown
 from gateway.gql.over_sse import interrupted, stream
 from gateway.gql.parameters import read_parameters
 from gateway.gql.refused import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Refused, Stage, refusal, status_of
 from gateway.web.authenticate import credential_of
+from gateway.web.request import Answer, as_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from graphql import ExecutionResult
-    from starlette.types import Receive, Scope, Send
+    from starlette.responses import Response
 
     from gateway.domain.principal import Principal
     from gateway.gql.operations import Operations
     from gateway.gql.parameters import Parameters
     from gateway.gql.run import Ran, Results
+    from gateway.web.request import Request
     from gateway.web.sites import Sites
 
+URL: Final = "/graphql"
 COST_HEADER: Final = "graphql-cost"  # who sends it, with any value, gets `extensions.cost`
 
 
-class GraphQLOverHttp:
-    """The endpoint `/graphql` as an ASGI app, so that every method comes to us."""
+# What is refused before a stream begins is no stream.
+_WRITTEN: Final = {
+    JSON: b"application/json; charset=utf-8",
+    EVENT_STREAM: b"application/json; charset=utf-8",
+    GRAPHQL_RESPONSE: b"application/graphql-response+json; charset=utf-8",
+}
 
-    def __init__(self, operations: Operations, page: Callable[[Request], Response], sites: Sites) -> None:
+
+class GraphQLOverHttp:
+    """The endpoint `/graphql`, whatever the method."""
+
+    def __init__(self, operations: Operations, page: Callable[[StarletteRequest], Response], sites: Sites) -> None:
         self._operations = operations
         self._sites = sites
         self._options = operations.options
         self._page = page
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        response = await self._answer(Request(scope, receive, send))
-        await response(scope, receive, send)
+    def find(self, request: Request) -> Awaitable[Answer | Response] | None:
+        """Begin to answer a request, if its path is this endpoint's."""
+        if request.path != URL:
+            return None
+        request.facts.route = URL
+        return self._answer(request)
 
-    async def _answer(self, request: Request) -> Response:
-        if self._options.graphiql and negotiate.wants_page(request):
-            return self._page(request)
+    async def _answer(self, request: Request) -> Answer | Response:
+        if (
+            self._options.graphiql
+            and negotiate.wants_page(request.method, request.headers)
+            and "query" not in dict(request.query)
+        ):
+            return self._page(StarletteRequest(request.scope))
         media_type = negotiate.accepted(request.headers.get("accept"))
         try:
             if media_type is None:
@@ -66,7 +81,7 @@ class GraphQLOverHttp:
             parameters = await read_parameters(request, self._options.batch)
             if isinstance(parameters, list):
                 bodies = [await self._in_batch(request, who, each) for each in parameters]
-                request.scope[SCOPE].name_operation("batch", None)
+                request.facts.name_operation("batch", None)
                 return _response(200, media_type, bodies)
             if media_type == EVENT_STREAM:
                 return await self._stream(request, who, parameters)
@@ -104,7 +119,7 @@ class GraphQLOverHttp:
         document, kind = self._operations.find(parameters)
         _check_kind(request, kind)
         context = self._operations.context(who, request.headers.get("last-event-id"))
-        request_id = request.scope[SCOPE].request_id
+        request_id = request.facts.request_id
         if kind is not OperationType.SUBSCRIPTION:
             found: Results | ExecutionResult = (await self._operations.run(document, parameters, context)).result
         else:
@@ -115,20 +130,20 @@ class GraphQLOverHttp:
         return stream(found, context, request_id)
 
     def _body(self, request: Request, ran: Ran) -> dict[str, Any]:
-        body = laid_out(ran.result, request.scope[SCOPE].request_id)
+        body = laid_out(ran.result, request.facts.request_id)
         if COST_HEADER in request.headers:
             body["extensions"] = {"cost": {"requested": ran.cost, "limit": self._options.max_cost}}
         return body
 
-    def _refuse(self, request: Request, media_type: str, refused: Refused) -> Response:
+    def _refuse(self, request: Request, media_type: str, refused: Refused) -> Answer:
         status = status_of(refused.stage, media_type, by_draft=self._options.by_draft)
         return _response(status, media_type, self._errors(request, refused), refused.headers)
 
     def _errors(self, request: Request, refused: Refused) -> dict[str, Any]:
-        return {"errors": shown(refused.errors, request.scope[SCOPE].request_id)}
+        return {"errors": shown(refused.errors, request.facts.request_id)}
 
 
-def refuse_at_the_door(error: GatewayError) -> Response:
+def refuse_at_the_door(error: GatewayError) -> Answer:
     """Answer a request that comes from where it must not, or is meant for another host."""
     stage = Stage.HOST if isinstance(error, UnknownHost) else Stage.SITE
     body = {"errors": [{"message": error.message, "extensions": facts_of(error)}]}
@@ -144,6 +159,5 @@ def _check_kind(request: Request, kind: OperationType) -> None:
         raise refusal(Stage.METHOD, "bad_request", "Mutations are sent by POST.", {"allow": "POST"})
 
 
-def _response(status: int, media_type: str, body: Any, headers: Any = None) -> Response:
-    written = JSON if media_type == EVENT_STREAM else media_type  # what is refused before a stream begins is no stream
-    return Response(orjson.dumps(body), status, headers, media_type=f"{written}; charset=utf-8")
+def _response(status: int, media_type: str, body: Any, headers: Mapping[str, str] | None = None) -> Answer:
+    return Answer(orjson.dumps(body), status, _WRITTEN[media_type], as_headers(headers) if headers else ())

@@ -16,9 +16,8 @@ from gateway.gql.refused import Stage, refusal
 from gateway.web.limits import read_body
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-
     from gateway.gql.refused import Refused
+    from gateway.web.request import Request
 
 # The appendix "Persisted Documents" says `documentId`; Relay's documentation `doc_id`, and its older texts `id`.
 _IDS: Final = ("documentId", "doc_id", "id")
@@ -48,7 +47,7 @@ async def read_parameters(request: Request, batch: int = 0) -> Parameters | list
     Errors: Refused.
     """
     if request.method == "GET":
-        query = dict(request.query_params)
+        query = dict(request.query)
         return take_parameters(
             query | {key: _json(query[key], key) for key in ("variables", "extensions") if key in query}
         )

@@ -16,11 +16,10 @@ from gateway.errors import InvalidRequest
 from gateway.web.limits import read_body
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-
     from gateway.core import Store
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.principal import Principal
+    from gateway.web.request import Request
 
 _BETA: Final = re.compile(r"([A-Za-z0-9_-]+)=(v[0-9]+)")
 

@@ -9,37 +9,36 @@ from gateway.domain import ids, parse, parse_page
 from gateway.rest import render
 
 if TYPE_CHECKING:
-    from starlette.responses import Response
-
     from gateway.rest.call import Call
+    from gateway.web.request import Answer
 
 
-async def create_message(call: Call) -> Response:
+async def create_message(call: Call) -> Answer:
     """Answer POST /threads/{thread_id}/messages."""
     new = parse.new_message(await call.json())
     return render.message(await messages.create(call.store, call.who, call.thread_id, new))
 
 
-async def list_messages(call: Call) -> Response:
+async def list_messages(call: Call) -> Answer:
     """Answer GET /threads/{thread_id}/messages."""
-    query = parse_page.query_parameters(call.request.query_params.multi_items())
+    query = parse_page.query_parameters(call.request.query)
     page = parse_page.from_query(query, ids.as_message_id)
     run_id = parse.reference(query.get("run_id"), "run_id")
     return render.messages_page(await messages.list_page(call.store, call.who, call.thread_id, page, run_id))
 
 
-async def get_message(call: Call) -> Response:
+async def get_message(call: Call) -> Answer:
     """Answer GET /threads/{thread_id}/messages/{message_id}."""
     return render.message(await messages.get(call.store, call.who, call.thread_id, call.message_id))
 
 
-async def modify_message(call: Call) -> Response:
+async def modify_message(call: Call) -> Answer:
     """Answer POST /threads/{thread_id}/messages/{message_id}."""
     patch = parse.message_patch(await call.json())
     return render.message(await messages.update(call.store, call.who, call.thread_id, call.message_id, patch))
 
 
-async def delete_message(call: Call) -> Response:
+async def delete_message(call: Call) -> Answer:
     """Answer DELETE /threads/{thread_id}/messages/{message_id}."""
     await messages.delete(call.store, call.who, call.thread_id, call.message_id)
     return render.deleted("thread.message", call.message_id)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.responses import Response
-
 from gateway.domain import wire
 from gateway.errors import (
     BodyTooLarge,
@@ -25,6 +23,7 @@ from gateway.errors import (
     UnknownUrl,
     WrongMethod,
 )
+from gateway.web.request import Answer, as_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,12 +48,12 @@ STATUS: Final[Mapping[type[GatewayError], int]] = {
 _CRASH: Final = GatewayError("The server had an error while processing your request. Its log tells more.")
 
 
-def thread(found: Thread) -> Response:
+def thread(found: Thread) -> Answer:
     """Answer with a thread."""
     return _answer(wire.thread(found))
 
 
-def read_thread(found: Thread) -> Response:
+def read_thread(found: Thread) -> Answer:
     """Answer a GET with a thread; there, and only there, a thread without resources shows an empty interpreter.
 
     Source: rest-contract §2.2, "`tool_resources` quirks": clients reach into it without looking first.
@@ -65,32 +64,32 @@ def read_thread(found: Thread) -> Response:
     return _answer(shown)
 
 
-def message(found: Message) -> Response:
+def message(found: Message) -> Answer:
     """Answer with a message."""
     return _answer(wire.message(found))
 
 
-def threads_page(page: Page[Thread]) -> Response:
+def threads_page(page: Page[Thread]) -> Answer:
     """Answer with a page of threads."""
     return _list(page, wire.thread)
 
 
-def messages_page(page: Page[Message]) -> Response:
+def messages_page(page: Page[Message]) -> Answer:
     """Answer with a page of messages."""
     return _list(page, wire.message)
 
 
-def deleted(kind: str, object_id: str) -> Response:
+def deleted(kind: str, object_id: str) -> Answer:
     """Answer that a thread or message is no more."""
     return _answer({"id": object_id, "object": f"{kind}.deleted", "deleted": True})
 
 
-def error(raised: GatewayError) -> Response:
+def error(raised: GatewayError) -> Answer:
     """Answer with a refusal in the wire's envelope."""
     return _answer(_envelope(raised), status=STATUS[type(raised)], headers=_headers(raised))
 
 
-def crash() -> Response:
+def crash() -> Answer:
     """Answer for a fault of our own; what happened stands in the log only."""
     return _answer({"error": {**_envelope(_CRASH)["error"], "type": "server_error"}}, status=500)
 
@@ -109,7 +108,7 @@ def _envelope(raised: GatewayError) -> dict[str, Any]:
     }
 
 
-def _list(page: Page[Any], lay_out: Callable[[Any], wire.JsonValue]) -> Response:
+def _list(page: Page[Any], lay_out: Callable[[Any], wire.JsonValue]) -> Answer:
     items = page.items
     return _answer(
         {
@@ -122,5 +121,5 @@ def _list(page: Page[Any], lay_out: Callable[[Any], wire.JsonValue]) -> Response
     )
 
 
-def _answer(value: wire.JsonValue, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(wire.dump(value), status_code=status, headers=headers, media_type="application/json")
+def _answer(value: wire.JsonValue, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    return Answer(wire.dump(value), status, headers=as_headers(headers) if headers else ())

@@ -5,12 +5,12 @@ Must not be here: what an endpoint does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.routing import Route
+from starlette.responses import Response
+from starlette.routing import compile_path
 
 from gateway.domain.principal import Scope
 from gateway.errors import GatewayError, UnknownUrl, WrongMethod
@@ -19,16 +19,16 @@ from gateway.rest.call import Call, check_beta
 from gateway.web.authenticate import credential_of
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Awaitable, Callable, Mapping
 
-    from starlette.responses import Response
-    from starlette.types import Receive, Send
-    from starlette.types import Scope as AsgiScope
+    from starlette.requests import Request as StarletteRequest
 
     from gateway.core import Store
     from gateway.web.authenticate import Gatekeeper
+    from gateway.web.request import Answer, Request
 
-    Endpoint = Callable[[Call], Awaitable[Response]]
+    Endpoint = Callable[[Call], Awaitable[Answer]]
 
 # The SDKs' base path, and the two spellings of Azure OpenAI, whose `api-version` says nothing that matters here.
 PREFIXES: Final = ("/v1", "/openai/v1", "/openai")
@@ -60,54 +60,78 @@ PATHS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
 }
 
 
-def routes(store: Store, gatekeeper: Gatekeeper) -> list[Route]:
-    """Make the routes of the REST face over a store."""
-    return [
-        Route(prefix + path, Resource(store, gatekeeper, endpoints), name=prefix + path)
-        for prefix in PREFIXES
-        for path, endpoints in PATHS.items()
-    ]
+class Route(NamedTuple):
+    """One line of the table, and what a path of it looks like behind the prefix."""
+
+    pattern: re.Pattern[str]
+    template: str
+    endpoints: Mapping[str, Endpoint]
 
 
-def unknown_url(request: Request, _error: Exception) -> Response:
+_DEEPEST: Final = max(path.count("/") for path in PATHS)
+
+
+def _by_depth() -> dict[int, list[Route]]:
+    """Sort the table by the number of slashes, so that a path is held against two patterns at most."""
+    found = defaultdict[int, list[Route]](list)
+    for path, endpoints in PATHS.items():
+        found[path.count("/")].append(Route(compile_path(path)[0], path, endpoints))
+    return found
+
+
+_ROUTES: Final = _by_depth()
+
+
+class RestFace:
+    """The REST face over a store."""
+
+    def __init__(self, store: Store, gatekeeper: Gatekeeper) -> None:
+        self._store = store
+        self._gatekeeper = gatekeeper
+
+    def find(self, request: Request) -> Awaitable[Answer] | None:
+        """Begin to answer a request, if its path is of this face."""
+        for prefix in PREFIXES:
+            if request.path.startswith(prefix):
+                path = request.path[len(prefix) :]
+                for route in _ROUTES.get(min(path.count("/"), _DEEPEST), ()):
+                    if found := route.pattern.match(path):
+                        request.path_params = found.groupdict()
+                        request.facts.route = prefix + route.template
+                        return self._answer(request, route.endpoints)
+        return None
+
+    async def _answer(self, request: Request, endpoints: Mapping[str, Endpoint]) -> Answer:
+        method = "GET" if request.method == "HEAD" else request.method
+        try:
+            endpoint = endpoints.get(method)
+            if endpoint is None:
+                raise _wrong_method(request.method, request.path, ", ".join(endpoints))
+            who = await self._gatekeeper.admit(credential_of(request.headers))
+            async with self._gatekeeper.rates.let(who, Scope.READ if method == "GET" else Scope.WRITE):
+                check_beta(request.headers.get("openai-beta"))
+                return await endpoint(Call(self._store, who, request))
+        except GatewayError as error:
+            return render.error(error)
+
+
+def unknown_url(request: StarletteRequest, _error: Exception) -> Response:
     """Answer for a path that is in no table."""
-    return render.error(UnknownUrl(f"Invalid URL ({request.method} {request.url.path})"))
+    return _response(render.error(UnknownUrl(f"Invalid URL ({request.method} {request.url.path})")))
 
 
-def wrong_method(request: Request, error: Exception) -> Response:
+def wrong_method(request: StarletteRequest, error: Exception) -> Response:
     """Answer for a method that a path outside our table does not have."""
     allowed = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
     # Starlette keeps methods in a set, which has another order in each process.
-    return render.error(_wrong_method(request, ", ".join(sorted(allowed.split(", ")))))
+    refused = _wrong_method(request.method, request.url.path, ", ".join(sorted(allowed.split(", "))))
+    return _response(render.error(refused))
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """One path of the table as an ASGI app, so that Starlette leaves all methods, and what is refused, to us."""
-
-    store: Store
-    gatekeeper: Gatekeeper
-    endpoints: Mapping[str, Endpoint]
-
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        request = Request(scope, receive, send)
-        try:
-            response = await self._answer(request)
-        except GatewayError as error:
-            response = render.error(error)
-        await response(scope, receive, send)
-
-    async def _answer(self, request: Request) -> Response:
-        method = "GET" if request.method == "HEAD" else request.method
-        endpoint = self.endpoints.get(method)
-        if endpoint is None:
-            raise _wrong_method(request, ", ".join(self.endpoints))
-        who = await self.gatekeeper.admit(credential_of(request.headers))
-        async with self.gatekeeper.rates.let(who, Scope.READ if method == "GET" else Scope.WRITE):
-            check_beta(request.headers.get("openai-beta"))
-            return await endpoint(Call(self.store, who, request))
+def _response(answer: Answer) -> Response:
+    headers = {name.decode(): value.decode() for name, value in answer.headers}
+    return Response(answer.body, answer.status, headers, media_type=answer.media_type.decode())
 
 
-def _wrong_method(request: Request, allowed: str) -> WrongMethod:
-    return WrongMethod(f"Invalid method for URL ({request.method} {request.url.path})", allowed=allowed)
+def _wrong_method(method: str, path: str, allowed: str) -> WrongMethod:
+    return WrongMethod(f"Invalid method for URL ({method} {path})", allowed=allowed)

@@ -9,36 +9,35 @@ from gateway.domain import ids, parse, parse_page
 from gateway.rest import render
 
 if TYPE_CHECKING:
-    from starlette.responses import Response
-
     from gateway.rest.call import Call
+    from gateway.web.request import Answer
 
 
-async def create_thread(call: Call) -> Response:
+async def create_thread(call: Call) -> Answer:
     """Answer POST /threads."""
     new = parse.new_thread(await call.json())
     return render.thread(await threads.create(call.store, call.who, new))
 
 
-async def list_threads(call: Call) -> Response:
+async def list_threads(call: Call) -> Answer:
     """Answer GET /threads, which the original kept to itself."""
-    query = parse_page.query_parameters(call.request.query_params.multi_items())
+    query = parse_page.query_parameters(call.request.query)
     page = parse_page.from_query(query, ids.as_thread_id)
     return render.threads_page(await threads.list_page(call.store, call.who, page))
 
 
-async def get_thread(call: Call) -> Response:
+async def get_thread(call: Call) -> Answer:
     """Answer GET /threads/{thread_id}."""
     return render.read_thread(await threads.get(call.store, call.who, call.thread_id))
 
 
-async def modify_thread(call: Call) -> Response:
+async def modify_thread(call: Call) -> Answer:
     """Answer POST /threads/{thread_id}."""
     patch = parse.thread_patch(await call.json())
     return render.thread(await threads.update(call.store, call.who, call.thread_id, patch))
 
 
-async def delete_thread(call: Call) -> Response:
+async def delete_thread(call: Call) -> Answer:
     """Answer DELETE /threads/{thread_id}."""
     thread_id = call.thread_id
     await threads.delete(call.store, call.who, thread_id)

@@ -21,10 +21,9 @@ from gateway.web.rates import RateRules, Rates
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
-    from starlette.datastructures import Headers
-
     from gateway.web.end_users import EndUsers
     from gateway.web.keyring import KeyRing
+    from gateway.web.request import Heard
     from gateway.web.thread_tokens import ThreadTokens
 
 log: Final = logging.getLogger(__name__)
@@ -145,9 +144,9 @@ class Gatekeeper:
         return found
 
 
-def credential_of(headers: Headers) -> str | None:
+def credential_of(headers: Heard) -> str | None:
     """Find what a request carries: a bearer token, or Azure's `api-key`."""
-    return bearer_of(headers.get("authorization", "")) or headers.get("api-key", "").strip() or None
+    return bearer_of(headers.get("authorization") or "") or (headers.get("api-key") or "").strip() or None
 
 
 def bearer_of(header: str) -> str | None:

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from starlette.datastructures import Headers
-from starlette.responses import Response
-
-from gateway.errors import CrossSite, GatewayError, UnknownHost
+from gateway.errors import CrossSite, UnknownHost
+from gateway.web.request import Answer, as_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from starlette.types import Scope
 
-    from starlette.types import ASGIApp, Receive, Scope, Send
-
+    from gateway.web.request import Heard
     from gateway.web.sites import Sites
 
 # What asks from within the machine or the cluster names an address, and learns only whether we live.
@@ -26,46 +23,27 @@ _PREFLIGHT_S: Final = 7200  # what Chromium keeps an answer at the longest
 _METHODS: Final = "GET, POST, DELETE"
 
 
-class Door:
-    """Refuse what does not belong here, and agree to what browsers ask for the pages of sites that are let in."""
+def pass_door(scope: Scope, headers: Heard, sites: Sites) -> Answer | None:
+    """Let a request pass, or agree to what a browser asks for the page of a site that is let in.
 
-    def __init__(self, app: ASGIApp, sites: Sites, refuse: Callable[[Scope, GatewayError], Response]) -> None:
-        self._app = app
-        self._sites = sites
-        self._refuse = refuse
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it here."""
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
-        try:
-            answer = self._answer(scope, Headers(scope=scope))
-        except GatewayError as error:
-            answer = self._refuse(scope, error)
-        await (answer or self._app)(scope, receive, send)
-
-    def _answer(self, scope: Scope, headers: Headers) -> Response | None:
-        """Find out whether a request is answered here.
-
-        A page of another site can make a browser send a POST without asking first, and cannot read what is answered;
-        so reading is let pass. A WebSocket is looked at by GraphQL, which closes it with a code of its protocol.
-        Errors: UnknownHost, CrossSite.
-        """
-        if scope["path"] not in _TOLD_TO_ALL and not self._sites.go_by(headers):
-            raise UnknownHost(headers.get("host", ""))
-        if scope["type"] == "websocket" or scope["method"] in _READING:
-            return None
-        if self._sites.send_from_elsewhere(headers):
-            raise CrossSite(headers.get("origin", ""))
-        if scope["method"] == "OPTIONS" and headers.get("origin") in self._sites.origins:
-            return _agreed(headers)
+    A page of another site can make a browser send a POST without asking first, and cannot read what is answered;
+    so reading is let pass. A WebSocket is looked at by GraphQL, which closes it with a code of its protocol.
+    Errors: UnknownHost, CrossSite.
+    """
+    if not sites.go_by(headers) and scope["path"] not in _TOLD_TO_ALL:
+        raise UnknownHost(headers.get("host") or "")
+    if scope["type"] == "websocket" or scope["method"] in _READING:
         return None
+    if sites.send_from_elsewhere(headers):
+        raise CrossSite(headers.get("origin") or "")
+    if scope["method"] == "OPTIONS" and headers.get("origin") in sites.origins:
+        return _agreed(headers)
+    return None
 
 
-def _agreed(headers: Headers) -> Response:
+def _agreed(headers: Heard) -> Answer:
     """Let a page that is let in send any header: SDKs bring new ones (`x-stainless-...`) with each release."""
     asked = headers.get("access-control-request-headers")
     names = {"access-control-allow-headers": asked} if asked else {}
     agreed = {"access-control-allow-methods": _METHODS, "access-control-max-age": str(_PREFLIGHT_S)}
-    return Response(status_code=204, headers={**agreed, **names})
+    return Answer(b"", 204, headers=as_headers({**agreed, **names}))

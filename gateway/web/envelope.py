@@ -1,62 +1,78 @@
 """The outermost layer: what every answer carries, what is answered when all else failed, and the facts of each request.
 
-Must not be here: routes, faces.
+Must not be here: routes, what a face answers.
 """
 
 from __future__ import annotations
 
 import logging
-import re
-import secrets
-from typing import TYPE_CHECKING, Final, Literal
+import os
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from starlette.requests import ClientDisconnect
 
+from gateway.errors import GatewayError
 from gateway.facts import SCOPE, Facts, current, follow_none, tell_nobody
+from gateway.web.door import pass_door
+from gateway.web.request import Answer, Headers, Request
+from gateway.web.safe_headers import safe_headers
+from gateway.web.sites import Sites
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from gateway.facts import Follow, Tell
 
+    # A face answers whole, or gives what sends the answer itself, piece by piece; None for a path that it does not have
+    Face = Callable[[Request], Awaitable[Answer | ASGIApp] | None]
+
 log: Final = logging.getLogger(__name__)
 
-_SLASHES: Final = re.compile("/{2,}")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _WENT_AWAY: Final = 499  # nginx's word for a client that did not wait for its answer
 _CUT_OFF: Final = 1006  # RFC 6455, 7.1.5: closed without a close frame
+_STARTS: Final = ("http.response.start", "websocket.http.response.start")
+_VERSION: Final = (b"openai-version", b"2020-10-01")
 
 
 class Envelope:
     """Give each request an id, its answer the wire's headers, each crash an answer of ours, and tell how it went.
 
+    What a face has at its path is asked first, and the application's other routes for all the rest: a page of
+    messages is too quick to look through a table of patterns for it.
     Source: rest-contract §6 (headers); §4 "check order" (doubled slashes count as one).
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        crashed: Callable[[Scope], Response],
+        *,
+        face: Face = lambda _request: None,
+        refuse: Callable[[str, GatewayError], Answer],
+        crashed: Callable[[], Answer],
+        sites: Sites | None = None,
         tell: Tell = tell_nobody,
         follow: Follow = follow_none,
     ) -> None:
         self._app = app
+        self._face = face
+        self._refuse = refuse
         self._crashed = crashed
+        self._sites = sites or Sites()
         self._tell = tell
         self._follow = follow
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and dress its answer."""
-        serve = {"http": self._request, "websocket": self._connection}.get(scope["type"])
-        if serve is None:
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         facts = _facts_of(scope)
         inner = {**scope, SCOPE: facts, "path": plain_path(scope["path"])}
         current.set(facts)
+        serve = self._request if scope["type"] == "http" else self._connection
         with self._follow(facts, inner):
             try:
                 await serve(inner, facts, receive, send)
@@ -67,33 +83,72 @@ class Envelope:
                 self._tell(facts)
 
     async def _request(self, scope: Scope, facts: Facts, receive: Receive, send: Send) -> None:
-        async def send_dressed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                facts.end()
-                facts.status = message["status"]
-                message["headers"] = [
-                    *message.get("headers", ()),
-                    (b"x-request-id", facts.request_id.encode()),
-                    (b"openai-version", b"2020-10-01"),
-                    (b"openai-processing-ms", str(int(facts.seconds * 1000)).encode()),
-                    *_allowance(facts),
-                ]
-            else:
-                facts.bytes_out += len(message.get("body", b""))
-            await send(message)
-
+        request = Request(scope, receive, facts, scope["path"], Headers(scope["headers"]), scope["method"])
         try:
-            await self._app(scope, receive, send_dressed)
+            answer = await self._answer(request)
+            if not isinstance(answer, Answer):
+                await answer(scope, receive, self._dressed(request, send))
+                return
         except ClientDisconnect:
             facts.status = _WENT_AWAY
+            return
         except Exception:
             log.exception("%s: %s %s failed", facts.request_id, scope["method"], scope["path"])
             if facts.status:
                 raise
-            await self._crashed(scope)(scope, receive, send_dressed)
+            answer = self._crashed()
+        await self._send(answer, request, send)
+
+    async def _answer(self, request: Request) -> Answer | ASGIApp:
+        try:
+            agreed = pass_door(request.scope, request.headers, self._sites)
+        except GatewayError as error:
+            return self._refuse(request.path, error)
+        if agreed is not None:
+            return agreed
+        answering = self._face(request)
+        return self._app if answering is None else await answering
+
+    async def _send(self, answer: Answer, request: Request, send: Send) -> None:
+        body, status, media_type, headers = answer
+        facts = request.facts
+        facts.status = status
+        facts.bytes_out = len(body)
+        own = [(b"content-length", b"%d" % len(body)), (b"content-type", media_type), *headers]
+        if status == 204:  # noqa: PLR2004  (RFC 9110: such an answer has no length, as it has no content)
+            own = [*headers]
+        dressed = [*own, *self._dress(request, headers)]
+        await send({"type": "http.response.start", "status": status, "headers": dressed})
+        await send({"type": "http.response.body", "body": body})
+
+    def _dressed(self, request: Request, send: Send) -> Send:
+        facts = request.facts
+
+        async def send_dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                facts.status = message["status"]
+                written = list(message.get("headers", ()))
+                message["headers"] = [*written, *self._dress(request, written)]
+            else:
+                facts.bytes_out += len(message.get("body", b""))
+            await send(message)
+
+        return send_dressed
+
+    def _dress(self, request: Request, written: Any) -> list[tuple[bytes, bytes]]:
+        facts = request.facts
+        facts.end()
+        return [
+            (b"x-request-id", facts.request_id.encode()),
+            _VERSION,
+            (b"openai-processing-ms", b"%d" % (facts.seconds * 1000)),
+            *(_allowance(facts) if facts.allowance else ()),
+            *safe_headers(written, request.scope, request.headers, self._sites),
+        ]
 
     async def _connection(self, scope: Scope, facts: Facts, receive: Receive, send: Send) -> None:
         facts.status = _CUT_OFF
+        headers = Headers(scope["headers"])
 
         async def receive_seen() -> Message:
             message = await receive()
@@ -102,13 +157,32 @@ class Envelope:
             return message
 
         async def send_seen(message: Message) -> None:
+            if message["type"] in _STARTS:
+                written = list(message.get("headers", ()))
+                message["headers"] = [*written, *safe_headers(written, scope, headers, self._sites)]
             if message["type"] == "websocket.close":
                 facts.status = message.get("code") or facts.status
             else:
                 facts.bytes_out += len(message.get("text") or message.get("bytes") or b"")
             await send(message)
 
+        try:
+            pass_door(scope, headers, self._sites)
+        except GatewayError as error:
+            await _deny(self._refuse(scope["path"], error), send_seen)
+            return
         await self._app(scope, receive_seen, send_seen)
+
+
+async def _deny(answer: Answer, send: Send) -> None:
+    """Answer a WebSocket's handshake with a refusal. Source: ASGI, "WebSocket Denial Response"."""
+    headers = [
+        (b"content-length", b"%d" % len(answer.body)),
+        (b"content-type", answer.media_type),
+        *answer.headers,
+    ]
+    await send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": answer.body})
 
 
 def _allowance(facts: Facts) -> list[tuple[bytes, bytes]]:
@@ -126,9 +200,11 @@ def _facts_of(scope: Scope) -> Facts:
     # A method is whatever a client makes up; in a log and as a label only those that somebody serves are of use.
     method = scope.get("method", "GET")
     kind: Literal["request", "connection"] = "request" if scope["type"] == "http" else "connection"
-    return Facts(kind, f"req_{secrets.token_hex(16)}", method if method in _METHODS else "OTHER")
+    return Facts(kind, f"req_{os.urandom(16).hex()}", method if method in _METHODS else "OTHER")
 
 
 def plain_path(path: str) -> str:
     """Write a path without doubled slashes and without one at its end, as clients with an empty id send it."""
-    return _SLASHES.sub("/", path).rstrip("/") or "/"
+    if path[-1:] != "/" and "//" not in path:
+        return path or "/"
+    return "/" + "/".join(part for part in path.split("/") if part)

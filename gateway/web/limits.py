@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.errors import BodyTooLarge
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from gateway.web.request import Request
 
 MAX_BODY: Final = 4 * 1024 * 1024
 
@@ -18,15 +18,14 @@ MAX_BODY: Final = 4 * 1024 * 1024
 async def read_body(request: Request) -> bytes:
     """Read a body that may be at most MAX_BODY bytes long.
 
-    Starlette's own limit answers in plain text where a handler does not read, so it is not used.
     Errors: BodyTooLarge, before anything is read where the length was announced, else at the first byte too many.
     """
-    announced = request.headers.get("content-length", "0")
+    announced = request.headers.get("content-length") or "0"
     if announced.isdecimal() and int(announced) > MAX_BODY:
         raise _too_large()
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
+    async for chunk in request.chunks():
         size += len(chunk)
         if size > MAX_BODY:
             raise _too_large()

@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,7 @@ from gateway.facts import Allowance, current
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
     from limits import RateLimitItem
     from limits.aio.storage import Storage
@@ -39,6 +40,7 @@ OBJECTS: Final = 100  # of a GraphQL operation's cost, that count as one request
 MEMORY: Final = "memory"
 POOL: Final = 20  # connections to Redis
 STORE_S: Final = 1.0  # how long Redis may take to answer
+_FREE: Final = nullcontext()
 _SLOW_DOWN: Final = "You've exceeded the rate limit, please slow down and try again later."
 
 
@@ -74,12 +76,15 @@ class Rates:
         if self._pool is not None:
             await self._pool.aclose()
 
-    @asynccontextmanager
-    async def let(self, who: Principal, scope: Scope, units: int = 1) -> AsyncIterator[None]:
+    def let(self, who: Principal, scope: Scope, units: int = 1) -> AbstractAsyncContextManager[None]:
         """Let a caller do something, which lasts as long as the block.
 
         Errors: TooManyRequests.
         """
+        return self._let(who, scope, units) if self._limits or self._at_once is not None else _FREE
+
+    @asynccontextmanager
+    async def _let(self, who: Principal, scope: Scope, units: int) -> AsyncIterator[None]:
         if self._at_once is not None and self._running[who.name] >= self._at_once:
             raise TooManyRequests(_SLOW_DOWN, code="rate_limit_exceeded", retry_after_s=1)
         self._running[who.name] += 1

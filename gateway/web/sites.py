@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from starlette.datastructures import Headers
+    from gateway.web.request import Heard
 
 LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 
@@ -24,7 +24,7 @@ class Sites:
     origins: frozenset[str] = frozenset()
     with_credentials: bool = False
 
-    def go_by(self, headers: Headers) -> bool:
+    def go_by(self, headers: Heard) -> bool:
         """Say whether a request is meant for this server.
 
         A page whose name was made to point at this machine only after it was loaded (DNS rebinding) is of the same
@@ -35,7 +35,7 @@ class Sites:
         names = headers.getlist("host")
         return len(names) == 1 and self._is_ours(_without_port(names[0]))
 
-    def send_from_elsewhere(self, headers: Headers) -> bool:
+    def send_from_elsewhere(self, headers: Heard) -> bool:
         """Say whether a page of another origin, and none that is let in, made a browser send this.
 
         Programs that are no browsers send neither header.

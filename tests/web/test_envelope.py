@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 
 from gateway.facts import SCOPE
+from gateway.rest import render
 from gateway.store.dialect import open_engines
 from gateway.store.tables import messages
 from gateway.web.envelope import Envelope, plain_path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import httpx
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-REQUEST = {"type": "http", "method": "GET", "path": "/v1//threads/", "headers": []}
+REQUEST = {"type": "http", "method": "GET", "path": "/v1//threads/", "headers": [], "scheme": "http"}
 
 
 def _assert_dressed(answer: httpx.Response) -> None:
@@ -108,6 +109,10 @@ async def test_a_request_id_of_the_caller_is_not_taken_over(rest: httpx.AsyncCli
     assert len(answer.headers.get_list("x-request-id")) == 1
 
 
+def _enveloped(app: ASGIApp) -> Envelope:
+    return Envelope(app, refuse=lambda _path, error: render.error(error), crashed=render.crash)
+
+
 async def _run(app: ASGIApp, scope: Scope) -> list[Message]:
     """Send one request through the envelope alone, and give what it sent."""
     sent: list[Message] = []
@@ -118,7 +123,7 @@ async def _run(app: ASGIApp, scope: Scope) -> list[Message]:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await Envelope(app, crashed=lambda _scope: PlainTextResponse("crashed", status_code=500))(scope, receive, send)
+    await _enveloped(app)(scope, receive, send)
     return sent
 
 
@@ -148,7 +153,7 @@ async def test_a_crash_within_an_answer_breaks_it_off_and_sends_no_second() -> N
     async def receive() -> Message:
         raise AssertionError
 
-    envelope = Envelope(app, crashed=lambda _scope: PlainTextResponse("crashed", status_code=500))
+    envelope = _enveloped(app)
     with pytest.raises(RuntimeError, match="too late"):
         await envelope(REQUEST, receive, send)
 

@@ -4,10 +4,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from starlette.responses import PlainTextResponse
 
+from gateway.rest import render
 from gateway.web.envelope import Envelope
-from gateway.web.safe_headers import SafeHeaders
 from gateway.web.sites import Sites
 
 if TYPE_CHECKING:
@@ -59,8 +58,9 @@ async def test_a_crash_can_be_read_by_a_page_that_is_let_in() -> None:
     async def crash(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise RuntimeError("a fault of ours")
 
-    enveloped = Envelope(crash, crashed=lambda _scope: PlainTextResponse("crashed", status_code=500))
-    transport = httpx.ASGITransport(SafeHeaders(enveloped, Sites(origins=frozenset({ORIGIN}))))
+    sites = Sites(origins=frozenset({ORIGIN}))
+    enveloped = Envelope(crash, refuse=lambda _path, error: render.error(error), crashed=render.crash, sites=sites)
+    transport = httpx.ASGITransport(enveloped)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         answer = await http.get("/", headers={"origin": ORIGIN})
 

@@ -1,0 +1,104 @@
+"""One HTTP request as both faces read it, and the answer that they give.
+
+Starlette's own classes do more than is needed here, and cost a page of messages a tenth of its instructions.
+Must not be here: what an answer carries besides (`envelope`), bounds on a body (`limits`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from starlette.types import Receive, Scope
+
+    from gateway.facts import Facts
+
+JSON: Final = b"application/json"
+
+
+class Heard(Protocol):
+    """Headers by name, in small letters; Starlette's are such, too."""
+
+    def get(self, name: str, /) -> str | None:
+        """Give the first value."""
+
+    def getlist(self, name: str, /) -> list[str]:
+        """Give all values."""
+
+    def __contains__(self, name: object, /) -> bool:
+        """Say whether there is one."""
+
+
+class Headers:
+    """The headers of a request; each is decoded only when it is asked for."""
+
+    __slots__ = ("_first", "_raw")
+
+    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
+        self._raw = raw
+        self._first = dict(reversed(raw))
+
+    def get(self, name: str, /) -> str | None:
+        """Give the first value."""
+        value = self._first.get(name.encode("latin-1"))
+        return None if value is None else value.decode("latin-1")
+
+    def getlist(self, name: str, /) -> list[str]:
+        """Give all values."""
+        wanted = name.encode("latin-1")
+        return [value.decode("latin-1") for each, value in self._raw if each == wanted]
+
+    def __contains__(self, name: object, /) -> bool:
+        return str(name).encode("latin-1") in self._first
+
+
+@dataclass(slots=True)
+class Request:
+    """A request; `path` has no doubled slashes, and `path_params` are what a route has found in it."""
+
+    scope: Scope
+    receive: Receive
+    facts: Facts
+    path: str
+    headers: Headers
+    method: str
+    path_params: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """The pairs of the query string."""
+        text = self.scope["query_string"]
+        return parse_qsl(text.decode("latin-1"), keep_blank_values=True) if text else []
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Give the body as it comes.
+
+        Errors: ClientDisconnect.
+        """
+        has_more = True
+        while has_more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            yield message.get("body", b"")
+            has_more = message.get("more_body", False)
+
+
+class Answer(NamedTuple):
+    """A whole answer; `headers` are those that this answer alone has."""
+
+    body: bytes
+    status: int = 200
+    media_type: bytes = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+def as_headers(given: Mapping[str, str] | None) -> tuple[tuple[bytes, bytes], ...]:
+    """Write headers as they go over the wire."""
+    return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in (given or {}).items())
