@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphql import (
     FieldNode,
+    FragmentDefinitionNode,
     IntValueNode,
+    ListTypeNode,
     ListValueNode,
+    NamedTypeNode,
+    NonNullTypeNode,
     VariableNode,
     get_named_type,
     get_nullable_type,
@@ -26,17 +30,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from graphql import (
+        DocumentNode,
         GraphQLCompositeType,
         GraphQLField,
         GraphQLSchema,
         OperationDefinitionNode,
         SelectionSetNode,
+        TypeNode,
         ValueNode,
     )
 
     from gateway.gql.selections import Fragments
 
 # Lists of introspection have no arguments, but their usual lengths in this schema are known.
+_KEPT: Final = 100  # combinations of sizes for one operation
 _SCHEMA_LISTS: Final[Mapping[str, int]] = {"types": 50, "fields": 6, "directives": 6, "args": 1}
 
 
@@ -47,6 +54,40 @@ class Asked:
     schema: GraphQLSchema
     fragments: Fragments
     variables: Mapping[str, Any]
+
+
+class Costs:
+    """What one operation costs, counted once for the sizes that its variables ask for."""
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
+        self._schema = schema
+        self._operation = operation
+        found = [each for each in document.definitions if isinstance(each, FragmentDefinitionNode)]
+        self._fragments = {each.name.value: each for each in found}
+        self._sizing = [
+            each.variable.name.value for each in operation.variable_definitions or () if _may_size(each.type)
+        ]
+        self._known: dict[tuple[int | None, ...], int] = {}
+
+    def of(self, variables: Mapping[str, Any]) -> int:
+        """Count the objects that the operation returns at most with these coerced variables."""
+        sizes = tuple([_size(variables.get(name)) for name in self._sizing])
+        known = self._known.get(sizes)
+        if known is None:
+            if len(self._known) == _KEPT:
+                self._known.clear()  # sizes as nobody's application asks for them
+            known = self._known[sizes] = cost_of(self._operation, Asked(self._schema, self._fragments, variables))
+        return known
+
+
+def _may_size(declared: TypeNode) -> bool:
+    """Say whether a variable can be the size of a page or a list of ids."""
+    inner = declared.type if isinstance(declared, NonNullTypeNode) else declared
+    return isinstance(inner, ListTypeNode) or (isinstance(inner, NamedTypeNode) and inner.name.value == "Int")
+
+
+def _size(value: object) -> int | None:
+    return value if isinstance(value, int) else len(value) if isinstance(value, list) else None
 
 
 def cost_of(operation: OperationDefinitionNode, asked: Asked) -> int:

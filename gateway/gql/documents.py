@@ -5,23 +5,66 @@ Must not be here: execution, HTTP.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphql import validate
+from graphql import get_operation_ast, validate
 from graphql.validation import NoFragmentCyclesRule, UniqueFragmentNamesRule, specified_rules
 
 from gateway.gql.bounded import Bounded
+from gateway.gql.cost import Costs
 from gateway.gql.limits import LIMITS, check_document, parse_within
 from gateway.gql.refused import Refused, Stage
 from gateway.gql.selections import NotMeasurable
 
 if TYPE_CHECKING:
-    from graphql import DocumentNode, GraphQLSchema
+    from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode, OperationType
     from graphql.validation import ASTValidationRule
 
 KEPT: Final = (
     500_000  # characters of documents; an application has some dozens of 1,000, and one of those takes about 80 KB
 )
+
+
+@dataclass(slots=True)
+class Operation:
+    """One operation of a valid document, and what is found out about it only once."""
+
+    document: DocumentNode
+    node: OperationDefinitionNode
+    costs: Costs
+
+    @property
+    def kind(self) -> OperationType:
+        """Whether it reads, writes or follows."""
+        return self.node.operation
+
+    @property
+    def name(self) -> str | None:
+        """The name that its author gave it."""
+        return self.node.name.value if self.node.name else None
+
+
+class Document:
+    """A valid document; its operations are found by name, or by none where there is one alone."""
+
+    def __init__(self, schema: GraphQLSchema, node: DocumentNode) -> None:
+        self._schema = schema
+        self._node = node
+        self._operations: dict[str | None, Operation | None] = {}  # by all names that it has, and None
+
+    def operation(self, name: str | None) -> Operation | None:
+        """Find an operation, the same one each time."""
+        if name in self._operations:
+            return self._operations[name]
+        node = get_operation_ast(self._node, name)
+        if node is None:
+            return None
+        own = node.name.value if node.name else None
+        if own not in self._operations:
+            self._operations[own] = Operation(self._node, node, Costs(self._schema, self._node, node))
+        self._operations[name] = self._operations[own]
+        return self._operations[own]
 
 
 class Documents:
@@ -31,9 +74,9 @@ class Documents:
         self._schema = schema
         self._introspection = introspection
         self._suggestions = suggestions
-        self.kept: Bounded[DocumentNode | Refused] = Bounded(KEPT)
+        self.kept: Bounded[Document | Refused] = Bounded(KEPT)
 
-    def read(self, text: str) -> DocumentNode:
+    def read(self, text: str) -> Document:
         """Give the document of a text.
 
         Errors: Refused, for a document that cannot be parsed, is too large, or is not valid.
@@ -46,13 +89,13 @@ class Documents:
             raise Refused(found.stage, found.errors)  # anew, since a raised one gathers tracebacks
         return found
 
-    def _read(self, text: str) -> DocumentNode | Refused:
+    def _read(self, text: str) -> Document | Refused:
         try:
             document = parse_within(text)
             self._validate(document)
         except Refused as refused:
             return Refused(refused.stage, refused.errors)
-        return document
+        return Document(self._schema, document)
 
     def _validate(self, document: DocumentNode) -> None:
         try:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphql import OperationType, get_operation_ast
-
 from gateway.facts import current, step
 from gateway.gql.context import Context
 from gateway.gql.documents import Documents
@@ -18,11 +16,12 @@ from gateway.gql.run import Runner
 from gateway.gql.schema import without_introspection
 
 if TYPE_CHECKING:
-    from graphql import DocumentNode, ExecutionResult, GraphQLSchema
+    from graphql import ExecutionResult, GraphQLSchema
 
     from gateway.core import Store
     from gateway.domain.principal import Principal
     from gateway.events.hub import Hub
+    from gateway.gql.documents import Operation
     from gateway.gql.options import Options
     from gateway.gql.parameters import Parameters
     from gateway.gql.run import Ran, Results
@@ -45,38 +44,38 @@ class Operations:
         """Make the context of one operation."""
         return Context(self._store, self.hub, who, self.gatekeeper, resume_after=resume_after)
 
-    def find(self, parameters: Parameters) -> tuple[DocumentNode, OperationType]:
-        """Find the document that a request means, and what kind of operation it asks for.
+    def find(self, parameters: Parameters) -> Operation:
+        """Find the operation that a request means.
 
         Errors: Refused.
         """
         document = self.documents.read(self._persisted.text_of(parameters))
         self._persisted.keep(parameters)
-        operation = get_operation_ast(document, parameters.operation_name)
+        operation = document.operation(parameters.operation_name)
         if operation is None:
             message = "Expected 'operationName' to name one of the operations that the document has."
             raise refusal(Stage.OPERATION, "unknown_operation", message, param="operationName")
         if facts := current.get():
-            facts.name_operation(operation.operation.value, operation.name.value if operation.name else None)
-        return document, operation.operation
+            facts.name_operation(operation.kind.value, operation.name)
+        return operation
 
-    async def run(self, document: DocumentNode, parameters: Parameters, context: Context) -> Ran:
+    async def run(self, operation: Operation, parameters: Parameters, context: Context) -> Ran:
         """Execute a query or mutation.
 
         Errors: Refused.
         """
         with step("graphql.execute"):
-            return await self._runner.run(document, parameters, context)
+            return await self._runner.run(operation, parameters, context)
 
     async def subscribe(
-        self, document: DocumentNode, parameters: Parameters, context: Context
+        self, operation: Operation, parameters: Parameters, context: Context
     ) -> Results | ExecutionResult:
         """Begin a subscription: its results as they come, or the one result that says why there will be none.
 
         Errors: Refused; Unavailable, also from the results.
         """
         with step("graphql.subscribe"):
-            return await self._runner.subscribe(document, parameters, context)
+            return await self._runner.subscribe(operation, parameters, context)
 
     async def close(self) -> None:
         """Wait for operations that were given up at their deadline."""

@@ -105,26 +105,26 @@ class GraphQLOverHttp:
             return self._errors(request, refused)
 
     async def _outcome(self, request: Request, who: Principal, parameters: Parameters) -> tuple[Stage, dict[str, Any]]:
-        document, kind = self._operations.find(parameters)
-        _check_kind(request, kind)
-        if kind is OperationType.SUBSCRIPTION:
+        operation = self._operations.find(parameters)
+        _check_kind(request, operation.kind)
+        if operation.kind is OperationType.SUBSCRIPTION:
             message = f"Subscriptions are answered over WebSocket, or to who accepts {EVENT_STREAM}."
             raise refusal(Stage.ACCEPT, "bad_request", message)
         context = self._operations.context(who)
-        ran = await self._operations.run(document, parameters, context)
+        ran = await self._operations.run(operation, parameters, context)
         return (Stage.PARTLY if ran.result.errors else Stage.DONE), self._body(request, ran)
 
     async def _stream(self, request: Request, who: Principal, parameters: Parameters) -> Response:
         """Answer with events; `Last-Event-ID` says where a browser that comes back had come to."""
-        document, kind = self._operations.find(parameters)
-        _check_kind(request, kind)
+        operation = self._operations.find(parameters)
+        _check_kind(request, operation.kind)
         context = self._operations.context(who, request.headers.get("last-event-id"))
         request_id = request.facts.request_id
-        if kind is not OperationType.SUBSCRIPTION:
-            found: Results | ExecutionResult = (await self._operations.run(document, parameters, context)).result
+        if operation.kind is not OperationType.SUBSCRIPTION:
+            found: Results | ExecutionResult = (await self._operations.run(operation, parameters, context)).result
         else:
             try:
-                found = await self._operations.subscribe(document, parameters, context)
+                found = await self._operations.subscribe(operation, parameters, context)
             except Unavailable:
                 return interrupted(request_id)
         return stream(found, context, request_id)

@@ -286,12 +286,12 @@ class Connection:
     async def _answer(self, operation_id: str, parameters: Parameters, facts: Facts) -> None:
         context = self._operations.context(self._who)
         try:
-            document, kind = self._operations.find(parameters)
-            if kind is OperationType.SUBSCRIPTION:
-                results = await self._operations.subscribe(document, parameters, context)
+            operation = self._operations.find(parameters)
+            if operation.kind is OperationType.SUBSCRIPTION:
+                results = await self._operations.subscribe(operation, parameters, context)
             else:
-                with self._unbroken() if kind is OperationType.MUTATION else nullcontext():
-                    results = just((await self._operations.run(document, parameters, context)).result)
+                with self._unbroken() if operation.kind is OperationType.MUTATION else nullcontext():
+                    results = just((await self._operations.run(operation, parameters, context)).result)
         except Unavailable:
             raise self._lost() from None
         except Refused as refused:

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 # The appendix "Persisted Documents" says `documentId`; Relay's documentation `doc_id`, and its older texts `id`.
 _IDS: Final = ("documentId", "doc_id", "id")
-_SHAPE: Final[tuple[tuple[str, Any, str], ...]] = (
-    ("query", str | None, "a string with a GraphQL document"),
-    *((name, str | None, "a string or null") for name in _IDS),
-    ("variables", dict | None, "an object or null"),
-    ("operationName", str | None, "a string or null"),
-    ("extensions", dict | None, "an object or null"),
+_SHAPE: Final[tuple[tuple[str, type, str], ...]] = (
+    ("query", str, "a string with a GraphQL document"),
+    *((name, str, "a string or null") for name in _IDS),
+    ("variables", dict, "an object or null"),
+    ("operationName", str, "a string or null"),
+    ("extensions", dict, "an object or null"),
 )
 
 
@@ -71,7 +71,7 @@ def take_parameters(raw: Any) -> Parameters:
     if not isinstance(raw, dict):
         raise _bad("Invalid body: expected a JSON object.")
     for key, kind, expected in _SHAPE:
-        if not isinstance(raw.get(key), kind):
+        if raw.get(key) is not None and not isinstance(raw[key], kind):
             raise _bad(f"Invalid '{key}': expected {expected}.", key)
     id_name = next((name for name in _IDS if raw.get(name) is not None), None)
     if raw.get("query") is not None and id_name is not None:

@@ -15,18 +15,18 @@ from graphql import ExecutionResult, Executor, GraphQLError, OperationType, exec
 
 from gateway.domain.principal import Scope
 from gateway.errors import TooManyRequests, Unavailable
-from gateway.gql.cost import Asked, cost_of
 from gateway.gql.errors import cause_of, facts_of
 from gateway.gql.limits import LIMITS, check_variables
 from gateway.gql.refused import Refused, Stage, refusal
 from gateway.web.rates import units_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 
-    from graphql import DocumentNode, GraphQLSchema
+    from graphql import GraphQLSchema
 
     from gateway.gql.context import Context
+    from gateway.gql.documents import Operation
     from gateway.gql.options import Options
     from gateway.gql.parameters import Parameters
 
@@ -49,31 +49,31 @@ class Runner:
         self._options = options
         self._given_up: set[asyncio.Future[Any]] = set()
 
-    async def run(self, document: DocumentNode, parameters: Parameters, context: Context) -> Ran:
+    async def run(self, operation: Operation, parameters: Parameters, context: Context) -> Ran:
         """Execute a query or mutation.
 
         Errors: Refused, before anything was executed or at the deadline.
         """
-        executor, cost = self._prepared(document, parameters, context)
-        scope = Scope.WRITE if executor.operation.operation is OperationType.MUTATION else Scope.READ
+        executor, cost = self._prepared(operation, parameters, context)
+        scope = Scope.WRITE if operation.kind is OperationType.MUTATION else Scope.READ
         async with _counted(context, scope, cost):
             result = execute_root_selection_set(executor)
             return Ran(await self._until_deadline(result, context) if isawaitable(result) else result, cost)
 
     async def subscribe(
-        self, document: DocumentNode, parameters: Parameters, context: Context
+        self, operation: Operation, parameters: Parameters, context: Context
     ) -> Results | ExecutionResult:
         """Begin a subscription: its results as they come, or the one result that says why there will be none.
 
         Errors: Refused, before anything was executed; Unavailable, here or from the results, where the database is
         away. As an error of a result it would pass for the whole event, and be the end for good of what has not begun.
         """
-        _, cost = self._prepared(document, parameters, context)
+        _, cost = self._prepared(operation, parameters, context)
         async with _counted(context, Scope.READ, cost):
             pass  # following costs nothing while it waits; what may wait on one connection is bounded there
         found = subscribe(
             self._schema,
-            document,
+            operation.document,
             context_value=context,
             variable_values=parameters.variables,
             operation_name=parameters.operation_name,
@@ -82,11 +82,11 @@ class Runner:
         begun = cast("Results | ExecutionResult", await found if isawaitable(found) else found)
         return _whole(begun) if isinstance(begun, ExecutionResult) else _whole_each(begun)
 
-    def _prepared(self, document: DocumentNode, parameters: Parameters, context: Context) -> tuple[Executor[Any], int]:
+    def _prepared(self, operation: Operation, parameters: Parameters, context: Context) -> tuple[Executor[Any], int]:
         check_variables(parameters.variables)
         executor = Executor.build(
             self._schema,
-            document,
+            operation.document,
             context_value=context,
             raw_variable_values=parameters.variables,
             operation_name=parameters.operation_name,
@@ -97,11 +97,10 @@ class Runner:
             for error in executor:
                 error.extensions = {"param": "variables", **(error.extensions or {})}
             raise Refused(Stage.VARIABLES, executor)
-        return executor, self._affordable(executor)
+        return executor, self._affordable(operation, executor.variable_values.coerced)
 
-    def _affordable(self, executor: Executor[Any]) -> int:
-        asked = Asked(self._schema, executor.fragment_definitions, executor.variable_values.coerced)
-        cost, limit = cost_of(executor.operation, asked), self._options.max_cost
+    def _affordable(self, operation: Operation, variables: Mapping[str, Any]) -> int:
+        cost, limit = operation.costs.of(variables), self._options.max_cost
         if cost > limit:
             message = f"The query asks for up to {cost} objects. Expected at most {limit}; ask for smaller pages."
             raise refusal(Stage.VARIABLES, "too_costly", message, requested=cost, limit=limit)
