@@ -68,8 +68,9 @@ class Facts:
     @property
     def operation(self) -> str:
         """The GraphQL operation in words, as `query Newest`."""
-        known = (self.operation_type, self.operation_name)
-        return " ".join(each for each in known if each != UNKNOWN) or UNKNOWN
+        if self.operation_name == UNKNOWN:
+            return self.operation_type
+        return f"{self.operation_type} {self.operation_name}"
 
     def name_operation(self, operation_type: str, name: str | None) -> None:
         """Note which GraphQL operation it is; a client may give it a name of any length."""

@@ -5,7 +5,7 @@ Must not be here: look-ups; whether an id exists is for the store to say.
 
 from __future__ import annotations
 
-import random
+import os
 import re
 import string
 from typing import Final, NewType
@@ -17,7 +17,11 @@ MessageId = NewType("MessageId", str)
 
 _ALPHABET: Final = string.ascii_letters + string.digits
 _RANDOM_LENGTH: Final = 24  # as the original service made them: 142 bits, nobody guesses one
-_choices: Final = random.SystemRandom().choices
+# One draw gives more bytes than are needed; those that would make some letters likelier than others are left out.
+_DRAWN: Final = 48
+_LETTERS: Final = (_ALPHABET * 4).encode()
+_UNFAIR: Final = bytes(range(len(_LETTERS), 256))
+_TABLE: Final = _LETTERS + _UNFAIR
 
 # Imported ids are kept as they are, so more is accepted than is made here; the bound keeps index entries small.
 _THREAD: Final = re.compile(r"thread_[A-Za-z0-9_-]{1,120}")
@@ -26,12 +30,19 @@ _MESSAGE: Final = re.compile(r"msg_[A-Za-z0-9_-]{1,120}")
 
 def new_thread_id() -> ThreadId:
     """Make an unguessable thread id."""
-    return ThreadId("thread_" + "".join(_choices(_ALPHABET, k=_RANDOM_LENGTH)))
+    return ThreadId(f"thread_{_random()}")
 
 
 def new_message_id() -> MessageId:
     """Make an unguessable message id."""
-    return MessageId("msg_" + "".join(_choices(_ALPHABET, k=_RANDOM_LENGTH)))
+    return MessageId(f"msg_{_random()}")
+
+
+def _random() -> str:
+    found = b""
+    while len(found) < _RANDOM_LENGTH:  # once, but for one draw in many ages of the world
+        found = os.urandom(_DRAWN).translate(_TABLE, _UNFAIR)
+    return found[:_RANDOM_LENGTH].decode()
 
 
 def as_thread_id(text: str) -> ThreadId | None:

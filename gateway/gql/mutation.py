@@ -51,10 +51,13 @@ class CreateMessagePayload:
 
     message: DomainMessage = strawberry.field(description="The message.", graphql_type=types.Message)
 
-    @strawberry.field(description="The message with its cursor, for lists that a client already holds.")
-    def edge(self) -> types.MessageEdge:
+    @strawberry.field(
+        description="The message with its cursor, for lists that a client already holds.",
+        graphql_type=types.MessageEdge,
+    )
+    def edge(self) -> types.Edge:
         """Pair the message with its cursor."""
-        return types.MessageEdge(cursor=self.message.id, node=self.message)
+        return types.Edge(self.message.id, self.message)
 
     @strawberry.field(description="The thread as it is now.", graphql_type=types.Thread)
     async def thread(self, info: Info) -> DomainThread:

@@ -6,7 +6,7 @@ Must not be here: HTTP; which document it is (`persisted`, `documents`).
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
@@ -21,7 +21,7 @@ from gateway.gql.refused import Refused, Stage, refusal
 from gateway.web.rates import units_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Mapping
 
     from graphql import GraphQLSchema
 
@@ -56,9 +56,12 @@ class Runner:
         """
         executor, cost = self._prepared(operation, parameters, context)
         scope = Scope.WRITE if operation.kind is OperationType.MUTATION else Scope.READ
-        async with _counted(context, scope, cost):
-            result = execute_root_selection_set(executor)
-            return Ran(await self._until_deadline(result, context) if isawaitable(result) else result, cost)
+        try:
+            async with context.gatekeeper.rates.let(context.who, scope, units_of(cost)):
+                result = execute_root_selection_set(executor)
+                return Ran(await self._until_deadline(result, context) if isawaitable(result) else result, cost)
+        except TooManyRequests as error:
+            raise _too_many(error) from None
 
     async def subscribe(
         self, operation: Operation, parameters: Parameters, context: Context
@@ -69,8 +72,11 @@ class Runner:
         away. As an error of a result it would pass for the whole event, and be the end for good of what has not begun.
         """
         _, cost = self._prepared(operation, parameters, context)
-        async with _counted(context, Scope.READ, cost):
-            pass  # following costs nothing while it waits; what may wait on one connection is bounded there
+        try:
+            async with context.gatekeeper.rates.let(context.who, Scope.READ, units_of(cost)):
+                pass  # following costs nothing while it waits; what may wait on one connection is bounded there
+        except TooManyRequests as error:
+            raise _too_many(error) from None
         found = subscribe(
             self._schema,
             operation.document,
@@ -152,11 +158,6 @@ def _whole(result: ExecutionResult) -> ExecutionResult:
     return result
 
 
-@asynccontextmanager
-async def _counted(context: Context, scope: Scope, cost: int) -> AsyncIterator[None]:
-    try:
-        async with context.gatekeeper.rates.let(context.who, scope, units_of(cost)):
-            yield
-    except TooManyRequests as error:
-        headers = {"retry-after": str(error.retry_after_s)}
-        raise Refused(Stage.RATE, [GraphQLError(error.message, extensions=facts_of(error))], headers) from None
+def _too_many(error: TooManyRequests) -> Refused:
+    headers = {"retry-after": str(error.retry_after_s)}
+    return Refused(Stage.RATE, [GraphQLError(error.message, extensions=facts_of(error))], headers)

@@ -7,7 +7,7 @@ Must not be here: operations (`query`, `mutation`), rules on what may be asked (
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import strawberry
 from strawberry import UNSET
@@ -193,6 +193,18 @@ def page_info(found: page.Page[Any], ends: page.PageEnds) -> PageInfo:
     )
 
 
+class Edge(NamedTuple):
+    """What an edge's fields are read from; a page has one for each item, so it has to be light."""
+
+    cursor: str
+    node: Any
+
+
+def edges_of(found: page.Page[Any]) -> list[Edge]:
+    """Pair each item of a page with its cursor."""
+    return [Edge(item.id, item) for item in found.items]
+
+
 @strawberry.type(description="A message and its place in a list.")
 class MessageEdge:
     """Relay's edge; the cursor is the message's id, which keeps its place also when the message is deleted."""
@@ -211,10 +223,10 @@ class MessageConnection:
     asked: strawberry.Private[PageKey]
     of: strawberry.Private[DomainThread]
 
-    @strawberry.field(description="The messages of this page, each with its cursor.")
-    def edges(self) -> list[MessageEdge]:
+    @strawberry.field(description="The messages of this page, each with its cursor.", graphql_type=list[MessageEdge])
+    def edges(self) -> list[Edge]:
         """Pair each message with its cursor."""
-        return [MessageEdge(cursor=item.id, node=item) for item in self.found.items]
+        return edges_of(self.found)
 
     @strawberry.field(description="The messages of this page.", graphql_type=list["Message"])
     def nodes(self) -> tuple[DomainMessage, ...]:
@@ -319,10 +331,10 @@ class ThreadConnection:
     found: strawberry.Private[page.Page[DomainThread]]
     asked: strawberry.Private[page.PageRequest]
 
-    @strawberry.field(description="The threads of this page, each with its cursor.")
-    def edges(self) -> list[ThreadEdge]:
+    @strawberry.field(description="The threads of this page, each with its cursor.", graphql_type=list[ThreadEdge])
+    def edges(self) -> list[Edge]:
         """Pair each thread with its cursor."""
-        return [ThreadEdge(cursor=item.id, node=item) for item in self.found.items]
+        return edges_of(self.found)
 
     @strawberry.field(description="The threads of this page.", graphql_type=list[Thread])
     def nodes(self) -> tuple[DomainThread, ...]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from starlette.requests import ClientDisconnect
+
 from gateway.errors import BodyTooLarge
 
 if TYPE_CHECKING:
@@ -18,19 +20,24 @@ MAX_BODY: Final = 4 * 1024 * 1024
 async def read_body(request: Request) -> bytes:
     """Read a body that may be at most MAX_BODY bytes long.
 
-    Errors: BodyTooLarge, before anything is read where the length was announced, else at the first byte too many.
+    Errors: BodyTooLarge, before anything is read where the length was announced, else at the first byte too many;
+    ClientDisconnect.
     """
     announced = request.headers.get("content-length") or "0"
     if announced.isdecimal() and int(announced) > MAX_BODY:
         raise _too_large()
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.chunks():
-        size += len(chunk)
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
         if size > MAX_BODY:
             raise _too_large()
-        chunks.append(chunk)
-    return b"".join(chunks)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
 
 
 def _too_large() -> BodyTooLarge:

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
-from starlette.requests import ClientDisconnect
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
 
     from starlette.types import Receive, Scope
 
@@ -75,19 +73,6 @@ class Request:
         """The pairs of the query string."""
         text = self.scope["query_string"]
         return parse_qsl(text.decode("latin-1"), keep_blank_values=True) if text else []
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Give the body as it comes.
-
-        Errors: ClientDisconnect.
-        """
-        has_more = True
-        while has_more:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            yield message.get("body", b"")
-            has_more = message.get("more_body", False)
 
 
 class Answer(NamedTuple):

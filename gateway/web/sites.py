@@ -6,6 +6,7 @@ Must not be here: what is answered to the others (`door`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from gateway.web.request import Heard
 
+_KEPT: Final = 64  # names that are looked through once; clients send the same ones again and again
 LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -33,7 +35,7 @@ class Sites:
         if not self.hosts:
             return True
         names = headers.getlist("host")
-        return len(names) == 1 and self._is_ours(_without_port(names[0]))
+        return len(names) == 1 and _is_one_of(self.hosts, names[0])
 
     def send_from_elsewhere(self, headers: Heard) -> bool:
         """Say whether a page of another origin, and none that is let in, made a browser send this.
@@ -54,9 +56,6 @@ class Sites:
         except ValueError:
             return True
 
-    def _is_ours(self, name: str) -> bool:
-        return any(name.endswith(each[1:]) if each.startswith("*.") else name == each for each in self.hosts)
-
 
 def hosts_at(address: str) -> tuple[str, ...]:
     """Name the hosts that a server goes by where nobody has said: on this machine's own address, only its own names."""
@@ -73,6 +72,8 @@ def is_private(address: str, proxies: str) -> bool:
     return bool(hosts_at(address)) and not proxies
 
 
-def _without_port(host: str) -> str:
+@lru_cache(_KEPT)
+def _is_one_of(hosts: tuple[str, ...], host: str) -> bool:
     name = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
-    return name.lower().removesuffix(".")
+    name = name.lower().removesuffix(".")
+    return any(name.endswith(each[1:]) if each.startswith("*.") else name == each for each in hosts)
