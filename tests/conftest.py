@@ -7,6 +7,7 @@ migrations and emptied before each test. SQLite is a file a test, copied from on
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import shutil
 from contextlib import ExitStack, contextmanager
@@ -24,6 +25,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from gateway.app import serve_store
 from gateway.domain.principal import Principal, Reach
 from gateway.events.hub import Hub
+from gateway.gql import run
 from gateway.store.dialect import Engines, open_engines
 from gateway.store.migrate import migrate
 from gateway.store.sql import Store
@@ -40,11 +42,18 @@ URL_VARIABLE = "GATEWAY_TEST_POSTGRES_URL"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the tests that take more than a few seconds")
+    parser.addoption(
+        "--operations",
+        choices=("compiled", "normal"),
+        default="compiled",
+        help="how GraphQL operations are executed in this process: compiled from the first time on, or never",
+    )
     parser.addoption("--without-postgres", action="store_true", help="skip what needs PostgreSQL")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     _draw_examples(is_slow=config.getoption("--slow"))
+    run.COMPILED_FROM = 1 if config.getoption("--operations") == "compiled" else math.inf
     is_worker = hasattr(config, "workerinput")
     if is_worker or config.getoption("--without-postgres") or config.option.collectonly or URL_VARIABLE in os.environ:
         return

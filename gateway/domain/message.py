@@ -182,6 +182,23 @@ class Message:
         return load_metadata(self.metadata_json)
 
 
+_SIMPLE_BEGIN: Final = '[{"type":"text","text":{"value":"'
+_SIMPLE_END: Final = '","annotations":[]}}]'
+
+
+def simple_text_of(message: Message) -> str | None:
+    """Give the text of a message that is one text without annotations, as JSON writes it; None for all others.
+
+    Within a string JSON writes no quotation mark without a backslash, so the end is found at the end alone if, and
+    only if, there is one part.
+    """
+    stored = message.content_json
+    if not stored.startswith(_SIMPLE_BEGIN):
+        return None
+    end = stored.find(_SIMPLE_END, len(_SIMPLE_BEGIN))
+    return stored[len(_SIMPLE_BEGIN) : end] if end == len(stored) - len(_SIMPLE_END) else None
+
+
 def with_text(message: Message, gained: Sequence[tuple[int, str]]) -> Message:
     """Lay text that a message in progress has gained behind its content: pieces by the index of their part."""
     if not gained:

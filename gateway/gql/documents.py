@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode, OperationType
     from graphql.validation import ASTValidationRule
 
+    from gateway.compiled import Plan, Unsupported
+
 KEPT: Final = (
     500_000  # characters of documents; an application has some dozens of 1,000, and one of those takes about 80 KB
 )
@@ -33,6 +35,8 @@ class Operation:
     document: DocumentNode
     node: OperationDefinitionNode
     costs: Costs
+    uses: int = 0
+    plan: Plan | Unsupported | None = None
 
     @property
     def kind(self) -> OperationType:

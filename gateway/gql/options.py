@@ -20,5 +20,6 @@ class Options:
     max_cost: int = 5_000  # objects; a hundred threads with twenty messages each are 4,301
     timeout_s: float = 10.0
     batch: int = 0
+    compiled: bool = True
     by_draft: bool = False
     trusted: TrustedDocuments = field(default_factory=TrustedDocuments)

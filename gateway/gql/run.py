@@ -8,29 +8,37 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
 
 from graphql import ExecutionResult, Executor, GraphQLError, OperationType, execute_root_selection_set, subscribe
 
+from gateway.compiled import Unsupported, compile_operation
 from gateway.domain.principal import Scope
 from gateway.errors import TooManyRequests, Unavailable
 from gateway.gql.errors import cause_of, facts_of
 from gateway.gql.limits import LIMITS, check_variables
 from gateway.gql.refused import Refused, Stage, refusal
+from gateway.gql.ways import ways_of
 from gateway.web.rates import units_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from graphql import GraphQLSchema
 
+    from gateway.compiled import Plan
     from gateway.gql.context import Context
     from gateway.gql.documents import Operation
     from gateway.gql.options import Options
     from gateway.gql.parameters import Parameters
 
     Results = AsyncGenerator[ExecutionResult, None]
+    Begin = Callable[[], ExecutionResult | Awaitable[ExecutionResult]]
+
+
+COMPILED_FROM: float = 2  # the use of an operation from which on it is compiled; most that come once never return
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +56,18 @@ class Runner:
         self._schema = schema
         self._options = options
         self._given_up: set[asyncio.Future[Any]] = set()
+        self.compiled = self.normal = 0  # how many operations were executed in either way
 
     async def run(self, operation: Operation, parameters: Parameters, context: Context) -> Ran:
         """Execute a query or mutation.
 
         Errors: Refused, before anything was executed or at the deadline.
         """
-        executor, cost = self._prepared(operation, parameters, context)
+        begin, cost = self._prepared(operation, parameters, context)
         scope = Scope.WRITE if operation.kind is OperationType.MUTATION else Scope.READ
         try:
             async with context.gatekeeper.rates.let(context.who, scope, units_of(cost)):
-                result = execute_root_selection_set(executor)
+                result = begin()
                 return Ran(await self._until_deadline(result, context) if isawaitable(result) else result, cost)
         except TooManyRequests as error:
             raise _too_many(error) from None
@@ -88,8 +97,43 @@ class Runner:
         begun = cast("Results | ExecutionResult", await found if isawaitable(found) else found)
         return _whole(begun) if isinstance(begun, ExecutionResult) else _whole_each(begun)
 
-    def _prepared(self, operation: Operation, parameters: Parameters, context: Context) -> tuple[Executor[Any], int]:
+    def _prepared(self, operation: Operation, parameters: Parameters, context: Context) -> tuple[Begin, int]:
+        """Make what begins an operation, compiled where it can be, and count what it costs."""
         check_variables(parameters.variables)
+        plan = self._plan_of(operation)
+        if plan is None:
+            executor = self._executor(operation, parameters, context)
+            cost = self._affordable(operation, executor.variable_values.coerced)
+            return partial(execute_root_selection_set, executor), cost
+        variables = plan.coerce(parameters.variables, max_errors=LIMITS.errors)
+        if isinstance(variables, list):
+            raise _wrong_variables(variables)
+        return partial(plan.execute, variables, context), self._affordable(operation, variables.coerced)
+
+    def _plan_of(self, operation: Operation) -> Plan | None:
+        """Find the plan of an operation that is worth one."""
+        operation.uses += 1
+        if not self._options.compiled or operation.uses < COMPILED_FROM:
+            self.normal += 1
+            return None
+        if operation.plan is None:
+            operation.plan = self._compiled(operation)
+        if isinstance(operation.plan, Unsupported):
+            self.normal += 1
+            return None
+        self.compiled += 1
+        return operation.plan
+
+    def _compiled(self, operation: Operation) -> Plan | Unsupported:
+        hide = not self._options.suggestions
+        try:
+            return compile_operation(
+                self._schema, operation.document, operation.node, ways_of(self._schema), hide_suggestions=hide
+            )
+        except Unsupported as reason:
+            return reason
+
+    def _executor(self, operation: Operation, parameters: Parameters, context: Context) -> Executor[Any]:
         executor = Executor.build(
             self._schema,
             operation.document,
@@ -100,10 +144,8 @@ class Runner:
             hide_suggestions=not self._options.suggestions,
         )
         if isinstance(executor, list):
-            for error in executor:
-                error.extensions = {"param": "variables", **(error.extensions or {})}
-            raise Refused(Stage.VARIABLES, executor)
-        return executor, self._affordable(operation, executor.variable_values.coerced)
+            raise _wrong_variables(executor)
+        return executor
 
     def _affordable(self, operation: Operation, variables: Mapping[str, Any]) -> int:
         cost, limit = operation.costs.of(variables), self._options.max_cost
@@ -156,6 +198,12 @@ def _whole(result: ExecutionResult) -> ExecutionResult:
         if isinstance(cause := cause_of(error), Unavailable):
             raise cause
     return result
+
+
+def _wrong_variables(errors: list[GraphQLError]) -> Refused:
+    for error in errors:
+        error.extensions = {"param": "variables", **(error.extensions or {})}
+    return Refused(Stage.VARIABLES, errors)
 
 
 def _too_many(error: TooManyRequests) -> Refused:

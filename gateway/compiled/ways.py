@@ -1,0 +1,76 @@
+"""How the owner of a schema says that fields are read, where that is simpler than to call their resolvers.
+
+A way is a promise: what it reads is what the field's own resolver would give, and reading it twice does no harm.
+Must not be here: reading itself (`reader`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """The field is an attribute of its object."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """The field's final value is kept as JSON text in an attribute, which is passed on as it lies."""
+
+    name: str
+    text_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """The attribute nearly always looks like one sample, in which a single string is another each time.
+
+    `text_of` gives that string as JSON writes it, without the quotation marks, or None where an object's attribute
+    looks different. MARKER stands for it in the sample.
+    """
+
+    name: str
+    sample: Any
+    text_of: Callable[[Any], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A field that will be asked of what a resolver gives, with its arguments."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+Children = Callable[[], Sequence[Child]]
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """The field has a resolver, which is called without its framework: with object, context and arguments.
+
+    One that wants to know its children is also given what tells them, as far as they have ways of this kind.
+    """
+
+    resolve: Callable[..., Any]
+    wants_children: bool = False
+
+
+Way = Attribute | Json | Sampled | Direct
+MARKER: Final = "\x7f\ue000"  # no text of a schema holds it
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """The ways of a schema, by type and field, and the types by the classes of their values.
+
+    A value of exactly such a class is an object of that type, so nobody asks `resolve_type` or `is_type_of`.
+    """
+
+    fields: Mapping[tuple[str, str], Way] = field(default_factory=dict)
+    types: Mapping[type, str] = field(default_factory=dict)

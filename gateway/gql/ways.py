@@ -1,0 +1,95 @@
+"""How the fields of our schema are read by compiled operations, as Strawberry's own definitions of them say.
+
+Must not be here: reading itself (`gateway.compiled`); a field's resolver is the same in both ways.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from graphql import GraphQLObjectType, get_named_type, is_input_object_type
+
+from gateway.compiled import MARKER, Attribute, Direct, Json, Sampled, Ways
+from gateway.domain import message
+from gateway.domain.message import Message, Text, TextContent, simple_text_of
+from gateway.domain.thread import Thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from graphql import GraphQLField, GraphQLSchema
+    from strawberry.types.field import StrawberryField
+    from strawberry.types.fields.resolver import StrawberryResolver
+
+    from gateway.compiled import Way
+    from gateway.gql.context import Context
+
+_BACK: Final = "strawberry-definition"  # where a field of graphql-core's names its Strawberry definition
+
+_TYPES: Final[Mapping[type, str]] = {
+    Thread: "Thread",
+    Message: "Message",
+    message.TextContent: "TextContent",
+    message.ImageFileContent: "ImageFileContent",
+    message.ImageUrlContent: "ImageUrlContent",
+    message.RefusalContent: "RefusalContent",
+    message.FileCitation: "FileCitation",
+    message.FilePath: "FilePath",
+}
+_STORED: Final[Mapping[tuple[str, str], Way]] = {
+    ("Thread", "metadata"): Json("metadata", "metadata_json"),
+    ("Thread", "toolResources"): Json("tool_resources", "tool_resources_json"),
+    ("Message", "metadata"): Json("metadata", "metadata_json"),
+    ("Message", "content"): Sampled("content", (TextContent(Text(MARKER, ())),), simple_text_of),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What of Strawberry's `Info` our resolvers look at."""
+
+    context: Context
+
+
+@cache
+def ways_of(schema: GraphQLSchema) -> Ways:
+    """Find the ways of all fields of a schema that Strawberry has built."""
+    found: dict[tuple[str, str], Way] = {}
+    for name, kind in schema.type_map.items():
+        if not isinstance(kind, GraphQLObjectType) or name.startswith("__"):
+            continue
+        for field_name, field in kind.fields.items():
+            way = _STORED.get((name, field_name)) or _way_of(field)
+            if way is not None:
+                found[name, field_name] = way
+    return Ways(found, _TYPES)
+
+
+def _way_of(field: GraphQLField) -> Way | None:
+    definition: StrawberryField = field.extensions[_BACK]
+    if definition.base_resolver is None:
+        return Attribute(definition.python_name)
+    if any(is_input_object_type(get_named_type(each.type)) for each in field.args.values()):
+        return None  # Strawberry makes objects of them
+    return Direct(_calling(definition.base_resolver, field))
+
+
+def _calling(resolver: StrawberryResolver[Any], field: GraphQLField) -> Callable[..., Any]:
+    """Call a resolver as Strawberry does: with what it asks for of object, context and arguments, by their names."""
+    function: Any = resolver.wrapped_func
+    is_method = resolver.self_parameter is not None
+    parents = [each.name for each in (resolver.parent_parameter, resolver.root_parameter) if each is not None]
+    info = resolver.info_parameter
+    names = {name: each.extensions[_BACK].python_name for name, each in field.args.items()}
+
+    def call(source: Any, context: Context, arguments: Mapping[str, Any]) -> Any:
+        given = {names[name]: value for name, value in arguments.items()}
+        for parent in parents:
+            given[parent] = source
+        if info is not None:
+            given[info.name] = Seen(context)
+        return function(source, **given) if is_method else function(**given)
+
+    return call
