@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from sqlalchemy import event, make_url, text
-from sqlalchemy.exc import InterfaceError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.errors import InvalidSetting
 from gateway.facts import current
+from gateway.store.prepared import Shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from sqlalchemy import URL, Connection, ExceptionContext, ExecutionContext
-    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import AsyncConnection
     from sqlalchemy.pool import QueuePool
 
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
     Begin = Callable[[str, str], Ended | None]  # the database's name and the statement; None where nobody waits
 
 READERS: Final = 4  # SQLite: threads that read side by side; more only wait for the interpreter's lock
-POOL: Final = 10  # PostgreSQL: connections of one process
+POOL: Final = 10  # PostgreSQL: connections of one process: those for single statements, and those for transactions
+TRANSACTIONS: Final = 3
 WAIT_S: Final = 10.0  # how long a request waits for a connection, or for SQLite's writer, until it is told to retry
 CHANNEL: Final = "gateway_changes"  # where PostgreSQL tells of changes
 POOLER: Final = "pgbouncer"  # what a URL says where PgBouncer stands in front of PostgreSQL...
@@ -58,21 +61,26 @@ _MOMENTARY_CODES: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class LaneRules:
+    """How many connections for single statements there may be, and how one runs a statement by a call of the driver."""
+
+    at_most: int
+    fetch: Callable[[Any, str, Any], Awaitable[Sequence[Any]]]
+
+
+@dataclass(frozen=True, slots=True)
 class Engines:
     """The connections of one database: readers run single statements, a writer runs transactions."""
 
     reader: AsyncEngine
     writer: AsyncEngine
     announce: Callable[[AsyncConnection, Iterable[Topic]], Awaitable[None]]
+    rules: LaneRules
+    shapes: Shapes
 
-    def pools(self) -> dict[str, QueuePool]:
-        """Give the pools by name; on PostgreSQL readers and writer share one."""
-        pools = {"writer": self.writer.pool, "reader": self.reader.pool}
-        return {
-            name: cast("QueuePool", pool)
-            for name, pool in pools.items()
-            if name == "writer" or pool is not pools["writer"]
-        }
+    def writers(self) -> QueuePool:
+        """Give the pool of those that run transactions."""
+        return cast("QueuePool", self.writer.pool)
 
     async def dispose(self) -> None:
         """Close all connections; the writer last, so that it is the one to check SQLite's log in."""
@@ -134,13 +142,52 @@ def refuse_several_processes(url: str) -> None:
     raise InvalidSetting(message)
 
 
-def is_momentary(error: DBAPIError) -> bool:
-    """Say whether the same statement may succeed later; what is wrong with the statement itself never does."""
-    code = getattr(error.orig, "sqlite_errorcode", None)
+def is_momentary(error: BaseException) -> bool:
+    """Say whether the same statement may succeed later; what is wrong with the statement itself never does.
+
+    The error is SQLAlchemy's, or the driver's own where a statement was run by it directly.
+    """
+    told = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(told, "sqlite_errorcode", None)
     if code is not None:
         return code & 0xFF in _MOMENTARY_CODES
-    state = getattr(error.orig, "sqlstate", None) or ""
-    return error.connection_invalidated or isinstance(error, InterfaceError) or state.startswith(_MOMENTARY_STATES)
+    if isinstance(error, OSError | PoolTimeoutError) or getattr(error, "connection_invalidated", False):
+        return True
+    state = getattr(told, "sqlstate", None) or ""
+    # Each driver, and SQLAlchemy, has a class of this name for a connection that is not one any more.
+    return type(error).__name__ == "InterfaceError" or state.startswith(_MOMENTARY_STATES)
+
+
+def keeps_connection(error: BaseException) -> bool:
+    """Say whether a connection can still be used after an error: not where it broke, or is still at work."""
+    return isinstance(error, Exception) and not is_momentary(error)
+
+
+class Heard:
+    """Lets those who listen to statements hear of one that the driver runs directly, as of all others."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = cast("Any", connection.sync_connection)
+        self._events: Any = self._connection.dispatch
+
+    def begin(self, statement: str, values: Any) -> tuple[str, Any]:
+        """Tell that a statement begins; who listens may put another in its place."""
+        for listen in self._events.before_cursor_execute:
+            statement, values = listen(self._connection, None, statement, values, _PREPARED, False)
+        return statement, values
+
+    def end(self, statement: str, values: Any) -> None:
+        """Tell that it has ended."""
+        for listen in self._events.after_cursor_execute:
+            listen(self._connection, None, statement, values, _PREPARED, False)
+
+    def fail(self, error: BaseException) -> None:
+        """Tell that it has failed, or was given up."""
+        if ended := self._connection.info.pop(_ENDED, None):
+            ended(error)
+
+
+_PREPARED: Final = SimpleNamespace(compiled=True)  # an execution context, as far as anybody looks at it
 
 
 def lock_migrations(connection: Connection) -> None:
@@ -194,7 +241,12 @@ def _open_sqlite(url: URL) -> Engines:
         # A deferred transaction would fail, instead of wait, when another process writes between its read and write.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    return Engines(reader, writer, _announce_nothing)
+    return Engines(reader, writer, _announce_nothing, LaneRules(READERS, _fetch_sqlite), Shapes(reader.dialect))
+
+
+async def _fetch_sqlite(driver: Any, statement: str, values: Any) -> Sequence[Any]:
+    found: Sequence[Any] = await driver.execute_fetchall(statement, values)  # one hop to its thread and back
+    return found
 
 
 def _on_connect(engine: AsyncEngine, *statements: str) -> None:
@@ -218,7 +270,7 @@ def _count_statements(engine: AsyncEngine) -> None:
 
 def watch_statements(engines: Engines, begin: Begin) -> None:
     """Call `begin` as each statement of ours begins, and what that gives back as it ends, with its error if any."""
-    for engine in {each.pool: each for each in (engines.reader, engines.writer)}.values():
+    for engine in (engines.reader, engines.writer):
         _watch_statements(engine, begin)
 
 
@@ -250,20 +302,34 @@ def _open_postgres(url: URL) -> Engines:
     # A connection that changes with each transaction keeps no prepared statements. One without a name lasts until it
     # is run: the driver sends no Sync between, at which the pooler could change the connection, and none is left over.
     unnamed = {"statement_cache_size": 0, "prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
-    writer = create_async_engine(
-        url,
-        pool_size=POOL,
-        max_overflow=0,
-        pool_timeout=WAIT_S,
-        hide_parameters=True,
-        connect_args=unnamed if is_pooled else {},
-    )
-    _count_statements(writer)
-    if not is_pooled:
-        # Our statements have one good plan each; left to itself the server plans a page anew each time, which costs
-        # more than a third of running it (measured: 100 microseconds of 380).
-        _on_connect(writer, "SET plan_cache_mode = force_generic_plan")
-    return Engines(writer.execution_options(isolation_level="AUTOCOMMIT"), writer, _notify)
+    shared: dict[str, Any] = {
+        "max_overflow": 0,
+        "pool_timeout": WAIT_S,
+        "hide_parameters": True,
+        "connect_args": unnamed if is_pooled else {},
+    }
+    writer = create_async_engine(url, pool_size=min(TRANSACTIONS, POOL), **shared)
+    lanes = max(1, POOL - TRANSACTIONS)
+    reader = create_async_engine(url, pool_size=lanes, isolation_level="AUTOCOMMIT", **shared)
+    for engine in (writer, reader):
+        _count_statements(engine)
+        if not is_pooled:
+            # Our statements have one good plan each; left to itself the server plans a page anew each time, which
+            # costs more than a third of running it (measured: 100 microseconds of 380).
+            _on_connect(engine, "SET plan_cache_mode = force_generic_plan")
+    fetch = _fetch_unnamed if is_pooled else _fetch_postgres
+    return Engines(reader, writer, _notify, LaneRules(lanes, fetch), Shapes(reader.dialect))
+
+
+async def _fetch_postgres(driver: Any, statement: str, values: Any) -> Sequence[Any]:
+    found: Sequence[Any] = await driver.fetch(statement, *values)
+    return found
+
+
+async def _fetch_unnamed(driver: Any, statement: str, values: Any) -> Sequence[Any]:
+    prepared = await driver.prepare(statement, name="")
+    found: Sequence[Any] = await prepared.fetch(*values)
+    return found
 
 
 async def _announce_nothing(_connection: AsyncConnection, _topics: Iterable[Topic]) -> None:

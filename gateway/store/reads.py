@@ -9,6 +9,7 @@ Must not be here: the text of statements (`statements`, `follow_statements`), ch
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import select, text
@@ -17,6 +18,7 @@ from gateway.domain import change
 from gateway.domain.message import Status, with_text
 from gateway.domain.page import Page
 from gateway.store import follow_statements, key_statements, rows, statements
+from gateway.store.revision import is_migrated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,8 +32,13 @@ if TYPE_CHECKING:
     from gateway.domain.page import PageRequest
     from gateway.domain.principal import Reach
     from gateway.domain.thread import Thread
+    from gateway.store.lanes import Lane
+    from gateway.store.prepared import Build, Shapes
 
 T = TypeVar("T")
+
+_ANY_THREAD_FROM = {up: partial(statements.any_thread_from, up=up) for up in (True, False)}
+_ANY_MESSAGE_FROM = {up: partial(statements.any_message_from, up=up) for up in (True, False)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,30 +50,44 @@ class Behind(Generic[T]):
     has_more: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Quick:
+    """The short way from a builder and its arguments to rows, on a connection without a transaction."""
+
+    lane: Lane
+    shapes: Shapes
+
+    async def rows(self, build: Build, arguments: tuple[Any, ...]) -> Sequence[Any]:
+        """Run the statement that a builder makes."""
+        prepared, values = self.shapes.prepared(build, arguments)
+        return await self.lane.rows(prepared, values)
+
+
 class Reads:
     """What can be read, over one connection."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, quick: Quick | None = None) -> None:
         self._connection = connection
+        self._quick = quick
 
     async def get_threads(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, Thread]:
         """Find threads by id; those that are not there are left out."""
-        found = await self._rows(statements.get_threads(reach, thread_ids))
+        found = await self._found(statements.get_threads, reach, list(thread_ids))
         return {row[0]: rows.thread_of(row) for row in found}
 
     async def get_messages(self, reach: Reach, message_ids: Sequence[str]) -> dict[str, Message]:
         """Find messages of any thread by id; those that are not there are left out."""
-        found = await self._rows(statements.get_messages(reach, message_ids))
+        found = await self._found(statements.get_messages, reach, list(message_ids))
         whole = await self._whole(reach, [rows.message_of(row) for row in found])
         return {message.id: message for message in whole}
 
     async def list_threads(self, reach: Reach, page: PageRequest) -> Page[Thread]:
         """Read one page of a project's threads."""
-        return _page(await self._rows(statements.list_threads(reach, page)), rows.thread_of, page)
+        return _page(await self._found(statements.list_threads, reach, page), rows.thread_of, page)
 
     async def list_messages(self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None) -> Page[Message]:
         """Read one page of a thread's messages; an unknown thread or cursor gives an empty one."""
-        found = await self._rows(statements.list_messages(reach, thread_id, page, run_id))
+        found = await self._found(statements.list_messages, reach, thread_id, page, run_id)
         return await self._whole_page(reach, _page(found, rows.message_of, page))
 
     async def list_messages_of_each(
@@ -85,11 +106,11 @@ class Reads:
 
     async def list_messages_behind(self, reach: Reach, thread_id: str, position: int, limit: int) -> Behind[Message]:
         """Read the messages of a thread behind a position, in order."""
-        found = await self._rows(follow_statements.list_messages_behind(reach, thread_id, position, limit))
+        found = await self._found(follow_statements.list_messages_behind, reach, thread_id, position, limit)
         whole = await self._whole(reach, [rows.message_of(row) for row in found])
         return Behind(
-            [(row.position, message) for row, message in zip(found, whole, strict=True)],
-            found[-1].position if found else position,
+            [(row[-1], message) for row, message in zip(found, whole, strict=True)],
+            found[-1][-1] if found else position,
             len(found) == limit,
         )
 
@@ -109,7 +130,8 @@ class Reads:
 
     async def last_positions(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, int]:
         """Find how far threads have come; those that are not there are left out."""
-        return {row[0]: row[1] for row in await self._rows(follow_statements.last_positions(reach, thread_ids))}
+        found = await self._found(follow_statements.last_positions, reach, list(thread_ids))
+        return {row[0]: row[1] for row in found}
 
     async def data_version(self) -> tuple[int, int]:
         """Name this connection, and read SQLite's own count of changes to the file by others than it."""
@@ -125,35 +147,37 @@ class Reads:
 
     async def any_thread_from(self, reach: Reach, cursor: str, *, up: bool) -> bool:
         """Say whether a thread lies at a cursor or beyond it."""
-        return await self._flag(statements.any_thread_from(reach, cursor, up=up))
+        return await self._flag(_ANY_THREAD_FROM[up], reach, cursor)
 
     async def any_message_from(
         self, reach: Reach, thread_id: str, run_id: str | None, cursor: str, *, up: bool
     ) -> bool:
         """Say whether a message of a thread lies at a cursor or beyond it."""
-        return await self._flag(statements.any_message_from(reach, thread_id, cursor, run_id, up=up))
+        return await self._flag(_ANY_MESSAGE_FROM[up], reach, thread_id, cursor, run_id)
 
     async def has_place_among_threads(self, reach: Reach, cursor: str) -> bool:
         """Say whether a cursor names a thread, living or deleted."""
-        return await self._flag(statements.has_place_among_threads(reach, cursor))
+        return await self._flag(statements.has_place_among_threads, reach, cursor)
 
     async def has_place_in_thread(self, reach: Reach, thread_id: str, cursor: str) -> bool:
         """Say whether a cursor names a message of the thread, living or deleted."""
-        return await self._flag(statements.has_place_in_thread(reach, thread_id, cursor))
+        return await self._flag(statements.has_place_in_thread, reach, thread_id, cursor)
 
     async def count_messages_of_run(self, reach: Reach, thread_id: str, run_id: str) -> int:
         """Count the messages of one run."""
-        [row] = await self._rows(statements.count_messages_of_run(reach, thread_id, run_id))
+        [row] = await self._found(statements.count_messages_of_run, reach, thread_id, run_id)
         count: int = row[0]
         return count
 
     async def find_key(self, digest: str) -> tuple[Key, str] | None:
         """Find the key whose secret has a digest, and give the digest that stands with it."""
-        return next(((rows.key_of(row), row.digest) for row in await self._rows(key_statements.find_key(digest))), None)
+        found = await self._found(key_statements.find_key, digest)
+        return (rows.key_of(found[0]), found[0][-1]) if found else None
 
     async def get_keys(self, key_ids: Sequence[str]) -> dict[str, Key]:
         """Find keys by id; those that are not there are left out."""
-        return {row.id: rows.key_of(row) for row in await self._rows(key_statements.get_keys(key_ids))}
+        found = map(rows.key_of, await self._found(key_statements.get_keys, list(key_ids)))
+        return {key.id: key for key in found}
 
     async def list_keys(self) -> list[Key]:
         """Read all keys, oldest first."""
@@ -161,7 +185,11 @@ class Reads:
 
     async def any_key(self) -> bool:
         """Say whether a key was ever made."""
-        return await self._flag(key_statements.any_key())
+        return await self._flag(key_statements.any_key)
+
+    async def is_migrated(self) -> bool:
+        """Say whether there are the tables that this program needs, or a later one's."""
+        return await self._connection.run_sync(is_migrated)
 
     async def _whole_page(self, reach: Reach, page: Page[Message]) -> Page[Message]:
         return Page(tuple(await self._whole(reach, page.items)), page.has_more)
@@ -183,8 +211,15 @@ class Reads:
     async def _rows(self, statement: Executable) -> Sequence[Any]:
         return (await self._connection.execute(statement)).all()
 
-    async def _flag(self, statement: Executable) -> bool:
-        return bool((await self._connection.execute(statement)).scalar_one())
+    async def _found(self, build: Build, *arguments: Any) -> Sequence[Any]:
+        """Run a statement that runs often; its rows are read by number, since drivers know no names."""
+        if self._quick is None:
+            return await self._rows(build(*arguments))
+        return await self._quick.rows(build, arguments)
+
+    async def _flag(self, build: Build, *arguments: Any) -> bool:
+        [row] = await self._found(build, *arguments)
+        return bool(row[0])
 
 
 _SHOWS_MESSAGE = (follow_statements.CREATED, follow_statements.UPDATED)

@@ -8,21 +8,20 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-
 from gateway.domain.principal import Reach
 from gateway.errors import Unavailable
 from gateway.store.dialect import Engines, is_momentary, open_engines, watch_statements
-from gateway.store.reads import Reads
-from gateway.store.revision import is_migrated
+from gateway.store.lanes import Lanes
+from gateway.store.reads import Quick, Reads
 from gateway.store.writes import Writes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+    from types import TracebackType
 
     from gateway.domain.change import Topic
     from gateway.store.dialect import Begin
+    from gateway.store.prepared import Shapes
 
     Publish = Callable[[Iterable[Topic]], None]
 
@@ -36,16 +35,14 @@ class Store:
     def __init__(self, engines: Engines, publish: Publish) -> None:
         self._engines = engines
         self._publish = publish
+        self._lanes = Lanes(engines.reader, engines.rules)
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[Reads]:
-        """Borrow a connection to read with.
+    def read(self) -> Reading:
+        """Borrow a connection to read with, for as long as the block.
 
         Errors: Unavailable where the database is away or all connections stay busy.
         """
-        with _said_as_unavailable():
-            async with self._engines.reader.connect() as connection:
-                yield Reads(connection)
+        return Reading(self._lanes, self._engines.shapes)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Writes]:
@@ -84,9 +81,8 @@ class Store:
 
         Errors: Unavailable.
         """
-        with _said_as_unavailable():
-            async with self._engines.reader.connect() as connection:
-                return await connection.run_sync(is_migrated)
+        async with self.read() as reads:
+            return await reads.is_migrated()
 
     def watch(self, begin: Begin) -> None:
         """Let every statement be followed from here on, as `dialect.watch_statements` says."""
@@ -94,15 +90,38 @@ class Store:
 
     def connections(self) -> Mapping[str, int]:
         """Count the connections that are borrowed now, by pool."""
-        return {name: pool.checkedout() for name, pool in self._engines.pools().items()}
+        return {"writer": self._engines.writers().checkedout(), "reader": self._lanes.in_use}
 
     def connections_at_most(self) -> Mapping[str, int]:
         """Say how many connections each pool may have."""
-        return {name: pool.size() for name, pool in self._engines.pools().items()}
+        return {"writer": self._engines.writers().size(), "reader": self._engines.rules.at_most}
 
     async def close(self) -> None:
         """Close all connections."""
+        await self._lanes.close()
         await self._engines.dispose()
+
+
+class Reading:
+    """A connection to read with, from `async with` until its end."""
+
+    def __init__(self, lanes: Lanes, shapes: Shapes) -> None:
+        self._lanes = lanes
+        self._shapes = shapes
+
+    async def __aenter__(self) -> Reads:
+        try:
+            self._lane = await self._lanes.take()
+        except Exception as error:
+            raise _in_our_words(error) from error
+        return Reads(self._lane.connection, Quick(self._lane, self._shapes))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lanes.take_back(self._lane, error)
+        if error is not None and (said := _in_our_words(error)) is not error:
+            raise said from error
 
 
 def open_store(url: str, publish: Publish = lambda _topics: None) -> Store:
@@ -125,12 +144,15 @@ def _said_as_unavailable() -> Iterator[None]:
     """Say in our words that the database cannot answer; what is wrong with a statement is a fault of ours and stays."""
     try:
         yield
-    except (PoolTimeoutError, OSError) as error:
-        raise Unavailable(_LATER) from error
-    except DBAPIError as error:
-        if not is_momentary(error):
+    except Exception as error:
+        said = _in_our_words(error)
+        if said is error:
             raise
-        raise Unavailable(_LATER) from error
+        raise said from error
+
+
+def _in_our_words(error: BaseException) -> BaseException:
+    return Unavailable(_LATER) if is_momentary(error) else error
 
 
 _LATER: Final = "The database cannot answer now. Please send the request again."

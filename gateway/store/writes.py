@@ -170,7 +170,7 @@ class Writes(Reads):
 
     async def is_deleted_thread(self, reach: Reach, thread_id: str) -> bool:
         """Say whether a thread was there and was deleted."""
-        return await self._flag(statements.is_deleted_thread(reach, thread_id))
+        return await self._flag(statements.is_deleted_thread, reach, thread_id)
 
     async def add_key(self, key: Key, digest: str) -> None:
         """Add a key, known by the digest of its secret."""

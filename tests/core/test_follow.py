@@ -260,9 +260,7 @@ async def test_followers_hold_no_connection_while_they_wait(
 
 
 def _borrowed(store: Store) -> int:
-    """Count the connections that are out of the pool; nobody but its owner can say."""
-    borrowed: int = store._engines.reader.pool.checkedout()  # type: ignore[attr-defined]  # noqa: SLF001
-    return borrowed
+    return store.connections()["reader"]
 
 
 @pytest.mark.parametrize("follower", [follow.messages, follow.changes])

@@ -163,16 +163,15 @@ async def test_sqlite_is_well_afterwards_and_nothing_was_written(sqlite_store: S
 
 @pytest.mark.parametrize("query", READS)
 async def test_sqlite_lets_the_request_go_and_gives_the_connection_back(sqlite_store: Store, query: str) -> None:
-    pool: Any = sqlite_store._engines.reader.pool  # noqa: SLF001
     async with serving(sqlite_store, timeout_s=0.1) as http:
         thread_id = await make_thread(http)
         started = time.monotonic()
         with slow_reads(sqlite_store):
             answer = await send(http, query, thread_id)
         waited_s = time.monotonic() - started
-        held = pool.checkedout()
+        held = sqlite_store.connections()["reader"]
         for _ in range(300):
-            if not pool.checkedout():
+            if not sqlite_store.connections()["reader"]:
                 break
             await asyncio.sleep(0.1)
 
@@ -180,7 +179,7 @@ async def test_sqlite_lets_the_request_go_and_gives_the_connection_back(sqlite_s
         counted = await send(patient, COUNT, thread_id)
 
     assert_cut_off(answer)
-    assert (held, pool.checkedout()) == (1, 0)
+    assert (held, sqlite_store.connections()["reader"]) == (1, 0)
     assert waited_s < 20
     assert counted.json()["data"]["thread"]["messages"]["totalCount"] == 0
 

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 
 from gateway.core import messages, threads
 from gateway.domain.message import IncompleteReason, Status
 from gateway.domain.thread import NewThread
+from gateway.store.dialect import open_engines
 from tests.gql.operations import MESSAGE, NODE
 from tests.make import ATTACHMENTS, EVERY_PART, SOME_SECOND, fill_thread, make_thread, put_message
 
@@ -227,7 +230,8 @@ def _thread_goes_when_its_messages_are_read(database_url: str) -> Iterator[None]
         if not statement.startswith("SELECT messages"):
             return
         if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("DELETE FROM threads")
+            with ThreadPoolExecutor() as beside:  # the loop of this thread waits for us
+                beside.submit(asyncio.run, _delete_threads(database_url)).result()
             return
         other = sqlite3.connect(database_url.removeprefix("sqlite:///"))
         other.execute("DELETE FROM threads")
@@ -237,6 +241,13 @@ def _thread_goes_when_its_messages_are_read(database_url: str) -> Iterator[None]
     event.listen(Engine, "after_cursor_execute", delete)
     yield
     event.remove(Engine, "after_cursor_execute", delete)
+
+
+async def _delete_threads(url: str) -> None:
+    engines = open_engines(url)
+    async with engines.writer.begin() as connection:
+        await connection.execute(text("DELETE FROM threads"))
+    await engines.dispose()
 
 
 _KINDS = ["TextContent", "ImageFileContent", "ImageFileContent", "ImageUrlContent", "RefusalContent", "TextContent"]

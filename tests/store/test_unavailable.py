@@ -86,7 +86,7 @@ async def test_waiting_too_long_for_a_connection_is_unavailable(
     monkeypatch.setattr(dialect, "POOL", 1)
     store = open_store(postgres_url)
 
-    async with store.read():
+    async with store.write():
         with pytest.raises(Unavailable):
             await make_thread(store, who)
 
