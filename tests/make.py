@@ -82,13 +82,15 @@ async def fill_thread(
 
 async def put_message(store: Store, who: Principal, thread_id: ThreadId, **fields: Any) -> Message:
     """Add a message as it stands, whatever a face would say; `content` and `attachments` are lists."""
+    reason = fields.pop("incomplete_reason", None)
     message = Message(
         **{
             "id": new_message_id(),
             "thread_id": thread_id,
             "created_at": SOME_SECOND,
-            "role": Role.ASSISTANT,
-            "status": Status.COMPLETED,
+            "role_value": fields.pop("role", Role.ASSISTANT).value,
+            "status_value": fields.pop("status", Status.COMPLETED).value,
+            "reason_value": None if reason is None else reason.value,
             "content_json": dump_text(fields.pop("content", [])),
             "attachments_json": dump_text(fields.pop("attachments", [])),
             "metadata_json": dump_text(fields.pop("metadata", {})),

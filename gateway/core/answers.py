@@ -8,7 +8,6 @@ Must not be here: SQL, what a piece looks like on either face.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -56,12 +55,11 @@ async def finish(store: Store, who: Principal, message_id: MessageId, ending: En
     now = int(time.time())
     async with store.write() as transaction:
         message, position = await _in_progress(transaction, who, message_id)
-        finished = replace(
-            message,
-            status=ending.status,
+        finished = message._replace(
+            status_value=ending.status.value,
             completed_at=now if ending.status is Status.COMPLETED else None,
             incomplete_at=now if ending.status is Status.INCOMPLETE else None,
-            incomplete_reason=ending.reason,
+            reason_value=None if ending.reason is None else ending.reason.value,
         )
         await transaction.set_message_content(who.reach, finished, position)
     return finished

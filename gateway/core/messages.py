@@ -6,7 +6,6 @@ Must not be here: reading requests, rendering answers, SQL.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -101,7 +100,7 @@ async def update(
         position = await transaction.next_position(who.reach, thread_id)
         message = await _held(transaction, who, thread_id, message_id)
         if patch.metadata is not UNSET:
-            message = replace(message, metadata_json=dump_text(metadata.merge(message.metadata, patch.metadata)))
+            message = message._replace(metadata_json=dump_text(metadata.merge(message.metadata, patch.metadata)))
             await transaction.set_message_metadata(who.reach, message, position)
     return message
 
@@ -173,8 +172,8 @@ def _made(thread_id: ThreadId, new: NewMessage, created_at: int) -> Message:
         id=new_message_id(),
         thread_id=thread_id,
         created_at=created_at,
-        role=new.role,
-        status=new.status,
+        role_value=new.role.value,
+        status_value=new.status.value,
         content_json=dump_text(new.content),
         attachments_json=dump_text(new.attachments),
         metadata_json=dump_text(new.metadata),

@@ -6,7 +6,6 @@ Must not be here: reading requests, rendering answers, SQL.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -49,7 +48,7 @@ async def create(store: Store, who: Principal, new: NewThread) -> Thread:
         await transaction.add_thread(who.reach, thread)
         if new.messages:
             await messages.append(transaction, who, thread.id, new.messages, now)
-    return replace(thread, message_count=len(new.messages))
+    return thread._replace(message_count=len(new.messages))
 
 
 async def get(store: Store, who: Principal, thread_id: ThreadId) -> Thread:
@@ -80,9 +79,9 @@ async def update(store: Store, who: Principal, thread_id: ThreadId, patch: Threa
         position = await transaction.next_position(who.reach, thread_id)
         thread = (await transaction.get_threads(who.reach, [thread_id]))[thread_id]
         if patch.metadata is not UNSET:
-            thread = replace(thread, metadata_json=dump_text(metadata.merge(thread.metadata, patch.metadata)))
+            thread = thread._replace(metadata_json=dump_text(metadata.merge(thread.metadata, patch.metadata)))
         if patch.tool_resources is not UNSET:
-            thread = replace(thread, tool_resources_json=dump_text(patch.tool_resources))
+            thread = thread._replace(tool_resources_json=dump_text(patch.tool_resources))
         await transaction.set_thread(who.reach, thread, position)
     return thread
 

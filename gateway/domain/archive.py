@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.domain import check, ids, parse
-from gateway.domain.message import IncompleteReason, Message, Role, Status
+from gateway.domain.message import IncompleteReason, Message, Status
 from gateway.domain.parse import DETAILS, ROLES, TOOLS
 from gateway.domain.thread import Thread
 from gateway.domain.wire import dump_text
@@ -100,8 +100,8 @@ def _message(raw: JsonObject) -> Message:
         id=ids.MessageId(_an_id(raw["id"], "id", ids.as_message_id, "msg_")),
         thread_id=ids.ThreadId(_an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_")),
         created_at=created_at,
-        role=Role(check.one_of(raw["role"], "role", ROLES)),
-        status=Status(check.one_of(raw["status"], "status", _STATUSES)) if says_status else Status.COMPLETED,
+        role_value=check.one_of(raw["role"], "role", ROLES),
+        status_value=check.one_of(raw["status"], "status", _STATUSES) if says_status else Status.COMPLETED.value,
         content_json=dump_text(_each(raw["content"], "content", _part)),
         attachments_json=dump_text(_each(raw.get("attachments") or [], "attachments", _attachment)),
         metadata_json=dump_text(_metadata(raw.get("metadata"))),
@@ -109,7 +109,7 @@ def _message(raw: JsonObject) -> Message:
         assistant_id=_reference(raw.get("assistant_id"), "assistant_id"),
         completed_at=created_at if completed_at is None and not says_status else completed_at,
         incomplete_at=_time_or_null(raw.get("incomplete_at"), "incomplete_at"),
-        incomplete_reason=None if details is None else _incomplete_reason(details),
+        reason_value=None if details is None else _incomplete_reason(details),
     )
 
 
@@ -147,10 +147,10 @@ def _reference(value: object, path: str) -> str | None:
     return text
 
 
-def _incomplete_reason(value: object) -> IncompleteReason:
+def _incomplete_reason(value: object) -> str:
     details = check.an_object(value, "incomplete_details")
     check.fields(details, "incomplete_details", required=("reason",))
-    return IncompleteReason(check.one_of(details["reason"], "incomplete_details.reason", _REASONS))
+    return check.one_of(details["reason"], "incomplete_details.reason", _REASONS)
 
 
 def _metadata(value: object) -> JsonObject:

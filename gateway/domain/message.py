@@ -5,10 +5,10 @@ Must not be here: how it is read from a request (`parse`) or kept (`store`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import orjson
 
@@ -137,18 +137,14 @@ class Attachment:
     tools: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Message:
-    """One message as it is kept; JSON stays text until somebody asks for what is in it.
-
-    Units: `created_at`, `completed_at` and `incomplete_at` are Unix seconds, UTC.
-    """
+class MessageRow(NamedTuple):
+    """What is kept of a message, in the order of the columns: a row becomes one without a look at what is in it."""
 
     id: MessageId
     thread_id: ThreadId
     created_at: int
-    role: Role
-    status: Status
+    role_value: str
+    status_value: str
     content_json: str
     attachments_json: str
     metadata_json: str
@@ -156,7 +152,29 @@ class Message:
     assistant_id: str | None = None
     completed_at: int | None = None
     incomplete_at: int | None = None
-    incomplete_reason: IncompleteReason | None = None
+    reason_value: str | None = None
+
+
+class Message(MessageRow):
+    """One message as it is kept; JSON stays text, and words stay words, until somebody asks for what is in it.
+
+    Units: `created_at`, `completed_at` and `incomplete_at` are Unix seconds, UTC.
+    """
+
+    @property
+    def role(self) -> Role:
+        """Who speaks."""
+        return _ROLES[self.role_value]
+
+    @property
+    def status(self) -> Status:
+        """How far it has come."""
+        return _STATUSES[self.status_value]
+
+    @property
+    def incomplete_reason(self) -> IncompleteReason | None:
+        """Why it stays incomplete."""
+        return None if self.reason_value is None else IncompleteReason(self.reason_value)
 
     @cached_property
     def content(self) -> tuple[ContentPart, ...]:
@@ -208,7 +226,7 @@ def with_text(message: Message, gained: Sequence[tuple[int, str]]) -> Message:
         if part_index == len(parts):
             parts.append({"type": "text", "text": {"value": "", "annotations": []}})
         parts[part_index]["text"]["value"] += text
-    return replace(message, content_json=orjson.dumps(parts).decode())
+    return message._replace(content_json=orjson.dumps(parts).decode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +285,8 @@ def _file_path(each: dict[str, Any]) -> FilePath:
     return FilePath(each["text"], each["start_index"], each["end_index"], each["file_path"]["file_id"])
 
 
+_ROLES: Final = {each.value: each for each in Role}
+_STATUSES: Final = {each.value: each for each in Status}
 # What is stored was checked on its way in, so these read without asking again.
 PART_READERS: Final[dict[str, Callable[[dict[str, Any]], ContentPart]]] = {
     "text": _text,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
 
@@ -21,13 +21,8 @@ if TYPE_CHECKING:
 ToolResources = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Thread:
-    """One thread as it is kept; JSON stays text until somebody asks for what is in it.
-
-    `owner` is the end user that it belongs to, if it belongs to one.
-    Units: `created_at` is Unix seconds, UTC.
-    """
+class ThreadRow(NamedTuple):
+    """What is kept of a thread, in the order of the columns."""
 
     id: ThreadId
     created_at: int
@@ -35,6 +30,14 @@ class Thread:
     tool_resources_json: str
     message_count: int
     owner: str | None = None
+
+
+class Thread(ThreadRow):
+    """One thread as it is kept; JSON stays text until somebody asks for what is in it.
+
+    `owner` is the end user that it belongs to, if it belongs to one.
+    Units: `created_at` is Unix seconds, UTC.
+    """
 
     @cached_property
     def metadata(self) -> Metadata:

@@ -33,7 +33,7 @@ def thread(thread: Thread) -> JsonValue:
 
 def message(message: Message) -> JsonValue:
     """Lay a message out as the API's `thread.message` object, ready for `dump`."""
-    reason = message.incomplete_reason
+    reason = message.reason_value
     return {
         "id": message.id,
         "object": "thread.message",
@@ -41,11 +41,11 @@ def message(message: Message) -> JsonValue:
         "assistant_id": message.assistant_id,
         "thread_id": message.thread_id,
         "run_id": message.run_id,
-        "status": message.status.value,
-        "incomplete_details": None if reason is None else {"reason": reason.value},
+        "status": message.status_value,
+        "incomplete_details": None if reason is None else {"reason": reason},
         "incomplete_at": message.incomplete_at,
         "completed_at": message.completed_at,
-        "role": message.role.value,
+        "role": message.role_value,
         "content": _stored(message.content_json),
         "attachments": _stored(message.attachments_json),
         "metadata": _stored(message.metadata_json),

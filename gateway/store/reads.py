@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_IN_PROGRESS = Status.IN_PROGRESS.value
 _ANY_THREAD_FROM = {up: partial(statements.any_thread_from, up=up) for up in (True, False)}
 _ANY_MESSAGE_FROM = {up: partial(statements.any_message_from, up=up) for up in (True, False)}
 
@@ -196,7 +197,7 @@ class Reads:
 
     async def _whole(self, reach: Reach, messages: Sequence[Message]) -> Sequence[Message]:
         """Lay the text that messages in progress have gained behind their content; for others nothing is read."""
-        growing = [message.id for message in messages if message.status is Status.IN_PROGRESS]
+        growing = [message.id for message in messages if message.status_value == _IN_PROGRESS]
         if not growing:
             return messages
         whole: dict[str, Message] = {}

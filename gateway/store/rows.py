@@ -9,12 +9,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from gateway.domain.key import Key
-from gateway.domain.message import IncompleteReason, Message, Role, Status
+from gateway.domain.message import Message
 from gateway.domain.principal import Scope
 from gateway.domain.thread import Thread
 from gateway.store.key_statements import KEY_COLUMNS
 from gateway.store.statements import MESSAGE_COLUMNS
-from gateway.store.tables import messages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,14 +22,11 @@ Values = dict[str, Any]
 
 _MESSAGE_WIDTH = len(MESSAGE_COLUMNS)
 _KEY_WIDTH = len(KEY_COLUMNS)
-_ROLE, _STATUS, _REASON = (
-    MESSAGE_COLUMNS.index(column) for column in (messages.c.role, messages.c.status, messages.c.incomplete_reason)
-)
 
 
 def thread_of(row: Sequence[Any]) -> Thread:
     """Make a thread of a row of THREAD_COLUMNS."""
-    return Thread(*row)
+    return tuple.__new__(Thread, row)
 
 
 def row_of_thread(project_id: str, thread: Thread) -> Values:
@@ -50,24 +46,19 @@ def row_of_thread(project_id: str, thread: Thread) -> Values:
 
 def message_of(row: Sequence[Any]) -> Message:
     """Make a message of a row that begins with MESSAGE_COLUMNS."""
-    values = list(row[:_MESSAGE_WIDTH])
-    values[_ROLE], values[_STATUS] = Role(values[_ROLE]), Status(values[_STATUS])
-    if values[_REASON] is not None:
-        values[_REASON] = IncompleteReason(values[_REASON])
-    return Message(*values)
+    return tuple.__new__(Message, row[:_MESSAGE_WIDTH])
 
 
 def row_of_message(project_id: str, message: Message, position: int) -> Values:
     """Lay a message out as a row of its table."""
-    reason = message.incomplete_reason
     return {
         "project_id": project_id,
         "thread_id": message.thread_id,
         "position": position,
         "id": message.id,
         "created_at": message.created_at,
-        "role": message.role.value,
-        "status": message.status.value,
+        "role": message.role_value,
+        "status": message.status_value,
         "content": message.content_json,
         "attachments": message.attachments_json,
         "metadata": message.metadata_json,
@@ -75,7 +66,7 @@ def row_of_message(project_id: str, message: Message, position: int) -> Values:
         "assistant_id": message.assistant_id,
         "completed_at": message.completed_at,
         "incomplete_at": message.incomplete_at,
-        "incomplete_reason": None if reason is None else reason.value,
+        "incomplete_reason": message.reason_value,
     }
 
 

@@ -176,7 +176,7 @@ async def _what_is_behind(found: Awaitable[Behind[Any]]) -> list[Any]:
 
 
 def _regretted(message: Message) -> Message:
-    return replace(message, content_json="[]")
+    return message._replace(content_json="[]")
 
 
 async def _items(page: Awaitable[Page[Any]]) -> tuple[Any, ...]:
@@ -188,4 +188,4 @@ async def _items_of_each(pages: Awaitable[dict[str, Page[Any]]]) -> list[Any]:
 
 
 def _altered(found: Any) -> Any:
-    return replace(found, metadata_json='{"altered":"yes"}')
+    return found._replace(metadata_json='{"altered":"yes"}')

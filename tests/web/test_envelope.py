@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from gateway.facts import SCOPE
 from gateway.rest import render
 from gateway.store.dialect import open_engines
-from gateway.store.tables import messages
+from gateway.store.tables import threads
 from gateway.web.envelope import Envelope, plain_path
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ def _assert_dressed(answer: httpx.Response) -> None:
 
 @pytest.fixture
 async def crashing(rest: httpx.AsyncClient, thread_id: str, database_url: str) -> str:
-    """Make a message which no version of ours could have written, and give the path that trips over it."""
-    path = f"/threads/{thread_id}/messages"
-    await rest.post(path, json={"role": "user", "content": "secret"})
+    """Make a thread as no version of ours could have written it, and give the path that trips over it."""
+    path = f"/threads/{thread_id}"
+    await rest.post(f"{path}/messages", json={"role": "user", "content": "secret"})
     engines = open_engines(database_url)
     async with engines.writer.begin() as connection:
-        await connection.execute(update(messages).values(role="martian"))
+        await connection.execute(update(threads).values(tool_resources="{"))
     await engines.dispose()
     return path
 
