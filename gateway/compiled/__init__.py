@@ -8,19 +8,19 @@ Must not be here: Strawberry, and anything of threads: the package knows graphql
 
 from gateway.compiled.plan import Plan, compile_operation
 from gateway.compiled.unsupported import Reason, Unsupported
-from gateway.compiled.ways import MARKER, Attribute, Child, Direct, Json, Sampled, Way, Ways
+from gateway.compiled.ways import MARKER, Attribute, Child, Direct, Sampled, Way, Ways, Written
 
 __all__ = [
     "MARKER",
     "Attribute",
     "Child",
     "Direct",
-    "Json",
     "Plan",
     "Reason",
     "Sampled",
     "Unsupported",
     "Way",
     "Ways",
+    "Written",
     "compile_operation",
 ]

@@ -7,20 +7,28 @@ Must not be here: what is known beforehand (`plan`), values without resolvers (`
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from graphql import ExecutionResult, Executor, GraphQLError, is_object_type
+from graphql import (
+    ExecutionResult,
+    Executor,
+    GraphQLError,
+    GraphQLField,
+    GraphQLObjectType,
+    is_non_null_type,
+    is_object_type,
+)
 from graphql.execution.collect_fields import FieldDetails
 from graphql.execution.executor import CollectedErrors
 
 from gateway.compiled.arguments import arguments_of
-from gateway.compiled.reader import Surprise, is_awaitable
-from gateway.compiled.ways import Attribute, Child, Direct
+from gateway.compiled.reader import Read, Surprise, fitting, is_awaitable, or_null
+from gateway.compiled.ways import Attribute, Child, Direct, Way, Written
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
-    from graphql import GraphQLObjectType, GraphQLResolveInfo
+    from graphql import GraphQLResolveInfo
     from graphql.execution.values import VariableValues
     from graphql.pyutils import Path
 
@@ -77,35 +85,45 @@ class CompiledExecutor(Executor[Any]):
         position_context: Any,
     ) -> Any:
         """Resolve a field without its framework, where it has such a way; nothing else is done otherwise."""
-        resolve = self.shape.resolver(parent_type, field_details_list)
-        if resolve is None:
-            return super().execute_field(parent_type, source, field_details_list, path, position_context)
-        definition = parent_type.fields[field_details_list[0].node.name.value]
-        kind = definition.type
-        try:
+        step = self.shape.step(parent_type, field_details_list)
+        if step is not None:
             try:
-                result = resolve(self, source)
+                return self._resolved(step, step.resolve(self, source), field_details_list, path)
             except Surprise:
-                return super().execute_field(parent_type, source, field_details_list, path, position_context)
-            nodes = [each.node for each in field_details_list]
-            info = self.build_resolve_info(definition, nodes, parent_type, path)
-            if is_awaitable(result):
-                return self.complete_awaitable_value(kind, field_details_list, info, path, result, position_context)
-            completed = self.complete_value(kind, field_details_list, info, path, result, position_context)
-            if is_awaitable(completed):
-                return self._completed(completed, kind, field_details_list, path)
-        except Exception as error:  # noqa: BLE001  (whatever a resolver raises is an error of its field)
-            self.handle_field_error(error, kind, field_details_list, path)
-            return None
-        return completed
+                pass  # its variables are such that graphql-core has to look at them
+            except Exception as error:  # noqa: BLE001  (whatever a resolver raises is an error of its field)
+                self.handle_field_error(error, step.definition.type, field_details_list, path)
+                return None
+        return super().execute_field(parent_type, source, field_details_list, path, position_context)
 
-    async def _completed(
-        self, completed: Awaitable[Any], kind: Any, field_details_list: FieldDetailsList, path: Path
-    ) -> Any:
+    def _resolved(self, step: Step, result: Any, details: FieldDetailsList, path: Path) -> Any:
+        if is_awaitable(result):
+            return self._completed(self._value_of(step, result, details, path), step, details, path)
+        completed = self._value(step, result, details, path)
+        return self._completed(completed, step, details, path) if is_awaitable(completed) else completed
+
+    async def _value_of(self, step: Step, result: Awaitable[Any], details: FieldDetailsList, path: Path) -> Any:
+        completed = self._value(step, await result, details, path)
+        return await completed if is_awaitable(completed) else completed
+
+    def _value(self, step: Step, result: Any, details: FieldDetailsList, path: Path) -> Any:
+        """Complete a value that nobody waits for, by the quickest way that fits it."""
+        if step.read is not None:
+            try:
+                return step.read(result)
+            except Exception:  # noqa: BLE001, S110  (graphql-core says what is wrong)
+                pass
+        elif step.fits is not None and step.fits(result):
+            return self.execute_fields(step.object_type, result, path, step.fields, None)
+        nodes = [each.node for each in details]
+        info = self.build_resolve_info(step.definition, nodes, step.parent_type, path)
+        return self.complete_value(step.definition.type, details, info, path, result, None)
+
+    async def _completed(self, completed: Awaitable[Any], step: Step, details: FieldDetailsList, path: Path) -> Any:
         try:
             return await completed
         except Exception as error:  # noqa: BLE001  (the same)
-            self.handle_field_error(error, kind, field_details_list, path)
+            self.handle_field_error(error, step.definition.type, details, path)
             return None
 
     def complete_object_value(
@@ -146,19 +164,48 @@ class CompiledExecutor(Executor[Any]):
         return super().complete_iterable_value(item_type, field_details_list, info, path, items, position_context)
 
 
-def resolver_of(shape: Shape, parent_type: GraphQLObjectType, details: FieldDetailsList) -> Resolve | None:
-    """Make what resolves a field without its framework, if it has such a way."""
+class Step(NamedTuple):
+    """How one field is resolved without its framework, and the quick ways to complete what it gives."""
+
+    resolve: Resolve
+    parent_type: GraphQLObjectType
+    definition: GraphQLField
+    read: Read | None
+    fits: Callable[[Any], bool] | None  # for an object that has fields with resolvers, which are executed at once
+    object_type: Any = None
+    fields: Any = None
+
+
+def step_of(shape: Shape, parent_type: GraphQLObjectType, details: FieldDetailsList) -> Step | None:
+    """Find out how a field is resolved without its framework, if it can be."""
     node = details[0].node
     name = node.name.value
     definition, way = parent_type.fields.get(name), shape.ways.fields.get((parent_type.name, name))
-    if definition is None:
+    if definition is None or way is None:
         return None
-    if isinstance(way, Attribute):
-        attribute = way.name
-        return lambda _executor, source: getattr(source, attribute)
+    read = shape.reader(definition.type, details)
+    if isinstance(way, Written):
+        write = way.write if is_non_null_type(definition.type) else or_null(way.write)
+        return Step(_taking(way.name), parent_type, definition, write, None)
+    resolve = _taking(way.name) if isinstance(way, Attribute) else _resolve(shape, way, definition, details)
+    if resolve is None:
+        return None
+    kind = _named(definition.type)
+    if read is None and is_object_type(kind):
+        return Step(
+            resolve, parent_type, definition, None, fitting(kind, shape.ways.types), kind, shape.collect(kind, details)
+        )
+    return Step(resolve, parent_type, definition, read, None)
+
+
+def _taking(attribute: str) -> Resolve:
+    return lambda _executor, source: getattr(source, attribute)
+
+
+def _resolve(shape: Shape, way: Way, definition: GraphQLField, details: FieldDetailsList) -> Resolve | None:
     if not isinstance(way, Direct):
         return None
-    arguments = arguments_of(definition, node)
+    arguments = arguments_of(definition, details[0].node)
     if arguments is None:
         return None
     if way.wants_children and is_object_type(kind := _named(definition.type)):
@@ -193,4 +240,4 @@ def _with_children(
 
 
 def _named(kind: Any) -> Any:
-    return kind.of_type if hasattr(kind, "of_type") and is_object_type(kind.of_type) else kind
+    return kind.of_type if is_non_null_type(kind) else kind

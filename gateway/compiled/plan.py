@@ -16,7 +16,7 @@ from graphql import (
 )
 from graphql.execution.collect_fields import FragmentDetails, collect_fields
 
-from gateway.compiled.executor import CompiledExecutor, resolver_of
+from gateway.compiled.executor import CompiledExecutor, step_of
 from gateway.compiled.reader import Readers, is_awaitable
 from gateway.compiled.unsupported import Reason, Unsupported, conditions_of
 from gateway.compiled.variables import Coercion
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from graphql.execution.collect_fields import FieldDetails
     from graphql.execution.values import VariableValues
 
-    from gateway.compiled.executor import Resolve
+    from gateway.compiled.executor import Step
     from gateway.compiled.reader import Read
     from gateway.compiled.ways import Ways
 
@@ -110,7 +110,7 @@ class Shape:
         self._readers = Readers(prototype.schema, ways, self.collect)
         # By the identity of a list of details, which graphql-core's memory and `_root_fields` keep alive.
         self._known: dict[tuple[int, int], Read | None] = {}
-        self._resolvers: dict[int, Resolve | None] = {}
+        self._steps: dict[int, Step | None] = {}
 
     def root_fields(self) -> dict[str, FieldDetailsList]:
         """Collect the fields of the operation, once.
@@ -135,12 +135,12 @@ class Shape:
             self._known[place] = self._readers.of(kind, details)
         return self._known[place]
 
-    def resolver(self, parent_type: GraphQLObjectType, details: FieldDetailsList) -> Resolve | None:
-        """Find what resolves a field without its framework, if it has such a way."""
+    def step(self, parent_type: GraphQLObjectType, details: FieldDetailsList) -> Step | None:
+        """Find how a field is resolved without its framework, if it has such a way."""
         place = id(details)
-        if place not in self._resolvers:
-            self._resolvers[place] = resolver_of(self, parent_type, details)
-        return self._resolvers[place]
+        if place not in self._steps:
+            self._steps[place] = step_of(self, parent_type, details)
+        return self._steps[place]
 
 
 def compile_operation(

@@ -7,10 +7,12 @@ Must not be here: fields with resolvers (`executor`).
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Callable
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeGuard
 
 import orjson
 from graphql import (
@@ -29,15 +31,13 @@ from graphql import (
 )
 from graphql.pyutils import is_awaitable as may_be_awaited
 
-from gateway.compiled.ways import MARKER, Attribute, Json, Sampled, Ways
+from gateway.compiled.ways import MARKER, Attribute, Sampled, Ways, Written
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Mapping
 
-    from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema
+    from graphql import GraphQLObjectType, GraphQLSchema
     from graphql.execution.collect_fields import FieldDetails
-
-    from gateway.compiled.ways import Way
 
     FieldDetailsList = list[FieldDetails]
     Collect = Callable[[GraphQLObjectType, FieldDetailsList], dict[str, FieldDetailsList]]
@@ -58,7 +58,8 @@ class Surprise(Exception):
 
 def is_awaitable(value: Any) -> TypeGuard[Awaitable[Any]]:
     """Say the same as graphql-core's own, sooner."""
-    return type(value) not in PLAIN and may_be_awaited(value)
+    kind = type(value)
+    return kind is CoroutineType or (kind not in PLAIN and may_be_awaited(value))
 
 
 class Readers:
@@ -74,7 +75,7 @@ class Readers:
         if is_non_null_type(kind):
             return self._of_some(kind.of_type, details)
         read = self._of_some(kind, details)
-        return None if read is None else _or_null(read)
+        return None if read is None else or_null(read)
 
     def _of_some(self, kind: Any, details: FieldDetailsList) -> Read | None:
         """Make the reader for values that are not null."""
@@ -99,43 +100,44 @@ class Readers:
         return (lambda value: by_class[type(value)](value)) if by_class else None
 
     def _of_object(self, kind: GraphQLObjectType, details: FieldDetailsList) -> Read | None:
-        template: dict[str, Any] = {}
-        same: dict[str, tuple[str, frozenset[type]]] = {}
-        other: list[tuple[str, Read, Read]] = []
+        found = _Fields({}, {}, {}, {})
         for key, selected in self._collect(kind, details).items():
-            template[key] = None
             name = selected[0].node.name.value
-            if name == "__typename":
-                template[key] = kind.name
-                continue
-            definition, way = kind.fields.get(name), self._ways.fields.get((kind.name, name))
-            if definition is None:
+            found.template[key] = kind.name if name == "__typename" else None
+            if name != "__typename" and not self._add(found, key, kind, selected):
                 return None
-            if isinstance(way, Attribute) and (classes := _classes(definition.type)):
-                same[key] = (way.name, classes)
-                continue
-            found = self._of_field(way, definition, selected)
-            if found is None:
-                return None
-            other.append((key, *found))
-        read = _object(template, same, other)
-        return _checked(read, kind.name, self._ways.types) if kind.is_type_of else read
+        return _object(found, fitting(kind, self._ways.types))
 
-    def _of_field(
-        self, way: Way | None, definition: GraphQLField, selected: FieldDetailsList
-    ) -> tuple[Read, Read] | None:
-        """Find how a field is taken from its object, and how that is read."""
-        if isinstance(way, Json):
-            convert: Read = _fragment
-            return attrgetter(way.text_name), convert if is_non_null_type(definition.type) else _or_null(convert)
-        if not isinstance(way, Attribute | Sampled):
-            return None
-        read = self.of(definition.type, selected)
+    def _add(self, found: _Fields, key: str, kind: GraphQLObjectType, selected: FieldDetailsList) -> bool:
+        """Add how a field is read, or say that it needs a resolver."""
+        name = selected[0].node.name.value
+        definition, way = kind.fields.get(name), self._ways.fields.get((kind.name, name))
+        if definition is None:
+            return False
+        if isinstance(way, Written):
+            is_some = is_non_null_type(definition.type)
+            found.other[key] = (way.name, way.write if is_some else or_null(way.write))
+            return True
+        if isinstance(way, Attribute) and (classes := _classes(definition.type)):
+            found.same[key] = (way.name, classes)
+            return True
+        read = self.of(definition.type, selected) if isinstance(way, Attribute | Sampled) else None
         if read is None:
-            return None
+            return False
         if isinstance(way, Sampled):
-            return _as_it_is, _sampled(way, read)
-        return attrgetter(way.name), read
+            found.whole[key] = _sampled(way, read)
+        elif isinstance(way, Attribute):
+            found.other[key] = (way.name, read)
+        return True
+
+
+class _Fields(NamedTuple):
+    """How the fields of an object are read, by their keys in the answer, which `template` has in order."""
+
+    template: dict[str, Any]
+    same: dict[str, tuple[str, frozenset[type]]]  # attributes that are written as they are, if they are of a class
+    other: dict[str, tuple[str, Read]]  # attributes that are read in turn
+    whole: dict[str, Read]  # what is read from the object itself
 
 
 def _classes(kind: Any) -> frozenset[type]:
@@ -147,60 +149,70 @@ def _classes(kind: Any) -> frozenset[type]:
     return frozenset() if own is None else frozenset({own})
 
 
-def _object(
-    template: dict[str, Any], same: dict[str, tuple[str, frozenset[type]]], other: Sequence[tuple[str, Read, Read]]
-) -> Read:
-    keys = tuple(same)
-    get = _getter([name for name, _ in same.values()])
-    allowed = [classes for _, classes in same.values()]
-    good: set[tuple[type, ...]] = set()
-    fine: set[type] = set()
+def _object(fields: _Fields, fits: Callable[[Any], bool]) -> Read:
+    """Generate the reader of an object: one expression that builds its part of the answer.
 
-    def read(source: Any) -> dict[str, Any]:
-        if type(source) not in fine:
-            _check_object(source)
-            if len(fine) < _KEPT:
-                fine.add(type(source))
-        written = template.copy()
-        values = get(source)
-        kinds = (*map(type, values),)
-        if kinds not in good:
-            if any(kind not in classes for kind, classes in zip(kinds, allowed, strict=True)):
-                raise Surprise
-            if len(good) < _KEPT:
-                good.add(kinds)
-        written.update(zip(keys, values))  # noqa: B905  (as long as each other, and looked at for every object)
-        for key, take, convert in other:
-            written[key] = convert(take(source))
-        return written
-
+    For a type with `id` and `role` it reads: `{"id": value if type(value := source.id) in ids else fail(), "role":
+    write(source.role_value)}`.
+    """
+    known: dict[str, Any] = {"fits": fits, "fail": _fail, "type": type}
+    body = {key: ast.Constant(value) for key, value in fields.template.items()} | {
+        **{key: _same(name, _named(known, classes)) for key, (name, classes) in fields.same.items()},
+        **{key: _called(_named(known, read), _attribute(name)) for key, (name, read) in fields.other.items()},
+        **{key: _called(_named(known, read), ast.Name("source", ast.Load())) for key, read in fields.whole.items()},
+    }
+    made = ast.parse("def read(source):\n  if not fits(source): fail()\n  return {}")
+    made.body[0].body[1].value = ast.Dict([ast.Constant(key) for key in body], list(body.values()))  # type: ignore[attr-defined]
+    exec(compile(ast.fix_missing_locations(made), "<reader>", "exec"), known)  # noqa: S102  (only names of ours)
+    read: Read = known["read"]
     return read
 
 
-def _check_object(source: Any) -> None:
-    if source is None or source is Undefined or isinstance(source, Exception) or is_awaitable(source):
-        raise Surprise
+def _named(known: dict[str, Any], value: Any) -> str:
+    name = f"known_{len(known)}"
+    known[name] = value
+    return name
 
 
-def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
-    if not names:
-        return lambda _source: ()
-    if len(names) == 1:
-        get = attrgetter(names[0])
-        return lambda source: (get(source),)
-    return attrgetter(*names)
+def _attribute(name: str) -> ast.expr:
+    return ast.Attribute(ast.Name("source", ast.Load()), name, ast.Load())
 
 
-def _checked(read: Read, name: str, types: Mapping[type, str]) -> Read:
-    def read_checked(value: Any) -> Any:
-        if types.get(type(value)) != name:
-            raise Surprise
-        return read(value)
-
-    return read_checked
+def _called(name: str, argument: ast.expr) -> ast.expr:
+    return ast.Call(ast.Name(name, ast.Load()), [argument], [])
 
 
-def _or_null(read: Read) -> Read:
+def _same(name: str, classes: str) -> ast.expr:
+    value = ast.NamedExpr(ast.Name("value", ast.Store()), _attribute(name))
+    is_right = ast.Compare(_called("type", value), [ast.In()], [ast.Name(classes, ast.Load())])
+    return ast.IfExp(is_right, ast.Name("value", ast.Load()), ast.Call(ast.Name("fail", ast.Load()), [], []))
+
+
+def _fail() -> NoReturn:
+    raise Surprise
+
+
+def fitting(kind: GraphQLObjectType, types: Mapping[type, str]) -> Callable[[Any], bool]:
+    """Make what says whether a value is certainly an object of a type: what is found of one holds for its class."""
+    expected = kind.name if kind.is_type_of else None
+    seen: set[type] = set()
+
+    def fits(value: Any) -> bool:
+        own = type(value)
+        if own in seen:
+            return True
+        is_none = value is None or value is Undefined
+        if is_none or isinstance(value, Exception) or is_awaitable(value) or expected not in (None, types.get(own)):
+            return False
+        if len(seen) < _KEPT:
+            seen.add(own)
+        return True
+
+    return fits
+
+
+def or_null(read: Read) -> Read:
+    """Let a reader also read nulls."""
     return lambda value: None if value is None else read(value)
 
 
@@ -222,16 +234,6 @@ def _sampled(way: Sampled, read: Read) -> Read:
         return read(take(source)) if text is None else orjson.Fragment(text.join(pieces))
 
     return read_sampled
-
-
-def _fragment(text: Any) -> orjson.Fragment:
-    if text is None:
-        raise Surprise
-    return orjson.Fragment(text)
-
-
-def _as_it_is(source: Any) -> Any:
-    return source
 
 
 def _leaf(kind: Any) -> Read:

@@ -19,11 +19,14 @@ class Attribute:
 
 
 @dataclass(frozen=True, slots=True)
-class Json:
-    """The field's final value is kept as JSON text in an attribute, which is passed on as it lies."""
+class Written:
+    """The field's final value is what a function makes of an attribute: the word of an enum, stored JSON as it lies.
+
+    A null is written as one, and never comes where the field has none; the function raises on what it cannot write.
+    """
 
     name: str
-    text_name: str
+    write: Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class Direct:
     wants_children: bool = False
 
 
-Way = Attribute | Json | Sampled | Direct
+Way = Attribute | Written | Sampled | Direct
 MARKER: Final = "\x7f\ue000"  # no text of a schema holds it
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gateway.domain.message import MessagePatch, NewMessage
     from gateway.domain.page import Page, PageEnds, PageRequest
     from gateway.domain.principal import Principal
+    from gateway.domain.thread import Thread
     from gateway.store.sql import Store
     from gateway.store.writes import Writes
 
@@ -135,6 +136,15 @@ async def list_page(
     return found
 
 
+async def thread_with_page(
+    store: Store, who: Principal, thread_id: ThreadId, page: PageRequest, run_id: str | None = None
+) -> tuple[Thread | None, Page[Message]]:
+    """Find a thread and read one page of its messages in one statement; a page may be empty for whatever reason."""
+    who.require(Scope.READ)
+    async with store.read() as reads:
+        return await reads.get_thread_with_messages(who.reach, thread_id, page, run_id)
+
+
 async def list_page_of_each(
     store: Store, who: Principal, thread_ids: Sequence[str], page: PageRequest, run_id: str | None = None
 ) -> dict[str, Page[Message]]:
@@ -155,9 +165,12 @@ async def page_ends(
 ) -> PageEnds:
     """Say whether the list of messages goes on beyond a page that was read, on each side."""
     who.require(Scope.READ)
-    async with store.read() as reads:
-        any_from = partial(reads.any_message_from, who.reach, thread_id, run_id)
-        return await paging.page_ends(page, found, any_from)
+
+    async def any_from(cursor: str, *, up: bool) -> bool:
+        async with store.read() as reads:
+            return await reads.any_message_from(who.reach, thread_id, run_id, cursor, up=up)
+
+    return await paging.page_ends(page, found, any_from)
 
 
 async def count_of_run(store: Store, who: Principal, thread_id: ThreadId, run_id: str) -> int:

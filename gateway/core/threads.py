@@ -114,8 +114,12 @@ async def list_page(store: Store, who: Principal, page: PageRequest) -> Page[Thr
 async def page_ends(store: Store, who: Principal, page: PageRequest, found: Page[Thread]) -> PageEnds:
     """Say whether the list of threads goes on beyond a page that was read, on each side."""
     who.require(Scope.READ)
-    async with store.read() as reads:
-        return await paging.page_ends(page, found, partial(reads.any_thread_from, who.reach))
+
+    async def any_from(cursor: str, *, up: bool) -> bool:
+        async with store.read() as reads:
+            return await reads.any_thread_from(who.reach, cursor, up=up)
+
+    return await paging.page_ends(page, found, any_from)
 
 
 def _owner(who: Principal, asked: str | None) -> str | None:

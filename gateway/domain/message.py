@@ -202,6 +202,7 @@ class Message(MessageRow):
 
 _SIMPLE_BEGIN: Final = '[{"type":"text","text":{"value":"'
 _SIMPLE_END: Final = '","annotations":[]}}]'
+_SIMPLE_QUOTES: Final = (_SIMPLE_BEGIN + _SIMPLE_END).count('"')
 
 
 def simple_text_of(message: Message) -> str | None:
@@ -211,10 +212,12 @@ def simple_text_of(message: Message) -> str | None:
     only if, there is one part.
     """
     stored = message.content_json
-    if not stored.startswith(_SIMPLE_BEGIN):
+    if not (stored.startswith(_SIMPLE_BEGIN) and stored.endswith(_SIMPLE_END)):
         return None
-    end = stored.find(_SIMPLE_END, len(_SIMPLE_BEGIN))
-    return stored[len(_SIMPLE_BEGIN) : end] if end == len(stored) - len(_SIMPLE_END) else None
+    # Most texts have no quotation marks; to count all is quicker than to look for the end.
+    if stored.count('"') != _SIMPLE_QUOTES and stored.find(_SIMPLE_END) != len(stored) - len(_SIMPLE_END):
+        return None
+    return stored[len(_SIMPLE_BEGIN) : -len(_SIMPLE_END)]
 
 
 def with_text(message: Message, gained: Sequence[tuple[int, str]]) -> Message:

@@ -48,6 +48,13 @@ class Told:
     cursor: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What of Strawberry's `Info` our resolvers look at."""
+
+    context: Context
+
+
 @dataclass(frozen=True)
 class Context:
     """The context value of one operation.
@@ -63,6 +70,12 @@ class Context:
     at_work: set[asyncio.Task[Any]] = field(default_factory=set)  # loaders run in tasks that nobody else can cancel
     resume_after: str | None = None
     told: Told = field(default_factory=Told)
+    ahead: dict[PageKey, Page[Message]] = field(default_factory=dict)  # pages that were read before they are asked for
+
+    @cached_property
+    def info(self) -> Seen:
+        """What resolvers see of the operation where Strawberry does not call them."""
+        return Seen(self)
 
     @cached_property
     def threads(self) -> DataLoader[str, Thread | None]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final, NewType, NoReturn
 
 import strawberry
@@ -14,11 +15,14 @@ from strawberry.types.scalar import ScalarDefinition
 
 from gateway.domain import message, page
 
+_TIMES: Final = 4_096  # that are kept as they were written: a page shows those of the last one again
 DateTime = NewType("DateTime", int)
 Metadata = NewType("Metadata", dict[str, Any])
 
 
-def _iso(seconds: int) -> str:
+@lru_cache(_TIMES)
+def iso(seconds: int) -> str:
+    """Write a time as RFC 3339 does."""
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -31,7 +35,7 @@ SCALARS: Final[dict[object, ScalarDefinition]] = {
         name="DateTime",
         description="A time in UTC as RFC 3339 writes it, to the second, such as `2026-08-26T09:30:00Z`.",
         specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
-        serialize=_iso,
+        serialize=iso,
         parse_value=_no_input,
     ),
     Metadata: strawberry.scalar(

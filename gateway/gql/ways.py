@@ -5,16 +5,18 @@ Must not be here: reading itself (`gateway.compiled`); a field's resolver is the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
 from graphql import GraphQLObjectType, get_named_type, is_input_object_type
 
-from gateway.compiled import MARKER, Attribute, Direct, Json, Sampled, Ways
+from gateway.compiled import MARKER, Attribute, Direct, Sampled, Ways, Written
 from gateway.domain import message
 from gateway.domain.message import Message, Text, TextContent, simple_text_of
 from gateway.domain.thread import Thread
+from gateway.gql.ahead import find_thread
+from gateway.gql.scalars import iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,18 +41,14 @@ _TYPES: Final[Mapping[type, str]] = {
     message.FilePath: "FilePath",
 }
 _STORED: Final[Mapping[tuple[str, str], Way]] = {
-    ("Thread", "metadata"): Json("metadata", "metadata_json"),
-    ("Thread", "toolResources"): Json("tool_resources", "tool_resources_json"),
-    ("Message", "metadata"): Json("metadata", "metadata_json"),
+    ("Thread", "metadata"): Written("metadata_json", orjson.Fragment),
+    ("Thread", "toolResources"): Written("tool_resources_json", orjson.Fragment),
+    ("Message", "metadata"): Written("metadata_json", orjson.Fragment),
     ("Message", "content"): Sampled("content", (TextContent(Text(MARKER, ())),), simple_text_of),
+    ("Message", "role"): Written("role_value", {each.value: each.name for each in message.Role}.__getitem__),
+    ("Message", "status"): Written("status_value", {each.value: each.name for each in message.Status}.__getitem__),
+    ("Query", "thread"): Direct(find_thread, wants_children=True),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What of Strawberry's `Info` our resolvers look at."""
-
-    context: Context
 
 
 @cache
@@ -70,7 +68,8 @@ def ways_of(schema: GraphQLSchema) -> Ways:
 def _way_of(field: GraphQLField) -> Way | None:
     definition: StrawberryField = field.extensions[_BACK]
     if definition.base_resolver is None:
-        return Attribute(definition.python_name)
+        is_time = get_named_type(field.type).name == "DateTime"
+        return Written(definition.python_name, iso) if is_time else Attribute(definition.python_name)
     if any(is_input_object_type(get_named_type(each.type)) for each in field.args.values()):
         return None  # Strawberry makes objects of them
     return Direct(_calling(definition.base_resolver, field))
@@ -89,7 +88,7 @@ def _calling(resolver: StrawberryResolver[Any], field: GraphQLField) -> Callable
         for parent in parents:
             given[parent] = source
         if info is not None:
-            given[info.name] = Seen(context)
+            given[info.name] = context.info
         return function(source, **given) if is_method else function(**given)
 
     return call

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import select, text
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_POSITION = itemgetter(-1)
 _IN_PROGRESS = Status.IN_PROGRESS.value
 _ANY_THREAD_FROM = {up: partial(statements.any_thread_from, up=up) for up in (True, False)}
 _ANY_MESSAGE_FROM = {up: partial(statements.any_message_from, up=up) for up in (True, False)}
@@ -90,6 +92,20 @@ class Reads:
         """Read one page of a thread's messages; an unknown thread or cursor gives an empty one."""
         found = await self._found(statements.list_messages, reach, thread_id, page, run_id)
         return await self._whole_page(reach, _page(found, rows.message_of, page))
+
+    async def get_thread_with_messages(
+        self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None
+    ) -> tuple[Thread | None, Page[Message]]:
+        """Find a thread and read one page of its messages; an unknown cursor gives an empty one."""
+        together = await self._found(statements.get_thread_with_messages, reach, thread_id, page, run_id)
+        in_order = sorted(together, key=_POSITION, reverse=not statements.walks_up(page))
+        of_thread = [row for row in together if row[-1] == statements.OF_THREAD]
+        if not of_thread:
+            return None, Page((), has_more=False)
+        found = [row for row in in_order if row[-1] != statements.OF_THREAD]
+        return rows.thread_among_messages(of_thread[0]), await self._whole_page(
+            reach, _page(found, rows.message_of, page)
+        )
 
     async def list_messages_of_each(
         self, reach: Reach, thread_ids: Sequence[str], page: PageRequest, run_id: str | None

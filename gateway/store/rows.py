@@ -29,6 +29,11 @@ def thread_of(row: Sequence[Any]) -> Thread:
     return tuple.__new__(Thread, row)
 
 
+def thread_among_messages(row: Sequence[Any]) -> Thread:
+    """Make a thread of the row that `get_thread_with_messages` lays out like a message's."""
+    return Thread(row[0], row[2], row[7], row[5], row[10], row[8])
+
+
 def row_of_thread(project_id: str, thread: Thread) -> Values:
     """Lay a thread without messages out as a row of its table."""
     return {

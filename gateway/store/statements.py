@@ -8,7 +8,7 @@ Must not be here: what the rows mean (`rows`), transactions (`sql`).
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     Column,
@@ -23,6 +23,8 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal_column,
+    null,
     select,
     tuple_,
     union_all,
@@ -65,6 +67,7 @@ MESSAGE_COLUMNS = (
     messages.c.incomplete_reason,
 )
 
+OF_THREAD: Final = -1  # a position that no message has
 _THREAD_KEY = (threads.c.created_at, threads.c.seq)
 _MESSAGE_KEY = (messages.c.position,)
 
@@ -129,6 +132,30 @@ def list_messages(reach: Reach, thread_id: str, page: PageRequest, run_id: str |
     ]
     statement = select(*MESSAGE_COLUMNS).where(_of_thread(reach, thread_id, run_id), *bounds)
     return _walk(statement, _MESSAGE_KEY, page)
+
+
+def get_thread_with_messages(
+    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None
+) -> CompoundSelect[Any]:
+    """Select a thread and one page of its messages in one statement.
+
+    Shape: the rows of `list_messages` with their positions behind, in any order, and one that has OF_THREAD there and
+    what is kept of the thread in columns of its types.
+    """
+    kept = {
+        messages.c.id: threads.c.id,
+        messages.c.thread_id: threads.c.id,
+        messages.c.created_at: threads.c.created_at,
+        messages.c.content: threads.c.tool_resources,
+        messages.c.metadata: threads.c.metadata,
+        messages.c.run_id: threads.c.owner,
+        messages.c.completed_at: threads.c.message_count,
+    }
+    columns = [kept.get(column, null()).label(column.name) for column in MESSAGE_COLUMNS]
+    thread = select(*columns, literal_column(str(OF_THREAD)).label("position"))
+    own = thread.where(within(threads, reach), threads.c.id == thread_id)
+    listed = list_messages(reach, thread_id, page, run_id).add_columns(*_MESSAGE_KEY).subquery()
+    return union_all(own, select(listed))
 
 
 def list_messages_of_each(

@@ -75,6 +75,27 @@ async def test_sqlite_reads_pages_of_several_threads_by_index(sqlite_full: Async
 
 
 @_each_reach
+async def test_sqlite_finds_a_thread_with_its_page_by_index(sqlite_full: AsyncConnection, reach: Reach) -> None:
+    plan = await sqlite_plan(sqlite_full, statements.get_thread_with_messages(reach, LARGE, PageRequest(20)))
+
+    assert "SEARCH messages USING INDEX sqlite_autoindex_messages_1" in plan
+    assert not _SCAN.search(plan)
+    assert "TEMP B-TREE" not in plan
+
+
+@_each_reach
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_postgres_finds_a_thread_with_its_page_by_index(
+    postgres_full: AsyncConnection, mode: str, reach: Reach
+) -> None:
+    statement = statements.get_thread_with_messages(reach, LARGE, PageRequest(20))
+
+    found = list(nodes(await postgres_plan(postgres_full, statement, mode)))
+
+    assert {node["Node Type"] for node in found} & _POSTGRES_WORK == set()
+
+
+@_each_reach
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 async def test_postgres_scans_indexes_only_and_sorts_nothing(
     postgres_full: AsyncConnection, mode: str, reach: Reach

@@ -13,6 +13,7 @@ from gateway.domain.page import PageRequest
 from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread import NewThread
 from gateway.errors import NotFound
+from gateway.store.reads import Reads
 from gateway.store.writes import Delta, Writes
 from tests.make import fill_thread
 
@@ -42,6 +43,9 @@ CALLS: dict[str, Call] = {
     "get_messages": lambda tx, who, _, message: tx.get_messages(who, [message.id]),
     "list_threads": lambda tx, who, *_: _items(tx.list_threads(who, PAGE)),
     "list_messages": lambda tx, who, thread, _: _items(tx.list_messages(who, thread.id, PAGE, None)),
+    "get_thread_with_messages": lambda tx, who, thread, _: _thread_of(
+        tx.get_thread_with_messages(who, thread.id, PAGE, None)
+    ),
     "list_messages_of_each": lambda tx, who, thread, _: _items_of_each(
         tx.list_messages_of_each(who, [thread.id], PAGE, None)
     ),
@@ -86,6 +90,19 @@ async def test_a_stranger_finds_and_changes_nothing_by(
     assert not found
     assert await threads.get(store, who, thread.id) == thread
     assert await messages.get(store, who, thread.id, message.id) == message
+
+
+@_each_stranger
+@pytest.mark.parametrize("name", [name for name in CALLS if hasattr(Reads, name)])
+async def test_a_stranger_finds_nothing_outside_of_transactions_either_by(
+    store: Store, who: Principal, name: str, stranger: Reach
+) -> None:
+    thread, message = await _something(store, who)
+    call: Any = CALLS[name]
+
+    async with store.read() as reads:
+        assert not await call(reads, stranger, thread, message)
+        assert await call(reads, who.reach, thread, message) or name == "count_messages_of_run"
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
@@ -177,6 +194,11 @@ async def _what_is_behind(found: Awaitable[Behind[Any]]) -> list[Any]:
 
 def _regretted(message: Message) -> Message:
     return message._replace(content_json="[]")
+
+
+async def _thread_of(found: Awaitable[tuple[Thread | None, Page[Message]]]) -> tuple[Any, ...]:
+    thread, page = await found
+    return page.items if thread is None else (thread, *page.items)
 
 
 async def _items(page: Awaitable[Page[Any]]) -> tuple[Any, ...]:

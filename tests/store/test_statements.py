@@ -179,6 +179,7 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
 }
 POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 SQLITE: Dialect = sqlite.dialect()
+BOTH = statements.get_thread_with_messages(P, "t", PageRequest(2, DESC, after="a"))
 EACH = statements.list_messages_of_each(P, ["t", "u"], PageRequest(2, DESC, after="a"))
 
 
@@ -205,7 +206,19 @@ def test_pages_of_several_threads_are_one_limited_select_each(dialect: Dialect) 
     assert found.endswith(" ORDER BY position DESC")
 
 
-@pytest.mark.parametrize("statement", [*(case[0] for case in CASES.values()), EACH], ids=[*CASES, "of each"])
+@pytest.mark.parametrize("dialect", [POSTGRES, SQLITE], ids=lambda each: each.name)
+def test_a_thread_and_its_page_are_two_selects_laid_side_by_side(dialect: Dialect) -> None:
+    found = _text(BOTH, dialect)
+
+    assert f"FROM threads WHERE {ONE_THREAD} UNION ALL SELECT " in found
+    assert (
+        f"FROM messages WHERE project_id = 'p' AND thread_id = 't' AND position < {A} ORDER BY position DESC" in found
+    )
+
+
+@pytest.mark.parametrize(
+    "statement", [*(case[0] for case in CASES.values()), EACH, BOTH], ids=[*CASES, "of each", "both"]
+)
 def test_every_where_begins_with_the_project(statement: ClauseElement) -> None:
     text = _text(statement, POSTGRES)
 
@@ -225,7 +238,7 @@ def test_every_builder_that_takes_a_project_is_looked_at() -> None:
 
     looked_at = {name.partition(" ")[0] for name in CASES}
 
-    assert builders - looked_at == {"within", "within_thread", "list_messages_of_each"}
+    assert builders - looked_at == {"within", "within_thread", "list_messages_of_each", "get_thread_with_messages"}
 
 
 def _on_sqlite(text: str) -> str:

@@ -1,0 +1,51 @@
+"""Reading ahead: a thread together with the page of its messages that the same operation is about to ask for.
+
+A compiled operation tells what will be asked; asked for one by one, both find the same.
+Must not be here: how a page is asked for (`types`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from strawberry import UNSET
+
+from gateway.core import messages
+from gateway.domain import ids, parse
+from gateway.errors import InvalidRequest
+from gateway.gql.context import PageKey
+from gateway.gql.types import page_request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.compiled import Child
+    from gateway.compiled.ways import Children
+    from gateway.domain.thread import Thread
+    from gateway.gql.context import Context
+
+
+async def find_thread(
+    _source: Any, context: Context, arguments: Mapping[str, Any], children: Children
+) -> Thread | None:
+    """Resolve `Query.thread`, and keep the page that `Thread.messages` will ask for next."""
+    thread_id = ids.as_thread_id(arguments["id"])
+    if thread_id is None:
+        return None
+    asked = [child for child in children() if child.name == "messages"]
+    key = _key_of(thread_id, asked[0]) if len(asked) == 1 else None
+    if key is None:
+        return await context.threads.load(thread_id)
+    found, page = await messages.thread_with_page(context.store, context.who, thread_id, key.page, key.run_id)
+    context.ahead[key] = page
+    return found
+
+
+def _key_of(thread_id: ids.ThreadId, child: Child) -> PageKey | None:
+    """Read which page will be asked for; what is wrong with the arguments is said when it is."""
+    given = dict.fromkeys(("limit", "first", "last", "after", "before"), UNSET) | dict(child.arguments)
+    order, run_id = given.pop("order"), given.pop("runId", None)
+    try:
+        return PageKey(thread_id, page_request(ids.as_message_id, order, **given), parse.reference(run_id, "run_id"))
+    except InvalidRequest:
+        return None
