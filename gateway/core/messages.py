@@ -36,9 +36,7 @@ async def create(store: Store, who: Principal, thread_id: ThreadId, new: NewMess
     Errors: NotFound for the thread.
     """
     who.require(Scope.WRITE)
-    async with store.write() as transaction:
-        [message] = await append(transaction, who, thread_id, [new], int(time.time()))
-    return message
+    return await store.add_message(who.reach, _made(thread_id, new, int(time.time())))
 
 
 async def append(

@@ -200,6 +200,12 @@ class Message(MessageRow):
         return load_metadata(self.metadata_json)
 
 
+def at_second(message: Message, created_at: int) -> Message:
+    """Give a new message the second that its place in its thread has."""
+    completed_at = None if message.completed_at is None else created_at
+    return message._replace(created_at=created_at, completed_at=completed_at)
+
+
 _SIMPLE_BEGIN: Final = '[{"type":"text","text":{"value":"'
 _SIMPLE_END: Final = '","annotations":[]}}]'
 _SIMPLE_QUOTES: Final = (_SIMPLE_BEGIN + _SIMPLE_END).count('"')

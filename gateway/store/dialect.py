@@ -77,6 +77,7 @@ class Engines:
     announce: Callable[[AsyncConnection, Iterable[Topic]], Awaitable[None]]
     rules: LaneRules
     shapes: Shapes
+    has_one_writer: bool
 
     def writers(self) -> QueuePool:
         """Give the pool of those that run transactions."""
@@ -239,9 +240,10 @@ def _open_sqlite(url: URL) -> Engines:
     @event.listens_for(writer.sync_engine, "begin")
     def begin_write(connection: Connection) -> None:
         # A deferred transaction would fail, instead of wait, when another process writes between its read and write.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    return Engines(reader, writer, _announce_nothing, LaneRules(READERS, _fetch_sqlite), Shapes(reader.dialect))
+    return Engines(reader, writer, _announce_nothing, LaneRules(READERS, _fetch_sqlite), Shapes(reader.dialect), True)
 
 
 async def _fetch_sqlite(driver: Any, statement: str, values: Any) -> Sequence[Any]:
@@ -318,7 +320,7 @@ def _open_postgres(url: URL) -> Engines:
             # costs more than a third of running it (measured: 100 microseconds of 380).
             _on_connect(engine, "SET plan_cache_mode = force_generic_plan")
     fetch = _fetch_unnamed if is_pooled else _fetch_postgres
-    return Engines(reader, writer, _notify, LaneRules(lanes, fetch), Shapes(reader.dialect))
+    return Engines(reader, writer, _notify, LaneRules(lanes, fetch), Shapes(reader.dialect), False)
 
 
 async def _fetch_postgres(driver: Any, statement: str, values: Any) -> Sequence[Any]:

@@ -31,6 +31,10 @@ class Lane:
         self._fetch = rules.fetch
         self._heard = dialect.Heard(connection)
 
+    async def execute(self, text: str) -> None:
+        """Run what begins or ends a transaction, which is no statement of ours."""
+        await self._fetch(self._driver, text, ())
+
     async def rows(self, prepared: Prepared, values: list[Any]) -> Sequence[Any]:
         """Run a statement by one call of the driver."""
         text, values = self._heard.begin(prepared.text, values)

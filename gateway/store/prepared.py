@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from sqlalchemy import BigInteger, Text, bindparam
 
+from gateway.domain.message import Message
 from gateway.domain.page import PageRequest
 from gateway.domain.principal import Reach
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     Build = Callable[..., Executable]
 
+_NUMBERS: Final = ("created_at", "completed_at", "incomplete_at")  # of a message; all else is text
 _KEPT: Final = 500  # shapes; there are some dozens
 
 
@@ -76,6 +78,11 @@ def _shape_of_page(page: PageRequest, values: list[Any]) -> Any:
     return page.order, page.from_end, after is None, before is None
 
 
+def _shape_of_message(message: Message, values: list[Any]) -> Any:
+    values += message
+    return "message"
+
+
 def _shape_of_ids(ids: Sequence[str], values: list[Any]) -> Any:
     values += ids
     return len(ids)
@@ -93,6 +100,7 @@ def _constant(value: Any, _values: list[Any]) -> Any:
 _SHAPES: Final[dict[type, Callable[[Any, list[Any]], Any]]] = {
     Reach: _shape_of_reach,
     PageRequest: _shape_of_page,
+    Message: _shape_of_message,
     list: _shape_of_ids,
     str: _value,
     int: _value,
@@ -116,6 +124,8 @@ def _symbols(arguments: tuple[Any, ...]) -> list[Any]:
         elif isinstance(each, PageRequest):
             limit, after, before = number(), text(each.after), text(each.before)
             symbols.append(PageRequest(limit, each.order, after, before, each.from_end))
+        elif isinstance(each, Message):
+            symbols.append(Message(*[number() if name in _NUMBERS else text("") for name in each._fields]))
         elif isinstance(each, list):
             symbols.append([text(one) for one in each])
         elif type(each) is int:

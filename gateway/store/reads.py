@@ -18,7 +18,9 @@ from sqlalchemy import select, text
 from gateway.domain import change
 from gateway.domain.message import Status, with_text
 from gateway.domain.page import Page
+from gateway.errors import NotFound
 from gateway.store import follow_statements, key_statements, rows, statements
+from gateway.store.dialect import CHANNEL
 from gateway.store.revision import is_migrated
 
 if TYPE_CHECKING:
@@ -149,6 +151,17 @@ class Reads:
         """Find how far threads have come; those that are not there are left out."""
         found = await self._found(follow_statements.last_positions, reach, list(thread_ids))
         return {row[0]: row[1] for row in found}
+
+    async def append_message(self, reach: Reach, message: Message) -> int:
+        """Add a message to the end of its thread and tell all processes of it; give the second that it gets.
+
+        Errors: NotFound for the thread.
+        """
+        found = await self._found(statements.append_message, reach, message, CHANNEL)
+        if not found:
+            raise NotFound("thread", message.thread_id)
+        created_at: int = found[0][0]
+        return created_at
 
     async def data_version(self) -> tuple[int, int]:
         """Name this connection, and read SQLite's own count of changes to the file by others than it."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
+from gateway.domain.message import at_second
 from gateway.domain.principal import Reach
 from gateway.errors import Unavailable
 from gateway.store.dialect import Engines, is_momentary, open_engines, watch_statements
+from gateway.store.grouping import Grouping
 from gateway.store.lanes import Lanes
 from gateway.store.reads import Quick, Reads
 from gateway.store.writes import Writes
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gateway.domain.change import Topic
+    from gateway.domain.message import Message
     from gateway.store.dialect import Begin
     from gateway.store.prepared import Shapes
 
@@ -36,6 +39,7 @@ class Store:
         self._engines = engines
         self._publish = publish
         self._lanes = Lanes(engines.reader, engines.rules)
+        self._grouping = Grouping(engines.writer, engines.rules) if engines.has_one_writer else None
 
     def read(self) -> Reading:
         """Borrow a connection to read with, for as long as the block.
@@ -51,11 +55,36 @@ class Store:
         Errors: Unavailable where the database is away or its writer stays busy.
         """
         with _said_as_unavailable():
-            async with self._engines.writer.begin() as connection:
-                writes = Writes(connection)
+            async with self._transaction() as writes:
                 yield writes
-                await self._engines.announce(connection, writes.touched)
         self._publish(writes.touched)
+
+    async def add_message(self, reach: Reach, message: Message) -> Message:
+        """Add one message to the end of its thread, in as few steps as the database needs.
+
+        Errors: NotFound for the thread; Unavailable.
+        """
+        if self._grouping is not None:
+            async with self.write() as writes:
+                position, created_at = await writes.take_positions(reach, message.thread_id, 1, message.created_at)
+                added = at_second(message, created_at)
+                await writes.add_messages(reach, [added], position)
+            return added
+        async with self.read() as reads:  # one statement is a transaction
+            created_at = await reads.append_message(reach, message)
+        self._publish({(reach.project_id, message.thread_id)})
+        return at_second(message, created_at)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Writes]:
+        if self._grouping is not None:
+            async with self._grouping.transaction() as lane:
+                yield Writes(lane.connection, Quick(lane, self._engines.shapes))
+            return
+        async with self._engines.writer.begin() as connection:
+            writes = Writes(connection)
+            yield writes
+            await self._engines.announce(connection, writes.touched)
 
     async def data_version(self) -> tuple[int, int]:
         """Say which version of the SQLite file this process sees, and which connection counts it.
@@ -90,7 +119,8 @@ class Store:
 
     def connections(self) -> Mapping[str, int]:
         """Count the connections that are borrowed now, by pool."""
-        return {"writer": self._engines.writers().checkedout(), "reader": self._lanes.in_use}
+        writing = self._engines.writers().checkedout() if self._grouping is None else self._grouping.in_use
+        return {"writer": writing, "reader": self._lanes.in_use}
 
     def connections_at_most(self) -> Mapping[str, int]:
         """Say how many connections each pool may have."""
@@ -99,6 +129,8 @@ class Store:
     async def close(self) -> None:
         """Close all connections."""
         await self._lanes.close()
+        if self._grouping is not None:
+            await self._grouping.close()
         await self._engines.dispose()
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
     literal_column,
     null,
     select,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from sqlalchemy import CompoundSelect, FromClause
     from sqlalchemy.sql.dml import ReturningDelete
 
+    from gateway.domain.message import Message
     from gateway.domain.principal import Reach
 
 # In the order of the fields of `domain.thread.Thread` and `domain.message.Message`.
@@ -244,6 +246,37 @@ def insert_thread() -> Insert:
 def insert_messages() -> Insert:
     """Insert messages, one parameter set each."""
     return insert(messages)
+
+
+def insert_message(project_id: str, position: int, message: Message) -> Insert:
+    """Insert one message at a position that was taken for it."""
+    values = {column.name: value for column, value in zip(MESSAGE_COLUMNS, message, strict=True)}
+    return insert(messages).values(project_id=project_id, position=position, **values)
+
+
+def append_message(reach: Reach, message: Message, channel: str) -> Select[Any]:
+    """Take a position, insert a message there and tell who listens, all in one statement of PostgreSQL.
+
+    Shape: one row, whose first column is the second that the message gets, or none for an unknown thread.
+    """
+    taken = take_positions(reach, message.thread_id, 1, message.created_at).cte("taken")
+    given: dict[Any, Any] = dict(zip(MESSAGE_COLUMNS, message, strict=True))
+    second = taken.c.last_created_at
+    own = {
+        messages.c.project_id: _typed(reach.project_id, messages.c.project_id),
+        messages.c.position: taken.c.last_position,
+        **{column: _typed(value, column) for column, value in given.items()},
+        messages.c.created_at: second,
+    }
+    own[messages.c.completed_at] = case((own[messages.c.completed_at].is_not(None), second))
+    added = insert(messages).from_select(list(own), select(*own.values())).returning(messages.c.created_at).cte("added")
+    told = func.pg_notify(channel, own[messages.c.project_id] + " " + own[messages.c.thread_id])
+    return select(added.c.created_at, told)
+
+
+def _typed(value: Any, column: Column[Any]) -> Any:
+    """Give a value that stands alone the type of its column, which PostgreSQL cannot guess."""
+    return value if isinstance(value, ColumnElement) else literal(value, column.type)
 
 
 def take_positions(reach: Reach, thread_id: str, count: int, created_at: int) -> Update:

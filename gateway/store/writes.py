@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gateway.errors import NotFound
 from gateway.store import follow_statements, key_statements, rows, statements
 from gateway.store.dialect import lock_imports
-from gateway.store.reads import Reads
+from gateway.store.reads import Quick, Reads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,8 +42,8 @@ class Delta:
 class Writes(Reads):
     """What can be changed; `touched` names the threads whose followers shall look once it is committed."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: AsyncConnection, quick: Quick | None = None) -> None:
+        super().__init__(connection, quick)
         self.touched: set[Topic] = set()
 
     async def lock_thread(self, reach: Reach, thread_id: str) -> Thread | None:
@@ -73,7 +73,7 @@ class Writes(Reads):
 
         Errors: NotFound for the thread.
         """
-        taken = await self._rows(statements.take_positions(reach, thread_id, count, created_at))
+        taken = await self._found(statements.take_positions, reach, thread_id, count, created_at)
         if not taken:
             raise NotFound("thread", thread_id)
         self.touched.add((reach.project_id, thread_id))
@@ -82,6 +82,9 @@ class Writes(Reads):
 
     async def add_messages(self, reach: Reach, added: Sequence[Message], first_position: int) -> None:
         """Add messages at positions that were taken for them."""
+        if self._quick is not None and len(added) == 1:
+            await self._found(statements.insert_message, reach.project_id, first_position, added[0])
+            return
         values = [rows.row_of_message(reach.project_id, message, first_position + n) for n, message in enumerate(added)]
         await self._connection.execute(statements.insert_messages(), values)
 

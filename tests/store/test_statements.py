@@ -238,7 +238,13 @@ def test_every_builder_that_takes_a_project_is_looked_at() -> None:
 
     looked_at = {name.partition(" ")[0] for name in CASES}
 
-    assert builders - looked_at == {"within", "within_thread", "list_messages_of_each", "get_thread_with_messages"}
+    assert builders - looked_at == {
+        "within",
+        "within_thread",
+        "list_messages_of_each",
+        "get_thread_with_messages",
+        "append_message",  # begins with `take_positions`: tests/store/test_append.py
+    }
 
 
 def _on_sqlite(text: str) -> str:

@@ -1,0 +1,62 @@
+"""One message added by one statement, as PostgreSQL does it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.core import messages, threads
+from gateway.domain.page import Order, PageRequest
+from gateway.domain.principal import Principal
+from gateway.domain.thread import NewThread
+from gateway.errors import NotFound
+from gateway.store.sql import open_store
+from tests.gql.serving import statements_of
+from tests.make import new_message
+from tests.store.test_projects import OWNER, STRANGERS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.core import Store
+    from gateway.domain.ids import ThreadId
+    from gateway.domain.principal import Reach
+
+
+@pytest.fixture
+async def one(postgres_url: str) -> AsyncIterator[Store]:
+    """Open a store on PostgreSQL."""
+    store = open_store(postgres_url)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def thread_id(one: Store, who: Principal) -> ThreadId:
+    """Make a thread that belongs to somebody."""
+    return (await threads.create(one, who, NewThread(metadata={}, tool_resources={}, owner=OWNER))).id
+
+
+async def test_a_message_is_added_in_one_round_trip(one: Store, who: Principal, thread_id: ThreadId) -> None:
+    with statements_of(one) as sent:
+        await messages.create(one, who, thread_id, new_message())
+
+    [statement] = sent
+    assert all(word in statement for word in ("UPDATE threads", "INSERT INTO messages", "pg_notify"))
+
+
+async def test_what_is_answered_is_what_is_kept(one: Store, who: Principal, thread_id: ThreadId) -> None:
+    made = [await messages.create(one, who, thread_id, new_message(run_id=run)) for run in (None, "run_a")]
+
+    found = await messages.list_page(one, who, thread_id, PageRequest(10, Order.ASC))
+
+    assert list(found.items) == made
+
+
+@pytest.mark.parametrize("stranger", STRANGERS.values(), ids=list(STRANGERS))
+async def test_a_stranger_adds_nothing(one: Store, who: Principal, thread_id: ThreadId, stranger: Reach) -> None:
+    with pytest.raises(NotFound):
+        await messages.create(one, Principal(stranger), thread_id, new_message())
+
+    assert (await messages.list_page(one, who, thread_id, PageRequest(10))).items == ()
