@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
@@ -143,6 +143,13 @@ def readings(store: Store, operations: Operations) -> list[Reading]:
             "outcome",
             is_counter=True,
         ),
+        Reading(
+            "gateway_operations",
+            "GraphQL queries and mutations that were executed, compiled ones and others",
+            operations.executed,
+            "way",
+            is_counter=True,
+        ),
     ]
 
 
@@ -251,7 +258,7 @@ def serve_store(
     schema = build_schema()._schema  # noqa: SLF001
     operations = Operations(schema, store, hub or Hub(), options, keeper)
     graphql = GraphQLOverHttp(operations, explorer.page, let_in)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", root(has_page=options.graphiql)),
             Route("/healthz", tell_alive),
@@ -260,22 +267,20 @@ def serve_store(
             Route(ASSETS, explorer.asset),
             Route(document.URL, document.describe),
         ],
-        middleware=[_envelope(graphql, RestFace(store, keeper), let_in, heard)],
-        exception_handlers={404: unknown_url, 405: wrong_method},
         lifespan=_lifespan(operations, store, keeper, hints, heard),
     )
-
-
-def _envelope(graphql: GraphQLOverHttp, rest: RestFace, sites: Sites, heard: Listeners) -> Middleware:
-    return Middleware(
-        Envelope,
+    rest = RestFace(store, keeper)
+    # In place of the layers that Starlette would make: its outermost one catches what the envelope has caught.
+    app.middleware_stack = Envelope(
+        ExceptionMiddleware(app.router, {404: unknown_url, 405: wrong_method}),
         face=lambda request: graphql.find(request) or rest.find(request),
         refuse=refuse,
         crashed=render.crash,
-        sites=sites,
+        sites=let_in,
         tell=heard.tell,
         follow=heard.follow,
     )
+    return app
 
 
 def _lifespan(

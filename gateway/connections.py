@@ -54,7 +54,8 @@ class HttpProtocol(HttpToolsProtocol):
     _held_bytes = 0  # what has come since the parser last handed something out
     _body_bytes = 0
     _since = 0.0  # when the head or the body that is awaited began to be
-    _awaiting: asyncio.TimerHandle | None = None
+    _is_awaited = False  # whether a head or a body is
+    _timer: asyncio.TimerHandle | None = None  # runs on when it came, since to make one for each request costs more
     _looking: asyncio.TimerHandle | None = None
     _is_ending = False
 
@@ -66,6 +67,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of everything."""
         self._await_no_more()
+        if self._timer is not None:
+            self._timer.cancel()
         self._look_no_more()
         super().connection_lost(exc)
 
@@ -73,7 +76,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Take what has come; of a header or trailer that does not end, only so much."""
         if self._is_refused:
             return
-        if self._awaiting is None and (self.cycle is None or self.cycle.response_complete):
+        if not self._is_awaited and (self.cycle is None or self.cycle.response_complete):
             self._await_head()  # even an empty line in front of the next request ends uvicorn's own wait for it
         self._held_bytes += len(data)
         super().data_received(data)
@@ -86,7 +89,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_silent = False
         self._is_in_head = True
         self._head_bytes = self._held_bytes = 0
-        if self._awaiting is None:
+        if not self._is_awaited:
             self._await_head()
 
     def on_url(self, url: bytes) -> None:
@@ -179,25 +182,26 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def _await_head(self) -> None:
-        self._is_in_head = True
+        self._is_in_head = self._is_awaited = True
         self._since = self.loop.time()
-        self._awaiting = self.loop.call_later(WAIT_S, self._check_sender)
+        if self._timer is None:
+            self._timer = self.loop.call_later(WAIT_S, self._check_sender)
 
     def _await_no_more(self) -> None:
-        self._is_in_head = False
-        if self._awaiting is not None:
-            self._awaiting.cancel()
-            self._awaiting = None
+        self._is_in_head = self._is_awaited = False
 
     def _check_sender(self) -> None:
         """Cut the client off where it has sent too little for the time that it had."""
+        self._timer = None
+        if not self._is_awaited:
+            return
         now = self.loop.time()
         if self.flow.read_paused:
             self._since = now  # it is we who let the client wait
         more_s = 0.0 if self._is_in_head else self._body_bytes / BYTES_A_SECOND
         left_s = self._since + WAIT_S + more_s - now
         if left_s > 0:
-            self._awaiting = self.loop.call_later(left_s, self._check_sender)
+            self._timer = self.loop.call_later(left_s, self._check_sender)
         elif self._is_silent or self._is_answered():
             self.transport.close()  # there is nothing to answer
         else:

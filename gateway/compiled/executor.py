@@ -15,14 +15,16 @@ from graphql import (
     GraphQLError,
     GraphQLField,
     GraphQLObjectType,
+    Undefined,
     is_non_null_type,
     is_object_type,
 )
 from graphql.execution.collect_fields import FieldDetails
 from graphql.execution.executor import CollectedErrors
+from graphql.pyutils import Path, gather_with_cancel
 
 from gateway.compiled.arguments import arguments_of
-from gateway.compiled.reader import Read, Surprise, fitting, is_awaitable, or_null
+from gateway.compiled.reader import Fitting, Read, Surprise, is_awaitable, or_null
 from gateway.compiled.ways import Attribute, Child, Direct, Way, Written
 
 if TYPE_CHECKING:
@@ -30,11 +32,11 @@ if TYPE_CHECKING:
 
     from graphql import GraphQLResolveInfo
     from graphql.execution.values import VariableValues
-    from graphql.pyutils import Path
 
     from gateway.compiled.arguments import Arguments
     from gateway.compiled.plan import Shape
 
+new_tuple = tuple.__new__  # a path is made for each field, and its own constructor takes three times as long
 FieldDetailsList = list[FieldDetails]
 Resolve = Callable[["CompiledExecutor", Any], Any]
 
@@ -76,6 +78,40 @@ class CompiledExecutor(Executor[Any]):
             return cast("ExecutionResult", self.build_response(None))
         return cast("ExecutionResult", self.build_response(data))
 
+    def execute_fields(
+        self,
+        parent_type: GraphQLObjectType,
+        source_value: Any,
+        path: Path | None,
+        grouped_field_set: dict[str, FieldDetailsList],
+        position_context: Any,
+    ) -> Any:
+        """Execute fields side by side, each by its step where it has one."""
+        results: dict[str, Any] = {}
+        waiting: list[str] = []
+        try:
+            for key, details, step in self.shape.entries(parent_type, grouped_field_set):
+                place = new_tuple(Path, (path, key, parent_type.name))
+                result = self._field(step, parent_type, source_value, details, place, position_context)
+                if result is Undefined:
+                    continue
+                results[key] = result
+                if is_awaitable(result):
+                    waiting.append(key)
+        except Exception:
+            if waiting:  # what they raise must be seen by somebody
+                self.settle_in_background([results[key] for key in waiting])
+            raise
+        return self._gathered(results, waiting) if waiting else results
+
+    async def _gathered(self, results: dict[str, Any], waiting: list[str]) -> dict[str, Any]:
+        if len(waiting) == 1:
+            results[waiting[0]] = await results[waiting[0]]
+        else:
+            found = await gather_with_cancel(*[results[key] for key in waiting])
+            results.update(zip(waiting, found, strict=True))
+        return results
+
     def execute_field(
         self,
         parent_type: GraphQLObjectType,
@@ -84,27 +120,42 @@ class CompiledExecutor(Executor[Any]):
         path: Path,
         position_context: Any,
     ) -> Any:
-        """Resolve a field without its framework, where it has such a way; nothing else is done otherwise."""
+        """Execute one of the fields of a mutation."""
         step = self.shape.step(parent_type, field_details_list)
+        return self._field(step, parent_type, source, field_details_list, path, position_context)
+
+    def _field(
+        self,
+        step: Step | None,
+        parent_type: GraphQLObjectType,
+        source: Any,
+        details: FieldDetailsList,
+        path: Path,
+        position_context: Any,
+    ) -> Any:
+        """Resolve a field without its framework, where it has such a way; nothing else is done otherwise."""
         if step is not None:
             try:
-                return self._resolved(step, step.resolve(self, source), field_details_list, path)
+                result = step.resolve(self, source)
+                if is_awaitable(result):
+                    return self._resolved(step, result, details, path)
+                completed = self._value(step, result, details, path)
             except Surprise:
                 pass  # its variables are such that graphql-core has to look at them
             except Exception as error:  # noqa: BLE001  (whatever a resolver raises is an error of its field)
-                self.handle_field_error(error, step.definition.type, field_details_list, path)
+                self.handle_field_error(error, step.definition.type, details, path)
                 return None
-        return super().execute_field(parent_type, source, field_details_list, path, position_context)
+            else:
+                return self._completed(completed, step, details, path) if is_awaitable(completed) else completed
+        return super().execute_field(parent_type, source, details, path, position_context)
 
-    def _resolved(self, step: Step, result: Any, details: FieldDetailsList, path: Path) -> Any:
-        if is_awaitable(result):
-            return self._completed(self._value_of(step, result, details, path), step, details, path)
-        completed = self._value(step, result, details, path)
-        return self._completed(completed, step, details, path) if is_awaitable(completed) else completed
-
-    async def _value_of(self, step: Step, result: Awaitable[Any], details: FieldDetailsList, path: Path) -> Any:
-        completed = self._value(step, await result, details, path)
-        return await completed if is_awaitable(completed) else completed
+    async def _resolved(self, step: Step, result: Awaitable[Any], details: FieldDetailsList, path: Path) -> Any:
+        try:
+            completed = self._value(step, await result, details, path)
+            return await completed if is_awaitable(completed) else completed
+        except Exception as error:  # noqa: BLE001  (the same)
+            self.handle_field_error(error, step.definition.type, details, path)
+            return None
 
     def _value(self, step: Step, result: Any, details: FieldDetailsList, path: Path) -> Any:
         """Complete a value that nobody waits for, by the quickest way that fits it."""
@@ -193,7 +244,7 @@ def step_of(shape: Shape, parent_type: GraphQLObjectType, details: FieldDetailsL
     kind = _named(definition.type)
     if read is None and is_object_type(kind):
         return Step(
-            resolve, parent_type, definition, None, fitting(kind, shape.ways.types), kind, shape.collect(kind, details)
+            resolve, parent_type, definition, None, Fitting(kind, shape.ways.types), kind, shape.collect(kind, details)
         )
     return Step(resolve, parent_type, definition, read, None)
 

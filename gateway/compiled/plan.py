@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from gateway.compiled.ways import Ways
 
     FieldDetailsList = list[FieldDetails]
+    Entry = tuple[str, FieldDetailsList, Step | None]
 
 
 class Plan:
@@ -111,6 +112,7 @@ class Shape:
         # By the identity of a list of details, which graphql-core's memory and `_root_fields` keep alive.
         self._known: dict[tuple[int, int], Read | None] = {}
         self._steps: dict[int, Step | None] = {}
+        self._entries: dict[int, list[Entry]] = {}  # by that of what was collected, kept alive in the same way
 
     def root_fields(self) -> dict[str, FieldDetailsList]:
         """Collect the fields of the operation, once.
@@ -134,6 +136,14 @@ class Shape:
         if place not in self._known:
             self._known[place] = self._readers.of(kind, details)
         return self._known[place]
+
+    def entries(self, parent_type: GraphQLObjectType, fields: dict[str, FieldDetailsList]) -> list[Entry]:
+        """Lay out what is done for each of the fields that are selected of an object."""
+        place = id(fields)
+        if place not in self._entries:
+            found = [(key, details, self.step(parent_type, details)) for key, details in fields.items()]
+            self._entries[place] = found
+        return self._entries[place]
 
     def step(self, parent_type: GraphQLObjectType, details: FieldDetailsList) -> Step | None:
         """Find how a field is resolved without its framework, if it has such a way."""

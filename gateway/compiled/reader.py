@@ -106,7 +106,7 @@ class Readers:
             found.template[key] = kind.name if name == "__typename" else None
             if name != "__typename" and not self._add(found, key, kind, selected):
                 return None
-        return _object(found, fitting(kind, self._ways.types))
+        return _object(found, Fitting(kind, self._ways.types))
 
     def _add(self, found: _Fields, key: str, kind: GraphQLObjectType, selected: FieldDetailsList) -> bool:
         """Add how a field is read, or say that it needs a resolver."""
@@ -125,7 +125,7 @@ class Readers:
         if read is None:
             return False
         if isinstance(way, Sampled):
-            found.whole[key] = _sampled(way, read)
+            found.sampled[key] = _sample(way, read)
         elif isinstance(way, Attribute):
             found.other[key] = (way.name, read)
         return True
@@ -137,7 +137,15 @@ class _Fields(NamedTuple):
     template: dict[str, Any]
     same: dict[str, tuple[str, frozenset[type]]]  # attributes that are written as they are, if they are of a class
     other: dict[str, tuple[str, Read]]  # attributes that are read in turn
-    whole: dict[str, Read]  # what is read from the object itself
+    sampled: dict[str, _Sample]
+
+
+class _Sample(NamedTuple):
+    """How a field is read whose value nearly always looks the same: what stands around its text, or else a reader."""
+
+    text_of: Callable[[Any], str | None]
+    around: list[str]
+    read: Read
 
 
 def _classes(kind: Any) -> frozenset[type]:
@@ -149,19 +157,19 @@ def _classes(kind: Any) -> frozenset[type]:
     return frozenset() if own is None else frozenset({own})
 
 
-def _object(fields: _Fields, fits: Callable[[Any], bool]) -> Read:
+def _object(fields: _Fields, fits: Fitting) -> Read:
     """Generate the reader of an object: one expression that builds its part of the answer.
 
     For a type with `id` and `role` it reads: `{"id": value if type(value := source.id) in ids else fail(), "role":
     write(source.role_value)}`.
     """
-    known: dict[str, Any] = {"fits": fits, "fail": _fail, "type": type}
+    known: dict[str, Any] = {"fits": fits, "seen": fits.seen, "fail": _fail, "type": type, "written": orjson.Fragment}
     body = {key: ast.Constant(value) for key, value in fields.template.items()} | {
         **{key: _same(name, _named(known, classes)) for key, (name, classes) in fields.same.items()},
         **{key: _called(_named(known, read), _attribute(name)) for key, (name, read) in fields.other.items()},
-        **{key: _called(_named(known, read), ast.Name("source", ast.Load())) for key, read in fields.whole.items()},
+        **{key: _looked(sample, known) for key, sample in fields.sampled.items()},
     }
-    made = ast.parse("def read(source):\n  if not fits(source): fail()\n  return {}")
+    made = ast.parse("def read(source):\n  if type(source) not in seen and not fits(source): fail()\n  return {}")
     made.body[0].body[1].value = ast.Dict([ast.Constant(key) for key in body], list(body.values()))  # type: ignore[attr-defined]
     exec(compile(ast.fix_missing_locations(made), "<reader>", "exec"), known)  # noqa: S102  (only names of ours)
     read: Read = known["read"]
@@ -175,7 +183,7 @@ def _named(known: dict[str, Any], value: Any) -> str:
 
 
 def _attribute(name: str) -> ast.expr:
-    return ast.Attribute(ast.Name("source", ast.Load()), name, ast.Load())
+    return ast.Attribute(_source(), name, ast.Load())
 
 
 def _called(name: str, argument: ast.expr) -> ast.expr:
@@ -188,27 +196,45 @@ def _same(name: str, classes: str) -> ast.expr:
     return ast.IfExp(is_right, ast.Name("value", ast.Load()), ast.Call(ast.Name("fail", ast.Load()), [], []))
 
 
+def _looked(sample: _Sample, known: dict[str, Any]) -> ast.expr:
+    text = ast.NamedExpr(ast.Name("text", ast.Store()), _called(_named(known, sample.text_of), _source()))
+    is_other = ast.Compare(text, [ast.Is()], [ast.Constant(None)])
+    first, *others = sample.around
+    whole: list[ast.expr] = [ast.Constant(first)]
+    for piece in others:
+        whole += [ast.FormattedValue(ast.Name("text", ast.Load()), -1), ast.Constant(piece)]
+    written = _called("written", ast.JoinedStr(whole))
+    return ast.IfExp(is_other, _called(_named(known, sample.read), _source()), written)
+
+
+def _source() -> ast.expr:
+    return ast.Name("source", ast.Load())
+
+
 def _fail() -> NoReturn:
     raise Surprise
 
 
-def fitting(kind: GraphQLObjectType, types: Mapping[type, str]) -> Callable[[Any], bool]:
-    """Make what says whether a value is certainly an object of a type: what is found of one holds for its class."""
-    expected = kind.name if kind.is_type_of else None
-    seen: set[type] = set()
+class Fitting:
+    """Says whether a value is certainly an object of a type; what is found of one holds for its class."""
 
-    def fits(value: Any) -> bool:
+    def __init__(self, kind: GraphQLObjectType, types: Mapping[type, str]) -> None:
+        self._expected = kind.name if kind.is_type_of else None
+        self._types = types
+        self.seen: set[type] = set()  # classes whose objects are
+
+    def __call__(self, value: Any) -> bool:
+        """Look at a value."""
         own = type(value)
-        if own in seen:
+        if own in self.seen:
             return True
         is_none = value is None or value is Undefined
-        if is_none or isinstance(value, Exception) or is_awaitable(value) or expected not in (None, types.get(own)):
+        is_other = self._expected not in (None, self._types.get(own))
+        if is_none or is_other or isinstance(value, Exception) or is_awaitable(value):
             return False
-        if len(seen) < _KEPT:
-            seen.add(own)
+        if len(self.seen) < _KEPT:
+            self.seen.add(own)
         return True
-
-    return fits
 
 
 def or_null(read: Read) -> Read:
@@ -225,15 +251,10 @@ def _list_of(read: Read) -> Read:
     return read_list
 
 
-def _sampled(way: Sampled, read: Read) -> Read:
-    pieces = orjson.dumps(read(way.sample)).decode().split(MARKER)
-    take, text_of = attrgetter(way.name), way.text_of
-
-    def read_sampled(source: Any) -> Any:
-        text = text_of(source)
-        return read(take(source)) if text is None else orjson.Fragment(text.join(pieces))
-
-    return read_sampled
+def _sample(way: Sampled, read: Read) -> _Sample:
+    take = attrgetter(way.name)
+    around = orjson.dumps(read(way.sample)).decode().split(MARKER)
+    return _Sample(way.text_of, around, lambda source: read(take(source)))
 
 
 def _leaf(kind: Any) -> Read:

@@ -21,6 +21,8 @@ class Order(Enum):
     ASC = "asc"
     DESC = "desc"
 
+    __hash__ = object.__hash__  # each is there once; the one of Enum hashes its name in Python
+
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:

@@ -13,22 +13,24 @@ from strawberry import UNSET
 from gateway.core import messages
 from gateway.domain import ids, parse
 from gateway.errors import InvalidRequest
-from gateway.gql.context import PageKey
-from gateway.gql.types import page_request
+from gateway.gql.context import Ahead, PageKey
+from gateway.gql.types import MessageConnection, page_request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from gateway.compiled import Child
     from gateway.compiled.ways import Children
     from gateway.domain.thread import Thread
     from gateway.gql.context import Context
 
+    Resolve = Callable[[Thread, Context, Mapping[str, Any]], Any]
+
 
 async def find_thread(
     _source: Any, context: Context, arguments: Mapping[str, Any], children: Children
 ) -> Thread | None:
-    """Resolve `Query.thread`, and keep the page that `Thread.messages` will ask for next."""
+    """Resolve `Query.thread`, and keep the page that `Thread.messages` will ask for next (`find_messages`)."""
     thread_id = ids.as_thread_id(arguments["id"])
     if thread_id is None:
         return None
@@ -37,8 +39,19 @@ async def find_thread(
     if key is None:
         return await context.threads.load(thread_id)
     found, page = await messages.thread_with_page(context.store, context.who, thread_id, key.page, key.run_id)
-    context.ahead[key] = page
+    context.ahead[thread_id] = Ahead(asked[0].arguments, key, page)
     return found
+
+
+def find_messages(resolve: Resolve, source: Thread, context: Context, arguments: Mapping[str, Any]) -> Any:
+    """Resolve `Thread.messages` with the page that was read ahead, or by its own resolver where there is none.
+
+    An empty page does not tell an unknown cursor from the end of the list, which the resolver looks at.
+    """
+    ahead = context.ahead.pop(source.id, None)
+    if ahead is None or not ahead.found.items or ahead.arguments != arguments:
+        return resolve(source, context, arguments)
+    return MessageConnection(found=ahead.found, asked=ahead.key, of=source)
 
 
 def _key_of(thread_id: ids.ThreadId, child: Child) -> PageKey | None:

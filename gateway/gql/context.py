@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import strawberry
 from strawberry.dataloader import DataLoader
@@ -17,7 +17,7 @@ from gateway.core import messages, threads
 from gateway.domain.page import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from gateway.core import Store
     from gateway.domain.message import Message
@@ -41,18 +41,19 @@ class PageKey:
     run_id: str | None
 
 
+class Ahead(NamedTuple):
+    """A page that was read before it is asked for with these arguments."""
+
+    arguments: Mapping[str, Any]
+    key: PageKey
+    found: Page[Message]
+
+
 @dataclass(slots=True)
 class Told:
     """The cursor of the event that a subscription has told last, for transports that number their events."""
 
     cursor: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What of Strawberry's `Info` our resolvers look at."""
-
-    context: Context
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,12 @@ class Context:
     at_work: set[asyncio.Task[Any]] = field(default_factory=set)  # loaders run in tasks that nobody else can cancel
     resume_after: str | None = None
     told: Told = field(default_factory=Told)
-    ahead: dict[PageKey, Page[Message]] = field(default_factory=dict)  # pages that were read before they are asked for
+    ahead: dict[str, Ahead] = field(default_factory=dict)  # pages that were read before they are asked for, by thread
 
-    @cached_property
-    def info(self) -> Seen:
-        """What resolvers see of the operation where Strawberry does not call them."""
-        return Seen(self)
+    @property
+    def context(self) -> Context:
+        """What of Strawberry's `Info` our resolvers look at: where Strawberry does not call them, this is theirs."""
+        return self
 
     @cached_property
     def threads(self) -> DataLoader[str, Thread | None]:

@@ -77,6 +77,10 @@ class Operations:
         with step("graphql.subscribe"):
             return await self._runner.subscribe(operation, parameters, context)
 
+    def executed(self) -> dict[str, float]:
+        """Count the operations that were executed, by whether a plan was kept for them."""
+        return {"compiled": self._runner.compiled, "normal": self._runner.normal}
+
     async def close(self) -> None:
         """Wait for operations that were given up at their deadline."""
         await self._runner.close()

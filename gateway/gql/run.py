@@ -17,6 +17,7 @@ from graphql import ExecutionResult, Executor, GraphQLError, OperationType, exec
 from gateway.compiled import Unsupported, compile_operation
 from gateway.domain.principal import Scope
 from gateway.errors import TooManyRequests, Unavailable
+from gateway.gql.deadline import Deadlines
 from gateway.gql.errors import cause_of, facts_of
 from gateway.gql.limits import LIMITS, check_variables
 from gateway.gql.refused import Refused, Stage, refusal
@@ -55,6 +56,7 @@ class Runner:
     def __init__(self, schema: GraphQLSchema, options: Options) -> None:
         self._schema = schema
         self._options = options
+        self._deadlines = Deadlines(options.timeout_s)
         self._given_up: set[asyncio.Future[Any]] = set()
         self.compiled = self.normal = 0  # how many operations were executed in either way
 
@@ -163,7 +165,7 @@ class Runner:
         A task of its own would cost a page of messages a tenth more.
         """
         try:
-            async with asyncio.timeout(self._options.timeout_s):
+            with self._deadlines.begin():
                 return await result
         except TimeoutError:
             self._give_up(context.at_work)

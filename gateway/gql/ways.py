@@ -5,7 +5,7 @@ Must not be here: reading itself (`gateway.compiled`); a field's resolver is the
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -15,7 +15,7 @@ from gateway.compiled import MARKER, Attribute, Direct, Sampled, Ways, Written
 from gateway.domain import message
 from gateway.domain.message import Message, Text, TextContent, simple_text_of
 from gateway.domain.thread import Thread
-from gateway.gql.ahead import find_thread
+from gateway.gql.ahead import find_messages, find_thread
 from gateway.gql.scalars import iso
 
 if TYPE_CHECKING:
@@ -62,6 +62,9 @@ def ways_of(schema: GraphQLSchema) -> Ways:
             way = _STORED.get((name, field_name)) or _way_of(field)
             if way is not None:
                 found[name, field_name] = way
+    messages = found["Thread", "messages"]
+    if isinstance(messages, Direct):
+        found["Thread", "messages"] = Direct(partial(find_messages, messages.resolve))
     return Ways(found, _TYPES)
 
 
@@ -82,13 +85,17 @@ def _calling(resolver: StrawberryResolver[Any], field: GraphQLField) -> Callable
     parents = [each.name for each in (resolver.parent_parameter, resolver.root_parameter) if each is not None]
     info = resolver.info_parameter
     names = {name: each.extensions[_BACK].python_name for name, each in field.args.items()}
+    if is_method and not names and not parents:
+        if info is None:
+            return lambda source, _context, _arguments: function(source)
+        return lambda source, context, _arguments: function(source, context)
 
     def call(source: Any, context: Context, arguments: Mapping[str, Any]) -> Any:
         given = {names[name]: value for name, value in arguments.items()}
         for parent in parents:
             given[parent] = source
         if info is not None:
-            given[info.name] = context.info
+            given[info.name] = context
         return function(source, **given) if is_method else function(**given)
 
     return call

@@ -54,6 +54,7 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self._counted: dict[tuple[str, ...], Histogram] = {}  # the library's own look-up takes a lock
         self._statements = Counter(
             "gateway_statements", "Statements that requests have sent to the database", registry=self.registry
         )
@@ -66,7 +67,10 @@ class Metrics:
         if facts.kind != "connection":
             status = f"{facts.status // 100}xx"
             labels = (facts.kind, facts.method, facts.route, facts.operation_type, status)
-            self._seconds.labels(*labels).observe(facts.seconds)
+            counted = self._counted.get(labels)
+            if counted is None:
+                counted = self._counted[labels] = self._seconds.labels(*labels)
+            counted.observe(facts.seconds)
 
     def watch(self, readings: Iterable[Reading]) -> None:
         """Also tell what is looked up whenever somebody asks."""
