@@ -21,7 +21,7 @@ from gateway.domain import parse
 from gateway.domain.ids import MessageId, ThreadId
 from gateway.domain.message import Message, Role, Status
 from gateway.domain.thread import Thread
-from gateway.domain.wire import dump_text
+from gateway.domain.wire import dump, dump_text
 from gateway.store.dialect import open_engines
 from gateway.store.migrate import migrate
 from gateway.store.rows import Values, row_of_message, row_of_thread
@@ -139,7 +139,7 @@ def rows(message_count: int, long_count: int) -> tuple[Iterable[Values], Iterabl
     return thread_rows(), message_rows()
 
 
-def _message(key: str, thread_id: ThreadId, content: str, created_at: int, position: int) -> Message:
+def _message(key: str, thread_id: ThreadId, content: bytes, created_at: int, position: int) -> Message:
     by_user = position % 2 == 1
     return Message(
         id=MessageId(f"msg_{key}"),
@@ -156,13 +156,13 @@ def _message(key: str, thread_id: ThreadId, content: str, created_at: int, posit
     )
 
 
-def _content(chance: random.Random, size: int) -> str:
+def _content(chance: random.Random, size: int) -> bytes:
     words = _WORDS.split(" ")
     wanted = chance.uniform(0.5, 1.5) * size
     said = "👍" if chance.random() < 0.05 else "Yes:"  # noqa: PLR2004  (one in twenty)
     while len(said.encode()) < wanted:
         said += " " + chance.choice(words)
-    return dump_text(parse.new_message({"role": "user", "content": said}).content)
+    return dump(parse.new_message({"role": "user", "content": said}).content)
 
 
 def _random(chance: random.Random) -> str:

@@ -269,18 +269,21 @@ def serve_store(
         ],
         lifespan=_lifespan(operations, store, keeper, hints, heard),
     )
-    rest = RestFace(store, keeper)
-    # In place of the layers that Starlette would make: its outermost one catches what the envelope has caught.
-    app.middleware_stack = Envelope(
+    # In place of the layers that Starlette would make, the outermost of which catches what the envelope has caught.
+    app.middleware_stack = _envelope(app, graphql, RestFace(store, keeper), let_in, heard)
+    return app
+
+
+def _envelope(app: Starlette, graphql: GraphQLOverHttp, rest: RestFace, sites: Sites, heard: Listeners) -> Envelope:
+    return Envelope(
         ExceptionMiddleware(app.router, {404: unknown_url, 405: wrong_method}),
         face=lambda request: graphql.find(request) or rest.find(request),
         refuse=refuse,
         crashed=render.crash,
-        sites=let_in,
+        sites=sites,
         tell=heard.tell,
         follow=heard.follow,
     )
-    return app
 
 
 def _lifespan(

@@ -8,7 +8,7 @@ from gateway.core import messages, threads
 from gateway.domain.ids import ThreadId, new_message_id, new_thread_id
 from gateway.domain.message import Message, NewMessage, Role, Status
 from gateway.domain.thread import NewThread, Thread
-from gateway.domain.wire import dump_text
+from gateway.domain.wire import dump, dump_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,7 @@ async def put_message(store: Store, who: Principal, thread_id: ThreadId, **field
             "role_value": fields.pop("role", Role.ASSISTANT).value,
             "status_value": fields.pop("status", Status.COMPLETED).value,
             "reason_value": None if reason is None else reason.value,
-            "content_json": dump_text(fields.pop("content", [])),
+            "content_json": dump(fields.pop("content", [])),
             "attachments_json": dump_text(fields.pop("attachments", [])),
             "metadata_json": dump_text(fields.pop("metadata", {})),
             **fields,

@@ -84,7 +84,7 @@ class CompiledExecutor(Executor[Any]):
         source_value: Any,
         path: Path | None,
         grouped_field_set: dict[str, FieldDetailsList],
-        position_context: Any,
+        position_context: Any,  # noqa: ARG002  (nothing is deferred)
     ) -> Any:
         """Execute fields side by side, each by its step where it has one."""
         results: dict[str, Any] = {}
@@ -92,7 +92,7 @@ class CompiledExecutor(Executor[Any]):
         try:
             for key, details, step in self.shape.entries(parent_type, grouped_field_set):
                 place = new_tuple(Path, (path, key, parent_type.name))
-                result = self._field(step, parent_type, source_value, details, place, position_context)
+                result = self._field(step, parent_type, source_value, details, place)
                 if result is Undefined:
                     continue
                 results[key] = result
@@ -118,11 +118,11 @@ class CompiledExecutor(Executor[Any]):
         source: Any,
         field_details_list: FieldDetailsList,
         path: Path,
-        position_context: Any,
+        position_context: Any,  # noqa: ARG002  (nothing is deferred)
     ) -> Any:
         """Execute one of the fields of a mutation."""
         step = self.shape.step(parent_type, field_details_list)
-        return self._field(step, parent_type, source, field_details_list, path, position_context)
+        return self._field(step, parent_type, source, field_details_list, path)
 
     def _field(
         self,
@@ -131,7 +131,6 @@ class CompiledExecutor(Executor[Any]):
         source: Any,
         details: FieldDetailsList,
         path: Path,
-        position_context: Any,
     ) -> Any:
         """Resolve a field without its framework, where it has such a way; nothing else is done otherwise."""
         if step is not None:
@@ -147,7 +146,7 @@ class CompiledExecutor(Executor[Any]):
                 return None
             else:
                 return self._completed(completed, step, details, path) if is_awaitable(completed) else completed
-        return super().execute_field(parent_type, source, details, path, position_context)
+        return super().execute_field(parent_type, source, details, path, None)
 
     async def _resolved(self, step: Step, result: Awaitable[Any], details: FieldDetailsList, path: Path) -> Any:
         try:

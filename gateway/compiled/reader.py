@@ -143,8 +143,8 @@ class _Fields(NamedTuple):
 class _Sample(NamedTuple):
     """How a field is read whose value nearly always looks the same: what stands around its text, or else a reader."""
 
-    text_of: Callable[[Any], str | None]
-    around: list[str]
+    text_of: Callable[[Any], bytes | None]
+    around: list[bytes]
     read: Read
 
 
@@ -199,11 +199,9 @@ def _same(name: str, classes: str) -> ast.expr:
 def _looked(sample: _Sample, known: dict[str, Any]) -> ast.expr:
     text = ast.NamedExpr(ast.Name("text", ast.Store()), _called(_named(known, sample.text_of), _source()))
     is_other = ast.Compare(text, [ast.Is()], [ast.Constant(None)])
-    first, *others = sample.around
-    whole: list[ast.expr] = [ast.Constant(first)]
-    for piece in others:
-        whole += [ast.FormattedValue(ast.Name("text", ast.Load()), -1), ast.Constant(piece)]
-    written = _called("written", ast.JoinedStr(whole))
+    join = ast.Attribute(ast.Name("text", ast.Load()), "join", ast.Load())
+    whole = ast.Call(join, [ast.Name(_named(known, sample.around), ast.Load())], [])
+    written = ast.Call(ast.Name("written", ast.Load()), [whole], [])
     return ast.IfExp(is_other, _called(_named(known, sample.read), _source()), written)
 
 
@@ -253,7 +251,7 @@ def _list_of(read: Read) -> Read:
 
 def _sample(way: Sampled, read: Read) -> _Sample:
     take = attrgetter(way.name)
-    around = orjson.dumps(read(way.sample)).decode().split(MARKER)
+    around = orjson.dumps(read(way.sample)).split(MARKER.encode())
     return _Sample(way.text_of, around, lambda source: read(take(source)))
 
 

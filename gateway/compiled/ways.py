@@ -33,13 +33,13 @@ class Written:
 class Sampled:
     """The attribute nearly always looks like one sample, in which a single string is another each time.
 
-    `text_of` gives that string as JSON writes it, without the quotation marks, or None where an object's attribute
-    looks different. MARKER stands for it in the sample.
+    `text_of` gives that string as JSON writes it, in UTF-8 without the quotation marks, or None where an object's
+    attribute looks different. MARKER stands for it in the sample.
     """
 
     name: str
     sample: Any
-    text_of: Callable[[Any], str | None]
+    text_of: Callable[[Any], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)

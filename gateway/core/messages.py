@@ -15,7 +15,7 @@ from gateway.domain.ids import new_message_id
 from gateway.domain.message import Message, Status
 from gateway.domain.principal import Scope
 from gateway.domain.unset import UNSET
-from gateway.domain.wire import dump_text
+from gateway.domain.wire import dump, dump_text
 from gateway.errors import NotFound
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _made(thread_id: ThreadId, new: NewMessage, created_at: int) -> Message:
         created_at=created_at,
         role_value=new.role.value,
         status_value=new.status.value,
-        content_json=dump_text(new.content),
+        content_json=dump(new.content),
         attachments_json=dump_text(new.attachments),
         metadata_json=dump_text(new.metadata),
         run_id=new.run_id,

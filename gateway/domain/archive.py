@@ -14,7 +14,7 @@ from gateway.domain import check, ids, parse
 from gateway.domain.message import IncompleteReason, Message, Status
 from gateway.domain.parse import DETAILS, ROLES, TOOLS
 from gateway.domain.thread import Thread
-from gateway.domain.wire import dump_text
+from gateway.domain.wire import dump, dump_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +102,7 @@ def _message(raw: JsonObject) -> Message:
         created_at=created_at,
         role_value=check.one_of(raw["role"], "role", ROLES),
         status_value=check.one_of(raw["status"], "status", _STATUSES) if says_status else Status.COMPLETED.value,
-        content_json=dump_text(_each(raw["content"], "content", _part)),
+        content_json=dump(_each(raw["content"], "content", _part)),
         attachments_json=dump_text(_each(raw.get("attachments") or [], "attachments", _attachment)),
         metadata_json=dump_text(_metadata(raw.get("metadata"))),
         run_id=_reference(raw.get("run_id"), "run_id"),

@@ -138,14 +138,18 @@ class Attachment:
 
 
 class MessageRow(NamedTuple):
-    """What is kept of a message, in the order of the columns: a row becomes one without a look at what is in it."""
+    """What is kept of a message, in the order of the columns: a row becomes one without a look at what is in it.
+
+    The content is UTF-8, since an answer is: as text it would be decoded, and with one emoji in it take four bytes a
+    character, only to be encoded again. What else is kept as JSON is short.
+    """
 
     id: MessageId
     thread_id: ThreadId
     created_at: int
     role_value: str
     status_value: str
-    content_json: str
+    content_json: bytes
     attachments_json: str
     metadata_json: str
     run_id: str | None = None
@@ -206,12 +210,12 @@ def at_second(message: Message, created_at: int) -> Message:
     return message._replace(created_at=created_at, completed_at=completed_at)
 
 
-_SIMPLE_BEGIN: Final = '[{"type":"text","text":{"value":"'
-_SIMPLE_END: Final = '","annotations":[]}}]'
-_SIMPLE_QUOTES: Final = (_SIMPLE_BEGIN + _SIMPLE_END).count('"')
+_SIMPLE_BEGIN: Final = b'[{"type":"text","text":{"value":"'
+_SIMPLE_END: Final = b'","annotations":[]}}]'
+_SIMPLE_QUOTES: Final = (_SIMPLE_BEGIN + _SIMPLE_END).count(b'"')
 
 
-def simple_text_of(message: Message) -> str | None:
+def simple_text_of(message: Message) -> bytes | None:
     """Give the text of a message that is one text without annotations, as JSON writes it; None for all others.
 
     Within a string JSON writes no quotation mark without a backslash, so the end is found at the end alone if, and
@@ -221,7 +225,7 @@ def simple_text_of(message: Message) -> str | None:
     if not (stored.startswith(_SIMPLE_BEGIN) and stored.endswith(_SIMPLE_END)):
         return None
     # Most texts have no quotation marks; to count all is quicker than to look for the end.
-    if stored.count('"') != _SIMPLE_QUOTES and stored.find(_SIMPLE_END) != len(stored) - len(_SIMPLE_END):
+    if stored.count(b'"') != _SIMPLE_QUOTES and stored.find(_SIMPLE_END) != len(stored) - len(_SIMPLE_END):
         return None
     return stored[len(_SIMPLE_BEGIN) : -len(_SIMPLE_END)]
 
@@ -235,7 +239,7 @@ def with_text(message: Message, gained: Sequence[tuple[int, str]]) -> Message:
         if part_index == len(parts):
             parts.append({"type": "text", "text": {"value": "", "annotations": []}})
         parts[part_index]["text"]["value"] += text
-    return message._replace(content_json=orjson.dumps(parts).decode())
+    return message._replace(content_json=orjson.dumps(parts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from sqlalchemy import event, make_url, text
+from sqlalchemy import LargeBinary, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from gateway.errors import InvalidSetting
 from gateway.facts import current
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, ExceptionContext, ExecutionContext
     from sqlalchemy.ext.asyncio import AsyncConnection
     from sqlalchemy.pool import QueuePool
+    from sqlalchemy.sql.compiler import SQLCompiler
 
     from gateway.domain.change import Topic
 
@@ -189,6 +192,23 @@ class Heard:
 
 
 _PREPARED: Final = SimpleNamespace(compiled=True)  # an execution context, as far as anybody looks at it
+
+
+class utf8(FunctionElement[bytes]):  # noqa: N801  (it stands in statements like SQLAlchemy's own functions)
+    """A text as the bytes that it is kept as, which drivers then need not decode."""
+
+    type = LargeBinary()
+    inherit_cache = True
+
+
+@compiles(utf8, "sqlite")
+def _utf8_of_sqlite(element: utf8, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **options)} AS BLOB)"
+
+
+@compiles(utf8, "postgresql")
+def _utf8_of_postgres(element: utf8, compiler: SQLCompiler, **options: Any) -> str:
+    return f"convert_to({compiler.process(element.clauses, **options)}, 'UTF8')"
 
 
 def lock_migrations(connection: Connection) -> None:

@@ -22,7 +22,8 @@ from sqlalchemy import (
     union_all,
 )
 
-from gateway.store.statements import MESSAGE_COLUMNS, within, within_thread
+from gateway.store.dialect import utf8
+from gateway.store.statements import CONTENT, MESSAGE_COLUMNS, within, within_thread
 from gateway.store.tables import deleted_messages, message_deltas, messages, threads
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def list_growing(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
     gained: dict[Any, Any] = {
         messages.c.id: message_deltas.c.message_id,
         messages.c.thread_id: message_deltas.c.thread_id,
-        messages.c.content: message_deltas.c.text,
+        CONTENT: utf8(message_deltas.c.text),
     }
     whole = select(*MESSAGE_COLUMNS, null().label("part_index"), literal_column("0").label("at")).where(
         within(messages, reach), messages.c.id.in_(message_ids)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Build = Callable[..., Executable]
 
 _NUMBERS: Final = ("created_at", "completed_at", "incomplete_at")  # of a message; all else is text
+_CONTENT: Final = Message._fields.index("content_json")
 _KEPT: Final = 500  # shapes; there are some dozens
 
 
@@ -80,6 +81,7 @@ def _shape_of_page(page: PageRequest, values: list[Any]) -> Any:
 
 def _shape_of_message(message: Message, values: list[Any]) -> Any:
     values += message
+    values[_CONTENT - len(message)] = message.content_json.decode()  # columns hold text
     return "message"
 
 

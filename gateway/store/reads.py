@@ -235,7 +235,7 @@ class Reads:
             if row.part_index is None:
                 whole[row.id] = rows.message_of(row)
             else:
-                gained.setdefault(row.id, []).append((row.part_index, row.content))
+                gained.setdefault(row.id, []).append((row.part_index, row.content.decode()))
         return [with_text(whole.get(message.id, message), gained.get(message.id, ())) for message in messages]
 
     async def _rows(self, statement: Executable) -> Sequence[Any]:

@@ -31,7 +31,7 @@ def thread_of(row: Sequence[Any]) -> Thread:
 
 def thread_among_messages(row: Sequence[Any]) -> Thread:
     """Make a thread of the row that `get_thread_with_messages` lays out like a message's."""
-    return Thread(row[0], row[2], row[7], row[5], row[10], row[8])
+    return Thread(row[0], row[2], row[7], row[6], row[10], row[8])
 
 
 def row_of_thread(project_id: str, thread: Thread) -> Values:
@@ -64,7 +64,7 @@ def row_of_message(project_id: str, message: Message, position: int) -> Values:
         "created_at": message.created_at,
         "role": message.role_value,
         "status": message.status_value,
-        "content": message.content_json,
+        "content": message.content_json.decode(),
         "attachments": message.attachments_json,
         "metadata": message.metadata_json,
         "run_id": message.run_id,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from gateway.domain.ids import ThreadId
 from gateway.domain.thread import Thread
-from gateway.store.rows import message_of, row_of_message
+from gateway.store.rows import message_of
 from gateway.store.statements import MESSAGE_COLUMNS
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ class Staging:
 
     def add_message(self, source: str, place: str, message: Message) -> None:
         """Keep a message."""
-        row = row_of_message("", message, 0)
-        self._db.execute(_ADD_MESSAGE, (source, place, *(row[name] for name in _COLUMNS)))
+        self._db.execute(_ADD_MESSAGE, (source, place, *message))
 
     def has_thread(self, thread_id: str) -> bool:
         """Say whether a thread has a line of its own."""

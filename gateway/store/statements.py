@@ -14,6 +14,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Insert,
+    Label,
     ScalarSelect,
     Select,
     Update,
@@ -33,6 +34,7 @@ from sqlalchemy import (
 )
 
 from gateway.domain.page import Order, PageRequest
+from gateway.store.dialect import utf8
 from gateway.store.tables import deleted_messages, deleted_threads, messages, threads
 
 if TYPE_CHECKING:
@@ -53,13 +55,14 @@ THREAD_COLUMNS = (
     threads.c.message_count,
     threads.c.owner,
 )
-MESSAGE_COLUMNS = (
+CONTENT = utf8(messages.c.content).label("content")
+MESSAGE_COLUMNS: Final[tuple[Column[Any] | Label[Any], ...]] = (
     messages.c.id,
     messages.c.thread_id,
     messages.c.created_at,
     messages.c.role,
     messages.c.status,
-    messages.c.content,
+    CONTENT,
     messages.c.attachments,
     messages.c.metadata,
     messages.c.run_id,
@@ -144,11 +147,11 @@ def get_thread_with_messages(
     Shape: the rows of `list_messages` with their positions behind, in any order, and one that has OF_THREAD there and
     what is kept of the thread in columns of its types.
     """
-    kept = {
+    kept: dict[Any, Any] = {
         messages.c.id: threads.c.id,
         messages.c.thread_id: threads.c.id,
         messages.c.created_at: threads.c.created_at,
-        messages.c.content: threads.c.tool_resources,
+        messages.c.attachments: threads.c.tool_resources,
         messages.c.metadata: threads.c.metadata,
         messages.c.run_id: threads.c.owner,
         messages.c.completed_at: threads.c.message_count,
@@ -260,7 +263,7 @@ def append_message(reach: Reach, message: Message, channel: str) -> Select[Any]:
     Shape: one row, whose first column is the second that the message gets, or none for an unknown thread.
     """
     taken = take_positions(reach, message.thread_id, 1, message.created_at).cte("taken")
-    given: dict[Any, Any] = dict(zip(MESSAGE_COLUMNS, message, strict=True))
+    given = {messages.c[each.name]: value for each, value in zip(MESSAGE_COLUMNS, message, strict=True)}
     second = taken.c.last_created_at
     own = {
         messages.c.project_id: _typed(reach.project_id, messages.c.project_id),

@@ -129,7 +129,7 @@ def _kept(content: list[dict[str, Any]], attachments: list[dict[str, Any]], meta
         0,
         Role.USER.value,
         Status.COMPLETED.value,
-        orjson.dumps(content).decode(),
+        orjson.dumps(content),
         orjson.dumps(attachments).decode(),
         orjson.dumps(metadata).decode(),
     )

@@ -223,6 +223,8 @@ def _text(statement: ClauseElement, dialect: Dialect) -> str:
     """Compile with values in place, a message's columns as one, and without the names of tables before columns."""
     text = re.sub(r"\s+", " ", str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True})))
     text = re.sub(r"\b(threads|messages|message_deltas|deleted_messages|anon_1)\.", "", text)
+    for as_bytes in ("CAST(content AS BLOB)", "convert_to(content, 'UTF8')"):
+        text = text.replace(f"{as_bytes} AS content", "content")
     return text.replace(COLUMNS, "<columns>")
 
 

@@ -199,7 +199,7 @@ async def _what_is_behind(found: Awaitable[Behind[Any]]) -> list[Any]:
 
 
 def _regretted(message: Message) -> Message:
-    return message._replace(content_json="[]")
+    return message._replace(content_json=b"[]")
 
 
 async def _thread_of(found: Awaitable[tuple[Thread | None, Page[Message]]]) -> tuple[Any, ...]:

@@ -257,6 +257,8 @@ def _text(statement: ClauseElement, dialect: Dialect) -> str:
     text = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
     text = re.sub(r"\s+", " ", text)
     text = re.sub(r"\b(threads|messages|cursor|deleted_threads|deleted_messages|anon_1)\.", "", text)
+    for as_bytes in ("CAST(content AS BLOB)", "convert_to(content, 'UTF8')"):
+        text = text.replace(f"{as_bytes} AS content", "content")
     for columns in (THREAD_COLUMNS, MESSAGE_COLUMNS):
         listed = ", ".join(column.name for column in columns)
         text = text.replace(listed, f"<{listed}>")
