@@ -233,19 +233,23 @@ def step_of(shape: Shape, parent_type: GraphQLObjectType, details: FieldDetailsL
     definition, way = parent_type.fields.get(name), shape.ways.fields.get((parent_type.name, name))
     if definition is None or way is None:
         return None
-    read = shape.reader(definition.type, details)
     if isinstance(way, Written):
-        write = way.write if is_non_null_type(definition.type) else or_null(way.write)
-        return Step(_taking(way.name), parent_type, definition, write, None)
+        write = way.write or _as_it_is
+        some = write if is_non_null_type(definition.type) else or_null(write)
+        return Step(_taking(way.name), parent_type, definition, some, None)
     resolve = _taking(way.name) if isinstance(way, Attribute) else _resolve(shape, way, definition, details)
     if resolve is None:
         return None
-    kind = _named(definition.type)
+    read, kind = shape.reader(definition.type, details), _named(definition.type)
     if read is None and is_object_type(kind):
         return Step(
             resolve, parent_type, definition, None, Fitting(kind, shape.ways.types), kind, shape.collect(kind, details)
         )
     return Step(resolve, parent_type, definition, read, None)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _taking(attribute: str) -> Resolve:

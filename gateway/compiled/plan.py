@@ -1,6 +1,6 @@
 """A plan: all that can be known of an operation before it is executed, kept for as long as the plan is.
 
-Must not be here: how values are read (`reader`), what one execution does (`executor`).
+Must not be here: how values are read (`reader`, `program`), what one execution does (`executor`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from graphql import (
 from graphql.execution.collect_fields import FragmentDetails, collect_fields
 
 from gateway.compiled.executor import CompiledExecutor, step_of
-from gateway.compiled.reader import Readers, is_awaitable
+from gateway.compiled.program import Readers
+from gateway.compiled.reader import is_awaitable
 from gateway.compiled.unsupported import Reason, Unsupported, conditions_of
 from gateway.compiled.variables import Coercion
 

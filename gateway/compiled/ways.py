@@ -20,26 +20,29 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The field's final value is what a function makes of an attribute: the word of an enum, stored JSON as it lies.
+    """The field's final value is an attribute, or what a function makes of it: an enum's word, stored JSON as it lies.
 
     A null is written as one, and never comes where the field has none; the function raises on what it cannot write.
     """
 
     name: str
-    write: Callable[[Any], Any]
+    write: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
     """The attribute nearly always looks like one sample, in which a single string is another each time.
 
-    `text_of` gives that string as JSON writes it, in UTF-8 without the quotation marks, or None where an object's
-    attribute looks different. MARKER stands for it in the sample.
+    `stored` is the attribute that holds the same as JSON in UTF-8. One that starts with `begin`, and in which `end`
+    comes first where it ends, looks like the sample, and what stands between is the string as JSON writes it. MARKER
+    stands for that in the sample.
     """
 
     name: str
     sample: Any
-    text_of: Callable[[Any], bytes | None]
+    stored: str
+    begin: bytes
+    end: bytes
 
 
 @dataclass(frozen=True, slots=True)

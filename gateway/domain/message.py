@@ -210,24 +210,10 @@ def at_second(message: Message, created_at: int) -> Message:
     return message._replace(created_at=created_at, completed_at=completed_at)
 
 
-_SIMPLE_BEGIN: Final = b'[{"type":"text","text":{"value":"'
-_SIMPLE_END: Final = b'","annotations":[]}}]'
-_SIMPLE_QUOTES: Final = (_SIMPLE_BEGIN + _SIMPLE_END).count(b'"')
-
-
-def simple_text_of(message: Message) -> bytes | None:
-    """Give the text of a message that is one text without annotations, as JSON writes it; None for all others.
-
-    Within a string JSON writes no quotation mark without a backslash, so the end is found at the end alone if, and
-    only if, there is one part.
-    """
-    stored = message.content_json
-    if not (stored.startswith(_SIMPLE_BEGIN) and stored.endswith(_SIMPLE_END)):
-        return None
-    # Most texts have no quotation marks; to count all is quicker than to look for the end.
-    if stored.count(b'"') != _SIMPLE_QUOTES and stored.find(_SIMPLE_END) != len(stored) - len(_SIMPLE_END):
-        return None
-    return stored[len(_SIMPLE_BEGIN) : -len(_SIMPLE_END)]
+# What stands around the text of a message that is one text without annotations, as most are. Within a string JSON
+# writes no quotation mark without a backslash, so what ends like that, and does nowhere before, is such a message.
+SIMPLE_BEGIN: Final = b'[{"type":"text","text":{"value":"'
+SIMPLE_END: Final = b'","annotations":[]}}]'
 
 
 def with_text(message: Message, gained: Sequence[tuple[int, str]]) -> Message:

@@ -13,7 +13,7 @@ from graphql import GraphQLObjectType, get_named_type, is_input_object_type
 
 from gateway.compiled import MARKER, Attribute, Direct, Sampled, Ways, Written
 from gateway.domain import message
-from gateway.domain.message import Message, Text, TextContent, simple_text_of
+from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Message, Text, TextContent
 from gateway.domain.thread import Thread
 from gateway.gql.ahead import find_messages, find_thread
 from gateway.gql.scalars import iso
@@ -40,13 +40,21 @@ _TYPES: Final[Mapping[type, str]] = {
     message.FileCitation: "FileCitation",
     message.FilePath: "FilePath",
 }
+_SIMPLE: Final = Sampled("content", (TextContent(Text(MARKER, ())),), "content_json", SIMPLE_BEGIN, SIMPLE_END)
 _STORED: Final[Mapping[tuple[str, str], Way]] = {
+    ("Thread", "id"): Written("id"),
     ("Thread", "metadata"): Written("metadata_json", orjson.Fragment),
     ("Thread", "toolResources"): Written("tool_resources_json", orjson.Fragment),
+    ("Message", "id"): Written("id"),
+    ("Message", "threadId"): Written("thread_id"),
     ("Message", "metadata"): Written("metadata_json", orjson.Fragment),
-    ("Message", "content"): Sampled("content", (TextContent(Text(MARKER, ())),), simple_text_of),
+    ("Message", "content"): _SIMPLE,
     ("Message", "role"): Written("role_value", {each.value: each.name for each in message.Role}.__getitem__),
     ("Message", "status"): Written("status_value", {each.value: each.name for each in message.Status}.__getitem__),
+    ("Message", "runId"): Written("run_id"),
+    ("Message", "assistantId"): Written("assistant_id"),
+    ("MessageEdge", "cursor"): Written("cursor"),
+    ("ThreadEdge", "cursor"): Written("cursor"),
     ("Query", "thread"): Direct(find_thread, wants_children=True),
 }
 

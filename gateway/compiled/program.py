@@ -1,0 +1,220 @@
+"""The text of readers: one function for all that is selected of a value, with the types below it written into it.
+
+It is made of names of our own, of GraphQL's names and of Python's, as the standard library makes a data class; all
+values are handed to it. A call for each object, let alone for each field, would cost more than what it does.
+Must not be here: how leaves are read, and what makes a value certain (`reader`).
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from keyword import iskeyword
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from graphql import (
+    GraphQLBoolean,
+    GraphQLID,
+    GraphQLInt,
+    GraphQLObjectType,
+    GraphQLString,
+    is_abstract_type,
+    is_leaf_type,
+    is_list_type,
+    is_non_null_type,
+    is_object_type,
+)
+
+from gateway.compiled.reader import Fitting, Surprise, leaf_reader
+from gateway.compiled.ways import MARKER, Attribute, Sampled, Ways, Written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from graphql import GraphQLSchema
+    from graphql.execution.collect_fields import FieldDetails
+
+    from gateway.compiled.reader import Read
+
+    FieldDetailsList = list[FieldDetails]
+    Collect = Callable[[GraphQLObjectType, FieldDetailsList], dict[str, FieldDetailsList]]
+
+MAX_FIELDS: Final = 1_000  # of one operation that readers are made for; a reader of so many takes 50 ms to make
+_MAX_DEPTH: Final = 50  # blocks within blocks; Python takes a hundred
+# Leaves that are written as they are, and what says that a value is none of theirs. Source: GraphQL, "Int".
+_OTHER: Final = {
+    GraphQLString: "type({0}) is not str",
+    GraphQLID: "type({0}) is not str",
+    GraphQLBoolean: "type({0}) is not bool",
+    GraphQLInt: "type({0}) is not int or not -2147483648 <= {0} <= 2147483647",
+}
+
+
+class Readers:
+    """Makes the readers of one operation."""
+
+    def __init__(self, schema: GraphQLSchema, ways: Ways, collect: Collect) -> None:
+        self.schema = schema
+        self.ways = ways
+        self.collect = collect
+        self.fields_left = MAX_FIELDS
+
+    def of(self, kind: Any, details: FieldDetailsList) -> Read | None:
+        """Make the reader of a type with what is selected of it; None where that has fields with resolvers."""
+        try:
+            return _Program(self).function(kind, details)
+        except _NeedsExecutor:
+            return None
+
+
+class _NeedsExecutor(Exception):
+    """A field has a resolver, or there is too much to be written into a function."""
+
+
+class _Program:
+    """One function as it is written, line by line; each value that it makes has a name of its own."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+        self._lines: list[str] = []
+        self._depth = 1
+        self._names = 0
+        self._known: dict[str, Any] = {"Surprise": Surprise, "written": orjson.Fragment}
+
+    def function(self, kind: Any, details: FieldDetailsList) -> Read:
+        """Write the function and make it.
+
+        Errors: _NeedsExecutor.
+        """
+        result = self._value(kind, details, "source")
+        text = "\n".join(["def read(source):", *self._lines, f" return {result}"])
+        exec(compile(text, "<reader>", "exec"), self._known)  # noqa: S102  (what it is made of: see above)
+        read: Read = self._known["read"]
+        return read
+
+    def _value(self, kind: Any, details: FieldDetailsList, source: str) -> str:
+        """Write how a value is read, and name the result."""
+        if is_non_null_type(kind):
+            return self._some(kind.of_type, details, source)
+        result = self._put("None")
+        with self._block(f"if {source} is not None:"):
+            self._say(f"{result} = {self._some(kind, details, source)}")
+        return result
+
+    def _some(self, kind: Any, details: FieldDetailsList, source: str) -> str:
+        """Write the same for a value that is not null."""
+        if is_list_type(kind):
+            return self._list(kind.of_type, details, source)
+        if is_leaf_type(kind):
+            return self._leaf(kind, source)
+        if is_object_type(kind):
+            return self._object(kind, details, source)
+        return self._abstract(kind, details, source)
+
+    def _list(self, kind: Any, details: FieldDetailsList, source: str) -> str:
+        self._surprised_if(f"type({source}) is not list and type({source}) is not tuple")
+        result, item = self._put("[]"), self._name()
+        with self._block(f"for {item} in {source}:"):
+            self._say(f"{result}.append({self._value(kind, details, item)})")
+        return result
+
+    def _leaf(self, kind: Any, source: str) -> str:
+        other = _OTHER.get(kind)
+        if other is None:
+            return self._put(f"{self._handed(leaf_reader(kind))}({source})")
+        self._surprised_if(other.format(source))
+        return source
+
+    def _object(self, kind: GraphQLObjectType, details: FieldDetailsList, source: str) -> str:
+        fits = Fitting(kind, self._readers.ways.types)
+        self._surprised_if(f"type({source}) not in {self._handed(fits.seen)} and not {self._handed(fits)}({source})")
+        pairs = [
+            f"{key!r}: {self._field(kind, selected, source)}"
+            for key, selected in self._readers.collect(kind, details).items()
+        ]
+        return self._put(f"{{{', '.join(pairs)}}}")
+
+    def _abstract(self, kind: Any, details: FieldDetailsList, source: str) -> str:
+        """Go by the class of a value, where there are classes of which all is known."""
+        schema, types = self._readers.schema, self._readers.ways.types
+        possible = {each.name: each for each in schema.get_possible_types(kind)} if is_abstract_type(kind) else {}
+        by_class = {
+            own: _Program(self._readers).function(possible[name], details)
+            for own, name in types.items()
+            if name in possible
+        }
+        if not by_class:
+            raise _NeedsExecutor
+        return self._put(f"{self._handed(by_class)}[type({source})]({source})")
+
+    def _field(self, kind: GraphQLObjectType, selected: FieldDetailsList, source: str) -> str:
+        self._readers.fields_left -= 1
+        if self._readers.fields_left < 0:
+            raise _NeedsExecutor
+        name = selected[0].node.name.value
+        if name == "__typename":
+            return repr(kind.name)
+        definition, way = kind.fields.get(name), self._readers.ways.fields.get((kind.name, name))
+        if definition is None:
+            raise _NeedsExecutor
+        if isinstance(way, Attribute):
+            return self._value(definition.type, selected, self._put(_attribute(source, way.name)))
+        if isinstance(way, Written):
+            return self._written(way, source, may_be_null=not is_non_null_type(definition.type))
+        if isinstance(way, Sampled):
+            return self._sampled(way, source, _Program(self._readers).function(definition.type, selected))
+        raise _NeedsExecutor
+
+    def _written(self, way: Written, source: str, *, may_be_null: bool) -> str:
+        value = self._put(_attribute(source, way.name))
+        if way.write is None:
+            return value
+        write = f"{self._handed(way.write)}({value})"
+        return self._put(f"None if {value} is None else {write}" if may_be_null else write)
+
+    def _sampled(self, way: Sampled, source: str, read: Read) -> str:
+        """Write the answer around the one string of a value like the sample, and read all others."""
+        around = self._handed(orjson.dumps(read(way.sample)).split(MARKER.encode()))
+        stored, result = self._put(_attribute(source, way.stored)), self._name()
+        begins = f"{stored}.startswith({self._handed(way.begin)})"
+        # An end is looked for from the beginning, since one within the value means that it is another.
+        ends = f"{stored}.find({self._handed(way.end)}) == len({stored}) - {len(way.end)}"
+        with self._block(f"if {begins} and {ends}:"):
+            self._say(f"{result} = written({stored}[{len(way.begin)}:-{len(way.end)}].join({around}))")
+        with self._block("else:"):
+            self._say(f"{result} = {self._handed(read)}({_attribute(source, way.name)})")
+        return result
+
+    def _say(self, line: str) -> None:
+        self._lines.append(" " * self._depth + line)
+
+    def _surprised_if(self, condition: str) -> None:
+        self._say(f"if {condition}: raise Surprise")
+
+    @contextmanager
+    def _block(self, line: str) -> Iterator[None]:
+        if self._depth == _MAX_DEPTH:
+            raise _NeedsExecutor
+        self._say(line)
+        self._depth += 1
+        yield
+        self._depth -= 1
+
+    def _name(self) -> str:
+        self._names += 1
+        return f"v{self._names}"
+
+    def _put(self, expression: str) -> str:
+        name = self._name()
+        self._say(f"{name} = {expression}")
+        return name
+
+    def _handed(self, value: Any) -> str:
+        name = f"k{len(self._known)}"
+        self._known[name] = value
+        return name
+
+
+def _attribute(source: str, name: str) -> str:
+    is_plain = name.isidentifier() and not iskeyword(name)
+    return f"{source}.{name}" if is_plain else f"getattr({source}, {name!r})"
