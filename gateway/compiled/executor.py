@@ -242,9 +242,8 @@ def step_of(shape: Shape, parent_type: GraphQLObjectType, details: FieldDetailsL
         return None
     read, kind = shape.reader(definition.type, details), _named(definition.type)
     if read is None and is_object_type(kind):
-        return Step(
-            resolve, parent_type, definition, None, Fitting(kind, shape.ways.types), kind, shape.collect(kind, details)
-        )
+        fits = Fitting(kind, shape.ways.classes_of(kind.name))
+        return Step(resolve, parent_type, definition, None, fits, kind, shape.collect(kind, details))
     return Step(resolve, parent_type, definition, read, None)
 
 

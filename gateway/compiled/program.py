@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from keyword import iskeyword
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 from graphql import (
@@ -71,6 +71,20 @@ class _NeedsExecutor(Exception):
     """A field has a resolver, or there is too much to be written into a function."""
 
 
+class _Source(NamedTuple):
+    """The name of an object within a function, and the attributes that are places of a tuple."""
+
+    name: str
+    places: tuple[str, ...]
+
+    def attribute(self, name: str) -> str:
+        """Write how an attribute is read."""
+        if name in self.places:
+            return f"{self.name}[{self.places.index(name)}]"
+        is_plain = name.isidentifier() and not iskeyword(name)
+        return f"{self.name}.{name}" if is_plain else f"getattr({self.name}, {name!r})"
+
+
 class _Program:
     """One function as it is written, line by line; each value that it makes has a name of its own."""
 
@@ -126,10 +140,18 @@ class _Program:
         return source
 
     def _object(self, kind: GraphQLObjectType, details: FieldDetailsList, source: str) -> str:
-        fits = Fitting(kind, self._readers.ways.types)
-        self._surprised_if(f"type({source}) not in {self._handed(fits.seen)} and not {self._handed(fits)}({source})")
+        own = self._readers.ways.classes_of(kind.name)
+        if len(own) == 1:
+            self._surprised_if(f"type({source}) is not {self._handed(own[0])}")
+        else:
+            fits = Fitting(kind, own)
+            self._surprised_if(
+                f"type({source}) not in {self._handed(fits.seen)} and not {self._handed(fits)}({source})"
+            )
+        # A place of a tuple is found sooner than its name.
+        places: tuple[str, ...] = getattr(own[0], "_fields", ()) if len(own) == 1 else ()
         pairs = [
-            f"{key!r}: {self._field(kind, selected, source)}"
+            f"{key!r}: {self._field(kind, selected, _Source(source, places))}"
             for key, selected in self._readers.collect(kind, details).items()
         ]
         return self._put(f"{{{', '.join(pairs)}}}")
@@ -147,7 +169,7 @@ class _Program:
             raise _NeedsExecutor
         return self._put(f"{self._handed(by_class)}[type({source})]({source})")
 
-    def _field(self, kind: GraphQLObjectType, selected: FieldDetailsList, source: str) -> str:
+    def _field(self, kind: GraphQLObjectType, selected: FieldDetailsList, source: _Source) -> str:
         self._readers.fields_left -= 1
         if self._readers.fields_left < 0:
             raise _NeedsExecutor
@@ -158,31 +180,33 @@ class _Program:
         if definition is None:
             raise _NeedsExecutor
         if isinstance(way, Attribute):
-            return self._value(definition.type, selected, self._put(_attribute(source, way.name)))
+            return self._value(definition.type, selected, self._put(source.attribute(way.name)))
         if isinstance(way, Written):
             return self._written(way, source, may_be_null=not is_non_null_type(definition.type))
         if isinstance(way, Sampled):
             return self._sampled(way, source, _Program(self._readers).function(definition.type, selected))
         raise _NeedsExecutor
 
-    def _written(self, way: Written, source: str, *, may_be_null: bool) -> str:
-        value = self._put(_attribute(source, way.name))
+    def _written(self, way: Written, source: _Source, *, may_be_null: bool) -> str:
+        value = self._put(source.attribute(way.name))
         if way.write is None:
             return value
         write = f"{self._handed(way.write)}({value})"
         return self._put(f"None if {value} is None else {write}" if may_be_null else write)
 
-    def _sampled(self, way: Sampled, source: str, read: Read) -> str:
+    def _sampled(self, way: Sampled, source: _Source, read: Read) -> str:
         """Write the answer around the one string of a value like the sample, and read all others."""
-        around = self._handed(orjson.dumps(read(way.sample)).split(MARKER.encode()))
-        stored, result = self._put(_attribute(source, way.stored)), self._name()
-        begins = f"{stored}.startswith({self._handed(way.begin)})"
-        # An end is looked for from the beginning, since one within the value means that it is another.
-        ends = f"{stored}.find({self._handed(way.end)}) == len({stored}) - {len(way.end)}"
-        with self._block(f"if {begins} and {ends}:"):
-            self._say(f"{result} = written({stored}[{len(way.begin)}:-{len(way.end)}].join({around}))")
+        around = [self._handed(each) for each in orjson.dumps(read(way.sample)).split(MARKER.encode())]
+        stored, result = self._put(source.attribute(way.stored)), self._name()
+        end, first = f"len({stored}) - {len(way.end)}", self._handed(way.end[:1])
+        # An end is looked for from the beginning, since one within the value means that it is another. One byte is
+        # found much sooner than several, and few strings hold that.
+        ends = f"{stored}.find({first}, {len(way.begin)}) == {end} or {stored}.find({self._handed(way.end)}) == {end}"
+        with self._block(f"if {stored}.startswith({self._handed(way.begin)}) and ({ends}):"):
+            text = f" + {stored}[{len(way.begin)}:-{len(way.end)}] + "
+            self._say(f"{result} = written({text.join(around)})")
         with self._block("else:"):
-            self._say(f"{result} = {self._handed(read)}({_attribute(source, way.name)})")
+            self._say(f"{result} = {self._handed(read)}({source.attribute(way.name)})")
         return result
 
     def _say(self, line: str) -> None:
@@ -213,8 +237,3 @@ class _Program:
         name = f"k{len(self._known)}"
         self._known[name] = value
         return name
-
-
-def _attribute(source: str, name: str) -> str:
-    is_plain = name.isidentifier() and not iskeyword(name)
-    return f"{source}.{name}" if is_plain else f"getattr({source}, {name!r})"

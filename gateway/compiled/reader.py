@@ -16,7 +16,7 @@ from graphql import GraphQLFloat, Undefined, is_enum_type
 from graphql.pyutils import is_awaitable as may_be_awaited
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Sequence
 
     from graphql import GraphQLObjectType
 
@@ -39,9 +39,9 @@ def is_awaitable(value: Any) -> TypeGuard[Awaitable[Any]]:
 class Fitting:
     """Says whether a value is certainly an object of a type; what is found of one holds for its class."""
 
-    def __init__(self, kind: GraphQLObjectType, types: Mapping[type, str]) -> None:
-        self._expected = kind.name if kind.is_type_of else None
-        self._types = types
+    def __init__(self, kind: GraphQLObjectType, classes: Sequence[type]) -> None:
+        # Where there are none, whatever comes is one, unless the type looks for itself.
+        self._classes = frozenset(classes) if classes or kind.is_type_of else None
         self.seen: set[type] = set()  # classes whose objects are
 
     def __call__(self, value: Any) -> bool:
@@ -50,7 +50,7 @@ class Fitting:
         if own in self.seen:
             return True
         is_none = value is None or value is Undefined
-        is_other = self._expected not in (None, self._types.get(own))
+        is_other = self._classes is not None and own not in self._classes
         if is_none or is_other or isinstance(value, Exception) or is_awaitable(value):
             return False
         if len(self.seen) < _KEPT:

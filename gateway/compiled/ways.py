@@ -75,8 +75,13 @@ MARKER: Final = "\x7f\ue000"  # no text of a schema holds it
 class Ways:
     """The ways of a schema, by type and field, and the types by the classes of their values.
 
-    A value of exactly such a class is an object of that type, so nobody asks `resolve_type` or `is_type_of`.
+    A value of exactly such a class is an object of that type, so nobody asks `resolve_type` or `is_type_of`; of a type
+    that has such classes, values of others are left to graphql-core.
     """
 
     fields: Mapping[tuple[str, str], Way] = field(default_factory=dict)
     types: Mapping[type, str] = field(default_factory=dict)
+
+    def classes_of(self, name: str) -> list[type]:
+        """Name the classes of a type's values."""
+        return [own for own, of in self.types.items() if of == name]

@@ -7,7 +7,7 @@ Must not be here: operations (`query`, `mutation`), rules on what may be asked (
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import strawberry
@@ -186,12 +186,12 @@ class PageInfo:
 
 def page_info(found: page.Page[Any], ends: page.PageEnds) -> PageInfo:
     """Make the PageInfo of a page that was read."""
-    cursors = [item.id for item in found.items]
+    items = found.items
     return PageInfo(
         has_next_page=ends.has_next,
         has_previous_page=ends.has_previous,
-        start_cursor=cursors[0] if cursors else None,
-        end_cursor=cursors[-1] if cursors else None,
+        start_cursor=items[0].id if items else None,
+        end_cursor=items[-1].id if items else None,
     )
 
 
@@ -202,10 +202,17 @@ class Edge(NamedTuple):
     node: Any
 
 
-def edges_of(found: page.Page[Any]) -> list[Edge]:
+class EdgeOfThread(Edge):
+    """The same for a list of threads: by the class of a value one knows its type."""
+
+    __slots__ = ()
+
+
+def edges_of(found: page.Page[Any], kind: type[Edge]) -> list[Edge]:
     """Pair each item of a page with its cursor."""
-    new = tuple.__new__  # a page has many, and a class that is called takes four times as long
-    return [new(Edge, (item.id, item)) for item in found.items]
+    items = found.items
+    # Without a step of Python's own for each of them, which takes four times as long.
+    return list(map(partial(tuple.__new__, kind), zip([item.id for item in items], items, strict=True)))
 
 
 @strawberry.type(description="A message and its place in a list.")
@@ -229,7 +236,7 @@ class MessageConnection:
     @strawberry.field(description="The messages of this page, each with its cursor.", graphql_type=list[MessageEdge])
     def edges(self) -> list[Edge]:
         """Pair each message with its cursor."""
-        return edges_of(self.found)
+        return edges_of(self.found, Edge)
 
     @strawberry.field(description="The messages of this page.", graphql_type=list["Message"])
     def nodes(self) -> tuple[DomainMessage, ...]:
@@ -337,7 +344,7 @@ class ThreadConnection:
     @strawberry.field(description="The threads of this page, each with its cursor.", graphql_type=list[ThreadEdge])
     def edges(self) -> list[Edge]:
         """Pair each thread with its cursor."""
-        return edges_of(self.found)
+        return edges_of(self.found, EdgeOfThread)
 
     @strawberry.field(description="The threads of this page.", graphql_type=list[Thread])
     def nodes(self) -> tuple[DomainThread, ...]:

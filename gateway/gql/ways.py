@@ -17,6 +17,7 @@ from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Message, Text, Text
 from gateway.domain.thread import Thread
 from gateway.gql.ahead import find_messages, find_thread
 from gateway.gql.scalars import iso
+from gateway.gql.types import Edge, EdgeOfThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,6 +34,8 @@ _BACK: Final = "strawberry-definition"  # where a field of graphql-core's names 
 _TYPES: Final[Mapping[type, str]] = {
     Thread: "Thread",
     Message: "Message",
+    Edge: "MessageEdge",
+    EdgeOfThread: "ThreadEdge",
     message.TextContent: "TextContent",
     message.ImageFileContent: "ImageFileContent",
     message.ImageUrlContent: "ImageUrlContent",

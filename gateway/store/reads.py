@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from sqlalchemy import select, text
 
 from gateway.domain import change
-from gateway.domain.message import Status, with_text
+from gateway.domain.message import Message, Status, with_text
 from gateway.domain.page import Page
 from gateway.errors import NotFound
 from gateway.store import follow_statements, key_statements, rows, statements
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from gateway.domain.change import Change
     from gateway.domain.key import Key
-    from gateway.domain.message import Message
     from gateway.domain.page import PageRequest
     from gateway.domain.principal import Reach
     from gateway.domain.thread import Thread
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _POSITION = itemgetter(-1)
+_STATUS = itemgetter(Message._fields.index("status_value"))
 _IN_PROGRESS = Status.IN_PROGRESS.value
 _ANY_THREAD_FROM = {up: partial(statements.any_thread_from, up=up) for up in (True, False)}
 _ANY_MESSAGE_FROM = {up: partial(statements.any_message_from, up=up) for up in (True, False)}
@@ -78,36 +78,34 @@ class Reads:
     async def get_threads(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, Thread]:
         """Find threads by id; those that are not there are left out."""
         found = await self._found(statements.get_threads, reach, list(thread_ids))
-        return {row[0]: rows.thread_of(row) for row in found}
+        return {thread.id: thread for thread in rows.threads_of(found)}
 
     async def get_messages(self, reach: Reach, message_ids: Sequence[str]) -> dict[str, Message]:
         """Find messages of any thread by id; those that are not there are left out."""
         found = await self._found(statements.get_messages, reach, list(message_ids))
-        whole = await self._whole(reach, [rows.message_of(row) for row in found])
+        whole = await self._whole(reach, rows.messages_of(found))
         return {message.id: message for message in whole}
 
     async def list_threads(self, reach: Reach, page: PageRequest) -> Page[Thread]:
         """Read one page of a project's threads."""
-        return _page(await self._found(statements.list_threads, reach, page), rows.thread_of, page)
+        return _page(await self._found(statements.list_threads, reach, page), rows.threads_of, page)
 
     async def list_messages(self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None) -> Page[Message]:
         """Read one page of a thread's messages; an unknown thread or cursor gives an empty one."""
         found = await self._found(statements.list_messages, reach, thread_id, page, run_id)
-        return await self._whole_page(reach, _page(found, rows.message_of, page))
+        return await self._whole_page(reach, _page(found, rows.messages_of, page))
 
     async def get_thread_with_messages(
         self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None
     ) -> tuple[Thread | None, Page[Message]]:
         """Find a thread and read one page of its messages; an unknown cursor gives an empty one."""
-        together = await self._found(statements.get_thread_with_messages, reach, thread_id, page, run_id)
-        in_order = sorted(together, key=_POSITION, reverse=not statements.walks_up(page))
-        of_thread = [row for row in together if row[-1] == statements.OF_THREAD]
-        if not of_thread:
+        found = await self._found(statements.get_thread_with_messages, reach, thread_id, page, run_id)
+        is_up = statements.walks_up(page)
+        in_order = sorted(found, key=_POSITION, reverse=not is_up)
+        own = in_order.pop(0 if is_up else -1) if in_order else None  # OF_THREAD lies below all positions
+        if own is None:
             return None, Page((), has_more=False)
-        found = [row for row in in_order if row[-1] != statements.OF_THREAD]
-        return rows.thread_among_messages(of_thread[0]), await self._whole_page(
-            reach, _page(found, rows.message_of, page)
-        )
+        return rows.thread_among_messages(own), await self._whole_page(reach, _page(in_order, rows.messages_of, page))
 
     async def list_messages_of_each(
         self, reach: Reach, thread_ids: Sequence[str], page: PageRequest, run_id: str | None
@@ -119,14 +117,14 @@ class Reads:
         for row in await self._rows(statements.list_messages_of_each(reach, list(found), page, run_id)):
             found[row.thread_id].append(row)
         return {
-            thread_id: await self._whole_page(reach, _page(own, rows.message_of, page))
+            thread_id: await self._whole_page(reach, _page(own, rows.messages_of, page))
             for thread_id, own in found.items()
         }
 
     async def list_messages_behind(self, reach: Reach, thread_id: str, position: int, limit: int) -> Behind[Message]:
         """Read the messages of a thread behind a position, in order."""
         found = await self._found(follow_statements.list_messages_behind, reach, thread_id, position, limit)
-        whole = await self._whole(reach, [rows.message_of(row) for row in found])
+        whole = await self._whole(reach, rows.messages_of(found))
         return Behind(
             [(row[-1], message) for row, message in zip(found, whole, strict=True)],
             found[-1][-1] if found else position,
@@ -222,18 +220,19 @@ class Reads:
         return await self._connection.run_sync(is_migrated)
 
     async def _whole_page(self, reach: Reach, page: Page[Message]) -> Page[Message]:
-        return Page(tuple(await self._whole(reach, page.items)), page.has_more)
+        whole = await self._whole(reach, page.items)
+        return page if whole is page.items else Page(tuple(whole), page.has_more)
 
     async def _whole(self, reach: Reach, messages: Sequence[Message]) -> Sequence[Message]:
         """Lay the text that messages in progress have gained behind their content; for others nothing is read."""
-        growing = [message.id for message in messages if message.status_value == _IN_PROGRESS]
-        if not growing:
+        if _IN_PROGRESS not in map(_STATUS, messages):
             return messages
+        growing = [message.id for message in messages if message.status_value == _IN_PROGRESS]
         whole: dict[str, Message] = {}
         gained: dict[str, list[tuple[int, str]]] = {}
         for row in await self._rows(follow_statements.list_growing(reach, growing)):
             if row.part_index is None:
-                whole[row.id] = rows.message_of(row)
+                [whole[row.id]] = rows.messages_of([row])
             else:
                 gained.setdefault(row.id, []).append((row.part_index, row.content.decode()))
         return [with_text(whole.get(message.id, message), gained.get(message.id, ())) for message in messages]
@@ -270,8 +269,8 @@ _CHANGES: dict[str, Callable[[Any, Mapping[str, Message], Mapping[str, Thread]],
 }
 
 
-def _page(found: Sequence[Any], make: Callable[[Any], T], page: PageRequest) -> Page[T]:
-    items = [make(row) for row in found[: page.limit]]
+def _page(found: Sequence[Any], make: Callable[[Sequence[Any]], list[T]], page: PageRequest) -> Page[T]:
+    items = make(found[: page.limit])
     if page.from_end:
         items.reverse()
     return Page(tuple(items), has_more=len(found) > page.limit)

@@ -6,6 +6,8 @@ Must not be here: statements.
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from gateway.domain.key import Key
@@ -16,17 +18,19 @@ from gateway.store.key_statements import KEY_COLUMNS
 from gateway.store.statements import MESSAGE_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 Values = dict[str, Any]
 
-_MESSAGE_WIDTH = len(MESSAGE_COLUMNS)
+_OF_MESSAGE = itemgetter(slice(len(MESSAGE_COLUMNS)))
+_AS_MESSAGE: Callable[[Any], Message] = partial(tuple.__new__, Message)
+_AS_THREAD: Callable[[Any], Thread] = partial(tuple.__new__, Thread)
 _KEY_WIDTH = len(KEY_COLUMNS)
 
 
-def thread_of(row: Sequence[Any]) -> Thread:
-    """Make a thread of a row of THREAD_COLUMNS."""
-    return tuple.__new__(Thread, row)
+def threads_of(found: Iterable[Sequence[Any]]) -> list[Thread]:
+    """Make threads of rows of THREAD_COLUMNS."""
+    return list(map(_AS_THREAD, found))
 
 
 def thread_among_messages(row: Sequence[Any]) -> Thread:
@@ -49,9 +53,9 @@ def row_of_thread(project_id: str, thread: Thread) -> Values:
     }
 
 
-def message_of(row: Sequence[Any]) -> Message:
-    """Make a message of a row that begins with MESSAGE_COLUMNS."""
-    return tuple.__new__(Message, row[:_MESSAGE_WIDTH])
+def messages_of(found: Iterable[Sequence[Any]]) -> list[Message]:
+    """Make messages of rows that begin with MESSAGE_COLUMNS, without a step of Python's own for each of them."""
+    return list(map(_AS_MESSAGE, map(_OF_MESSAGE, found)))
 
 
 def row_of_message(project_id: str, message: Message, position: int) -> Values:

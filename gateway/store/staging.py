@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from gateway.domain.ids import ThreadId
 from gateway.domain.thread import Thread
-from gateway.store.rows import message_of
+from gateway.store.rows import messages_of
 from gateway.store.statements import MESSAGE_COLUMNS
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Staging:
         """
         cursor = self._db.execute(_MESSAGES, (thread_id, self._falls(thread_id)))
         while batch := cursor.fetchmany(BATCH):
-            yield [Staged(source, place, message_of(row)) for source, place, *row in batch]
+            yield [Staged(source, place, *messages_of([row])) for source, place, *row in batch]
 
     def _falls(self, thread_id: str) -> bool:
         times = self._db.execute("SELECT created_at FROM messages WHERE thread_id = ? ORDER BY seq", (thread_id,))

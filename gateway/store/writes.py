@@ -48,7 +48,7 @@ class Writes(Reads):
 
     async def lock_thread(self, reach: Reach, thread_id: str) -> Thread | None:
         """Find a thread and keep others from changing it until the end."""
-        return next(map(rows.thread_of, await self._rows(statements.lock_thread(reach, thread_id))), None)
+        return next(iter(rows.threads_of(await self._rows(statements.lock_thread(reach, thread_id)))), None)
 
     async def next_position(self, reach: Reach, thread_id: str) -> int:
         """Take a position for a change of a thread or its messages, and keep others from changing it until the end.
