@@ -8,13 +8,15 @@ Must not be here: Strawberry, and anything of threads: the package knows graphql
 
 from gateway.compiled.plan import Plan, compile_operation
 from gateway.compiled.unsupported import Reason, Unsupported
-from gateway.compiled.ways import MARKER, Attribute, Child, Direct, Sampled, Way, Ways, Written
+from gateway.compiled.ways import MARKER, Attribute, Child, Direct, Itself, Known, Sampled, Way, Ways, Written
 
 __all__ = [
     "MARKER",
     "Attribute",
     "Child",
     "Direct",
+    "Itself",
+    "Known",
     "Plan",
     "Reason",
     "Sampled",

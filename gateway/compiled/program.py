@@ -18,6 +18,7 @@ from graphql import (
     GraphQLInt,
     GraphQLObjectType,
     GraphQLString,
+    get_named_type,
     is_abstract_type,
     is_leaf_type,
     is_list_type,
@@ -26,10 +27,10 @@ from graphql import (
 )
 
 from gateway.compiled.reader import Fitting, Surprise, leaf_reader
-from gateway.compiled.ways import MARKER, Attribute, Sampled, Ways, Written
+from gateway.compiled.ways import MARKER, Attribute, Direct, Itself, Known, Sampled, Ways, Written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from graphql import GraphQLSchema
     from graphql.execution.collect_fields import FieldDetails
@@ -93,6 +94,7 @@ class _Program:
         self._lines: list[str] = []
         self._depth = 1
         self._names = 0
+        self._certain: dict[str, type] = {}  # the classes of values that were looked at
         self._known: dict[str, Any] = {"Surprise": Surprise, "written": orjson.Fragment}
 
     def function(self, kind: Any, details: FieldDetailsList) -> Read:
@@ -142,19 +144,37 @@ class _Program:
     def _object(self, kind: GraphQLObjectType, details: FieldDetailsList, source: str) -> str:
         own = self._readers.ways.classes_of(kind.name)
         if len(own) == 1:
-            self._surprised_if(f"type({source}) is not {self._handed(own[0])}")
-        else:
-            fits = Fitting(kind, own)
-            self._surprised_if(
-                f"type({source}) not in {self._handed(fits.seen)} and not {self._handed(fits)}({source})"
-            )
-        # A place of a tuple is found sooner than its name.
-        places: tuple[str, ...] = getattr(own[0], "_fields", ()) if len(own) == 1 else ()
+            return self._fields(kind, details, self._exactly(own[0], source), {})
+        fits = Fitting(kind, own)
+        self._surprised_if(f"type({source}) not in {self._handed(fits.seen)} and not {self._handed(fits)}({source})")
+        return self._fields(kind, details, _Source(source, ()), {})
+
+    def _exactly(self, own: type, source: str) -> _Source:
+        if self._certain.get(source) is not own:
+            self._surprised_if(f"type({source}) is not {self._handed(own)}")
+            self._certain[source] = own
+        return _Source(source, getattr(own, "_fields", ()))
+
+    def _fields(
+        self, kind: GraphQLObjectType, details: FieldDetailsList, source: _Source, ways: Mapping[str, Written | Itself]
+    ) -> str:
         pairs = [
-            f"{key!r}: {self._field(kind, selected, _Source(source, places))}"
+            f"{key!r}: {self._field(kind, selected, source, ways.get(selected[0].node.name.value))}"
             for key, selected in self._readers.collect(kind, details).items()
         ]
         return self._put(f"{{{', '.join(pairs)}}}")
+
+    def _known_value(self, known: Known, kind: Any, details: FieldDetailsList, source: _Source) -> str:
+        """Write how something is read that may be known, in place of calling its resolver."""
+        value = self._put(source.attribute(known.name))
+        self._surprised_if(f"{value} is None")
+        if known.of is None:
+            return self._value(kind, details, value)
+        result, item = self._put("[]"), self._name()
+        with self._block(f"for {item} in {value}:"):
+            stands = self._exactly(known.of, item)
+            self._say(f"{result}.append({self._fields(get_named_type(kind), details, stands, known.fields)})")
+        return result
 
     def _abstract(self, kind: Any, details: FieldDetailsList, source: str) -> str:
         """Go by the class of a value, where there are classes of which all is known."""
@@ -169,20 +189,26 @@ class _Program:
             raise _NeedsExecutor
         return self._put(f"{self._handed(by_class)}[type({source})]({source})")
 
-    def _field(self, kind: GraphQLObjectType, selected: FieldDetailsList, source: _Source) -> str:
+    def _field(
+        self, kind: GraphQLObjectType, selected: FieldDetailsList, source: _Source, own: Written | Itself | None
+    ) -> str:
         self._readers.fields_left -= 1
         if self._readers.fields_left < 0:
             raise _NeedsExecutor
         name = selected[0].node.name.value
         if name == "__typename":
             return repr(kind.name)
-        definition, way = kind.fields.get(name), self._readers.ways.fields.get((kind.name, name))
+        definition, way = kind.fields.get(name), own or self._readers.ways.fields.get((kind.name, name))
         if definition is None:
             raise _NeedsExecutor
+        if isinstance(way, Itself):
+            return self._value(definition.type, selected, source.name)
         if isinstance(way, Attribute):
             return self._value(definition.type, selected, self._put(source.attribute(way.name)))
         if isinstance(way, Written):
             return self._written(way, source, may_be_null=not is_non_null_type(definition.type))
+        if isinstance(way, Direct) and way.known is not None:
+            return self._known_value(way.known, definition.type, selected, source)
         if isinstance(way, Sampled):
             return self._sampled(way, source, _Program(self._readers).function(definition.type, selected))
         raise _NeedsExecutor
@@ -196,15 +222,18 @@ class _Program:
 
     def _sampled(self, way: Sampled, source: _Source, read: Read) -> str:
         """Write the answer around the one string of a value like the sample, and read all others."""
-        around = [self._handed(each) for each in orjson.dumps(read(way.sample)).split(MARKER.encode())]
+        first, *others = orjson.dumps(read(way.sample)).split(MARKER.encode())
         stored, result = self._put(source.attribute(way.stored)), self._name()
-        end, first = f"len({stored}) - {len(way.end)}", self._handed(way.end[:1])
-        # An end is looked for from the beginning, since one within the value means that it is another. One byte is
-        # found much sooner than several, and few strings hold that.
-        ends = f"{stored}.find({first}, {len(way.begin)}) == {end} or {stored}.find({self._handed(way.end)}) == {end}"
-        with self._block(f"if {stored}.startswith({self._handed(way.begin)}) and ({ends}):"):
-            text = f" + {stored}[{len(way.begin)}:-{len(way.end)}] + "
-            self._say(f"{result} = written({text.join(around)})")
+        end, begun = f"len({stored}) - {len(way.end)}", len(way.begin)
+        # One byte is found much sooner than several, and few strings hold that of an end.
+        ends = f"{stored}.find({self._handed(way.end[:1])}, {begun}) == {end} or {stored}.find({self._handed(way.end)})"
+        with self._block(f"if {stored}.startswith({self._handed(way.begin)}) and ({ends} == {end}):"):
+            whole = self._handed(first)
+            if others == [way.end]:
+                whole += f" + {stored}[{begun}:]"
+            else:
+                whole += "".join(f" + {stored}[{begun}:-{len(way.end)}] + {self._handed(each)}" for each in others)
+            self._say(f"{result} = written({whole})")
         with self._block("else:"):
             self._say(f"{result} = {self._handed(read)}({source.attribute(way.name)})")
         return result

@@ -33,9 +33,9 @@ class Written:
 class Sampled:
     """The attribute nearly always looks like one sample, in which a single string is another each time.
 
-    `stored` is the attribute that holds the same as JSON in UTF-8. One that starts with `begin`, and in which `end`
-    comes first where it ends, looks like the sample, and what stands between is the string as JSON writes it. MARKER
-    stands for that in the sample.
+    `stored` is the attribute that holds the same as JSON in UTF-8. One that starts with `begin`, and in which `end`, or
+    its first byte, comes for the first time where `end` alone has room, looks like the sample, and what stands between
+    is the string as JSON writes it. MARKER stands for that in the sample.
     """
 
     name: str
@@ -57,6 +57,24 @@ Children = Callable[[], Sequence[Child]]
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """Where an object holds what a field's resolver would give: an attribute, which is None where it does not.
+
+    A list may hold others in place of the objects that a resolver would make of them: all of the class `of`, with ways
+    of their own for the fields of those.
+    """
+
+    name: str
+    of: type | None = None
+    fields: Mapping[str, Written | Itself] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Itself:
+    """The field is what stands for its object."""
+
+
+@dataclass(frozen=True, slots=True)
 class Direct:
     """The field has a resolver, which is called without its framework: with object, context and arguments.
 
@@ -65,6 +83,7 @@ class Direct:
 
     resolve: Callable[..., Any]
     wants_children: bool = False
+    known: Known | None = None
 
 
 Way = Attribute | Written | Sampled | Direct

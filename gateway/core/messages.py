@@ -136,11 +136,12 @@ async def list_page(
 
 async def thread_with_page(
     store: Store, who: Principal, thread_id: ThreadId, page: PageRequest, run_id: str | None = None
-) -> tuple[Thread | None, Page[Message]]:
-    """Find a thread and read one page of its messages in one statement; a page may be empty for whatever reason."""
+) -> tuple[Thread | None, Page[Message], PageEnds]:
+    """Find a thread, one page of its messages and its ends in one statement; it may be empty for whatever reason."""
     who.require(Scope.READ)
     async with store.read() as reads:
-        return await reads.get_thread_with_messages(who.reach, thread_id, page, run_id)
+        thread, found, beyond = await reads.get_thread_with_messages(who.reach, thread_id, page, run_id)
+    return thread, found, paging.ends_of(page, found, beyond)
 
 
 async def list_page_of_each(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gateway.domain.page import Order, Page, PageEnds, PageRequest
+from gateway.domain.page import Beyond, Order, Page, PageEnds, PageRequest
 from gateway.domain.parse_page import unknown_cursor
 
 if TYPE_CHECKING:
@@ -33,14 +33,19 @@ async def refuse_unknown_cursors(page: PageRequest, has_place: Callable[[str], A
 
 
 async def page_ends(page: PageRequest, found: Page[Any], any_from: AnyFrom) -> PageEnds:
+    """Say whether the whole list goes on beyond a page, on each side, and ask the store about its cursors."""
+    up, sure = page.order is Order.ASC, ends_of(page, found, Beyond())
+    after = not sure.has_previous and page.after is not None and await any_from(page.after, up=not up)
+    before = not sure.has_next and page.before is not None and await any_from(page.before, up=up)
+    return ends_of(page, found, Beyond(after, before))
+
+
+def ends_of(page: PageRequest, found: Page[Any], beyond: Beyond) -> PageEnds:
     """Say whether the whole list goes on beyond a page, on each side.
 
     On the side that one walks to, the row too many has told; a cursor is asked whether anything lies at it or
     beyond, since between the page and the cursor there is nothing else.
     Source: Relay Cursor Connections, "HasPreviousPage" and "HasNextPage", in their exact form.
     """
-    up = page.order is Order.ASC
     more_behind, more_ahead = (found.has_more, False) if page.from_end else (False, found.has_more)
-    has_next = more_ahead or (page.before is not None and await any_from(page.before, up=up))
-    has_previous = more_behind or (page.after is not None and await any_from(page.after, up=not up))
-    return PageEnds(has_next=has_next, has_previous=has_previous)
+    return PageEnds(has_next=more_ahead or beyond.before, has_previous=more_behind or beyond.after)

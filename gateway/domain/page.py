@@ -53,6 +53,14 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Beyond:
+    """Whether anything lies at each cursor of a page or on its far side; False where there is no such cursor."""
+
+    after: bool = False
+    before: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PageEnds:
     """Whether the whole list goes on beyond a page, on each side (Relay's `PageInfo`)."""
 

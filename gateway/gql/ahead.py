@@ -38,8 +38,8 @@ async def find_thread(
     key = _key_of(thread_id, asked[0]) if len(asked) == 1 else None
     if key is None:
         return await context.threads.load(thread_id)
-    found, page = await messages.thread_with_page(context.store, context.who, thread_id, key.page, key.run_id)
-    context.ahead[thread_id] = Ahead(asked[0].arguments, key, page)
+    found, page, ends = await messages.thread_with_page(context.store, context.who, thread_id, key.page, key.run_id)
+    context.ahead[thread_id] = Ahead(asked[0].arguments, key, page, ends)
     return found
 
 
@@ -51,7 +51,7 @@ def find_messages(resolve: Resolve, source: Thread, context: Context, arguments:
     ahead = context.ahead.pop(source.id, None)
     if ahead is None or not ahead.found.items or ahead.arguments != arguments:
         return resolve(source, context, arguments)
-    return MessageConnection(found=ahead.found, asked=ahead.key, of=source)
+    return MessageConnection(found=ahead.found, asked=ahead.key, of=source, ends=ahead.ends)
 
 
 def _key_of(thread_id: ids.ThreadId, child: Child) -> PageKey | None:

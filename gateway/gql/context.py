@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gateway.core import Store
     from gateway.domain.message import Message
-    from gateway.domain.page import PageRequest
+    from gateway.domain.page import PageEnds, PageRequest
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
     from gateway.events.hub import Hub
@@ -47,6 +47,7 @@ class Ahead(NamedTuple):
     arguments: Mapping[str, Any]
     key: PageKey
     found: Page[Message]
+    ends: PageEnds
 
 
 @dataclass(slots=True)

@@ -232,6 +232,17 @@ class MessageConnection:
     found: strawberry.Private[page.Page[DomainMessage]]
     asked: strawberry.Private[PageKey]
     of: strawberry.Private[DomainThread]
+    ends: strawberry.Private[page.PageEnds | None] = None
+
+    @property
+    def items(self) -> tuple[DomainMessage, ...]:
+        """The messages, which compiled operations make edges of."""
+        return self.found.items
+
+    @property
+    def known_page_info(self) -> PageInfo | None:
+        """What `pageInfo` gives, where nothing needs to be read for it."""
+        return None if self.ends is None else page_info(self.found, self.ends)
 
     @strawberry.field(description="The messages of this page, each with its cursor.", graphql_type=list[MessageEdge])
     def edges(self) -> list[Edge]:
@@ -247,7 +258,9 @@ class MessageConnection:
     async def page_info(self, info: Info) -> PageInfo:
         """Look beyond both ends of the page."""
         ctx, asked = info.context, self.asked
-        ends = await messages.page_ends(ctx.store, ctx.who, self.of.id, asked.page, self.found, run_id=asked.run_id)
+        ends = self.ends or await messages.page_ends(
+            ctx.store, ctx.who, self.of.id, asked.page, self.found, run_id=asked.run_id
+        )
         return page_info(self.found, ends)
 
     @strawberry.field(description="How many messages the list has, on all its pages.")

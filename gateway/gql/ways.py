@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from graphql import GraphQLObjectType, get_named_type, is_input_object_type
 
-from gateway.compiled import MARKER, Attribute, Direct, Sampled, Ways, Written
+from gateway.compiled import MARKER, Attribute, Direct, Itself, Known, Sampled, Ways, Written
 from gateway.domain import message
 from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Message, Text, TextContent
 from gateway.domain.thread import Thread
@@ -62,6 +62,14 @@ _STORED: Final[Mapping[tuple[str, str], Way]] = {
 }
 
 
+# Where the objects of a page that was read hold what their resolvers would give.
+_KNOWN: Final[Mapping[tuple[str, str], Known]] = {
+    ("MessageConnection", "edges"): Known("items", Message, {"cursor": Written("id"), "node": Itself()}),
+    ("MessageConnection", "nodes"): Known("items"),
+    ("MessageConnection", "pageInfo"): Known("known_page_info"),
+}
+
+
 @cache
 def ways_of(schema: GraphQLSchema) -> Ways:
     """Find the ways of all fields of a schema that Strawberry has built."""
@@ -76,6 +84,10 @@ def ways_of(schema: GraphQLSchema) -> Ways:
     messages = found["Thread", "messages"]
     if isinstance(messages, Direct):
         found["Thread", "messages"] = Direct(partial(find_messages, messages.resolve))
+    for place, known in _KNOWN.items():
+        way = found[place]
+        if isinstance(way, Direct):
+            found[place] = Direct(way.resolve, known=known)
     return Ways(found, _TYPES)
 
 

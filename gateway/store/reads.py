@@ -17,7 +17,7 @@ from sqlalchemy import select, text
 
 from gateway.domain import change
 from gateway.domain.message import Message, Status, with_text
-from gateway.domain.page import Page
+from gateway.domain.page import Beyond, Page
 from gateway.errors import NotFound
 from gateway.store import follow_statements, key_statements, rows, statements
 from gateway.store.dialect import CHANNEL
@@ -97,15 +97,16 @@ class Reads:
 
     async def get_thread_with_messages(
         self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None
-    ) -> tuple[Thread | None, Page[Message]]:
+    ) -> tuple[Thread | None, Page[Message], Beyond]:
         """Find a thread and read one page of its messages; an unknown cursor gives an empty one."""
         found = await self._found(statements.get_thread_with_messages, reach, thread_id, page, run_id)
         is_up = statements.walks_up(page)
         in_order = sorted(found, key=_POSITION, reverse=not is_up)
         own = in_order.pop(0 if is_up else -1) if in_order else None  # OF_THREAD lies below all positions
         if own is None:
-            return None, Page((), has_more=False)
-        return rows.thread_among_messages(own), await self._whole_page(reach, _page(in_order, rows.messages_of, page))
+            return None, Page((), has_more=False), Beyond()
+        listed = await self._whole_page(reach, _page(in_order, rows.messages_of, page))
+        return rows.thread_among_messages(own), listed, rows.beyond_of(own)
 
     async def list_messages_of_each(
         self, reach: Reach, thread_ids: Sequence[str], page: PageRequest, run_id: str | None

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.domain.key import Key
 from gateway.domain.message import Message
+from gateway.domain.page import Beyond
 from gateway.domain.principal import Scope
 from gateway.domain.thread import Thread
 from gateway.store.key_statements import KEY_COLUMNS
-from gateway.store.statements import MESSAGE_COLUMNS
+from gateway.store.statements import BEYOND_AFTER, BEYOND_BEFORE, MESSAGE_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -36,6 +37,12 @@ def threads_of(found: Iterable[Sequence[Any]]) -> list[Thread]:
 def thread_among_messages(row: Sequence[Any]) -> Thread:
     """Make a thread of the row that `get_thread_with_messages` lays out like a message's."""
     return Thread(row[0], row[2], row[7], row[6], row[10], row[8])
+
+
+def beyond_of(row: Sequence[Any]) -> Beyond:
+    """Read from the same row what lies beyond the cursors."""
+    sides = row[11] or 0
+    return Beyond(after=bool(sides & BEYOND_AFTER), before=bool(sides & BEYOND_BEFORE))
 
 
 def row_of_thread(project_id: str, thread: Thread) -> Values:

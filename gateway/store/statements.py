@@ -8,6 +8,7 @@ Must not be here: what the rows mean (`rows`), transactions (`sql`).
 from __future__ import annotations
 
 import operator
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
@@ -73,6 +74,8 @@ MESSAGE_COLUMNS: Final[tuple[Column[Any] | Label[Any], ...]] = (
 )
 
 OF_THREAD: Final = -1  # a position that no message has
+BEYOND_AFTER: Final = 1
+BEYOND_BEFORE: Final = 2
 _THREAD_KEY = (threads.c.created_at, threads.c.seq)
 _MESSAGE_KEY = (messages.c.position,)
 
@@ -145,8 +148,16 @@ def get_thread_with_messages(
     """Select a thread and one page of its messages in one statement.
 
     Shape: the rows of `list_messages` with their positions behind, in any order, and one that has OF_THREAD there and
-    what is kept of the thread in columns of its types.
+    what is kept of the thread in columns of its types; of these, `incomplete_at` is the sum of BEYOND_AFTER and
+    BEYOND_BEFORE, where a message lies at that cursor or on its far side.
     """
+    up = page.order is Order.ASC
+    cursors = ((page.after, not up, BEYOND_AFTER), (page.before, up, BEYOND_BEFORE))
+    beyond = [
+        case((any_message_from(reach, thread_id, cursor, run_id, up=side).scalar_subquery(), number), else_=0)
+        for cursor, side, number in cursors
+        if cursor is not None
+    ]
     kept: dict[Any, Any] = {
         messages.c.id: threads.c.id,
         messages.c.thread_id: threads.c.id,
@@ -155,6 +166,7 @@ def get_thread_with_messages(
         messages.c.metadata: threads.c.metadata,
         messages.c.run_id: threads.c.owner,
         messages.c.completed_at: threads.c.message_count,
+        messages.c.incomplete_at: reduce(operator.add, beyond) if beyond else null(),
     }
     columns = [kept.get(column, null()).label(column.name) for column in MESSAGE_COLUMNS]
     thread = select(*columns, literal_column(str(OF_THREAD)).label("position"))

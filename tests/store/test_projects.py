@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gateway.core import Store
     from gateway.domain.message import Message
-    from gateway.domain.page import Page
+    from gateway.domain.page import Beyond, Page
     from gateway.domain.thread import Thread
     from gateway.store.reads import Behind
 
@@ -202,8 +202,8 @@ def _regretted(message: Message) -> Message:
     return message._replace(content_json=b"[]")
 
 
-async def _thread_of(found: Awaitable[tuple[Thread | None, Page[Message]]]) -> tuple[Any, ...]:
-    thread, page = await found
+async def _thread_of(found: Awaitable[tuple[Thread | None, Page[Message], Beyond]]) -> tuple[Any, ...]:
+    thread, page, _ = await found
     return page.items if thread is None else (thread, *page.items)
 
 
