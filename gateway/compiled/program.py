@@ -19,6 +19,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLString,
     get_named_type,
+    get_nullable_type,
     is_abstract_type,
     is_leaf_type,
     is_list_type,
@@ -170,10 +171,13 @@ class _Program:
         self._surprised_if(f"{value} is None")
         if known.of is None:
             return self._value(kind, details, value)
+        own = get_named_type(kind)
+        if not is_list_type(get_nullable_type(kind)):
+            return self._fields(own, details, self._exactly(known.of, value), known.fields)
         result, item = self._put("[]"), self._name()
         with self._block(f"for {item} in {value}:"):
             stands = self._exactly(known.of, item)
-            self._say(f"{result}.append({self._fields(get_named_type(kind), details, stands, known.fields)})")
+            self._say(f"{result}.append({self._fields(own, details, stands, known.fields)})")
         return result
 
     def _abstract(self, kind: Any, details: FieldDetailsList, source: str) -> str:

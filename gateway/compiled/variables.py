@@ -1,30 +1,39 @@
-"""The variables of an operation: plain ones are taken as they are, all others are graphql-core's to coerce.
+"""The variables of an operation: what is plainly right is taken as it is, all else is graphql-core's to coerce.
 
 Must not be here: what is wrong with variables, which graphql-core says.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphql import (
     GraphQLBoolean,
-    GraphQLEnumType,
     GraphQLError,
     GraphQLID,
+    GraphQLInputObjectType,
+    GraphQLInt,
     GraphQLString,
+    Undefined,
     get_variable_values,
     is_enum_type,
+    is_input_object_type,
+    is_list_type,
     is_non_null_type,
 )
 from graphql.execution.get_variable_signature import get_variable_signature
 from graphql.execution.values import VariableValues, VariableValueSource
 
+from gateway.compiled.reader import Surprise
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphql import GraphQLSchema, OperationDefinitionNode
+    from graphql import GraphQLEnumType, GraphQLSchema, OperationDefinitionNode
     from graphql.execution.get_variable_signature import GraphQLVariableSignature
+
+Take = Callable[[Any], Any]  # gives the coerced value; raises on what is not plainly right
 
 _SAME: Final[Mapping[Any, type]] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
 _MAX_INT, _MIN_INT = 2**31 - 1, -(2**31)  # GraphQL, "Int"
@@ -33,11 +42,8 @@ _MAX_INT, _MIN_INT = 2**31 - 1, -(2**31)  # GraphQL, "Int"
 class _Variable(NamedTuple):
     name: str
     signature: GraphQLVariableSignature
-    own: type | None  # the class whose values are taken as they are
-    is_int: bool
-    words: Mapping[Any, Any]  # an enum's values by their names
-    may_be_null: bool
-    has_default: bool
+    take: Take
+    may_be_left_out: bool
 
 
 class Coercion:
@@ -48,7 +54,12 @@ class Coercion:
         self._definitions = operation.variable_definitions or ()
         signatures = [(each, get_variable_signature(schema, each)) for each in self._definitions]
         self._variables = [
-            _variable(signature, has_default=each.default_value is not None)
+            _Variable(
+                signature.name,
+                signature,
+                taker(signature.type),
+                each.default_value is None and not is_non_null_type(signature.type),
+            )
             for each, signature in signatures
             if not isinstance(signature, GraphQLError)
         ]
@@ -68,35 +79,94 @@ class Coercion:
     def _plain(self, raw: dict[str, Any]) -> VariableValues | None:
         sources: dict[str, VariableValueSource] = {}
         coerced: dict[str, Any] = {}
-        for name, signature, own, is_int, words, may_be_null, has_default in self._variables:
-            if name not in raw:
-                if has_default or not may_be_null:
+        try:
+            for name, signature, take, may_be_left_out in self._variables:
+                if name in raw:
+                    value = raw[name]
+                    coerced[name] = take(value)
+                    sources[name] = VariableValueSource(signature, value)
+                elif may_be_left_out:
+                    sources[name] = VariableValueSource(signature)
+                else:
                     return None
-                sources[name] = VariableValueSource(signature)
-                continue
-            value = raw[name]
-            kind = type(value)
-            if value is None:
-                if not may_be_null:
-                    return None
-            elif words:
-                if kind is not str or value not in words:
-                    return None
-                value = words[value]
-            elif kind is not own or (is_int and not _MIN_INT <= value <= _MAX_INT):
-                return None
-            sources[name] = VariableValueSource(signature, raw[name])
-            coerced[name] = value
+        except Exception:  # noqa: BLE001  (a scalar of the schema's own may raise anything; graphql-core says what)
+            return None
         return VariableValues(sources, coerced)
 
 
-def _variable(signature: GraphQLVariableSignature, *, has_default: bool) -> _Variable:
-    may_be_null = not is_non_null_type(signature.type)
-    kind: Any = signature.type if may_be_null else signature.type.of_type  # type: ignore[union-attr]
-    is_int = getattr(kind, "name", None) == "Int"
-    own = int if is_int else _SAME.get(kind) if hasattr(kind, "name") else None
-    words = _words(kind) if is_enum_type(kind) else {}
-    return _Variable(signature.name, signature, own, is_int, words, may_be_null, has_default)
+def taker(kind: Any) -> Take:
+    """Make what takes a value of an input type."""
+    if is_non_null_type(kind):
+        take = taker(kind.of_type)
+        return lambda value: _surprised() if value is None else take(value)
+    some = _some(kind)
+    return lambda value: None if value is None else some(value)
+
+
+def _some(kind: Any) -> Take:
+    if is_list_type(kind):
+        return _list(taker(kind.of_type))
+    if is_input_object_type(kind):
+        return _object(kind)
+    if is_enum_type(kind):
+        return _words(kind).__getitem__
+    if kind is GraphQLInt:
+        return _int
+    own = _SAME.get(kind)
+    return _leaf(kind) if own is None else _exactly(own)
+
+
+def _surprised() -> Any:
+    raise Surprise
+
+
+def _exactly(own: type) -> Take:
+    return lambda value: value if type(value) is own else _surprised()
+
+
+def _int(value: Any) -> Any:
+    return value if type(value) is int and _MIN_INT <= value <= _MAX_INT else _surprised()
+
+
+def _leaf(kind: Any) -> Take:
+    def take(value: Any) -> Any:
+        taken = kind.coerce_input_value(value)
+        return _surprised() if taken is Undefined else taken
+
+    return take
+
+
+def _list(take: Take) -> Take:
+    return lambda value: [take(each) for each in value] if type(value) is list else _surprised()
+
+
+def _object(kind: GraphQLInputObjectType) -> Take:
+    """Take a JSON object, where nothing that it leaves out has a default; its fields are found when one comes."""
+    known: list[tuple[str, str, Take, bool]] = []  # an input type may hold itself
+
+    def take(value: Any) -> Any:
+        if type(value) is not dict:
+            raise Surprise
+        if not known:
+            known.extend(
+                (name, field.out_name or name, taker(field.type), _may_be_left_out(field))
+                for name, field in kind.fields.items()
+            )
+        taken = {}
+        for name, out_name, take_field, may_be_left_out in known:
+            if name in value:
+                taken[out_name] = take_field(value[name])
+            elif not may_be_left_out:
+                raise Surprise
+        if len(taken) != len(value) or (kind.is_one_of and (len(taken) != 1 or None in taken.values())):
+            raise Surprise
+        return kind.out_type(taken)
+
+    return take
+
+
+def _may_be_left_out(field: Any) -> bool:
+    return not is_non_null_type(field.type) and field.default_value is Undefined and field.default is None
 
 
 def _words(kind: GraphQLEnumType) -> dict[str, Any]:

@@ -60,8 +60,8 @@ Children = Callable[[], Sequence[Child]]
 class Known:
     """Where an object holds what a field's resolver would give: an attribute, which is None where it does not.
 
-    A list may hold others in place of the objects that a resolver would make of them: all of the class `of`, with ways
-    of their own for the fields of those.
+    It may be another value in place of the object that a resolver would make of it, or a list of such: all of the class
+    `of`, with ways of their own for the fields of those.
     """
 
     name: str

@@ -182,13 +182,14 @@ class Runner:
         """
         task = asyncio.ensure_future(result)
         try:
-            await asyncio.wait({task}, timeout=self._options.timeout_s)
-        finally:  # also when whoever waits is cancelled
-            if not task.done():
-                self._give_up({task, *context.at_work})
-        if not task.done():
-            raise self._too_late()
-        return task.result()
+            with self._deadlines.begin():
+                return await asyncio.shield(task)
+        except TimeoutError:
+            self._give_up({task, *context.at_work})
+            raise self._too_late() from None
+        except asyncio.CancelledError:
+            self._give_up({task, *context.at_work})
+            raise
 
     def _too_late(self) -> Refused:
         message = f"The operation took longer than {self._options.timeout_s:g} seconds and was cancelled."

@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from graphql import GraphQLObjectType, get_named_type, is_input_object_type
+from graphql import GraphQLObjectType, get_named_type, get_nullable_type, is_input_object_type, is_list_type
 
 from gateway.compiled import MARKER, Attribute, Direct, Itself, Known, Sampled, Ways, Written
 from gateway.domain import message
@@ -22,12 +22,14 @@ from gateway.gql.types import Edge, EdgeOfThread
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from graphql import GraphQLField, GraphQLSchema
+    from graphql import GraphQLField, GraphQLInputObjectType, GraphQLSchema
     from strawberry.types.field import StrawberryField
     from strawberry.types.fields.resolver import StrawberryResolver
 
     from gateway.compiled import Way
     from gateway.gql.context import Context
+
+    Convert = Callable[[Any], Any]
 
 _BACK: Final = "strawberry-definition"  # where a field of graphql-core's names its Strawberry definition
 
@@ -63,8 +65,10 @@ _STORED: Final[Mapping[tuple[str, str], Way]] = {
 
 
 # Where the objects of a page that was read hold what their resolvers would give.
+_AS_EDGE: Final[Mapping[str, Written | Itself]] = {"cursor": Written("id"), "node": Itself()}
 _KNOWN: Final[Mapping[tuple[str, str], Known]] = {
-    ("MessageConnection", "edges"): Known("items", Message, {"cursor": Written("id"), "node": Itself()}),
+    ("CreateMessagePayload", "edge"): Known("message", Message, _AS_EDGE),
+    ("MessageConnection", "edges"): Known("items", Message, _AS_EDGE),
     ("MessageConnection", "nodes"): Known("items"),
     ("MessageConnection", "pageInfo"): Known("known_page_info"),
 }
@@ -96,8 +100,6 @@ def _way_of(field: GraphQLField) -> Way | None:
     if definition.base_resolver is None:
         is_time = get_named_type(field.type).name == "DateTime"
         return Written(definition.python_name, iso) if is_time else Attribute(definition.python_name)
-    if any(is_input_object_type(get_named_type(each.type)) for each in field.args.values()):
-        return None  # Strawberry makes objects of them
     return Direct(_calling(definition.base_resolver, field))
 
 
@@ -107,14 +109,17 @@ def _calling(resolver: StrawberryResolver[Any], field: GraphQLField) -> Callable
     is_method = resolver.self_parameter is not None
     parents = [each.name for each in (resolver.parent_parameter, resolver.root_parameter) if each is not None]
     info = resolver.info_parameter
-    names = {name: each.extensions[_BACK].python_name for name, each in field.args.items()}
+    names = _names_of(field.args)
     if is_method and not names and not parents:
         if info is None:
             return lambda source, _context, _arguments: function(source)
         return lambda source, context, _arguments: function(source, context)
 
     def call(source: Any, context: Context, arguments: Mapping[str, Any]) -> Any:
-        given = {names[name]: value for name, value in arguments.items()}
+        given = {}
+        for name, value in arguments.items():
+            python_name, convert = names[name]
+            given[python_name] = value if convert is None else convert(value)
         for parent in parents:
             given[parent] = source
         if info is not None:
@@ -122,3 +127,36 @@ def _calling(resolver: StrawberryResolver[Any], field: GraphQLField) -> Callable
         return function(source, **given) if is_method else function(**given)
 
     return call
+
+
+def _names_of(fields: Mapping[str, Any]) -> dict[str, tuple[str, Convert | None]]:
+    """Find for each argument, or field of an input, its name in Python, and what makes its value, if anything does."""
+    return {name: (each.extensions[_BACK].python_name, _converter(each.type)) for name, each in fields.items()}
+
+
+def _converter(kind: Any) -> Convert | None:
+    """Make objects of inputs as Strawberry does, where there are any within a type."""
+    kind = get_nullable_type(kind)
+    if is_input_object_type(kind):
+        return _making(kind)
+    if not is_list_type(kind):
+        return None
+    convert = _converter(kind.of_type)
+    return None if convert is None else lambda value: None if value is None else [convert(each) for each in value]
+
+
+def _making(kind: GraphQLInputObjectType) -> Convert:
+    definition = kind.extensions[_BACK]
+    names = _names_of(kind.fields)
+
+    def make(value: Any) -> Any:
+        if value is None:
+            return None
+        # As the data class that it is does, whose fields have their defaults in the class; they are all constants.
+        made = object.__new__(definition.origin)
+        for name, each in value.items():
+            python_name, convert = names[name]
+            setattr(made, python_name, each if convert is None else convert(each))
+        return made
+
+    return make
