@@ -6,6 +6,7 @@ Must not be here: statements about threads and messages, which are the same on b
 from __future__ import annotations
 
 import sqlite3
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -22,7 +23,7 @@ from gateway.facts import current
 from gateway.store.prepared import Shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from sqlalchemy import URL, Connection, ExceptionContext, ExecutionContext
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -65,10 +66,14 @@ _MOMENTARY_CODES: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class LaneRules:
-    """How many connections for single statements there may be, and how one runs a statement by a call of the driver."""
+    """How many connections for single statements there may be, and how the driver of one is called.
+
+    `fetch` runs a statement; `call` lets a function use the database's own connection.
+    """
 
     at_most: int
     fetch: Callable[[Any, str, Any], Awaitable[Sequence[Any]]]
+    call: Callable[[Any, Callable[[Any], Any]], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,25 +175,57 @@ def keeps_connection(error: BaseException) -> bool:
 class Heard:
     """Lets those who listen to statements hear of one that the driver runs directly, as of all others."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = cast("Any", connection.sync_connection)
-        self._events: Any = self._connection.dispatch
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._events: Any = connection.dispatch
+        self._of_engine: Any = connection.engine.dispatch.before_cursor_execute
+        self._is_told = False
 
     def begin(self, statement: str, values: Any) -> tuple[str, Any]:
         """Tell that a statement begins; who listens may put another in its place."""
+        of_engine = self._of_engine
+        # To go through SQLAlchemy's listeners takes longer than all else here, and there is mostly the one that counts.
+        self._is_told = bool(of_engine.parent_listeners) or len(of_engine.listeners) > 1
+        if not self._is_told:
+            count_statement()
+            return statement, values
         for listen in self._events.before_cursor_execute:
             statement, values = listen(self._connection, None, statement, values, _PREPARED, False)
         return statement, values
 
     def end(self, statement: str, values: Any) -> None:
         """Tell that it has ended."""
-        for listen in self._events.after_cursor_execute:
-            listen(self._connection, None, statement, values, _PREPARED, False)
+        if self._is_told:
+            for listen in self._events.after_cursor_execute:
+                listen(self._connection, None, statement, values, _PREPARED, False)
 
     def fail(self, error: BaseException) -> None:
         """Tell that it has failed, or was given up."""
         if ended := self._connection.info.pop(_ENDED, None):
             ended(error)
+
+
+@contextmanager
+def heard_together(engine: AsyncEngine, steps: Sequence[tuple[str, Any]]) -> Iterator[None]:
+    """Let the same hear of statements that are handed over and run beside those of others, as long as the block."""
+    own = engine.sync_engine
+    told = [Heard(SimpleNamespace(engine=own, dispatch=own.dispatch, dialect=own.dialect, info={})) for _ in steps]
+    for heard, (statement, values) in zip(told, steps, strict=True):
+        heard.begin(statement, values)
+    try:
+        yield
+    except BaseException as error:
+        for heard in told:
+            heard.fail(error)
+        raise
+    for heard, (statement, values) in zip(told, steps, strict=True):
+        heard.end(statement, values)
+
+
+def count_statement() -> None:
+    """Note a statement on the request that runs."""
+    if facts := current.get():
+        facts.statements += 1
 
 
 _PREPARED: Final = SimpleNamespace(compiled=True)  # an execution context, as far as anybody looks at it
@@ -263,12 +300,19 @@ def _open_sqlite(url: URL) -> Engines:
         if not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    return Engines(reader, writer, _announce_nothing, LaneRules(READERS, _fetch_sqlite), Shapes(reader.dialect), True)
+    return Engines(
+        reader, writer, _announce_nothing, LaneRules(READERS, _fetch_sqlite, _call_sqlite), Shapes(reader.dialect), True
+    )
 
 
 async def _fetch_sqlite(driver: Any, statement: str, values: Any) -> Sequence[Any]:
     found: Sequence[Any] = await driver.execute_fetchall(statement, values)  # one hop to its thread and back
     return found
+
+
+async def _call_sqlite(driver: Any, work: Callable[[Any], Any]) -> Any:
+    """Do several things in one hop to the connection's thread, for which aiosqlite has no public name."""
+    return await driver._execute(work, driver._conn)  # noqa: SLF001
 
 
 def _on_connect(engine: AsyncEngine, *statements: str) -> None:
@@ -286,8 +330,8 @@ def _count_statements(engine: AsyncEngine) -> None:
     def count(_connection: object, _cursor: object, _text: str, _values: object, *rest: Any) -> None:
         context: ExecutionContext = rest[0]
         # Where nothing was compiled, a transaction begins; that is SQLite's way of it and no statement of ours.
-        if context.compiled is not None and (facts := current.get()):
-            facts.statements += 1
+        if context.compiled is not None:
+            count_statement()
 
 
 def watch_statements(engines: Engines, begin: Begin) -> None:
@@ -340,12 +384,16 @@ def _open_postgres(url: URL) -> Engines:
             # costs more than a third of running it (measured: 100 microseconds of 380).
             _on_connect(engine, "SET plan_cache_mode = force_generic_plan")
     fetch = _fetch_unnamed if is_pooled else _fetch_postgres
-    return Engines(reader, writer, _notify, LaneRules(lanes, fetch), Shapes(reader.dialect), False)
+    return Engines(reader, writer, _notify, LaneRules(lanes, fetch, _call_postgres), Shapes(reader.dialect), False)
 
 
 async def _fetch_postgres(driver: Any, statement: str, values: Any) -> Sequence[Any]:
     found: Sequence[Any] = await driver.fetch(statement, *values)
     return found
+
+
+async def _call_postgres(driver: Any, work: Callable[[Any], Any]) -> Any:
+    return await work(driver)
 
 
 async def _fetch_unnamed(driver: Any, statement: str, values: Any) -> Sequence[Any]:

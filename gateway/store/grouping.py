@@ -1,26 +1,44 @@
-"""SQLite's one writer: transactions that wait side by side share one commit, and each hears of it when it is on disk.
+"""SQLite's one writer: what waits side by side shares one commit, and each hears of it when it is on disk.
 
-Each stands in a savepoint of its own, so one that fails is undone alone.
-Must not be here: what is written (`writes`), PostgreSQL, where transactions run side by side.
+Each stands in a savepoint of its own, so one that fails is undone alone. Whoever knows all its statements beforehand
+hands them over, and those of all who wait run in one hop to the connection's thread; who has to look at what one gives
+before the next borrows the writer.
+Must not be here: what is written (`writes`, `statements`), PostgreSQL, where transactions run side by side.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.store import dialect
 from gateway.store.lanes import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    import sqlite3
+    from collections.abc import AsyncIterator, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from gateway.store.dialect import LaneRules
 
+    Step = tuple[str, Sequence[Any]]  # the text of a statement and its values
+    Found = list[Sequence[Any]]  # the rows of each step
+
 MOST: Final = 64  # transactions that share a commit; more would let the first of them wait too long
+MOST_WAITING: Final = 10_000  # that may wait; whoever comes then is told to come again
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Statements that were handed over, and who waits for what they find."""
+
+    steps: Sequence[Step]
+    done: asyncio.Future[Found]
 
 
 class Group:
@@ -41,6 +59,8 @@ class Grouping:
         self._waiting = 0
         self._lane: Lane | None = None
         self._group: Group | None = None
+        self._works: deque[Work] = deque()
+        self._working: asyncio.Task[None] | None = None
 
     @property
     def in_use(self) -> int:
@@ -70,11 +90,64 @@ class Grouping:
         await asyncio.shield(self._leave(group, is_good=True, undo=False))
         await asyncio.shield(group.committed)
 
+    async def run(self, steps: Sequence[Step]) -> Found:
+        """Run statements in a transaction that has been committed when this ends, and give the rows of each.
+
+        Errors: TimeoutError where others write for too long; whatever the driver says.
+        """
+        if len(self._works) == MOST_WAITING:
+            raise TimeoutError
+        work = Work(steps, asyncio.get_running_loop().create_future())
+        self._works.append(work)
+        if self._working is None:
+            self._working = asyncio.create_task(self._work())
+        with dialect.heard_together(self._engine, steps):
+            return await work.done
+
     async def close(self) -> None:
         """Let the connection go."""
+        if self._working is not None:
+            await self._working
         if self._lane is not None:
             await self._lane.connection.close()
             self._lane = None
+
+    async def _work(self) -> None:
+        """Run what was handed over, as much at once as may share a commit, until nothing is left."""
+        try:
+            while self._works:
+                try:
+                    await self._wait()
+                except TimeoutError as error:
+                    _fail_all([self._works.popleft() for _ in range(len(self._works))], error)
+                    return
+                try:
+                    await self._write([self._works.popleft() for _ in range(min(MOST, len(self._works)))])
+                finally:
+                    self._turn.release()
+        finally:
+            self._working = None
+
+    async def _write(self, works: list[Work]) -> None:
+        wanted = [work for work in works if not work.done.done()]  # others were given up while they waited
+        group = self._group
+        try:
+            lane = await self._connected()
+            outcomes = await lane.call(partial(run_together, [work.steps for work in wanted], begins=group is None))
+        except Exception as error:  # noqa: BLE001  (all who share the commit hear of it)
+            _fail_all(wanted, error)
+            await self._fail(group, error)
+            return
+        self._group = None
+        if group is not None:
+            group.committed.set_result(None)
+        for work, outcome in zip(wanted, outcomes, strict=True):
+            if work.done.done():
+                continue
+            if isinstance(outcome, Exception):
+                work.done.set_exception(outcome)
+            else:
+                work.done.set_result(outcome)
 
     async def _wait(self) -> None:
         self._waiting += 1
@@ -85,13 +158,17 @@ class Grouping:
             self._waiting -= 1
 
     async def _begun(self) -> tuple[Group, Lane]:
+        lane = await self._connected()
+        await lane.execute("BEGIN IMMEDIATE")
+        self._group = Group()
+        return self._group, lane
+
+    async def _connected(self) -> Lane:
         if self._lane is None:
             connection = await self._engine.connect()
             raw = await connection.get_raw_connection()
             self._lane = Lane(connection, raw.driver_connection, self._rules)
-        await self._lane.execute("BEGIN IMMEDIATE")
-        self._group = Group()
-        return self._group, self._lane
+        return self._lane
 
     async def _leave(self, group: Group | None, *, is_good: bool, undo: bool) -> None:
         """End one transaction, and with it the group unless somebody waits to go on with it."""
@@ -107,7 +184,7 @@ class Grouping:
                 if not self._waiting or group.held >= MOST:
                     await self._commit(group, self._lane)
             except Exception as error:  # noqa: BLE001  (all who share the group hear of it)
-                await self._fail(group, self._lane, error)
+                await self._fail(group, error)
         finally:
             self._turn.release()
 
@@ -124,13 +201,37 @@ class Grouping:
             await lane.connection.rollback()  # SQLAlchemy's own notion of one; there is nothing left to undo
         group.committed.set_result(None)
 
-    async def _fail(self, group: Group, lane: Lane, error: Exception) -> None:
-        self._group = self._lane = None
-        with suppress(Exception):
-            await lane.execute("ROLLBACK")
-        with suppress(Exception):
-            await lane.connection.invalidate()
-            await lane.connection.close()
-        if not group.committed.done():
+    async def _fail(self, group: Group | None, error: Exception) -> None:
+        lane, self._group, self._lane = self._lane, None, None
+        if lane is not None:
+            with suppress(Exception):
+                await lane.execute("ROLLBACK")
+            with suppress(Exception):
+                await lane.connection.invalidate()
+                await lane.connection.close()
+        if group is not None and not group.committed.done():
             group.committed.set_exception(error)
             group.committed.exception()  # seen, where nobody waits for it
+
+
+def run_together(works: Sequence[Sequence[Step]], connection: sqlite3.Connection, *, begins: bool) -> list[Any]:
+    """Run works one after the other, each in a savepoint, and commit; for each give its rows, or why it was undone."""
+    if begins:
+        connection.execute("BEGIN IMMEDIATE")
+    outcomes: list[Any] = []
+    for steps in works:
+        connection.execute("SAVEPOINT one")
+        try:
+            outcomes.append([connection.execute(text, values).fetchall() for text, values in steps])
+        except Exception as error:  # noqa: BLE001  (who handed it over hears of it)
+            connection.execute("ROLLBACK TO one")
+            outcomes.append(error)
+        connection.execute("RELEASE one")
+    connection.execute("COMMIT")
+    return outcomes
+
+
+def _fail_all(works: Sequence[Work], error: Exception) -> None:
+    for work in works:
+        if not work.done.done():
+            work.done.set_exception(error)

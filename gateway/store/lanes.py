@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.store import dialect
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -28,12 +28,16 @@ class Lane:
     def __init__(self, connection: AsyncConnection, driver: Any, rules: LaneRules) -> None:
         self.connection = connection
         self._driver = driver
-        self._fetch = rules.fetch
-        self._heard = dialect.Heard(connection)
+        self._fetch, self._call = rules.fetch, rules.call
+        self._heard = dialect.Heard(connection.sync_connection)
 
     async def execute(self, text: str) -> None:
         """Run what begins or ends a transaction, which is no statement of ours."""
         await self._fetch(self._driver, text, ())
+
+    async def call(self, work: Callable[[Any], Any]) -> Any:
+        """Let a function use SQLite's own connection, in that one's thread."""
+        return await self._call(self._driver, work)
 
     async def rows(self, prepared: Prepared, values: list[Any]) -> Sequence[Any]:
         """Run a statement by one call of the driver."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.domain.message import at_second
 from gateway.domain.principal import Reach
-from gateway.errors import Unavailable
+from gateway.errors import NotFound, Unavailable
+from gateway.store import statements
 from gateway.store.dialect import Engines, is_momentary, open_engines, watch_statements
 from gateway.store.grouping import Grouping
 from gateway.store.lanes import Lanes
@@ -64,16 +65,26 @@ class Store:
 
         Errors: NotFound for the thread; Unavailable.
         """
-        if self._grouping is not None:
-            async with self.write() as writes:
-                position, created_at = await writes.take_positions(reach, message.thread_id, 1, message.created_at)
-                added = at_second(message, created_at)
-                await writes.add_messages(reach, [added], position)
-            return added
-        async with self.read() as reads:  # one statement is a transaction
-            created_at = await reads.append_message(reach, message)
+        if self._grouping is None:
+            async with self.read() as reads:  # one statement is a transaction
+                created_at = await reads.append_message(reach, message)
+        else:
+            created_at = await self._append_in_turn(self._grouping, reach, message)
         self._publish({(reach.project_id, message.thread_id)})
         return at_second(message, created_at)
+
+    async def _append_in_turn(self, grouping: Grouping, reach: Reach, message: Message) -> int:
+        builds = (
+            (statements.take_positions, (reach, message.thread_id, 1, message.created_at)),
+            (statements.insert_at_end, (reach, message)),
+        )
+        prepared = [self._engines.shapes.prepared(build, arguments) for build, arguments in builds]
+        with _said_as_unavailable():
+            taken, _ = await grouping.run([(each.text, values) for each, values in prepared])
+        if not taken:
+            raise NotFound("thread", message.thread_id)
+        created_at: int = taken[0][1]
+        return created_at
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Writes]:

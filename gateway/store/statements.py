@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sqlalchemy import CompoundSelect, FromClause
+    from sqlalchemy.sql.base import ReadOnlyColumnCollection
     from sqlalchemy.sql.dml import ReturningDelete
 
     from gateway.domain.message import Message
@@ -263,30 +264,36 @@ def insert_messages() -> Insert:
     return insert(messages)
 
 
-def insert_message(project_id: str, position: int, message: Message) -> Insert:
-    """Insert one message at a position that was taken for it."""
-    values = {column.name: value for column, value in zip(MESSAGE_COLUMNS, message, strict=True)}
-    return insert(messages).values(project_id=project_id, position=position, **values)
-
-
 def append_message(reach: Reach, message: Message, channel: str) -> Select[Any]:
     """Take a position, insert a message there and tell who listens, all in one statement of PostgreSQL.
 
     Shape: one row, whose first column is the second that the message gets, or none for an unknown thread.
     """
     taken = take_positions(reach, message.thread_id, 1, message.created_at).cte("taken")
+    added = _placed(reach, message, taken.c).returning(messages.c.created_at).cte("added")
+    topic = _typed(reach.project_id, messages.c.project_id) + " " + _typed(message.thread_id, messages.c.thread_id)
+    return select(added.c.created_at, func.pg_notify(channel, topic))
+
+
+def insert_at_end(reach: Reach, message: Message) -> Insert:
+    """Insert a message at the position that was taken last in its thread, for the transaction that has taken it."""
+    return _placed(reach, message, threads.c, within(threads, reach), threads.c.id == message.thread_id)
+
+
+def _placed(
+    reach: Reach, message: Message, place: ReadOnlyColumnCollection[str, Any], *narrowed: ColumnElement[bool]
+) -> Insert:
+    """Insert a message at the position, and with the second, that columns of another statement give."""
     given = {messages.c[each.name]: value for each, value in zip(MESSAGE_COLUMNS, message, strict=True)}
-    second = taken.c.last_created_at
+    second = place.last_created_at
     own = {
         messages.c.project_id: _typed(reach.project_id, messages.c.project_id),
-        messages.c.position: taken.c.last_position,
+        messages.c.position: place.last_position,
         **{column: _typed(value, column) for column, value in given.items()},
         messages.c.created_at: second,
     }
     own[messages.c.completed_at] = case((own[messages.c.completed_at].is_not(None), second))
-    added = insert(messages).from_select(list(own), select(*own.values())).returning(messages.c.created_at).cte("added")
-    told = func.pg_notify(channel, own[messages.c.project_id] + " " + own[messages.c.thread_id])
-    return select(added.c.created_at, told)
+    return insert(messages).from_select(list(own), select(*own.values()).where(*narrowed))
 
 
 def _typed(value: Any, column: Column[Any]) -> Any:

@@ -82,9 +82,6 @@ class Writes(Reads):
 
     async def add_messages(self, reach: Reach, added: Sequence[Message], first_position: int) -> None:
         """Add messages at positions that were taken for them."""
-        if self._quick is not None and len(added) == 1:
-            await self._found(statements.insert_message, reach.project_id, first_position, added[0])
-            return
         values = [rows.row_of_message(reach.project_id, message, first_position + n) for n, message in enumerate(added)]
         await self._connection.execute(statements.insert_messages(), values)
 

@@ -12,10 +12,10 @@ import pytest
 from gateway.core import messages
 from gateway.domain.page import Order, PageRequest
 from gateway.errors import Unavailable
-from gateway.store import grouping
+from gateway.store import dialect, grouping
 from gateway.store.lanes import Lane
 from gateway.store.sql import open_store
-from tests.make import make_thread, new_message, put_message
+from tests.make import make_thread, new_message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,14 +45,16 @@ async def thread_id(one: Store, who: Principal) -> ThreadId:
 def commits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Write down every commit."""
     seen: list[str] = []
-    execute = Lane.execute
+    call = Lane.call
 
-    async def note(self: Lane, text: str) -> None:
-        await execute(self, text)
-        if text == "COMMIT":
-            seen.append(text)
+    async def note(self: Lane, work: Any) -> Any:
+        def traced(connection: sqlite3.Connection) -> Any:
+            connection.set_trace_callback(lambda text: seen.append(text) if text == "COMMIT" else None)
+            return work(connection)
 
-    monkeypatch.setattr(Lane, "execute", note)
+        return await call(self, traced)
+
+    monkeypatch.setattr(Lane, "call", note)
     return seen
 
 
@@ -105,18 +107,59 @@ async def test_whoever_hears_of_its_write_finds_it_on_disk(
 
 
 async def test_one_that_fails_fails_alone(one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str) -> None:
-    taken = (await messages.create(one, who, thread_id, new_message())).id
+    taken = await messages.create(one, who, thread_id, new_message())
 
     ended = await asyncio.gather(
         add(one, who, thread_id, 5),
-        put_message(one, who, thread_id, id=taken),
+        one.add_message(who.reach, taken),
         add(one, who, thread_id, 5),
         return_exceptions=True,
     )
 
     assert isinstance(ended[1], sqlite3.IntegrityError)
     assert texts_on_disk(sqlite_url) == 11
-    assert [each.id for each in (await messages.list_page(one, who, thread_id, PAGE)).items] == [taken]
+    assert [each.id for each in (await messages.list_page(one, who, thread_id, PAGE)).items] == [taken.id]
+
+
+async def test_who_does_not_wait_any_more_writes_nothing(
+    one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str
+) -> None:
+    async with one.write():
+        leaving = asyncio.create_task(messages.create(one, who, thread_id, new_message()))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+
+    await add(one, who, thread_id, 1)
+
+    assert leaving.cancelled()
+    assert texts_on_disk(sqlite_url) == 1
+
+
+async def test_who_waits_too_long_is_told_to_come_again(
+    one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialect, "WAIT_S", 0.05)
+
+    async with one.write():
+        ended = await add(one, who, thread_id, 3)
+
+    assert {type(each) for each in ended} == {Unavailable}
+    assert len(await add(one, who, thread_id, 2)) == texts_on_disk(sqlite_url) == 2
+
+
+async def test_no_more_wait_than_may(
+    one: Store, who: Principal, thread_id: ThreadId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grouping, "MOST_WAITING", 3)
+
+    async with one.write():
+        adding = asyncio.create_task(add(one, who, thread_id, 5))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    ended = await adding
+
+    assert [type(each).__name__ for each in ended] == ["Message"] * 3 + ["Unavailable"] * 2
 
 
 async def test_one_that_is_given_up_in_its_middle_is_undone_alone(
@@ -144,20 +187,26 @@ async def test_one_that_is_given_up_in_its_middle_is_undone_alone(
     assert texts_on_disk(sqlite_url) == 5
 
 
+def _without_commit(_works: Any, connection: sqlite3.Connection, *, begins: bool) -> None:
+    assert begins
+    connection.execute("BEGIN IMMEDIATE")
+
+
 async def test_all_that_share_a_commit_that_fails_are_told_to_come_again(
     one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    execute = Lane.execute
+    call = Lane.call
 
-    async def full(self: Lane, text: str) -> None:
-        if text == "COMMIT":
-            error = sqlite3.OperationalError("database or disk is full")
-            error.sqlite_errorcode = sqlite3.SQLITE_FULL
-            raise error
-        await execute(self, text)
+    async def full(self: Lane, work: Any) -> Any:
+        await call(self, work)
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr(Lane, "execute", full)
+        # A commit that is refused leaves the transaction open, so that is what stands in its place.
+        patched.setattr(grouping, "run_together", _without_commit)
+        patched.setattr(Lane, "call", full)
         ended = await add(one, who, thread_id, 10)
 
     assert {type(each) for each in ended} == {Unavailable}
