@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Reach
 
 
-STEPS = {
+STEPS: dict[str, list[tuple[str, ...]]] = {
     "postgresql": [("UPDATE threads", "INSERT INTO messages", "pg_notify")],
     "sqlite": [("UPDATE threads",), ("INSERT INTO messages",)],  # in one hop to the writer's thread
 }
