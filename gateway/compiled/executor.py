@@ -60,9 +60,10 @@ class CompiledExecutor(Executor[Any]):
         del serially  # mutations are, and nothing else
         shape = self.shape
         try:
-            result = self.execute_collected_root_fields(
-                shape.root_type, self.root_value, shape.root_fields(), shape.is_serial, []
-            )
+            fields = shape.root_fields()
+            # One field alone comes neither before nor behind another.
+            execute = self.execute_fields_serially if shape.is_serial and len(fields) > 1 else self.execute_fields
+            result = execute(shape.root_type, self.root_value, None, fields, None)
         except GraphQLError as error:
             self.collected_errors.add(error, None)
             return self.build_response(None)

@@ -20,46 +20,38 @@ class Deadlines:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._running: dict[Deadline, None] = {}  # in the order in which they began
+        self.running: dict[Deadline, None] = {}  # in the order in which they began; the timer finds out who has ended
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> Deadline:
         """Make the deadline of a block, which raises TimeoutError when it comes."""
-        return Deadline(self)
-
-    def add(self, deadline: Deadline) -> None:
-        """Watch a block that begins."""
         loop = asyncio.get_running_loop()
-        deadline.until = loop.time() + self._seconds
-        self._running[deadline] = None
+        deadline = Deadline(self.running, loop.time() + self._seconds)
         if self._timer is None:
             self._timer = loop.call_at(deadline.until, self._look)
-
-    def drop(self, deadline: Deadline) -> None:
-        """Watch a block no more; the timer finds out by itself."""
-        self._running.pop(deadline, None)
+        return deadline
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = None
-        while self._running:
-            first = next(iter(self._running))
+        while self.running:
+            first = next(iter(self.running))
             if first.until > loop.time():
                 self._timer = loop.call_at(first.until, self._look)
                 return
-            del self._running[first]
+            del self.running[first]
             first.cancel()
 
 
 class Deadline:
     """One block, as `asyncio.timeout` would end it."""
 
-    __slots__ = ("_cancelling", "_deadlines", "_is_late", "_task", "until")
-    until: float
+    __slots__ = ("_cancelling", "_is_late", "_running", "_task", "until")
     _task: asyncio.Task[Any]
 
-    def __init__(self, deadlines: Deadlines) -> None:
-        self._deadlines = deadlines
+    def __init__(self, running: dict[Deadline, None], until: float) -> None:
+        self._running = running
+        self.until = until
         self._is_late = False
 
     def cancel(self) -> None:
@@ -71,12 +63,12 @@ class Deadline:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  (only coroutines have deadlines)
         self._task, self._cancelling = task, task.cancelling()
-        self._deadlines.add(self)
+        self._running[self] = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _at: TracebackType | None
     ) -> None:
-        self._deadlines.drop(self)
+        self._running.pop(self, None)
         # Who was also cancelled by somebody else ends by that.
         if self._is_late and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error

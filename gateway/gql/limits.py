@@ -152,12 +152,17 @@ def _refuse(code: str, things: str, limit: int) -> NoReturn:
     raise refusal(Stage.VALIDATION, code, f"The document is too large. Expected at most {limit} {things}.", limit=limit)
 
 
+_NESTED: Final = frozenset({dict, list})
+
+
 def check_variables(variables: dict[str, Any] | None, limits: Limits = LIMITS) -> None:
     """Refuse variables that are nested too deeply or hold too many values; the stack is not used.
 
     Errors: Refused.
     """
-    level: list[Any] = [variables or {}]
+    if not variables or (len(variables) <= limits.values and _NESTED.isdisjoint(map(type, variables.values()))):
+        return  # most are a few plain values, and JSON has no subclasses
+    level: list[Any] = [variables]
     depth = values = 0
     while level:
         depth += 1

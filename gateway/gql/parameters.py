@@ -16,18 +16,22 @@ from gateway.gql.refused import Stage, refusal
 from gateway.web.limits import read_body
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gateway.gql.refused import Refused
     from gateway.web.request import Request
 
 # The appendix "Persisted Documents" says `documentId`; Relay's documentation `doc_id`, and its older texts `id`.
-_IDS: Final = ("documentId", "doc_id", "id")
-_SHAPE: Final[tuple[tuple[str, type, str], ...]] = (
-    ("query", str, "a string with a GraphQL document"),
-    *((name, str, "a string or null") for name in _IDS),
-    ("variables", dict, "an object or null"),
-    ("operationName", str, "a string or null"),
-    ("extensions", dict, "an object or null"),
-)
+_IN_TURN: Final = ("documentId", "doc_id", "id")
+_IDS: Final = frozenset(_IN_TURN)
+_SHAPE: Final[Mapping[str, tuple[type, str]]] = {
+    "query": (str, "a string with a GraphQL document"),
+    **dict.fromkeys(_IN_TURN, (str, "a string or null")),
+    "variables": (dict, "an object or null"),
+    "operationName": (str, "a string or null"),
+    "extensions": (dict, "an object or null"),
+}
+_ANYTHING: Final = (object, "")  # what else is sent means nothing here
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,12 @@ def take_parameters(raw: Any) -> Parameters:
     """
     if not isinstance(raw, dict):
         raise _bad("Invalid body: expected a JSON object.")
-    for key, kind, expected in _SHAPE:
-        if raw.get(key) is not None and not isinstance(raw[key], kind):
+    for key, value in raw.items():
+        kind, expected = _SHAPE.get(key, _ANYTHING)
+        if value is not None and not isinstance(value, kind):
             raise _bad(f"Invalid '{key}': expected {expected}.", key)
-    id_name = next((name for name in _IDS if raw.get(name) is not None), None)
-    if raw.get("query") is not None and id_name is not None:
+    id_name = None if _IDS.isdisjoint(raw) else next((name for name in _IN_TURN if raw.get(name) is not None), None)
+    if id_name is not None and raw.get("query") is not None:
         raise _bad("A document and the id of one were sent. Expected one of them.", id_name)
     return Parameters(
         raw.get("query"),

@@ -6,7 +6,7 @@ Must not be here: HTTP; which document it is (`persisted`, `documents`).
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
@@ -67,13 +67,13 @@ class Runner:
         """
         begin, cost = self._prepared(operation, parameters, context)
         scope = Scope.WRITE if operation.kind is OperationType.MUTATION else Scope.READ
+        wait = self._until_deadline if scope is Scope.WRITE else self._within_deadline
+        let = context.gatekeeper.rates.let(context.who, scope, units_of(cost))
+        if let is None:
+            return Ran(await wait(begin(), context), cost)
         try:
-            async with context.gatekeeper.rates.let(context.who, scope, units_of(cost)):
-                result = begin()
-                if not isawaitable(result):
-                    return Ran(result, cost)
-                wait = self._until_deadline if scope is Scope.WRITE else self._within_deadline
-                return Ran(await wait(result, context), cost)
+            async with let:
+                return Ran(await wait(begin(), context), cost)
         except TooManyRequests as error:
             raise _too_many(error) from None
 
@@ -87,7 +87,7 @@ class Runner:
         """
         _, cost = self._prepared(operation, parameters, context)
         try:
-            async with context.gatekeeper.rates.let(context.who, Scope.READ, units_of(cost)):
+            async with context.gatekeeper.rates.let(context.who, Scope.READ, units_of(cost)) or nullcontext():
                 pass  # following costs nothing while it waits; what may wait on one connection is bounded there
         except TooManyRequests as error:
             raise _too_many(error) from None
@@ -159,11 +159,15 @@ class Runner:
             raise refusal(Stage.VARIABLES, "too_costly", message, requested=cost, limit=limit)
         return cost
 
-    async def _within_deadline(self, result: Awaitable[ExecutionResult], context: Context) -> ExecutionResult:
+    async def _within_deadline(
+        self, result: ExecutionResult | Awaitable[ExecutionResult], context: Context
+    ) -> ExecutionResult:
         """Wait for the result of a query, but not longer than the deadline; what reads lets go at once.
 
         A task of its own would cost a page of messages a tenth more.
         """
+        if isinstance(result, ExecutionResult):
+            return result
         try:
             with self._deadlines.begin():
                 return await result
@@ -174,12 +178,16 @@ class Runner:
             self._give_up(context.at_work)
             raise
 
-    async def _until_deadline(self, result: Awaitable[ExecutionResult], context: Context) -> ExecutionResult:
+    async def _until_deadline(
+        self, result: ExecutionResult | Awaitable[ExecutionResult], context: Context
+    ) -> ExecutionResult:
         """Wait for a result, but not longer than the deadline.
 
         What is given up is cancelled, and with it the statement that runs. The answer does not wait for that:
         SQLite finishes a statement before it looks up.
         """
+        if isinstance(result, ExecutionResult):
+            return result
         task = asyncio.ensure_future(result)
         try:
             with self._deadlines.begin():

@@ -108,11 +108,19 @@ class RestFace:
             if endpoint is None:
                 raise _wrong_method(request.method, request.path, ", ".join(endpoints))
             who = await self._gatekeeper.admit(credential_of(request.headers))
-            async with self._gatekeeper.rates.let(who, Scope.READ if method == "GET" else Scope.WRITE):
-                check_beta(request.headers.get("openai-beta"))
-                return await endpoint(Call(self._store, who, request))
+            call = Call(self._store, who, request)
+            let = self._gatekeeper.rates.let(who, Scope.READ if method == "GET" else Scope.WRITE)
+            if let is None:
+                return await _answered(endpoint, call)
+            async with let:
+                return await _answered(endpoint, call)
         except GatewayError as error:
             return render.error(error)
+
+
+def _answered(endpoint: Endpoint, call: Call) -> Awaitable[Answer]:
+    check_beta(call.request.headers.get("openai-beta"))
+    return endpoint(call)
 
 
 def unknown_url(request: StarletteRequest, _error: Exception) -> Response:

@@ -178,14 +178,15 @@ class Heard:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._events: Any = connection.dispatch
-        self._of_engine: Any = connection.engine.dispatch.before_cursor_execute
+        self._of_engine: Any = connection.engine.dispatch
         self._is_told = False
 
     def begin(self, statement: str, values: Any) -> tuple[str, Any]:
         """Tell that a statement begins; who listens may put another in its place."""
-        of_engine = self._of_engine
         # To go through SQLAlchemy's listeners takes longer than all else here, and there is mostly the one that counts.
-        self._is_told = bool(of_engine.parent_listeners) or len(of_engine.listeners) > 1
+        before, after = self._of_engine.before_cursor_execute, self._of_engine.after_cursor_execute
+        others = after.listeners or before.parent_listeners or after.parent_listeners
+        self._is_told = bool(others) or len(before.listeners) > 1
         if not self._is_told:
             count_statement()
             return statement, values
@@ -305,8 +306,8 @@ def _open_sqlite(url: URL) -> Engines:
     )
 
 
-async def _fetch_sqlite(driver: Any, statement: str, values: Any) -> Sequence[Any]:
-    found: Sequence[Any] = await driver.execute_fetchall(statement, values)  # one hop to its thread and back
+def _fetch_sqlite(driver: Any, statement: str, values: Any) -> Awaitable[Sequence[Any]]:
+    found: Awaitable[Sequence[Any]] = driver.execute_fetchall(statement, values)  # one hop to its thread and back
     return found
 
 
@@ -387,8 +388,8 @@ def _open_postgres(url: URL) -> Engines:
     return Engines(reader, writer, _notify, LaneRules(lanes, fetch, _call_postgres), Shapes(reader.dialect), False)
 
 
-async def _fetch_postgres(driver: Any, statement: str, values: Any) -> Sequence[Any]:
-    found: Sequence[Any] = await driver.fetch(statement, *values)
+def _fetch_postgres(driver: Any, statement: str, values: Any) -> Awaitable[Sequence[Any]]:
+    found: Awaitable[Sequence[Any]] = driver.fetch(statement, *values)
     return found
 
 

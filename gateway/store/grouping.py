@@ -133,7 +133,7 @@ class Grouping:
         group = self._group
         try:
             lane = await self._connected()
-            outcomes = await lane.call(partial(run_together, [work.steps for work in wanted], begins=group is None))
+            outcomes = await lane.call(partial(run_together, wanted, begins=group is None))
         except Exception as error:  # noqa: BLE001  (all who share the commit hear of it)
             _fail_all(wanted, error)
             await self._fail(group, error)
@@ -214,15 +214,18 @@ class Grouping:
             group.committed.exception()  # seen, where nobody waits for it
 
 
-def run_together(works: Sequence[Sequence[Step]], connection: sqlite3.Connection, *, begins: bool) -> list[Any]:
+def run_together(works: Sequence[Work], connection: sqlite3.Connection, *, begins: bool) -> list[Any]:
     """Run works one after the other, each in a savepoint, and commit; for each give its rows, or why it was undone."""
     if begins:
         connection.execute("BEGIN IMMEDIATE")
     outcomes: list[Any] = []
-    for steps in works:
+    for work in works:
+        if work.done.done():  # given up while another process kept us waiting
+            outcomes.append([])
+            continue
         connection.execute("SAVEPOINT one")
         try:
-            outcomes.append([connection.execute(text, values).fetchall() for text, values in steps])
+            outcomes.append([connection.execute(text, values).fetchall() for text, values in work.steps])
         except Exception as error:  # noqa: BLE001  (who handed it over hears of it)
             connection.execute("ROLLBACK TO one")
             outcomes.append(error)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from gateway.store.dialect import LaneRules
     from gateway.store.prepared import Prepared
+    from gateway.store.reads import Reads
 
 
 class Lane:
@@ -30,6 +31,7 @@ class Lane:
         self._driver = driver
         self._fetch, self._call = rules.fetch, rules.call
         self._heard = dialect.Heard(connection.sync_connection)
+        self.reads: Reads | None = None  # what is read over it, once somebody did
 
     async def execute(self, text: str) -> None:
         """Run what begins or ends a transaction, which is no statement of ours."""
@@ -39,7 +41,7 @@ class Lane:
         """Let a function use SQLite's own connection, in that one's thread."""
         return await self._call(self._driver, work)
 
-    async def rows(self, prepared: Prepared, values: list[Any]) -> Sequence[Any]:
+    async def rows(self, prepared: Prepared, values: Sequence[Any]) -> Sequence[Any]:
         """Run a statement by one call of the driver."""
         text, values = self._heard.begin(prepared.text, values)
         try:
@@ -81,6 +83,10 @@ class Lanes:
         self.open -= len(self._idle)
         self._idle.clear()
         await asyncio.gather(*self._closing, return_exceptions=True)
+
+    def take_idle(self) -> Lane | None:
+        """Hand a lane out that nobody uses, if there is one."""
+        return self._idle.pop() if self._idle else None
 
     async def take(self) -> Lane:
         """Hand a lane out, which has to be taken back.

@@ -8,6 +8,7 @@ Must not be here: which statements there are (`statements`), connections (`lanes
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from sqlalchemy import BigInteger, Text, bindparam
@@ -30,14 +31,11 @@ _KEPT: Final = 500  # shapes; there are some dozens
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The text of a statement, and where each of its parameters comes from: a number of a value, or a constant."""
+    """The text of a statement, and what lays values with its constants behind them out in the order of the text."""
 
     text: str
-    order: tuple[tuple[int | None, Any], ...]
-
-    def parameters(self, values: Sequence[Any]) -> list[Any]:
-        """Put values into the order in which the text names them."""
-        return [constant if n is None else values[n] for n, constant in self.order]
+    constants: tuple[Any, ...]
+    order: Callable[[Sequence[Any]], Sequence[Any]]
 
 
 class Shapes:
@@ -47,7 +45,7 @@ class Shapes:
         self._dialect = dialect
         self._kept: dict[tuple[Any, ...], Prepared] = {}
 
-    def prepared(self, build: Build, arguments: tuple[Any, ...]) -> tuple[Prepared, list[Any]]:
+    def prepared(self, build: Build, arguments: tuple[Any, ...]) -> tuple[Prepared, Sequence[Any]]:
         """Find the statement that a builder makes of such arguments, and the values of these."""
         values: list[Any] = []
         shape = (build, *[_SHAPES.get(type(each), _constant)(each, values) for each in arguments])
@@ -56,7 +54,8 @@ class Shapes:
             if len(self._kept) == _KEPT:
                 self._kept.clear()
             found = self._kept[shape] = _compiled(self._dialect, build(*_symbols(arguments)), len(values))
-        return found, found.parameters(values)
+        values += found.constants
+        return found, found.order(values)
 
 
 def _shape_of_reach(reach: Reach, values: list[Any]) -> Any:
@@ -144,5 +143,13 @@ def _name(number: int) -> str:
 def _compiled(dialect: Dialect, statement: Executable, count: int) -> Prepared:
     compiled = cast("Any", statement).compile(dialect=dialect)
     numbers = {_name(n): n for n in range(count)}
-    constants = compiled.params
-    return Prepared(str(compiled), tuple((numbers.get(name), constants.get(name)) for name in compiled.positiontup))
+    constants = {name: value for name, value in compiled.params.items() if name not in numbers}
+    numbers |= {name: count + n for n, name in enumerate(constants)}
+    places = [numbers[name] for name in compiled.positiontup]
+    return Prepared(str(compiled), tuple(constants.values()), _in_order(places))
+
+
+def _in_order(places: list[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda values: [values[place] for place in places]

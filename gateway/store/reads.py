@@ -24,7 +24,7 @@ from gateway.store.dialect import CHANNEL
 from gateway.store.revision import is_migrated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from sqlalchemy import Executable
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -62,10 +62,10 @@ class Quick:
     lane: Lane
     shapes: Shapes
 
-    async def rows(self, build: Build, arguments: tuple[Any, ...]) -> Sequence[Any]:
+    def rows(self, build: Build, arguments: tuple[Any, ...]) -> Awaitable[Sequence[Any]]:
         """Run the statement that a builder makes."""
         prepared, values = self.shapes.prepared(build, arguments)
-        return await self.lane.rows(prepared, values)
+        return self.lane.rows(prepared, values)
 
 
 class Reads:
@@ -241,11 +241,9 @@ class Reads:
     async def _rows(self, statement: Executable) -> Sequence[Any]:
         return (await self._connection.execute(statement)).all()
 
-    async def _found(self, build: Build, *arguments: Any) -> Sequence[Any]:
+    def _found(self, build: Build, *arguments: Any) -> Awaitable[Sequence[Any]]:
         """Run a statement that runs often; its rows are read by number, since drivers know no names."""
-        if self._quick is None:
-            return await self._rows(build(*arguments))
-        return await self._quick.rows(build, arguments)
+        return self._rows(build(*arguments)) if self._quick is None else self._quick.rows(build, arguments)
 
     async def _flag(self, build: Build, *arguments: Any) -> bool:
         [row] = await self._found(build, *arguments)

@@ -154,10 +154,12 @@ class Reading:
 
     async def __aenter__(self) -> Reads:
         try:
-            self._lane = await self._lanes.take()
+            lane = self._lane = self._lanes.take_idle() or await self._lanes.take()
         except Exception as error:
             raise _in_our_words(error) from error
-        return Reads(self._lane.connection, Quick(self._lane, self._shapes))
+        if lane.reads is None:
+            lane.reads = Reads(lane.connection, Quick(lane, self._shapes))
+        return lane.reads
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -63,21 +63,19 @@ class Gatekeeper:
 
         Errors: Unauthorized; Unavailable where it cannot be found out now.
         """
-        found = await self._admitted(credential)
+        if credential is not None and self.tokens is not None and credential.startswith(thread_tokens.PREFIX):
+            found = await self._with_thread_token(credential, self.tokens)
+        elif await self._is_open():
+            found = OPEN
+        elif credential is None:
+            raise Unauthorized(_NO_KEY)
+        else:
+            recognised = await self._recognised(credential)
+            if recognised is None:
+                raise refused(credential)
+            found = recognised
         if facts := current.get():
             facts.principal = found.name
-        return found
-
-    async def _admitted(self, credential: str | None) -> Principal:
-        if credential is not None and self.tokens is not None and credential.startswith(thread_tokens.PREFIX):
-            return await self._with_thread_token(credential, self.tokens)
-        if await self._is_open():
-            return OPEN
-        if credential is None:
-            raise Unauthorized(_NO_KEY)
-        found = await self._recognised(credential)
-        if found is None:
-            raise refused(credential)
         return found
 
     @contextmanager

@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections import Counter
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,7 +40,6 @@ OBJECTS: Final = 100  # of a GraphQL operation's cost, that count as one request
 MEMORY: Final = "memory"
 POOL: Final = 20  # connections to Redis
 STORE_S: Final = 1.0  # how long Redis may take to answer
-_FREE: Final = nullcontext()
 _SLOW_DOWN: Final = "You've exceeded the rate limit, please slow down and try again later."
 
 
@@ -76,12 +75,12 @@ class Rates:
         if self._pool is not None:
             await self._pool.aclose()
 
-    def let(self, who: Principal, scope: Scope, units: int = 1) -> AbstractAsyncContextManager[None]:
-        """Let a caller do something, which lasts as long as the block.
+    def let(self, who: Principal, scope: Scope, units: int = 1) -> AbstractAsyncContextManager[None] | None:
+        """Let a caller do something, which lasts as long as the block; None where nothing is counted.
 
-        Errors: TooManyRequests.
+        Errors: TooManyRequests, as the block begins.
         """
-        return self._let(who, scope, units) if self._limits or self._at_once is not None else _FREE
+        return self._let(who, scope, units) if self._limits or self._at_once is not None else None
 
     @asynccontextmanager
     async def _let(self, who: Principal, scope: Scope, units: int) -> AsyncIterator[None]:
