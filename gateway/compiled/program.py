@@ -8,7 +8,9 @@ Must not be here: how leaves are read, and what makes a value certain (`reader`)
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import groupby
 from keyword import iskeyword
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -87,6 +89,13 @@ class _Source(NamedTuple):
         return f"{self.name}.{name}" if is_plain else f"getattr({self.name}, {name!r})"
 
 
+class _Piece(NamedTuple):
+    """A piece of JSON: the inside of a formatted string, or an expression that gives bytes."""
+
+    text: str
+    is_bytes: bool = False
+
+
 class _Program:
     """One function as it is written, line by line; each value that it makes has a name of its own."""
 
@@ -96,7 +105,7 @@ class _Program:
         self._depth = 1
         self._names = 0
         self._certain: dict[str, type] = {}  # the classes of values that were looked at
-        self._known: dict[str, Any] = {"Surprise": Surprise, "written": orjson.Fragment}
+        self._known: dict[str, Any] = {"Surprise": Surprise, "written": orjson.Fragment, "dumps": orjson.dumps}
 
     def function(self, kind: Any, details: FieldDetailsList) -> Read:
         """Write the function and make it.
@@ -130,10 +139,71 @@ class _Program:
 
     def _list(self, kind: Any, details: FieldDetailsList, source: str) -> str:
         self._surprised_if(f"type({source}) is not list and type({source}) is not tuple")
+        own = self._classes_of(kind.of_type) if is_non_null_type(kind) else []
+        if len(own) == 1:
+            return self._texts(kind.of_type, details, source, own[0], {})
         result, item = self._put("[]"), self._name()
         with self._block(f"for {item} in {source}:"):
             self._say(f"{result}.append({self._value(kind, details, item)})")
         return result
+
+    def _texts(
+        self,
+        kind: GraphQLObjectType,
+        details: FieldDetailsList,
+        source: str,
+        own: type,
+        ways: Mapping[str, Written | Itself],
+    ) -> str:
+        """Write a list of objects as JSON at once: there are many, and to lay each out first takes twice as long."""
+        result, item = self._put("[]"), self._name()
+        with self._block(f"for {item} in {source}:"):
+            pieces = self._text(kind, details, self._exactly(own, item), ways)
+            self._say(f"{result}.append({_joined(pieces)})")
+        return self._put(f"written(b'[' + b','.join({result}) + b']')")
+
+    def _text(
+        self, kind: GraphQLObjectType, details: FieldDetailsList, source: _Source, ways: Mapping[str, Written | Itself]
+    ) -> list[_Piece]:
+        """Write an object as pieces of JSON."""
+        pieces: list[_Piece] = []
+        for key, selected in self._readers.collect(kind, details).items():
+            pieces.append(_Piece(f'{"," if pieces else "{{"}"{key}":'))
+            pieces += self._field_text(kind, selected, source, ways.get(selected[0].node.name.value))
+        return [*pieces, _Piece("}}")]
+
+    def _field_text(
+        self, kind: GraphQLObjectType, selected: FieldDetailsList, source: _Source, own: Written | Itself | None
+    ) -> list[_Piece]:
+        name = selected[0].node.name.value
+        definition, way = kind.fields.get(name), own or self._readers.ways.fields.get((kind.name, name))
+        if definition is None:
+            return [_Piece(f"dumps({self._field(kind, selected, source, own)})", is_bytes=True)]
+        self._count()
+        if isinstance(way, Itself | Attribute) and is_non_null_type(definition.type):
+            inner = definition.type.of_type
+            classes = self._classes_of(inner)
+            if len(classes) == 1:
+                held = source.name if isinstance(way, Itself) else self._put(source.attribute(way.name))
+                return self._text(inner, selected, self._exactly(classes[0], held), {})
+        if isinstance(way, Sampled):
+            return self._sampled(way, source, _Program(self._readers).function(definition.type, selected))
+        if isinstance(way, Written) and (way.plain or way.write is orjson.Fragment):
+            return self._written_text(way, source, may_be_null=not is_non_null_type(definition.type))
+        return [_Piece(f"dumps({self._field(kind, selected, source, own)})", is_bytes=True)]
+
+    def _written_text(self, way: Written, source: _Source, *, may_be_null: bool) -> list[_Piece]:
+        value = self._put(source.attribute(way.name))
+        text = value if way.write in (None, orjson.Fragment) else f"{self._handed(way.write)}({value})"
+        quote = '"' if way.plain else ""
+        if not may_be_null:
+            return [_Piece(f"{quote}{{{text if text == value else self._put(text)}}}{quote}")]
+        quoted = f"'{quote}' + {text} + '{quote}'"
+        either = self._put(f"'null' if {value} is None else {quoted}")
+        return [_Piece(f"{{{either}}}")]
+
+    def _classes_of(self, kind: Any) -> list[type]:
+        return self._readers.ways.classes_of(kind.name) if is_object_type(kind) else []
 
     def _leaf(self, kind: Any, source: str) -> str:
         other = _OTHER.get(kind)
@@ -174,11 +244,7 @@ class _Program:
         own = get_named_type(kind)
         if not is_list_type(get_nullable_type(kind)):
             return self._fields(own, details, self._exactly(known.of, value), known.fields)
-        result, item = self._put("[]"), self._name()
-        with self._block(f"for {item} in {value}:"):
-            stands = self._exactly(known.of, item)
-            self._say(f"{result}.append({self._fields(own, details, stands, known.fields)})")
-        return result
+        return self._texts(own, details, value, known.of, known.fields)
 
     def _abstract(self, kind: Any, details: FieldDetailsList, source: str) -> str:
         """Go by the class of a value, where there are classes of which all is known."""
@@ -196,9 +262,7 @@ class _Program:
     def _field(
         self, kind: GraphQLObjectType, selected: FieldDetailsList, source: _Source, own: Written | Itself | None
     ) -> str:
-        self._readers.fields_left -= 1
-        if self._readers.fields_left < 0:
-            raise _NeedsExecutor
+        self._count()
         name = selected[0].node.name.value
         if name == "__typename":
             return repr(kind.name)
@@ -214,7 +278,8 @@ class _Program:
         if isinstance(way, Direct) and way.known is not None:
             return self._known_value(way.known, definition.type, selected, source)
         if isinstance(way, Sampled):
-            return self._sampled(way, source, _Program(self._readers).function(definition.type, selected))
+            pieces = self._sampled(way, source, _Program(self._readers).function(definition.type, selected))
+            return self._put(f"written({_joined(pieces)})")
         raise _NeedsExecutor
 
     def _written(self, way: Written, source: _Source, *, may_be_null: bool) -> str:
@@ -224,23 +289,26 @@ class _Program:
         write = f"{self._handed(way.write)}({value})"
         return self._put(f"None if {value} is None else {write}" if may_be_null else write)
 
-    def _sampled(self, way: Sampled, source: _Source, read: Read) -> str:
+    def _sampled(self, way: Sampled, source: _Source, read: Read) -> list[_Piece]:
         """Write the answer around the one string of a value like the sample, and read all others."""
         first, *others = orjson.dumps(read(way.sample)).split(MARKER.encode())
-        stored, result = self._put(source.attribute(way.stored)), self._name()
+        stored = self._put(source.attribute(way.stored))
+        begins, text = self._name(), self._name()
         end, begun = f"len({stored}) - {len(way.end)}", len(way.begin)
         # One byte is found much sooner than several, and few strings hold that of an end.
         ends = f"{stored}.find({self._handed(way.end[:1])}, {begun}) == {end} or {stored}.find({self._handed(way.end)})"
         with self._block(f"if {stored}.startswith({self._handed(way.begin)}) and ({ends} == {end}):"):
-            whole = self._handed(first)
-            if others == [way.end]:
-                whole += f" + {stored}[{begun}:]"
-            else:
-                whole += "".join(f" + {stored}[{begun}:-{len(way.end)}] + {self._handed(each)}" for each in others)
-            self._say(f"{result} = written({whole})")
+            whole = "b''" + "".join(f" + {stored}[{begun}:-{len(way.end)}] + {self._handed(each)}" for each in others)
+            is_end = others == [way.end]
+            self._say(f"{begins} = {self._handed(first)}; {text} = {f'{stored}[{begun}:]' if is_end else whole}")
         with self._block("else:"):
-            self._say(f"{result} = {self._handed(read)}({source.attribute(way.name)})")
-        return result
+            self._say(f"{begins} = b''; {text} = dumps({self._handed(read)}({source.attribute(way.name)}))")
+        return [_Piece(begins, is_bytes=True), _Piece(text, is_bytes=True)]
+
+    def _count(self) -> None:
+        self._readers.fields_left -= 1
+        if self._readers.fields_left < 0:
+            raise _NeedsExecutor
 
     def _say(self, line: str) -> None:
         self._lines.append(" " * self._depth + line)
@@ -270,3 +338,12 @@ class _Program:
         name = f"k{len(self._known)}"
         self._known[name] = value
         return name
+
+
+def _joined(pieces: list[_Piece]) -> str:
+    """Write what joins pieces of JSON; neighbours that are text are one string."""
+    together = [
+        (is_bytes, [piece.text for piece in own]) for is_bytes, own in groupby(pieces, key=attrgetter("is_bytes"))
+    ]
+    written = [", ".join(texts) if is_bytes else f"f'{''.join(texts)}'.encode()" for is_bytes, texts in together]
+    return f"b''.join(({', '.join(written)},))"

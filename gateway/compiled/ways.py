@@ -23,10 +23,12 @@ class Written:
     """The field's final value is an attribute, or what a function makes of it: an enum's word, stored JSON as it lies.
 
     A null is written as one, and never comes where the field has none; the function raises on what it cannot write.
+    What is `plain` is a string that stands in JSON as it is: a word, an id, a time.
     """
 
     name: str
     write: Callable[[Any], Any] | None = None
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Must not be here: reading itself (`gateway.compiled`); a field's resolver is the
 
 from __future__ import annotations
 
+from enum import Enum
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,27 +46,34 @@ _TYPES: Final[Mapping[type, str]] = {
     message.FileCitation: "FileCitation",
     message.FilePath: "FilePath",
 }
+
+
+def _word(words: type[Enum]) -> Callable[[str], str]:
+    """Find the schema's word for one of the wire's."""
+    return {each.value: each.name for each in words}.__getitem__
+
+
 _SIMPLE: Final = Sampled("content", (TextContent(Text(MARKER, ())),), "content_json", SIMPLE_BEGIN, SIMPLE_END)
 _STORED: Final[Mapping[tuple[str, str], Way]] = {
-    ("Thread", "id"): Written("id"),
+    ("Thread", "id"): Written("id", plain=True),
     ("Thread", "metadata"): Written("metadata_json", orjson.Fragment),
     ("Thread", "toolResources"): Written("tool_resources_json", orjson.Fragment),
-    ("Message", "id"): Written("id"),
-    ("Message", "threadId"): Written("thread_id"),
+    ("Message", "id"): Written("id", plain=True),
+    ("Message", "threadId"): Written("thread_id", plain=True),
     ("Message", "metadata"): Written("metadata_json", orjson.Fragment),
     ("Message", "content"): _SIMPLE,
-    ("Message", "role"): Written("role_value", {each.value: each.name for each in message.Role}.__getitem__),
-    ("Message", "status"): Written("status_value", {each.value: each.name for each in message.Status}.__getitem__),
+    ("Message", "role"): Written("role_value", _word(message.Role), plain=True),
+    ("Message", "status"): Written("status_value", _word(message.Status), plain=True),
     ("Message", "runId"): Written("run_id"),
     ("Message", "assistantId"): Written("assistant_id"),
-    ("MessageEdge", "cursor"): Written("cursor"),
-    ("ThreadEdge", "cursor"): Written("cursor"),
+    ("MessageEdge", "cursor"): Written("cursor", plain=True),
+    ("ThreadEdge", "cursor"): Written("cursor", plain=True),
     ("Query", "thread"): Direct(find_thread, wants_children=True),
 }
 
 
 # Where the objects of a page that was read hold what their resolvers would give.
-_AS_EDGE: Final[Mapping[str, Written | Itself]] = {"cursor": Written("id"), "node": Itself()}
+_AS_EDGE: Final[Mapping[str, Written | Itself]] = {"cursor": Written("id", plain=True), "node": Itself()}
 _KNOWN: Final[Mapping[tuple[str, str], Known]] = {
     ("CreateMessagePayload", "edge"): Known("message", Message, _AS_EDGE),
     ("MessageConnection", "edges"): Known("items", Message, _AS_EDGE),
@@ -99,7 +107,7 @@ def _way_of(field: GraphQLField) -> Way | None:
     definition: StrawberryField = field.extensions[_BACK]
     if definition.base_resolver is None:
         is_time = get_named_type(field.type).name == "DateTime"
-        return Written(definition.python_name, iso) if is_time else Attribute(definition.python_name)
+        return Written(definition.python_name, iso, plain=True) if is_time else Attribute(definition.python_name)
     return Direct(_calling(definition.base_resolver, field))
 
 
