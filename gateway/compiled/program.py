@@ -7,6 +7,7 @@ Must not be here: how leaves are read, and what makes a value certain (`reader`)
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from itertools import groupby
 from keyword import iskeyword
@@ -52,6 +53,9 @@ _OTHER: Final = {
     GraphQLBoolean: "type({0}) is not bool",
     GraphQLInt: "type({0}) is not int or not -2147483648 <= {0} <= 2147483647",
 }
+
+# Source: JSON (RFC 8259), section 7: a quotation mark within a string stands behind a backslash.
+_WITHIN_A_STRING: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+').fullmatch
 
 
 class Readers:
@@ -295,9 +299,10 @@ class _Program:
         stored = self._put(source.attribute(way.stored))
         begins, text = self._name(), self._name()
         end, begun = f"len({stored}) - {len(way.end)}", len(way.begin)
-        # One byte is found much sooner than several, and few strings hold that of an end.
-        ends = f"{stored}.find({self._handed(way.end[:1])}, {begun}) == {end} or {stored}.find({self._handed(way.end)})"
-        with self._block(f"if {stored}.startswith({self._handed(way.begin)}) and ({ends} == {end}):"):
+        surrounded = f"{stored}.startswith({self._handed(way.begin)}) and {stored}.endswith({self._handed(way.end)})"
+        # One byte is found much sooner than what is within a string, and few strings hold a quotation mark.
+        is_string = f"{stored}.find(34, {begun}) == {end} or {self._handed(_WITHIN_A_STRING)}({stored}, {begun}, {end})"
+        with self._block(f"if {surrounded} and ({is_string}):"):
             whole = "b''" + "".join(f" + {stored}[{begun}:-{len(way.end)}] + {self._handed(each)}" for each in others)
             is_end = others == [way.end]
             self._say(f"{begins} = {self._handed(first)}; {text} = {f'{stored}[{begun}:]' if is_end else whole}")

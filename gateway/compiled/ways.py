@@ -35,9 +35,8 @@ class Written:
 class Sampled:
     """The attribute nearly always looks like one sample, in which a single string is another each time.
 
-    `stored` is the attribute that holds the same as JSON in UTF-8. One that starts with `begin`, and in which `end`, or
-    its first byte, comes for the first time where `end` alone has room, looks like the sample, and what stands between
-    is the string as JSON writes it. MARKER stands for that in the sample.
+    `stored` is the attribute that holds the same as JSON in UTF-8. One that starts with `begin`, which opens a string,
+    and ends with `end`, which closes the same one, looks like the sample. MARKER stands for the string in the sample.
     """
 
     name: str
