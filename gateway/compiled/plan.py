@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from graphql import (
+    Executor,
     FragmentDefinitionNode,
     OperationType,
     assert_valid_schema,
@@ -73,21 +74,30 @@ class Plan:
         said = tuple([variables.coerced.get(name) for name in self._conditions])
         shape = self._shapes.get(said)
         if shape is None:
-            shape = Shape(self._prototype(variables), self._ways)
-            if all(isinstance(each, bool) for each in said):
-                self._shapes[said] = shape
+            if not all(isinstance(each, bool) for each in said):
+                # That is an error of whatever field it is found below, and of no other.
+                normal: Any = self._executor(Executor, variables, context_value, root_value)
+                return cast("ExecutionResult | Awaitable[ExecutionResult]", normal.execute_operation())
+            shape = Shape(cast("CompiledExecutor", self._executor(CompiledExecutor, variables)), self._ways)
+            self._shapes[said] = shape
         result: ExecutionResult | Awaitable[ExecutionResult]
         result = shape.prototype.begun(root_value, context_value, variables).execute_operation()
         return result
 
-    def _prototype(self, variables: VariableValues) -> CompiledExecutor:
+    def _executor(
+        self,
+        kind: type[Executor[Any]],
+        variables: VariableValues,
+        context_value: Any = None,
+        root_value: Any = None,
+    ) -> Executor[Any]:
         fragments = [each for each in self._document.definitions if isinstance(each, FragmentDefinitionNode)]
-        return CompiledExecutor(
+        return kind(
             self._schema,
             {each.name.value: each for each in fragments},
             {each.name.value: FragmentDetails(each) for each in fragments},
-            None,
-            None,
+            root_value,
+            context_value,
             self._operation,
             variables,
             default_field_resolver,
