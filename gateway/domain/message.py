@@ -210,8 +210,7 @@ def at_second(message: Message, created_at: int) -> Message:
     return message._replace(created_at=created_at, completed_at=completed_at)
 
 
-# What stands around the text of a message that is one text without annotations, as most are. Within a string JSON
-# writes no quotation mark without a backslash, so what ends like that, and does nowhere before, is such a message.
+# What stands around the text of a message that is one text without annotations, as most are.
 SIMPLE_BEGIN: Final = b'[{"type":"text","text":{"value":"'
 SIMPLE_END: Final = b'","annotations":[]}}]'
 
