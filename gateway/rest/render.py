@@ -108,7 +108,7 @@ def _envelope(raised: GatewayError) -> dict[str, Any]:
     }
 
 
-def _list(page: Page[Any], lay_out: Callable[[Any], object]) -> Answer:
+def _list(page: Page[Any], lay_out: Callable[[Any], wire.JsonValue]) -> Answer:
     items = page.items
     return _answer(
         {
@@ -121,5 +121,5 @@ def _list(page: Page[Any], lay_out: Callable[[Any], object]) -> Answer:
     )
 
 
-def _answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+def _answer(value: wire.JsonValue, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     return Answer(wire.dump(value), status, headers=as_headers(headers) if headers else ())
