@@ -14,6 +14,7 @@ import click
 
 from gateway.domain.key import duration, new_key, project_id
 from gateway.errors import GatewayError
+from gateway.loading import loading
 from gateway.settings import PREFIX, SECRETS, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def serve(**flags: str | None) -> None:
       gateway serve --port 9000
       GATEWAY_DATABASE_URL=postgresql://app:secret@db/threads gateway serve --host 0.0.0.0 --workers 2
     """
-    from gateway.serve import serve as run  # noqa: PLC0415  (each command loads what it needs, so that --help is quick)
+    with loading():
+        from gateway.serve import serve as run  # noqa: PLC0415  (each command loads what it needs, so that --help is quick)
 
     run(load_settings(flags))
 
@@ -94,7 +96,8 @@ def migrate(**flags: str | None) -> None:
     \b
       gateway migrate --database-url postgresql://app:secret@db/threads
     """
-    from gateway.store.migrate import migrate as run  # noqa: PLC0415  (as above)
+    with loading():
+        from gateway.store.migrate import migrate as run  # noqa: PLC0415  (as above)
 
     asyncio.run(run(load_settings(flags).database_url))
     click.echo("The database is up to date.", err=True)
@@ -107,7 +110,8 @@ def schema() -> None:
     \b
       gateway schema > schema.graphql
     """
-    from gateway.gql.schema import print_schema  # noqa: PLC0415  (as above)
+    with loading():
+        from gateway.gql.schema import print_schema  # noqa: PLC0415  (as above)
 
     click.echo(print_schema(), nl=False)
 
@@ -132,7 +136,8 @@ def import_(sources: tuple[str, ...], project: str, rejects: str | None, **flags
       gateway import ./assistants-export
       gateway export | gateway import --database-url postgresql://app:secret@db/threads
     """
-    from gateway.transfer.commands import run_import  # noqa: PLC0415  (as above)
+    with loading():
+        from gateway.transfer.commands import run_import  # noqa: PLC0415  (as above)
 
     if not run_import(load_settings(flags).database_url, project_id(project), sources or ("-",), rejects):
         raise click.exceptions.Exit(1)
@@ -150,7 +155,8 @@ def export(project: str, output: str, **flags: str | None) -> None:
     \b
       gateway export -o threads.jsonl
     """
-    from gateway.transfer.commands import run_export  # noqa: PLC0415  (as above)
+    with loading():
+        from gateway.transfer.commands import run_export  # noqa: PLC0415  (as above)
 
     run_export(load_settings(flags).database_url, project_id(project), output)
 
@@ -184,7 +190,8 @@ def create_key(project: str, scopes: str, expires: str | None, name: str, **flag
     \b
       gateway keys create --project shop --scopes read --expires 90d
     """
-    from gateway.operate.keys import run_create  # noqa: PLC0415  (as above)
+    with loading():
+        from gateway.operate.keys import run_create  # noqa: PLC0415  (as above)
 
     run_create(load_settings(flags).database_url, new_key(project, name, scopes, expires))
 
@@ -193,7 +200,8 @@ def create_key(project: str, scopes: str, expires: str | None, name: str, **flag
 @settings_flags(*_DATABASE)
 def list_keys(**flags: str | None) -> None:
     """Show all keys: what they may do, how their secrets end, when they were last used."""
-    from gateway.operate.keys import run_list  # noqa: PLC0415  (as above)
+    with loading():
+        from gateway.operate.keys import run_list  # noqa: PLC0415  (as above)
 
     run_list(load_settings(flags).database_url)
 
@@ -203,7 +211,8 @@ def list_keys(**flags: str | None) -> None:
 @settings_flags(*_DATABASE)
 def revoke_key(key_id: str, **flags: str | None) -> None:
     """End a key: within a second no server lets anybody in with it, and who is connected with it is sent away."""
-    from gateway.operate.keys import run_revoke  # noqa: PLC0415  (as above)
+    with loading():
+        from gateway.operate.keys import run_revoke  # noqa: PLC0415  (as above)
 
     run_revoke(load_settings(flags).database_url, key_id)
 
@@ -214,7 +223,8 @@ def revoke_key(key_id: str, **flags: str | None) -> None:
 @settings_flags(*_DATABASE)
 def rotate_key(key_id: str, grace: str | None, **flags: str | None) -> None:
     """Make a key in the place of another: the same project, name, scopes and time to live, and another secret."""
-    from gateway.operate.keys import run_rotate  # noqa: PLC0415  (as above)
+    with loading():
+        from gateway.operate.keys import run_rotate  # noqa: PLC0415  (as above)
 
     run_rotate(load_settings(flags).database_url, key_id, 0 if grace is None else duration(grace, "grace"))
 
@@ -231,7 +241,8 @@ def doctor(**flags: str | None) -> None:
       gateway doctor
       gateway doctor --database-url postgresql://app:secret@db/threads
     """
-    from gateway.operate.doctor import run_doctor  # noqa: PLC0415  (as above)
+    with loading():
+        from gateway.operate.doctor import run_doctor  # noqa: PLC0415  (as above)
 
     if not run_doctor(load_settings(flags)):
         raise click.exceptions.Exit(1)
@@ -250,7 +261,8 @@ def backup(file: Path, **flags: str | None) -> None:
     \b
       gateway backup backups/threads-$(date +%F).db
     """
-    from gateway.store.backup import back_up  # noqa: PLC0415  (as above)
+    with loading():
+        from gateway.store.backup import back_up  # noqa: PLC0415  (as above)
 
     size = back_up(load_settings(flags).database_url, file)
     click.echo(f"Copied and checked: {size:,} bytes.", err=True)

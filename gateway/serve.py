@@ -17,6 +17,7 @@ from uvicorn.supervisors import Multiprocess
 from gateway.connections import HttpProtocol, WebSocketProtocol
 from gateway.errors import InvalidSetting
 from gateway.gql.trusted import load_trusted
+from gateway.loading import loading
 from gateway.logs import log_config
 from gateway.operate.keys import any_made
 from gateway.settings import hand_down
@@ -49,10 +50,11 @@ def serve(settings: Settings) -> None:
         refuse_several_processes(settings.database_url)
     url_to_listen_at(settings.database_url, settings.listen_url)
     load_trusted(settings.trusted_documents, settings.trusted_mode)  # here they can still be told to somebody
-    asyncio.run(make_ready(settings.database_url))
-    config = _config(settings)
-    if settings.workers == 1:
-        config.load_app()  # takes a second, in which who can connect already would wait instead of asking elsewhere
+    with loading():
+        asyncio.run(make_ready(settings.database_url))
+        config = _config(settings)
+        if settings.workers == 1:
+            config.load_app()  # takes a second, in which who can connect already would wait instead of asking elsewhere
     listener = _listen(settings)
     is_open = _is_open(settings)
     click.echo(_banner(settings, listener.getsockname()[1], is_open=is_open), err=True)

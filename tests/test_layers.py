@@ -20,6 +20,7 @@ _TESTS: Final = sorted(path for path in (_ROOT / "tests").rglob("*.py") if "node
 MAY_IMPORT: Final = {
     "errors": set[str](),
     "facts": set[str](),
+    "loading": set[str](),
     "compiled": set[str](),  # a package that could be one of its own
     "settings": {"errors"},
     "logs": {"facts"},
@@ -36,12 +37,13 @@ MAY_IMPORT: Final = {
     "app": {"settings", "logs", "facts", "tracing", "connections", "errors"}
     | {"store", "events", "core", "web", "rest", "gql"},
     "connections": set[str](),
-    "serve": {"settings", "logs", "store", "operate", "gql", "web", "connections", "errors"},
-    "__main__": {"settings", "serve", "store", "operate", "transfer", "gql", "domain", "errors"},
+    "serve": {"settings", "logs", "store", "operate", "gql", "web", "connections", "loading", "errors"},
+    "__main__": {"settings", "serve", "store", "operate", "transfer", "gql", "domain", "loading", "errors"},
 }
 MAY_IMPORT_OF_OTHERS: Final = {
     "errors": set[str](),
     "facts": set[str](),
+    "loading": set[str](),
     "compiled": {"graphql", "orjson"},
     "logs": {"structlog", "orjson"},
     "settings": {"pydantic", "pydantic_settings", "sqlalchemy"},  # whose parser will read the database URL
