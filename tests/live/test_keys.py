@@ -12,7 +12,7 @@ import jwt
 import openai
 import pytest
 
-from tests.live.server import PATIENCE_S, Server, run_gateway, serving
+from tests.live.server import PATIENCE_S, Server, run_gateway, run_here, serving
 from tests.live.subscribing import ADDED, open_socket, stream_of
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def test_a_rotated_key_gives_way_to_another(server: Server, operator: Operator) 
 def test_what_cannot_be_done_is_told_in_one_message(
     sqlite_url: str, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
-    ran = Operator(sqlite_url, tmp_path)(*arguments)
+    ran = run_here("keys", *arguments, "--database-url", sqlite_url, folder=tmp_path)
 
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr.startswith(message)

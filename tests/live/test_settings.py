@@ -12,9 +12,10 @@ from sqlalchemy import make_url
 
 from gateway.errors import InvalidSetting
 from gateway.store.migrate import migrate
-from tests.live.server import run_gateway, serving
+from tests.live.server import run_gateway, run_here, serving
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from subprocess import CompletedProcess
 
@@ -39,6 +40,11 @@ WRONG = [
 ]
 
 
+def runner_for(name: str) -> Callable[..., CompletedProcess[str]]:
+    """Take a process of its own for what would be listened on."""
+    return run_gateway if name == "host" else run_here
+
+
 def assert_told(ran: CompletedProcess[str], variable: str, word: str) -> None:
     assert ran.returncode in (1, 2)
     assert variable in ran.stderr
@@ -52,7 +58,7 @@ def assert_told(ran: CompletedProcess[str], variable: str, word: str) -> None:
 def test_a_wrong_flag_is_told_with_the_name_of_its_variable(tmp_path: Path, name: str, value: str, word: str) -> None:
     flags = {"port": "0", name: value}
 
-    ran = run_gateway("serve", *(f"--{key.replace('_', '-')}={flags[key]}" for key in flags), folder=tmp_path)
+    ran = runner_for(name)("serve", *(f"--{key.replace('_', '-')}={flags[key]}" for key in flags), folder=tmp_path)
 
     assert_told(ran, f"GATEWAY_{name.upper()}", word)
 
@@ -69,7 +75,7 @@ def test_a_wrong_flag_is_told_with_the_name_of_its_variable(tmp_path: Path, name
 def test_a_wrong_variable_is_told_by_its_name(tmp_path: Path, name: str, value: str, word: str) -> None:
     given = {"GATEWAY_PORT": "0", f"GATEWAY_{name.upper()}": value}
 
-    ran = run_gateway("serve", folder=tmp_path, given=given)
+    ran = runner_for(name)("serve", folder=tmp_path, given=given)
 
     assert_told(ran, f"GATEWAY_{name.upper()}", word)
 
@@ -110,7 +116,7 @@ def test_nothing_follows_the_message_that_a_file_cannot_be_opened(monkeypatch: p
 def test_a_database_that_is_not_there_is_told_by_its_variable(postgres_url: str, tmp_path: Path) -> None:
     url = make_url(postgres_url).set(database="no_such_database", password=SECRET)
 
-    ran = run_gateway("migrate", f"--database-url={url.render_as_string(hide_password=False)}", folder=tmp_path)
+    ran = run_here("migrate", f"--database-url={url.render_as_string(hide_password=False)}", folder=tmp_path)
 
     assert_told(ran, "GATEWAY_DATABASE_URL", "no_such_database")
 
@@ -131,7 +137,7 @@ def test_a_password_is_never_shown(postgres_url: str, tmp_path: Path, place: str
 def test_the_ssl_mode_of_libpq_is_understood(postgres_url: str, tmp_path: Path) -> None:
     url = make_url(postgres_url).update_query_dict({"sslmode": "disable"}).render_as_string(hide_password=False)
 
-    ran = run_gateway("migrate", "--database-url", url, folder=tmp_path)
+    ran = run_here("migrate", "--database-url", url, folder=tmp_path)
 
     assert (ran.returncode, ran.stderr) == (0, "The database is up to date.\n")
 
@@ -139,7 +145,7 @@ def test_the_ssl_mode_of_libpq_is_understood(postgres_url: str, tmp_path: Path) 
 def test_the_short_scheme_of_postgres_is_understood(postgres_url: str, tmp_path: Path) -> None:
     short = postgres_url.replace("postgresql://", "postgres://", 1)
 
-    ran = run_gateway("migrate", "--database-url", short, folder=tmp_path)
+    ran = run_here("migrate", "--database-url", short, folder=tmp_path)
 
     assert (ran.returncode, ran.stderr) == (0, "The database is up to date.\n")
 
@@ -160,7 +166,7 @@ def test_a_flag_wins_over_the_environment_and_that_over_dotenv(
     given = {"GATEWAY_DATABASE_URL": "sqlite:///environment.db"} if "environment" in by else {}
     flags = ("--database-url", "sqlite:///flag.db") if "flag" in by else ()
 
-    ran = run_gateway("migrate", *flags, folder=tmp_path, given=given)
+    ran = run_here("migrate", *flags, folder=tmp_path, given=given)
 
     assert ran.returncode == 0, ran.stderr
     assert [file.name for file in tmp_path.glob("*.db")] == [expected]
@@ -176,7 +182,7 @@ def test_a_flag_wins_over_the_environment_and_that_over_dotenv(
     ],
 )
 def test_help_teaches_each_command(tmp_path: Path, command: tuple[str, ...], word: str) -> None:
-    ran = run_gateway(*command, "--help", folder=tmp_path)
+    ran = run_here(*command, "--help", folder=tmp_path)
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ran.stdout.startswith("Usage: ")
