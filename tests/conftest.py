@@ -73,7 +73,7 @@ def _draw_examples(*, is_slow: bool) -> None:
         "gateway",
         deadline=None,
         derandomize=not is_slow,
-        max_examples=400 if is_slow else 40,
+        max_examples=400 if is_slow else 25,
         # Examples share a database; each makes a thread or a project of its own in it.
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
