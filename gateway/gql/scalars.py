@@ -15,14 +15,16 @@ from strawberry.types.scalar import ScalarDefinition
 
 from gateway.domain import message, page
 
-_DAYS: Final = 4_096  # whose dates are kept as they were written
+_TIMES: Final = 4_096  # that are kept as they were written
+_DAYS: Final = 1_024  # whose dates are
 _DIGITS: Final = tuple(f"{number:02}" for number in range(60))
 DateTime = NewType("DateTime", int)
 Metadata = NewType("Metadata", dict[str, Any])
 
 
+@lru_cache(_TIMES)
 def iso(seconds: int) -> str:
-    """Write a time as RFC 3339 does; a page shows many of few days."""
+    """Write a time as RFC 3339 does; a page shows those of the last one again, and others of the same days."""
     days, rest = divmod(seconds, 86_400)
     minutes, second = divmod(rest, 60)
     return f"{_date(days)}T{_DIGITS[minutes // 60]}:{_DIGITS[minutes % 60]}:{_DIGITS[second]}Z"
