@@ -1,0 +1,145 @@
+"""What a run has found: each round of each case, what was counted, what else was measured; and what these come to.
+
+Must not be here: how any of it is measured or shown.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One system asked one case once; `cpu_ms` is the server's for a request, `client_cpu_ms` that of asking."""
+
+    system: str
+    database: str
+    case: str
+    number: int
+    requests: int
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    cpu_ms: float
+    client_cpu_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Thousands of instructions for a request; None where nothing could be counted."""
+
+    system: str
+    database: str
+    case: str
+    kilo_instructions: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One more figure of ours, which is no request's: `work` names it in `targets`."""
+
+    work: str
+    database: str
+    value: float
+    unit: str
+    told: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """What several rounds come to."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread:
+        """Take the middle and both ends."""
+        found = sorted(values)
+        return cls(statistics.median(found), found[0], found[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the rounds of one case by one system come to."""
+
+    per_second: Spread
+    p50_ms: Spread
+    p99_ms: Spread
+    cpu_ms: Spread
+    kilo_instructions: float | None
+
+
+@dataclass(slots=True)
+class Result:
+    """Everything."""
+
+    facts: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    rounds: list[Round] = field(default_factory=list)
+    counted: list[Counted] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def summary(self, system: str, database: str, case: str) -> Summary | None:
+        """Sum a case up, if this system was asked it."""
+        key = (system, database, case)
+        rounds = [each for each in self.rounds if (each.system, each.database, each.case) == key]
+        if not rounds:
+            return None
+        return Summary(
+            per_second=Spread.of(each.per_second for each in rounds),
+            p50_ms=Spread.of(each.p50_ms for each in rounds),
+            p99_ms=Spread.of(each.p99_ms for each in rounds),
+            cpu_ms=Spread.of(each.cpu_ms for each in rounds),
+            kilo_instructions=self.kilo_instructions(*key),
+        )
+
+    def kilo_instructions(self, system: str, database: str, case: str) -> float | None:
+        """Find what was counted."""
+        key = (system, database, case)
+        return next((e.kilo_instructions for e in self.counted if (e.system, e.database, e.case) == key), None)
+
+    def finding(self, work: str, database: str) -> Finding | None:
+        """Find one more figure."""
+        return next((each for each in self.findings if (each.work, each.database) == (work, database)), None)
+
+    def databases(self) -> list[str]:
+        """Name the kinds of databases that were asked, in their order."""
+        return list(
+            dict.fromkeys(
+                database
+                for database in (*(each.database for each in self.rounds), *(each.database for each in self.findings))
+            )
+        )
+
+    def cases(self, database: str) -> list[str]:
+        """Name the cases that were asked, in their order."""
+        return list(dict.fromkeys(each.case for each in self.rounds if each.database == database))
+
+    def systems(self, database: str) -> list[str]:
+        """Name the systems that were asked, in their order."""
+        return list(dict.fromkeys(each.system for each in self.rounds if each.database == database))
+
+    def write(self, file: Path) -> None:
+        """Keep everything as JSON."""
+        file.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def read(cls, file: Path) -> Result:
+        """Read what an earlier run has kept."""
+        kept: dict[str, Any] = json.loads(file.read_text())
+        return cls(
+            facts=kept["facts"],
+            versions=kept["versions"],
+            rounds=[Round(**each) for each in kept["rounds"]],
+            counted=[Counted(**each) for each in kept["counted"]],
+            findings=[Finding(**each) for each in kept["findings"]],
+        )

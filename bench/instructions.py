@@ -1,0 +1,166 @@
+"""How many instructions a server takes for a request: by perf where it can count, else by valgrind's callgrind.
+
+Counted over one connection, in a pass of its own: counting slows a server down, so nothing is timed meanwhile. perf
+counts the kernel's instructions too; callgrind those of the process alone, so its figures are lower: compare them with
+those of `hello` and `bare` of the same run.
+Must not be here: what is asked.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from line import Line
+from server import STOP_S, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from cases import Case
+    from server import Server
+    from systems import System
+
+ATTACH_S: Final = 0.2  # what perf takes to look at a process
+_PERF: Final = ("perf", "stat", "-x", ",", "-e", "instructions")
+_PERF_COUNTED: Final = re.compile(r"^(\d+),[^,]*,instructions", re.MULTILINE)
+_CALLGRIND_COUNTED: Final = re.compile(r"^summary: (\d+)", re.MULTILINE)
+_SETTLED: Final = 8
+_SLOW: Final = {
+    "PYTHONHASHSEED": "0",  # the same dictionaries every time
+    "GATEWAY_GRAPHQL_TIMEOUT_S": "600",
+    # Copying by `rep movsb` is one instruction to a processor, and one for each byte to valgrind.
+    "GLIBC_TUNABLES": "glibc.cpu.x86_rep_movsb_threshold=1000000000:glibc.cpu.x86_rep_stosb_threshold=1000000000",
+}
+
+
+class Counter(Protocol):
+    """A way to count."""
+
+    @property
+    def name(self) -> str:
+        """Say who counts what."""
+
+    @property
+    def requests(self) -> int:
+        """Say how many requests are counted of each case."""
+
+    def warm_up(self, system: System) -> int:
+        """Say how many requests go ahead of those that are counted."""
+
+    def serving(self, system: System, database_url: str) -> AbstractContextManager[Server]:
+        """Serve a system so that it can be counted."""
+
+    def count(self, server: Server, send: Callable[[int], None]) -> int | None:
+        """Count what the server does for `requests` requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Perf:
+    """Debian's linux-perf, which asks the processor; in many virtual machines it does not count."""
+
+    name: str = "perf (user and kernel)"
+    requests: int = 1_000
+
+    def warm_up(self, system: System) -> int:
+        """Let what compiles as it runs compile."""
+        return 2_000 if system.on_node else 200
+
+    def serving(self, system: System, database_url: str) -> AbstractContextManager[Server]:
+        """Serve as for timing."""
+        return serve(system, database_url)
+
+    def count(self, server: Server, send: Callable[[int], None]) -> int | None:
+        """Attach to all processes of the server."""
+        pids = ",".join(str(process.pid) for process in server.processes())
+        counting = subprocess.Popen([*_PERF, "-p", pids], stderr=subprocess.PIPE, text=True)
+        time.sleep(ATTACH_S)
+        send(self.requests)
+        counting.send_signal(signal.SIGINT)
+        _, told = counting.communicate(timeout=STOP_S)
+        counted = _PERF_COUNTED.search(told)
+        return int(counted[1]) if counted else None
+
+
+@dataclass(frozen=True, slots=True)
+class Callgrind:
+    """Valgrind's tool, which runs the program itself: fifty times slower, and the same every time."""
+
+    folder: Path
+    control: str
+    name: str = "callgrind (user space only)"
+    requests: int = 60
+
+    def warm_up(self, system: System) -> int:
+        """Warm up without counting, which is some ten times faster; what V8 compiles as it runs takes long."""
+        return 1_000 if system.on_node else 12
+
+    def serving(self, system: System, database_url: str) -> AbstractContextManager[Server]:
+        """Serve within valgrind; Node.js writes code as it runs."""
+        how = ["--smc-check=all-non-file"] if system.on_node else ["--smc-check=none"]
+        out = f"--callgrind-out-file={self.folder}/out.%p"
+        under = ["valgrind", "--tool=callgrind", "--instr-atstart=no", out, *how]
+        return serve(system, database_url, under, _SLOW)
+
+    def count(self, server: Server, send: Callable[[int], None]) -> int | None:
+        """Switch counting on, take what is counted from zero on, and switch it off again."""
+        for each in self.folder.iterdir():
+            each.unlink()
+        self._control(server, "-i", "on")
+        send(_SETTLED)  # valgrind translates all code anew
+        self._control(server, "-z")
+        send(self.requests)
+        self._control(server, "-d")
+        self._control(server, "-i", "off")
+        dumped = list(self.folder.glob(f"out.{server.pid}.*"))
+        counted = _CALLGRIND_COUNTED.search(dumped[0].read_text(errors="replace")) if dumped else None
+        return int(counted[1]) if counted else None
+
+    def _control(self, server: Server, *what: str) -> None:
+        subprocess.run([self.control, *what, str(server.pid)], capture_output=True, check=True)
+
+
+@contextmanager
+def counter() -> Iterator[Counter | None]:
+    """Find a way to count that works on this machine, if there is one."""
+    if _perf_counts():
+        yield Perf()
+    elif control := shutil.which("callgrind_control"):
+        with tempfile.TemporaryDirectory() as folder:
+            yield Callgrind(Path(folder), control)
+    else:
+        yield None
+
+
+def count(counter: Counter, system: System, database_url: str, cases: Sequence[Case]) -> dict[str, float | None]:
+    """Count a system's instructions, in thousands for each request, of one case after the other."""
+    found = dict[str, float | None]()
+    with counter.serving(system, database_url) as server, Line(server.port) as line:
+        for case in cases:
+            requests = itertools.cycle(case.requests)
+
+            def send(number: int, requests: Iterator[str] = requests) -> None:
+                for _ in range(number):
+                    line.ask(next(requests))
+
+            send(counter.warm_up(system))
+            counted = counter.count(server, send)
+            found[case.name] = None if counted is None else counted / counter.requests / 1_000
+    return found
+
+
+def _perf_counts() -> bool:
+    if shutil.which("perf") is None:
+        return False
+    done = subprocess.run([*_PERF, "true"], capture_output=True, text=True, check=False)
+    return _PERF_COUNTED.search(done.stderr) is not None

@@ -1,0 +1,52 @@
+"""One connection to a server, over which one request after the other is answered: for counting, not for timing."""
+
+from __future__ import annotations
+
+import re
+import socket
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+PATIENCE_S: Final = 120.0  # under valgrind everything takes fifty times as long
+_LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_END_OF_HEAD: Final = b"\r\n\r\n"
+
+
+class Line:
+    """The connection, within `with`."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def ask(self, request: str) -> bytes:
+        """Send a request and give the body of its answer.
+
+        Errors: SystemExit where the answer is none that a case would take.
+        """
+        self._socket.sendall(request.encode())
+        answer = b""
+        while _END_OF_HEAD not in answer:
+            answer += self._more()
+        head, _, body = answer.partition(_END_OF_HEAD)
+        length = _LENGTH.search(head)
+        while length and len(body) < int(length[1]):
+            body += self._more()
+        if not head[9:12] == b"200" or b'"errors":' in body:
+            raise SystemExit(f"An answer was not good:\n{(head + _END_OF_HEAD + body[:1000]).decode(errors='replace')}")
+        return body
+
+    def _more(self) -> bytes:
+        more = self._socket.recv(65_536)
+        if not more:
+            raise SystemExit("The server has hung up before it answered.")
+        return more

@@ -1,0 +1,251 @@
+"""Strawberry and SQLAlchemy's ORM as their documentation shows them, on the same tables and for the same queries.
+
+With Strawberry's caches of parsed and validated documents, as anybody would who had looked at what it costs once.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+from listen import database_url, serve
+from sqlalchemy import make_url, select, update
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from starlette.applications import Starlette
+from starlette.routing import Route
+from stock_models import Message as MessageRow
+from stock_models import Thread as ThreadRow
+from strawberry.asgi import GraphQL
+from strawberry.extensions import ParserCache, SchemaExtension, ValidationCache
+from strawberry.scalars import JSON
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+_PROJECT = "default"
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+Info = strawberry.Info[dict[str, Any], None]
+
+
+@strawberry.enum
+class MessageRole(Enum):
+    """Who speaks."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+@strawberry.type
+class FileCitation:
+    """A place in a text that cites a file."""
+
+    text: str
+    file_id: str
+
+
+@strawberry.type
+class FilePath:
+    """A place in a text that stands for a file."""
+
+    text: str
+    file_id: str
+
+
+@strawberry.type
+class Text:
+    """A text with what stands behind places in it."""
+
+    value: str
+    annotations: list[Annotated[FileCitation | FilePath, strawberry.union("Annotation")]]
+
+
+@strawberry.type
+class TextContent:
+    """A part that is text."""
+
+    type: str
+    text: Text
+
+
+@strawberry.type
+class ImageFileContent:
+    """A part that is an image."""
+
+    type: str
+    file_id: str
+
+
+@strawberry.type
+class Message:
+    """A message."""
+
+    id: strawberry.ID
+    role: MessageRole
+    created_at: datetime
+    metadata: JSON
+    content: list[Annotated[TextContent | ImageFileContent, strawberry.union("ContentPart")]]
+
+    @classmethod
+    def of(cls, row: MessageRow) -> Message:
+        """Make it of its row."""
+        return cls(
+            id=strawberry.ID(row.id),
+            role=MessageRole(row.role),
+            created_at=datetime.fromtimestamp(row.created_at, UTC),
+            metadata=JSON(json.loads(row.metadata_)),
+            content=[part_of(part) for part in json.loads(row.content)],
+        )
+
+
+def part_of(part: dict[str, Any]) -> TextContent | ImageFileContent:
+    """Make a part of a message of its stored form."""
+    if part["type"] != "text":
+        return ImageFileContent(type=part["type"], file_id=part["image_file"]["file_id"])
+    kinds: dict[str, type[FileCitation | FilePath]] = {"file_citation": FileCitation, "file_path": FilePath}
+    marks: list[FileCitation | FilePath] = [
+        kinds[each["type"]](text=each["text"], file_id="") for each in part["text"]["annotations"]
+    ]
+    return TextContent(type="text", text=Text(value=part["text"]["value"], annotations=marks))
+
+
+@strawberry.type
+class MessageEdge:
+    """A message and its cursor."""
+
+    cursor: str
+    node: Message
+
+
+@strawberry.type
+class PageInfo:
+    """Where a page lies."""
+
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+@strawberry.type
+class MessageConnection:
+    """A page of messages."""
+
+    edges: list[MessageEdge]
+    page_info: PageInfo
+
+
+@strawberry.type
+class Thread:
+    """A thread."""
+
+    id: strawberry.ID
+
+    @strawberry.field
+    async def messages(self, info: Info, limit: int | None = None, after: str | None = None) -> MessageConnection:
+        """Read a page, newest first, and one row more."""
+        session, asked = info.context["session"], limit or 20
+        own = (MessageRow.project_id == _PROJECT, MessageRow.thread_id == self.id)
+        statement = select(MessageRow).where(*own).order_by(MessageRow.position.desc()).limit(asked + 1)
+        if after:
+            place = select(MessageRow.position).where(*own, MessageRow.id == after).scalar_subquery()
+            statement = statement.where(MessageRow.position < place)
+        rows = (await session.scalars(statement)).all()
+        edges = [MessageEdge(cursor=row.id, node=Message.of(row)) for row in rows[:asked]]
+        ends = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
+        return MessageConnection(
+            edges=edges,
+            page_info=PageInfo(
+                has_next_page=len(rows) > asked, has_previous_page=bool(after), start_cursor=ends[0], end_cursor=ends[1]
+            ),
+        )
+
+
+@strawberry.input
+class MessageContentInput:
+    """What is said."""
+
+    text: str
+
+
+@strawberry.input
+class CreateMessageInput:
+    """A message to add."""
+
+    thread_id: strawberry.ID
+    role: MessageRole
+    content: MessageContentInput
+    metadata: JSON | None = None
+
+
+@strawberry.type
+class CreateMessagePayload:
+    """What was added."""
+
+    edge: MessageEdge
+
+
+@strawberry.type
+class Query:
+    """What can be read."""
+
+    @strawberry.field
+    async def thread(self, info: Info, id: strawberry.ID) -> Thread | None:  # noqa: A002  (the schema's word)
+        """Find a thread."""
+        row = await info.context["session"].scalar(select(ThreadRow).filter_by(project_id=_PROJECT, id=id))
+        return Thread(id=strawberry.ID(row.id)) if row else None
+
+
+@strawberry.type
+class Mutation:
+    """What can be changed."""
+
+    @strawberry.mutation
+    async def create_message(self, info: Info, input: CreateMessageInput) -> CreateMessagePayload:  # noqa: A002  (the schema's word)
+        """Add a message at the next position of its thread."""
+        session: AsyncSession = info.context["session"]
+        now = int(datetime.now(UTC).timestamp())
+        own = update(ThreadRow).filter_by(project_id=_PROJECT, id=input.thread_id)
+        thread = (await session.scalars(own.values(ThreadRow.one_more(now)).returning(ThreadRow))).one()
+        parts = [{"type": "text", "text": {"value": input.content.text, "annotations": []}}]
+        row = MessageRow(
+            project_id=_PROJECT,
+            thread_id=thread.id,
+            position=thread.last_position,
+            id=f"msg_{secrets.token_hex(12)}",
+            created_at=thread.last_created_at,
+            role=input.role.value,
+            status="completed",
+            content=json.dumps(parts),
+            attachments="[]",
+            metadata_=json.dumps(input.metadata or {}),
+            completed_at=thread.last_created_at,
+        )
+        session.add(row)
+        await session.commit()
+        return CreateMessagePayload(edge=MessageEdge(cursor=row.id, node=Message.of(row)))
+
+
+class OneSession(SchemaExtension):
+    """A session for each operation."""
+
+    async def on_execute(self) -> AsyncIterator[None]:
+        """Open it around the execution."""
+        async with SESSIONS() as session:
+            self.execution_context.context["session"] = session
+            yield
+
+
+URL = make_url(database_url())
+SESSIONS = async_sessionmaker(
+    create_async_engine(URL.set(drivername=_DRIVERS[URL.get_backend_name()])), expire_on_commit=False
+)
+SCHEMA = strawberry.Schema(Query, Mutation, extensions=[ParserCache, ValidationCache, OneSession])
+
+if __name__ == "__main__":
+    serve(Starlette(routes=[Route("/graphql", GraphQL(SCHEMA))]))

