@@ -1,7 +1,7 @@
 """Send requests to a server on this machine for some seconds, over connections that each wait for their answers.
 
-A program of its own, so that what it costs is not the server's: a job in JSON comes in on standard input, what was
-seen goes out on standard output.
+A program of its own, so that what it costs is not the server's: for each job, a line in JSON on standard input,
+what was seen goes out as a line on standard output.
 Must not be here: what is asked, and of which server.
 """
 
@@ -51,13 +51,13 @@ class Connection(asyncio.Protocol):
     def __init__(self, job: dict[str, Any], requests: Iterator[bytes], seen: Seen, end: float) -> None:
         self._mark, self._count = job["mark"].encode(), job["messages"]
         self._requests, self._seen, self._end = requests, seen, end
-        self._answer, self._length = bytearray(), 0
+        self._answer, self._length, self._is_waiting = bytearray(), 0, False
         self.closed = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
-        self._send()
+        self._go_on(time.perf_counter())
 
     def data_received(self, data: bytes) -> None:
         """Collect an answer; when it is whole, judge it and go on."""
@@ -68,26 +68,28 @@ class Connection(asyncio.Protocol):
         if not self._length or len(self._answer) < self._length:
             return
         now = time.perf_counter()
+        self._is_waiting = False
         if self._is_good():
             self._seen.times.append(now - self._sent)
         else:
             self._seen.refuse(bytes(self._answer))
-        if now < self._end:
-            self._send()
-        else:
-            self._transport.close()
+        self._go_on(now)
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Note it where the server has hung up before it answered."""
-        if len(self._answer) < max(self._length, 1):
+        if self._is_waiting:
             self._seen.refuse(b"the connection was closed without an answer")
         self.closed.set_result(None)
 
-    def _send(self) -> None:
+    def _go_on(self, now: float) -> None:
+        request = next(self._requests, None) if now < self._end else None
+        if request is None:
+            self._transport.close()
+            return
         self._answer.clear()
-        self._length = 0
+        self._length, self._is_waiting = 0, True
         self._sent = time.perf_counter()
-        self._transport.write(next(self._requests))
+        self._transport.write(request)
 
     def _is_good(self) -> bool:
         # Within a text quotation marks are escaped, so these bytes are nobody's words.
@@ -96,9 +98,13 @@ class Connection(asyncio.Protocol):
 
 
 async def fire(job: dict[str, Any]) -> dict[str, Any]:
-    """Do a job: `port`, `connections`, `seconds`, `requests` in turn, `mark` and `messages` of a good answer."""
+    """Do a job: `port`, `connections`, `seconds`, `requests` in turn, `mark` and `messages` of a good answer.
+
+    `at_most` is how many requests are sent, if that is not null.
+    """
     seen, loop = Seen(), asyncio.get_running_loop()
-    requests = itertools.cycle([request.encode() for request in job["requests"]])
+    in_turn = itertools.cycle([request.encode() for request in job["requests"]])
+    requests = itertools.islice(in_turn, job["at_most"])
     begin, used = time.perf_counter(), time.process_time()
     end = begin + job["seconds"]
     async with asyncio.timeout(job["seconds"] + GRACE_S):
@@ -125,4 +131,5 @@ def _percentile(times: list[float], share: float) -> float:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        json.dump(runner.run(fire(json.load(sys.stdin))), sys.stdout)
+        for line in sys.stdin:
+            print(json.dumps(runner.run(fire(json.loads(line)))), flush=True)

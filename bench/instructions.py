@@ -99,7 +99,7 @@ class Callgrind:
     folder: Path
     control: str
     name: str = "callgrind (user space only)"
-    requests: int = 60
+    requests: int = 40
 
     def warm_up(self, system: System) -> int:
         """Warm up without counting, which is some ten times faster; what V8 compiles as it runs takes long."""

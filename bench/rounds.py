@@ -7,16 +7,15 @@ Must not be here: which databases (`databases`), how it is shown (`tables`).
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from cases import REST_20, REST_100, Asked, cases_of
 from figures import Counted, Round
-from fire import GRACE_S
+from firing import Firing
 from instructions import count
 from line import Line
 from server import serve
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from server import Server
     from systems import System
 
-FIRE: Final = Path(__file__).with_name("fire.py")
 WARM_UP: Final = 0.2  # of the time of a case
 
 
@@ -59,7 +57,8 @@ def measure(prepared: Prepared, systems: Sequence[System], how: How) -> Iterator
     Errors: SystemExit where an answer is wrong.
     """
     with ExitStack() as stack:
-        servers = {each.name: stack.enter_context(serve(each, prepared.url)) for each in systems}
+        firing = stack.enter_context(Firing())
+        servers = dict(zip([each.name for each in systems], _all_served(stack, systems, prepared.url), strict=True))
         asked = Asked(prepared.loaded, prepared.key, sizes_of(prepared, servers[OURS]))
         contenders = [Contender(each, servers[each.name], cases_of(each.speaks, asked)) for each in systems]
         refuse_other_answers(contenders)
@@ -70,7 +69,13 @@ def measure(prepared: Prepared, systems: Sequence[System], how: How) -> Iterator
                     for case in each.cases:
                         if case.name == name:
                             print(f"{prepared.kind}, round {number + 1}: {name}, {each.system.name}", file=sys.stderr)
-                            yield _round(each, case, prepared.kind, number, how)
+                            yield _round(firing, each, case, prepared.kind, number, how)
+
+
+def _all_served(stack: ExitStack, systems: Sequence[System], url: str) -> list[Server]:
+    """Start all at once, which takes as long as the slowest."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda each: stack.enter_context(serve(each, url)), systems))
 
 
 def counted(counter: Counter, prepared: Prepared, systems: Sequence[System]) -> Iterator[Counted]:
@@ -119,42 +124,22 @@ def messages_in(answer: Any) -> Iterator[tuple[str, str]]:
             yield from messages_in(list(answer.values()))
 
 
-def _round(each: Contender, case: Case, kind: str, number: int, how: How) -> Round:
+def _round(firing: Firing, each: Contender, case: Case, kind: str, number: int, how: How) -> Round:
     """Ask one case of one system: to warm it up, then measured."""
-    fire(each.server, case, how.connections, how.seconds * WARM_UP)
+    firing.fire(each.server.port, case, how.connections, how.seconds * WARM_UP)
     before = each.server.cpu_s()
-    seen = fire(each.server, case, how.connections, how.seconds)
+    seen = firing.fire(each.server.port, case, how.connections, how.seconds)
     cpu_s = each.server.cpu_s() - before
-    requests = seen["requests"]
+    requests = seen.requests
     return Round(
         system=each.system.name,
         database=kind,
         case=case.name,
         number=number,
         requests=requests,
-        per_second=requests / seen["seconds"],
-        p50_ms=seen["p50_ms"],
-        p99_ms=seen["p99_ms"],
+        per_second=requests / seen.seconds,
+        p50_ms=seen.p50_ms,
+        p99_ms=seen.p99_ms,
         cpu_ms=cpu_s * 1000 / requests,
-        client_cpu_ms=seen["cpu_s"] * 1000 / requests,
+        client_cpu_ms=seen.cpu_s * 1000 / requests,
     )
-
-
-def fire(server: Server, case: Case, connections: int, seconds: float) -> dict[str, Any]:
-    """Ask a case for some seconds, from another process.
-
-    Errors: SystemExit with the first answer that was not good.
-    """
-    how = {"port": server.port, "connections": connections, "seconds": seconds}
-    done = subprocess.run(
-        [sys.executable, str(FIRE)],
-        input=json.dumps(asdict(case) | how),
-        stdout=subprocess.PIPE,
-        timeout=seconds + 2 * GRACE_S,
-        text=True,
-        check=True,
-    )
-    seen: dict[str, Any] = json.loads(done.stdout)
-    if seen["bad"]:
-        raise SystemExit(f"{case.name}: {seen['bad']} answers were not good, the first was:\n{seen['first_bad']}")
-    return seen

@@ -26,6 +26,7 @@ import npm
 from databases import database, prepared, sync_ms
 from figures import Result
 from instructions import counter
+from more import Sizes, findings
 from rounds import How, counted, measure
 from systems import OURS, SYSTEMS, versions
 from tables import comparison, everything
@@ -74,6 +75,19 @@ def _run(
     result.rounds += measure(ready, systems, how)
     if counting is not None:
         result.counted += counted(counting, ready, systems)
+    if not options.no_more:
+        result.findings += findings(ready, _sizes(options))
+
+
+def _sizes(options: argparse.Namespace) -> Sizes:
+    return Sizes(
+        rounds=options.rounds,
+        seconds=options.seconds,
+        imported=options.imported,
+        followers=options.followers,
+        requests=options.requests,
+        more_requests=options.more_requests,
+    )
 
 
 def _show(result: Result, options: argparse.Namespace) -> None:
@@ -112,6 +126,13 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=3, help="in which all systems are asked in turn [%(default)s]")
     parser.add_argument("--seconds", type=float, default=3.0, help="for each case in a round [%(default)s]")
     parser.add_argument("--connections", type=int, default=16, help="that ask side by side [%(default)s]")
+    parser.add_argument("--imported", type=int, default=100_000, help="messages that are imported [%(default)s]")
+    parser.add_argument("--followers", type=int, default=1_000, help="that wait over WebSocket [%(default)s]")
+    parser.add_argument("--requests", type=int, default=10_000, help="until memory is looked at [%(default)s]")
+    parser.add_argument(
+        "--more-requests", type=int, default=0, help="that memory must not grow by, say 100000: takes minutes [none]"
+    )
+    parser.add_argument("--no-more", action="store_true", help="only the cases: no starts, memory, import, followers")
     parser.add_argument("--no-instructions", action="store_true", help="count none: under valgrind it takes minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep everything in this file too")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="show ratios to what an earlier run has kept")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 PROGRAM = Path(__file__).parents[1] / "bench" / "run.py"
 TINY = ("--messages", "300", "--long", "100", "--seconds", "0.1", "--connections", "2", "--rounds", "1")
+LITTLE = ("--imported", "100", "--followers", "10", "--requests", "30", "--more-requests", "30")
 PAGES = {"GraphQL page of 20", "GraphQL page of 100"}
 OURS = PAGES | {
     "GraphQL page of 20 after a cursor in the middle",
@@ -26,6 +27,14 @@ IN_PYTHON = {
     "bare": {"REST page of 20", "REST page of 100", "REST create"},
     "ours": OURS,
     "stock": PAGES | {"GraphQL create"},
+}
+MORE = {
+    "gateway import",
+    "idle subscriber",
+    "memory after 10,000 requests",
+    "memory gained by 100,000 more",
+    "p99 / p50 with 32 connections, page of 20",
+    "start to first answer",
 }
 ON_NODE = {name: PAGES | {"GraphQL create"} for name in ("mercurius", "postgraphile", "yoga")}
 
@@ -47,7 +56,7 @@ def asked(folder: Path, database: str, systems: Sequence[str], *more: str) -> di
 
 
 def test_every_case_is_answered_well(tmp_path: Path) -> None:
-    assert asked(tmp_path, f"sqlite:///{tmp_path / 'bench.db'}", ["hello", "bare", "stock"]) == IN_PYTHON
+    assert asked(tmp_path, f"sqlite:///{tmp_path / 'bench.db'}", ["hello", "bare", "stock"], "--no-more") == IN_PYTHON
 
 
 @pytest.mark.slow
@@ -55,4 +64,6 @@ def test_every_case_is_answered_well(tmp_path: Path) -> None:
 def test_every_system_answers_the_same_on_postgres(tmp_path: Path) -> None:
     everybody = IN_PYTHON | ON_NODE
 
-    assert asked(tmp_path, "postgres", list(everybody)) == everybody
+    assert asked(tmp_path, "postgres", list(everybody), *LITTLE) == everybody
+    found = json.loads((tmp_path / "kept.json").read_text())["findings"]
+    assert {each["work"] for each in found} == MORE

@@ -1,0 +1,70 @@
+"""The program `fire`, kept running beside us for one job after the other.
+
+Must not be here: what it does (`fire`), what is asked (`cases`).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from cases import Case
+
+FIRE: Final = Path(__file__).with_name("fire.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a job has seen; `cpu_s` is what asking took."""
+
+    requests: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+    cpu_s: float
+    bad: int
+    first_bad: str
+
+
+class Firing:
+    """The program, within `with`."""
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, str(FIRE)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def fire(self, port: int, case: Case, connections: int, seconds: float, at_most: int | None = None) -> Seen:
+        """Ask a case for some seconds, or so many times.
+
+        Errors: SystemExit with the first answer that was not good.
+        """
+        how = {"port": port, "connections": connections, "seconds": seconds, "at_most": at_most}
+        _pipe(self._process.stdin).write(json.dumps(asdict(case) | how) + "\n")
+        _pipe(self._process.stdin).flush()
+        line = _pipe(self._process.stdout).readline()
+        if not line:
+            raise SystemExit(f"{case.name}: the program that asks has ended.")
+        seen = Seen(**json.loads(line))
+        if seen.bad:
+            raise SystemExit(f"{case.name}: {seen.bad} answers were not good, the first was:\n{seen.first_bad}")
+        return seen
+
+
+def _pipe(pipe: IO[str] | None) -> IO[str]:
+    if pipe is None:
+        raise TypeError("both pipes were asked for")
+    return pipe

@@ -1,0 +1,120 @@
+"""Clients that follow threads over WebSocket and wait: what each of them costs the server.
+
+Must not be here: what a server holds otherwise (`server`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from cases import request
+from line import Line
+from server import serve
+from systems import OURS, SYSTEMS
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from databases import Prepared
+    from server import Server
+    from websockets.asyncio.client import ClientConnection
+
+PATIENCE_S: Final = 120
+THREADS: Final = 10  # that are followed, each by as many
+_PROTOCOL: Final = Subprotocol("graphql-transport-ws")
+_ADDED: Final = """subscription Follow($threadId: ID!) {
+  messageAdded(threadId: $threadId, after: "0") { cursor node { id text } } }"""
+
+
+class Followers:
+    """Those of some threads of their own, on one server."""
+
+    def __init__(self, server: Server, key: str, stack: AsyncExitStack) -> None:
+        self._server, self._key, self._stack = server, key, stack
+        self._threads: list[str] = []
+        self._sockets: list[ClientConnection] = []
+
+    async def add(self, count: int) -> None:
+        """Connect so many more to new threads, and wait until all have heard a message: they follow, and wait."""
+        threads = [json.loads(self._post("/v1/threads", {}))["id"] for _ in range(THREADS)]
+        new = [await self._follow(threads[n % THREADS]) for n in range(count)]
+        await self._say(threads, new)
+        self._threads += threads
+        self._sockets += new
+
+    async def say(self) -> None:
+        """Add a message to each thread, and wait until all followers have heard it."""
+        await self._say(self._threads, self._sockets)
+
+    async def _say(self, threads: list[str], sockets: list[ClientConnection]) -> None:
+        waiting = asyncio.gather(*[_heard(each) for each in sockets])
+        for thread_id in threads:
+            body = {"role": "user", "content": "Hello"}
+            await asyncio.to_thread(self._post, f"/v1/threads/{thread_id}/messages", body)
+        async with asyncio.timeout(PATIENCE_S):
+            await waiting
+
+    async def _follow(self, thread_id: str) -> ClientConnection:
+        headers = {"Authorization": f"Bearer {self._key}"}
+        url = f"ws://127.0.0.1:{self._server.port}/graphql"
+        opening = connect(
+            url, subprotocols=[_PROTOCOL], additional_headers=headers, ping_interval=None, max_queue=None, proxy=None
+        )
+        socket = await self._stack.enter_async_context(opening)
+        await _send(socket, type="connection_init", payload={})
+        await socket.recv()
+        payload = {"query": _ADDED, "variables": {"threadId": thread_id}}
+        await _send(socket, type="subscribe", id="1", payload=payload)
+        return socket
+
+    def _post(self, path: str, body: dict[str, Any]) -> bytes:
+        with Line(self._server.port) as line:
+            return line.ask(request("POST", path, body, self._key))
+
+
+@asynccontextmanager
+async def followers(server: Server, key: str) -> AsyncIterator[Followers]:
+    """Give room for followers, and close them all."""
+    async with AsyncExitStack() as stack:
+        yield Followers(server, key, stack)
+
+
+def allow_files(count: int) -> None:
+    """Let us, and the servers that we start, open so many files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, count)), hard))
+
+
+def bytes_of_follower(prepared: Prepared, count: int) -> float:
+    """Say what each of so many adds to the memory of a server that has warmed up with a tenth of them."""
+    allow_files(count * 2)
+
+    async def follow(server: Server) -> float:
+        async with followers(server, prepared.key) as following:
+            await following.add(max(THREADS, count // 10))
+            before = server.resident_bytes()
+            await following.add(count)
+            return (server.resident_bytes() - before) / count
+
+    with serve(SYSTEMS[OURS], prepared.url) as server:
+        return asyncio.run(follow(server))
+
+
+async def _send(socket: ClientConnection, **message: Any) -> None:
+    await socket.send(json.dumps(message))
+
+
+async def _heard(socket: ClientConnection) -> None:
+    """Wait for the next message of a thread."""
+    while True:
+        told = json.loads(await socket.recv())
+        if told["type"] == "next" and "errors" not in told["payload"]:
+            return
+        if told["type"] != "ping":
+            raise SystemExit(f"A follower was told: {told}")

@@ -1,0 +1,78 @@
+"""How fast `gateway import` takes messages in: a new database, one file, the program on one core.
+
+Must not be here: other ways of filling a database (`load`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from load import rows, run_alone
+from sqlalchemy import make_url
+from systems import SQLITE, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NAME: Final = "gateway_bench_import"
+_KEPT: Final = ("id", "created_at", "thread_id", "role", "status", "run_id", "assistant_id", "completed_at")
+
+
+def messages_a_second(url: str, count: int) -> float:
+    """Import so many messages into an empty database beside this one; the program's start is part of the time."""
+    with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder, _empty_beside(url, Path(folder)) as empty:
+        source = Path(folder) / "messages.jsonl"
+        _write(source, count)
+        _gateway("migrate", url=empty)
+        begin = time.perf_counter()
+        _gateway("import", str(source), url=empty)
+        return count / (time.perf_counter() - begin)
+
+
+def _gateway(*arguments: str, url: str) -> None:
+    command = [sys.executable, "-m", "gateway", *arguments]
+    pinned = partial(os.sched_setaffinity, 0, {min(os.sched_getaffinity(0))})  # the database has the other cores
+    variables = {**os.environ, **environment(url)}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False, preexec_fn=pinned)
+    if done.returncode:
+        raise SystemExit(f"gateway {arguments[0]}: {done.stderr or done.stdout}")
+
+
+@contextmanager
+def _empty_beside(url: str, folder: Path) -> Iterator[str]:
+    """Make a database of the same kind, and remove it."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == SQLITE:
+        yield f"sqlite:///{folder}/import.db"
+        return
+    asyncio.run(run_alone(url, f"DROP DATABASE IF EXISTS {_NAME}", f"CREATE DATABASE {_NAME}"))
+    try:
+        yield parsed.set(database=_NAME).render_as_string(hide_password=False)
+    finally:
+        asyncio.run(run_alone(url, f"DROP DATABASE {_NAME}"))
+
+
+def _write(file: Path, count: int) -> None:
+    """Write the rows that a database would be filled with as the API's objects, a line each."""
+    threads, messages = rows(count, count // 3)
+    with file.open("w") as lines:
+        for row in threads:
+            thread = {"id": row["id"], "object": "thread", "created_at": row["created_at"], "metadata": {}}
+            lines.write(json.dumps(thread) + "\n")
+        for row in messages:
+            lines.write(json.dumps(_message(row)) + "\n")
+
+
+def _message(row: dict[str, Any]) -> dict[str, Any]:
+    read = {name: json.loads(row[name]) for name in ("content", "attachments", "metadata")}
+    return {"object": "thread.message", **{name: row[name] for name in _KEPT}, **read}
