@@ -95,8 +95,8 @@ def _graphql_cases(asked: Asked) -> list[Case]:
         _graphql(CREATE, {"input": {"threadId": thread_id, **content}}, asked.key) for thread_id in asked.loaded.written
     ]
     return [
-        Case(GRAPHQL_20, [page(asked.key, 20)], _EDGE, 20),
-        Case(GRAPHQL_100, [page(asked.key, 100)], _EDGE, 100),
+        page_case(asked.key, 20),
+        page_case(asked.key, 100),
         Case(GRAPHQL_CREATE, created, _EDGE, 1),
     ]
 
@@ -117,7 +117,7 @@ def _rest_cases(asked: Asked) -> list[Case]:
 
 
 def _our_cases(asked: Asked) -> list[Case]:
-    middle = [page(asked.key, 20, after) for after in asked.loaded.cursors]
+    middle = [_page(asked.key, 20, after) for after in asked.loaded.cursors]
     return [*_graphql_cases(asked), Case(GRAPHQL_MIDDLE, middle, _EDGE, 20), *_rest_cases(asked)]
 
 
@@ -145,9 +145,13 @@ _SPOKEN: Final[dict[str, Callable[[Asked], list[Case]]]] = {
 }
 
 
-def page(key: str, limit: int, after: str | None = None, thread_id: str = LONG) -> str:
-    """Write the request for a page of a thread, newest first."""
-    return _graphql(PAGE, {"id": thread_id, "limit": limit, "after": after}, key)
+def page_case(key: str, limit: int) -> Case:
+    """Ask for the long thread's newest messages."""
+    return Case(f"GraphQL page of {limit}", [_page(key, limit)], _EDGE, limit)
+
+
+def _page(key: str, limit: int, after: str | None = None) -> str:
+    return _graphql(PAGE, {"id": LONG, "limit": limit, "after": after}, key)
 
 
 def _rest_page(key: str, limit: int) -> str:

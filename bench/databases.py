@@ -11,10 +11,8 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from load import prepare, run_alone
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from load import Loaded
 
 _SECRET: Final = re.compile(r"sk-\S+")
-_SYNCS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +56,20 @@ def database(name: str) -> Iterator[str]:
         yield load_settings({"database_url": name}).database_url
 
 
+@contextmanager
+def empty_beside(url: str, name: str, folder: Path) -> Iterator[str]:
+    """Make another database of the same kind, a file in a folder or beside it on the same server, and remove it."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == SQLITE:
+        yield f"sqlite:///{folder}/{name}.db"
+        return
+    asyncio.run(run_alone(url, f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}"))
+    try:
+        yield parsed.set(database=name).render_as_string(hide_password=False)
+    finally:
+        asyncio.run(run_alone(url, f"DROP DATABASE {name}"))
+
+
 def prepared(url: str, message_count: int, long_count: int) -> Prepared:
     """Fill a database, or find it filled by an earlier run, and make a key."""
     loaded = asyncio.run(prepare(url, message_count, long_count))
@@ -74,16 +85,3 @@ def _make_key(url: str) -> str:
     if found is None:
         raise SystemExit(f"No key was shown:\n{done.stdout}{done.stderr}")
     return found[0]
-
-
-def sync_ms(folder: Path) -> float:
-    """Say what it takes to put a few bytes on this disk: what a commit that waits for it costs at least."""
-    times = []
-    with tempfile.NamedTemporaryFile(dir=folder) as file:
-        for _ in range(_SYNCS):
-            begin = time.perf_counter()
-            file.write(b"." * 4_096)
-            file.flush()
-            os.fdatasync(file.fileno())
-            times.append(time.perf_counter() - begin)
-    return median(times) * 1_000

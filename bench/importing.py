@@ -5,24 +5,19 @@ Must not be here: other ways of filling a database (`load`).
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from load import rows, run_alone
-from sqlalchemy import make_url
-from systems import SQLITE, environment
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from databases import empty_beside
+from load import rows
+from systems import environment
 
 _NAME: Final = "gateway_bench_import"
 _KEPT: Final = ("id", "created_at", "thread_id", "role", "status", "run_id", "assistant_id", "completed_at")
@@ -30,7 +25,10 @@ _KEPT: Final = ("id", "created_at", "thread_id", "role", "status", "run_id", "as
 
 def messages_a_second(url: str, count: int) -> float:
     """Import so many messages into an empty database beside this one; the program's start is part of the time."""
-    with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder, _empty_beside(url, Path(folder)) as empty:
+    with (
+        tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder,
+        empty_beside(url, _NAME, Path(folder)) as empty,
+    ):
         source = Path(folder) / "messages.jsonl"
         _write(source, count)
         _gateway("migrate", url=empty)
@@ -46,20 +44,6 @@ def _gateway(*arguments: str, url: str) -> None:
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False, preexec_fn=pinned)
     if done.returncode:
         raise SystemExit(f"gateway {arguments[0]}: {done.stderr or done.stdout}")
-
-
-@contextmanager
-def _empty_beside(url: str, folder: Path) -> Iterator[str]:
-    """Make a database of the same kind, and remove it."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == SQLITE:
-        yield f"sqlite:///{folder}/import.db"
-        return
-    asyncio.run(run_alone(url, f"DROP DATABASE IF EXISTS {_NAME}", f"CREATE DATABASE {_NAME}"))
-    try:
-        yield parsed.set(database=_NAME).render_as_string(hide_password=False)
-    finally:
-        asyncio.run(run_alone(url, f"DROP DATABASE {_NAME}"))
 
 
 def _write(file: Path, count: int) -> None:

@@ -10,12 +10,8 @@ Must not be here: the rows (`load`), the requests (`cases`), the systems (`syste
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import re
 import signal
 import sys
-import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,10 +19,12 @@ from typing import TYPE_CHECKING, Final
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # this checkout is measured, whatever else is installed
 
 import npm
-from databases import database, prepared, sync_ms
+from databases import database, prepared
+from facts import machine
 from figures import Result
 from instructions import counter
 from more import Sizes, findings
+from plot import draw_result
 from rounds import How, counted, measure
 from systems import OURS, SYSTEMS, versions
 from tables import comparison, everything
@@ -96,20 +94,15 @@ def _show(result: Result, options: argparse.Namespace) -> None:
         print(f"\n### To {options.compare.name}\n", comparison(result, Result.read(options.compare)), sep="\n")
     if options.json is not None:
         result.write(options.json)
+    if options.plot is not None:
+        draw_result(result, options.plot)
 
 
 def _facts(options: argparse.Namespace, counting: Counter | None) -> dict[str, str]:
-    """Say what the figures were taken on, and how."""
-    cpuinfo = Path("/proc/cpuinfo")
-    named = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.exists() else None
     return {
         "messages": f"{options.messages:,}, {options.long:,} of them in the long thread",
         "asked": f"{options.rounds} rounds of {options.seconds:g} s each over {options.connections} connections",
-        "instructions": counting.name if counting else "not counted",
-        "CPU": named[1] if named else platform.processor(),
-        "cores": str(os.cpu_count()),
-        "system": f"{platform.system()} {platform.machine()}",
-        "a write on disk takes": f"{sync_ms(Path(tempfile.gettempdir())):.2f} ms",
+        **machine(counting),
     }
 
 
@@ -135,6 +128,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--no-more", action="store_true", help="only the cases: no starts, memory, import, followers")
     parser.add_argument("--no-instructions", action="store_true", help="count none: under valgrind it takes minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep everything in this file too")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw it")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="show ratios to what an earlier run has kept")
     return parser
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _GRAPHQL: Final = (GRAPHQL_20, GRAPHQL_100, GRAPHQL_CREATE)
 _REST: Final = (REST_20, REST_100, REST_CREATE)
-_NAMES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+NAMES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 def everything(result: Result) -> str:
@@ -39,7 +39,7 @@ def everything(result: Result) -> str:
 
 def _of_database(result: Result, database: str) -> Iterator[str]:
     if result.systems(database):
-        yield f"### {_NAMES[database]}"
+        yield f"### {NAMES[database]}"
         yield overview(result, database)
         yield details(result, database)
 
@@ -86,7 +86,7 @@ def details(result: Result, database: str) -> str:
 def targets(result: Result) -> str:
     """Say which targets are kept, and by how much all are missed or kept."""
     databases = result.databases()
-    heads = ["work", "target", *(_NAMES[each] for each in databases)]
+    heads = ["work", "target", *(NAMES[each] for each in databases)]
     lines = [[each.work, each.wanted, *(each.verdict(result, one) for one in databases)] for each in TARGETS]
     return table(heads, lines)
 
@@ -103,7 +103,7 @@ def comparison(now: Result, then: Result) -> str:
                     kilo = _quotient(new.kilo_instructions, old.kilo_instructions)
                     cpu = _quotient(new.cpu_ms.median, old.cpu_ms.median)
                     rate = _quotient(new.per_second.median, old.per_second.median)
-                    lines.append([_NAMES[database], case, system, *map(_ratio, (kilo, cpu, rate))])
+                    lines.append([NAMES[database], case, system, *map(_ratio, (kilo, cpu, rate))])
     return table(heads, lines, words=3)
 
 

@@ -1,0 +1,46 @@
+"""What figures were taken on.
+
+Must not be here: figures.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from instructions import Counter
+
+_SYNCS: Final = 50
+
+
+def machine(counting: Counter | None) -> dict[str, str]:
+    """Describe the machine, and how instructions were counted on it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    named = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.exists() else None
+    return {
+        "instructions": counting.name if counting else "not counted",
+        "CPU": named[1] if named else platform.processor(),
+        "cores": str(os.cpu_count()),
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "a write on disk takes": f"{_sync_ms(Path(tempfile.gettempdir())):.2f} ms",
+    }
+
+
+def _sync_ms(folder: Path) -> float:
+    """Say what it takes to put a few bytes on this disk: what a commit that waits for it costs at least."""
+    times = []
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        for _ in range(_SYNCS):
+            begin = time.perf_counter()
+            file.write(b"." * 4_096)
+            file.flush()
+            os.fdatasync(file.fileno())
+            times.append(time.perf_counter() - begin)
+    return median(times) * 1_000
