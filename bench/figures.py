@@ -33,12 +33,13 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Thousands of instructions for a request; None where nothing could be counted."""
+    """Thousands of instructions for a request, and in which libraries; None where nothing could be counted."""
 
     system: str
     database: str
     case: str
     kilo_instructions: float | None
+    libraries: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,11 @@ import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from dumps import in_libraries
 from line import Line
 from server import STOP_S, serve
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 ATTACH_S: Final = 0.2  # what perf takes to look at a process
 _PERF: Final = ("perf", "stat", "-x", ",", "-e", "instructions")
 _PERF_COUNTED: Final = re.compile(r"^(\d+),[^,]*,instructions", re.MULTILINE)
-_CALLGRIND_COUNTED: Final = re.compile(r"^summary: (\d+)", re.MULTILINE)
+_SHOWN: Final = 8  # libraries: the others have next to nothing
 _SETTLED: Final = 8
 _SLOW: Final = {
     "PYTHONHASHSEED": "0",  # the same dictionaries every time
@@ -42,6 +43,19 @@ _SLOW: Final = {
     # Copying by `rep movsb` is one instruction to a processor, and one for each byte to valgrind.
     "GLIBC_TUNABLES": "glibc.cpu.x86_rep_movsb_threshold=1000000000:glibc.cpu.x86_rep_stosb_threshold=1000000000",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Instructions:
+    """How many, and how many of them in which libraries, where that is known."""
+
+    total: int
+    libraries: dict[str, int] = field(default_factory=dict)
+
+    def each(self, requests: int) -> tuple[float, dict[str, float]]:
+        """Give thousands for each request."""
+        parts = {name: number / requests / 1_000 for name, number in self.libraries.items()}
+        return self.total / requests / 1_000, parts
 
 
 class Counter(Protocol):
@@ -61,7 +75,7 @@ class Counter(Protocol):
     def serving(self, system: System, database_url: str) -> AbstractContextManager[Server]:
         """Serve a system so that it can be counted."""
 
-    def count(self, server: Server, send: Callable[[int], None]) -> int | None:
+    def count(self, server: Server, send: Callable[[int], None]) -> Instructions | None:
         """Count what the server does for `requests` requests."""
 
 
@@ -80,7 +94,7 @@ class Perf:
         """Serve as for timing."""
         return serve(system, database_url)
 
-    def count(self, server: Server, send: Callable[[int], None]) -> int | None:
+    def count(self, server: Server, send: Callable[[int], None]) -> Instructions | None:
         """Attach to all processes of the server."""
         pids = ",".join(str(process.pid) for process in server.processes())
         counting = subprocess.Popen([*_PERF, "-p", pids], stderr=subprocess.PIPE, text=True)
@@ -89,7 +103,7 @@ class Perf:
         counting.send_signal(signal.SIGINT)
         _, told = counting.communicate(timeout=STOP_S)
         counted = _PERF_COUNTED.search(told)
-        return int(counted[1]) if counted else None
+        return Instructions(int(counted[1])) if counted else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +117,7 @@ class Callgrind:
 
     def warm_up(self, system: System) -> int:
         """Warm up without counting, which is some ten times faster; what V8 compiles as it runs takes long."""
-        return 1_000 if system.on_node else 12
+        return 500 if system.on_node else 12
 
     def serving(self, system: System, database_url: str) -> AbstractContextManager[Server]:
         """Serve within valgrind; Node.js writes code as it runs."""
@@ -112,7 +126,7 @@ class Callgrind:
         under = ["valgrind", "--tool=callgrind", "--instr-atstart=no", out, *how]
         return serve(system, database_url, under, _SLOW)
 
-    def count(self, server: Server, send: Callable[[int], None]) -> int | None:
+    def count(self, server: Server, send: Callable[[int], None]) -> Instructions | None:
         """Switch counting on, take what is counted from zero on, and switch it off again."""
         for each in self.folder.iterdir():
             each.unlink()
@@ -123,8 +137,10 @@ class Callgrind:
         self._control(server, "-d")
         self._control(server, "-i", "off")
         dumped = list(self.folder.glob(f"out.{server.pid}.*"))
-        counted = _CALLGRIND_COUNTED.search(dumped[0].read_text(errors="replace")) if dumped else None
-        return int(counted[1]) if counted else None
+        if not dumped:
+            return None
+        libraries = in_libraries(dumped[0])
+        return Instructions(libraries.total(), dict(libraries.most_common(_SHOWN)))
 
     def _control(self, server: Server, *what: str) -> None:
         subprocess.run([self.control, *what, str(server.pid)], capture_output=True, check=True)
@@ -142,9 +158,10 @@ def counter() -> Iterator[Counter | None]:
         yield None
 
 
-def count(counter: Counter, system: System, database_url: str, cases: Sequence[Case]) -> dict[str, float | None]:
-    """Count a system's instructions, in thousands for each request, of one case after the other."""
-    found = dict[str, float | None]()
+def count(
+    counter: Counter, system: System, database_url: str, cases: Sequence[Case]
+) -> Iterator[tuple[str, float | None, dict[str, float]]]:
+    """Count a system's instructions, in thousands for each request, of one case after the other, and by library."""
     with counter.serving(system, database_url) as server, Line(server.port) as line:
         for case in cases:
             requests = itertools.cycle(case.requests)
@@ -155,8 +172,7 @@ def count(counter: Counter, system: System, database_url: str, cases: Sequence[C
 
             send(counter.warm_up(system))
             counted = counter.count(server, send)
-            found[case.name] = None if counted is None else counted / counter.requests / 1_000
-    return found
+            yield (case.name, *(counted.each(counter.requests) if counted else (None, {})))
 
 
 def _perf_counts() -> bool:

@@ -84,8 +84,13 @@ def counted(counter: Counter, prepared: Prepared, systems: Sequence[System]) -> 
         asked = Asked(prepared.loaded, prepared.key, sizes_of(prepared, server))
     for system in systems:
         print(f"{prepared.kind}, counting instructions: {system.name}", file=sys.stderr)
-        found = count(counter, system, prepared.url, cases_of(system.speaks, asked))
-        yield from (Counted(system.name, prepared.kind, case, kilo) for case, kilo in found.items())
+        try:
+            for case, kilo, libraries in count(counter, system, prepared.url, cases_of(system.speaks, asked)):
+                yield Counted(system.name, prepared.kind, case, kilo, libraries)
+        except (OSError, SystemExit) as error:
+            if not system.on_node:
+                raise
+            print(f"{system.name} cannot be counted here: {error}", file=sys.stderr)  # valgrind and V8 may part
 
 
 def sizes_of(prepared: Prepared, server: Server) -> dict[str, int]:

@@ -71,8 +71,11 @@ def _run(
     systems = [each for each in chosen if ready.kind in each.databases]
     how = How(options.seconds, options.connections, options.rounds)
     result.rounds += measure(ready, systems, how)
+    _keep(result, options)
     if counting is not None:
-        result.counted += counted(counting, ready, systems)
+        for each in counted(counting, ready, systems):
+            result.counted.append(each)
+            _keep(result, options)
     if not options.no_more:
         result.findings += findings(ready, _sizes(options))
 
@@ -92,10 +95,15 @@ def _show(result: Result, options: argparse.Namespace) -> None:
     print(everything(result))
     if options.compare is not None:
         print(f"\n### To {options.compare.name}\n", comparison(result, Result.read(options.compare)), sep="\n")
-    if options.json is not None:
-        result.write(options.json)
+    _keep(result, options)
     if options.plot is not None:
         draw_result(result, options.plot)
+
+
+def _keep(result: Result, options: argparse.Namespace) -> None:
+    """Keep what was found until now: a run takes long, and may be stopped."""
+    if options.json is not None:
+        result.write(options.json)
 
 
 def _facts(options: argparse.Namespace, counting: Counter | None) -> dict[str, str]:

@@ -103,7 +103,7 @@ def _costs_of_pages(ready: Prepared, how: How) -> Iterator[tuple[tuple[str, str]
         for each in cases:
             yield (each.name, "CPU µs"), how.cpu_us(server, each)
     if how.counting is not None:
-        for name, kilo in count(how.counting, _OURS, ready.url, cases).items():
+        for name, kilo, _ in count(how.counting, _OURS, ready.url, cases):
             yield (name, "thousand instructions"), kilo or 0.0
 
 

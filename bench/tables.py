@@ -42,6 +42,7 @@ def _of_database(result: Result, database: str) -> Iterator[str]:
         yield f"### {NAMES[database]}"
         yield overview(result, database)
         yield details(result, database)
+        yield from libraries(result, database)
 
 
 def overview(result: Result, database: str) -> str:
@@ -81,6 +82,16 @@ def details(result: Result, database: str) -> str:
             kilo = _kilo(found.kilo_instructions)
             lines.append([case, system, _spread(found.per_second, 0), *times, kilo, *ratios])
     return table(heads, lines, words=2)
+
+
+def libraries(result: Result, database: str) -> Iterator[str]:
+    """Say in which libraries our instructions are, case by case, where that was counted."""
+    ours = [each for each in result.counted if (each.system, each.database) == (OURS, database) and each.libraries]
+    names = list(dict.fromkeys(name for each in ours for name in each.libraries))
+    if ours:
+        lines = [[each.case, *(_kilo(each.libraries.get(name)) for name in names)] for each in ours]
+        yield "Where our instructions are, in thousands:"
+        yield table(["case", *names], lines)
 
 
 def targets(result: Result) -> str:

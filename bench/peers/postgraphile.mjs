@@ -50,4 +50,5 @@ const preset = {
 };
 const server = createServer();
 await postgraphile(preset).createServ(grafserv).addTo(server);
+server.keepAliveTimeout = 75_000; // under valgrind nobody asks for a while
 server.listen(0, "127.0.0.1", () => say(server.address().port));

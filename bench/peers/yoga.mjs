@@ -5,4 +5,5 @@ import { resolversOn, say, typeDefs } from "./schema.mjs";
 
 const schema = createSchema({ typeDefs, resolvers: resolversOn(process.env.PEER_DATABASE_URL, "__resolveType") });
 const server = createServer(createYoga({ schema, logging: false, graphiql: false }));
+server.keepAliveTimeout = 75_000; // under valgrind nobody asks for a while
 server.listen(0, "127.0.0.1", () => say(server.address().port));
