@@ -262,18 +262,18 @@ def _resolve(shape: Shape, way: Way, definition: GraphQLField, details: FieldDet
     arguments = arguments_of(definition, details[0].node)
     if arguments is None:
         return None
-    if way.wants_children and is_object_type(kind := _named(definition.type)):
-        return _with_children(way, arguments, shape, kind, details)
+    if way.wants_children:
+        return _with_children(way, arguments, shape, _named(definition.type), details)
     resolve = way.resolve
     return lambda executor, source: resolve(source, executor.context_value, arguments(executor.variable_values))
 
 
 def _with_children(
-    way: Direct, arguments: Arguments, shape: Shape, kind: GraphQLObjectType, details: FieldDetailsList
+    way: Direct, arguments: Arguments, shape: Shape, kind: Any, details: FieldDetailsList
 ) -> Resolve:
     asked = [
         (name, child)
-        for selected in shape.collect(kind, details).values()
+        for selected in (shape.collect(kind, details) if is_object_type(kind) else {}).values()
         if (name := selected[0].node.name.value) in kind.fields
         and isinstance(shape.ways.fields.get((kind.name, name)), Direct)
         and (child := arguments_of(kind.fields[name], selected[0].node))
