@@ -268,9 +268,7 @@ def _resolve(shape: Shape, way: Way, definition: GraphQLField, details: FieldDet
     return lambda executor, source: resolve(source, executor.context_value, arguments(executor.variable_values))
 
 
-def _with_children(
-    way: Direct, arguments: Arguments, shape: Shape, kind: Any, details: FieldDetailsList
-) -> Resolve:
+def _with_children(way: Direct, arguments: Arguments, shape: Shape, kind: Any, details: FieldDetailsList) -> Resolve:
     asked = [
         (name, child)
         for selected in (shape.collect(kind, details) if is_object_type(kind) else {}).values()
