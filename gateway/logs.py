@@ -67,8 +67,7 @@ def request_log() -> Tell:
 
     def tell(facts: Facts) -> None:
         if facts.route not in PROBES or facts.status >= _FIRST_ERROR:
-            now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-            write({**laid_out(facts), "event": facts.kind, "level": "info", "timestamp": now})
+            write(laid_out(facts))
 
     return tell
 
@@ -77,7 +76,7 @@ def _as_json(stream: BinaryIO) -> Callable[[dict[str, Any]], None]:
     """Write lines past structlog too, which takes a tenth of what a page of messages costs for a line."""
 
     def write(event: dict[str, Any]) -> None:
-        stream.write(orjson.dumps(event) + b"\n")
+        stream.write(orjson.dumps(event, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
         stream.flush()
 
     return write
@@ -87,6 +86,7 @@ def _to_terminal() -> Callable[[dict[str, Any]], None]:
     render = structlog.dev.ConsoleRenderer()
 
     def write(event: dict[str, Any]) -> None:
+        event["timestamp"] = event["timestamp"].isoformat().replace("+00:00", "Z")
         sys.stderr.write(str(render(None, "info", event)) + "\n")
         sys.stderr.flush()
 
@@ -95,7 +95,7 @@ def _to_terminal() -> Callable[[dict[str, Any]], None]:
 
 def laid_out(facts: Facts) -> dict[str, Any]:
     """Lay facts out as the fields of a line."""
-    return {
+    event = {
         "id": facts.request_id,
         "principal": facts.principal,
         "method": facts.method,
@@ -105,8 +105,13 @@ def laid_out(facts: Facts) -> dict[str, Any]:
         "ms": round(facts.seconds * 1000, 1),
         "statements": facts.statements,
         "bytes": facts.bytes_out,
-        **({"trace_id": facts.trace.id} if facts.trace else {}),
+        "event": facts.kind,
+        "level": "info",
+        "timestamp": datetime.now(UTC),
     }
+    if facts.trace:
+        event["trace_id"] = facts.trace.id
+    return event
 
 
 class _WithoutPaths(logging.Filter):

@@ -7,6 +7,7 @@ Must not be here: what an answer carries besides (`envelope`), bounds on a body 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.facts import Facts
 
 JSON: Final = b"application/json"
+_KEPT: Final = 64  # query strings that are read once; clients ask for the same page again and again
 
 
 class Heard(Protocol):
@@ -72,7 +74,12 @@ class Request:
     def query(self) -> list[tuple[str, str]]:
         """The pairs of the query string."""
         text = self.scope["query_string"]
-        return parse_qsl(text.decode("latin-1"), keep_blank_values=True) if text else []
+        return list(_pairs(text)) if text else []
+
+
+@lru_cache(_KEPT)
+def _pairs(query_string: bytes) -> list[tuple[str, str]]:
+    return parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
 
 
 class Answer(NamedTuple):
