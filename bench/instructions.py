@@ -37,6 +37,8 @@ _PERF: Final = ("perf", "stat", "-x", ",", "-e", "instructions")
 _PERF_COUNTED: Final = re.compile(r"^(\d+),[^,]*,instructions", re.MULTILINE)
 _SHOWN: Final = 8  # libraries: the others have next to nothing
 _SETTLED: Final = 8
+_AT_LEAST: Final = 8
+_PATIENCE_S: Final = 30.0  # then what was sent until then is enough: a slow system repeats as well as a fast one
 _SLOW: Final = {
     "PYTHONHASHSEED": "0",  # the same dictionaries every time
     "GATEWAY_GRAPHQL_TIMEOUT_S": "600",
@@ -49,13 +51,14 @@ _SLOW: Final = {
 class Instructions:
     """How many, and how many of them in which libraries, where that is known."""
 
+    requests: int
     total: int
     libraries: dict[str, int] = field(default_factory=dict)
 
-    def each(self, requests: int) -> tuple[float, dict[str, float]]:
+    def each(self) -> tuple[float, dict[str, float]]:
         """Give thousands for each request."""
-        parts = {name: number / requests / 1_000 for name, number in self.libraries.items()}
-        return self.total / requests / 1_000, parts
+        parts = {name: number / self.requests / 1_000 for name, number in self.libraries.items()}
+        return self.total / self.requests / 1_000, parts
 
 
 class Counter(Protocol):
@@ -75,8 +78,8 @@ class Counter(Protocol):
     def serving(self, system: System, database_url: str) -> AbstractContextManager[Server]:
         """Serve a system so that it can be counted."""
 
-    def count(self, server: Server, send: Callable[[int], None]) -> Instructions | None:
-        """Count what the server does for `requests` requests."""
+    def count(self, server: Server, send: Callable[[int], int]) -> Instructions | None:
+        """Count what the server does for `requests` requests, or for as many as were answered in good time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +97,16 @@ class Perf:
         """Serve as for timing."""
         return serve(system, database_url)
 
-    def count(self, server: Server, send: Callable[[int], None]) -> Instructions | None:
+    def count(self, server: Server, send: Callable[[int], int]) -> Instructions | None:
         """Attach to all processes of the server."""
         pids = ",".join(str(process.pid) for process in server.processes())
         counting = subprocess.Popen([*_PERF, "-p", pids], stderr=subprocess.PIPE, text=True)
         time.sleep(ATTACH_S)
-        send(self.requests)
+        sent = send(self.requests)
         counting.send_signal(signal.SIGINT)
         _, told = counting.communicate(timeout=STOP_S)
         counted = _PERF_COUNTED.search(told)
-        return Instructions(int(counted[1])) if counted else None
+        return Instructions(sent, int(counted[1])) if counted else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +129,21 @@ class Callgrind:
         under = ["valgrind", "--tool=callgrind", "--instr-atstart=no", out, *how]
         return serve(system, database_url, under, _SLOW)
 
-    def count(self, server: Server, send: Callable[[int], None]) -> Instructions | None:
+    def count(self, server: Server, send: Callable[[int], int]) -> Instructions | None:
         """Switch counting on, take what is counted from zero on, and switch it off again."""
         for each in self.folder.iterdir():
             each.unlink()
         self._control(server, "-i", "on")
         send(_SETTLED)  # valgrind translates all code anew
         self._control(server, "-z")
-        send(self.requests)
+        sent = send(self.requests)
         self._control(server, "-d")
         self._control(server, "-i", "off")
         dumped = list(self.folder.glob(f"out.{server.pid}.*"))
         if not dumped:
             return None
         libraries = in_libraries(dumped[0])
-        return Instructions(libraries.total(), dict(libraries.most_common(_SHOWN)))
+        return Instructions(sent, libraries.total(), dict(libraries.most_common(_SHOWN)))
 
     def _control(self, server: Server, *what: str) -> None:
         subprocess.run([self.control, *what, str(server.pid)], capture_output=True, check=True)
@@ -166,13 +169,17 @@ def count(
         for case in cases:
             requests = itertools.cycle(case.requests)
 
-            def send(number: int, requests: Iterator[str] = requests) -> None:
-                for _ in range(number):
+            def send(number: int, requests: Iterator[str] = requests) -> int:
+                end = time.monotonic() + _PATIENCE_S
+                sent = 0
+                while sent < number and (sent < _AT_LEAST or time.monotonic() < end):
                     line.ask(next(requests))
+                    sent += 1
+                return sent
 
             send(counter.warm_up(system))
             counted = counter.count(server, send)
-            yield (case.name, *(counted.each(counter.requests) if counted else (None, {})))
+            yield (case.name, *(counted.each() if counted else (None, {})))
 
 
 def _perf_counts() -> bool:

@@ -5,6 +5,7 @@ Must not be here: what figures there are (`figures`, `sizes`).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from cases import GRAPHQL_20, GRAPHQL_100, GRAPHQL_CREATE, LIKE
@@ -22,6 +23,8 @@ _WORKS: Final = (GRAPHQL_20, GRAPHQL_100, GRAPHQL_CREATE)
 _OURS_COLOUR: Final = "#1f77b4"
 _OTHERS_COLOUR: Final = "#b0b0b0"
 _LABEL_ROOM: Final = 3.0  # to the right of the longest bar, on a scale of powers
+_ACROSS: Final = 3  # panels
+_ABOVE: Final = 1.4  # the highest point, so that the words have room
 _PLAIN: Final = {"svg.hashsalt": "bench", "svg.fonttype": "none", "font.size": 8}  # the same figures, the same file
 _UNSIGNED: Final = {"Date": None, "Creator": None}
 
@@ -68,20 +71,27 @@ def draw_curves(curves: Sequence[Curve], file: Path) -> None:
     """Draw what becomes of cost as something grows, a panel for each."""
     pyplot = _pyplot()
     names = list(dict.fromkeys(each.name for each in curves))
+    rows = math.ceil(len(names) / _ACROSS)
     with pyplot.rc_context(_PLAIN):
-        figure, grid = pyplot.subplots(
-            1, len(names), figsize=(3.2 * len(names), 2.8), squeeze=False, layout="constrained"
-        )
-        for panel, name in zip(grid[0], names, strict=True):
-            drawn = [each for each in curves if each.name == name]
-            for curve in drawn:
-                places, values = zip(*((point.size, point.value) for point in curve.points), strict=True)
-                panel.plot(places, values, marker="o", markersize=3, label=f"{NAMES[curve.database]}, {curve.what}")
-            panel.set(title=name, xlabel=drawn[0].of, ylabel=drawn[0].unit, xscale="log", yscale=drawn[0].scale)
-            if drawn[0].scale == "linear":
-                panel.set_ylim(bottom=0)
-            panel.legend(fontsize=6)
+        figure, grid = pyplot.subplots(rows, _ACROSS, figsize=(11, 2.6 * rows), squeeze=False, layout="constrained")
+        panels = list(grid.flat)
+        for panel, name in zip(panels, names, strict=False):
+            _draw_curves(panel, [each for each in curves if each.name == name])
+        for panel in panels[len(names) :]:
+            panel.set_axis_off()
         figure.savefig(file, format="svg", metadata=_UNSIGNED)
+
+
+def _draw_curves(panel: Any, curves: Sequence[Curve]) -> None:
+    """Draw those that are of one thing; what grows is on a scale of powers."""
+    first = curves[0]
+    for each in curves:
+        sizes, values = zip(*((point.size, point.value) for point in each.points), strict=True)
+        panel.plot(sizes, values, marker="o", markersize=3, label=f"{NAMES[each.database]}, {each.what}")
+    panel.set(title=first.name, xlabel=first.of, ylabel=first.unit, xscale="log", yscale=first.scale)
+    if first.scale == "linear":
+        panel.set_ylim(0, max(point.value for each in curves for point in each.points) * _ABOVE)
+    panel.legend(fontsize=6)
 
 
 def _pyplot() -> Any:

@@ -29,6 +29,7 @@ from instructions import count, counter
 from plot import draw_curves
 from server import serve
 from systems import OURS, SYSTEMS
+from tables import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 _OURS: Final = SYSTEMS[OURS]
 _LENGTH: Final = "length of the thread"
+_SHORT: Final = {GRAPHQL_20: "newest 20", GRAPHQL_MIDDLE: "20 after the middle"}
+_MEASURE: Final = 10_000
 _TOGETHER: Final = 16  # clients, where they are not what grows
 
 
@@ -75,7 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     found += _subscribers(ready, options.subscribers)
     found.sort(key=lambda each: each.name)
     facts = machine(counting)
-    print(curves.as_tables(found), "; ".join(f"{name}: {value}" for name, value in facts.items()), sep="\n\n")
+    print(
+        curves.as_tables(found),
+        *_grown(found),
+        "; ".join(f"{name}: {value}" for name, value in facts.items()),
+        sep="\n\n",
+    )
     if options.json is not None:
         curves.write(found, facts, options.json)
     if options.plot is not None:
@@ -98,13 +106,23 @@ def _lengths(url: str, lengths: Sequence[int], how: How) -> list[Curve]:
 
 def _costs_of_pages(ready: Prepared, how: How) -> Iterator[tuple[tuple[str, str], float]]:
     asked = Asked(ready.loaded, ready.key, {REST_20: 0, REST_100: 0})
-    cases = [each for each in cases_of(OURS, asked) if each.name in (GRAPHQL_20, GRAPHQL_MIDDLE)]
+    cases = [each for each in cases_of(OURS, asked) if each.name in _SHORT]
     with serve(_OURS, ready.url) as server:
         for each in cases:
-            yield (each.name, "CPU µs"), how.cpu_us(server, each)
+            yield (_SHORT[each.name], "CPU µs"), how.cpu_us(server, each)
     if how.counting is not None:
         for name, kilo, _ in count(how.counting, _OURS, ready.url, cases):
-            yield (name, "thousand instructions"), kilo or 0.0
+            yield (_SHORT[name], "thousand instructions"), kilo or 0.0
+
+
+def _grown(found: Sequence[Curve]) -> Iterator[str]:
+    """Say what the longest thread costs beside one of 10,000, which is to be the same to a tenth."""
+    for each in found:
+        values = {point.size: point.value for point in each.points}
+        longest = max(values)
+        if each.name.startswith(_LENGTH) and longest > _MEASURE and _MEASURE in values:
+            ratio = values[longest] / values[_MEASURE]
+            yield f"{each.what} of {longest:,}, {NAMES[each.database]}, {each.unit}: {ratio:.2f} of {_MEASURE:,}"
 
 
 def _pages(ready: Prepared, sizes: Sequence[int], how: How) -> list[Curve]:
