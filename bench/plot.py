@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _WORKS: Final = (GRAPHQL_20, GRAPHQL_100, GRAPHQL_CREATE)
 _OURS_COLOUR: Final = "#1f77b4"
 _OTHERS_COLOUR: Final = "#b0b0b0"
+_LEAST_US: Final = 30  # where all bars begin: less than anything takes
 _LABEL_ROOM: Final = 3.0  # to the right of the longest bar, on a scale of powers
 _ACROSS: Final = 3  # panels
 _ABOVE: Final = 1.4  # the highest point, so that the words have room
@@ -64,7 +65,7 @@ def _draw_bars(panel: Any, bars: Sequence[tuple[str, Summary]]) -> None:
     kilo = [each.kilo_instructions for _, each in bars]
     panel.bar_label(drawn, ["" if each is None else f" {each:,.0f} k" for each in kilo], padding=3, fontsize=7)
     panel.set_xscale("log")
-    panel.set_xlim(right=max(middle, default=1) * _LABEL_ROOM)
+    panel.set_xlim(_LEAST_US, max(middle, default=_LEAST_US) * _LABEL_ROOM)
 
 
 def draw_curves(curves: Sequence[Curve], file: Path) -> None:
