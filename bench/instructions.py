@@ -120,7 +120,7 @@ class Callgrind:
 
     def warm_up(self, system: System) -> int:
         """Warm up without counting, which is some ten times faster; what V8 compiles as it runs takes long."""
-        return 500 if system.on_node else 12
+        return 500 if system.on_node else 60
 
     def serving(self, system: System, database_url: str) -> AbstractContextManager[Server]:
         """Serve within valgrind; Node.js writes code as it runs."""

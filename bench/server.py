@@ -56,7 +56,7 @@ def serve(
     """Run a system on a database, on any free port, under another program if one is named."""
     variables = {**os.environ, **environment(database_url), **(given or {})}
     with tempfile.TemporaryFile() as said:
-        command = [*under, *system.command()]
+        command = [*under, *system.command(slowly=bool(under))]
         process = subprocess.Popen(command, env=variables, stdout=said, stderr=said, start_new_session=True)
         try:
             yield Server(process.pid, _port(process, said.fileno()))

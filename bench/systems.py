@@ -46,10 +46,11 @@ class System:
         """Name the kinds of databases that it can ask."""
         return (POSTGRES,) if self.on_node else (SQLITE, POSTGRES)
 
-    def command(self) -> list[str]:
-        """Name the program that serves it on any free port."""
+    def command(self, *, slowly: bool = False) -> list[str]:
+        """Name the program that serves it on any free port; ours has another way in where it runs slowly."""
         if self.program is None:
-            return [sys.executable, "-m", "gateway", "serve", "--host", "127.0.0.1", "--port", "0"]
+            ours = [str(ROOT / "bench" / "slowly.py")] if slowly else ["-m", "gateway"]
+            return [sys.executable, *ours, "serve", "--host", "127.0.0.1", "--port", "0"]
         return [npm.node() if self.on_node else sys.executable, str(npm.PEERS / self.program)]
 
     def versions(self) -> str:
