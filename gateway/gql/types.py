@@ -244,6 +244,11 @@ class MessageConnection:
         """What `pageInfo` gives, where nothing needs to be read for it."""
         return None if self.ends is None else page_info(self.found, self.ends)
 
+    @property
+    def known_total(self) -> int | None:
+        """The count that is kept, where it is of all messages."""
+        return self.of.message_count if self.asked.run_id is None else None
+
     @strawberry.field(description="The messages of this page, each with its cursor.", graphql_type=list[MessageEdge])
     def edges(self) -> list[Edge]:
         """Pair each message with its cursor."""

@@ -79,6 +79,7 @@ _KNOWN: Final[Mapping[tuple[str, str], Known]] = {
     ("MessageConnection", "edges"): Known("items", Message, _AS_EDGE),
     ("MessageConnection", "nodes"): Known("items"),
     ("MessageConnection", "pageInfo"): Known("known_page_info"),
+    ("MessageConnection", "totalCount"): Known("known_total"),
 }
 
 

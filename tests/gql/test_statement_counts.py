@@ -59,6 +59,26 @@ async def test_an_operation_costs_the_same_for_two_threads_and_for_twenty(
     assert len(ran) == cost
 
 
+PAGE = """query($id: ID!, $after: String) { thread(id: $id) { metadata messages(first: 2, after: $after) {
+  totalCount edges { cursor node { text } } pageInfo { hasNextPage hasPreviousPage endCursor } } } }"""
+
+
+@pytest.mark.parametrize("has_cursor", [False, True], ids=["first", "after a cursor"])
+async def test_a_thread_with_a_page_and_all_that_is_told_of_it_is_one_statement(
+    store: Store, who: Principal, graphql: GraphQL, *, has_cursor: bool
+) -> None:
+    thread_id = await make_thread(store, who, count=5)
+    first = (await graphql(PAGE, id=thread_id))["thread"]["messages"]["pageInfo"]["endCursor"]
+    await graphql(PAGE, id=thread_id)  # from the second time on it is compiled
+
+    with _statements() as ran:
+        found = await graphql(PAGE, id=thread_id, after=first if has_cursor else None)
+
+    assert len(ran) == 1
+    assert found["thread"]["messages"]["totalCount"] == 5
+    assert found["thread"]["messages"]["pageInfo"]["hasPreviousPage"] is has_cursor
+
+
 async def test_nodes_cost_one_statement_a_kind(store: Store, who: Principal, graphql: GraphQL) -> None:
     thread_ids = [await make_thread(store, who) for _ in range(10)]
     message_ids = [each.id for each in await fill_thread(store, who, thread_ids[0], [None] * 10)]
