@@ -162,6 +162,8 @@ class CompiledExecutor(Executor[Any]):
         if step.read is not None:
             try:
                 return step.read(result)
+            except _Unwritten:
+                raise
             except Exception:  # noqa: BLE001, S110  (graphql-core says what is wrong)
                 pass
         elif step.fits is not None and step.fits(result):
@@ -237,7 +239,7 @@ def step_of(shape: Shape, parent_type: GraphQLObjectType, details: FieldDetailsL
     if isinstance(way, Written):
         write = way.write or _as_it_is
         some = write if is_non_null_type(definition.type) else or_null(write)
-        return Step(_taking(way.name), parent_type, definition, some, None)
+        return Step(_taking(way.name), parent_type, definition, _writing(some), None)
     resolve = _taking(way.name) if isinstance(way, Attribute) else _resolve(shape, way, definition, details)
     if resolve is None:
         return None
@@ -246,6 +248,20 @@ def step_of(shape: Shape, parent_type: GraphQLObjectType, details: FieldDetailsL
         fits = Fitting(kind, shape.ways.classes_of(kind.name))
         return Step(resolve, parent_type, definition, None, fits, kind, shape.collect(kind, details))
     return Step(resolve, parent_type, definition, read, None)
+
+
+class _Unwritten(Surprise):
+    """A value has no final form; what is stored is not what the resolver would give, so it has to be asked."""
+
+
+def _writing(write: Read) -> Read:
+    def read(value: Any) -> Any:
+        try:
+            return write(value)
+        except Exception:  # noqa: BLE001  (whatever it raises, the resolver is asked)
+            raise _Unwritten from None
+
+    return read
 
 
 def _as_it_is(value: Any) -> Any:
