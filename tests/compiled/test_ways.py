@@ -1,0 +1,95 @@
+"""Ways are promises, and a plan keeps to what the resolvers say where a value is none that was promised."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import pytest
+from graphql import build_schema, parse
+
+from gateway.compiled import MARKER, Child, Direct, Sampled, Ways, Written
+from tests.compiled.both import plan_of, run_compiled, run_normally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_SCHEMA: Final = build_schema("""
+    enum Colour { RED GREEN }
+    type Page { size: Int, words(first: Int! = 2): [String!] }
+    type Query { colour: Colour, words: [String!]!, slow: Int, page: Page, none: Int }
+""")
+_COLOURS: Final = {"r": "RED", "g": "GREEN"}
+_ROOT: Final = _SCHEMA.type_map["Query"].fields  # type: ignore[attr-defined]
+_ROOT["colour"].resolve = lambda source, _info: _COLOURS[source.letter]
+_WRITTEN: Final = Ways({("Query", "colour"): Written("letter", _COLOURS.__getitem__)})
+_SAMPLED: Final = Sampled("words", [MARKER], "stored", b'["', b'"]')
+
+
+async def test_what_a_way_writes_is_the_answer() -> None:
+    answer = await run_compiled(plan_of(_SCHEMA, "{ colour }", _WRITTEN), {}, SimpleNamespace(letter="g"))
+
+    assert answer.data == b'{"colour":"GREEN"}'
+
+
+@pytest.mark.parametrize("letter", ["g", "x", 5])
+async def test_what_a_way_cannot_write_is_left_to_the_resolver(letter: Any) -> None:
+    root = SimpleNamespace(letter=letter)
+
+    answer = await run_compiled(plan_of(_SCHEMA, "{ colour }", _WRITTEN), {}, root)
+
+    assert answer == await run_normally(_SCHEMA, parse("{ colour }"), {}, root)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plain"],
+        [""],
+        ['a "quote"'],
+        ["back\\"],
+        ["a", "b"],
+        [],
+        ['","'],
+        ['a","b', "c"],
+        ["🙂"],
+        ["\\", "b"],
+        ['"', '"'],
+    ],
+    ids=repr,
+)
+async def test_what_only_begins_and_ends_like_a_sample_is_not_taken_for_one(words: list[str]) -> None:
+    schema = build_schema("type Query { self: Row } type Row { words: [String!]! }")
+    row = SimpleNamespace(words=words, stored=orjson.dumps(words))
+
+    plan = plan_of(schema, "{ self { words } }", Ways({("Row", "words"): _SAMPLED}))
+    answer = await run_compiled(plan, {}, SimpleNamespace(self=row))
+
+    assert orjson.loads(answer.data) == {"self": {"words": words}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("page { words size }", [Child("words", {"first": 2})]),
+        (
+            "page { a: words(first: 1) b: words(first: $n) }",
+            [Child("words", {"first": 1}), Child("words", {"first": 7})],
+        ),
+        ("page { size }", []),
+        ("none", []),
+    ],
+)
+async def test_a_resolver_is_told_which_children_will_be_asked_for(asked: str, told: list[Child]) -> None:
+    seen: list[Sequence[Child]] = []
+
+    def resolve(_source: Any, _context: Any, _arguments: Any, children: Callable[[], Sequence[Child]]) -> None:
+        seen.append(children())
+
+    knowing = Direct(resolve, wants_children=True)
+    words = Direct(lambda _source, _context, _arguments: [])
+    ways = Ways({("Query", "page"): knowing, ("Query", "none"): knowing, ("Page", "words"): words})
+    await run_compiled(plan_of(_SCHEMA, f"query ($n: Int = 7) {{ {asked} }}", ways), {})
+
+    assert seen == [told]
