@@ -26,6 +26,7 @@ from gateway.app import serve_store
 from gateway.domain.principal import Principal, Reach
 from gateway.events.hub import Hub
 from gateway.gql import run
+from gateway.gql.options import Options
 from gateway.store.dialect import Engines, open_engines
 from gateway.store.migrate import migrate
 from gateway.store.sql import Store
@@ -252,7 +253,8 @@ def who() -> Principal:
 @pytest.fixture
 async def rest(store: Store, hub: Hub) -> AsyncIterator[httpx.AsyncClient]:
     """Call the application in this process, the paths counted from /v1."""
-    transport = httpx.ASGITransport(serve_store(store, hub=hub))
+    # Who tests deadlines sets one; on a busy machine nothing else shall meet one.
+    transport = httpx.ASGITransport(serve_store(store, Options(timeout_s=60), hub=hub))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway/v1") as client:
         yield client
 
