@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.domain.page import Order, PageRequest
 from gateway.errors import InvalidRequest
+from gateway.store.writes import End
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from gateway.core import Store
-    from gateway.domain.ids import MessageId, ThreadId
+    from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
-    from gateway.store.writes import Writes
 
-    Refuse = Callable[[MessageId, InvalidRequest], None]
+    Refuse = Callable[[int, InvalidRequest], None]
 
 _THREADS: Final = PageRequest(limit=100, order=Order.ASC)
 _MESSAGES: Final = PageRequest(limit=500, order=Order.ASC)
@@ -36,62 +36,57 @@ class Taken:
     known: int = 0
 
 
-async def import_thread(
-    store: Store, who: Principal, thread: Thread, batches: Iterable[Sequence[Message]], refuse: Refuse
+async def import_threads(
+    store: Store, who: Principal, given: Sequence[Thread], batches: Iterable[Sequence[Message]], refuse: Refuse
 ) -> Taken:
-    """Add a thread with its messages, in their order, all in one transaction.
+    """Add threads with their messages, which come in the order of each thread, all in one transaction.
 
     What is there already stays as it is, and what was deleted stays deleted, so a second time changes nothing.
-    A message that cannot be taken is handed to `refuse`, and the rest goes on.
+    A message that cannot be taken is told to `refuse` by its number in the batch at hand, and the rest goes on.
     """
-    taken = Taken()
+    thread_ids = [thread.id for thread in given]
     async with store.write() as transaction:
         await transaction.lock_imports()
         # The lock first: it waits for a deletion that runs, and only then is it certain what was deleted.
-        held = await transaction.lock_thread(who.reach, thread.id)
-        if await transaction.is_deleted_thread(who.reach, thread.id):
-            taken.known = 1 + sum(map(len, batches))
-            return taken
-        if held is None:
-            await transaction.add_thread(who.reach, thread)
-            taken.threads = 1
-        else:
-            taken.known = 1
+        ends = await transaction.lock_ends(who.reach, thread_ids)
+        deleted = await transaction.deleted_threads(who.reach, thread_ids)
+        fresh = [thread for thread in given if thread.id not in ends and thread.id not in deleted]
+        await transaction.add_threads(who.reach, fresh)
+        ends |= {thread.id: End(0, 0) for thread in fresh}
+        taken = Taken(threads=len(fresh), known=len(given) - len(fresh))
         for batch in batches:
             known = await transaction.known_messages(who.reach, [message.id for message in batch])
-            fresh = _fresh(thread.id, batch, known, refuse)
-            taken.known += sum(holder == thread.id for holder in known.values())
-            taken.messages += await _append(transaction, who, thread.id, fresh, refuse)
+            placed = _placed(batch, known, ends, refuse, taken)
+            reached = {message.thread_id: ends[message.thread_id] for _, message in placed}
+            await transaction.append_messages(who.reach, placed, reached)
+            taken.messages += len(placed)
     return taken
 
 
-def _fresh(thread_id: ThreadId, batch: Sequence[Message], known: Mapping[str, str], refuse: Refuse) -> list[Message]:
-    """Leave out messages that are there already or come twice, and refuse those whose id another thread has."""
-    fresh: dict[str, Message] = {}
-    for message in batch:
-        holder = known.get(message.id)
-        if holder is None:
-            fresh.setdefault(message.id, message)
-        elif holder != thread_id:
-            refuse(message.id, InvalidRequest(f"'{message.id}' is already a message of '{holder}'.", param="id"))
-    return list(fresh.values())
+def _placed(
+    batch: Sequence[Message], known: dict[str, str], ends: dict[ThreadId, End], refuse: Refuse, taken: Taken
+) -> list[tuple[int, Message]]:
+    """Give messages their places, and move the ends of their threads; places never change.
 
-
-async def _append(
-    transaction: Writes, who: Principal, thread_id: ThreadId, fresh: Sequence[Message], refuse: Refuse
-) -> int:
-    """Add messages to the end of a thread, and refuse those that belong before its end: places never change."""
-    newest = await transaction.newest_second(who.reach, thread_id)
-    late = [message for message in fresh if message.created_at < newest]
-    for message in late:
-        reason = f"'{thread_id}' already holds newer messages, and a message is only ever added behind them."
-        refuse(message.id, InvalidRequest(reason, param="created_at"))
-    added = [message for message in fresh if message.created_at >= newest]
-    if added:
-        end = added[-1].created_at
-        first_position, _ = await transaction.take_positions(who.reach, thread_id, len(added), end)
-        await transaction.add_messages(who.reach, added, first_position)
-    return len(added)
+    Those that are there already are left out, and refused are those whose id another thread has, and those that belong
+    before the end of theirs.
+    """
+    placed: list[tuple[int, Message]] = []
+    for number, message in enumerate(batch):
+        message_id, thread_id, created_at, *_ = message
+        end, holder = ends.get(thread_id), known.get(message_id)
+        if end is None or holder == thread_id:
+            taken.known += 1
+        elif holder is not None:
+            refuse(number, InvalidRequest(f"'{message_id}' is already a message of '{holder}'.", param="id"))
+        elif created_at < end.second:
+            reason = f"'{thread_id}' already holds newer messages, and a message is only ever added behind them."
+            refuse(number, InvalidRequest(reason, param="created_at"))
+        else:
+            known[message_id] = thread_id
+            ends[thread_id] = End(end.position + 1, created_at)
+            placed.append((end.position + 1, message))
+    return placed
 
 
 async def export_threads(store: Store, who: Principal) -> AsyncIterator[Thread]:

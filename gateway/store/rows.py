@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from functools import partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.domain.key import Key
 from gateway.domain.message import Message
@@ -26,6 +26,7 @@ Values = dict[str, Any]
 _OF_MESSAGE = itemgetter(slice(len(MESSAGE_COLUMNS)))
 _AS_MESSAGE: Callable[[Any], Message] = partial(tuple.__new__, Message)
 _AS_THREAD: Callable[[Any], Thread] = partial(tuple.__new__, Thread)
+_CONTENT = Message._fields.index("content_json")
 _KEY_WIDTH = len(KEY_COLUMNS)
 
 
@@ -84,6 +85,17 @@ def row_of_message(project_id: str, message: Message, position: int) -> Values:
         "incomplete_at": message.incomplete_at,
         "incomplete_reason": message.reason_value,
     }
+
+
+IMPORTED: Final = ("project_id", "position", *(column.name for column in MESSAGE_COLUMNS))
+
+
+def imported(project_id: str, placed: Iterable[tuple[int, Message]]) -> list[tuple[Any, ...]]:
+    """Lay messages out as rows of the columns IMPORTED, for many at once."""
+    return [
+        (project_id, position, *message[:_CONTENT], message.content_json.decode(), *message[_CONTENT + 1 :])
+        for position, message in placed
+    ]
 
 
 def key_of(row: Sequence[Any]) -> Key:

@@ -35,7 +35,7 @@ from sqlalchemy import (
 )
 
 from gateway.domain.page import Order, PageRequest
-from gateway.store.dialect import utf8
+from gateway.store.dialect import among, utf8
 from gateway.store.tables import deleted_messages, deleted_threads, messages, threads
 
 if TYPE_CHECKING:
@@ -108,9 +108,10 @@ def get_threads(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
     return select(*THREAD_COLUMNS).where(within(threads, reach), threads.c.id.in_(thread_ids))
 
 
-def lock_thread(reach: Reach, thread_id: str) -> Select[Any]:
-    """Select a thread and hold its row until the transaction ends."""
-    return get_threads(reach, [thread_id]).with_for_update()
+def lock_ends(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
+    """Select where threads end, and hold their rows until the transaction ends."""
+    ends = select(threads.c.id, threads.c.last_position, threads.c.last_created_at)
+    return ends.where(within(threads, reach), threads.c.id.in_(thread_ids)).with_for_update()
 
 
 def get_messages(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
@@ -240,18 +241,19 @@ def has_place_in_thread(reach: Reach, thread_id: str, message_id: str) -> Select
     return select(place_of_message(reach, thread_id, message_id).is_not(None))
 
 
-def known_messages(reach: Reach, message_ids: Sequence[str]) -> CompoundSelect[Any]:
-    """Select the ids that are taken, by living or deleted messages, and the thread that has each."""
-    gone = deleted_messages
+def known_messages(reach: Reach, message_ids: str) -> CompoundSelect[Any]:
+    """Select which of many ids, an array of JSON, are taken by living or deleted messages, and the thread of each."""
+    alive, gone = messages, deleted_messages
     return union_all(
-        select(messages.c.id, messages.c.thread_id).where(within(messages, reach), messages.c.id.in_(message_ids)),
-        select(gone.c.id, gone.c.thread_id).where(within(gone, reach), gone.c.id.in_(message_ids)),
+        select(alive.c.id, alive.c.thread_id).where(within(alive, reach), among(alive.c.id, literal(message_ids))),
+        select(gone.c.id, gone.c.thread_id).where(within(gone, reach), among(gone.c.id, literal(message_ids))),
     )
 
 
-def is_deleted_thread(reach: Reach, thread_id: str) -> Select[Any]:
-    """Ask whether a thread was deleted."""
-    return select(exists().where(within(deleted_threads, reach), deleted_threads.c.id == thread_id))
+def deleted_threads_of(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
+    """Select which threads were deleted."""
+    gone = deleted_threads
+    return select(gone.c.id).where(within(gone, reach), gone.c.id.in_(thread_ids))
 
 
 def insert_thread() -> Insert:
@@ -327,9 +329,11 @@ def next_position(reach: Reach, thread_id: str) -> Update:
     return moved.values(last_position=further).returning(threads.c.last_position)
 
 
-def newest_second(reach: Reach, thread_id: str) -> Select[Any]:
-    """Select the second that a thread's last message has, or had."""
-    return select(threads.c.last_created_at).where(within(threads, reach), threads.c.id == thread_id)
+def move_end(reach: Reach, thread_id: str, position: int, second: int) -> Update:
+    """Note where a thread ends behind messages that were added to it without a gap."""
+    moved = update(threads).where(within(threads, reach), threads.c.id == thread_id)
+    further = threads.c.message_count + position - threads.c.last_position
+    return moved.values(message_count=further, last_position=position, last_created_at=second)
 
 
 def set_thread(reach: Reach, thread_id: str, **values: str | int) -> Update:

@@ -6,11 +6,14 @@ Must not be here: the text of statements, when a transaction begins and ends (`s
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from sqlalchemy import BigInteger, bindparam
+
+from gateway.domain.wire import dump_text
 from gateway.errors import NotFound
-from gateway.store import follow_statements, key_statements, rows, statements
-from gateway.store.dialect import lock_imports
+from gateway.store import follow_statements, key_statements, rows, statements, tables
+from gateway.store.dialect import insert_rows, lock_imports
 from gateway.store.reads import Quick, Reads
 
 if TYPE_CHECKING:
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 
 _PROGRESS = ("status", "content", "completed_at", "incomplete_at", "incomplete_reason")
 
+# What stands in a statement for the id and the end of a thread, where many are moved at once.
+_END: Final[Sequence[Any]] = (bindparam("id_"), bindparam("position_", type_=BigInteger()), bindparam("second_"))
+
 
 @dataclass(frozen=True, slots=True)
 class Delta:
@@ -39,6 +45,13 @@ class Delta:
     text: str
 
 
+class End(NamedTuple):
+    """The position of a thread's last change, and the second that its last message has, or had."""
+
+    position: int
+    second: int
+
+
 class Writes(Reads):
     """What can be changed; `touched` names the threads whose followers shall look once it is committed."""
 
@@ -46,9 +59,10 @@ class Writes(Reads):
         super().__init__(connection, quick)
         self.touched: set[Topic] = set()
 
-    async def lock_thread(self, reach: Reach, thread_id: str) -> Thread | None:
-        """Find a thread and keep others from changing it until the end."""
-        return next(iter(rows.threads_of(await self._rows(statements.lock_thread(reach, thread_id)))), None)
+    async def lock_ends(self, reach: Reach, thread_ids: Sequence[str]) -> dict[ThreadId, End]:
+        """Find where threads end, and keep others from changing them until this transaction does."""
+        found = await self._rows(statements.lock_ends(reach, thread_ids))
+        return {thread_id: End(position, second) for thread_id, position, second in found}
 
     async def next_position(self, reach: Reach, thread_id: str) -> int:
         """Take a position for a change of a thread or its messages, and keep others from changing it until the end.
@@ -65,8 +79,13 @@ class Writes(Reads):
 
     async def add_thread(self, reach: Reach, thread: Thread) -> None:
         """Add a thread without messages."""
-        values = rows.row_of_thread(reach.project_id, thread)
-        await self._connection.execute(statements.insert_thread(), values)
+        await self.add_threads(reach, [thread])
+
+    async def add_threads(self, reach: Reach, added: Sequence[Thread]) -> None:
+        """Add threads without messages, in their order."""
+        if added:
+            values = [rows.row_of_thread(reach.project_id, thread) for thread in added]
+            await self._connection.execute(statements.insert_thread(), values)
 
     async def take_positions(self, reach: Reach, thread_id: str, count: int, created_at: int) -> tuple[int, int]:
         """Take the next positions of a thread: the first of them, and the second that they count as.
@@ -154,23 +173,24 @@ class Writes(Reads):
 
     async def known_messages(self, reach: Reach, message_ids: Sequence[str]) -> dict[str, str]:
         """Find which ids are taken, by living or deleted messages, and the thread that has each."""
-        found = await self._rows(statements.known_messages(reach, message_ids))
+        found = await self._rows(statements.known_messages(reach, dump_text(message_ids)))
         return dict(found)
 
-    async def newest_second(self, reach: Reach, thread_id: str) -> int:
-        """Find the second that the last message of a thread has, or had; nothing older may follow it.
+    async def append_messages(
+        self, reach: Reach, placed: Sequence[tuple[int, Message]], ends: Mapping[ThreadId, End]
+    ) -> None:
+        """Add many messages at their positions in threads whose ends are locked, and note where these end now."""
+        if not placed:
+            return
+        values = rows.imported(reach.project_id, placed)
+        await insert_rows(self._connection, tables.messages.name, rows.IMPORTED, values)
+        moved = [{"id_": own, "position_": end.position, "second_": end.second} for own, end in ends.items()]
+        await self._connection.execute(statements.move_end(reach, *_END), moved)
+        self.touched.update((reach.project_id, thread_id) for thread_id in ends)
 
-        Errors: NotFound for the thread.
-        """
-        found = await self._rows(statements.newest_second(reach, thread_id))
-        if not found:
-            raise NotFound("thread", thread_id)
-        second: int = found[0][0]
-        return second
-
-    async def is_deleted_thread(self, reach: Reach, thread_id: str) -> bool:
-        """Say whether a thread was there and was deleted."""
-        return await self._flag(statements.is_deleted_thread, reach, thread_id)
+    async def deleted_threads(self, reach: Reach, thread_ids: Sequence[str]) -> set[str]:
+        """Find which threads were there and were deleted."""
+        return {row[0] for row in await self._rows(statements.deleted_threads_of(reach, thread_ids))}
 
     async def add_key(self, key: Key, digest: str) -> None:
         """Add a key, known by the digest of its secret."""

@@ -5,6 +5,7 @@ Must not be here: what is read how (`reading`), what is taken how (`core.transfe
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,14 @@ from gateway.core.transfer import Taken
 from gateway.domain import archive, wire
 from gateway.domain.thread import Thread
 from gateway.errors import InvalidRequest
+from gateway.store.staging import messages_in
 from gateway.transfer.reading import read_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import IO
 
     from gateway.core import Store
-    from gateway.domain.ids import MessageId
     from gateway.domain.message import Message
     from gateway.domain.principal import Principal
     from gateway.store.staging import Staged, Staging
@@ -83,20 +84,19 @@ async def load(
     *,
     spoilt: set[str],
 ) -> Taken:
-    """Add what was staged to the store, each thread in one transaction.
+    """Add what was staged to the store, each thread in one transaction, which it may share with others.
 
     The messages of a thread whose own line could not be taken wait with it: taken now, they would make the thread
     without its metadata, and the line would change nothing any more once it is mended.
     """
     total = Taken()
-    for thread in staging.threads():
-        if thread.id in spoilt:
-            for each in (each for batch in staging.messages(thread.id) for each in batch):
-                raw = wire.dump(wire.message(each.message))
-                rejects.add(each.source, each.place, raw, "The line of its thread could not be taken.")
-            continue
-        batches = _Batches(staging.messages(thread.id), rejects)
-        taken = await transfer.import_thread(store, who, thread, batches, batches.refuse)
+    for group in staging.groups():
+        for thread in group:
+            if thread.id in spoilt:
+                _refuse_all(staging.messages(thread.id), rejects)
+        whole = [thread for thread in group if thread.id not in spoilt]
+        batches = _Batches(staging.messages(*(thread.id for thread in whole)), rejects)
+        taken = await transfer.import_threads(store, who, whole, batches, batches.refuse)
         total.threads += taken.threads
         total.messages += taken.messages
         total.known += taken.known
@@ -104,20 +104,26 @@ async def load(
     return total
 
 
-class _Batches:
-    """The messages of one thread, batch after batch, and where each of the batch at hand was read."""
+def _refuse_all(batches: Iterable[Sequence[Staged]], rejects: Rejects) -> None:
+    for each in itertools.chain.from_iterable(batches):
+        raw = wire.dump(wire.message(each.message))
+        rejects.add(each.source, each.place, raw, "The line of its thread could not be taken.")
 
-    def __init__(self, staged: Iterator[list[Staged]], rejects: Rejects) -> None:
+
+class _Batches:
+    """Messages, batch after batch, and where each of the batch at hand was read."""
+
+    def __init__(self, staged: Iterable[Sequence[Staged]], rejects: Rejects) -> None:
         self._staged = staged
         self._rejects = rejects
-        self._at_hand: dict[str, Staged] = {}
+        self._at_hand: Sequence[Staged] = ()
 
     def __iter__(self) -> Iterator[list[Message]]:
         for batch in self._staged:
-            self._at_hand = {each.message.id: each for each in batch}
-            yield [each.message for each in batch]
+            self._at_hand = batch
+            yield messages_in(batch)
 
-    def refuse(self, message_id: MessageId, reason: InvalidRequest) -> None:
+    def refuse(self, number: int, reason: InvalidRequest) -> None:
         """Tell of a message of the batch at hand that could not be taken."""
-        each = self._at_hand[message_id]
+        each = self._at_hand[number]
         self._rejects.add(each.source, each.place, wire.dump(wire.message(each.message)), reason.message)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.progress import Progress
@@ -12,13 +13,27 @@ from rich.progress import Progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+_INTERVAL_S: Final = 0.1
+
 
 @contextmanager
 def shown(task: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """Show a bar for as long as the block; the function that it gives moves it on."""
-    with Progress(console=Console(stderr=True), transient=True, disable=not _is_watched()) as progress:
+    if not _is_watched():
+        yield lambda _amount: None
+        return
+    with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task(task, total=total)
-        yield lambda amount: progress.advance(bar, amount)
+        done, due = 0, 0.0
+
+        def advance(amount: int) -> None:
+            nonlocal done, due
+            done += amount
+            if monotonic() >= due:  # the bar costs more than a message does, and nobody sees it move so often
+                progress.update(bar, completed=done)
+                due = monotonic() + _INTERVAL_S
+
+        yield advance
 
 
 def told(summary: str) -> None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
@@ -28,8 +27,7 @@ _FAMILY: Final = SCHEMA.partition("/")[0]
 _BOM: Final = b"\xef\xbb\xbf"  # what some editors and shells put before UTF-8
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One object, or what could not be read as one (`fault`); `raw` is what stood there, `size` how far it reached."""
 
     source: str

@@ -257,6 +257,54 @@ messages = st.fixed_dictionaries({}, optional={key: st.just(value) | json for ke
 threads = st.fixed_dictionaries({}, optional={key: st.just(value) | json for key, value in a_thread().items()})
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({}, id="as it comes from the API"),
+        pytest.param({"status": "completed", "completed_at": 9}, id="as we export it"),
+        pytest.param({"status": "completed", "completed_at": None}, id="completed, nobody knows when"),
+        pytest.param({"completed_at": 9}, id="with a time only"),
+        pytest.param({"metadata": {"k": "v"}, "run_id": "run_1", "assistant_id": "asst_1"}, id="of a run"),
+        pytest.param({"metadata": None, "attachments": None}, id="nulls"),
+        pytest.param({"content": [a_text("x", CITATION, QUOTED), a_text("y")]}, id="citations"),
+        pytest.param({"content": []}, id="no content"),
+    ],
+)
+def test_what_is_read_at_a_glance_is_what_a_close_look_finds(fields: dict[str, Any]) -> None:
+    value = a_message(**fields)
+
+    assert archive.read_at_a_glance(value) == archive.read_closely(value)
+
+
+def _altered(value: Any, where: int, other: object) -> Any:
+    """Put something else in one place of a value."""
+    places = iter(range(where, -1, -1))
+
+    def walk(inner: Any) -> Any:
+        if next(places, None) == 0:
+            return other
+        if isinstance(inner, dict):
+            return {key: walk(each) for key, each in inner.items()}
+        return [walk(each) for each in inner] if isinstance(inner, list) else inner
+
+    return walk(value)
+
+
+messages_nearly_plain = st.builds(
+    _altered,
+    st.just(a_message(status="completed", content=[a_text("x", QUOTED)], metadata={"k": "v"}, run_id="run_1")),
+    st.integers(0, 40),
+    scalars | st.just([]) | st.just({}),
+)
+
+
+@given(json | messages | messages_nearly_plain)
+def test_a_glance_finds_what_a_close_look_finds_or_nothing(value: object) -> None:
+    found = archive.read_at_a_glance(value)
+
+    assert found is None or found == archive.read_closely(value)
+
+
 @given(json | messages | threads | st.builds(dict.__or__, messages, st.dictionaries(keys, json)))
 def test_any_json_value_is_read_or_refused(value: object) -> None:
     try:

@@ -31,7 +31,7 @@ ANSWER = {"createMessage": {"message": {"text": "finished"}}}
 async def held(inside: Inside, thread: ThreadId) -> AsyncIterator[None]:
     """Let nobody else change a thread."""
     async with inside.store.write() as writes:
-        await writes.lock_thread(WHO.reach, thread)
+        await writes.lock_ends(WHO.reach, [thread])
         yield
 
 

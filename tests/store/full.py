@@ -8,6 +8,7 @@ from sqlalchemy import delete, insert, text
 
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Reach
+from gateway.domain.wire import dump_text
 from gateway.store import statements
 from gateway.store.tables import deleted_messages, deleted_threads, messages, threads
 from tests.make import SOME_SECOND
@@ -75,7 +76,7 @@ def paging_and_looking_up(thread_id: str, reach: Reach = ALL) -> dict[str, Claus
         "has_place_in_thread": statements.has_place_in_thread(reach, thread_id, middle),
         "get_messages": statements.get_messages(reach, [middle, near]),
         "get_threads": statements.get_threads(reach, [thread_id]),
-        "known_messages": statements.known_messages(reach, [middle, near]),
+        "known_messages": statements.known_messages(reach, dump_text([middle, near])),
     }
 
 
@@ -97,7 +98,7 @@ def paging_threads(reach: Reach = ALL) -> dict[str, ClauseElement]:
         found[f"any_thread_from {up=}"] = statements.any_thread_from(reach, middle, up=up)
     return found | {
         "has_place_among_threads": statements.has_place_among_threads(reach, gone),
-        "is_deleted_thread": statements.is_deleted_thread(reach, gone),
+        "deleted_threads_of": statements.deleted_threads_of(reach, [gone]),
         "count_messages_of_run": statements.count_messages_of_run(reach, SMALL, "run_a"),
     }
 

@@ -54,7 +54,7 @@ CALLS: dict[str, Call] = {
     "has_place_among_threads": lambda tx, who, thread, _: tx.has_place_among_threads(who, thread.id),
     "has_place_in_thread": lambda tx, who, thread, message: tx.has_place_in_thread(who, thread.id, message.id),
     "count_messages_of_run": lambda tx, who, thread, _: tx.count_messages_of_run(who, thread.id, "run_a"),
-    "lock_thread": lambda tx, who, thread, _: tx.lock_thread(who, thread.id),
+    "lock_ends": lambda tx, who, thread, _: tx.lock_ends(who, [thread.id]),
     "next_position": lambda tx, who, thread, _: _or_nothing(tx.next_position(who, thread.id)),
     "list_messages_behind": lambda tx, who, thread, _: _what_is_behind(tx.list_messages_behind(who, thread.id, 0, 9)),
     "list_changes": lambda tx, who, thread, _: _what_is_behind(tx.list_changes(who, thread.id, 0, 9)),
@@ -62,7 +62,6 @@ CALLS: dict[str, Call] = {
     "position_of": lambda tx, who, thread, message: tx.position_of(who, thread.id, message.id),
     "last_delta": lambda tx, who, _, message: tx.last_delta(who, message.id),
     "take_positions": lambda tx, who, thread, _: _or_nothing(tx.take_positions(who, thread.id, 1, 0)),
-    "newest_second": lambda tx, who, thread, _: _or_nothing(tx.newest_second(who, thread.id)),
     "remove_thread": lambda tx, who, thread, _: tx.remove_thread(who, thread.id),
     "remove_message": lambda tx, who, thread, message: _or_nothing(tx.remove_message(who, thread.id, message.id)),
     "known_messages": lambda tx, who, _, message: tx.known_messages(who, [message.id]),
@@ -145,7 +144,7 @@ async def test_a_deleted_thread_is_known_only_where_it_could_be_reached(store: S
     reaches = [who.reach, replace(who.reach, owner=OWNER), *STRANGERS.values()]
 
     async with store.write() as transaction:
-        known = [await transaction.is_deleted_thread(each, thread.id) for each in reaches]
+        known = [bool(await transaction.deleted_threads(each, [thread.id])) for each in reaches]
         placed = [await transaction.has_place_among_threads(each, thread.id) for each in reaches]
 
     assert known == placed == [True, True] + [False] * len(STRANGERS)
@@ -172,9 +171,11 @@ def test_every_method_with_a_project_is_looked_at() -> None:
 
     assert methods - set(CALLS) - set(CHANGES) == {
         "add_thread",
+        "add_threads",
         "add_messages",
+        "append_messages",
         "add_delta",
-        "is_deleted_thread",
+        "deleted_threads",
         "append_message",  # PostgreSQL alone has it: tests/store/test_append.py
     }
 

@@ -36,15 +36,16 @@ A, B = MESSAGE_PLACE.format("a"), MESSAGE_PLACE.format("b")
 THREAD_A, THREAD_B = THREAD_PLACE.format("a"), THREAD_PLACE.format("b")
 OF_THREAD = "project_id = 'p' AND thread_id = 't'"
 ONE_THREAD = "project_id = 'p' AND id = 't'"
+AMONG = """= ANY (ARRAY(SELECT jsonb_array_elements_text(CAST('["m"]' AS JSONB))))"""
 
 CASES: dict[str, tuple[ClauseElement, str]] = {
     "get_threads": (
         statements.get_threads(P, ["t", "u"]),
         f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND id IN ('t', 'u')",
     ),
-    "lock_thread": (
-        statements.lock_thread(P, "t"),
-        f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND id IN ('t') FOR UPDATE",
+    "lock_ends": (
+        statements.lock_ends(P, ["t"]),
+        "SELECT id, last_position, last_created_at FROM threads WHERE project_id = 'p' AND id IN ('t') FOR UPDATE",
     ),
     "get_messages": (
         statements.get_messages(P, ["m", "n"]),
@@ -130,15 +131,15 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         f"SELECT {A} IS NOT NULL AS anon_1",
     ),
     "known_messages": (
-        statements.known_messages(P, ["m"]),
+        statements.known_messages(P, '["m"]'),
         (
-            "SELECT id, thread_id FROM messages WHERE project_id = 'p' AND id IN ('m') "
-            "UNION ALL SELECT id, thread_id FROM deleted_messages WHERE project_id = 'p' AND id IN ('m')"
+            f"SELECT id, thread_id FROM messages WHERE project_id = 'p' AND id {AMONG} "
+            f"UNION ALL SELECT id, thread_id FROM deleted_messages WHERE project_id = 'p' AND id {AMONG}"
         ),
     ),
-    "is_deleted_thread": (
-        statements.is_deleted_thread(P, "t"),
-        f"SELECT EXISTS (SELECT * FROM deleted_threads WHERE {ONE_THREAD}) AS anon_1",
+    "deleted_threads_of": (
+        statements.deleted_threads_of(P, ["t"]),
+        "SELECT id FROM deleted_threads WHERE project_id = 'p' AND id IN ('t')",
     ),
     "take_positions": (
         statements.take_positions(P, "t", 2, 5),
@@ -152,9 +153,12 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         statements.next_position(P, "t"),
         f"UPDATE threads SET last_position=(last_position + 1) WHERE {ONE_THREAD} RETURNING last_position",
     ),
-    "newest_second": (
-        statements.newest_second(P, "t"),
-        f"SELECT last_created_at FROM threads WHERE {ONE_THREAD}",
+    "move_end": (
+        statements.move_end(P, "t", 7, 5),
+        (
+            "UPDATE threads SET message_count=((message_count + 7) - last_position), last_position=7, "
+            f"last_created_at=5 WHERE {ONE_THREAD}"
+        ),
     ),
     "set_thread": (
         statements.set_thread(P, "t", metadata="{}"),
@@ -249,7 +253,8 @@ def test_every_builder_that_takes_a_project_is_looked_at() -> None:
 
 
 def _on_sqlite(text: str) -> str:
-    """SQLite locks nothing by row: its transactions begin with the only writer's lock."""
+    """SQLite locks nothing by row, since its transactions begin with the only writer's lock; and it has no arrays."""
+    text = text.replace(AMONG, """IN (SELECT value FROM json_each('["m"]'))""")
     return re.sub(r"(LIMIT \d)", r"\1 OFFSET 0", text).removesuffix(" FOR UPDATE")
 
 

@@ -63,12 +63,12 @@ def message(number: int, thread_id: str = "thread_a") -> Message:
     return found
 
 
-def refuse(message_id: MessageId, reason: InvalidRequest) -> None:
-    pytest.fail(f"{message_id}: {reason.message}")
+def refuse(number: int, reason: InvalidRequest) -> None:
+    pytest.fail(f"{number}: {reason.message}")
 
 
 async def load(store: Store, *batches: list[Message], thread_id: str = "thread_a") -> Taken:
-    return await transfer.import_thread(store, WHO, thread(thread_id), batches, refuse)
+    return await transfer.import_threads(store, WHO, [thread(thread_id)], batches, refuse)
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
@@ -143,7 +143,7 @@ async def test_a_thread_that_breaks_off_leaves_nothing(store: Store) -> None:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        await transfer.import_thread(store, WHO, thread(), batches(), refuse)
+        await transfer.import_threads(store, WHO, [thread()], batches(), refuse)
 
     with pytest.raises(NotFound):
         await threads.get(store, WHO, A)
@@ -206,13 +206,15 @@ async def started(database_url: str, file: Path) -> asyncio.subprocess.Process:
 _KILLED_IN_THE_MIDDLE = """
 import os, signal
 from gateway.__main__ import main
+from gateway.store import staging
 from gateway.store.sql import Writes
-add = Writes.add_messages
-async def add_and_die(self, reach, added, first_position):
-    await add(self, reach, added, first_position)
-    if added[0].id == "msg_500":
+staging.GROUP = 1
+append = Writes.append_messages
+async def append_and_die(self, reach, placed, ends):
+    await append(self, reach, placed, ends)
+    if placed[0][1].id == "msg_1000":
         os.kill(os.getpid(), signal.SIGKILL)
-Writes.add_messages = add_and_die
+Writes.append_messages = append_and_die
 main()
 """
 

@@ -23,7 +23,6 @@ from gateway.store.sql import Store, open_store
 from tests.exports import a_message, a_text, a_thread, give, run
 
 if TYPE_CHECKING:
-    from gateway.domain.ids import MessageId
     from gateway.errors import InvalidRequest
 
 WHO = Principal(Reach("default"))
@@ -127,13 +126,13 @@ class Life:
             message = archive.read(a_message(f"msg_{self._made}_{number}", thread_id, **each))
             assert isinstance(message, Message)
             found.append(message)
-        await transfer.import_thread(self._store, WHO, thread, [found], refuse)
+        await transfer.import_threads(self._store, WHO, [thread], [found], refuse)
         self._threads.append(thread)
         self._messages += found
 
 
-def refuse(message_id: MessageId, reason: InvalidRequest) -> None:
-    pytest.fail(f"{message_id}: {reason.message}")
+def refuse(number: int, reason: InvalidRequest) -> None:
+    pytest.fail(f"{number}: {reason.message}")
 
 
 async def live(database_url: str, history: list[tuple[Any, ...]]) -> None:
