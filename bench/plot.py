@@ -23,7 +23,7 @@ _WORKS: Final = (GRAPHQL_20, GRAPHQL_100, GRAPHQL_CREATE)
 _OURS_COLOUR: Final = "#1f77b4"
 _OTHERS_COLOUR: Final = "#b0b0b0"
 _LEAST_US: Final = 30  # where all bars begin: less than anything takes
-_LABEL_ROOM: Final = 3.0  # to the right of the longest bar, on a scale of powers
+_LABEL_ROOM: Final = 12.0  # to the right of the longest bar, on a scale of powers
 _ACROSS: Final = 3  # panels
 _ABOVE: Final = 1.4  # the highest point, so that the words have room
 _PLAIN: Final = {"svg.hashsalt": "bench", "svg.fonttype": "none", "font.size": 8}  # the same figures, the same file
@@ -36,7 +36,7 @@ def draw_result(result: Result, file: Path) -> None:
     databases = [each for each in result.databases() if result.systems(each)]
     with pyplot.rc_context(_PLAIN):
         figure, grid = pyplot.subplots(
-            len(databases), len(_WORKS), figsize=(11, 0.6 + 2.1 * len(databases)), squeeze=False, layout="constrained"
+            len(databases), len(_WORKS), figsize=(16, 0.6 + 2.1 * len(databases)), squeeze=False, layout="constrained"
         )
         for panels, database in zip(grid, databases, strict=True):
             for panel, work in zip(panels, _WORKS, strict=True):
