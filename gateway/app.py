@@ -35,14 +35,11 @@ from gateway.settings import OFF, Settings, load_settings, wants_traces
 from gateway.store.dialect import CHANNEL, migrates_itself, url_to_listen_at
 from gateway.store.sql import open_store
 from gateway.web.authenticate import Gatekeeper
-from gateway.web.end_users import EndUsers, Rules
 from gateway.web.envelope import Envelope
 from gateway.web.health import Readiness, tell_alive
 from gateway.web.keyring import KeyRing
-from gateway.web.metrics import Metrics, Reading
 from gateway.web.rates import RateRules, Rates
 from gateway.web.sites import Sites, hosts_at
-from gateway.web.thread_tokens import ThreadTokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -55,7 +52,10 @@ if TYPE_CHECKING:
     from gateway.errors import GatewayError
     from gateway.facts import Facts, Follow, Tell
     from gateway.tracing import Tracing
+    from gateway.web.end_users import EndUsers
+    from gateway.web.metrics import Metrics, Reading
     from gateway.web.request import Answer
+    from gateway.web.thread_tokens import ThreadTokens
 
 log: Final = logging.getLogger(__name__)
 
@@ -102,6 +102,8 @@ def listeners_of(settings: Settings) -> Listeners:
     write, tracing = request_log(), tracing_if_wanted()
     if not settings.metrics_port:
         return Listeners(write, tracing=tracing)
+    from gateway.web.metrics import Metrics  # noqa: PLC0415  (what nobody asked for costs nobody time and memory)
+
     metrics = Metrics(settings.host, settings.metrics_ports())
 
     def tell(facts: Facts) -> None:
@@ -125,6 +127,8 @@ def tracing_if_wanted() -> Tracing | None:
 
 def readings(store: Store, operations: Operations) -> list[Reading]:
     """Name what metrics look up whenever somebody asks for them."""
+    from gateway.web.metrics import Reading  # noqa: PLC0415  (as above)
+
     kept = operations.documents.kept
     return [
         Reading("gateway_connections", "Database connections that are borrowed", store.connections, "pool"),
@@ -179,13 +183,25 @@ def sites_of(settings: Settings) -> Sites:
 
 def gatekeeper_of(settings: Settings, ring: KeyRing) -> Gatekeeper:
     """Read what the settings say of who is let in."""
-    rules = Rules(settings.jwt_jwks_url, settings.jwt_secret, settings.jwt_issuer, settings.jwt_audience)
-    return Gatekeeper(
-        ring,
-        EndUsers(rules) if rules.jwks or rules.secret else None,
-        ThreadTokens(settings.token_secret) if settings.token_secret else None,
-        Rates(rate_rules(settings)),
-    )
+    return Gatekeeper(ring, end_users_of(settings), thread_tokens_of(settings), Rates(rate_rules(settings)))
+
+
+def end_users_of(settings: Settings) -> EndUsers | None:
+    """Make what recognises end users, where the settings say whose tokens are taken."""
+    if not settings.jwt_jwks_url and not settings.jwt_secret:
+        return None
+    from gateway.web.end_users import EndUsers, Rules  # noqa: PLC0415  (with `jwt` come 60 modules of cryptography)
+
+    return EndUsers(Rules(settings.jwt_jwks_url, settings.jwt_secret, settings.jwt_issuer, settings.jwt_audience))
+
+
+def thread_tokens_of(settings: Settings) -> ThreadTokens | None:
+    """Make what signs tokens for one thread, where there is a secret for it."""
+    if not settings.token_secret:
+        return None
+    from gateway.web.thread_tokens import ThreadTokens  # noqa: PLC0415  (as above)
+
+    return ThreadTokens(settings.token_secret)
 
 
 def rate_rules(settings: Settings) -> RateRules:

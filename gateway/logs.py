@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import orjson
-import structlog
-from structlog.processors import ExceptionRenderer, JSONRenderer, TimeStamper
 
 from gateway.facts import PROBES
 
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
 _FIRST_ERROR: Final = 400
 _LONGEST_REASON: Final = 500
-_STAMP: Final = TimeStamper(fmt="iso", utc=True)
 
 
 def log_config() -> dict[str, Any]:
@@ -43,12 +40,20 @@ def log_config() -> dict[str, Any]:
 
 def formatter() -> logging.Formatter:
     """Make the formatter of messages."""
+    return _of_terminal() if sys.stderr.isatty() else _AsJson()
+
+
+def _of_terminal() -> logging.Formatter:
+    # A server has no terminal, and would keep 80 modules for one: structlog loads Rich, and that loads Pygments.
+    import structlog  # noqa: PLC0415  (as said above)
+
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[structlog.stdlib.add_logger_name, structlog.stdlib.add_log_level, _STAMP],
+        foreign_pre_chain=[structlog.stdlib.add_logger_name, structlog.stdlib.add_log_level, stamp],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            ExceptionRenderer(_told),
-            structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else JSONRenderer(_as_text),
+            structlog.processors.ExceptionRenderer(_told),
+            structlog.dev.ConsoleRenderer(),
         ],
     )
 
@@ -73,8 +78,6 @@ def request_log() -> Tell:
 
 
 def _as_json(stream: BinaryIO) -> Callable[[dict[str, Any]], None]:
-    """Write lines past structlog too, which takes a tenth of what a page of messages costs for a line."""
-
     def write(event: dict[str, Any]) -> None:
         stream.write(orjson.dumps(event, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
         stream.flush()
@@ -83,6 +86,8 @@ def _as_json(stream: BinaryIO) -> Callable[[dict[str, Any]], None]:
 
 
 def _to_terminal() -> Callable[[dict[str, Any]], None]:
+    import structlog  # noqa: PLC0415  (see `_of_terminal`)
+
     render = structlog.dev.ConsoleRenderer()
 
     def write(event: dict[str, Any]) -> None:
@@ -119,8 +124,21 @@ class _WithoutPaths(logging.Filter):
         return not str(record.msg).startswith('%s - "WebSocket')
 
 
-def _as_text(event: Any, **_options: Any) -> str:
-    return orjson.dumps(event, default=str).decode()
+class _AsJson(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "event": record.getMessage(),
+            "logger": record.name,
+            "level": record.levelname.lower(),
+            "timestamp": _written(datetime.fromtimestamp(record.created, UTC)),
+        }
+        if record.exc_info and record.exc_info[1]:
+            line["exception"] = _told(record.exc_info)
+        return orjson.dumps(line).decode()
+
+
+def _written(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _told(exc_info: Any) -> str:

@@ -37,6 +37,24 @@ def test_every_setting_has_a_flag_on_serve() -> None:
     assert flags == _WITH_FLAGS
 
 
+def test_a_server_with_default_settings_loads_nothing_that_it_was_not_asked_for(sqlite_url: str) -> None:
+    asked_for_by_settings = {"jwt", "cryptography", "limits", "redis", "prometheus_client", "opentelemetry", "asyncpg"}
+    for_people_at_terminals = {"structlog", "rich", "pygments"}
+    program = (
+        "import sys, gateway.serve, gateway.app\n"
+        "gateway.serve.any_made(sys.argv[1])\n"
+        "gateway.logs.formatter()\n"
+        "gateway.app.create_app(gateway.app.load_settings({'database_url': sys.argv[1]}))\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, sqlite_url], capture_output=True, check=True, env=environment(), cwd=ROOT
+    )
+
+    assert not (asked_for_by_settings | for_people_at_terminals | {"alembic"}) & set(done.stdout.decode().split())
+
+
 @pytest.mark.parametrize("name", sorted(_WITH_FLAGS))
 def test_the_help_of_a_flag_names_its_variable_and_its_default(name: str) -> None:
     told = " ".join(run("serve", "--help").stdout.split())

@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from gateway.core import keys
 from gateway.store.revision import make_ready
@@ -63,6 +61,10 @@ def run_list(database_url: str) -> None:
     if not found:
         click.echo("There are no keys. Make one with: gateway keys create", err=True)
         return
+    # A server that starts asks here whether there are keys, and draws no tables.
+    from rich.console import Console  # noqa: PLC0415  (as said above)
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table(box=None)
     for title in ("id", "project", "scopes", "name", "ends in", "made", "expires", "last used", "state"):
         table.add_column(title, no_wrap=title in ("id", "ends in"))

@@ -15,7 +15,6 @@ from gateway.domain.key import PREFIX
 from gateway.domain.principal import Principal, Reach
 from gateway.errors import Unauthorized, Unavailable
 from gateway.facts import current
-from gateway.web import thread_tokens
 from gateway.web.rates import RateRules, Rates
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class Gatekeeper:
 
         Errors: Unauthorized; Unavailable where it cannot be found out now.
         """
-        if credential is not None and self.tokens is not None and credential.startswith(thread_tokens.PREFIX):
+        if credential is not None and self.tokens is not None and credential.startswith(self.tokens.prefix):
             found = await self._with_thread_token(credential, self.tokens)
         elif await self._is_open():
             found = OPEN

@@ -15,11 +15,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from limits import parse
-from limits.aio.storage import MemoryStorage, RedisStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from limits.errors import StorageError
-
 from gateway.domain.principal import Scope
 from gateway.errors import TooManyRequests
 from gateway.facts import Allowance, current
@@ -60,27 +55,21 @@ class Rates:
     """Counts what each caller does."""
 
     def __init__(self, rules: RateRules) -> None:
-        self._limits: dict[Scope, RateLimitItem] = {
-            scope: parse(rate)
-            for scope, rate in ((Scope.READ, rules.reads), (Scope.WRITE, rules.writes))
-            if rate is not None
-        }
+        self._counter = _Counter(rules) if rules.reads is not None or rules.writes is not None else None
         self._at_once = rules.at_once
         self._running: Counter[str] = Counter()
-        self._pool = _redis(rules.store) if self._limits and rules.store != MEMORY else None
-        self._limiter = SlidingWindowCounterRateLimiter(_storage(self._pool))
 
     async def close(self) -> None:
         """Close the connections to Redis, if there are any."""
-        if self._pool is not None:
-            await self._pool.aclose()
+        if self._counter is not None:
+            await self._counter.close()
 
     def let(self, who: Principal, scope: Scope, units: int = 1) -> AbstractAsyncContextManager[None] | None:
         """Let a caller do something, which lasts as long as the block; None where nothing is counted.
 
         Errors: TooManyRequests, as the block begins.
         """
-        return self._let(who, scope, units) if self._limits or self._at_once is not None else None
+        return None if self._counter is None and self._at_once is None else self._let(who, scope, units)
 
     @asynccontextmanager
     async def _let(self, who: Principal, scope: Scope, units: int) -> AsyncIterator[None]:
@@ -88,14 +77,40 @@ class Rates:
             raise TooManyRequests(_SLOW_DOWN, code="rate_limit_exceeded", retry_after_s=1)
         self._running[who.name] += 1
         try:
-            await self._count(who, scope, units)
+            if self._counter is not None:
+                await self._counter.count(who, scope, units)
             yield
         finally:
             self._running[who.name] -= 1
             if not self._running[who.name]:
                 del self._running[who.name]
 
-    async def _count(self, who: Principal, scope: Scope, units: int) -> None:
+
+class _Counter:
+    """Counts requests in a time."""
+
+    def __init__(self, rules: RateRules) -> None:
+        # Whoever is alone with the server on a machine is not counted, and need not load what counts.
+        from limits import parse  # noqa: PLC0415  (as said above)
+        from limits.aio.strategies import SlidingWindowCounterRateLimiter  # noqa: PLC0415
+        from limits.errors import StorageError  # noqa: PLC0415
+
+        rates = ((Scope.READ, rules.reads), (Scope.WRITE, rules.writes))
+        self._limits: dict[Scope, RateLimitItem] = {scope: parse(rate) for scope, rate in rates if rate is not None}
+        self._pool = None if rules.store == MEMORY else _redis(rules.store)
+        self._limiter = SlidingWindowCounterRateLimiter(_storage(self._pool))
+        self._away = StorageError
+
+    async def close(self) -> None:
+        """Close the connections to Redis, if there are any."""
+        if self._pool is not None:
+            await self._pool.aclose()
+
+    async def count(self, who: Principal, scope: Scope, units: int) -> None:
+        """Count what a caller does.
+
+        Errors: TooManyRequests.
+        """
         limit = self._limits.get(scope)
         if limit is None:
             return
@@ -103,7 +118,7 @@ class Rates:
         try:
             is_let = await self._limiter.hit(limit, who.name, scope.value, cost=cost)
             reset_at, remaining = await self._limiter.get_window_stats(limit, who.name, scope.value)
-        except StorageError as error:
+        except self._away as error:
             log.warning("requests cannot be counted now, and are let through: %s", error)
             return
         reset_s = max(1, math.ceil(reset_at - time.time()))
@@ -126,6 +141,8 @@ def _redis(url: str) -> BlockingConnectionPool:
 
 
 def _storage(pool: BlockingConnectionPool | None) -> Storage:
+    from limits.aio.storage import MemoryStorage, RedisStorage  # noqa: PLC0415  (as above)
+
     if pool is None:
         return MemoryStorage()
     # The pool is ours, since the library has no way to close one.

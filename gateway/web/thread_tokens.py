@@ -26,7 +26,9 @@ _OURS: Final = "gateway:thread"  # nobody else's token is one of these, whoever 
 
 
 class ThreadTokens:
-    """Makes and reads the tokens of one secret."""
+    """Makes and reads the tokens of one secret, all of which begin with `prefix`."""
+
+    prefix: Final = PREFIX
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
