@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import MessagePatch, NewMessage
-    from gateway.domain.page import Page, PageEnds, PageRequest
+    from gateway.domain.page import Page, PageEnds, PageRequest, WrittenPage
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
+    from gateway.store.reads import Reads
     from gateway.store.sql import Store
     from gateway.store.writes import Writes
 
@@ -126,11 +127,22 @@ async def list_page(
     async with store.read() as reads:
         found = await reads.list_messages(who.reach, thread_id, page, run_id)
         if not found.items:
-            # Rows have proved the thread and the cursors; without any, each has to be asked for.
-            if not await reads.get_threads(who.reach, [thread_id]):
-                raise NotFound("thread", thread_id)
-            has_place = partial(reads.has_place_in_thread, who.reach, thread_id)
-            await paging.refuse_unknown_cursors(page, has_place)
+            await _refuse_unknown(reads, who, thread_id, page)
+    return found
+
+
+async def list_written_page(
+    store: Store, who: Principal, thread_id: ThreadId, page: PageRequest, run_id: str | None = None
+) -> WrittenPage:
+    """Read the same page as the wire has it.
+
+    Errors: as `list_page`.
+    """
+    who.require(Scope.READ)
+    async with store.read() as reads:
+        found = await reads.list_written_messages(who.reach, thread_id, page, run_id)
+        if not found.objects:
+            await _refuse_unknown(reads, who, thread_id, page)
     return found
 
 
@@ -177,6 +189,13 @@ async def count_of_run(store: Store, who: Principal, thread_id: ThreadId, run_id
     who.require(Scope.READ)
     async with store.read() as reads:
         return await reads.count_messages_of_run(who.reach, thread_id, run_id)
+
+
+async def _refuse_unknown(reads: Reads, who: Principal, thread_id: ThreadId, page: PageRequest) -> None:
+    """Refuse a thread or cursors that are not there; rows would have proved them, so only an empty page needs this."""
+    if not await reads.get_threads(who.reach, [thread_id]):
+        raise NotFound("thread", thread_id)
+    await paging.refuse_unknown_cursors(page, partial(reads.has_place_in_thread, who.reach, thread_id))
 
 
 def _made(thread_id: ThreadId, new: NewMessage, created_at: int) -> Message:

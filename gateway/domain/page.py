@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 T = TypeVar("T")
 
@@ -49,6 +52,16 @@ class Page(Generic[T]):
     """Some items in the order asked for, and whether the interval holds more on the side one walks to."""
 
     items: tuple[T, ...]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPage:
+    """A page of objects as the wire has them, and which the first and the last of them are."""
+
+    objects: Sequence[bytes]
+    first_id: str | None
+    last_id: str | None
     has_more: bool
 
 

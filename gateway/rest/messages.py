@@ -24,7 +24,7 @@ async def list_messages(call: Call) -> Answer:
     query = parse_page.query_parameters(call.request.query)
     page = parse_page.from_query(query, ids.as_message_id)
     run_id = parse.reference(query.get("run_id"), "run_id")
-    return render.messages_page(await messages.list_page(call.store, call.who, call.thread_id, page, run_id))
+    return render.messages_page(await messages.list_written_page(call.store, call.who, call.thread_id, page, run_id))
 
 
 async def get_message(call: Call) -> Answer:

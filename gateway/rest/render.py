@@ -26,10 +26,10 @@ from gateway.errors import (
 from gateway.web.request import Answer, as_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from gateway.domain.message import Message
-    from gateway.domain.page import Page
+    from gateway.domain.page import Page, WrittenPage
     from gateway.domain.thread import Thread
 
 STATUS: Final[Mapping[type[GatewayError], int]] = {
@@ -71,12 +71,14 @@ def message(found: Message) -> Answer:
 
 def threads_page(page: Page[Thread]) -> Answer:
     """Answer with a page of threads."""
-    return _list(page, wire.thread)
+    items = page.items
+    first_id, last_id = (items[0].id, items[-1].id) if items else (None, None)
+    return _list([wire.dump(wire.thread(each)) for each in items], first_id, last_id, has_more=page.has_more)
 
 
-def messages_page(page: Page[Message]) -> Answer:
+def messages_page(page: WrittenPage) -> Answer:
     """Answer with a page of messages."""
-    return _list(page, wire.message)
+    return _list(page.objects, page.first_id, page.last_id, has_more=page.has_more)
 
 
 def deleted(kind: str, object_id: str) -> Answer:
@@ -108,17 +110,9 @@ def _envelope(raised: GatewayError) -> dict[str, Any]:
     }
 
 
-def _list(page: Page[Any], lay_out: Callable[[Any], wire.JsonValue]) -> Answer:
-    items = page.items
-    return _answer(
-        {
-            "object": "list",
-            "data": [lay_out(item) for item in items],
-            "first_id": items[0].id if items else None,
-            "last_id": items[-1].id if items else None,
-            "has_more": page.has_more,
-        }
-    )
+def _list(objects: Sequence[bytes], first_id: str | None, last_id: str | None, *, has_more: bool) -> Answer:
+    end = wire.dump({"first_id": first_id, "last_id": last_id, "has_more": has_more})
+    return Answer(b'{"object":"list","data":[' + b",".join(objects) + b"]," + end[1:])
 
 
 def _answer(value: wire.JsonValue, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:

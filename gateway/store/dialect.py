@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from sqlalchemy import LargeBinary, event, make_url, text
+from sqlalchemy import Integer, LargeBinary, Text, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -248,6 +248,47 @@ def _utf8_of_sqlite(element: utf8, compiler: SQLCompiler, **options: Any) -> str
 @compiles(utf8, "postgresql")
 def _utf8_of_postgres(element: utf8, compiler: SQLCompiler, **options: Any) -> str:
     return f"convert_to({compiler.process(element.clauses, **options)}, 'UTF8')"
+
+
+class filled(FunctionElement[str]):  # noqa: N801  (as above)
+    """A text with `%s` for each of some columns, which none of them may lack."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(filled, "sqlite")
+def _filled_of_sqlite(element: filled, compiler: SQLCompiler, **options: Any) -> str:
+    return f"printf({compiler.process(element.clauses, **options)})"
+
+
+@compiles(filled, "postgresql")
+def _filled_of_postgres(element: filled, compiler: SQLCompiler, **options: Any) -> str:
+    return f"format({compiler.process(element.clauses, **options)})"
+
+
+class as_json(FunctionElement[str]):  # noqa: N801  (as above)
+    """A text or number as JSON, also where there is none."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(as_json, "sqlite")
+def _as_json_of_sqlite(element: as_json, compiler: SQLCompiler, **options: Any) -> str:
+    column = compiler.process(element.clauses, **options)
+    return f"ifnull({column}, 'null')" if _is_number(element) else f"json_quote({column})"
+
+
+@compiles(as_json, "postgresql")
+def _as_json_of_postgres(element: as_json, compiler: SQLCompiler, **options: Any) -> str:
+    column = compiler.process(element.clauses, **options)
+    return f"coalesce(CAST({column if _is_number(element) else f'to_json({column})'} AS TEXT), 'null')"
+
+
+def _is_number(element: as_json) -> bool:
+    [column] = element.clauses
+    return isinstance(column.type, Integer)
 
 
 class among(FunctionElement[bool]):  # noqa: N801  (as above)

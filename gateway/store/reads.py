@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import select, text
 
-from gateway.domain import change
+from gateway.domain import change, wire
 from gateway.domain.message import Message, Status, with_text
-from gateway.domain.page import Beyond, Page
+from gateway.domain.page import Beyond, Page, WrittenPage
 from gateway.errors import NotFound
 from gateway.store import follow_statements, key_statements, rows, statements
 from gateway.store.dialect import CHANNEL
@@ -42,6 +42,7 @@ T = TypeVar("T")
 _POSITION = itemgetter(-1)
 _STATUS = itemgetter(Message._fields.index("status_value"))
 _IN_PROGRESS = Status.IN_PROGRESS.value
+_OBJECT = ord("{")
 _ANY_THREAD_FROM = {up: partial(statements.any_thread_from, up=up) for up in (True, False)}
 _ANY_MESSAGE_FROM = {up: partial(statements.any_message_from, up=up) for up in (True, False)}
 
@@ -94,6 +95,23 @@ class Reads:
         """Read one page of a thread's messages; an unknown thread or cursor gives an empty one."""
         found = await self._found(statements.list_messages, reach, thread_id, page, run_id)
         return await self._whole_page(reach, _page(found, rows.messages_of, page))
+
+    async def list_written_messages(
+        self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None
+    ) -> WrittenPage:
+        """Read the same page as the wire has it, laid out by the database but for messages in progress."""
+        found = await self._found(statements.list_written_messages, reach, thread_id, page, run_id)
+        objects: list[bytes] = [row[0] for row in found[: page.limit]]
+        growing = [each.decode() for each in objects if each[0] != _OBJECT]
+        if growing:
+            grown = {
+                id_.encode(): wire.dump(wire.message(each)) for id_, each in (await self._grown(reach, growing)).items()
+            }
+            objects = [grown.get(each, each) for each in objects if each in grown or each[0] == _OBJECT]
+        if page.from_end:
+            objects.reverse()
+        first_id, last_id = (wire.id_of(objects[0]), wire.id_of(objects[-1])) if objects else (None, None)
+        return WrittenPage(objects, first_id, last_id, has_more=len(found) > page.limit)
 
     async def get_thread_with_messages(
         self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None
@@ -228,7 +246,11 @@ class Reads:
         """Lay the text that messages in progress have gained behind their content; for others nothing is read."""
         if _IN_PROGRESS not in map(_STATUS, messages):
             return messages
-        growing = [message.id for message in messages if message.status_value == _IN_PROGRESS]
+        grown = await self._grown(reach, [each.id for each in messages if each.status_value == _IN_PROGRESS])
+        return [grown.get(message.id, message) for message in messages]
+
+    async def _grown(self, reach: Reach, growing: Sequence[str]) -> dict[str, Message]:
+        """Read messages in progress with all their text; those that are not there are left out."""
         whole: dict[str, Message] = {}
         gained: dict[str, list[tuple[int, str]]] = {}
         for row in await self._rows(follow_statements.list_growing(reach, growing)):
@@ -236,7 +258,7 @@ class Reads:
                 [whole[row.id]] = rows.messages_of([row])
             else:
                 gained.setdefault(row.id, []).append((row.part_index, row.content.decode()))
-        return [with_text(whole.get(message.id, message), gained.get(message.id, ())) for message in messages]
+        return {id_: with_text(message, gained.get(id_, ())) for id_, message in whole.items()}
 
     async def _rows(self, statement: Executable) -> Sequence[Any]:
         return (await self._connection.execute(statement)).all()

@@ -18,11 +18,11 @@ from gateway.store.writes import Delta, Writes
 from tests.make import fill_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from gateway.core import Store
     from gateway.domain.message import Message
-    from gateway.domain.page import Beyond, Page
+    from gateway.domain.page import Beyond, Page, WrittenPage
     from gateway.domain.thread import Thread
     from gateway.store.reads import Behind
 
@@ -43,6 +43,7 @@ CALLS: dict[str, Call] = {
     "get_messages": lambda tx, who, _, message: tx.get_messages(who, [message.id]),
     "list_threads": lambda tx, who, *_: _items(tx.list_threads(who, PAGE)),
     "list_messages": lambda tx, who, thread, _: _items(tx.list_messages(who, thread.id, PAGE, None)),
+    "list_written_messages": lambda tx, who, thread, _: _objects(tx.list_written_messages(who, thread.id, PAGE, None)),
     "get_thread_with_messages": lambda tx, who, thread, _: _thread_of(
         tx.get_thread_with_messages(who, thread.id, PAGE, None)
     ),
@@ -210,6 +211,10 @@ async def _thread_of(found: Awaitable[tuple[Thread | None, Page[Message], Beyond
 
 async def _items(page: Awaitable[Page[Any]]) -> tuple[Any, ...]:
     return (await page).items
+
+
+async def _objects(page: Awaitable[WrittenPage]) -> Sequence[bytes]:
+    return (await page).objects
 
 
 async def _items_of_each(pages: Awaitable[dict[str, Page[Any]]]) -> list[Any]:
