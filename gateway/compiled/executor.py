@@ -286,7 +286,7 @@ def _resolve(shape: Shape, way: Way, definition: GraphQLField, details: FieldDet
 
 def _with_children(way: Direct, arguments: Arguments, shape: Shape, kind: Any, details: FieldDetailsList) -> Resolve:
     asked = [
-        (name, child)
+        (name, child, shape.places(kind.fields[name].type, selected))
         for selected in (shape.collect(kind, details) if is_object_type(kind) else {}).values()
         if (name := selected[0].node.name.value) in kind.fields
         and isinstance(shape.ways.fields.get((kind.name, name)), Direct)
@@ -298,7 +298,7 @@ def _with_children(way: Direct, arguments: Arguments, shape: Shape, kind: Any, d
 
         def children() -> Sequence[Child]:
             try:
-                return [Child(name, child(variables)) for name, child in asked]
+                return [Child(name, child(variables), places) for name, child, places in asked]
             except Surprise:
                 return []
 

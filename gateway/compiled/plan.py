@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from gateway.compiled.executor import Step
     from gateway.compiled.reader import Read
-    from gateway.compiled.ways import Ways
+    from gateway.compiled.ways import Places, Ways
 
     FieldDetailsList = list[FieldDetails]
     Entry = tuple[str, FieldDetailsList, Step | None]
@@ -121,7 +121,7 @@ class Shape:
         self._root_fields: dict[str, FieldDetailsList] | None = None
         self._readers = Readers(prototype.schema, ways, self.collect)
         # By the identity of a list of details, which graphql-core's memory and `_root_fields` keep alive.
-        self._known: dict[tuple[int, int], Read | None] = {}
+        self._known: dict[tuple[int, int], tuple[Read, Places | None] | None] = {}
         self._steps: dict[int, Step | None] = {}
         self._entries: dict[int, list[Entry]] = {}  # by that of what was collected, kept alive in the same way
 
@@ -143,6 +143,15 @@ class Shape:
 
     def reader(self, kind: Any, details: FieldDetailsList) -> Read | None:
         """Find what reads a value of a type with what is selected of it, if it needs no resolver."""
+        found = self._reader(kind, details)
+        return None if found is None else found[0]
+
+    def places(self, kind: Any, details: FieldDetailsList) -> Places | None:
+        """Find which places of tuples that one reads, where it is known."""
+        found = self._reader(kind, details)
+        return None if found is None else found[1]
+
+    def _reader(self, kind: Any, details: FieldDetailsList) -> tuple[Read, Places | None] | None:
         place = (id(kind), id(details))
         if place not in self._known:
             self._known[place] = self._readers.of(kind, details)

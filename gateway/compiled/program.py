@@ -31,7 +31,7 @@ from graphql import (
 )
 
 from gateway.compiled.reader import Fitting, Surprise, leaf_reader
-from gateway.compiled.ways import MARKER, Attribute, Direct, Itself, Known, Sampled, Ways, Written
+from gateway.compiled.ways import MARKER, Attribute, Direct, Itself, Known, Places, Sampled, Ways, Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -67,10 +67,14 @@ class Readers:
         self.collect = collect
         self.fields_left = MAX_FIELDS
 
-    def of(self, kind: Any, details: FieldDetailsList) -> Read | None:
-        """Make the reader of a type with what is selected of it; None where that has fields with resolvers."""
+    def of(self, kind: Any, details: FieldDetailsList) -> tuple[Read, Places | None] | None:
+        """Make the reader of a type with what is selected of it, and say which places of tuples it reads.
+
+        None where fields have resolvers.
+        """
+        places = _Places()
         try:
-            return _Program(self).function(kind, details)
+            return _Program(self, places).function(kind, details), places.found()
         except _NeedsExecutor:
             return None
 
@@ -79,16 +83,46 @@ class _NeedsExecutor(Exception):
     """A field has a resolver, or there is too much to be written into a function."""
 
 
+class _Places:
+    """Gathers which places of tuples are read, by their classes."""
+
+    def __init__(self) -> None:
+        self._read: dict[type, set[str]] = {}
+        self._is_known = True
+
+    def note(self, own: type, name: str) -> None:
+        """Note an attribute that is read; one that is no place may be made of any of them."""
+        self._read.setdefault(own, set()).add(name)
+        self._is_known = self._is_known and name in _places_of(own)
+
+    def found(self) -> Places | None:
+        """Give them, unless nobody can say."""
+        return {own: frozenset(names) for own, names in self._read.items()} if self._is_known else None
+
+
+def _places_of(own: type) -> tuple[str, ...]:
+    places: tuple[str, ...] = getattr(own, "_fields", ())
+    return places
+
+
 class _Source(NamedTuple):
-    """The name of an object within a function, and the attributes that are places of a tuple."""
+    """The name of an object within a function, and its class, where that is certain."""
 
     name: str
-    places: tuple[str, ...]
+    own: type | None
+    read: _Places
 
     def attribute(self, name: str) -> str:
         """Write how an attribute is read."""
-        if name in self.places:
-            return f"{self.name}[{self.places.index(name)}]"
+        if self.own is not None and _places_of(self.own):
+            self.read.note(self.own, name)
+        return self.unnoted(name)
+
+    def unnoted(self, name: str) -> str:
+        """Write the same for one that is made of others, which are noted."""
+        places = () if self.own is None else _places_of(self.own)
+        if name in places:
+            return f"{self.name}[{places.index(name)}]"
         is_plain = name.isidentifier() and not iskeyword(name)
         return f"{self.name}.{name}" if is_plain else f"getattr({self.name}, {name!r})"
 
@@ -103,8 +137,9 @@ class _Piece(NamedTuple):
 class _Program:
     """One function as it is written, line by line; each value that it makes has a name of its own."""
 
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, readers: Readers, read: _Places) -> None:
         self._readers = readers
+        self._read = read
         self._lines: list[str] = []
         self._depth = 1
         self._names = 0
@@ -191,7 +226,7 @@ class _Program:
                 held = source.name if isinstance(way, Itself) else self._put(source.attribute(way.name))
                 return self._text(inner, selected, self._exactly(classes[0], held), {})
         if isinstance(way, Sampled):
-            return self._sampled(way, source, _Program(self._readers).function(definition.type, selected))
+            return self._sampled(way, source, _Program(self._readers, self._read).function(definition.type, selected))
         if isinstance(way, Written) and (way.plain or way.write is orjson.Fragment):
             return self._written_text(way, source, may_be_null=not is_non_null_type(definition.type))
         return [_Piece(f"dumps({self._field(kind, selected, source, own)})", is_bytes=True)]
@@ -222,13 +257,13 @@ class _Program:
             return self._fields(kind, details, self._exactly(own[0], source), {})
         fits = Fitting(kind, own)
         self._surprised_if(f"type({source}) not in {self._handed(fits.seen)} and not {self._handed(fits)}({source})")
-        return self._fields(kind, details, _Source(source, ()), {})
+        return self._fields(kind, details, _Source(source, None, self._read), {})
 
     def _exactly(self, own: type, source: str) -> _Source:
         if self._certain.get(source) is not own:
             self._surprised_if(f"type({source}) is not {self._handed(own)}")
             self._certain[source] = own
-        return _Source(source, getattr(own, "_fields", ()))
+        return _Source(source, own, self._read)
 
     def _fields(
         self, kind: GraphQLObjectType, details: FieldDetailsList, source: _Source, ways: Mapping[str, Written | Itself]
@@ -255,7 +290,7 @@ class _Program:
         schema, types = self._readers.schema, self._readers.ways.types
         possible = {each.name: each for each in schema.get_possible_types(kind)} if is_abstract_type(kind) else {}
         by_class = {
-            own: _Program(self._readers).function(possible[name], details)
+            own: _Program(self._readers, self._read).function(possible[name], details)
             for own, name in types.items()
             if name in possible
         }
@@ -282,7 +317,7 @@ class _Program:
         if isinstance(way, Direct) and way.known is not None:
             return self._known_value(way.known, definition.type, selected, source)
         if isinstance(way, Sampled):
-            pieces = self._sampled(way, source, _Program(self._readers).function(definition.type, selected))
+            pieces = self._sampled(way, source, _Program(self._readers, self._read).function(definition.type, selected))
             return self._put(f"written({_joined(pieces)})")
         raise _NeedsExecutor
 
@@ -307,7 +342,7 @@ class _Program:
             is_end = others == [way.end]
             self._say(f"{begins} = {self._handed(first)}; {text} = {f'{stored}[{begun}:]' if is_end else whole}")
         with self._block("else:"):
-            self._say(f"{begins} = b''; {text} = dumps({self._handed(read)}({source.attribute(way.name)}))")
+            self._say(f"{begins} = b''; {text} = dumps({self._handed(read)}({source.unnoted(way.name)}))")
         return [_Piece(begins, is_bytes=True), _Piece(text, is_bytes=True)]
 
     def _count(self) -> None:

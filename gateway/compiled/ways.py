@@ -35,8 +35,9 @@ class Written:
 class Sampled:
     """The attribute nearly always looks like one sample, in which a single string is another each time.
 
-    `stored` is the attribute that holds the same as JSON in UTF-8. One that starts with `begin`, which opens a string,
-    and ends with `end`, which closes the same one, looks like the sample. MARKER stands for the string in the sample.
+    It is made of nothing but `stored`, the attribute that holds the same as JSON in UTF-8. One that starts with
+    `begin`, which opens a string, and ends with `end`, which closes the same one, looks like the sample. MARKER stands
+    for the string in the sample.
     """
 
     name: str
@@ -46,12 +47,19 @@ class Sampled:
     end: bytes
 
 
+Places = Mapping[type, frozenset[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A field that will be asked of what a resolver gives, with its arguments."""
+    """A field that will be asked of what a resolver gives, with its arguments.
+
+    `places` are those of tuples that will be read of its value, by their class; None where nobody can say.
+    """
 
     name: str
     arguments: Mapping[str, Any]
+    places: Places | None = None
 
 
 Children = Callable[[], Sequence[Child]]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.domain.ids import MessageId, ThreadId
-    from gateway.domain.message import MessagePatch, NewMessage
+    from gateway.domain.message import Fields, MessagePatch, NewMessage
     from gateway.domain.page import Page, PageEnds, PageRequest, WrittenPage
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
@@ -147,12 +147,21 @@ async def list_written_page(
 
 
 async def thread_with_page(
-    store: Store, who: Principal, thread_id: ThreadId, page: PageRequest, run_id: str | None = None
+    store: Store,
+    who: Principal,
+    thread_id: ThreadId,
+    page: PageRequest,
+    *,
+    run_id: str | None = None,
+    fields: Fields | None = None,
 ) -> tuple[Thread | None, Page[Message], PageEnds]:
-    """Find a thread, one page of its messages and its ends in one statement; it may be empty for whatever reason."""
+    """Find a thread, one page of its messages and its ends in one step; it may be empty for whatever reason.
+
+    Who says which fields of messages are read finds nothing in the others.
+    """
     who.require(Scope.READ)
     async with store.read() as reads:
-        thread, found, beyond = await reads.get_thread_with_messages(who.reach, thread_id, page, run_id)
+        thread, found, beyond = await reads.get_thread_with_messages(who.reach, thread_id, page, run_id, fields)
     return thread, found, paging.ends_of(page, found, beyond)
 
 

@@ -210,6 +210,8 @@ def at_second(message: Message, created_at: int) -> Message:
     return message._replace(created_at=created_at, completed_at=completed_at)
 
 
+Fields = frozenset[str]  # of a message, that somebody will read; in place of the others there is nothing
+
 # What stands around the text of a message that is one text without annotations, as most are.
 SIMPLE_BEGIN: Final = b'[{"type":"text","text":{"value":"'
 SIMPLE_END: Final = b'","annotations":[]}}]'

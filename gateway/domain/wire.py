@@ -87,6 +87,11 @@ def dump(value: object) -> bytes:
     return orjson.dumps(value)
 
 
+def load(text: str) -> Any:
+    """Read JSON."""
+    return orjson.loads(text)
+
+
 def dump_text(value: object) -> str:
     """Write compact JSON as it is stored."""
     return orjson.dumps(value).decode()

@@ -6,15 +6,18 @@ Must not be here: how a page is asked for (`types`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from strawberry import UNSET
 
 from gateway.core import messages
 from gateway.domain import ids, parse
+from gateway.domain.message import Message
 from gateway.errors import InvalidRequest
 from gateway.gql.context import Ahead, PageKey
 from gateway.gql.types import MessageConnection, page_request
+
+_NONE: Final = frozenset[str]()
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,7 +41,11 @@ async def find_thread(
     key = _key_of(thread_id, asked[0]) if len(asked) == 1 else None
     if key is None:
         return await context.threads.load(thread_id)
-    found, page, ends = await messages.thread_with_page(context.store, context.who, thread_id, key.page, key.run_id)
+    places = asked[0].places
+    fields = None if places is None else places.get(Message, _NONE)
+    found, page, ends = await messages.thread_with_page(
+        context.store, context.who, thread_id, key.page, run_id=key.run_id, fields=fields
+    )
     context.ahead[thread_id] = Ahead(asked[0].arguments, key, page, ends)
     return found
 

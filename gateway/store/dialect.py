@@ -6,17 +6,15 @@ Must not be here: statements about threads and messages, which are the same on b
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from sqlalchemy import Integer, LargeBinary, Text, event, make_url, text
+from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 
 from gateway.errors import InvalidSetting
 from gateway.facts import current
@@ -24,11 +22,11 @@ from gateway.store.prepared import Shapes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
-    from sqlalchemy import URL, Connection, ExceptionContext, ExecutionContext
+    from sqlalchemy import URL, Connection, Engine, ExceptionContext, ExecutionContext
     from sqlalchemy.ext.asyncio import AsyncConnection
     from sqlalchemy.pool import QueuePool
-    from sqlalchemy.sql.compiler import SQLCompiler
 
     from gateway.domain.change import Topic
 
@@ -69,12 +67,14 @@ _MOMENTARY_CODES: Final = frozenset(
 class LaneRules:
     """How many connections for single statements there may be, and how the driver of one is called.
 
-    `fetch` runs a statement; `call` lets a function use the database's own connection.
+    `fetch` runs a statement; `call` lets a function use the database's own connection, which is `local` where several
+    statements there take no longer than their work.
     """
 
     at_most: int
     fetch: Callable[[Any, str, Any], Awaitable[Sequence[Any]]]
     call: Callable[[Any, Callable[[Any], Any]], Awaitable[Any]]
+    is_local: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +185,26 @@ class Heard:
     def begin(self, statement: str, values: Any) -> tuple[str, Any]:
         """Tell that a statement begins; who listens may put another in its place."""
         # To go through SQLAlchemy's listeners takes longer than all else here, and there is mostly the one that counts.
-        before, after = self._of_engine.before_cursor_execute, self._of_engine.after_cursor_execute
-        others = after.listeners or before.parent_listeners or after.parent_listeners
-        self._is_told = bool(others) or len(before.listeners) > 1
+        self._is_told = self._is_watched()
         if not self._is_told:
             count_statement()
             return statement, values
         for listen in self._events.before_cursor_execute:
             statement, values = listen(self._connection, None, statement, values, _PREPARED, False)
         return statement, values
+
+    def together(self, steps: Sequence[tuple[str, Any]]) -> AbstractContextManager[None]:
+        """Tell of several statements that are handed over at once and run in the block."""
+        if self._is_watched():
+            return heard_together(self._connection.engine, steps)
+        for _ in steps:
+            count_statement()
+        return _UNHEARD
+
+    def _is_watched(self) -> bool:
+        before, after = self._of_engine.before_cursor_execute, self._of_engine.after_cursor_execute
+        others = after.listeners or before.parent_listeners or after.parent_listeners
+        return bool(others) or len(before.listeners) > 1
 
     def end(self, statement: str, values: Any) -> None:
         """Tell that it has ended."""
@@ -208,9 +219,8 @@ class Heard:
 
 
 @contextmanager
-def heard_together(engine: AsyncEngine, steps: Sequence[tuple[str, Any]]) -> Iterator[None]:
+def heard_together(own: Engine, steps: Sequence[tuple[str, Any]]) -> Iterator[None]:
     """Let the same hear of statements that are handed over and run beside those of others, as long as the block."""
-    own = engine.sync_engine
     told = [Heard(SimpleNamespace(engine=own, dispatch=own.dispatch, dialect=own.dialect, info={})) for _ in steps]
     for heard, (statement, values) in zip(told, steps, strict=True):
         heard.begin(statement, values)
@@ -230,86 +240,8 @@ def count_statement() -> None:
         facts.statements += 1
 
 
+_UNHEARD: Final = nullcontext()
 _PREPARED: Final = SimpleNamespace(compiled=True)  # an execution context, as far as anybody looks at it
-
-
-class utf8(FunctionElement[bytes]):  # noqa: N801  (it stands in statements like SQLAlchemy's own functions)
-    """A text as the bytes that it is kept as, which drivers then need not decode."""
-
-    type = LargeBinary()
-    inherit_cache = True
-
-
-@compiles(utf8, "sqlite")
-def _utf8_of_sqlite(element: utf8, compiler: SQLCompiler, **options: Any) -> str:
-    return f"CAST({compiler.process(element.clauses, **options)} AS BLOB)"
-
-
-@compiles(utf8, "postgresql")
-def _utf8_of_postgres(element: utf8, compiler: SQLCompiler, **options: Any) -> str:
-    return f"convert_to({compiler.process(element.clauses, **options)}, 'UTF8')"
-
-
-class filled(FunctionElement[str]):  # noqa: N801  (as above)
-    """A text with `%s` for each of some columns, which none of them may lack."""
-
-    type = Text()
-    inherit_cache = True
-
-
-@compiles(filled, "sqlite")
-def _filled_of_sqlite(element: filled, compiler: SQLCompiler, **options: Any) -> str:
-    return f"printf({compiler.process(element.clauses, **options)})"
-
-
-@compiles(filled, "postgresql")
-def _filled_of_postgres(element: filled, compiler: SQLCompiler, **options: Any) -> str:
-    return f"format({compiler.process(element.clauses, **options)})"
-
-
-class as_json(FunctionElement[str]):  # noqa: N801  (as above)
-    """A text or number as JSON, also where there is none."""
-
-    type = Text()
-    inherit_cache = True
-
-
-@compiles(as_json, "sqlite")
-def _as_json_of_sqlite(element: as_json, compiler: SQLCompiler, **options: Any) -> str:
-    column = compiler.process(element.clauses, **options)
-    return f"ifnull({column}, 'null')" if _is_number(element) else f"json_quote({column})"
-
-
-@compiles(as_json, "postgresql")
-def _as_json_of_postgres(element: as_json, compiler: SQLCompiler, **options: Any) -> str:
-    column = compiler.process(element.clauses, **options)
-    return f"coalesce(CAST({column if _is_number(element) else f'to_json({column})'} AS TEXT), 'null')"
-
-
-def _is_number(element: as_json) -> bool:
-    [column] = element.clauses
-    return isinstance(column.type, Integer)
-
-
-class among(FunctionElement[bool]):  # noqa: N801  (as above)
-    """Whether a column is one of many texts, given as one value: an array of JSON, so that all have one statement.
-
-    It has no type: of a boolean SQLAlchemy would ask `= 1` on SQLite, which then finds nothing by index.
-    """
-
-    inherit_cache = True
-
-
-@compiles(among, "sqlite")
-def _among_of_sqlite(element: among, compiler: SQLCompiler, **options: Any) -> str:
-    column, texts = (compiler.process(each, **options) for each in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({texts}))"  # noqa: S608  (a column, and a place for a value)
-
-
-@compiles(among, "postgresql")
-def _among_of_postgres(element: among, compiler: SQLCompiler, **options: Any) -> str:
-    column, texts = (compiler.process(each, **options) for each in element.clauses)
-    return f"{column} = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST({texts} AS JSONB))))"
 
 
 async def insert_rows(
@@ -383,14 +315,18 @@ def _open_sqlite(url: URL) -> Engines:
         if not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    return Engines(
-        reader, writer, _announce_nothing, LaneRules(READERS, _fetch_sqlite, _call_sqlite), Shapes(reader.dialect), True
-    )
+    rules = LaneRules(READERS, _fetch_sqlite, _call_sqlite, is_local=True)
+    return Engines(reader, writer, _announce_nothing, rules, Shapes(reader.dialect), has_one_writer=True)
 
 
 def _fetch_sqlite(driver: Any, statement: str, values: Any) -> Awaitable[Sequence[Any]]:
     found: Awaitable[Sequence[Any]] = driver.execute_fetchall(statement, values)  # one hop to its thread and back
     return found
+
+
+def run_each(steps: Sequence[tuple[str, Any]], connection: sqlite3.Connection) -> list[list[Any]]:
+    """Run statements one after the other on SQLite's own connection; give the rows of each."""
+    return [connection.execute(text, values).fetchall() for text, values in steps]
 
 
 async def _call_sqlite(driver: Any, work: Callable[[Any], Any]) -> Any:
@@ -467,7 +403,8 @@ def _open_postgres(url: URL) -> Engines:
             # costs more than a third of running it (measured: 100 microseconds of 380).
             _on_connect(engine, "SET plan_cache_mode = force_generic_plan")
     fetch = _fetch_unnamed if is_pooled else _fetch_postgres
-    return Engines(reader, writer, _notify, LaneRules(lanes, fetch, _call_postgres), Shapes(reader.dialect), False)
+    rules = LaneRules(lanes, fetch, _call_postgres, is_local=False)
+    return Engines(reader, writer, _notify, rules, Shapes(reader.dialect), has_one_writer=False)
 
 
 def _fetch_postgres(driver: Any, statement: str, values: Any) -> Awaitable[Sequence[Any]]:

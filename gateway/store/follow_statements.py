@@ -22,7 +22,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from gateway.store.dialect import utf8
+from gateway.store.functions import utf8
 from gateway.store.statements import CONTENT, MESSAGE_COLUMNS, within, within_thread
 from gateway.store.tables import deleted_messages, message_deltas, messages, threads
 

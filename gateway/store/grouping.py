@@ -101,7 +101,7 @@ class Grouping:
         self._works.append(work)
         if self._working is None:
             self._working = asyncio.create_task(self._work())
-        with dialect.heard_together(self._engine, steps):
+        with dialect.heard_together(self._engine.sync_engine, steps):
             return await work.done
 
     async def close(self) -> None:
@@ -225,7 +225,7 @@ def run_together(works: Sequence[Work], connection: sqlite3.Connection, *, begin
             continue
         connection.execute("SAVEPOINT one")
         try:
-            outcomes.append([connection.execute(text, values).fetchall() for text, values in work.steps])
+            outcomes.append(dialect.run_each(work.steps, connection))
         except Exception as error:  # noqa: BLE001  (who handed it over hears of it)
             connection.execute("ROLLBACK TO one")
             outcomes.append(error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway.store import dialect
@@ -30,6 +31,7 @@ class Lane:
         self.connection = connection
         self._driver = driver
         self._fetch, self._call = rules.fetch, rules.call
+        self.is_local = rules.is_local
         self._heard = dialect.Heard(connection.sync_connection)
         self.reads: Reads | None = None  # what is read over it, once somebody did
 
@@ -40,6 +42,13 @@ class Lane:
     async def call(self, work: Callable[[Any], Any]) -> Any:
         """Let a function use SQLite's own connection, in that one's thread."""
         return await self._call(self._driver, work)
+
+    async def rows_of_each(self, steps: Sequence[tuple[Prepared, Sequence[Any]]]) -> Sequence[Sequence[Any]]:
+        """Run several statements in one hop to SQLite's thread."""
+        texts = [(prepared.text, values) for prepared, values in steps]
+        with self._heard.together(texts):
+            found: Sequence[Sequence[Any]] = await self._call(self._driver, partial(dialect.run_each, texts))
+        return found
 
     async def rows(self, prepared: Prepared, values: Sequence[Any]) -> Sequence[Any]:
         """Run a statement by one call of the driver."""

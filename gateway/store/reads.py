@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from operator import itemgetter
+from itertools import repeat
+from operator import add, itemgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import select, text
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.change import Change
     from gateway.domain.key import Key
+    from gateway.domain.message import Fields
     from gateway.domain.page import PageRequest
     from gateway.domain.principal import Reach
     from gateway.domain.thread import Thread
@@ -41,6 +43,8 @@ T = TypeVar("T")
 
 _POSITION = itemgetter(-1)
 _STATUS = itemgetter(Message._fields.index("status_value"))
+_CONTENT = itemgetter(Message._fields.index("content_json"))
+_ID = frozenset({"id"})
 _IN_PROGRESS = Status.IN_PROGRESS.value
 _OBJECT = ord("{")
 _ANY_THREAD_FROM = {up: partial(statements.any_thread_from, up=up) for up in (True, False)}
@@ -67,6 +71,10 @@ class Quick:
         """Run the statement that a builder makes."""
         prepared, values = self.shapes.prepared(build, arguments)
         return self.lane.rows(prepared, values)
+
+    def rows_of_each(self, *wanted: tuple[Build, tuple[Any, ...]]) -> Awaitable[Sequence[Sequence[Any]]]:
+        """Run several statements in one step, on a lane that is local."""
+        return self.lane.rows_of_each([self.shapes.prepared(build, arguments) for build, arguments in wanted])
 
 
 class Reads:
@@ -114,17 +122,36 @@ class Reads:
         return WrittenPage(objects, first_id, last_id, has_more=len(found) > page.limit)
 
     async def get_thread_with_messages(
-        self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None
+        self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields | None = None
     ) -> tuple[Thread | None, Page[Message], Beyond]:
-        """Find a thread and read one page of its messages; an unknown cursor gives an empty one."""
-        found = await self._found(statements.get_thread_with_messages, reach, thread_id, page, run_id)
+        """Find a thread and read one page of its messages, or of some fields of them and their ids.
+
+        An unknown cursor gives an empty page.
+        """
+        read = None if fields is None else fields | _ID
+        own, found = await self._thread_beside(reach, thread_id, page, run_id, read)
+        if own is None:
+            return None, Page((), has_more=False), Beyond()
+        thread, beyond = rows.thread_beside(own)
+        listed = _page(found, partial(rows.messages_of, fields=read), page)
+        if read is None or "content_json" in read:
+            listed = await self._whole_page(reach, listed)
+        return thread, listed, beyond
+
+    async def _thread_beside(
+        self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields | None
+    ) -> tuple[Sequence[Any] | None, Sequence[Any]]:
+        """Read the row of a thread and those of the page beside it, in the order of the walk."""
+        if self._quick is not None and self._quick.lane.is_local:
+            beside = (statements.get_thread_beside, (reach, thread_id, page, run_id))
+            listed = (statements.list_messages, (reach, thread_id, page, run_id, fields))
+            own_rows, found = await self._quick.rows_of_each(beside, listed)
+            return (own_rows[0] if own_rows else None), list(map(add, found, repeat((None,))))
+        found = await self._found(statements.get_thread_with_messages, reach, thread_id, page, run_id, fields)
         is_up = statements.walks_up(page)
         in_order = sorted(found, key=_POSITION, reverse=not is_up)
         own = in_order.pop(0 if is_up else -1) if in_order else None  # OF_THREAD lies below all positions
-        if own is None:
-            return None, Page((), has_more=False), Beyond()
-        listed = await self._whole_page(reach, _page(in_order, rows.messages_of, page))
-        return rows.thread_among_messages(own), listed, rows.beyond_of(own)
+        return (None if own is None else wire.load(own[0])), in_order
 
     async def list_messages_of_each(
         self, reach: Reach, thread_ids: Sequence[str], page: PageRequest, run_id: str | None
@@ -244,9 +271,11 @@ class Reads:
 
     async def _whole(self, reach: Reach, messages: Sequence[Message]) -> Sequence[Message]:
         """Lay the text that messages in progress have gained behind their content; for others nothing is read."""
-        if _IN_PROGRESS not in map(_STATUS, messages):
+        if _IN_PROGRESS not in map(_STATUS, messages) and None not in map(_CONTENT, messages):
             return messages
-        grown = await self._grown(reach, [each.id for each in messages if each.status_value == _IN_PROGRESS])
+        grown = await self._grown(
+            reach, [each.id for each in messages if each.status_value == _IN_PROGRESS or each.content_json is None]
+        )
         return [grown.get(message.id, message) for message in messages]
 
     async def _grown(self, reach: Reach, growing: Sequence[str]) -> dict[str, Message]:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Insert,
+    Integer,
     Label,
     ScalarSelect,
     Select,
@@ -35,10 +36,10 @@ from sqlalchemy import (
     update,
 )
 
-from gateway.domain.message import Status
+from gateway.domain.message import Message, Status
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.wire import MESSAGE_TEMPLATE
-from gateway.store.dialect import among, as_json, filled, utf8
+from gateway.store.functions import among, as_json, filled, json_row, utf8
 from gateway.store.tables import deleted_messages, deleted_threads, messages, threads
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.base import ReadOnlyColumnCollection
     from sqlalchemy.sql.dml import ReturningDelete
 
-    from gateway.domain.message import Message
+    from gateway.domain.message import Fields
     from gateway.domain.principal import Reach
 
 # In the order of the fields of `domain.thread.Thread` and `domain.message.Message`.
@@ -97,6 +98,13 @@ _OBJECT = filled(
 # A message as the wire has it; of one in progress, whose text lies elsewhere too, the id alone. One value: each more
 # would take as long as all the rest of its row.
 WRITTEN: Final = utf8(case((messages.c.status == Status.IN_PROGRESS.value, messages.c.id), else_=_OBJECT))
+
+# Of a message in progress, whose text lies elsewhere too, no content is read by those who do not look at its status.
+_SETTLED = case((messages.c.status != Status.IN_PROGRESS.value, CONTENT.element)).label("content")
+_COLUMNS: Final = {
+    name: _SETTLED if column is CONTENT else column
+    for name, column in zip(Message._fields, MESSAGE_COLUMNS, strict=True)
+}
 
 OF_THREAD: Final = -1  # a position that no message has
 BEYOND_AFTER: Final = 1
@@ -154,17 +162,24 @@ def list_threads(reach: Reach, page: PageRequest) -> Select[Any]:
     return _walk(statement.where(*bounds), _THREAD_KEY, page)
 
 
-def list_messages(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
+def columns_of(fields: Fields | None) -> Sequence[Column[Any] | Label[Any]]:
+    """Name the columns of messages of which some fields are read: the id, and those, in their order."""
+    return MESSAGE_COLUMNS if fields is None else [column for name, column in _COLUMNS.items() if name in fields]
+
+
+def list_messages(
+    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None, fields: Fields | None = None
+) -> Select[Any]:
     """Select one page of a thread's messages, and one row more to see whether any remain.
 
-    Shape: at most `page.limit + 1` rows of MESSAGE_COLUMNS, in the order of the walk (`walks_up`).
+    Shape: at most `page.limit + 1` rows of `columns_of(fields)`, in the order of the walk (`walks_up`).
     Errors: none here; an unknown thread gives no rows, and so does a cursor that is not of this thread.
     Source: OpenAI `GET /threads/{thread_id}/messages`; Relay Cursor Connections, "Pagination algorithm".
     """
     bounds = [
         _beyond(_MESSAGE_KEY, place_of_message(reach, thread_id, cursor), up=up) for cursor, up in _interval(page)
     ]
-    statement = select(*MESSAGE_COLUMNS).where(_of_thread(reach, thread_id, run_id), *bounds)
+    statement = select(*columns_of(fields)).where(_of_thread(reach, thread_id, run_id), *bounds)
     return _walk(statement, _MESSAGE_KEY, page)
 
 
@@ -173,14 +188,11 @@ def list_written_messages(reach: Reach, thread_id: str, page: PageRequest, run_i
     return list_messages(reach, thread_id, page, run_id).with_only_columns(WRITTEN)
 
 
-def get_thread_with_messages(
-    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None
-) -> CompoundSelect[Any]:
-    """Select a thread and one page of its messages in one statement.
+def get_thread_beside(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
+    """Select a thread, and what lies beyond the cursors of a page of its messages.
 
-    Shape: the rows of `list_messages` with their positions behind, in any order, and one that has OF_THREAD there and
-    what is kept of the thread in columns of its types; of these, `incomplete_at` is the sum of BEYOND_AFTER and
-    BEYOND_BEFORE, where a message lies at that cursor or on its far side.
+    Shape: THREAD_COLUMNS and the sum of BEYOND_AFTER and BEYOND_BEFORE, where a message lies at that cursor or on its
+    far side.
     """
     up = page.order is Order.ASC
     cursors = ((page.after, not up, BEYOND_AFTER), (page.before, up, BEYOND_BEFORE))
@@ -189,21 +201,28 @@ def get_thread_with_messages(
         for cursor, side, number in cursors
         if cursor is not None
     ]
-    kept: dict[Any, Any] = {
-        messages.c.id: threads.c.id,
-        messages.c.thread_id: threads.c.id,
-        messages.c.created_at: threads.c.created_at,
-        messages.c.attachments: threads.c.tool_resources,
-        messages.c.metadata: threads.c.metadata,
-        messages.c.run_id: threads.c.owner,
-        messages.c.completed_at: threads.c.message_count,
-        messages.c.incomplete_at: reduce(operator.add, beyond) if beyond else null(),
-    }
-    columns = [kept.get(column, null()).label(column.name) for column in MESSAGE_COLUMNS]
-    thread = select(*columns, literal_column(str(OF_THREAD)).label("position"))
-    own = thread.where(within(threads, reach), threads.c.id == thread_id)
-    listed = list_messages(reach, thread_id, page, run_id).add_columns(*_MESSAGE_KEY).subquery()
-    return union_all(own, select(listed))
+    both: ColumnElement[int] = reduce(operator.add, beyond) if beyond else literal_column("0", Integer())
+    return select(*THREAD_COLUMNS, both.label("beyond")).where(within(threads, reach), threads.c.id == thread_id)
+
+
+def get_thread_with_messages(
+    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None, fields: Fields | None = None
+) -> CompoundSelect[Any]:
+    """Select a thread and one page of its messages in one statement.
+
+    Shape: the rows of `list_messages` with a null and their positions behind, in any order; and one that has
+    OF_THREAD there, and in place of the id the row of `get_thread_beside` as an array of JSON.
+    """
+    columns = columns_of(fields)
+    beside = get_thread_beside(reach, thread_id, page, run_id).subquery()
+    own = select(
+        json_row(*beside.c).label("id"),
+        *(null().label(column.name) for column in columns[1:]),
+        null().label("unread"),
+        literal_column(str(OF_THREAD)).label("position"),
+    )
+    listed = list_messages(reach, thread_id, page, run_id, fields)
+    return union_all(own, select(listed.add_columns(null().label("unread"), *_MESSAGE_KEY).subquery()))
 
 
 def list_messages_of_each(

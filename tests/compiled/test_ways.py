@@ -72,10 +72,10 @@ async def test_what_only_begins_and_ends_like_a_sample_is_not_taken_for_one(word
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ("page { words size }", [Child("words", {"first": 2})]),
+        ("page { words size }", [Child("words", {"first": 2}, {})]),
         (
             "page { a: words(first: 1) b: words(first: $n) }",
-            [Child("words", {"first": 1}), Child("words", {"first": 7})],
+            [Child("words", {"first": 1}, {}), Child("words", {"first": 7}, {})],
         ),
         ("page { size }", []),
         ("none", []),

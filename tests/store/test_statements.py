@@ -214,7 +214,7 @@ def test_pages_of_several_threads_are_one_limited_select_each(dialect: Dialect) 
 def test_a_thread_and_its_page_are_two_selects_laid_side_by_side(dialect: Dialect) -> None:
     found = _text(BOTH, dialect)
 
-    assert f"FROM threads WHERE {ONE_THREAD} UNION ALL SELECT " in found
+    assert re.search(rf"FROM threads WHERE {ONE_THREAD}\) AS \w+ UNION ALL SELECT ", found)
     assert (
         f"FROM messages WHERE project_id = 'p' AND thread_id = 't' AND position < {A} ORDER BY position DESC" in found
     )
@@ -247,6 +247,7 @@ def test_every_builder_that_takes_a_project_is_looked_at() -> None:
         "within_thread",
         "list_messages_of_each",
         "list_written_messages",  # begins with `list_messages`: tests/store/test_written.py
+        "get_thread_beside",
         "get_thread_with_messages",
         "insert_at_end",  # for a transaction that has taken its position: tests/store/test_append.py
         "append_message",  # begins with `take_positions`: tests/store/test_append.py
