@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import groupby
 from keyword import iskeyword
 from operator import attrgetter
@@ -54,6 +55,8 @@ _OTHER: Final = {
     GraphQLInt: "type({0}) is not int or not -2147483648 <= {0} <= 2147483647",
 }
 
+_PLACE: Final = "<{}:{}>"  # of a row: its number is known once all is written
+_PLACES: Final = re.compile(r"\[<(\d+):(\w+)>\]")
 # Source: JSON (RFC 8259), section 7: a quotation mark within a string stands behind a backslash.
 _WITHIN_A_STRING: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+').fullmatch
 
@@ -68,13 +71,17 @@ class Readers:
         self.fields_left = MAX_FIELDS
 
     def of(self, kind: Any, details: FieldDetailsList) -> tuple[Read, Places | None] | None:
-        """Make the reader of a type with what is selected of it, and say which places of tuples it reads.
+        """Make the reader of a type with what is selected of it, and say of which places rows may be.
 
         None where fields have resolvers.
         """
-        places = _Places()
+        fields_left, places = self.fields_left, _Places()
         try:
-            return _Program(self, places).function(kind, details), places.found()
+            read = _Program(self, places, takes_rows=True).function(kind, details)
+            if places.is_known:
+                return read, places.in_order()
+            self.fields_left = fields_left
+            return _Program(self, places).function(kind, details), None
         except _NeedsExecutor:
             return None
 
@@ -88,41 +95,38 @@ class _Places:
 
     def __init__(self) -> None:
         self._read: dict[type, set[str]] = {}
-        self._is_known = True
+        self.is_known = True
 
     def note(self, own: type, name: str) -> None:
         """Note an attribute that is read; one that is no place may be made of any of them."""
         self._read.setdefault(own, set()).add(name)
-        self._is_known = self._is_known and name in _places_of(own)
+        self.is_known = self.is_known and name in _places_of(own)
 
-    def found(self) -> Places | None:
-        """Give them, unless nobody can say."""
-        return {own: frozenset(names) for own, names in self._read.items()} if self._is_known else None
+    def in_order(self) -> Places:
+        """Give them in the order of their classes."""
+        return {own: tuple(name for name in _places_of(own) if name in read) for own, read in self._read.items()}
 
 
-def _places_of(own: type) -> tuple[str, ...]:
+def _places_of(own: type | None) -> tuple[str, ...]:
     places: tuple[str, ...] = getattr(own, "_fields", ())
     return places
 
 
 class _Source(NamedTuple):
-    """The name of an object within a function, and its class, where that is certain."""
+    """The name of an object within a function, and its class, where that is certain; a row may stand for it."""
 
     name: str
     own: type | None
     read: _Places
+    is_row: bool = False
 
     def attribute(self, name: str) -> str:
         """Write how an attribute is read."""
-        if self.own is not None and _places_of(self.own):
+        places = _places_of(self.own)
+        if self.own is not None and places:
             self.read.note(self.own, name)
-        return self.unnoted(name)
-
-    def unnoted(self, name: str) -> str:
-        """Write the same for one that is made of others, which are noted."""
-        places = () if self.own is None else _places_of(self.own)
         if name in places:
-            return f"{self.name}[{places.index(name)}]"
+            return f"{self.name}[{_PLACE.format(id(self.own), name) if self.is_row else places.index(name)}]"
         is_plain = name.isidentifier() and not iskeyword(name)
         return f"{self.name}.{name}" if is_plain else f"getattr({self.name}, {name!r})"
 
@@ -137,9 +141,10 @@ class _Piece(NamedTuple):
 class _Program:
     """One function as it is written, line by line; each value that it makes has a name of its own."""
 
-    def __init__(self, readers: Readers, read: _Places) -> None:
+    def __init__(self, readers: Readers, read: _Places, *, takes_rows: bool = False) -> None:
         self._readers = readers
         self._read = read
+        self._takes_rows = takes_rows
         self._lines: list[str] = []
         self._depth = 1
         self._names = 0
@@ -153,6 +158,9 @@ class _Program:
         """
         result = self._value(kind, details, "source")
         text = "\n".join(["def read(source):", *self._lines, f" return {result}"])
+        if self._takes_rows:
+            places = {str(id(own)): names for own, names in self._read.in_order().items()}
+            text = _PLACES.sub(lambda found: f"[{places[found[1]].index(found[2])}]", text)
         exec(compile(text, "<reader>", "exec"), self._known)  # noqa: S102  (what it is made of: see above)
         read: Read = self._known["read"]
         return read
@@ -193,11 +201,14 @@ class _Program:
         source: str,
         own: type,
         ways: Mapping[str, Written | Itself],
+        *,
+        are_rows: bool = False,
     ) -> str:
         """Write a list of objects as JSON at once: with a dict for each, a page of 100 costs a twentieth more."""
         result, item = self._put("[]"), self._name()
         with self._block(f"for {item} in {source}:"):
-            pieces = self._text(kind, details, self._exactly(own, item), ways)
+            of_item = _Source(item, own, self._read, is_row=True) if are_rows else self._exactly(own, item)
+            pieces = self._text(kind, details, of_item, ways)
             self._say(f"{result}.append({_joined(pieces)})")
         return self._put(f"written(b'[' + b','.join({result}) + b']')")
 
@@ -222,6 +233,8 @@ class _Program:
         if isinstance(way, Itself | Attribute) and is_non_null_type(definition.type):
             inner = definition.type.of_type
             classes = self._classes_of(inner)
+            if isinstance(way, Itself) and classes == [source.own]:
+                return self._text(inner, selected, source, {})
             if len(classes) == 1:
                 held = source.name if isinstance(way, Itself) else self._put(source.attribute(way.name))
                 return self._text(inner, selected, self._exactly(classes[0], held), {})
@@ -276,6 +289,8 @@ class _Program:
 
     def _known_value(self, known: Known, kind: Any, details: FieldDetailsList, source: _Source) -> str:
         """Write how something is read that may be known, in place of calling its resolver."""
+        if known.rows is not None and known.of is not None and self._takes_rows:
+            return self._rows_or_value(known.rows, known, kind, details, source)
         value = self._put(source.attribute(known.name))
         self._surprised_if(f"{value} is None")
         if known.of is None:
@@ -284,6 +299,18 @@ class _Program:
         if not is_list_type(get_nullable_type(kind)):
             return self._fields(own, details, self._exactly(known.of, value), known.fields)
         return self._texts(own, details, value, known.of, known.fields)
+
+    def _rows_or_value(self, rows: str, known: Known, kind: Any, details: FieldDetailsList, source: _Source) -> str:
+        """Write how rows are read where there are any, and the list that they stand for where there are none."""
+        assert known.of is not None  # noqa: S101  (rows stand for tuples of a class)
+        held, result = self._put(source.attribute(rows)), self._put("None")
+        with self._block(f"if {held} is None:"):
+            whole = self._known_value(replace(known, rows=None), kind, details, source)
+            self._say(f"{result} = {whole}")
+        with self._block("else:"):
+            read = self._texts(get_named_type(kind), details, held, known.of, known.fields, are_rows=True)
+            self._say(f"{result} = {read}")
+        return result
 
     def _abstract(self, kind: Any, details: FieldDetailsList, source: str) -> str:
         """Go by the class of a value, where there are classes of which all is known."""
@@ -309,6 +336,8 @@ class _Program:
         if definition is None:
             raise _NeedsExecutor
         if isinstance(way, Itself):
+            if source.is_row:  # it cannot be asked of what class it is
+                self._read.is_known = False
             return self._value(definition.type, selected, source.name)
         if isinstance(way, Attribute):
             return self._value(definition.type, selected, self._put(source.attribute(way.name)))
@@ -342,7 +371,7 @@ class _Program:
             is_end = others == [way.end]
             self._say(f"{begins} = {self._handed(first)}; {text} = {f'{stored}[{begun}:]' if is_end else whole}")
         with self._block("else:"):
-            self._say(f"{begins} = b''; {text} = dumps({self._handed(read)}({source.unnoted(way.name)}))")
+            self._say(f"{begins} = b''; {text} = dumps({self._handed(read)}({self._handed(way.load)}({stored})))")
         return [_Piece(begins, is_bytes=True), _Piece(text, is_bytes=True)]
 
     def _count(self) -> None:

@@ -35,26 +35,27 @@ class Written:
 class Sampled:
     """The attribute nearly always looks like one sample, in which a single string is another each time.
 
-    It is made of nothing but `stored`, the attribute that holds the same as JSON in UTF-8. One that starts with
+    It is what `load` makes of `stored`, the attribute that holds the same as JSON in UTF-8. One that starts with
     `begin`, which opens a string, and ends with `end`, which closes the same one, looks like the sample. MARKER stands
     for the string in the sample.
     """
 
-    name: str
+    load: Callable[[bytes], Any]
     sample: Any
     stored: str
     begin: bytes
     end: bytes
 
 
-Places = Mapping[type, frozenset[str]]
+Places = Mapping[type, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
     """A field that will be asked of what a resolver gives, with its arguments.
 
-    `places` are those of tuples that will be read of its value, by their class; None where nobody can say.
+    `places` are those of tuples that will be read of its value, by their class, each in the order in which rows hold
+    them that may stand for such tuples (`Known.rows`); None where only whole tuples will do.
     """
 
     name: str
@@ -70,12 +71,14 @@ class Known:
     """Where an object holds what a field's resolver would give: an attribute, which is None where it does not.
 
     It may be another value in place of the object that a resolver would make of it, or a list of such: all of the class
-    `of`, with ways of their own for the fields of those.
+    `of`, with ways of their own for the fields of those. In place of such a list another attribute, `rows`, may hold
+    rows that stand for its tuples; else it is None.
     """
 
     name: str
     of: type | None = None
     fields: Mapping[str, Written | Itself] = field(default_factory=dict)
+    rows: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

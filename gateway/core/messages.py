@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.domain.ids import MessageId, ThreadId
-    from gateway.domain.message import Fields, MessagePatch, NewMessage
-    from gateway.domain.page import Page, PageEnds, PageRequest, WrittenPage
+    from gateway.domain.message import MessagePatch, NewMessage
+    from gateway.domain.page import Fields, Page, PageEnds, PageRequest, Rows, WrittenPage
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
     from gateway.store.reads import Reads
@@ -154,14 +154,17 @@ async def thread_with_page(
     *,
     run_id: str | None = None,
     fields: Fields | None = None,
-) -> tuple[Thread | None, Page[Message], PageEnds]:
+) -> tuple[Thread | None, Page[Message] | Rows[Message], PageEnds]:
     """Find a thread, one page of its messages and its ends in one step; it may be empty for whatever reason.
 
-    Who says which fields of messages are read finds nothing in the others.
+    Who says which fields of messages will be read is given rows of those.
     """
     who.require(Scope.READ)
     async with store.read() as reads:
-        thread, found, beyond = await reads.get_thread_with_messages(who.reach, thread_id, page, run_id, fields)
+        if fields is not None:
+            thread, read, beyond = await reads.get_thread_with_rows(who.reach, thread_id, page, run_id, fields)
+            return thread, read, paging.ends_of(page, read, beyond)
+        thread, found, beyond = await reads.get_thread_with_messages(who.reach, thread_id, page, run_id)
     return thread, found, paging.ends_of(page, found, beyond)
 
 
@@ -179,7 +182,7 @@ async def page_ends(
     who: Principal,
     thread_id: ThreadId,
     page: PageRequest,
-    found: Page[Message],
+    found: Page[Message] | Rows[Message],
     *,
     run_id: str | None = None,
 ) -> PageEnds:

@@ -183,7 +183,7 @@ class Message(MessageRow):
     @cached_property
     def content(self) -> tuple[ContentPart, ...]:
         """The parts of the content, in order."""
-        return tuple(PART_READERS[part["type"]](part) for part in orjson.loads(self.content_json))
+        return load_content(self.content_json)
 
     @cached_property
     def text(self) -> str:
@@ -210,7 +210,10 @@ def at_second(message: Message, created_at: int) -> Message:
     return message._replace(created_at=created_at, completed_at=completed_at)
 
 
-Fields = frozenset[str]  # of a message, that somebody will read; in place of the others there is nothing
+def load_content(content_json: bytes) -> tuple[ContentPart, ...]:
+    """Read the parts of a content that is kept."""
+    return tuple(PART_READERS[part["type"]](part) for part in orjson.loads(content_json))
+
 
 # What stands around the text of a message that is one text without annotations, as most are.
 SIMPLE_BEGIN: Final = b'[{"type":"text","text":{"value":"'

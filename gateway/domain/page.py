@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 T = TypeVar("T")
 
+Fields = tuple[str, ...]  # of a tuple with names, in the order in which rows hold them
 DEFAULT_LIMIT: Final = 20
 MAX_LIMIT: Final = 100
 
@@ -53,6 +55,38 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     has_more: bool
+
+    @property
+    def id_at_ends(self) -> tuple[str | None, str | None]:
+        """The ids of the first and the last item."""
+        items: tuple[Any, ...] = self.items
+        return (items[0].id, items[-1].id) if items else (None, None)
+
+
+@dataclass(frozen=True)
+class Rows(Generic[T]):
+    """A page of tuples of which only some fields were read, the id among them: those of each as one row, in this order.
+
+    `kind` is the class of the tuples.
+    """
+
+    kind: type[T]
+    fields: Fields
+    rows: Sequence[Sequence[Any]]
+    has_more: bool
+
+    @cached_property
+    def items(self) -> tuple[T, ...]:
+        """The tuples that the rows stand for, with nothing in the fields that were not read."""
+        places: Sequence[str] = getattr(self.kind, "_fields")  # noqa: B009  (a type variable has none that mypy knows)
+        nothing = dict.fromkeys(places)
+        return tuple(self.kind(**nothing | dict(zip(self.fields, row, strict=False))) for row in self.rows)
+
+    @property
+    def id_at_ends(self) -> tuple[str | None, str | None]:
+        """The ids of the first and the last."""
+        place = self.fields.index("id")
+        return (self.rows[0][place], self.rows[-1][place]) if self.rows else (None, None)
 
 
 @dataclass(frozen=True, slots=True)

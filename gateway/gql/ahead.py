@@ -6,7 +6,7 @@ Must not be here: how a page is asked for (`types`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from strawberry import UNSET
 
@@ -16,8 +16,6 @@ from gateway.domain.message import Message
 from gateway.errors import InvalidRequest
 from gateway.gql.context import Ahead, PageKey
 from gateway.gql.types import MessageConnection, page_request
-
-_NONE: Final = frozenset[str]()
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,7 +40,7 @@ async def find_thread(
     if key is None:
         return await context.threads.load(thread_id)
     places = asked[0].places
-    fields = None if places is None else places.get(Message, _NONE)
+    fields = None if places is None else places.get(Message, ())
     found, page, ends = await messages.thread_with_page(
         context.store, context.who, thread_id, key.page, run_id=key.run_id, fields=fields
     )
@@ -56,7 +54,7 @@ def find_messages(resolve: Resolve, source: Thread, context: Context, arguments:
     An empty page does not tell an unknown cursor from the end of the list, which the resolver looks at.
     """
     ahead = context.ahead.pop(source.id, None)
-    if ahead is None or not ahead.found.items or ahead.arguments != arguments:
+    if ahead is None or ahead.found.id_at_ends[0] is None or ahead.arguments != arguments:
         return resolve(source, context, arguments)
     return MessageConnection(found=ahead.found, asked=ahead.key, of=source, ends=ahead.ends)
 

@@ -14,7 +14,7 @@ import strawberry
 from strawberry.dataloader import DataLoader
 
 from gateway.core import messages, threads
-from gateway.domain.page import Page
+from gateway.domain.page import Page, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -46,7 +46,7 @@ class Ahead(NamedTuple):
 
     arguments: Mapping[str, Any]
     key: PageKey
-    found: Page[Message]
+    found: Page[Message] | Rows[Message]
     ends: PageEnds
 
 

@@ -23,7 +23,7 @@ from gateway.gql.context import Info, PageKey
 from gateway.gql.scalars import DateTime, IncompleteReason, MessageRole, MessageStatus, Metadata, SortOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 Limit = Annotated[
     int | None,
@@ -184,14 +184,11 @@ class PageInfo:
     end_cursor: str | None = strawberry.field(description="The cursor of the last edge, if there is one.")
 
 
-def page_info(found: page.Page[Any], ends: page.PageEnds) -> PageInfo:
+def page_info(found: page.Page[Any] | page.Rows[Any], ends: page.PageEnds) -> PageInfo:
     """Make the PageInfo of a page that was read."""
-    items = found.items
+    start, end = found.id_at_ends
     return PageInfo(
-        has_next_page=ends.has_next,
-        has_previous_page=ends.has_previous,
-        start_cursor=items[0].id if items else None,
-        end_cursor=items[-1].id if items else None,
+        has_next_page=ends.has_next, has_previous_page=ends.has_previous, start_cursor=start, end_cursor=end
     )
 
 
@@ -208,7 +205,7 @@ class EdgeOfThread(Edge):
     __slots__ = ()
 
 
-def edges_of(found: page.Page[Any], kind: type[Edge]) -> list[Edge]:
+def edges_of(found: page.Page[Any] | page.Rows[Any], kind: type[Edge]) -> list[Edge]:
     """Pair each item of a page with its cursor."""
     items = found.items
     # Without a step of Python's own for each of them, which takes four times as long.
@@ -229,7 +226,7 @@ class MessageEdge:
 class MessageConnection:
     """Relay's connection over one page that was read."""
 
-    found: strawberry.Private[page.Page[DomainMessage]]
+    found: strawberry.Private[page.Page[DomainMessage] | page.Rows[DomainMessage]]
     asked: strawberry.Private[PageKey]
     of: strawberry.Private[DomainThread]
     ends: strawberry.Private[page.PageEnds | None] = None
@@ -238,6 +235,11 @@ class MessageConnection:
     def items(self) -> tuple[DomainMessage, ...]:
         """The messages, which compiled operations make edges of."""
         return self.found.items
+
+    @property
+    def rows(self) -> Sequence[Sequence[Any]] | None:
+        """What was read of them, where that is not all of them."""
+        return self.found.rows if isinstance(self.found, page.Rows) else None
 
     @property
     def known_page_info(self) -> PageInfo | None:

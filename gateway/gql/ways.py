@@ -53,7 +53,9 @@ def _word(words: type[Enum]) -> Callable[[str], str]:
     return {each.value: each.name for each in words}.__getitem__
 
 
-_SIMPLE: Final = Sampled("content", (TextContent(Text(MARKER, ())),), "content_json", SIMPLE_BEGIN, SIMPLE_END)
+_SIMPLE: Final = Sampled(
+    message.load_content, (TextContent(Text(MARKER, ())),), "content_json", SIMPLE_BEGIN, SIMPLE_END
+)
 _STORED: Final[Mapping[tuple[str, str], Way]] = {
     ("Thread", "id"): Written("id", plain=True),
     ("Thread", "metadata"): Written("metadata_json", orjson.Fragment),
@@ -76,8 +78,8 @@ _STORED: Final[Mapping[tuple[str, str], Way]] = {
 _AS_EDGE: Final[Mapping[str, Written | Itself]] = {"cursor": Written("id", plain=True), "node": Itself()}
 _KNOWN: Final[Mapping[tuple[str, str], Known]] = {
     ("CreateMessagePayload", "edge"): Known("message", Message, _AS_EDGE),
-    ("MessageConnection", "edges"): Known("items", Message, _AS_EDGE),
-    ("MessageConnection", "nodes"): Known("items"),
+    ("MessageConnection", "edges"): Known("items", Message, _AS_EDGE, "rows"),
+    ("MessageConnection", "nodes"): Known("items", Message, rows="rows"),
     ("MessageConnection", "pageInfo"): Known("known_page_info"),
     ("MessageConnection", "totalCount"): Known("known_total"),
 }

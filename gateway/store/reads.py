@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
-from operator import add, itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import select, text
 
 from gateway.domain import change, wire
 from gateway.domain.message import Message, Status, with_text
-from gateway.domain.page import Beyond, Page, WrittenPage
+from gateway.domain.page import Beyond, Page, Rows, WrittenPage
 from gateway.errors import NotFound
 from gateway.store import follow_statements, key_statements, rows, statements
 from gateway.store.dialect import CHANNEL
@@ -32,8 +31,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.change import Change
     from gateway.domain.key import Key
-    from gateway.domain.message import Fields
-    from gateway.domain.page import PageRequest
+    from gateway.domain.page import Fields, PageRequest
     from gateway.domain.principal import Reach
     from gateway.domain.thread import Thread
     from gateway.store.lanes import Lane
@@ -43,8 +41,6 @@ T = TypeVar("T")
 
 _POSITION = itemgetter(-1)
 _STATUS = itemgetter(Message._fields.index("status_value"))
-_CONTENT = itemgetter(Message._fields.index("content_json"))
-_ID = frozenset({"id"})
 _IN_PROGRESS = Status.IN_PROGRESS.value
 _OBJECT = ord("{")
 _ANY_THREAD_FROM = {up: partial(statements.any_thread_from, up=up) for up in (True, False)}
@@ -122,36 +118,41 @@ class Reads:
         return WrittenPage(objects, first_id, last_id, has_more=len(found) > page.limit)
 
     async def get_thread_with_messages(
-        self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields | None = None
+        self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None
     ) -> tuple[Thread | None, Page[Message], Beyond]:
-        """Find a thread and read one page of its messages, or of some fields of them and their ids.
+        """Find a thread and read one page of its messages; an unknown cursor gives an empty one."""
+        thread, beyond, found = await self._thread_beside(reach, thread_id, page, run_id, None)
+        return thread, await self._whole_page(reach, _page(found, rows.messages_of, page)), beyond
 
-        An unknown cursor gives an empty page.
-        """
-        read = None if fields is None else fields | _ID
-        own, found = await self._thread_beside(reach, thread_id, page, run_id, read)
-        if own is None:
-            return None, Page((), has_more=False), Beyond()
-        thread, beyond = rows.thread_beside(own)
-        listed = _page(found, partial(rows.messages_of, fields=read), page)
-        if read is None or "content_json" in read:
-            listed = await self._whole_page(reach, listed)
-        return thread, listed, beyond
+    async def get_thread_with_rows(
+        self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields
+    ) -> tuple[Thread | None, Rows[Message], Beyond]:
+        """Find a thread and read some fields of one page of its messages; an unknown cursor gives an empty one."""
+        fields = fields if "id" in fields else (*fields, "id")
+        thread, beyond, found = await self._thread_beside(reach, thread_id, page, run_id, fields)
+        listed = found[: page.limit]
+        if page.from_end:
+            listed.reverse()
+        if "content_json" in fields:
+            listed = await self._whole_rows(reach, fields, listed)
+        return thread, Rows(Message, fields, listed, has_more=len(found) > page.limit), beyond
 
     async def _thread_beside(
         self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields | None
-    ) -> tuple[Sequence[Any] | None, Sequence[Any]]:
-        """Read the row of a thread and those of the page beside it, in the order of the walk."""
+    ) -> tuple[Thread | None, Beyond, list[Any]]:
+        """Read a thread, what lies beyond the cursors, and the rows of the page, in the order of the walk."""
         if self._quick is not None and self._quick.lane.is_local:
             beside = (statements.get_thread_beside, (reach, thread_id, page, run_id))
             listed = (statements.list_messages, (reach, thread_id, page, run_id, fields))
-            own_rows, found = await self._quick.rows_of_each(beside, listed)
-            return (own_rows[0] if own_rows else None), list(map(add, found, repeat((None,))))
+            own, of_page = await self._quick.rows_of_each(beside, listed)
+            return (*rows.thread_beside(own[0]), list(of_page)) if own else (None, Beyond(), [])
         found = await self._found(statements.get_thread_with_messages, reach, thread_id, page, run_id, fields)
         is_up = statements.walks_up(page)
         in_order = sorted(found, key=_POSITION, reverse=not is_up)
-        own = in_order.pop(0 if is_up else -1) if in_order else None  # OF_THREAD lies below all positions
-        return (None if own is None else wire.load(own[0])), in_order
+        if not in_order:
+            return None, Beyond(), []
+        with_thread = in_order.pop(0 if is_up else -1)  # OF_THREAD lies below all positions
+        return (*rows.thread_beside(wire.load(with_thread[-2])), in_order)
 
     async def list_messages_of_each(
         self, reach: Reach, thread_ids: Sequence[str], page: PageRequest, run_id: str | None
@@ -271,12 +272,24 @@ class Reads:
 
     async def _whole(self, reach: Reach, messages: Sequence[Message]) -> Sequence[Message]:
         """Lay the text that messages in progress have gained behind their content; for others nothing is read."""
-        if _IN_PROGRESS not in map(_STATUS, messages) and None not in map(_CONTENT, messages):
+        if _IN_PROGRESS not in map(_STATUS, messages):
             return messages
-        grown = await self._grown(
-            reach, [each.id for each in messages if each.status_value == _IN_PROGRESS or each.content_json is None]
-        )
+        grown = await self._grown(reach, [each.id for each in messages if each.status_value == _IN_PROGRESS])
         return [grown.get(message.id, message) for message in messages]
+
+    async def _whole_rows(self, reach: Reach, fields: Fields, found: list[Any]) -> list[Any]:
+        """Do the same for rows, which have no content where a message is in progress."""
+        content = fields.index("content_json")
+        if None not in [row[content] for row in found]:
+            return found
+        place = fields.index("id")
+        grown = await self._grown(reach, [row[place] for row in found if row[content] is None])
+        read = attrgetter(*fields)
+        return [
+            row if row[content] is not None else read(grown[row[place]])
+            for row in found
+            if row[content] is not None or row[place] in grown  # else it was deleted meanwhile
+        ]
 
     async def _grown(self, reach: Reach, growing: Sequence[str]) -> dict[str, Message]:
         """Read messages in progress with all their text; those that are not there are left out."""

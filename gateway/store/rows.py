@@ -6,7 +6,7 @@ Must not be here: statements.
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import lru_cache, partial
+from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,15 +21,12 @@ from gateway.store.statements import BEYOND_AFTER, BEYOND_BEFORE, MESSAGE_COLUMN
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from gateway.domain.message import Fields
-
 Values = dict[str, Any]
 
 _OF_MESSAGE = itemgetter(slice(len(MESSAGE_COLUMNS)))
 _AS_MESSAGE: Callable[[Any], Message] = partial(tuple.__new__, Message)
 _AS_THREAD: Callable[[Any], Thread] = partial(tuple.__new__, Thread)
 _CONTENT = Message._fields.index("content_json")
-_KEPT: Final = 500  # choices of fields
 _KEY_WIDTH = len(KEY_COLUMNS)
 
 
@@ -59,18 +56,9 @@ def row_of_thread(project_id: str, thread: Thread) -> Values:
     }
 
 
-def messages_of(found: Iterable[Sequence[Any]], fields: Fields | None = None) -> list[Message]:
-    """Make messages of rows that begin with `columns_of(fields)`, without a step of Python's own for each of them.
-
-    Where some fields are not read, there is a null behind the columns, which stands in their places.
-    """
-    return list(map(_AS_MESSAGE, map(_OF_MESSAGE if fields is None else _laying_out(fields), found)))
-
-
-@lru_cache(_KEPT)
-def _laying_out(fields: Fields) -> Callable[[Any], Any]:
-    read = [name for name in Message._fields if name in fields]
-    return itemgetter(*(read.index(name) if name in fields else len(read) for name in Message._fields))
+def messages_of(found: Iterable[Sequence[Any]]) -> list[Message]:
+    """Make messages of rows that begin with MESSAGE_COLUMNS, without a step of Python's own for each of them."""
+    return list(map(_AS_MESSAGE, map(_OF_MESSAGE, found)))
 
 
 def row_of_message(project_id: str, message: Message, position: int) -> Values:

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.base import ReadOnlyColumnCollection
     from sqlalchemy.sql.dml import ReturningDelete
 
-    from gateway.domain.message import Fields
+    from gateway.domain.page import Fields
     from gateway.domain.principal import Reach
 
 # In the order of the fields of `domain.thread.Thread` and `domain.message.Message`.
@@ -163,8 +163,8 @@ def list_threads(reach: Reach, page: PageRequest) -> Select[Any]:
 
 
 def columns_of(fields: Fields | None) -> Sequence[Column[Any] | Label[Any]]:
-    """Name the columns of messages of which some fields are read: the id, and those, in their order."""
-    return MESSAGE_COLUMNS if fields is None else [column for name, column in _COLUMNS.items() if name in fields]
+    """Name the columns of some fields of messages, or of all."""
+    return MESSAGE_COLUMNS if fields is None else [_COLUMNS[name] for name in fields]
 
 
 def list_messages(
@@ -210,19 +210,17 @@ def get_thread_with_messages(
 ) -> CompoundSelect[Any]:
     """Select a thread and one page of its messages in one statement.
 
-    Shape: the rows of `list_messages` with a null and their positions behind, in any order; and one that has
-    OF_THREAD there, and in place of the id the row of `get_thread_beside` as an array of JSON.
+    Shape: the rows of `list_messages` with a null and their positions behind, in any order; and one that has there
+    the row of `get_thread_beside` as an array of JSON, and OF_THREAD.
     """
-    columns = columns_of(fields)
     beside = get_thread_beside(reach, thread_id, page, run_id).subquery()
     own = select(
-        json_row(*beside.c).label("id"),
-        *(null().label(column.name) for column in columns[1:]),
-        null().label("unread"),
+        *(null().label(column.name) for column in columns_of(fields)),
+        json_row(*beside.c).label("beside"),
         literal_column(str(OF_THREAD)).label("position"),
     )
     listed = list_messages(reach, thread_id, page, run_id, fields)
-    return union_all(own, select(listed.add_columns(null().label("unread"), *_MESSAGE_KEY).subquery()))
+    return union_all(own, select(listed.add_columns(null().label("beside"), *_MESSAGE_KEY).subquery()))
 
 
 def list_messages_of_each(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 import pytest
 from graphql import build_schema, parse
 
-from gateway.compiled import MARKER, Child, Direct, Sampled, Ways, Written
+from gateway.compiled import MARKER, Attribute, Child, Direct, Itself, Known, Sampled, Ways, Written
 from tests.compiled.both import plan_of, run_compiled, run_normally
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _COLOURS: Final = {"r": "RED", "g": "GREEN"}
 _ROOT: Final = _SCHEMA.type_map["Query"].fields  # type: ignore[attr-defined]
 _ROOT["colour"].resolve = lambda source, _info: _COLOURS[source.letter]
 _WRITTEN: Final = Ways({("Query", "colour"): Written("letter", _COLOURS.__getitem__)})
-_SAMPLED: Final = Sampled("words", [MARKER], "stored", b'["', b'"]')
+_SAMPLED: Final = Sampled(orjson.loads, [MARKER], "stored", b'["', b'"]')
 
 
 async def test_what_a_way_writes_is_the_answer() -> None:
@@ -93,3 +93,86 @@ async def test_a_resolver_is_told_which_children_will_be_asked_for(asked: str, t
     await run_compiled(plan_of(_SCHEMA, f"query ($n: Int = 7) {{ {asked} }}", ways), {})
 
     assert seen == [told]
+
+
+class Row(NamedTuple):
+    """What a row stands for."""
+
+    a: str
+    b: str
+    c: str = "c"
+
+    @property
+    def both(self) -> str:
+        """Something that is made of places."""
+        return self.a + self.b
+
+
+_LISTS: Final = build_schema("""
+    type Row { a: String!, b: String!, both: String! }
+    type Item { node: Row! }
+    type Page { rows: [Row!]!, items: [Item!]! }
+    type Box { page: Page! }
+    type Query { box: Box! }
+""")
+_ROWS: Final = [Row("a1", "b1"), Row("a2", "b2")]
+_ALONE: Final[dict[tuple[str, str], Any]] = {
+    ("Row", "a"): Written("a", plain=True),
+    ("Row", "b"): Written("b"),
+    ("Row", "both"): Attribute("both"),
+}
+
+
+def _paging(seen: list[Any], *, by_row: bool) -> Ways:
+    """Make ways that give rows, where they are taken, in the order that was told."""
+
+    def box(_source: Any, _context: Any, _arguments: Any, children: Callable[[], Sequence[Child]]) -> Any:
+        [child] = children()
+        seen.append(child.places)
+        rows = child.places and [[getattr(row, name) for name in child.places[Row]] for row in _ROWS]
+        return SimpleNamespace(held=SimpleNamespace(whole=_ROWS, rows=rows if by_row else None))
+
+    def unasked(_source: Any, _context: Any, _arguments: Any) -> Any:
+        raise AssertionError("it is known")
+
+    page = Direct(lambda source, _context, _arguments: source.held)
+    own: dict[str, Written | Itself] = {"node": Itself()}
+    return Ways(
+        {
+            **_ALONE,
+            ("Query", "box"): Direct(box, wants_children=True),
+            ("Box", "page"): page,
+            ("Page", "rows"): Direct(unasked, known=Known("whole", Row, rows="rows")),
+            ("Page", "items"): Direct(unasked, known=Known("whole", Row, own, rows="rows")),
+        },
+        {Row: "Row"},
+    )
+
+
+@pytest.mark.parametrize("by_row", [True, False], ids=["rows", "tuples"])
+@pytest.mark.parametrize(
+    ("asked", "places", "expected"),
+    [
+        ("rows { b }", {Row: ("b",)}, {"rows": [{"b": "b1"}, {"b": "b2"}]}),
+        (
+            "items { node { x: b a } } rows { a }",
+            {Row: ("a", "b")},
+            {
+                "items": [{"node": {"x": "b1", "a": "a1"}}, {"node": {"x": "b2", "a": "a2"}}],
+                "rows": [{"a": "a1"}, {"a": "a2"}],
+            },
+        ),
+        ("rows { both }", None, {"rows": [{"both": "a1b1"}, {"both": "a2b2"}]}),
+        ("__typename", {}, {"__typename": "Page"}),
+    ],
+)
+async def test_rows_are_read_where_nothing_but_their_places_is_asked_for(
+    asked: str, places: Any, expected: dict[str, Any], *, by_row: bool
+) -> None:
+    seen: list[Any] = []
+    ways = _paging(seen, by_row=by_row and bool(places))
+
+    answer = await run_compiled(plan_of(_LISTS, f"{{ box {{ page {{ {asked} }} }} }}", ways), {})
+
+    assert seen == [places]
+    assert orjson.loads(answer.data) == {"box": {"page": expected}}

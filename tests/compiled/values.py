@@ -46,6 +46,15 @@ class Note(Named):
         return {"sort": self.sort, "text": self.text, "more": [each.stored() for each in self.more]}
 
 
+def note_of(stored: bytes) -> Note:
+    """Read one that is stored."""
+    return _note(orjson.loads(stored))
+
+
+def _note(stored: dict[str, Any]) -> Note:
+    return Note(stored["sort"], stored["text"], [_note(each) for each in stored["more"]])
+
+
 class Awaited(Named):
     """An awaitable that can be awaited as often as one likes."""
 

@@ -31,7 +31,7 @@ from graphql import (
 from hypothesis import strategies as st
 
 from gateway.compiled import MARKER, Attribute, Child, Direct, Known, Sampled, Way, Ways, Written
-from tests.compiled.values import NOTE_BEGIN, NOTE_END, Note, Thing
+from tests.compiled.values import NOTE_BEGIN, NOTE_END, Note, Thing, note_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -265,7 +265,7 @@ def _ways_of(drawn: Drawn) -> tuple[Callable[..., Any] | None, Way | None]:
         case "plain" | "attribute":
             return _reading(name), Attribute(name) if drawn.how == "attribute" else None
         case "sampled":
-            return _reading(name), Sampled(name, Note("plain", MARKER, []), stored, NOTE_BEGIN, NOTE_END)
+            return _reading(name), Sampled(note_of, Note("plain", MARKER, []), stored, NOTE_BEGIN, NOTE_END)
         case "written":
             return _reading(stored), Written(stored)
         case "stored":

@@ -47,6 +47,9 @@ CALLS: dict[str, Call] = {
     "get_thread_with_messages": lambda tx, who, thread, _: _thread_of(
         tx.get_thread_with_messages(who, thread.id, PAGE, None)
     ),
+    "get_thread_with_rows": lambda tx, who, thread, _: _thread_of(
+        tx.get_thread_with_rows(who, thread.id, PAGE, None, ("content_json",))
+    ),
     "list_messages_of_each": lambda tx, who, thread, _: _items_of_each(
         tx.list_messages_of_each(who, [thread.id], PAGE, None)
     ),
@@ -204,7 +207,7 @@ def _regretted(message: Message) -> Message:
     return message._replace(content_json=b"[]")
 
 
-async def _thread_of(found: Awaitable[tuple[Thread | None, Page[Message], Beyond]]) -> tuple[Any, ...]:
+async def _thread_of(found: Awaitable[tuple[Thread | None, Any, Beyond]]) -> tuple[Any, ...]:
     thread, page, _ = await found
     return page.items if thread is None else (thread, *page.items)
 
