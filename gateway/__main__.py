@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.domain.key import duration, new_key, project_id
-from gateway.errors import GatewayError
 from gateway.loading import loading
-from gateway.settings import PREFIX, SECRETS, Settings, load_settings
+
+with loading():
+    from gateway.domain.key import duration, new_key, project_id
+    from gateway.errors import GatewayError
+    from gateway.settings import PREFIX, SECRETS, Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

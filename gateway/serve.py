@@ -5,7 +5,6 @@ Must not be here: the application (`app`), settings.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +21,6 @@ from gateway.logs import log_config
 from gateway.operate.keys import any_made
 from gateway.settings import hand_down
 from gateway.store.dialect import refuse_several_processes, url_to_listen_at
-from gateway.store.revision import make_ready
 from gateway.web.limits import MAX_BODY
 from gateway.web.sites import is_private
 
@@ -50,13 +48,13 @@ def serve(settings: Settings) -> None:
         refuse_several_processes(settings.database_url)
     url_to_listen_at(settings.database_url, settings.listen_url)
     load_trusted(settings.trusted_documents, settings.trusted_mode)  # here they can still be told to somebody
+    has_keys = any_made(settings.database_url)  # and the database is ready
     with loading():
-        asyncio.run(make_ready(settings.database_url))
         config = _config(settings)
         if settings.workers == 1:
             config.load_app()  # takes a second, in which who can connect already would wait instead of asking elsewhere
     listener = _listen(settings)
-    is_open = _is_open(settings)
+    is_open = not has_keys and _is_open(settings)
     click.echo(_banner(settings, listener.getsockname()[1], is_open=is_open), err=True)
     hand_down(settings)
     try:
@@ -100,8 +98,8 @@ class Workers(Multiprocess):
 
 
 def _is_open(settings: Settings) -> bool:
-    """Say whether everybody is let in, which only this machine's own address is for, and no proxy in front of it."""
-    if settings.jwt_jwks_url or settings.jwt_secret or any_made(settings.database_url):
+    """Say whether, without keys, everybody is let in; only this machine's own address is, and no proxy before it."""
+    if settings.jwt_jwks_url or settings.jwt_secret:
         return False
     if not is_private(settings.host, settings.trusted_proxies) and not settings.insecure_open:
         by_proxy = bool(settings.trusted_proxies)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from gateway.settings import load_settings
 from gateway.store.dialect import open_engines
-from gateway.store.tables import metadata
+from gateway.store.partial_indexes import metadata
 
 
 def run(connection: Connection) -> None:

@@ -17,9 +17,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from gateway.errors import DatabaseBehind
-from gateway.store import tables
 from gateway.store.dialect import open_engines
 from gateway.store.migrate import migrate, require_head
+from gateway.store.partial_indexes import metadata
 from gateway.store.revision import HEAD
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ def test_a_server_that_finds_its_tables_loads_neither_alembic_nor_the_driver_of_
     sqlite_url: str, tmp_path: Path
 ) -> None:
     program = (
-        "import asyncio, sys, gateway.app, gateway.serve;"
-        "asyncio.run(gateway.serve.make_ready(sys.argv[1]));"
-        "print({'alembic', 'asyncpg'} & sys.modules.keys())"
+        "import sys, gateway.app, gateway.serve;"
+        "gateway.serve.any_made(sys.argv[1]);"
+        "print({'alembic', 'asyncpg', 'sqlalchemy.dialects.postgresql'} & sys.modules.keys())"
     )
     where = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
 
@@ -177,7 +177,7 @@ async def _differences(url: str) -> list[Any]:
 
     def compare(connection: Connection) -> list[Any]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        found: list[Any] = compare_metadata(context, tables.metadata)
+        found: list[Any] = compare_metadata(context, metadata)
         return found
 
     async with _connection(url) as connection:

@@ -1,6 +1,6 @@
 """The one description of tables and columns; why they lie as they do stands in the first migration.
 
-Must not be here: statements.
+Must not be here: statements; indexes of a part of a table (`partial_indexes`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
 
 metadata = MetaData(
@@ -55,16 +54,6 @@ threads = Table(
     sqlite_autoincrement=True,
 )
 
-owner_index = Index(
-    "ix_threads_owner",
-    threads.c.project_id,
-    threads.c.owner,
-    threads.c.created_at,
-    threads.c.seq,
-    sqlite_where=text("owner IS NOT NULL"),
-    postgresql_where=text("owner IS NOT NULL"),
-)
-
 messages = Table(
     "messages",
     metadata,
@@ -87,25 +76,6 @@ messages = Table(
     PrimaryKeyConstraint("project_id", "thread_id", "position"),
     UniqueConstraint("project_id", "id"),
     ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),
-)
-
-run_index = Index(
-    "ix_messages_run",
-    messages.c.project_id,
-    messages.c.thread_id,
-    messages.c.run_id,
-    messages.c.position,
-    sqlite_where=text("run_id IS NOT NULL"),
-    postgresql_where=text("run_id IS NOT NULL"),
-)
-
-changed_index = Index(
-    "ix_messages_changed",
-    messages.c.project_id,
-    messages.c.thread_id,
-    messages.c.changed_position,
-    sqlite_where=text("changed_position IS NOT NULL"),
-    postgresql_where=text("changed_position IS NOT NULL"),
 )
 
 # The text that a message in progress has gained since its content was last written as a whole.
