@@ -87,7 +87,9 @@ SYSTEMS: Final = {
 
 def environment(database_url: str) -> dict[str, str]:
     """Give the variables that tell any of them its database."""
-    return {"GATEWAY_DATABASE_URL": database_url, "PEER_DATABASE_URL": database_url, "PYTHONPATH": str(ROOT)}
+    own = {"GATEWAY_DATABASE_URL": database_url, "PEER_DATABASE_URL": database_url, "PYTHONPATH": str(ROOT)}
+    # What pip installs is compiled; this checkout is by its first start, unless that is forbidden.
+    return {**own, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def versions(systems: Iterable[System]) -> dict[str, str]:
