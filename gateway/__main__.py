@@ -17,13 +17,13 @@ from gateway.loading import loading
 with loading():
     from gateway.domain.key import duration, new_key, project_id
     from gateway.errors import GatewayError
-    from gateway.settings import PREFIX, SECRETS, Settings, load_settings
+    from gateway.settings import PREFIX, SECRETS, SETTINGS, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _DATABASE = ("database_url",)
-_SERVER = tuple(name for name in Settings.model_fields if name not in SECRETS)
+_SERVER = tuple(name for name in SETTINGS if name not in SECRETS)
 
 
 def settings_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -31,8 +31,8 @@ def settings_flags(*names: str) -> Callable[[Callable[..., None]], Callable[...,
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         for name in reversed(names):
-            field = Settings.model_fields[name]
-            told = f"{field.description} [{PREFIX}{name.upper()}; default: {field.default}]"
+            setting = SETTINGS[name]
+            told = f"{setting.description} [{PREFIX}{name.upper()}; default: {setting.default}]"
             command = click.option(f"--{name.replace('_', '-')}", name, metavar="VALUE", help=told)(command)
         return command
 

@@ -31,9 +31,10 @@ from gateway.gql.trusted import load_trusted
 from gateway.logs import request_log
 from gateway.rest import document, render
 from gateway.rest.routes import RestFace, unknown_url, wrong_method
-from gateway.settings import OFF, Settings, load_settings, wants_traces
+from gateway.settings import Settings, load_settings, wants_traces
 from gateway.store.dialect import CHANNEL, migrates_itself, url_to_listen_at
 from gateway.store.sql import open_store
+from gateway.values import OFF
 from gateway.web.authenticate import Gatekeeper
 from gateway.web.envelope import Envelope
 from gateway.web.health import Readiness, tell_alive

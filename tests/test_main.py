@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from sqlalchemy import make_url
 
 from gateway.__main__ import main
-from gateway.settings import SECRETS, Settings
+from gateway.settings import SECRETS, SETTINGS
 from tests.exports import ROOT, a_thread, environment, give, held, lines, run, take
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ COMMANDS = ["serve", "keys", "migrate", "schema", "import", "export", "backup", 
 
 
 # What is on a command line can be read by everybody on the machine.
-_WITH_FLAGS = set(Settings.model_fields) - set(SECRETS)
+_WITH_FLAGS = set(SETTINGS) - set(SECRETS)
 
 
 def test_every_command_is_listed_with_what_it_does() -> None:
@@ -38,7 +38,16 @@ def test_every_setting_has_a_flag_on_serve() -> None:
 
 
 def test_a_server_with_default_settings_loads_nothing_that_it_was_not_asked_for(sqlite_url: str) -> None:
-    asked_for_by_settings = {"jwt", "cryptography", "limits", "redis", "prometheus_client", "opentelemetry", "asyncpg"}
+    asked_for_by_settings = {
+        "jwt",
+        "cryptography",
+        "limits",
+        "redis",
+        "prometheus_client",
+        "opentelemetry",
+        "asyncpg",
+        "dotenv",
+    }
     for_people_at_terminals = {"structlog", "rich", "pygments"}
     program = (
         "import sys, gateway.serve, gateway.app\n"
@@ -59,7 +68,7 @@ def test_a_server_with_default_settings_loads_nothing_that_it_was_not_asked_for(
 def test_the_help_of_a_flag_names_its_variable_and_its_default(name: str) -> None:
     told = " ".join(run("serve", "--help").stdout.split())
 
-    assert f"[GATEWAY_{name.upper()}; default: {Settings.model_fields[name].default}]" in told
+    assert f"[GATEWAY_{name.upper()}; default: {SETTINGS[name].default}]" in told
 
 
 @pytest.mark.parametrize("command", ["migrate", "import", "export"])

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from gateway import connections
-from gateway.settings import PREFIX, SECRETS, Settings
+from gateway.settings import PREFIX, SECRETS, SETTINGS
 from tests.live.server import ROOT, Server, environment, run_gateway, serving
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def server(sqlite_url: str, tmp_path: Path) -> Iterator[Server]:
         yield running
 
 
-@pytest.mark.parametrize("setting", Settings.model_fields)
+@pytest.mark.parametrize("setting", SETTINGS)
 def test_every_setting_has_a_row_with_its_flag_and_default(setting: str) -> None:
-    flag, default = f"`--{setting.replace('_', '-')}` ", Settings.model_fields[setting].default
+    flag, default = f"`--{setting.replace('_', '-')}` ", SETTINGS[setting].default
     shown = f" `{str(default).lower() if isinstance(default, bool) else default}` " if default != "" else " "
 
     row = f"| `{PREFIX}{setting.upper()}` | {'' if setting in SECRETS else flag}|{shown}|"

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway.errors import InvalidSetting
-from gateway.settings import Settings, hand_down, load_settings
+from gateway.settings import SETTINGS, hand_down, load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def _bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin without any setting, in a folder without a file .env."""
     monkeypatch.chdir(tmp_path)
-    for name in Settings.model_fields:
+    for name in SETTINGS:
         monkeypatch.delenv(f"GATEWAY_{name.upper()}", raising=False)
 
 
@@ -29,7 +30,7 @@ def refusal(**flags: str) -> str:
 def test_without_any_setting_there_is_a_file_and_a_port_of_this_machine_alone() -> None:
     settings = load_settings()
 
-    assert settings.model_dump() == {
+    assert asdict(settings) == {
         "database_url": "sqlite:///gateway.db",
         "listen_url": "",
         "host": "127.0.0.1",
@@ -147,15 +148,22 @@ def test_a_password_in_a_database_url_is_not_shown() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "wanted"),
     [
-        ("port", "http", "valid integer"),
-        ("port", "-1", "greater than or equal to 0"),
-        ("port", "65536", "less than or equal to 65535"),
-        ("port", "", "valid integer"),
-        ("workers", "0", "greater than or equal to 1"),
-        ("workers", "65", "less than or equal to 64"),
-        ("workers", "1.5", "valid integer"),
-        ("host", "", "at least 1 character"),
-        ("shutdown_s", "0", "greater than or equal to 1"),
+        ("port", "http", "a whole number from 0 to 65535"),
+        ("port", "-1", "a whole number from 0 to 65535"),
+        ("port", "65536", "a whole number from 0 to 65535"),
+        ("port", "", "a whole number from 0 to 65535"),
+        ("workers", "0", "a whole number from 1 to 64"),
+        ("workers", "65", "a whole number from 1 to 64"),
+        ("workers", "1.5", "a whole number from 1 to 64"),
+        ("host", "", "at least one character"),
+        ("shutdown_s", "0", "a whole number from 1 to 3600"),
+        ("graphql_cost", "0", "a whole number at least 1"),
+        ("graphql_timeout_s", "0", "a number above 0, and at most 3600"),
+        ("graphql_timeout_s", "soon", "a number above 0, and at most 3600"),
+        ("graphql_timeout_s", "nan", "a number above 0, and at most 3600"),
+        ("graphql_http", "", "audit or draft-2026-08"),
+        ("trusted_mode", "on", "off, log or only"),
+        ("graphiql", "perhaps", "true or false"),
         ("rate_reads", "600", "a number with /second, /minute, /hour or /day behind it, or off"),
         ("rate_writes", "0/minute", "a number with /second, /minute, /hour or /day behind it, or off"),
         ("rate_at_once", "many", "a whole number, or off"),
@@ -166,7 +174,7 @@ def test_a_wrong_value_is_told_with_its_variable_its_flag_and_what_it_takes(name
 
     assert said.startswith(f"GATEWAY_{name.upper()} (or --{name.replace('_', '-')}): ")
     assert wanted in said
-    assert f"but got {value!r}. {Settings.model_fields[name].description}" in said
+    assert f"but got {value!r}. {SETTINGS[name].description}" in said
 
 
 @pytest.mark.parametrize(
@@ -220,7 +228,7 @@ def test_all_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_settings_that_are_handed_down_are_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
+    for name in SETTINGS:
         monkeypatch.setenv(f"GATEWAY_{name.upper()}", "")  # so that what is set here is taken back
         monkeypatch.delenv(f"GATEWAY_{name.upper()}")
     given = {"database_url": "sqlite:////a.db", "host": "::1", "port": "9", "workers": "2"}
@@ -262,6 +270,6 @@ def test_tokens_of_any_issuer_are_not_taken() -> None:
 
 
 def test_redis_needs_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.settings.find_spec", lambda _name: None)
+    monkeypatch.setattr("gateway.values.find_spec", lambda _name: None)
 
     assert "the client of Redis is not installed" in refusal(rate_store="redis://cache")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
-from gateway.settings import Settings
+from gateway.settings import SETTINGS
 from tests.lacking import program
 from tests.live.server import ROOT
 
@@ -40,4 +40,4 @@ def test_the_server_is_shut_in() -> None:
 def test_the_server_has_the_time_to_finish() -> None:
     [time_s] = [int(line.partition("=")[2]) for line in UNIT.read_text().splitlines() if "TimeoutStopSec" in line]
 
-    assert time_s > Settings.model_fields["shutdown_s"].default
+    assert time_s > SETTINGS["shutdown_s"].default

@@ -8,7 +8,7 @@ from graphql import get_introspection_query
 
 from gateway.app import graphql_options
 from gateway.gql.options import Options
-from gateway.settings import Settings, hand_down, load_settings
+from gateway.settings import SETTINGS, Settings, hand_down, load_settings
 from tests.gql.serving import RESPONSE, URL, serving
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ async def test_the_root_tells_programs_where_the_faces_are_and_browsers_where_th
 
 
 def test_a_developer_has_all_three() -> None:
-    settings = Settings(_env_file=None)
+    settings = Settings()
 
     assert [getattr(settings, name) for name in SWITCHES] == [True, True, True]
 
@@ -151,7 +151,7 @@ def test_what_is_said_goes_before_the_profile(monkeypatch: pytest.MonkeyPatch) -
 
 def test_workers_are_told_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     told = load_settings({"profile": "production", "graphql_cost": "7"})
-    for name in Settings.model_fields:
+    for name in SETTINGS:
         monkeypatch.setenv(f"GATEWAY_{name.upper()}", "")  # so that all of it is undone
 
     hand_down(told)
@@ -160,4 +160,4 @@ def test_workers_are_told_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_defaults_of_the_settings_are_those_of_the_face() -> None:
-    assert graphql_options(Settings(_env_file=None)) == Options()
+    assert graphql_options(Settings()) == Options()

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 SECRET = "hunter2swordfish"  # noqa: S105  (nobody's)
 WRONG = [
-    pytest.param("port", "http", "integer", id="port that is no number"),
+    pytest.param("port", "http", "a whole number", id="port that is no number"),
     pytest.param("port", "65536", "65535", id="port too high"),
     pytest.param("port", "-1", "0", id="port below zero"),
     pytest.param("workers", "0", "1", id="no workers"),
-    pytest.param("workers", "two", "integer", id="workers in words"),
-    pytest.param("host", "", "1 character", id="empty host"),
+    pytest.param("workers", "two", "a whole number", id="workers in words"),
+    pytest.param("host", "", "one character", id="empty host"),
     pytest.param("host", "no such host", "cannot listen", id="host that is not there"),
     pytest.param("database_url", f"mysql://app:{SECRET}@db/threads", "postgresql://", id="another database"),
     pytest.param("database_url", f"postgresql://app:{SECRET}@db:five/threads", "postgresql://", id="URL with no port"),
@@ -66,7 +66,7 @@ def test_a_wrong_flag_is_told_with_the_name_of_its_variable(tmp_path: Path, name
 @pytest.mark.parametrize(
     ("name", "value", "word"),
     [
-        pytest.param("port", "http", "integer", id="port"),
+        pytest.param("port", "http", "a whole number", id="port"),
         pytest.param("workers", "0", "1", id="workers"),
         pytest.param("host", "no such host", "cannot listen", id="host"),
         pytest.param("database_url", f"postgresql://app:{SECRET}@127.0.0.1:1/threads", "cannot be opened", id="URL"),
@@ -83,7 +83,7 @@ def test_a_wrong_variable_is_told_by_its_name(tmp_path: Path, name: str, value: 
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     ran = run_gateway("serve", "--port", "http", "--workers", "0", folder=tmp_path)
 
-    assert_told(ran, "GATEWAY_PORT", "integer")
+    assert_told(ran, "GATEWAY_PORT", "a whole number")
     assert_told(ran, "GATEWAY_WORKERS", "1")
 
 
