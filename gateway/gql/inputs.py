@@ -3,8 +3,6 @@
 Must not be here: rules on what an input may hold (`domain.parse`).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import strawberry

@@ -3,8 +3,6 @@
 Must not be here: how an input is laid out (`inputs`), rules (`domain`).
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import strawberry

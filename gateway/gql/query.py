@@ -3,9 +3,8 @@
 Must not be here: what a thread or a message has (`types`).
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Awaitable
+from typing import Annotated
 
 import strawberry
 from strawberry import UNSET
@@ -15,13 +14,8 @@ from gateway.domain import check, ids
 from gateway.domain.message import Message
 from gateway.domain.thread import Thread
 from gateway.gql import types
-from gateway.gql.context import Info
+from gateway.gql.context import Context, Info
 from gateway.gql.scalars import SortOrder
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from gateway.gql.context import Context
 
 MAX_NODES = 100
 

@@ -3,11 +3,9 @@
 Must not be here: how a follower reads on (`core.follow`), the transports (`over_ws`, `over_sse`).
 """
 
-from __future__ import annotations
-
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import strawberry
 from strawberry import UNSET
@@ -18,9 +16,6 @@ from gateway.domain.message import Message as DomainMessage
 from gateway.domain.thread import Thread as DomainThread
 from gateway.gql.context import Context, Info
 from gateway.gql.types import Message, MessageEdge, Thread
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 FollowedThread = Annotated[strawberry.ID, strawberry.argument(description="The thread that is followed.")]
 Behind = Annotated[

@@ -5,10 +5,12 @@ Most are descriptions only: the values that their fields are read from are the d
 Must not be here: operations (`query`, `mutation`), rules on what may be asked (`domain`).
 """
 
-from __future__ import annotations
+# Here and in its neighbours with Strawberry's classes annotations are no text (`from __future__ import annotations`):
+# it would parse each of them several times, a thirtieth of a server's start.
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import strawberry
 from strawberry import UNSET
@@ -21,9 +23,6 @@ from gateway.domain.thread import Thread as DomainThread
 from gateway.errors import NotFound
 from gateway.gql.context import Info, PageKey
 from gateway.gql.scalars import DateTime, IncompleteReason, MessageRole, MessageStatus, Metadata, SortOrder
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 Limit = Annotated[
     int | None,
