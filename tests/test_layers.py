@@ -21,12 +21,13 @@ MAY_IMPORT: Final = {
     "errors": set[str](),
     "facts": set[str](),
     "loading": set[str](),
+    "waiting": set[str](),
     "compiled": set[str](),  # a package that could be one of its own
     "values": set[str](),
     "settings": {"values", "errors"},
     "logs": {"facts"},
     "domain": {"errors"},
-    "events": {"domain", "errors"},
+    "events": {"waiting", "domain", "errors"},
     "store": {"domain", "facts", "errors"},
     "core": {"store", "events", "domain", "errors"},
     "web": {"core", "domain", "facts", "errors"},
@@ -37,7 +38,7 @@ MAY_IMPORT: Final = {
     "tracing": {"facts"},
     "app": {"settings", "values", "logs", "facts", "tracing", "connections", "errors"}
     | {"store", "events", "core", "web", "rest", "gql"},
-    "connections": set[str](),
+    "connections": {"waiting"},
     "serve": {"settings", "logs", "store", "operate", "gql", "web", "connections", "loading", "errors"},
     "__main__": {"settings", "serve", "store", "operate", "transfer", "gql", "domain", "loading", "errors"},
 }
@@ -45,6 +46,7 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "errors": set[str](),
     "facts": set[str](),
     "loading": set[str](),
+    "waiting": set[str](),
     "compiled": {"graphql", "orjson"},
     "logs": {"structlog", "orjson"},
     "settings": {"dotenv"},
@@ -72,7 +74,7 @@ MAY_PASS_THE_DOOR: Final = {
     "gateway/transfer/commands.py": "it opens the store for one command, as the composition root does for the server",
 }
 
-MAX_MODULES: Final = 116
+MAX_MODULES: Final = 117
 MAX_FILE_LINES: Final = 500
 MAX_FUNCTION_LINES: Final = 40
 MAX_POSITIONAL: Final = 5

@@ -6,9 +6,10 @@ Must not be here: where hints from other processes come from (`postgres`, `polli
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from gateway.waiting import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,14 +21,14 @@ class Hub:
     """The listeners of one process."""
 
     def __init__(self) -> None:
-        self._listeners: dict[Topic, set[asyncio.Event]] = {}
+        self._listeners: dict[Topic, set[Event]] = {}
         self._staying: set[Callable[[], None]] = set()
         self.is_ending = False
 
     @contextmanager
-    def listen(self, topic: Topic) -> Iterator[asyncio.Event]:
+    def listen(self, topic: Topic) -> Iterator[Event]:
         """Hear of a topic for as long as the block: the event is set at each hint, the listener clears it."""
-        hint = asyncio.Event()
+        hint = Event()
         self._listeners.setdefault(topic, set()).add(hint)
         try:
             yield hint

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import ExitStack, aclosing, contextmanager, nullcontext, suppress
+from contextlib import aclosing, contextmanager, nullcontext, suppress
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -26,6 +26,7 @@ from gateway.web.authenticate import OPEN, bearer_of, credential_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from starlette.types import Receive, Scope, Send
 
@@ -119,7 +120,7 @@ class Connection:
         self._trace = follow
         self._facts: Facts = socket.scope[SCOPE]
         self._who = OPEN  # until it has said hello, nothing is done for it
-        self._stay = ExitStack()
+        self._stay: AbstractContextManager[None] = nullcontext()
         self._running: dict[str, asyncio.Task[None]] = {}  # operations whose client waits
         self._mutating: set[asyncio.Task[None]] = set()  # those that are finished even if it does not
         self._is_acknowledged = False
@@ -160,7 +161,7 @@ class Connection:
 
     def leave(self) -> None:
         """Be looked at no more."""
-        self._stay.close()
+        self._stay.__exit__(None, None, None)
 
     def go_away(self) -> None:
         """Send the client away, since the server stops."""
@@ -217,7 +218,9 @@ class Connection:
             raise Closing(CloseCode.FORBIDDEN, f"Forbidden: {error.message}") from None
         except Unavailable:
             raise self._lost() from None
-        self._stay.enter_context(self._operations.gatekeeper.stay(self._who, self._be_gone))
+        self._stay = self._operations.gatekeeper.stay(self._who, self._be_gone)
+        self._stay.__enter__()
+        self._socket.scope["headers"].clear()  # they are as large as all else here, and were needed for the hello alone
         self._is_acknowledged = True
         await self._send({"type": "connection_ack"})
 
@@ -311,6 +314,7 @@ class Connection:
             async with aclosing(results):
                 async for result in results:
                     await self._tell(operation_id, "next", payload=laid_out(result, self._id))
+                    del result  # nothing that was told is held while the next is waited for
         except Unavailable:
             raise self._lost() from None
 

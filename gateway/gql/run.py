@@ -12,7 +12,15 @@ from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
 
-from graphql import ExecutionResult, Executor, GraphQLError, OperationType, execute_root_selection_set, subscribe
+from graphql import (
+    ExecutionResult,
+    Executor,
+    GraphQLError,
+    OperationType,
+    create_source_event_stream,
+    execute_root_selection_set,
+    execute_subscription_event,
+)
 
 from gateway.compiled import Unsupported, compile_operation
 from gateway.domain.principal import Scope
@@ -85,22 +93,18 @@ class Runner:
         Errors: Refused, before anything was executed; Unavailable, here or from the results, where the database is
         away. As an error of a result it would pass for the whole event, and be the end for good of what has not begun.
         """
-        _, cost = self._prepared(operation, parameters, context)
+        self.normal += 1
+        executor = self._executor(operation, parameters, context)
+        cost = self._affordable(operation, executor.variable_values.coerced)
         try:
             async with context.gatekeeper.rates.let(context.who, Scope.READ, units_of(cost)) or nullcontext():
                 pass  # following costs nothing while it waits; what may wait on one connection is bounded there
         except TooManyRequests as error:
             raise _too_many(error) from None
-        found = subscribe(
-            self._schema,
-            operation.document,
-            context_value=context,
-            variable_values=parameters.variables,
-            operation_name=parameters.operation_name,
-        )
-        # graphql-core calls them an iterator, and gives a generator.
-        begun = cast("Results | ExecutionResult", await found if isawaitable(found) else found)
-        return _whole(begun) if isinstance(begun, ExecutionResult) else _whole_each(begun)
+        found = create_source_event_stream(executor)
+        # graphql-core calls them an iterator, and our resolvers give a generator.
+        begun = cast("AsyncGenerator[Any, None] | ExecutionResult", await found if isawaitable(found) else found)
+        return _whole(begun) if isinstance(begun, ExecutionResult) else _each(executor, begun)
 
     def _prepared(self, operation: Operation, parameters: Parameters, context: Context) -> tuple[Begin, int]:
         """Make what begins an operation, compiled where it can be, and count what it costs."""
@@ -219,10 +223,18 @@ class Runner:
         await asyncio.gather(*self._given_up, return_exceptions=True)
 
 
-async def _whole_each(results: Results) -> Results:
-    async with aclosing(results):
-        async for result in results:
-            yield _whole(result)
+async def _each(executor: Executor[Any], events: AsyncGenerator[Any, None]) -> Results:
+    """Execute a subscription for each event.
+
+    graphql-core's own function does the same with two generators more, and holds each event until the next has come.
+    Source: GraphQL, 6.2.3.2, "MapSourceToResponseEvent".
+    """
+    async with aclosing(events):
+        async for event in events:
+            result = execute_subscription_event(executor.build_per_event_executor(event))
+            del event
+            yield _whole(await result if isawaitable(result) else result)
+            del result
 
 
 def _whole(result: ExecutionResult) -> ExecutionResult:

@@ -130,6 +130,7 @@ async def _edges(
         async for _, message in found:
             ctx.told.cursor = message.id
             yield MessageEdge(cursor=message.id, node=message)
+            del message  # nothing that was told is held while the next is waited for
 
 
 async def _events(
@@ -139,3 +140,4 @@ async def _events(
         async for at, told in found:
             ctx.told.cursor = str(at)
             yield EVENTS[type(told)](str(at), told)
+            del told  # as above

@@ -273,7 +273,7 @@ async def test_a_follower_that_waits_holds_nothing_of_what_it_has_told_but_the_l
 
     waiting = asyncio.create_task(anext(found))
     [hint] = hub._listeners[who.reach.project_id, thread]  # noqa: SLF001
-    await until(lambda: bool(hint._waiters))  # noqa: SLF001
+    await until(lambda: bool(hint._waiting))  # noqa: SLF001
 
     gc.collect()
     held = [each for each in gc.get_objects() if isinstance(each, Message) and each.thread_id == thread]

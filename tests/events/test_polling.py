@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.core import Store
     from gateway.domain.principal import Principal
     from gateway.events.hub import Hub
+    from gateway.waiting import Event
 
 
 @asynccontextmanager
@@ -125,7 +126,7 @@ async def test_a_database_that_cannot_answer_is_asked_again(hub: Hub) -> None:
         await looking
 
 
-async def _woken(hint: asyncio.Event) -> None:
+async def _woken(hint: Event) -> None:
     await asyncio.wait_for(hint.wait(), PATIENCE_S)
     hint.clear()
 
