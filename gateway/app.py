@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.applications import Starlette
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Route
 
 from gateway.connections import END_FOLLOWING
 from gateway.events.hub import Hub
@@ -43,11 +43,11 @@ from gateway.web.rates import RateRules, Rates
 from gateway.web.sites import Sites, hosts_at
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
     from pathlib import Path
 
     from starlette.requests import Request
-    from starlette.types import Lifespan
+    from starlette.types import ASGIApp, Lifespan
 
     from gateway.core import Store
     from gateway.errors import GatewayError
@@ -280,18 +280,26 @@ def serve_store(
             Route("/", root(has_page=options.graphiql)),
             Route("/healthz", tell_alive),
             Route("/readyz", Readiness(store.is_migrated, lambda: operations.hub.is_ending).tell),
-            WebSocketRoute(URL, GraphQLOverWebSocket(operations, let_in, heard.tell, heard.follow)),
             Route(ASSETS, explorer.asset),
             Route(document.URL, document.describe),
         ],
         lifespan=_lifespan(operations, store, keeper, hints, heard),
     )
     # In place of the layers that Starlette would make, the outermost of which catches what the envelope has caught.
-    app.middleware_stack = _envelope(app, graphql, RestFace(store, keeper), let_in, heard)
+    sockets = {URL: GraphQLOverWebSocket(operations, let_in, heard.tell, heard.follow)}
+    app.middleware_stack = _envelope(app, graphql, RestFace(store, keeper), let_in, heard, sockets=sockets)
     return app
 
 
-def _envelope(app: Starlette, graphql: GraphQLOverHttp, rest: RestFace, sites: Sites, heard: Listeners) -> Envelope:
+def _envelope(
+    app: Starlette,
+    graphql: GraphQLOverHttp,
+    rest: RestFace,
+    sites: Sites,
+    heard: Listeners,
+    *,
+    sockets: Mapping[str, ASGIApp],
+) -> Envelope:
     return Envelope(
         ExceptionMiddleware(app.router, {404: unknown_url, 405: wrong_method}),
         face=lambda request: graphql.find(request) or rest.find(request),
@@ -300,6 +308,7 @@ def _envelope(app: Starlette, graphql: GraphQLOverHttp, rest: RestFace, sites: S
         sites=sites,
         tell=heard.tell,
         follow=heard.follow,
+        sockets=sockets,
     )
 
 

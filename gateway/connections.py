@@ -312,10 +312,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.app_state[END_FOLLOWING]()
         self.loop.call_later(CUT_S, self._cut_if_stalled)
 
-    async def run_asgi(self) -> None:
-        """Serve the connection; what its client has not read by then is not waited for long."""
-        await super().run_asgi()
-        self._cut_later()
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """Wait no longer for what the client has not read by the time it has been served."""
+        super().on_task_complete(task)
+        self.loop.call_later(CUT_S, self.transport.abort)
 
     def start_keepalive(self) -> None:
         """Begin after the handshake, of which nothing is needed any more: it is a tenth of what a connection takes."""
@@ -329,6 +329,3 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.abort()
         elif not self.disconnected:
             self.loop.call_later(CUT_S, self._cut_if_stalled)
-
-    def _cut_later(self) -> None:
-        self.loop.call_later(CUT_S, self.transport.abort)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SCOPE: Final = "gateway.facts"  # where the scope of a request keeps them
 UNKNOWN: Final = "-"
+PARENT: Final = frozenset({b"traceparent", b"tracestate"})  # W3C "Trace Context": the headers that name a trace
 PROBES: Final = frozenset({"/healthz", "/readyz"})  # asked so often that they are told of only when they fail
 _LONGEST_NAME: Final = 100
 

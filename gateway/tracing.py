@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode, format_trace_id, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from gateway.facts import PROBES, UNKNOWN, Facts, Trace
+from gateway.facts import PARENT, PROBES, UNKNOWN, Facts, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _FIRST_FAULT: Final = 500  # below, the client's request was wrong, and the server did what it should
 _LONGEST_STATEMENT: Final = 2_000  # a hundred pages in one statement are twenty times that
-_PARENT: Final = (b"traceparent", b"tracestate")
 
 
 class Tracing:
@@ -56,7 +55,7 @@ class Tracing:
         if facts.kind == "connection" or scope["path"] in PROBES:
             yield
             return
-        sent = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _PARENT}
+        sent = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in PARENT}
         with self._tracer.start_as_current_span(
             facts.method,
             self._propagator.extract(sent),

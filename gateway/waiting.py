@@ -47,6 +47,22 @@ class Event:
             self._waiting = tuple(each for each in self._waiting if each is not waiting)
 
 
+class Among(Generic[T]):
+    """Lets something be among others for as long as a block, in a third of the memory that a generator would take."""
+
+    __slots__ = ("_it", "_others")
+
+    def __init__(self, others: set[T], it: T) -> None:
+        self._others = others
+        self._it = it
+
+    def __enter__(self) -> None:
+        self._others.add(self._it)
+
+    def __exit__(self, *_error: object) -> None:
+        self._others.discard(self._it)
+
+
 class Inbox(Generic[T]):
     """What has come for one who takes it, one after the other."""
 

@@ -30,7 +30,7 @@ MAY_IMPORT: Final = {
     "events": {"waiting", "domain", "errors"},
     "store": {"domain", "facts", "errors"},
     "core": {"store", "events", "domain", "errors"},
-    "web": {"core", "domain", "facts", "errors"},
+    "web": {"waiting", "core", "domain", "facts", "errors"},
     "rest": {"web", "core", "domain", "errors"},
     "gql": {"web", "core", "compiled", "events", "domain", "facts", "errors"},
     "transfer": {"core", "store", "domain", "errors"},

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from gateway.events.hub import Hub
     from gateway.store.reads import Behind, Reads
 
+    Read = Callable[[Reads, Principal, ThreadId, int], Awaitable[Behind["T"]]]
+
 T = TypeVar("T")
 
 BATCH: Final = 50
@@ -62,26 +64,26 @@ def messages(
     store: Store, hub: Hub, who: Principal, thread_id: ThreadId, position: int
 ) -> AsyncGenerator[tuple[int, Message], None]:
     """Give the messages of a thread behind a position as they are added; it ends when the thread is deleted."""
+    return _read_on(store, hub, who, thread_id, position=position, read=_messages_behind)
 
-    async def read(reads: Reads, position: int) -> Behind[Message]:
-        return await reads.list_messages_behind(who.reach, thread_id, position, BATCH)
 
-    return _read_on(store, hub, who, thread_id, position=position, read=read)
+async def _messages_behind(reads: Reads, who: Principal, thread_id: ThreadId, position: int) -> Behind[Message]:
+    return await reads.list_messages_behind(who.reach, thread_id, position, BATCH)
 
 
 async def changes(
     store: Store, hub: Hub, who: Principal, thread_id: ThreadId, position: int
 ) -> AsyncGenerator[tuple[int, Change], None]:
     """Give what happens in a thread behind a position; it ends with the deletion of the thread."""
-
-    async def read(reads: Reads, position: int) -> Behind[Change]:
-        return await reads.list_changes(who.reach, thread_id, position, BATCH)
-
-    async with aclosing(_read_on(store, hub, who, thread_id, position=position, read=read)) as found:
+    async with aclosing(_read_on(store, hub, who, thread_id, position=position, read=_changes_behind)) as found:
         async for each in found:
             position = each[0]
             yield each
     yield position, ThreadDeleted(position, thread_id)
+
+
+async def _changes_behind(reads: Reads, who: Principal, thread_id: ThreadId, position: int) -> Behind[Change]:
+    return await reads.list_changes(who.reach, thread_id, position, BATCH)
 
 
 async def _read_on(
@@ -91,23 +93,16 @@ async def _read_on(
     thread_id: ThreadId,
     *,
     position: int,
-    read: Callable[[Reads, int], Awaitable[Behind[T]]],
+    read: Read[T],
 ) -> AsyncGenerator[tuple[int, T], None]:
     """Read a thread from a position on, whenever a hint comes, until the thread is gone.
 
     Nothing that was read is held while it waits: a thousand that wait would hold a thousand batches.
     """
-
-    async def look() -> tuple[list[tuple[int, T]], int | None, bool]:
-        async with store.read() as reads:
-            found = await read(reads, position)
-            is_there = bool(found.items) or bool(await reads.get_threads(who.reach, [thread_id]))
-        return [*reversed(found.items)], found.position if is_there else None, found.has_more
-
     with hub.listen((who.reach.project_id, thread_id)) as hint:
         while True:
             hint.clear()
-            untold, come_to, has_more = await look()
+            untold, come_to, has_more = await _look(store, who, thread_id, position, read)
             while untold:
                 yield untold.pop()
             if come_to is None:
@@ -115,3 +110,12 @@ async def _read_on(
             position = come_to
             if not has_more:
                 await hint.wait()
+
+
+async def _look(
+    store: Store, who: Principal, thread_id: ThreadId, position: int, read: Read[T]
+) -> tuple[list[tuple[int, T]], int | None, bool]:
+    async with store.read() as reads:
+        found = await read(reads, who, thread_id, position)
+        is_there = bool(found.items) or bool(await reads.get_threads(who.reach, [thread_id]))
+    return [*reversed(found.items)], found.position if is_there else None, found.has_more

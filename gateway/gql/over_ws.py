@@ -17,12 +17,13 @@ from graphql import ExecutionResult, GraphQLError, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gateway.errors import Unauthorized, Unavailable
-from gateway.facts import SCOPE, Facts, current, follow_none
+from gateway.facts import PARENT, SCOPE, Facts, current, follow_none
 from gateway.gql.errors import INTERNAL, laid_out, shown
 from gateway.gql.over_sse import just
 from gateway.gql.parameters import take_parameters
 from gateway.gql.refused import GRAPHQL_RESPONSE, Refused, Stage, status_of
 from gateway.web.authenticate import OPEN, bearer_of, credential_of
+from gateway.web.request import Headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -82,16 +83,16 @@ class GraphQLOverWebSocket:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection until either side ends it."""
-        socket = WebSocket(scope, receive, send)
+        socket, headers = WebSocket(scope, receive, send), Headers(scope["headers"])
         if PROTOCOL not in scope.get("subprotocols", ()):
             await socket.accept()
             await socket.close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable")
             return
         await socket.accept(subprotocol=PROTOCOL)
-        if self._sites.send_from_elsewhere(socket.headers):
+        if self._sites.send_from_elsewhere(headers):
             await socket.close(CloseCode.FORBIDDEN, "Forbidden: the page that asks is of another origin")
             return
-        connection = Connection(socket, self._operations, self._tell, self._follow)
+        connection = Connection(socket, headers, self._operations, self._tell, self._follow)
         with self._operations.hub.stay(connection.go_away):
             try:
                 await connection.serve()
@@ -113,8 +114,9 @@ class GraphQLOverWebSocket:
 class Connection:
     """One client: whether it has said hello, and the operations that run for it."""
 
-    def __init__(self, socket: WebSocket, operations: Operations, tell: Tell, follow: Follow) -> None:
+    def __init__(self, socket: WebSocket, headers: Headers, operations: Operations, tell: Tell, follow: Follow) -> None:
         self._socket = socket
+        self._headers = headers
         self._operations = operations
         self._note = tell
         self._trace = follow
@@ -122,7 +124,7 @@ class Connection:
         self._who = OPEN  # until it has said hello, nothing is done for it
         self._stay: AbstractContextManager[None] = nullcontext()
         self._running: dict[str, asyncio.Task[None]] = {}  # operations whose client waits
-        self._mutating: set[asyncio.Task[None]] = set()  # those that are finished even if it does not
+        self._mutating: frozenset[asyncio.Task[None]] = frozenset()  # those that are finished even if it does not
         self._is_acknowledged = False
         self._id = self._facts.request_id
         self._closing: Closing | None = None
@@ -212,7 +214,7 @@ class Connection:
         if not isinstance(payload, dict | None):
             raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'payload' must be an object")
         try:
-            credential = _credential_in(payload or {}) or credential_of(self._socket.headers)
+            credential = _credential_in(payload or {}) or credential_of(self._headers)
             self._who = await self._operations.gatekeeper.admit(credential)
         except Unauthorized as error:
             raise Closing(CloseCode.FORBIDDEN, f"Forbidden: {error.message}") from None
@@ -220,7 +222,7 @@ class Connection:
             raise self._lost() from None
         self._stay = self._operations.gatekeeper.stay(self._who, self._be_gone)
         self._stay.__enter__()
-        self._socket.scope["headers"].clear()  # they are as large as all else here, and were needed for the hello alone
+        self._headers.forget(but=PARENT)  # the hello was the last to need the others
         self._is_acknowledged = True
         await self._send({"type": "connection_ack"})
 
@@ -263,7 +265,7 @@ class Connection:
         self._running[operation_id] = task
 
     async def _run(self, operation_id: str, parameters: Parameters) -> None:
-        facts = Facts("operation", self._id, self._facts.method, self._socket.scope["route"].path, status=200)
+        facts = Facts("operation", self._id, self._facts.method, self._facts.route, status=200)
         current.set(facts)
         with self._trace(facts, self._socket.scope):
             await self._run_noted(operation_id, parameters, facts)
@@ -335,11 +337,11 @@ class Connection:
     def _unbroken(self) -> Iterator[None]:
         """Finish what runs in the block, as over HTTP, though its client leaves or wants no answer any more."""
         task = cast("asyncio.Task[None]", asyncio.current_task())
-        self._mutating.add(task)
+        self._mutating |= {task}
         try:
             yield
         finally:
-            self._mutating.discard(task)
+            self._mutating -= {task}
 
 
 def _credential_in(payload: dict[str, Any]) -> str | None:

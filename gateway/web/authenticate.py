@@ -8,17 +8,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.domain.key import PREFIX
 from gateway.domain.principal import Principal, Reach
 from gateway.errors import Unauthorized, Unavailable
 from gateway.facts import current
+from gateway.waiting import Among
 from gateway.web.rates import RateRules, Rates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine
+    from contextlib import AbstractContextManager
 
     from gateway.web.end_users import EndUsers
     from gateway.web.keyring import KeyRing
@@ -77,15 +78,9 @@ class Gatekeeper:
             facts.principal = found.name
         return found
 
-    @contextmanager
-    def stay(self, who: Principal, leave: Callable[[], None]) -> Iterator[None]:
+    def stay(self, who: Principal, leave: Callable[[], None]) -> AbstractContextManager[None]:
         """Call `leave` once the caller, who stays connected, would not be let in any more."""
-        staying = (who, leave)
-        self._staying.add(staying)
-        try:
-            yield
-        finally:
-            self._staying.discard(staying)
+        return Among(self._staying, (who, leave))
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """Give what has to run beside the requests, as long as they do."""

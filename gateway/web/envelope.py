@@ -19,7 +19,7 @@ from gateway.web.safe_headers import safe_headers
 from gateway.web.sites import Sites
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 
+_NO_HEADERS: Final = Headers([])
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _WENT_AWAY: Final = 499  # nginx's word for a client that did not wait for its answer
 _CUT_OFF: Final = 1006  # RFC 6455, 7.1.5: closed without a close frame
@@ -41,7 +42,8 @@ class Envelope:
     """Give each request an id, its answer the wire's headers, each crash an answer of ours, and tell how it went.
 
     What a face has at its path is asked first, and the application's other routes for all the rest: a page of
-    messages is too quick to look through a table of patterns for it.
+    messages is too quick to look through a table of patterns for it. So is what serves WebSockets at a path, since
+    all that stands between is held for as long as one is open.
     Source: rest-contract §6 (headers); §4 "check order" (doubled slashes count as one).
     """
 
@@ -55,8 +57,10 @@ class Envelope:
         sites: Sites | None = None,
         tell: Tell = tell_nobody,
         follow: Follow = follow_none,
+        sockets: Mapping[str, ASGIApp] | None = None,
     ) -> None:
         self._app = app
+        self._sockets = sockets or {}
         self._face = face
         self._refuse = refuse
         self._crashed = crashed
@@ -157,9 +161,12 @@ class Envelope:
             return message
 
         async def send_seen(message: Message) -> None:
+            nonlocal headers
             if message["type"] in _STARTS:
                 written = list(message.get("headers", ()))
                 message["headers"] = [*written, *safe_headers(written, scope, headers, self._sites)]
+            if message["type"] == "websocket.accept":
+                headers = _NO_HEADERS  # of an open WebSocket they are needed no more
             if message["type"] == "websocket.close":
                 facts.status = message.get("code") or facts.status
             else:
@@ -171,7 +178,14 @@ class Envelope:
         except GatewayError as error:
             await _deny(self._refuse(scope["path"], error), send_seen)
             return
-        await self._app(scope, receive_seen, send_seen)
+        await self._served(scope, facts)(scope, receive_seen, send_seen)
+
+    def _served(self, scope: Scope, facts: Facts) -> ASGIApp:
+        found = self._sockets.get(scope["path"])
+        if found is None:
+            return self._app
+        facts.route = scope["path"]
+        return found
 
 
 async def _deny(answer: Answer, send: Send) -> None:

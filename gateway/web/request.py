@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from starlette.types import Receive, Scope
 
@@ -53,6 +53,11 @@ class Headers:
         """Give all values."""
         wanted = name.encode("latin-1")
         return [value.decode("latin-1") for each, value in self._raw if each == wanted]
+
+    def forget(self, but: Container[bytes]) -> None:
+        """Let go of all but some, in the server's own list too, where a connection goes on that needs no others."""
+        self._raw[:] = [each for each in self._raw if each[0] in but]
+        self._first = dict(reversed(self._raw))
 
     def __contains__(self, name: object, /) -> bool:
         return str(name).encode("latin-1") in self._first
