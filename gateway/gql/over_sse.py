@@ -55,16 +55,20 @@ async def just(result: ExecutionResult) -> Results:
 async def _events(results: Results, context: Context, request_id: str) -> AsyncIterator[bytes]:
     """Write the stream; it ends without `complete` where it has to be asked for again, from the last event's id."""
     waiting: asyncio.Future[ExecutionResult] | None = None
-    leaving = asyncio.Event()
-    left = asyncio.ensure_future(leaving.wait())
+    leaving = asyncio.get_running_loop().create_future()
+
+    def leave() -> None:
+        if not leaving.done():
+            leaving.set_result(None)
+
     try:
-        with context.hub.stay(leaving.set), context.gatekeeper.stay(context.who, leaving.set):
+        with context.hub.stay(leave), context.gatekeeper.stay(context.who, leave):
             yield _KEEP_ALIVE  # the client sees at once that it is connected
             while True:
                 waiting = waiting or asyncio.ensure_future(anext(results))
-                either: set[asyncio.Future[Any]] = {waiting, left}
+                either: set[asyncio.Future[Any]] = {waiting, leaving}
                 await asyncio.wait(either, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
-                if leaving.is_set():
+                if leaving.done():
                     return
                 if not waiting.done():
                     yield _KEEP_ALIVE
@@ -82,7 +86,6 @@ async def _events(results: Results, context: Context, request_id: str) -> AsyncI
                 number = b"" if cursor is None else b"id: " + cursor.encode() + b"\n"
                 yield number + b"event: next\ndata: " + orjson.dumps(laid_out(result, request_id)) + b"\n\n"
     finally:
-        left.cancel()
         if waiting is not None:
             waiting.cancel()
             with suppress(asyncio.CancelledError, StopAsyncIteration, Unavailable):
