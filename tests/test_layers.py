@@ -74,7 +74,7 @@ MAY_PASS_THE_DOOR: Final = {
     "gateway/transfer/commands.py": "it opens the store for one command, as the composition root does for the server",
 }
 
-MAX_MODULES: Final = 117
+MAX_MODULES: Final = 118
 MAX_FILE_LINES: Final = 500
 MAX_FUNCTION_LINES: Final = 40
 MAX_POSITIONAL: Final = 5

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from graphql import GraphQLEnumType, GraphQLSchema, OperationDefinitionNode
     from graphql.execution.get_variable_signature import GraphQLVariableSignature
 
+new_tuple = tuple.__new__  # the constructors of graphql-core's tuples take three times as long
 Take = Callable[[Any], Any]  # gives the coerced value; raises on what is not plainly right
 
 _SAME: Final[Mapping[Any, type]] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
@@ -84,14 +85,14 @@ class Coercion:
                 if name in raw:
                     value = raw[name]
                     coerced[name] = take(value)
-                    sources[name] = VariableValueSource(signature, value)
+                    sources[name] = new_tuple(VariableValueSource, (signature, value))
                 elif may_be_left_out:
                     sources[name] = VariableValueSource(signature)
                 else:
                     return None
         except Exception:  # noqa: BLE001  (a scalar of the schema's own may raise anything; graphql-core says what)
             return None
-        return VariableValues(sources, coerced)
+        return new_tuple(VariableValues, (sources, coerced))
 
 
 def taker(kind: Any) -> Take:

@@ -206,6 +206,8 @@ class Message(MessageRow):
 
 def at_second(message: Message, created_at: int) -> Message:
     """Give a new message the second that its place in its thread has."""
+    if message.created_at == created_at:
+        return message
     completed_at = None if message.completed_at is None else created_at
     return message._replace(created_at=created_at, completed_at=completed_at)
 

@@ -57,7 +57,7 @@ class Told:
     cursor: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: one is made for each request, and takes three times as long when it is
 class Context:
     """The context value of one operation.
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 from gateway.core import messages
 from gateway.domain import ids, parse, parse_page
 from gateway.rest import render
+from gateway.web.request import pairs_of
 
 if TYPE_CHECKING:
+    from gateway.domain.page import PageRequest
     from gateway.rest.call import Call
     from gateway.web.request import Answer
+
+_KEPT: Final = 64  # query strings that are read once; clients ask for the same page again and again
+
+
+@lru_cache(_KEPT)
+def _asked(query_string: bytes) -> tuple[PageRequest, str | None]:
+    """Read which page is asked for, and of which run."""
+    query = parse_page.query_parameters(pairs_of(query_string))
+    return parse_page.from_query(query, ids.as_message_id), parse.reference(query.get("run_id"), "run_id")
 
 
 async def create_message(call: Call) -> Answer:
@@ -21,9 +33,7 @@ async def create_message(call: Call) -> Answer:
 
 async def list_messages(call: Call) -> Answer:
     """Answer GET /threads/{thread_id}/messages."""
-    query = parse_page.query_parameters(call.request.query)
-    page = parse_page.from_query(query, ids.as_message_id)
-    run_id = parse.reference(query.get("run_id"), "run_id")
+    page, run_id = _asked(call.request.scope["query_string"])
     return render.messages_page(await messages.list_written_page(call.store, call.who, call.thread_id, page, run_id))
 
 

@@ -122,8 +122,7 @@ class Gatekeeper:
         if len(credential) > MAX_CREDENTIAL:
             return None
         if credential.startswith(PREFIX):
-            key = await self._ring.find(credential) if self._ring is not None else None
-            return None if key is None else key.principal()
+            return None if self._ring is None else await self._ring.find(credential)
         return None if self._end_users is None else await self._end_users.recognise(credential)
 
     async def _with_thread_token(self, credential: str, tokens: ThreadTokens) -> Principal:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from gateway.core import Store
     from gateway.domain.key import Key
+    from gateway.domain.principal import Principal
 
 FRESH_S: Final = 0.4  # how long a key is believed without a look; so a revoked one is refused within a second
 NOTE_S: Final = 30.0  # how often last uses are written down
@@ -30,7 +31,7 @@ class KeyRing:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._seen: OrderedDict[str, tuple[float, Key]] = OrderedDict()
+        self._seen: OrderedDict[str, tuple[float, Key, Principal]] = OrderedDict()
         self._uses: dict[str, int] = {}
         self._asks = False
         self._asked_at = float("-inf")
@@ -42,18 +43,20 @@ class KeyRing:
             self._asked_at = time.monotonic()
         return self._asks
 
-    async def find(self, secret: str) -> Key | None:
-        """Find the key of a secret, if it lets anybody in."""
+    async def find(self, secret: str) -> Principal | None:
+        """Find out who comes with a secret, if its key lets anybody in."""
         digest = digest_of(secret)  # the secret itself is not kept, also not in memory
-        looked_at, key = self._seen.get(digest, (float("-inf"), None))
-        if key is None or time.monotonic() - looked_at >= FRESH_S:
-            key = await keys.find(self._store, secret)
-            self._keep(digest, key)
+        seen = self._seen.get(digest)
+        if seen is None or time.monotonic() - seen[0] >= FRESH_S:
+            seen = self._keep(digest, await keys.find(self._store, secret))
+            if seen is None:
+                return None
+        _, key, who = seen
         now = time.time()
-        if key is None or not key.is_good(now):
+        if not key.is_good(now):
             return None
         self._uses[key.id] = int(now)
-        return key
+        return who
 
     async def still_good(self, key_ids: Collection[str]) -> set[str]:
         """Say which keys still let anybody in."""
@@ -68,13 +71,14 @@ class KeyRing:
         finally:
             await self._note()
 
-    def _keep(self, digest: str, key: Key | None) -> None:
+    def _keep(self, digest: str, key: Key | None) -> tuple[float, Key, Principal] | None:
         self._seen.pop(digest, None)
         if key is None:
-            return
-        self._seen[digest] = (time.monotonic(), key)
+            return None
+        seen = self._seen[digest] = (time.monotonic(), key, key.principal())
         if len(self._seen) > MOST:
             self._seen.popitem(last=False)
+        return seen
 
     async def _note(self) -> None:
         uses, self._uses = self._uses, {}

@@ -8,12 +8,15 @@ Must not be here: where the numbers come from (`facts`, and what is given to `Me
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.utils import floatToGoString
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -47,30 +50,21 @@ class Metrics:
         self._ports = ports
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._seconds = Histogram(
-            "gateway_request_seconds",
-            "How long requests and operations on WebSockets took, and how many there were",
-            _LABELS,
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self._counted: dict[tuple[str, ...], Histogram] = {}  # the library's own look-up takes a lock
-        self._statements = Counter(
-            "gateway_statements", "Statements that requests have sent to the database", registry=self.registry
-        )
-        self._bytes = Counter("gateway_response_bytes", "Bytes of bodies that were answered", registry=self.registry)
+        self._counts = _Counts()
+        self.registry.register(self._counts)
 
     def count(self, facts: Facts) -> None:
         """Take in what is known of a request that has ended; connections last too long to be of use here."""
-        self._statements.inc(facts.statements)
-        self._bytes.inc(facts.bytes_out)
+        counts = self._counts
+        counts.statements += facts.statements
+        counts.bytes_out += facts.bytes_out
         if facts.kind != "connection":
-            status = f"{facts.status // 100}xx"
-            labels = (facts.kind, facts.method, facts.route, facts.operation_type, status)
-            counted = self._counted.get(labels)
-            if counted is None:
-                counted = self._counted[labels] = self._seconds.labels(*labels)
-            counted.observe(facts.seconds)
+            labels = (facts.kind, facts.method, facts.route, facts.operation_type, facts.status // 100)
+            series = counts.series.get(labels)
+            if series is None:
+                series = counts.series[labels] = _Series()
+            series.seconds += facts.seconds
+            series.within[bisect_left(_SECONDS, facts.seconds)] += 1
 
     def watch(self, readings: Iterable[Reading]) -> None:
         """Also tell what is looked up whenever somebody asks."""
@@ -97,6 +91,38 @@ class Metrics:
             return
         log.error("metrics are not told: no port is free of %s", list(self._ports))
         yield
+
+
+@dataclass(slots=True)
+class _Series:
+    """How often something took no longer than each of _SECONDS but longer than the one before, and all together."""
+
+    within: list[int] = field(default_factory=lambda: [0] * (len(_SECONDS) + 1))
+    seconds: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Counts:
+    """What is counted of requests, by one thread alone: the library's own numbers each take a lock.
+
+    Who reads meanwhile may find a request in one number that is not yet in another.
+    """
+
+    series: dict[tuple[Any, ...], _Series] = field(default_factory=dict)
+    statements: int = 0
+    bytes_out: int = 0
+
+    def collect(self) -> Iterator[Metric]:
+        """Lay them out as the library does."""
+        told = "How long requests and operations on WebSockets took, and how many there were"
+        seconds = HistogramMetricFamily("gateway_request_seconds", told, labels=_LABELS)
+        for (*labels, status), series in list(self.series.items()):
+            buckets = list(zip([*map(floatToGoString, _SECONDS), "+Inf"], accumulate(series.within), strict=True))
+            seconds.add_metric([*labels, f"{status}xx"], buckets, series.seconds)
+        yield seconds
+        told = "Statements that requests have sent to the database"
+        yield CounterMetricFamily("gateway_statements", told, self.statements)
+        yield CounterMetricFamily("gateway_response_bytes", "Bytes of bodies that were answered", self.bytes_out)
 
 
 @dataclass(frozen=True, slots=True)

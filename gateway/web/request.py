@@ -7,7 +7,6 @@ Must not be here: what an answer carries besides (`envelope`), bounds on a body 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from gateway.facts import Facts
 
 JSON: Final = b"application/json"
-_KEPT: Final = 64  # query strings that are read once; clients ask for the same page again and again
 
 
 class Heard(Protocol):
@@ -78,12 +76,11 @@ class Request:
     @property
     def query(self) -> list[tuple[str, str]]:
         """The pairs of the query string."""
-        text = self.scope["query_string"]
-        return list(_pairs(text)) if text else []
+        return pairs_of(self.scope["query_string"])
 
 
-@lru_cache(_KEPT)
-def _pairs(query_string: bytes) -> list[tuple[str, str]]:
+def pairs_of(query_string: bytes) -> list[tuple[str, str]]:
+    """Read a query string."""
     return parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
 
 
