@@ -148,6 +148,7 @@ class _Program:
         self._lines: list[str] = []
         self._depth = 1
         self._names = 0
+        self._once: list[dict[str, str]] = [{}]  # what was read, by how, in each block around the line at hand
         self._certain: dict[str, type] = {}  # the classes of values that were looked at
         self._known: dict[str, Any] = {"Surprise": Surprise, "written": orjson.Fragment, "dumps": orjson.dumps}
 
@@ -205,12 +206,15 @@ class _Program:
         are_rows: bool = False,
     ) -> str:
         """Write a list of objects as JSON at once: with a dict for each, a page of 100 costs a twentieth more."""
-        result, item = self._put("[]"), self._name()
+        # All pieces of all items are joined once, at the end.
+        result, comma, item = self._put("[b'[']"), self._put("''"), self._name()
         with self._block(f"for {item} in {source}:"):
             of_item = _Source(item, own, self._read, is_row=True) if are_rows else self._exactly(own, item)
-            pieces = self._text(kind, details, of_item, ways)
-            self._say(f"{result}.append({_joined(pieces)})")
-        return self._put(f"written(b'[' + b','.join({result}) + b']')")
+            pieces = [_Piece(f"{{{comma}}}"), *self._text(kind, details, of_item, ways)]
+            self._say(f"{result} += ({_laid_out(pieces)},)")
+            self._say(f"{comma} = ','")
+        self._say(f"{result}.append(b']')")
+        return self._put(f"written(b''.join({result}))")
 
     def _text(
         self, kind: GraphQLObjectType, details: FieldDetailsList, source: _Source, ways: Mapping[str, Written | Itself]
@@ -245,8 +249,8 @@ class _Program:
         return [_Piece(f"dumps({self._field(kind, selected, source, own)})", is_bytes=True)]
 
     def _written_text(self, way: Written, source: _Source, *, may_be_null: bool) -> list[_Piece]:
-        value = self._put(source.attribute(way.name))
-        text = value if way.write in (None, orjson.Fragment) else f"{self._handed(way.write)}({value})"
+        value = self._read_once(source, way.name)
+        text = value if way.write in (None, orjson.Fragment) else self._made(way.write, value)
         quote = '"' if way.plain else ""
         if not may_be_null:
             return [_Piece(f"{quote}{{{text if text == value else self._put(text)}}}{quote}")]
@@ -351,16 +355,22 @@ class _Program:
         raise _NeedsExecutor
 
     def _written(self, way: Written, source: _Source, *, may_be_null: bool) -> str:
-        value = self._put(source.attribute(way.name))
+        value = self._read_once(source, way.name)
         if way.write is None:
             return value
-        write = f"{self._handed(way.write)}({value})"
+        write = self._made(way.write, value)
         return self._put(f"None if {value} is None else {write}" if may_be_null else write)
+
+    def _made(self, write: Callable[[Any], Any], value: str) -> str:
+        """Write what a function makes of a value; a dict is looked into, which is sooner done than to call it."""
+        of = getattr(write, "__self__", None)
+        is_look_up = type(of) is dict and write == of.__getitem__
+        return f"{self._handed(of)}[{value}]" if is_look_up else f"{self._handed(write)}({value})"
 
     def _sampled(self, way: Sampled, source: _Source, read: Read) -> list[_Piece]:
         """Write the answer around the one string of a value like the sample, and read all others."""
         first, *others = orjson.dumps(read(way.sample)).split(MARKER.encode())
-        stored = self._put(source.attribute(way.stored))
+        stored = self._read_once(source, way.stored)
         begins, text = self._name(), self._name()
         end, begun = f"len({stored}) - {len(way.end)}", len(way.begin)
         surrounded = f"{stored}.startswith({self._handed(way.begin)}) and {stored}.endswith({self._handed(way.end)})"
@@ -391,8 +401,19 @@ class _Program:
             raise _NeedsExecutor
         self._say(line)
         self._depth += 1
+        self._once.append({})
         yield
+        self._once.pop()
         self._depth -= 1
+
+    def _read_once(self, source: _Source, name: str) -> str:
+        """Name an attribute, which is read anew only where it was not read yet."""
+        how = source.attribute(name)
+        for read in self._once:
+            if how in read:
+                return read[how]
+        value = self._once[-1][how] = self._put(how)
+        return value
 
     def _name(self) -> str:
         self._names += 1
@@ -410,9 +431,19 @@ class _Program:
 
 
 def _joined(pieces: list[_Piece]) -> str:
-    """Write what joins pieces of JSON; neighbours that are text are one string."""
+    """Write what joins pieces of JSON."""
+    return f"b''.join(({_laid_out(pieces)},))"
+
+
+def _laid_out(pieces: list[_Piece]) -> str:
+    """Write pieces of JSON as bytes, behind each other; neighbours that are text are one string."""
     together = [
         (is_bytes, [piece.text for piece in own]) for is_bytes, own in groupby(pieces, key=attrgetter("is_bytes"))
     ]
-    written = [", ".join(texts) if is_bytes else f"f'{''.join(texts)}'.encode()" for is_bytes, texts in together]
-    return f"b''.join(({', '.join(written)},))"
+    return ", ".join(", ".join(texts) if is_bytes else _encoded("".join(texts)) for is_bytes, texts in together)
+
+
+def _encoded(text: str) -> str:
+    """Write the inside of a formatted string as bytes, at once where nothing is put into it."""
+    plain = text.replace("{{", "").replace("}}", "")
+    return f"f'{text}'.encode()" if "{" in plain else repr(text.replace("{{", "{").replace("}}", "}").encode())

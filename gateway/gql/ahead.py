@@ -6,9 +6,8 @@ Must not be here: how a page is asked for (`types`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from strawberry import UNSET
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.core import messages
 from gateway.domain import ids, parse
@@ -17,11 +16,16 @@ from gateway.errors import InvalidRequest
 from gateway.gql.context import Ahead, PageKey
 from gateway.gql.types import MessageConnection, page_request
 
+_BOUNDS: Final = ("limit", "first", "last", "after", "before")
+_ARGUMENTS: Final = ("order", "runId", *_BOUNDS)
+_KEPT: Final = 64  # arguments that are read once; clients ask for the same page again and again
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gateway.compiled import Child
     from gateway.compiled.ways import Children
+    from gateway.domain.page import PageRequest
     from gateway.domain.thread import Thread
     from gateway.gql.context import Context
 
@@ -61,9 +65,15 @@ def find_messages(resolve: Resolve, source: Thread, context: Context, arguments:
 
 def _key_of(thread_id: ids.ThreadId, child: Child) -> PageKey | None:
     """Read which page will be asked for; what is wrong with the arguments is said when it is."""
-    given = dict.fromkeys(("limit", "first", "last", "after", "before"), UNSET) | dict(child.arguments)
-    order, run_id = given.pop("order"), given.pop("runId", None)
     try:
-        return PageKey(thread_id, page_request(ids.as_message_id, order, **given), parse.reference(run_id, "run_id"))
+        page, run_id = _asked(tuple(map(child.arguments.get, _ARGUMENTS)))
     except InvalidRequest:
         return None
+    return PageKey(thread_id, page, run_id)
+
+
+@lru_cache(_KEPT)
+def _asked(given: tuple[Any, ...]) -> tuple[PageRequest, str | None]:
+    order, run_id, *bounds = given
+    asked = page_request(ids.as_message_id, order, **dict(zip(_BOUNDS, bounds, strict=True)))
+    return asked, parse.reference(run_id, "run_id")
