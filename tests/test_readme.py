@@ -87,7 +87,7 @@ def test_the_commands_on_keys_make_one_and_list_it(sqlite_url: str, tmp_path: Pa
     [snippet] = _blocks("sh", "gateway keys create --project shop")
     create, show = (shlex.split(line)[1:] for line in snippet.strip().splitlines())
 
-    made = run_gateway(*create, "--database-url", sqlite_url, folder=tmp_path)
+    made = run_gateway(*create, "--database-url", sqlite_url, folder=tmp_path, is_forked=False)
     listed = run_gateway(*show, "--database-url", sqlite_url, folder=tmp_path)
 
     assert made.stdout.startswith("sk-")

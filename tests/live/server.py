@@ -1,4 +1,4 @@
-"""A real server in a process of its own, started the way a user starts it, and always cleaned up."""
+"""A real server in a process of its own, as a user has it, and always cleaned up."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Final
 from click.testing import CliRunner
 
 from gateway.__main__ import main
+from tests.live.nursery import CAN_FORK, Forked, nursery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,9 +41,11 @@ def environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def run_gateway(
-    *arguments: str, folder: Path, given: Mapping[str, str] | None = None
+    *arguments: str, folder: Path, given: Mapping[str, str] | None = None, is_forked: bool = CAN_FORK
 ) -> subprocess.CompletedProcess[str]:
     """Run a command that ends by itself."""
+    if is_forked:
+        return nursery().run(arguments, folder, environment(given), PATIENCE_S)
     return subprocess.run(
         gateway_command(*arguments),
         cwd=folder,
@@ -69,7 +72,7 @@ def run_here(*arguments: str, folder: Path, given: Mapping[str, str] | None = No
 class Server:
     """A server that runs; its whole group of processes is ended with it."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | Forked
     base_url: str = ""
     _lines: list[str] = field(default_factory=list)
     _is_up: threading.Event = field(default_factory=threading.Event)
@@ -122,20 +125,32 @@ class Server:
 
 @contextmanager
 def serving(
-    database_url: str | None, *flags: str, folder: Path, given: Mapping[str, str] | None = None
+    database_url: str | None,
+    *flags: str,
+    folder: Path,
+    given: Mapping[str, str] | None = None,
+    is_forked: bool = CAN_FORK,
 ) -> Iterator[Server]:
-    """Serve a database on a free port for as long as the block, with `folder` as the working folder."""
+    """Serve a database on a free port for as long as the block, with `folder` as the working folder.
+
+    It is forked off a process that has loaded the program, but where a test looks at how one starts, or at workers.
+    """
     database = () if database_url is None else ("--database-url", database_url)
-    process = subprocess.Popen(
-        gateway_command("serve", "--port", "0", *database, *flags),
-        cwd=folder,
-        env=environment(given),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    arguments = ("serve", "--port", "0", *database, *flags)
+    process: subprocess.Popen[str] | Forked
+    if is_forked:
+        process = nursery().serve(arguments, folder, environment(given))
+    else:
+        process = subprocess.Popen(
+            gateway_command(*arguments),
+            cwd=folder,
+            env=environment(given),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
     server = Server(process)
     try:
         server.wait_until_up()

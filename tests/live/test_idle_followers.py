@@ -51,7 +51,7 @@ async def heard(sockets: list[Socket]) -> set[str]:
 async def test_a_thousand_idle_followers_cost_little_memory_and_no_connections(
     database_url: str, tmp_path: Path
 ) -> None:
-    with serving(database_url, folder=tmp_path) as server:
+    with serving(database_url, folder=tmp_path, is_forked=False) as server:
         async with httpx.AsyncClient(base_url=server.base_url, timeout=PATIENCE_S) as http, AsyncExitStack() as stack:
             threads = [(await http.post("/v1/threads")).json()["id"] for _ in range(10)]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ROUNDS = 10
-CREATES = 200
+CREATES = 80
 WRITERS = 20  # at the same time; httpx looks at every connection for every request, so more of them cost only us
 THREADS = 3
 CREATE_MESSAGE = "mutation($input: CreateMessageInput!) { createMessage(input: $input) { message { id } } }"

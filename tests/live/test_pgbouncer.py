@@ -69,7 +69,7 @@ def server(
     """Serve through the pooler, by two processes that hear of each other past it."""
     given = {"GATEWAY_LISTEN_URL": postgres_of("pooled"), "GATEWAY_WORKERS": "2"}
     folder = tmp_path_factory.mktemp("pooled")
-    with serving(f"{pooler_url}?pgbouncer=transaction", folder=folder, given=given) as running:
+    with serving(f"{pooler_url}?pgbouncer=transaction", folder=folder, given=given, is_forked=False) as running:
         yield running
 
 

@@ -37,7 +37,7 @@ def test_banner_says_where_an_sdk_and_a_browser_find_it(sqlite_url: str, tmp_pat
 
 
 def test_banner_is_all_that_a_server_says_whom_nobody_asks(database_url: str, tmp_path: Path) -> None:
-    with serving(database_url, folder=tmp_path) as server:
+    with serving(database_url, folder=tmp_path, is_forked=False) as server:
         server.stop()
 
     assert len(server.stderr.splitlines()) == 5
@@ -107,12 +107,12 @@ def test_a_clean_stop_leaves_one_sqlite_file(sqlite_url: str, tmp_path: Path) ->
 
 
 def test_sqlite_migrates_itself_at_the_start(tmp_path: Path) -> None:
-    with serving(f"sqlite:///{tmp_path / 'new.db'}", folder=tmp_path) as server:
+    with serving(f"sqlite:///{tmp_path / 'new.db'}", folder=tmp_path, is_forked=False) as server:
         assert make_thread(server).startswith("thread_")
 
 
 def test_sqlite_lies_in_the_working_folder_where_nothing_is_set(tmp_path: Path) -> None:
-    with serving(None, folder=tmp_path) as server:
+    with serving(None, folder=tmp_path, is_forked=False) as server:
         make_thread(server)
 
     assert (tmp_path / "gateway.db").exists()
@@ -143,7 +143,7 @@ def test_migrating_twice_is_as_good_as_once(empty_database_url: str, tmp_path: P
 
 @pytest.mark.parametrize("how", [pytest.param(each, id=each.name) for each in (signal.SIGTERM, signal.SIGINT)])
 def test_two_workers_share_postgres_and_stop_cleanly(postgres_url: str, tmp_path: Path, how: signal.Signals) -> None:
-    with serving(postgres_url, folder=tmp_path, given={"GATEWAY_WORKERS": "2"}) as server:
+    with serving(postgres_url, folder=tmp_path, given={"GATEWAY_WORKERS": "2"}, is_forked=False) as server:
         ids = [make_thread(server) for _ in range(20)]
         with httpx.Client(base_url=server.base_url, timeout=PATIENCE_S) as http:
             found = [http.get(f"/v1/threads/{each}").status_code for each in ids]

@@ -74,7 +74,7 @@ async def test_streams_end_without_complete_so_that_clients_come_back(
 
 
 async def test_two_workers_send_their_followers_away(postgres_url: str, tmp_path: Path) -> None:
-    with serving(postgres_url, folder=tmp_path, given={"GATEWAY_WORKERS": "2"}) as server:
+    with serving(postgres_url, folder=tmp_path, given={"GATEWAY_WORKERS": "2"}, is_forked=False) as server:
         thread_id = thread_with(server, "1")
         async with (
             socket_to(server.base_url) as one,
@@ -203,7 +203,7 @@ async def test_a_request_that_does_not_end_is_cut_off_when_its_time_is_over(sqli
 async def test_nobody_can_connect_to_workers_that_finish_what_they_have_begun(
     postgres_url: str, tmp_path: Path
 ) -> None:
-    with serving(postgres_url, "--workers", "2", folder=tmp_path) as server:
+    with serving(postgres_url, "--workers", "2", folder=tmp_path, is_forked=False) as server:
         reader, writer = await begin_request(server)
 
         server.process.send_signal(signal.SIGTERM)
