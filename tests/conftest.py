@@ -10,16 +10,17 @@ import asyncio
 import math
 import os
 import shutil
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import pytest
 from coverage import Coverage
 from hypothesis import HealthCheck, settings
-from sqlalchemy import delete, make_url, text
+from sqlalchemy import event, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.app import serve_store
@@ -38,7 +39,12 @@ from tests.postgres import postgres_server
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
+    from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy.pool import QueuePool
+
 URL_VARIABLE = "GATEWAY_TEST_POSTGRES_URL"
+# All in one message to the server; a twentieth of the time of TRUNCATE, which makes new files.
+_EMPTY = ";".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))  # noqa: S608  (our tables)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -95,8 +101,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Count the lines that a test reaches only where it may be the first to reach them.
 
-    Python that is traced takes nearly twice as long. What properties and PostgreSQL lead through, examples and SQLite
-    do as well; where they do not, the count falls below its limit.
+    Python that is traced takes more than twice as long. What properties and PostgreSQL lead through, examples and
+    SQLite do as well, and what is marked says so of itself; where it is not so, the count falls below its limit.
     """
     counting = Coverage.current()
     if counting is None or _is_counted(item):
@@ -109,6 +115,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def _is_counted(item: pytest.Item) -> bool:
+    if item.get_closest_marker("uncounted"):
+        return False
     drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
     given = getattr(item, "callspec", None)
     return not drawn and (given is None or "postgres" not in given.params.values())
@@ -185,15 +193,34 @@ def sqlite_url(_sqlite_template: Path) -> str:
     return f"sqlite:///{file}"
 
 
-@pytest.fixture
-async def postgres_url(_migrated_postgres: str) -> str:
-    """Give the URL of a migrated, empty PostgreSQL database."""
+@pytest.fixture(scope="session")
+async def _postgres_engines(_migrated_postgres: str) -> AsyncIterator[Engines]:
     engines = _engines(_migrated_postgres)
-    async with engines.writer.begin() as connection:
-        for table in reversed(metadata.sorted_tables):
-            await connection.execute(delete(table))  # a twentieth of the time of TRUNCATE, which makes new files
-    await engines.dispose()
+    yield engines
+    await Engines.dispose(engines)
+
+
+@pytest.fixture
+async def postgres_url(_migrated_postgres: str, _postgres_engines: Engines) -> str:
+    """Give the URL of a migrated, empty PostgreSQL database."""
+    if any([driver.is_closed() async for driver in _kept_connections(_postgres_engines)]):
+        await Engines.dispose(_postgres_engines)  # the last test ended them
+    async with _postgres_engines.reader.connect() as connection:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        await driver.execute(_EMPTY)
     return _migrated_postgres
+
+
+async def _kept_connections(engines: Engines) -> AsyncIterator[Any]:
+    async with AsyncExitStack() as stack:
+        for engine in (engines.reader, engines.writer):
+            for _ in range(_pool(engine).checkedin()):
+                connection = await stack.enter_async_context(engine.connect())
+                yield (await connection.get_raw_connection()).driver_connection
+
+
+def _pool(engine: AsyncEngine) -> QueuePool:
+    return cast("QueuePool", engine.pool)
 
 
 @pytest.fixture
@@ -204,10 +231,32 @@ async def new_postgres_url(_migrated_postgres: str) -> str:
     return _migrated_postgres
 
 
+class _Kept(Engines):
+    """Engines of PostgreSQL whose connections wait for the next test: to make them takes as long as many a test."""
+
+    __slots__ = ()
+
+    async def dispose(self) -> None:
+        """Close those alone that a test has not given back."""
+        if any(_pool(engine).checkedout() for engine in (self.reader, self.writer)):
+            await Engines.dispose(self)
+
+
+def _wait_for_no_disk(connection: Any, _record: object) -> None:
+    """Leave it to the system when what is committed comes to the disk: no test pulls the plug."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA synchronous = OFF")
+    cursor.close()
+
+
 @cache
 def _engines(url: str) -> Engines:
-    """Keep what engines know of a kind of database, most of all its compiled statements; no test keeps connections."""
-    return open_engines(url)
+    """Keep what engines know of a kind of database, most of all its compiled statements."""
+    opened = open_engines(url)
+    if opened.has_one_writer:  # its file is another one in each test
+        event.listen(opened.writer.sync_engine, "connect", _wait_for_no_disk)
+        return opened
+    return _Kept(*(getattr(opened, each.name) for each in fields(opened)))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

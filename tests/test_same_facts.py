@@ -40,6 +40,7 @@ async def test_a_message_made_over_rest_is_read_over_graphql(
 
 
 @pytest.mark.parametrize("fields", MESSAGES, ids=range(len(MESSAGES)))
+@pytest.mark.uncounted
 async def test_both_faces_tell_the_same_of_a_message(
     store: Store, who: Principal, rest: httpx.AsyncClient, graphql: GraphQL, fields: Json
 ) -> None:

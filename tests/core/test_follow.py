@@ -264,6 +264,7 @@ def _borrowed(store: Store) -> int:
 
 
 @pytest.mark.parametrize("follower", [follow.messages, follow.changes])
+@pytest.mark.uncounted
 async def test_a_follower_that_waits_holds_nothing_of_what_it_has_told_but_the_last(
     store: Store, hub: Hub, who: Principal, thread: ThreadId, follower: Any
 ) -> None:

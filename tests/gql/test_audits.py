@@ -34,6 +34,7 @@ async def http(
 
 
 @pytest.mark.parametrize("audit", AUDITS, ids=[each.id for each in AUDITS])
+@pytest.mark.uncounted
 async def test_the_answer_is_as_the_audit_wants_it(http: httpx.AsyncClient, audit: Audit) -> None:
     answer = await http.request(url="/graphql", **audit.request)
 

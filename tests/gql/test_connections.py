@@ -71,6 +71,7 @@ REFUSED = [
 
 
 @table_of_pages
+@pytest.mark.uncounted
 async def test_messages_come_as_asked(
     store: Store,
     who: Principal,
@@ -92,6 +93,7 @@ async def test_messages_come_as_asked(
 
 
 @table_of_pages
+@pytest.mark.uncounted
 async def test_threads_come_as_asked(
     store: Store,
     who: Principal,

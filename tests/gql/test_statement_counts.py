@@ -47,6 +47,7 @@ OPERATIONS = {
 
 @pytest.mark.parametrize("size", [2, 20])
 @pytest.mark.parametrize(("selection", "cost"), OPERATIONS.values(), ids=list(OPERATIONS))
+@pytest.mark.uncounted
 async def test_an_operation_costs_the_same_for_two_threads_and_for_twenty(
     store: Store, who: Principal, graphql: GraphQL, selection: str, cost: int, size: int
 ) -> None:

@@ -36,6 +36,7 @@ def missing_scope(way: Way) -> str:
 
 
 @each_of(WAYS)
+@pytest.mark.uncounted
 async def test_what_a_caller_cannot_reach_is_as_if_it_had_never_been(served: Served, way: Way) -> None:
     world = served.world
     before = await everything_in(world.store)
@@ -52,6 +53,7 @@ async def test_what_a_caller_cannot_reach_is_as_if_it_had_never_been(served: Ser
 
 
 @each_of(WAYS)
+@pytest.mark.uncounted
 async def test_who_can_reach_it_finds_it(served: Served, way: Way) -> None:
     store, shop, living = served.world.store, served.world.shop, served.world.hidden["a living one"]
 
@@ -68,6 +70,7 @@ async def test_who_can_reach_it_finds_it(served: Served, way: Way) -> None:
 
 @where_no_database_has_a_part
 @each_of([*WAYS, *NAMELESS])
+@pytest.mark.uncounted
 async def test_a_missing_scope_is_told_before_anything_is_looked_for(served: Served, way: Way) -> None:
     world = served.world
 
@@ -82,6 +85,7 @@ async def test_a_missing_scope_is_told_before_anything_is_looked_for(served: Ser
 
 @where_no_database_has_a_part
 @each_of([*WAYS, *RUNS, *NAMELESS])
+@pytest.mark.uncounted
 async def test_who_is_nobody_is_told_so_before_anything_is_looked_for(served: Served, way: Way) -> None:
     for name, nobody in served.world.nobodies.items():
         told = await ask(served, way, nobody, nobody.own)

@@ -223,6 +223,7 @@ async def restart_under_load(site: Site, node_clients: Path, *, restarts: int, s
     )
 
 
+@pytest.mark.uncounted
 async def test_two_restarts_are_seen_by_no_sdk_and_lose_nothing(site: Site, node_clients: Path) -> None:
     await restart_under_load(site, node_clients, restarts=2, seconds=0)
 

@@ -161,6 +161,7 @@ async def soak_on(url: str, folder: Path, followers: int, messages: int) -> list
         return await soak(servers, followers, messages)
 
 
+@pytest.mark.uncounted
 async def test_ten_followers_hear_all_of_two_hundred_messages(database_url: str, tmp_path: Path) -> None:
     clients = await soak_on(database_url, tmp_path, 10, 200)
 

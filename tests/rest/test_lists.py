@@ -79,6 +79,7 @@ async def test_messages_of_one_second_keep_the_order_of_their_making(
         pytest.param({"order": "asc", "after": 6, "before": 2}, [], False, id="between, the wrong way round"),
     ],
 )
+@pytest.mark.uncounted
 async def test_a_page_is_what_was_asked(
     rest: httpx.AsyncClient, thread_id: str, query: dict[str, Any], found: list[int], *, has_more: bool
 ) -> None:
@@ -94,6 +95,7 @@ async def test_a_page_is_what_was_asked(
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
+@pytest.mark.uncounted
 async def test_paging_on_meets_every_message_once(
     rest: httpx.AsyncClient, thread_id: str, path: str, order: str, limit: int
 ) -> None:
@@ -113,6 +115,7 @@ async def test_paging_on_meets_every_message_once(
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [1, 2, 3, 6, 7])
+@pytest.mark.uncounted
 async def test_paging_back_meets_every_message_once(
     rest: httpx.AsyncClient, thread_id: str, path: str, order: str, limit: int
 ) -> None:

@@ -35,6 +35,7 @@ async def path(request: pytest.FixtureRequest, rest: httpx.AsyncClient, thread_i
         pytest.param({"metadata": {"a": None, "b": None}}, {}, id="all keys can go"),
     ],
 )
+@pytest.mark.uncounted
 async def test_metadata_is_changed_key_by_key(
     rest: httpx.AsyncClient, path: str, sent: dict[str, Any], left: dict[str, str]
 ) -> None:

@@ -77,6 +77,7 @@ async def test_a_refusal_is_worded_as_the_wire_has_it(rest: httpx.AsyncClient, m
 
 
 @pytest.mark.parametrize("row", WRITES)
+@pytest.mark.uncounted
 async def test_a_refused_write_leaves_every_table_as_it_was(
     rest: httpx.AsyncClient, made: Made, row: Refused, store: Store
 ) -> None:

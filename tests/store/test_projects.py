@@ -82,6 +82,7 @@ _each_stranger = pytest.mark.parametrize("stranger", STRANGERS.values(), ids=lis
 
 @_each_stranger
 @pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
+@pytest.mark.uncounted
 async def test_a_stranger_finds_and_changes_nothing_by(
     store: Store, who: Principal, call: Call, stranger: Reach
 ) -> None:
@@ -97,6 +98,7 @@ async def test_a_stranger_finds_and_changes_nothing_by(
 
 @_each_stranger
 @pytest.mark.parametrize("name", [name for name in CALLS if hasattr(Reads, name)])
+@pytest.mark.uncounted
 async def test_a_stranger_finds_nothing_outside_of_transactions_either_by(
     store: Store, who: Principal, name: str, stranger: Reach
 ) -> None:
@@ -110,6 +112,7 @@ async def test_a_stranger_finds_nothing_outside_of_transactions_either_by(
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
 @pytest.mark.parametrize("is_owner", [False, True], ids=["its own project", "its owner"])
+@pytest.mark.uncounted
 async def test_who_can_reach_it_finds_something_by(store: Store, who: Principal, call: Call, *, is_owner: bool) -> None:
     thread, message = await _something(store, who)
     reach = replace(who.reach, owner=OWNER if is_owner else None)
@@ -121,6 +124,7 @@ async def test_who_can_reach_it_finds_something_by(store: Store, who: Principal,
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
+@pytest.mark.uncounted
 async def test_a_token_for_its_thread_finds_something_by(store: Store, who: Principal, call: Call) -> None:
     thread, message = await _something(store, who)
 

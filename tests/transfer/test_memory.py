@@ -44,6 +44,7 @@ def written(file: Path, in_one_thread: int, in_others: int) -> str:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.uncounted
 def test_a_hundred_thousand_messages_need_little_more_memory_than_a_thousand(sqlite_url: str, tmp_path: Path) -> None:
     few = written(tmp_path / "few.jsonl", in_one_thread=600, in_others=400)
     many = written(tmp_path / "many.jsonl", in_one_thread=60_000, in_others=40_000)
