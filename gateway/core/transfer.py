@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.domain.message import Message
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
+    from gateway.store.staging import Staging
 
     Refuse = Callable[[int, InvalidRequest], None]
 
@@ -37,12 +38,19 @@ class Taken:
 
 
 async def import_threads(
-    store: Store, who: Principal, given: Sequence[Thread], batches: Iterable[Sequence[Message]], refuse: Refuse
+    store: Store,
+    who: Principal,
+    given: Sequence[Thread],
+    batches: Iterable[Sequence[Message]],
+    refuse: Refuse,
+    *,
+    staging: Staging | None = None,
 ) -> Taken:
     """Add threads with their messages, which come in the order of each thread, all in one transaction.
 
     What is there already stays as it is, and what was deleted stays deleted, so a second time changes nothing.
     A message that cannot be taken is told to `refuse` by its number in the batch at hand, and the rest goes on.
+    Where all threads are new, the database may take the same messages from where they are staged.
     """
     thread_ids = [thread.id for thread in given]
     async with store.write() as transaction:
@@ -54,6 +62,11 @@ async def import_threads(
         await transaction.add_threads(who.reach, fresh)
         ends |= {thread.id: End(0, 0) for thread in fresh}
         taken = Taken(threads=len(fresh), known=len(given) - len(fresh))
+        if staging and len(fresh) == len(given):
+            moved = await transaction.move_staged(who.reach, staging, thread_ids)
+            if moved is not None:
+                taken.messages = moved
+                return taken
         for batch in batches:
             known = await transaction.known_messages(who.reach, [message.id for message in batch])
             placed = _placed(batch, known, ends, refuse, taken)

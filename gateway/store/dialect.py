@@ -9,7 +9,7 @@ import sqlite3
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import DBAPIError
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     Ended = Callable[[BaseException | None], None]
     Begin = Callable[[str, str], Ended | None]  # the database's name and the statement; None where nobody waits
+
+T = TypeVar("T")
 
 READERS: Final = 4  # SQLite: threads that read side by side; more only wait for the interpreter's lock
 POOL: Final = 10  # PostgreSQL: connections of one process: those for single statements, and those for transactions
@@ -255,6 +257,15 @@ async def insert_rows(
         places = ", ".join("?" * len(columns))
         statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})"  # noqa: S608  (our own names)
         await driver.executemany(statement, values)
+
+
+async def call_sqlite(connection: AsyncConnection, work: Callable[[sqlite3.Connection], T]) -> T | None:
+    """Let a function use SQLite's own connection, within the transaction that it is in; elsewhere it is not called."""
+    if connection.dialect.name != "sqlite":
+        return None
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    result: T = await _call_sqlite(driver, work)
+    return result
 
 
 def lock_migrations(connection: Connection) -> None:

@@ -6,6 +6,7 @@ Must not be here: the text of statements, when a transaction begins and ends (`s
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, bindparam
@@ -13,7 +14,7 @@ from sqlalchemy import BigInteger, bindparam
 from gateway.domain.wire import dump_text
 from gateway.errors import NotFound
 from gateway.store import follow_statements, key_statements, rows, statements, tables
-from gateway.store.dialect import insert_rows, lock_imports
+from gateway.store.dialect import call_sqlite, insert_rows, lock_imports
 from gateway.store.reads import Quick, Reads
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.domain.message import Message
     from gateway.domain.principal import Reach
     from gateway.domain.thread import Thread
+    from gateway.store.staging import Staging
 
 
 _PROGRESS = ("status", "content", "completed_at", "incomplete_at", "incomplete_reason")
@@ -187,6 +189,14 @@ class Writes(Reads):
         moved = [{"id_": own, "position_": end.position, "second_": end.second} for own, end in ends.items()]
         await self._connection.execute(statements.move_end(reach, *_END), moved)
         self.touched.update((reach.project_id, thread_id) for thread_id in ends)
+
+    async def move_staged(self, reach: Reach, staging: Staging, thread_ids: Sequence[str]) -> int | None:
+        """Add all staged messages of threads that were just added, and say how many; or none, where that is no way."""
+        move = partial(staging.move_into, project_id=reach.project_id, thread_ids=thread_ids)
+        moved = await call_sqlite(self._connection, move)
+        if moved is not None:
+            self.touched.update((reach.project_id, thread_id) for thread_id in thread_ids)
+        return moved
 
     async def deleted_threads(self, reach: Reach, thread_ids: Sequence[str]) -> set[str]:
         """Find which threads were there and were deleted."""

@@ -96,7 +96,7 @@ async def load(
                 _refuse_all(staging.messages(thread.id), rejects)
         whole = [thread for thread in group if thread.id not in spoilt]
         batches = _Batches(staging.messages(*(thread.id for thread in whole)), rejects)
-        taken = await transfer.import_threads(store, who, whole, batches, batches.refuse)
+        taken = await transfer.import_threads(store, who, whole, batches, batches.refuse, staging=staging)
         total.threads += taken.threads
         total.messages += taken.messages
         total.known += taken.known

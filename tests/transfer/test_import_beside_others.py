@@ -202,19 +202,24 @@ async def started(database_url: str, file: Path) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment(), stderr=asyncio.subprocess.PIPE)
 
 
-# The command line as it is, but killed when it has written a batch and not yet committed.
+# The command line as it is, but killed when it has written messages and not yet committed.
 _KILLED_IN_THE_MIDDLE = """
 import os, signal
 from gateway.__main__ import main
 from gateway.store import staging
 from gateway.store.sql import Writes
 staging.GROUP = 1
-append = Writes.append_messages
+append, move = Writes.append_messages, Writes.move_staged
 async def append_and_die(self, reach, placed, ends):
     await append(self, reach, placed, ends)
     if placed[0][1].id == "msg_1000":
         os.kill(os.getpid(), signal.SIGKILL)
-Writes.append_messages = append_and_die
+async def move_and_die(self, reach, staging, thread_ids):
+    moved = await move(self, reach, staging, thread_ids)
+    if moved == 1200:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return moved
+Writes.append_messages, Writes.move_staged = append_and_die, move_and_die
 main()
 """
 

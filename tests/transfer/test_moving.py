@@ -1,0 +1,127 @@
+"""On SQLite an import moves whole groups of new threads within the database; the rows are those of the other way."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.store import staging
+from gateway.store.writes import Writes
+from tests.exports import a_message, a_text, a_thread, lines, run, take
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TABLES = ("threads", "messages", "deleted_messages", "deleted_threads")
+
+
+def of_thread(thread_id: str, *times: int, **fields: Any) -> list[dict[str, Any]]:
+    return [a_message(f"msg_{thread_id}_{n}", thread_id, created_at=time, **fields) for n, time in enumerate(times)]
+
+
+GIVEN = {
+    "rising": of_thread("thread_a", 1, 2, 2, 3),
+    "falling": of_thread("thread_a", 3, 2, 2, 1),
+    "neither": of_thread("thread_a", 2, 3, 1, 3, 2),
+    "one second": of_thread("thread_a", 5, 5, 5),
+    "no message": [a_thread(), a_thread("thread_b")],
+    "several threads in one another": [
+        a_thread("thread_b"),
+        a_thread(),
+        *of_thread("thread_a", 1),
+        *of_thread("thread_b", 2),
+    ],
+    "all fields": of_thread(
+        "thread_a",
+        1,
+        content=[a_text("“é🙂\x00\n”")],
+        attachments=[{"file_id": "file-1", "tools": [{"type": "file_search"}]}],
+        metadata={"k": "🙂"},
+        run_id="run_1",
+        assistant_id="asst_1",
+        status="incomplete",
+        incomplete_details={"reason": "run_failed"},
+        incomplete_at=3,
+    ),
+    "an id twice in one thread": [a_message("msg_1"), a_message("msg_1")],
+    "an id in two threads": [a_message("msg_1"), a_message("msg_1", "thread_b"), a_message("msg_2", "thread_b")],
+}
+BEFORE = {
+    "in a new database": [],
+    "beside another thread": [a_thread("thread_z"), a_message("msg_1", "thread_z")],
+    "beside its own beginning": of_thread("thread_a", 1),
+}
+
+
+def imported(folder: Path, empty: str, *given: list[dict[str, Any]]) -> tuple[list[str], list[Any]]:
+    """Import one after the other into a new database; give what was told, and all rows of its tables."""
+    folder.mkdir()
+    shutil.copy(empty.removeprefix("sqlite:///"), folder / "threads.db")
+    told = [
+        run("import", "--database-url", f"sqlite:///{folder / 'threads.db'}", given=lines(each)).stderr
+        for each in given
+    ]
+    with closing(sqlite3.connect(folder / "threads.db")) as db:
+        return told, [db.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3").fetchall() for table in TABLES]  # noqa: S608
+
+
+@pytest.mark.parametrize("before", BEFORE.values(), ids=list(BEFORE))
+@pytest.mark.parametrize("given", GIVEN.values(), ids=list(GIVEN))
+def test_what_is_moved_is_what_is_taken_one_by_one(
+    given: list[dict[str, Any]],
+    before: list[dict[str, Any]],
+    sqlite_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moved = imported(tmp_path / "moved", sqlite_url, before, given, given)
+
+    async def never(*_arguments: object) -> None:
+        """Say that it is no way."""
+
+    monkeypatch.setattr(Writes, "move_staged", never)
+
+    assert moved == imported(tmp_path / "taken", sqlite_url, before, given, given)
+
+
+@pytest.fixture
+def moves(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
+    """Write down how many messages each group was moved with."""
+    seen: list[int | None] = []
+    move = Writes.move_staged
+
+    async def note(*arguments: Any) -> int | None:
+        seen.append(await move(*arguments))
+        return seen[-1]
+
+    monkeypatch.setattr(Writes, "move_staged", note)
+    return seen
+
+
+def test_new_threads_are_moved_group_by_group(
+    sqlite_url: str, moves: list[int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "GROUP", 5)
+
+    take(sqlite_url, *of_thread("thread_a", 1, 2, 3), *of_thread("thread_b", 1, 2), *of_thread("thread_c", 1))
+
+    assert moves == [3, 3]
+
+
+def test_an_id_that_is_taken_leaves_nothing_of_what_was_moved_before_it(
+    sqlite_url: str, moves: list[int | None]
+) -> None:
+    take(sqlite_url, a_message("msg_1", "thread_z"))
+
+    run(
+        "import",
+        "--database-url",
+        sqlite_url,
+        given=lines([*of_thread("thread_a", 1, 2), a_message("msg_1", "thread_b")]),
+    )
+
+    assert moves == [1, None]
