@@ -5,10 +5,10 @@ Must not be here: execution, HTTP.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from graphql import get_operation_ast, validate
+from graphql import OperationType, get_operation_ast, validate
 from graphql.validation import NoFragmentCyclesRule, UniqueFragmentNamesRule, specified_rules
 
 from gateway.gql.bounded import Bounded
@@ -18,7 +18,7 @@ from gateway.gql.refused import Refused, Stage
 from gateway.gql.selections import NotMeasurable
 
 if TYPE_CHECKING:
-    from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode, OperationType
+    from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
     from graphql.validation import ASTValidationRule
 
     from gateway.compiled import Plan, Unsupported
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 KEPT: Final = (
     500_000  # characters of documents; an application has some dozens of 1,000, and one of those takes about 80 KB
 )
+
+_HANDED_OVER: Final = frozenset({"createMessage"})
 
 
 @dataclass(slots=True)
@@ -37,6 +39,13 @@ class Operation:
     costs: Costs
     uses: int = 0
     plan: Plan | Unsupported | None = None
+    lets_go: bool = field(init=False)  # as soon as it is cancelled
+
+    def __post_init__(self) -> None:
+        """Look whether it reads, or hands its work over to the store in one piece."""
+        roots = [getattr(each, "name", None) for each in self.node.selection_set.selections]
+        is_handed_over = all(each is not None and each.value in _HANDED_OVER for each in roots)
+        self.lets_go = self.node.operation is not OperationType.MUTATION or is_handed_over
 
     @property
     def kind(self) -> OperationType:

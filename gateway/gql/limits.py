@@ -168,9 +168,9 @@ def check_variables(variables: dict[str, Any] | None, limits: Limits = LIMITS) -
         depth += 1
         inner: list[Any] = []
         for each in level:
-            held = each.values() if isinstance(each, dict) else each
+            held = each.values() if type(each) is dict else each
             values += len(each)
-            inner += [value for value in held if isinstance(value, dict | list)]
+            inner += [value for value in held if type(value) in _NESTED]
         level = inner
         if depth > limits.value_depth or values > limits.values:
             message = (

@@ -75,7 +75,7 @@ class Runner:
         """
         begin, cost = self._prepared(operation, parameters, context)
         scope = Scope.WRITE if operation.kind is OperationType.MUTATION else Scope.READ
-        wait = self._until_deadline if scope is Scope.WRITE else self._within_deadline
+        wait = self._within_deadline if operation.lets_go else self._until_deadline
         let = context.gatekeeper.rates.let(context.who, scope, units_of(cost))
         if let is None:
             return Ran(await wait(begin(), context), cost)
@@ -166,7 +166,7 @@ class Runner:
     async def _within_deadline(
         self, result: ExecutionResult | Awaitable[ExecutionResult], context: Context
     ) -> ExecutionResult:
-        """Wait for the result of a query, but not longer than the deadline; what reads lets go at once.
+        """Wait for the result of what lets go at once, but not longer than the deadline.
 
         A task of its own would cost a page of messages a tenth more.
         """
