@@ -22,6 +22,9 @@ MAX_FILE_ID: Final = 256
 MAX_URL: Final = 8_192
 MAX_CODE_FILES: Final = 20
 
+# To look a word up in an enum of Python takes ten times as long as in a dict.
+_ROLES: Final = {each.value: each for each in Role}
+_STATUSES: Final = {each.value: each for each in Status}
 ROLES: Final = tuple(role.value for role in Role)
 DETAILS: Final = ("auto", "low", "high")
 TOOLS: Final = ("code_interpreter", "file_search")
@@ -82,11 +85,11 @@ def new_message(body: object, path: str = "", *, from_worker: bool = False) -> N
     """
     raw = check.an_object(body, path) if path else check.root_object(body)
     check.fields(raw, path, required=("role", "content"), optional=_OPTIONAL + _BY_WORKER if from_worker else _OPTIONAL)
-    status = Status(
+    status = _STATUSES[
         check.one_of(raw.get("status") or Status.COMPLETED.value, check.within(path, "status"), _BEGINNINGS)
-    )
+    ]
     return NewMessage(
-        role=Role(check.one_of(raw["role"], check.within(path, "role"), ROLES)),
+        role=_ROLES[check.one_of(raw["role"], check.within(path, "role"), ROLES)],
         content=_content(raw["content"], check.within(path, "content"), is_whole=status is Status.COMPLETED),
         status=status,
         attachments=_attachments(raw.get("attachments"), check.within(path, "attachments")),

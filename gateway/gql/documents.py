@@ -39,18 +39,15 @@ class Operation:
     costs: Costs
     uses: int = 0
     plan: Plan | Unsupported | None = None
+    kind: OperationType = field(init=False)
     lets_go: bool = field(init=False)  # as soon as it is cancelled
 
     def __post_init__(self) -> None:
-        """Look whether it reads, or hands its work over to the store in one piece."""
+        """Look what it does, and whether it reads, or hands its work over to the store in one piece."""
+        self.kind = self.node.operation
         roots = [getattr(each, "name", None) for each in self.node.selection_set.selections]
         is_handed_over = all(each is not None and each.value in _HANDED_OVER for each in roots)
         self.lets_go = self.node.operation is not OperationType.MUTATION or is_handed_over
-
-    @property
-    def kind(self) -> OperationType:
-        """Whether it reads, writes or follows."""
-        return self.node.operation
 
     @property
     def name(self) -> str | None:
