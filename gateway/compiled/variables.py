@@ -37,6 +37,7 @@ new_tuple = tuple.__new__  # the constructors of graphql-core's tuples take thre
 Take = Callable[[Any], Any]  # gives the coerced value; raises on what is not plainly right
 
 _SAME: Final[Mapping[Any, type]] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
+_ASKED: Final = (*_SAME, GraphQLInt)
 _MAX_INT, _MIN_INT = 2**31 - 1, -(2**31)  # GraphQL, "Int"
 
 
@@ -98,8 +99,9 @@ class Coercion:
 def taker(kind: Any) -> Take:
     """Make what takes a value of an input type."""
     if is_non_null_type(kind):
-        take = taker(kind.of_type)
-        return lambda value: _surprised() if value is None else take(value)
+        some = _some(kind.of_type)
+        # Those that ask for a class say so of a null, too.
+        return some if kind.of_type in _ASKED else lambda value: _surprised() if value is None else some(value)
     some = _some(kind)
     return lambda value: None if value is None else some(value)
 
