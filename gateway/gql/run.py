@@ -93,6 +93,7 @@ class Runner:
         Errors: Refused, before anything was executed; Unavailable, here or from the results, where the database is
         away. As an error of a result it would pass for the whole event, and be the end for good of what has not begun.
         """
+        check_variables(parameters.variables)
         self.normal += 1
         executor = self._executor(operation, parameters, context)
         cost = self._affordable(operation, executor.variable_values.coerced)

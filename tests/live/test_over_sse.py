@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -184,6 +184,20 @@ async def test_a_thread_that_cannot_be_followed_is_told_and_completed(
 
     assert told.data["errors"][0]["extensions"]["code"] == code
     assert complete.kind == "complete"
+
+
+async def test_variables_that_are_nested_too_deeply_are_refused_before_a_stream_begins(
+    http: httpx.AsyncClient, thread: ThreadId
+) -> None:
+    deep: list[Any] = []
+    for _ in range(40):
+        deep = [deep]
+
+    refused = await http.post(
+        "/graphql", json={"query": ADDED, "variables": {"threadId": thread, "more": deep}}, headers=AS_STREAM
+    )
+
+    assert refused.json()["errors"][0]["extensions"]["code"] == "variables_too_large"
 
 
 async def test_a_last_event_id_that_names_nothing_is_told(http: httpx.AsyncClient, thread: ThreadId) -> None:
