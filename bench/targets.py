@@ -25,7 +25,7 @@ IMPORT: Final = "gateway import"
 IDLE: Final = "idle subscriber"
 START: Final = "start to first answer"
 RESIDENT: Final = "memory after 10,000 requests"
-GROWTH: Final = "memory gained by 100,000 more"
+GROWTH: Final = "memory gained by more requests"
 _INSTRUCTIONS: Final = "thousand instructions"
 _BOTH: Final = (SQLITE, POSTGRES)
 
