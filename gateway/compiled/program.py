@@ -224,7 +224,7 @@ class _Program:
         for key, selected in self._readers.collect(kind, details).items():
             pieces.append(_Piece(f'{"," if pieces else "{{"}"{key}":'))
             pieces += self._field_text(kind, selected, source, ways.get(selected[0].node.name.value))
-        return [*pieces, _Piece("}}")]
+        return [*pieces, _Piece("}}" if pieces else "{{}}")]
 
     def _field_text(
         self, kind: GraphQLObjectType, selected: FieldDetailsList, source: _Source, own: Written | Itself | None
