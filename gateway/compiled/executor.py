@@ -24,7 +24,7 @@ from graphql.execution.executor import CollectedErrors
 from graphql.pyutils import Path, gather_with_cancel
 
 from gateway.compiled.arguments import arguments_of
-from gateway.compiled.reader import Fitting, Read, Surprise, is_awaitable, or_null
+from gateway.compiled.reader import Fitting, Read, Surprise, is_awaitable, new_tuple, or_null
 from gateway.compiled.ways import Attribute, Child, Direct, Way, Written
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from gateway.compiled.arguments import Arguments
     from gateway.compiled.plan import Shape
 
-new_tuple = tuple.__new__  # a path is made for each field, and its own constructor takes three times as long
 FieldDetailsList = list[FieldDetails]
 Resolve = Callable[["CompiledExecutor", Any], Any]
 

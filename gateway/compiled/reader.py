@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphql import GraphQLObjectType
 
 Read = Callable[[Any], Any]
+new_tuple = tuple.__new__  # the constructors of graphql-core's tuples take three times as long
 
 _KEPT: Final = 100  # kinds of values that a place has shown
 PLAIN: Final = frozenset({str, int, float, bool, type(None), dict, list, tuple, bytes})  # classes that nobody awaits

@@ -25,7 +25,7 @@ from graphql import (
 from graphql.execution.get_variable_signature import get_variable_signature
 from graphql.execution.values import VariableValues, VariableValueSource
 
-from gateway.compiled.reader import Surprise
+from gateway.compiled.reader import Surprise, new_tuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from graphql import GraphQLEnumType, GraphQLSchema, OperationDefinitionNode
     from graphql.execution.get_variable_signature import GraphQLVariableSignature
 
-new_tuple = tuple.__new__  # the constructors of graphql-core's tuples take three times as long
 Take = Callable[[Any], Any]  # gives the coerced value; raises on what is not plainly right
 
 _SAME: Final[Mapping[Any, type]] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}

@@ -153,18 +153,12 @@ async def thread_with_page(
     page: PageRequest,
     *,
     run_id: str | None = None,
-    fields: Fields | None = None,
-) -> tuple[Thread | None, Page[Message] | Rows[Message], PageEnds]:
-    """Find a thread, one page of its messages and its ends in one step; it may be empty for whatever reason.
-
-    Who says which fields of messages will be read is given rows of those.
-    """
+    fields: Fields,
+) -> tuple[Thread | None, Rows[Message], PageEnds]:
+    """Find a thread, some fields of one page of its messages, and its ends; it may be empty for whatever reason."""
     who.require(Scope.READ)
     async with store.read() as reads:
-        if fields is not None:
-            thread, read, beyond = await reads.get_thread_with_rows(who.reach, thread_id, page, run_id, fields)
-            return thread, read, paging.ends_of(page, read, beyond)
-        thread, found, beyond = await reads.get_thread_with_messages(who.reach, thread_id, page, run_id)
+        thread, found, beyond = await reads.get_thread_with_messages(who.reach, thread_id, page, run_id, fields)
     return thread, found, paging.ends_of(page, found, beyond)
 
 

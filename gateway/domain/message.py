@@ -168,12 +168,12 @@ class Message(MessageRow):
     @property
     def role(self) -> Role:
         """Who speaks."""
-        return _ROLES[self.role_value]
+        return ROLE_OF[self.role_value]
 
     @property
     def status(self) -> Status:
         """How far it has come."""
-        return _STATUSES[self.status_value]
+        return STATUS_OF[self.status_value]
 
     @property
     def incomplete_reason(self) -> IncompleteReason | None:
@@ -290,8 +290,9 @@ def _file_path(each: dict[str, Any]) -> FilePath:
     return FilePath(each["text"], each["start_index"], each["end_index"], each["file_path"]["file_id"])
 
 
-_ROLES: Final = {each.value: each for each in Role}
-_STATUSES: Final = {each.value: each for each in Status}
+# To look a word up in an enum of Python takes ten times as long as in a dict.
+ROLE_OF: Final = {each.value: each for each in Role}
+STATUS_OF: Final = {each.value: each for each in Status}
 # What is stored was checked on its way in, so these read without asking again.
 PART_READERS: Final[dict[str, Callable[[dict[str, Any]], ContentPart]]] = {
     "text": _text,

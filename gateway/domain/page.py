@@ -65,9 +65,9 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True)
 class Rows(Generic[T]):
-    """A page of tuples of which only some fields were read, the id among them: those of each as one row, in this order.
+    """A page of tuples of a class of which some fields were read, the id among them.
 
-    `kind` is the class of the tuples.
+    A row begins with those fields, in this order.
     """
 
     kind: type[T]
@@ -78,9 +78,9 @@ class Rows(Generic[T]):
     @cached_property
     def items(self) -> tuple[T, ...]:
         """The tuples that the rows stand for, with nothing in the fields that were not read."""
-        places: Sequence[str] = getattr(self.kind, "_fields")  # noqa: B009  (a type variable has none that mypy knows)
-        nothing = dict.fromkeys(places)
-        return tuple(self.kind(**nothing | dict(zip(self.fields, row, strict=False))) for row in self.rows)
+        places: Fields = getattr(self.kind, "_fields")  # noqa: B009  (a type variable has none that mypy knows)
+        at = [self.fields.index(name) if name in self.fields else None for name in places]
+        return tuple(self.kind(*[None if n is None else row[n] for n in at]) for row in self.rows)
 
     @property
     def id_at_ends(self) -> tuple[str | None, str | None]:

@@ -11,7 +11,16 @@ import re
 from typing import Any, Final
 
 from gateway.domain import check
-from gateway.domain.message import Ending, IncompleteReason, MessagePatch, NewMessage, Role, Status
+from gateway.domain.message import (
+    ROLE_OF,
+    STATUS_OF,
+    Ending,
+    IncompleteReason,
+    MessagePatch,
+    NewMessage,
+    Role,
+    Status,
+)
 from gateway.domain.metadata import MAX_KEY, MAX_VALUE, Metadata, MetadataPatch, refuse_too_many
 from gateway.domain.thread import NewThread, ThreadPatch, ToolResources
 from gateway.domain.unset import UNSET
@@ -22,9 +31,6 @@ MAX_FILE_ID: Final = 256
 MAX_URL: Final = 8_192
 MAX_CODE_FILES: Final = 20
 
-# To look a word up in an enum of Python takes ten times as long as in a dict.
-_ROLES: Final = {each.value: each for each in Role}
-_STATUSES: Final = {each.value: each for each in Status}
 ROLES: Final = tuple(role.value for role in Role)
 DETAILS: Final = ("auto", "low", "high")
 TOOLS: Final = ("code_interpreter", "file_search")
@@ -85,11 +91,11 @@ def new_message(body: object, path: str = "", *, from_worker: bool = False) -> N
     """
     raw = check.an_object(body, path) if path else check.root_object(body)
     check.fields(raw, path, required=("role", "content"), optional=_OPTIONAL + _BY_WORKER if from_worker else _OPTIONAL)
-    status = _STATUSES[
+    status = STATUS_OF[
         check.one_of(raw.get("status") or Status.COMPLETED.value, check.within(path, "status"), _BEGINNINGS)
     ]
     return NewMessage(
-        role=_ROLES[check.one_of(raw["role"], check.within(path, "role"), ROLES)],
+        role=ROLE_OF[check.one_of(raw["role"], check.within(path, "role"), ROLES)],
         content=_content(raw["content"], check.within(path, "content"), is_whole=status is Status.COMPLETED),
         status=status,
         attachments=_attachments(raw.get("attachments"), check.within(path, "attachments")),

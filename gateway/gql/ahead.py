@@ -44,7 +44,7 @@ async def find_thread(
     if key is None:
         return await context.threads.load(thread_id)
     places = asked[0].places
-    fields = None if places is None else places.get(Message, ())
+    fields = Message._fields if places is None else places.get(Message, ())
     found, page, ends = await messages.thread_with_page(
         context.store, context.who, thread_id, key.page, run_id=key.run_id, fields=fields
     )

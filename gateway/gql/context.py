@@ -46,7 +46,7 @@ class Ahead(NamedTuple):
 
     arguments: Mapping[str, Any]
     key: PageKey
-    found: Page[Message] | Rows[Message]
+    found: Rows[Message]
     ends: PageEnds
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from graphql import OperationType, get_operation_ast, validate
+from graphql import FieldNode, OperationType, get_operation_ast, validate
 from graphql.validation import NoFragmentCyclesRule, UniqueFragmentNamesRule, specified_rules
 
 from gateway.gql.bounded import Bounded
@@ -27,7 +27,7 @@ KEPT: Final = (
     500_000  # characters of documents; an application has some dozens of 1,000, and one of those takes about 80 KB
 )
 
-_HANDED_OVER: Final = frozenset({"createMessage"})
+_HANDED_OVER: Final = frozenset({"createMessage"})  # it waits for one thing alone, which it may leave at any time
 
 
 @dataclass(slots=True)
@@ -45,8 +45,8 @@ class Operation:
     def __post_init__(self) -> None:
         """Look what it does, and whether it reads, or hands its work over to the store in one piece."""
         self.kind = self.node.operation
-        roots = [getattr(each, "name", None) for each in self.node.selection_set.selections]
-        is_handed_over = all(each is not None and each.value in _HANDED_OVER for each in roots)
+        roots = self.node.selection_set.selections
+        is_handed_over = all(isinstance(each, FieldNode) and each.name.value in _HANDED_OVER for each in roots)
         self.lets_go = self.node.operation is not OperationType.MUTATION or is_handed_over
 
     @property

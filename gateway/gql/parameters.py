@@ -34,7 +34,7 @@ _SHAPE: Final[Mapping[str, tuple[type, str]]] = {
 _ANYTHING: Final = (object, "")  # what else is sent means nothing here
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # not frozen, as `Context`
 class Parameters:
     """One well-formed GraphQL request."""
 

@@ -7,20 +7,26 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from gateway.domain import ids
+from gateway.domain import ids, parse_page
 from gateway.errors import InvalidRequest
 from gateway.web.limits import read_body
+from gateway.web.request import pairs_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.core import Store
     from gateway.domain.ids import MessageId, ThreadId
+    from gateway.domain.page import PageRequest
     from gateway.domain.principal import Principal
     from gateway.web.request import Request
 
+_KEPT: Final = 64  # query strings that are read once; clients ask for the same page again and again
 _BETA: Final = re.compile(r"([A-Za-z0-9_-]+)=(v[0-9]+)")
 
 
@@ -42,6 +48,13 @@ class Call:
         """The message that the path names."""
         return ids.message_id(self.request.path_params["message_id"])
 
+    def page(self, as_cursor: Callable[[str], str | None]) -> tuple[PageRequest, str | None]:
+        """Read which page of a list is asked for, and of which run, whose name was not looked at yet.
+
+        Errors: InvalidRequest.
+        """
+        return _page(self.request.scope["query_string"], as_cursor)
+
     async def json(self) -> Any:
         """Read the body as JSON; no body is an empty object, as the .NET client sends it.
 
@@ -54,6 +67,12 @@ class Call:
             return orjson.loads(body)
         except orjson.JSONDecodeError:
             raise InvalidRequest(_NOT_JSON, code="invalid_json") from None
+
+
+@lru_cache(_KEPT)
+def _page(query_string: bytes, as_cursor: Callable[[str], str | None]) -> tuple[PageRequest, str | None]:
+    query = parse_page.query_parameters(pairs_of(query_string))
+    return parse_page.from_query(query, as_cursor), query.get("run_id")
 
 
 _NOT_JSON: Final = (

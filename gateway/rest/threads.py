@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.core import threads
-from gateway.domain import ids, parse, parse_page
+from gateway.domain import ids, parse
 from gateway.rest import render
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ async def create_thread(call: Call) -> Answer:
 
 async def list_threads(call: Call) -> Answer:
     """Answer GET /threads, which the original kept to itself."""
-    query = parse_page.query_parameters(call.request.query)
-    page = parse_page.from_query(query, ids.as_thread_id)
+    page, _ = call.page(ids.as_thread_id)
     return render.threads_page(await threads.list_page(call.store, call.who, page))
 
 

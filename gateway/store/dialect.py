@@ -1,6 +1,7 @@
 """Every difference between SQLite and PostgreSQL that SQLAlchemy does not hide.
 
-Must not be here: statements about threads and messages, which are the same on both.
+Must not be here: statements about threads and messages, which are the same on both; how functions are spelt in them
+(`functions`).
 """
 
 from __future__ import annotations

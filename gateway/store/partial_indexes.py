@@ -6,37 +6,33 @@ Must not be here: tables, and indexes of all rows (`tables`).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, Final
+
 from sqlalchemy import Index, text
 
 from gateway.store.tables import messages, metadata, threads
 
+if TYPE_CHECKING:
+    from sqlalchemy import Column
+
 __all__ = ["metadata"]
 
-Index(
+_OF_THREAD: Final = (messages.c.project_id, messages.c.thread_id)
+
+
+def _where_it_is(column: Column[Any], name: str, *columns: Column[Any]) -> None:
+    """Make an index of those rows that have a value in a column."""
+    condition = text(f"{column.name} IS NOT NULL")
+    Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
+
+
+_where_it_is(
+    threads.c.owner,
     "ix_threads_owner",
     threads.c.project_id,
     threads.c.owner,
     threads.c.created_at,
     threads.c.seq,
-    sqlite_where=text("owner IS NOT NULL"),
-    postgresql_where=text("owner IS NOT NULL"),
 )
-
-Index(
-    "ix_messages_run",
-    messages.c.project_id,
-    messages.c.thread_id,
-    messages.c.run_id,
-    messages.c.position,
-    sqlite_where=text("run_id IS NOT NULL"),
-    postgresql_where=text("run_id IS NOT NULL"),
-)
-
-Index(
-    "ix_messages_changed",
-    messages.c.project_id,
-    messages.c.thread_id,
-    messages.c.changed_position,
-    sqlite_where=text("changed_position IS NOT NULL"),
-    postgresql_where=text("changed_position IS NOT NULL"),
-)
+_where_it_is(messages.c.run_id, "ix_messages_run", *_OF_THREAD, messages.c.run_id, messages.c.position)
+_where_it_is(messages.c.changed_position, "ix_messages_changed", *_OF_THREAD, messages.c.changed_position)

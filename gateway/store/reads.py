@@ -118,13 +118,6 @@ class Reads:
         return WrittenPage(objects, first_id, last_id, has_more=len(found) > page.limit)
 
     async def get_thread_with_messages(
-        self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None
-    ) -> tuple[Thread | None, Page[Message], Beyond]:
-        """Find a thread and read one page of its messages; an unknown cursor gives an empty one."""
-        thread, beyond, found = await self._thread_beside(reach, thread_id, page, run_id, None)
-        return thread, await self._whole_page(reach, _page(found, rows.messages_of, page)), beyond
-
-    async def get_thread_with_rows(
         self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields
     ) -> tuple[Thread | None, Rows[Message], Beyond]:
         """Find a thread and read some fields of one page of its messages; an unknown cursor gives an empty one."""
@@ -138,12 +131,12 @@ class Reads:
         return thread, Rows(Message, fields, listed, has_more=len(found) > page.limit), beyond
 
     async def _thread_beside(
-        self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields | None
+        self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields
     ) -> tuple[Thread | None, Beyond, list[Any]]:
         """Read a thread, what lies beyond the cursors, and the rows of the page, in the order of the walk."""
         if self._quick is not None and self._quick.lane.is_local:
             beside = (statements.get_thread_beside, (reach, thread_id, page, run_id))
-            listed = (statements.list_messages, (reach, thread_id, page, run_id, fields))
+            listed = (statements.list_message_fields, (reach, thread_id, page, run_id, fields))
             own, of_page = await self._quick.rows_of_each(beside, listed)
             return (*rows.thread_beside(own[0]), list(of_page)) if own else (None, Beyond(), [])
         found = await self._found(statements.get_thread_with_messages, reach, thread_id, page, run_id, fields)

@@ -39,7 +39,7 @@ from sqlalchemy import (
 from gateway.domain.message import Message, Status
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.wire import MESSAGE_TEMPLATE
-from gateway.store.functions import among, as_json, filled, json_row, utf8
+from gateway.store.functions import among, filled, json_row, number_as_json, text_as_json, utf8
 from gateway.store.tables import deleted_messages, deleted_threads, messages, threads
 
 if TYPE_CHECKING:
@@ -83,13 +83,13 @@ _OBJECT = filled(
     literal_column(f"'{MESSAGE_TEMPLATE}'"),
     messages.c.id,
     messages.c.created_at,
-    as_json(messages.c.assistant_id),
+    text_as_json(messages.c.assistant_id),
     messages.c.thread_id,
-    as_json(messages.c.run_id),
+    text_as_json(messages.c.run_id),
     messages.c.status,
     _REASON,
-    as_json(messages.c.incomplete_at),
-    as_json(messages.c.completed_at),
+    number_as_json(messages.c.incomplete_at),
+    number_as_json(messages.c.completed_at),
     messages.c.role,
     messages.c.content,
     messages.c.attachments,
@@ -99,7 +99,7 @@ _OBJECT = filled(
 # would take as long as all the rest of its row.
 WRITTEN: Final = utf8(case((messages.c.status == Status.IN_PROGRESS.value, messages.c.id), else_=_OBJECT))
 
-# Of a message in progress, whose text lies elsewhere too, no content is read by those who do not look at its status.
+# Of a message in progress, whose text lies elsewhere too, no content: who reads some fields need not read its status.
 _SETTLED = case((messages.c.status != Status.IN_PROGRESS.value, CONTENT.element)).label("content")
 _COLUMNS: Final = {
     name: _SETTLED if column is CONTENT else column
@@ -162,30 +162,30 @@ def list_threads(reach: Reach, page: PageRequest) -> Select[Any]:
     return _walk(statement.where(*bounds), _THREAD_KEY, page)
 
 
-def columns_of(fields: Fields | None) -> Sequence[Column[Any] | Label[Any]]:
-    """Name the columns of some fields of messages, or of all."""
-    return MESSAGE_COLUMNS if fields is None else [_COLUMNS[name] for name in fields]
-
-
-def list_messages(
-    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None, fields: Fields | None = None
-) -> Select[Any]:
+def list_messages(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
     """Select one page of a thread's messages, and one row more to see whether any remain.
 
-    Shape: at most `page.limit + 1` rows of `columns_of(fields)`, in the order of the walk (`walks_up`).
+    Shape: at most `page.limit + 1` rows of MESSAGE_COLUMNS, in the order of the walk (`walks_up`).
     Errors: none here; an unknown thread gives no rows, and so does a cursor that is not of this thread.
     Source: OpenAI `GET /threads/{thread_id}/messages`; Relay Cursor Connections, "Pagination algorithm".
     """
     bounds = [
         _beyond(_MESSAGE_KEY, place_of_message(reach, thread_id, cursor), up=up) for cursor, up in _interval(page)
     ]
-    statement = select(*columns_of(fields)).where(_of_thread(reach, thread_id, run_id), *bounds)
+    statement = select(*MESSAGE_COLUMNS).where(_of_thread(reach, thread_id, run_id), *bounds)
     return _walk(statement, _MESSAGE_KEY, page)
 
 
 def list_written_messages(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
     """Select the same page as `list_messages` does, each message WRITTEN."""
     return list_messages(reach, thread_id, page, run_id).with_only_columns(WRITTEN)
+
+
+def list_message_fields(
+    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields
+) -> Select[Any]:
+    """Select some fields of the same page, in their order; of a message in progress no content."""
+    return list_messages(reach, thread_id, page, run_id).with_only_columns(*(_COLUMNS[name] for name in fields))
 
 
 def get_thread_beside(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
@@ -206,20 +206,20 @@ def get_thread_beside(reach: Reach, thread_id: str, page: PageRequest, run_id: s
 
 
 def get_thread_with_messages(
-    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None, fields: Fields | None = None
+    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None, fields: Fields = Message._fields
 ) -> CompoundSelect[Any]:
     """Select a thread and one page of its messages in one statement.
 
-    Shape: the rows of `list_messages` with a null and their positions behind, in any order; and one that has there
-    the row of `get_thread_beside` as an array of JSON, and OF_THREAD.
+    Shape: the rows of `list_message_fields` with a null and their positions behind, in any order; and one that has
+    there the row of `get_thread_beside` as an array of JSON, and OF_THREAD.
     """
     beside = get_thread_beside(reach, thread_id, page, run_id).subquery()
     own = select(
-        *(null().label(column.name) for column in columns_of(fields)),
+        *(null().label(name) for name in fields),
         json_row(*beside.c).label("beside"),
         literal_column(str(OF_THREAD)).label("position"),
     )
-    listed = list_messages(reach, thread_id, page, run_id, fields)
+    listed = list_message_fields(reach, thread_id, page, run_id, fields)
     return union_all(own, select(listed.add_columns(null().label("beside"), *_MESSAGE_KEY).subquery()))
 
 

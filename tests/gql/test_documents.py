@@ -9,6 +9,8 @@ from gateway.gql.schema import build_schema
 
 SCHEMA = build_schema()._schema  # noqa: SLF001  (Strawberry has no public name for it)
 _TEXT = 10_000  # characters of one large document
+_MESSAGE = '{threadId: "thread_a", role: USER, content: {text: "x"}}'
+_DELETE = 'deleteThread(input: {id: "thread_a"}) { deletedThreadId }'
 
 
 @pytest.fixture
@@ -76,3 +78,20 @@ def _errors(documents: Documents, text: str) -> list[str]:
     with pytest.raises(Refused) as refused:
         documents.read(text)
     return [error.message for error in refused.value.errors]
+
+
+@pytest.mark.parametrize(
+    ("text", "lets_go"),
+    [
+        ("{ __typename }", True),
+        (f"mutation {{ createMessage(input: {_MESSAGE}) {{ message {{ id }} }} }}", True),
+        (f"mutation {{ createMessage(input: {_MESSAGE}) {{ message {{ id }} }} {_DELETE} }}", False),
+        (f"mutation {{ ...createMessage }} fragment createMessage on Mutation {{ {_DELETE} }}", False),
+    ],
+    ids=["query", "one message", "and something else", "a fragment of that name"],
+)
+def test_what_is_not_handed_over_whole_is_not_let_go_at_once(documents: Documents, text: str, *, lets_go: bool) -> None:
+    operation = documents.read(text).operation(None)
+
+    assert operation is not None
+    assert operation.lets_go is lets_go

@@ -45,10 +45,7 @@ CALLS: dict[str, Call] = {
     "list_messages": lambda tx, who, thread, _: _items(tx.list_messages(who, thread.id, PAGE, None)),
     "list_written_messages": lambda tx, who, thread, _: _objects(tx.list_written_messages(who, thread.id, PAGE, None)),
     "get_thread_with_messages": lambda tx, who, thread, _: _thread_of(
-        tx.get_thread_with_messages(who, thread.id, PAGE, None)
-    ),
-    "get_thread_with_rows": lambda tx, who, thread, _: _thread_of(
-        tx.get_thread_with_rows(who, thread.id, PAGE, None, ("content_json",))
+        tx.get_thread_with_messages(who, thread.id, PAGE, None, ("content_json",))
     ),
     "list_messages_of_each": lambda tx, who, thread, _: _items_of_each(
         tx.list_messages_of_each(who, [thread.id], PAGE, None)

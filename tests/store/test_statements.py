@@ -246,6 +246,7 @@ def test_every_builder_that_takes_a_project_is_looked_at() -> None:
         "within",
         "within_thread",
         "list_messages_of_each",
+        "list_message_fields",  # as the next
         "list_written_messages",  # begins with `list_messages`: tests/store/test_written.py
         "get_thread_beside",
         "get_thread_with_messages",
