@@ -9,7 +9,7 @@ import asyncio
 import logging
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from starlette.applications import Starlette
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -219,9 +219,9 @@ def rate_rules(settings: Settings) -> RateRules:
     return RateRules(reads, writes, None if at_once is None else int(at_once), settings.rate_store)
 
 
-def create_app_from_environment() -> Starlette:
-    """Make the application in a process that `gateway serve` has started."""
-    return create_app(load_settings())
+def create_app_from_environment() -> ASGIApp:
+    """Make the application in a process that `gateway serve` has started, without what Starlette puts around all."""
+    return cast("ASGIApp", create_app(load_settings()).middleware_stack)
 
 
 def root(*, has_page: bool) -> Callable[[Request], Response]:

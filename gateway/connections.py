@@ -46,7 +46,10 @@ REFUSALS: Final[Mapping[HTTPStatus, tuple[str, str]]] = {
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One HTTP connection; whoever sends too slowly, or reads nothing of an answer for long, is cut off."""
+    """One HTTP connection; whoever sends too slowly, or reads nothing of an answer for long, is cut off.
+
+    What is called for each piece of a request names its base class, since `super()` takes as long as most of them.
+    """
 
     _fault = HTTPStatus.BAD_REQUEST  # what is wrong where the parser gives up
     _is_silent = True
@@ -89,13 +92,13 @@ class HttpProtocol(HttpToolsProtocol):
         if not self._is_awaited and (self.cycle is None or self.cycle.response_complete):
             self._await_head()  # even an empty line in front of the next request ends uvicorn's own wait for it
         self._held_bytes += len(data)
-        super().data_received(data)
+        HttpToolsProtocol.data_received(self, data)
         if self._held_bytes > MAX_HEAD:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         """Begin to count."""
-        super().on_message_begin()
+        HttpToolsProtocol.on_message_begin(self)
         self._is_silent = False
         self._is_in_head = True
         self._head_bytes = self._held_bytes = 0
@@ -104,7 +107,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request's target."""
-        super().on_url(url)
+        HttpToolsProtocol.on_url(self, url)
         self._held_bytes = 0
         self._head_bytes += len(url)
         if self._head_bytes > MAX_TARGET:
@@ -112,7 +115,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
-        super().on_header(name, value)
+        HttpToolsProtocol.on_header(self, name, value)
         self._held_bytes = 0
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > MAX_HEAD or len(self.headers) > MAX_HEADERS:
@@ -123,7 +126,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._body_bytes = 0
         self._since = self.loop.time()
-        super().on_headers_complete()
+        HttpToolsProtocol.on_headers_complete(self)
         if self._is_ending and self.cycle is not None:
             self.cycle.keep_alive = False
 
@@ -131,13 +134,13 @@ class HttpProtocol(HttpToolsProtocol):
         """Take a piece of the body."""
         self._held_bytes = 0
         self._body_bytes += len(body)
-        super().on_body(body)
+        HttpToolsProtocol.on_body(self, body)
 
     def on_message_complete(self) -> None:
         """Wait for no more of this request."""
         self._held_bytes = 0
         self._await_no_more()
-        super().on_message_complete()
+        HttpToolsProtocol.on_message_complete(self)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (uvicorn's own words)
         """Answer what the parser has given up, in our envelope."""

@@ -371,18 +371,23 @@ class _Program:
         """Write the answer around the one string of a value like the sample, and read all others."""
         first, *others = orjson.dumps(read(way.sample)).split(MARKER.encode())
         stored = self._read_once(source, way.stored)
-        begins, text = self._name(), self._name()
-        end, begun = f"len({stored}) - {len(way.end)}", len(way.begin)
-        surrounded = f"{stored}.startswith({self._handed(way.begin)}) and {stored}.endswith({self._handed(way.end)})"
-        # One byte is found much sooner than what is within a string, and few strings hold a quotation mark.
-        is_string = f"{stored}.find(34, {begun}) == {end} or {self._handed(_WITHIN_A_STRING)}({stored}, {begun}, {end})"
-        with self._block(f"if {surrounded} and ({is_string}):"):
-            whole = "b''" + "".join(f" + {stored}[{begun}:-{len(way.end)}] + {self._handed(each)}" for each in others)
-            is_end = others == [way.end]
-            self._say(f"{begins} = {self._handed(first)}; {text} = {f'{stored}[{begun}:]' if is_end else whole}")
+        begin, end, behind = self._handed(way.begin), self._handed(way.end), self._handed(way.end[1:])
+        begins, text, ends, rest = (self._name() for _ in range(4))
+        again = f" + {text} + ".join(self._handed(each) for each in others)
+        around = f"{begins} = {self._handed(first)}; " + (f"{ends} = {again}" if others else f"{text} = {ends} = b''")
+        # Few strings hold a quotation mark, so the first one closes most. Where it does not, or where this begins
+        # otherwise than the sample, what is behind it is not the same: in JSON they come in pairs.
+        self._say(f"{text}, _, {rest} = {stored}.removeprefix({begin}).partition(b'\"')")
+        with self._block(f"if {rest} == {behind}:"):
+            self._say(around)
+        is_surrounded = f"{stored}.startswith({begin}) and {stored}.endswith({end})"
+        within = f"{stored}, {len(way.begin)}, len({stored}) - {len(way.end)}"
+        with self._block(f"elif {is_surrounded} and {self._handed(_WITHIN_A_STRING)}({within}):"):
+            self._say(f"{text} = {stored}[{len(way.begin)}:-{len(way.end)}]; {around}")
         with self._block("else:"):
-            self._say(f"{begins} = b''; {text} = dumps({self._handed(read)}({self._handed(way.load)}({stored})))")
-        return [_Piece(begins, is_bytes=True), _Piece(text, is_bytes=True)]
+            whole = f"dumps({self._handed(read)}({self._handed(way.load)}({stored})))"
+            self._say(f"{begins} = {ends} = b''; {text} = {whole}")
+        return [_Piece(each, is_bytes=True) for each in (begins, text, ends)]
 
     def _count(self) -> None:
         self._readers.fields_left -= 1

@@ -101,6 +101,9 @@ def taker(kind: Any) -> Take:
         some = _some(kind.of_type)
         # Those that ask for a class say so of a null, too.
         return some if kind.of_type in _ASKED else lambda value: _surprised() if value is None else some(value)
+    own = _SAME.get(kind)
+    if own is not None:
+        return lambda value: value if value is None or type(value) is own else _surprised()
     some = _some(kind)
     return lambda value: None if value is None else some(value)
 

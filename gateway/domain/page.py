@@ -63,7 +63,7 @@ class Page(Generic[T]):
         return (items[0].id, items[-1].id) if items else (None, None)
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen, as all that each page makes anew: it would take three times as long
 class Rows(Generic[T]):
     """A page of tuples of a class of which some fields were read, the id among them.
 
@@ -89,7 +89,7 @@ class Rows(Generic[T]):
         return (self.rows[0][place], self.rows[-1][place]) if self.rows else (None, None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WrittenPage:
     """A page of objects as the wire has them, and which the first and the last of them are."""
 
@@ -99,7 +99,7 @@ class WrittenPage:
     has_more: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Beyond:
     """Whether anything lies at each cursor of a page or on its far side; False where there is no such cursor."""
 
@@ -107,7 +107,7 @@ class Beyond:
     before: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PageEnds:
     """Whether the whole list goes on beyond a page, on each side (Relay's `PageInfo`)."""
 

@@ -54,10 +54,11 @@ class Principal:
         What is changed is shown as a whole, with what was there before; so to change it one must be allowed to read.
         Errors: Forbidden.
         """
+        if self.scopes.issuperset(needed):
+            return
         missing = ", ".join(scope.value for scope in needed if scope not in self.scopes)
-        if missing:
-            message = f"You have insufficient permissions for this operation. Missing scopes: {missing}."
-            raise Forbidden(message, code="missing_scope")
+        message = f"You have insufficient permissions for this operation. Missing scopes: {missing}."
+        raise Forbidden(message, code="missing_scope")
 
     def require_many_threads(self) -> None:
         """Refuse a caller that was let into one thread alone to make or delete threads.

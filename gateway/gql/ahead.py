@@ -58,7 +58,7 @@ def find_messages(resolve: Resolve, source: Thread, context: Context, arguments:
     An empty page does not tell an unknown cursor from the end of the list, which the resolver looks at.
     """
     ahead = context.ahead.pop(source.id, None)
-    if ahead is None or ahead.found.id_at_ends[0] is None or ahead.arguments != arguments:
+    if ahead is None or not ahead.found.rows or ahead.arguments != arguments:
         return resolve(source, context, arguments)
     return MessageConnection(found=ahead.found, asked=ahead.key, of=source, ends=ahead.ends)
 

@@ -32,8 +32,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
-class PageKey:
+class PageKey(NamedTuple):
     """Which page of which thread; pages that differ in the thread alone are read by one statement."""
 
     thread_id: str
@@ -50,18 +49,12 @@ class Ahead(NamedTuple):
     ends: PageEnds
 
 
-@dataclass(slots=True)
-class Told:
-    """The cursor of the event that a subscription has told last, for transports that number their events."""
-
-    cursor: str | None = None
-
-
 @dataclass  # not frozen: one is made for each request, and takes three times as long when it is
 class Context:
     """The context value of one operation.
 
-    `resume_after` is where a transport says that its client had come to, and goes before the argument `after`.
+    `resume_after` is where a transport says that its client had come to, and goes before the argument `after`; `told`
+    is the cursor of the event that a subscription has told last, for transports that number their events.
     The loaders keep nothing: a mutation's payload must show what is there after it, not what was read before.
     """
 
@@ -71,7 +64,7 @@ class Context:
     gatekeeper: Gatekeeper
     at_work: set[asyncio.Task[Any]] = field(default_factory=set)  # loaders run in tasks that nobody else can cancel
     resume_after: str | None = None
-    told: Told = field(default_factory=Told)
+    told: str | None = None
     ahead: dict[str, Ahead] = field(default_factory=dict)  # pages that were read before they are asked for, by thread
 
     @property

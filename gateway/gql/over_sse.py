@@ -82,7 +82,7 @@ async def _events(results: Results, context: Context, request_id: str) -> AsyncI
                     _tell_lost(request_id)
                     return
                 waiting = None
-                cursor = context.told.cursor
+                cursor = context.told
                 number = b"" if cursor is None else b"id: " + cursor.encode() + b"\n"
                 yield number + b"event: next\ndata: " + orjson.dumps(laid_out(result, request_id)) + b"\n\n"
     finally:

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 COMPILED_FROM: float = 2  # the use of an operation from which on it is compiled; most that come once never return
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as `Context`
 class Ran:
     """What came of an operation that was executed, and what it cost."""
 

@@ -64,6 +64,8 @@ class SortOrder(Enum):
     ASC = strawberry.enum_value(page.Order.ASC, description="Oldest first.")
     DESC = strawberry.enum_value(page.Order.DESC, description="Newest first.")
 
+    __hash__ = object.__hash__  # as that of `Order`
+
 
 @strawberry.enum(description="Who speaks in a message.")
 class MessageRole(Enum):

@@ -128,7 +128,7 @@ async def _edges(
 ) -> AsyncGenerator[MessageEdge, None]:
     async with aclosing(found):
         async for _, message in found:
-            ctx.told.cursor = message.id
+            ctx.told = message.id
             yield MessageEdge(cursor=message.id, node=message)
             del message  # nothing that was told is held while the next is waited for
 
@@ -138,6 +138,6 @@ async def _events(
 ) -> AsyncGenerator[ThreadEvent, None]:
     async with aclosing(found):
         async for at, told in found:
-            ctx.told.cursor = str(at)
+            ctx.told = str(at)
             yield EVENTS[type(told)](str(at), told)
             del told  # as above

@@ -273,7 +273,7 @@ class Reads:
     async def _whole_rows(self, reach: Reach, fields: Fields, found: list[Any]) -> list[Any]:
         """Do the same for rows, which have no content where a message is in progress."""
         content = fields.index("content_json")
-        if None not in [row[content] for row in found]:
+        if None not in map(itemgetter(content), found):
             return found
         place = fields.index("id")
         grown = await self._grown(reach, [row[place] for row in found if row[content] is None])

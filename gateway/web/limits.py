@@ -32,12 +32,13 @@ async def read_body(request: Request) -> bytes:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
+        piece = message.get("body", b"")
+        size += len(piece)
         if size > MAX_BODY:
             raise _too_large()
         if not message.get("more_body", False):
-            return b"".join(chunks)
+            return b"".join((*chunks, piece)) if chunks else piece
+        chunks.append(piece)
 
 
 def _too_large() -> BodyTooLarge:

@@ -44,12 +44,15 @@ class Headers:
 
     def get(self, name: str, /) -> str | None:
         """Give the first value."""
-        value = self._first.get(name.encode("latin-1"))
+        value = self._first.get(name.encode())
         return None if value is None else value.decode("latin-1")
 
     def getlist(self, name: str, /) -> list[str]:
         """Give all values."""
-        wanted = name.encode("latin-1")
+        if len(self._first) == len(self._raw):  # each is there once
+            value = self.get(name)
+            return [] if value is None else [value]
+        wanted = name.encode()
         return [value.decode("latin-1") for each, value in self._raw if each == wanted]
 
     def forget(self, but: Container[bytes]) -> None:
@@ -58,7 +61,7 @@ class Headers:
         self._first = dict(reversed(self._raw))
 
     def __contains__(self, name: object, /) -> bool:
-        return str(name).encode("latin-1") in self._first
+        return str(name).encode() in self._first
 
 
 @dataclass(slots=True)
