@@ -209,8 +209,8 @@ def _made(thread_id: ThreadId, new: NewMessage, created_at: int) -> Message:
         id=new_message_id(),
         thread_id=thread_id,
         created_at=created_at,
-        role_value=new.role.value,
-        status_value=new.status.value,
+        role_value=new.role._value_,  # `value` is a function of Python's
+        status_value=new.status._value_,
         content_json=dump(new.content),
         attachments_json=dump_text(new.attachments),
         metadata_json=dump_text(new.metadata),

@@ -234,7 +234,7 @@ def with_text(message: Message, gained: Sequence[tuple[int, str]]) -> Message:
     return message._replace(content_json=orjson.dumps(parts))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as `Rows`
 class NewMessage:
     """What a caller gives to make a message; `content` and `attachments` are lists as the wire shows them."""
 

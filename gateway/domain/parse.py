@@ -34,9 +34,10 @@ MAX_CODE_FILES: Final = 20
 ROLES: Final = tuple(role.value for role in Role)
 DETAILS: Final = ("auto", "low", "high")
 TOOLS: Final = ("code_interpreter", "file_search")
-_OPTIONAL: Final = ("attachments", "metadata")
-_BY_WORKER: Final = ("run_id", "assistant_id", "status")
-_BEGINNINGS: Final = (Status.COMPLETED.value, Status.IN_PROGRESS.value)
+_BY_CLIENT: Final = ("attachments", "metadata")
+_BY_WORKER: Final = (*_BY_CLIENT, "run_id", "assistant_id", "status")
+_WHOLE: Final = Status.COMPLETED.value
+_BEGINNINGS: Final = (_WHOLE, Status.IN_PROGRESS.value)
 _ENDINGS: Final = (Status.COMPLETED.value, Status.INCOMPLETE.value)
 _REFERENCE: Final = re.compile(r"[!-~]{1,128}")
 # Letters beyond ASCII are let in: many pages name their images so, and browsers encode them.
@@ -90,18 +91,17 @@ def new_message(body: object, path: str = "", *, from_worker: bool = False) -> N
     `from_worker` also takes who wrote it, and a message that is only begun: the GraphQL face has these, the wire not.
     """
     raw = check.an_object(body, path) if path else check.root_object(body)
-    check.fields(raw, path, required=("role", "content"), optional=_OPTIONAL + _BY_WORKER if from_worker else _OPTIONAL)
-    status = STATUS_OF[
-        check.one_of(raw.get("status") or Status.COMPLETED.value, check.within(path, "status"), _BEGINNINGS)
-    ]
+    check.fields(raw, path, required=("role", "content"), optional=_BY_WORKER if from_worker else _BY_CLIENT)
+    at = check.within(path, "")
+    status = STATUS_OF[check.one_of(raw.get("status") or _WHOLE, f"{at}status", _BEGINNINGS)]
     return NewMessage(
-        role=ROLE_OF[check.one_of(raw["role"], check.within(path, "role"), ROLES)],
-        content=_content(raw["content"], check.within(path, "content"), is_whole=status is Status.COMPLETED),
+        role=ROLE_OF[check.one_of(raw["role"], f"{at}role", ROLES)],
+        content=_content(raw["content"], f"{at}content", is_whole=status is Status.COMPLETED),
         status=status,
-        attachments=_attachments(raw.get("attachments"), check.within(path, "attachments")),
-        metadata=_metadata(raw.get("metadata"), check.within(path, "metadata")),
-        run_id=reference(raw.get("run_id"), check.within(path, "run_id")),
-        assistant_id=reference(raw.get("assistant_id"), check.within(path, "assistant_id")),
+        attachments=_attachments(raw.get("attachments"), f"{at}attachments"),
+        metadata=_metadata(raw.get("metadata"), f"{at}metadata"),
+        run_id=reference(raw.get("run_id"), f"{at}run_id"),
+        assistant_id=reference(raw.get("assistant_id"), f"{at}assistant_id"),
     )
 
 
@@ -216,7 +216,9 @@ def _metadata(value: object, path: str) -> Metadata:
         return {}
     pairs = _metadata_pairs(value, path)
     refuse_too_many(len(pairs), path)
-    return {key: _metadata_value(text, f"{path}.{key}") for key, text in pairs.items()}
+    for key, text in pairs.items():
+        _metadata_value(text, f"{path}.{key}")
+    return pairs
 
 
 def _metadata_patch(value: object) -> MetadataPatch:

@@ -40,11 +40,13 @@ class Operation:
     uses: int = 0
     plan: Plan | Unsupported | None = None
     kind: OperationType = field(init=False)
+    word: str = field(init=False)  # for its kind
     lets_go: bool = field(init=False)  # as soon as it is cancelled
 
     def __post_init__(self) -> None:
         """Look what it does, and whether it reads, or hands its work over to the store in one piece."""
         self.kind = self.node.operation
+        self.word = self.kind.value
         roots = self.node.selection_set.selections
         is_handed_over = all(isinstance(each, FieldNode) and each.name.value in _HANDED_OVER for each in roots)
         self.lets_go = self.node.operation is not OperationType.MUTATION or is_handed_over

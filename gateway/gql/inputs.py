@@ -3,7 +3,7 @@
 Must not be here: rules on what an input may hold (`domain.parse`).
 """
 
-from typing import Any
+from typing import Any, Final
 
 import strawberry
 from strawberry import UNSET
@@ -167,6 +167,10 @@ class DeleteMessageInput:
     id: strawberry.ID = strawberry.field(description="The message.")
 
 
+# The wire's, looked up: to read the value of an enum's member takes a function of Python's.
+_WORDS: Final = {each: each.value.value for each in (*MessageRole, *MessageStatus)}
+
+
 def wire_thread(new: CreateThreadInput) -> dict[str, Any]:
     """Lay a new thread out as the body of createThread."""
     return {
@@ -180,7 +184,7 @@ def wire_thread(new: CreateThreadInput) -> dict[str, Any]:
 def wire_message(new: NewMessageInput) -> dict[str, Any]:
     """Lay a new message out as the body of createMessage, with who wrote it."""
     return {
-        "role": new.role.value.value,
+        "role": _WORDS[new.role],
         "content": _content(new.content),
         "attachments": [
             {"file_id": each.file_id, "tools": [{"type": tool} for tool in each.tools]}
@@ -189,7 +193,7 @@ def wire_message(new: NewMessageInput) -> dict[str, Any]:
         "metadata": or_null(new.metadata),
         "run_id": or_null(new.run_id),
         "assistant_id": or_null(new.assistant_id),
-        "status": new.status.value.value if new.status else None,
+        "status": _WORDS[new.status] if new.status else None,
     }
 
 

@@ -152,28 +152,26 @@ def _refuse(code: str, things: str, limit: int) -> NoReturn:
     raise refusal(Stage.VALIDATION, code, f"The document is too large. Expected at most {limit} {things}.", limit=limit)
 
 
-_NESTED: Final = frozenset({dict, list})
-
-
 def check_variables(variables: dict[str, Any] | None, limits: Limits = LIMITS) -> None:
-    """Refuse variables that are nested too deeply or hold too many values; the stack is not used.
+    """Refuse variables that are nested too deeply or hold too many values.
 
     Errors: Refused.
     """
-    if not variables or (len(variables) <= limits.values and _NESTED.isdisjoint(map(type, variables.values()))):
-        return  # most are a few plain values, and JSON has no subclasses
-    level: list[Any] = [variables]
-    depth = values = 0
-    while level:
-        depth += 1
-        inner: list[Any] = []
-        for each in level:
-            held = each.values() if type(each) is dict else each
-            values += len(each)
-            inner += [value for value in held if type(value) in _NESTED]
-        level = inner
-        if depth > limits.value_depth or values > limits.values:
-            message = (
-                f"The variables are too large. Expected at most {limits.value_depth} levels and {limits.values} values."
-            )
-            raise refusal(Stage.VARIABLES, "variables_too_large", message, param="variables")
+    if variables and _values(variables, 1, limits) > limits.values:
+        raise _variables_too_large(limits)
+
+
+def _values(holder: dict[str, Any] | list[Any], depth: int, limits: Limits) -> int:
+    """Count the values within a list or an object, which stands in so many others with itself."""
+    if depth > limits.value_depth:
+        raise _variables_too_large(limits)
+    count = len(holder)
+    for value in holder.values() if type(holder) is dict else holder:
+        if type(value) is dict or type(value) is list:  # JSON has no subclasses
+            count += _values(value, depth + 1, limits)
+    return count
+
+
+def _variables_too_large(limits: Limits) -> Refused:
+    message = f"The variables are too large. Expected at most {limits.value_depth} levels and {limits.values} values."
+    return refusal(Stage.VARIABLES, "variables_too_large", message, param="variables")

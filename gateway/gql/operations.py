@@ -56,7 +56,7 @@ class Operations:
             message = "Expected 'operationName' to name one of the operations that the document has."
             raise refusal(Stage.OPERATION, "unknown_operation", message, param="operationName")
         if facts := current.get():
-            facts.name_operation(operation.kind.value, operation.name)
+            facts.name_operation(operation.word, operation.name)
         return operation
 
     async def run(self, operation: Operation, parameters: Parameters, context: Context) -> Ran:

@@ -74,6 +74,8 @@ class MessageRole(Enum):
     USER = strawberry.enum_value(message.Role.USER, description="A person who uses the application.")
     ASSISTANT = strawberry.enum_value(message.Role.ASSISTANT, description="The assistant that answers.")
 
+    __hash__ = object.__hash__  # the same
+
 
 @strawberry.enum(description="What a token for a thread lets its holder do.")
 class ThreadAccess(Enum):
@@ -92,6 +94,8 @@ class MessageStatus(Enum):
         message.Status.INCOMPLETE, description="It broke off; `incompleteReason` says why."
     )
     COMPLETED = strawberry.enum_value(message.Status.COMPLETED, description="It is whole.")
+
+    __hash__ = object.__hash__  # the same
 
 
 @strawberry.enum(name="IncompleteReason", description="Why a message broke off.")
