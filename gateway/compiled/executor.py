@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from gateway.compiled.arguments import Arguments
     from gateway.compiled.plan import Shape
+    from gateway.compiled.ways import Places
 
 FieldDetailsList = list[FieldDetails]
 Resolve = Callable[["CompiledExecutor", Any], Any]
@@ -285,11 +286,14 @@ def _resolve(shape: Shape, way: Way, definition: GraphQLField, details: FieldDet
 
 def _with_children(way: Direct, arguments: Arguments, shape: Shape, kind: Any, details: FieldDetailsList) -> Resolve:
     asked = [
-        (name, child, shape.places(kind.fields[name].type, selected))
-        for selected in (shape.collect(kind, details) if is_object_type(kind) else {}).values()
+        _Asked(
+            name,
+            arguments_of(kind.fields[name], selected[0].node) or _surprised,
+            shape.places(kind.fields[name].type, selected),
+            _names_of(shape, _named(kind.fields[name].type), selected),
+        )
+        for selected in _collected(shape, kind, details).values()
         if (name := selected[0].node.name.value) in kind.fields
-        and isinstance(shape.ways.fields.get((kind.name, name)), Direct)
-        and (child := arguments_of(kind.fields[name], selected[0].node))
     ]
 
     def resolve(executor: CompiledExecutor, source: Any) -> Any:
@@ -297,13 +301,34 @@ def _with_children(way: Direct, arguments: Arguments, shape: Shape, kind: Any, d
 
         def children() -> Sequence[Child]:
             try:
-                return [Child(name, child(variables), places) for name, child, places in asked]
+                return [Child(name, child(variables), places, names) for name, child, places, names in asked]
             except Surprise:
                 return []
 
         return way.resolve(source, executor.context_value, arguments(variables), children)
 
     return resolve
+
+
+class _Asked(NamedTuple):
+    """What is known beforehand of a `Child`."""
+
+    name: str
+    arguments: Arguments
+    places: Places | None
+    selected: frozenset[str]
+
+
+def _surprised(_variables: VariableValues) -> dict[str, Any]:
+    raise Surprise
+
+
+def _names_of(shape: Shape, kind: Any, details: FieldDetailsList) -> frozenset[str]:
+    return frozenset(selected[0].node.name.value for selected in _collected(shape, kind, details).values())
+
+
+def _collected(shape: Shape, kind: Any, details: FieldDetailsList) -> dict[str, FieldDetailsList]:
+    return shape.collect(kind, details) if is_object_type(kind) else {}
 
 
 def _named(kind: Any) -> Any:

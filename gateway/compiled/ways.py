@@ -55,12 +55,14 @@ class Child:
     """A field that will be asked of what a resolver gives, with its arguments.
 
     `places` are those of tuples that will be read of its value, by their class, each in the order in which rows hold
-    them that may stand for such tuples (`Known.rows`); None where only whole tuples will do.
+    them that may stand for such tuples (`Known.rows`); None where only whole tuples will do. `selected` names the
+    fields that are selected of its value, where that is an object.
     """
 
     name: str
     arguments: Mapping[str, Any]
     places: Places | None = None
+    selected: frozenset[str] = frozenset()
 
 
 Children = Callable[[], Sequence[Child]]
@@ -90,7 +92,7 @@ class Itself:
 class Direct:
     """The field has a resolver, which is called without its framework: with object, context and arguments.
 
-    One that wants to know its children is also given what tells them, as far as they have ways of this kind.
+    One that wants to know its children is also given what tells them: all, or none where only graphql-core can.
     """
 
     resolve: Callable[..., Any]

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.core import messages
 from gateway.domain import ids, parse
 from gateway.domain.message import Message
+from gateway.domain.thread import thread_named
 from gateway.errors import InvalidRequest
 from gateway.gql.context import Ahead, PageKey
 from gateway.gql.types import MessageConnection, page_request
 
 _BOUNDS: Final = ("limit", "first", "last", "after", "before")
 _ARGUMENTS: Final = ("order", "runId", *_BOUNDS)
+_WITHOUT_THREAD: Final = frozenset({"id", "messages"})  # fields of a thread that its row is not needed for
+_TOTAL: Final = "totalCount"  # of messages; it is kept in there
 _KEPT: Final = 64  # arguments that are read once; clients ask for the same page again and again
 
 if TYPE_CHECKING:
@@ -35,21 +38,29 @@ if TYPE_CHECKING:
 async def find_thread(
     _source: Any, context: Context, arguments: Mapping[str, Any], children: Children
 ) -> Thread | None:
-    """Resolve `Query.thread`, and keep the page that `Thread.messages` will ask for next (`find_messages`)."""
+    """Resolve `Query.thread`, and keep the page that `Thread.messages` will ask for next (`find_messages`).
+
+    Where nothing else is asked of the thread, its messages prove that it is there.
+    """
     thread_id = ids.as_thread_id(arguments["id"])
     if thread_id is None:
         return None
-    asked = [child for child in children() if child.name == "messages"]
+    fields = children()
+    asked = [child for child in fields if child.name == "messages"]
     key = _key_of(thread_id, asked[0]) if len(asked) == 1 else None
     if key is None:
         return await context.threads.load(thread_id)
-    places = asked[0].places
-    fields = Message._fields if places is None else places.get(Message, ())
-    found, page, ends = await messages.thread_with_page(
-        context.store, context.who, thread_id, key.page, run_id=key.run_id, fields=fields
-    )
-    context.ahead[thread_id] = Ahead(asked[0].arguments, key, page, ends)
-    return found
+    [child] = asked
+    store, who, (_, page, run_id) = context.store, context.who, key
+    read = Message._fields if child.places is None else child.places.get(Message, ())
+    if _WITHOUT_THREAD.issuperset([each.name for each in fields]) and _TOTAL not in child.selected:
+        proven = await messages.proven_page(store, who, thread_id, page, run_id=run_id, fields=read)
+        if proven is not None:
+            context.ahead[thread_id] = Ahead(child.arguments, key, *proven)
+            return thread_named(thread_id)
+    thread, found, ends = await messages.thread_with_page(store, who, thread_id, page, run_id=run_id, fields=read)
+    context.ahead[thread_id] = Ahead(child.arguments, key, found, ends)
+    return thread
 
 
 def find_messages(resolve: Resolve, source: Thread, context: Context, arguments: Mapping[str, Any]) -> Any:

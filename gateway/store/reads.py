@@ -44,6 +44,7 @@ _STATUS = itemgetter(Message._fields.index("status_value"))
 _IN_PROGRESS = Status.IN_PROGRESS.value
 _OBJECT = ord("{")
 _ANY_THREAD_FROM = {up: partial(statements.any_thread_from, up=up) for up in (True, False)}
+_FIELDS_FROM_CURSOR = partial(statements.list_message_fields, inclusive=True)
 _ANY_MESSAGE_FROM = {up: partial(statements.any_message_from, up=up) for up in (True, False)}
 
 
@@ -123,12 +124,36 @@ class Reads:
         """Find a thread and read some fields of one page of its messages; an unknown cursor gives an empty one."""
         fields = fields if "id" in fields else (*fields, "id")
         thread, beyond, found = await self._thread_beside(reach, thread_id, page, run_id, fields)
+        return thread, await self._page_of_rows(reach, page, fields, found), beyond
+
+    async def list_message_fields(
+        self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields
+    ) -> tuple[Rows[Message], Beyond] | None:
+        """Read the same rows alone, or none where they would prove too little.
+
+        That there are any proves that the thread is there; and the message at the cursor, which is read with them,
+        that the list goes on there.
+        """
+        near, far = (page.before, page.after) if page.from_end else (page.after, page.before)
+        if far is not None:
+            return None
+        fields = fields if "id" in fields else (*fields, "id")
+        build: Build = statements.list_message_fields if near is None else _FIELDS_FROM_CURSOR
+        found = list(await self._found(build, reach, thread_id, page, run_id, fields))
+        if near is not None and (not found or found.pop(0)[fields.index("id")] != near):
+            return None  # it was deleted, or is of another run
+        if not found:
+            return None
+        beyond = Beyond(after=page.after is not None, before=page.before is not None)
+        return await self._page_of_rows(reach, page, fields, found), beyond
+
+    async def _page_of_rows(self, reach: Reach, page: PageRequest, fields: Fields, found: list[Any]) -> Rows[Message]:
         listed = found[: page.limit]
         if page.from_end:
             listed.reverse()
         if "content_json" in fields:
             listed = await self._whole_rows(reach, fields, listed)
-        return thread, Rows(Message, fields, listed, has_more=len(found) > page.limit), beyond
+        return Rows(Message, fields, listed, has_more=len(found) > page.limit)
 
     async def _thread_beside(
         self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields

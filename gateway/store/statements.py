@@ -162,18 +162,22 @@ def list_threads(reach: Reach, page: PageRequest) -> Select[Any]:
     return _walk(statement.where(*bounds), _THREAD_KEY, page)
 
 
-def list_messages(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
+def list_messages(
+    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None, *, inclusive: bool = False
+) -> Select[Any]:
     """Select one page of a thread's messages, and one row more to see whether any remain.
 
-    Shape: at most `page.limit + 1` rows of MESSAGE_COLUMNS, in the order of the walk (`walks_up`).
+    Shape: at most `page.limit + 1` rows of MESSAGE_COLUMNS, in the order of the walk (`walks_up`). An inclusive page
+    begins with the message at its one cursor, and has a row more for that.
     Errors: none here; an unknown thread gives no rows, and so does a cursor that is not of this thread.
     Source: OpenAI `GET /threads/{thread_id}/messages`; Relay Cursor Connections, "Pagination algorithm".
     """
     bounds = [
-        _beyond(_MESSAGE_KEY, place_of_message(reach, thread_id, cursor), up=up) for cursor, up in _interval(page)
+        _beyond(_MESSAGE_KEY, place_of_message(reach, thread_id, cursor), up=up, inclusive=inclusive)
+        for cursor, up in _interval(page)
     ]
     statement = select(*MESSAGE_COLUMNS).where(_of_thread(reach, thread_id, run_id), *bounds)
-    return _walk(statement, _MESSAGE_KEY, page)
+    return _walk(statement, _MESSAGE_KEY, page, more=2 if inclusive else 1)
 
 
 def list_written_messages(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
@@ -182,10 +186,11 @@ def list_written_messages(reach: Reach, thread_id: str, page: PageRequest, run_i
 
 
 def list_message_fields(
-    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields
+    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields, *, inclusive: bool = False
 ) -> Select[Any]:
     """Select some fields of the same page, in their order; of a message in progress no content."""
-    return list_messages(reach, thread_id, page, run_id).with_only_columns(*(_COLUMNS[name] for name in fields))
+    listed = list_messages(reach, thread_id, page, run_id, inclusive=inclusive)
+    return listed.with_only_columns(*(_COLUMNS[name] for name in fields))
 
 
 def get_thread_beside(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
@@ -473,8 +478,8 @@ def _any_from(statement: Select[Any], key: tuple[Column[Any], ...], *, up: bool)
     return select(nearest.scalar_subquery().is_not(None))
 
 
-def _walk(statement: Select[Any], key: tuple[Column[Any], ...], page: PageRequest) -> Select[Any]:
-    return _in_order(statement, key, up=walks_up(page)).limit(page.limit + 1)
+def _walk(statement: Select[Any], key: tuple[Column[Any], ...], page: PageRequest, *, more: int = 1) -> Select[Any]:
+    return _in_order(statement, key, up=walks_up(page)).limit(page.limit + more)
 
 
 def _in_order(statement: Select[Any], key: tuple[Column[Any], ...], *, up: bool) -> Select[Any]:

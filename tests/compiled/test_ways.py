@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _SCHEMA: Final = build_schema("""
     enum Colour { RED GREEN }
-    type Page { size: Int, words(first: Int! = 2): [String!] }
+    type Page { size: Int, words(first: Int! = 2): [String!], of: Page }
     type Query { colour: Colour, words: [String!]!, slow: Int, page: Page, none: Int }
 """)
 _COLOURS: Final = {"r": "RED", "g": "GREEN"}
@@ -72,12 +72,13 @@ async def test_what_only_begins_and_ends_like_a_sample_is_not_taken_for_one(word
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ("page { words size }", [Child("words", {"first": 2}, {})]),
+        ("page { words size }", [Child("words", {"first": 2}, {}), Child("size", {}, {})]),
+        ("page { of { size ... { n: words } } }", [Child("of", {}, None, frozenset({"size", "words"}))]),
         (
             "page { a: words(first: 1) b: words(first: $n) }",
             [Child("words", {"first": 1}, {}), Child("words", {"first": 7}, {})],
         ),
-        ("page { size }", []),
+        ("page { size }", [Child("size", {}, {})]),
         ("none", []),
     ],
 )

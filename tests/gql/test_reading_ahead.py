@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import answers
+from gateway.core import answers, messages, threads
 from gateway.domain import ids
 from gateway.domain.message import IncompleteReason, Status
 from gateway.gql import run
-from tests.make import ATTACHMENTS, make_thread, put_message, text_part
+from tests.gql.serving import statements_of
+from tests.make import ATTACHMENTS, fill_thread, make_thread, put_message, text_part
 
 if TYPE_CHECKING:
     from gateway.core import Store
@@ -47,10 +48,86 @@ async def test_any_choice_of_fields_is_answered_alike(
     )
 
 
-async def _answer(graphql: GraphQL, query: str, thread_id: ThreadId, compiled_from: float) -> Any:
+@given(
+    asked=st.sampled_from(["messages", "id messages", "a: messages", "messages createdAt"]),
+    sizes=st.sampled_from(["first: 2", "last: 2", "first: 9", "last: 9"]),
+    order=st.sampled_from(["ASC", "DESC"]),
+    after=st.none() | st.integers(0, 7),
+    before=st.none() | st.integers(0, 7),
+    run_id=st.sampled_from([None, "run_a"]),
+)
+async def test_any_page_is_answered_alike(
+    store: Store,
+    who: Principal,
+    graphql: GraphQL,
+    asked: str,
+    sizes: str,
+    order: str,
+    after: int | None,
+    before: int | None,
+    run_id: str | None,
+) -> None:
+    thread_id, cursors = await _thread_with_gaps(store, who)
+    bounds = {"after": after, "before": before}
+    given = {name: cursors[place] for name, place in bounds.items() if place is not None}
+    arguments = ", ".join([sizes, f"order: {order}", "runId: $run", *(f"{name}: ${name}" for name in given)])
+    declared = "".join(f", ${name}: String" for name in given)
+    page = f"({arguments}) {{ nodes {{ id }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }}"
+    fields = asked.replace("messages", f"messages{page}")
+    query = f"query($id: ID!, $run: ID{declared}) {{ thread(id: $id) {{ {fields} }} }}"
+
+    ahead, normal = [
+        await _answer(graphql, query, thread_id, compiled_from=uses, run=run_id, **given) for uses in (1, math.inf)
+    ]
+
+    assert "data" in normal
+    assert ahead == normal
+
+
+@pytest.mark.parametrize("bounds", ["first: 2", 'first: 2, after: "{0}"', 'last: 2, before: "{0}"'])
+async def test_messages_alone_are_one_statement_that_proves_their_thread(
+    store: Store, who: Principal, graphql: GraphQL, bounds: str
+) -> None:
+    thread_id, cursors = await _thread_with_gaps(store, who)
+    page = f"messages({bounds.format(cursors[3])}) {{ nodes {{ id }} pageInfo {{ hasNextPage hasPreviousPage }} }}"
+    query = f"query($id: ID!) {{ thread(id: $id) {{ __typename id {page} }} }}"
+
+    with statements_of(store) as statements:
+        answer = await _answer(graphql, query, thread_id, compiled_from=1)
+
+    assert len(answer["data"]["thread"]["messages"]["nodes"]) == 2
+    [statement] = statements
+    assert "FROM threads" not in statement
+
+
+@pytest.mark.parametrize("compiled_from", [1, math.inf])
+async def test_a_thread_that_is_not_there_has_no_page(
+    store: Store, who: Principal, graphql: GraphQL, compiled_from: float
+) -> None:
+    thread_id = await make_thread(store, who)
+    await threads.delete(store, who, thread_id)
+
+    query = "query($id: ID!) { thread(id: $id) { messages { nodes { id } } } }"
+    answer = await _answer(graphql, query, thread_id, compiled_from)
+
+    assert answer == {"data": {"thread": None}}
+
+
+async def _answer(
+    graphql: GraphQL, query: str, thread_id: ThreadId, compiled_from: float, **variables: str | None
+) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "COMPILED_FROM", compiled_from)
-        return await graphql(query, id=thread_id)
+        return await graphql.answer(query, id=thread_id, **variables)
+
+
+async def _thread_with_gaps(store: Store, who: Principal) -> tuple[ThreadId, list[str]]:
+    """Make a thread of messages of two runs, of which two were deleted, and name all; the last one never was there."""
+    thread_id = await make_thread(store, who)
+    made = await fill_thread(store, who, thread_id, ["run_a", None, "run_b", "run_a", "run_a", None, "run_a"])
+    for each in (made[2], made[5]):
+        await messages.delete(store, who, thread_id, ids.MessageId(each.id))
+    return thread_id, [*(each.id for each in made), "msg_nowhere"]
 
 
 async def _thread_of_all_kinds(store: Store, who: Principal) -> ThreadId:

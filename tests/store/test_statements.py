@@ -85,6 +85,10 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         statements.list_messages(P, "t", PageRequest(2, DESC, before="b", from_end=True)),
         f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} AND position > {B} ORDER BY position ASC LIMIT 3",
     ),
+    "list_messages from a cursor on": (
+        statements.list_messages(P, "t", PageRequest(2, DESC, after="a"), inclusive=True),
+        f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} AND position <= {A} ORDER BY position DESC LIMIT 4",
+    ),
     "list_messages between": (
         statements.list_messages(P, "t", PageRequest(2, ASC, after="a", before="b")),
         (
