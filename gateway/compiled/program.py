@@ -364,7 +364,7 @@ class _Program:
     def _made(self, write: Callable[[Any], Any], value: str) -> str:
         """Write what a function makes of a value; a dict is looked into, which is sooner done than to call it."""
         of = getattr(write, "__self__", None)
-        is_look_up = type(of) is dict and write == of.__getitem__
+        is_look_up = isinstance(of, dict) and write == of.__getitem__
         return f"{self._handed(of)}[{value}]" if is_look_up else f"{self._handed(write)}({value})"
 
     def _sampled(self, way: Sampled, source: _Source, read: Read) -> list[_Piece]:

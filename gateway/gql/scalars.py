@@ -22,12 +22,19 @@ DateTime = NewType("DateTime", int)
 Metadata = NewType("Metadata", dict[str, Any])
 
 
-@lru_cache(_TIMES)
-def iso(seconds: int) -> str:
-    """Write a time as RFC 3339 does; a page shows those of the last one again, and others of the same days."""
-    days, rest = divmod(seconds, 86_400)
-    minutes, second = divmod(rest, 60)
-    return f"{_date(days)}T{_DIGITS[minutes // 60]}:{_DIGITS[minutes % 60]}:{_DIGITS[second]}Z"
+class _Times(dict[int, str]):
+    """Times as RFC 3339 writes them; a page shows those of the last one again, and others of the same days."""
+
+    def __missing__(self, seconds: int) -> str:
+        days, rest = divmod(seconds, 86_400)
+        minutes, second = divmod(rest, 60)
+        if len(self) == _TIMES:
+            self.clear()
+        self[seconds] = f"{_date(days)}T{_DIGITS[minutes // 60]}:{_DIGITS[minutes % 60]}:{_DIGITS[second]}Z"
+        return self[seconds]
+
+
+iso: Final = _Times().__getitem__  # a dict, as it is sooner looked into than a function is called (`compiled`)
 
 
 @lru_cache(_DAYS)
