@@ -30,7 +30,7 @@ _KEPT: Final = 64  # query strings that are read once; clients ask for the same 
 _BETA: Final = re.compile(r"([A-Za-z0-9_-]+)=(v[0-9]+)")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each request, and takes three times as long when it is
 class Call:
     """What an endpoint works with."""
 

@@ -49,7 +49,8 @@ class text_as_json(_Spelt):  # noqa: N801  (as above)
     type = Text()
     inherit_cache = True
     spellings: ClassVar = {
-        "sqlite": "json_quote({0})",
+        # json_quote gives the same for nothing, in more than twice the time.
+        "sqlite": "CASE WHEN {0} IS NULL THEN 'null' ELSE json_quote({0}) END",
         "postgresql": "coalesce(CAST(to_json({0}) AS TEXT), 'null')",
     }
 
