@@ -29,6 +29,7 @@ MAX_INDEX: Final = 2**31 - 1  # GraphQL's Int
 MAX_DEPTH: Final = 128  # orjson writes no more than 254 levels, and what is kept is written inside of other objects
 
 _STATUSES: Final = tuple(status.value for status in Status)
+_WHOLE: Final = Status.COMPLETED.value
 _REASONS: Final = tuple(reason.value for reason in IncompleteReason)
 _THREAD_FIELDS: Final = ("id", "object", "created_at", "metadata", "tool_resources", "owner")
 _MESSAGE_FIELDS: Final = (
@@ -105,7 +106,7 @@ def read_at_a_glance(raw: Any) -> Message | None:
         and (metadata is None or (type(metadata) is dict and _TEXT.issuperset(map(type, metadata.values()))))
         and (run_id is None or (type(run_id) is str and _REFERENCE.fullmatch(run_id)))
         and (assistant_id is None or (type(assistant_id) is str and _REFERENCE.fullmatch(assistant_id)))
-        and (status is None or status == Status.COMPLETED.value)
+        and (status is None or status == _WHOLE)
         and (completed_at is None or (type(completed_at) is int and 0 <= completed_at <= MAX_TIME))
         and get("incomplete_at") is None
         and get("incomplete_details") is None
@@ -115,7 +116,7 @@ def read_at_a_glance(raw: Any) -> Message | None:
     if status is None and completed_at is None:
         completed_at = created_at
     metadata_json = dump_text(metadata) if metadata else "{}"
-    kept = (message_id, thread_id, created_at, role, Status.COMPLETED.value, dump(content), "[]", metadata_json)
+    kept = (message_id, thread_id, created_at, role, _WHOLE, dump(content), "[]", metadata_json)
     return Message(*kept, run_id, assistant_id, completed_at)
 
 
@@ -185,7 +186,7 @@ def _message(raw: JsonObject) -> Message:
         thread_id=ids.ThreadId(_an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_")),
         created_at=created_at,
         role_value=check.one_of(raw["role"], "role", ROLES),
-        status_value=check.one_of(raw["status"], "status", _STATUSES) if says_status else Status.COMPLETED.value,
+        status_value=check.one_of(raw["status"], "status", _STATUSES) if says_status else _WHOLE,
         content_json=dump(_each(raw["content"], "content", _part)),
         attachments_json=dump_text(_each(raw.get("attachments") or [], "attachments", _attachment)),
         metadata_json=dump_text(_metadata(raw.get("metadata"))),
