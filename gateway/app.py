@@ -150,7 +150,7 @@ def readings(store: Store, operations: Operations) -> list[Reading]:
         ),
         Reading(
             "gateway_operations",
-            "GraphQL queries and mutations that were executed, compiled ones and others",
+            "GraphQL operations that were executed or followed, compiled ones and others",
             operations.executed,
             "way",
             is_counter=True,

@@ -70,7 +70,10 @@ class Plan:
     def execute(
         self, variables: VariableValues, context_value: Any = None, root_value: Any = None
     ) -> ExecutionResult | Awaitable[ExecutionResult]:
-        """Execute the operation; the result is graphql-core's, but that stored JSON in it is still text."""
+        """Execute the operation; the result is graphql-core's, but that stored JSON in it is still text.
+
+        A subscription is executed for one event, the root value (GraphQL, 6.2.3.2, "ExecuteSubscriptionEvent").
+        """
         said = tuple([variables.coerced.get(name) for name in self._conditions])
         shape = self._shapes.get(said)
         if shape is None:

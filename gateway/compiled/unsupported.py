@@ -10,7 +10,6 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     InlineFragmentNode,
-    OperationType,
     VariableNode,
 )
 
@@ -27,7 +26,6 @@ _CONDITIONS: Final = ("skip", "include")
 class Reason(Enum):
     """What a plan does not do."""
 
-    SUBSCRIPTION = "events are graphql-core's to map"
     DIRECTIVE = "a directive other than @skip and @include may change how it is executed"
     CONDITIONS = "too many variables say what is left out"
     FRAGMENT_VARIABLES = "fragments have variables of their own"
@@ -48,8 +46,6 @@ def conditions_of(document: DocumentNode, operation: OperationDefinitionNode) ->
 
     Errors: Unsupported.
     """
-    if operation.operation is OperationType.SUBSCRIPTION:
-        raise Unsupported(Reason.SUBSCRIPTION)
     fragments = [each for each in document.definitions if isinstance(each, FragmentDefinitionNode)]
     if any(each.variable_definitions for each in fragments):
         raise Unsupported(Reason.FRAGMENT_VARIABLES)

@@ -78,7 +78,7 @@ class Operations:
             return await self._runner.subscribe(operation, parameters, context)
 
     def executed(self) -> dict[str, float]:
-        """Count the operations that were executed, by whether a plan was kept for them."""
+        """Count the operations that were executed or followed, by whether a plan was kept for them."""
         return {"compiled": self._runner.compiled, "normal": self._runner.normal}
 
     async def close(self) -> None:

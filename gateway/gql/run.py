@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     Results = AsyncGenerator[ExecutionResult, None]
     Begin = Callable[[], ExecutionResult | Awaitable[ExecutionResult]]
+    Execute = Callable[[Any], ExecutionResult | Awaitable[ExecutionResult]]
 
 
 COMPILED_FROM: float = 2  # the use of an operation from which on it is compiled; most that come once never return
@@ -66,7 +67,7 @@ class Runner:
         self._options = options
         self._deadlines = Deadlines(options.timeout_s)
         self._given_up: set[asyncio.Future[Any]] = set()
-        self.compiled = self.normal = 0  # how many operations were executed in either way
+        self.compiled = self.normal = 0  # how many operations were executed, or followed, in either way
 
     async def run(self, operation: Operation, parameters: Parameters, context: Context) -> Ran:
         """Execute a query or mutation.
@@ -94,7 +95,7 @@ class Runner:
         away. As an error of a result it would pass for the whole event, and be the end for good of what has not begun.
         """
         check_variables(parameters.variables)
-        self.normal += 1
+        plan = self._plan_of(operation)
         executor = self._executor(operation, parameters, context)
         cost = self._affordable(operation, executor.variable_values.coerced)
         try:
@@ -105,7 +106,11 @@ class Runner:
         found = create_source_event_stream(executor)
         # graphql-core calls them an iterator, and our resolvers give a generator.
         begun = cast("AsyncGenerator[Any, None] | ExecutionResult", await found if isawaitable(found) else found)
-        return _whole(begun) if isinstance(begun, ExecutionResult) else _each(executor, begun)
+        if isinstance(begun, ExecutionResult):
+            return _whole(begun)
+        if plan is None:
+            return _each(partial(_execute_event, executor), begun)
+        return _each(partial(plan.execute, executor.variable_values, context), begun)
 
     def _prepared(self, operation: Operation, parameters: Parameters, context: Context) -> tuple[Begin, int]:
         """Make what begins an operation, compiled where it can be, and count what it costs."""
@@ -224,7 +229,11 @@ class Runner:
         await asyncio.gather(*self._given_up, return_exceptions=True)
 
 
-async def _each(executor: Executor[Any], events: AsyncGenerator[Any, None]) -> Results:
+def _execute_event(executor: Executor[Any], event: Any) -> ExecutionResult | Awaitable[ExecutionResult]:
+    return execute_subscription_event(executor.build_per_event_executor(event))
+
+
+async def _each(execute: Execute, events: AsyncGenerator[Any, None]) -> Results:
     """Execute a subscription for each event.
 
     graphql-core's own function does the same with two generators more, and holds each event until the next has come.
@@ -232,7 +241,7 @@ async def _each(executor: Executor[Any], events: AsyncGenerator[Any, None]) -> R
     """
     async with aclosing(events):
         async for event in events:
-            result = execute_subscription_event(executor.build_per_event_executor(event))
+            result = execute(event)
             del event
             yield _whole(await result if isawaitable(result) else result)
             del result

@@ -15,7 +15,7 @@ from gateway.domain import change, ids
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.thread import Thread as DomainThread
 from gateway.gql.context import Context, Info
-from gateway.gql.types import Message, MessageEdge, Thread
+from gateway.gql.types import Edge, Message, MessageEdge, Thread
 
 FollowedThread = Annotated[strawberry.ID, strawberry.argument(description="The thread that is followed.")]
 Behind = Annotated[
@@ -101,10 +101,12 @@ EVENT_TYPES = (MessageCreated, MessageUpdated, MessageDeleted, MessageDelta, Thr
 class Subscription:
     """The root of all subscriptions."""
 
-    @strawberry.subscription(description="The messages of a thread as they are added, each once and in order.")
+    @strawberry.subscription(
+        description="The messages of a thread as they are added, each once and in order.", graphql_type=MessageEdge
+    )
     async def message_added(
         self, info: Info, thread_id: FollowedThread, after: Behind = UNSET
-    ) -> AsyncGenerator[MessageEdge, None]:
+    ) -> AsyncGenerator[Edge, None]:
         """Follow the messages."""
         ctx = info.context
         followed = ids.thread_id(thread_id)
@@ -123,13 +125,11 @@ class Subscription:
 
 
 # Generators of their own, so that what is wrong with a request is an error of the request and not of its first event.
-async def _edges(
-    ctx: Context, found: AsyncGenerator[tuple[int, DomainMessage], None]
-) -> AsyncGenerator[MessageEdge, None]:
+async def _edges(ctx: Context, found: AsyncGenerator[tuple[int, DomainMessage], None]) -> AsyncGenerator[Edge, None]:
     async with aclosing(found):
         async for _, message in found:
             ctx.told = message.id
-            yield MessageEdge(cursor=message.id, node=message)
+            yield Edge(message.id, message)
             del message  # nothing that was told is held while the next is waited for
 
 

@@ -18,6 +18,7 @@ from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Message, Text, Text
 from gateway.domain.thread import Thread
 from gateway.gql.ahead import find_messages, find_thread
 from gateway.gql.scalars import iso
+from gateway.gql.subscription import EVENT_TYPES
 from gateway.gql.types import Edge, EdgeOfThread
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ _TYPES: Final[Mapping[type, str]] = {
     message.RefusalContent: "RefusalContent",
     message.FileCitation: "FileCitation",
     message.FilePath: "FilePath",
+    **{each: each.__name__ for each in EVENT_TYPES},
 }
 
 
@@ -99,11 +101,18 @@ def ways_of(schema: GraphQLSchema) -> Ways:
     messages = found["Thread", "messages"]
     if isinstance(messages, Direct):
         found["Thread", "messages"] = Direct(partial(find_messages, messages.resolve))
+    events = schema.type_map["Subscription"]
+    if isinstance(events, GraphQLObjectType):
+        found |= {("Subscription", name): Direct(_event) for name in events.fields}
     for place, known in _KNOWN.items():
         way = found[place]
         if isinstance(way, Direct):
             found[place] = Direct(way.resolve, known=known)
     return Ways(found, _TYPES)
+
+
+def _event(event: Any, _context: Context, _arguments: Mapping[str, Any]) -> Any:
+    return event
 
 
 def _way_of(field: GraphQLField) -> Way | None:

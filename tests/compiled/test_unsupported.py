@@ -11,7 +11,6 @@ from tests.compiled.both import operation_of, plan_of
 _SCHEMA: Final = build_schema("""
     directive @slowly on FIELD
     type Query { word: String, self: Query }
-    type Subscription { word: String }
 """)
 _CONDITIONS: Final = [f"$c{n}" for n in range(5)]
 
@@ -27,7 +26,6 @@ def _wide(selection_sets: int) -> str:
 
 
 _CASES: Final = {
-    Reason.SUBSCRIPTION: ["subscription { word }"],
     Reason.DIRECTIVE: [
         "{ word @slowly }",
         "{ ...Rest } fragment Rest on Query { self { word @slowly } }",
