@@ -268,27 +268,28 @@ class Connection:
         facts = Facts("operation", self._id, self._facts.method, self._facts.route, status=200)
         current.set(facts)
         with self._trace(facts, self._socket.scope):
-            await self._run_noted(operation_id, parameters, facts)
+            try:
+                results = await self._begun(operation_id, parameters, facts)
+                del parameters  # what is followed may be so for days, and needs its document no more
+                if results is not None:
+                    await self._follow(operation_id, results)
+            except (Closing, WebSocketDisconnect) as ended:  # `serve` hears of it too
+                if isinstance(ended, Closing) and ended.code is CloseCode.TRY_AGAIN_LATER:
+                    facts.status = 503
+            except Exception:
+                facts.status = 500
+                log.exception("%s: an operation failed", self._id)
+                with suppress(Closing, WebSocketDisconnect):
+                    await self._refuse(operation_id, [_fault(self._id)])
+            finally:
+                if self._running.get(operation_id) is asyncio.current_task():
+                    del self._running[operation_id]
+                facts.principal = self._facts.principal
+                facts.end()
+                self._note(facts)
 
-    async def _run_noted(self, operation_id: str, parameters: Parameters, facts: Facts) -> None:
-        try:
-            await self._answer(operation_id, parameters, facts)
-        except (Closing, WebSocketDisconnect) as ended:  # `serve` hears of it too
-            if isinstance(ended, Closing) and ended.code is CloseCode.TRY_AGAIN_LATER:
-                facts.status = 503
-        except Exception:
-            facts.status = 500
-            log.exception("%s: an operation failed", self._id)
-            with suppress(Closing, WebSocketDisconnect):
-                await self._refuse(operation_id, [_fault(self._id)])
-        finally:
-            if self._running.get(operation_id) is asyncio.current_task():
-                del self._running[operation_id]
-            facts.principal = self._facts.principal
-            facts.end()
-            self._note(facts)
-
-    async def _answer(self, operation_id: str, parameters: Parameters, facts: Facts) -> None:
+    async def _begun(self, operation_id: str, parameters: Parameters, facts: Facts) -> Results | None:
+        """Begin an operation: its results as they come, or nothing once it was refused."""
         context = self._operations.context(self._who)
         try:
             operation = self._operations.find(parameters)
@@ -304,12 +305,11 @@ class Connection:
             if refused.stage is Stage.PARAMETERS:  # a message that names no document is none of the protocol's
                 raise self._close(CloseCode.BAD_REQUEST, f"Invalid message: {refused.errors[0].message}") from None
             await self._refuse(operation_id, refused.errors)
-            return
+            return None
         if isinstance(results, ExecutionResult):
             await self._refuse(operation_id, results.errors or ())
-            return
-        await self._follow(operation_id, results)
-        await self._tell(operation_id, "complete")
+            return None
+        return results
 
     async def _follow(self, operation_id: str, results: Results) -> None:
         try:
@@ -319,6 +319,7 @@ class Connection:
                     del result  # nothing that was told is held while the next is waited for
         except Unavailable:
             raise self._lost() from None
+        await self._tell(operation_id, "complete")
 
     def _lost(self) -> Closing:
         """Close since the database is away: an error would end the operation for good, but a client comes back."""
