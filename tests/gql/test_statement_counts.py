@@ -10,6 +10,7 @@ from sqlalchemy import Engine, event
 
 from gateway.domain.ids import new_thread_id
 from gateway.domain.thread import Thread
+from gateway.gql import run
 from tests.make import SOME_SECOND, fill_thread, make_thread
 
 if TYPE_CHECKING:
@@ -66,11 +67,17 @@ PAGE = """query($id: ID!, $after: String) { thread(id: $id) { metadata messages(
 
 @pytest.mark.parametrize("has_cursor", [False, True], ids=["first", "after a cursor"])
 async def test_a_thread_with_a_page_and_all_that_is_told_of_it_is_one_round_trip(
-    store: Store, who: Principal, graphql: GraphQL, database_url: str, *, has_cursor: bool
+    store: Store,
+    who: Principal,
+    graphql: GraphQL,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    has_cursor: bool,
 ) -> None:
+    monkeypatch.setattr(run, "COMPILED_FROM", 1)  # whatever the others are executed by: it takes a plan
     thread_id = await make_thread(store, who, count=5)
     first = (await graphql(PAGE, id=thread_id))["thread"]["messages"]["pageInfo"]["endCursor"]
-    await graphql(PAGE, id=thread_id)  # from the second time on it is compiled
 
     with _statements() as ran:
         found = await graphql(PAGE, id=thread_id, after=first if has_cursor else None)
