@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-HEAD: Final = "0003"  # the last script in `migrations/`
+HEAD: Final = "0004"  # the last script in `migrations/`
 
 
 async def make_ready(url: str) -> None:

@@ -33,6 +33,8 @@ _Sequence = BigInteger().with_variant(Integer, "sqlite")
 
 # `seq` counts threads in the order of their making and breaks ties between threads of one second. SQLite would give
 # the number of a deleted thread out again, and two places in the list would be one; AUTOINCREMENT forbids it.
+# `inferred` says what an import made up from messages alone, `generation` how often the id was deleted and imported
+# anew, `token_epoch` how often the thread's tokens were revoked; NULL is nothing, the first, and never.
 # `last_position` and `last_created_at` are where the next message of the thread goes on. Every later change takes a
 # position too (`changed_position`, `deleted_position`, a delta's own), so one number says how far a follower has come.
 threads = Table(
@@ -49,6 +51,9 @@ threads = Table(
     Column("last_created_at", BigInteger, nullable=False),
     Column("changed_position", BigInteger),
     Column("owner", Text),
+    Column("inferred", BigInteger),
+    Column("generation", BigInteger),
+    Column("token_epoch", BigInteger),
     UniqueConstraint("project_id", "id"),
     Index(None, "project_id", "created_at", "seq"),
     sqlite_autoincrement=True,
@@ -118,6 +123,7 @@ deleted_threads = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("owner", Text),
+    Column("generation", BigInteger),
     PrimaryKeyConstraint("project_id", "id"),
 )
 
