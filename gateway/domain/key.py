@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.domain import check
-from gateway.domain.principal import Principal, Reach, Scope
+from gateway.domain.principal import ALL_SCOPES, Principal, Reach, Scope
 
 PREFIX: Final = "sk-"  # the shape that SDKs expect and that scanners for leaked secrets know
 _ALPHABET: Final = string.ascii_letters + string.digits
@@ -110,11 +110,11 @@ def project_id(text: str) -> str:
 
 
 def scopes_of(words: list[str]) -> frozenset[Scope]:
-    """Read a list of scopes.
+    """Read a list of scopes that a key can have.
 
     Errors: InvalidRequest.
     """
-    supported = tuple(scope.value for scope in Scope)
+    supported = tuple(sorted(ALL_SCOPES))
     return frozenset(Scope(check.one_of(word.strip(), "scopes", supported)) for word in words)
 
 

@@ -13,13 +13,14 @@ from gateway.errors import Forbidden
 
 
 class Scope(StrEnum):
-    """What a caller may be allowed to do."""
+    """What a caller may be allowed to do; SEND is a part of WRITE that only tokens for one thread are given alone."""
 
     READ = "read"
     WRITE = "write"
+    SEND = "send"
 
 
-ALL_SCOPES: Final = frozenset(Scope)
+ALL_SCOPES: Final = frozenset({Scope.READ, Scope.WRITE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class Reach:
 class Principal:
     """The caller of one request.
 
-    `name` is for logs and counts, never a secret; `key_id` is the key that the caller falls with.
+    `name` is for logs, never a secret; `key_id` is the key that the caller falls with. `counted_in` names what its
+    requests count in, where that is not the caller alone.
     Units: `expires_at` is Unix seconds, UTC.
     """
 
@@ -47,6 +49,12 @@ class Principal:
     name: str = "open"
     key_id: str | None = None
     expires_at: float | None = None
+    counted_in: tuple[str, ...] = ()
+
+    @property
+    def buckets(self) -> tuple[str, ...]:
+        """Name the buckets that its requests count in, all of them; those of two projects are never the same."""
+        return tuple([f"{self.reach.project_id}/{each}" for each in self.counted_in or (self.name,)])
 
     def require(self, *needed: Scope) -> None:
         """Refuse a caller that may not do a kind of thing.

@@ -73,17 +73,19 @@ class Rates:
 
     @asynccontextmanager
     async def _let(self, who: Principal, scope: Scope, units: int) -> AsyncIterator[None]:
-        if self._at_once is not None and self._running[who.name] >= self._at_once:
+        buckets = who.buckets
+        if self._at_once is not None and any(self._running[each] >= self._at_once for each in buckets):
             raise TooManyRequests(_SLOW_DOWN, code="rate_limit_exceeded", retry_after_s=1)
-        self._running[who.name] += 1
+        self._running.update(buckets)
         try:
             if self._counter is not None:
-                await self._counter.count(who, scope, units)
+                await self._counter.count(buckets, scope, units)
             yield
         finally:
-            self._running[who.name] -= 1
-            if not self._running[who.name]:
-                del self._running[who.name]
+            self._running.subtract(buckets)
+            for each in buckets:
+                if not self._running[each]:
+                    del self._running[each]
 
 
 class _Counter:
@@ -106,8 +108,8 @@ class _Counter:
         if self._pool is not None:
             await self._pool.aclose()
 
-    async def count(self, who: Principal, scope: Scope, units: int) -> None:
-        """Count what a caller does.
+    async def count(self, buckets: tuple[str, ...], scope: Scope, units: int) -> None:
+        """Count what a caller does in each of its buckets, or in none where one of them is full.
 
         Errors: TooManyRequests.
         """
@@ -116,11 +118,15 @@ class _Counter:
             return
         cost = min(units, limit.amount)  # what costs more than there ever is could never be done
         try:
-            is_let = await self._limiter.hit(limit, who.name, scope.value, cost=cost)
-            reset_at, remaining = await self._limiter.get_window_stats(limit, who.name, scope.value)
+            is_let = len(buckets) == 1 or all(
+                [await self._limiter.test(limit, each, scope.value, cost=cost) for each in buckets]
+            )
+            is_let = is_let and all([await self._limiter.hit(limit, each, scope.value, cost=cost) for each in buckets])
+            left = [await self._limiter.get_window_stats(limit, each, scope.value) for each in buckets]
         except self._away as error:
             log.warning("requests cannot be counted now, and are let through: %s", error)
             return
+        reset_at, remaining = min(left, key=lambda stats: stats.remaining)
         reset_s = max(1, math.ceil(reset_at - time.time()))
         if facts := current.get():
             facts.allowance = Allowance(limit.amount, remaining, reset_s)

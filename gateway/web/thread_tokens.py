@@ -72,10 +72,13 @@ class ThreadTokens:
         except jwt.InvalidTokenError:
             return None
         # What our secret has signed has the form that `make` gave it.
+        by, key_id, thread_id = claims["by"], claims["key"], claims["thread"]
         return Principal(
-            reach=Reach(claims["project"], thread_id=ids.ThreadId(claims["thread"])),
+            reach=Reach(claims["project"], thread_id=ids.ThreadId(thread_id)),
             scopes=frozenset(map(Scope, claims["scopes"])),
-            name=f"{claims['by']}/{claims['thread']}",
-            key_id=claims["key"],
+            name=f"{by}/{thread_id}",
+            key_id=key_id,
             expires_at=claims["exp"],
+            # An end user asks no more often by making tokens; and a browser cannot use up what its backend has.
+            counted_in=(by,) if key_id is None else (f"thread:{thread_id}", f"tokens:{key_id}"),
         )

@@ -8,10 +8,10 @@ import pytest
 
 from gateway.domain import key
 from gateway.domain.key import Key
-from gateway.domain.principal import Scope
+from gateway.domain.principal import ALL_SCOPES, Scope
 from gateway.errors import InvalidRequest
 
-BOTH = frozenset(Scope)
+BOTH = ALL_SCOPES
 
 
 def test_a_secret_has_the_shape_that_scanners_look_for() -> None:

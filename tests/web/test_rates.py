@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -56,7 +57,50 @@ async def test_a_caller_may_ask_so_often_and_no_more() -> None:
 async def test_reads_and_writes_are_counted_apart_and_so_are_callers() -> None:
     rates = Rates(RateRules(reads="1/hour", writes="1/hour"))
 
-    assert [await let(rates, who, scope) for who in (ALICE, BOB) for scope in Scope] == [True] * 4
+    assert [await let(rates, who, scope) for who in (ALICE, BOB) for scope in (Scope.READ, Scope.WRITE)] == [True] * 4
+
+
+async def test_callers_of_one_name_in_two_projects_are_counted_apart() -> None:
+    rates = Rates(RateRules(reads="1/hour", at_once=1))
+
+    async with rates.let(ALICE, Scope.READ) or nullcontext():
+        elsewhere = await let(rates, replace(ALICE, reach=Reach("q")), Scope.READ)
+
+    assert elsewhere
+
+
+def of_token(key: str, thread: str) -> Principal:
+    """Make who comes with a token for a thread that a key has made."""
+    return Principal(Reach("p"), name=f"{key}/{thread}", counted_in=(f"thread:{thread}", f"tokens:{key}"))
+
+
+async def test_who_counts_in_two_buckets_is_let_while_there_is_room_in_both() -> None:
+    rates = Rates(RateRules(reads="2/hour"))
+    first, second, third = (of_token("key_a", f"thread_{n}") for n in "abc")
+
+    asked = [await let(rates, who, Scope.READ) for who in (first, second, third, of_token("key_b", "thread_a"))]
+
+    assert asked == [True, True, False, True]
+
+
+async def test_what_one_full_bucket_refuses_is_not_counted_in_the_other() -> None:
+    rates = Rates(RateRules(reads="1/hour"))
+    await let(rates, of_token("key_a", "thread_a"), Scope.READ)
+
+    refused = await let(rates, of_token("key_a", "thread_b"), Scope.READ)
+
+    assert (refused, await let(rates, of_token("key_b", "thread_b"), Scope.READ)) == (False, True)
+
+
+async def test_both_buckets_bound_what_runs_at_once() -> None:
+    rates = Rates(RateRules(at_once=1))
+
+    async with rates.let(of_token("key_a", "thread_a"), Scope.READ) or nullcontext():
+        beside = [of_token("key_a", "thread_b"), of_token("key_b", "thread_a"), of_token("key_b", "thread_b")]
+        asked = [await let(rates, who, Scope.READ) for who in beside]
+
+    assert asked == [False, False, True]
+    assert not rates._running  # noqa: SLF001
 
 
 async def test_without_a_rule_nothing_is_counted() -> None:

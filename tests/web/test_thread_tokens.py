@@ -25,9 +25,31 @@ def test_a_token_is_its_makers_project_and_one_thread() -> None:
     who = TOKENS.read(token)
 
     assert who == Principal(
-        Reach("shop", thread_id="thread_a"), frozenset({Scope.READ}), "key_a/thread_a", "key_a", float(ends)
+        Reach("shop", thread_id="thread_a"),
+        frozenset({Scope.READ}),
+        "key_a/thread_a",
+        "key_a",
+        float(ends),
+        ("thread:thread_a", "tokens:key_a"),
     )
     assert ends <= time.time() + 60
+
+
+def buckets_of(maker: Principal) -> tuple[str, ...]:
+    who = TOKENS.read(TOKENS.make(maker, THREAD, ALL_SCOPES, 60)[0])
+    assert who is not None
+    return who.buckets
+
+
+def test_a_token_counts_in_its_thread_and_with_the_other_tokens_of_its_key_but_not_as_the_key() -> None:
+    assert buckets_of(SHOP) == ("shop/thread:thread_a", "shop/tokens:key_a")
+    assert not {*buckets_of(SHOP)} & {*SHOP.buckets}
+
+
+def test_a_token_that_an_end_user_has_made_counts_as_that_end_user() -> None:
+    alice = Principal(Reach("shop", owner="alice"), name="user:alice")
+
+    assert buckets_of(alice) == alice.buckets == ("shop/user:alice",)
 
 
 def test_a_token_lets_in_no_further_than_its_maker() -> None:
