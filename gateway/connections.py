@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from gateway.domain import bounds
 from gateway.waiting import Event, Inbox
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ STALL_S: Final = 30.0  # how long a client may read nothing of what waits for it
 CUT_S: Final = 5.0  # the same once the server stops, and how long a client may take to go after it was told to
 LAST_S: Final = 0.5  # how long what was on its way when the server stopped may take to be here
 
-MAX_TARGET: Final = 32 * 1024  # bytes of path and query, in which a GraphQL document may stand
-MAX_HEAD: Final = 64 * 1024  # bytes of path, query and headers
-MAX_HEADERS: Final = 100
+MAX_TARGET: Final = bounds.TARGET.number
+MAX_HEAD: Final = bounds.HEAD.number
+MAX_HEADERS: Final = bounds.HEADERS.number
 
 # A head has so long; a body as long again, and a second more for each so many bytes that have come.
 # Source: the defaults of Apache's mod_reqtimeout.

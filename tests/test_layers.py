@@ -27,7 +27,7 @@ MAY_IMPORT: Final = {
     "waiting": set[str](),
     "compiled": set[str](),  # a package that could be one of its own
     "values": set[str](),
-    "settings": {"values", "errors"},
+    "settings": {"values", "domain", "errors"},  # of the domain the numbers that bounds have if nothing is said
     "logs": {"facts"},
     "domain": {"errors"},
     "events": {"waiting", "domain", "errors"},
@@ -41,8 +41,8 @@ MAY_IMPORT: Final = {
     "tracing": {"facts"},
     "app": {"settings", "values", "logs", "facts", "tracing", "connections", "errors"}
     | {"store", "events", "core", "web", "rest", "gql"},
-    "connections": {"waiting"},
-    "serve": {"settings", "logs", "store", "operate", "gql", "web", "connections", "loading", "errors"},
+    "connections": {"domain", "waiting"},
+    "serve": {"settings", "logs", "store", "operate", "gql", "web", "connections", "domain", "loading", "errors"},
     "__main__": {"settings", "serve", "store", "operate", "transfer", "gql", "domain", "loading", "errors"},
 }
 MAY_IMPORT_OF_OTHERS: Final = {

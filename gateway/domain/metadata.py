@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import orjson
 
+from gateway.domain import bounds
 from gateway.errors import InvalidRequest
 
 Metadata = dict[str, str]
 MetadataPatch = dict[str, str | None]
-
-MAX_PAIRS: Final = 16
-MAX_KEY: Final = 64
-MAX_VALUE: Final = 512
 
 
 def load_metadata(text: str) -> Metadata:
@@ -34,10 +29,11 @@ def merge(current: Metadata, patch: MetadataPatch) -> Metadata:
 
 def refuse_too_many(pairs: int, path: str = "metadata") -> None:
     """Refuse more pairs than an object may carry; `path` names the field."""
-    if pairs <= MAX_PAIRS:
+    most = bounds.METADATA_PAIRS.number
+    if pairs <= most:
         return
     message = (
-        f"Invalid '{path}': too many properties. Expected an object with at most {MAX_PAIRS} properties, "
+        f"Invalid '{path}': too many properties. Expected an object with at most {most} properties, "
         f"but got an object with {pairs} properties instead."
     )
-    raise InvalidRequest(message, param=path, code="object_above_max_properties")
+    raise InvalidRequest(message, param=path, code=bounds.METADATA_PAIRS.code)

@@ -10,6 +10,8 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from gateway.domain import bounds
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,7 +19,7 @@ T = TypeVar("T")
 
 Fields = tuple[str, ...]  # of a tuple with names, in the order in which rows hold them
 DEFAULT_LIMIT: Final = 20
-MAX_LIMIT: Final = 100
+MAX_LIMIT: Final = bounds.PAGE.number
 
 
 class Order(Enum):

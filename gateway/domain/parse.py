@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from gateway.domain import check
+from gateway.domain import bounds, check
 from gateway.domain.message import (
     ROLE_OF,
     STATUS_OF,
@@ -21,15 +21,14 @@ from gateway.domain.message import (
     Role,
     Status,
 )
-from gateway.domain.metadata import MAX_KEY, MAX_VALUE, Metadata, MetadataPatch, refuse_too_many
+from gateway.domain.metadata import Metadata, MetadataPatch, refuse_too_many
 from gateway.domain.thread import NewThread, ThreadPatch, ToolResources
 from gateway.domain.unset import UNSET
 from gateway.errors import InvalidRequest
 
-MAX_CONTENT: Final = 256_000
-MAX_FILE_ID: Final = 256
-MAX_URL: Final = 8_192
-MAX_CODE_FILES: Final = 20
+MAX_CONTENT: Final = bounds.TEXT.number
+MAX_FILE_ID: Final = bounds.FILE_ID.number
+MAX_URL: Final = bounds.URL.number
 
 ROLES: Final = tuple(role.value for role in Role)
 DETAILS: Final = ("auto", "low", "high")
@@ -39,12 +38,12 @@ _BY_WORKER: Final = (*_BY_CLIENT, "run_id", "assistant_id", "status")
 _WHOLE: Final = Status.COMPLETED.value
 _BEGINNINGS: Final = (_WHOLE, Status.IN_PROGRESS.value)
 _ENDINGS: Final = (Status.COMPLETED.value, Status.INCOMPLETE.value)
-_REFERENCE: Final = re.compile(r"[!-~]{1,128}")
+_REFERENCE: Final = re.compile(f"[!-~]{{1,{bounds.REFERENCE.number}}}")
 # Letters beyond ASCII are let in: many pages name their images so, and browsers encode them.
 _WEB_ADDRESS: Final = re.compile(
     r"https?://([^\x00-\x20\x7f/?#\[\]]|\[[0-9A-Fa-f:.]+\])+([/?#][^\x00-\x20\x7f]*)?", re.IGNORECASE
 )
-_OWNER: Final = re.compile("[^\x00-\x1f\x7f\ud800-\udfff]{1,255}")
+_OWNER: Final = re.compile(f"[^\x00-\x1f\x7f\ud800-\udfff]{{1,{bounds.OWNER.number}}}")
 
 
 def new_thread(body: object, *, from_worker: bool = False) -> NewThread:
@@ -70,7 +69,9 @@ def owner(value: object, path: str = "owner") -> str | None:
     if _OWNER.fullmatch(text):
         return text
     check.refuse(
-        f"Invalid '{path}'. Expected 1 to 255 characters, none of them a control character.", path, "invalid_value"
+        f"Invalid '{path}'. Expected 1 to {bounds.OWNER.number} characters, none of them a control character.",
+        path,
+        bounds.OWNER.code,
     )
 
 
@@ -136,7 +137,9 @@ def reference(value: object, path: str) -> str | None:
     if _REFERENCE.fullmatch(text):
         return text
     check.refuse(
-        f"Invalid '{path}': '{text[:128]}'. Expected 1 to 128 printable ASCII characters.", path, "invalid_value"
+        f"Invalid '{path}': '{text[:128]}'. Expected 1 to {bounds.REFERENCE.number} printable ASCII characters.",
+        path,
+        bounds.REFERENCE.code,
     )
 
 
@@ -229,18 +232,19 @@ def _metadata_patch(value: object) -> MetadataPatch:
 
 def _metadata_pairs(value: object, path: str) -> dict[str, Any]:
     pairs = check.an_object(value, path, "a metadata object")
+    longest = bounds.METADATA_KEY.number
     for key in pairs:
-        if len(key) > MAX_KEY:
+        if len(key) > longest:
             message = (
                 f"Invalid property name in '{path}': '{key[:3]}...{key[-3:]}' is too long. "
-                f"Expected a string with maximum length {MAX_KEY}, but got a string with length {len(key)} instead."
+                f"Expected a string with maximum length {longest}, but got a string with length {len(key)} instead."
             )
-            check.refuse(message, f"{path}.{key}", "property_name_above_max_length")
+            check.refuse(message, f"{path}.{key}", bounds.METADATA_KEY.code)
     return pairs
 
 
 def _metadata_value(value: object, path: str) -> str:
-    return check.a_string(value, path, at_most=MAX_VALUE)
+    return check.a_string(value, path, at_most=bounds.METADATA_VALUE.number)
 
 
 def _tool_resources(value: object) -> ToolResources:
@@ -254,7 +258,7 @@ def _tool_resources(value: object) -> ToolResources:
 def _code_interpreter(value: object, path: str) -> dict[str, Any]:
     raw = check.an_object(value, path)
     check.fields(raw, path, optional=("file_ids",))
-    return {"file_ids": _id_list(raw.get("file_ids", []), f"{path}.file_ids", at_most=MAX_CODE_FILES)}
+    return {"file_ids": _id_list(raw.get("file_ids", []), f"{path}.file_ids", at_most=bounds.CODE_FILES.number)}
 
 
 def _file_search(value: object, path: str) -> dict[str, Any]:
@@ -268,7 +272,11 @@ def _file_search(value: object, path: str) -> dict[str, Any]:
             "Use 'vector_store_ids'."
         )
         raise InvalidRequest(message, param=param, code="invalid_value")
-    return {"vector_store_ids": _id_list(raw.get("vector_store_ids", []), f"{path}.vector_store_ids", at_most=1)}
+    return {
+        "vector_store_ids": _id_list(
+            raw.get("vector_store_ids", []), f"{path}.vector_store_ids", at_most=bounds.VECTOR_STORES.number
+        )
+    }
 
 
 def _id_list(value: object, path: str, *, at_most: int) -> list[str]:

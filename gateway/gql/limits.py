@@ -16,6 +16,7 @@ from graphql import (
     parse,
 )
 
+from gateway.domain import bounds
 from gateway.gql.refused import Refused, Stage, refusal
 from gateway.gql.selections import Measure, NotMeasurable, TooNested, count_pairs, merge, response_key
 
@@ -34,17 +35,17 @@ class Limits:
     The times are CPU time of one core of a small machine; what is refused must stay below 100 ms in all.
     """
 
-    characters: int = 100_000  # a text that somebody wrote into the document instead of a variable
-    tokens: int = 1_000  # 8 ms to parse, up to 40 ms to validate
-    comments: int = 1_000
-    depth: int = 20
-    fields: int = 5_000  # a fragment counts wherever it is spread; 10 ms to walk
-    aliases: int = 30  # what one object can be made to answer again and again
-    root_fields: int = 20
-    directives: int = 50
-    pairs: int = 2_000  # comparisons of fields that merge, up to 20 microseconds each; 40 fragments in one place fit
-    value_depth: int = 16  # lists and objects in each other, in the document or its variables; 9 are of any use
-    values: int = 20_000  # in variables; four thousand messages of a new thread
+    characters: int = bounds.DOCUMENT.number
+    tokens: int = bounds.TOKENS.number
+    comments: int = bounds.COMMENTS.number
+    depth: int = bounds.DEPTH.number
+    fields: int = bounds.FIELDS.number  # a fragment counts wherever it is spread
+    aliases: int = bounds.ALIASES.number
+    root_fields: int = bounds.ROOT_FIELDS.number
+    directives: int = bounds.DIRECTIVES.number
+    pairs: int = bounds.PAIRS.number  # 40 fragments in one place fit
+    value_depth: int = bounds.VALUE_DEPTH.number  # in the document or its variables
+    values: int = bounds.VARIABLE_VALUES.number
     errors: int = 10  # of validation and of coercion; each repeats a part of the document, 3 ms each at worst
 
 

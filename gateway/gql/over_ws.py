@@ -16,6 +16,7 @@ import orjson
 from graphql import ExecutionResult, GraphQLError, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from gateway.domain import bounds
 from gateway.errors import Unauthorized, Unavailable
 from gateway.facts import PARENT, SCOPE, Facts, current, follow_none
 from gateway.gql.errors import INTERNAL, laid_out, shown
@@ -43,7 +44,7 @@ PROTOCOL: Final = "graphql-transport-ws"
 INIT_S: Final = 10.0  # how long a client may take to say hello
 SEND_S: Final = 30.0  # how long a client may take to read one message; then it is cut off and resumes by cursor
 CLOSE_S: Final = 1.0  # how long a client may take to read why it is cut off
-MAX_OPERATIONS: Final = 100  # at once on one connection
+MAX_OPERATIONS: Final = bounds.OPERATIONS.number
 _CREDENTIALS: Final = ("api-key", "apikey", "token")  # beside `authorization`, in letters of any size
 _REASON_BYTES: Final = 123  # RFC 6455, 5.5: a control frame holds 125 bytes, and the code takes two
 

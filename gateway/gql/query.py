@@ -10,14 +10,14 @@ import strawberry
 from strawberry import UNSET
 
 from gateway.core import threads
-from gateway.domain import check, ids
+from gateway.domain import bounds, check, ids
 from gateway.domain.message import Message
 from gateway.domain.thread import Thread
 from gateway.gql import types
 from gateway.gql.context import Context, Info
 from gateway.gql.scalars import SortOrder
 
-MAX_NODES = 100
+MAX_NODES = bounds.NODES.number
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="The id, as either face has told it.")]
 Ids = Annotated[list[strawberry.ID], strawberry.argument(description="Up to 100 ids of threads and messages, mixed.")]

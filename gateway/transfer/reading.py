@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from gateway.domain import check
+from gateway.domain import bounds, check
 from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 STDIN: Final = "-"
 SCHEMA: Final = "assistants-thread-export/v1"
-MAX_LINE: Final = 64 * 1024 * 1024
-MAX_FILE: Final = 1024 * 1024 * 1024
+MAX_LINE: Final = bounds.LINE.number
+MAX_FILE: Final = bounds.FILE.number
 _FAMILY: Final = SCHEMA.partition("/")[0]
 _BOM: Final = b"\xef\xbb\xbf"  # what some editors and shells put before UTF-8
 

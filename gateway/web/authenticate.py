@@ -10,6 +10,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from gateway.domain import bounds
 from gateway.domain.key import PREFIX
 from gateway.domain.principal import Principal, Reach
 from gateway.errors import Unauthorized, Unavailable
@@ -31,7 +32,7 @@ log: Final = logging.getLogger(__name__)
 EVERYBODY: Final = "everybody"  # stands for a key: it lets anybody in, as long as no key was made
 OPEN: Final = Principal(Reach("default"), key_id=EVERYBODY)
 LOOK_S: Final = 0.4  # how often those who stay are looked at again; with the key ring's own time, below a second
-MAX_CREDENTIAL: Final = 8_192
+MAX_CREDENTIAL: Final = bounds.CREDENTIAL.number
 _SHOWN_BEFORE, _SHOWN_BEHIND, _MOST_SHOWN = 8, 4, 64
 _NO_KEY: Final = (
     "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.requests import ClientDisconnect
 
+from gateway.domain import bounds
 from gateway.errors import BodyTooLarge
 
 if TYPE_CHECKING:
     from gateway.web.request import Request
 
-MAX_BODY: Final = 4 * 1024 * 1024
+MAX_BODY: Final = bounds.BODY.number
 
 
 async def read_body(request: Request) -> bytes:

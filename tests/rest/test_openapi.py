@@ -11,8 +11,7 @@ import orjson
 import pytest
 import yaml
 
-from gateway.domain import parse
-from gateway.domain.metadata import MAX_KEY, MAX_PAIRS, MAX_VALUE
+from gateway.domain import bounds, parse
 from gateway.domain.page import DEFAULT_LIMIT, MAX_LIMIT
 from gateway.rest import render
 from gateway.rest.routes import PATHS, PREFIXES, runs_are_not_kept
@@ -182,8 +181,11 @@ def test_its_limits_are_those_of_the_program() -> None:
     limit = DOCUMENT["components"]["parameters"]["Limit"]["schema"]
 
     assert (content["maxLength"], image["maxLength"]) == (parse.MAX_CONTENT, parse.MAX_URL)
-    assert (pairs["maxProperties"], pairs["propertyNames"]["maxLength"]) == (MAX_PAIRS, MAX_KEY)
-    assert pairs["additionalProperties"]["maxLength"] == MAX_VALUE
+    assert (pairs["maxProperties"], pairs["propertyNames"]["maxLength"]) == (
+        bounds.METADATA_PAIRS.number,
+        bounds.METADATA_KEY.number,
+    )
+    assert pairs["additionalProperties"]["maxLength"] == bounds.METADATA_VALUE.number
     assert (limit["maximum"], limit["default"]) == (MAX_LIMIT, DEFAULT_LIMIT)
 
 

@@ -1,0 +1,160 @@
+"""The one table of bounds: how much of anything is taken, kept or answered, with the error that passing it gives.
+
+A bound on input holds for new input only: what is stored stays readable, changeable and exportable, however large.
+`docs/limits.md` is this table for people; a test holds the two together.
+Must not be here: code that enforces a bound; bounds that nobody can run into (sizes of caches and pools).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+
+class Bound(NamedTuple):
+    """At most `number` of something, counted in `unit`.
+
+    Errors: `code` is that of the error in both faces; of a WebSocket that is closed, its close code.
+    """
+
+    name: str
+    number: int
+    unit: str
+    code: str
+    reason: str
+
+
+# What a message or thread may hold when it is made or changed.
+CONTENT_PARTS: Final = Bound(
+    "content_parts", 500, "parts", "array_above_max_length", "every reader of a message makes an object of each part"
+)
+ATTACHMENTS: Final = Bound(
+    "attachments", 500, "attachments", "array_above_max_length", "every reader makes an object of each attachment"
+)
+ATTACHMENT_TOOLS: Final = Bound(
+    "attachment_tools", 2, "tools", "array_above_max_length", "there are two tools that read files"
+)
+THREAD_MESSAGES: Final = Bound(
+    "thread_messages", 1_000, "messages", "array_above_max_length", "they are written in one transaction"
+)
+REQUEST_PARTS: Final = Bound(
+    "request_parts",
+    2_000,
+    "parts and attachments of all messages",
+    "array_above_max_length",
+    "they are parsed and written while other requests wait",
+)
+TEXT: Final = Bound(
+    "text", 256_000, "characters of all text parts", "string_above_max_length", "the original service's bound"
+)
+FILE_ID: Final = Bound("file_id", 256, "characters", "string_above_max_length", "an id, not a text")
+URL: Final = Bound("url", 8_192, "characters", "string_above_max_length", "browsers and proxies take no longer ones")
+CODE_FILES: Final = Bound("code_files", 20, "files", "array_above_max_length", "the original service's bound")
+VECTOR_STORES: Final = Bound("vector_stores", 1, "stores", "array_above_max_length", "the original service's bound")
+REFERENCE: Final = Bound("reference", 128, "characters", "invalid_value", "an index holds it")
+OWNER: Final = Bound("owner", 255, "characters", "invalid_value", "an index holds it")
+METADATA_PAIRS: Final = Bound(
+    "metadata_pairs", 16, "pairs", "object_above_max_properties", "the original service's bound"
+)
+METADATA_KEY: Final = Bound(
+    "metadata_key", 64, "characters", "property_name_above_max_length", "the original service's bound"
+)
+METADATA_VALUE: Final = Bound(
+    "metadata_value", 512, "characters", "string_above_max_length", "the original service's bound"
+)
+
+# What one request may ask for.
+PAGE: Final = Bound("page", 100, "items", "integer_above_max_value", "the original service's bound")
+NODES: Final = Bound("nodes", 100, "ids", "array_above_max_length", "as many as a page holds")
+
+# What a request may bring, whoever sends it.
+BODY: Final = Bound("body", 4 * MIB, "bytes", "body_too_large", "it is held in memory; the longest text fits, escaped")
+GRAPHQL_BODY: Final = Bound(
+    "graphql_body", MIB, "bytes of a GraphQL body or message", "body_too_large", "its variables become objects twice"
+)
+HELLO: Final = Bound(
+    "hello", 64 * KIB, "bytes of a WebSocket message before connection_init", "1009", "anybody may send it"
+)
+JSON_VALUES: Final = Bound(
+    "json_values",
+    50_000,
+    "values in JSON",
+    "too_many_values",
+    "small values take a hundred times their bytes in memory",
+)
+JSON_DEPTH: Final = Bound(
+    "json_depth", 64, "levels in JSON", "too_deep", "nothing that is asked for has more than nine"
+)
+SHOWN: Final = Bound(
+    "shown", 200, "characters of what was sent, in an error", "none", "errors end in logs, and anybody may cause them"
+)
+
+# Heads and connections.
+TARGET: Final = Bound("target", 32 * KIB, "bytes of path and query", "url_too_long", "a GraphQL document fits")
+HEAD: Final = Bound("head", 64 * KIB, "bytes of path, query and headers", "headers_too_large", "anybody may send it")
+HEADERS: Final = Bound("headers", 100, "headers", "headers_too_large", "anybody may send them")
+CREDENTIAL: Final = Bound("credential", 8_192, "bytes", "invalid_api_key", "a token with many claims fits")
+OPERATIONS: Final = Bound(
+    "operations", 100, "operations at once on one WebSocket", "too_many_operations", "each holds a task"
+)
+
+# GraphQL documents and variables.
+DOCUMENT: Final = Bound("document", 100_000, "characters", "document_too_large", "a long text written into it fits")
+TOKENS: Final = Bound("tokens", 1_000, "tokens", "document_too_large", "8 ms to parse, up to 40 ms to validate")
+COMMENTS: Final = Bound("comments", 1_000, "comments", "document_too_large", "each is read as a token")
+DEPTH: Final = Bound("depth", 20, "levels of fields", "too_deep", "introspection has 15")
+FIELDS: Final = Bound("fields", 5_000, "fields, fragments spread", "too_many_fields", "10 ms to walk")
+PAIRS: Final = Bound(
+    "pairs",
+    2_000,
+    "pairs of fields that share a place",
+    "too_many_fields",
+    "each is compared, 20 microseconds at worst",
+)
+ALIASES: Final = Bound("aliases", 30, "aliases", "too_many_aliases", "each makes one object be answered again")
+ROOT_FIELDS: Final = Bound("root_fields", 20, "root fields", "too_many_root_fields", "each is a use case of its own")
+DIRECTIVES: Final = Bound("directives", 50, "directives", "too_many_directives", "each is looked up and coerced")
+VALUE_DEPTH: Final = Bound(
+    "value_depth",
+    16,
+    "levels of lists and objects in a document or its variables",
+    "variables_too_large",
+    "9 are of use",
+)
+VARIABLE_VALUES: Final = Bound(
+    "variable_values", 20_000, "values in variables", "variables_too_large", "each is coerced in Python"
+)
+
+# An import takes ten times what a message may hold, and what years of use have made besides.
+_IMPORTED: Final = 10
+IMPORT_PARTS: Final = Bound(
+    "import_parts", _IMPORTED * CONTENT_PARTS.number, "parts", CONTENT_PARTS.code, CONTENT_PARTS.reason
+)
+IMPORT_ATTACHMENTS: Final = Bound(
+    "import_attachments", _IMPORTED * ATTACHMENTS.number, "attachments", ATTACHMENTS.code, ATTACHMENTS.reason
+)
+IMPORT_TOOLS: Final = Bound(
+    "import_tools", _IMPORTED * ATTACHMENT_TOOLS.number, "tools", ATTACHMENT_TOOLS.code, ATTACHMENT_TOOLS.reason
+)
+IMPORT_TEXT: Final = Bound("import_text", _IMPORTED * TEXT.number, TEXT.unit, TEXT.code, "a message is held in memory")
+ANNOTATIONS: Final = Bound(
+    "annotations",
+    2_000,
+    "annotations of an imported part",
+    "array_above_max_length",
+    "every reader makes an object of each",
+)
+LINE: Final = Bound("line", 64 * MIB, "bytes of a line", "line_too_long", "a line is held in memory")
+LINE_VALUES: Final = Bound(
+    "line_values",
+    200_000,
+    "values in a line",
+    "too_many_values",
+    "small values take a hundred times their bytes in memory",
+)
+FILE: Final = Bound("file", GIB, "bytes of a file that is no JSON Lines", "file_too_large", "it is read as a whole")
+
+BOUNDS: Final = tuple(each for each in tuple(vars().values()) if isinstance(each, Bound))
