@@ -40,7 +40,7 @@ from gateway.web.envelope import Envelope
 from gateway.web.health import Readiness, tell_alive
 from gateway.web.keyring import KeyRing
 from gateway.web.rates import RateRules, Rates
-from gateway.web.sites import Sites, hosts_at
+from gateway.web.sites import Origins, Sites, hosts_at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -178,8 +178,8 @@ def graphql_options(settings: Settings) -> Options:
 def sites_of(settings: Settings) -> Sites:
     """Read what the settings say of hosts and origins."""
     hosts = tuple(settings.hosts.split(",")) if settings.hosts else hosts_at(settings.host)
-    origins = frozenset(settings.cors_origins.split(",")) - {""}
-    return Sites(hosts, origins, settings.cors_credentials)
+    origins = [name for name in settings.cors_origins.split(",") if name]
+    return Sites(hosts, Origins(*origins), settings.cors_credentials)
 
 
 def gatekeeper_of(settings: Settings, ring: KeyRing) -> Gatekeeper:

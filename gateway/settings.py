@@ -68,8 +68,8 @@ class Settings:
     cors_origins: str = _setting(
         "",
         values.ORIGINS,
-        "The origins whose pages may use this server from a browser, with commas between them; its own pages always "
-        "may.",
+        "The origins whose pages may use this server from a browser, with commas between them; "
+        "https://*.preview.example.com stands for all subdomains. Its own pages always may.",
     )
     cors_credentials: bool = _setting(
         False, values.switch, "Whether browsers may send cookies and HTTP authentication from those origins' pages."

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from importlib.util import find_spec
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +22,14 @@ OFF: Final = "off"
 _RATE: Final = re.compile("[1-9][0-9]{0,8}/(second|minute|hour|day)")
 _SHORTEST_SECRET: Final = 32  # RFC 7518, 3.2: a key at least as long as the hash
 _HOUR_S: Final = 3600
+_NAME: Final = "[a-z0-9_-]+"
+_ORIGIN: Final = re.compile(
+    rf"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<wild>\*\.)?(?P<host>{_NAME}(\.{_NAME})*|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{{1,5}}))?"
+)
+# `*.com` would let in whoever buys a name; nobody but this machine has names below localhost.
+_PARENT: Final = re.compile(rf"localhost|({_NAME}\.)+[a-z][a-z0-9-]*")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_LAST_PORT: Final = 65_535
 _SWITCHED: Final = {
     **dict.fromkeys(("true", "1", "yes", "on", "t", "y"), True),
     **dict.fromkeys(("false", "0", "no", "off", "f", "n"), False),
@@ -110,35 +118,66 @@ def listen_url(url: str) -> str:
     return database_url(url)
 
 
-def _each(is_taken: Callable[[str], object], wanted: str) -> Callable[[str], str]:
-    """Make a check of names with commas between them, which gives them in small letters and without spaces."""
+def _each(normalize: Callable[[str], str | None], wanted: str) -> Callable[[str], str]:
+    """Read a list with commas in it, each name stripped, in lower case and normalized; None refuses a name."""
 
-    def check(text: str) -> str:
-        names = [name.strip().lower() for name in text.split(",") if name.strip()]
-        for name in names:
-            if not is_taken(name):
-                raise ValueError(f"expected {wanted} with commas between them; {name!r} is none")
-        return ",".join(names)
+    def read(text: str) -> str:
+        names = []
+        for name in text.split(","):
+            if not name.strip():
+                continue
+            taken = normalize(name.strip().lower())
+            if taken is None:
+                raise ValueError(f"expected {wanted} with commas between them; {name.strip().lower()!r} is none")
+            names.append(taken)
+        return ",".join(dict.fromkeys(names))
 
-    return check
+    return read
 
 
-def _is_network(name: str) -> bool:
+def _matching(pattern: str) -> Callable[[str], str | None]:
+    compiled = re.compile(pattern)
+    return lambda name: name if compiled.fullmatch(name) else None
+
+
+def _network(name: str) -> str | None:
     try:
         ip_network(name)
     except ValueError:
-        return False
-    return True
+        return None
+    return name
+
+
+def _origin(name: str) -> str | None:
+    """Write an origin as browsers serialize it in `Origin`, or with `*.` for the subdomains of a named parent.
+
+    Source: RFC 6454, section 6.2; WHATWG URL, "default port" and "host serializing".
+    """
+    found = _ORIGIN.fullmatch(name)
+    if found is None:
+        return None
+    scheme, wild, host, port = found["scheme"], found["wild"] or "", found["host"], found["port"]
+    if wild and not _PARENT.fullmatch(host):
+        return None
+    try:
+        host = f"[{IPv6Address(host[1:-1])}]" if host.startswith("[") else host
+    except ValueError:
+        return None
+    if port is not None and not 0 < int(port) <= _LAST_PORT:
+        return None
+    is_default = port is None or int(port) == _DEFAULT_PORTS.get(scheme)
+    return f"{scheme}://{wild}{host}" + ("" if is_default else f":{int(port or 0)}")
 
 
 HOSTS: Final = _each(
-    re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]").fullmatch,
+    _matching(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]"),
     "host names like threads.example.com or *.example.com, without ports,",
 )
 ORIGINS: Final = _each(
-    re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*]+").fullmatch, "origins like https://app.example.com, without a path,"
+    _origin,
+    "origins like https://app.example.com or https://*.preview.example.com, in ASCII and without a path,",
 )
-PROXIES: Final = _each(_is_network, "addresses or networks like 10.0.0.5 or 10.0.0.0/8")
+PROXIES: Final = _each(_network, "addresses or networks like 10.0.0.5 or 10.0.0.0/8")
 
 
 def jwks(place: str) -> str:

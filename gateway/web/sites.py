@@ -1,11 +1,12 @@
-"""Which hosts this server goes by, and from which sites' pages a browser may use it.
+"""Which hosts this server goes by, and from which origins' pages a browser may use it.
 
 Must not be here: what is answered to the others (`door`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
@@ -18,12 +19,37 @@ _KEPT: Final = 64  # names that are looked through once; clients send the same o
 LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 
 
+class Origins:
+    """The allowed origins (CORS): each by itself, or with `*.` for every subdomain of a named parent, at any depth.
+
+    Units: as a browser serializes an origin, in lower case and without a default port (`values.ORIGINS`).
+    Source: RFC 6454, section 6.2; WHATWG URL, "host serializing".
+    """
+
+    __slots__ = ("_exact", "_subdomains")
+
+    def __init__(self, *names: str) -> None:
+        self._exact = frozenset(name for name in names if "*" not in name)
+        wild = [re.escape(name).replace(r"\*\.", r"(?:[a-z0-9_-]{1,63}\.){1,100}") for name in names if "*" in name]
+        self._subdomains = re.compile("|".join(wild)) if wild else None
+
+    def __contains__(self, origin: object) -> bool:
+        """Say whether the value of an `Origin` header is allowed."""
+        if origin in self._exact:
+            return True
+        return self._subdomains is not None and isinstance(origin, str) and bool(self._subdomains.fullmatch(origin))
+
+    def __bool__(self) -> bool:
+        """Say whether there is any."""
+        return bool(self._exact or self._subdomains)
+
+
 @dataclass(frozen=True, slots=True)
 class Sites:
     """The choices of one server: no hosts let it go by any name, and no origins let in its own pages alone."""
 
     hosts: tuple[str, ...] = ()
-    origins: frozenset[str] = frozenset()
+    origins: Origins = field(default_factory=Origins)
     with_credentials: bool = False
 
     def go_by(self, headers: Heard) -> bool:

@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from tests.live.server import Server
 
 APP: Final = "https://app.example.com"
+PREVIEW: Final = "https://pr-7.preview.example.com"
+ALLOWED: Final = "https://app.example.com:443,http://localhost:80,https://*.preview.example.com"
 BY_TLS: Final = {"x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.7"}
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serve behind a proxy of this machine, to the pages of one origin."""
+    """Serve behind a proxy of this machine, to the pages of some origins."""
     given = {
-        "GATEWAY_CORS_ORIGINS": APP,
+        "GATEWAY_CORS_ORIGINS": ALLOWED,
         "GATEWAY_TRUSTED_PROXIES": "10.0.0.0/8,127.0.0.1",
         "GATEWAY_INSECURE_OPEN": "true",
     }
@@ -57,6 +59,33 @@ async def close_code_of(socket: ClientConnection) -> int | None:
     with pytest.raises(ConnectionClosed):
         await socket.recv()
     return socket.close_code
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        pytest.param(APP, 200, id="written with the default port of https"),
+        pytest.param("http://localhost", 200, id="written with the default port of http"),
+        pytest.param(PREVIEW, 200, id="a subdomain"),
+        pytest.param("https://preview.example.com", 403, id="the parent itself"),
+        pytest.param("http://pr-7.preview.example.com", 403, id="a subdomain by another scheme"),
+        pytest.param("http://localhost:8080", 403, id="another port"),
+    ],
+)
+def test_a_page_is_let_in_by_its_origin_as_browsers_write_it(server: Server, origin: str, status: int) -> None:
+    answer = httpx.post(f"{server.base_url}/v1/threads", headers={"origin": origin}, timeout=PATIENCE_S)
+
+    assert answer.status_code == status
+    assert answer.headers.get("access-control-allow-origin") == (origin if status == 200 else None)
+    assert answer.headers["vary"] == "origin"
+
+
+def test_a_browser_is_told_to_ask_for_the_subdomain_that_it_named(server: Server) -> None:
+    asked = {"origin": PREVIEW, "access-control-request-method": "POST"}
+
+    answer = httpx.options(f"{server.base_url}/graphql", headers=asked, timeout=PATIENCE_S)
+
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (204, PREVIEW)
 
 
 def test_a_proxy_that_is_trusted_says_that_a_request_came_by_tls(server: Server) -> None:
@@ -92,8 +121,9 @@ async def test_a_websocket_to_another_name_is_refused(server: Server) -> None:
     assert b"unknown_host" in refused.value.response.body
 
 
-async def test_a_websocket_from_a_page_that_is_let_in_is_kept(server: Server) -> None:
-    async with open_socket(server, APP) as socket:
+@pytest.mark.parametrize("origin", [APP, PREVIEW])
+async def test_a_websocket_from_a_page_that_is_let_in_is_kept(server: Server, origin: str) -> None:
+    async with open_socket(server, origin) as socket:
         await socket.send('{"type": "connection_init"}')
 
         assert await socket.recv() == '{"type":"connection_ack"}'

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from gateway.web.sites import Origins
 from tests.rest.calls import page
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 APP: Final = "https://app.example.com"
 EVIL: Final = "https://evil.example"
-LET_IN: Final[dict[str, Any]] = {"origins": frozenset({APP})}
+LET_IN: Final[dict[str, Any]] = {"origins": Origins(APP)}
 LOCAL: Final[dict[str, Any]] = {"hosts": ("localhost", "127.0.0.1")}
 ASKS: Final = {
     "access-control-request-method": "POST",

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.rest import render
 from gateway.web.envelope import Envelope
-from gateway.web.sites import Sites
+from gateway.web.sites import Origins, Sites
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -58,7 +58,7 @@ async def test_a_crash_can_be_read_by_a_page_that_is_let_in() -> None:
     async def crash(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise RuntimeError("a fault of ours")
 
-    sites = Sites(origins=frozenset({ORIGIN}))
+    sites = Sites(origins=Origins(ORIGIN))
     enveloped = Envelope(crash, refuse=lambda _path, error: render.error(error), crashed=render.crash, sites=sites)
     transport = httpx.ASGITransport(enveloped)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from starlette.datastructures import Headers
 
-from gateway.web.sites import LOOPBACK, Sites, hosts_at
+from gateway.web.sites import LOOPBACK, Origins, Sites, hosts_at
 
-LISTED = Sites(("threads.example.com", "*.apps.example.com", "[::1]"), frozenset({"https://app.example.com"}))
+LISTED = Sites(("threads.example.com", "*.apps.example.com", "[::1]"), Origins("https://app.example.com"))
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,35 @@ def test_where_nobody_has_said_a_server_of_this_machine_goes_by_its_names_only(
 )
 def test_a_page_of_another_origin_is_known(headers: dict[str, str], *, is_foreign: bool) -> None:
     assert LISTED.send_from_elsewhere(Headers({"host": "gateway", **headers})) is is_foreign
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_allowed"),
+    [
+        ("https://pr-7.preview.example.com", True),
+        ("https://a.b.preview.example.com", True),
+        ("https://pr_7.preview.example.com", True),
+        ("http://one.localhost:3000", True),
+        ("https://app.example.com", True),
+        ("https://preview.example.com", False),
+        ("https://.preview.example.com", False),
+        ("https://evilpreview.example.com", False),
+        ("https://pr-7.preview.example.com:8443", False),
+        ("http://pr-7.preview.example.com", False),
+        ("https://pr-7.preview.example.com.evil.example", False),
+        ("https://evil.example/.preview.example.com", False),
+        ("https://evil.example#.preview.example.com", False),
+        ("https://user@pr-7.preview.example.com", False),
+        ("https://pr-7.previewXexample.com", False),
+        ("https://pr-7.preview.example.com\n", False),
+        ("http://one.localhost", False),
+        ("https://" + "a." * 30_000 + "preview.example.com", False),
+        ("null", False),
+        (None, False),
+    ],
+)
+def test_subdomains_of_a_named_parent_are_allowed_at_any_depth(origin: str | None, *, is_allowed: bool) -> None:
+    origins = Origins("https://app.example.com", "https://*.preview.example.com", "http://*.localhost:3000")
+
+    assert (origin in origins) is is_allowed
+    assert origin not in Origins()
