@@ -1,4 +1,4 @@
-"""The composition root: settings to a Starlette application; the only place where the layers are wired.
+"""The composition root: settings to an ASGI application; the only place where the layers are wired.
 
 Must not be here: anything that a layer could do.
 """
@@ -9,7 +9,7 @@ import asyncio
 import logging
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -43,11 +43,12 @@ from gateway.web.rates import RateRules, Rates
 from gateway.web.sites import Origins, Sites, hosts_at
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine
     from pathlib import Path
 
     from starlette.requests import Request
-    from starlette.types import ASGIApp, Lifespan
+    from starlette.routing import BaseRoute
+    from starlette.types import Lifespan
 
     from gateway.core import Store
     from gateway.errors import GatewayError
@@ -83,7 +84,7 @@ class Listeners:
         return self.tracing.follow if self.tracing else follow_none
 
 
-def create_app(settings: Settings) -> Starlette:
+def create_app(settings: Settings) -> Envelope:
     """Make the application; the database is first reached when a request needs it."""
     hub = Hub()
     store = open_store(settings.database_url, hub.wake)
@@ -219,9 +220,9 @@ def rate_rules(settings: Settings) -> RateRules:
     return RateRules(reads, writes, None if at_once is None else int(at_once), settings.rate_store)
 
 
-def create_app_from_environment() -> ASGIApp:
-    """Make the application in a process that `gateway serve` has started, without what Starlette puts around all."""
-    return cast("ASGIApp", create_app(load_settings()).middleware_stack)
+def create_app_from_environment() -> Envelope:
+    """Make the application in a process that `gateway serve` has started."""
+    return create_app(load_settings())
 
 
 def root(*, has_page: bool) -> Callable[[Request], Response]:
@@ -260,8 +261,8 @@ def serve_store(
     sites: Sites | None = None,
     gatekeeper: Gatekeeper | None = None,
     listeners: Listeners | None = None,
-) -> Starlette:
-    """Make the application over an open store, which it closes when it ends.
+) -> Envelope:
+    """Make the application over an open store, which it closes when it ends: the one callable for users and tests.
 
     `graphiql` is where GraphiQL was built; `hub` is what the store tells of changes, and `hints` tells it of others'.
     Without a `gatekeeper` everybody is let in, without `listeners` nobody hears of anything.
@@ -275,41 +276,33 @@ def serve_store(
     schema = build_schema()._schema  # noqa: SLF001
     operations = Operations(schema, store, hub or Hub(), options, keeper)
     graphql = GraphQLOverHttp(operations, explorer.page, let_in)
-    app = Starlette(
-        routes=[
-            Route("/", root(has_page=options.graphiql)),
-            Route("/healthz", tell_alive),
-            Route("/readyz", Readiness(store.is_migrated, lambda: operations.hub.is_ending).tell),
-            Route(ASSETS, explorer.asset),
-            Route(document.URL, document.describe),
-        ],
-        lifespan=_lifespan(operations, store, keeper, hints, heard),
-    )
-    # In place of the layers that Starlette would make, the outermost of which catches what the envelope has caught.
-    sockets = {URL: GraphQLOverWebSocket(operations, let_in, heard.tell, heard.follow)}
-    app.middleware_stack = _envelope(app, graphql, RestFace(store, keeper), let_in, heard, sockets=sockets)
-    return app
-
-
-def _envelope(
-    app: Starlette,
-    graphql: GraphQLOverHttp,
-    rest: RestFace,
-    sites: Sites,
-    heard: Listeners,
-    *,
-    sockets: Mapping[str, ASGIApp],
-) -> Envelope:
+    lifespan = _lifespan(operations, store, keeper, hints, heard)
+    app = Starlette(routes=_routes(operations, store, explorer), lifespan=lifespan)
+    # Without the outermost layer that Starlette would make, which catches what the envelope catches.
+    app.middleware_stack = ExceptionMiddleware(app.router, {404: unknown_url, 405: wrong_method})
+    rest = RestFace(store, keeper)
     return Envelope(
-        ExceptionMiddleware(app.router, {404: unknown_url, 405: wrong_method}),
+        app,
         face=lambda request: graphql.find(request) or rest.find(request),
         refuse=refuse,
         crashed=render.crash,
-        sites=sites,
+        sites=let_in,
         tell=heard.tell,
         follow=heard.follow,
-        sockets=sockets,
+        sockets={URL: GraphQLOverWebSocket(operations, let_in, heard.tell, heard.follow)},
     )
+
+
+def _routes(operations: Operations, store: Store, explorer: Explorer) -> list[BaseRoute]:
+    """List what is served beside the faces."""
+    readiness = Readiness(store.is_migrated, lambda: operations.hub.is_ending)
+    return [
+        Route("/", root(has_page=operations.options.graphiql)),
+        Route("/healthz", tell_alive),
+        Route("/readyz", readiness.tell),
+        Route(ASSETS, explorer.asset),
+        Route(document.URL, document.describe),
+    ]
 
 
 def _lifespan(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from starlette.requests import ClientDisconnect
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UnknownUrl
 from gateway.facts import SCOPE, Facts, current, follow_none, tell_nobody
 from gateway.web.door import pass_door
 from gateway.web.request import Answer, Headers, Request
@@ -59,7 +59,7 @@ class Envelope:
         follow: Follow = follow_none,
         sockets: Mapping[str, ASGIApp] | None = None,
     ) -> None:
-        self._app = app
+        self.app = app
         self._sockets = sockets or {}
         self._face = face
         self._refuse = refuse
@@ -71,7 +71,7 @@ class Envelope:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and dress its answer."""
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         facts = _facts_of(scope)
         inner = {**scope, SCOPE: facts, "path": plain_path(scope["path"])}
@@ -111,7 +111,7 @@ class Envelope:
         if agreed is not None:
             return agreed
         answering = self._face(request)
-        return self._app if answering is None else await answering
+        return self.app if answering is None else await answering
 
     async def _send(self, answer: Answer, request: Request, send: Send) -> None:
         body, status, media_type, headers = answer
@@ -164,7 +164,8 @@ class Envelope:
             nonlocal headers
             if message["type"] in _STARTS:
                 written = list(message.get("headers", ()))
-                message["headers"] = [*written, *safe_headers(written, scope, headers, self._sites)]
+                own = [(b"x-request-id", facts.request_id.encode()), _VERSION]
+                message["headers"] = [*written, *own, *safe_headers(written, scope, headers, self._sites)]
             if message["type"] == "websocket.accept":
                 headers = _NO_HEADERS  # of an open WebSocket they are needed no more
             if message["type"] == "websocket.close":
@@ -175,16 +176,17 @@ class Envelope:
 
         try:
             pass_door(scope, headers, self._sites)
+            found = self._socket_at(scope["path"], facts)
         except GatewayError as error:
             await _deny(self._refuse(scope["path"], error), send_seen)
             return
-        await self._served(scope, facts)(scope, receive_seen, send_seen)
+        await found(scope, receive_seen, send_seen)
 
-    def _served(self, scope: Scope, facts: Facts) -> ASGIApp:
-        found = self._sockets.get(scope["path"])
+    def _socket_at(self, path: str, facts: Facts) -> ASGIApp:
+        found = self._sockets.get(path)
         if found is None:
-            return self._app
-        facts.route = scope["path"]
+            raise UnknownUrl(f"Invalid URL (GET {path}): no WebSocket is served here.")
+        facts.route = path
         return found
 
 

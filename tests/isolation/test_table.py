@@ -14,6 +14,7 @@ from graphql import (
     get_named_type,
     parse,
 )
+from starlette.applications import Starlette
 
 from gateway.app import serve_store
 from gateway.domain import parse_page
@@ -89,7 +90,9 @@ def test_every_parameter_of_a_list_that_can_name_something_does() -> None:
 
 async def test_no_other_routes_are_served(sqlite_url: str) -> None:
     store = open_store(sqlite_url)
-    served = {getattr(route, "path", None) for route in serve_store(store).routes}
+    app = serve_store(store).app
+    assert isinstance(app, Starlette)
+    served = {getattr(route, "path", None) for route in app.routes}
     await store.close()
 
     assert served == NAMES_NOTHING  # and what the faces have: REST its PATHS, and GraphQL one URL

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractContextManager
 
-    from starlette.applications import Starlette
-
     from gateway.web.authenticate import Gatekeeper
+    from gateway.web.envelope import Envelope
 
 
 WHO: Final = Principal(Reach("default"))  # everybody, as long as nobody has made a key
@@ -41,7 +40,7 @@ class Inside:
     """A server that runs in this process."""
 
     base_url: str
-    app: Starlette
+    app: Envelope
     store: Store
     hub: Hub
     server: uvicorn.Server

@@ -19,6 +19,7 @@ from gateway.web import health
 from gateway.web.authenticate import Gatekeeper
 from gateway.web.health import Readiness
 from gateway.web.keyring import KeyRing
+from tests.live.inside import serving_inside
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -47,12 +48,11 @@ async def test_a_server_with_its_database_is_alive_and_ready(database_url: str, 
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_probes_need_no_key(store: Store) -> None:
+async def test_probes_need_no_key(store: Store, database_url: str) -> None:
     await keys.create(store, NewKey("shop", "a key", ALL_SCOPES, None))
-    app = serve_store(store, gatekeeper=Gatekeeper(KeyRing(store)))
     async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http,
+        serving_inside(database_url, lambda own: Gatekeeper(KeyRing(own))) as server,
+        httpx.AsyncClient(base_url=server.base_url) as http,
     ):
         answers = [(await http.get(path)).status_code for path in ("/v1/threads", "/healthz", "/readyz")]
 
