@@ -194,7 +194,16 @@ def end_users_of(settings: Settings) -> EndUsers | None:
         return None
     from gateway.web.end_users import EndUsers, Rules  # noqa: PLC0415  (with `jwt` come 60 modules of cryptography)
 
-    return EndUsers(Rules(settings.jwt_jwks_url, settings.jwt_secret, settings.jwt_issuer, settings.jwt_audience))
+    return EndUsers(
+        Rules(
+            jwks=settings.jwt_jwks_url,
+            secret=settings.jwt_secret,
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+            old_secret=settings.jwt_secret_old,
+            require_scopes=settings.jwt_require_scopes,
+        )
+    )
 
 
 def thread_tokens_of(settings: Settings) -> ThreadTokens | None:
@@ -203,7 +212,7 @@ def thread_tokens_of(settings: Settings) -> ThreadTokens | None:
         return None
     from gateway.web.thread_tokens import ThreadTokens  # noqa: PLC0415  (as above)
 
-    return ThreadTokens(settings.token_secret)
+    return ThreadTokens(settings.token_secret, settings.token_secret_old)
 
 
 def rate_rules(settings: Settings) -> RateRules:

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PREFIX: Final = "GATEWAY_"
 _FILE: Final = Path(".env")
-SECRETS: Final = ("jwt_secret", "token_secret")  # no flags: the command lines of a machine can be read by all on it
-_HIDDEN: Final = (*SECRETS, "database_url", "listen_url", "jwt_jwks_url", "rate_store")
+# No flags: the command lines of a machine can be read by all on it.
+SECRETS: Final = ("jwt_secret", "jwt_secret_old", "token_secret", "token_secret_old")
 _COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _SWITCHES: Final = ("introspection", "suggestions", "graphiql")  # on for a developer, off in production
+_STRICT: Final = ("jwt_require_scopes",)  # the other way round
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,16 @@ class Setting:
 
 def _setting(default: T, read: Callable[[str], T], description: str) -> T:
     """Make a field of Settings; to a type checker it is its default."""
-    made: Any = field(default=default, metadata={"setting": Setting(default, read, description)})
+    return _field(default, read, description)
+
+
+def _hidden(default: T, read: Callable[[str], T], description: str) -> T:
+    """Make a field that is or may hold a secret; `repr` does not show it, nor what is told where it is wrong."""
+    return _field(default, read, description, is_shown=False)
+
+
+def _field(default: T, read: Callable[[str], T], description: str, *, is_shown: bool = True) -> T:
+    made: Any = field(default=default, repr=is_shown, metadata={"setting": Setting(default, read, description)})
     return cast("T", made)
 
 
@@ -44,13 +54,13 @@ def _setting(default: T, read: Callable[[str], T], description: str) -> T:
 class Settings:
     """The settings of one process."""
 
-    database_url: str = _setting(
+    database_url: str = _hidden(
         "sqlite:///gateway.db",
         values.database_url,
         "Where the threads are kept: sqlite:///FILE (three slashes, then a path; four for one from the root), or "
         "postgresql://USER:PASSWORD@HOST:PORT/NAME.",
     )
-    listen_url: str = _setting(
+    listen_url: str = _hidden(
         "",
         values.listen_url,
         "Where PostgreSQL itself is reached, for LISTEN, if the database's URL leads to a PgBouncer in transaction "
@@ -123,16 +133,27 @@ class Settings:
         "Other documents than the trusted ones: off takes them, log tells them, only refuses them.",
     )
 
-    jwt_jwks_url: str = _setting(
+    jwt_jwks_url: str = _hidden(
         "", values.jwks, "The public keys that sign end users' tokens (JWT): the URL of a JWKS, or a file with one."
     )
-    jwt_secret: str = _setting(
+    jwt_secret: str = _hidden(
         "", values.secret, "The secret that signs end users' tokens, where it is a shared one (HS256)."
+    )
+    jwt_secret_old: str = _hidden(
+        "", values.secret, "The secret before that one: tokens that it signed are still taken."
     )
     jwt_issuer: str = _setting("", str, "Who must have issued them (`iss`); needed with either of the two.")
     jwt_audience: str = _setting("", str, "Whom they must be for (`aud`); needed with either of the two.")
-    token_secret: str = _setting(
+    jwt_require_scopes: bool = _setting(
+        False,
+        values.switch,
+        "Whether end users' tokens that say nothing of scopes allow nothing; else they allow all. True in production.",
+    )
+    token_secret: str = _hidden(
         "", values.secret, "The secret that signs the short-lived tokens for one thread; none are made without."
+    )
+    token_secret_old: str = _hidden(
+        "", values.secret, "The secret before that one: tokens that it signed are still taken, and it signs no more."
     )
     rate_reads: str = _setting(
         "",
@@ -149,7 +170,7 @@ class Settings:
         "How many requests of each key or end user may run at once, or off. If empty: 100, and off where it listens "
         "on this machine alone.",
     )
-    rate_store: str = _setting(
+    rate_store: str = _hidden(
         "memory",
         values.rate_store,
         "Where they are counted: memory, each process for itself, or redis://HOST:PORT/NUMBER for all of them "
@@ -167,6 +188,7 @@ class Settings:
 
 
 SETTINGS: Final[Mapping[str, Setting]] = {each.name: each.metadata["setting"] for each in fields(Settings)}
+_HIDDEN: Final = frozenset(each.name for each in fields(Settings) if not each.repr)
 
 
 def load_settings(flags: Mapping[str, str | None] | None = None) -> Settings:
@@ -186,7 +208,7 @@ def load_settings(flags: Mapping[str, str | None] | None = None) -> Settings:
     if wrong:
         raise InvalidSetting("\n".join(wrong))
     is_open = taken.get("profile") != "production"
-    taken = dict.fromkeys(_SWITCHES, is_open) | taken
+    taken = dict.fromkeys(_SWITCHES, is_open) | dict.fromkeys(_STRICT, not is_open) | taken
     settings = Settings(**taken)
     _refuse_half(settings)
     return settings
@@ -213,6 +235,10 @@ def _refuse_half(settings: Settings) -> None:
         raise InvalidSetting(
             "GATEWAY_JWT_ISSUER and GATEWAY_JWT_AUDIENCE: expected both, so that no other tokens are taken."
         )
+    for name in ("jwt_secret", "token_secret"):
+        if getattr(settings, f"{name}_old") and not getattr(settings, name):
+            variable = f"{PREFIX}{name.upper()}"
+            raise InvalidSetting(f"{variable}_OLD: expected {variable} too, which takes the place of the old secret.")
 
 
 def wants_traces() -> bool:

@@ -54,9 +54,12 @@ def test_without_any_setting_there_is_a_file_and_a_port_of_this_machine_alone() 
         "trusted_mode": "off",
         "jwt_jwks_url": "",
         "jwt_secret": "",
+        "jwt_secret_old": "",
         "jwt_issuer": "",
         "jwt_audience": "",
+        "jwt_require_scopes": False,
         "token_secret": "",
+        "token_secret_old": "",
         "rate_reads": "",
         "rate_writes": "",
         "rate_at_once": "",
@@ -261,6 +264,8 @@ def test_settings_that_are_handed_down_are_read_the_same(monkeypatch: pytest.Mon
         ("jwt_jwks_url", "nothing/here.json", "a URL that begins with https://, or the path of a file that is there"),
         ("jwt_secret", "hush", "at least 32 bytes"),
         ("token_secret", "hush", "at least 32 bytes"),
+        ("jwt_secret_old", "hush", "at least 32 bytes"),
+        ("token_secret_old", "hush", "at least 32 bytes"),
         ("rate_store", "memcached://:hush@cache", "memory, or an address that begins with redis://"),
     ],
 )
@@ -288,3 +293,36 @@ def test_redis_needs_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.values.find_spec", lambda _name: None)
 
     assert "the client of Redis is not installed" in refusal(rate_store="redis://cache")
+
+
+@pytest.mark.parametrize("name", ["jwt_secret", "token_secret"])
+def test_an_old_secret_stands_beside_the_one_that_took_its_place(name: str) -> None:
+    said = refusal(**{f"{name}_old": "o" * 32})
+
+    assert said.startswith(f"GATEWAY_{name.upper()}_OLD: expected GATEWAY_{name.upper()} too")
+
+
+def test_what_may_hold_a_secret_is_not_shown() -> None:
+    hush = "hush" * 8
+    given = {
+        "database_url": f"postgresql://app:{hush}@db/threads",
+        "listen_url": f"postgresql://app:{hush}@db/threads",
+        "rate_store": f"redis://:{hush}@cache/0",
+        **dict.fromkeys(("jwt_secret", "jwt_secret_old", "token_secret", "token_secret_old"), hush),
+        **dict.fromkeys(("jwt_issuer", "jwt_audience"), "x"),
+    }
+
+    assert hush not in repr(load_settings(given))
+
+
+@pytest.mark.parametrize(
+    ("given", "is_needed"),
+    [
+        ({}, False),
+        ({"profile": "production"}, True),
+        ({"profile": "production", "jwt_require_scopes": "false"}, False),
+        ({"jwt_require_scopes": "true"}, True),
+    ],
+)
+def test_in_production_tokens_need_scopes_unless_said_otherwise(given: dict[str, str], is_needed: bool) -> None:
+    assert load_settings(given).jwt_require_scopes is is_needed

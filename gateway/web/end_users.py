@@ -11,15 +11,19 @@ import json
 import logging
 import time
 import urllib.request
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import jwt
 
 from gateway.domain import check, key, parse
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach, Scope
 from gateway.errors import InvalidRequest, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 log: Final = logging.getLogger(__name__)
 
@@ -29,20 +33,29 @@ REFETCH_S: Final = 10.0  # an unknown key id makes us look again, but strangers 
 FRESH_S: Final = 300.0
 STALE_S: Final = 3_600.0  # how long keys that cannot be fetched again are believed
 MAX_JWKS: Final = 1024 * 1024
+LATEST: Final = 253_402_300_799  # the last second of the year 9999: what ends later need not be told apart
 # A set of public keys never checks a shared-secret signature: a public key is no secret.
 _ASYMMETRIC: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 _SYMMETRIC: Final = ["HS256", "HS384", "HS512"]
-_SCOPE_PREFIX: Final = "threads:"
+# Where identity providers put what a token allows: RFC 8693 (4.2), Entra ID and Okta, Auth0.
+_SCOPE_CLAIMS: Final = ("scope", "scp", "permissions")
+_WORDS: Final = {f"threads:{scope.value}": scope for scope in ALL_SCOPES}
+_CHUNK: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Whose tokens are taken: signed by a key of a set (a URL or file), or with a shared secret."""
+    """Whose tokens are taken: signed by a key of a set (a URL or file), or with a shared secret or the one before it.
+
+    Where scopes are required, a token that says nothing of them allows nothing; else it allows all.
+    """
 
     jwks: str
-    secret: str
+    secret: str = field(repr=False)
     issuer: str
     audience: str
+    old_secret: str = field(default="", repr=False)
+    require_scopes: bool = False
 
 
 class EndUsers:
@@ -60,21 +73,46 @@ class EndUsers:
         Errors: Unavailable where the keys that it could be checked with cannot be read now.
         """
         try:
-            signed_by = self._rules.secret or await self._key_of(jwt.get_unverified_header(token).get("kid"))
-            if signed_by is None:
-                return None
-            claims = jwt.decode(
-                token,
-                signed_by,
-                algorithms=_SYMMETRIC if self._rules.secret else _ASYMMETRIC,
-                issuer=self._rules.issuer,
-                audience=self._rules.audience,
-                leeway=LEEWAY_S,
-                options={"require": ["exp", "iss", "aud", "sub"]},
-            )
-            return _principal(claims)
-        except (jwt.PyJWTError, InvalidRequest, ValueError, AttributeError):
+            return self._principal(self._claims(token, await self._keys_for(token)))
+        except (jwt.PyJWTError, InvalidRequest, ValueError):
             return None
+
+    async def _keys_for(self, token: str) -> list[str | jwt.PyJWK]:
+        """Find what the signature of a token may be checked with: never a public key as if it were a secret."""
+        if self._rules.secret:
+            return [each for each in (self._rules.secret, self._rules.old_secret) if each]
+        found = await self._key_of(jwt.get_unverified_header(token).get("kid"))
+        return [] if found is None else [found]
+
+    def _claims(self, token: str, signed_by: Sequence[str | jwt.PyJWK]) -> dict[str, Any]:
+        """Check a token and read its claims.
+
+        Errors: PyJWTError.
+        """
+        for key in signed_by:
+            with suppress(jwt.InvalidSignatureError):
+                return jwt.decode(
+                    token,
+                    key,
+                    algorithms=_SYMMETRIC if self._rules.secret else _ASYMMETRIC,
+                    issuer=self._rules.issuer,
+                    audience=self._rules.audience,
+                    leeway=LEEWAY_S,
+                    options={"require": ["exp", "iss", "aud", "sub"]},
+                )
+        raise jwt.InvalidSignatureError
+
+    def _principal(self, claims: dict[str, Any]) -> Principal:
+        """Read who the claims speak of: `sub` is the end user, `project` its project (`default` without it).
+
+        Errors: InvalidRequest; ValueError.
+        """
+        subject = parse.owner(claims["sub"], "sub")
+        if subject is None:  # who has no name would own nothing, and so reach all
+            raise ValueError("expected the name of an end user")
+        project = key.project_id(check.a_string(claims.get("project", "default"), "project"))
+        scopes = _scopes(claims, is_needed=self._rules.require_scopes)
+        return Principal(Reach(project, owner=subject), scopes, f"user:{subject}", None, _end(claims["exp"]))
 
     async def _key_of(self, key_id: str | None) -> jwt.PyJWK | None:
         if self._has_to_look(key_id):
@@ -98,8 +136,9 @@ class EndUsers:
 
     async def _fetch(self) -> None:
         try:
-            keys = _usable(await asyncio.to_thread(_read, self._rules.jwks))
-        except (OSError, ValueError, jwt.PyJWTError) as error:
+            # `_read` looks at the clock too, but not while an address is looked up or headers come.
+            keys = await asyncio.wait_for(asyncio.to_thread(_fetched, self._rules.jwks), 2 * FETCH_S)
+        except (OSError, ValueError) as error:
             log.warning("the keys of GATEWAY_JWT_JWKS_URL cannot be read: %s", error)
             return
         self._keys, self._fetched_at = keys, time.monotonic()
@@ -110,32 +149,68 @@ def is_url(place: str) -> bool:
     return place.startswith(("https://", "http://"))
 
 
+def _fetched(place: str) -> dict[str, jwt.PyJWK]:
+    return _usable(_read(place))
+
+
 def _read(place: str) -> bytes:
-    if not is_url(place):
-        return Path(place).read_bytes()[:MAX_JWKS]
-    with urllib.request.urlopen(place, timeout=FETCH_S) as answer:  # noqa: S310  (`is_url` has seen its scheme)
-        body: bytes = answer.read(MAX_JWKS)
-        return body
+    """Read the document with the keys.
+
+    Errors: OSError, also where it comes too slowly; ValueError where it is too large.
+    """
+    end = time.monotonic() + FETCH_S
+    found = bytearray()
+    with (
+        urllib.request.urlopen(place, timeout=FETCH_S)  # noqa: S310  (`is_url` has seen its scheme)
+        if is_url(place)
+        else Path(place).open("rb", buffering=_CHUNK)
+    ) as document:
+        while piece := document.read1(_CHUNK):  # what has come, so that the clock is looked at again
+            found += piece
+            if len(found) > MAX_JWKS:
+                raise ValueError(f"expected at most {MAX_JWKS} bytes")
+            if time.monotonic() > end:
+                raise TimeoutError(f"it took longer than {FETCH_S:g} seconds")
+    return bytes(found)
 
 
 def _usable(body: bytes) -> dict[str, jwt.PyJWK]:
-    found = json.loads(body)
-    if not isinstance(found, dict):
-        raise ValueError("expected a JSON object with 'keys'")  # noqa: TRY004  (as json itself raises)
-    return {each.key_id or "": each for each in jwt.PyJWKSet.from_dict(found).keys if each.key_type != "oct"}
+    """Read the public keys of a set; it may have none any more, and then nobody is recognised.
 
-
-def _principal(claims: dict[str, Any]) -> Principal:
-    """Read who the claims speak of.
-
-    `sub` is the end user, `project` its project (`default` without it), and of `scope` the words that begin with
-    `threads:` say what it may do; without any such word it may do all.
-    Errors: InvalidRequest, ValueError, AttributeError.
+    Errors: ValueError where it is no set of keys.
     """
-    subject = parse.owner(claims["sub"], "sub")
-    project = key.project_id(check.a_string(claims.get("project", "default"), "project"))
-    said = claims.get("scope", "")  # words with spaces between them; some providers send a list
-    words = [check.a_string(word, "scope") for word in said] if isinstance(said, list) else said.split()
-    ours = [word.removeprefix(_SCOPE_PREFIX) for word in words if word.startswith(_SCOPE_PREFIX)]
-    scopes = frozenset(map(Scope, ours)) if ours else ALL_SCOPES
-    return Principal(Reach(project, owner=subject), scopes, f"user:{subject}", None, float(claims["exp"]) + LEEWAY_S)
+    found = json.loads(body)
+    listed = found.get("keys") if isinstance(found, dict) else None
+    if not isinstance(listed, list):
+        raise ValueError("expected a JSON object with a list of 'keys'")  # noqa: TRY004  (as json itself raises)
+    usable: dict[str, jwt.PyJWK] = {}
+    for each in listed:
+        with suppress(jwt.PyJWTError, ValueError, TypeError, AttributeError):  # one of a later kind spoils no others
+            made = jwt.PyJWK.from_dict(each)
+            if made.algorithm_name in _ASYMMETRIC and made.public_key_use in (None, "sig"):
+                usable[made.key_id or ""] = made
+    return usable
+
+
+def _scopes(claims: Mapping[str, Any], *, is_needed: bool) -> frozenset[Scope]:
+    """Unite what the claims allow: texts of words with spaces between them, or lists of words.
+
+    Words of others are theirs. Where a claim is there and has no word of ours, nothing is allowed: it may be one of
+    ours with a typing error.
+    """
+    told = [claims[name] for name in _SCOPE_CLAIMS if name in claims]
+    if not told and not is_needed:
+        return ALL_SCOPES
+    words = [each.split() if isinstance(each, str) else each for each in told]
+    listed = [word for each in words if isinstance(each, list) for word in each if isinstance(word, str)]
+    return frozenset(_WORDS[word] for word in listed if word in _WORDS)
+
+
+def _end(claimed: object) -> float:
+    """Read when a token ends; it has not ended yet, but may be a number of any size.
+
+    Errors: ValueError. Source: RFC 7519, 2, "NumericDate": a JSON number.
+    """
+    if isinstance(claimed, bool) or not isinstance(claimed, int | float):
+        raise ValueError("expected a number")  # noqa: TRY004  (as PyJWT takes a text for one)
+    return float(min(claimed, LATEST)) + LEEWAY_S

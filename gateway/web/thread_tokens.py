@@ -26,12 +26,13 @@ _OURS: Final = "gateway:thread"  # nobody else's token is one of these, whoever 
 
 
 class ThreadTokens:
-    """Makes and reads the tokens of one secret, all of which begin with `prefix`."""
+    """Makes the tokens of one secret, which all begin with `prefix`; reads those of the secret before it too."""
 
     prefix: Final = PREFIX
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, old_secret: str = "") -> None:
         self._secret = secret
+        self._good_secrets = [each for each in (secret, old_secret) if each]
 
     def make(self, who: Principal, thread: Thread, scopes: frozenset[Scope], expires_in_s: int) -> tuple[str, int]:
         """Make a token for a thread that the caller has found, and say when it ends.
@@ -61,15 +62,8 @@ class ThreadTokens:
 
     def read(self, token: str) -> Principal | None:
         """Find out who comes with a token; None where it is not ours, altered, or over."""
-        try:
-            claims: dict[str, Any] = jwt.decode(
-                token.removeprefix(PREFIX),
-                self._secret,
-                algorithms=[_ALGORITHM],
-                audience=_OURS,
-                options={"require": ["exp", "aud"]},
-            )
-        except jwt.InvalidTokenError:
+        claims = self._claims(token.removeprefix(PREFIX))
+        if claims is None:
             return None
         # What our secret has signed has the form that `make` gave it.
         by, key_id, thread_id = claims["by"], claims["key"], claims["thread"]
@@ -82,3 +76,15 @@ class ThreadTokens:
             # An end user asks no more often by making tokens; and a browser cannot use up what its backend has.
             counted_in=(by,) if key_id is None else (f"thread:{thread_id}", f"tokens:{key_id}"),
         )
+
+    def _claims(self, token: str) -> dict[str, Any] | None:
+        for secret in self._good_secrets:
+            try:
+                return jwt.decode(
+                    token, secret, algorithms=[_ALGORITHM], audience=_OURS, options={"require": ["exp", "aud"]}
+                )
+            except jwt.InvalidSignatureError:
+                continue
+            except (jwt.InvalidTokenError, ValueError):
+                return None
+        return None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -17,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from gateway.domain.principal import ALL_SCOPES, Reach, Scope
 from gateway.errors import Unavailable
 from gateway.web import end_users
-from gateway.web.end_users import EndUsers, Rules
+from gateway.web.end_users import LATEST, LEEWAY_S, EndUsers, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,21 +98,90 @@ async def test_the_project_is_the_claim() -> None:
     assert who.reach == Reach("shop", owner="alice")
 
 
+READ, WRITE, NOTHING = frozenset({Scope.READ}), frozenset({Scope.WRITE}), frozenset[Scope]()
+
+
+async def scopes_of(rules: Rules, **claims: Any) -> frozenset[Scope]:
+    who = await EndUsers(rules).recognise(signed(SECRET, "HS256", **claims))
+    assert who is not None
+    return who.scopes
+
+
 @pytest.mark.parametrize(
-    ("scope", "scopes"),
+    ("claims", "scopes"),
     [
-        ("missing", ALL_SCOPES),
-        ("openid email", ALL_SCOPES),
-        ("openid threads:read", {Scope.READ}),
-        ("threads:write threads:read", ALL_SCOPES),
-        (["threads:read"], {Scope.READ}),
+        pytest.param({"scope": "openid threads:read"}, READ, id="a text of words"),
+        pytest.param({"scope": ["threads:read"]}, READ, id="a list of words"),
+        pytest.param({"scp": "threads:write"}, WRITE, id="scp as a text"),
+        pytest.param({"scp": ["openid", "threads:write"]}, WRITE, id="scp as a list"),
+        pytest.param({"permissions": ["threads:read", "threads:write"]}, ALL_SCOPES, id="permissions"),
+        pytest.param({"scope": "threads:read", "permissions": ["threads:write"]}, ALL_SCOPES, id="two united"),
+        pytest.param({"scope": "a", "scp": "b", "permissions": ["threads:read"]}, READ, id="three united"),
+        pytest.param({"scope": "threads:read threads:admin"}, READ, id="a word that is none beside one"),
+        pytest.param({"scope": ["threads:read", 5, None, ["threads:write"]]}, READ, id="what is no word beside one"),
     ],
 )
-async def test_scopes_are_the_words_that_are_ours(scope: Any, scopes: set[Scope]) -> None:
-    who = await EndUsers(SHARED).recognise(signed(SECRET, "HS256", scope=scope))
+@pytest.mark.parametrize("is_strict", [True, False])
+async def test_what_a_token_allows_are_the_words_of_ours_in_all_its_claims(
+    claims: dict[str, Any], scopes: frozenset[Scope], is_strict: bool
+) -> None:
+    assert await scopes_of(replace(SHARED, require_scopes=is_strict), **claims) == scopes
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        pytest.param({"scope": "thread:read"}, id="a typing error"),
+        pytest.param({"scope": "threads:send"}, id="a word for tokens of one thread"),
+        pytest.param({"scope": "Threads:Read"}, id="in capitals"),
+        pytest.param({"scope": "openid email"}, id="words of others"),
+        pytest.param({"scope": ""}, id="no word"),
+        pytest.param({"scp": []}, id="an empty list"),
+        pytest.param({"permissions": None}, id="null"),
+        pytest.param({"scope": 5}, id="a number"),
+        pytest.param({"permissions": {"threads:read": True}}, id="an object"),
+        pytest.param({"permissions": ["threads:read threads:write"]}, id="several words in one of a list"),
+    ],
+)
+async def test_where_a_claim_is_there_and_has_no_word_of_ours_nothing_is_allowed(claims: dict[str, Any]) -> None:
+    assert await scopes_of(SHARED, **claims) == NOTHING
+
+
+@pytest.mark.parametrize(("is_strict", "scopes"), [(True, NOTHING), (False, ALL_SCOPES)])
+async def test_what_a_token_without_scopes_allows_is_the_operators_to_say(
+    is_strict: bool, scopes: frozenset[Scope]
+) -> None:
+    assert await scopes_of(replace(SHARED, require_scopes=is_strict)) == scopes
+
+
+def written(claims: str, header: str = '{"alg":"HS256","typ":"JWT"}') -> str:
+    """Sign a token whose claims are written by hand, since no library would write them."""
+    parts = [base64.urlsafe_b64encode(each.encode()).rstrip(b"=") for each in (header, claims)]
+    signature = hmac.digest(SECRET.encode(), b".".join(parts), "sha256")
+    return b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
+
+
+def ending(exp: str) -> str:
+    known = json.dumps({name: value for name, value in CLAIMS.items() if name != "exp"})
+    return written(f'{known[:-1]}, "exp": {exp}}}')
+
+
+@pytest.mark.parametrize(
+    "exp", ["9223372036854775808", "1e300", "1" + "0" * 400, "253402300800", f"{time.time() + 3_600:.3f}"]
+)
+async def test_a_token_may_end_at_any_time_to_come(exp: str) -> None:
+    who = await EndUsers(SHARED).recognise(ending(exp))
 
     assert who is not None
-    assert who.scopes == scopes
+    assert time.time() < (who.expires_at or 0) <= LATEST + LEEWAY_S
+
+
+@pytest.mark.parametrize(
+    "exp",
+    ["-1", "-1e300", "0", "1e999", "-1e999", "NaN", '"99999999999"', "true", "null", "[]", "{}", "1" + "0" * 5_000],
+)
+async def test_a_token_whose_end_is_past_or_no_time_is_none(exp: str) -> None:
+    assert await EndUsers(SHARED).recognise(ending(exp)) is None
 
 
 @pytest.mark.parametrize(
@@ -131,9 +203,13 @@ async def test_scopes_are_the_words_that_are_ours(scope: Any, scopes: set[Scope]
         pytest.param(signed(SECRET, "HS256", sub="a" * 256), id="a name too long"),
         pytest.param(signed(SECRET, "HS256", project="../x"), id="no project"),
         pytest.param(signed(SECRET, "HS256", project=5), id="a project that is no text"),
-        pytest.param(signed(SECRET, "HS256", scope="threads:all"), id="an unknown scope"),
-        pytest.param(signed(SECRET, "HS256", scope=5), id="a scope that is no text"),
-        pytest.param(signed(SECRET, "HS256", scope=[5]), id="scopes that are no text"),
+        pytest.param(signed(SECRET, "HS256", sub=None), id="a name that is null"),
+        pytest.param(signed(SECRET, "HS256", sub="\ud800"), id="a name that is half a character"),
+        pytest.param(written("[" * 5_000), id="claims nested too deep"),
+        pytest.param(written(json.dumps(CLAIMS), "[" * 5_000), id="a header nested too deep"),
+        pytest.param(written(json.dumps(CLAIMS), '{"alg": ["HS256"]}'), id="algorithms in a list"),
+        pytest.param(written(json.dumps(CLAIMS), '{"alg": "HS256", "kid": ["a"]}'), id="key ids in a list"),
+        pytest.param(written(json.dumps(CLAIMS), '{"alg": "HS256", "crit": ["x"]}'), id="what must be understood"),
         pytest.param("a.b.c", id="no token"),
         pytest.param("\udcff", id="no text"),
     ],
@@ -191,7 +267,69 @@ async def test_a_key_that_was_added_is_fetched_when_a_token_names_it(monkeypatch
         assert await users.recognise(signed(private("ES256"), "ES256", "a")) is None
 
 
-@pytest.mark.parametrize("body", [{}, {"keys": []}, {"keys": "x"}, []])
+async def test_a_set_that_is_emptied_lets_nobody_in_from_its_next_reading_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(end_users, "REFETCH_S", 0)
+    monkeypatch.setattr(end_users, "FRESH_S", 0)
+    users = by_file(tmp_path, public("ES256", "a"))
+    token = signed(private("ES256"), "ES256", "a")
+    before = await users.recognise(token)
+
+    (tmp_path / "jwks.json").write_text('{"keys": []}')
+
+    assert before is not None
+    assert await users.recognise(token) is None
+
+
+@pytest.mark.parametrize("other", [5, {}, {"kty": "later"}, {"kty": "EC", "crv": "later"}, {"kty": "RSA", "n": 5}])
+async def test_one_key_that_cannot_be_used_spoils_no_others(tmp_path: Path, other: Any) -> None:
+    users = by_file(tmp_path, other, public("ES256", "a"))
+
+    assert await users.recognise(signed(private("ES256"), "ES256", "a")) is not None
+
+
+async def test_a_key_for_something_else_checks_no_signature(tmp_path: Path) -> None:
+    users = by_file(tmp_path, {**public("ES256", "a"), "use": "enc"})
+
+    assert await users.recognise(signed(private("ES256"), "ES256", "a")) is None
+
+
+@pytest.mark.parametrize("kid", ["../../etc/passwd", "a' OR 1=1 --", "", "\x00", "http://127.0.0.1/keys"])
+async def test_a_key_id_is_only_looked_up_among_those_of_the_set(tmp_path: Path, kid: str) -> None:
+    users = by_file(tmp_path, public("ES256", "a"))
+
+    assert await users.recognise(signed(private("ES256"), "ES256", kid)) is None
+
+
+async def test_a_document_that_is_too_large_is_no_set(tmp_path: Path) -> None:
+    users = by_file(tmp_path, public("ES256", "a"), {"x": "x" * end_users.MAX_JWKS})
+
+    with pytest.raises(Unavailable):
+        await users.recognise(signed(private("ES256"), "ES256", "a"))
+
+
+async def test_a_document_that_comes_too_slowly_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(end_users, "FETCH_S", 0)
+    users = by_file(tmp_path, public("ES256", "a"))
+
+    with pytest.raises(Unavailable):
+        await users.recognise(signed(private("ES256"), "ES256", "a"))
+
+
+async def test_tokens_of_the_secret_before_are_still_taken() -> None:
+    old, new = "o" * 32, "n" * 32
+    users = EndUsers(replace(SHARED, secret=new, old_secret=old))
+
+    taken = [await users.recognise(signed(each, "HS256")) is not None for each in (new, old, SECRET)]
+
+    assert taken == [True, True, False]
+    assert not {old, new} & set(repr(users.__dict__["_rules"]).split("'"))
+
+
+@pytest.mark.parametrize("body", [{}, {"keys": "x"}, []])
 async def test_where_keys_were_never_read_nobody_can_be_told_apart(tmp_path: Path, body: Any) -> None:
     file = tmp_path / "jwks.json"
     file.write_text(json.dumps(body))

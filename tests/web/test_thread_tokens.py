@@ -98,6 +98,16 @@ def test_what_our_secret_signed_is_read() -> None:
     assert TOKENS.read(signed(SECRET, "HS256")) is not None
 
 
+def test_tokens_of_the_secret_before_are_still_read_and_none_are_made_with_it() -> None:
+    rotated, unknown = ThreadTokens(SECRET, OTHER_SECRET), ThreadTokens("n" * 32, OTHER_SECRET)
+
+    made, _ = rotated.make(SHOP, THREAD, ALL_SCOPES, 60)
+
+    assert rotated.read(signed(OTHER_SECRET, "HS256")) is not None
+    assert rotated.read(made) is not None
+    assert unknown.read(made) is None
+
+
 @pytest.mark.parametrize(
     "token",
     [

@@ -1,0 +1,26 @@
+"""What these tests share: one served process for each module and each kind of database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.live.server import serving
+from tests.rights.serving import SECRETS, Served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("rights")
+    url = f"sqlite:///{folder / 'threads.db'}"
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_of")("rights")
+    with serving(url, folder=folder, given=SECRETS) as server:
+        yield Served(server, url, folder)
+
+
+where_no_database_has_a_part = pytest.mark.parametrize("served", ["sqlite"], indirect=True)

@@ -1,0 +1,66 @@
+"""End users' tokens at a served process: what they allow, when they end, which secrets have signed them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.rights.conftest import where_no_database_has_a_part
+from tests.rights.serving import BOTH, OLD_JWT_SECRET, OLD_TOKEN_SECRET, SECRETS, user
+
+if TYPE_CHECKING:
+    from tests.rights.serving import Served
+
+pytestmark = where_no_database_has_a_part
+
+
+def allowed(served: Served, token: str) -> tuple[int, int]:
+    """Read and write with a token."""
+    return served.rest(token, "GET", "/threads").status, served.rest(token, "POST", "/threads").status
+
+
+@pytest.mark.parametrize(
+    ("claims", "statuses"),
+    [
+        pytest.param({"scope": "threads:read"}, (200, 403), id="scope"),
+        pytest.param({"scp": ["threads:write"]}, (403, 200), id="scp"),
+        pytest.param({"permissions": ["threads:read"]}, (200, 403), id="permissions"),
+        pytest.param(
+            {"scope": "openid", "scp": "threads:read", "permissions": ["threads:write"]}, (200, 200), id="all"
+        ),
+        pytest.param({"scope": "thread:read"}, (403, 403), id="a typing error"),
+        pytest.param({"scope": 5}, (403, 403), id="no words"),
+        pytest.param({"jti": "a"}, (403, 403), id="none, in production"),
+    ],
+)
+def test_a_token_allows_what_its_claims_say_together(
+    served: Served, claims: dict[str, Any], statuses: tuple[int, int]
+) -> None:
+    assert allowed(served, user("alice", **claims)) == statuses
+
+
+@pytest.mark.parametrize("exp", ["9223372036854775808", "1e300", "1" + "0" * 400])
+def test_a_token_may_end_at_any_time_to_come(served: Served, exp: str) -> None:
+    alice = user("alice", exp=exp)
+    thread_id = served.new_thread(alice)
+
+    held = served.rest(served.token(alice, thread_id, "READ"), "GET", f"/threads/{thread_id}")
+
+    assert held.status == 200
+
+
+@pytest.mark.parametrize("exp", ["-1", "1e999", "NaN", '"99999999999"', "null", "[]"])
+def test_a_token_whose_end_is_past_or_no_time_is_refused(served: Served, exp: str) -> None:
+    assert served.rest(user("alice", exp=exp), "GET", "/threads").code == "invalid_api_key"
+
+
+def test_a_token_of_the_secret_before_is_still_taken(served: Served) -> None:
+    assert allowed(served, user("alice", OLD_JWT_SECRET)) == (200, 200)
+    assert served.rest(user("alice", OLD_TOKEN_SECRET), "GET", "/threads").status == 401
+
+
+def test_no_secret_is_told_in_the_log(served: Served) -> None:
+    served.rest(user("alice", OLD_JWT_SECRET, scope=BOTH), "GET", "/threads")
+
+    assert not [name for name, value in SECRETS.items() if len(value) == 32 and value in served.server.stderr]
