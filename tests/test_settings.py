@@ -324,5 +324,5 @@ def test_what_may_hold_a_secret_is_not_shown() -> None:
         ({"jwt_require_scopes": "true"}, True),
     ],
 )
-def test_in_production_tokens_need_scopes_unless_said_otherwise(given: dict[str, str], is_needed: bool) -> None:
+def test_in_production_tokens_need_scopes_unless_said_otherwise(given: dict[str, str], *, is_needed: bool) -> None:
     assert load_settings(given).jwt_require_scopes is is_needed

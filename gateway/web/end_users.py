@@ -24,6 +24,8 @@ from gateway.errors import InvalidRequest, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from http.client import HTTPResponse
+    from io import BufferedReader
 
 log: Final = logging.getLogger(__name__)
 
@@ -89,11 +91,11 @@ class EndUsers:
 
         Errors: PyJWTError.
         """
-        for key in signed_by:
+        for secret in signed_by:
             with suppress(jwt.InvalidSignatureError):
                 return jwt.decode(
                     token,
-                    key,
+                    secret,
                     algorithms=_SYMMETRIC if self._rules.secret else _ASYMMETRIC,
                     issuer=self._rules.issuer,
                     audience=self._rules.audience,
@@ -160,11 +162,7 @@ def _read(place: str) -> bytes:
     """
     end = time.monotonic() + FETCH_S
     found = bytearray()
-    with (
-        urllib.request.urlopen(place, timeout=FETCH_S)  # noqa: S310  (`is_url` has seen its scheme)
-        if is_url(place)
-        else Path(place).open("rb", buffering=_CHUNK)
-    ) as document:
+    with _opened(place) as document:
         while piece := document.read1(_CHUNK):  # what has come, so that the clock is looked at again
             found += piece
             if len(found) > MAX_JWKS:
@@ -172,6 +170,13 @@ def _read(place: str) -> bytes:
             if time.monotonic() > end:
                 raise TimeoutError(f"it took longer than {FETCH_S:g} seconds")
     return bytes(found)
+
+
+def _opened(place: str) -> HTTPResponse | BufferedReader:
+    if not is_url(place):
+        return Path(place).open("rb")
+    answer: HTTPResponse = urllib.request.urlopen(place, timeout=FETCH_S)  # noqa: S310  (`is_url` has seen its scheme)
+    return answer
 
 
 def _usable(body: bytes) -> dict[str, jwt.PyJWK]:

@@ -123,7 +123,7 @@ async def scopes_of(rules: Rules, **claims: Any) -> frozenset[Scope]:
 )
 @pytest.mark.parametrize("is_strict", [True, False])
 async def test_what_a_token_allows_are_the_words_of_ours_in_all_its_claims(
-    claims: dict[str, Any], scopes: frozenset[Scope], is_strict: bool
+    claims: dict[str, Any], scopes: frozenset[Scope], *, is_strict: bool
 ) -> None:
     assert await scopes_of(replace(SHARED, require_scopes=is_strict), **claims) == scopes
 
@@ -149,7 +149,7 @@ async def test_where_a_claim_is_there_and_has_no_word_of_ours_nothing_is_allowed
 
 @pytest.mark.parametrize(("is_strict", "scopes"), [(True, NOTHING), (False, ALL_SCOPES)])
 async def test_what_a_token_without_scopes_allows_is_the_operators_to_say(
-    is_strict: bool, scopes: frozenset[Scope]
+    *, is_strict: bool, scopes: frozenset[Scope]
 ) -> None:
     assert await scopes_of(replace(SHARED, require_scopes=is_strict)) == scopes
 
