@@ -99,6 +99,19 @@ const scenarios = {
     return told;
   },
 
+  async relayErrors(threadId) {
+    const { fetchQuery, requestSubscription } = (await load("node_modules/relay-runtime/index.js")).default;
+    const [{ environment }, { query, added }] = [await load("environment.js"), await load("anywhere.js")];
+    const keep = ({ code, param, message }) => ({ code, param, message });
+    const asked = await fetchQuery(environment, query, { threadId, first: 3, last: 3 }).toPromise().catch(keep);
+    const nobody = { threadId: "thread_000000000000000000000000", after: "0", connections: [] };
+    const watched = await new Promise((told) => {
+      const onError = (error) => told(Array.isArray(error) ? error.map(({ extensions }) => extensions.code) : error.message);
+      requestSubscription(environment, { subscription: added, variables: nobody, onError, onCompleted: told });
+    });
+    return { asked, watched };
+  },
+
   async wholeMessages(threadId) {
     const warnings = [];
     console.warn = console.error = (...given) => warnings.push(given.join(" "));

@@ -45,17 +45,24 @@ def compile_relay(folder: Path) -> None:
     made = folder / "__generated__"
     made.mkdir()
     (folder / "schema.graphql").write_text(print_schema())
-    (folder / "oldest.js").write_text(_from_the_other_end(files()["history.js"]))
+    (folder / "anywhere.js").write_text(_opened_anywhere(files()["history.js"]))
     run(_RELAY, "relay.config.json", cwd=folder)
     for file in made.iterdir():  # bundlers find files without their endings, Node.js does not
         file.write_text(re.sub(r"from '(\./\w+\.graphql)'", r"from '\1.js'", file.read_text()))
-    for file in (folder / "history.js", folder / "oldest.js"):
+    for file in (folder / "history.js", folder / "anywhere.js"):
         compiled = r'(await import("./__generated__/\1.graphql.js")).default'
         file.write_text(re.sub(r"graphql`\s*\w+ (\w+)[^`]*`", compiled, file.read_text()))
 
 
-def _from_the_other_end(history: str) -> str:
-    """Make the list that the page opens at its end one that is opened at its start."""
-    for old, new in (("history", "oldest"), ("last", "first"), ("before", "after")):
+def _opened_anywhere(history: str) -> str:
+    """Make the list that the page opens at its end one that is opened wherever its variables say."""
+    given = "first: $first, after: $after, last: $last, before: $before"
+    taken = "$threadId: ID!, $first: Int, $after: String, $last: Int, $before: String"
+    for old, new in (
+        ("history", "anywhere"),
+        ("last: 50", given),
+        ("$threadId: ID!) {\n    thread", f"{taken}) {{\n    thread"),
+    ):
+        assert old in history
         history = history.replace(old, new)
     return history

@@ -40,6 +40,7 @@ def use(frontend: Path, scenario: str, *arguments: str) -> Any:
 def test_every_block_of_the_page_is_a_file_that_something_here_uses() -> None:
     users = [
         CLIENTS / "frontends.mjs",
+        CLIENTS / "lists.mjs",
         CLIENTS / "walks.mjs",
         CLIENTS / "page.py",
         Path(__file__),
@@ -137,6 +138,16 @@ def test_text_is_drawn_at_its_place_and_a_gap_is_mended(live_server: Server, fro
     drawn = use(frontend, "draw", listed["first_id"])
 
     assert drawn == [["Hello"], ["Hello"], ["Hello, grown"], ["Hello"], []]
+
+
+@on_sqlite
+def test_relay_tells_of_errors_that_stand_beside_data(live_server: Server, frontend: Path) -> None:
+    found = use(frontend, "relayErrors", thread_with(live_server, ["Hello"]))
+
+    assert (
+        found["asked"]["message"] == "Invalid arguments: 'first' and 'last' were given. Expected at most one of them."
+    )
+    assert (found["asked"]["code"], found["watched"]) == ("invalid_value", ["not_found"])
 
 
 @on_sqlite
