@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from gateway.errors import InvalidSetting
 from gateway.facts import current
 from gateway.store.prepared import Shapes
+from gateway.store.private_files import keep_database_private
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -314,6 +315,8 @@ def _open_sqlite(url: URL) -> Engines:
     _on_connect(reader, "PRAGMA query_only = ON")
     _count_statements(writer)
     _count_statements(reader)
+    keep_database_private(writer, is_writer=True)
+    keep_database_private(reader, is_writer=False)
 
     @event.listens_for(writer.sync_engine, "do_connect")
     def try_file(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import click
 
 from gateway.domain.principal import Principal, Reach
 from gateway.errors import InvalidSetting
+from gateway.store.private_files import open_private
 from gateway.store.revision import make_ready
 from gateway.store.sql import opened_store
 from gateway.store.staging import Staging
@@ -41,7 +42,7 @@ def run_import(database_url: str, project_id: str, sources: Sequence[str], rejec
     sizes = [size_of(source) for source in sources]
     asyncio.run(make_ready(database_url))
     with ExitStack() as stack:
-        rejects = Rejects(stack.enter_context(Path(rejects_file).open("wb")) if rejects_file else None)
+        rejects = Rejects(stack.enter_context(open_private(Path(rejects_file))) if rejects_file else None)
         staging = stack.enter_context(Staging())
         with shown("Reading", None if None in sizes else sum(size or 0 for size in sizes)) as advance:
             spoilt = stage(sources, staging, rejects, advance)
@@ -62,7 +63,10 @@ def run_export(database_url: str, project_id: str, target: str) -> None:
     """
     who = Principal(Reach(project_id))
     asyncio.run(make_ready(database_url))
-    with click.open_file(target, "wb") as out, shown("Messages") as advance:
+    with (
+        click.open_file("-", "wb") if target == "-" else open_private(Path(target)) as out,
+        shown("Messages") as advance,
+    ):
         asyncio.run(_with_store(database_url, lambda store: export(store, who, out, advance)))
 
 

@@ -1,0 +1,82 @@
+"""Files that hold what people wrote: readable and writable by their owner alone (mode 0600), whatever the umask says.
+
+Must not be here: what is written into them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from sqlalchemy import event
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+log: Final = logging.getLogger(__name__)
+
+_PRIVATE: Final = 0o600
+_OTHERS: Final = 0o077  # all bits of the group and of everybody else
+_BESIDE: Final = ("", "-wal", "-shm", "-journal")  # SQLite gives the others the mode of the first when it makes them
+
+
+def open_private(target: Path) -> BinaryIO:
+    """Open a file for writing; one that is there is emptied.
+
+    Errors: OSError.
+    """
+    opened = os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _PRIVATE), "wb")
+    tighten(target)
+    return opened
+
+
+def tighten(file: Path) -> None:
+    """Take from a regular file of ours the rights that others have on it, and log that; none are ever given.
+
+    A file of another owner, or on a file system without modes, stays as it is, which is logged too.
+    """
+    try:
+        found = file.stat()
+        if not stat.S_ISREG(found.st_mode) or not found.st_mode & _OTHERS:
+            return
+        if found.st_uid == os.geteuid():
+            file.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)
+        is_private = not file.stat().st_mode & _OTHERS
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        is_private = False
+    outcome = "now only its owner can read it" if is_private else "that cannot be changed: it belongs to somebody else"
+    log.warning("other users of this machine could open %s (mode %04o); %s", file, found.st_mode & 0o7777, outcome)
+
+
+def keep_database_private(engine: AsyncEngine, *, is_writer: bool) -> None:
+    """Make the file of a SQLite database private before it is opened; the writer also tightens one that is there.
+
+    A file that exists is never opened here: to close it again would drop the locks that this process has on it.
+    """
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def keep(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:
+        file, is_made = _file_of(arguments[0], is_uri=bool(options.get("uri")))
+        if is_made:
+            with suppress(OSError):  # it is there, or cannot be made, for which SQLite has its own words
+                os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE))
+        if is_writer:
+            for ending in _BESIDE:
+                tighten(file.with_name(file.name + ending))
+
+
+def _file_of(database: str, *, is_uri: bool) -> tuple[Path, bool]:
+    """Name the file of a database, and say whether SQLite would make it. Source: SQLite, "URI Filenames"."""
+    if not is_uri:
+        return Path(database).resolve(), True
+    parts = urlsplit(database)
+    return Path(unquote(parts.path)).resolve(), parse_qs(parts.query).get("mode", ["rwc"]) == ["rwc"]
