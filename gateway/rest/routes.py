@@ -17,6 +17,7 @@ from gateway.errors import GatewayError, UnknownUrl, WrongMethod
 from gateway.rest import messages, render, threads
 from gateway.rest.call import Call, check_beta
 from gateway.web.authenticate import credential_of
+from gateway.web.request import ENCODED_SLASH, shown_path
 
 if TYPE_CHECKING:
     import re
@@ -95,8 +96,10 @@ class RestFace:
             if request.path.startswith(prefix):
                 path = request.path[len(prefix) :]
                 for route in _ROUTES.get(min(path.count("/"), _DEEPEST), ()):
-                    if found := route.pattern.match(path):
+                    if found := route.pattern.fullmatch(path):
                         request.path_params = found.groupdict()
+                        if ENCODED_SLASH in path:
+                            request.path_params = _with_slashes(request.path_params)
                         request.facts.route = prefix + route.template
                         return self._answer(request, route.endpoints)
         return None
@@ -106,7 +109,7 @@ class RestFace:
         try:
             endpoint = endpoints.get(method)
             if endpoint is None:
-                raise _wrong_method(request.method, request.path, ", ".join(endpoints))
+                raise _wrong_method(request.method, shown_path(request.path), ", ".join(endpoints))
             who = await self._gatekeeper.admit(credential_of(request.headers))
             call = Call(self._store, who, request)
             let = self._gatekeeper.rates.let(who, Scope.READ if method == "GET" else Scope.WRITE)
@@ -118,6 +121,11 @@ class RestFace:
             return render.error(error)
 
 
+def _with_slashes(path_params: Mapping[str, str]) -> dict[str, str]:
+    """Decode what was sent as %2F, now that the path is taken apart."""
+    return {name: value.replace(ENCODED_SLASH, "/") for name, value in path_params.items()}
+
+
 def _answered(endpoint: Endpoint, call: Call) -> Awaitable[Answer]:
     check_beta(call.request.headers.get("openai-beta"))
     return endpoint(call)
@@ -125,14 +133,14 @@ def _answered(endpoint: Endpoint, call: Call) -> Awaitable[Answer]:
 
 def unknown_url(request: StarletteRequest, _error: Exception) -> Response:
     """Answer for a path that is in no table."""
-    return _response(render.error(UnknownUrl(f"Invalid URL ({request.method} {request.url.path})")))
+    return _response(render.error(UnknownUrl(f"Invalid URL ({request.method} {request.scope['path']})")))
 
 
 def wrong_method(request: StarletteRequest, error: Exception) -> Response:
     """Answer for a method that a path outside our table does not have."""
     allowed = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
     # Starlette keeps methods in a set, which has another order in each process.
-    refused = _wrong_method(request.method, request.url.path, ", ".join(sorted(allowed.split(", "))))
+    refused = _wrong_method(request.method, request.scope["path"], ", ".join(sorted(allowed.split(", "))))
     return _response(render.error(refused))
 
 

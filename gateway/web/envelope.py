@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 import os
 from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import unquote
 
 from starlette.requests import ClientDisconnect
 
 from gateway.errors import GatewayError, UnknownUrl
 from gateway.facts import SCOPE, Facts, current, follow_none, tell_nobody
 from gateway.web.door import pass_door
-from gateway.web.request import Answer, Headers, Request
+from gateway.web.request import ENCODED_SLASH, Answer, Headers, Request, shown_path
 from gateway.web.safe_headers import safe_headers
 from gateway.web.sites import Sites
 
@@ -74,7 +75,7 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         facts = _facts_of(scope)
-        inner = {**scope, SCOPE: facts, "path": plain_path(scope["path"])}
+        inner = {**scope, SCOPE: facts, "path": plain_path(scope["path"], scope.get("raw_path") or b"")}
         current.set(facts)
         serve = self._request if scope["type"] == "http" else self._connection
         with self._follow(facts, inner):
@@ -91,13 +92,14 @@ class Envelope:
         try:
             answer = await self._answer(request)
             if not isinstance(answer, Answer):
+                scope["path"] = shown_path(scope["path"])  # nothing that answers so has an id in its path
                 await answer(scope, receive, self._dressed(request, send))
                 return
         except ClientDisconnect:
             facts.status = _WENT_AWAY
             return
         except Exception:
-            log.exception("%s: %s %s failed", facts.request_id, scope["method"], scope["path"])
+            log.exception("%s: %s %s failed", facts.request_id, scope["method"], shown_path(scope["path"]))
             if facts.status:
                 raise
             answer = self._crashed()
@@ -185,7 +187,7 @@ class Envelope:
     def _socket_at(self, path: str, facts: Facts) -> ASGIApp:
         found = self._sockets.get(path)
         if found is None:
-            raise UnknownUrl(f"Invalid URL (GET {path}): no WebSocket is served here.")
+            raise UnknownUrl(f"Invalid URL (GET {shown_path(path)}): no WebSocket is served here.")
         facts.route = path
         return found
 
@@ -219,8 +221,14 @@ def _facts_of(scope: Scope) -> Facts:
     return Facts(kind, f"req_{os.urandom(16).hex()}", method if method in _METHODS else "OTHER")
 
 
-def plain_path(path: str) -> str:
-    """Write a path without doubled slashes and without one at its end, as clients with an empty id send it."""
+def plain_path(path: str, raw: bytes = b"") -> str:
+    """Write a path without doubled slashes and without one at its end, as clients with an empty id send it.
+
+    A slash that was sent encoded (`raw` is the path as it was sent) is part of a segment, and ENCODED_SLASH stands
+    for it. Source: RFC 3986, 2.2 and 3.3.
+    """
+    if b"%2" in raw and b"%2f" in raw.lower():
+        path = "/".join(unquote(part).replace("/", ENCODED_SLASH) for part in raw.decode("latin-1").split("/"))
     if path[-1:] != "/" and "//" not in path:
         return path or "/"
     return "/" + "/".join(part for part in path.split("/") if part)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.facts import Facts
 
 JSON: Final = b"application/json"
+ENCODED_SLASH: Final = "\udc2f"  # stands for %2F in a path, which separates nothing; decoded text holds no surrogates
 
 
 class Heard(Protocol):
@@ -66,7 +67,7 @@ class Headers:
 
 @dataclass(slots=True)
 class Request:
-    """A request; `path` has no doubled slashes, and `path_params` are what a route has found in it."""
+    """A request; `path` is that of `envelope.plain_path`, and `path_params` are what a route has found in it."""
 
     scope: Scope
     receive: Receive
@@ -80,6 +81,11 @@ class Request:
     def query(self) -> list[tuple[str, str]]:
         """The pairs of the query string."""
         return pairs_of(self.scope["query_string"])
+
+
+def shown_path(path: str) -> str:
+    """Write a path for people, with encoded slashes as they were sent."""
+    return path.replace(ENCODED_SLASH, "%2F")
 
 
 def pairs_of(query_string: bytes) -> list[tuple[str, str]]:

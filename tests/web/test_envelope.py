@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import pytest
 from sqlalchemy import update
@@ -14,6 +15,7 @@ from gateway.rest import render
 from gateway.store.dialect import open_engines
 from gateway.store.tables import threads
 from gateway.web.envelope import Envelope, plain_path
+from gateway.web.request import ENCODED_SLASH
 
 if TYPE_CHECKING:
     import httpx
@@ -194,3 +196,16 @@ async def test_what_is_no_request_passes_untouched() -> None:
 )
 def test_a_plain_path_has_no_slash_too_many(path: str, plain: str) -> None:
     assert plain_path(path) == plain
+
+
+@pytest.mark.parametrize(
+    ("raw", "plain"),
+    [
+        pytest.param(b"/a%2Fb//c/", f"/a{ENCODED_SLASH}b/c", id="one of them"),
+        pytest.param(b"/a%2f", f"/a{ENCODED_SLASH}", id="at the end"),
+        pytest.param(b"/a%252Fb", "/a%2Fb", id="encoded twice"),
+        pytest.param(b"/%2f/%FF", f"/{ENCODED_SLASH}/\ufffd", id="beside what is no UTF-8"),
+    ],
+)
+def test_an_encoded_slash_is_part_of_its_segment(raw: bytes, plain: str) -> None:
+    assert plain_path(unquote(raw.decode()), raw) == plain
