@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from graphql import FieldNode, OperationType, get_operation_ast, validate
-from graphql.validation import NoFragmentCyclesRule, UniqueFragmentNamesRule, specified_rules
+from graphql import FieldNode, GraphQLError, OperationType, get_operation_ast, validate
+from graphql.validation import NoFragmentCyclesRule, ScalarLeafsRule, UniqueFragmentNamesRule, specified_rules
 
 from gateway.gql.bounded import Bounded
 from gateway.gql.cost import Costs
@@ -27,7 +27,21 @@ KEPT: Final = (
     500_000  # characters of documents; an application has some dozens of 1,000, and one of those takes about 80 KB
 )
 
+_HINT: Final = " Did you mean "
 _HANDED_OVER: Final = frozenset({"createMessage"})  # it waits for one thing alone, which it may leave at any time
+
+
+class _ScalarLeafs(ScalarLeafsRule):
+    """The one rule whose suggestion graphql-core does not hide."""
+
+    def report_error(self, error: GraphQLError) -> None:
+        """Report an error, without its suggestion where those are off."""
+        if self.context.hide_suggestions:
+            error = GraphQLError(error.message.partition(_HINT)[0], error.nodes)
+        super().report_error(error)
+
+
+_RULES: Final = tuple(_ScalarLeafs if rule is ScalarLeafsRule else rule for rule in specified_rules)
 
 
 @dataclass(slots=True)
@@ -114,7 +128,7 @@ class Documents:
             check_document(document, introspection=self._introspection)
         except NotMeasurable:
             self._apply(document, (UniqueFragmentNamesRule, NoFragmentCyclesRule))
-        self._apply(document, specified_rules)
+        self._apply(document, _RULES)
 
     def _apply(self, document: DocumentNode, rules: tuple[type[ASTValidationRule], ...]) -> None:
         errors = validate(
