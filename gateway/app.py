@@ -16,7 +16,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.connections import END_FOLLOWING
+from gateway.connections import END_FOLLOWING, take_long_messages
 from gateway.events.hub import Hub
 from gateway.events.polling import poll
 from gateway.facts import follow_none, tell_nobody
@@ -171,6 +171,7 @@ def graphql_options(settings: Settings) -> Options:
         max_cost=settings.graphql_cost,
         timeout_s=settings.graphql_timeout_s,
         batch=settings.graphql_batch,
+        body_size=settings.graphql_body,
         by_draft=settings.graphql_http == "draft-2026-08",
         trusted=load_trusted(settings.trusted_documents, settings.trusted_mode),
     )
@@ -298,7 +299,7 @@ def serve_store(
         sites=let_in,
         tell=heard.tell,
         follow=heard.follow,
-        sockets={URL: GraphQLOverWebSocket(operations, let_in, heard.tell, heard.follow)},
+        sockets={URL: GraphQLOverWebSocket(operations, let_in, heard.tell, heard.follow, take_long_messages)},
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
 
+_LONG_MESSAGES: Final = "gateway.long_messages"  # where a WebSocket's extensions have what lets them in
 END_FOLLOWING: Final = "end_following"  # where the application's state has what sends all followers away
 STALL_S: Final = 30.0  # how long a client may read nothing of what waits for it; one that follows resumes by cursor
 CUT_S: Final = 5.0  # the same once the server stops, and how long a client may take to go after it was told to
@@ -260,8 +261,17 @@ class HttpProtocol(HttpToolsProtocol):
         self.loop.call_later(CUT_S, self.transport.close)
 
 
+def take_long_messages(scope: Mapping[str, Any]) -> None:
+    """Take messages of any length that the server takes at all: it is known now who sends them."""
+    if extension := scope.get("extensions", {}).pop(_LONG_MESSAGES, None):
+        extension["take"]()
+
+
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """One WebSocket; whoever does not let go of it is cut off."""
+    """One WebSocket; whoever does not let go of it is cut off.
+
+    Until `take_long_messages` is called a message may be only as long as a hello, whoever sends it.
+    """
 
     # Uvicorn's own attributes: a dictionary of more than thirty takes 1.6 KB, each of these 8 bytes.
     __slots__ = (
@@ -304,6 +314,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.conn.max_message_size = bounds.HELLO.number
         self.queue = Inbox()  # type: ignore[assignment]
         self.writable = Event(is_set=True)  # type: ignore[assignment]
 
@@ -324,8 +335,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def start_keepalive(self) -> None:
         """Begin after the handshake, of which nothing is needed any more: it is a tenth of what a connection takes."""
         super().start_keepalive()
+        self.scope["extensions"][_LONG_MESSAGES] = {"take": self._take_long_messages}
         self.request.headers.clear()  # the library's parser holds on to the request
         del self.request, self.response
+
+    def _take_long_messages(self) -> None:
+        self.conn.max_message_size = self.config.ws_max_size
 
     def _cut_if_stalled(self) -> None:
         """Cut off who does not read; who does may wait for the answer to what is finished first."""

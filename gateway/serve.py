@@ -21,7 +21,6 @@ from gateway.logs import log_config
 from gateway.operate.keys import any_made
 from gateway.settings import hand_down
 from gateway.store.dialect import refuse_several_processes, url_to_listen_at
-from gateway.web.limits import MAX_BODY
 from gateway.web.sites import is_private
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def _config(settings: Settings) -> uvicorn.Config:
         forwarded_allow_ips=settings.trusted_proxies,
         http=HttpProtocol,
         ws=WebSocketProtocol,
-        ws_max_size=MAX_BODY,
+        ws_max_size=settings.graphql_body,
         ws_per_message_deflate=False,  # zlib's windows are half of what a follower that waits would take
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=settings.shutdown_s,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from gateway import values
+from gateway.domain import bounds
 from gateway.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -123,6 +124,11 @@ class Settings:
     )
     graphql_batch: int = _setting(
         0, values.whole(0, 10), "How many GraphQL requests may come in one body; 0 takes no batches."
+    )
+    graphql_body: int = _setting(
+        bounds.GRAPHQL_BODY.number,
+        values.whole(1_024, bounds.BODY.number),
+        "How many bytes the body of a GraphQL request, or its message over WebSocket, may have.",
     )
     trusted_documents: str = _setting(
         "", str, "A folder of .graphql files, or a manifest of Relay or Apollo; none if empty."

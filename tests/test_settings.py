@@ -50,6 +50,7 @@ def test_without_any_setting_there_is_a_file_and_a_port_of_this_machine_alone() 
         "graphql_timeout_s": 10.0,
         "graphql_http": "audit",
         "graphql_batch": 0,
+        "graphql_body": 1_048_576,
         "trusted_documents": "",
         "trusted_mode": "off",
         "jwt_jwks_url": "",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from gateway.domain.message import Message, Status, with_text
-from gateway.domain.parse import MAX_CONTENT
+from gateway.domain import bounds, check
+from gateway.domain.message import Message, Status, count_characters, with_text
 from gateway.domain.principal import Scope
 from gateway.errors import InvalidRequest, NotFound
 from gateway.store.writes import Delta
@@ -38,8 +38,9 @@ async def append_text(store: Store, who: Principal, message_id: MessageId, text:
         message, position = await _in_progress(transaction, who, message_id)
         last = await transaction.last_delta(who.reach, message.id)
         delta = _next_delta(message, last, text)
-        await transaction.add_delta(who.reach, message, position, delta)
         grown = with_text(message, [(delta.part_index, delta.text)])
+        _refuse_too_long(grown)
+        await transaction.add_delta(who.reach, message, position, delta)
         if delta.number >= FOLD:
             position = await transaction.next_position(who.reach, message.thread_id)
             await transaction.set_message_content(who.reach, grown, position)
@@ -91,10 +92,15 @@ def _next_delta(message: Message, last: Delta | None, text: str) -> Delta:
         goes_on = bool(parts) and parts[-1]["type"] == "text"
         start = utf16_length(parts[-1]["text"]["value"]) if goes_on else 0
         part_index, number = len(parts) - 1 if goes_on else len(parts), 1
-    if start + utf16_length(text) > MAX_CONTENT:
-        reason = f"Invalid 'text': the message would be too long. Expected at most {MAX_CONTENT} characters in all."
-        raise InvalidRequest(reason, param="text", code="string_above_max_length")
+        if not goes_on:
+            check.total(len(parts) + 1, "text", bounds.CONTENT_PARTS)
     return Delta(number=number, part_index=part_index, start=start, text=text)
+
+
+def _refuse_too_long(grown: Message) -> None:
+    """Hold a message that has grown to the bound of a new one; a content of few bytes has no more characters."""
+    if len(grown.content_json) > bounds.TEXT.number:
+        check.total(count_characters(orjson.loads(grown.content_json)), "text", bounds.TEXT)
 
 
 def utf16_length(text: str) -> int:

@@ -43,7 +43,7 @@ THREAD_MESSAGES: Final = Bound(
 REQUEST_PARTS: Final = Bound(
     "request_parts",
     2_000,
-    "parts and attachments of all messages",
+    "content parts and attachments of all messages",
     "array_above_max_length",
     "they are parsed and written while other requests wait",
 )
@@ -86,7 +86,7 @@ JSON_VALUES: Final = Bound(
     "small values take a hundred times their bytes in memory",
 )
 JSON_DEPTH: Final = Bound(
-    "json_depth", 64, "levels in JSON", "too_deep", "nothing that is asked for has more than nine"
+    "json_depth", 128, "levels in JSON", "too_deep", "nothing that is asked for has more than nine"
 )
 SHOWN: Final = Bound(
     "shown", 200, "characters of what was sent, in an error", "none", "errors end in logs, and anybody may cause them"

@@ -14,6 +14,8 @@ from gateway.errors import InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gateway.domain.bounds import Bound
+
 JsonObject = dict[str, Any]
 
 _TYPE_WORDS = {
@@ -80,6 +82,16 @@ def an_array(value: object, path: str, *, at_least: int = 0, at_most: int | None
         )
         refuse(message, path, "array_above_max_length")
     return value
+
+
+def total(found: int, path: str, bound: Bound) -> None:
+    """Refuse more of something than may be in a field, counted over all that it holds."""
+    if found > bound.number:
+        what = "string" if bound.code == "string_above_max_length" else "array"
+        message = (
+            f"Invalid '{path}': {what} too long. Expected at most {bound.number} {bound.unit}, but got {found} instead."
+        )
+        refuse(message, path, bound.code)
 
 
 def a_string(value: object, path: str, *, at_least: int = 0, at_most: int | None = None) -> str:

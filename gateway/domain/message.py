@@ -16,7 +16,7 @@ from gateway.domain.metadata import Metadata, MetadataPatch, load_metadata
 from gateway.domain.unset import UNSET, Unset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gateway.domain.ids import MessageId, ThreadId
 
@@ -220,6 +220,11 @@ def load_content(content_json: bytes) -> tuple[ContentPart, ...]:
 # What stands around the text of a message that is one text without annotations, as most are.
 SIMPLE_BEGIN: Final = b'[{"type":"text","text":{"value":"'
 SIMPLE_END: Final = b'","annotations":[]}}]'
+
+
+def count_characters(parts: Iterable[Mapping[str, Any]]) -> int:
+    """Count the characters of all text parts of a content as the wire has it."""
+    return sum(len(part["text"]["value"]) for part in parts if part["type"] == "text")
 
 
 def with_text(message: Message, gained: Sequence[tuple[int, str]]) -> Message:

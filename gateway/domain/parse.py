@@ -20,6 +20,7 @@ from gateway.domain.message import (
     NewMessage,
     Role,
     Status,
+    count_characters,
 )
 from gateway.domain.metadata import Metadata, MetadataPatch, refuse_too_many
 from gateway.domain.thread import NewThread, ThreadPatch, ToolResources
@@ -50,7 +51,8 @@ def new_thread(body: object, *, from_worker: bool = False) -> NewThread:
     """Parse the body of createThread; no body at all means an empty thread."""
     raw = check.root_object(body)
     check.fields(raw, "", optional=("messages", "tool_resources", "metadata", "owner"))
-    messages = check.an_array(raw.get("messages", []), "messages")
+    messages = check.an_array(raw.get("messages", []), "messages", at_most=bounds.THREAD_MESSAGES.number)
+    check.total(sum(map(_count_parts, messages)), "messages", bounds.REQUEST_PARTS)
     return NewThread(
         messages=tuple(
             new_message(item, f"messages[{index}]", from_worker=from_worker) for index, item in enumerate(messages)
@@ -149,8 +151,21 @@ def _content(value: object, path: str, *, is_whole: bool) -> list[dict[str, Any]
         return [_stored_text(check.a_string(value, path, at_least=at_least, at_most=MAX_CONTENT))]
     if not isinstance(value, list):
         check.refuse_type(path, "one of a string or array of objects", value)
-    parts = check.an_array(value, path, at_least=at_least)
-    return [_part(part, f"{path}[{index}]") for index, part in enumerate(parts)]
+    items = check.an_array(value, path, at_least=at_least, at_most=bounds.CONTENT_PARTS.number)
+    parts = [_part(item, f"{path}[{index}]") for index, item in enumerate(items)]
+    if len(parts) > 1:
+        check.total(count_characters(parts), path, bounds.TEXT)
+    return parts
+
+
+def _count_parts(message: object) -> int:
+    """Count the parts and attachments of a message that nobody has looked at yet."""
+    if not isinstance(message, dict):
+        return 0
+    content, attachments = message.get("content"), message.get("attachments")
+    return (len(content) if isinstance(content, list) else 1) + (
+        len(attachments) if isinstance(attachments, list) else 0
+    )
 
 
 def _part(value: object, path: str) -> dict[str, Any]:
@@ -197,14 +212,15 @@ _PARTS: Final = {"text": _text_part, "image_url": _image_url_part, "image_file":
 def _attachments(value: object, path: str) -> list[dict[str, Any]]:
     if value is None:
         return []
-    return [_attachment(item, f"{path}[{index}]") for index, item in enumerate(check.an_array(value, path))]
+    items = check.an_array(value, path, at_most=bounds.ATTACHMENTS.number)
+    return [_attachment(item, f"{path}[{index}]") for index, item in enumerate(items)]
 
 
 def _attachment(value: object, path: str) -> dict[str, Any]:
     raw = check.an_object(value, path)
     check.fields(raw, path, required=("file_id", "tools"))
     file_id = check.a_string(raw["file_id"], f"{path}.file_id", at_least=1, at_most=MAX_FILE_ID)
-    tools = check.an_array(raw["tools"], f"{path}.tools")
+    tools = check.an_array(raw["tools"], f"{path}.tools", at_most=bounds.ATTACHMENT_TOOLS.number)
     return {"file_id": file_id, "tools": [_tool(tool, f"{path}.tools[{index}]") for index, tool in enumerate(tools)]}
 
 
@@ -227,6 +243,7 @@ def _metadata(value: object, path: str) -> Metadata:
 def _metadata_patch(value: object) -> MetadataPatch:
     # A null takes the key away: ours, the original could not remove one.
     pairs = _metadata_pairs(value, "metadata")
+    refuse_too_many(sum(text is not None for text in pairs.values()))
     return {key: None if text is None else _metadata_value(text, f"metadata.{key}") for key, text in pairs.items()}
 
 

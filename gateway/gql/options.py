@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gateway.domain import bounds
 from gateway.gql.trusted import TrustedDocuments
 
 
@@ -20,6 +21,7 @@ class Options:
     max_cost: int = 5_000  # objects; a hundred threads with twenty messages each are 4,301
     timeout_s: float = 10.0
     batch: int = 0
+    body_size: int = bounds.GRAPHQL_BODY.number  # bytes
     compiled: bool = True
     by_draft: bool = False
     trusted: TrustedDocuments = field(default_factory=TrustedDocuments)

@@ -78,7 +78,7 @@ class GraphQLOverHttp:
             negotiate.check_media_type(request)
             negotiate.check_site(request, self._sites)
             who = await self._caller(request)
-            parameters = await read_parameters(request, self._options.batch)
+            parameters = await read_parameters(request, self._options.batch, self._options.body_size)
             if isinstance(parameters, list):
                 bodies = [await self._in_batch(request, who, each) for each in parameters]
                 request.facts.name_operation("batch", None)

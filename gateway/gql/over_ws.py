@@ -17,7 +17,8 @@ from graphql import ExecutionResult, GraphQLError, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gateway.domain import bounds
-from gateway.errors import Unauthorized, Unavailable
+from gateway.domain.read_json import NOT_JSON, read_json
+from gateway.errors import InvalidRequest, Unauthorized, Unavailable
 from gateway.facts import PARENT, SCOPE, Facts, current, follow_none
 from gateway.gql.errors import INTERNAL, laid_out, shown
 from gateway.gql.over_sse import just
@@ -27,7 +28,7 @@ from gateway.web.authenticate import OPEN, bearer_of, credential_of
 from gateway.web.request import Headers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from starlette.types import Receive, Scope, Send
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from gateway.gql.run import Results
     from gateway.web.sites import Sites
 
+    Acknowledged = Callable[[Scope], None]  # hears of a connection whose hello was good
+
 log: Final = logging.getLogger(__name__)
 
 PROTOCOL: Final = "graphql-transport-ws"
@@ -46,6 +49,7 @@ SEND_S: Final = 30.0  # how long a client may take to read one message; then it 
 CLOSE_S: Final = 1.0  # how long a client may take to read why it is cut off
 MAX_OPERATIONS: Final = bounds.OPERATIONS.number
 _CREDENTIALS: Final = ("api-key", "apikey", "token")  # beside `authorization`, in letters of any size
+_NOT_TEXT: Final = "Invalid message: expected JSON text"
 _REASON_BYTES: Final = 123  # RFC 6455, 5.5: a control frame holds 125 bytes, and the code takes two
 
 
@@ -76,8 +80,16 @@ class Closing(Exception):
 class GraphQLOverWebSocket:
     """The endpoint `/graphql` for WebSockets, as an ASGI app."""
 
-    def __init__(self, operations: Operations, sites: Sites, tell: Tell, follow: Follow = follow_none) -> None:
+    def __init__(
+        self,
+        operations: Operations,
+        sites: Sites,
+        tell: Tell,
+        follow: Follow = follow_none,
+        acknowledged: Acknowledged = lambda _scope: None,
+    ) -> None:
         self._operations = operations
+        self._acknowledged = acknowledged
         self._sites = sites
         self._tell = tell
         self._follow = follow
@@ -93,7 +105,9 @@ class GraphQLOverWebSocket:
         if self._sites.send_from_elsewhere(headers):
             await socket.close(CloseCode.FORBIDDEN, "Forbidden: the page that asks is of another origin")
             return
-        connection = Connection(socket, headers, self._operations, self._tell, self._follow)
+        connection = Connection(
+            socket, headers, self._operations, self._tell, self._follow, acknowledged=self._acknowledged
+        )
         with self._operations.hub.stay(connection.go_away):
             try:
                 await connection.serve()
@@ -115,8 +129,18 @@ class GraphQLOverWebSocket:
 class Connection:
     """One client: whether it has said hello, and the operations that run for it."""
 
-    def __init__(self, socket: WebSocket, headers: Headers, operations: Operations, tell: Tell, follow: Follow) -> None:
+    def __init__(
+        self,
+        socket: WebSocket,
+        headers: Headers,
+        operations: Operations,
+        tell: Tell,
+        follow: Follow,
+        *,
+        acknowledged: Acknowledged,
+    ) -> None:
         self._socket = socket
+        self._acknowledged = acknowledged
         self._headers = headers
         self._operations = operations
         self._note = tell
@@ -179,11 +203,14 @@ class Connection:
         try:
             async with asyncio.timeout_at(None if self._is_acknowledged else self._init_by) as self._listening:
                 text = await self._socket.receive_text()
-            message = orjson.loads(text)
+            message = read_json(text, "message")
         except TimeoutError:  # of the hello, or at once by `_close`
             raise self._closing or Closing(CloseCode.INIT_TIMEOUT, "Connection initialisation timeout") from None
-        except (orjson.JSONDecodeError, KeyError):
-            raise Closing(CloseCode.BAD_REQUEST, "Invalid message: expected JSON text") from None
+        except KeyError:
+            raise Closing(CloseCode.BAD_REQUEST, _NOT_TEXT) from None
+        except InvalidRequest as error:
+            reason = _NOT_TEXT if error.code == NOT_JSON else error.message
+            raise Closing(CloseCode.BAD_REQUEST, reason) from None
         finally:
             self._listening = None
         if not isinstance(message, dict):
@@ -225,17 +252,16 @@ class Connection:
         self._stay.__enter__()
         self._headers.forget(but=PARENT)  # the hello was the last to need the others
         self._is_acknowledged = True
+        self._acknowledged(self._socket.scope)
         await self._send({"type": "connection_ack"})
 
     async def _ping(self, message: dict[str, Any]) -> None:
-        # Given back only as the object that the protocol allows, and not when it is nested deeper than we can write.
+        # Given back only as the object that the protocol allows, and nothing to who has not said hello.
         payload = message.get("payload")
         if not isinstance(payload, dict | None):
             raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'payload' must be an object")
-        try:
-            await self._send({"type": "pong", **({} if payload is None else {"payload": payload})})
-        except orjson.JSONEncodeError:
-            raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'payload' is nested too deep") from None
+        is_given_back = self._is_acknowledged and payload is not None
+        await self._send({"type": "pong", **({"payload": payload} if is_given_back else {})})
 
     async def _pong(self, _message: dict[str, Any]) -> None:
         """Take note that the client is there, which arriving has done."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
-from gateway.errors import BodyTooLarge
+from gateway.domain import bounds
+from gateway.domain.read_json import NOT_JSON, read_json
+from gateway.errors import BodyTooLarge, InvalidRequest
 from gateway.gql.refused import Stage, refusal
 from gateway.web.limits import read_body
 
@@ -45,9 +45,12 @@ class Parameters:
     extensions: dict[str, Any]
 
 
-async def read_parameters(request: Request, batch: int = 0) -> Parameters | list[Parameters]:
+async def read_parameters(
+    request: Request, batch: int = 0, body_size: int = bounds.GRAPHQL_BODY.number
+) -> Parameters | list[Parameters]:
     """Read the parameters of a request, or of each request of a batch, if batches of that size are let in.
 
+    Units: `body_size` is the most bytes that a body may have.
     Errors: Refused.
     """
     if request.method == "GET":
@@ -56,7 +59,7 @@ async def read_parameters(request: Request, batch: int = 0) -> Parameters | list
             query | {key: _json(query[key], key) for key in ("variables", "extensions") if key in query}
         )
     try:
-        body = await read_body(request)
+        body = await read_body(request, body_size)
     except BodyTooLarge as error:
         raise refusal(Stage.BODY, error.code or "body_too_large", error.message) from None
     raw = _json(body, "body")
@@ -92,10 +95,12 @@ def take_parameters(raw: Any) -> Parameters:
 
 def _json(text: bytes | str, name: str) -> Any:
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return read_json(text, name)
+    except InvalidRequest as error:
         param = None if name == "body" else name
-        raise refusal(Stage.FORM, "bad_request", f"Invalid {name}: expected JSON.", param=param) from None
+        if error.code == NOT_JSON:
+            raise refusal(Stage.FORM, "bad_request", f"Invalid {name}: expected JSON.", param=param) from None
+        raise refusal(Stage.FORM, str(error.code), error.message, param=param) from None
 
 
 def _bad(message: str, param: str | None = None) -> Refused:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
 from gateway.domain import ids, parse_page
+from gateway.domain.read_json import read_json
 from gateway.errors import InvalidRequest
 from gateway.web.limits import read_body
 from gateway.web.request import pairs_of
@@ -58,27 +57,16 @@ class Call:
     async def json(self) -> Any:
         """Read the body as JSON; no body is an empty object, as the .NET client sends it.
 
-        Errors: BodyTooLarge; InvalidRequest where it is not JSON.
+        Errors: BodyTooLarge; InvalidRequest where it is not JSON, or too much of it.
         """
         body = await read_body(self.request)
-        if not body:
-            return {}
-        try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError:
-            raise InvalidRequest(_NOT_JSON, code="invalid_json") from None
+        return read_json(body) if body else {}
 
 
 @lru_cache(_KEPT)
 def _page(query_string: bytes, as_cursor: Callable[[str], str | None]) -> tuple[PageRequest, str | None]:
     query = parse_page.query_parameters(pairs_of(query_string))
     return parse_page.from_query(query, as_cursor), query.get("run_id")
-
-
-_NOT_JSON: Final = (
-    "Invalid body: failed to parse JSON value. Please check the value to ensure it is valid JSON. "
-    "(Common errors include trailing commas, missing closing brackets, missing quotation marks, etc.)"
-)
 
 
 def check_beta(header: str | None) -> None:

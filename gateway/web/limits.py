@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 MAX_BODY: Final = bounds.BODY.number
 
 
-async def read_body(request: Request) -> bytes:
-    """Read a body that may be at most MAX_BODY bytes long.
+async def read_body(request: Request, most: int = MAX_BODY) -> bytes:
+    """Read a body that may be at most so many bytes long.
 
     Errors: BodyTooLarge, before anything is read where the length was announced, else at the first byte too many;
     ClientDisconnect.
     """
     announced = request.headers.get("content-length") or "0"
-    if announced.isdecimal() and int(announced) > MAX_BODY:
-        raise _too_large()
+    if announced.isdecimal() and int(announced) > most:
+        raise _too_large(most)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -35,12 +35,12 @@ async def read_body(request: Request) -> bytes:
             raise ClientDisconnect
         piece = message.get("body", b"")
         size += len(piece)
-        if size > MAX_BODY:
-            raise _too_large()
+        if size > most:
+            raise _too_large(most)
         if not message.get("more_body", False):
             return b"".join((*chunks, piece)) if chunks else piece
         chunks.append(piece)
 
 
-def _too_large() -> BodyTooLarge:
-    return BodyTooLarge(f"The request body is too large. Expected at most {MAX_BODY} bytes.", code="body_too_large")
+def _too_large(most: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The request body is too large. Expected at most {most} bytes.", code=bounds.BODY.code)

@@ -94,9 +94,13 @@ _FIND: Final = "query ($a: [ID!]!) { nodes(ids: $a) { id } }"
 
 # What it is, the document, the JSON of its variables, the code of the refusal.
 VARIABLES: Final = (
-    ("7,000 lists in each other", _FIND, '{"a":' + "[" * 7_000 + "]" * 7_000 + "}", "bad_request"),
-    ("900 lists in each other", _FIND, '{"a":' + "[" * 900 + "]" * 900 + "}", "variables_too_large"),
-    ("900 objects in each other", _CREATE, '{"a":' * 900 + "1" + "}" * 900, "variables_too_large"),
+    ("7,000 lists in each other", _FIND, '{"a":' + "[" * 7_000 + "]" * 7_000 + "}", "too_deep"),
+    ("900 objects in each other", _CREATE, '{"a":' * 900 + "1" + "}" * 900, "too_deep"),
+    ("100 lists in each other", _FIND, '{"a":' + "[" * 100 + "]" * 100 + "}", "variables_too_large"),
+    ("100 objects in each other", _CREATE, '{"a":' * 100 + "1" + "}" * 100, "variables_too_large"),
+    ("300,000 values", _FIND, '{"a":[' + ",".join(["1"] * 300_000) + "]}", "too_many_values"),
+    ("300,000 lists", _FIND, '{"a":[' + ",".join(["[]"] * 300_000) + "]}", "too_many_values"),
+    ("60,000 keys", _CREATE, '{"a":{' + numbered('"key#":1,', 60_000).rstrip(",") + "}}", "too_many_values"),
     ("17 lists in each other", _FIND, '{"a":' + "[" * 16 + "]" * 16 + "}", "variables_too_large"),
     ("7,000 empty objects", _FIND, '{"a":[' + ",".join(["{}"] * 5_000) + "]}", "graphql_error"),
     ("7,000 ids", _FIND, '{"a":[' + ",".join(["1"] * 7_000) + "]}", "too_costly"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.web.limits import MAX_BODY
+from gateway.domain import bounds
 
 if TYPE_CHECKING:
     import httpx
@@ -142,13 +142,13 @@ async def test_a_request_that_ran_and_failed_is_200_with_null(rest: httpx.AsyncC
     assert (answer.status_code, answer.json()["data"]) == (200, None)
 
 
-@pytest.mark.parametrize("size", [MAX_BODY, MAX_BODY + 1])
+@pytest.mark.parametrize("size", [bounds.GRAPHQL_BODY.number, bounds.GRAPHQL_BODY.number + 1])
 async def test_a_body_of_more_than_four_mebibytes_is_413(rest: httpx.AsyncClient, size: int) -> None:
     body = json.dumps(QUERY).encode().ljust(size)
 
     answer = await rest.post(URL, content=body, headers=JSON_BODY)
 
-    assert answer.status_code == (200 if size == MAX_BODY else 413)
+    assert answer.status_code == (200 if size == bounds.GRAPHQL_BODY.number else 413)
 
 
 async def test_a_body_that_grows_too_large_unannounced_is_413(rest: httpx.AsyncClient) -> None:

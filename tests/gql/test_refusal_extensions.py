@@ -8,12 +8,12 @@ import httpx
 import pytest
 
 from gateway.app import serve_store
+from gateway.domain import bounds
 from gateway.domain.principal import Principal, Reach
 from gateway.errors import Unauthorized, Unavailable
 from gateway.gql.refused import Stage
 from gateway.gql.trusted import TrustedDocuments, TrustMode
 from gateway.web.authenticate import Gatekeeper
-from gateway.web.limits import MAX_BODY
 from gateway.web.rates import RateRules, Rates
 from gateway.web.sites import Sites
 from tests.gql.audits import TYPENAME, get, post
@@ -65,7 +65,7 @@ ROWS = [
     row("method", Stage.METHOD, {"method": "PUT"}, "bad_request"),
     row("mutation by GET", Stage.METHOD, get(query="mutation { __typename }"), "bad_request"),
     row("media type", Stage.MEDIA_TYPE, post("", content_type="text/plain"), "bad_request"),
-    row("large body", Stage.BODY, post(" " * (MAX_BODY + 1)), "body_too_large"),
+    row("large body", Stage.BODY, post(" " * (bounds.GRAPHQL_BODY.number + 1)), "body_too_large"),
     row("no JSON", Stage.FORM, post("{"), "bad_request"),
     row("variables no JSON", Stage.FORM, get(query=TYPENAME, variables="{"), "bad_request", "variables"),
     row("extensions no JSON", Stage.FORM, get(query=TYPENAME, extensions="{"), "bad_request", "extensions"),

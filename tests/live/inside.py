@@ -12,10 +12,10 @@ import uvicorn
 
 from gateway.app import Listeners, serve_store
 from gateway.connections import HttpProtocol, WebSocketProtocol
+from gateway.domain import bounds
 from gateway.domain.principal import Principal, Reach
 from gateway.events.hub import Hub
 from gateway.store.sql import Store, open_store
-from gateway.web.limits import MAX_BODY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -72,7 +72,7 @@ async def serving_inside(
         app,
         http=HttpProtocol,
         ws=WebSocketProtocol,
-        ws_max_size=MAX_BODY,
+        ws_max_size=bounds.GRAPHQL_BODY.number,
         ws_per_message_deflate=False,
         log_config=None,
         access_log=False,

@@ -11,8 +11,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from gateway.core import threads
+from gateway.domain import bounds
 from gateway.gql import over_ws
-from gateway.web.limits import MAX_BODY
 from tests.live.inside import WHO, Inside
 from tests.live.subscribing import ADDED, open_socket, socket_to
 
@@ -142,10 +142,8 @@ async def test_a_long_id_that_is_in_use_closes_with_a_reason_that_fits(inside: I
 
 
 @pytest.mark.parametrize("payload", [{}, {"payload": {"a": [1, None]}}])
-async def test_a_ping_is_answered_with_its_payload_also_before_the_hello(
-    base_url: str, payload: dict[str, Any]
-) -> None:
-    async with open_socket(base_url) as socket:
+async def test_a_ping_is_answered_with_its_payload(base_url: str, payload: dict[str, Any]) -> None:
+    async with socket_to(base_url) as socket:
         await socket.send("ping", **payload)
 
         assert await socket.receive() == {"type": "pong", **payload}
@@ -211,7 +209,7 @@ async def test_a_bad_document_is_an_error_of_its_operation_alone(base_url: str, 
 
 async def test_a_frame_as_large_as_a_body_may_be_is_taken(base_url: str) -> None:
     async with socket_to(base_url) as socket:
-        await socket.raw.send(json.dumps({"type": "pong", "payload": {"a": "x" * (MAX_BODY - 100)}}))
+        await socket.raw.send(json.dumps({"type": "pong", "payload": {"a": "x" * (bounds.GRAPHQL_BODY.number - 100)}}))
         await socket.send("ping")
 
         assert await socket.receive() == {"type": "pong"}
@@ -220,6 +218,6 @@ async def test_a_frame_as_large_as_a_body_may_be_is_taken(base_url: str) -> None
 async def test_a_larger_frame_closes_with_1009(base_url: str) -> None:
     async with socket_to(base_url) as socket:
         with suppress(ConnectionClosed):  # before all of it was sent
-            await socket.raw.send(" " * (MAX_BODY + 1))
+            await socket.raw.send(" " * (bounds.GRAPHQL_BODY.number + 1))
 
         assert (await socket.end())[0] == 1009

@@ -15,6 +15,7 @@ from tests.rest.refused import (
     USER,
     Refused,
     bad_json,
+    large_json,
     not_found,
     wrong_beta,
     wrong_body,
@@ -28,6 +29,8 @@ _V1_IS_OVER: Final = (
     "The v1 Assistants API has been deprecated. Please try again by setting the header 'OpenAI-Beta: assistants=v2'. "
     "See the migration guide for more information: https://platform.openai.com/docs/assistants/migration."
 )
+_TOO_DEEP: Final = "Invalid body: nested too deep. Expected at most 128 levels."
+_TOO_MANY: Final = "Invalid body: too many values. Expected at most 50000 in one JSON text."
 _NO_RUNS: Final = "Runs are not served here: this server keeps threads and messages and does not run models."
 
 IDS: Final = [
@@ -92,7 +95,8 @@ JSON: Final = [
     bad_json("JSON with a lone high surrogate", b'{"role":"user","content":"\\ud83d"}'),
     bad_json("JSON with a lone low surrogate", b'{"role":"user","content":"a\\ude00b"}'),
     bad_json("JSON with NaN", b'{"role":"user","content":NaN}'),
-    bad_json("JSON nested too deep", b"[" * 100_000 + b"]" * 100_000),
+    large_json("JSON nested too deep", b"[" * 129 + b"]" * 129, _TOO_DEEP, "too_deep"),
+    large_json("JSON with too many values", b"[" + b"1," * 50_000 + b"1]", _TOO_MANY, "too_many_values"),
     wrong_root("an array", b"[]", "an array"),
     wrong_root("a string", b'"hi"', "a string"),
     wrong_root("a whole number", b"1", "an integer"),

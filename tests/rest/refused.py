@@ -78,6 +78,10 @@ def bad_json(name: str, content: bytes) -> Any:
     return pytest.param(Refused("POST", MESSAGES, _BAD_JSON, code="invalid_json", content=content), id=name)
 
 
+def large_json(name: str, content: bytes, message: str, code: str) -> Any:
+    return pytest.param(Refused("POST", MESSAGES, message, code=code, content=content), id=name)
+
+
 def wrong_query(name: str, query: str, message: str, param: str, code: str) -> Any:
     return pytest.param(Refused("GET", f"{MESSAGES}?{query}", message, param, code), id=name)
 

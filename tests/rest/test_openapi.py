@@ -36,6 +36,7 @@ DIFFERENCES: Final = {
     "*.maxLength": _LIMITS,
     "*.minLength": _LIMITS,
     "*.maxProperties": _LIMITS,
+    "*.maxItems": "ours: the original had no such bounds, or told nobody",
     "*.propertyNames": _LIMITS,
     "*.minimum": _LIMITS,
     "*.maximum": _LIMITS,
@@ -187,6 +188,22 @@ def test_its_limits_are_those_of_the_program() -> None:
     )
     assert pairs["additionalProperties"]["maxLength"] == bounds.METADATA_VALUE.number
     assert (limit["maximum"], limit["default"]) == (MAX_LIMIT, DEFAULT_LIMIT)
+
+
+def test_its_arrays_are_as_long_as_the_program_takes_them() -> None:
+    content, attachments = (SCHEMAS["CreateMessageRequest"]["properties"][name] for name in ("content", "attachments"))
+    [parts] = [each for each in content["oneOf"] if each["type"] == "array"]
+    [files] = [each for each in attachments["anyOf"] if each["type"] == "array"]
+    lengths = {
+        bounds.CONTENT_PARTS: parts,
+        bounds.ATTACHMENTS: files,
+        bounds.ATTACHMENT_TOOLS: files["items"]["properties"]["tools"],
+        bounds.THREAD_MESSAGES: SCHEMAS["CreateThreadRequest"]["properties"]["messages"],
+    }
+
+    assert {each.name: each.number for each in lengths} == {
+        bound.name: schema["maxItems"] for bound, schema in lengths.items()
+    }
 
 
 def test_its_version_is_that_of_the_program() -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
+from gateway.domain import bounds
 from gateway.web.limits import MAX_BODY
 from tests.rest.calls import page
 
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
 
 CHUNK = 64 * 1024
 TOO_LARGE = {
-    "message": "The request body is too large. Expected at most 4194304 bytes.",
+    "message": f"The request body is too large. Expected at most {MAX_BODY} bytes.",
     "type": "invalid_request_error",
     "param": None,
     "code": "body_too_large",
 }
 ENDPOINTS = [
-    pytest.param("/threads", id="REST"),
-    pytest.param("http://gateway/graphql", id="GraphQL"),
+    pytest.param("/threads", bounds.BODY.number, id="REST"),
+    pytest.param("http://gateway/graphql", bounds.GRAPHQL_BODY.number, id="GraphQL"),
 ]
 JSON = {"Content-Type": "application/json"}
 
@@ -42,22 +43,22 @@ class Counted:
             yield chunk
 
 
-@pytest.mark.parametrize("path", ENDPOINTS)
-async def test_a_body_announced_too_large_is_refused_unread(rest: httpx.AsyncClient, path: str) -> None:
+@pytest.mark.parametrize(("path", "most"), ENDPOINTS)
+async def test_a_body_announced_too_large_is_refused_unread(rest: httpx.AsyncClient, path: str, most: int) -> None:
     body = Counted(b"{}", 2 * MAX_BODY)
 
-    answer = await rest.post(path, content=body, headers={**JSON, "Content-Length": str(MAX_BODY + 1)})
+    answer = await rest.post(path, content=body, headers={**JSON, "Content-Length": str(most + 1)})
 
     assert (answer.status_code, body.taken) == (413, 0)
 
 
-@pytest.mark.parametrize("path", ENDPOINTS)
-async def test_a_body_that_grows_too_large_is_read_no_further(rest: httpx.AsyncClient, path: str) -> None:
-    body = Counted(b"{}", 2 * MAX_BODY)
+@pytest.mark.parametrize(("path", "most"), ENDPOINTS)
+async def test_a_body_that_grows_too_large_is_read_no_further(rest: httpx.AsyncClient, path: str, most: int) -> None:
+    body = Counted(b"{}", 2 * most)
 
     answer = await rest.post(path, content=body, headers=JSON)
 
-    assert (answer.status_code, body.taken) == (413, MAX_BODY + CHUNK)
+    assert (answer.status_code, body.taken) == (413, most + CHUNK)
 
 
 async def test_a_length_announced_too_small_does_not_help(rest: httpx.AsyncClient) -> None:
@@ -76,10 +77,13 @@ async def test_a_body_too_large_is_refused_in_the_envelope(rest: httpx.AsyncClie
 
 
 async def test_a_body_too_large_for_graphql_has_the_same_code(rest: httpx.AsyncClient) -> None:
-    answer = await rest.post("http://gateway/graphql", content=b"{}".ljust(MAX_BODY + 1), headers=JSON)
+    answer = await rest.post(
+        "http://gateway/graphql", content=b"{}".ljust(bounds.GRAPHQL_BODY.number + 1), headers=JSON
+    )
 
     [error] = answer.json()["errors"]
-    assert (error["message"], error["extensions"]["code"]) == (TOO_LARGE["message"], TOO_LARGE["code"])
+    message = f"The request body is too large. Expected at most {bounds.GRAPHQL_BODY.number} bytes."
+    assert (error["message"], error["extensions"]["code"]) == (message, TOO_LARGE["code"])
 
 
 async def test_a_body_too_large_makes_nothing(rest: httpx.AsyncClient) -> None:

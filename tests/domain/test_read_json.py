@@ -1,0 +1,115 @@
+"""JSON is counted before it is read: exactly, whatever stands inside of strings, and soon."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain import bounds
+from gateway.domain.read_json import read_json
+from gateway.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VALUES, LEVELS = bounds.JSON_VALUES.number, bounds.JSON_DEPTH.number
+SIZE = bounds.BODY.number
+REFUSAL_S = 0.1
+LEAVES = st.none() | st.booleans() | st.integers(-9, 9) | st.text('"\\[]{},: a\u00e9\U0001f600\n', max_size=9)
+NESTED = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text('"\\[,', max_size=3), inner, max_size=4)
+)
+
+
+def count(value: object) -> tuple[int, int]:
+    """Count the values and the levels of what was read."""
+    inner = [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else None
+    if inner is None:
+        return 1, 0
+    found = [count(each) for each in inner]
+    return 1 + sum(values for values, _ in found), 1 + max((levels for _, levels in found), default=0)
+
+
+def code_of(text: bytes | str, values: int = VALUES, depth: int = LEVELS) -> str | None:
+    with pytest.raises(InvalidRequest) as refused:
+        read_json(text, values=values, depth=depth)
+    return refused.value.code
+
+
+@given(value=NESTED, indent=st.booleans(), is_text=st.booleans())
+def test_values_and_levels_are_counted_exactly(value: Any, indent: bool, is_text: bool) -> None:  # noqa: FBT001
+    written = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else 0)
+    text = written.decode() if is_text else written
+    values, levels = count(value)
+
+    assert read_json(text, values=values, depth=levels) == value
+    if len(text) > values:  # of a shorter one nobody needs to count
+        assert values == 1 or code_of(text, values=values - 1, depth=levels) == "too_many_values"
+    assert levels == 0 or code_of(text, values=values, depth=levels - 1) == "too_deep"
+
+
+@pytest.mark.parametrize(
+    ("make", "most", "code"),
+    [
+        pytest.param(lambda n: b"[" + b",".join([b"1"] * (n - 1)) + b"]", VALUES, "too_many_values", id="numbers"),
+        pytest.param(lambda n: b"[" + b",".join([b"[ ]"] * (n - 1)) + b"]", VALUES, "too_many_values", id="lists"),
+        pytest.param(lambda n: b"[" + b",".join([b'"a,["'] * (n - 1)) + b"]", VALUES, "too_many_values", id="texts"),
+        pytest.param(
+            lambda n: orjson.dumps(dict.fromkeys(map(str, range(n - 1)))), VALUES, "too_many_values", id="keys"
+        ),
+        pytest.param(lambda n: b"[" * n + b"]" * n, LEVELS, "too_deep", id="levels of lists"),
+        pytest.param(lambda n: b'{"a":' * n + b"1" + b"}" * n, LEVELS, "too_deep", id="levels of objects"),
+    ],
+)
+def test_as_much_as_the_bound_is_read_and_one_more_is_not(make: Callable[[int], bytes], most: int, code: str) -> None:
+    assert read_json(make(most)) == orjson.loads(make(most))
+    assert code_of(make(most + 1)) == code
+    assert code_of(make(most + 1).decode()) == code
+
+
+@pytest.mark.parametrize("text", ['"[[', "\\", '\\"', '\\\\"[', "[" * 200, '{"' * 70_000, "\\" * 7])
+def test_what_stands_inside_of_strings_does_not_count(text: str) -> None:
+    value = {"content": text, text: [text, {"a": text}]}
+
+    assert read_json(orjson.dumps(value)) == value
+
+
+def filled(unit: bytes, head: bytes = b"[", tail: bytes = b"]") -> bytes:
+    return head + b",".join([unit] * ((SIZE - 2) // (len(unit) + 1))) + tail
+
+
+BOMBS = {
+    "empty lists": filled(b"[]"),
+    "empty objects": filled(b"{}"),
+    "lists in each other": b"[" * SIZE,
+    "objects in each other": b'{"a":' * (SIZE // 5),
+    "lists that are only closed": b"[" * 200 + b"]" * (SIZE - 200),
+    "numbers": filled(b"1"),
+    "empty strings": filled(b'""'),
+    "quotation marks": b'"' * SIZE,
+    "backslashes": b'["' + b"\\\\" * (SIZE // 2 - 4) + b'" , ' + b"[" * 4,
+    "escaped quotation marks": b'["' + b'\\"' * (SIZE // 2 - 4) + b'",]',
+    "brackets in a string": b'["' + b"[{" * (SIZE // 2 - 4) + b'",]',
+    "keys": b"{" + b",".join(b'"%d":1' % n for n in range(100_000)) + b"}",
+    "one key again and again": filled(b'"a":1', b"{", b"}"),
+    "a number of four million digits": b"9" * SIZE + b",",
+    "numbers beyond all": filled(b"1e400"),
+    "bad UTF-8 at the end": b'["' + b"x" * (SIZE - 8) + b'\xff"]',
+    "no JSON at the end": b'["\xf0\x9f\x98\x80' + b"x" * (SIZE - 8) + b'",}',
+    "white space": b" " * SIZE,
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_body_that_is_refused_costs_little(name: str) -> None:
+    began = time.process_time()
+
+    code = code_of(BOMBS[name])
+
+    assert time.process_time() - began < REFUSAL_S
+    assert code in {"too_many_values", "too_deep", "invalid_json"}
