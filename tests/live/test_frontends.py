@@ -40,11 +40,13 @@ def use(frontend: Path, scenario: str, *arguments: str) -> Any:
 def test_every_block_of_the_page_is_a_file_that_something_here_uses() -> None:
     users = [
         CLIENTS / "frontends.mjs",
+        CLIENTS / "codegen.mjs",
         CLIENTS / "lists.mjs",
         CLIENTS / "walks.mjs",
         CLIENTS / "page.py",
         Path(__file__),
         ROOT / "tests/live/conftest.py",
+        ROOT / "tests/gql/test_schema_tools.py",
     ]
     sources = page.PAGE + "".join(user.read_text() for user in users)
 
