@@ -1,7 +1,8 @@
 """Connections: how much a client may send for a head, how long it may send and read, and how all end at a stop.
 
 Left to itself uvicorn takes heads of any size, waits without end for one that has begun, for a body, for a client that
-has stopped to read and, when it stops, for a stream of events; and it answers in plain text what is no HTTP.
+has stopped to read and, when it stops, for a stream of events; it answers in plain text what is no HTTP; and behind a
+head that names another protocol it reads the body as the next request.
 Must not be here: what followers are told (`gql`); the size of a body (`web.limits`).
 """
 
@@ -9,17 +10,30 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidHandshake
 
 from gateway.domain import bounds
+from gateway.framing import (
+    VERSION,
+    WEBSOCKET,
+    WEBSOCKET_VERSION,
+    Follows,
+    is_faulty,
+    what_follows,
+    without_upgrade,
+)
 from gateway.waiting import Event, Inbox
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
+
+    from websockets.http11 import Request
 
 _LONG_MESSAGES: Final = "gateway.long_messages"  # where a WebSocket's extensions have what lets them in
 END_FOLLOWING: Final = "end_following"  # where the application's state has what sends all followers away
@@ -30,6 +44,7 @@ LAST_S: Final = 0.5  # how long what was on its way when the server stopped may 
 MAX_TARGET: Final = bounds.TARGET.number
 MAX_HEAD: Final = bounds.HEAD.number
 MAX_HEADERS: Final = bounds.HEADERS.number
+MAX_HANDSHAKE_LINE: Final = bounds.HANDSHAKE_LINE.number
 
 # A head has so long; a body as long again, and a second more for each so many bytes that have come.
 # Source: the defaults of Apache's mod_reqtimeout.
@@ -42,9 +57,23 @@ REFUSALS: Final[Mapping[HTTPStatus, tuple[str, str]]] = {
     HTTPStatus.REQUEST_URI_TOO_LONG: ("url_too_long", f"The URL is too long. Expected at most {MAX_TARGET} bytes."),
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
         "headers_too_large",
-        f"The headers are too large. Expected at most {MAX_HEADERS}, and {MAX_HEAD} bytes with the URL.",
+        (
+            f"The headers are too large. Expected at most {MAX_HEADERS}, and {MAX_HEAD} bytes with the URL; "
+            f"{MAX_HANDSHAKE_LINE} a line in the handshake of a WebSocket."
+        ),
+    ),
+    HTTPStatus.UPGRADE_REQUIRED: (
+        "websocket_version_not_supported",
+        f"Expected version {WEBSOCKET_VERSION.decode()} of WebSocket (`Sec-WebSocket-Version`).",
     ),
 }
+_FRAMING: Final = frozenset({b"transfer-encoding", b"expect"})  # beside the length, which the parser looks at
+# Source: RFC 9110, section 15.5.22; RFC 6455, section 4.4.
+_ALTERNATIVE: Final = [
+    (b"connection", b"upgrade"),
+    (b"upgrade", WEBSOCKET),
+    (b"sec-websocket-version", WEBSOCKET_VERSION),
+]
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -79,14 +108,6 @@ class HttpProtocol(HttpToolsProtocol):
         self._look_no_more()
         super().connection_lost(exc)
 
-    def handle_websocket_upgrade(self) -> None:
-        """Become a WebSocket, and hold nothing any more that only HTTP needs: it is a tenth of what that takes."""
-        super().handle_websocket_upgrade()
-        self._await_no_more()
-        if self._timer is not None:
-            self._timer.cancel()
-        self.parser = None  # type: ignore[assignment]  # as uvicorn does it when a connection ends
-
     def data_received(self, data: bytes) -> None:
         """Take what has come; of a header or trailer that does not end, only so much."""
         if self._is_refused:
@@ -94,9 +115,64 @@ class HttpProtocol(HttpToolsProtocol):
         if not self._is_awaited and (self.cycle is None or self.cycle.response_complete):
             self._await_head()  # even an empty line in front of the next request ends uvicorn's own wait for it
         self._held_bytes += len(data)
-        HttpToolsProtocol.data_received(self, data)
+        self._unset_keepalive_if_required()
+        try:
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as stopped:
+                self._go_on(memoryview(data)[stopped.args[0] :])
+        except HttpParserError:
+            self._refuse(self._fault)
         if self._held_bytes > MAX_HEAD:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def _go_on(self, rest: memoryview) -> None:
+        """Go on behind a head that names another protocol, at which the parser stops whatever the head says of a body.
+
+        Unless a WebSocket begins here, it is read again by a parser of its own, as if it had not named any: so its
+        body ends where that of any other request would. A WebSocket cannot begin while answers are under way.
+        """
+        while True:
+            version = self.parser.get_http_version()
+            follows = what_follows(self.scope["method"], version, self.headers)
+            if follows is not Follows.BODY and (self.cycle is None or self.cycle.response_complete):
+                if follows is Follows.WEBSOCKET:
+                    self._become_websocket(bytes(rest))
+                else:
+                    self._refuse(HTTPStatus.UPGRADE_REQUIRED)
+                return
+            head = without_upgrade(self.scope["method"], self.url, version, self.headers)
+            self.parser = HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+            self.parser.feed_data(head)
+            try:
+                self.parser.feed_data(rest)
+            except HttpParserUpgrade as stopped:
+                rest = rest[stopped.args[0] :]
+            else:
+                return
+
+    def _become_websocket(self, early: bytes) -> None:
+        """Hand the connection on, and hold nothing any more that only HTTP needs: it is a tenth of what that takes."""
+        self.handle_websocket_upgrade()
+        protocol = cast("WebSocketProtocol", self.transport.get_protocol())
+        if not protocol.handshake_initiated:
+            self._take_back(protocol)
+            return
+        protocol.early = early
+        self._await_no_more()
+        if self._timer is not None:
+            self._timer.cancel()
+        self.parser = None  # type: ignore[assignment]  # as uvicorn does it when a connection ends
+
+    def _take_back(self, protocol: WebSocketProtocol) -> None:
+        """Refuse a handshake of which nothing has become, since it is wrong or too long for the library."""
+        self.connections.discard(protocol)
+        self.connections.add(self)
+        self.transport.set_protocol(self)
+        longest = max(len(name) + len(value) for name, value in (*self.headers, (b"", self.url)))
+        is_long = longest > MAX_HANDSHAKE_LINE - len("GET  HTTP/1.1\r\n")
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if is_long else HTTPStatus.BAD_REQUEST)
 
     def on_message_begin(self) -> None:
         """Begin to count."""
@@ -116,19 +192,31 @@ class HttpProtocol(HttpToolsProtocol):
             self._give_up(HTTPStatus.REQUEST_URI_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
-        HttpToolsProtocol.on_header(self, name, value)
+        """Take a header; a trailer is dropped, since nobody who looks through headers would see it."""
         self._held_bytes = 0
         self._head_bytes += len(name) + len(value)
+        if self._is_in_head:
+            HttpToolsProtocol.on_header(self, name, value)
         if self._head_bytes > MAX_HEAD or len(self.headers) > MAX_HEADERS:
             self._give_up(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
-        """Begin to wait for the body."""
+        """Begin to wait for the body, and with the request unless the parser stops here: see `_go_on`."""
         self._is_in_head = False
         self._body_bytes = 0
         self._since = self.loop.time()
+        if self.parser.should_upgrade():
+            self.scope["method"] = self.parser.get_method().decode()
+            if self.scope["method"] == "CONNECT":
+                self._give_up(HTTPStatus.BAD_REQUEST)
+            return
+        for name, _ in self.headers:
+            if name in _FRAMING:
+                self._heed(name)
         HttpToolsProtocol.on_headers_complete(self)
+        if self.expect_100_continue:
+            # Who is answered without being told to go on may send its body or not: nobody can know what comes next.
+            self.cycle.keep_alive = False
         if self._is_ending and self.cycle is not None:
             self.cycle.keep_alive = False
 
@@ -139,14 +227,12 @@ class HttpProtocol(HttpToolsProtocol):
         HttpToolsProtocol.on_body(self, body)
 
     def on_message_complete(self) -> None:
-        """Wait for no more of this request."""
+        """Wait for no more of this request, if it has begun."""
         self._held_bytes = 0
+        if self.parser.should_upgrade():
+            return
         self._await_no_more()
         HttpToolsProtocol.on_message_complete(self)
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (uvicorn's own words)
-        """Answer what the parser has given up, in our envelope."""
-        self._refuse(self._fault)
 
     def pause_writing(self) -> None:
         """Write no more for now, and see to it that the client reads on."""
@@ -225,6 +311,14 @@ class HttpProtocol(HttpToolsProtocol):
     def _is_answered(self) -> bool:
         return not self._is_in_head and self.cycle is not None and self.cycle.response_complete
 
+    def _heed(self, name: bytes) -> None:
+        """Look at a header of which HTTP/1.0 knows nothing, and that changes what belongs to a request."""
+        version = self.parser.get_http_version()
+        if name == b"expect":
+            self.expect_100_continue &= version == VERSION
+        elif is_faulty(version, self.headers):
+            self._give_up(HTTPStatus.BAD_REQUEST)
+
     def _give_up(self, fault: HTTPStatus) -> None:
         """Stop the parser, which is calling us."""
         self._fault = fault
@@ -254,6 +348,7 @@ class HttpProtocol(HttpToolsProtocol):
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
+            *(_ALTERNATIVE if fault is HTTPStatus.UPGRADE_REQUIRED else ()),
         ]
         head = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (fault, fault.phrase.encode(), head, body))
@@ -271,10 +366,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One WebSocket; whoever does not let go of it is cut off.
 
     Until `take_long_messages` is called a message may be only as long as a hello, whoever sends it.
+    Until it is open nothing is read: what has come `early` with the handshake is none of HTTP's any more.
     """
 
     # Uvicorn's own attributes: a dictionary of more than thirty takes 1.6 KB, each of these 8 bytes.
     __slots__ = (
+        "_opening",
         "app",
         "app_state",
         "asgi_version",
@@ -288,6 +385,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         "curr_msg_data_type",
         "default_headers",
         "disconnected",
+        "early",
         "frames",
         "handshake_complete",
         "handshake_initiated",
@@ -317,6 +415,23 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.conn.max_message_size = bounds.HELLO.number
         self.queue = Inbox()  # type: ignore[assignment]
         self.writable = Event(is_set=True)  # type: ignore[assignment]
+        self.early = b""
+        self._opening: asyncio.TimerHandle | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of everything."""
+        self._open_by_no_time()
+        super().connection_lost(exc)
+
+    def handle_connect(self, event: Request) -> None:
+        """Begin with a handshake, unless it is wrong: then nothing is begun, and HTTP answers it."""
+        try:
+            self.conn.process_request(event)
+        except InvalidHandshake:
+            return
+        self.transport.pause_reading()
+        self._opening = self.loop.call_later(WAIT_S, self.transport.abort)
+        super().handle_connect(event)
 
     def shutdown(self) -> None:
         """Let the application say goodbye, which it does in the protocol's own way."""
@@ -336,8 +451,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Begin after the handshake, of which nothing is needed any more: it is a tenth of what a connection takes."""
         super().start_keepalive()
         self.scope["extensions"][_LONG_MESSAGES] = {"take": self._take_long_messages}
+        self._open_by_no_time()
         self.request.headers.clear()  # the library's parser holds on to the request
         del self.request, self.response
+        self.transport.resume_reading()
+        if self.early:
+            early, self.early = self.early, b""
+            self.data_received(early)
+
+    def _open_by_no_time(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
 
     def _take_long_messages(self) -> None:
         self.conn.max_message_size = self.config.ws_max_size

@@ -25,6 +25,7 @@ MAY_IMPORT: Final = {
     "facts": set[str](),
     "loading": set[str](),
     "waiting": set[str](),
+    "framing": set[str](),
     "compiled": set[str](),  # a package that could be one of its own
     "values": set[str](),
     "settings": {"values", "domain", "errors"},  # of the domain the numbers that bounds have if nothing is said
@@ -41,7 +42,7 @@ MAY_IMPORT: Final = {
     "tracing": {"facts"},
     "app": {"settings", "values", "logs", "facts", "tracing", "connections", "errors"}
     | {"store", "events", "core", "web", "rest", "gql"},
-    "connections": {"domain", "waiting"},
+    "connections": {"domain", "waiting", "framing"},
     "serve": {"settings", "logs", "store", "operate", "gql", "web", "connections", "domain", "loading", "errors"},
     "__main__": {"settings", "serve", "store", "operate", "transfer", "gql", "domain", "loading", "errors"},
 }
@@ -50,6 +51,7 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "facts": set[str](),
     "loading": set[str](),
     "waiting": set[str](),
+    "framing": set[str](),
     "compiled": {"graphql", "orjson"},
     "logs": {"structlog", "orjson"},
     "settings": {"dotenv"},
@@ -65,7 +67,7 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "transfer": {"orjson", "click", "rich"},  # it reads lines, and talks to a person at a terminal as it does
     "tracing": {"opentelemetry"},
     "app": {"starlette"},
-    "connections": {"uvicorn"},
+    "connections": {"uvicorn", "httptools", "websockets"},
     "serve": {"uvicorn", "click", "sqlalchemy"},
     "__main__": {"click"},
 }

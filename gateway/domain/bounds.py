@@ -96,6 +96,13 @@ SHOWN: Final = Bound(
 TARGET: Final = Bound("target", 32 * KIB, "bytes of path and query", "url_too_long", "a GraphQL document fits")
 HEAD: Final = Bound("head", 64 * KIB, "bytes of path, query and headers", "headers_too_large", "anybody may send it")
 HEADERS: Final = Bound("headers", 100, "headers", "headers_too_large", "anybody may send them")
+HANDSHAKE_LINE: Final = Bound(
+    "handshake_line",
+    8 * KIB,
+    "bytes of a line in the handshake of a WebSocket",
+    "headers_too_large",
+    "the library that reads it takes no longer ones",
+)
 CREDENTIAL: Final = Bound("credential", 8_192, "bytes", "invalid_api_key", "a token with many claims fits")
 OPERATIONS: Final = Bound(
     "operations", 100, "operations at once on one WebSocket", "too_many_operations", "each holds a task"
