@@ -34,17 +34,30 @@ FILE_PATH = {
     "end_index": 22,
     "file_path": {"file_id": "file-made"},
 }
+WEB_CITATION = {
+    "type": "url_citation",
+    "text": "[2]",
+    "start_index": 8,
+    "end_index": 11,
+    "url_citation": {"url": "https://example.org/a", "title": "A"},
+}
+# As Azure's agents leave it out, and as an SDK writes what it does not know.
+SOMEWHERE = {"type": "file_citation", "text": "[3]", "file_citation": {"file_id": "file-cited"}}
+UNTITLED = {**WEB_CITATION, "start_index": None, "end_index": None, "url_citation": {"url": "https://b", "title": None}}
 EVERY_PART: list[dict[str, Any]] = [
     {"type": "text", "text": {"value": "See [1] 🙂", "annotations": [CITATION, OLD_CITATION, FILE_PATH]}},
+    {"type": "text", "text": {"value": "See [2] [3]", "annotations": [WEB_CITATION, SOMEWHERE, UNTITLED]}},
     {"type": "image_file", "image_file": {"file_id": "file-image", "detail": "high"}},
     {"type": "image_file", "image_file": {"file_id": "file-plain"}},
     {"type": "image_url", "image_url": {"url": "https://example.org/a.png", "detail": "low"}},
+    {"type": "image_file", "image_file": {"file_id": "file-plain", "detail": None}},
     {"type": "refusal", "refusal": "I will not."},
     {"type": "text", "text": {"value": "Bye", "annotations": []}},
 ]
 ATTACHMENTS: list[dict[str, Any]] = [
     {"file_id": "file-a", "tools": [{"type": "code_interpreter"}, {"type": "file_search"}]},
     {"file_id": "file-b", "tools": []},
+    {"data_source": {"type": "uri_asset", "uri": "azureml://a"}, "tools": None},
 ]
 
 

@@ -101,7 +101,7 @@ def _graphql_message(wire: Json) -> Json:
         "status": wire["status"].upper(),
         "content": [_PARTS[part["type"]](part) for part in wire["content"]],
         "attachments": [
-            {"fileId": each["file_id"], "tools": [tool["type"] for tool in each["tools"]]}
+            {"fileId": each.get("file_id"), "tools": [tool["type"] for tool in each["tools"] or ()]}
             for each in wire["attachments"]
         ],
         "metadata": wire["metadata"],
@@ -123,16 +123,19 @@ def _text(part: Json) -> Json:
 
 
 def _annotation(each: Json) -> Json:
-    place = {"text": each["text"], "startIndex": each["start_index"], "endIndex": each["end_index"]}
+    place = {"text": each["text"], "startIndex": each.get("start_index"), "endIndex": each.get("end_index")}
     if each["type"] == "file_path":
         return {"__typename": "FilePath", **place, "fileId": each["file_path"]["file_id"]}
+    if each["type"] == "url_citation":
+        cited = each["url_citation"]
+        return {"__typename": "UrlCitation", **place, "url": cited["url"], "title": cited.get("title")}
     cited = each["file_citation"]
     return {"__typename": "FileCitation", **place, "fileId": cited["file_id"], "quote": cited.get("quote")}
 
 
 def _image_file(part: Json) -> Json:
     image = part["image_file"]
-    shown = {"fileId": image["file_id"], "detail": image.get("detail", "auto")}
+    shown = {"fileId": image["file_id"], "detail": image.get("detail") or "auto"}
     return {"__typename": "ImageFileContent", "type": "image_file", "imageFile": shown}
 
 

@@ -11,11 +11,11 @@ import re
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.domain import check, ids, parse
+from gateway.domain import bounds, check, ids
 from gateway.domain.message import IncompleteReason, Message, Status
 from gateway.domain.parse import DETAILS, ROLES, TOOLS
 from gateway.domain.thread import Thread
-from gateway.domain.wire import dump, dump_text
+from gateway.domain.wire import dump, dump_text, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ MESSAGE: Final = "thread.message"
 MAX_TIME: Final = 253_402_300_799  # the last second of the year 9999; milliseconds taken for seconds lie far beyond
 MAX_INDEX: Final = 2**31 - 1  # GraphQL's Int
 MAX_DEPTH: Final = 128  # orjson writes no more than 254 levels, and what is kept is written inside of other objects
+BEYOND_BOUNDS: Final = frozenset({bounds.IMPORT_PARTS.code, bounds.IMPORT_TEXT.code})  # codes of `hold_to_bounds`
 
 _STATUSES: Final = tuple(status.value for status in Status)
 _WHOLE: Final = Status.COMPLETED.value
@@ -47,6 +48,7 @@ _MESSAGE_FIELDS: Final = (
     "content",
     "attachments",
     "metadata",
+    "file_ids",
 )
 _KNOWN: Final = frozenset(_MESSAGE_FIELDS)
 _NEEDED: Final = itemgetter("id", "thread_id", "created_at", "role", "content")
@@ -54,17 +56,53 @@ _OPTIONAL: Final = ("status", "completed_at", "run_id", "assistant_id", "attachm
 _PART: Final = frozenset({"type", "text"})
 _PART_TEXT: Final = frozenset({"value", "annotations"})
 _CITATION: Final = frozenset({"type", "text", "start_index", "end_index", "file_citation"})
-_CITED: Final = frozenset({"file_id", "quote"})
+_CITED_FILE: Final = frozenset({"file_id", "quote"})
+# What each kind of annotation points to: what that must have, and what it may have.
+_CITED: Final = {
+    "file_citation": ("file_id", "quote"),
+    "file_path": ("file_id", "quote"),
+    "url_citation": ("url", "title"),
+}
 _TEXT: Final = frozenset({str})
 _REFERENCE: Final = re.compile(r"[^\x00]{1,512}", re.DOTALL)
+# Those that are there already may hold what no new one may: what was exported is always taken back.
+_OWNER: Final = re.compile("[^\x00-\x1f\x7f\ud800-\udfff]{1,255}")
+# What is shorter than these passes no bound, whatever it holds.
+_SHORT_CONTENT: Final = 100_000
+_SHORT_ATTACHMENTS: Final = 300
 
 
 def read(value: object) -> Thread | Message:
-    """Read one of the API's own objects.
+    """Read one of the API's own objects, however much it holds.
 
     Errors: InvalidRequest where it is none, or is not whole.
     """
     return read_at_a_glance(value) or read_closely(value)
+
+
+def hold_to_bounds(message: Message) -> None:
+    """Refuse a message that holds more than an import takes where nobody says otherwise.
+
+    Errors: InvalidRequest with a code of BEYOND_BOUNDS.
+    """
+    if len(message.content_json) > _SHORT_CONTENT:
+        parts = check.an_array(load(message.content_json), "content", at_most=bounds.IMPORT_PARTS.number)
+        texts = [(index, part["text"]) for index, part in enumerate(parts) if part["type"] == "text"]
+        for index, text in texts:
+            path = f"content[{index}].text.annotations"
+            check.an_array(text["annotations"], path, at_most=bounds.ANNOTATIONS.number)
+        length = sum(len(text["value"]) for _, text in texts)
+        if length > bounds.IMPORT_TEXT.number:
+            message_ = (
+                f"Invalid 'content': string too long. Expected text parts with maximum length "
+                f"{bounds.IMPORT_TEXT.number} together, but got text parts with length {length} instead."
+            )
+            check.refuse(message_, "content", bounds.IMPORT_TEXT.code)
+    if len(message.attachments_json) > _SHORT_ATTACHMENTS:
+        at_most = bounds.IMPORT_ATTACHMENTS.number
+        for index, each in enumerate(check.an_array(load(message.attachments_json), "attachments", at_most=at_most)):
+            tools = each.get("tools") or []
+            check.an_array(tools, f"attachments[{index}].tools", at_most=bounds.IMPORT_TOOLS.number)
 
 
 def read_closely(value: object) -> Thread | Message:
@@ -110,6 +148,7 @@ def read_at_a_glance(raw: Any) -> Message | None:
         and (completed_at is None or (type(completed_at) is int and 0 <= completed_at <= MAX_TIME))
         and get("incomplete_at") is None
         and get("incomplete_details") is None
+        and not get("file_ids")
     )
     if not is_plain:
         return None
@@ -157,7 +196,7 @@ def _is_plain_citation(each: Any) -> bool:
         and 0 <= end <= MAX_INDEX
         and type(cited) is dict
         and "file_id" in cited
-        and cited.keys() <= _CITED
+        and cited.keys() <= _CITED_FILE
         and _TEXT.issuperset(map(type, cited.values()))
     )
 
@@ -170,7 +209,7 @@ def _thread(raw: JsonObject) -> Thread:
         metadata_json=dump_text(_metadata(raw.get("metadata"))),
         tool_resources_json=dump_text(check.an_object(raw.get("tool_resources") or {}, "tool_resources")),
         message_count=0,
-        owner=parse.owner(raw.get("owner")),
+        owner=_owner(raw.get("owner")),
     )
 
 
@@ -188,7 +227,7 @@ def _message(raw: JsonObject) -> Message:
         role_value=check.one_of(raw["role"], "role", ROLES),
         status_value=check.one_of(raw["status"], "status", _STATUSES) if says_status else _WHOLE,
         content_json=dump(_each(raw["content"], "content", _part)),
-        attachments_json=dump_text(_each(raw.get("attachments") or [], "attachments", _attachment)),
+        attachments_json=dump_text(_attachments(raw)),
         metadata_json=dump_text(_metadata(raw.get("metadata"))),
         run_id=_reference(raw.get("run_id"), "run_id"),
         assistant_id=_reference(raw.get("assistant_id"), "assistant_id"),
@@ -232,6 +271,16 @@ def _reference(value: object, path: str) -> str | None:
     return text
 
 
+def _owner(value: object) -> str | None:
+    if value is None:
+        return None
+    text = check.a_string(value, "owner")
+    if not _OWNER.fullmatch(text):
+        message = "Invalid 'owner'. Expected 1 to 255 characters, none of them a control character."
+        check.refuse(message, "owner", "invalid_value")
+    return text
+
+
 def _incomplete_reason(value: object) -> str:
     details = check.an_object(value, "incomplete_details")
     check.fields(details, "incomplete_details", required=("reason",))
@@ -269,14 +318,17 @@ def _text(value: object, path: str) -> None:
 
 
 def _annotation(value: object, path: str) -> None:
-    kind = check.one_of(_member(value, path, "type"), f"{path}.type", ("file_citation", "file_path"))
+    raw = check.an_object(value, path)
+    kind = check.one_of(_member(value, path, "type"), f"{path}.type", tuple(_CITED))
     check.a_string(_member(value, path, "text"), f"{path}.text")
-    for key in ("start_index", "end_index"):
-        check.an_integer(_member(value, path, key), f"{path}.{key}", at_least=0, at_most=MAX_INDEX)
+    for key in ("start_index", "end_index"):  # Azure's agents leave them out
+        if raw.get(key) is not None:
+            check.an_integer(raw[key], f"{path}.{key}", at_least=0, at_most=MAX_INDEX)
+    needed, optional = _CITED[kind]
     target = _member(value, path, kind)
-    check.a_string(_member(target, f"{path}.{kind}", "file_id"), f"{path}.{kind}.file_id")
-    if target.get("quote") is not None:
-        check.a_string(target["quote"], f"{path}.{kind}.quote")
+    check.a_string(_member(target, f"{path}.{kind}", needed), f"{path}.{kind}.{needed}")
+    if target.get(optional) is not None:
+        check.a_string(target[optional], f"{path}.{kind}.{optional}")
 
 
 def _image_file(value: object, path: str) -> None:
@@ -290,7 +342,8 @@ def _image_url(value: object, path: str) -> None:
 
 
 def _detail(image: Any, path: str) -> None:
-    check.one_of(image.get("detail", "auto"), f"{path}.detail", DETAILS)
+    if image.get("detail") is not None:
+        check.one_of(image["detail"], f"{path}.detail", DETAILS)
 
 
 def _refusal(value: object, path: str) -> None:
@@ -300,9 +353,26 @@ def _refusal(value: object, path: str) -> None:
 _PARTS: Final = {"text": _text, "image_file": _image_file, "image_url": _image_url, "refusal": _refusal}
 
 
+def _attachments(raw: JsonObject) -> list[Any]:
+    """Take the attachments, and behind them the files that version 1 named on the message, which had no tools."""
+    attachments = _each(raw.get("attachments") or [], "attachments", _attachment)
+    attached = {each.get("file_id") for each in attachments}
+    files: list[str] = _each(raw.get("file_ids") or [], "file_ids", _file_id)
+    return attachments + [{"file_id": file_id, "tools": []} for file_id in files if file_id not in attached]
+
+
+def _file_id(value: object, path: str) -> None:
+    check.a_string(value, path)
+
+
 def _attachment(value: object, path: str) -> None:
-    check.a_string(_member(value, path, "file_id"), f"{path}.file_id")
-    _each(_member(value, path, "tools"), f"{path}.tools", _tool)
+    """Look at an attachment; what lies in no file of the API has another source and no id."""
+    raw = check.an_object(value, path)
+    if raw.get("file_id") is not None:
+        check.a_string(raw["file_id"], f"{path}.file_id")
+    if raw.get("data_source") is not None:
+        check.an_object(raw["data_source"], f"{path}.data_source")
+    _each(raw.get("tools") or [], f"{path}.tools", _tool)
 
 
 def _tool(value: object, path: str) -> None:

@@ -48,11 +48,11 @@ class IncompleteReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FileCitation:
-    """A place in a text that cites a file."""
+    """A place in a text that cites a file; where it begins and ends is not always said."""
 
     text: str
-    start_index: int
-    end_index: int
+    start_index: int | None
+    end_index: int | None
     file_id: str
     quote: str | None
 
@@ -62,12 +62,23 @@ class FilePath:
     """A place in a text that stands for a file which was made."""
 
     text: str
-    start_index: int
-    end_index: int
+    start_index: int | None
+    end_index: int | None
     file_id: str
 
 
-Annotation = FileCitation | FilePath
+@dataclass(frozen=True, slots=True)
+class UrlCitation:
+    """A place in a text that cites a page of the web, as Azure's agents do."""
+
+    text: str
+    start_index: int | None
+    end_index: int | None
+    url: str
+    title: str | None
+
+
+Annotation = FileCitation | FilePath | UrlCitation
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +142,9 @@ ContentPart = TextContent | ImageFileContent | ImageUrlContent | RefusalContent
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that came with a message, and the tools which may read it."""
+    """A file that came with a message, and the tools which may read it; one that lies elsewhere has no id."""
 
-    file_id: str
+    file_id: str | None
     tools: tuple[str, ...]
 
 
@@ -194,7 +205,7 @@ class Message(MessageRow):
     def attachments(self) -> tuple[Attachment, ...]:
         """The attached files, in order."""
         return tuple(
-            Attachment(item["file_id"], tuple(tool["type"] for tool in item["tools"]))
+            Attachment(item.get("file_id"), tuple(tool["type"] for tool in item.get("tools") or ()))
             for item in orjson.loads(self.attachments_json)
         )
 
@@ -274,12 +285,12 @@ def _text(part: dict[str, Any]) -> TextContent:
 
 def _image_file(part: dict[str, Any]) -> ImageFileContent:
     image = part["image_file"]
-    return ImageFileContent(ImageFile(image["file_id"], image.get("detail", "auto")))
+    return ImageFileContent(ImageFile(image["file_id"], image.get("detail") or "auto"))
 
 
 def _image_url(part: dict[str, Any]) -> ImageUrlContent:
     image = part["image_url"]
-    return ImageUrlContent(ImageUrl(image["url"], image.get("detail", "auto")))
+    return ImageUrlContent(ImageUrl(image["url"], image.get("detail") or "auto"))
 
 
 def _refusal(part: dict[str, Any]) -> RefusalContent:
@@ -288,11 +299,20 @@ def _refusal(part: dict[str, Any]) -> RefusalContent:
 
 def _file_citation(each: dict[str, Any]) -> FileCitation:
     cited = each["file_citation"]
-    return FileCitation(each["text"], each["start_index"], each["end_index"], cited["file_id"], cited.get("quote"))
+    return FileCitation(*_place(each), cited["file_id"], cited.get("quote"))
 
 
 def _file_path(each: dict[str, Any]) -> FilePath:
-    return FilePath(each["text"], each["start_index"], each["end_index"], each["file_path"]["file_id"])
+    return FilePath(*_place(each), each["file_path"]["file_id"])
+
+
+def _url_citation(each: dict[str, Any]) -> UrlCitation:
+    cited = each["url_citation"]
+    return UrlCitation(*_place(each), cited["url"], cited.get("title"))
+
+
+def _place(each: dict[str, Any]) -> tuple[str, int | None, int | None]:
+    return each["text"], each.get("start_index"), each.get("end_index")
 
 
 # To look a word up in an enum of Python takes ten times as long as in a dict.
@@ -308,4 +328,5 @@ PART_READERS: Final[dict[str, Callable[[dict[str, Any]], ContentPart]]] = {
 ANNOTATION_READERS: Final[dict[str, Callable[[dict[str, Any]], Annotation]]] = {
     "file_citation": _file_citation,
     "file_path": _file_path,
+    "url_citation": _url_citation,
 }

@@ -87,7 +87,7 @@ def dump(value: object) -> bytes:
     return orjson.dumps(value)
 
 
-def load(text: str) -> Any:
+def load(text: str | bytes) -> Any:
     """Read JSON."""
     return orjson.loads(text)
 

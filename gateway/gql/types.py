@@ -67,8 +67,10 @@ class FileCitation:
     """`domain.message.FileCitation`."""
 
     text: str = strawberry.field(description="The mark in the text that stands for the citation.")
-    start_index: int = strawberry.field(description="Where the mark begins, counted in characters from 0.")
-    end_index: int = strawberry.field(description="Where the mark has ended.")
+    start_index: int | None = strawberry.field(
+        description="Where the mark begins, counted in characters from 0, where that was said."
+    )
+    end_index: int | None = strawberry.field(description="Where the mark has ended, where that was said.")
     file_id: str = strawberry.field(description="The file that is cited.")
     quote: str | None = strawberry.field(description="The words of the file that are cited; only in older messages.")
 
@@ -80,15 +82,32 @@ class FilePath:
     """`domain.message.FilePath`."""
 
     text: str = strawberry.field(description="The path in the text that stands for the file.")
-    start_index: int = strawberry.field(description="Where the path begins, counted in characters from 0.")
-    end_index: int = strawberry.field(description="Where the path has ended.")
+    start_index: int | None = strawberry.field(
+        description="Where the path begins, counted in characters from 0, where that was said."
+    )
+    end_index: int | None = strawberry.field(description="Where the path has ended, where that was said.")
     file_id: str = strawberry.field(description="The file that was made.")
 
     is_type_of = is_a(message.FilePath)
 
 
+@strawberry.type(description="A place in a text that cites a page of the web.")
+class UrlCitation:
+    """`domain.message.UrlCitation`."""
+
+    text: str = strawberry.field(description="The mark in the text that stands for the citation.")
+    start_index: int | None = strawberry.field(
+        description="Where the mark begins, counted in characters from 0, where that was said."
+    )
+    end_index: int | None = strawberry.field(description="Where the mark has ended, where that was said.")
+    url: str = strawberry.field(description="The address of the page.")
+    title: str | None = strawberry.field(description="The title of the page, where that was said.")
+
+    is_type_of = is_a(message.UrlCitation)
+
+
 Annotation = Annotated[
-    FileCitation | FilePath,
+    FileCitation | FilePath | UrlCitation,
     strawberry.union("Annotation", description="What stands behind a place in a text."),
 ]
 
@@ -167,7 +186,7 @@ ContentPart = Annotated[
 class Attachment:
     """`domain.message.Attachment`."""
 
-    file_id: str = strawberry.field(description="The file.")
+    file_id: str | None = strawberry.field(description="The file, unless it lies outside of the API.")
     tools: list[str] = strawberry.field(
         description="The tools that may read it: `code_interpreter`, `file_search`, or both."
     )

@@ -46,6 +46,7 @@ _TYPES: Final[Mapping[type, str]] = {
     message.RefusalContent: "RefusalContent",
     message.FileCitation: "FileCitation",
     message.FilePath: "FilePath",
+    message.UrlCitation: "UrlCitation",
     **{each: each.__name__ for each in EVENT_TYPES},
 }
 

@@ -51,7 +51,7 @@ _THREADS: Final[list[tuple[ThreadId, dict[str, str], str | None]]] = [
 _MESSAGES: Final[list[tuple[ThreadId, str, dict[str, Any]]]] = [
     (_ALPHA, "msg_a1", {"content": [text_part("plain")], "role": Role.USER, "metadata": {"k": "v", "ü": "🙂"}}),
     (_ALPHA, "msg_a2", {"content": EVERY_PART, "attachments": ATTACHMENTS, "completed_at": SOME_SECOND}),
-    (_ALPHA, "msg_a3", {"content": [EVERY_PART[4]], "run_id": "run_1", "assistant_id": "asst_1"}),
+    (_ALPHA, "msg_a3", {"content": [EVERY_PART[6]], "run_id": "run_1", "assistant_id": "asst_1"}),
     (_ALPHA, "msg_a4", {"content": [text_part("cited", [OLD_CITATION])], "run_id": "run_1"}),
     (
         _ALPHA,

@@ -28,6 +28,14 @@ PATH = {
     "end_index": 23,
     "file_path": {"file_id": "file-abc"},
 }
+WEB = {
+    "type": "url_citation",
+    "text": "[1]",
+    "start_index": 4,
+    "end_index": 7,
+    "url_citation": {"url": "https://example.com/a", "title": "A"},
+}
+NOWHERE = {"type": "file_citation", "text": "[1]", "file_citation": {"file_id": "file-abc"}}
 URL = {"url": "https://example.org/a.png", "detail": "auto"}
 
 
@@ -58,6 +66,18 @@ def test_a_thread_is_given_back_as_it_came() -> None:
         pytest.param(a_text("x", QUOTED), id="citation with its quote"),
         pytest.param(a_text("x", PATH), id="file path"),
         pytest.param(a_text("x", PATH, CITATION, PATH), id="several annotations"),
+        pytest.param(a_text("x", WEB), id="citation of the web"),
+        pytest.param(
+            a_text("x", {**WEB, "url_citation": {"url": "https://a"}}), id="citation of the web without title"
+        ),
+        pytest.param(a_text("x", NOWHERE), id="citation without a place"),
+        pytest.param(a_text("x", {**NOWHERE, "start_index": None, "end_index": None}), id="citation with nulls"),
+        pytest.param(
+            a_text("x", {**WEB, "start_index": None, "url_citation": {"url": "https://a", "title": None}}),
+            id="citation of the web with nulls",
+        ),
+        pytest.param({"type": "image_file", "image_file": {"file_id": "file-1", "detail": None}}, id="no detail"),
+        pytest.param({"type": "image_url", "image_url": {**URL, "detail": None}}, id="no detail of an address"),
         pytest.param({"type": "image_file", "image_file": {"file_id": "file-1"}}, id="image file"),
         pytest.param({"type": "image_file", "image_file": {"file_id": "file-1", "detail": "low"}}, id="image file low"),
         pytest.param({"type": "image_url", "image_url": URL}, id="image address"),
@@ -80,6 +100,13 @@ def test_a_part_is_given_back_as_it_came(part: dict[str, Any]) -> None:
         pytest.param("metadata", {"long": "x" * 600}, id="longer metadata than may be made today"),
         pytest.param("content", [], id="no content"),
         pytest.param("attachments", [{"file_id": "file-1", "tools": []}], id="attachment without tools"),
+        pytest.param("attachments", [{"file_id": None, "tools": None}], id="attachment of nulls"),
+        pytest.param("attachments", [{"file_id": "file-1"}], id="attachment that says nothing of tools"),
+        pytest.param(
+            "attachments",
+            [{"data_source": {"type": "uri_asset", "uri": "azureml://a"}, "tools": [{"type": "file_search"}]}],
+            id="attachment from another source",
+        ),
         pytest.param(
             "attachments",
             [{"file_id": "file-1", "tools": [{"type": "file_search"}, {"type": "code_interpreter"}]}] * 2,
@@ -135,8 +162,79 @@ def test_an_unknown_field_that_holds_nothing_is_let_go(nothing: object) -> None:
 @pytest.mark.parametrize("something", [0, False, ["file-1"], {"a": None}, "x", [None]])
 @pytest.mark.parametrize("make", [a_message, a_thread])
 def test_an_unknown_field_that_holds_something_is_refused(make: Any, something: object) -> None:
-    with pytest.raises(InvalidRequest, match=r"Unknown parameter: 'file_ids'\."):
-        archive.read(make(file_ids=something))
+    with pytest.raises(InvalidRequest, match=r"Unknown parameter: 'feeling'\."):
+        archive.read(make(feeling=something))
+
+
+@pytest.mark.parametrize(
+    ("fields", "attachments"),
+    [
+        ({}, [{"file_id": "file-1", "tools": []}, {"file_id": "file-2", "tools": []}]),
+        ({"attachments": None}, [{"file_id": "file-1", "tools": []}, {"file_id": "file-2", "tools": []}]),
+        (
+            {"attachments": [{"file_id": "file-2", "tools": [{"type": "file_search"}]}]},
+            [{"file_id": "file-2", "tools": [{"type": "file_search"}]}, {"file_id": "file-1", "tools": []}],
+        ),
+    ],
+    ids=["alone", "beside null", "beside attachments"],
+)
+def test_files_of_version_1_become_attachments_without_tools(fields: dict[str, Any], attachments: list[Any]) -> None:
+    assert again(a_message(file_ids=["file-1", "file-2"], **fields))["attachments"] == attachments
+
+
+@pytest.mark.parametrize("file_ids", ["file-1", [1], {"a": 1}])
+def test_files_of_version_1_that_are_none_are_refused(file_ids: object) -> None:
+    with pytest.raises(InvalidRequest, match="Invalid type for 'file_ids"):
+        archive.read(a_message(file_ids=file_ids))
+
+
+def held_to_bounds(**fields: Any) -> Message:
+    found = archive.read(a_message(**fields))
+    assert isinstance(found, Message)
+    archive.hold_to_bounds(found)
+    return found
+
+
+MANY = [
+    pytest.param("content", [a_text("")] * 5_000, [a_text("")], "maximum length 5000", id="parts"),
+    pytest.param("content", [a_text("x" * 1_280_000)] * 2, [a_text("x")], "maximum length 2560000", id="text"),
+    pytest.param("content", [a_text("x", *[NOWHERE] * 2_000)], None, "maximum length 2000", id="annotations"),
+    pytest.param(
+        "attachments", [{"file_id": "f"}] * 5_000, [{"file_id": "f"}], "maximum length 5000", id="attachments"
+    ),
+    pytest.param("attachments", [{"tools": [{"type": "file_search"}] * 20}], None, "maximum length 20,", id="tools"),
+]
+
+
+@pytest.mark.parametrize(("field", "most", "one", "reason"), MANY)
+def test_a_message_may_hold_ten_times_what_may_be_made_and_no_more(
+    field: str, most: Any, one: Any, reason: str
+) -> None:
+    held_to_bounds(**{field: most})
+    if one is None:
+        [inner] = most
+        holder = inner.get("text", inner)
+        key = "annotations" if "annotations" in holder else "tools"
+        holder[key] = [*holder[key], holder[key][0]]
+    else:
+        most = most + one
+
+    with pytest.raises(InvalidRequest, match=reason) as refused:
+        held_to_bounds(**{field: most})
+
+    assert refused.value.code in archive.BEYOND_BOUNDS
+    assert archive.read(a_message(**{field: most}))  # where somebody says that it shall be taken
+
+
+@pytest.mark.parametrize("owner", ["a\u202eb", "\x85", "x" * 255])
+def test_an_owner_that_none_may_be_given_today_is_taken_back(owner: str) -> None:
+    assert again(a_thread(owner=owner))["owner"] == owner
+
+
+@pytest.mark.parametrize("owner", ["", "a\nb", "x" * 256])
+def test_an_owner_that_there_never_was_is_refused(owner: str) -> None:
+    with pytest.raises(InvalidRequest, match="Invalid 'owner'"):
+        archive.read(a_thread(owner=owner))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +308,12 @@ def test_an_unknown_field_that_holds_something_is_refused(make: Any, something: 
         pytest.param(
             a_message(content=[{"type": "refusal", "refusal": None}]), "'content[0].refusal'", id="no refusal"
         ),
-        pytest.param(a_message(attachments=[{"file_id": "f"}]), "'attachments[0].tools'", id="no tools"),
+        pytest.param(a_message(attachments=[{"data_source": 1}]), "'attachments[0].data_source'", id="source"),
+        pytest.param(
+            a_message(content=[a_text("x", {**WEB, "url_citation": {"title": "A"}})]),
+            "'content[0].text.annotations[0].url_citation.url'",
+            id="no address",
+        ),
         pytest.param(
             a_message(attachments=[{"file_id": "f", "tools": [{"type": "hammer"}]}]),
             "Invalid value: 'hammer'",

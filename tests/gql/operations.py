@@ -9,6 +9,7 @@ content {
     __typename
     ... on FileCitation { text startIndex endIndex fileId quote }
     ... on FilePath { text startIndex endIndex fileId }
+    ... on UrlCitation { text startIndex endIndex url title }
   } } }
   ... on ImageFileContent { type imageFile { fileId detail } }
   ... on ImageUrlContent { type imageUrl { url detail } }

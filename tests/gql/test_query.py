@@ -145,10 +145,11 @@ async def test_a_message_shows_all_its_fields(store: Store, who: Principal, grap
         "incompleteReason": None,
         "role": "ASSISTANT",
         "status": "COMPLETED",
-        "text": "See [1] 🙂\nBye",
+        "text": "See [1] 🙂\nSee [2] [3]\nBye",
         "attachments": [
             {"fileId": "file-a", "tools": ["code_interpreter", "file_search"]},
             {"fileId": "file-b", "tools": []},
+            {"fileId": None, "tools": []},
         ],
         "metadata": {"k": "v"},
         "runId": "run_1",
@@ -159,9 +160,9 @@ async def test_a_message_shows_all_its_fields(store: Store, who: Principal, grap
 async def test_every_kind_of_part_shows_what_it_holds(store: Store, who: Principal, graphql: GraphQL) -> None:
     message = await put_message(store, who, await make_thread(store, who), content=EVERY_PART)
 
-    [text, image_file, plain_image_file, image_url, refusal, bye] = (await graphql(NODE, id=message.id))["node"][
-        "content"
-    ]
+    [text, azure, image_file, plain_image_file, image_url, bare_image_file, refusal, bye] = (
+        await graphql(NODE, id=message.id)
+    )["node"]["content"]
 
     place = {"text": "[1]", "startIndex": 4, "endIndex": 7, "fileId": "file-cited"}
     assert text["text"]["annotations"] == [
@@ -169,6 +170,33 @@ async def test_every_kind_of_part_shows_what_it_holds(store: Store, who: Princip
         {"__typename": "FileCitation", **place, "quote": "as it is written"},
         {"__typename": "FilePath", "text": "sandbox:/x.csv", "startIndex": 8, "endIndex": 22, "fileId": "file-made"},
     ]
+    assert azure["text"]["annotations"] == [
+        {
+            "__typename": "UrlCitation",
+            "text": "[2]",
+            "startIndex": 8,
+            "endIndex": 11,
+            "url": "https://example.org/a",
+            "title": "A",
+        },
+        {
+            "__typename": "FileCitation",
+            "text": "[3]",
+            "startIndex": None,
+            "endIndex": None,
+            "fileId": "file-cited",
+            "quote": None,
+        },
+        {
+            "__typename": "UrlCitation",
+            "text": "[2]",
+            "startIndex": None,
+            "endIndex": None,
+            "url": "https://b",
+            "title": None,
+        },
+    ]
+    assert bare_image_file == plain_image_file
     assert image_file == {
         "__typename": "ImageFileContent",
         "type": "image_file",
@@ -250,4 +278,6 @@ async def _delete_threads(url: str) -> None:
     await engines.dispose()
 
 
-_KINDS = ["TextContent", "ImageFileContent", "ImageFileContent", "ImageUrlContent", "RefusalContent", "TextContent"]
+_KINDS = [
+    f"{each}Content" for each in ["Text", "Text", "ImageFile", "ImageFile", "ImageUrl", "ImageFile", "Refusal", "Text"]
+]

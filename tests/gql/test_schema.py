@@ -71,8 +71,10 @@ FIELDS = {
     "ImageFileContent": ["type: String!", "imageFile: ImageFile!"],
     "ImageUrlContent": ["type: String!", "imageUrl: ImageUrl!"],
     "RefusalContent": ["type: String!", "refusal: String!"],
-    "FileCitation": ["text: String!", "startIndex: Int!", "endIndex: Int!", "fileId: String!"],
-    "FilePath": ["text: String!", "startIndex: Int!", "endIndex: Int!", "fileId: String!"],
+    "FileCitation": ["text: String!", "startIndex: Int", "endIndex: Int", "fileId: String!"],
+    "FilePath": ["text: String!", "startIndex: Int", "endIndex: Int", "fileId: String!"],
+    "UrlCitation": ["text: String!", "startIndex: Int", "endIndex: Int", "url: String!", "title: String"],
+    "Attachment": ["fileId: String", "tools: [String!]!"],
     "MessageConnection": [
         "edges: [MessageEdge!]!",
         "nodes: [Message!]!",
@@ -106,7 +108,7 @@ INPUTS = {
 }
 UNIONS = {
     "ContentPart": {"TextContent", "ImageFileContent", "ImageUrlContent", "RefusalContent"},
-    "Annotation": {"FileCitation", "FilePath"},
+    "Annotation": {"FileCitation", "FilePath", "UrlCitation"},
 }
 ENUMS = {
     "SortOrder": {"ASC", "DESC"},
