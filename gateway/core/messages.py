@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gateway.core import paging
 from gateway.domain import metadata
 from gateway.domain.ids import new_message_id
-from gateway.domain.message import Message, Status
+from gateway.domain.message import Message, Role, Status
 from gateway.domain.principal import Scope
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump, dump_text
@@ -32,11 +32,12 @@ if TYPE_CHECKING:
 
 
 async def create(store: Store, who: Principal, thread_id: ThreadId, new: NewMessage) -> Message:
-    """Add a message to the end of a thread.
+    """Add a message to the end of a thread; a caller that may only send adds whole messages of a user's.
 
-    Errors: NotFound for the thread.
+    Errors: Forbidden; NotFound for the thread.
     """
-    who.require(Scope.WRITE)
+    if not (Scope.SEND in who.scopes and _is_of_user(new)):
+        who.require(Scope.WRITE)
     return await store.add_message(who.reach, _made(thread_id, new, int(time.time())))
 
 
@@ -215,6 +216,12 @@ async def _refuse_unknown(reads: Reads, who: Principal, thread_id: ThreadId, pag
     if not await reads.get_threads(who.reach, [thread_id]):
         raise NotFound("thread", thread_id)
     await paging.refuse_unknown_cursors(page, partial(reads.has_place_in_thread, who.reach, thread_id))
+
+
+def _is_of_user(new: NewMessage) -> bool:
+    """Say whether a message is what a user says: whole, and of no run or assistant."""
+    is_whole = new.role is Role.USER and new.status is Status.COMPLETED
+    return is_whole and new.run_id is None and new.assistant_id is None
 
 
 def _made(thread_id: ThreadId, new: NewMessage, created_at: int) -> Message:

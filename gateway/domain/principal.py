@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.errors import Forbidden
 
@@ -35,12 +35,19 @@ class Reach:
     thread_id: str | None = None
 
 
+class TokenEpoch(NamedTuple):
+    """Which life of its id a thread is, and how often its tokens were revoked: a token is good for one of both."""
+
+    generation: int = 0
+    revocations: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """The caller of one request.
 
-    `name` is for logs, never a secret; `key_id` is the key that the caller falls with. `counted_in` names what its
-    requests count in, where that is not the caller alone.
+    `name` is for logs, never a secret; `key_id` is the key that the caller falls with, and `epoch` that which it needs
+    its thread to have. `counted_in` names what its requests count in, where that is not the caller alone.
     Units: `expires_at` is Unix seconds, UTC.
     """
 
@@ -50,6 +57,7 @@ class Principal:
     key_id: str | None = None
     expires_at: float | None = None
     counted_in: tuple[str, ...] = ()
+    epoch: TokenEpoch | None = None
 
     @property
     def buckets(self) -> tuple[str, ...]:
@@ -69,10 +77,10 @@ class Principal:
         raise Forbidden(message, code="missing_scope")
 
     def require_many_threads(self) -> None:
-        """Refuse a caller that was let into one thread alone to make or delete threads.
+        """Refuse a caller that was let into one thread alone to make or delete threads, or tokens for them.
 
         Errors: Forbidden.
         """
         if self.reach.thread_id is not None:
-            message = "A token for one thread can neither make nor delete threads."
+            message = "A token for one thread can neither make nor delete threads, nor make or revoke tokens."
             raise Forbidden(message, code="missing_scope")

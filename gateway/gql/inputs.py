@@ -133,6 +133,13 @@ class CreateThreadTokenInput:
     )
 
 
+@strawberry.input(description="The thread whose tokens shall be good no more.")
+class RevokeThreadTokensInput:
+    """What `core.tokens.revoke` takes."""
+
+    thread_id: strawberry.ID = strawberry.field(description="The thread.")
+
+
 @strawberry.input(description="What changes in a message; what is left out, or null, stays.")
 class UpdateMessageInput:
     """The wire's modifyMessage; the message is found by its id alone."""

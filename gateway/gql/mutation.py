@@ -7,7 +7,7 @@ from typing import Annotated
 
 import strawberry
 
-from gateway.core import answers, messages, threads
+from gateway.core import answers, messages, threads, tokens
 from gateway.domain import ids, parse
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.message import Status
@@ -18,7 +18,11 @@ from gateway.gql import inputs, types
 from gateway.gql.context import Context, Info
 from gateway.gql.scalars import DateTime, ThreadAccess
 
-_SCOPES = {ThreadAccess.READ: frozenset({Scope.READ}), ThreadAccess.READ_WRITE: ALL_SCOPES}
+_SCOPES = {
+    ThreadAccess.READ: frozenset({Scope.READ}),
+    ThreadAccess.SEND: frozenset({Scope.READ, Scope.SEND}),
+    ThreadAccess.READ_WRITE: ALL_SCOPES,
+}
 _INPUT = strawberry.argument(description="All that the mutation needs.")
 
 
@@ -91,6 +95,13 @@ class CreateThreadTokenPayload:
     expires_at: DateTime = strawberry.field(description="When it ends, and with it every connection that it opened.")
 
 
+@strawberry.type(description="A thread whose tokens are good no more.")
+class RevokeThreadTokensPayload:
+    """What revokeThreadTokens answers."""
+
+    thread_id: strawberry.ID = strawberry.field(description="The id of the thread.")
+
+
 @strawberry.type(description="What can be changed.")
 class Mutation:
     """The root of all mutations."""
@@ -142,9 +153,25 @@ class Mutation:
         if ctx.gatekeeper.tokens is None:
             message = "No tokens are made here: the operator has not set GATEWAY_TOKEN_SECRET."
             raise Forbidden(message, code="thread_tokens_disabled")
-        thread = await threads.get(ctx.store, ctx.who, ids.thread_id(input.thread_id))
-        token, ends = ctx.gatekeeper.tokens.make(ctx.who, thread, _SCOPES[input.access], input.expires_in)
+        thread_id = ids.thread_id(input.thread_id)
+        epoch = await tokens.epoch_of(ctx.store, ctx.who, thread_id)
+        scopes = _SCOPES[input.access]
+        token, ends = ctx.gatekeeper.tokens.make(ctx.who, thread_id, epoch, scopes, input.expires_in)
         return CreateThreadTokenPayload(token=token, expires_at=DateTime(ends))
+
+    @strawberry.mutation(
+        description="Revoke all tokens for a thread that were made until now; who is connected with one is sent away."
+    )
+    async def revoke_thread_tokens(
+        self,
+        info: Info,
+        input: Annotated[inputs.RevokeThreadTokensInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> RevokeThreadTokensPayload:
+        """End what createThreadToken has handed out."""
+        ctx, thread_id = info.context, ids.thread_id(input.thread_id)
+        await tokens.revoke(ctx.store, ctx.who, thread_id)
+        ctx.gatekeeper.forget_tokens(ctx.who.reach.project_id, thread_id)
+        return RevokeThreadTokensPayload(thread_id=input.thread_id)
 
     @strawberry.mutation(description="Add a message to the end of a thread.")
     async def create_message(

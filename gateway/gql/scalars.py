@@ -89,7 +89,12 @@ class ThreadAccess(Enum):
     """Sets of `domain.principal.Scope`."""
 
     READ = strawberry.enum_value("read", description="Read the thread and follow it.")
-    READ_WRITE = strawberry.enum_value("read_write", description="The same, and change it and write messages.")
+    SEND = strawberry.enum_value(
+        "send", description="The same, and add whole messages of a user's (`USER`, `COMPLETED`); change nothing."
+    )
+    READ_WRITE = strawberry.enum_value(
+        "read_write", description="The same, and change it and write messages of any kind."
+    )
 
 
 @strawberry.enum(description="How far a message has come.")

@@ -19,12 +19,12 @@ from gateway.domain import change, wire
 from gateway.domain.message import Message, Status, with_text
 from gateway.domain.page import Beyond, Page, Rows, WrittenPage
 from gateway.errors import NotFound
-from gateway.store import follow_statements, key_statements, rows, statements
+from gateway.store import follow_statements, key_statements, rows, statements, token_statements
 from gateway.store.dialect import CHANNEL
 from gateway.store.revision import is_migrated
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from sqlalchemy import Executable
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gateway.domain.change import Change
     from gateway.domain.key import Key
     from gateway.domain.page import Fields, PageRequest
-    from gateway.domain.principal import Reach
+    from gateway.domain.principal import Reach, TokenEpoch
     from gateway.domain.thread import Thread
     from gateway.store.lanes import Lane
     from gateway.store.prepared import Build, Shapes
@@ -271,6 +271,20 @@ class Reads:
         """Find keys by id; those that are not there are left out."""
         found = map(rows.key_of, await self._found(key_statements.get_keys, list(key_ids)))
         return {key.id: key for key in found}
+
+    async def token_epochs(self, reach: Reach, thread_ids: Collection[str]) -> dict[str, TokenEpoch]:
+        """Find the token epochs of threads; those that are not there are left out."""
+        found = await self._found(token_statements.token_epochs, reach, wire.dump_text(list(thread_ids)))
+        return {row[0]: rows.epoch_of(row) for row in found}
+
+    async def token_standing(self, reach: Reach, thread_id: str, key_id: str) -> tuple[Key, TokenEpoch | None] | None:
+        """Find a key and the token epoch of a thread, where they are there."""
+        found = await self._found(token_statements.token_standing, reach, thread_id, key_id)
+        if not found:
+            return None
+        [row] = found
+        has_thread = row[-len(token_statements.EPOCH_COLUMNS)] is not None
+        return rows.key_of(row), rows.epoch_of(row) if has_thread else None
 
     async def list_keys(self) -> list[Key]:
         """Read all keys, oldest first."""

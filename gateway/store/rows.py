@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.domain.key import Key
 from gateway.domain.message import Message
 from gateway.domain.page import Beyond
-from gateway.domain.principal import Scope
+from gateway.domain.principal import Scope, TokenEpoch
 from gateway.domain.thread import Thread
 from gateway.store.key_statements import KEY_COLUMNS
 from gateway.store.statements import BEYOND_AFTER, BEYOND_BEFORE, MESSAGE_COLUMNS
@@ -91,6 +91,12 @@ def imported(project_id: str, placed: Iterable[tuple[int, Message]]) -> list[tup
         (project_id, position, *message[:_CONTENT], message.content_json.decode(), *message[_CONTENT + 1 :])
         for position, message in placed
     ]
+
+
+def epoch_of(row: Sequence[Any]) -> TokenEpoch:
+    """Make a token epoch of a row that ends in EPOCH_COLUMNS; threads of before have none, which is the first."""
+    *_, generation, revocations = row
+    return TokenEpoch(generation or 0, revocations or 0)
 
 
 def key_of(row: Sequence[Any]) -> Key:

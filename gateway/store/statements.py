@@ -137,7 +137,7 @@ def within_thread(table: FromClause, reach: Reach, thread_id: str) -> ColumnElem
 
 def get_threads(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
     """Select threads by their ids, in no order."""
-    return select(*THREAD_COLUMNS).where(within(threads, reach), threads.c.id.in_(thread_ids))
+    return select(*_thread_columns(reach)).where(within(threads, reach), threads.c.id.in_(thread_ids))
 
 
 def lock_ends(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
@@ -157,7 +157,7 @@ def list_threads(reach: Reach, page: PageRequest) -> Select[Any]:
     Shape: at most `page.limit + 1` rows of THREAD_COLUMNS, in the order of the walk (`walks_up`).
     Source: Relay Cursor Connections, "Pagination algorithm".
     """
-    statement = select(*THREAD_COLUMNS).where(within(threads, reach))
+    statement = select(*_thread_columns(reach)).where(within(threads, reach))
     bounds = [_beyond(_THREAD_KEY, place_of_thread(reach, cursor), up=up) for cursor, up in _interval(page)]
     return _walk(statement.where(*bounds), _THREAD_KEY, page)
 
@@ -207,7 +207,9 @@ def get_thread_beside(reach: Reach, thread_id: str, page: PageRequest, run_id: s
         if cursor is not None
     ]
     both: ColumnElement[int] = reduce(operator.add, beyond) if beyond else literal_column("0", Integer())
-    return select(*THREAD_COLUMNS, both.label("beyond")).where(within(threads, reach), threads.c.id == thread_id)
+    return select(*_thread_columns(reach), both.label("beyond")).where(
+        within(threads, reach), threads.c.id == thread_id
+    )
 
 
 def get_thread_with_messages(
@@ -434,6 +436,12 @@ def remember_thread() -> Insert:
 def walks_up(page: PageRequest) -> bool:
     """Say whether the rows of a page come with rising keys; from the end, one walks against the order."""
     return (page.order is Order.ASC) != page.from_end
+
+
+def _thread_columns(reach: Reach) -> list[Any]:
+    """Give THREAD_COLUMNS as a caller may read them: a token for one thread is not told whose that is."""
+    hidden = null().label("owner")
+    return [hidden if each is threads.c.owner and reach.thread_id is not None else each for each in THREAD_COLUMNS]
 
 
 def _is_owned(table: FromClause, reach: Reach) -> ColumnElement[bool]:

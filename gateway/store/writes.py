@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, bindparam
 
 from gateway.domain.wire import dump_text
 from gateway.errors import NotFound
-from gateway.store import follow_statements, key_statements, rows, statements, tables
+from gateway.store import follow_statements, key_statements, rows, statements, tables, token_statements
 from gateway.store.dialect import call_sqlite, insert_rows, lock_imports
 from gateway.store.reads import Quick, Reads
 
@@ -168,6 +168,10 @@ class Writes(Reads):
             await self._connection.execute(follow_statements.remove_deltas(reach, message_id))
             await self._connection.execute(statements.uncount_message(reach, thread_id))
         return bool(removed)
+
+    async def revoke_tokens(self, reach: Reach, thread_id: ThreadId) -> bool:
+        """Begin a new token epoch of a thread; say whether it is there."""
+        return bool(await self._rows(token_statements.revoke_tokens(reach, thread_id)))
 
     async def lock_imports(self) -> None:
         """Let no other import change anything until the end: two of the same files would add the same ids."""

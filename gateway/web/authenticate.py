@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from contextlib import AbstractContextManager
 
+    from gateway.domain.ids import ThreadId
     from gateway.web.end_users import EndUsers
     from gateway.web.keyring import KeyRing
     from gateway.web.request import Heard
@@ -104,10 +105,18 @@ class Gatekeeper:
     async def _look(self) -> None:
         now = time.time()
         good = await self._still_good({who.key_id for who, _ in self._staying if who.key_id is not None})
+        epochs = {} if self._ring is None else await self._ring.standings.epochs([who for who, _ in self._staying])
         for who, leave in list(self._staying):
             is_over = who.expires_at is not None and who.expires_at <= now
-            if is_over or (who.key_id is not None and who.key_id not in good):
+            has_no_key = who.key_id is not None and who.key_id not in good
+            epoch = epochs.get((who.reach.project_id, who.reach.thread_id or ""), who.epoch)  # it may be gone
+            if is_over or has_no_key or epoch != who.epoch:
                 leave()
+
+    def forget_tokens(self, project_id: str, thread_id: ThreadId) -> None:
+        """Look tokens for a thread up again, since they were revoked here; other processes do so within a second."""
+        if self._ring is not None:
+            self._ring.standings.forget(Reach(project_id, thread_id=thread_id))
 
     async def _still_good(self, key_ids: set[str]) -> set[str]:
         good = {EVERYBODY} if EVERYBODY in key_ids and await self._is_open() else set[str]()
@@ -131,7 +140,12 @@ class Gatekeeper:
         if found is None:
             raise refused(credential)
         # It falls with the key that it was made with; one that anybody could make, with the first key.
-        if found.key_id is not None and not await self._still_good({found.key_id}):
+        is_of_anybody = found.key_id == EVERYBODY
+        if is_of_anybody and not await self._is_open():
+            raise refused(credential)
+        if self._ring is not None and not await self._ring.standings.is_good(
+            found, None if is_of_anybody else found.key_id
+        ):
             raise refused(credential)
         return found
 

@@ -1,4 +1,4 @@
-"""The keys that this process has seen lately, and when they were last used.
+"""The keys that this process has seen lately, when they were last used, and what tokens stand or fall with.
 
 Must not be here: what is kept of keys (`core.keys`).
 """
@@ -7,23 +7,60 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING, Final
 
-from gateway.core import keys
+from gateway.core import keys, tokens
 from gateway.domain.key import digest_of
 from gateway.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Mapping
 
     from gateway.core import Store
+    from gateway.core.tokens import Standing
     from gateway.domain.key import Key
-    from gateway.domain.principal import Principal
+    from gateway.domain.principal import Principal, Reach, TokenEpoch
 
 FRESH_S: Final = 0.4  # how long a key is believed without a look; so a revoked one is refused within a second
 NOTE_S: Final = 30.0  # how often last uses are written down
 MOST: Final = 10_000
+
+
+class Standings:
+    """Says which tokens for one thread are still good: their keys are, and nobody has revoked them since.
+
+    One is looked up again only after FRESH_S; so a revoked one is refused within a second, by all processes.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._seen: OrderedDict[tuple[Reach, str | None], tuple[float, Standing]] = OrderedDict()
+
+    async def is_good(self, who: Principal, key_id: str | None) -> bool:
+        """Say whether a token still lets its holder in."""
+        place = who.reach, key_id
+        seen = self._seen.get(place)
+        if seen is None or time.monotonic() - seen[0] >= FRESH_S:
+            seen = self._seen[place] = (time.monotonic(), await tokens.standing(self._store, who.reach, key_id))
+            self._seen.move_to_end(place)
+            if len(self._seen) > MOST:
+                self._seen.popitem(last=False)
+        _, (has_good_key, epoch) = seen
+        return has_good_key and epoch in (None, who.epoch)  # of a thread that is gone there is nothing to be let into
+
+    async def epochs(self, holders: Iterable[Principal]) -> Mapping[tuple[str, str], TokenEpoch]:
+        """Find which epochs the threads have that tokens let in to, by project and thread."""
+        wanted = defaultdict[str, set[str]](set)
+        for who in holders:
+            if who.reach.thread_id is not None:
+                wanted[who.reach.project_id].add(who.reach.thread_id)
+        return await tokens.epochs(self._store, wanted) if wanted else {}
+
+    def forget(self, reach: Reach) -> None:
+        """Look the tokens for a thread up again before any of them is believed."""
+        for place in [each for each in self._seen if each[0] == reach]:
+            del self._seen[place]
 
 
 class KeyRing:
@@ -31,6 +68,7 @@ class KeyRing:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.standings = Standings(store)
         self._seen: OrderedDict[str, tuple[float, Key, Principal]] = OrderedDict()
         self._uses: dict[str, int] = {}
         self._asks = False

@@ -1,6 +1,6 @@
 """Signed tokens that let whoever holds one into a single thread, for a short time.
 
-A backend hands one to a browser; nothing of it is kept here, so it costs no look-up but that of the key it falls with.
+A backend hands one to a browser; nothing of it is kept here, so it costs no look-up but that of what it falls with.
 Must not be here: who may make one for which thread (`core`).
 """
 
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 import jwt
 
 from gateway.domain import ids
-from gateway.domain.principal import Principal, Reach, Scope
-from gateway.errors import Forbidden, InvalidRequest
+from gateway.domain.principal import Principal, Reach, Scope, TokenEpoch
+from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from gateway.domain.thread import Thread
+    from gateway.domain.ids import ThreadId
 
 PREFIX: Final = "tt-"
 SHORTEST_SECRET: Final = 32  # bytes; RFC 7518, 3.2: a key at least as long as the hash
@@ -34,15 +34,15 @@ class ThreadTokens:
         self._secret = secret
         self._good_secrets = [each for each in (secret, old_secret) if each]
 
-    def make(self, who: Principal, thread: Thread, scopes: frozenset[Scope], expires_in_s: int) -> tuple[str, int]:
+    def make(
+        self, who: Principal, thread_id: ThreadId, epoch: TokenEpoch, scopes: frozenset[Scope], expires_in_s: int
+    ) -> tuple[str, int]:
         """Make a token for a thread that the caller has found, and say when it ends.
 
         Errors: Forbidden where it would let in further than its maker; InvalidRequest.
         """
-        if who.reach.thread_id is not None:
-            raise Forbidden("A token for one thread can make no other tokens.", code="missing_scope")
-        for scope in sorted(scopes):
-            who.require(scope)
+        who.require_many_threads()
+        who.require(*sorted(Scope.WRITE if scope is Scope.SEND else scope for scope in scopes))
         if not 1 <= expires_in_s <= LONGEST_S:
             message = f"Invalid 'expiresIn': {expires_in_s}. Expected 1 to {LONGEST_S} seconds."
             raise InvalidRequest(message, param="expiresIn", code="invalid_value")
@@ -53,10 +53,12 @@ class ThreadTokens:
             "aud": _OURS,
             "exp": ends,
             "project": who.reach.project_id,
-            "thread": thread.id,
+            "thread": thread_id,
             "scopes": sorted(scopes),
             "by": who.name,
             "key": who.key_id,
+            "generation": epoch.generation,
+            "revocations": epoch.revocations,
         }
         return PREFIX + jwt.encode(claims, self._secret, _ALGORITHM), ends
 
@@ -65,7 +67,7 @@ class ThreadTokens:
         claims = self._claims(token.removeprefix(PREFIX))
         if claims is None:
             return None
-        # What our secret has signed has the form that `make` gave it.
+        # What our secret has signed has the form that `make` gave it; in the version before without an epoch.
         by, key_id, thread_id = claims["by"], claims["key"], claims["thread"]
         return Principal(
             reach=Reach(claims["project"], thread_id=ids.ThreadId(thread_id)),
@@ -75,6 +77,7 @@ class ThreadTokens:
             expires_at=claims["exp"],
             # An end user asks no more often by making tokens; and a browser cannot use up what its backend has.
             counted_in=(by,) if key_id is None else (f"thread:{thread_id}", f"tokens:{key_id}"),
+            epoch=TokenEpoch(claims.get("generation", 0), claims.get("revocations", 0)),
         )
 
     def _claims(self, token: str) -> dict[str, Any] | None:

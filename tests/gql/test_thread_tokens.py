@@ -9,6 +9,7 @@ import httpx
 
 from gateway.app import serve_store
 from gateway.web.authenticate import Gatekeeper
+from gateway.web.keyring import KeyRing
 from gateway.web.thread_tokens import ThreadTokens
 from tests.faces import GraphQL
 
@@ -21,6 +22,7 @@ MAKE = """
 mutation($threadId: ID!, $access: ThreadAccess, $expiresIn: Int) {
   createThreadToken(input: {threadId: $threadId, access: $access, expiresIn: $expiresIn}) { token expiresAt }
 }"""
+REVOKE = "mutation($threadId: ID!) { revokeThreadTokens(input: {threadId: $threadId}) { threadId } }"
 SAY = (
     'mutation($id: ID!) { createMessage(input: {threadId: $id, role: USER, content: {text: "hi"}}) { message { id } } }'
 )
@@ -28,7 +30,7 @@ SAY = (
 
 @asynccontextmanager
 async def calling(store: Store, tokens: ThreadTokens | None) -> AsyncIterator[GraphQL]:
-    transport = httpx.ASGITransport(serve_store(store, gatekeeper=Gatekeeper(tokens=tokens)))
+    transport = httpx.ASGITransport(serve_store(store, gatekeeper=Gatekeeper(KeyRing(store), tokens=tokens)))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway/v1") as client:
         yield GraphQL(client)
 
@@ -72,6 +74,29 @@ async def test_a_token_that_writes_writes_there_and_nowhere_else(store: Store) -
 
     assert elsewhere["extensions"]["code"] == "not_found"
     assert another["extensions"]["code"] == "missing_scope"
+
+
+async def test_a_token_that_sends_sends_and_does_no_more(store: Store) -> None:
+    async with calling(store, ThreadTokens("s" * 32)) as graphql:
+        thread_id = await new_thread(graphql)
+        holder = holding(graphql, await made(graphql, thread_id, access="SEND"))
+
+        await holder(SAY, id=thread_id)
+        refused = await holder.refusal(SAY.replace("USER", "ASSISTANT"), id=thread_id)
+
+    assert refused["extensions"]["code"] == "missing_scope"
+
+
+async def test_tokens_are_revoked(store: Store) -> None:
+    async with calling(store, ThreadTokens("s" * 32)) as graphql:
+        thread_id = await new_thread(graphql)
+        token = await made(graphql, thread_id, access="READ")
+
+        revoked = await graphql(REVOKE, threadId=thread_id)
+        refused = await holding(graphql, token).refusal(SAY, id=thread_id)
+
+    assert revoked == {"revokeThreadTokens": {"threadId": thread_id}}
+    assert refused["extensions"]["code"] == "invalid_api_key"
 
 
 async def test_a_token_is_made_for_a_thread_that_is_there(store: Store) -> None:

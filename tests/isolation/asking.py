@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.isolation.world import Caller, Names, World
     from tests.live.inside import Inside
 
-_OF_KEYS: Final = re.compile(r"\bkeys\b")
+_OF_CREDENTIALS: Final = re.compile(r"\bkeys\b|\btoken_epoch\b")
 _UNLIKE_EACH_TIME: Final = ("x-request-id", "openai-processing-ms", "date")
 
 
@@ -63,9 +63,9 @@ async def ask(served: Served, way: Way, caller: Caller, names: Names) -> Asked:
     text = answer.text
     for place, name in asdict(names).items():
         text = text.replace(name, f"{{{place}}}")
-    # How callers are recognised is no matter here: a key that was seen lately is not looked up at all. And two
+    # How callers are recognised is no matter here: who was seen lately is not looked up at all. And two
     # loaders of one step ask in no order.
-    statements = sorted(each for each in seen if not _OF_KEYS.search(each))
+    statements = sorted(each for each in seen if not _OF_CREDENTIALS.search(each))
     return Asked(replace(answer, text=text), tuple(statements))
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.core import keys, threads
+from gateway.core import keys
 from gateway.domain.key import NewKey
-from gateway.domain.principal import ALL_SCOPES
+from gateway.domain.principal import ALL_SCOPES, TokenEpoch
 from gateway.errors import Unauthorized
 from gateway.web import keyring
 from gateway.web.authenticate import OPEN, Gatekeeper
@@ -30,8 +30,7 @@ def gatekeeper(store: Store, monkeypatch: pytest.MonkeyPatch) -> Gatekeeper:
 
 
 async def a_token_of_anybodys(store: Store) -> str:
-    thread = await threads.get(store, OPEN, await make_thread(store, OPEN))
-    return TOKENS.make(OPEN, thread, ALL_SCOPES, 3_600)[0]
+    return TOKENS.make(OPEN, await make_thread(store, OPEN), TokenEpoch(), ALL_SCOPES, 3_600)[0]
 
 
 async def test_a_token_that_anybody_could_make_is_refused(store: Store, gatekeeper: Gatekeeper) -> None:

@@ -11,8 +11,8 @@ from gateway.domain.principal import Reach, Scope
 from gateway.store import tables
 from gateway.web.authenticate import refused
 from tests.isolation.asking import ask, said
-from tests.isolation.ways import NAMELESS, RUNS, TOKEN, WAYS, Face, Way
-from tests.isolation.world import READ, callers, make_names
+from tests.isolation.ways import NAMELESS, RUNS, WAYS, Face, Way
+from tests.isolation.world import READ, SENDS, Caller, callers, make_names, token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,9 @@ async def test_what_a_caller_cannot_reach_is_as_if_it_had_never_been(served: Ser
         never = await ask(served, way, stranger, world.never)
         told = {which: await ask(served, way, stranger, names) for which, names in world.hidden.items()}
 
-        may_never = way.for_many_threads and stranger.has_one_thread
+        may_never = (way.for_many_threads and stranger.has_one_thread) or (
+            stranger.only_sends and Scope.WRITE in way.scopes and not way.sends
+        )
         assert said(way, never) == (missing_scope(way) if may_never else way.refusal), name
         assert told == dict.fromkeys(world.hidden, never), name
 
@@ -60,7 +62,7 @@ async def test_who_can_reach_it_finds_it(served: Served, way: Way) -> None:
     for name in await callers(store, shop, living):
         names = await make_names(store, Reach("shop", owner="alice")) if way.scopes != READ else living
         caller = (await callers(store, shop, names))[name]
-        if caller.has_one_thread and (way.for_many_threads or way is TOKEN):
+        if caller.has_one_thread and way.for_many_threads:
             continue
 
         found = await ask(served, way, caller, names)
@@ -93,6 +95,34 @@ async def test_who_is_nobody_is_told_so_before_anything_is_looked_for(served: Se
         assert (told.answer.status, told.statements) == (4403 if way.face is Face.WEBSOCKET else 401, ()), name
         if nobody.credential is not None and way.method != "HEAD":
             assert refused(nobody.credential).message[:100] in told.answer.text, name
+
+
+@each_of(WAYS)
+@pytest.mark.uncounted
+async def test_a_revoked_token_is_nobodys(served: Served, way: Way) -> None:
+    revoked = {name: each for name, each in served.world.nobodies.items() if "revoked token" in name}
+
+    told = [await ask(served, way, each, each.own) for each in revoked.values()]
+
+    assert len(told) == 3
+    assert {each.answer.status for each in told} == {4403 if way.face is Face.WEBSOCKET else 401}
+
+
+@each_of(WAYS)
+@pytest.mark.uncounted
+async def test_a_token_that_sends_reads_and_adds_what_a_user_says_and_nothing_else(served: Served, way: Way) -> None:
+    store, shop = served.world.store, served.world.shop
+    names = await make_names(store, Reach("shop", owner="alice"))
+    sender = Caller(await token(store, shop.who, names, SENDS), names)
+    before = await everything_in(store)
+
+    told = await ask(served, way, sender, names)
+
+    if (way.scopes == READ and not way.for_many_threads) or way.sends:
+        assert said(way, told) in {"found", "empty", "200"} - {way.refusal}
+    else:
+        assert (said(way, told), told.statements) == (missing_scope(way), ())
+    assert way.sends or await everything_in(store) == before
 
 
 async def everything_in(store: Store) -> list[object]:

@@ -8,14 +8,14 @@ import httpx
 import pytest
 
 from gateway.app import serve_store
-from gateway.core import keys, threads
+from gateway.core import keys
 from gateway.domain.key import NewKey
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach
 from gateway.gql.options import Options
 from gateway.gql.trusted import sha256
 from tests.faces import GraphQL
 from tests.gql.serving import statements_of
-from tests.isolation.world import TOKENS, Names, end_user, gatekeeper_over, make_names
+from tests.isolation.world import Names, end_user, gatekeeper_over, make_names, token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,8 +44,7 @@ def come_as(http: httpx.AsyncClient, credential: str) -> GraphQL:
 async def credential_for(store: Store, kind: str, names: Names) -> str:
     if kind == "end user":
         return end_user("bob")
-    thread = await threads.get(store, Principal(Reach("shop")), names.thread)
-    return TOKENS.make(Principal(Reach("shop")), thread, ALL_SCOPES, 3_600)[0]
+    return await token(store, Principal(Reach("shop")), names)
 
 
 async def between_others(store: Store) -> Names:
@@ -157,4 +156,4 @@ async def test_a_token_for_a_thread_makes_no_others(store: Store, http: httpx.As
     error = (await http.post("/threads")).json()["error"]
 
     assert [each["extensions"]["code"] for each in told] + [error["code"]] == ["missing_scope"] * 2
-    assert [each for each in seen if "threads" in each] == []
+    assert [each for each in seen if "threads" in each and "token_epoch" not in each] == []

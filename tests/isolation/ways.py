@@ -51,6 +51,13 @@ class Way:
     for_many_threads: bool = False  # so it is refused to who has a token for one
 
     @property
+    def sends(self) -> bool:
+        """Whether it adds what a user says, as a token that sends may."""
+        return "CreateMessageInput.threadId" in self.covers or (
+            self.method == "POST" and self.path.endswith("/messages")
+        )
+
+    @property
     def name(self) -> str:
         return " ".join([self.face.value, *(self.covers or (self.method, self.path)), *self.query, *self.headers])
 
@@ -134,11 +141,14 @@ REST: Final = (
 )
 
 
+_ON_TOKENS: Final = ("CreateThreadTokenInput.threadId", "RevokeThreadTokensInput.threadId")
+
+
 def _asking(
     face: Face, refusal: str, document: str, *covers: str, scopes: frozenset[Scope] = READ, **variables: Any
 ) -> Way:
     body = {"query": document, "variables": variables}
-    is_one_of_many = "DeleteThreadInput.id" in covers
+    is_one_of_many = bool({"DeleteThreadInput.id", *_ON_TOKENS} & set(covers))
     return Way(face, refusal, scopes, body=body, covers=covers, for_many_threads=is_one_of_many)
 
 
@@ -228,6 +238,7 @@ TOKEN: Final = _asking(
     "CreateThreadTokenInput.threadId",
     input={"threadId": "{thread}", "access": "READ"},
 )
+REVOKE: Final = _mutation("revokeThreadTokens", "RevokeThreadTokensInput", "threadId", "threadId")
 
 _SHOWN: Final = {"messageAdded": "cursor node { id text }", "threadEvents": "__typename cursor"}
 _FOLLOWING: Final[
@@ -264,7 +275,7 @@ RESUMING: Final = tuple(
     for refusal, argument, place in (("not_found", "threadId", "{thread}"), ("invalid_value", "after", "{own_thread}"))
 )
 
-WAYS: Final = (*REST, *QUERIES, *MUTATIONS, TOKEN, *FOLLOWING, *RESUMING)
+WAYS: Final = (*REST, *QUERIES, *MUTATIONS, TOKEN, REVOKE, *FOLLOWING, *RESUMING)
 
 # Those that name nothing, and are asked by who has no right to.
 NAMELESS: Final = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import jwt
 
-from gateway.core import keys, messages, threads
+from gateway.core import keys, messages, threads, tokens
 from gateway.domain.ids import MessageId, ThreadId, new_message_id, new_thread_id
 from gateway.domain.key import NewKey
 from gateway.domain.message import NewMessage, Role, Status
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 RULES: Final = Rules(jwks="", secret="j" * 32, issuer="https://id.example.com", audience="threads")
 TOKENS: Final = ThreadTokens("t" * 32)
-READ, WRITE = frozenset({Scope.READ}), frozenset({Scope.WRITE})
+READ, WRITE, SENDS = frozenset({Scope.READ}), frozenset({Scope.WRITE}), frozenset({Scope.READ, Scope.SEND})
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Caller:
 
     credential: str | None
     own: Names
+    only_sends: bool = False
 
     @property
     def has_one_thread(self) -> bool:
@@ -100,6 +101,9 @@ async def make_world(store: Store) -> World:
             "the same end user of another project": Caller(end_user("alice", project="rival"), of_rival_alice),
             "another end user": Caller(end_user("bob"), of_bob),
             "a token for another thread": Caller(await token(store, shop.who, other), other),
+            "a token that sends to another thread": Caller(
+                await token(store, shop.who, other, SENDS), other, only_sends=True
+            ),
             "another end user's token": Caller(await token(store, Principal(bob), of_bob), of_bob),
         },
         readers=await callers(store, await _key(store, "shop", READ), living, READ),
@@ -131,7 +135,7 @@ def end_user(sub: str, **claims: Any) -> str:
 
 async def token(store: Store, who: Principal, names: Names, scopes: frozenset[Scope] = ALL_SCOPES) -> str:
     """Make a token for a thread, as createThreadToken does."""
-    return TOKENS.make(who, await threads.get(store, who, names.thread), scopes, 3_600)[0]
+    return TOKENS.make(who, names.thread, await tokens.epoch_of(store, who, names.thread), scopes, 3_600)[0]
 
 
 async def callers(store: Store, key: Key, names: Names, scopes: frozenset[Scope] = ALL_SCOPES) -> Mapping[str, Caller]:
@@ -166,6 +170,9 @@ async def _no_good(store: Store, living: Names, of_bob: Names) -> Mapping[str, s
     await keys.revoke(store, revoked.id)
     over = Principal(Reach("shop"), expires_at=time.time() - 60)
     alice, bob, reads = end_user("alice"), end_user("bob"), await token(store, good.who, living, READ)
+    closed = await make_names(store, Reach("shop"))
+    of_closed = {scopes: await token(store, good.who, closed, scopes) for scopes in (READ, SENDS, ALL_SCOPES)}
+    await tokens.revoke(store, good.who, closed.thread)
     return {
         "no key": None,
         "a key that was never made": "sk-" + "x" * 43,
@@ -177,6 +184,7 @@ async def _no_good(store: Store, living: Names, of_bob: Names) -> Mapping[str, s
         "an end user's token that nobody signed": jwt.encode({"sub": "alice"}, "", "none"),
         "an expired token": await token(store, over, living),
         "a token of a revoked key": await token(store, revoked.who, living),
+        **{f"a revoked token, {' '.join(sorted(scopes))}": each for scopes, each in of_closed.items()},
         "a token with another's claims": _with_claims_of(await token(store, good.who, of_bob), reads),
     }
 

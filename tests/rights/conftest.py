@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
-from tests.live.server import serving
+from tests.live.server import PATIENCE_S, serving
 from tests.rights.serving import SECRETS, Served
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     url = f"sqlite:///{folder / 'threads.db'}"
     if request.param == "postgres":
         url = request.getfixturevalue("postgres_of")("rights")
-    with serving(url, folder=folder, given=SECRETS) as server:
-        yield Served(server, url, folder)
+    with serving(url, folder=folder, given=SECRETS) as server, httpx.Client(timeout=PATIENCE_S) as http:
+        yield Served(server, url, folder, http)
 
 
 where_no_database_has_a_part = pytest.mark.parametrize("served", ["sqlite"], indirect=True)

@@ -9,12 +9,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx
-
-from tests.live.server import PATIENCE_S, Server, run_gateway
+from tests.live.server import run_gateway
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import httpx
+
+    from tests.live.server import Server
 
 JWT_SECRET, OLD_JWT_SECRET, TOKEN_SECRET, OLD_TOKEN_SECRET = ((each * 32) for each in "jktu")
 SECRETS: Final = {
@@ -71,15 +73,16 @@ class Served:
     server: Server
     database_url: str
     folder: Path
+    http: httpx.Client
 
     def rest(self, credential: str | None, method: str, path: str, body: Any = None) -> Told:
         url = f"{self.server.base_url}/v1{path}"
-        answer = httpx.request(method, url, json=body, headers=bearer(credential), timeout=PATIENCE_S)
+        answer = self.http.request(method, url, json=body, headers=bearer(credential))
         return Told(answer.status_code, answer.json(), answer.headers["x-request-id"])
 
     def graphql(self, credential: str | None, query: str, **variables: Any) -> Told:
         url, body = f"{self.server.base_url}/graphql", {"query": query, "variables": variables}
-        answer = httpx.post(url, json=body, headers=bearer(credential), timeout=PATIENCE_S)
+        answer = self.http.post(url, json=body, headers=bearer(credential))
         return Told(answer.status_code, answer.json(), answer.headers["x-request-id"])
 
     def keys(self, *arguments: str) -> tuple[str, str]:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 from starlette.datastructures import Headers
 
-from gateway.core import keys
+from gateway.core import keys, threads, tokens
+from gateway.domain.ids import ThreadId
 from gateway.domain.key import NewKey
-from gateway.domain.principal import ALL_SCOPES, Principal, Reach
-from gateway.domain.thread import Thread
-from gateway.errors import Unauthorized
+from gateway.domain.principal import ALL_SCOPES, Principal, Reach, TokenEpoch
+from gateway.errors import NotFound, Unauthorized
 from gateway.web import keyring
 from gateway.web.authenticate import LOOK_S, OPEN, Gatekeeper, credential_of, refused
 from gateway.web.keyring import KeyRing
 from gateway.web.thread_tokens import ThreadTokens
 from tests.gql.serving import statements_of
+from tests.make import make_thread
 
 if TYPE_CHECKING:
     from gateway.core import Store
 
 ANY = NewKey("shop", "", ALL_SCOPES, None)
-THREAD = Thread(id="thread_a", created_at=1, metadata_json="{}", tool_resources_json="{}", message_count=0)  # type: ignore[arg-type]
+THREAD = ThreadId("thread_a")
 SECRET = "s" * 32
 
 
@@ -178,21 +180,99 @@ async def test_who_would_not_be_let_in_any_more_is_sent_away(store: Store, who: 
 
 async def test_a_thread_token_lets_into_one_thread_also_where_the_server_is_open(store: Store) -> None:
     tokens = ThreadTokens(SECRET)
-    token, _ = tokens.make(OPEN, THREAD, ALL_SCOPES, 60)
+    token, _ = tokens.make(OPEN, THREAD, TokenEpoch(), ALL_SCOPES, 60)
 
     who = await Gatekeeper(KeyRing(store), tokens=tokens).admit(token)
 
     assert who.reach == Reach("default", thread_id="thread_a")
 
 
-async def test_a_thread_token_falls_with_the_key_that_it_was_made_with(store: Store) -> None:
+async def test_a_thread_token_falls_with_the_key_that_it_was_made_with(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyring, "FRESH_S", 0)
     made, _ = await keys.create(store, ANY)
     tokens = ThreadTokens(SECRET)
     gatekeeper = Gatekeeper(KeyRing(store), tokens=tokens)
-    token, _ = tokens.make(made.principal(), THREAD, ALL_SCOPES, 60)
+    token, _ = tokens.make(made.principal(), THREAD, TokenEpoch(), ALL_SCOPES, 60)
     await gatekeeper.admit(token)
 
     await keys.revoke(store, made.id)
 
     with pytest.raises(Unauthorized):
         await gatekeeper.admit(token)
+
+
+SHOP = Principal(Reach("shop"))
+
+
+async def a_token(store: Store, gatekeeper: Gatekeeper, maker: Principal) -> tuple[ThreadId, str]:
+    """Make a thread, and a token for it that the gatekeeper takes."""
+    assert gatekeeper.tokens is not None
+    thread_id = await make_thread(store, SHOP)
+    epoch = await tokens.epoch_of(store, maker, thread_id)
+    return thread_id, gatekeeper.tokens.make(maker, thread_id, epoch, ALL_SCOPES, 60)[0]
+
+
+@pytest.mark.parametrize("has_key", [True, False])
+async def test_a_token_is_looked_up_by_one_statement_once_in_a_while(
+    store: Store, monkeypatch: pytest.MonkeyPatch, *, has_key: bool
+) -> None:
+    monkeypatch.setattr(keyring, "FRESH_S", 3_600)
+    made, _ = await keys.create(store, ANY)
+    gatekeeper = Gatekeeper(KeyRing(store), tokens=ThreadTokens(SECRET))
+    maker = made.principal() if has_key else Principal(Reach("shop"), name="user:alice")
+    _, token = await a_token(store, gatekeeper, maker)
+
+    with statements_of(store) as seen:
+        for _ in range(100):
+            await gatekeeper.admit(token)
+
+    assert len(seen) == 1
+
+
+async def test_what_was_revoked_here_is_refused_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyring, "FRESH_S", 3_600)
+    gatekeeper = Gatekeeper(KeyRing(store), tokens=ThreadTokens(SECRET))
+    thread_id, token = await a_token(store, gatekeeper, SHOP)
+    other_id, other = await a_token(store, gatekeeper, SHOP)
+    for each in (token, other):
+        await gatekeeper.admit(each)
+
+    await tokens.revoke(store, SHOP, thread_id)
+    gatekeeper.forget_tokens("shop", thread_id)
+
+    with pytest.raises(Unauthorized):
+        await gatekeeper.admit(token)
+    assert (await gatekeeper.admit(other)).reach.thread_id == other_id
+
+
+async def test_who_stays_with_a_revoked_token_is_sent_away_and_who_lost_its_thread_is_not(store: Store) -> None:
+    gatekeeper = Gatekeeper(KeyRing(store), tokens=ThreadTokens(SECRET))
+    gone = [asyncio.Event() for _ in range(3)]
+    made = [await a_token(store, gatekeeper, SHOP) for _ in gone]
+    with ExitStack() as staying:
+        for event, (_, token) in zip(gone, made, strict=True):
+            staying.enter_context(gatekeeper.stay(await gatekeeper.admit(token), event.set))
+
+        await tokens.revoke(store, SHOP, made[0][0])
+        await threads.delete(store, SHOP, made[1][0])
+        await gatekeeper._look()  # noqa: SLF001
+
+    assert [each.is_set() for each in gone] == [True, False, False]
+
+
+async def test_a_number_of_tokens_that_is_bounded_is_known(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyring, "MOST", 3)
+    gatekeeper = Gatekeeper(ring := KeyRing(store), tokens=ThreadTokens(SECRET))
+
+    for _ in range(5):
+        await gatekeeper.admit((await a_token(store, gatekeeper, SHOP))[1])
+
+    assert len(ring.standings._seen) == 3  # noqa: SLF001
+
+
+async def test_no_thread_no_token(store: Store) -> None:
+    for what in (tokens.epoch_of, tokens.revoke):
+        with pytest.raises(NotFound):
+            await what(store, SHOP, THREAD)

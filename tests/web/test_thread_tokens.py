@@ -8,19 +8,19 @@ from typing import Any
 import jwt
 import pytest
 
-from gateway.domain.principal import ALL_SCOPES, Principal, Reach, Scope
-from gateway.domain.thread import Thread
+from gateway.domain.ids import ThreadId
+from gateway.domain.principal import ALL_SCOPES, Principal, Reach, Scope, TokenEpoch
 from gateway.errors import Forbidden, InvalidRequest
 from gateway.web.thread_tokens import LONGEST_S, PREFIX, ThreadTokens
 
 SECRET, OTHER_SECRET = "s" * 32, "o" * 32
-THREAD = Thread(id="thread_a", created_at=1, metadata_json="{}", tool_resources_json="{}", message_count=0)  # type: ignore[arg-type]
+THREAD = ThreadId("thread_a")
 SHOP = Principal(Reach("shop"), name="key_a", key_id="key_a")
 TOKENS = ThreadTokens(SECRET)
 
 
 def test_a_token_is_its_makers_project_and_one_thread() -> None:
-    token, ends = TOKENS.make(SHOP, THREAD, frozenset({Scope.READ}), 60)
+    token, ends = TOKENS.make(SHOP, THREAD, TokenEpoch(), frozenset({Scope.READ}), 60)
 
     who = TOKENS.read(token)
 
@@ -31,12 +31,13 @@ def test_a_token_is_its_makers_project_and_one_thread() -> None:
         "key_a",
         float(ends),
         ("thread:thread_a", "tokens:key_a"),
+        TokenEpoch(),
     )
     assert ends <= time.time() + 60
 
 
 def buckets_of(maker: Principal) -> tuple[str, ...]:
-    who = TOKENS.read(TOKENS.make(maker, THREAD, ALL_SCOPES, 60)[0])
+    who = TOKENS.read(TOKENS.make(maker, THREAD, TokenEpoch(), ALL_SCOPES, 60)[0])
     assert who is not None
     return who.buckets
 
@@ -56,26 +57,26 @@ def test_a_token_lets_in_no_further_than_its_maker() -> None:
     reader = Principal(Reach("shop"), frozenset({Scope.READ}))
 
     with pytest.raises(Forbidden):
-        TOKENS.make(reader, THREAD, ALL_SCOPES, 60)
+        TOKENS.make(reader, THREAD, TokenEpoch(), ALL_SCOPES, 60)
 
 
 def test_a_token_lasts_no_longer_than_what_it_was_made_with() -> None:
     soon = int(time.time()) + 5
 
-    _, ends = TOKENS.make(Principal(Reach("shop"), expires_at=soon), THREAD, ALL_SCOPES, 3_600)
+    _, ends = TOKENS.make(Principal(Reach("shop"), expires_at=soon), THREAD, TokenEpoch(), ALL_SCOPES, 3_600)
 
     assert ends == soon
 
 
 def test_a_token_makes_no_tokens() -> None:
     with pytest.raises(Forbidden):
-        TOKENS.make(Principal(Reach("shop", thread_id="thread_a")), THREAD, ALL_SCOPES, 60)
+        TOKENS.make(Principal(Reach("shop", thread_id="thread_a")), THREAD, TokenEpoch(), ALL_SCOPES, 60)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, LONGEST_S + 1])
 def test_a_token_lasts_from_a_second_to_a_day(seconds: int) -> None:
     with pytest.raises(InvalidRequest, match="expiresIn"):
-        TOKENS.make(SHOP, THREAD, ALL_SCOPES, seconds)
+        TOKENS.make(SHOP, THREAD, TokenEpoch(), ALL_SCOPES, seconds)
 
 
 CLAIMS: dict[str, Any] = {
@@ -101,7 +102,7 @@ def test_what_our_secret_signed_is_read() -> None:
 def test_tokens_of_the_secret_before_are_still_read_and_none_are_made_with_it() -> None:
     rotated, unknown = ThreadTokens(SECRET, OTHER_SECRET), ThreadTokens("n" * 32, OTHER_SECRET)
 
-    made, _ = rotated.make(SHOP, THREAD, ALL_SCOPES, 60)
+    made, _ = rotated.make(SHOP, THREAD, TokenEpoch(), ALL_SCOPES, 60)
 
     assert rotated.read(signed(OTHER_SECRET, "HS256")) is not None
     assert rotated.read(made) is not None
