@@ -24,7 +24,19 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-_SHOWN: Final = 100  # characters of what a caller sent
+# Characters of what a caller sent: of a value, of a name in a path. Both together are `bounds.SHOWN`.
+_VALUE: Final = 128  # an id that was imported has 127
+_NAME: Final = 72  # a key of metadata may have 64
+
+
+def excerpt(sent: str) -> str:
+    """Shorten a value that was sent for the message of an error; nothing else brings one into a message."""
+    return sent if len(sent) <= _VALUE else f"{sent[: _VALUE - 3]}..."
+
+
+def excerpt_of_name(sent: str) -> str:
+    """Shorten the name of a field that was sent, which stands in a message and in `param`."""
+    return sent if len(sent) <= _NAME else f"{sent[: _NAME - 3]}..."
 
 
 class GatewayError(Exception):
@@ -66,7 +78,7 @@ class NotFound(GatewayError):
     """There is no such object for this caller: never made, deleted, or another project's."""
 
     def __init__(self, kind: str, object_id: str) -> None:
-        super().__init__(f"No {kind} found with id '{object_id}'.")
+        super().__init__(f"No {kind} found with id '{excerpt(object_id)}'.")
 
 
 class UnknownUrl(GatewayError):
@@ -90,7 +102,7 @@ class UnknownHost(GatewayError):
 
     def __init__(self, host: str) -> None:
         super().__init__(
-            f"This server does not go by the name '{host[:_SHOWN]}'. GATEWAY_HOSTS says which names it goes by.",
+            f"This server does not go by the name '{excerpt(host)}'. GATEWAY_HOSTS says which names it goes by.",
             code="unknown_host",
         )
 
@@ -100,7 +112,7 @@ class CrossSite(GatewayError):
 
     def __init__(self, origin: str) -> None:
         super().__init__(
-            f"A page of another site sent this (Origin: '{origin[:_SHOWN]}'). GATEWAY_CORS_ORIGINS says which origins "
+            f"A page of another site sent this (Origin: '{excerpt(origin)}'). GATEWAY_CORS_ORIGINS says which origins "
             "may use this server.",
             code="cross_site_request",
         )

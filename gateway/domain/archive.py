@@ -16,6 +16,7 @@ from gateway.domain.message import IncompleteReason, Message, Status
 from gateway.domain.parse import DETAILS, ROLES, TOOLS
 from gateway.domain.thread import Thread
 from gateway.domain.wire import dump, dump_text, load
+from gateway.errors import excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -249,7 +250,8 @@ def _hold_to(raw: JsonObject, known: tuple[str, ...], required: tuple[str, ...])
 def _an_id(value: object, path: str, read_id: Callable[[str], str | None], prefix: str) -> str:
     found = read_id(check.a_string(value, path))
     if found is None:
-        message = f"Invalid '{path}': '{value}'. Expected '{prefix}' and up to 120 of A-Z, a-z, 0-9, '_' and '-'."
+        got = excerpt(str(value))
+        message = f"Invalid '{path}': '{got}'. Expected '{prefix}' and up to 120 of A-Z, a-z, 0-9, '_' and '-'."
         check.refuse(message, path, "invalid_value")
     return found
 
@@ -289,7 +291,7 @@ def _incomplete_reason(value: object) -> str:
 
 def _metadata(value: object) -> JsonObject:
     pairs = check.an_object({} if value is None else value, "metadata", "a metadata object")
-    return {key: check.a_string(text, f"metadata.{key}") for key, text in pairs.items()}
+    return {key: check.a_string(text, check.within("metadata", key)) for key, text in pairs.items()}
 
 
 def _each(value: object, path: str, take: Callable[[object, str], None]) -> list[Any]:

@@ -104,6 +104,9 @@ HANDSHAKE_LINE: Final = Bound(
     "the library that reads it takes no longer ones",
 )
 CREDENTIAL: Final = Bound("credential", 8_192, "bytes", "invalid_api_key", "a token with many claims fits")
+OPERATION_ID: Final = Bound(
+    "operation_id", 200, "characters of an operation's id over WebSocket", "4400", "each of its messages repeats it"
+)
 OPERATIONS: Final = Bound(
     "operations", 100, "operations at once on one WebSocket", "too_many_operations", "each holds a task"
 )
@@ -111,6 +114,7 @@ OPERATIONS: Final = Bound(
 # GraphQL documents and variables.
 DOCUMENT: Final = Bound("document", 100_000, "characters", "document_too_large", "a long text written into it fits")
 TOKENS: Final = Bound("tokens", 1_000, "tokens", "document_too_large", "8 ms to parse, up to 40 ms to validate")
+NAME: Final = Bound("name", 200, "characters of a name", "document_too_large", "errors repeat names")
 COMMENTS: Final = Bound("comments", 1_000, "comments", "document_too_large", "each is read as a token")
 DEPTH: Final = Bound("depth", 20, "levels of fields", "too_deep", "introspection has 15")
 FIELDS: Final = Bound("fields", 5_000, "fields, fragments spread", "too_many_fields", "10 ms to walk")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gateway.errors import InvalidRequest
+from gateway.errors import InvalidRequest, excerpt, excerpt_of_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,8 @@ def refuse_type(param: str, expected: str, value: object) -> NoReturn:
 
 
 def within(path: str, key: str) -> str:
-    """Name a key below a path."""
+    """Name a key below a path; all keys that a caller may have made up are named here."""
+    key = excerpt_of_name(key)
     return f"{path}.{key}" if path else key
 
 
@@ -118,7 +119,7 @@ def one_of(value: object, path: str, supported: Sequence[str]) -> str:
     text = a_string(value, path)
     if text in supported:
         return text
-    refuse(f"Invalid value: '{text}'. Supported values are: {_listed(supported)}.", path, "invalid_value")
+    refuse(f"Invalid value: '{excerpt(text)}'. Supported values are: {_listed(supported)}.", path, "invalid_value")
 
 
 def an_integer(value: object, path: str, *, at_least: int, at_most: int) -> int:

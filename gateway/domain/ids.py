@@ -10,7 +10,7 @@ import re
 import string
 from typing import Final, NewType
 
-from gateway.errors import InvalidRequest, NotFound
+from gateway.errors import InvalidRequest, NotFound, excerpt
 
 ThreadId = NewType("ThreadId", str)
 MessageId = NewType("MessageId", str)
@@ -82,5 +82,5 @@ def message_id(text: str) -> MessageId:
 
 
 def _wrong_prefix(param: str, text: str, prefix: str) -> InvalidRequest:
-    message = f"Invalid '{param}': '{text}'. Expected an ID that begins with '{prefix}'."
+    message = f"Invalid '{param}': '{excerpt(text)}'. Expected an ID that begins with '{prefix}'."
     return InvalidRequest(message, param=param, code="invalid_value")

@@ -14,6 +14,7 @@ from typing import Final
 
 from gateway.domain import check
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach, Scope
+from gateway.errors import excerpt
 
 PREFIX: Final = "sk-"  # the shape that SDKs expect and that scanners for leaked secrets know
 _ALPHABET: Final = string.ascii_letters + string.digits
@@ -105,7 +106,7 @@ def project_id(text: str) -> str:
     """
     if _PROJECT.fullmatch(text):
         return text
-    message = f"Invalid 'project': '{text[:64]}'. Expected 1 to 63 of a-z, 0-9, '_' and '-', the first no sign."
+    message = f"Invalid 'project': '{excerpt(text)}'. Expected 1 to 63 of a-z, 0-9, '_' and '-', the first no sign."
     check.refuse(message, "project", "invalid_value")
 
 
@@ -125,6 +126,8 @@ def duration(text: str, path: str) -> int:
     """
     found = _DURATION.fullmatch(text)
     if found is None:
-        message = f"Invalid '{path}': '{text[:64]}'. Expected a whole number and s, m, h or d behind it, such as '90d'."
+        message = (
+            f"Invalid '{path}': '{excerpt(text)}'. Expected a whole number and s, m, h or d behind it, such as '90d'."
+        )
         check.refuse(message, path, "invalid_value")
     return int(found[1]) * _SECONDS[found[2]]

@@ -25,7 +25,7 @@ from gateway.domain.message import (
 from gateway.domain.metadata import Metadata, MetadataPatch, refuse_too_many
 from gateway.domain.thread import NewThread, ThreadPatch, ToolResources
 from gateway.domain.unset import UNSET
-from gateway.errors import InvalidRequest
+from gateway.errors import InvalidRequest, excerpt
 
 MAX_CONTENT: Final = bounds.TEXT.number
 MAX_FILE_ID: Final = bounds.FILE_ID.number
@@ -139,7 +139,7 @@ def reference(value: object, path: str) -> str | None:
     if _REFERENCE.fullmatch(text):
         return text
     check.refuse(
-        f"Invalid '{path}': '{text[:128]}'. Expected 1 to {bounds.REFERENCE.number} printable ASCII characters.",
+        f"Invalid '{path}': '{excerpt(text)}'. Expected 1 to {bounds.REFERENCE.number} printable ASCII characters.",
         path,
         bounds.REFERENCE.code,
     )
@@ -256,7 +256,7 @@ def _metadata_pairs(value: object, path: str) -> dict[str, Any]:
                 f"Invalid property name in '{path}': '{key[:3]}...{key[-3:]}' is too long. "
                 f"Expected a string with maximum length {longest}, but got a string with length {len(key)} instead."
             )
-            check.refuse(message, f"{path}.{key}", bounds.METADATA_KEY.code)
+            check.refuse(message, check.within(path, key), bounds.METADATA_KEY.code)
     return pairs
 
 

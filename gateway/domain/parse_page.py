@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.domain import check
 from gateway.domain.page import DEFAULT_LIMIT, MAX_LIMIT, Order, PageRequest
-from gateway.errors import InvalidRequest
+from gateway.errors import InvalidRequest, excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -77,7 +77,7 @@ def from_arguments(
 
 def unknown_cursor(param: str, cursor: str) -> InvalidRequest:
     """Make the refusal of a cursor that names nothing in this list."""
-    message = f"Invalid '{param}': '{cursor}'. Expected the ID of an object in this list."
+    message = f"Invalid '{param}': '{excerpt(cursor)}'. Expected the ID of an object in this list."
     return InvalidRequest(message, param=param, code="invalid_value")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphql import GraphQLError
 
+from gateway.domain import bounds
 from gateway.errors import Forbidden, GatewayError, InvalidRequest, NotFound, TooManyRequests, Unauthorized, Unavailable
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from graphql import ExecutionResult
 
-_LONGEST: Final = 1_000  # characters of a message; GraphQL's repeat what was sent
 log: Final = logging.getLogger(__name__)
 
 # A code of its own is kept (`invalid_value`, ...); these stand where the wire has null.
@@ -58,12 +58,20 @@ def facts_of(error: GatewayError) -> dict[str, str | None]:
     return {"code": error.code or CODES[type(error)], "param": error.param, "type": error.type}
 
 
+def _abridged(message: str) -> str:
+    """Keep both ends of a long message of GraphQL's own: nobody can tell which of its words were sent."""
+    half = bounds.SHOWN.number // 2
+    return message if len(message) <= 2 * half else f"{message[:half]} ... {message[-half:]}"
+
+
 def _shown(error: GraphQLError, request_id: str) -> dict[str, Any]:
     cause = cause_of(error)
     formatted: dict[str, Any] = {**error.formatted}
     if cause is None or error.path is None:  # GraphQL's own, or a scalar's on a value that it does not take
-        formatted["message"] = error.message[:_LONGEST]
-        formatted["extensions"] = {**_OF_GRAPHQL, **(error.extensions or {})}
+        extensions = error.extensions or {}
+        if "code" not in extensions:  # ours have one, and were shortened where they were made
+            formatted["message"] = _abridged(error.message)
+        formatted["extensions"] = {**_OF_GRAPHQL, **extensions}
         return formatted
     if isinstance(cause, GatewayError):
         formatted["extensions"] = facts_of(cause)

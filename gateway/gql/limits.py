@@ -37,6 +37,7 @@ class Limits:
 
     characters: int = bounds.DOCUMENT.number
     tokens: int = bounds.TOKENS.number
+    name: int = bounds.NAME.number
     comments: int = bounds.COMMENTS.number
     depth: int = bounds.DEPTH.number
     fields: int = bounds.FIELDS.number  # a fragment counts wherever it is spread
@@ -88,6 +89,8 @@ def check_document(document: DocumentNode, limits: Limits = LIMITS, *, introspec
     """
     if _value_depth(document) > limits.value_depth:
         _refuse("too_deep", "levels of lists and objects", limits.value_depth)
+    if _longest_name(document) > limits.name:
+        _refuse("document_too_large", "characters in a name", limits.name)
     fragments = _fragments_of(document)
     measure = Measure(fragments)
     fields = pairs = 0
@@ -108,6 +111,17 @@ def check_document(document: DocumentNode, limits: Limits = LIMITS, *, introspec
             _refuse("too_many_fields", "pairs of fields or fragments that share a place in the answer", limits.pairs)
         if isinstance(definition, OperationDefinitionNode):
             _check_root(definition, fragments, limits)
+
+
+def _longest_name(document: DocumentNode) -> int:
+    """Find the longest name; errors repeat names, and say in their path what the answer calls things."""
+    longest = 0
+    token = document.loc.start_token if document.loc else None
+    while token:
+        if token.kind is TokenKind.NAME:
+            longest = max(longest, token.end - token.start)
+        token = token.next
+    return longest
 
 
 def _value_depth(document: DocumentNode) -> int:

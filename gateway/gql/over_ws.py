@@ -277,6 +277,9 @@ class Connection:
         operation_id, payload = message.get("id"), message.get("payload")
         if not isinstance(operation_id, str) or not operation_id or not isinstance(payload, dict):
             raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'subscribe' needs an 'id' and a 'payload'")
+        if len(operation_id) > bounds.OPERATION_ID.number:
+            most = bounds.OPERATION_ID.number
+            raise Closing(CloseCode.BAD_REQUEST, f"Invalid message: expected an 'id' of at most {most} characters")
         if operation_id in self._running:
             raise Closing(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {operation_id} already exists")
         try:

@@ -10,6 +10,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from gateway.errors import excerpt
 from gateway.gql.bounded import Bounded
 from gateway.gql.refused import Stage, refusal
 from gateway.gql.trusted import TrustMode, sha256
@@ -60,7 +61,7 @@ class Persisted:
     def _by_id(self, document_id: str) -> str:
         text = self._trusted.by_id.get(document_id)
         if text is None:
-            message = f"There is no document '{document_id}'."
+            message = f"There is no document '{excerpt(document_id)}'."
             raise refusal(Stage.VALIDATION, "document_not_found", message, param="documentId")
         return text
 

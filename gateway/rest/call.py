@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.domain import ids, parse_page
 from gateway.domain.read_json import read_json
-from gateway.errors import InvalidRequest
+from gateway.errors import InvalidRequest, excerpt
 from gateway.web.limits import read_body
 from gateway.web.request import pairs_of
 
@@ -81,7 +81,7 @@ def check_beta(header: str | None) -> None:
         parts = _BETA.fullmatch(wanted.strip())
         if parts is None:
             message = (
-                f"Invalid beta header provided: '{wanted.strip()}'. "
+                f"Invalid beta header provided: '{excerpt(wanted.strip())}'. "
                 "The header should be in the format 'OpenAI-Beta: example_beta=v1'."
             )
             raise InvalidRequest(message, code="invalid_beta")
@@ -90,7 +90,7 @@ def check_beta(header: str | None) -> None:
             raise InvalidRequest(_V1_IS_OVER, code="invalid_beta")
         if (name, version) != ("assistants", "v2"):
             asked = name if name != "assistants" else wanted.strip()
-            raise InvalidRequest(f"Unknown beta requested: '{asked}'.", code="invalid_beta")
+            raise InvalidRequest(f"Unknown beta requested: '{excerpt(asked)}'.", code="invalid_beta")
 
 
 _V1_IS_OVER: Final = (

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from gateway.domain.principal import Scope
-from gateway.errors import GatewayError, UnknownUrl, WrongMethod
+from gateway.errors import GatewayError, UnknownUrl, WrongMethod, excerpt
 from gateway.rest import messages, render, threads
 from gateway.rest.call import Call, check_beta
 from gateway.web.authenticate import credential_of
@@ -133,7 +133,7 @@ def _answered(endpoint: Endpoint, call: Call) -> Awaitable[Answer]:
 
 def unknown_url(request: StarletteRequest, _error: Exception) -> Response:
     """Answer for a path that is in no table."""
-    return _response(render.error(UnknownUrl(f"Invalid URL ({request.method} {request.scope['path']})")))
+    return _response(render.error(UnknownUrl(f"Invalid URL ({request.method} {excerpt(request.scope['path'])})")))
 
 
 def wrong_method(request: StarletteRequest, error: Exception) -> Response:
@@ -150,4 +150,4 @@ def _response(answer: Answer) -> Response:
 
 
 def _wrong_method(method: str, path: str, allowed: str) -> WrongMethod:
-    return WrongMethod(f"Invalid method for URL ({method} {path})", allowed=allowed)
+    return WrongMethod(f"Invalid method for URL ({method} {excerpt(path)})", allowed=allowed)

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from starlette.requests import ClientDisconnect
 
-from gateway.errors import GatewayError, UnknownUrl
+from gateway.errors import GatewayError, UnknownUrl, excerpt
 from gateway.facts import SCOPE, Facts, current, follow_none, tell_nobody
 from gateway.web.door import pass_door
 from gateway.web.request import ENCODED_SLASH, Answer, Headers, Request, shown_path
@@ -187,7 +187,7 @@ class Envelope:
     def _socket_at(self, path: str, facts: Facts) -> ASGIApp:
         found = self._sockets.get(path)
         if found is None:
-            raise UnknownUrl(f"Invalid URL (GET {shown_path(path)}): no WebSocket is served here.")
+            raise UnknownUrl(f"Invalid URL (GET {excerpt(shown_path(path))}): no WebSocket is served here.")
         facts.route = path
         return found
 

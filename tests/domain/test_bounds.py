@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.domain import bounds, parse
-from gateway.errors import InvalidRequest
+from gateway.errors import InvalidRequest, excerpt, excerpt_of_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,3 +116,14 @@ def test_a_patch_may_take_more_pairs_away_than_an_object_may_have() -> None:
 
 def test_no_two_bounds_have_one_name() -> None:
     assert len({each.name for each in bounds.BOUNDS}) == len(bounds.BOUNDS)
+
+
+def test_an_error_shows_no_more_of_a_value_and_a_name_than_the_bound() -> None:
+    long = "x" * 1_000
+
+    assert len(excerpt(long)) + len(excerpt_of_name(long)) <= bounds.SHOWN.number
+
+
+@pytest.mark.parametrize("shorten", [excerpt, excerpt_of_name])
+def test_what_is_short_is_shown_as_it_was_sent(shorten: Callable[[str], str]) -> None:
+    assert shorten("k" * bounds.METADATA_KEY.number) == "k" * bounds.METADATA_KEY.number

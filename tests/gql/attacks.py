@@ -82,7 +82,7 @@ DOCUMENTS: Final = (
     ("deep introspection", "{ __schema { types " + "{ ofType " * 60 + "{ name " + "} " * 62 + "}", "too_deep"),
     ("7,000 comments", "#\n" * 7_000 + "{ a }", "document_too_large"),
     ("15,000 commas", "," * 15_000 + "{ a }", "graphql_error"),
-    ("a long name", "{ " + "a" * 14_900 + " }", "graphql_error"),
+    ("a long name", "{ " + "a" * 14_900 + " }", "document_too_large"),
     ("a long number", "{ threads(first: " + "9" * 14_000 + ") { nodes { id } } }", "graphql_error"),
     ("a text in many lines", '{ node(id: """' + "\n x" * 4_900 + '""") { nope } }', "graphql_error"),
     ("definitions of types", "type A { a: Int } " * 120, "graphql_error"),
