@@ -69,13 +69,13 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     return made, key
 
 
-def framed(folder: Path, port: int, plain_port: int, *upstreams: int) -> Path:
+def framed(folder: Path, port: int, plain_port: int, *upstreams: int, shipped: str | None = None) -> Path:
     """Put our configuration where a machine's own would include it, with its ports and files exchanged.
 
     The line of a second gateway is the one that its comment has; without one, it names the first again.
     """
     made, key = certificate(folder)
-    conf = CONF.read_text()
+    conf = shipped or CONF.read_text()
     for place, ours in {
         "listen 80;": f"listen 127.0.0.1:{plain_port};",
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
@@ -94,11 +94,11 @@ def framed(folder: Path, port: int, plain_port: int, *upstreams: int) -> Path:
 
 
 @contextmanager
-def nginx_before(folder: Path, *upstreams: int) -> Iterator[Behind]:
-    """Run nginx in front of gateways."""
+def nginx_before(folder: Path, *upstreams: int, shipped: str | None = None) -> Iterator[Behind]:
+    """Run nginx in front of gateways, by the configuration of this checkout if no other text is given."""
     nginx = program("nginx")
     port, plain_port = free_port(), free_port()
-    file = framed(folder, port, plain_port, *upstreams)
+    file = framed(folder, port, plain_port, *upstreams, shipped=shipped)
     with subprocess.Popen([nginx, "-e", "stderr", "-p", folder, "-c", file]) as process:
         try:
             wait_for(port)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import httpx
@@ -10,6 +13,7 @@ import openai
 import pytest
 
 from gateway.web.limits import MAX_BODY
+from tests.following import PATIENCE_S
 from tests.lacking import program
 from tests.live.server import serving
 from tests.live.subscribing import ADDED, socket_to, stream_of
@@ -76,6 +80,46 @@ async def test_who_asks_without_tls_is_led_to_it(behind: Behind) -> None:
         answer = await http.post(f"http://127.0.0.1:{behind.plain_port}/v1/threads?a=1", headers={"host": NAME})
 
     assert (answer.status_code, answer.headers["location"]) == (308, f"https://{NAME}/v1/threads?a=1")
+
+
+@pytest.mark.parametrize("name", ["other.example.com", "threads.example.com.evil.example", "127.0.0.1", ""])
+async def test_the_port_without_tls_answers_to_no_other_name(behind: Behind, name: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", behind.plain_port)
+    host = f"Host: {name}\r\n" if name else ""
+    writer.write(f"GET / HTTP/1.{1 if name else 0}\r\n{host}\r\n".encode())
+
+    assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+    writer.close()
+    with suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()
+
+
+async def test_the_port_with_tls_hands_out_nothing_under_another_name(behind: Behind) -> None:
+    async with behind.client() as http:
+        answer = await http.get("/v1/threads", headers={"host": "other.example.com"})
+
+    assert (answer.status_code, "data" in answer.json()) == (421, False)
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "x", "websocket", "WebSocket, x"])
+async def test_only_a_websocket_is_an_upgrade(behind: Behind, protocol: str) -> None:
+    headers = {"connection": "upgrade", "upgrade": protocol}
+    async with behind.client() as http:
+        answer = await http.post("/v1/threads", json={"metadata": {"of": "me"}}, headers=headers)
+
+    assert answer.json()["metadata"] == {"of": "me"}
+
+
+async def test_a_websocket_may_be_asked_for_in_letters_of_any_size(behind: Behind) -> None:
+    reader, writer = await asyncio.open_connection("localhost", behind.port, ssl=behind.tls)
+    lines = ("Host: localhost", "Connection: upgrade", "Upgrade: WebSocket", "Sec-WebSocket-Version: 13")
+    key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    writer.write("\r\n".join(["GET /graphql HTTP/1.1", *lines, key, "", ""]).encode())
+
+    assert (await asyncio.wait_for(reader.readline(), PATIENCE_S)).startswith(b"HTTP/1.1 101 ")
+    writer.close()
+    with suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()
 
 
 async def test_a_websocket_and_a_stream_hear_at_once(behind: Behind) -> None:
