@@ -28,6 +28,7 @@ from gateway.errors import TooManyRequests, Unavailable
 from gateway.gql.deadline import Deadlines
 from gateway.gql.errors import cause_of, facts_of
 from gateway.gql.limits import LIMITS, check_variables
+from gateway.gql.reading_back import refuse_reading_back
 from gateway.gql.refused import Refused, Stage, refusal
 from gateway.gql.ways import ways_of
 from gateway.web.rates import units_of
@@ -118,12 +119,21 @@ class Runner:
         plan = self._plan_of(operation)
         if plan is None:
             executor = self._executor(operation, parameters, context)
-            cost = self._affordable(operation, executor.variable_values.coerced)
-            return partial(execute_root_selection_set, executor), cost
+            coerced = executor.variable_values.coerced
+            begin = self._allowed(partial(execute_root_selection_set, executor), operation, coerced, context)
+            return begin, self._affordable(operation, coerced)
         variables = plan.coerce(parameters.variables, max_errors=LIMITS.errors)
         if isinstance(variables, list):
             raise _wrong_variables(variables)
-        return partial(plan.execute, variables, context), self._affordable(operation, variables.coerced)
+        begin = self._allowed(partial(plan.execute, variables, context), operation, variables.coerced, context)
+        return begin, self._affordable(operation, variables.coerced)
+
+    def _allowed(self, begin: Begin, operation: Operation, variables: Mapping[str, Any], context: Context) -> Begin:
+        """Give what begins an operation, or what refuses a mutation that reads what its caller may not."""
+        if operation.kind is not OperationType.MUTATION:
+            return begin
+        refused = refuse_reading_back(self._schema, operation.document, operation.node, variables, context.who)
+        return begin if refused is None else lambda: refused
 
     def _plan_of(self, operation: Operation) -> Plan | None:
         """Find the plan of an operation that is worth one."""
