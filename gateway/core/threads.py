@@ -122,6 +122,13 @@ async def page_ends(store: Store, who: Principal, page: PageRequest, found: Page
     return await paging.page_ends(page, found, any_from)
 
 
+async def count(store: Store, who: Principal) -> int:
+    """Count the threads that the caller can reach."""
+    who.require(Scope.READ)
+    async with store.read() as reads:
+        return await reads.count_threads(who.reach)
+
+
 def _owner(who: Principal, asked: str | None) -> str | None:
     """Say whose a new thread is: an end user's threads are its own, a project's key makes them for anybody."""
     own = who.reach.owner

@@ -102,7 +102,7 @@ def hold_to_bounds(message: Message) -> None:
     if len(message.attachments_json) > _SHORT_ATTACHMENTS:
         at_most = bounds.IMPORT_ATTACHMENTS.number
         for index, each in enumerate(check.an_array(load(message.attachments_json), "attachments", at_most=at_most)):
-            tools = each.get("tools") or []
+            tools = _given(each, "tools", [])
             check.an_array(tools, f"attachments[{index}].tools", at_most=bounds.IMPORT_TOOLS.number)
 
 
@@ -208,7 +208,7 @@ def _thread(raw: JsonObject) -> Thread:
         id=ids.ThreadId(_an_id(raw["id"], "id", ids.as_thread_id, "thread_")),
         created_at=_time(raw["created_at"], "created_at"),
         metadata_json=dump_text(_metadata(raw.get("metadata"))),
-        tool_resources_json=dump_text(check.an_object(raw.get("tool_resources") or {}, "tool_resources")),
+        tool_resources_json=dump_text(check.an_object(_given(raw, "tool_resources", {}), "tool_resources")),
         message_count=0,
         owner=_owner(raw.get("owner")),
     )
@@ -357,14 +357,20 @@ _PARTS: Final = {"text": _text, "image_file": _image_file, "image_url": _image_u
 
 def _attachments(raw: JsonObject) -> list[Any]:
     """Take the attachments, and behind them the files that version 1 named on the message, which had no tools."""
-    attachments = _each(raw.get("attachments") or [], "attachments", _attachment)
+    attachments = _each(_given(raw, "attachments", []), "attachments", _attachment)
     attached = {each.get("file_id") for each in attachments}
-    files: list[str] = _each(raw.get("file_ids") or [], "file_ids", _file_id)
+    files: list[str] = _each(_given(raw, "file_ids", []), "file_ids", _file_id)
     return attachments + [{"file_id": file_id, "tools": []} for file_id in files if file_id not in attached]
 
 
 def _file_id(value: object, path: str) -> None:
     check.a_string(value, path)
+
+
+def _given(raw: JsonObject, key: str, otherwise: object) -> object:
+    """Take a field that may be left out or null; anything else that is empty is looked at like the rest."""
+    value = raw.get(key)
+    return otherwise if value is None else value
 
 
 def _attachment(value: object, path: str) -> None:
@@ -374,7 +380,7 @@ def _attachment(value: object, path: str) -> None:
         check.a_string(raw["file_id"], f"{path}.file_id")
     if raw.get("data_source") is not None:
         check.an_object(raw["data_source"], f"{path}.data_source")
-    _each(raw.get("tools") or [], f"{path}.tools", _tool)
+    _each(_given(raw, "tools", []), f"{path}.tools", _tool)
 
 
 def _tool(value: object, path: str) -> None:

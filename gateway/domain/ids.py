@@ -10,6 +10,7 @@ import re
 import string
 from typing import Final, NewType
 
+from gateway.domain import check
 from gateway.errors import InvalidRequest, NotFound, excerpt
 
 ThreadId = NewType("ThreadId", str)
@@ -43,6 +44,14 @@ def _random() -> str:
     while len(found) < _RANDOM_LENGTH:  # once, but for one draw in many ages of the world
         found = os.urandom(_DRAWN).translate(_TABLE, _UNFAIR)
     return found[:_RANDOM_LENGTH].decode()
+
+
+def not_empty(text: str, path: str) -> str:
+    """Refuse an empty text in place of an id: some clients write one where they have none, and would miss the answer.
+
+    Errors: InvalidRequest.
+    """
+    return check.a_string(text, path, at_least=1)
 
 
 def as_thread_id(text: str) -> ThreadId | None:

@@ -96,7 +96,8 @@ def new_message(body: object, path: str = "", *, from_worker: bool = False) -> N
     raw = check.an_object(body, path) if path else check.root_object(body)
     check.fields(raw, path, required=("role", "content"), optional=_BY_WORKER if from_worker else _BY_CLIENT)
     at = check.within(path, "")
-    status = STATUS_OF[check.one_of(raw.get("status") or _WHOLE, f"{at}status", _BEGINNINGS)]
+    word = raw.get("status")
+    status = STATUS_OF[check.one_of(_WHOLE if word is None else word, f"{at}status", _BEGINNINGS)]
     return NewMessage(
         role=ROLE_OF[check.one_of(raw["role"], f"{at}role", ROLES)],
         content=_content(raw["content"], f"{at}content", is_whole=status is Status.COMPLETED),

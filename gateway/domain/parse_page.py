@@ -58,7 +58,11 @@ def from_arguments(
     after: str | None,
     before: str | None,
 ) -> PageRequest:
-    """Parse GraphQL's arguments: `limit` is REST's word, `first` and `last` are Relay's, one of them at most."""
+    """Parse GraphQL's arguments: `limit` is REST's word, `first` and `last` are Relay's, one of them at most.
+
+    Relay's may be 0: such a page has no items and says what lies beyond it.
+    Source: Relay Cursor Connections, "Pagination algorithm": "If first is less than 0: Throw an error".
+    """
     sizes = {name: size for name, size in (("limit", limit), ("first", first), ("last", last)) if size is not None}
     if len(sizes) > 1:
         names = " and ".join(f"'{name}'" for name in sizes)
@@ -67,7 +71,7 @@ def from_arguments(
         )
     name, size = next(iter(sizes.items()), ("limit", DEFAULT_LIMIT))
     return PageRequest(
-        limit=_limit(size, name),
+        limit=_limit(size, name, at_least=1 if name == "limit" else 0),
         order=order,
         after=_cursor(after, "after", as_cursor),
         before=_cursor(before, "before", as_cursor),
@@ -96,5 +100,5 @@ def _number(text: str) -> int | str:
     return int(text) if digits.isascii() and digits.isdigit() and len(digits) <= 30 else text  # noqa: PLR2004
 
 
-def _limit(value: int | str, param: str) -> int:
-    return check.an_integer(value, param, at_least=1, at_most=MAX_LIMIT)
+def _limit(value: int | str, param: str, at_least: int = 1) -> int:
+    return check.an_integer(value, param, at_least=at_least, at_most=MAX_LIMIT)

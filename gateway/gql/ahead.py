@@ -42,7 +42,7 @@ async def find_thread(
 
     Where nothing else is asked of the thread, its messages prove that it is there.
     """
-    thread_id = ids.as_thread_id(arguments["id"])
+    thread_id = ids.as_thread_id(ids.not_empty(arguments["id"], "id"))
     if thread_id is None:
         return None
     fields = children()

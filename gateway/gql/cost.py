@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 # Lists of introspection have no arguments, but their usual lengths in this schema are known.
 _KEPT: Final = 100  # combinations of sizes for one operation
+# What is counted row by row when it is asked for, as much as a page of the largest size.
+_COUNTED: Final[Mapping[tuple[str, str], int]] = {("ThreadConnection", "totalCount"): MAX_LIMIT}
 _SCHEMA_LISTS: Final[Mapping[str, int]] = {"types": 50, "fields": 6, "directives": 6, "args": 1}
 
 
@@ -95,7 +97,8 @@ def cost_of(operation: OperationDefinitionNode, asked: Asked) -> int:
 
     A field that gives an object counts one, and what is below a connection counts once for each item of the page
     that is asked for. A list without a size of its own, such as the parts of a message, counts one. Fields that
-    merge count once; what `@skip` and `@include` leave out counts all the same.
+    merge count once; what `@skip` and `@include` leave out counts all the same. A number that has to be counted has a
+    price of its own.
     """
     root = asked.schema.get_root_type(operation.operation)
     return 0 if root is None else _objects(root, [operation.selection_set], None, asked)
@@ -110,6 +113,7 @@ def _objects(
         definition = asked.schema.get_field(holder, same[0].name.value)
         kind = get_named_type(definition.type) if definition else None
         if definition is None or kind is None or not is_composite_type(kind):
+            total += _COUNTED.get((holder.name, same[0].name.value), 0)
             continue
         own = 0 if same[0].name.value == "ofType" else 1  # introspection asks for nine in a row, nearly all null
         inner = _objects(

@@ -8,14 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from graphql import FieldNode, GraphQLError, OperationType, get_operation_ast, validate
-from graphql.validation import NoFragmentCyclesRule, ScalarLeafsRule, UniqueFragmentNamesRule, specified_rules
+from graphql import FieldNode, OperationType, get_operation_ast, validate
+from graphql.validation import NoFragmentCyclesRule, UniqueFragmentNamesRule
 
 from gateway.gql.bounded import Bounded
 from gateway.gql.cost import Costs
 from gateway.gql.limits import LIMITS, check_document, parse_within
 from gateway.gql.refused import Refused, Stage
 from gateway.gql.selections import NotMeasurable
+from gateway.gql.validation import RULES
 
 if TYPE_CHECKING:
     from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
@@ -27,21 +28,7 @@ KEPT: Final = (
     500_000  # characters of documents; an application has some dozens of 1,000, and one of those takes about 80 KB
 )
 
-_HINT: Final = " Did you mean "
 _HANDED_OVER: Final = frozenset({"createMessage"})  # it waits for one thing alone, which it may leave at any time
-
-
-class _ScalarLeafs(ScalarLeafsRule):
-    """The one rule whose suggestion graphql-core does not hide."""
-
-    def report_error(self, error: GraphQLError) -> None:
-        """Report an error, without its suggestion where those are off."""
-        if self.context.hide_suggestions:
-            error = GraphQLError(error.message.partition(_HINT)[0], error.nodes)
-        super().report_error(error)
-
-
-_RULES: Final = tuple(_ScalarLeafs if rule is ScalarLeafsRule else rule for rule in specified_rules)
 
 
 @dataclass(slots=True)
@@ -128,7 +115,7 @@ class Documents:
             check_document(document, introspection=self._introspection)
         except NotMeasurable:
             self._apply(document, (UniqueFragmentNamesRule, NoFragmentCyclesRule))
-        self._apply(document, _RULES)
+        self._apply(document, RULES)
 
     def _apply(self, document: DocumentNode, rules: tuple[type[ASTValidationRule], ...]) -> None:
         errors = validate(

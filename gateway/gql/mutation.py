@@ -15,6 +15,7 @@ from gateway.domain.principal import ALL_SCOPES, Scope
 from gateway.domain.thread import Thread as DomainThread
 from gateway.errors import Forbidden, NotFound
 from gateway.gql import inputs, types
+from gateway.gql.argument_paths import names_arguments
 from gateway.gql.context import Context, Info
 from gateway.gql.scalars import DateTime, ThreadAccess
 
@@ -31,6 +32,14 @@ class CreateThreadPayload:
     """What createThread answers."""
 
     thread: DomainThread = strawberry.field(description="The thread.", graphql_type=types.Thread)
+
+    @strawberry.field(
+        description="The thread with its cursor, for lists that a client already holds.",
+        graphql_type=types.ThreadEdge,
+    )
+    def edge(self) -> types.Edge:
+        """Pair the thread with its cursor."""
+        return types.EdgeOfThread(self.thread.id, self.thread)
 
 
 @strawberry.type(description="A thread that was changed.")
@@ -107,6 +116,7 @@ class Mutation:
     """The root of all mutations."""
 
     @strawberry.mutation(description="Make a thread, with or without messages.")
+    @names_arguments
     async def create_thread(
         self,
         info: Info,
@@ -117,6 +127,7 @@ class Mutation:
         return CreateThreadPayload(thread=await threads.create(info.context.store, info.context.who, new))
 
     @strawberry.mutation(description="Change what is noted on a thread.")
+    @names_arguments
     async def update_thread(
         self,
         info: Info,
@@ -131,6 +142,7 @@ class Mutation:
         return UpdateThreadPayload(thread=changed)
 
     @strawberry.mutation(description="Delete a thread and all its messages for good.")
+    @names_arguments
     async def delete_thread(
         self,
         info: Info,
@@ -143,6 +155,7 @@ class Mutation:
     @strawberry.mutation(
         description="Make a short-lived token for one thread, for a browser that shall have just this conversation."
     )
+    @names_arguments
     async def create_thread_token(
         self,
         info: Info,
@@ -162,6 +175,7 @@ class Mutation:
     @strawberry.mutation(
         description="Revoke all tokens for a thread that were made until now; who is connected with one is sent away."
     )
+    @names_arguments
     async def revoke_thread_tokens(
         self,
         info: Info,
@@ -174,6 +188,7 @@ class Mutation:
         return RevokeThreadTokensPayload(thread_id=input.thread_id)
 
     @strawberry.mutation(description="Add a message to the end of a thread.")
+    @names_arguments
     async def create_message(
         self,
         info: Info,
@@ -185,6 +200,7 @@ class Mutation:
         return CreateMessagePayload(message=await messages.create(info.context.store, info.context.who, thread_id, new))
 
     @strawberry.mutation(description="Change what is noted on a message; what it says never changes.")
+    @names_arguments
     async def update_message(
         self,
         info: Info,
@@ -198,6 +214,7 @@ class Mutation:
         return UpdateMessagePayload(message=changed)
 
     @strawberry.mutation(description="Add text to the end of a message in progress; its followers are told at once.")
+    @names_arguments
     async def append_message_text(
         self,
         info: Info,
@@ -210,6 +227,7 @@ class Mutation:
         return UpdateMessagePayload(message=grown)
 
     @strawberry.mutation(description="Finish a message in progress.")
+    @names_arguments
     async def finish_message(
         self,
         info: Info,
@@ -223,6 +241,7 @@ class Mutation:
         return UpdateMessagePayload(message=finished)
 
     @strawberry.mutation(description="Delete a message for good.")
+    @names_arguments
     async def delete_message(
         self,
         info: Info,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gateway.web.sites import Sites
 
 URL: Final = "/graphql"
+LAST_EVENT_ID: Final = "Last-Event-ID"
 COST_HEADER: Final = "graphql-cost"  # who sends it, with any value, gets `extensions.cost`
 
 
@@ -118,7 +119,7 @@ class GraphQLOverHttp:
         """Answer with events; `Last-Event-ID` says where a browser that comes back had come to."""
         operation = self._operations.find(parameters)
         _check_kind(request, operation.kind)
-        context = self._operations.context(who, request.headers.get("last-event-id"))
+        context = self._operations.context(who, _last_event_id(request))
         request_id = request.facts.request_id
         if operation.kind is not OperationType.SUBSCRIPTION:
             found: Results | ExecutionResult = (await self._operations.run(operation, parameters, context)).result
@@ -141,6 +142,19 @@ class GraphQLOverHttp:
 
     def _errors(self, request: Request, refused: Refused) -> dict[str, Any]:
         return {"errors": shown(refused.errors, request.facts.request_id)}
+
+
+def _last_event_id(request: Request) -> str | None:
+    """Find how far a client had come that subscribes again.
+
+    A browser that has heard of no id sends no such header, so an empty one was written by hand, as an empty cursor is.
+    Source: WHATWG HTML, "Server-sent events", "reestablish the connection".
+    """
+    found = request.headers.get("last-event-id")
+    if found == "":
+        message = f"Invalid '{LAST_EVENT_ID}': empty string. Expected the id of an event, or no such header."
+        raise refusal(Stage.PARAMETERS, "empty_string", message, param=LAST_EVENT_ID)
+    return found
 
 
 def refuse_at_the_door(error: GatewayError) -> Answer:

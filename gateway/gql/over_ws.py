@@ -23,7 +23,7 @@ from gateway.facts import PARENT, SCOPE, Facts, current, follow_none
 from gateway.gql.errors import INTERNAL, laid_out, shown
 from gateway.gql.over_sse import just
 from gateway.gql.parameters import take_parameters
-from gateway.gql.refused import GRAPHQL_RESPONSE, Refused, Stage, status_of
+from gateway.gql.refused import GRAPHQL_RESPONSE, Refused, status_of
 from gateway.web.authenticate import OPEN, bearer_of, credential_of
 from gateway.web.request import Headers
 
@@ -263,11 +263,16 @@ class Connection:
         is_given_back = self._is_acknowledged and payload is not None
         await self._send({"type": "pong", **({"payload": payload} if is_given_back else {})})
 
-    async def _pong(self, _message: dict[str, Any]) -> None:
+    async def _pong(self, message: dict[str, Any]) -> None:
         """Take note that the client is there, which arriving has done."""
+        if not isinstance(message.get("payload"), dict | None):
+            raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'payload' must be an object")
 
     async def _complete(self, message: dict[str, Any]) -> None:
-        task = self._running.pop(str(message.get("id")), None)
+        operation_id = message.get("id")
+        if not isinstance(operation_id, str) or not operation_id:
+            raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'complete' needs an 'id'")
+        task = self._running.pop(operation_id, None)
         if task is not None and task not in self._mutating:
             task.cancel()
 
@@ -284,12 +289,13 @@ class Connection:
             raise Closing(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {operation_id} already exists")
         try:
             parameters = take_parameters(payload)
-        except Refused as refused:
-            raise Closing(CloseCode.BAD_REQUEST, f"Invalid message: {refused.errors[0].message}") from None
+        except Refused as refused:  # a fault of this operation; the message itself is as the protocol has it
+            await self._send_errors(operation_id, refused.errors)
+            return
         if len(self._mutating.union(self._running.values())) >= MAX_OPERATIONS:
             told = f"Expected at most {MAX_OPERATIONS} operations at once on one connection."
             full = GraphQLError(told, extensions={"code": "too_many_operations"})
-            await self._send({"id": operation_id, "type": "error", "payload": shown([full], self._id)})
+            await self._send_errors(operation_id, [full])
             return
         task = asyncio.create_task(self._run(operation_id, parameters))
         self._running[operation_id] = task
@@ -332,8 +338,6 @@ class Connection:
             raise self._lost() from None
         except Refused as refused:
             facts.status = status_of(refused.stage, GRAPHQL_RESPONSE, by_draft=self._operations.options.by_draft)
-            if refused.stage is Stage.PARAMETERS:  # a message that names no document is none of the protocol's
-                raise self._close(CloseCode.BAD_REQUEST, f"Invalid message: {refused.errors[0].message}") from None
             await self._refuse(operation_id, refused.errors)
             return None
         if isinstance(results, ExecutionResult):
@@ -355,6 +359,9 @@ class Connection:
         """Close since the database is away: an error would end the operation for good, but a client comes back."""
         log.warning("%s: the database is away from a follower", self._id)
         return self._close(CloseCode.TRY_AGAIN_LATER, "The database is away: go on from the last cursor")
+
+    async def _send_errors(self, operation_id: str, errors: Sequence[GraphQLError]) -> None:
+        await self._send({"id": operation_id, "type": "error", "payload": shown(errors, self._id)})
 
     async def _refuse(self, operation_id: str, errors: Sequence[GraphQLError]) -> None:
         await self._tell(operation_id, "error", payload=shown(errors, self._id))

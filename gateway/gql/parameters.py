@@ -82,14 +82,18 @@ def take_parameters(raw: Any) -> Parameters:
         if value is not None and not isinstance(value, kind):
             raise _bad(f"Invalid '{key}': expected {expected}.", key)
     id_name = None if _IDS.isdisjoint(raw) else next((name for name in _IN_TURN if raw.get(name) is not None), None)
-    if id_name is not None and raw.get("query") is not None:
+    query, extensions = raw.get("query"), raw.get("extensions")
+    # Clients of graphql-transport-ws must send a string, so beside what names a document an empty one is none.
+    if query == "" and (id_name is not None or (extensions and extensions.get("persistedQuery") is not None)):
+        query = None
+    if id_name is not None and query is not None:
         raise _bad("A document and the id of one were sent. Expected one of them.", id_name)
     return Parameters(
-        raw.get("query"),
+        query,
         None if id_name is None else raw[id_name],
         raw.get("variables") or {},
-        raw.get("operationName") or None,
-        raw.get("extensions") or {},
+        raw.get("operationName") or None,  # some clients write "" where a document has one operation alone
+        extensions or {},
     )
 
 

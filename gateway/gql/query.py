@@ -14,6 +14,7 @@ from gateway.domain import bounds, check, ids
 from gateway.domain.message import Message
 from gateway.domain.thread import Thread
 from gateway.gql import types
+from gateway.gql.argument_paths import names_arguments
 from gateway.gql.context import Context, Info
 from gateway.gql.scalars import SortOrder
 
@@ -28,26 +29,30 @@ class Query:
     """The root of all queries."""
 
     @strawberry.field(description="Find a thread or a message by its id.", graphql_type=types.Node | None)
+    @names_arguments
     async def node(self, info: Info, id: Id) -> Thread | Message | None:  # noqa: A002  (Relay's name)
         """Look for the kind of object that the id speaks of."""
-        return await _find(info.context, id)
+        return await _find(info.context, id, "id")
 
     @strawberry.field(
         description="Find several threads and messages by their ids, in that order; null for one that is not there.",
         graphql_type=list[types.Node | None],
     )
+    @names_arguments
     async def nodes(self, info: Info, ids: Ids) -> list[Awaitable[Thread | Message | None]]:
         """Look for all of them in two statements at most."""
         check.an_array(ids, "ids", at_most=MAX_NODES)
-        return [_find(info.context, each) for each in ids]
+        return [_find(info.context, each, f"ids[{n}]") for n, each in enumerate(ids)]
 
     @strawberry.field(description="Find a thread; null if there is none.", graphql_type=types.Thread | None)
+    @names_arguments
     async def thread(self, info: Info, id: Id) -> Thread | None:  # noqa: A002  (Relay's name)
         """Look for a thread alone."""
-        thread_id = ids.as_thread_id(id)
+        thread_id = ids.as_thread_id(ids.not_empty(id, "id"))
         return None if thread_id is None else await info.context.threads.load(thread_id)
 
     @strawberry.field(description="All threads, newest first if nothing is said.")
+    @names_arguments
     async def threads(
         self,
         info: Info,
@@ -65,7 +70,8 @@ class Query:
         return types.ThreadConnection(found=found, asked=asked)
 
 
-async def _find(context: Context, node_id: str) -> Thread | Message | None:
+async def _find(context: Context, node_id: str, path: str) -> Thread | Message | None:
+    ids.not_empty(node_id, path)
     if (thread_id := ids.as_thread_id(node_id)) is not None:
         return await context.threads.load(thread_id)
     if (message_id := ids.as_message_id(node_id)) is not None:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import strawberry
-from graphql import GraphQLField, GraphQLSchema, TypeMetaFieldDef
+from graphql import GraphQLField, GraphQLSchema, TypeMetaFieldDef, is_input_object_type
 from strawberry.schema.config import StrawberryConfig
 
 from gateway.gql.mutation import Mutation
@@ -24,13 +24,27 @@ _NO_TYPE: Final = GraphQLField(TypeMetaFieldDef.type, TypeMetaFieldDef.args, res
 @cache
 def build_schema() -> strawberry.Schema:
     """Build the schema, once in a process: it holds no state."""
-    return strawberry.Schema(
+    built = strawberry.Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
         types=[Thread, Message, *EVENT_TYPES],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
+    _mark_one_of(built._schema)  # noqa: SLF001  (the only way to the schema that is executed)
+    return built
+
+
+def _mark_one_of(schema: GraphQLSchema) -> None:
+    """Tell graphql-core which inputs are `@oneOf`, which Strawberry keeps to itself, so that its rules look at them.
+
+    Without it a literal with two keys is valid where a variable of one of them is not given.
+    Source: GraphQL, "OneOf Input Objects", and its parts of "Values of Correct Type" and "All Variable Usages Are
+    Allowed".
+    """
+    for kind in schema.type_map.values():
+        if is_input_object_type(kind):
+            kind.is_one_of = kind.extensions["strawberry-definition"].is_one_of
 
 
 class _Closed(GraphQLSchema):

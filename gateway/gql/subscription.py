@@ -14,6 +14,7 @@ from gateway.core import follow
 from gateway.domain import change, ids
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.thread import Thread as DomainThread
+from gateway.gql.argument_paths import names_arguments
 from gateway.gql.context import Context, Info
 from gateway.gql.types import Edge, Message, MessageEdge, Thread
 
@@ -22,7 +23,8 @@ Behind = Annotated[
     str | None,
     strawberry.argument(
         description="Begin behind this cursor, with what was missed: a cursor that this subscription has told, the id "
-        "of a message, or `0` for the beginning of the thread. Without it, only what comes from now on is told."
+        "of a message, or `0` for the beginning of the thread. Without it, or with null, only what comes from now on "
+        "is told; an empty text is refused."
     ),
 ]
 
@@ -104,24 +106,32 @@ class Subscription:
     @strawberry.subscription(
         description="The messages of a thread as they are added, each once and in order.", graphql_type=MessageEdge
     )
+    @names_arguments
     async def message_added(
         self, info: Info, thread_id: FollowedThread, after: Behind = UNSET
     ) -> AsyncGenerator[Edge, None]:
         """Follow the messages."""
         ctx = info.context
         followed = ids.thread_id(thread_id)
-        position = await follow.start(ctx.store, ctx.who, followed, ctx.resume_after or after or None)
+        position = await follow.start(ctx.store, ctx.who, followed, _begin(ctx, after))
         return _edges(ctx, follow.messages(ctx.store, ctx.hub, ctx.who, followed, position))
 
     @strawberry.subscription(description="All that happens in a thread, each change once and in order.")
+    @names_arguments
     async def thread_events(
         self, info: Info, thread_id: FollowedThread, after: Behind = UNSET
     ) -> AsyncGenerator[ThreadEvent, None]:
         """Follow the changes."""
         ctx = info.context
         followed = ids.thread_id(thread_id)
-        position = await follow.start(ctx.store, ctx.who, followed, ctx.resume_after or after or None)
+        position = await follow.start(ctx.store, ctx.who, followed, _begin(ctx, after))
         return _events(ctx, follow.changes(ctx.store, ctx.hub, ctx.who, followed, position))
+
+
+def _begin(ctx: Context, after: str | None) -> str | None:
+    """Find the cursor to begin behind: where the transport says that its client had come to, else what was asked."""
+    asked = None if after is UNSET else after
+    return asked if ctx.resume_after is None or asked == "" else ctx.resume_after  # an empty one is refused
 
 
 # Generators of their own, so that what is wrong with a request is an error of the request and not of its first event.

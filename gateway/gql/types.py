@@ -21,6 +21,7 @@ from gateway.domain import ids, message, page, parse, parse_page
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.thread import Thread as DomainThread
 from gateway.errors import NotFound
+from gateway.gql.argument_paths import names_arguments
 from gateway.gql.context import Info, PageKey
 from gateway.gql.scalars import DateTime, IncompleteReason, MessageRole, MessageStatus, Metadata, SortOrder
 
@@ -31,8 +32,8 @@ Limit = Annotated[
         "At most one of `limit`, `first` and `last` may be given."
     ),
 ]
-First = Annotated[int | None, strawberry.argument(description="How many items from the start, from 1 to 100.")]
-Last = Annotated[int | None, strawberry.argument(description="How many items from the end, from 1 to 100.")]
+First = Annotated[int | None, strawberry.argument(description="How many items from the start, from 0 to 100.")]
+Last = Annotated[int | None, strawberry.argument(description="How many items from the end, from 0 to 100.")]
 After = Annotated[
     str | None, strawberry.argument(description="Only items behind this one: an edge's `cursor`, or an `id`.")
 ]
@@ -310,6 +311,7 @@ class Thread(Node):
     is_type_of = is_a(DomainThread)
 
     @strawberry.field(description="The messages of the thread, newest first if nothing is said.")
+    @names_arguments
     async def messages(
         self,
         info: Info,
@@ -374,7 +376,7 @@ class ThreadEdge:
 
 @strawberry.type(description="A page of threads.")
 class ThreadConnection:
-    """Relay's connection over one page that was read; without a total, since no count of threads is kept."""
+    """Relay's connection over one page that was read."""
 
     found: strawberry.Private[page.Page[DomainThread]]
     asked: strawberry.Private[page.PageRequest]
@@ -394,3 +396,11 @@ class ThreadConnection:
         """Look beyond both ends of the page."""
         ctx = info.context
         return page_info(self.found, await threads.page_ends(ctx.store, ctx.who, self.asked, self.found))
+
+    @strawberry.field(
+        description="How many threads the list has, on all its pages. They are counted when this is asked for, which "
+        "costs as much as 100 objects."
+    )
+    async def total_count(self, info: Info) -> int:
+        """Count: a number that is kept would make all creates wait for one row."""
+        return await threads.count(info.context.store, info.context.who)

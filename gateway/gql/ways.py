@@ -81,6 +81,7 @@ _STORED: Final[Mapping[tuple[str, str], Way]] = {
 _AS_EDGE: Final[Mapping[str, Written | Itself]] = {"cursor": Written("id", plain=True), "node": Itself()}
 _KNOWN: Final[Mapping[tuple[str, str], Known]] = {
     ("CreateMessagePayload", "edge"): Known("message", Message, _AS_EDGE),
+    ("CreateThreadPayload", "edge"): Known("thread", Thread, _AS_EDGE),
     ("MessageConnection", "edges"): Known("items", Message, _AS_EDGE, "rows"),
     ("MessageConnection", "nodes"): Known("items", Message, rows="rows"),
     ("MessageConnection", "pageInfo"): Known("known_page_info"),

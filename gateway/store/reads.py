@@ -19,7 +19,7 @@ from gateway.domain import change, wire
 from gateway.domain.message import Message, Status, with_text
 from gateway.domain.page import Beyond, Page, Rows, WrittenPage
 from gateway.errors import NotFound
-from gateway.store import follow_statements, key_statements, rows, statements, token_statements
+from gateway.store import count_statements, follow_statements, key_statements, rows, statements, token_statements
 from gateway.store.dialect import CHANNEL
 from gateway.store.revision import is_migrated
 
@@ -255,6 +255,12 @@ class Reads:
     async def has_place_in_thread(self, reach: Reach, thread_id: str, cursor: str) -> bool:
         """Say whether a cursor names a message of the thread, living or deleted."""
         return await self._flag(statements.has_place_in_thread, reach, thread_id, cursor)
+
+    async def count_threads(self, reach: Reach) -> int:
+        """Count the threads that the caller can reach."""
+        [row] = await self._found(count_statements.count_threads, reach)
+        count: int = row[0]
+        return count
 
     async def count_messages_of_run(self, reach: Reach, thread_id: str, run_id: str) -> int:
         """Count the messages of one run."""

@@ -35,7 +35,8 @@ def _from_arguments(order: Order = Order.DESC, **given: Any) -> PageRequest:
         pytest.param({"limit": 5, "after": A, "before": B}, PageRequest(5, after=A, before=B), id="limit between"),
         pytest.param({"first": 5, "before": A}, PageRequest(5, before=A), id="first before: from the start"),
         pytest.param({"last": 5, "after": A}, PageRequest(5, after=A, from_end=True), id="last after: from the end"),
-        pytest.param({"first": 1, "order": Order.ASC}, PageRequest(1, Order.ASC), id="least"),
+        pytest.param({"first": 0, "order": Order.ASC}, PageRequest(0, Order.ASC), id="least"),
+        pytest.param({"last": 0}, PageRequest(0, from_end=True), id="least from the end"),
         pytest.param({"first": 100}, PageRequest(100), id="most"),
     ],
 )
@@ -49,7 +50,8 @@ def test_arguments_of_graphql_are_one_page_request(given: dict[str, Any], page: 
         pytest.param({"first": 1, "last": 1}, "last", id="first and last"),
         pytest.param({"limit": 1, "first": 1}, "first", id="limit and first"),
         pytest.param({"limit": 1, "first": 1, "last": 1}, "first", id="all three"),
-        pytest.param({"first": 0}, "first", id="first 0"),
+        pytest.param({"limit": 0}, "limit", id="limit 0"),
+        pytest.param({"first": -1}, "first", id="first -1"),
         pytest.param({"last": -1}, "last", id="last -1"),
         pytest.param({"limit": 101}, "limit", id="limit 101"),
         pytest.param({"after": ""}, "after", id="after nothing"),
@@ -70,7 +72,7 @@ def test_any_arguments_are_a_page_within_bounds_or_refused(**given: Any) -> None
     except InvalidRequest:
         return
 
-    assert 1 <= page.limit <= 100
+    assert 0 <= page.limit <= 100
     assert (page.after, page.before) == (given["after"], given["before"])
 
 

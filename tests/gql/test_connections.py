@@ -4,15 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.core import messages
+from gateway.core import messages, threads
 from gateway.domain.ids import ThreadId
+from gateway.domain.principal import Principal, Reach
+from gateway.domain.thread import NewThread
 from tests.make import SOME_SECOND, fill_thread, make_thread, make_thread_of_second
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.core import Store
-    from gateway.domain.principal import Principal
     from tests.faces import GraphQL
 
 _ARGUMENTS = "$limit: Int, $first: Int, $last: Int, $after: String, $before: String, $order: SortOrder! = DESC"
@@ -22,7 +23,7 @@ MESSAGES = (
     f"query($id: ID!, {_ARGUMENTS}, $runId: ID) "
     f"{{ thread(id: $id) {{ messages({_GIVEN}, runId: $runId) {{ {_PAGE} totalCount }} }} }}"
 )
-THREADS = f"query({_ARGUMENTS}) {{ threads({_GIVEN}) {{ {_PAGE} }} }}"
+THREADS = f"query({_ARGUMENTS}) {{ threads({_GIVEN}) {{ {_PAGE} totalCount }} }}"
 
 # What is asked of a list of five, made in the order 0 to 4; what comes, whether more lies behind, and in front.
 PAGES: list[tuple[dict[str, Any], list[int], bool, bool]] = [
@@ -50,13 +51,26 @@ PAGES: list[tuple[dict[str, Any], list[int], bool, bool]] = [
     ({"after": 0}, [], False, True),
     ({"before": 4}, [], True, False),
     ({"after": 1, "before": 3}, [], True, True),
+    ({"first": 0}, [], True, False),
+    ({"last": 0}, [], False, True),
+    ({"first": 0, "order": "ASC"}, [], True, False),
+    ({"first": 0, "after": 4}, [], True, True),
+    ({"first": 0, "after": 0}, [], False, True),
+    ({"last": 0, "after": 0}, [], False, True),
+    ({"first": 0, "before": 4}, [], True, False),
+    ({"last": 0, "before": 4}, [], True, False),
+    ({"last": 0, "before": 0}, [], True, True),
+    ({"first": 0, "after": 1, "before": 3}, [], True, True),
+    ({"last": 0, "after": 4, "before": 0}, [], True, True),
 ]
 _IDS = [" ".join(f"{key}={value}" for key, value in asked.items()) or "nothing" for asked, *_ in PAGES]
 table_of_pages = pytest.mark.parametrize(("asked", "numbers", "has_next", "has_previous"), PAGES, ids=_IDS)
 
 REFUSED = [
     pytest.param({"limit": 0}, "limit", "integer_below_min_value", id="limit=0"),
-    pytest.param({"first": 0}, "first", "integer_below_min_value", id="first=0"),
+    pytest.param({"first": -1}, "first", "integer_below_min_value", id="first=-1"),
+    pytest.param({"first": 0, "after": "msg_unknown"}, "after", "invalid_value", id="first=0 behind an unknown one"),
+    pytest.param({"last": 0, "before": "thread_unknown"}, "before", "invalid_value", id="last=0 before an unknown one"),
     pytest.param({"last": -1}, "last", "integer_below_min_value", id="last=-1"),
     pytest.param({"limit": 101}, "limit", "integer_above_max_value", id="limit=101"),
     pytest.param({"first": 101}, "first", "integer_above_max_value", id="first=101"),
@@ -109,7 +123,7 @@ async def test_threads_come_as_asked(
     data = await graphql(THREADS, **_with_cursors(asked, made))
 
     expected = _connection([made[n] for n in numbers], has_next=has_next, has_previous=has_previous)
-    assert data["threads"] == expected
+    assert data["threads"] == {**expected, "totalCount": 5}
 
 
 @pytest.mark.parametrize(("asked", "param", "code"), REFUSED)
@@ -148,8 +162,9 @@ async def test_the_default_page_has_twenty_items(store: Store, who: Principal, g
     assert (len(found["nodes"]), found["pageInfo"]["hasNextPage"], found["totalCount"]) == (20, True, 21)
 
 
-async def test_an_empty_list_has_no_cursors(graphql: GraphQL, thread_id: str) -> None:
-    data = await graphql(MESSAGES, id=thread_id)
+@pytest.mark.parametrize("asked", [{}, {"first": 0}, {"last": 0}], ids=["nothing", "first=0", "last=0"])
+async def test_an_empty_list_has_no_cursors(graphql: GraphQL, thread_id: str, asked: dict[str, Any]) -> None:
+    data = await graphql(MESSAGES, id=thread_id, **asked)
 
     found = data["thread"]["messages"]
     assert found == {**_connection([], has_next=False, has_previous=False), "totalCount": 0}
@@ -163,6 +178,24 @@ async def test_the_total_counts_what_was_not_deleted(store: Store, who: Principa
     data = await graphql(MESSAGES, id=thread_id, first=1)
 
     assert data["thread"]["messages"]["totalCount"] == 3
+
+
+@pytest.mark.parametrize(
+    ("reach", "count"),
+    [
+        pytest.param(Reach("default"), 4, id="a project"),
+        pytest.param(Reach("other"), 1, id="another project"),
+        pytest.param(Reach("default", owner="mia"), 2, id="an end user"),
+        pytest.param(Reach("default", owner="nobody"), 0, id="an end user without threads"),
+    ],
+)
+async def test_the_total_of_threads_counts_those_in_reach(store: Store, reach: Reach, count: int) -> None:
+    for made_by, owner in ((Reach("default"), None), (Reach("default"), "tim"), (Reach("other"), "mia")):
+        await threads.create(store, Principal(made_by), NewThread({}, {}, owner=owner))
+    for _ in range(2):
+        await threads.create(store, Principal(Reach("default")), NewThread({}, {}, owner="mia"))
+
+    assert await threads.count(store, Principal(reach)) == count
 
 
 async def test_a_list_of_one_run_holds_and_counts_that_run_alone(
@@ -187,7 +220,7 @@ async def test_a_run_that_cannot_be_is_refused_as_rest_refuses_it(
     answer = await graphql.http.get(f"/threads/{thread_id}/messages", params={"run_id": run_id})
     refused = answer.json()["error"]
     assert error["message"] == refused.pop("message")
-    assert error["extensions"] == refused
+    assert error["extensions"] == {**refused, "param": "runId"}
 
 
 async def test_a_deleted_message_goes_on_being_a_cursor(store: Store, who: Principal, graphql: GraphQL) -> None:

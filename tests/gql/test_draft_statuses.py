@@ -11,7 +11,7 @@ from tests.gql.serving import URL, serving
 if TYPE_CHECKING:
     from gateway.store.sql import Store
 
-PARTLY = '{ __typename thread(id: "a") { id } nodes(ids: ["a"]) { id } threads(first: 0) { nodes { id } } }'
+PARTLY = '{ __typename thread(id: "a") { id } nodes(ids: ["a"]) { id } threads(limit: 0) { nodes { id } } }'
 
 # What is sent, then the status: application/json in either mode; the new media type by the audits and by the draft.
 CASES = [

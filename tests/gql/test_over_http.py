@@ -137,7 +137,7 @@ async def test_a_request_that_never_ran_has_no_data(
 
 @pytest.mark.parametrize("accept", [NEW, OLD])
 async def test_a_request_that_ran_and_failed_is_200_with_null(rest: httpx.AsyncClient, accept: str) -> None:
-    answer = await rest.post(URL, json={"query": "{ threads(first: 0) { nodes { id } } }"}, headers={"accept": accept})
+    answer = await rest.post(URL, json={"query": "{ threads(limit: 0) { nodes { id } } }"}, headers={"accept": accept})
 
     assert (answer.status_code, answer.json()["data"]) == (200, None)
 

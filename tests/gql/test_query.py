@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.faces import GraphQL
 
 NODES = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
-IMPOSSIBLE = ["", "x", "thread_", "msg_", "thread_" + "a" * 121, "msg_!", "run_1", "thread_none", "msg_none"]
+IMPOSSIBLE = ["x", "thread_", "msg_", "thread_" + "a" * 121, "msg_!", "run_1", "thread_none", "msg_none"]
 
 
 async def test_node_finds_a_thread(graphql: GraphQL, thread_id: str) -> None:

@@ -32,35 +32,40 @@ METADATA: dict[str, Any] = {
     "a text": "k=v",
     "a list": ["k"],
 }
-# Content as GraphQL's input has it, and as REST's body has it.
-CONTENT: dict[str, tuple[Json, Any]] = {
-    "empty text": ({"text": ""}, ""),
-    "long text": ({"text": "x" * 256_001}, "x" * 256_001),
-    "no parts": ({"parts": []}, []),
+# Content as GraphQL's input has it, and as REST's body has it, and where in the input the fault lies.
+CONTENT: dict[str, tuple[Json, Any, str]] = {
+    "empty text": ({"text": ""}, "", "text"),
+    "long text": ({"text": "x" * 256_001}, "x" * 256_001, "text"),
+    "no parts": ({"parts": []}, [], "parts"),
     "empty part": (
         {"parts": [{"text": "a"}, {"text": ""}]},
         [{"type": "text", "text": "a"}, {"type": "text", "text": ""}],
+        "parts[1].text",
     ),
     "data url": (
         {"parts": [{"imageUrl": {"url": "data:image/png;base64,AA=="}}]},
         [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}],
+        "parts[0].imageUrl.url",
     ),
     "unknown detail": (
         {"parts": [{"imageUrl": {"url": "https://example.org", "detail": "max"}}]},
         [{"type": "image_url", "image_url": {"url": "https://example.org", "detail": "max"}}],
+        "parts[0].imageUrl.detail",
     ),
     "empty detail": (
         {"parts": [{"imageFile": {"fileId": "f", "detail": ""}}]},
         [{"type": "image_file", "image_file": {"file_id": "f", "detail": ""}}],
+        "parts[0].imageFile.detail",
     ),
     "empty file": (
         {"parts": [{"imageFile": {"fileId": ""}}]},
         [{"type": "image_file", "image_file": {"file_id": ""}}],
+        "parts[0].imageFile.fileId",
     ),
 }
-ATTACHMENTS: dict[str, tuple[Json, Json]] = {
-    "unknown tool": ({"fileId": "f", "tools": ["bash"]}, {"file_id": "f", "tools": [{"type": "bash"}]}),
-    "empty file": ({"fileId": "", "tools": []}, {"file_id": "", "tools": []}),
+ATTACHMENTS: dict[str, tuple[Json, Json, str]] = {
+    "unknown tool": ({"fileId": "f", "tools": ["bash"]}, {"file_id": "f", "tools": [{"type": "bash"}]}, "tools[0]"),
+    "empty file": ({"fileId": "", "tools": []}, {"file_id": "", "tools": []}, "fileId"),
 }
 RESOURCES: dict[str, Any] = {
     "unknown tool": {"bash": {}},
@@ -78,21 +83,21 @@ def cases_of(table: dict[str, Any]) -> pytest.MarkDecorator:
 
 @cases_of(CONTENT)
 async def test_content_of_a_message(
-    rest: httpx.AsyncClient, graphql: GraphQL, thread_id: str, case: tuple[Json, Any]
+    rest: httpx.AsyncClient, graphql: GraphQL, thread_id: str, case: tuple[Json, Any, str]
 ) -> None:
-    content, wire = case
+    content, wire, place = case
 
     refused = await rest.post(f"/threads/{thread_id}/messages", json={"role": "user", "content": wire})
     error = await graphql.refusal(CREATE_MESSAGE, input=_message(thread_id, content=content))
 
-    _assert_same(error, refused)
+    _assert_same(error, refused, f"input.content.{place}")
 
 
 @cases_of(CONTENT)
 async def test_content_of_a_message_in_a_new_thread(
-    rest: httpx.AsyncClient, graphql: GraphQL, case: tuple[Json, Any]
+    rest: httpx.AsyncClient, graphql: GraphQL, case: tuple[Json, Any, str]
 ) -> None:
-    content, wire = case
+    content, wire, place = case
     fine = {"role": "USER", "content": {"text": "a"}}
 
     refused = await rest.post(
@@ -100,18 +105,20 @@ async def test_content_of_a_message_in_a_new_thread(
     )
     error = await graphql.refusal(CREATE_THREAD, input={"messages": [fine, {**fine, "content": content}]})
 
-    _assert_same(error, refused)
+    _assert_same(error, refused, f"input.messages[1].content.{place}")
 
 
 @cases_of(ATTACHMENTS)
-async def test_attachments(rest: httpx.AsyncClient, graphql: GraphQL, thread_id: str, case: tuple[Json, Json]) -> None:
-    attachment, wire = case
+async def test_attachments(
+    rest: httpx.AsyncClient, graphql: GraphQL, thread_id: str, case: tuple[Json, Json, str]
+) -> None:
+    attachment, wire, place = case
 
     body = {"role": "user", "content": "a", "attachments": [wire]}
     refused = await rest.post(f"/threads/{thread_id}/messages", json=body)
     error = await graphql.refusal(CREATE_MESSAGE, input=_message(thread_id, attachments=[attachment]))
 
-    _assert_same(error, refused)
+    _assert_same(error, refused, f"input.attachments[0].{place}")
 
 
 @cases_of(METADATA)
@@ -119,7 +126,7 @@ async def test_metadata_of_a_new_thread(rest: httpx.AsyncClient, graphql: GraphQ
     refused = await rest.post("/threads", json={"metadata": case})
     error = await graphql.refusal(CREATE_THREAD, input={"metadata": case})
 
-    _assert_same(error, refused)
+    _assert_same(error, refused, _at(refused))
 
 
 @cases_of(METADATA)
@@ -129,7 +136,7 @@ async def test_metadata_of_a_changed_thread(
     refused = await rest.post(f"/threads/{thread_id}", json={"metadata": case})
     error = await graphql.refusal(UPDATE_THREAD, input={"id": thread_id, "metadata": case})
 
-    _assert_same(error, refused)
+    _assert_same(error, refused, _at(refused))
 
 
 @cases_of(METADATA)
@@ -137,7 +144,7 @@ async def test_metadata_of_a_new_message(rest: httpx.AsyncClient, graphql: Graph
     refused = await rest.post(f"/threads/{thread_id}/messages", json={"role": "user", "content": "a", "metadata": case})
     error = await graphql.refusal(CREATE_MESSAGE, input=_message(thread_id, metadata=case))
 
-    _assert_same(error, refused)
+    _assert_same(error, refused, _at(refused))
 
 
 @cases_of(METADATA)
@@ -150,7 +157,7 @@ async def test_metadata_of_a_changed_message(
     refused = await rest.post(f"{path}/{message_id}", json={"metadata": case})
     error = await graphql.refusal(UPDATE_MESSAGE, input={"id": message_id, "metadata": case})
 
-    _assert_same(error, refused)
+    _assert_same(error, refused, _at(refused))
 
 
 async def test_metadata_that_is_too_much_only_when_merged(
@@ -161,7 +168,7 @@ async def test_metadata_that_is_too_much_only_when_merged(
     refused = await rest.post(f"/threads/{thread_id}", json={"metadata": {"more": ""}})
     error = await graphql.refusal(UPDATE_THREAD, input={"id": thread_id, "metadata": {"more": ""}})
 
-    _assert_same(error, refused)
+    _assert_same(error, refused, _at(refused))
 
 
 @cases_of(RESOURCES)
@@ -169,7 +176,7 @@ async def test_tool_resources_of_a_new_thread(rest: httpx.AsyncClient, graphql: 
     refused = await rest.post("/threads", json={"tool_resources": case})
     error = await graphql.refusal(CREATE_THREAD, input={"toolResources": case})
 
-    _assert_same(error, refused)
+    _assert_same(error, refused, _at(refused))
 
 
 @cases_of({name: text.format(kind="thread") for name, text in IDS.items() if text})
@@ -185,7 +192,7 @@ async def test_ids_of_threads(rest: httpx.AsyncClient, graphql: GraphQL, case: s
         refused = await rest.delete(f"/threads/{case}")
         error = await graphql.refusal(DELETE_THREAD, input={"id": case})
 
-    _assert_same(error, refused)
+    _assert_same(error, refused, "input.threadId" if deed == "create a message" else "input.id")
 
 
 @cases_of({name: text.format(kind="msg") for name, text in IDS.items() if text})
@@ -199,7 +206,7 @@ async def test_ids_of_messages(rest: httpx.AsyncClient, graphql: GraphQL, thread
         refused = await rest.delete(path)
         error = await graphql.refusal(DELETE_MESSAGE, input={"id": case})
 
-    _assert_same(error, refused)
+    _assert_same(error, refused, "input.id")
 
 
 @pytest.mark.parametrize("field", ["runId", "assistantId"])
@@ -209,7 +216,7 @@ async def test_a_reference_that_cannot_be_is_named_with_its_place(graphql: Graph
 
     error = await graphql.refusal(CREATE_THREAD, input={"messages": messages})
 
-    param = {"runId": "messages[1].run_id", "assistantId": "messages[1].assistant_id"}[field]
+    param = f"input.messages[1].{field}"
     assert error["extensions"] == {"code": "invalid_value", "param": param, "type": "invalid_request_error"}
 
 
@@ -230,9 +237,16 @@ def _message(thread_id: str, **fields: Any) -> Json:
     return {"threadId": thread_id, "role": "USER", "content": {"text": "a"}, **fields}
 
 
-def _assert_same(error: Json, refused: httpx.Response) -> None:
-    """GraphQL names a code also where the wire has null, after the kind of refusal."""
+def _at(refused: httpx.Response) -> str:
+    """Say where a place in a scalar of the input lies, whose own keys are the same in both faces."""
+    param: str = refused.json()["error"]["param"]
+    return f"input.{param.replace('tool_resources', 'toolResources', 1)}"
+
+
+def _assert_same(error: Json, refused: httpx.Response, place: str) -> None:
+    """GraphQL names a code also where the wire has null, after the kind of refusal, and a place in its arguments."""
     wire = refused.json()["error"]
     wire["code"] = wire["code"] or {404: "not_found", 400: "invalid_request"}[refused.status_code]
+    wire["param"] = wire["param"] and place
     told = {"message": error["message"], **error["extensions"]}
     assert told == wire

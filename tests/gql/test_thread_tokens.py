@@ -111,7 +111,11 @@ async def test_a_token_lasts_a_day_at_most(store: Store) -> None:
         thread_id = await new_thread(graphql)
         refused = await graphql.refusal(MAKE, threadId=thread_id, access="READ", expiresIn=86_401)
 
-    assert refused["extensions"] == {"code": "invalid_value", "param": "expiresIn", "type": "invalid_request_error"}
+    assert refused["extensions"] == {
+        "code": "invalid_value",
+        "param": "input.expiresIn",
+        "type": "invalid_request_error",
+    }
 
 
 async def test_without_a_secret_no_tokens_are_made(store: Store) -> None:

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from gateway.core import threads
 from gateway.domain import bounds
 from gateway.gql import over_ws
+from tests.following import say
 from tests.live.inside import WHO, Inside
 from tests.live.subscribing import ADDED, open_socket, socket_to
 
@@ -31,6 +32,9 @@ BAD_MESSAGES: dict[str, str | bytes] = {
     "binary": b'{"type": "connection_init"}',
     "a payload that is no object": '{"type": "connection_init", "payload": "token"}',
     "a ping with a payload that is no object": '{"type": "ping", "payload": 1}',
+    "a pong with a payload that is no object": '{"type": "pong", "payload": 1}',
+    "a complete without an id": '{"type": "complete"}',
+    "a complete with an id that is no string": '{"type": "complete", "id": 1}',
     "a ping that is nested deep": '{"type": "ping", "payload": ' + '{"a":' * 400 + "1" + "}" * 401,
     "JSON nested too deep": "[" * 5000,
 }
@@ -40,9 +44,18 @@ BAD_SUBSCRIBES: dict[str, dict[str, Any]] = {
     "an id that is no string": {"id": 1, "payload": {"query": "{ __typename }"}},
     "no payload": {"id": "1"},
     "a payload that is no object": {"id": "1", "payload": "{ __typename }"},
-    "no query": {"id": "1", "payload": {}},
-    "variables that are no object": {"id": "1", "payload": {"query": "{ __typename }", "variables": []}},
-    "extensions that are no object": {"id": "1", "payload": {"query": "{ __typename }", "extensions": 1}},
+}
+# Whether a document is named, and how, is no matter of the protocol but of the operation.
+BAD_PARAMETERS: dict[str, dict[str, Any]] = {
+    "no query": {},
+    "a query that is no string": {"query": 1},
+    "variables that are no object": {"query": "{ __typename }", "variables": []},
+    "extensions that are no object": {"query": "{ __typename }", "extensions": 1},
+    "an id beside a document": {"query": "{ __typename }", "documentId": "a"},
+    "an id that nobody knows": {"query": "", "documentId": "a"},
+    "a hash that is none": {"query": "", "extensions": {"persistedQuery": {"version": 1, "sha256Hash": 1}}},
+    "a hash that nobody knows": {"query": "", "extensions": {"persistedQuery": {"version": 1, "sha256Hash": "a"}}},
+    "a version that nobody knows": {"query": "", "extensions": {"persistedQuery": {"version": 2}}},
 }
 
 
@@ -205,6 +218,27 @@ async def test_a_bad_document_is_an_error_of_its_operation_alone(base_url: str, 
         assert refused["payload"][0]["message"]
         await socket.send("ping")
         assert await socket.receive() == {"type": "pong"}
+
+
+@pytest.mark.parametrize("payload", BAD_PARAMETERS.values(), ids=list(BAD_PARAMETERS))
+async def test_bad_parameters_are_an_error_of_their_operation_alone(base_url: str, payload: dict[str, Any]) -> None:
+    async with socket_to(base_url) as socket:
+        await socket.send("subscribe", id="bad", payload=payload)
+        refused = await socket.receive()
+        await socket.subscribe("{ __typename }", "good")
+
+        assert (refused["type"], refused["id"], len(refused["payload"])) == ("error", "bad", 1)
+        assert await socket.receive() == {"id": "good", "type": "next", "payload": {"data": {"__typename": "Query"}}}
+
+
+async def test_an_operation_goes_on_beside_one_with_bad_parameters(inside: Inside, thread: ThreadId) -> None:
+    async with socket_to(inside.base_url) as socket:
+        await socket.subscribe(ADDED, "good", threadId=thread, after="0")
+        await socket.send("subscribe", id="bad", payload={"variables": 1})
+        assert (await socket.receive())["type"] == "error"
+        await say(inside.store, WHO, thread, "heard")
+
+        assert await socket.texts(1) == ["heard"]
 
 
 async def test_a_frame_as_large_as_a_body_may_be_is_taken(base_url: str) -> None:

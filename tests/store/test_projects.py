@@ -57,6 +57,7 @@ CALLS: dict[str, Call] = {
     "any_message_from": lambda tx, who, thread, message: tx.any_message_from(who, thread.id, None, message.id, up=True),
     "has_place_among_threads": lambda tx, who, thread, _: tx.has_place_among_threads(who, thread.id),
     "has_place_in_thread": lambda tx, who, thread, message: tx.has_place_in_thread(who, thread.id, message.id),
+    "count_threads": lambda tx, who, _thread, _: tx.count_threads(who),
     "count_messages_of_run": lambda tx, who, thread, _: tx.count_messages_of_run(who, thread.id, "run_a"),
     "lock_ends": lambda tx, who, thread, _: tx.lock_ends(who, [thread.id]),
     "next_position": lambda tx, who, thread, _: _or_nothing(tx.next_position(who, thread.id)),

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Reach
-from gateway.store import statements
+from gateway.store import count_statements, statements
 from gateway.store.statements import MESSAGE_COLUMNS, THREAD_COLUMNS
 
 if TYPE_CHECKING:
@@ -116,6 +116,10 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
             f"SELECT (SELECT position FROM messages WHERE {OF_THREAD} AND run_id = 'r' AND position >= {A} "
             "ORDER BY position ASC LIMIT 1) IS NOT NULL AS anon_1"
         ),
+    ),
+    "count_threads": (
+        count_statements.count_threads(P),
+        "SELECT count(*) AS count_1 FROM threads WHERE project_id = 'p'",
     ),
     "count_messages_of_run": (
         statements.count_messages_of_run(P, "t", "r"),
