@@ -32,6 +32,10 @@ error_log stderr warn;
 events {{}}
 http {{
     access_log off;
+    gzip on; # as the file has it that comes with nginx on some systems, and more of it
+    gzip_types *;
+    gzip_proxied any;
+    gzip_min_length 1;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;

@@ -108,5 +108,13 @@ def _is_json(header: str) -> bool:
 
 
 def wants_page(method: str, headers: Heard) -> bool:
-    """Say whether a browser has come to look, rather than a program to ask."""
-    return method in ("GET", "HEAD") and "text/html" in (headers.get("accept") or "")
+    """Say whether a browser has come to look, rather than a program to ask: who names JSON, too, wants that."""
+    accept = headers.get("accept") or ""
+    return method in ("GET", "HEAD") and "text/html" in accept and JSON not in accept and GRAPHQL_RESPONSE not in accept
+
+
+@lru_cache(_KEPT)
+def accepts_gzip(header: str | None) -> bool:
+    """Say whether an answer may be compressed by gzip. Source: RFC 9110, section 12.5.3."""
+    weights = dict(_weighed(each) for each in (header or "").split(","))
+    return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0

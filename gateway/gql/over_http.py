@@ -64,11 +64,7 @@ class GraphQLOverHttp:
         return self._answer(request)
 
     async def _answer(self, request: Request) -> Answer | Response:
-        if (
-            self._options.graphiql
-            and negotiate.wants_page(request.method, request.headers)
-            and "query" not in dict(request.query)
-        ):
+        if self._options.graphiql and negotiate.wants_page(request.method, request.headers):
             return self._page(StarletteRequest(request.scope))
         media_type = negotiate.accepted(request.headers.get("accept"))
         try:

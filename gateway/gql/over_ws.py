@@ -49,7 +49,11 @@ SEND_S: Final = 30.0  # how long a client may take to read one message; then it 
 CLOSE_S: Final = 1.0  # how long a client may take to read why it is cut off
 MAX_OPERATIONS: Final = bounds.OPERATIONS.number
 _CREDENTIALS: Final = ("api-key", "apikey", "token")  # beside `authorization`, in letters of any size
+# Of a reason, which tools show cut, the first 60 characters say what is wrong.
+_NO_KEY: Final = "Forbidden: an API key is needed: give Authorization: Bearer ... in the payload of connection_init"
+_SHOWN: Final = 30  # characters of an operation's id
 _NOT_TEXT: Final = "Invalid message: expected JSON text"
+_MORE: Final = " ..."
 _REASON_BYTES: Final = 123  # RFC 6455, 5.5: a control frame holds 125 bytes, and the code takes two
 
 
@@ -74,7 +78,7 @@ class Closing(Exception):
     def __init__(self, code: CloseCode, reason: str) -> None:
         super().__init__(reason)
         self.code = code
-        self.reason = reason.encode()[:_REASON_BYTES].decode(errors="ignore")
+        self.reason = _fitting(reason)
 
 
 class GraphQLOverWebSocket:
@@ -241,11 +245,12 @@ class Connection:
         payload = message.get("payload")
         if not isinstance(payload, dict | None):
             raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'payload' must be an object")
+        credential = _credential_in(payload or {}) or credential_of(self._headers)
         try:
-            credential = _credential_in(payload or {}) or credential_of(self._headers)
             self._who = await self._operations.gatekeeper.admit(credential)
         except Unauthorized as error:
-            raise Closing(CloseCode.FORBIDDEN, f"Forbidden: {error.message}") from None
+            reason = f"Forbidden: {error.message}" if credential else _NO_KEY
+            raise Closing(CloseCode.FORBIDDEN, reason) from None
         except Unavailable:
             raise self._lost() from None
         self._stay = self._operations.gatekeeper.stay(self._who, self._be_gone)
@@ -286,7 +291,7 @@ class Connection:
             most = bounds.OPERATION_ID.number
             raise Closing(CloseCode.BAD_REQUEST, f"Invalid message: expected an 'id' of at most {most} characters")
         if operation_id in self._running:
-            raise Closing(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {operation_id} already exists")
+            raise Closing(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {operation_id[:_SHOWN]} already exists")
         try:
             parameters = take_parameters(payload)
         except Refused as refused:  # a fault of this operation; the message itself is as the protocol has it
@@ -380,6 +385,14 @@ class Connection:
             yield
         finally:
             self._mutating -= {task}
+
+
+def _fitting(reason: str) -> str:
+    """Cut a reason between two words, where it is longer than a close frame holds."""
+    if len(reason.encode()) <= _REASON_BYTES:
+        return reason
+    cut = reason.encode()[: _REASON_BYTES - len(_MORE)].decode(errors="ignore")
+    return (cut.rpartition(" ")[0] or cut) + _MORE
 
 
 def _credential_in(payload: dict[str, Any]) -> str | None:

@@ -13,6 +13,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
+from gateway.gql.negotiate import accepts_gzip
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -29,7 +31,13 @@ POLICY: Final = (
 )
 _PAGE: Final = {"content-security-policy": POLICY, "cache-control": "no-cache", "vary": "accept"}
 # A worker is held to the policy of its own file. A name holds a digest of its content, so what it names never changes.
-_ASSET: Final = {"content-security-policy": POLICY, "cache-control": "public, max-age=31536000, immutable"}
+_ASSET: Final = {
+    "content-security-policy": POLICY,
+    "cache-control": "public, max-age=31536000, immutable",
+    "vary": "accept-encoding",
+}
+_COMPRESSED: Final = {**_ASSET, "content-encoding": "gzip"}
+_GZIP: Final = ".gz"  # what `graphiql/bundle.mjs` writes beside a file
 # Written here, since browsers refuse a script with another type and the machine's own table may hold one.
 _MEDIA_TYPES: Final[Mapping[str, str]] = {".js": "text/javascript", ".css": "text/css"}
 
@@ -64,7 +72,8 @@ class Explorer:
     def __init__(self, built: Path) -> None:
         index = built / "index.html"
         self._page = index.read_text("utf-8") if index.is_file() else None
-        self._assets = {file.name: file for file in (built / "assets").glob("*")}
+        files = {file.name: file for file in (built / "assets").glob("*")}
+        self._assets = {name: (file, files.get(name + _GZIP)) for name, file in files.items() if file.suffix != _GZIP}
 
     def page(self, request: Request) -> Response:
         """Answer with the page."""
@@ -76,11 +85,14 @@ class Explorer:
 
         Errors: HTTPException 404, which the application answers like any unknown URL.
         """
-        file = self._assets.get(request.path_params["name"])
-        try:
-            content = await run_in_threadpool(file.read_bytes) if file else None
-        except OSError:  # the package was installed anew behind a running server
-            content = None
-        if file is None or content is None:
+        file, compressed = self._assets.get(request.path_params["name"], (None, None))
+        if file is None:
             raise HTTPException(404)
-        return Response(content, headers=_ASSET, media_type=_MEDIA_TYPES.get(file.suffix, "application/octet-stream"))
+        if not accepts_gzip(request.headers.get("accept-encoding")):
+            compressed = None
+        try:
+            content = await run_in_threadpool((compressed or file).read_bytes)
+        except OSError:  # the package was installed anew behind a running server
+            raise HTTPException(404) from None
+        media_type = _MEDIA_TYPES.get(file.suffix, "application/octet-stream")
+        return Response(content, headers=_COMPRESSED if compressed else _ASSET, media_type=media_type)

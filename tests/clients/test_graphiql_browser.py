@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 _CONTROL = 2  # the modifier's bit
 _EDITOR = ".graphiql-query-editor .monaco-editor"
-_HEADERS = "section[aria-label=Headers] .graphiql-editor:not(.hidden) .monaco-editor"
+_TOOL = "section[aria-label={}] .graphiql-editor:not(.hidden) .monaco-editor"
+_HEADERS, _VARIABLES = _TOOL.format("Headers"), _TOOL.format("Variables")
 _RUN = ".graphiql-execute-button"
 _RESULT = ".result-window"
 
@@ -40,6 +41,13 @@ class Visit:
     address: str
     tab: chromium.Tab
     left: list[str]  # what was asked of any machine but this one, where it could be
+
+    async def go(self, query_string: str = "") -> None:
+        """Open the page, and wait until something stands in its editor."""
+        await self.tab.call("Page.navigate", url=f"{self.address}/graphql{query_string}")
+        if await self.tab.until("document.title") != "Threads: GraphiQL":
+            lacking("GraphiQL could not be built on this machine")
+        await self.tab.until(f"document.querySelector('{_EDITOR} .view-line')?.innerText.length > 0")
 
     async def type(self, editor: str, text: str) -> None:
         """Put a text into an editor as a person does."""
@@ -57,6 +65,15 @@ class Visit:
         name = operation.split()[1]
         await self.tab.until(f"document.querySelector('.graphiql-tabs').innerText.includes({name!r})")
         await self.tab.click(_RUN)
+
+    async def open(self, tab: str, has: str) -> None:
+        """Open one of the tabs by its name, and wait for a text in it."""
+        named = (
+            f"[...document.querySelectorAll('.graphiql-tab-button')].find(each => each.innerText.trim() === {tab!r})"
+        )
+        await self.tab.until(f"{named} !== undefined")
+        await self.tab.run(f"{named}.click()")
+        await self.see(has, _EDITOR)
 
     async def post(self, path: str, body: Any = None) -> Any:
         """Send a request of REST from the page, since nobody else can reach the server."""
@@ -120,11 +137,9 @@ async def visit(browser: str, programs: Path, network: Network | None, tmp_path:
             browser, tmp_path / "profile", "direct://" if network else f"http://127.0.0.1:{port}", prefix
         ) as tab,
     ):
-        await tab.call("Page.navigate", url=f"{address}/graphql")
-        if await tab.until("document.title") != "Threads: GraphiQL":
-            lacking("GraphiQL could not be built on this machine")
-        await tab.until(f"document.querySelector('{_EDITOR} .view-line')?.innerText.length > 0")
-        yield Visit(address, tab, left)
+        visit = Visit(address, tab, left)
+        await visit.go()
+        yield visit
 
 
 async def test_server_and_browser_run_where_nothing_outside_can_be_reached(
@@ -168,6 +183,10 @@ async def test_graphiql_from_a_wheel_answers_and_stays_at_home(visit: Visit, tmp
     assert any(each["headers"].get("x-typed") == "yes" for each in asked)
     assert [params["entry"]["text"] for params in tab.told("Log.entryAdded")] == []  # where broken policies are told
     assert tab.told("Runtime.exceptionThrown") == []
+    answers = [params["response"] for params in tab.told("Network.responseReceived")]
+    files = [each for each in answers if "/graphql/assets/" in each["url"]]
+    assert {each["headers"].get("content-encoding") for each in files} == {"gzip"}
+    assert len(files) > 5
 
 
 async def test_a_subscription_shows_a_message_that_is_made_meanwhile(visit: Visit) -> None:
@@ -183,3 +202,63 @@ async def test_a_subscription_shows_a_message_that_is_made_meanwhile(visit: Visi
     [shaken] = visit.tab.told("Network.webSocketWillSendHandshakeRequest")
     assert opened["url"] == visit.address.replace("http:", "ws:") + "/graphql"
     assert shaken["request"]["headers"]["Sec-WebSocket-Protocol"] == "graphql-transport-ws"
+
+
+async def test_example_tabs_take_the_newest_thread_and_a_link_brings_its_operation(
+    visit: Visit, tmp_path: Path
+) -> None:
+    await visit.open("ReadMessages", "query ReadMessages")
+    await visit.tab.click(_RUN)
+    await visit.see("There is no thread yet.")
+    thread_id = (await visit.post("/v1/threads", {"messages": [{"role": "user", "content": "the newest"}]}))["id"]
+    await visit.tab.click(_RUN)
+    await visit.see('"text": "the newest"')
+    await visit.see(f'"threadId": "{thread_id}"', _VARIABLES)
+    await visit.open("AddMessage", "mutation AddMessage")
+    await visit.tab.click(_RUN)
+    await visit.see('"text": "And what is a message?"')
+    await visit.tab.screenshot(tmp_path / "newest-thread.png")
+    keep(tmp_path / "newest-thread.png")
+
+    linked = "query A { a: __typename } query B($first: Int) { b: threads(first: $first) { nodes { id } } }"
+    given = {"query": linked, "variables": '{ "first": 1 }', "operationName": "B"}
+    await visit.go("?" + urlencode(given))
+    await visit.see("query B($first: Int)", _EDITOR)
+    await visit.see('{ "first": 1 }', _VARIABLES)
+    await visit.tab.until("document.querySelector('.graphiql-tab-active')?.innerText.trim() === 'B'")
+    shown = await visit.tab.run(f"document.querySelector('{_RESULT} .view-lines')?.innerText.trim() ?? ''")
+    assert shown == ""  # only a person runs it
+    await visit.tab.click(_RUN)
+    await visit.tab.click("[role=menuitem]:nth-child(2)")  # there are two
+    await visit.see(thread_id)
+    await visit.tab.screenshot(tmp_path / "link.png")
+    keep(tmp_path / "link.png")
+
+
+async def test_without_its_key_a_subscription_is_refused_as_a_query_is(
+    visit: Visit, programs: Path, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'threads.db'}"
+    made = await asyncio.create_subprocess_exec(
+        programs / "gateway", "keys", "create", "--database-url", url, stdout=asyncio.subprocess.PIPE
+    )
+    secret = (await made.communicate())[0].decode().strip()
+    await visit.tab.until("fetch('/v1/threads').then(answer => answer.status === 401)")
+
+    await visit.go()
+    await visit.see("You didn't provide an API key.")  # before anything is run
+    await visit.tab.screenshot(tmp_path / "opened-without-key.png")
+    keep(tmp_path / "opened-without-key.png")
+    await visit.run('subscription Told { messageAdded(threadId: "thread_000000000000000000000000") { cursor } }')
+    await visit.see("Forbidden: an API key is needed")
+    await visit.tab.screenshot(tmp_path / "subscription-without-key.png")
+    keep(tmp_path / "subscription-without-key.png")
+    shown = await visit.tab.run(f"document.querySelector('{_RESULT}').innerText")
+    assert "stack" not in shown
+    assert len(visit.tab.told("Network.webSocketCreated")) == 1
+    await visit.tab.click("[data-name=headers]")
+    await visit.type(_HEADERS, f'{{ "Authorization": "Bearer {secret}" }}')
+    await visit.tab.click(_RUN)
+    await visit.see("No thread found with id")
+    await visit.tab.screenshot(tmp_path / "subscription-with-key.png")
+    keep(tmp_path / "subscription-with-key.png")

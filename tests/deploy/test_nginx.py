@@ -12,6 +12,7 @@ import httpx
 import openai
 import pytest
 
+from gateway.gql.page import BUILT
 from gateway.web.limits import MAX_BODY
 from tests.following import PATIENCE_S
 from tests.lacking import program
@@ -131,3 +132,27 @@ async def test_a_websocket_and_a_stream_hear_at_once(behind: Behind) -> None:
 
             assert await follower.texts(1) == ["now"]
             assert (await anext(events)).data["data"]["messageAdded"]["node"]["text"] == "now"
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "is_compressed"),
+    [
+        pytest.param("/v1/threads", "application/json", False, id="REST"),
+        pytest.param("/graphql?query={__typename}", "application/json", False, id="GraphQL"),
+        pytest.param("/graphql?query={__typename}", "text/event-stream", False, id="a stream"),
+        pytest.param("/graphql/assets/{}", "*/*", True, id="a file of GraphiQL"),
+    ],
+)
+async def test_what_may_hold_a_secret_is_never_compressed(
+    behind: Behind, path: str, accept: str, *, is_compressed: bool
+) -> None:
+    scripts = sorted(each.name for each in (BUILT / "assets").glob("main-*.js"))
+    if is_compressed and not scripts:
+        pytest.skip("GraphiQL was not built in this checkout")
+    headers = {"accept": accept, "accept-encoding": "gzip", "graphql-require-preflight": "1"}
+    async with behind.client() as http:
+        answer = await http.get(path.format(*scripts) if is_compressed else path, headers=headers)
+
+    assert answer.status_code == 200
+    assert answer.headers.get("content-encoding") == ("gzip" if is_compressed else None)
+    assert ("accept-encoding" in answer.headers.get("vary", "").lower()) is is_compressed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ def built(tmp_path: Path) -> Path:
     (folder / "assets").mkdir(parents=True)
     (folder / "index.html").write_text(_INDEX)
     (folder / "assets" / "main-ABC.js").write_text("export {};")
+    (folder / "assets" / "main-ABC.js.gz").write_bytes(gzip.compress(b"export {};"))
     (folder / "assets" / "main-ABC.css").write_text("body {}")
     (folder / "assets" / "icons-ABC.ttf").write_bytes(b"\0\1")
     return folder
@@ -97,9 +99,42 @@ async def test_an_asset_is_kept_for_good(http: httpx.AsyncClient, built: Path, n
 
 
 @pytest.mark.parametrize(
+    ("accepted", "is_compressed"),
+    [
+        pytest.param("gzip, deflate, br, zstd", True, id="as browsers do"),
+        pytest.param("*", True, id="anything"),
+        pytest.param("gzip;q=0.1", True, id="a little"),
+        pytest.param("", False, id="nothing"),
+        pytest.param("identity", False, id="as it is"),
+        pytest.param("br, zstd", False, id="others"),
+        pytest.param("gzip;q=0, *", False, id="all but this"),
+    ],
+)
+async def test_an_asset_is_compressed_for_who_takes_that(
+    http: httpx.AsyncClient, built: Path, accepted: str, *, is_compressed: bool
+) -> None:
+    async with http.stream("GET", "/graphql/assets/main-ABC.js", headers={"accept-encoding": accepted}) as answer:
+        raw = b"".join([each async for each in answer.aiter_raw()])
+
+    sent = built / "assets" / ("main-ABC.js.gz" if is_compressed else "main-ABC.js")
+    assert raw == sent.read_bytes()
+    assert answer.headers.get("content-encoding") == ("gzip" if is_compressed else None)
+    assert answer.headers["content-length"] == str(len(raw))
+    assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert answer.headers["vary"] == "accept-encoding"
+
+
+async def test_an_asset_of_which_no_compressed_one_was_built_is_sent_as_it_is(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/graphql/assets/icons-ABC.ttf", headers={"accept-encoding": "gzip"})
+
+    assert (answer.content, answer.headers.get("content-encoding")) == (b"\0\1", None)
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "/graphql/assets/other.js",
+        "/graphql/assets/main-ABC.js.gz",
         "/graphql/assets",
         "/graphql/assets/deeper/main-ABC.js",
         "/graphql/assets/..%2findex.html",
@@ -115,7 +150,8 @@ async def test_what_is_not_there_is_refused_as_on_any_url(http: httpx.AsyncClien
 
 
 async def test_an_asset_that_went_while_the_server_ran_is_not_there(http: httpx.AsyncClient, built: Path) -> None:
-    (built / "assets" / "main-ABC.js").unlink()
+    for file in (built / "assets").glob("main-ABC.js*"):
+        file.unlink()
 
     assert (await http.get("/graphql/assets/main-ABC.js")).status_code == 404
 
@@ -144,10 +180,17 @@ async def test_without_a_bundle_the_page_tells_how_to_get_it(http: httpx.AsyncCl
     )
 
 
-async def test_who_sends_a_query_by_get_is_no_browser(http: httpx.AsyncClient) -> None:
-    answer = await http.get(
-        "/graphql", params={"query": "{ __typename }"}, headers={**_BROWSER, "sec-fetch-site": "none"}
-    )
+async def test_a_browser_that_follows_a_link_with_a_query_gets_the_page(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/graphql", params={"query": "{ __typename }"}, headers=_BROWSER)
+
+    assert (answer.status_code, answer.text) == (200, _INDEX)
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "application/json, text/html;q=0.1"])
+async def test_who_sends_a_query_by_get_is_no_browser(http: httpx.AsyncClient, accept: str) -> None:
+    headers = {"accept": accept, "sec-fetch-site": "none"}
+
+    answer = await http.get("/graphql", params={"query": "{ __typename }"}, headers=headers)
 
     assert answer.json() == {"data": {"__typename": "Query"}}
 

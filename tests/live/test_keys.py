@@ -138,9 +138,14 @@ def test_a_websocket_without_a_good_key_is_closed_with_4403(server: Server, oper
             return await socket.end()
 
     code, reason = asyncio.run(close_code({"apiKey": "sk-wrong"}))
+    long_code, long_reason = asyncio.run(close_code({"apiKey": "sk-" + "w" * 200}))
+    no_code, no_reason = asyncio.run(close_code({}))
 
-    assert (code, reason[:55]) == (4403, "Forbidden: Incorrect API key provided: sk-wrong. You ca")
-    assert asyncio.run(close_code({}))[0] == 4403
+    assert (code, long_code, no_code) == (4403, 4403, 4403)
+    assert reason[:55] == "Forbidden: Incorrect API key provided: sk-wrong. You ca"
+    assert long_reason.startswith("Forbidden: Incorrect API key provided: sk-wwwww***")
+    assert long_reason.endswith(" ...")
+    assert no_reason[:60] == "Forbidden: an API key is needed: give Authorization: Bearer "
 
 
 def test_a_rotated_key_gives_way_to_another(server: Server, operator: Operator) -> None:

@@ -1,9 +1,10 @@
 /**
- * Bundle GraphiQL into a folder: `node bundle.mjs FOLDER` writes index.html, beside it assets with hashed names, and
- * the licences of all that went in.
+ * Bundle GraphiQL into a folder: `node bundle.mjs FOLDER` writes index.html, beside it assets with hashed names, each
+ * also compressed where that helps, and the licences of all that went in.
  */
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const folder = process.argv[2];
@@ -62,6 +63,12 @@ const main = await bundle(["main.jsx"], {
   jsx: "automatic",
   define: { "process.env.NODE_ENV": '"production"', WORKERS: JSON.stringify(names) },
 });
+
+for (const file of await readdir(assets)) {
+  const content = await readFile(path.join(assets, file));
+  const compressed = gzipSync(content, { level: 9 });
+  if (compressed.length < 0.9 * content.length) await writeFile(path.join(assets, `${file}.gz`), compressed);
+}
 
 const page = await readFile("index.html", "utf8");
 await writeFile(
