@@ -148,8 +148,8 @@ async def test_an_id_that_is_in_use_closes_with_4409(inside: Inside, thread: Thr
 
 async def test_a_long_id_that_is_in_use_closes_with_a_reason_that_fits(inside: Inside, thread: ThreadId) -> None:
     async with socket_to(inside.base_url) as socket:
-        await socket.subscribe(ADDED, "\u00e9" * 500, threadId=thread)
-        await socket.subscribe(ADDED, "\u00e9" * 500, threadId=thread)
+        await socket.subscribe(ADDED, "\u00e9" * 200, threadId=thread)
+        await socket.subscribe(ADDED, "\u00e9" * 200, threadId=thread)
 
         code, reason = await socket.end()
         assert (code, reason[:60][-15:]) == (4409, " already exists")
