@@ -9,6 +9,7 @@ GatewayError
 ├── UnknownUrl          no such path
 ├── WrongMethod         the path is there, this method is not
 ├── BodyTooLarge        the body passed the limit while it was read
+├── UnsupportedCoding   the body is coded in a way that is not read here
 ├── UnknownHost         the request names a host that this server does not go by
 ├── CrossSite           a page of another site made a browser send it
 ├── Unavailable         the database is busy or away; the same request may succeed later
@@ -95,6 +96,10 @@ class WrongMethod(GatewayError):
 
 class BodyTooLarge(GatewayError):
     """The request's body is larger than this server reads."""
+
+
+class UnsupportedCoding(GatewayError):
+    """The request's body is coded in a way that this server does not read."""
 
 
 class UnknownHost(GatewayError):

@@ -75,6 +75,9 @@ BODY: Final = Bound("body", 4 * MIB, "bytes", "body_too_large", "it is held in m
 GRAPHQL_BODY: Final = Bound(
     "graphql_body", MIB, "bytes of a GraphQL body or message", "body_too_large", "its variables become objects twice"
 )
+GZIP_MEMBERS: Final = Bound(
+    "gzip_members", 100, "members of a gzip body", "invalid_content_encoding", "each of 20 bytes takes a new inflater"
+)
 HELLO: Final = Bound(
     "hello", 64 * KIB, "bytes of a WebSocket message before connection_init", "1009", "anybody may send it"
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.domain import bounds
 from gateway.domain.read_json import NOT_JSON, read_json
-from gateway.errors import BodyTooLarge, InvalidRequest
+from gateway.errors import BodyTooLarge, InvalidRequest, UnsupportedCoding
 from gateway.gql.refused import Stage, refusal
 from gateway.web.limits import read_body
 
@@ -62,6 +62,11 @@ async def read_parameters(
         body = await read_body(request, body_size)
     except BodyTooLarge as error:
         raise refusal(Stage.BODY, error.code or "body_too_large", error.message) from None
+    except UnsupportedCoding as error:
+        accepted = {"accept-encoding": "gzip"}
+        raise refusal(Stage.MEDIA_TYPE, str(error.code), error.message, accepted) from None
+    except InvalidRequest as error:
+        raise refusal(Stage.FORM, str(error.code), error.message) from None
     raw = _json(body, "body")
     if isinstance(raw, list) and batch:
         if not 0 < len(raw) <= batch:

@@ -21,6 +21,7 @@ from gateway.errors import (
     Unavailable,
     UnknownHost,
     UnknownUrl,
+    UnsupportedCoding,
     WrongMethod,
 )
 from gateway.web.request import Answer, as_headers
@@ -41,6 +42,7 @@ STATUS: Final[Mapping[type[GatewayError], int]] = {
     UnknownUrl: 404,
     WrongMethod: 405,
     BodyTooLarge: 413,
+    UnsupportedCoding: 415,
     TooManyRequests: 429,
     UnknownHost: 421,
     Unavailable: 503,
@@ -101,6 +103,8 @@ def _headers(raised: GatewayError) -> Mapping[str, str] | None:
         return {"allow": raised.allowed}
     if isinstance(raised, TooManyRequests):
         return {"retry-after": str(raised.retry_after_s)}
+    if isinstance(raised, UnsupportedCoding):
+        return {"accept-encoding": "gzip"}
     return {"www-authenticate": "Bearer"} if isinstance(raised, Unauthorized) else None
 
 

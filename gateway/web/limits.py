@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.requests import ClientDisconnect
 
 from gateway.domain import bounds
-from gateway.errors import BodyTooLarge
+from gateway.web.content_coding import inflater_of, too_large
 
 if TYPE_CHECKING:
     from gateway.web.request import Request
@@ -19,14 +19,15 @@ MAX_BODY: Final = bounds.BODY.number
 
 
 async def read_body(request: Request, most: int = MAX_BODY) -> bytes:
-    """Read a body that may be at most so many bytes long.
+    """Read a body that may be at most so many bytes long, as it comes and as it is without its coding.
 
     Errors: BodyTooLarge, before anything is read where the length was announced, else at the first byte too many;
-    ClientDisconnect.
+    UnsupportedCoding; InvalidRequest where it is not coded as it says; ClientDisconnect.
     """
+    inflater = inflater_of(request.headers, most)
     announced = request.headers.get("content-length") or "0"
     if announced.isdecimal() and int(announced) > most:
-        raise _too_large(most)
+        raise too_large(most)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -36,11 +37,11 @@ async def read_body(request: Request, most: int = MAX_BODY) -> bytes:
         piece = message.get("body", b"")
         size += len(piece)
         if size > most:
-            raise _too_large(most)
+            raise too_large(most)
+        if inflater is not None:
+            piece = inflater.feed(piece)
         if not message.get("more_body", False):
+            if inflater is not None:
+                inflater.end()
             return b"".join((*chunks, piece)) if chunks else piece
         chunks.append(piece)
-
-
-def _too_large(most: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The request body is too large. Expected at most {most} bytes.", code=bounds.BODY.code)
