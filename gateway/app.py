@@ -138,8 +138,8 @@ def readings(store: Store, operations: Operations) -> list[Reading]:
         Reading("gateway_followers", "Who follows threads", operations.hub.followers, "of"),
         Reading(
             "gateway_documents",
-            "GraphQL documents that are kept, and their characters",
-            lambda: {"documents": len(kept), "characters": kept.weight},
+            "GraphQL documents that are kept, and the bytes that they take at most",
+            lambda: {"documents": len(kept), "bytes": kept.weight},
             "of",
         ),
         Reading(

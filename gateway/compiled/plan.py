@@ -16,6 +16,7 @@ from graphql import (
     default_type_resolver,
 )
 from graphql.execution.collect_fields import FragmentDetails, collect_fields
+from graphql.execution.values import VariableValues
 
 from gateway.compiled.executor import CompiledExecutor, step_of
 from gateway.compiled.program import Readers
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
         OperationDefinitionNode,
     )
     from graphql.execution.collect_fields import FieldDetails
-    from graphql.execution.values import VariableValues
 
     from gateway.compiled.executor import Step
     from gateway.compiled.reader import Read
@@ -81,11 +81,19 @@ class Plan:
                 # That is an error of whatever field it is found below, and of no other.
                 normal: Any = self._executor(Executor, variables, context_value, root_value)
                 return cast("ExecutionResult | Awaitable[ExecutionResult]", normal.execute_operation())
-            shape = Shape(cast("CompiledExecutor", self._executor(CompiledExecutor, variables)), self._ways)
+            shape = Shape(cast("CompiledExecutor", self._executor(CompiledExecutor, self._of(variables))), self._ways)
             self._shapes[said] = shape
         result: ExecutionResult | Awaitable[ExecutionResult]
         result = shape.prototype.begun(root_value, context_value, variables).execute_operation()
         return result
+
+    def _of(self, variables: VariableValues) -> VariableValues:
+        """Keep of variables those alone that a shape depends on: the others may be megabytes of one request."""
+        sources, coerced = variables
+        return VariableValues(
+            {name: sources[name] for name in self._conditions if name in sources},
+            {name: coerced[name] for name in self._conditions if name in coerced},
+        )
 
     def _executor(
         self,

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from gateway.gql.selections import Fragments
 
 # Lists of introspection have no arguments, but their usual lengths in this schema are known.
-_KEPT: Final = 100  # combinations of sizes for one operation
+_KEPT: Final = 20  # combinations of sizes for one operation
 # What is counted row by row when it is asked for, as much as a page of the largest size.
 _COUNTED: Final[Mapping[tuple[str, str], int]] = {("ThreadConnection", "totalCount"): MAX_LIMIT}
 _SCHEMA_LISTS: Final[Mapping[str, int]] = {"types": 50, "fields": 6, "directives": 6, "args": 1}

@@ -8,26 +8,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from graphql import FieldNode, OperationType, get_operation_ast, validate
+from graphql import FieldNode, GraphQLError, OperationType, get_operation_ast, validate
 from graphql.validation import NoFragmentCyclesRule, UniqueFragmentNamesRule
 
+from gateway.compiled.unsupported import Reason, Unsupported
 from gateway.gql.bounded import Bounded
 from gateway.gql.cost import Costs
 from gateway.gql.limits import LIMITS, check_document, parse_within
 from gateway.gql.refused import Refused, Stage
 from gateway.gql.selections import NotMeasurable
+from gateway.gql.trusted import sha256
 from gateway.gql.validation import RULES
+from gateway.gql.weights import MIB, weigh, weigh_refusal
 
 if TYPE_CHECKING:
     from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
     from graphql.validation import ASTValidationRule
 
-    from gateway.compiled import Plan, Unsupported
+    from gateway.compiled import Plan
 
-KEPT: Final = (
-    500_000  # characters of documents; an application has some dozens of 1,000, and one of those takes about 80 KB
-)
-
+KEPT: Final = 40 * MIB  # of documents with all that is made of them: 350 of an application, which has some dozens
+REFUSED: Final = 2 * MIB  # of what was said of documents that were refused
 _HANDED_OVER: Final = frozenset({"createMessage"})  # it waits for one thing alone, which it may leave at any time
 
 
@@ -61,9 +62,12 @@ class Operation:
 class Document:
     """A valid document; its operations are found by name, or by none where there is one alone."""
 
-    def __init__(self, schema: GraphQLSchema, node: DocumentNode) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, node: DocumentNode, without_plan: frozenset[str | None] = frozenset()
+    ) -> None:
         self._schema = schema
         self._node = node
+        self._without_plan = without_plan
         self._operations: dict[str | None, Operation | None] = {}  # by all names that it has, and None
 
     def operation(self, name: str | None) -> Operation | None:
@@ -75,7 +79,9 @@ class Document:
             return None
         own = node.name.value if node.name else None
         if own not in self._operations:
-            self._operations[own] = Operation(self._node, node, Costs(self._schema, self._node, node))
+            plan = Unsupported(Reason.SIZE) if own in self._without_plan else None
+            costs = Costs(self._schema, self._node, node)
+            self._operations[own] = Operation(self._node, node, costs, plan=plan)
         self._operations[name] = self._operations[own]
         return self._operations[own]
 
@@ -87,7 +93,8 @@ class Documents:
         self._schema = schema
         self._introspection = introspection
         self._suggestions = suggestions
-        self.kept: Bounded[Document | Refused] = Bounded(KEPT)
+        self.kept: Bounded[Document] = Bounded(KEPT)
+        self.refused: Bounded[tuple[Stage, list[GraphQLError]]] = Bounded(REFUSED)
 
     def read(self, text: str) -> Document:
         """Give the document of a text.
@@ -95,20 +102,23 @@ class Documents:
         Errors: Refused, for a document that cannot be parsed, is too large, or is not valid.
         """
         found = self.kept.get(text)
-        if found is None:
-            found = self._read(text)
-            self.kept.put(text, found, len(text))
-        if isinstance(found, Refused):
-            raise Refused(found.stage, found.errors)  # anew, since a raised one gathers tracebacks
-        return found
-
-    def _read(self, text: str) -> Document | Refused:
+        if found is not None:
+            return found
+        text_hash = sha256(text)
+        known = self.refused.get(text_hash)
+        if known is not None:
+            raise Refused(*known)  # anew, since a raised one gathers tracebacks
         try:
-            document = parse_within(text)
-            self._validate(document)
+            node = parse_within(text)
+            self._validate(node)
         except Refused as refused:
-            return Refused(refused.stage, refused.errors)
-        return Document(self._schema, document)
+            errors = [_without_nodes(each) for each in refused.errors]
+            self.refused.put(text_hash, (refused.stage, errors), weigh_refusal(errors))
+            raise Refused(refused.stage, errors) from None
+        weight, without_plan = weigh(text, node)
+        document = Document(self._schema, node, without_plan)
+        self.kept.put(text, document, weight)
+        return document
 
     def _validate(self, document: DocumentNode) -> None:
         try:
@@ -123,3 +133,10 @@ class Documents:
         )
         if errors:
             raise Refused(Stage.VALIDATION, errors)
+
+
+def _without_nodes(error: GraphQLError) -> GraphQLError:
+    """Keep what is said of an error, and not the document that it was found in."""
+    bare = GraphQLError(error.message, extensions=error.extensions)
+    bare.locations = error.locations
+    return bare

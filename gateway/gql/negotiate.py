@@ -16,16 +16,21 @@ if TYPE_CHECKING:
 
 # A page of another site can send these only after the browser has asked us, and we agree only for who is let in.
 _KEPT: Final = 64  # values of a header that are read once; clients send the same ones again and again
+_SHORT: Final = 500  # characters of such a value; what is longer is read each time, and not kept
 _PREFLIGHTED: Final = ("graphql-require-preflight", "apollo-require-preflight", "x-apollo-operation-name")
 
 
-@lru_cache(_KEPT)
 def accepted(header: str | None) -> str | None:
     """Choose the media type of the answer, or None; who names neither of ours, or nothing, gets JSON.
 
     Source: RFC 9110, "Accept": the most specific range that fits a type gives its weight, and the heaviest type
     is taken. Of equals, one that is named comes first, then the one that is named first.
     """
+    return (_accepted if header is None or len(header) <= _SHORT else _accepted.__wrapped__)(header)
+
+
+@lru_cache(_KEPT)
+def _accepted(header: str | None) -> str | None:
     ranges = [_weighed(each) for each in (header or "*/*").split(",")]
     best: tuple[float, int, int] | None = None
     chosen: str | None = None
@@ -68,7 +73,7 @@ def check_media_type(request: Request) -> None:
 
     Errors: Refused.
     """
-    if request.method == "POST" and not _is_json(request.headers.get("content-type") or ""):
+    if request.method == "POST" and not _says_json(request.headers.get("content-type") or ""):
         raise refusal(Stage.MEDIA_TYPE, "bad_request", f"Expected a body of {JSON} in UTF-8.")
 
 
@@ -97,7 +102,11 @@ def check_site(request: Request, sites: Sites) -> None:
 
 
 def _is_preflighted(headers: Heard) -> bool:
-    return _is_json(headers.get("content-type") or "") or any(name in headers for name in _PREFLIGHTED)
+    return _says_json(headers.get("content-type") or "") or any(name in headers for name in _PREFLIGHTED)
+
+
+def _says_json(header: str) -> bool:
+    return (_is_json if len(header) <= _SHORT else _is_json.__wrapped__)(header)
 
 
 @lru_cache(_KEPT)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.errors import excerpt
 from gateway.gql.bounded import Bounded
 from gateway.gql.refused import Stage, refusal
 from gateway.gql.trusted import TrustMode, sha256
+from gateway.gql.weights import MIB
 
 if TYPE_CHECKING:
     from gateway.gql.parameters import Parameters
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 
-KEPT: Final = 1_000_000  # characters of texts that clients may leave here; some thousand documents
+KEPT: Final = 4 * MIB  # of texts that clients may leave here; some thousand documents
+_ENTRY: Final = 400  # bytes beside the text
 TOLD: Final = 1_000  # documents that were told in the log; beyond these one is told again
 _EXTENSION: Final = "extensions.persistedQuery"
 _HASH: Final = f"{_EXTENSION}.sha256Hash"
@@ -56,7 +59,8 @@ class Persisted:
     def keep(self, parameters: Parameters) -> None:
         """Keep the text of a valid document whose hash came with it, so that the hash alone will do."""
         if parameters.query is not None and "persistedQuery" in parameters.extensions:
-            self._sent.put(sha256(parameters.query), parameters.query, len(parameters.query))
+            text = parameters.query
+            self._sent.put(sha256(text), text, _ENTRY + sys.getsizeof(text))
 
     def _by_id(self, document_id: str) -> str:
         text = self._trusted.by_id.get(document_id)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.web.request import Request
 
 _KEPT: Final = 64  # query strings that are read once; clients ask for the same page again and again
+_SHORT: Final = 1_000  # bytes of such a string; what is longer is read each time, and not kept
 _BETA: Final = re.compile(r"([A-Za-z0-9_-]+)=(v[0-9]+)")
 
 
@@ -52,7 +53,8 @@ class Call:
 
         Errors: InvalidRequest.
         """
-        return _page(self.request.scope["query_string"], as_cursor)
+        query_string: bytes = self.request.scope["query_string"]
+        return (_page if len(query_string) <= _SHORT else _page.__wrapped__)(query_string, as_cursor)
 
     async def json(self) -> Any:
         """Read the body as JSON; no body is an empty object, as the .NET client sends it.

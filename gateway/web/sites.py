@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gateway.web.request import Heard
 
 _KEPT: Final = 64  # names that are looked through once; clients send the same ones again and again
+_LONGEST: Final = 261  # RFC 1035, 2.3.4: 255 for a name; and a port
 LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -61,7 +62,7 @@ class Sites:
         if not self.hosts:
             return True
         names = headers.getlist("host")
-        return len(names) == 1 and _is_one_of(self.hosts, names[0])
+        return len(names) == 1 and len(names[0]) <= _LONGEST and _is_one_of(self.hosts, names[0])
 
     def send_from_elsewhere(self, headers: Heard) -> bool:
         """Say whether a page of another origin, and none that is let in, made a browser send this.

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.gql.documents import KEPT, Documents
+from gateway.gql.bounded import Bounded
+from gateway.gql.documents import Documents
 from gateway.gql.limits import LIMITS
 from gateway.gql.refused import Refused
 from gateway.gql.schema import build_schema
 
 SCHEMA = build_schema()._schema  # noqa: SLF001  (Strawberry has no public name for it)
-_TEXT = 10_000  # characters of one large document
+_KEPT = 1_000_000  # bytes, instead of as many as a server keeps
+_TEXT = 90_000  # characters of one large document
 _MESSAGE = '{threadId: "thread_a", role: USER, content: {text: "x"}}'
 _DELETE = 'deleteThread(input: {id: "thread_a"}) { deletedThreadId }'
 
@@ -22,21 +24,31 @@ def test_a_text_is_parsed_and_validated_once(documents: Documents) -> None:
     assert documents.read("{ __typename }") is documents.read("{ __typename }")
 
 
-def test_no_more_text_is_kept_than_decided(documents: Documents) -> None:
+def test_no_more_is_kept_than_decided(documents: Documents) -> None:
+    documents.kept = Bounded(_KEPT)
     first = documents.read(_large(0))
-    for n in range(1, KEPT // _TEXT + 1):
-        documents.read(_large(n))
+    _fill(documents)
 
     assert documents.read(_large(0)) is not first
+    assert documents.kept.weight <= _KEPT
 
 
 def test_a_text_that_was_used_lately_is_kept(documents: Documents) -> None:
+    documents.kept = Bounded(_KEPT)
     first = documents.read(_large(0))
-    for n in range(1, KEPT // _TEXT + 1):
-        documents.read(_large(n))
-        documents.read(_large(0))
+    _fill(documents, and_read=_large(0))
 
     assert documents.read(_large(0)) is first
+
+
+def test_no_syntax_tree_is_kept_of_what_was_refused(documents: Documents) -> None:
+    for text in ("{ conversations }", "{"):
+        for _ in range(2):
+            with pytest.raises(Refused) as refused:
+                documents.read(text)
+
+            assert [(each.nodes, each.source, each.__traceback__) for each in refused.value.errors] == [(None,) * 3]
+            assert refused.value.errors[0].locations
 
 
 def test_a_text_of_as_many_tokens_as_may_be_is_read(documents: Documents) -> None:
@@ -61,6 +73,15 @@ def test_what_does_not_stand_in_the_schema_is_refused(documents: Documents) -> N
 
 def test_a_refusal_is_told_again_for_the_same_text(documents: Documents) -> None:
     assert _errors(documents, "{ conversations }") == _errors(documents, "{ conversations }")
+
+
+def _fill(documents: Documents, and_read: str | None = None) -> None:
+    """Read as many documents as can be kept, and one again and again."""
+    documents.read(_large(1))
+    for n in range(2, _KEPT // (2 * _TEXT) + 1):
+        documents.read(_large(n))
+        if and_read is not None:
+            documents.read(and_read)
 
 
 def _large(number: int) -> str:
