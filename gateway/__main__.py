@@ -17,12 +17,14 @@ from gateway.loading import loading
 with loading():
     from gateway.domain.key import duration, new_key, project_id
     from gateway.errors import GatewayError
+    from gateway.logs import audited
     from gateway.settings import PREFIX, SECRETS, SETTINGS, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _DATABASE = ("database_url",)
+_KEYS = (*_DATABASE, "audit_log")
 _SERVER = tuple(name for name in SETTINGS if name not in SECRETS)
 
 
@@ -183,7 +185,7 @@ def keys_() -> None:
 @click.option("--scopes", default="read,write", show_default=True, metavar="LIST", help="What it may do there.")
 @click.option("--expires", metavar="DURATION", help="When it ends by itself, such as 90d or 12h; never if not given.")
 @click.option("--name", default="", metavar="TEXT", help="What you will know it by in the list.")
-@settings_flags(*_DATABASE)
+@settings_flags(*_KEYS)
 def create_key(project: str, scopes: str, expires: str | None, name: str, **flags: str | None) -> None:
     """Make a key and show its secret, once.
 
@@ -195,7 +197,9 @@ def create_key(project: str, scopes: str, expires: str | None, name: str, **flag
     with loading():
         from gateway.operate.keys import run_create  # noqa: PLC0415  (as above)
 
-    run_create(load_settings(flags).database_url, new_key(project, name, scopes, expires))
+    settings = load_settings(flags)
+    with audited(settings.audit_log):
+        run_create(settings.database_url, new_key(project, name, scopes, expires))
 
 
 @keys_.command(name="list")
@@ -210,25 +214,29 @@ def list_keys(**flags: str | None) -> None:
 
 @keys_.command(name="revoke")
 @click.argument("key_id", metavar="ID")
-@settings_flags(*_DATABASE)
+@settings_flags(*_KEYS)
 def revoke_key(key_id: str, **flags: str | None) -> None:
     """End a key: within a second no server lets anybody in with it, and who is connected with it is sent away."""
     with loading():
         from gateway.operate.keys import run_revoke  # noqa: PLC0415  (as above)
 
-    run_revoke(load_settings(flags).database_url, key_id)
+    settings = load_settings(flags)
+    with audited(settings.audit_log):
+        run_revoke(settings.database_url, key_id)
 
 
 @keys_.command(name="rotate")
 @click.argument("key_id", metavar="ID")
 @click.option("--grace", metavar="DURATION", help="How long the old one still works, such as 1d; else it ends.")
-@settings_flags(*_DATABASE)
+@settings_flags(*_KEYS)
 def rotate_key(key_id: str, grace: str | None, **flags: str | None) -> None:
     """Make a key in the place of another: the same project, name, scopes and time to live, and another secret."""
     with loading():
         from gateway.operate.keys import run_rotate  # noqa: PLC0415  (as above)
 
-    run_rotate(load_settings(flags).database_url, key_id, 0 if grace is None else duration(grace, "grace"))
+    settings = load_settings(flags)
+    with audited(settings.audit_log):
+        run_rotate(settings.database_url, key_id, 0 if grace is None else duration(grace, "grace"))
 
 
 @main.command()

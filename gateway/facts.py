@@ -48,13 +48,15 @@ class Trace:
 class Facts:
     """One HTTP request, one WebSocket, or one operation on a WebSocket; filled in by whoever finds something out.
 
-    `status` is a WebSocket's close code, and for an operation what HTTP would have answered.
+    `address` is the client's, as proxies that are trusted give it. `status` is a WebSocket's close code, and for an
+    operation what HTTP would have answered.
     """
 
     kind: Literal["request", "connection", "operation"]
     request_id: str
     method: str
     route: str = UNKNOWN
+    address: str = UNKNOWN
     principal: str = UNKNOWN
     operation_type: str = UNKNOWN
     operation_name: str = UNKNOWN

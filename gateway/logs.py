@@ -7,35 +7,81 @@ Must not be here: when something is logged.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from logging.handlers import MemoryHandler, WatchedFileHandler
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import orjson
 
+from gateway import audit
+from gateway.audit import LOGGER
 from gateway.facts import PROBES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from gateway.facts import Facts, Tell
 
 _FIRST_ERROR: Final = 400
 _LONGEST_REASON: Final = 500
+_MOST_WAITING: Final = 1_000  # lines of a command, which has a few
 
 
-def log_config() -> dict[str, Any]:
-    """Describe to `logging.config` how messages of ours, of uvicorn and of libraries are written, all in one way."""
+def log_config(audit_log: str = "") -> dict[str, Any]:
+    """Describe to `logging.config` how messages of ours, of uvicorn and of libraries are written, all in one way.
+
+    But the audit log, whose messages are JSON already, and go to a file where one is named.
+    """
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"ours": {"()": f"{__name__}.formatter"}},
+        "formatters": {"ours": {"()": f"{__name__}.formatter"}, "audit": {"format": "%(message)s"}},
         "filters": {"ours": {"()": f"{__name__}.filter_of_paths"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "ours", "filters": ["ours"]}},
-        "loggers": {"gateway": {"level": "INFO"}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "ours", "filters": ["ours"]},
+            "audit": {"()": f"{__name__}.audit_handler", "path": audit_log, "formatter": "audit"},
+        },
+        "loggers": {"gateway": {"level": "INFO"}, LOGGER: {"level": "INFO", "handlers": ["audit"], "propagate": False}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
     }
+
+
+def audit_handler(path: str) -> logging.Handler:
+    """Make what writes the audit log: behind what a file has already, or to the standard error."""
+    return _AuditFile(path) if path else logging.StreamHandler()
+
+
+@contextmanager
+def audited(path: str) -> Iterator[None]:
+    """Write the audit log of a command, behind what the command tells its operator."""
+    handler = audit_handler(path)
+    waiting = MemoryHandler(_MOST_WAITING, flushLevel=logging.CRITICAL, target=handler)
+    audit.log.addHandler(waiting)
+    level, audit.log.propagate = audit.log.level, False
+    audit.log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        waiting.close()
+        handler.close()
+        audit.log.removeHandler(waiting)
+        audit.log.setLevel(level)
+        audit.log.propagate = True
+
+
+class _AuditFile(WatchedFileHandler):
+    """A file that its owner alone can read, opened again when something has moved it away."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, encoding="utf-8", delay=True)
+
+    def _open(self) -> Any:
+        file = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        return os.fdopen(file, self.mode, encoding=self.encoding)
 
 
 def formatter() -> logging.Formatter:

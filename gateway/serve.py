@@ -70,7 +70,7 @@ def _config(settings: Settings) -> uvicorn.Config:
         "gateway.app:create_app_from_environment",
         factory=True,
         workers=settings.workers,
-        log_config=log_config(),
+        log_config=log_config(settings.audit_log),
         log_level="info" if settings.workers > 1 else "warning",
         access_log=False,
         server_header=False,

@@ -182,6 +182,12 @@ class Settings:
         "Where they are counted: memory, each process for itself, or redis://HOST:PORT/NUMBER for all of them "
         "together (pip install 'threads-gateway[redis]').",
     )
+    audit_log: str = _setting(
+        "",
+        values.file_to_write,
+        "The file to which the audit log is written (keys, tokens, deletions, failed authentication); if empty, the "
+        "standard error.",
+    )
     insecure_open: bool = _setting(
         False,
         values.switch,

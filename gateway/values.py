@@ -180,6 +180,13 @@ ORIGINS: Final = _each(
 PROXIES: Final = _each(_network, "addresses or networks like 10.0.0.5 or 10.0.0.0/8")
 
 
+def file_to_write(path: str) -> str:
+    """Take the path of a file in a folder that is there, or nothing."""
+    if path and (Path(path).is_dir() or not Path(path).absolute().parent.is_dir()):
+        raise ValueError("expected the path of a file, in a folder that is there")
+    return path
+
+
 def jwks(place: str) -> str:
     """Take where public keys are."""
     if place and not place.startswith(("https://", "http://")) and not Path(place).is_file():

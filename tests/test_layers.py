@@ -29,12 +29,13 @@ MAY_IMPORT: Final = {
     "compiled": set[str](),  # a package that could be one of its own
     "values": set[str](),
     "settings": {"values", "domain", "errors"},  # of the domain the numbers that bounds have if nothing is said
-    "logs": {"facts"},
+    "audit": {"facts"},  # each layer tells what it has done
+    "logs": {"audit", "facts"},
     "domain": {"errors"},
     "events": {"waiting", "domain", "errors"},
     "store": {"domain", "facts", "errors"},
-    "core": {"store", "events", "domain", "errors"},
-    "web": {"waiting", "core", "domain", "facts", "errors"},
+    "core": {"audit", "store", "events", "domain", "errors"},
+    "web": {"audit", "waiting", "core", "domain", "facts", "errors"},
     "rest": {"web", "core", "domain", "errors"},
     "gql": {"web", "core", "compiled", "events", "domain", "facts", "errors"},
     "transfer": {"core", "store", "domain", "errors"},
@@ -44,7 +45,7 @@ MAY_IMPORT: Final = {
     | {"store", "events", "core", "web", "rest", "gql"},
     "connections": {"domain", "waiting", "framing"},
     "serve": {"settings", "logs", "store", "operate", "gql", "web", "connections", "domain", "loading", "errors"},
-    "__main__": {"settings", "serve", "store", "operate", "transfer", "gql", "domain", "loading", "errors"},
+    "__main__": {"settings", "logs", "serve", "store", "operate", "transfer", "gql", "domain", "loading", "errors"},
 }
 MAY_IMPORT_OF_OTHERS: Final = {
     "errors": set[str](),
@@ -53,6 +54,7 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "waiting": set[str](),
     "framing": set[str](),
     "compiled": {"graphql", "orjson"},
+    "audit": {"orjson"},
     "logs": {"structlog", "orjson"},
     "settings": {"dotenv"},
     "values": {"sqlalchemy"},  # whose parser will read the database URL

@@ -9,6 +9,8 @@ import hmac
 import time
 from typing import TYPE_CHECKING
 
+from gateway import audit
+from gateway.audit import OPERATOR, Event
 from gateway.domain.key import Key, NewKey, digest_of, hint_of, new_id, new_secret
 from gateway.errors import NotFound
 
@@ -26,6 +28,7 @@ async def create(store: Store, new: NewKey) -> tuple[Key, str]:
     key = Key(new_id(), new.project_id, new.name, new.scopes, hint_of(secret), now, ends)
     async with store.write() as transaction:
         await transaction.add_key(key, digest_of(secret))
+    _note(Event.KEY_CREATED, key)
     return key, secret
 
 
@@ -41,8 +44,10 @@ async def revoke(store: Store, key_id: str) -> None:
     Errors: NotFound, also for one that was revoked before.
     """
     async with store.write() as transaction:
-        if not await transaction.revoke_key(key_id, int(time.time())):
+        found = (await transaction.get_keys([key_id])).get(key_id)
+        if found is None or not await transaction.revoke_key(key_id, int(time.time())):
             raise NotFound("key", key_id)
+    _note(Event.KEY_REVOKED, found)
 
 
 async def rotate(store: Store, key_id: str, grace_s: int) -> tuple[Key, str]:
@@ -63,6 +68,7 @@ async def rotate(store: Store, key_id: str, grace_s: int) -> tuple[Key, str]:
         elif not await transaction.revoke_key(key_id, now):
             raise NotFound("key", key_id)  # somebody else was quicker
         await transaction.add_key(key, digest_of(secret))
+    _note(Event.KEY_ROTATED, old, replaced_by=key.id, grace_s=grace_s)
     return key, secret
 
 
@@ -94,3 +100,8 @@ async def note_uses(store: Store, uses: Mapping[str, int]) -> None:
     """Note when keys were last used."""
     async with store.write() as transaction:
         await transaction.note_uses(uses)
+
+
+def _note(event: Event, key: Key, **more: str | int) -> None:
+    """Tell what an operator has done to a key, once it is done."""
+    audit.note(event, principal=OPERATOR, project=key.project_id, target=key.id, **more)

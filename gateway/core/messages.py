@@ -9,6 +9,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gateway import audit
+from gateway.audit import Event
 from gateway.core import paging
 from gateway.domain import metadata
 from gateway.domain.ids import new_message_id
@@ -115,6 +117,8 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId, message_id: 
     async with store.write() as transaction:
         if not await transaction.remove_message(who.reach, thread_id, message_id):
             raise NotFound("message", message_id)
+    project_id = who.reach.project_id
+    audit.note(Event.MESSAGE_DELETED, principal=who.name, project=project_id, target=message_id, thread=thread_id)
 
 
 async def list_page(

@@ -9,6 +9,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gateway import audit
+from gateway.audit import Event
 from gateway.core import messages, paging
 from gateway.domain import metadata
 from gateway.domain.ids import new_thread_id
@@ -96,6 +98,7 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId) -> None:
     async with store.write() as transaction:
         if not await transaction.remove_thread(who.reach, thread_id):
             raise NotFound("thread", thread_id)
+    audit.note(Event.THREAD_DELETED, principal=who.name, project=who.reach.project_id, target=thread_id)
 
 
 async def list_page(store: Store, who: Principal, page: PageRequest) -> Page[Thread]:

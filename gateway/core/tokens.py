@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from gateway import audit
+from gateway.audit import Event
 from gateway.domain.principal import Reach, Scope
 from gateway.errors import NotFound
 
@@ -52,6 +54,7 @@ async def revoke(store: Store, who: Principal, thread_id: ThreadId) -> None:
     async with store.write() as transaction:
         if not await transaction.revoke_tokens(who.reach, thread_id):
             raise NotFound("thread", thread_id)
+    audit.note(Event.TOKENS_REVOKED, principal=who.name, project=who.reach.project_id, target=thread_id)
 
 
 async def standing(store: Store, reach: Reach, key_id: str | None) -> Standing:

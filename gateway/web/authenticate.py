@@ -16,6 +16,7 @@ from gateway.domain.principal import Principal, Reach
 from gateway.errors import Unauthorized, Unavailable
 from gateway.facts import current
 from gateway.waiting import Among
+from gateway.web.failures import Failures
 from gateway.web.rates import RateRules, Rates
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Gatekeeper:
         self._end_users = end_users
         self.tokens = tokens
         self.rates = rates or Rates(RateRules())
+        self._failures = Failures()
         self._staying: set[tuple[Principal, Callable[[], None]]] = set()
 
     async def admit(self, credential: str | None) -> Principal:
@@ -65,20 +67,26 @@ class Gatekeeper:
 
         Errors: Unauthorized; Unavailable where it cannot be found out now.
         """
-        if credential is not None and self.tokens is not None and credential.startswith(self.tokens.prefix):
-            found = await self._with_thread_token(credential, self.tokens)
-        elif await self._is_open():
-            found = OPEN
-        elif credential is None:
-            raise Unauthorized(_NO_KEY)
-        else:
-            recognised = await self._recognised(credential)
-            if recognised is None:
-                raise refused(credential)
-            found = recognised
+        try:
+            found = await self._found(credential)
+        except Unauthorized:
+            self._failures.note(has_credential=credential is not None)
+            raise
         if facts := current.get():
             facts.principal = found.name
         return found
+
+    async def _found(self, credential: str | None) -> Principal:
+        if credential is not None and self.tokens is not None and credential.startswith(self.tokens.prefix):
+            return await self._with_thread_token(credential, self.tokens)
+        if await self._is_open():
+            return OPEN
+        if credential is None:
+            raise Unauthorized(_NO_KEY)
+        recognised = await self._recognised(credential)
+        if recognised is None:
+            raise refused(credential)
+        return recognised
 
     def stay(self, who: Principal, leave: Callable[[], None]) -> AbstractContextManager[None]:
         """Call `leave` once the caller, who stays connected, would not be let in any more."""

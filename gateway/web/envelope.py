@@ -218,7 +218,10 @@ def _facts_of(scope: Scope) -> Facts:
     # A method is whatever a client makes up; in a log and as a label only those that somebody serves are of use.
     method = scope.get("method", "GET")
     kind: Literal["request", "connection"] = "request" if scope["type"] == "http" else "connection"
-    return Facts(kind, f"req_{os.urandom(16).hex()}", method if method in _METHODS else "OTHER")
+    facts = Facts(kind, f"req_{os.urandom(16).hex()}", method if method in _METHODS else "OTHER")
+    if client := scope.get("client"):
+        facts.address = client[0]
+    return facts
 
 
 def plain_path(path: str, raw: bytes = b"") -> str:

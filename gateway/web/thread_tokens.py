@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import jwt
 
+from gateway import audit
+from gateway.audit import Event
 from gateway.domain import ids
 from gateway.domain.principal import Principal, Reach, Scope, TokenEpoch
 from gateway.errors import InvalidRequest
@@ -49,7 +51,7 @@ class ThreadTokens:
         ends = int(time.time()) + expires_in_s
         if who.expires_at is not None:
             ends = min(ends, int(who.expires_at))
-        claims = {
+        claims: dict[str, Any] = {
             "aud": _OURS,
             "exp": ends,
             "project": who.reach.project_id,
@@ -60,7 +62,12 @@ class ThreadTokens:
             "generation": epoch.generation,
             "revocations": epoch.revocations,
         }
-        return PREFIX + jwt.encode(claims, self._secret, _ALGORITHM), ends
+        token = PREFIX + jwt.encode(claims, self._secret, _ALGORITHM)
+        project_id, access = who.reach.project_id, ",".join(claims["scopes"])
+        audit.note(
+            Event.TOKEN_CREATED, principal=who.name, project=project_id, target=thread_id, access=access, ends=ends
+        )
+        return token, ends
 
     def read(self, token: str) -> Principal | None:
         """Find out who comes with a token; None where it is not ours, altered, or over."""
