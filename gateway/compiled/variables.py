@@ -37,6 +37,7 @@ Take = Callable[[Any], Any]  # gives the coerced value; raises on what is not pl
 
 _SAME: Final[Mapping[Any, type]] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
 _ASKED: Final = (*_SAME, GraphQLInt)
+LONG_WORD: Final = 10_000  # characters; suggestions take a millisecond for so many
 _MAX_INT, _MIN_INT = 2**31 - 1, -(2**31)  # GraphQL, "Int"
 
 
@@ -74,7 +75,11 @@ class Coercion:
         if found is not None:
             return found
         return get_variable_values(
-            self._schema, self._definitions, raw, max_errors=max_errors, hide_suggestions=hide_suggestions
+            self._schema,
+            self._definitions,
+            raw,
+            max_errors=max_errors,
+            hide_suggestions=hide_suggestions or has_long_word(raw),
         )
 
     def _plain(self, raw: dict[str, Any]) -> VariableValues | None:
@@ -93,6 +98,22 @@ class Coercion:
         except Exception:  # noqa: BLE001  (a scalar of the schema's own may raise anything; graphql-core says what)
             return None
         return new_tuple(VariableValues, (sources, coerced))
+
+
+def has_long_word(raw: dict[str, Any]) -> bool:
+    """Say whether a key or text is so long that graphql-core would take long to look for names that are near it."""
+    waiting: list[Any] = [raw]
+    while waiting:
+        value = waiting.pop()
+        if type(value) is str:
+            if len(value) > LONG_WORD:
+                return True
+        elif type(value) is list:
+            waiting.extend(value)
+        elif type(value) is dict:
+            waiting.extend(value)
+            waiting.extend(value.values())
+    return False
 
 
 def taker(kind: Any) -> Take:

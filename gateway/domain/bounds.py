@@ -88,6 +88,13 @@ JSON_VALUES: Final = Bound(
     "too_many_values",
     "small values take a hundred times their bytes in memory",
 )
+JSON_STRING: Final = Bound(
+    "json_string",
+    12 * TEXT.number,
+    "bytes of one string in JSON",
+    "string_above_max_length",
+    "a character takes twelve bytes at most; one beyond a million others makes each take four in memory",
+)
 JSON_DEPTH: Final = Bound(
     "json_depth", 128, "levels in JSON", "too_deep", "nothing that is asked for has more than nine"
 )
@@ -139,7 +146,7 @@ VALUE_DEPTH: Final = Bound(
     "9 are of use",
 )
 VARIABLE_VALUES: Final = Bound(
-    "variable_values", 20_000, "values in variables", "variables_too_large", "each is coerced in Python"
+    "variable_values", 12_000, "values in variables", "variables_too_large", "each is coerced in Python"
 )
 
 # An import takes ten times what a message may hold, and what years of use have made besides.

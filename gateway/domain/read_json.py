@@ -34,13 +34,16 @@ def read_json(
     *,
     values: int = bounds.JSON_VALUES.number,
     depth: int = bounds.JSON_DEPTH.number,
+    string: int = bounds.JSON_STRING.number,
 ) -> Any:
     """Read JSON of at most so many values and levels; `name` is what it is called in a refusal.
 
+    Units: `string` is the most bytes that one string may have, as it is written.
+
     Errors: InvalidRequest.
     """
-    if _may_pass(text, values, depth):
-        _count(text.encode("utf-8", "replace") if isinstance(text, str) else text, name, values, depth)
+    if len(text) > string or _may_pass(text, values, depth):
+        _count(text.encode("utf-8", "replace") if isinstance(text, str) else text, name, (values, depth, string))
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -56,15 +59,21 @@ def _may_pass(text: bytes | str, values: int, depth: int) -> bool:
     return len(text) > values and openings + text.count(comma) >= values  # type: ignore[arg-type]
 
 
-def _count(text: bytes, name: str, values: int, depth: int) -> None:
+def _count(text: bytes, name: str, most: tuple[int, int, int]) -> None:
     """Count what stands outside of strings: `1 + commas + filled containers` is the number of values in valid JSON."""
+    values, depth, string = most
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
     strings = text.count(b'"') // 2
     if strings > 2 * values:  # each is a value or a key
         raise _too_many(name, values)
     found, brackets = 1, bytearray()
-    for outside in _outside_strings(text):
+    for pieces in _pieces(text):
+        if max(map(len, pieces[1::2]), default=0) > string:
+            message = f"Invalid {name}: string too long. Expected at most {string} bytes in one string."
+            raise InvalidRequest(message, code=bounds.JSON_STRING.code)
+        # Without white space, and with one quotation mark for each string.
+        outside = b'"'.join(pieces[::2]).translate(None, _SPACE)
         found += outside.count(b",") + outside.count(b"[") + outside.count(b"{")
         found -= outside.count(b"[]") + outside.count(b"{}")
         if found > values:
@@ -75,16 +84,13 @@ def _count(text: bytes, name: str, values: int, depth: int) -> None:
         raise InvalidRequest(message, code=bounds.JSON_DEPTH.code)
 
 
-def _outside_strings(text: bytes) -> Iterator[bytes]:
-    """Give what stands outside of strings, without white space, and with one quotation mark for each string."""
-    if text.count(b'"') < _PIECES:
-        yield b'"'.join(text.split(b'"')[::2]).translate(None, _SPACE)
-        return
+def _pieces(text: bytes) -> Iterator[list[bytes]]:
+    """Cut a text at its quotation marks, so many at once; every second piece is a string."""
     while text:
         *pieces, text = text.split(b'"', _PIECES)
         if len(pieces) < _PIECES:
             pieces, text = [*pieces, text], b""
-        yield b'"'.join(pieces[::2]).translate(None, _SPACE)
+        yield pieces
 
 
 def _deepest(steps: bytearray, values: int) -> int:

@@ -23,6 +23,7 @@ from graphql import (
 )
 
 from gateway.compiled import Unsupported, compile_operation
+from gateway.compiled.variables import has_long_word
 from gateway.domain.principal import Scope
 from gateway.errors import TooManyRequests, Unavailable
 from gateway.gql.deadline import Deadlines
@@ -166,7 +167,7 @@ class Runner:
             raw_variable_values=parameters.variables,
             operation_name=parameters.operation_name,
             max_coercion_errors=LIMITS.errors,
-            hide_suggestions=not self._options.suggestions,
+            hide_suggestions=not self._options.suggestions or has_long_word(parameters.variables),
         )
         if isinstance(executor, list):
             raise _wrong_variables(executor)

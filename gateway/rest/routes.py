@@ -131,12 +131,12 @@ def _answered(endpoint: Endpoint, call: Call) -> Awaitable[Answer]:
     return endpoint(call)
 
 
-def unknown_url(request: StarletteRequest, _error: Exception) -> Response:
-    """Answer for a path that is in no table."""
+async def unknown_url(request: StarletteRequest, _error: Exception) -> Response:
+    """Answer for a path that is in no table; what is no coroutine would be run in a thread."""
     return _response(render.error(UnknownUrl(f"Invalid URL ({request.method} {excerpt(request.scope['path'])})")))
 
 
-def wrong_method(request: StarletteRequest, error: Exception) -> Response:
+async def wrong_method(request: StarletteRequest, error: Exception) -> Response:
     """Answer for a method that a path outside our table does not have."""
     allowed = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
     # Starlette keeps methods in a set, which has another order in each process.

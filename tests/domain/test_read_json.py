@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from gateway.domain import bounds
 from gateway.domain.read_json import read_json
 from gateway.errors import InvalidRequest
+from tests.bombs import json_bombs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-VALUES, LEVELS = bounds.JSON_VALUES.number, bounds.JSON_DEPTH.number
-SIZE = bounds.BODY.number
+VALUES, LEVELS, STRING = (each.number for each in (bounds.JSON_VALUES, bounds.JSON_DEPTH, bounds.JSON_STRING))
 REFUSAL_S = 0.1
 LEAVES = st.none() | st.booleans() | st.integers(-9, 9) | st.text('"\\[]{},: a\u00e9\U0001f600\n', max_size=9)
 NESTED = st.recursive(
@@ -62,6 +62,7 @@ def test_values_and_levels_are_counted_exactly(value: Any, indent: bool, is_text
         pytest.param(
             lambda n: orjson.dumps(dict.fromkeys(map(str, range(n - 1)))), VALUES, "too_many_values", id="keys"
         ),
+        pytest.param(lambda n: b'["' + b"x" * n + b'","a"]', STRING, "string_above_max_length", id="a long string"),
         pytest.param(lambda n: b"[" * n + b"]" * n, LEVELS, "too_deep", id="levels of lists"),
         pytest.param(lambda n: b'{"a":' * n + b"1" + b"}" * n, LEVELS, "too_deep", id="levels of objects"),
     ],
@@ -79,30 +80,7 @@ def test_what_stands_inside_of_strings_does_not_count(text: str) -> None:
     assert read_json(orjson.dumps(value)) == value
 
 
-def filled(unit: bytes, head: bytes = b"[", tail: bytes = b"]") -> bytes:
-    return head + b",".join([unit] * ((SIZE - 2) // (len(unit) + 1))) + tail
-
-
-BOMBS = {
-    "empty lists": filled(b"[]"),
-    "empty objects": filled(b"{}"),
-    "lists in each other": b"[" * SIZE,
-    "objects in each other": b'{"a":' * (SIZE // 5),
-    "lists that are only closed": b"[" * 200 + b"]" * (SIZE - 200),
-    "numbers": filled(b"1"),
-    "empty strings": filled(b'""'),
-    "quotation marks": b'"' * SIZE,
-    "backslashes": b'["' + b"\\\\" * (SIZE // 2 - 4) + b'" , ' + b"[" * 4,
-    "escaped quotation marks": b'["' + b'\\"' * (SIZE // 2 - 4) + b'",]',
-    "brackets in a string": b'["' + b"[{" * (SIZE // 2 - 4) + b'",]',
-    "keys": b"{" + b",".join(b'"%d":1' % n for n in range(100_000)) + b"}",
-    "one key again and again": filled(b'"a":1', b"{", b"}"),
-    "a number of four million digits": b"9" * SIZE + b",",
-    "numbers beyond all": filled(b"1e400"),
-    "bad UTF-8 at the end": b'["' + b"x" * (SIZE - 8) + b'\xff"]',
-    "no JSON at the end": b'["\xf0\x9f\x98\x80' + b"x" * (SIZE - 8) + b'",}',
-    "white space": b" " * SIZE,
-}
+BOMBS = json_bombs(bounds.BODY.number)
 
 
 @pytest.mark.parametrize("name", BOMBS)
@@ -112,4 +90,4 @@ def test_a_body_that_is_refused_costs_little(name: str) -> None:
     code = code_of(BOMBS[name])
 
     assert time.process_time() - began < REFUSAL_S
-    assert code in {"too_many_values", "too_deep", "invalid_json"}
+    assert code in {"too_many_values", "too_deep", "invalid_json", "string_above_max_length"}
