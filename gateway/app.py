@@ -16,7 +16,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.connections import END_FOLLOWING, take_long_messages
+from gateway.connections import DRESS_REFUSAL, END_FOLLOWING, take_long_messages
 from gateway.events.hub import Hub
 from gateway.events.polling import poll
 from gateway.facts import follow_none, tell_nobody
@@ -36,7 +36,7 @@ from gateway.store.dialect import CHANNEL, migrates_itself, url_to_listen_at
 from gateway.store.sql import open_store
 from gateway.values import OFF
 from gateway.web.authenticate import Gatekeeper
-from gateway.web.envelope import Envelope
+from gateway.web.envelope import Envelope, dress_early
 from gateway.web.health import Readiness, tell_alive
 from gateway.web.keyring import KeyRing
 from gateway.web.rates import RateRules, Rates
@@ -286,7 +286,7 @@ def serve_store(
     schema = build_schema()._schema  # noqa: SLF001
     operations = Operations(schema, store, hub or Hub(), options, keeper)
     graphql = GraphQLOverHttp(operations, explorer.page, let_in)
-    lifespan = _lifespan(operations, store, keeper, hints, heard)
+    lifespan = _lifespan(operations, store, hints, heard, sites=let_in)
     app = Starlette(routes=_routes(operations, store, explorer), lifespan=lifespan)
     # Without the outermost layer that Starlette would make, which catches what the envelope catches.
     app.middleware_stack = ExceptionMiddleware(app.router, {404: unknown_url, 405: wrong_method})
@@ -318,9 +318,10 @@ def _routes(operations: Operations, store: Store, explorer: Explorer) -> list[Ba
 def _lifespan(
     operations: Operations,
     store: Store,
-    keeper: Gatekeeper,
     hints: Coroutine[Any, Any, None] | None,
     heard: Listeners,
+    *,
+    sites: Sites,
 ) -> Lifespan[Starlette]:
     """Run what belongs beside the requests for as long as they are served, and close all behind the last one."""
     if heard.metrics:
@@ -328,9 +329,9 @@ def _lifespan(
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
-        running = [asyncio.create_task(each) for each in (hints, *keeper.work()) if each]
+        running = [asyncio.create_task(each) for each in (hints, *operations.gatekeeper.work()) if each]
         with heard.metrics.serving() if heard.metrics else nullcontext():
-            yield {END_FOLLOWING: operations.hub.end}
+            yield {END_FOLLOWING: operations.hub.end, DRESS_REFUSAL: dress_early(sites, heard.tell)}
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

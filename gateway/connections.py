@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _LONG_MESSAGES: Final = "gateway.long_messages"  # where a WebSocket's extensions have what lets them in
 END_FOLLOWING: Final = "end_following"  # where the application's state has what sends all followers away
+DRESS_REFUSAL: Final = "dress_refusal"  # and what gives the headers that every answer has, and tells of this one
 STALL_S: Final = 30.0  # how long a client may read nothing of what waits for it; one that follows resumes by cursor
 CUT_S: Final = 5.0  # the same once the server stops, and how long a client may take to go after it was told to
 LAST_S: Final = 0.5  # how long what was on its way when the server stopped may take to be here
@@ -45,6 +46,9 @@ MAX_TARGET: Final = bounds.TARGET.number
 MAX_HEAD: Final = bounds.HEAD.number
 MAX_HEADERS: Final = bounds.HEADERS.number
 MAX_HANDSHAKE_LINE: Final = bounds.HANDSHAKE_LINE.number
+# How far the rest of a head that is refused is read, and dropped, until `Origin` says whether its page may be told why.
+LOOK_BYTES: Final = 1024 * 1024
+LOOK_HEADERS: Final = 1_000
 
 # A head has so long; a body as long again, and a second more for each so many bytes that have come.
 # Source: the defaults of Apache's mod_reqtimeout.
@@ -67,6 +71,7 @@ REFUSALS: Final[Mapping[HTTPStatus, tuple[str, str]]] = {
         f"Expected version {WEBSOCKET_VERSION.decode()} of WebSocket (`Sec-WebSocket-Version`).",
     ),
 }
+_ORIGIN: Final = b"origin"
 _FRAMING: Final = frozenset({b"transfer-encoding", b"expect"})  # beside the length, which the parser looks at
 # Source: RFC 9110, section 15.5.22; RFC 6455, section 4.4.
 _ALTERNATIVE: Final = [
@@ -85,6 +90,7 @@ class HttpProtocol(HttpToolsProtocol):
     _fault = HTTPStatus.BAD_REQUEST  # what is wrong where the parser gives up
     _is_silent = True
     _is_refused = False
+    _looked_at = 0  # how many pieces of a head that is refused, of which only its origin is wanted any more
     _is_in_head = False
     _head_bytes = 0
     _held_bytes = 0  # what has come since the parser last handed something out
@@ -124,7 +130,7 @@ class HttpProtocol(HttpToolsProtocol):
         except HttpParserError:
             self._refuse(self._fault)
         if self._held_bytes > MAX_HEAD:
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            self._refuse(self._fault if self._looked_at else HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _go_on(self, rest: memoryview) -> None:
         """Go on behind a head that names another protocol, at which the parser stops whatever the head says of a body.
@@ -185,23 +191,26 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request's target."""
-        HttpToolsProtocol.on_url(self, url)
         self._held_bytes = 0
         self._head_bytes += len(url)
-        if self._head_bytes > MAX_TARGET:
-            self._give_up(HTTPStatus.REQUEST_URI_TOO_LONG)
+        if self._head_bytes <= MAX_TARGET:
+            HttpToolsProtocol.on_url(self, url)
+        else:
+            self._look_for_origin(HTTPStatus.REQUEST_URI_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; a trailer is dropped, since nobody who looks through headers would see it."""
         self._held_bytes = 0
         self._head_bytes += len(name) + len(value)
-        if self._is_in_head:
+        if self._is_in_head and not self._looked_at:
             HttpToolsProtocol.on_header(self, name, value)
-        if self._head_bytes > MAX_HEAD or len(self.headers) > MAX_HEADERS:
-            self._give_up(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if self._looked_at or self._head_bytes > MAX_HEAD or len(self.headers) > MAX_HEADERS:
+            self._look_for_origin(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, name.lower(), value)
 
     def on_headers_complete(self) -> None:
         """Begin to wait for the body, and with the request unless the parser stops here: see `_go_on`."""
+        if self._looked_at:
+            self._give_up(self._fault)
         self._is_in_head = False
         self._body_bytes = 0
         self._since = self.loop.time()
@@ -283,6 +292,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def _await_head(self) -> None:
+        self.headers = []  # of the request before
         self._is_in_head = self._is_awaited = True
         self._since = self.loop.time()
         if self._timer is None:
@@ -306,7 +316,7 @@ class HttpProtocol(HttpToolsProtocol):
         elif self._is_silent or self._is_answered():
             self.transport.close()  # there is nothing to answer
         else:
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+            self._refuse(self._fault if self._looked_at else HTTPStatus.REQUEST_TIMEOUT)
 
     def _is_answered(self) -> bool:
         return not self._is_in_head and self.cycle is not None and self.cycle.response_complete
@@ -318,6 +328,17 @@ class HttpProtocol(HttpToolsProtocol):
             self.expect_100_continue &= version == VERSION
         elif is_faulty(version, self.headers):
             self._give_up(HTTPStatus.BAD_REQUEST)
+
+    def _look_for_origin(self, fault: HTTPStatus, name: bytes = b"", value: bytes = b"") -> None:
+        """Refuse a head once its origin is known, which may stand behind what is too much; hold nothing else of it."""
+        if not self._looked_at:
+            self._fault = fault
+            is_known = not self._is_in_head or any(each == _ORIGIN for each, _ in self.headers)
+        elif is_known := name == _ORIGIN:
+            self.headers = [(name, value)]
+        self._looked_at += 1
+        if is_known or self._head_bytes > LOOK_BYTES or self._looked_at > LOOK_HEADERS:
+            self._give_up(self._fault)
 
     def _give_up(self, fault: HTTPStatus) -> None:
         """Stop the parser, which is calling us."""
@@ -348,6 +369,7 @@ class HttpProtocol(HttpToolsProtocol):
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
+            *self.app_state[DRESS_REFUSAL](fault, self.scheme, self.headers, len(body)),
             *(_ALTERNATIVE if fault is HTTPStatus.UPGRADE_REQUIRED else ()),
         ]
         head = b"".join(b"%b: %b\r\n" % header for header in headers)

@@ -192,6 +192,23 @@ class Envelope:
         return found
 
 
+def dress_early(sites: Sites, tell: Tell) -> Callable[[int, str, list[tuple[bytes, bytes]], int], list[Any]]:
+    """Give what dresses a refusal that is written before there is a request, and tells of it as of any other.
+
+    It takes the status, the scheme, those headers that were read, and the length of the body.
+    """
+
+    def dress(status: int, scheme: str, headers: list[tuple[bytes, bytes]], length: int) -> list[Any]:
+        facts = _facts_of({"type": "http", "method": ""})
+        facts.status, facts.bytes_out = status, length
+        facts.end()
+        tell(facts)
+        own = [(b"x-request-id", facts.request_id.encode()), _VERSION]
+        return [*own, *safe_headers((), {"scheme": scheme}, Headers(headers), sites)]
+
+    return dress
+
+
 async def _deny(answer: Answer, send: Send) -> None:
     """Answer a WebSocket's handshake with a refusal. Source: ASGI, "WebSocket Denial Response"."""
     headers = [

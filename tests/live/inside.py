@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from gateway.web.authenticate import Gatekeeper
     from gateway.web.envelope import Envelope
+    from gateway.web.sites import Sites
 
 
 WHO: Final = Principal(Reach("default"))  # everybody, as long as nobody has made a key
@@ -62,12 +63,13 @@ async def serving_inside(
     database_url: str,
     gatekeeper_over: Callable[[Store], Gatekeeper | None] = lambda _store: None,
     listeners: Listeners | None = None,
+    sites: Sites | None = None,
 ) -> AsyncIterator[Inside]:
     """Serve a database for as long as the block, to everybody where no gatekeeper is made."""
     hub = Hub()
     store = open_store(database_url, hub.wake)
     listener = socket.create_server(("127.0.0.1", 0))
-    app = serve_store(store, hub=hub, gatekeeper=gatekeeper_over(store), listeners=listeners)
+    app = serve_store(store, hub=hub, gatekeeper=gatekeeper_over(store), listeners=listeners, sites=sites)
     config = uvicorn.Config(
         app,
         http=HttpProtocol,
