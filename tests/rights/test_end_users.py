@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.live.server import run_gateway
 from tests.rights.conftest import where_no_database_has_a_part
 from tests.rights.serving import BOTH, OLD_JWT_SECRET, OLD_TOKEN_SECRET, SECRETS, user
 
@@ -58,6 +59,13 @@ def test_a_token_whose_end_is_past_or_no_time_is_refused(served: Served, exp: st
 def test_a_token_of_the_secret_before_is_still_taken(served: Served) -> None:
     assert allowed(served, user("alice", OLD_JWT_SECRET)) == (200, 200)
     assert served.rest(user("alice", OLD_TOKEN_SECRET), "GET", "/threads").status == 401
+
+
+def test_the_doctor_tells_no_secret(served: Served) -> None:
+    ran = run_gateway("doctor", "--database-url", served.database_url, folder=served.folder, given=SECRETS)
+
+    assert ran.returncode == 0
+    assert not [name for name, value in SECRETS.items() if len(value) == 32 and value in ran.stdout + ran.stderr]
 
 
 def test_no_secret_is_told_in_the_log(served: Served) -> None:

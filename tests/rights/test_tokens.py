@@ -17,7 +17,7 @@ from gateway.domain.principal import Principal, Reach, Scope, TokenEpoch
 from gateway.web.thread_tokens import PREFIX, ThreadTokens
 from tests.live.server import PATIENCE_S, serving
 from tests.live.subscribing import ADDED, open_socket, stream_of
-from tests.rights.serving import OLD_TOKEN_SECRET, SECRETS, TOKEN_SECRET, bearer, user
+from tests.rights.serving import MINT, OLD_TOKEN_SECRET, SECRETS, TOKEN_SECRET, bearer, user
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -221,6 +221,21 @@ def test_who_follows_with_a_revoked_token_is_sent_away_and_nobody_else(served: S
             return gone, await own.texts(1)
 
     assert asyncio.run(ends()) == ((4403, "Forbidden: what you came with is no longer good"), ["hi"])
+
+
+def test_who_follows_with_a_token_is_sent_away_when_it_ends(served: Served, alice: str) -> None:
+    thread = served.new_thread(alice)
+    minted = served.graphql(alice, MINT.replace("600", "2"), threadId=thread, access="READ")
+    token = minted.body["data"]["createThreadToken"]["token"]
+
+    async def end() -> tuple[int, str]:
+        async with opened(served, token) as socket:
+            await socket.subscribe(ADDED, threadId=thread, after="0")
+            assert await socket.texts(1) == ["hi"]
+            return await socket.end()
+
+    assert asyncio.run(end()) == (4403, "Forbidden: what you came with is no longer good")
+    assert served.rest(token, "GET", f"/threads/{thread}").code == "invalid_api_key"
 
 
 @pytest.mark.parametrize("secret", [TOKEN_SECRET, OLD_TOKEN_SECRET])
