@@ -34,7 +34,7 @@ def read_json(
     *,
     values: int = bounds.JSON_VALUES.number,
     depth: int = bounds.JSON_DEPTH.number,
-    string: int = bounds.JSON_STRING.number,
+    string: int = bounds.LINE.number,
 ) -> Any:
     """Read JSON of at most so many values and levels; `name` is what it is called in a refusal.
 

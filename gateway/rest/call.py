@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.domain import ids, parse_page
+from gateway.domain import bounds, ids, parse_page
 from gateway.domain.read_json import read_json
 from gateway.errors import InvalidRequest, excerpt
 from gateway.web.limits import read_body
@@ -62,7 +62,7 @@ class Call:
         Errors: BodyTooLarge; InvalidRequest where it is not JSON, or too much of it.
         """
         body = await read_body(self.request)
-        return read_json(body) if body else {}
+        return read_json(body, string=bounds.JSON_STRING.number) if body else {}
 
 
 @lru_cache(_KEPT)

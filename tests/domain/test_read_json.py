@@ -37,7 +37,7 @@ def count(value: object) -> tuple[int, int]:
 
 def code_of(text: bytes | str, values: int = VALUES, depth: int = LEVELS) -> str | None:
     with pytest.raises(InvalidRequest) as refused:
-        read_json(text, values=values, depth=depth)
+        read_json(text, values=values, depth=depth, string=STRING)
     return refused.value.code
 
 
@@ -68,7 +68,7 @@ def test_values_and_levels_are_counted_exactly(value: Any, indent: bool, is_text
     ],
 )
 def test_as_much_as_the_bound_is_read_and_one_more_is_not(make: Callable[[int], bytes], most: int, code: str) -> None:
-    assert read_json(make(most)) == orjson.loads(make(most))
+    assert read_json(make(most), string=STRING) == orjson.loads(make(most))
     assert code_of(make(most + 1)) == code
     assert code_of(make(most + 1).decode()) == code
 

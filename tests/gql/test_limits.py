@@ -145,6 +145,7 @@ async def test_a_sensible_document_passes(http: httpx.AsyncClient, document: str
     ("limits", "code"),
     [
         pytest.param(Limits(depth=4), "too_deep", id="depth"),
+        pytest.param(Limits(name=7), "document_too_large", id="a name"),
         pytest.param(Limits(fields=8), "too_many_fields", id="fields"),
         pytest.param(Limits(aliases=1), "too_many_aliases", id="aliases"),
         pytest.param(Limits(root_fields=1), "too_many_root_fields", id="root fields"),
@@ -158,7 +159,7 @@ def test_a_document_on_the_limit_passes_and_one_more_does_not(limits: Limits, co
         '{ a: threads { nodes { ...m } } b: nodes(ids: ["x"]) { id @skip(if: false) id } }'
         " fragment m on Thread { messages { nodes { id } } }"
     )
-    on_limit = Limits(depth=5, fields=11, aliases=2, root_fields=2, directives=1, pairs=1, value_depth=1)
+    on_limit = Limits(depth=5, fields=11, aliases=2, root_fields=2, directives=1, pairs=1, value_depth=1, name=8)
     check_document(document, on_limit)
 
     with pytest.raises(Refused) as caught:

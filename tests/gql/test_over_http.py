@@ -143,7 +143,7 @@ async def test_a_request_that_ran_and_failed_is_200_with_null(rest: httpx.AsyncC
 
 
 @pytest.mark.parametrize("size", [bounds.GRAPHQL_BODY.number, bounds.GRAPHQL_BODY.number + 1])
-async def test_a_body_of_more_than_four_mebibytes_is_413(rest: httpx.AsyncClient, size: int) -> None:
+async def test_a_body_of_more_than_a_mebibyte_is_413(rest: httpx.AsyncClient, size: int) -> None:
     body = json.dumps(QUERY).encode().ljust(size)
 
     answer = await rest.post(URL, content=body, headers=JSON_BODY)

@@ -7,7 +7,8 @@ import tracemalloc
 
 import pytest
 
-from gateway.errors import BodyTooLarge
+from gateway.domain import bounds
+from gateway.errors import BodyTooLarge, InvalidRequest
 from gateway.web.content_coding import Inflater
 
 
@@ -32,6 +33,15 @@ def test_the_bound_is_exact(step: int) -> None:
     assert len(inflate(coded, 1_000, step)) == 1_000
     with pytest.raises(BodyTooLarge):
         inflate(coded, 999, step)
+
+
+def test_as_many_members_as_may_be_are_taken_and_one_more_is_not() -> None:
+    members = [gzip.compress(b"x")] * bounds.GZIP_MEMBERS.number
+
+    assert len(inflate(b"".join(members), 1_000, 1_000_000)) == len(members)
+    with pytest.raises(InvalidRequest) as refused:
+        inflate(b"".join([*members, gzip.compress(b"")]), 1_000, 1_000_000)
+    assert refused.value.code == bounds.GZIP_MEMBERS.code
 
 
 def test_no_more_than_the_bound_is_held() -> None:

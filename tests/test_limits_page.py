@@ -1,0 +1,54 @@
+"""`docs/limits.md` shows the table of bounds as the program has it, and each row names tests that there are."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from gateway.domain import bounds
+
+if TYPE_CHECKING:
+    from gateway.domain.bounds import Bound
+
+ROOT: Final = Path(__file__).parents[1]
+PAGE: Final = (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
+ROWS: Final = {line.split("`")[1]: line for line in PAGE.splitlines() if line.startswith("| `")}
+
+
+def row_of(bound: Bound) -> str:
+    """Write a row, but for its last cell: the tests."""
+    return f"| `{bound.name}` | {bound.number:,} {bound.unit} | `{bound.code}` | {bound.reason} | "
+
+
+def named_in(row: str) -> list[str]:
+    return [each.strip("` ") for each in row.rpartition(" | ")[2].removesuffix("|").split("`, `")]
+
+
+@cache
+def functions_of(file: str) -> set[str]:
+    tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
+    return {each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+@pytest.mark.parametrize("bound", [pytest.param(each, id=each.name) for each in bounds.BOUNDS])
+def test_a_bound_has_its_row_with_number_error_and_reason(bound: Bound) -> None:
+    assert ROWS.get(bound.name, "no row").startswith(row_of(bound))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_each_test_that_a_row_names_is_there(name: str) -> None:
+    named = named_in(ROWS[name])
+
+    assert named
+    for each in named:
+        file, _, test = each.partition("::")
+        assert test in functions_of(file)
+        assert test.startswith("test_")
+
+
+def test_the_page_has_no_row_of_a_bound_that_is_no_more() -> None:
+    assert set(ROWS) == {each.name for each in bounds.BOUNDS}
