@@ -70,11 +70,14 @@ async def standing(store: Store, reach: Reach, key_id: str | None) -> Standing:
     return Standing(key.is_good(time.time()), epoch)
 
 
-async def epochs(store: Store, wanted: Mapping[str, Collection[str]]) -> dict[tuple[str, str], TokenEpoch]:
-    """Find the epochs of threads of several projects, by project and thread; one statement for each project."""
+async def later_epochs(store: Store, wanted: Mapping[str, Collection[str]]) -> dict[tuple[str, str], TokenEpoch]:
+    """Find the epochs of threads of several projects, by project and thread, where they are not the first.
+
+    Many may be asked for again and again: one statement for each project, and few rows.
+    """
     found: dict[tuple[str, str], TokenEpoch] = {}
     async with store.read() as reads:
         for project_id, thread_ids in wanted.items():
-            epochs_of = await reads.token_epochs(Reach(project_id), thread_ids)
+            epochs_of = await reads.later_epochs(Reach(project_id), thread_ids)
             found.update({(project_id, thread_id): epoch for thread_id, epoch in epochs_of.items()})
     return found

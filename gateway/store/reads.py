@@ -283,6 +283,11 @@ class Reads:
         found = await self._found(token_statements.token_epochs, reach, wire.dump_text(list(thread_ids)))
         return {row[0]: rows.epoch_of(row) for row in found}
 
+    async def later_epochs(self, reach: Reach, thread_ids: Collection[str]) -> dict[str, TokenEpoch]:
+        """Find the same of threads that have had another epoch than the first."""
+        found = await self._found(token_statements.later_epochs, reach, wire.dump_text(list(thread_ids)))
+        return {row[0]: rows.epoch_of(row) for row in found}
+
     async def token_standing(self, reach: Reach, thread_id: str, key_id: str) -> tuple[Key, TokenEpoch | None] | None:
         """Find a key and the token epoch of a thread, where they are there."""
         found = await self._found(token_statements.token_standing, reach, thread_id, key_id)

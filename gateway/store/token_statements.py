@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Text, func, literal, select, true, update
+from sqlalchemy import ColumnElement, Text, func, literal, or_, select, true, update
 
 from gateway.store.functions import among
 from gateway.store.key_statements import KEY_COLUMNS
@@ -28,6 +28,13 @@ def token_epochs(reach: Reach, thread_ids: str | ColumnElement[str]) -> Select[A
     """Select the token epochs of many threads, an array of JSON; those that are not there are left out."""
     wanted = thread_ids if isinstance(thread_ids, ColumnElement) else literal(thread_ids, Text())
     return select(*EPOCH_COLUMNS).where(within(threads, reach), among(threads.c.id, wanted))
+
+
+def later_epochs(reach: Reach, thread_ids: str | ColumnElement[str]) -> Select[Any]:
+    """Select the same of threads that have had another epoch than the first, as few have."""
+    return token_epochs(reach, thread_ids).where(
+        or_(threads.c.generation.is_not(None), threads.c.token_epoch.is_not(None))
+    )
 
 
 def token_standing(reach: Reach, thread_id: str, key_id: str) -> Select[Any]:

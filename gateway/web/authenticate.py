@@ -113,11 +113,12 @@ class Gatekeeper:
     async def _look(self) -> None:
         now = time.time()
         good = await self._still_good({who.key_id for who, _ in self._staying if who.key_id is not None})
-        epochs = {} if self._ring is None else await self._ring.standings.epochs([who for who, _ in self._staying])
+        holders = [who for who, _ in self._staying if who.epoch is not None]
+        epochs = await self._ring.standings.later_epochs(holders) if self._ring is not None and holders else {}
         for who, leave in list(self._staying):
             is_over = who.expires_at is not None and who.expires_at <= now
             has_no_key = who.key_id is not None and who.key_id not in good
-            epoch = epochs.get((who.reach.project_id, who.reach.thread_id or ""), who.epoch)  # it may be gone
+            epoch = epochs.get((who.reach.project_id, who.reach.thread_id or ""), who.epoch)  # or its thread is gone
             if is_over or has_no_key or epoch != who.epoch:
                 leave()
 

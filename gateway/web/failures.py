@@ -16,6 +16,7 @@ from gateway.facts import UNKNOWN, current
 EACH_S: Final = 60.0  # an address has a line in this time, with how often it has failed since the last one
 MOST: Final = 1_000  # addresses that are known
 LINES: Final = 60  # in that time, of all addresses together
+_LONGEST: Final = 100
 _PREFIX: Final = 64  # bits of an IPv6 address that one customer has
 
 
@@ -24,7 +25,7 @@ def network_of(address: str) -> str:
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
-        return address
+        return address[:_LONGEST]  # whatever a proxy has sent
     if not isinstance(found, IPv6Address):
         return str(found)
     return str(found.ipv4_mapped or ip_network((int(found), _PREFIX), strict=False))

@@ -49,13 +49,13 @@ class Standings:
         _, (has_good_key, epoch) = seen
         return has_good_key and epoch in (None, who.epoch)  # of a thread that is gone there is nothing to be let into
 
-    async def epochs(self, holders: Iterable[Principal]) -> Mapping[tuple[str, str], TokenEpoch]:
-        """Find which epochs the threads have that tokens let in to, by project and thread."""
+    async def later_epochs(self, holders: Iterable[Principal]) -> Mapping[tuple[str, str], TokenEpoch]:
+        """Find which epochs the threads have that tokens let in to, by project and thread, where not the first."""
         wanted = defaultdict[str, set[str]](set)
         for who in holders:
             if who.reach.thread_id is not None:
                 wanted[who.reach.project_id].add(who.reach.thread_id)
-        return await tokens.epochs(self._store, wanted) if wanted else {}
+        return await tokens.later_epochs(self._store, wanted) if wanted else {}
 
     def forget(self, reach: Reach) -> None:
         """Look the tokens for a thread up again before any of them is believed."""

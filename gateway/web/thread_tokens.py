@@ -24,6 +24,7 @@ PREFIX: Final = "tt-"
 SHORTEST_SECRET: Final = 32  # bytes; RFC 7518, 3.2: a key at least as long as the hash
 LONGEST_S: Final = 24 * 3_600
 _ALGORITHM: Final = "HS256"
+_REQUIRED: Final = ["exp", "aud", "project", "thread", "scopes", "by"]
 _OURS: Final = "gateway:thread"  # nobody else's token is one of these, whoever shares the secret
 
 
@@ -74,11 +75,15 @@ class ThreadTokens:
         claims = self._claims(token.removeprefix(PREFIX))
         if claims is None:
             return None
+        try:
+            scopes = frozenset(map(Scope, claims["scopes"]))
+        except (ValueError, TypeError):  # a later version may know more of them
+            return None
         # What our secret has signed has the form that `make` gave it; in the version before without an epoch.
-        by, key_id, thread_id = claims["by"], claims["key"], claims["thread"]
+        by, key_id, thread_id = claims["by"], claims.get("key"), claims["thread"]
         return Principal(
             reach=Reach(claims["project"], thread_id=ids.ThreadId(thread_id)),
-            scopes=frozenset(map(Scope, claims["scopes"])),
+            scopes=scopes,
             name=f"{by}/{thread_id}",
             key_id=key_id,
             expires_at=claims["exp"],
@@ -91,7 +96,7 @@ class ThreadTokens:
         for secret in self._good_secrets:
             try:
                 return jwt.decode(
-                    token, secret, algorithms=[_ALGORITHM], audience=_OURS, options={"require": ["exp", "aud"]}
+                    token, secret, algorithms=[_ALGORITHM], audience=_OURS, options={"require": _REQUIRED}
                 )
             except jwt.InvalidSignatureError:
                 continue

@@ -90,6 +90,9 @@ CLAIMS: dict[str, Any] = {
 }
 
 
+NEEDED = ("project", "thread", "scopes", "by")
+
+
 def signed(secret: str, algorithm: str, **changed: Any) -> str:
     claims = {key: value for key, value in {**CLAIMS, **changed}.items() if value != "missing"}
     return PREFIX + jwt.encode(claims, secret, algorithm)
@@ -120,6 +123,9 @@ def test_tokens_of_the_secret_before_are_still_read_and_none_are_made_with_it() 
         pytest.param(signed(SECRET, "HS256", aud="account"), id="for somebody else"),
         pytest.param(signed(SECRET, "HS256", aud="missing"), id="for nobody"),
         pytest.param(signed(SECRET, "HS256")[:-2], id="cut off"),
+        *(pytest.param(signed(SECRET, "HS256", **{each: "missing"}), id=f"no {each}") for each in NEEDED),
+        pytest.param(signed(SECRET, "HS256", scopes=["read", "later"]), id="a scope of a later version"),
+        pytest.param(signed(SECRET, "HS256", scopes=5), id="scopes that are none"),
         pytest.param(PREFIX + "a.b.c", id="no token"),
         pytest.param(PREFIX, id="nothing"),
     ],
