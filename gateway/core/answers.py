@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.store.writes import Writes
 
 FOLD: Final = 200
+_NUL: Final = "\0"
 
 
 async def append_text(store: Store, who: Principal, message_id: MessageId, text: str) -> Message:
@@ -40,9 +41,13 @@ async def append_text(store: Store, who: Principal, message_id: MessageId, text:
         delta = _next_delta(message, last, text)
         grown = with_text(message, [(delta.part_index, delta.text)])
         _refuse_too_long(grown)
-        await transaction.add_delta(who.reach, message, position, delta)
+        # PostgreSQL keeps no NUL in a text; in the content, which is JSON, it is escaped. Both databases do the same.
+        is_kept_whole = _NUL in text
+        if not is_kept_whole:
+            await transaction.add_delta(who.reach, message, position, delta)
         if delta.number >= FOLD:
             position = await transaction.next_position(who.reach, message.thread_id)
+        if is_kept_whole or delta.number >= FOLD:
             await transaction.set_message_content(who.reach, grown, position)
     return grown
 

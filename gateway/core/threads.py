@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gateway import audit
 from gateway.audit import Event
 from gateway.core import messages, paging
-from gateway.domain import metadata
+from gateway.domain import metadata, parse
 from gateway.domain.ids import new_thread_id
 from gateway.domain.principal import Scope
 from gateway.domain.thread import Thread
@@ -133,8 +133,11 @@ async def count(store: Store, who: Principal) -> int:
 
 
 def _owner(who: Principal, asked: str | None) -> str | None:
-    """Say whose a new thread is: an end user's threads are its own, a project's key makes them for anybody."""
+    """Say whose a new thread is: an end user's threads are its own, a project's key makes them for anybody.
+
+    Whoever has a name that is given to no new thread goes on with the threads that bear it.
+    """
     own = who.reach.owner
     if own is not None and asked not in (None, own):
         raise InvalidRequest("Invalid 'owner'. Expected nothing, or yourself.", param="owner", code="invalid_value")
-    return asked if own is None else own
+    return asked if own is None else parse.new_owner(own)

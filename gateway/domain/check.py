@@ -7,7 +7,8 @@ Must not be here: which fields a thread or a message has (`parse`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+import re
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from gateway.errors import InvalidRequest, excerpt, excerpt_of_name
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from gateway.domain.bounds import Bound
 
 JsonObject = dict[str, Any]
+
+_UNSEEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _TYPE_WORDS = {
     str: "a string",
@@ -112,6 +115,14 @@ def a_string(value: object, path: str, *, at_least: int = 0, at_most: int | None
         )
         refuse(message, path, "string_above_max_length")
     return value
+
+
+def is_plain(text: str) -> bool:
+    """Say whether a name shows as it is: it holds no control and no half character, and nothing that turns text round.
+
+    Source: Unicode, general category Cc (C0, DEL, C1) and property Bidi_Control.
+    """
+    return _UNSEEN.search(text) is None
 
 
 def one_of(value: object, path: str, supported: Sequence[str]) -> str:

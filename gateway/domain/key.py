@@ -93,10 +93,17 @@ def new_key(project: str, name: str, scopes: str, expires: str | None) -> NewKey
     """
     return NewKey(
         project_id=project_id(project),
-        name=check.a_string(name, "name", at_most=_NAME_LENGTH),
+        name=_name(name),
         scopes=scopes_of(scopes.split(",")),
         expires_in_s=None if expires is None else duration(expires, "expires"),
     )
+
+
+def _name(text: str) -> str:
+    if check.is_plain(text):
+        return check.a_string(text, "name", at_most=_NAME_LENGTH)
+    message = "Invalid 'name'. Expected no control characters, and none that change the direction of text."
+    check.refuse(message, "name", "invalid_value")
 
 
 def project_id(text: str) -> str:

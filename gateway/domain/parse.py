@@ -59,7 +59,7 @@ def new_thread(body: object, *, from_worker: bool = False) -> NewThread:
         ),
         tool_resources=_tool_resources(raw.get("tool_resources")),
         metadata=_metadata(raw.get("metadata"), "metadata"),
-        owner=owner(raw.get("owner")),
+        owner=new_owner(raw.get("owner")),
     )
 
 
@@ -73,6 +73,18 @@ def owner(value: object, path: str = "owner") -> str | None:
     check.refuse(
         f"Invalid '{path}'. Expected 1 to {bounds.OWNER.number} characters, none of them a control character.",
         path,
+        bounds.OWNER.code,
+    )
+
+
+def new_owner(value: object) -> str | None:
+    """Take the name of an end user that a thread shall belong to; one that is kept from before may look otherwise."""
+    text = owner(value)
+    if text is None or check.is_plain(text):
+        return text
+    check.refuse(
+        "Invalid 'owner'. Expected no control characters, and none that change the direction of text.",
+        "owner",
         bounds.OWNER.code,
     )
 
