@@ -51,6 +51,11 @@ const scenarios = {
     return collect(watch("thread_000000000000000000000000", "0")).catch((errors) => errors.map(({ extensions }) => extensions.code));
   },
 
+  async refusedKey() {
+    const { watch } = await load("watch-ws.js");
+    return collect(watch("thread_000000000000000000000000", "0")).catch(({ code, reason }) => ({ code, reason }));
+  },
+
   async reply(threadId, ...pieces) {
     const [{ writeReply }, { follow }] = [await load("write-reply.js"), await load("draw-reply.js")];
     const seen = [];

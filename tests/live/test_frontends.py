@@ -16,7 +16,7 @@ from gateway.gql.schema import print_schema
 from tests.clients import page
 from tests.clients.node import CLIENTS, run
 from tests.live.cutting import bad_line_to
-from tests.live.server import ROOT
+from tests.live.server import ROOT, run_gateway, serving
 from tests.live.test_stream_clients import thread_with
 
 if TYPE_CHECKING:
@@ -113,6 +113,18 @@ async def test_watching_over_a_line_that_breaks_tells_each_message_once(
 @on_sqlite
 def test_watching_what_is_not_there_says_so(frontend: Path, file: str) -> None:
     assert use(frontend, "refusedToWatch", file) == ["not_found"]
+
+
+def test_watching_without_a_key_ends_and_says_so(node_clients: Path, tmp_path: Path) -> None:
+    assert run_gateway("keys", "create", folder=tmp_path).returncode == 0
+    folder = tmp_path / "page"
+    folder.mkdir()
+    with serving(None, folder=tmp_path) as server:
+        found = use(page.lay_out(folder, server.base_url), "refusedKey")
+
+    assert node_clients
+    assert found["code"] == 4403
+    assert found["reason"].startswith("Forbidden: an API key is needed")
 
 
 @on_sqlite
