@@ -43,7 +43,7 @@ const rules = {
           ...["MessageCreated", "MessageUpdated", "MessageDelta", "MessageDeleted"], // told once, and found by a cursor
           ...["ThreadUpdated", "ThreadDeleted"],
           ...["TextContent", "ImageFileContent", "ImageUrlContent", "RefusalContent"], // parts of one message
-          ...["Text", "ImageFile", "ImageUrl", "FileCitation", "FilePath", "Attachment"],
+          ...["Text", "ImageFile", "ImageUrl", "FileCitation", "FilePath", "UrlCitation", "Attachment"],
         ],
       },
     },
