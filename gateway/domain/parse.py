@@ -30,6 +30,8 @@ from gateway.errors import InvalidRequest, excerpt
 MAX_CONTENT: Final = bounds.TEXT.number
 MAX_FILE_ID: Final = bounds.FILE_ID.number
 MAX_URL: Final = bounds.URL.number
+_METADATA_KEY: Final = bounds.METADATA_KEY.number
+_METADATA_VALUE: Final = bounds.METADATA_VALUE.number
 
 ROLES: Final = tuple(role.value for role in Role)
 DETAILS: Final = ("auto", "low", "high")
@@ -107,7 +109,7 @@ def new_message(body: object, path: str = "", *, from_worker: bool = False) -> N
     """
     raw = check.an_object(body, path) if path else check.root_object(body)
     check.fields(raw, path, required=("role", "content"), optional=_BY_WORKER if from_worker else _BY_CLIENT)
-    at = check.within(path, "")
+    at = f"{path}." if path else ""
     word = raw.get("status")
     status = STATUS_OF[check.one_of(_WHOLE if word is None else word, f"{at}status", _BEGINNINGS)]
     return NewMessage(
@@ -185,9 +187,9 @@ def _part(value: object, path: str) -> dict[str, Any]:
     raw = check.an_object(value, path)
     if "type" not in raw:
         check.fields(raw, path, required=("type",))
-    kind = check.one_of(raw["type"], check.within(path, "type"), tuple(_PARTS))
+    kind = check.one_of(raw["type"], f"{path}.type", tuple(_PARTS))
     check.fields(raw, path, required=("type", kind))
-    return _PARTS[kind](raw[kind], check.within(path, kind))
+    return _PARTS[kind](raw[kind], f"{path}.{kind}")
 
 
 def _text_part(value: object, path: str) -> dict[str, Any]:
@@ -262,19 +264,19 @@ def _metadata_patch(value: object) -> MetadataPatch:
 
 def _metadata_pairs(value: object, path: str) -> dict[str, Any]:
     pairs = check.an_object(value, path, "a metadata object")
-    longest = bounds.METADATA_KEY.number
     for key in pairs:
-        if len(key) > longest:
+        if len(key) > _METADATA_KEY:
             message = (
                 f"Invalid property name in '{path}': '{key[:3]}...{key[-3:]}' is too long. "
-                f"Expected a string with maximum length {longest}, but got a string with length {len(key)} instead."
+                f"Expected a string with maximum length {_METADATA_KEY}, "
+                f"but got a string with length {len(key)} instead."
             )
             check.refuse(message, check.within(path, key), bounds.METADATA_KEY.code)
     return pairs
 
 
 def _metadata_value(value: object, path: str) -> str:
-    return check.a_string(value, path, at_most=bounds.METADATA_VALUE.number)
+    return check.a_string(value, path, at_most=_METADATA_VALUE)
 
 
 def _tool_resources(value: object) -> ToolResources:

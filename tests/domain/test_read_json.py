@@ -48,7 +48,7 @@ def test_values_and_levels_are_counted_exactly(value: Any, indent: bool, is_text
     values, levels = count(value)
 
     assert read_json(text, values=values, depth=levels) == value
-    if len(text) > values:  # of a shorter one nobody needs to count
+    if len(text) > max(values, 2 * levels):  # of a shorter one nobody needs to count
         assert values == 1 or code_of(text, values=values - 1, depth=levels) == "too_many_values"
     assert levels == 0 or code_of(text, values=values, depth=levels - 1) == "too_deep"
 
