@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import TYPE_CHECKING, Any
 
+import httpx
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
 
-from tests.live.server import run_gateway
+from gateway.web import end_users
+from gateway.web.authenticate import Gatekeeper
+from gateway.web.keyring import KeyRing
+from tests.live.inside import serving_inside
+from tests.live.server import PATIENCE_S, run_gateway
 from tests.rights.conftest import where_no_database_has_a_part
-from tests.rights.serving import BOTH, OLD_JWT_SECRET, OLD_TOKEN_SECRET, SECRETS, user
+from tests.rights.serving import BOTH, OLD_JWT_SECRET, OLD_TOKEN_SECRET, SECRETS, bearer, user
 
 if TYPE_CHECKING:
-    from tests.rights.serving import Served
+    from pathlib import Path
 
-pytestmark = where_no_database_has_a_part
+    from tests.rights.serving import Served
 
 
 def allowed(served: Served, token: str) -> tuple[int, int]:
@@ -21,6 +31,7 @@ def allowed(served: Served, token: str) -> tuple[int, int]:
     return served.rest(token, "GET", "/threads").status, served.rest(token, "POST", "/threads").status
 
 
+@where_no_database_has_a_part
 @pytest.mark.parametrize(
     ("claims", "statuses"),
     [
@@ -41,6 +52,7 @@ def test_a_token_allows_what_its_claims_say_together(
     assert allowed(served, user("alice", **claims)) == statuses
 
 
+@where_no_database_has_a_part
 @pytest.mark.parametrize("exp", ["9223372036854775808", "1e300", "1" + "0" * 400])
 def test_a_token_may_end_at_any_time_to_come(served: Served, exp: str) -> None:
     alice = user("alice", exp=exp)
@@ -51,16 +63,19 @@ def test_a_token_may_end_at_any_time_to_come(served: Served, exp: str) -> None:
     assert held.status == 200
 
 
+@where_no_database_has_a_part
 @pytest.mark.parametrize("exp", ["-1", "1e999", "NaN", '"99999999999"', "null", "[]"])
 def test_a_token_whose_end_is_past_or_no_time_is_refused(served: Served, exp: str) -> None:
     assert served.rest(user("alice", exp=exp), "GET", "/threads").code == "invalid_api_key"
 
 
+@where_no_database_has_a_part
 def test_a_token_of_the_secret_before_is_still_taken(served: Served) -> None:
     assert allowed(served, user("alice", OLD_JWT_SECRET)) == (200, 200)
     assert served.rest(user("alice", OLD_TOKEN_SECRET), "GET", "/threads").status == 401
 
 
+@where_no_database_has_a_part
 def test_the_doctor_tells_no_secret(served: Served) -> None:
     ran = run_gateway("doctor", "--database-url", served.database_url, folder=served.folder, given=SECRETS)
 
@@ -68,7 +83,31 @@ def test_the_doctor_tells_no_secret(served: Served) -> None:
     assert not [name for name, value in SECRETS.items() if len(value) == 32 and value in ran.stdout + ran.stderr]
 
 
+@where_no_database_has_a_part
 def test_no_secret_is_told_in_the_log(served: Served) -> None:
     served.rest(user("alice", OLD_JWT_SECRET, scope=BOTH), "GET", "/threads")
 
     assert not [name for name, value in SECRETS.items() if len(value) == 32 and value in served.server.stderr]
+
+
+async def test_a_set_of_keys_that_is_emptied_lets_nobody_in(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(end_users, "FRESH_S", 0)
+    monkeypatch.setattr(end_users, "REFETCH_S", 0)
+    private, file = ec.generate_private_key(ec.SECP256R1()), tmp_path / "jwks.json"
+    public = ECAlgorithm(ECAlgorithm.SHA256).to_jwk(private.public_key(), as_dict=True)
+    file.write_text(json.dumps({"keys": [{**public, "kid": "a"}]}))
+    rules = end_users.Rules(str(file), "", "https://id.example.com", "threads")
+    claims = {"iss": rules.issuer, "aud": rules.audience, "sub": "alice", "exp": time.time() + 600}
+    token = jwt.encode(claims, private, "ES256", headers={"kid": "a"})
+
+    async with (
+        serving_inside(sqlite_url, lambda store: Gatekeeper(KeyRing(store), end_users.EndUsers(rules))) as inside,
+        httpx.AsyncClient(base_url=inside.base_url, headers=bearer(token), timeout=PATIENCE_S) as http,
+    ):
+        before = (await http.get("/v1/threads")).status_code
+        file.write_text('{"keys": []}')
+        after = await http.get("/v1/threads")
+
+    assert (before, after.status_code, after.json()["error"]["code"]) == (200, 401, "invalid_api_key")
