@@ -12,6 +12,7 @@ from graphql import FieldNode, GraphQLError, OperationType, get_operation_ast, v
 from graphql.validation import NoFragmentCyclesRule, UniqueFragmentNamesRule
 
 from gateway.compiled.unsupported import Reason, Unsupported
+from gateway.domain.principal import Scope
 from gateway.gql.bounded import Bounded
 from gateway.gql.cost import Costs
 from gateway.gql.limits import LIMITS, check_document, parse_within
@@ -43,12 +44,14 @@ class Operation:
     plan: Plan | Unsupported | None = None
     kind: OperationType = field(init=False)
     word: str = field(init=False)  # for its kind
+    scope: Scope = field(init=False)
     lets_go: bool = field(init=False)  # as soon as it is cancelled
 
     def __post_init__(self) -> None:
         """Look what it does, and whether it reads, or hands its work over to the store in one piece."""
         self.kind = self.node.operation
         self.word = self.kind.value
+        self.scope = Scope.WRITE if self.kind is OperationType.MUTATION else Scope.READ
         roots = self.node.selection_set.selections
         is_handed_over = all(isinstance(each, FieldNode) and each.name.value in _HANDED_OVER for each in roots)
         self.lets_go = self.node.operation is not OperationType.MUTATION or is_handed_over
@@ -96,14 +99,22 @@ class Documents:
         self.kept: Bounded[Document] = Bounded(KEPT)
         self.refused: Bounded[tuple[Stage, list[GraphQLError]]] = Bounded(REFUSED)
 
+    def known(self, text: str) -> Document | None:
+        """Give the document of a text that was read before, if it is still kept."""
+        return self.kept.get(text)
+
     def read(self, text: str) -> Document:
         """Give the document of a text.
 
+        Errors: Refused.
+        """
+        return self.known(text) or self.learn(text)
+
+    def learn(self, text: str) -> Document:
+        """Parse, measure and validate a text that is not known, and keep what comes of it.
+
         Errors: Refused, for a document that cannot be parsed, is too large, or is not valid.
         """
-        found = self.kept.get(text)
-        if found is not None:
-            return found
         text_hash = sha256(text)
         known = self.refused.get(text_hash)
         if known is not None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.domain.principal import Scope
+from gateway.errors import TooManyRequests
 from gateway.facts import current, step
 from gateway.gql.context import Context
 from gateway.gql.documents import Documents
 from gateway.gql.persisted import Persisted
-from gateway.gql.refused import Stage, refusal
-from gateway.gql.run import Runner
+from gateway.gql.refused import Refused, Stage, refusal
+from gateway.gql.run import Runner, too_many
 from gateway.gql.schema import without_introspection
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from gateway.core import Store
     from gateway.domain.principal import Principal
     from gateway.events.hub import Hub
-    from gateway.gql.documents import Operation
+    from gateway.gql.documents import Document, Operation
     from gateway.gql.options import Options
     from gateway.gql.parameters import Parameters
     from gateway.gql.run import Ran, Results
@@ -44,20 +46,43 @@ class Operations:
         """Make the context of one operation."""
         return Context(self._store, self.hub, who, self.gatekeeper, resume_after=resume_after)
 
-    def find(self, parameters: Parameters) -> Operation:
-        """Find the operation that a request means.
+    async def find(self, parameters: Parameters, who: Principal) -> Operation:
+        """Find the operation that a request means, once its caller may do one more.
 
+        A document that is not known yet costs its parsing and validation, so one read is taken before, and given back
+        where the operation proves a write, which takes its own; of a known one the kind is known too. What else an
+        operation costs is taken when it is run.
         Errors: Refused.
         """
-        document = self.documents.read(self._persisted.text_of(parameters))
+        try:
+            text = self._persisted.text_of(parameters)
+        except Refused:
+            await self.charge(who)
+            raise
+        document = self.documents.known(text)
+        known = None if document is None else document.operation(parameters.operation_name)
+        scope = Scope.READ if known is None else known.scope
+        await self.charge(who, scope)
+        operation = known or _named(document or self.documents.learn(text), parameters)
+        if operation.scope is not scope:
+            await self.charge(who, scope, -1)
+            await self.charge(who, operation.scope)
         self._persisted.keep(parameters)
-        operation = document.operation(parameters.operation_name)
-        if operation is None:
-            message = "Expected 'operationName' to name one of the operations that the document has."
-            raise refusal(Stage.OPERATION, "unknown_operation", message, param="operationName")
         if facts := current.get():
             facts.name_operation(operation.word, operation.name)
         return operation
+
+    async def charge(self, who: Principal, scope: Scope = Scope.READ, units: int = 1) -> None:
+        """Count what a caller does.
+
+        Errors: Refused, where it does too much.
+        """
+        counting = self.gatekeeper.rates.take(who, scope, units)
+        if counting is not None:
+            try:
+                await counting
+            except TooManyRequests as error:
+                raise too_many(error) from None
 
     async def run(self, operation: Operation, parameters: Parameters, context: Context) -> Ran:
         """Execute a query or mutation.
@@ -84,3 +109,11 @@ class Operations:
     async def close(self) -> None:
         """Wait for operations that were given up at their deadline."""
         await self._runner.close()
+
+
+def _named(document: Document, parameters: Parameters) -> Operation:
+    operation = document.operation(parameters.operation_name)
+    if operation is None:
+        message = "Expected 'operationName' to name one of the operations that the document has."
+        raise refusal(Stage.OPERATION, "unknown_operation", message, param="operationName")
+    return operation

@@ -75,7 +75,7 @@ class GraphQLOverHttp:
             negotiate.check_media_type(request)
             negotiate.check_site(request, self._sites)
             who = await self._caller(request)
-            parameters = await read_parameters(request, self._options.batch, self._options.body_size)
+            parameters = await self._parameters(request, who)
             if isinstance(parameters, list):
                 bodies = [await self._in_batch(request, who, each) for each in parameters]
                 request.facts.name_operation("batch", None)
@@ -95,6 +95,13 @@ class GraphQLOverHttp:
         except Unavailable as error:
             raise Refused(Stage.BUSY, [_told(error)]) from None
 
+    async def _parameters(self, request: Request, who: Principal) -> Parameters | list[Parameters]:
+        try:
+            return await read_parameters(request, self._options.batch, self._options.body_size)
+        except Refused:
+            await self._operations.charge(who)  # such a request counts as any other
+            raise
+
     async def _in_batch(self, request: Request, who: Principal, parameters: Parameters) -> dict[str, Any]:
         try:
             return (await self._outcome(request, who, parameters))[1]
@@ -102,7 +109,7 @@ class GraphQLOverHttp:
             return self._errors(request, refused)
 
     async def _outcome(self, request: Request, who: Principal, parameters: Parameters) -> tuple[Stage, dict[str, Any]]:
-        operation = self._operations.find(parameters)
+        operation = await self._operations.find(parameters, who)
         _check_kind(request, operation.kind)
         if operation.kind is OperationType.SUBSCRIPTION:
             message = f"Subscriptions are answered over WebSocket, or to who accepts {EVENT_STREAM}."
@@ -113,7 +120,7 @@ class GraphQLOverHttp:
 
     async def _stream(self, request: Request, who: Principal, parameters: Parameters) -> Response:
         """Answer with events; `Last-Event-ID` says where a browser that comes back had come to."""
-        operation = self._operations.find(parameters)
+        operation = await self._operations.find(parameters, who)
         _check_kind(request, operation.kind)
         context = self._operations.context(who, _last_event_id(request))
         request_id = request.facts.request_id

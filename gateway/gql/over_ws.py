@@ -295,7 +295,7 @@ class Connection:
         try:
             parameters = take_parameters(payload)
         except Refused as refused:  # a fault of this operation; the message itself is as the protocol has it
-            await self._send_errors(operation_id, refused.errors)
+            await self._send_errors(operation_id, await self._charged(refused))
             return
         if len(self._mutating.union(self._running.values())) >= MAX_OPERATIONS:
             told = f"Expected at most {MAX_OPERATIONS} operations at once on one connection."
@@ -304,6 +304,14 @@ class Connection:
             return
         task = asyncio.create_task(self._run(operation_id, parameters))
         self._running[operation_id] = task
+
+    async def _charged(self, refused: Refused) -> Sequence[GraphQLError]:
+        """Count an operation that is refused before it is looked at as any other, and say why it is refused."""
+        try:
+            await self._operations.charge(self._who)
+        except Refused as too_many:
+            return too_many.errors
+        return refused.errors
 
     async def _run(self, operation_id: str, parameters: Parameters) -> None:
         facts = Facts("operation", self._id, self._facts.method, self._facts.route, status=200)
@@ -333,7 +341,7 @@ class Connection:
         """Begin an operation: its results as they come, or nothing once it was refused."""
         context = self._operations.context(self._who)
         try:
-            operation = self._operations.find(parameters)
+            operation = await self._operations.find(parameters, self._who)
             if operation.kind is OperationType.SUBSCRIPTION:
                 results = await self._operations.subscribe(operation, parameters, context)
             else:

@@ -77,16 +77,15 @@ class Runner:
         Errors: Refused, before anything was executed or at the deadline.
         """
         begin, cost = self._prepared(operation, parameters, context)
-        scope = Scope.WRITE if operation.kind is OperationType.MUTATION else Scope.READ
         wait = self._within_deadline if operation.lets_go else self._until_deadline
-        let = context.gatekeeper.rates.let(context.who, scope, units_of(cost))
+        let = context.gatekeeper.rates.let(context.who, operation.scope, units_of(cost) - 1)  # one is taken
         if let is None:
             return Ran(await wait(begin(), context), cost)
         try:
             async with let:
                 return Ran(await wait(begin(), context), cost)
         except TooManyRequests as error:
-            raise _too_many(error) from None
+            raise too_many(error) from None
 
     async def subscribe(
         self, operation: Operation, parameters: Parameters, context: Context
@@ -101,10 +100,10 @@ class Runner:
         executor = self._executor(operation, parameters, context)
         cost = self._affordable(operation, executor.variable_values.coerced)
         try:
-            async with context.gatekeeper.rates.let(context.who, Scope.READ, units_of(cost)) or nullcontext():
+            async with context.gatekeeper.rates.let(context.who, Scope.READ, units_of(cost) - 1) or nullcontext():
                 pass  # following costs nothing while it waits; what may wait on one connection is bounded there
         except TooManyRequests as error:
-            raise _too_many(error) from None
+            raise too_many(error) from None
         found = create_source_event_stream(executor)
         # graphql-core calls them an iterator, and our resolvers give a generator.
         begun = cast("AsyncGenerator[Any, None] | ExecutionResult", await found if isawaitable(found) else found)
@@ -271,6 +270,7 @@ def _wrong_variables(errors: list[GraphQLError]) -> Refused:
     return Refused(Stage.VARIABLES, errors)
 
 
-def _too_many(error: TooManyRequests) -> Refused:
+def too_many(error: TooManyRequests) -> Refused:
+    """Refuse a caller that does too much."""
     headers = {"retry-after": str(error.retry_after_s)}
     return Refused(Stage.RATE, [GraphQLError(error.message, extensions=facts_of(error))], headers)

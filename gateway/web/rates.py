@@ -20,7 +20,7 @@ from gateway.errors import TooManyRequests
 from gateway.facts import Allowance, current
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable
     from contextlib import AbstractAsyncContextManager
 
     from limits import RateLimitItem
@@ -64,12 +64,20 @@ class Rates:
         if self._counter is not None:
             await self._counter.close()
 
+    def take(self, who: Principal, scope: Scope, units: int = 1) -> Awaitable[None] | None:
+        """Count what a caller does, or give back what was counted where `units` is negative; None if nothing counts.
+
+        Errors: TooManyRequests, when it is awaited.
+        """
+        return None if self._counter is None or not units else self._counter.count(who.buckets, scope, units)
+
     def let(self, who: Principal, scope: Scope, units: int = 1) -> AbstractAsyncContextManager[None] | None:
         """Let a caller do something, which lasts as long as the block; None where nothing is counted.
 
         Errors: TooManyRequests, as the block begins.
         """
-        return None if self._counter is None and self._at_once is None else self._let(who, scope, units)
+        is_counted = self._counter is not None and units != 0
+        return self._let(who, scope, units) if is_counted or self._at_once is not None else None
 
     @asynccontextmanager
     async def _let(self, who: Principal, scope: Scope, units: int) -> AsyncIterator[None]:
@@ -78,7 +86,7 @@ class Rates:
             raise TooManyRequests(_SLOW_DOWN, code="rate_limit_exceeded", retry_after_s=1)
         self._running.update(buckets)
         try:
-            if self._counter is not None:
+            if self._counter is not None and units:
                 await self._counter.count(buckets, scope, units)
             yield
         finally:

@@ -75,7 +75,9 @@ async def _followed(
     parameters = Parameters(text, None, {"id": thread_id}, None, {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "COMPILED_FROM", compiled_from)
-        found: Any = await operations.subscribe(operations.find(parameters), parameters, operations.context(who))
+        found: Any = await operations.subscribe(
+            await operations.find(parameters, who), parameters, operations.context(who)
+        )
     assert isinstance(found, AsyncGenerator), found
     return found
 

@@ -86,7 +86,7 @@ async def operating(store: Store) -> AsyncIterator[Operations]:
 
 async def ask(operations: Operations, text: str, name: str | None = None, **variables: Any) -> Any:
     parameters = take_parameters({"query": text, "operationName": name, "variables": variables})
-    found = operations.find(parameters)
+    found = await operations.find(parameters, OPEN)
     ran = await operations.run(found, parameters, operations.context(OPEN))
     assert not ran.result.errors
     return ran.result.data
