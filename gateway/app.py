@@ -63,6 +63,7 @@ log: Final = logging.getLogger(__name__)
 
 _RATE: Final = "6000/minute"  # a hundred a second, as who writes answers token by token may need
 _AT_ONCE: Final = "100"
+_FAILED_AUTH: Final = "60/minute"
 _FACES: Final = """Threads and messages, with two faces:
 
   /v1        REST: the base_url of an OpenAI SDK
@@ -227,7 +228,8 @@ def rate_rules(settings: Settings) -> RateRules:
             (settings.rate_at_once, _AT_ONCE),
         )
     )
-    return RateRules(reads, writes, None if at_once is None else int(at_once), settings.rate_store)
+    failures = None if settings.rate_failed_auth == OFF else settings.rate_failed_auth or _FAILED_AUTH
+    return RateRules(reads, writes, None if at_once is None else int(at_once), settings.rate_store, failures)
 
 
 def create_app_from_environment() -> Envelope:

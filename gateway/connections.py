@@ -182,12 +182,12 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin to count."""
-        HttpToolsProtocol.on_message_begin(self)
+        if not self._is_awaited:
+            self._await_head()
+        HttpToolsProtocol.on_message_begin(self)  # behind it: the headers of the request's scope are this one's list
         self._is_silent = False
         self._is_in_head = True
         self._head_bytes = self._held_bytes = 0
-        if not self._is_awaited:
-            self._await_head()
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request's target."""

@@ -176,6 +176,12 @@ class Settings:
         "How many requests of each key or end user may run at once, or off. If empty: 100, and off where it listens "
         "on this machine alone.",
     )
+    rate_failed_auth: str = _setting(
+        "60/minute",
+        values.rate,
+        "How often authentication may fail from one address (of IPv6: one /64), or off; a valid credential is never "
+        "refused by it.",
+    )
     rate_store: str = _hidden(
         "memory",
         values.rate_store,

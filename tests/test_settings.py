@@ -64,6 +64,7 @@ def test_without_any_setting_there_is_a_file_and_a_port_of_this_machine_alone() 
         "rate_reads": "",
         "rate_writes": "",
         "rate_at_once": "",
+        "rate_failed_auth": "60/minute",
         "rate_store": "memory",
         "audit_log": "",
         "insecure_open": False,

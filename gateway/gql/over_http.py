@@ -12,12 +12,13 @@ import orjson
 from graphql import GraphQLError, OperationType
 from starlette.requests import Request as StarletteRequest
 
-from gateway.errors import GatewayError, Unauthorized, Unavailable, UnknownHost
+from gateway.errors import GatewayError, TooManyRequests, Unauthorized, Unavailable, UnknownHost
 from gateway.gql import negotiate
 from gateway.gql.errors import facts_of, laid_out, shown
 from gateway.gql.over_sse import interrupted, stream
 from gateway.gql.parameters import read_parameters
 from gateway.gql.refused import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Refused, Stage, refusal, status_of
+from gateway.gql.run import too_many
 from gateway.web.authenticate import credential_of
 from gateway.web.request import Answer, as_headers
 
@@ -92,6 +93,8 @@ class GraphQLOverHttp:
             return await self._operations.gatekeeper.admit(credential_of(request.headers))
         except Unauthorized as error:
             raise Refused(Stage.CALLER, [_told(error)], {"www-authenticate": "Bearer"}) from None
+        except TooManyRequests as error:
+            raise too_many(error) from None
         except Unavailable as error:
             raise Refused(Stage.BUSY, [_told(error)]) from None
 

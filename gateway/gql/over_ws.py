@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gateway.domain import bounds
 from gateway.domain.read_json import NOT_JSON, read_json
-from gateway.errors import InvalidRequest, Unauthorized, Unavailable
+from gateway.errors import InvalidRequest, TooManyRequests, Unauthorized, Unavailable
 from gateway.facts import PARENT, SCOPE, Facts, current, follow_none
 from gateway.gql.errors import INTERNAL, laid_out, shown
 from gateway.gql.over_sse import just
@@ -251,6 +251,9 @@ class Connection:
         except Unauthorized as error:
             reason = f"Forbidden: {error.message}" if credential else _NO_KEY
             raise Closing(CloseCode.FORBIDDEN, reason) from None
+        except TooManyRequests as error:
+            reason = f"Too many requests: none of your credentials was valid; retry after {error.retry_after_s} s"
+            raise Closing(CloseCode.TOO_MANY_INITS, reason) from None
         except Unavailable:
             raise self._lost() from None
         self._stay = self._operations.gatekeeper.stay(self._who, self._be_gone)

@@ -65,12 +65,14 @@ class Gatekeeper:
     async def admit(self, credential: str | None) -> Principal:
         """Find out who comes with a credential.
 
-        Errors: Unauthorized; Unavailable where it cannot be found out now.
+        The limit on failures stands behind the look-up, since nothing else tells a valid credential, which it must
+        not refuse. A look-up is bounded: one row by its digest, or one signature.
+        Errors: Unauthorized; TooManyRequests where it failed too often; Unavailable where it cannot be found out now.
         """
         try:
             found = await self._found(credential)
         except Unauthorized:
-            self._failures.note(has_credential=credential is not None)
+            await self.rates.fail(self._failures.note(has_credential=credential is not None))
             raise
         if facts := current.get():
             facts.principal = found.name

@@ -39,8 +39,8 @@ class Failures:
         self._since, self._lines = float("-inf"), 0
         self._unlisted = 0  # of addresses that had no line when all were used up
 
-    def note(self, *, has_credential: bool) -> None:
-        """Take note that the caller of the request that runs has not proved who it is."""
+    def note(self, *, has_credential: bool) -> str:
+        """Take note that the caller of the request that runs has not proved who it is, and name its network."""
         facts, now = current.get(), time.monotonic()
         address = network_of(facts.address) if facts else UNKNOWN
         told_at, untold = self._seen.pop(address, (float("-inf"), 0))
@@ -51,10 +51,11 @@ class Failures:
                 told_at, untold = now, 0
             else:
                 self._unlisted += 1
-                return
+                return address
         self._seen[address] = (told_at, untold)
         if len(self._seen) > MOST:
             self._seen.popitem(last=False)
+        return address
 
     def _has_line(self, now: float) -> bool:
         if now - self._since >= EACH_S:

@@ -7,13 +7,14 @@ Must not be here: who calls (`authenticate`), what is answered to those who are 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import time
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from gateway.domain.principal import Scope
 from gateway.errors import TooManyRequests
@@ -35,6 +36,11 @@ OBJECTS: Final = 100  # of a GraphQL operation's cost, that count as one request
 MEMORY: Final = "memory"
 POOL: Final = 20  # connections to Redis
 STORE_S: Final = 1.0  # how long Redis may take to answer
+# Networks are counted in so many places, whatever their number: they take 5 MB at most. Two that meet in one share its
+# limit, which costs neither anything but the word that it is refused with.
+NETWORKS: Final = 8_192
+_FAILED: Final = "failed-authentication"
+_TOO_MANY_FAILED: Final = "Too many requests from your address had no valid API key. Please try again later."
 _SLOW_DOWN: Final = "You've exceeded the rate limit, please slow down and try again later."
 
 
@@ -42,6 +48,7 @@ _SLOW_DOWN: Final = "You've exceeded the rate limit, please slow down and try ag
 class RateRules:
     """What one caller may do: reads and writes in a time, as `600/minute`, and requests at once; None is any number.
 
+    `failures` is how often authentication may fail from one address until it is refused with another word.
     `store` is where they are counted: `memory` by each process for itself, or a Redis for all of them together.
     """
 
@@ -49,6 +56,7 @@ class RateRules:
     writes: str | None = None
     at_once: int | None = None
     store: str = MEMORY
+    failures: str | None = None
 
 
 class Rates:
@@ -56,13 +64,24 @@ class Rates:
 
     def __init__(self, rules: RateRules) -> None:
         self._counter = _Counter(rules) if rules.reads is not None or rules.writes is not None else None
+        self._rules = rules
+        self._failures: _Counter | None = None  # made by the first one: it takes a library that few else need
         self._at_once = rules.at_once
         self._running: Counter[str] = Counter()
 
     async def close(self) -> None:
         """Close the connections to Redis, if there are any."""
-        if self._counter is not None:
-            await self._counter.close()
+        for each in {self._counter, self._failures} - {None}:
+            await cast("_Counter", each).close()
+
+    async def fail(self, network: str) -> None:
+        """Count a failed authentication from a network; who is known is never asked for it.
+
+        Errors: TooManyRequests.
+        """
+        if self._rules.failures is not None:
+            self._failures = self._failures or self._counter or _Counter(self._rules)
+            await self._failures.count_failure(network)
 
     def take(self, who: Principal, scope: Scope, units: int = 1) -> Awaitable[None] | None:
         """Count what a caller does, or give back what was counted where `units` is negative; None if nothing counts.
@@ -107,6 +126,7 @@ class _Counter:
 
         rates = ((Scope.READ, rules.reads), (Scope.WRITE, rules.writes))
         self._limits: dict[Scope, RateLimitItem] = {scope: parse(rate) for scope, rate in rates if rate is not None}
+        self._failures = None if rules.failures is None else parse(rules.failures)
         self._pool = None if rules.store == MEMORY else _redis(rules.store)
         self._limiter = SlidingWindowCounterRateLimiter(_storage(self._pool))
         self._away = StorageError
@@ -140,6 +160,25 @@ class _Counter:
             facts.allowance = Allowance(limit.amount, remaining, reset_s)
         if not is_let:
             raise TooManyRequests(_SLOW_DOWN, code="rate_limit_exceeded", retry_after_s=reset_s)
+
+    async def count_failure(self, network: str) -> None:
+        """Count a failed authentication.
+
+        Errors: TooManyRequests.
+        """
+        limit = self._failures
+        if limit is None:
+            return
+        place = str(int.from_bytes(hashlib.blake2b(network.encode(), digest_size=4).digest()) % NETWORKS)
+        try:
+            if await self._limiter.hit(limit, _FAILED, place):
+                return
+            reset_at, _ = await self._limiter.get_window_stats(limit, _FAILED, place)
+        except self._away as error:
+            log.warning("failed authentication cannot be counted now: %s", error)
+            return
+        reset_s = max(1, math.ceil(reset_at - time.time()))
+        raise TooManyRequests(_TOO_MANY_FAILED, code="rate_limit_exceeded", retry_after_s=reset_s)
 
 
 def units_of(cost: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from gateway.domain.principal import Principal, Reach, Scope
 from gateway.errors import TooManyRequests
 from gateway.settings import load_settings
 from gateway.web.authenticate import Gatekeeper
-from gateway.web.rates import RateRules, Rates, units_of
+from gateway.web.rates import NETWORKS, RateRules, Rates, units_of
 from tests.lacking import program
 
 if TYPE_CHECKING:
@@ -133,6 +133,30 @@ async def test_what_costs_more_than_there_ever_is_can_be_done_once() -> None:
     assert [await let(rates, ALICE, Scope.READ, units) for units in (50, 1)] == [True, False]
 
 
+async def test_what_was_given_back_can_be_taken_again() -> None:
+    rates = Rates(RateRules(reads="2/hour"))
+
+    async def take(units: int) -> bool:
+        try:
+            await (rates.take(ALICE, Scope.READ, units) or asyncio.sleep(0))
+        except TooManyRequests:
+            return False
+        return True
+
+    assert [await take(units) for units in (1, 1, 1, -1, 1, 1)] == [True, True, False, True, True, False]
+
+
+async def test_failures_are_counted_in_bounded_places() -> None:
+    rates = Rates(RateRules(failures="1/hour"))
+    for n in range(20_000):
+        with suppress(TooManyRequests):
+            await rates.fail(f"10.0.{n // 250}.{n % 250}")
+
+    counter: Any = rates._failures  # noqa: SLF001
+    assert len(counter._limiter.storage.storage) <= NETWORKS  # noqa: SLF001
+    await rates.close()
+
+
 @pytest.mark.parametrize(("cost", "units"), [(0, 1), (1, 1), (100, 1), (101, 2), (5_000, 50)])
 def test_an_operation_counts_once_for_each_hundred_objects(cost: int, units: int) -> None:
     assert units_of(cost) == units
@@ -186,10 +210,13 @@ async def test_a_mutation_is_a_write(store: Store) -> None:
 @pytest.mark.parametrize(
     ("flags", "rules"),
     [
-        ({}, RateRules()),
-        ({"rate_reads": "9/second"}, RateRules(reads="9/second")),
-        ({"host": "10.0.0.1"}, RateRules("6000/minute", "6000/minute", 100)),
-        ({"host": "10.0.0.1", "rate_writes": "off", "rate_at_once": "7"}, RateRules("6000/minute", None, 7)),
+        ({}, RateRules(failures="60/minute")),
+        ({"rate_reads": "9/second", "rate_failed_auth": "off"}, RateRules(reads="9/second")),
+        ({"host": "10.0.0.1"}, RateRules("6000/minute", "6000/minute", 100, failures="60/minute")),
+        (
+            {"host": "10.0.0.1", "rate_writes": "off", "rate_at_once": "7", "rate_failed_auth": "9/hour"},
+            RateRules("6000/minute", None, 7, failures="9/hour"),
+        ),
     ],
 )
 def test_rates_are_off_for_who_is_alone_with_the_server(flags: dict[str, str], rules: RateRules) -> None:
