@@ -100,6 +100,8 @@ VARIABLES: Final = (
     ("100 objects in each other", _CREATE, '{"a":' * 100 + "1" + "}" * 100, "variables_too_large"),
     ("300,000 values", _FIND, '{"a":[' + ",".join(["1"] * 300_000) + "]}", "too_many_values"),
     ("300,000 lists", _FIND, '{"a":[' + ",".join(["[]"] * 300_000) + "]}", "too_many_values"),
+    ("a long word", _CREATE, '{"a":{"messages":[{"role":"' + "r" * 900_000 + '"}]}}', "graphql_error"),
+    ("a long key", _CREATE, '{"a":{"' + "k" * 900_000 + '":1}}', "graphql_error"),
     ("60,000 keys", _CREATE, '{"a":{' + numbered('"key#":1,', 60_000).rstrip(",") + "}}", "too_many_values"),
     ("17 lists in each other", _FIND, '{"a":' + "[" * 16 + "]" * 16 + "}", "variables_too_large"),
     ("7,000 empty objects", _FIND, '{"a":[' + ",".join(["{}"] * 5_000) + "]}", "graphql_error"),

@@ -42,6 +42,7 @@ BAD_SUBSCRIBES: dict[str, dict[str, Any]] = {
     "no id": {"payload": {"query": "{ __typename }"}},
     "an empty id": {"id": "", "payload": {"query": "{ __typename }"}},
     "an id that is no string": {"id": 1, "payload": {"query": "{ __typename }"}},
+    "an id that is too long": {"id": "1" * 201, "payload": {"query": "{ __typename }"}},
     "no payload": {"id": "1"},
     "a payload that is no object": {"id": "1", "payload": "{ __typename }"},
 }
