@@ -170,6 +170,20 @@ async def test_an_origin_of_the_request_before_is_not_taken_for_one_of_this(serv
     assert b"access-control-allow-origin" not in second
 
 
+async def test_a_request_behind_one_that_was_refused_before_its_body_came_keeps_its_headers(server: Server) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    async with asyncio.timeout(PATIENCE_S):
+        writer.write(b"POST /graphql HTTP/1.1\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n" + HOST + b"\r\n")
+        first = await reader.readuntil(b"}]}")
+        writer.write(b"{}" + LIST + ORIGIN + b"\r\n")
+        second = await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+
+    assert b" 415 " in first
+    assert b" 200 " in second
+    assert b"access-control-allow-origin: " + PAGE in second
+
+
 async def test_a_refusal_is_found_in_the_log_by_its_id(server: Server) -> None:
     _, headers = await answer_to(server.port, LONG_URL + ORIGIN + b"\r\n")
 
