@@ -201,10 +201,10 @@ class HttpProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; a trailer is dropped, since nobody who looks through headers would see it."""
         self._held_bytes = 0
-        self._head_bytes += len(name) + len(value)
+        size = self._head_bytes = self._head_bytes + len(name) + len(value)
         if self._is_in_head and not self._looked_at:
             HttpToolsProtocol.on_header(self, name, value)
-        if self._looked_at or self._head_bytes > MAX_HEAD or len(self.headers) > MAX_HEADERS:
+        if self._looked_at or size > MAX_HEAD or len(self.headers) > MAX_HEADERS:
             self._look_for_origin(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, name.lower(), value)
 
     def on_headers_complete(self) -> None:
@@ -219,9 +219,8 @@ class HttpProtocol(HttpToolsProtocol):
             if self.scope["method"] == "CONNECT":
                 self._give_up(HTTPStatus.BAD_REQUEST)
             return
-        for name, _ in self.headers:
-            if name in _FRAMING:
-                self._heed(name)
+        if not _FRAMING.isdisjoint(dict(self.headers)):  # quicker than a loop, though it makes a dictionary
+            self._heed()
         HttpToolsProtocol.on_headers_complete(self)
         if self.expect_100_continue:
             # Who is answered without being told to go on may send its body or not: nobody can know what comes next.
@@ -321,12 +320,11 @@ class HttpProtocol(HttpToolsProtocol):
     def _is_answered(self) -> bool:
         return not self._is_in_head and self.cycle is not None and self.cycle.response_complete
 
-    def _heed(self, name: bytes) -> None:
-        """Look at a header of which HTTP/1.0 knows nothing, and that changes what belongs to a request."""
+    def _heed(self) -> None:
+        """Look at the headers of which HTTP/1.0 knows nothing, and that change what belongs to a request."""
         version = self.parser.get_http_version()
-        if name == b"expect":
-            self.expect_100_continue &= version == VERSION
-        elif is_faulty(version, self.headers):
+        self.expect_100_continue &= version == VERSION
+        if is_faulty(version, self.headers):
             self._give_up(HTTPStatus.BAD_REQUEST)
 
     def _look_for_origin(self, fault: HTTPStatus, name: bytes = b"", value: bytes = b"") -> None:

@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from gateway import connections
-from gateway.connections import END_FOLLOWING, HttpProtocol, WebSocketProtocol
+from gateway.connections import DRESS_REFUSAL, END_FOLLOWING, HttpProtocol, WebSocketProtocol
 from tests.following import PATIENCE_S
 from tests.framing import CASES, HANDSHAKE, MARKED, Case, Seen, head, marked
 
@@ -86,6 +86,7 @@ class Asked:
         await send({"type": "http.response.body", "body": b""})
 
 
+STATE = {END_FOLLOWING: lambda: None, DRESS_REFUSAL: lambda *_: []}
 CONFIG = uvicorn.Config(Asked(), http=HttpProtocol, ws=WebSocketProtocol, log_config=None)
 CONFIG.load()
 
@@ -94,7 +95,7 @@ async def feed(*pieces: bytes) -> tuple[Asked, bytes]:
     """Send pieces one after the other, and give what was asked by them and answered."""
     CONFIG.loaded_app = asked = Asked()
     state, transport = ServerState(), Transport()
-    transport.protocol = HttpProtocol(CONFIG, state, {END_FOLLOWING: lambda: None})
+    transport.protocol = HttpProtocol(CONFIG, state, STATE)
     transport.protocol.connection_made(transport)
     for piece in pieces:
         if not transport.is_closed:
@@ -136,7 +137,7 @@ async def test_a_websocket_that_nobody_opens_ends(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(connections, "WAIT_S", 0.01)
     CONFIG.loaded_app = waits
     state, transport = ServerState(), Transport()
-    transport.protocol = HttpProtocol(CONFIG, state, {END_FOLLOWING: lambda: None})
+    transport.protocol = HttpProtocol(CONFIG, state, STATE)
     transport.protocol.connection_made(transport)
     transport.protocol.data_received(HANDSHAKE)
 
