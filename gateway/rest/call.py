@@ -62,7 +62,12 @@ class Call:
         Errors: BodyTooLarge; InvalidRequest where it is not JSON, or too much of it.
         """
         body = await read_body(self.request)
-        return read_json(body, string=bounds.JSON_STRING.number) if body else {}
+        try:
+            return read_json(body, string=bounds.JSON_STRING.number) if body else {}
+        except InvalidRequest as error:
+            if error.code == bounds.JSON_VALUES.code:  # the wire has no such word: some array is far too long
+                error.code = bounds.CONTENT_PARTS.code
+            raise
 
 
 @lru_cache(_KEPT)

@@ -96,7 +96,7 @@ JSON: Final = [
     bad_json("JSON with a lone low surrogate", b'{"role":"user","content":"a\\ude00b"}'),
     bad_json("JSON with NaN", b'{"role":"user","content":NaN}'),
     large_json("JSON nested too deep", b"[" * 129 + b"]" * 129, _TOO_DEEP, "too_deep"),
-    large_json("JSON with too many values", b"[" + b"1," * 50_000 + b"1]", _TOO_MANY, "too_many_values"),
+    large_json("JSON with too many values", b"[" + b"1," * 50_000 + b"1]", _TOO_MANY, "array_above_max_length"),
     wrong_root("an array", b"[]", "an array"),
     wrong_root("a string", b'"hi"', "a string"),
     wrong_root("a whole number", b"1", "an integer"),
