@@ -126,7 +126,8 @@ def rows(message_count: int, long_count: int) -> tuple[Iterable[Values], Iterabl
         for number, created_at in first.items():
             thread = Thread(ids[number], created_at, dump_text({"client": "web"}), "{}", message_count=0)
             end = {"last_position": counts[number], "last_created_at": last[number]}
-            yield row_of_thread(PROJECT, thread) | {"message_count": counts[number]} | end
+            later = dict.fromkeys(column.name for column in threads.c if column.nullable)  # columns that may be null
+            yield later | row_of_thread(PROJECT, thread) | {"message_count": counts[number]} | end
 
     def message_rows() -> Iterator[Values]:
         contents = [_content(chance, _SIZES[n % len(_SIZES)]) for n in range(_TEXTS)]

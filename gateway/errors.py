@@ -10,6 +10,7 @@ GatewayError
 ├── WrongMethod         the path is there, this method is not
 ├── BodyTooLarge        the body passed the limit while it was read
 ├── UnsupportedCoding   the body is coded in a way that is not read here
+├── AnswerTooLarge      the answer would hold more than one may
 ├── UnknownHost         the request names a host that this server does not go by
 ├── CrossSite           a page of another site made a browser send it
 ├── Unavailable         the database is busy or away; the same request may succeed later
@@ -100,6 +101,15 @@ class BodyTooLarge(GatewayError):
 
 class UnsupportedCoding(GatewayError):
     """The request's body is coded in a way that this server does not read."""
+
+
+class AnswerTooLarge(GatewayError):
+    """What is asked for at once holds more than one answer may."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The answer would be too large. Ask for fewer or smaller things at once.", code="answer_too_large"
+        )
 
 
 class UnknownHost(GatewayError):

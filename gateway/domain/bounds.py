@@ -70,6 +70,29 @@ METADATA_VALUE: Final = Bound(
 PAGE: Final = Bound("page", 100, "items", "integer_above_max_value", "the original service's bound")
 NODES: Final = Bound("nodes", 100, "ids", "array_above_max_length", "as many as a page holds")
 
+# What one answer may hold; counted are the bytes that are stored, whatever is selected of them.
+PAGE_BYTES: Final = Bound(
+    "page_bytes",
+    8 * MIB,
+    "bytes stored of the messages of a page, which ends early but has one",
+    "none",
+    "an answer is held in memory until its client has read it",
+)
+ANSWER_BYTES: Final = Bound(
+    "answer_bytes",
+    16 * MIB,
+    "bytes of a GraphQL answer, or stored of the messages in it",
+    "answer_too_large",
+    "two whole pages fit",
+)
+ANSWER_OBJECTS: Final = Bound(
+    "answer_objects",
+    50_000,
+    "objects in a GraphQL answer, or in a content that it reads",
+    "answer_too_large",
+    "each is made and written in Python while others wait",
+)
+
 # What a request may bring, whoever sends it.
 BODY: Final = Bound("body", 4 * MIB, "bytes", "body_too_large", "it is held in memory; the longest text fits, escaped")
 GRAPHQL_BODY: Final = Bound(

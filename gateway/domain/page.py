@@ -8,18 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from gateway.domain import bounds
+from gateway.errors import AnswerTooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 T = TypeVar("T")
+R = TypeVar("R", bound="Sequence[Any]")
 
 Fields = tuple[str, ...]  # of a tuple with names, in the order in which rows hold them
 DEFAULT_LIMIT: Final = 20
 MAX_LIMIT: Final = bounds.PAGE.number
+MAX_BYTES: Final = bounds.PAGE_BYTES.number
+MAX_ANSWER_BYTES: Final = bounds.ANSWER_BYTES.number
 
 
 class Order(Enum):
@@ -51,12 +55,86 @@ class PageRequest:
         return [(param, cursor) for param, cursor in given if cursor is not None]
 
 
+class Cut(NamedTuple, Generic[R]):
+    """What one page holds of the rows of a walk, whether the walk goes on, and the bytes that are stored of it."""
+
+    rows: list[R]
+    has_more: bool
+    stored: int
+
+
+def cut(found: Iterable[R], limit: int) -> Cut[R]:
+    """Keep what one page holds of what a walk meets.
+
+    Each row ends with the bytes that are stored of its item, whatever else was read of it: so a page is as long for
+    whoever selects little of it. It has at least one item; there is one row more where the walk goes on, and none is
+    asked for behind the first that is too many.
+    """
+    kept: list[R] = []
+    stored, keep = 0, kept.append
+    for row in found:
+        stored += row[-1]
+        keep(row)
+        if stored > MAX_BYTES and len(kept) > 1:
+            break
+    if len(kept) <= limit and (stored <= MAX_BYTES or len(kept) == 1):
+        return Cut(kept, has_more=False, stored=stored)
+    return Cut(kept, has_more=True, stored=stored - kept.pop()[-1])
+
+
+def cut_behind(cursor: tuple[int, str], found: Iterable[R], limit: int) -> Cut[R] | None:
+    """Do the same where the walk begins at a cursor: with the row that has it in a place, or there is no page."""
+    place, cursor_id = cursor
+    rows = iter(found)
+    first = next(rows, None)
+    return cut(rows, limit) if first is not None and first[place] == cursor_id else None
+
+
+@dataclass(slots=True)
+class Together:
+    """What several reads may hold together, as it stands in one answer."""
+
+    stored: int = 0
+    count: int = 0
+
+    def add(self, stored: int, count: int) -> None:
+        """Count what was read; one item alone may be of any size.
+
+        Errors: AnswerTooLarge.
+        """
+        self.stored += stored
+        self.count += count
+        if self.stored > MAX_ANSWER_BYTES and self.count > 1:
+            raise AnswerTooLarge
+
+    def cut(self, found: Iterable[R], limit: int) -> Cut[R]:
+        """Cut one of several pages.
+
+        Errors: AnswerTooLarge.
+        """
+        page = cut(found, limit)
+        self.add(page.stored, len(page.rows))
+        return page
+
+    def whole(self, found: Iterable[R]) -> list[R]:
+        """Take all rows, each of which ends with its bytes.
+
+        Errors: AnswerTooLarge, before more than that has been asked for.
+        """
+        kept: list[R] = []
+        for row in found:
+            self.add(row[-1], 1)
+            kept.append(row)
+        return kept
+
+
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """Some items in the order asked for, and whether the interval holds more on the side one walks to."""
 
     items: tuple[T, ...]
     has_more: bool
+    stored: int = 0  # bytes, where they are counted
 
     @property
     def id_at_ends(self) -> tuple[str | None, str | None]:
@@ -76,6 +154,7 @@ class Rows(Generic[T]):
     fields: Fields
     rows: Sequence[Sequence[Any]]
     has_more: bool
+    stored: int = 0  # bytes
 
     @cached_property
     def items(self) -> tuple[T, ...]:

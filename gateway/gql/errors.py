@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 from graphql import GraphQLError
 
 from gateway.domain import bounds
-from gateway.errors import Forbidden, GatewayError, InvalidRequest, NotFound, TooManyRequests, Unauthorized, Unavailable
+from gateway.errors import (
+    AnswerTooLarge,
+    Forbidden,
+    GatewayError,
+    InvalidRequest,
+    NotFound,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +36,7 @@ CODES: Final[Mapping[type[GatewayError], str]] = {
     TooManyRequests: "rate_limit_exceeded",
     Forbidden: "forbidden",
     NotFound: "not_found",
+    AnswerTooLarge: "answer_too_large",
     Unavailable: "unavailable",
 }
 

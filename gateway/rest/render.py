@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.domain import wire
 from gateway.errors import (
+    AnswerTooLarge,
     BodyTooLarge,
     CrossSite,
     Forbidden,
@@ -43,6 +44,7 @@ STATUS: Final[Mapping[type[GatewayError], int]] = {
     WrongMethod: 405,
     BodyTooLarge: 413,
     UnsupportedCoding: 415,
+    AnswerTooLarge: 400,
     TooManyRequests: 429,
     UnknownHost: 421,
     Unavailable: 503,

@@ -22,8 +22,10 @@ from sqlalchemy import (
     union_all,
 )
 
-from gateway.store.functions import utf8
-from gateway.store.statements import CONTENT, MESSAGE_COLUMNS, within, within_thread
+from gateway.store import page_bytes
+from gateway.store.access import within, within_thread
+from gateway.store.functions import octets, utf8
+from gateway.store.statements import CONTENT, MESSAGE_COLUMNS
 from gateway.store.tables import deleted_messages, message_deltas, messages, threads
 
 if TYPE_CHECKING:
@@ -39,35 +41,36 @@ CREATED, UPDATED, DELETED, DELTA, THREAD = "created", "updated", "deleted", "del
 def list_changes(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
     """Select what happened in a thread behind a position, in order.
 
-    Shape: at most `limit` rows of position, kind, id, and of a delta its part, start and text. A message that was
-    changed twice comes once, at its last change.
+    Shape: at most `limit` rows of position, kind, id, of a delta its part, start and text, and BYTES. A message that
+    was changed twice comes once, at its last change.
     A union of limited selects, each answered by its index, however long the thread is.
     """
     no_delta = (literal(None, Integer).label("part_index"), literal(None, Integer).label("start"), _NO_TEXT)
     delta = (message_deltas.c.part_index, message_deltas.c.start, message_deltas.c.text)
-    sources: tuple[tuple[Table, Any, str, Any, Any], ...] = (
-        (messages, messages.c.position, CREATED, messages.c.id, no_delta),
-        (messages, messages.c.changed_position, UPDATED, messages.c.id, no_delta),
-        (deleted_messages, deleted_messages.c.deleted_position, DELETED, deleted_messages.c.id, no_delta),
-        (message_deltas, message_deltas.c.position, DELTA, message_deltas.c.message_id, delta),
-        (threads, threads.c.changed_position, THREAD, threads.c.id, no_delta),
+    stored, nothing = page_bytes.of_message(reach), literal_column("0", Integer())
+    sources: tuple[tuple[Table, Any, str, Any, Any, Any], ...] = (
+        (messages, messages.c.position, CREATED, messages.c.id, no_delta, stored),
+        (messages, messages.c.changed_position, UPDATED, messages.c.id, no_delta, stored),
+        (deleted_messages, deleted_messages.c.deleted_position, DELETED, deleted_messages.c.id, no_delta, nothing),
+        (message_deltas, message_deltas.c.position, DELTA, message_deltas.c.message_id, delta, octets(delta[-1])),
+        (threads, threads.c.changed_position, THREAD, threads.c.id, no_delta, page_bytes.of_thread()),
     )
     heads = [
-        select(at.label("position"), literal(kind).label("kind"), named.label("id"), *rest)
+        select(at.label("position"), literal(kind).label("kind"), named.label("id"), *rest, of.label(page_bytes.BYTES))
         .where(_of_thread(table, reach, thread_id), at > position)
         .order_by(at)
         .limit(limit)
         .subquery()
-        for table, at, kind, named, rest in sources
+        for table, at, kind, named, rest, of in sources
     ]
     together = union_all(*(select(head) for head in heads)).subquery()
     return select(together).order_by(together.c.position).limit(limit)
 
 
 def list_messages_behind(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
-    """Select the messages of a thread behind a position, in order, and behind each its position."""
+    """Select the messages of a thread behind a position, in order, and behind each its position and BYTES."""
     return (
-        select(*MESSAGE_COLUMNS, messages.c.position)
+        select(*MESSAGE_COLUMNS, messages.c.position, page_bytes.of_message(reach))
         .where(_of_thread(messages, reach, thread_id), messages.c.position > position)
         .order_by(messages.c.position)
         .limit(limit)

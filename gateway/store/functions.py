@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import LargeBinary, Text
+from sqlalchemy import Integer, LargeBinary, Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -82,3 +82,11 @@ class among(_Spelt):  # noqa: N801  (as above)
         "sqlite": "{1} IN (SELECT value FROM json_each({2}))",
         "postgresql": "{1} = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST({2} AS JSONB))))",
     }
+
+
+class octets(_Spelt):  # noqa: N801  (as above)
+    """How many bytes a text takes in UTF-8; PostgreSQL knows it without reading a text that lies elsewhere."""
+
+    type = Integer()
+    inherit_cache = True
+    spellings: ClassVar = {"sqlite": "length(CAST({0} AS BLOB))", "postgresql": "octet_length({0})"}

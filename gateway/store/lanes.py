@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.store import dialect
 
@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-    from gateway.store.dialect import LaneRules
+    from gateway.store.dialect import LaneRules, Take
     from gateway.store.prepared import Prepared
     from gateway.store.reads import Reads
+
+    Step = tuple[Prepared, Sequence[Any], Take[Any]]
+
+T = TypeVar("T")
 
 
 class Lane:
@@ -30,7 +34,7 @@ class Lane:
     def __init__(self, connection: AsyncConnection, driver: Any, rules: LaneRules) -> None:
         self.connection = connection
         self._driver = driver
-        self._fetch, self._call = rules.fetch, rules.call
+        self._fetch, self._take, self._call = rules.fetch, rules.take, rules.call
         self.is_local = rules.is_local
         self._heard = dialect.Heard(connection.sync_connection)
         self.reads: Reads | None = None  # what is read over it, once somebody did
@@ -43,11 +47,32 @@ class Lane:
         """Let a function use SQLite's own connection, in that one's thread."""
         return await self._call(self._driver, work)
 
-    async def rows_of_each(self, steps: Sequence[tuple[Prepared, Sequence[Any]]]) -> Sequence[Sequence[Any]]:
-        """Run several statements in one hop to SQLite's thread."""
-        texts = [(prepared.text, values) for prepared, values in steps]
-        with self._heard.together(texts):
-            found: Sequence[Sequence[Any]] = await self._call(self._driver, partial(dialect.run_each, texts))
+    async def taken(self, prepared: Prepared, values: Sequence[Any], take: Take[T]) -> T:
+        """Run a statement, and give what a function takes of its rows.
+
+        Where the database gives them one by one, no more are read than it wants; it runs in that one's thread then.
+        """
+        text, values = self._heard.begin(prepared.text, values)
+        try:
+            found: T = await self._take(self._driver, text, values, take)
+        except BaseException as error:
+            self._heard.fail(error)
+            raise
+        self._heard.end(text, values)
+        return found
+
+    async def taken_of_each(self, steps: Sequence[Step]) -> list[Any]:
+        """Do the same for several statements in one hop to SQLite's thread."""
+        texts = [(prepared.text, values, take) for prepared, values, take in steps]
+        with self._heard.together([text[:2] for text in texts]):
+            found: list[Any] = await self._call(self._driver, partial(dialect.take_each, texts))
+        return found
+
+    async def taken_again(self, prepared: Prepared, each: Sequence[Sequence[Any]], take: Take[T]) -> list[T]:
+        """Do the same with one statement for several values, of which nobody hears but once."""
+        texts = [(prepared.text, values, take) for values in each]
+        with self._heard.together([texts[0][:2]]):
+            found: list[T] = await self._call(self._driver, partial(dialect.take_each, texts))
         return found
 
     async def rows(self, prepared: Prepared, values: Sequence[Any]) -> Sequence[Any]:

@@ -17,34 +17,53 @@ from sqlalchemy import select, text
 
 from gateway.domain import change, wire
 from gateway.domain.message import Message, Status, with_text
-from gateway.domain.page import Beyond, Page, Rows, WrittenPage
+from gateway.domain.page import Beyond, Page, Rows, Together, WrittenPage, cut, cut_behind
 from gateway.errors import NotFound
-from gateway.store import count_statements, follow_statements, key_statements, rows, statements, token_statements
+from gateway.store import (
+    count_statements,
+    follow_statements,
+    key_statements,
+    postgres_pages,
+    rows,
+    statements,
+    token_statements,
+)
 from gateway.store.dialect import CHANNEL
 from gateway.store.revision import is_migrated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-    from sqlalchemy import Executable
+    from sqlalchemy import Executable, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from gateway.domain.change import Change
     from gateway.domain.key import Key
-    from gateway.domain.page import Fields, PageRequest
+    from gateway.domain.page import Cut, Fields, PageRequest
     from gateway.domain.principal import Reach, TokenEpoch
     from gateway.domain.thread import Thread
+    from gateway.store.dialect import Take
     from gateway.store.lanes import Lane
     from gateway.store.prepared import Build, Shapes
 
 T = TypeVar("T")
 
-_POSITION = itemgetter(-1)
+_POSITION = itemgetter(-2)  # in front of the bytes
+_BESIDE = -3  # what stands beside a page, in front of both
+_THREAD_ID = Message._fields.index("thread_id")
 _STATUS = itemgetter(Message._fields.index("status_value"))
 _IN_PROGRESS = Status.IN_PROGRESS.value
 _OBJECT = ord("{")
 _ANY_THREAD_FROM = {up: partial(statements.any_thread_from, up=up) for up in (True, False)}
-_FIELDS_FROM_CURSOR = partial(statements.list_message_fields, inclusive=True)
+_FIELDS_FROM_CURSOR: Callable[..., Select[Any]] = partial(statements.list_message_fields, inclusive=True)
+# How a database that sends all that was asked for is asked for a page instead.
+_LISTS: tuple[Callable[..., Select[Any]], ...] = (
+    statements.list_messages,
+    statements.list_written_messages,
+    statements.list_message_fields,
+    _FIELDS_FROM_CURSOR,
+)
+_ENDED_EARLY: dict[Build, Build] = {listed: partial(postgres_pages.ended_early, listed) for listed in _LISTS}
 _ANY_MESSAGE_FROM = {up: partial(statements.any_message_from, up=up) for up in (True, False)}
 
 
@@ -69,9 +88,21 @@ class Quick:
         prepared, values = self.shapes.prepared(build, arguments)
         return self.lane.rows(prepared, values)
 
-    def rows_of_each(self, *wanted: tuple[Build, tuple[Any, ...]]) -> Awaitable[Sequence[Sequence[Any]]]:
-        """Run several statements in one step, on a lane that is local."""
-        return self.lane.rows_of_each([self.shapes.prepared(build, arguments) for build, arguments in wanted])
+    def taken(self, take: Take[T], build: Build, arguments: tuple[Any, ...]) -> Awaitable[T]:
+        """Run a statement, and give what a function takes of its rows."""
+        prepared, values = self.shapes.prepared(build, arguments)
+        return self.lane.taken(prepared, values, take)
+
+    def taken_of_each(self, *wanted: tuple[Take[Any], Build, tuple[Any, ...]]) -> Awaitable[list[Any]]:
+        """Do so with several statements in one step, on a lane that is local."""
+        return self.lane.taken_of_each(
+            [(*self.shapes.prepared(build, arguments), take) for take, build, arguments in wanted]
+        )
+
+    def taken_again(self, take: Take[T], build: Build, each: Sequence[tuple[Any, ...]]) -> Awaitable[list[T]]:
+        """Do so with one statement for several arguments of one shape, on a lane that is local."""
+        prepared = [self.shapes.prepared(build, arguments) for arguments in each]
+        return self.lane.taken_again(prepared[0][0], [values for _, values in prepared], take)
 
 
 class Reads:
@@ -87,8 +118,13 @@ class Reads:
         return {thread.id: thread for thread in rows.threads_of(found)}
 
     async def get_messages(self, reach: Reach, message_ids: Sequence[str]) -> dict[str, Message]:
-        """Find messages of any thread by id; those that are not there are left out."""
-        found = await self._found(statements.get_messages, reach, list(message_ids))
+        """Find messages of any thread by id; those that are not there are left out.
+
+        Errors: AnswerTooLarge where there are several, and more than one answer may hold.
+        """
+        is_one = len(message_ids) == 1
+        build = statements.get_messages if is_one or self._is_local else postgres_pages.get_messages_ended_early
+        found = await self._taken(Together().whole, build, reach, list(message_ids))
         whole = await self._whole(reach, rows.messages_of(found))
         return {message.id: message for message in whole}
 
@@ -98,15 +134,15 @@ class Reads:
 
     async def list_messages(self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None) -> Page[Message]:
         """Read one page of a thread's messages; an unknown thread or cursor gives an empty one."""
-        found = await self._found(statements.list_messages, reach, thread_id, page, run_id)
-        return await self._whole_page(reach, _page(found, rows.messages_of, page))
+        found = await self._cut(statements.list_messages, reach, thread_id, page, run_id)
+        return await self._page_of_messages(reach, page, found)
 
     async def list_written_messages(
         self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None
     ) -> WrittenPage:
         """Read the same page as the wire has it, laid out by the database but for messages in progress."""
-        found = await self._found(statements.list_written_messages, reach, thread_id, page, run_id)
-        objects: list[bytes] = [row[0] for row in found[: page.limit]]
+        found = await self._cut(statements.list_written_messages, reach, thread_id, page, run_id)
+        objects: list[bytes] = [row[0] for row in found.rows]
         growing = [each.decode() for each in objects if each[0] != _OBJECT]
         if growing:
             grown = {
@@ -116,7 +152,7 @@ class Reads:
         if page.from_end:
             objects.reverse()
         first_id, last_id = (wire.id_of(objects[0]), wire.id_of(objects[-1])) if objects else (None, None)
-        return WrittenPage(objects, first_id, last_id, has_more=len(found) > page.limit)
+        return WrittenPage(objects, first_id, last_id, has_more=found.has_more)
 
     async def get_thread_with_messages(
         self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields
@@ -138,67 +174,91 @@ class Reads:
         if far is not None:
             return None
         fields = fields if "id" in fields else (*fields, "id")
-        build: Build = statements.list_message_fields if near is None else _FIELDS_FROM_CURSOR
-        found = list(await self._found(build, reach, thread_id, page, run_id, fields))
-        if near is not None and (not found or found.pop(0)[fields.index("id")] != near):
-            return None  # it was deleted, or is of another run
-        if not found:
+        if near is None:
+            found = await self._cut(statements.list_message_fields, reach, thread_id, page, run_id, fields)
+        else:
+            build = _FIELDS_FROM_CURSOR if self._is_local else _ENDED_EARLY[_FIELDS_FROM_CURSOR]
+            take = partial(cut_behind, (fields.index("id"), near), limit=page.limit)
+            at_cursor = await self._taken(take, build, reach, thread_id, page, run_id, fields)
+            if at_cursor is None:
+                return None  # it was deleted, or is of another run
+            found = at_cursor
+        if not found.rows:
             return None
         beyond = Beyond(after=page.after is not None, before=page.before is not None)
         return await self._page_of_rows(reach, page, fields, found), beyond
 
-    async def _page_of_rows(self, reach: Reach, page: PageRequest, fields: Fields, found: list[Any]) -> Rows[Message]:
-        listed = found[: page.limit]
+    async def _page_of_rows(self, reach: Reach, page: PageRequest, fields: Fields, found: Cut[Any]) -> Rows[Message]:
+        listed, has_more, stored = found
         if page.from_end:
             listed.reverse()
         if "content_json" in fields:
             listed = await self._whole_rows(reach, fields, listed)
-        return Rows(Message, fields, listed, has_more=len(found) > page.limit)
+        return Rows(Message, fields, listed, has_more, stored)
+
+    async def _page_of_messages(self, reach: Reach, page: PageRequest, found: Cut[Any]) -> Page[Message]:
+        items = await self._whole(reach, rows.messages_of(found.rows))
+        return Page(tuple(reversed(items) if page.from_end else items), found.has_more, found.stored)
 
     async def _thread_beside(
         self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields
-    ) -> tuple[Thread | None, Beyond, list[Any]]:
+    ) -> tuple[Thread | None, Beyond, Cut[Any]]:
         """Read a thread, what lies beyond the cursors, and the rows of the page, in the order of the walk."""
+        take = partial(cut, limit=page.limit)
         if self._quick is not None and self._quick.lane.is_local:
-            beside = (statements.get_thread_beside, (reach, thread_id, page, run_id))
-            listed = (statements.list_message_fields, (reach, thread_id, page, run_id, fields))
-            own, of_page = await self._quick.rows_of_each(beside, listed)
-            return (*rows.thread_beside(own[0]), list(of_page)) if own else (None, Beyond(), [])
-        found = await self._found(statements.get_thread_with_messages, reach, thread_id, page, run_id, fields)
+            own, of_page = await self._quick.taken_of_each(
+                (list, statements.get_thread_beside, (reach, thread_id, page, run_id)),
+                (take, statements.list_message_fields, (reach, thread_id, page, run_id, fields)),
+            )
+            return (*rows.thread_beside(own[0]), of_page) if own else (None, Beyond(), cut((), 0))
+        found = await self._found(postgres_pages.get_thread_with_messages, reach, thread_id, page, run_id, fields)
         is_up = statements.walks_up(page)
         in_order = sorted(found, key=_POSITION, reverse=not is_up)
         if not in_order:
-            return None, Beyond(), []
+            return None, Beyond(), cut((), 0)
         with_thread = in_order.pop(0 if is_up else -1)  # OF_THREAD lies below all positions
-        return (*rows.thread_beside(wire.load(with_thread[-2])), in_order)
+        return (*rows.thread_beside(wire.load(with_thread[_BESIDE])), take(in_order))
 
     async def list_messages_of_each(
         self, reach: Reach, thread_ids: Sequence[str], page: PageRequest, run_id: str | None
     ) -> dict[str, Page[Message]]:
-        """Read the same page of several threads in one statement."""
-        if len(thread_ids) == 1:  # as most operations ask; a union of one costs a seventh of the whole request more
+        """Read the same page of several threads in one step.
+
+        Errors: AnswerTooLarge where they are more than one answer may hold.
+        """
+        if len(thread_ids) == 1:
             return {thread_ids[0]: await self.list_messages(reach, thread_ids[0], page, run_id)}
-        found: dict[str, list[Any]] = {thread_id: [] for thread_id in thread_ids}
-        for row in await self._rows(statements.list_messages_of_each(reach, list(found), page, run_id)):
-            found[row.thread_id].append(row)
+        take = partial(Together().cut, limit=page.limit)
+        if self._quick is not None and self._quick.lane.is_local:
+            each = [(reach, thread_id, page, run_id) for thread_id in thread_ids]
+            found = await self._quick.taken_again(take, statements.list_messages, each)
+        else:
+            of_each: dict[str, list[Any]] = {thread_id: [] for thread_id in thread_ids}
+            build = postgres_pages.list_messages_of_each
+            for row in await self._found(build, reach, wire.dump_text(list(of_each)), page, run_id):
+                of_each[row[_THREAD_ID]].append(row)
+            found = [take(of_each[thread_id]) for thread_id in thread_ids]
         return {
-            thread_id: await self._whole_page(reach, _page(own, rows.messages_of, page))
-            for thread_id, own in found.items()
+            thread_id: await self._page_of_messages(reach, page, own)
+            for thread_id, own in zip(thread_ids, found, strict=True)
         }
 
     async def list_messages_behind(self, reach: Reach, thread_id: str, position: int, limit: int) -> Behind[Message]:
         """Read the messages of a thread behind a position, in order."""
-        found = await self._found(follow_statements.list_messages_behind, reach, thread_id, position, limit)
-        whole = await self._whole(reach, rows.messages_of(found))
+        local, remote = follow_statements.list_messages_behind, postgres_pages.messages_behind_ended_early
+        build: Build = local if self._is_local else remote
+        found = await self._taken(partial(cut, limit=limit), build, reach, thread_id, position, limit)
+        whole = await self._whole(reach, rows.messages_of(found.rows))
         return Behind(
-            [(row[-1], message) for row, message in zip(found, whole, strict=True)],
-            found[-1][-1] if found else position,
-            len(found) == limit,
+            [(_POSITION(row), message) for row, message in zip(found.rows, whole, strict=True)],
+            _POSITION(found.rows[-1]) if found.rows else position,
+            found.has_more or len(found.rows) == limit,
         )
 
     async def list_changes(self, reach: Reach, thread_id: str, position: int, limit: int) -> Behind[Change]:
         """Read what happened in a thread behind a position, in order; what has gone meanwhile is left out."""
-        found = await self._rows(follow_statements.list_changes(reach, thread_id, position, limit))
+        met = await self._rows(follow_statements.list_changes(reach, thread_id, position, limit))
+        found, has_more, _ = cut(met, limit)
         shown = {row.id for row in found if row.kind in _SHOWS_MESSAGE}
         messages = await self.get_messages(reach, list(shown)) if shown else {}
         has_thread = any(row.kind == follow_statements.THREAD for row in found)
@@ -207,7 +267,7 @@ class Reads:
         return Behind(
             [(each.position, each) for each in changes if each is not None],
             found[-1].position if found else position,
-            len(found) == limit,
+            has_more or len(found) == limit,
         )
 
     async def last_positions(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, int]:
@@ -309,10 +369,6 @@ class Reads:
         """Say whether there are the tables that this program needs, or a later one's."""
         return await self._connection.run_sync(is_migrated)
 
-    async def _whole_page(self, reach: Reach, page: Page[Message]) -> Page[Message]:
-        whole = await self._whole(reach, page.items)
-        return page if whole is page.items else Page(tuple(whole), page.has_more)
-
     async def _whole(self, reach: Reach, messages: Sequence[Message]) -> Sequence[Message]:
         """Lay the text that messages in progress have gained behind their content; for others nothing is read."""
         if _IN_PROGRESS not in map(_STATUS, messages):
@@ -351,6 +407,24 @@ class Reads:
     def _found(self, build: Build, *arguments: Any) -> Awaitable[Sequence[Any]]:
         """Run a statement that runs often; its rows are read by number, since drivers know no names."""
         return self._rows(build(*arguments)) if self._quick is None else self._quick.rows(build, arguments)
+
+    @property
+    def _is_local(self) -> bool:
+        return self._quick is not None and self._quick.lane.is_local
+
+    def _cut(self, listed: Build, *arguments: Any) -> Awaitable[Cut[Any]]:
+        """Read what one page holds of a list, for which the third argument is the page that was asked for."""
+        build = listed if self._is_local else _ENDED_EARLY[listed]
+        return self._taken(partial(cut, limit=arguments[2].limit), build, *arguments)
+
+    def _taken(self, take: Take[T], build: Build, *arguments: Any) -> Awaitable[T]:
+        """Run a statement, and give what a function takes of its rows."""
+        if self._quick is None:
+            return self._taken_of(take, build(*arguments))
+        return self._quick.taken(take, build, arguments)
+
+    async def _taken_of(self, take: Take[T], statement: Executable) -> T:
+        return take(await self._rows(statement))
 
     async def _flag(self, build: Build, *arguments: Any) -> bool:
         [row] = await self._found(build, *arguments)

@@ -1,8 +1,7 @@
 """Pure builders of statements: values in, a SQLAlchemy statement out; nothing is opened or run here.
 
-Every statement begins with what the caller can reach: `within` (or
-`within_thread`) is the only way to start one on rows that exist.
-Must not be here: what the rows mean (`rows`), transactions (`sql`).
+Every statement begins with what the caller can reach (`access`).
+Must not be here: what the rows mean (`rows`), transactions (`sql`), where a page ends by its bytes (`page_bytes`).
 """
 
 from __future__ import annotations
@@ -39,13 +38,15 @@ from sqlalchemy import (
 from gateway.domain.message import Message, Status
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.wire import MESSAGE_TEMPLATE
-from gateway.store.functions import among, filled, json_row, number_as_json, text_as_json, utf8
+from gateway.store import page_bytes
+from gateway.store.access import within, within_thread
+from gateway.store.functions import among, filled, number_as_json, text_as_json, utf8
 from gateway.store.tables import deleted_messages, deleted_threads, messages, threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from sqlalchemy import CompoundSelect, FromClause
+    from sqlalchemy import CompoundSelect
     from sqlalchemy.sql.base import ReadOnlyColumnCollection
     from sqlalchemy.sql.dml import ReturningDelete
 
@@ -78,7 +79,10 @@ MESSAGE_COLUMNS: Final[tuple[Column[Any] | Label[Any], ...]] = (
     messages.c.incomplete_reason,
 )
 
-_REASON = literal_column("""coalesce('{"reason":"' || messages.incomplete_reason || '"}', 'null')""", Text())
+_REASON = func.coalesce(
+    literal_column("""'{"reason":"'""", Text()) + messages.c.incomplete_reason + literal_column("""'"}'""", Text()),
+    literal_column("'null'", Text()),
+)
 _OBJECT = filled(
     literal_column(f"'{MESSAGE_TEMPLATE}'"),
     messages.c.id,
@@ -106,33 +110,10 @@ _COLUMNS: Final = {
     for name, column in zip(Message._fields, MESSAGE_COLUMNS, strict=True)
 }
 
-OF_THREAD: Final = -1  # a position that no message has
 BEYOND_AFTER: Final = 1
 BEYOND_BEFORE: Final = 2
 _THREAD_KEY = (threads.c.created_at, threads.c.seq)
 _MESSAGE_KEY = (messages.c.position,)
-
-
-def within(table: FromClause, reach: Reach) -> ColumnElement[bool]:
-    """Narrow a table to the rows that a caller can reach."""
-    bounds = [table.c.project_id == reach.project_id]
-    thread_id = table.c.thread_id if "thread_id" in table.c else table.c.id
-    if reach.thread_id is not None:
-        bounds.append(thread_id == reach.thread_id)
-    if reach.owner is not None:
-        bounds.append(table.c.owner == reach.owner if "owner" in table.c else _is_owned(table, reach))
-    return and_(*bounds)
-
-
-def within_thread(table: FromClause, reach: Reach, thread_id: str) -> ColumnElement[bool]:
-    """Narrow a table to the rows of one thread, if the caller can reach it.
-
-    The owner is looked up once and before the rows: a join would let planners read them in another order than asked.
-    """
-    if reach.owner is None:
-        return and_(within(table, reach), table.c.thread_id == thread_id)
-    own = select(threads.c.id).where(within(threads, reach), threads.c.id == thread_id).scalar_subquery()
-    return and_(table.c.project_id == reach.project_id, table.c.thread_id == own)
 
 
 def get_threads(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
@@ -148,7 +129,8 @@ def lock_ends(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
 
 def get_messages(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
     """Select messages of any thread by their ids, in no order."""
-    return select(*MESSAGE_COLUMNS).where(within(messages, reach), messages.c.id.in_(message_ids))
+    found = select(*MESSAGE_COLUMNS, page_bytes.of_message(reach))
+    return found.where(within(messages, reach), messages.c.id.in_(message_ids))
 
 
 def list_threads(reach: Reach, page: PageRequest) -> Select[Any]:
@@ -167,30 +149,47 @@ def list_messages(
 ) -> Select[Any]:
     """Select one page of a thread's messages, and one row more to see whether any remain.
 
-    Shape: at most `page.limit + 1` rows of MESSAGE_COLUMNS, in the order of the walk (`walks_up`). An inclusive page
-    begins with the message at its one cursor, and has a row more for that.
+    Shape: at most `page.limit + 1` rows of MESSAGE_COLUMNS and BYTES, in the order of the walk (`walks_up`). An
+    inclusive page begins with the message at its one cursor, and has a row more for that, which counts no bytes.
     Errors: none here; an unknown thread gives no rows, and so does a cursor that is not of this thread.
     Source: OpenAI `GET /threads/{thread_id}/messages`; Relay Cursor Connections, "Pagination algorithm".
     """
-    bounds = [
-        _beyond(_MESSAGE_KEY, place_of_message(reach, thread_id, cursor), up=up, inclusive=inclusive)
-        for cursor, up in _interval(page)
-    ]
-    statement = select(*MESSAGE_COLUMNS).where(_of_thread(reach, thread_id, run_id), *bounds)
-    return _walk(statement, _MESSAGE_KEY, page, more=2 if inclusive else 1)
+    return _listed(MESSAGE_COLUMNS, reach, thread_id, page, run_id, inclusive=inclusive)
 
 
 def list_written_messages(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
     """Select the same page as `list_messages` does, each message WRITTEN."""
-    return list_messages(reach, thread_id, page, run_id).with_only_columns(WRITTEN)
+    return _listed([WRITTEN], reach, thread_id, page, run_id)
 
 
 def list_message_fields(
     reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields, *, inclusive: bool = False
 ) -> Select[Any]:
     """Select some fields of the same page, in their order; of a message in progress no content."""
-    listed = list_messages(reach, thread_id, page, run_id, inclusive=inclusive)
-    return listed.with_only_columns(*(_COLUMNS[name] for name in fields))
+    columns = [_COLUMNS[name] for name in fields]
+    return _listed(columns, reach, thread_id, page, run_id, inclusive=inclusive)
+
+
+def _listed(
+    columns: Iterable[ColumnElement[Any]],
+    reach: Reach,
+    thread_id: str,
+    page: PageRequest,
+    run_id: str | None,
+    *,
+    inclusive: bool = False,
+) -> Select[Any]:
+    bounds = [
+        _beyond(_MESSAGE_KEY, place_of_message(reach, thread_id, cursor), up=up, inclusive=inclusive)
+        for cursor, up in _interval(page)
+    ]
+    stored = page_bytes.of_message(reach)
+    if inclusive:
+        stored = case(
+            (messages.c.id == (page.before if page.after is None else page.after), 0), else_=stored.element
+        ).label(stored.name)
+    statement = select(*columns, stored).where(_of_thread(reach, thread_id, run_id), *bounds)
+    return _walk(statement, _MESSAGE_KEY, page, more=2 if inclusive else 1)
 
 
 def get_thread_beside(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
@@ -210,38 +209,6 @@ def get_thread_beside(reach: Reach, thread_id: str, page: PageRequest, run_id: s
     return select(*_thread_columns(reach), both.label("beyond")).where(
         within(threads, reach), threads.c.id == thread_id
     )
-
-
-def get_thread_with_messages(
-    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None, fields: Fields = Message._fields
-) -> CompoundSelect[Any]:
-    """Select a thread and one page of its messages in one statement.
-
-    Shape: the rows of `list_message_fields` with a null and their positions behind, in any order; and one that has
-    there the row of `get_thread_beside` as an array of JSON, and OF_THREAD.
-    """
-    beside = get_thread_beside(reach, thread_id, page, run_id).subquery()
-    own = select(
-        *(null().label(name) for name in fields),
-        json_row(*beside.c).label("beside"),
-        literal_column(str(OF_THREAD)).label("position"),
-    )
-    listed = list_message_fields(reach, thread_id, page, run_id, fields)
-    return union_all(own, select(listed.add_columns(null().label("beside"), *_MESSAGE_KEY).subquery()))
-
-
-def list_messages_of_each(
-    reach: Reach, thread_ids: Sequence[str], page: PageRequest, run_id: str | None = None
-) -> Select[Any]:
-    """Select the same page of several threads in one statement.
-
-    Shape: the rows of `list_messages`, and behind them the position by which each thread's rows are in order.
-    A union of limited selects, since it is the one spelling that both databases answer by index alone.
-    """
-    each = [list_messages(reach, thread_id, page, run_id).add_columns(*_MESSAGE_KEY) for thread_id in thread_ids]
-    together = union_all(*(select(one.subquery()) for one in each)).subquery()
-    position = together.c.position
-    return select(together).order_by(position.asc() if walks_up(page) else position.desc())
 
 
 def any_thread_from(reach: Reach, cursor: str, *, up: bool) -> Select[Any]:
@@ -442,14 +409,6 @@ def _thread_columns(reach: Reach) -> list[Any]:
     """Give THREAD_COLUMNS as a caller may read them: a token for one thread is not told whose that is."""
     hidden = null().label("owner")
     return [hidden if each is threads.c.owner and reach.thread_id is not None else each for each in THREAD_COLUMNS]
-
-
-def _is_owned(table: FromClause, reach: Reach) -> ColumnElement[bool]:
-    """Look at whose thread a row belongs to; the owner is kept in one place, and a lookup by key finds it."""
-    owned = threads.alias("owned")
-    return exists().where(
-        owned.c.project_id == table.c.project_id, owned.c.id == table.c.thread_id, owned.c.owner == reach.owner
-    )
 
 
 def _of_thread(reach: Reach, thread_id: str, run_id: str | None) -> ColumnElement[bool]:

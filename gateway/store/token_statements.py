@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Text, func, literal, or_, select, true, update
 
+from gateway.store.access import within
 from gateway.store.functions import among
 from gateway.store.key_statements import KEY_COLUMNS
-from gateway.store.statements import within
 from gateway.store.tables import keys, threads
 
 if TYPE_CHECKING:

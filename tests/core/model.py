@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import accumulate
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
@@ -25,6 +27,7 @@ class Entry:
     id: str
     run_id: str | None = None
     is_live: bool = True
+    stored: int = 0  # bytes
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ class Asking:
         given = {"limit": self.size, "order": self.order.value, "after": after, "before": before}
         return parse_page.from_query({key: str(value) for key, value in given.items() if value is not None}, as_cursor)
 
-    def expect(self, entries: list[Entry]) -> Answer:
-        """Page the model, in the order in which its entries lie."""
+    def expect(self, entries: list[Entry], at_most: float = inf) -> Answer:
+        """Page the model, in the order in which its entries lie; a page holds so many bytes at most."""
         walk = entries if self.order is Order.ASC else entries[::-1]
         after, before = (
             None if at is None else walk.index(entries[at % len(entries)]) for at in (self.after, self.before)
@@ -67,13 +70,15 @@ class Asking:
         inside = [n for n in whole if (after is None or n > after) and (before is None or n < before)]
         size = 20 if self.size is None else self.size
         takes_last = self.size_word == "last" or (before is not None and after is None and self.size_word != "first")
-        page = inside[-size:] if takes_last else inside[:size]
+        met = inside[::-1] if takes_last else inside
+        held = list(accumulate(walk[n].stored for n in met[:size]))
+        page = sorted(met[: max(1, sum(each <= at_most for each in held))])
         if page:
             has_next, has_previous = whole[-1] > page[-1], whole[0] < page[0]
         else:
             has_next = before is not None and any(n >= before for n in whole)
             has_previous = after is not None and any(n <= after for n in whole)
-        return Answer([walk[n].id for n in page], len(inside) > size, has_next, has_previous)
+        return Answer([walk[n].id for n in page], len(inside) > len(page), has_next, has_previous)
 
 
 def told(page: Page[Any], ends: PageEnds) -> Answer:

@@ -10,7 +10,7 @@ from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Reach
 from gateway.domain.wire import dump_text
 from gateway.store import statements
-from gateway.store.tables import deleted_messages, deleted_threads, messages, threads
+from gateway.store.tables import deleted_messages, deleted_threads, message_deltas, messages, threads
 from tests.make import SOME_SECOND
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ async def fill(connection: AsyncConnection) -> None:
     for thread_id, size in SIZES.items():
         await connection.execute(insert(messages), [_message(thread_id, n) for n in range(1, size + 1)])
     await connection.execute(insert(messages), [_message(each, 1) for each in others])
+    await connection.execute(insert(message_deltas), [_delta(each) for each in others])
     newest = (messages.c.thread_id == GAPPED, messages.c.position > SIZES[GAPPED] - _NEWEST_DELETED)
     await connection.execute(
         insert(deleted_messages).from_select(
@@ -116,6 +117,11 @@ def _thread(n: int, thread_id: str) -> dict[str, Any]:
         "last_created_at": SOME_SECOND,
         "owner": OWN.owner,
     }
+
+
+def _delta(thread_id: str) -> dict[str, Any]:
+    of_message = {"project_id": PROJECT, "thread_id": thread_id, "message_id": f"msg_{thread_id}_1"}
+    return {**of_message, "position": 2, "number": 1, "part_index": 0, "start": 0, "text": "piece"}
 
 
 def _message(thread_id: str, position: int) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.domain.page import Order, PageRequest
-from gateway.store import statements
+from gateway.domain.wire import dump_text
+from gateway.store import postgres_pages, statements
 from gateway.store.dialect import open_engines
 from tests.store.full import ALL, GAPPED, LARGE, OWN, SMALL, fill, paging_and_looking_up, paging_threads
 from tests.store.plans import Plan, nodes, postgres_plan, rows_seen, sqlite_plan
@@ -63,22 +64,15 @@ async def test_sqlite_goes_from_a_cursor_by_the_range_of_the_index(sqlite_full: 
     assert {name: plan for name, plan in plans.items() if not ranged.search(plan)} == {}
 
 
-async def test_sqlite_reads_pages_of_several_threads_by_index(sqlite_full: AsyncConnection) -> None:
-    page = PageRequest(20, Order.ASC, after=f"msg_{LARGE}_150")
-    statement = statements.list_messages_of_each(ALL, [SMALL, LARGE], page)
-
-    plan = await sqlite_plan(sqlite_full, statement)
-
-    # What it sorts are the pages themselves, when they are laid side by side.
-    assert plan.count("SEARCH messages USING INDEX sqlite_autoindex_messages_1") == 2
-    assert not _SCAN.search(plan)
-
-
 @_each_reach
-async def test_sqlite_finds_a_thread_with_its_page_by_index(sqlite_full: AsyncConnection, reach: Reach) -> None:
-    plan = await sqlite_plan(sqlite_full, statements.get_thread_with_messages(reach, LARGE, PageRequest(20)))
+async def test_sqlite_finds_a_thread_and_what_lies_beyond_a_page_by_index(
+    sqlite_full: AsyncConnection, reach: Reach
+) -> None:
+    page = PageRequest(20, Order.ASC, after=f"msg_{LARGE}_150")
 
-    assert "SEARCH messages USING INDEX sqlite_autoindex_messages_1" in plan
+    plan = await sqlite_plan(sqlite_full, statements.get_thread_beside(reach, LARGE, page))
+
+    assert "SEARCH threads USING INDEX sqlite_autoindex_threads_1" in plan
     assert not _SCAN.search(plan)
     assert "TEMP B-TREE" not in plan
 
@@ -88,7 +82,7 @@ async def test_sqlite_finds_a_thread_with_its_page_by_index(sqlite_full: AsyncCo
 async def test_postgres_finds_a_thread_with_its_page_by_index(
     postgres_full: AsyncConnection, mode: str, reach: Reach
 ) -> None:
-    statement = statements.get_thread_with_messages(reach, LARGE, PageRequest(20))
+    statement = postgres_pages.get_thread_with_messages(reach, LARGE, PageRequest(20))
 
     found = list(nodes(await postgres_plan(postgres_full, statement, mode)))
 
@@ -115,14 +109,35 @@ async def test_postgres_scans_indexes_only_and_sorts_nothing(
     assert {name for name, found in kinds.items() if not any("Index" in kind for kind in found)} == set()
 
 
-async def test_postgres_sorts_no_more_than_the_pages_of_several_threads(postgres_full: AsyncConnection) -> None:
-    statement = statements.list_messages_of_each(ALL, [SMALL, LARGE], PageRequest(20))
+@_each_reach
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_postgres_sorts_nothing_to_end_a_page_early(
+    postgres_full: AsyncConnection, mode: str, reach: Reach
+) -> None:
+    middle = f"msg_{LARGE}_150"
+    pages = (PageRequest(20), PageRequest(20, Order.ASC, after=middle), PageRequest(20, before=middle, from_end=True))
 
-    plan = await postgres_plan(postgres_full, statement)
+    for page in pages:
+        statement = postgres_pages.ended_early(statements.list_written_messages, reach, LARGE, page)
+        found = list(nodes(await postgres_plan(postgres_full, statement, mode)))
 
-    found = list(nodes(plan))
-    assert [node["Actual Rows"] for node in found if "Scan" in node["Node Type"]] == [21, 21]
-    assert {node["Node Type"] for node in found} & _POSTGRES_WORK <= {"Sort"}
+        assert {node["Node Type"] for node in found} & _POSTGRES_WORK == set()
+        assert "WindowAgg" in {node["Node Type"] for node in found}
+
+
+@_each_reach
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_postgres_reads_pages_of_several_threads_by_index_and_sorts_nothing(
+    postgres_full: AsyncConnection, mode: str, reach: Reach
+) -> None:
+    wanted = dump_text([SMALL, LARGE])
+    statement = postgres_pages.list_messages_of_each(reach, wanted, PageRequest(20))
+
+    found = list(nodes(await postgres_plan(postgres_full, statement, mode)))
+
+    pages = [node for node in found if node.get("Relation Name") == "messages"]
+    assert [(node["Actual Rows"], node["Actual Loops"]) for node in pages] == [(21, 2)]
+    assert {node["Node Type"] for node in found} & _POSTGRES_WORK == set()
 
 
 @_each_reach
@@ -152,8 +167,8 @@ async def test_postgres_touches_one_page_of_rows_and_the_cursors(postgres_full: 
     assert {name: rows for name, rows in touched.items() if rows > 20 + 1 + 2} == {}
 
 
-# anon_: the pages of list_messages_of_each; json_each: the ids that are looked for.
-_SCAN = re.compile("SCAN (?!CONSTANT ROW|anon_|json_each)")
+# json_each: the ids that are looked for.
+_SCAN = re.compile("SCAN (?!CONSTANT ROW|json_each)")
 _BITMAP = {"Bitmap Heap Scan", "Bitmap Index Scan"}
 _POSTGRES_WORK = {"Seq Scan", "Sort", "Incremental Sort", "Hash", "Materialize", *_BITMAP}
 

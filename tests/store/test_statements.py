@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Reach
-from gateway.store import count_statements, statements
+from gateway.store import count_statements, postgres_pages, statements
 from gateway.store.statements import MESSAGE_COLUMNS, THREAD_COLUMNS
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
     ),
     "get_messages": (
         statements.get_messages(P, ["m", "n"]),
-        f"SELECT {MESSAGE} FROM messages WHERE project_id = 'p' AND id IN ('m', 'n')",
+        f"SELECT {MESSAGE}, <bytes> FROM messages WHERE project_id = 'p' AND id IN ('m', 'n')",
     ),
     "list_threads": (
         statements.list_threads(P, PageRequest(2)),
@@ -71,28 +72,31 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
     ),
     "list_messages": (
         statements.list_messages(P, "t", PageRequest(2)),
-        f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} ORDER BY position DESC LIMIT 3",
+        f"SELECT {MESSAGE}, <bytes> FROM messages WHERE {OF_THREAD} ORDER BY position DESC LIMIT 3",
     ),
     "list_messages of a run": (
         statements.list_messages(P, "t", PageRequest(2), "r"),
-        f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} AND run_id = 'r' ORDER BY position DESC LIMIT 3",
+        f"SELECT {MESSAGE}, <bytes> FROM messages WHERE {OF_THREAD} AND run_id = 'r' ORDER BY position DESC LIMIT 3",
     ),
     "list_messages after": (
         statements.list_messages(P, "t", PageRequest(2, DESC, after="a")),
-        f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} AND position < {A} ORDER BY position DESC LIMIT 3",
+        f"SELECT {MESSAGE}, <bytes> FROM messages WHERE {OF_THREAD} AND position < {A} ORDER BY position DESC LIMIT 3",
     ),
     "list_messages before": (
         statements.list_messages(P, "t", PageRequest(2, DESC, before="b", from_end=True)),
-        f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} AND position > {B} ORDER BY position ASC LIMIT 3",
+        f"SELECT {MESSAGE}, <bytes> FROM messages WHERE {OF_THREAD} AND position > {B} ORDER BY position ASC LIMIT 3",
     ),
     "list_messages from a cursor on": (
         statements.list_messages(P, "t", PageRequest(2, DESC, after="a"), inclusive=True),
-        f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} AND position <= {A} ORDER BY position DESC LIMIT 4",
+        (
+            f"SELECT {MESSAGE}, CASE WHEN (id = 'a') THEN 0 ELSE <bytes> END AS bytes FROM messages "
+            f"WHERE {OF_THREAD} AND position <= {A} ORDER BY position DESC LIMIT 4"
+        ),
     ),
     "list_messages between": (
         statements.list_messages(P, "t", PageRequest(2, ASC, after="a", before="b")),
         (
-            f"SELECT {MESSAGE} FROM messages WHERE {OF_THREAD} AND position > {A} AND position < {B} "
+            f"SELECT {MESSAGE}, <bytes> FROM messages WHERE {OF_THREAD} AND position > {A} AND position < {B} "
             "ORDER BY position ASC LIMIT 3"
         ),
     ),
@@ -191,8 +195,9 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
 }
 POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 SQLITE: Dialect = sqlite.dialect()
-BOTH = statements.get_thread_with_messages(P, "t", PageRequest(2, DESC, after="a"))
-EACH = statements.list_messages_of_each(P, ["t", "u"], PageRequest(2, DESC, after="a"))
+BOTH = postgres_pages.get_thread_with_messages(P, "t", PageRequest(2, DESC, after="a"))
+ENDED_EARLY = postgres_pages.ended_early
+EACH = postgres_pages.list_messages_of_each(P, '["t", "u"]', PageRequest(2, DESC, after="a"))
 
 
 @pytest.mark.parametrize(("statement", "expected"), CASES.values(), ids=list(CASES))
@@ -205,17 +210,28 @@ def test_statement_reads_on_sqlite(statement: ClauseElement, expected: str) -> N
     assert _text(statement, SQLITE) == _on_sqlite(expected)
 
 
-@pytest.mark.parametrize("dialect", [POSTGRES, SQLITE], ids=lambda each: each.name)
-def test_pages_of_several_threads_are_one_limited_select_each(dialect: Dialect) -> None:
-    found = _text(EACH, dialect)
+def test_pages_of_several_threads_are_one_limited_select_for_each_of_their_ids() -> None:
+    found = _text(EACH, POSTGRES)
 
-    limit = "LIMIT 3 OFFSET 0" if dialect.name == "sqlite" else "LIMIT 3"
-    for thread_id in ("t", "u"):
-        place = A.replace("'t'", f"'{thread_id}'")
-        inner = f"FROM messages WHERE project_id = 'p' AND thread_id = '{thread_id}' AND position < {place} "
-        assert inner + f"ORDER BY position DESC {limit}) AS anon_" in found
-    assert found.count(limit) == 2
-    assert found.endswith(" ORDER BY position DESC")
+    place = A.replace("'t'", "wanted.id")
+    inner = f"FROM messages WHERE project_id = 'p' AND thread_id = wanted.id AND position < {place} "
+    assert """jsonb_array_elements_text(CAST('["t", "u"]' AS JSONB)) AS wanted(id), LATERAL (SELECT """ in found
+    assert inner + "ORDER BY position DESC LIMIT 3) AS counted" in found
+    assert found.count("LIMIT") == 1
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+def test_a_page_that_ends_early_selects_the_same_columns_of_the_same_rows(*, inclusive: bool) -> None:
+    listed = partial(statements.list_messages, inclusive=inclusive)
+    page = PageRequest(2, DESC, after="a")
+
+    plain, early = (_text(each, POSTGRES) for each in (listed(P, "t", page), ENDED_EARLY(listed, P, "t", page)))
+
+    assert plain.partition(" FROM messages ")[2] in early
+    assert early.startswith(f"SELECT {MESSAGE}, bytes FROM (SELECT ")
+    for text in ("content", "attachments", "metadata"):
+        assert f"CASE WHEN (held <= 8388608 OR held = bytes) THEN {text} END AS {text}" in early
+    assert early.endswith(" ORDER BY position DESC")
 
 
 @pytest.mark.parametrize("dialect", [POSTGRES, SQLITE], ids=lambda each: each.name)
@@ -234,7 +250,7 @@ def test_a_thread_and_its_page_are_two_selects_laid_side_by_side(dialect: Dialec
 def test_every_where_begins_with_the_project(statement: ClauseElement) -> None:
     text = _text(statement, POSTGRES)
 
-    tables = re.findall(r"(?:FROM|UPDATE) (?:threads|messages|deleted_\w+)\b", text)
+    tables = re.findall(r"(?:FROM|UPDATE) (?:threads|messages|deleted_\w+|message_deltas)\b", text)
     wheres = re.findall(r" WHERE (\w+ = '\w+')", text)
 
     assert wheres == ["project_id = 'p'"] * len(tables)
@@ -253,14 +269,21 @@ def test_every_builder_that_takes_a_project_is_looked_at() -> None:
     assert builders - looked_at == {
         "within",
         "within_thread",
-        "list_messages_of_each",
         "list_message_fields",  # as the next
         "list_written_messages",  # begins with `list_messages`: tests/store/test_written.py
         "get_thread_beside",
-        "get_thread_with_messages",
         "insert_at_end",  # for a transaction that has taken its position: tests/store/test_append.py
         "append_message",  # begins with `take_positions`: tests/store/test_append.py
     }
+
+
+# What is counted of a message: its own columns and, while it is in progress, what it has gained.
+_BYTES = re.compile(
+    r"octets\(content\) \+ octets\(attachments\) \+ octets\(metadata\) \+ CASE WHEN \(status = 'in_progress'\) THEN "
+    r"\(SELECT CAST\(coalesce\(sum\(octets\(message_deltas.text\)\), 0\) AS INTEGER\) AS coalesce_1 "
+    r"FROM message_deltas WHERE message_deltas.project_id = 'p' AND message_deltas.message_id = id\) "
+    r"ELSE 0 END(?: AS bytes)?"
+)
 
 
 def _on_sqlite(text: str) -> str:
@@ -273,9 +296,11 @@ def _text(statement: ClauseElement, dialect: Dialect) -> str:
     """Compile, with values in place, long lists of columns as one, and without the names of tables before columns."""
     text = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
     text = re.sub(r"\s+", " ", text)
-    text = re.sub(r"\b(threads|messages|cursor|deleted_threads|deleted_messages|anon_1)\.", "", text)
+    text = re.sub(r"\b(threads|messages|cursor|deleted_threads|deleted_messages|anon_1|page|rows|counted)\.", "", text)
+    text = re.sub(r"octet_length\(([\w.]+)\)|length\(CAST\(([\w.]+) AS BLOB\)\)", r"octets(\1\2)", text)
     for as_bytes in ("CAST(content AS BLOB)", "convert_to(content, 'UTF8')"):
         text = text.replace(f"{as_bytes} AS content", "content")
+    text = _BYTES.sub("<bytes>", text)
     for columns in (THREAD_COLUMNS, MESSAGE_COLUMNS):
         listed = ", ".join(column.name for column in columns)
         text = text.replace(listed, f"<{listed}>")

@@ -1,0 +1,182 @@
+"""Pages that end early by the bytes stored of them, against a model in memory: both databases, all ways to read one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core import answers, messages, transfer
+from gateway.domain import ids, page
+from gateway.domain.message import Message, Status
+from gateway.domain.page import Order, PageRequest
+from gateway.errors import AnswerTooLarge
+from gateway.store import page_bytes
+from gateway.store.sql import opened_store
+from tests.core.model import Asking, Entry, askings, told
+from tests.make import make_thread, put_message, text_part
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from gateway.core import Store
+    from gateway.domain.ids import ThreadId
+    from gateway.domain.principal import Principal
+
+AT_MOST = 600  # bytes of a page in these tests
+RUNS = (None, "run_a")
+FIELDS = [("id",), ("role_value", "created_at"), ("metadata_json", "content_json"), Message._fields]
+SIZES = st.lists(st.integers(0, 300) | st.integers(300, 900), min_size=1, max_size=20)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_pages() -> Iterator[None]:
+    """Let pages be small, before the first statement is built."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (page, page_bytes):
+            patch.setattr(module, "MAX_BYTES", AT_MOST)
+            patch.setattr(module, "MAX_ANSWER_BYTES", 2 * AT_MOST)
+        yield
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    """Open a store whose statements are built here, and with it forgotten."""
+    async with opened_store(database_url) as opened:
+        yield opened
+
+
+@given(sizes=SIZES, asked=askings(st.sampled_from(RUNS)))
+async def test_every_way_to_read_a_page_ends_it_where_the_model_does(
+    store: Store, who: Principal, sizes: list[int], asked: list[Asking]
+) -> None:
+    thread_id, entries = await _thread_of(store, who, sizes)
+
+    for asking in asked:
+        request = asking.request(entries, ids.as_message_id)
+        found = await messages.list_page(store, who, thread_id, request, asking.run_id)
+        ends = await messages.page_ends(store, who, thread_id, request, found, run_id=asking.run_id)
+        written = await messages.list_written_page(store, who, thread_id, request, asking.run_id)
+
+        expected = asking.expect(entries, AT_MOST)
+        assert told(found, ends) == expected
+        assert (len(written.objects), written.has_more) == (len(expected.ids), expected.has_more)
+        for fields in FIELDS:
+            _, rows, own = await messages.thread_with_page(
+                store, who, thread_id, request, run_id=asking.run_id, fields=fields
+            )
+            proven = await messages.proven_page(store, who, thread_id, request, run_id=asking.run_id, fields=fields)
+
+            assert [each.id for each in rows.items] == expected.ids
+            assert not rows.rows or own == ends
+            if proven is not None:
+                assert ([each.id for each in proven[0].items], proven[1]) == (expected.ids, ends)
+
+
+@given(sizes=SIZES, limit=st.integers(1, 8), order=st.sampled_from(Order), is_forward=st.booleans())
+async def test_a_walk_meets_every_message_once(
+    store: Store, who: Principal, *, sizes: list[int], limit: int, order: Order, is_forward: bool
+) -> None:
+    thread_id, entries = await _thread_of(store, who, sizes)
+    met: list[str] = []
+    has_more = True
+    while has_more:
+        cursor = met[-1] if met else None
+        asked = PageRequest(limit, order, cursor) if is_forward else PageRequest(limit, order, None, cursor, True)
+        found = await messages.list_page(store, who, thread_id, asked)
+        met += [each.id for each in (found.items if is_forward else found.items[::-1])]
+        has_more = found.has_more
+        assert found.items
+        assert len(found.items) == 1 or found.stored <= AT_MOST
+
+    made = [each.id for each in entries]
+    assert met == (made if (order is Order.ASC) == is_forward else made[::-1])
+
+
+@given(sizes=SIZES, others=SIZES, limit=st.integers(1, 8))
+async def test_pages_of_several_threads_end_alike_or_are_refused_together(
+    store: Store, who: Principal, sizes: list[int], others: list[int], limit: int
+) -> None:
+    several = [(await _thread_of(store, who, each))[0] for each in (sizes, others)]
+    asked = PageRequest(limit)
+    alone = [await messages.list_page(store, who, each, asked) for each in several]
+
+    if sum(each.stored for each in alone) > 2 * AT_MOST:
+        with pytest.raises(AnswerTooLarge):
+            await messages.list_page_of_each(store, who, several, asked)
+    else:
+        pages = await messages.list_page_of_each(store, who, several, asked)
+
+        assert [pages[each] for each in several] == alone
+
+
+@given(sizes=SIZES)
+async def test_messages_by_their_ids_are_all_of_them_or_none(store: Store, who: Principal, sizes: list[int]) -> None:
+    _, entries = await _thread_of(store, who, sizes)
+    wanted = [each.id for each in entries]
+
+    if len(wanted) > 1 and sum(each.stored for each in entries) > 2 * AT_MOST:
+        with pytest.raises(AnswerTooLarge):
+            await messages.get_many(store, who, wanted)
+    else:
+        found = await messages.get_many(store, who, wanted)
+
+        assert {each.id: each.text for each in found.values()} == {
+            each.id: "x" * size for each, size in zip(entries, sizes, strict=True)
+        }
+
+
+@given(sizes=SIZES)
+async def test_followers_and_exports_meet_every_message_in_batches_that_end_early(
+    store: Store, who: Principal, sizes: list[int]
+) -> None:
+    thread_id, entries = await _thread_of(store, who, sizes)
+    by_id = {each.id: each for each in entries}
+    position, told_of = 0, list[str]()
+    changed, has_more = 0, True
+    met: list[str] = []
+    async with store.read() as reads:
+        while has_more:
+            batch = await reads.list_messages_behind(who.reach, thread_id, position, 4)
+            told_of += [each.id for _, each in batch.items]
+            position, has_more = batch.position, batch.has_more
+            assert len(batch.items) <= 1 or sum(by_id[each.id].stored for _, each in batch.items) <= AT_MOST
+        has_more = True
+        while has_more:
+            changes = await reads.list_changes(who.reach, thread_id, changed, 4)
+            met += [each.message.id for _, each in changes.items]  # type: ignore[union-attr]
+            changed, has_more = changes.position, changes.has_more
+    exported = [each.id async for each in transfer.export_messages(store, who, thread_id)]
+
+    assert told_of == met == exported == [each.id for each in entries]
+
+
+async def test_text_that_a_message_in_progress_has_gained_counts(store: Store, who: Principal) -> None:
+    thread_id = await make_thread(store, who)
+    growing = [await put_message(store, who, thread_id, status=Status.IN_PROGRESS) for _ in range(3)]
+    for each in growing:
+        await _grow(store, who, each, "x" * (AT_MOST // 2))
+
+    found = await messages.list_page(store, who, thread_id, PageRequest(order=Order.ASC))
+    written = await messages.list_written_page(store, who, thread_id, PageRequest(order=Order.ASC))
+
+    assert [each.id for each in found.items] == [growing[0].id]
+    assert found.has_more
+    assert (written.first_id, written.last_id, written.has_more) == (growing[0].id, growing[0].id, True)
+
+
+async def _grow(store: Store, who: Principal, message: Message, text: str) -> None:
+    await answers.append_text(store, who, message.id, text)
+
+
+async def _thread_of(store: Store, who: Principal, sizes: list[int]) -> tuple[ThreadId, list[Entry]]:
+    """Make a thread of messages of such sizes, in two runs by turns, as they are kept."""
+    thread_id = await make_thread(store, who)
+    entries: list[Entry] = []
+    for n, size in enumerate(sizes):
+        made = await put_message(store, who, thread_id, content=[text_part("x" * size)], run_id=RUNS[n % 2])
+        stored = len(made.content_json) + len(made.attachments_json) + len(made.metadata_json)
+        entries.append(Entry(made.id, made.run_id, stored=stored))
+    return thread_id, entries
