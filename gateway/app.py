@@ -29,6 +29,7 @@ from gateway.gql.page import ASSETS, BUILT, Explorer
 from gateway.gql.schema import build_schema
 from gateway.gql.trusted import load_trusted
 from gateway.logs import request_log
+from gateway.memory import give_back_large_blocks
 from gateway.rest import document, render
 from gateway.rest.routes import RestFace, unknown_url, wrong_method
 from gateway.settings import Settings, load_settings, wants_traces
@@ -234,6 +235,7 @@ def rate_rules(settings: Settings) -> RateRules:
 
 def create_app_from_environment() -> Envelope:
     """Make the application in a process that `gateway serve` has started."""
+    give_back_large_blocks()
     return create_app(load_settings())
 
 

@@ -6,6 +6,8 @@ a plan may be slower than it could be, and never answers anything else.
 Must not be here: Strawberry, and anything of threads: the package knows graphql-core alone.
 """
 
+from gateway.compiled.meter import Meter
+from gateway.compiled.metered import MeteredExecutor
 from gateway.compiled.plan import Plan, compile_operation
 from gateway.compiled.unsupported import Reason, Unsupported
 from gateway.compiled.ways import MARKER, Attribute, Child, Direct, Itself, Known, Sampled, Way, Ways, Written
@@ -17,6 +19,8 @@ __all__ = [
     "Direct",
     "Itself",
     "Known",
+    "Meter",
+    "MeteredExecutor",
     "Plan",
     "Reason",
     "Sampled",

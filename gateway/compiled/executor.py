@@ -7,11 +7,11 @@ Must not be here: what is known beforehand (`plan`), values without resolvers (`
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from graphql import (
     ExecutionResult,
-    Executor,
     GraphQLError,
     GraphQLField,
     GraphQLObjectType,
@@ -24,6 +24,7 @@ from graphql.execution.executor import CollectedErrors
 from graphql.pyutils import Path, gather_with_cancel
 
 from gateway.compiled.arguments import arguments_of
+from gateway.compiled.metered import MeteredExecutor
 from gateway.compiled.reader import Fitting, Read, Surprise, is_awaitable, new_tuple, or_null
 from gateway.compiled.ways import Attribute, Child, Direct, Way, Written
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from graphql.execution.values import VariableValues
 
     from gateway.compiled.arguments import Arguments
+    from gateway.compiled.meter import Meter
     from gateway.compiled.plan import Shape
     from gateway.compiled.ways import Places
 
@@ -41,16 +43,17 @@ FieldDetailsList = list[FieldDetails]
 Resolve = Callable[["CompiledExecutor", Any], Any]
 
 
-class CompiledExecutor(Executor[Any]):
+class CompiledExecutor(MeteredExecutor):
     """One execution; what is the same in all of them stands in `shape`, which they share."""
 
     shape: Shape
 
-    def begun(self, root_value: Any, context_value: Any, variables: VariableValues) -> CompiledExecutor:
+    def begun(self, root_value: Any, context_value: Any, variables: VariableValues, meter: Meter) -> CompiledExecutor:
         """Make the executor of another execution."""
         other: CompiledExecutor = object.__new__(CompiledExecutor)
         other.__dict__.update(self.__dict__)
         other.root_value, other.context_value, other.variable_values = root_value, context_value, variables
+        other.meter = meter
         other.collected_errors = CollectedErrors()
         other.background_futures = set()
         return other
@@ -161,7 +164,7 @@ class CompiledExecutor(Executor[Any]):
         """Complete a value that nobody waits for, by the quickest way that fits it."""
         if step.read is not None:
             try:
-                return step.read(result)
+                return self._read(step.read, result)
             except _Unwritten:
                 raise
             except Exception:  # noqa: BLE001, S110  (graphql-core says what is wrong)
@@ -179,6 +182,16 @@ class CompiledExecutor(Executor[Any]):
             self.handle_field_error(error, step.definition.type, details, path)
             return None
 
+    def _read(self, read: Read, value: Any) -> Any:
+        """Read a value; what was counted of one that cannot be read is not answered."""
+        meter = self.meter
+        objects, written = meter.objects, meter.written
+        try:
+            return read(value, meter)
+        except Exception:
+            meter.objects, meter.written = objects, written
+            raise
+
     def complete_object_value(
         self,
         return_type: GraphQLObjectType,
@@ -192,7 +205,7 @@ class CompiledExecutor(Executor[Any]):
         read = self.shape.reader(return_type, field_details_list)
         if read is not None:
             try:
-                return read(result)
+                return self._read(read, result)
             except Exception:  # noqa: BLE001, S110  (graphql-core says what is wrong)
                 pass
         return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
@@ -211,7 +224,7 @@ class CompiledExecutor(Executor[Any]):
             read = self.shape.reader(item_type, field_details_list)
             if read is not None:
                 try:
-                    return [read(item) for item in items]
+                    return self._read(partial(_read_each, read), items)
                 except Exception:  # noqa: BLE001, S110  (graphql-core says what is wrong)
                     pass
         return super().complete_iterable_value(item_type, field_details_list, info, path, items, position_context)
@@ -237,9 +250,9 @@ def step_of(shape: Shape, parent_type: GraphQLObjectType, details: FieldDetailsL
     if definition is None or way is None:
         return None
     if isinstance(way, Written):
-        write = way.write or _as_it_is
-        some = write if is_non_null_type(definition.type) else or_null(write)
-        return Step(_taking(way.name), parent_type, definition, _writing(some), None)
+        some = _writing(way.write or _as_it_is)
+        write = some if is_non_null_type(definition.type) else or_null(some)
+        return Step(_taking(way.name), parent_type, definition, write, None)
     resolve = _taking(way.name) if isinstance(way, Attribute) else _resolve(shape, way, definition, details)
     if resolve is None:
         return None
@@ -250,12 +263,16 @@ def step_of(shape: Shape, parent_type: GraphQLObjectType, details: FieldDetailsL
     return Step(resolve, parent_type, definition, read, None)
 
 
+def _read_each(read: Read, items: Sequence[Any], meter: Meter) -> list[Any]:
+    return [read(item, meter) for item in meter.walk(items)]
+
+
 class _Unwritten(Surprise):
     """A value has no final form; what is stored is not what the resolver would give, so it has to be asked."""
 
 
-def _writing(write: Read) -> Read:
-    def read(value: Any) -> Any:
+def _writing(write: Callable[[Any], Any]) -> Read:
+    def read(value: Any, _meter: Meter) -> Any:
         try:
             return write(value)
         except Exception:  # noqa: BLE001  (whatever it raises, the resolver is asked)

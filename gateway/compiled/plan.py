@@ -19,6 +19,8 @@ from graphql.execution.collect_fields import FragmentDetails, collect_fields
 from graphql.execution.values import VariableValues
 
 from gateway.compiled.executor import CompiledExecutor, step_of
+from gateway.compiled.meter import Meter
+from gateway.compiled.metered import MeteredExecutor
 from gateway.compiled.program import Readers
 from gateway.compiled.reader import is_awaitable
 from gateway.compiled.unsupported import Reason, Unsupported, conditions_of
@@ -68,7 +70,7 @@ class Plan:
         return self._coercion.of(raw, max_errors, hide_suggestions=self._hides_suggestions)
 
     def execute(
-        self, variables: VariableValues, context_value: Any = None, root_value: Any = None
+        self, variables: VariableValues, context_value: Any = None, root_value: Any = None, meter: Meter | None = None
     ) -> ExecutionResult | Awaitable[ExecutionResult]:
         """Execute the operation; the result is graphql-core's, but that stored JSON in it is still text.
 
@@ -79,12 +81,13 @@ class Plan:
         if shape is None:
             if not all(isinstance(each, bool) for each in said):
                 # That is an error of whatever field it is found below, and of no other.
-                normal: Any = self._executor(Executor, variables, context_value, root_value)
+                normal: Any = self._executor(MeteredExecutor, variables, context_value, root_value)
+                normal.meter = meter or Meter()
                 return cast("ExecutionResult | Awaitable[ExecutionResult]", normal.execute_operation())
             shape = Shape(cast("CompiledExecutor", self._executor(CompiledExecutor, self._of(variables))), self._ways)
             self._shapes[said] = shape
         result: ExecutionResult | Awaitable[ExecutionResult]
-        result = shape.prototype.begun(root_value, context_value, variables).execute_operation()
+        result = shape.prototype.begun(root_value, context_value, variables, meter or Meter()).execute_operation()
         return result
 
     def _of(self, variables: VariableValues) -> VariableValues:

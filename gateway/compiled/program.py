@@ -25,12 +25,14 @@ from graphql import (
     get_named_type,
     get_nullable_type,
     is_abstract_type,
+    is_composite_type,
     is_leaf_type,
     is_list_type,
     is_non_null_type,
     is_object_type,
 )
 
+from gateway.compiled.meter import LONG, Meter
 from gateway.compiled.reader import Fitting, Surprise, leaf_reader
 from gateway.compiled.ways import MARKER, Attribute, Direct, Itself, Known, Places, Sampled, Ways, Written
 
@@ -158,7 +160,7 @@ class _Program:
         Errors: _NeedsExecutor.
         """
         result = self._value(kind, details, "source")
-        text = "\n".join(["def read(source):", *self._lines, f" return {result}"])
+        text = "\n".join(["def read(source, meter):", *self._lines, f" return {result}"])
         if self._takes_rows:
             places = {str(id(own)): names for own, names in self._read.in_order().items()}
             text = _PLACES.sub(lambda found: f"[{places[found[1]].index(found[2])}]", text)
@@ -190,8 +192,10 @@ class _Program:
         own = self._classes_of(kind.of_type) if is_non_null_type(kind) else []
         if len(own) == 1:
             return self._texts(kind.of_type, details, source, own[0], {})
+        if is_non_null_type(kind) and is_composite_type(kind.of_type):
+            self._say(f"meter.count(len({source}))")
         result, item = self._put("[]"), self._name()
-        with self._block(f"for {item} in {source}:"):
+        with self._block(f"for {item} in meter.walk({source}):"):
             self._say(f"{result}.append({self._value(kind, details, item)})")
         return result
 
@@ -207,14 +211,16 @@ class _Program:
     ) -> str:
         """Write a list of objects as JSON at once: with a dict for each, a page of 100 costs a twentieth more."""
         # All pieces of all items are joined once, at the end.
+        self._say(f"meter.count(len({source}))")
+        before = self._put("meter.written")
         result, comma, item = self._put("[b'[']"), self._put("''"), self._name()
-        with self._block(f"for {item} in {source}:"):
+        with self._block(f"for {item} in meter.walk({source}):"):
             of_item = _Source(item, own, self._read, is_row=True) if are_rows else self._exactly(own, item)
             pieces = [_Piece(f"{{{comma}}}"), *self._text(kind, details, of_item, ways)]
             self._say(f"{result} += ({_laid_out(pieces)},)")
             self._say(f"{comma} = ','")
         self._say(f"{result}.append(b']')")
-        return self._put(f"written(b''.join({result}))")
+        return self._put(f"written(meter.wrote({before}, b''.join({result})))")
 
     def _text(
         self, kind: GraphQLObjectType, details: FieldDetailsList, source: _Source, ways: Mapping[str, Written | Itself]
@@ -266,6 +272,8 @@ class _Program:
         if other is None:
             return self._put(f"{self._handed(leaf_reader(kind))}({source})")
         self._surprised_if(other.format(source))
+        if kind is GraphQLString:
+            self._metered(source)
         return source
 
     def _object(self, kind: GraphQLObjectType, details: FieldDetailsList, source: str) -> str:
@@ -327,7 +335,7 @@ class _Program:
         }
         if not by_class:
             raise _NeedsExecutor
-        return self._put(f"{self._handed(by_class)}[type({source})]({source})")
+        return self._put(f"{self._handed(by_class)}[type({source})]({source}, meter)")
 
     def _field(
         self, kind: GraphQLObjectType, selected: FieldDetailsList, source: _Source, own: Written | Itself | None
@@ -369,7 +377,7 @@ class _Program:
 
     def _sampled(self, way: Sampled, source: _Source, read: Read) -> list[_Piece]:
         """Write the answer around the one string of a value like the sample, and read all others."""
-        first, *others = orjson.dumps(read(way.sample)).split(MARKER.encode())
+        first, *others = orjson.dumps(read(way.sample, Meter())).split(MARKER.encode())
         stored = self._read_once(source, way.stored)
         begin, end, behind = self._handed(way.begin), self._handed(way.end), self._handed(way.end[1:])
         begins, text, ends, rest = (self._name() for _ in range(4))
@@ -380,14 +388,20 @@ class _Program:
         self._say(f"{text}, _, {rest} = {stored}.removeprefix({begin}).partition(b'\"')")
         with self._block(f"if {rest} == {behind}:"):
             self._say(around)
+            self._metered(text)
         is_surrounded = f"{stored}.startswith({begin}) and {stored}.endswith({end})"
         within = f"{stored}, {len(way.begin)}, len({stored}) - {len(way.end)}"
         with self._block(f"elif {is_surrounded} and {self._handed(_WITHIN_A_STRING)}({within}):"):
             self._say(f"{text} = {stored}[{len(way.begin)}:-{len(way.end)}]; {around}")
+            self._metered(text)
         with self._block("else:"):
-            whole = f"dumps({self._handed(read)}({self._handed(way.load)}({stored})))"
+            whole = f"dumps({self._handed(read)}({self._handed(way.load)}({stored}), meter))"
             self._say(f"{begins} = {ends} = b''; {text} = {whole}")
         return [_Piece(each, is_bytes=True) for each in (begins, text, ends)]
+
+    def _metered(self, text: str) -> None:
+        with self._block(f"if len({text}) > {LONG}:"):
+            self._say(f"meter.write({text})")
 
     def _count(self) -> None:
         self._readers.fields_left -= 1

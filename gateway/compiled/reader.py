@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 from graphql import GraphQLFloat, Undefined, is_enum_type
 from graphql.pyutils import is_awaitable as may_be_awaited
 
+from gateway.compiled.meter import Meter
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
     from graphql import GraphQLObjectType
 
-Read = Callable[[Any], Any]
+Leaf = Callable[[Any], Any]
+Read = Callable[[Any, Meter], Any]
 new_tuple = tuple.__new__  # the constructors of graphql-core's tuples take three times as long
 
 _KEPT: Final = 100  # kinds of values that a place has shown
@@ -61,10 +64,10 @@ class Fitting:
 
 def or_null(read: Read) -> Read:
     """Let a reader also read nulls."""
-    return lambda value: None if value is None else read(value)
+    return lambda value, meter: None if value is None else read(value, meter)
 
 
-def leaf_reader(kind: Any) -> Read:
+def leaf_reader(kind: Any) -> Leaf:
     """Make what writes a leaf whose class alone does not say how."""
     if kind is GraphQLFloat:
         return _float
@@ -77,7 +80,7 @@ def _float(value: Any) -> float:
     return value
 
 
-def _enum(kind: Any) -> Read:
+def _enum(kind: Any) -> Leaf:
     known: dict[tuple[type, Any], Any] = {}  # at most a word for each of its values and classes
     write = _scalar(kind)
 
@@ -93,7 +96,7 @@ def _enum(kind: Any) -> Read:
     return read
 
 
-def _scalar(kind: Any) -> Read:
+def _scalar(kind: Any) -> Leaf:
     coerce = kind.coerce_output_value
 
     def read(value: Any) -> Any:

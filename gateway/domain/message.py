@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import orjson
 
+from gateway.domain import bounds
 from gateway.domain.metadata import Metadata, MetadataPatch, load_metadata
 from gateway.domain.unset import UNSET, Unset
+from gateway.errors import AnswerTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gateway.domain.ids import MessageId, ThreadId
+
+
+_MOST_OBJECTS: Final = bounds.ANSWER_OBJECTS.number
 
 
 class Role(Enum):
@@ -191,6 +196,11 @@ class Message(MessageRow):
         """Why it stays incomplete."""
         return None if self.reason_value is None else IncompleteReason(self.reason_value)
 
+    @property
+    def stored(self) -> int:
+        """How many bytes are stored of it, where all that is not ASCII counts as one."""
+        return len(self.content_json) + len(self.attachments_json) + len(self.metadata_json)
+
     @cached_property
     def content(self) -> tuple[ContentPart, ...]:
         """The parts of the content, in order."""
@@ -204,6 +214,8 @@ class Message(MessageRow):
     @cached_property
     def attachments(self) -> tuple[Attachment, ...]:
         """The attached files, in order."""
+        if self.attachments_json.count("{") > _MOST_OBJECTS:
+            raise AnswerTooLarge
         return tuple(
             Attachment(item.get("file_id"), tuple(tool["type"] for tool in item.get("tools") or ()))
             for item in orjson.loads(self.attachments_json)
@@ -224,7 +236,13 @@ def at_second(message: Message, created_at: int) -> Message:
 
 
 def load_content(content_json: bytes) -> tuple[ContentPart, ...]:
-    """Read the parts of a content that is kept."""
+    """Read the parts of a content that is kept.
+
+    Errors: AnswerTooLarge, before a content is read that holds more objects with types than an answer may. Import has
+    taken such: of a quotation mark within a text nobody takes one for the end of a name, since a backslash precedes it.
+    """
+    if content_json.count(b'"type":') > _MOST_OBJECTS:
+        raise AnswerTooLarge
     return tuple(PART_READERS[part["type"]](part) for part in orjson.loads(content_json))
 
 

@@ -97,15 +97,12 @@ class Together:
     stored: int = 0
     count: int = 0
 
-    def add(self, stored: int, count: int) -> None:
-        """Count what was read; one item alone may be of any size.
-
-        Errors: AnswerTooLarge.
-        """
-        self.stored += stored
-        self.count += count
-        if self.stored > MAX_ANSWER_BYTES and self.count > 1:
-            raise AnswerTooLarge
+    def fits(self, *read: tuple[int, int]) -> bool:
+        """Count what was read, its bytes and its items, and say whether it may be; one alone may be of any size."""
+        for stored, count in read:
+            self.stored += stored
+            self.count += count
+        return self.stored <= MAX_ANSWER_BYTES or self.count <= 1
 
     def cut(self, found: Iterable[R], limit: int) -> Cut[R]:
         """Cut one of several pages.
@@ -113,7 +110,9 @@ class Together:
         Errors: AnswerTooLarge.
         """
         page = cut(found, limit)
-        self.add(page.stored, len(page.rows))
+        if not self.fits((page.stored, len(page.rows))):
+            page.rows.clear()  # who holds the error holds what its frames do
+            raise AnswerTooLarge
         return page
 
     def whole(self, found: Iterable[R]) -> list[R]:
@@ -123,8 +122,10 @@ class Together:
         """
         kept: list[R] = []
         for row in found:
-            self.add(row[-1], 1)
             kept.append(row)
+            if not self.fits((row[-1], 1)):
+                kept.clear()
+                raise AnswerTooLarge
         return kept
 
 

@@ -13,7 +13,7 @@ from gateway.core import messages
 from gateway.domain import ids, parse
 from gateway.domain.message import Message
 from gateway.domain.thread import thread_named
-from gateway.errors import InvalidRequest
+from gateway.errors import AnswerTooLarge, InvalidRequest
 from gateway.gql.context import Ahead, PageKey
 from gateway.gql.types import MessageConnection, page_request
 
@@ -41,6 +41,7 @@ async def find_thread(
     """Resolve `Query.thread`, and keep the page that `Thread.messages` will ask for next (`find_messages`).
 
     Where nothing else is asked of the thread, its messages prove that it is there.
+    Errors: AnswerTooLarge.
     """
     thread_id = ids.as_thread_id(ids.not_empty(arguments["id"], "id"))
     if thread_id is None:
@@ -55,11 +56,15 @@ async def find_thread(
     read = Message._fields if child.places is None else child.places.get(Message, ())
     if _WITHOUT_THREAD.issuperset([each.name for each in fields]) and _TOTAL not in child.selected:
         proven = await messages.proven_page(store, who, thread_id, page, run_id=run_id, fields=read)
-        if proven is not None:
-            context.ahead[thread_id] = Ahead(child.arguments, key, *proven)
+        if proven is not None and context.read_ahead(thread_id, Ahead(child.arguments, key, *proven)):
             return thread_named(thread_id)
+        if proven is not None:
+            del proven  # an error holds what its frames do, as long as there are other errors
+            raise AnswerTooLarge
     thread, found, ends = await messages.thread_with_page(store, who, thread_id, page, run_id=run_id, fields=read)
-    context.ahead[thread_id] = Ahead(child.arguments, key, found, ends)
+    if not context.read_ahead(thread_id, Ahead(child.arguments, key, found, ends)):
+        del found
+        raise AnswerTooLarge
     return thread
 
 
@@ -71,6 +76,7 @@ def find_messages(resolve: Resolve, source: Thread, context: Context, arguments:
     ahead = context.ahead.pop(source.id, None)
     if ahead is None or not ahead.found.rows or ahead.arguments != arguments:
         return resolve(source, context, arguments)
+    context.show(ahead.found)
     return MessageConnection(found=ahead.found, asked=ahead.key, of=source, ends=ahead.ends)
 
 

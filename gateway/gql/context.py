@@ -14,7 +14,8 @@ import strawberry
 from strawberry.dataloader import DataLoader
 
 from gateway.core import messages, threads
-from gateway.domain.page import Page, Rows
+from gateway.domain.page import Page, Rows, Together
+from gateway.errors import AnswerTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -66,6 +67,24 @@ class Context:
     resume_after: str | None = None
     told: str | None = None
     ahead: dict[str, Ahead] = field(default_factory=dict)  # pages that were read before they are asked for, by thread
+    read: Together = field(default_factory=Together)  # messages, each time that they were read...
+    shown: Together = field(default_factory=Together)  # ... and each time that they are shown, so never less
+
+    def read_ahead(self, thread_id: str, ahead: Ahead) -> bool:
+        """Keep a page that is about to be asked for, if an answer may hold it with what was read before."""
+        if not self.read.fits((ahead.found.stored, len(ahead.found.rows))):
+            return False
+        self.ahead[thread_id] = ahead
+        return True
+
+    def show(self, found: Page[Message] | Rows[Message]) -> None:
+        """Count a page that becomes a part of the answer.
+
+        Errors: AnswerTooLarge.
+        """
+        items = found.rows if isinstance(found, Rows) else found.items
+        if not self.shown.fits((found.stored, len(items))):
+            raise AnswerTooLarge
 
     @property
     def context(self) -> Context:
@@ -105,6 +124,10 @@ class Context:
 
     async def _load_messages(self, keys: list[str]) -> list[Message | None]:
         found = await messages.get_many(self.store, self.who, list(dict.fromkeys(keys)))
+        all_of_them = sum(each.stored for each in found.values()), len(found)
+        if not (self.read.fits(all_of_them) and self.shown.fits(all_of_them)):
+            found.clear()
+            raise AnswerTooLarge
         return [found.get(key) for key in keys]
 
     async def _load_pages(self, keys: list[PageKey]) -> list[Page[Message]]:
@@ -113,6 +136,9 @@ class Context:
             groups.setdefault((key.page, key.run_id), {})[key.thread_id] = Page((), has_more=False)
         for (page, run_id), pages in groups.items():
             pages.update(await messages.list_page_of_each(self.store, self.who, list(pages), page, run_id))
+            if not self.read.fits(*((found.stored, len(found.items)) for found in pages.values())):
+                groups.clear()  # an error holds what its frames do, as long as there are other errors
+                raise AnswerTooLarge
         return [groups[key.page, key.run_id][key.thread_id] for key in keys]
 
 

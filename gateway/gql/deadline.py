@@ -18,17 +18,15 @@ class Deadlines:
     One timer for all of them, since one for each costs as much as a look-up in the database.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self) -> None:
         self.running: dict[Deadline, None] = {}  # in the order in which they began; the timer finds out who has ended
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self) -> Deadline:
-        """Make the deadline of a block, which raises TimeoutError when it comes."""
-        loop = asyncio.get_running_loop()
-        deadline = Deadline(self.running, loop.time() + self._seconds)
+    def begin(self, until: float) -> Deadline:
+        """Make the deadline of a block, which raises TimeoutError when it comes; it is given by the loop's clock."""
+        deadline = Deadline(self.running, until)
         if self._timer is None:
-            self._timer = loop.call_at(deadline.until, self._look)
+            self._timer = asyncio.get_running_loop().call_at(until, self._look)
         return deadline
 
     def _look(self) -> None:

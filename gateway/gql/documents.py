@@ -46,10 +46,15 @@ class Operation:
     word: str = field(init=False)  # for its kind
     scope: Scope = field(init=False)
     lets_go: bool = field(init=False)  # as soon as it is cancelled
+    object_bytes: int = field(init=False)  # what an object in its answer takes at the least, with a comma
 
     def __post_init__(self) -> None:
         """Look what it does, and whether it reads, or hands its work over to the store in one piece."""
         self.kind = self.node.operation
+        text = self.document.loc.source.body if self.document.loc else "@"
+        self.object_bytes = (
+            len("{},") if "@" in text else len(',"a":{}')
+        )  # of which directives may leave all fields out
         self.word = self.kind.value
         self.scope = Scope.WRITE if self.kind is OperationType.MUTATION else Scope.READ
         roots = self.node.selection_set.selections

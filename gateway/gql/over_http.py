@@ -12,8 +12,10 @@ import orjson
 from graphql import GraphQLError, OperationType
 from starlette.requests import Request as StarletteRequest
 
+from gateway.domain import bounds
 from gateway.errors import GatewayError, TooManyRequests, Unauthorized, Unavailable, UnknownHost
 from gateway.gql import negotiate
+from gateway.gql.answer_size import too_large
 from gateway.gql.errors import facts_of, laid_out, shown
 from gateway.gql.over_sse import interrupted, stream
 from gateway.gql.parameters import read_parameters
@@ -78,7 +80,7 @@ class GraphQLOverHttp:
             who = await self._caller(request)
             parameters = await self._parameters(request, who)
             if isinstance(parameters, list):
-                bodies = [await self._in_batch(request, who, each) for each in parameters]
+                bodies = await self._in_batch(request, who, parameters)
                 request.facts.name_operation("batch", None)
                 return _response(200, media_type, bodies)
             if media_type == EVENT_STREAM:
@@ -105,11 +107,20 @@ class GraphQLOverHttp:
             await self._operations.charge(who)  # such a request counts as any other
             raise
 
-    async def _in_batch(self, request: Request, who: Principal, parameters: Parameters) -> dict[str, Any]:
-        try:
-            return (await self._outcome(request, who, parameters))[1]
-        except Refused as refused:
-            return self._errors(request, refused)
+    async def _in_batch(self, request: Request, who: Principal, batch: list[Parameters]) -> list[orjson.Fragment]:
+        """Answer one operation after the other; together they may hold as much as one alone."""
+        written: list[bytes] = []
+        left = bounds.ANSWER_BYTES.number
+        for each in batch:
+            try:
+                own = orjson.dumps((await self._outcome(request, who, each))[1])
+                if len(own) > left:
+                    raise too_large()
+                left -= len(own)
+            except Refused as refused:
+                own = orjson.dumps(self._errors(request, refused))
+            written.append(own)
+        return [orjson.Fragment(each) for each in written]
 
     async def _outcome(self, request: Request, who: Principal, parameters: Parameters) -> tuple[Stage, dict[str, Any]]:
         operation = await self._operations.find(parameters, who)

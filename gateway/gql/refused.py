@@ -41,6 +41,7 @@ class Stage(Enum):
     OPERATION = "no single operation is asked for"
     VARIABLES = "the variables do not fit, or ask for too much"
     DEADLINE = "the execution took too long"
+    SIZE = "the answer is larger than one may be"
     PARTLY = "executed, with errors"
     DONE = "executed"
 
@@ -63,6 +64,7 @@ _STATUS: Final[Mapping[Stage, tuple[int, int, int]]] = {
     Stage.OPERATION: (200, 400, 422),
     Stage.VARIABLES: (200, 400, 422),
     Stage.DEADLINE: (200, 503, 503),
+    Stage.SIZE: (200, 400, 422),
     Stage.PARTLY: (200, 200, 294),
     Stage.DONE: (200, 200, 200),
 }

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from graphql import (
     ExecutionResult,
-    Executor,
     GraphQLError,
     OperationType,
     create_source_event_stream,
@@ -22,10 +21,12 @@ from graphql import (
     execute_subscription_event,
 )
 
-from gateway.compiled import Unsupported, compile_operation
+from gateway.compiled import MeteredExecutor, Unsupported, compile_operation
 from gateway.compiled.variables import has_long_word
+from gateway.domain.page import Together
 from gateway.domain.principal import Scope
 from gateway.errors import TooManyRequests, Unavailable
+from gateway.gql import answer_size
 from gateway.gql.deadline import Deadlines
 from gateway.gql.errors import cause_of, facts_of
 from gateway.gql.limits import LIMITS, check_variables
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from graphql import GraphQLSchema
 
-    from gateway.compiled import Plan
+    from gateway.compiled import Meter, Plan
     from gateway.gql.context import Context
     from gateway.gql.documents import Operation
     from gateway.gql.options import Options
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
     Results = AsyncGenerator[ExecutionResult, None]
     Begin = Callable[[], ExecutionResult | Awaitable[ExecutionResult]]
-    Execute = Callable[[Any], ExecutionResult | Awaitable[ExecutionResult]]
+    Execute = Callable[[Any, Meter], ExecutionResult | Awaitable[ExecutionResult]]
 
 
 COMPILED_FROM: float = 2  # the use of an operation from which on it is compiled; most that come once never return
@@ -67,7 +68,7 @@ class Runner:
     def __init__(self, schema: GraphQLSchema, options: Options) -> None:
         self._schema = schema
         self._options = options
-        self._deadlines = Deadlines(options.timeout_s)
+        self._deadlines = Deadlines()
         self._given_up: set[asyncio.Future[Any]] = set()
         self.compiled = self.normal = 0  # how many operations were executed, or followed, in either way
 
@@ -76,16 +77,26 @@ class Runner:
 
         Errors: Refused, before anything was executed or at the deadline.
         """
-        begin, cost = self._prepared(operation, parameters, context)
-        wait = self._within_deadline if operation.lets_go else self._until_deadline
+        meter = answer_size.meter(self._options.timeout_s)
+        begin, cost = self._prepared(operation, parameters, context, meter)
         let = context.gatekeeper.rates.let(context.who, operation.scope, units_of(cost) - 1)  # one is taken
         if let is None:
-            return Ran(await wait(begin(), context), cost)
+            return Ran(await self._executed(operation, begin, context, meter), cost)
         try:
             async with let:
-                return Ran(await wait(begin(), context), cost)
+                return Ran(await self._executed(operation, begin, context, meter), cost)
         except TooManyRequests as error:
             raise too_many(error) from None
+
+    async def _executed(self, operation: Operation, begin: Begin, context: Context, meter: Meter) -> ExecutionResult:
+        wait = self._within_deadline if operation.lets_go else self._until_deadline
+        found = await wait(begin(), context, meter.until)
+        if meter.ended_by == "time":
+            raise self._too_late()
+        result = answer_size.bounded(found, meter, operation.object_bytes)
+        if result is None:
+            raise answer_size.too_large()
+        return result
 
     async def subscribe(
         self, operation: Operation, parameters: Parameters, context: Context
@@ -110,22 +121,51 @@ class Runner:
         if isinstance(begun, ExecutionResult):
             return _whole(begun)
         if plan is None:
-            return _each(partial(_execute_event, executor), begun)
-        return _each(partial(plan.execute, executor.variable_values, context), begun)
+            return self._each(partial(_execute_event, executor), begun, context, operation.object_bytes)
+        return self._each(partial(_execute_planned_event, plan, executor), begun, context, operation.object_bytes)
 
-    def _prepared(self, operation: Operation, parameters: Parameters, context: Context) -> tuple[Begin, int]:
+    async def _each(
+        self, execute: Execute, events: AsyncGenerator[Any, None], context: Context, object_bytes: int
+    ) -> Results:
+        """Execute a subscription for each event, which may take as much as an operation.
+
+        graphql-core's own function does the same with two generators more, and holds each event until the next has
+        come. Source: GraphQL, 6.2.3.2, "MapSourceToResponseEvent".
+        """
+        async with aclosing(events):
+            async for event in events:
+                context.read, context.shown = Together(), Together()
+                meter = answer_size.meter(self._options.timeout_s)
+                result = execute(event, meter)
+                del event
+                result = self._told(_whole(await result if isawaitable(result) else result), meter, object_bytes)
+                yield result
+                del result
+
+    def _told(self, result: ExecutionResult, meter: Meter, object_bytes: int) -> ExecutionResult:
+        """Tell of an event, or why it cannot be told; its followers go on in either case."""
+        if meter.ended_by == "time":
+            return ExecutionResult(None, list(self._too_late().errors))
+        bounded = answer_size.bounded(result, meter, object_bytes)
+        return bounded or ExecutionResult(None, list(answer_size.too_large().errors))
+
+    def _prepared(
+        self, operation: Operation, parameters: Parameters, context: Context, meter: Meter
+    ) -> tuple[Begin, int]:
         """Make what begins an operation, compiled where it can be, and count what it costs."""
         check_variables(parameters.variables)
         plan = self._plan_of(operation)
         if plan is None:
             executor = self._executor(operation, parameters, context)
+            executor.meter = meter
             coerced = executor.variable_values.coerced
             begin = self._allowed(partial(execute_root_selection_set, executor), operation, coerced, context)
             return begin, self._affordable(operation, coerced)
         variables = plan.coerce(parameters.variables, max_errors=LIMITS.errors)
         if isinstance(variables, list):
             raise _wrong_variables(variables)
-        begin = self._allowed(partial(plan.execute, variables, context), operation, variables.coerced, context)
+        execute = partial(plan.execute, variables, context, meter=meter)
+        begin = self._allowed(execute, operation, variables.coerced, context)
         return begin, self._affordable(operation, variables.coerced)
 
     def _allowed(self, begin: Begin, operation: Operation, variables: Mapping[str, Any], context: Context) -> Begin:
@@ -158,8 +198,8 @@ class Runner:
         except Unsupported as reason:
             return reason
 
-    def _executor(self, operation: Operation, parameters: Parameters, context: Context) -> Executor[Any]:
-        executor = Executor.build(
+    def _executor(self, operation: Operation, parameters: Parameters, context: Context) -> MeteredExecutor:
+        executor = MeteredExecutor.build(
             self._schema,
             operation.document,
             context_value=context,
@@ -170,7 +210,7 @@ class Runner:
         )
         if isinstance(executor, list):
             raise _wrong_variables(executor)
-        return executor
+        return cast("MeteredExecutor", executor)
 
     def _affordable(self, operation: Operation, variables: Mapping[str, Any]) -> int:
         cost, limit = operation.costs.of(variables), self._options.max_cost
@@ -180,7 +220,7 @@ class Runner:
         return cost
 
     async def _within_deadline(
-        self, result: ExecutionResult | Awaitable[ExecutionResult], context: Context
+        self, result: ExecutionResult | Awaitable[ExecutionResult], context: Context, until: float
     ) -> ExecutionResult:
         """Wait for the result of what lets go at once, but not longer than the deadline.
 
@@ -189,7 +229,7 @@ class Runner:
         if isinstance(result, ExecutionResult):
             return result
         try:
-            with self._deadlines.begin():
+            with self._deadlines.begin(until):
                 return await result
         except TimeoutError:
             self._give_up(context.at_work)
@@ -199,7 +239,7 @@ class Runner:
             raise
 
     async def _until_deadline(
-        self, result: ExecutionResult | Awaitable[ExecutionResult], context: Context
+        self, result: ExecutionResult | Awaitable[ExecutionResult], context: Context, until: float
     ) -> ExecutionResult:
         """Wait for a result, but not longer than the deadline.
 
@@ -210,7 +250,7 @@ class Runner:
             return result
         task = asyncio.ensure_future(result)
         try:
-            with self._deadlines.begin():
+            with self._deadlines.begin(until):
                 return await asyncio.shield(task)
         except TimeoutError:
             self._give_up({task, *context.at_work})
@@ -239,22 +279,16 @@ class Runner:
         await asyncio.gather(*self._given_up, return_exceptions=True)
 
 
-def _execute_event(executor: Executor[Any], event: Any) -> ExecutionResult | Awaitable[ExecutionResult]:
-    return execute_subscription_event(executor.build_per_event_executor(event))
+def _execute_event(executor: MeteredExecutor, event: Any, meter: Meter) -> ExecutionResult | Awaitable[ExecutionResult]:
+    own = cast("MeteredExecutor", executor.build_per_event_executor(event))
+    own.meter = meter
+    return execute_subscription_event(own)
 
 
-async def _each(execute: Execute, events: AsyncGenerator[Any, None]) -> Results:
-    """Execute a subscription for each event.
-
-    graphql-core's own function does the same with two generators more, and holds each event until the next has come.
-    Source: GraphQL, 6.2.3.2, "MapSourceToResponseEvent".
-    """
-    async with aclosing(events):
-        async for event in events:
-            result = execute(event)
-            del event
-            yield _whole(await result if isawaitable(result) else result)
-            del result
+def _execute_planned_event(
+    plan: Plan, executor: MeteredExecutor, event: Any, meter: Meter
+) -> ExecutionResult | Awaitable[ExecutionResult]:
+    return plan.execute(executor.variable_values, executor.context_value, event, meter)
 
 
 def _whole(result: ExecutionResult) -> ExecutionResult:

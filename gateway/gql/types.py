@@ -332,6 +332,7 @@ class Thread(Node):
         if not found.items and asked.cursors():
             # An empty page does not tell an unknown cursor from the end of the list; asked alone, it does.
             found = await messages.list_page(ctx.store, ctx.who, root.id, asked, key.run_id)
+        ctx.show(found)
         return MessageConnection(found=found, asked=key, of=root)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from gateway.store.statements import within
+from gateway.store.access import within
 from gateway.store.tables import threads
 
 if TYPE_CHECKING:

@@ -33,6 +33,7 @@ log: Final = logging.getLogger(__name__)
 
 _NO_HEADERS: Final = Headers([])
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_HELD: Final = 256 * 1024  # bytes of an answer that are not held twice for one client
 _WENT_AWAY: Final = 499  # nginx's word for a client that did not wait for its answer
 _CUT_OFF: Final = 1006  # RFC 6455, 7.1.5: closed without a close frame
 _STARTS: Final = ("http.response.start", "websocket.http.response.start")
@@ -125,7 +126,13 @@ class Envelope:
             own = [*headers]
         dressed = [*own, *self._dress(request, headers)]
         await send({"type": "http.response.start", "status": status, "headers": dressed})
-        await send({"type": "http.response.body", "body": body})
+        if len(body) < _HELD:
+            await send({"type": "http.response.body", "body": body})
+            return
+        # The next request of a client that sends several at once is answered only when this has gone: the server waits
+        # for that in front of the piece that ends an answer, and holds one answer for each connection.
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body"})
 
     def _dressed(self, request: Request, send: Send) -> Send:
         facts = request.facts
