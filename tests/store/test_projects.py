@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.core import messages, threads
+from gateway.core import keys, messages, threads
+from gateway.domain.key import NewKey
 from gateway.domain.page import PageRequest
-from gateway.domain.principal import Principal, Reach
+from gateway.domain.principal import ALL_SCOPES, Principal, Reach, TokenEpoch
 from gateway.domain.thread import NewThread
 from gateway.errors import NotFound
 from gateway.store.reads import Reads
@@ -69,6 +70,8 @@ CALLS: dict[str, Call] = {
     "take_positions": lambda tx, who, thread, _: _or_nothing(tx.take_positions(who, thread.id, 1, 0)),
     "remove_thread": lambda tx, who, thread, _: tx.remove_thread(who, thread.id),
     "remove_message": lambda tx, who, thread, message: _or_nothing(tx.remove_message(who, thread.id, message.id)),
+    "token_epochs": lambda tx, who, thread, _: tx.token_epochs(who, [thread.id]),
+    "revoke_tokens": lambda tx, who, thread, _: tx.revoke_tokens(who, thread.id),
     "known_messages": lambda tx, who, _, message: tx.known_messages(who, [message.id]),
 }
 CHANGES: dict[str, Call] = {
@@ -171,6 +174,23 @@ async def test_two_projects_may_have_the_same_ids(store: Store, who: Principal) 
     assert await messages.get(store, who, thread.id, message.id) == message
 
 
+@_each_stranger
+async def test_a_stranger_finds_nothing_of_the_tokens_of_a_thread(
+    store: Store, who: Principal, stranger: Reach
+) -> None:
+    thread, _ = await _something(store, who)
+    key, _ = await keys.create(store, NewKey(who.reach.project_id, "a key", ALL_SCOPES, None))
+    async with store.write() as transaction:
+        await transaction.revoke_tokens(who.reach, thread.id)
+
+    async with store.read() as reads:
+        later = [await reads.later_epochs(each, [thread.id]) for each in (who.reach, stranger)]
+        standing = [await reads.token_standing(each, thread.id, key.id) for each in (who.reach, stranger)]
+
+    assert later == [{thread.id: TokenEpoch(0, 1)}, {}]
+    assert standing == [(key, TokenEpoch(0, 1)), (key, None)]
+
+
 def test_every_method_with_a_project_is_looked_at() -> None:
     methods = {
         name
@@ -186,6 +206,8 @@ def test_every_method_with_a_project_is_looked_at() -> None:
         "add_delta",
         "deleted_threads",
         "move_staged",  # into threads that were just added: tests/transfer/test_moving.py
+        "later_epochs",  # these two need a thread whose tokens were revoked, and a key: the test above
+        "token_standing",
         "append_message",  # PostgreSQL alone has it: tests/store/test_append.py
     }
 
