@@ -33,7 +33,6 @@ OLD_MAP: Final = """map $http_upgrade $gateway_connection {
     ""      "";
 }"""
 _NEW_MAPS: Final = ("map $http_upgrade $gateway_upgrade {", "limit_conn_zone")
-_SILENCE_S: Final = 5.0  # after which an answer will not come any more
 _PADDING: Final = b"\r\n" * 50_000  # more than is read at once; a parser drops empty lines in front of a request
 _PATHS: Final = ("/healthz", "/", "/v1/threads")
 _UPGRADES: Final = ("x", "h2c", "websocket, x")
@@ -69,7 +68,7 @@ class Wire:
         except OSError:
             return
 
-    def answer(self, within_s: float = _SILENCE_S) -> Answer:
+    def answer(self, within_s: float = PATIENCE_S) -> Answer:
         """Read one answer."""
         self._socket.settimeout(within_s)
         try:
