@@ -72,7 +72,7 @@ def test_what_is_copied_makes_the_wheel(tmp_path: Path) -> None:
             to = tmp_path / "source" / target / ("" if found.is_dir() else found.name if target == "./" else "")
             to.parent.mkdir(parents=True, exist_ok=True)
             (shutil.copytree if found.is_dir() else shutil.copy)(found, to)
-    [command] = instructions(BUILD, "RUN")
+    *_of_others, command = instructions(BUILD, "RUN")
     program, *arguments = shlex.split(command.replace("/wheels", str(tmp_path / "wheels")))
 
     subprocess.run(
