@@ -123,17 +123,21 @@ def schema() -> None:
 @main.command(name="import")
 @click.argument("sources", nargs=-1, metavar="[FILE | FOLDER | -]...")
 @click.option("--project", default="default", show_default=True, metavar="NAME", help="Whose threads they become.")
-@click.option("--rejects", metavar="FILE", help="Keep the lines that could not be taken in this file.")
+@click.option("--rejects", metavar="FILE", help="Keep all lines of the threads that could not be taken in this file.")
+@click.option("--order", type=click.Choice(["asc", "desc"]), help="The order of lists whose times do not tell it.")
+@click.option("--replace-deleted", is_flag=True, help="Import threads anew that were deleted here.")
+@click.option("--beyond-bounds", is_flag=True, help="Take lines and messages of any size.")
 @settings_flags(*_DATABASE)
-def import_(sources: tuple[str, ...], project: str, rejects: str | None, **flags: str | None) -> None:
+def import_(sources: tuple[str, ...], project: str, database_url: str | None, **choices: Any) -> None:
     """Take in threads and messages that were exported elsewhere, with their ids, times and order.
 
-    A file holds one object of the API a line, `thread` or `thread.message`, in any order; a folder holds files of
-    assistants-thread-export/v1. Without a file, standard input is read. Lists that begin with the newest message, as
-    the API gives them, are turned round.
+    A file holds one object of the API a line, `thread` or `thread.message`, in any order, or pages, arrays and files of
+    assistants-thread-export/v1; a folder holds such files. It may be packed by gzip. Without a file, standard input is
+    read. Lists that begin with the newest message, as the API gives them, are turned round.
 
-    Each thread is taken whole or not at all. What is there already stays as it is, so an import can be repeated. A
-    line that cannot be taken is told with its reason, and the rest goes on; the exit code is then 1.
+    Each thread is taken whole or not at all: import all files of a thread in one run. What is there already stays as it
+    is, so an import can be repeated. A line that cannot be taken is told with its reason, its thread goes to the
+    rejects, and the rest goes on; the exit code is then 1. More stands in docs/importing.md.
 
     \b
       gateway import threads.jsonl messages.jsonl --rejects rejected.jsonl
@@ -141,9 +145,10 @@ def import_(sources: tuple[str, ...], project: str, rejects: str | None, **flags
       gateway export | gateway import --database-url postgresql://app:secret@db/threads
     """
     with loading():
-        from gateway.transfer.commands import run_import  # noqa: PLC0415  (as above)
+        from gateway.transfer.commands import Choices, run_import  # noqa: PLC0415  (as above)
 
-    if not run_import(load_settings(flags).database_url, project_id(project), sources or ("-",), rejects):
+    url, wanted = load_settings({"database_url": database_url}).database_url, Choices(**choices)
+    if not run_import(url, project_id(project), sources or ("-",), wanted):
         raise click.exceptions.Exit(1)
 
 

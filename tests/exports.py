@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -83,14 +84,21 @@ def run(*arguments: str, given: bytes = b"") -> Result:
 def take(database_url: str, *objects: Any) -> None:
     """Import objects from standard input, all of which must be taken."""
     done = run("import", "--database-url", database_url, given=lines(objects))
-    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
+    assert (done.exit_code, done.stdout, told(done)) == (0, "", [])
 
 
 def take_some(database_url: str, *objects: Any) -> list[str]:
     """Import objects from standard input, and give what is told of those that cannot be taken."""
     done = run("import", "--database-url", database_url, given=lines(objects))
     assert (done.exit_code, done.stdout) == (1, "")
-    return done.stderr.splitlines()
+    return told(done)
+
+
+def told(done: Result) -> list[str]:
+    """Give what an import has told, without the sum at its end."""
+    *sentences, summary = done.stderr.splitlines()
+    assert re.fullmatch(r"Threads: \d+, messages: \d+, there before: \d+, rejected: \d+\.", summary)
+    return sentences
 
 
 def give(database_url: str) -> bytes:

@@ -43,12 +43,16 @@ async def start(store: Store, who: Principal, thread_id: ThreadId, after: str | 
     """
     who.require(Scope.READ)
     async with store.read() as reads:
-        last = (await reads.last_positions(who.reach, [thread_id])).get(thread_id)
-        if last is None:
+        span = await reads.span_of(who.reach, thread_id)
+        if span is None:
             raise NotFound("thread", thread_id)
+        begin, last = span
         position = last if after is None else await _position_of(reads, who, thread_id, after)
+    if position == 0:
+        return begin
     # One further on was told by another thread, or before the database was put back: waiting for it would be silence.
-    if position is None or position > last:
+    # One before its beginning is of the thread that was deleted before this one was imported under its id.
+    if position is None or not begin <= position <= last:
         raise unknown_cursor("after", str(after))
     return position
 
@@ -117,5 +121,6 @@ async def _look(
 ) -> tuple[list[tuple[int, T]], int | None, bool]:
     async with store.read() as reads:
         found = await read(reads, who, thread_id, position)
-        is_there = bool(found.items) or bool(await reads.get_threads(who.reach, [thread_id]))
+        span = None if found.items else await reads.span_of(who.reach, thread_id)
+        is_there = bool(found.items) or (span is not None and span[0] <= position)
     return [*reversed(found.items)], found.position if is_there else None, found.has_more

@@ -15,7 +15,7 @@ from gateway.core import messages, paging
 from gateway.domain import metadata, parse
 from gateway.domain.ids import new_thread_id
 from gateway.domain.principal import Scope
-from gateway.domain.thread import Thread
+from gateway.domain.thread import Inferred, Thread
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump_text
 from gateway.errors import InvalidRequest, NotFound
@@ -80,11 +80,14 @@ async def update(store: Store, who: Principal, thread_id: ThreadId, patch: Threa
     async with store.write() as transaction:
         position = await transaction.next_position(who.reach, thread_id)
         thread = (await transaction.get_threads(who.reach, [thread_id]))[thread_id]
+        told = Inferred(0)
         if patch.metadata is not UNSET:
+            told |= Inferred.METADATA
             thread = thread._replace(metadata_json=dump_text(metadata.merge(thread.metadata, patch.metadata)))
         if patch.tool_resources is not UNSET:
+            told |= Inferred.TOOL_RESOURCES
             thread = thread._replace(tool_resources_json=dump_text(patch.tool_resources))
-        await transaction.set_thread(who.reach, thread, position)
+        await transaction.set_thread(who.reach, thread, told, position)
     return thread
 
 

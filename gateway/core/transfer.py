@@ -5,27 +5,32 @@ Must not be here: files, lines, what is told of them (`transfer`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.domain.page import Order, PageRequest
-from gateway.errors import InvalidRequest
 from gateway.store.writes import End
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from gateway.core import Store
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
-    from gateway.store.staging import Staging
-
-    Refuse = Callable[[int, InvalidRequest], None]
+    from gateway.store.staging import Staged, Staging
+    from gateway.store.writes import Deleted, Writes
 
 _THREADS: Final = PageRequest(limit=100, order=Order.ASC)
 _MESSAGES: Final = PageRequest(limit=500, order=Order.ASC)
+
+
+class Refused(NamedTuple):
+    """A thread that could not be taken, the message for which, and why."""
+
+    staged: Staged
+    reason: str
 
 
 @dataclass(slots=True)
@@ -35,71 +40,158 @@ class Taken:
     threads: int = 0
     messages: int = 0
     known: int = 0
+    deleted: int = 0
+    refused: list[Refused] = field(default_factory=list)
+
+
+class Given(NamedTuple):
+    """A thread to be taken; one that is not told was made up from its messages."""
+
+    thread: Thread
+    is_told: bool = True
+
+
+class _RefusedError(Exception):
+    """A message cannot be taken, so its thread cannot."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__()
+        self.refused = refused
 
 
 async def import_threads(
-    store: Store,
-    who: Principal,
-    given: Sequence[Thread],
-    batches: Iterable[Sequence[Message]],
-    refuse: Refuse,
-    *,
-    staging: Staging | None = None,
+    store: Store, who: Principal, given: Sequence[Given], staging: Staging, *, replace_deleted: bool = False
 ) -> Taken:
-    """Add threads with their messages, which come in the order of each thread, all in one transaction.
+    """Add threads with all their staged messages, each whole or not at all, all in one transaction.
 
-    What is there already stays as it is, and what was deleted stays deleted, so a second time changes nothing.
-    A message that cannot be taken is told to `refuse` by its number in the batch at hand, and the rest goes on.
-    Where all threads are new, the database may take the same messages from where they are staged.
+    What is there already stays as it is, so a second time changes nothing; but what was inferred of a thread gives way
+    to what is told of it. What was deleted stays deleted, unless `replace_deleted`: then a thread begins anew.
     """
-    thread_ids = [thread.id for thread in given]
     async with store.write() as transaction:
         await transaction.lock_imports()
         # The lock first: it waits for a deletion that runs, and only then is it certain what was deleted.
+        thread_ids = [each.thread.id for each in given]
         ends = await transaction.lock_ends(who.reach, thread_ids)
         deleted = await transaction.deleted_threads(who.reach, thread_ids)
-        fresh = [thread for thread in given if thread.id not in ends and thread.id not in deleted]
-        await transaction.add_threads(who.reach, fresh)
-        ends |= {thread.id: End(0, 0) for thread in fresh}
-        taken = Taken(threads=len(fresh), known=len(given) - len(fresh))
-        if staging and len(fresh) == len(given):
-            moved = await transaction.move_staged(who.reach, staging, thread_ids)
-            if moved is not None:
-                taken.messages = moved
-                return taken
-        for batch in batches:
-            known = await transaction.known_messages(who.reach, [message.id for message in batch])
-            placed = _placed(batch, known, ends, refuse, taken)
-            reached = {message.thread_id: ends[message.thread_id] for _, message in placed}
-            await transaction.append_messages(who.reach, placed, reached)
-            taken.messages += len(placed)
+        work = _Import(transaction, who, staging, ends, deleted if replace_deleted else {})
+        gone = deleted.keys() - work.deleted.keys()
+        living = [each for each in given if each.thread.id not in gone]
+        taken = await work.take(living)
+        taken.known += len(gone) + staging.count_messages(gone)
+        taken.deleted = len(gone)
     return taken
 
 
-def _placed(
-    batch: Sequence[Message], known: dict[str, str], ends: dict[ThreadId, End], refuse: Refuse, taken: Taken
-) -> list[tuple[int, Message]]:
-    """Give messages their places, and move the ends of their threads; places never change.
+@dataclass(slots=True)
+class _Import:
+    """One transaction of an import: what it writes with, and what it has found of the threads at hand."""
 
-    Those that are there already are left out, and refused are those whose id another thread has, and those that belong
-    before the end of theirs.
-    """
-    placed: list[tuple[int, Message]] = []
-    for number, message in enumerate(batch):
-        message_id, thread_id, created_at, *_ = message
-        end, holder = ends.get(thread_id), known.get(message_id)
-        if end is None or holder == thread_id:
-            taken.known += 1
-        elif holder is not None:
-            refuse(number, InvalidRequest(f"'{message_id}' is already a message of '{holder}'.", param="id"))
-        elif created_at < end.second:
-            reason = f"'{thread_id}' already holds newer messages, and a message is only ever added behind them."
-            refuse(number, InvalidRequest(reason, param="created_at"))
-        else:
-            known[message_id] = thread_id
-            ends[thread_id] = End(end.position + 1, created_at)
-            placed.append((end.position + 1, message))
-    return placed
+    transaction: Writes
+    who: Principal
+    staging: Staging
+    ends: dict[ThreadId, End]
+    deleted: dict[str, Deleted]
+
+    async def take(self, given: Sequence[Given]) -> Taken:
+        """Take what can be taken."""
+        if all(each.thread.id not in self.ends and each.thread.id not in self.deleted for each in given):
+            moved = await self._take_new(given)
+            if moved is not None:
+                return moved
+        refused = await self._refusals([each.thread.id for each in given])
+        taken = await self._write([each for each in given if each.thread.id not in refused])
+        taken.refused = list(refused.values())
+        return taken
+
+    async def _take_new(self, given: Sequence[Given]) -> Taken | None:
+        """Take threads of which nothing is there, as most are: nothing is looked up before; or give none."""
+        thread_ids = [each.thread.id for each in given]
+        before = dict(self.ends)
+        try:
+            async with self.transaction.undone_by_errors():
+                return await self._write(given, may_move=True)
+        except _RefusedError:
+            self.ends = before
+            self.transaction.touched.difference_update((self.who.reach.project_id, each) for each in thread_ids)
+            return None
+
+    async def _refusals(self, thread_ids: Sequence[ThreadId]) -> dict[ThreadId, Refused]:
+        """Find the threads that cannot be taken: nothing is written before that is known of all of them."""
+        refused: dict[ThreadId, Refused] = {}
+        owners: dict[str, ThreadId] = {}  # of the ids that are new; a thread too long for that is alone in its group
+        begun: set[ThreadId] = set()  # threads of which something new was met
+        for batch in self.staging.messages(*thread_ids):
+            known = await self.transaction.known_messages(self.who.reach, [each.message_id for each in batch])
+            for each in batch:
+                thread_id = each.thread_id
+                holder = known.get(each.message_id) or owners.get(each.message_id)
+                reason = None
+                if holder is not None and holder != thread_id:
+                    reason = f"'{each.message_id}' is already a message of '{holder}'."
+                elif each.message_id in known:
+                    reason = _too_late(thread_id) if thread_id in begun else None
+                else:
+                    end = self.ends.get(thread_id)
+                    begun.add(thread_id)
+                    reason = _too_late(thread_id) if end is not None and each.second < end.second else None
+                    if len(thread_ids) > 1:
+                        owners.setdefault(each.message_id, thread_id)
+                if reason is not None:
+                    refused.setdefault(thread_id, Refused(each, reason))
+        return refused
+
+    async def _write(self, given: Sequence[Given], *, may_move: bool = False) -> Taken:
+        reach = self.who.reach
+        fresh = [each for each in given if each.thread.id not in self.ends and each.thread.id not in self.deleted]
+        inferred = {each.thread.id for each in fresh if not each.is_told}
+        await self.transaction.add_threads(reach, [each.thread for each in fresh], inferred)
+        taken = Taken(threads=len(fresh))
+        if may_move:
+            moved = await self.transaction.move_staged(reach, self.staging, [each.thread.id for each in fresh])
+            if moved is not None:
+                taken.messages = moved
+                return taken
+        self.ends |= {each.thread.id: End(0, 0) for each in fresh}
+        for thread, is_told in given:
+            if thread.id in self.deleted:
+                deleted = self.deleted[thread.id]
+                self.ends[thread.id] = await self.transaction.bring_back(
+                    reach, thread, deleted, is_inferred=not is_told
+                )
+                taken.threads += 1
+            elif is_told and (end := self.ends[thread.id]).inferred:
+                self.ends[thread.id] = await self.transaction.fill_thread(reach, thread, end)
+        taken.known += len(given) - taken.threads
+        for batch in self.staging.messages(*(each.thread.id for each in given)):
+            await self._append(batch, taken)
+        return taken
+
+    async def _append(self, batch: Sequence[Staged], taken: Taken) -> None:
+        """Add the messages of a batch that are not there yet."""
+        reach = self.who.reach
+        known = await self.transaction.known_messages(reach, [each.message_id for each in batch])
+        placed: list[tuple[int, Message]] = []
+        for each in batch:
+            thread_id, holder = each.thread_id, known.get(each.message_id)
+            if holder is not None:
+                if holder != thread_id:
+                    raise _RefusedError(Refused(each, ""))
+                taken.known += 1
+                continue
+            known[each.message_id] = thread_id
+            end = self.ends[thread_id]
+            self.ends[thread_id] = End(end.position + 1, each.second)
+            placed.append((end.position + 1, each.message))
+        reached = {message.thread_id: self.ends[message.thread_id] for _, message in placed}
+        await self.transaction.append_messages(reach, placed, reached)
+        taken.messages += len(placed)
+
+
+def _too_late(thread_id: str) -> str:
+    return (
+        f"'{thread_id}' already holds newer messages, and a message is only ever added behind them: "
+        "import all files of a thread in one run."
+    )
 
 
 async def export_threads(store: Store, who: Principal) -> AsyncIterator[Thread]:

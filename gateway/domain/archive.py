@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.domain import bounds, check, ids
+from gateway.domain.direction import Direction
 from gateway.domain.message import IncompleteReason, Message, Status
 from gateway.domain.parse import DETAILS, ROLES, TOOLS
 from gateway.domain.thread import Thread
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 THREAD: Final = "thread"
 MESSAGE: Final = "thread.message"
+ORDER: Final = "thread.order"  # ours: it says what the times of a thread's messages do not
 MAX_TIME: Final = 253_402_300_799  # the last second of the year 9999; milliseconds taken for seconds lie far beyond
 MAX_INDEX: Final = 2**31 - 1  # GraphQL's Int
 MAX_DEPTH: Final = 128  # orjson writes no more than 254 levels, and what is kept is written inside of other objects
@@ -73,7 +75,19 @@ _SHORT_CONTENT: Final = 100_000
 _SHORT_ATTACHMENTS: Final = 300
 
 
-def read(value: object) -> Thread | Message:
+class ThreadOrder(NamedTuple):
+    """Which way all lists of a thread run, whatever their times say."""
+
+    thread_id: ids.ThreadId
+    direction: Direction
+
+
+def order_line(thread_id: str, direction: Direction) -> JsonObject:
+    """Lay out what an export says of a thread whose times do not tell its order."""
+    return {"object": ORDER, "thread_id": thread_id, "order": direction.value}
+
+
+def read(value: object) -> Thread | Message | ThreadOrder:
     """Read one of the API's own objects, however much it holds.
 
     Errors: InvalidRequest where it is none, or is not whole.
@@ -106,7 +120,7 @@ def hold_to_bounds(message: Message) -> None:
             check.an_array(tools, f"attachments[{index}].tools", at_most=bounds.IMPORT_TOOLS.number)
 
 
-def read_closely(value: object) -> Thread | Message:
+def read_closely(value: object) -> Thread | Message | ThreadOrder:
     """Read one of the API's own objects step by step, so that what is wrong with it can be told.
 
     Errors: InvalidRequest where it is none, or is not whole.
@@ -115,7 +129,9 @@ def read_closely(value: object) -> Thread | Message:
     check.fields(raw, "", required=("object",), optional=tuple(raw))
     if is_too_deep(raw):
         check.refuse(f"The object is nested deeper than {MAX_DEPTH} levels.", None, "invalid_value")
-    kind = check.one_of(raw["object"], "object", tuple(_READERS))
+    kind = raw["object"]
+    if kind != ORDER:
+        check.one_of(kind, "object", (THREAD, MESSAGE))
     return _READERS[kind](raw)
 
 
@@ -238,7 +254,18 @@ def _message(raw: JsonObject) -> Message:
     )
 
 
-_READERS: Final[dict[str, Callable[[JsonObject], Thread | Message]]] = {THREAD: _thread, MESSAGE: _message}
+def _order(raw: JsonObject) -> ThreadOrder:
+    _hold_to(raw, ("thread_id", "object", "order"), required=("thread_id", "order"))
+    thread_id = ids.ThreadId(_an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_"))
+    return ThreadOrder(thread_id, Direction(check.one_of(raw["order"], "order", _ORDERS)))
+
+
+_ORDERS: Final = (Direction.RISING.value, Direction.FALLING.value)
+_READERS: Final[dict[str, Callable[[JsonObject], Thread | Message | ThreadOrder]]] = {
+    THREAD: _thread,
+    MESSAGE: _message,
+    ORDER: _order,
+}
 
 
 def _hold_to(raw: JsonObject, known: tuple[str, ...], required: tuple[str, ...]) -> None:

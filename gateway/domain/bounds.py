@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
-GIB: Final = 1024 * MIB
 
 
 class Bound(NamedTuple):
@@ -199,6 +198,12 @@ LINE_VALUES: Final = Bound(
     "too_many_values",
     "small values take a hundred times their bytes in memory",
 )
-FILE: Final = Bound("file", GIB, "bytes of a file that is no JSON Lines", "file_too_large", "it is read as a whole")
+INFLATION: Final = Bound(
+    "inflation",
+    200,
+    "bytes for each of a packed file of more than 64 MiB",
+    "file_too_large",
+    "JSON that people wrote swells to 5 to 20 times",
+)
 
 BOUNDS: Final = tuple(each for each in tuple(vars().values()) if isinstance(each, Bound))

@@ -6,6 +6,7 @@ Must not be here: how it is read from a request (`parse`) or kept (`store`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntFlag
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
     from gateway.domain.message import NewMessage
 
 ToolResources = dict[str, Any]
+
+
+class Inferred(IntFlag):
+    """What of a thread an import made up from its messages, and nobody has told or changed since."""
+
+    CREATED_AT = 1
+    METADATA = 2
+    TOOL_RESOURCES = 4
+    OWNER = 8
 
 
 class ThreadRow(NamedTuple):

@@ -14,6 +14,8 @@ from sqlalchemy import (
     Text,
     and_,
     delete,
+    exists,
+    func,
     insert,
     literal,
     literal_column,
@@ -64,22 +66,28 @@ def list_changes(reach: Reach, thread_id: str, position: int, limit: int) -> Sel
         for table, at, kind, named, rest, of in sources
     ]
     together = union_all(*(select(head) for head in heads)).subquery()
-    return select(together).order_by(together.c.position).limit(limit)
+    is_same = _begins_before(reach, thread_id, position)
+    return select(together).where(is_same).order_by(together.c.position).limit(limit)
 
 
 def list_messages_behind(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
     """Select the messages of a thread behind a position, in order, and behind each its position and BYTES."""
     return (
         select(*MESSAGE_COLUMNS, messages.c.position, page_bytes.of_message(reach))
-        .where(_of_thread(messages, reach, thread_id), messages.c.position > position)
+        .where(
+            _of_thread(messages, reach, thread_id),
+            messages.c.position > position,
+            _begins_before(reach, thread_id, position),
+        )
         .order_by(messages.c.position)
         .limit(limit)
     )
 
 
 def last_positions(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
-    """Select how far threads have come; those that are not there are left out."""
-    return select(threads.c.id, threads.c.last_position).where(within(threads, reach), threads.c.id.in_(thread_ids))
+    """Select how far threads have come, and where they begin; those that are not there are left out."""
+    span = select(threads.c.id, threads.c.last_position, func.coalesce(threads.c.generation, 0))
+    return span.where(within(threads, reach), threads.c.id.in_(thread_ids))
 
 
 def list_growing(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
@@ -127,6 +135,12 @@ def remove_deltas(reach: Reach, message_id: str) -> Delete:
 
 
 _NO_TEXT = literal(None, Text).label("text")
+
+
+def _begins_before(reach: Reach, thread_id: str, position: int) -> ColumnElement[bool]:
+    """Look whether a thread is the one that was followed: it begins behind all positions of one that was deleted."""
+    begin = func.coalesce(threads.c.generation, 0)
+    return exists().where(within(threads, reach), threads.c.id == thread_id, begin <= position)
 
 
 def _of_thread(table: Table, reach: Reach, thread_id: str) -> ColumnElement[bool]:

@@ -275,6 +275,11 @@ class Reads:
         found = await self._found(follow_statements.last_positions, reach, list(thread_ids))
         return {row[0]: row[1] for row in found}
 
+    async def span_of(self, reach: Reach, thread_id: str) -> tuple[int, int] | None:
+        """Find the position at which a thread begins, and how far it has come, if it is there."""
+        found = await self._found(follow_statements.last_positions, reach, [thread_id])
+        return next(((begin, last) for _, last, begin in found), None)
+
     async def append_message(self, reach: Reach, message: Message) -> int:
         """Add a message to the end of its thread and tell all processes of it; give the second that it gets.
 

@@ -41,7 +41,7 @@ def thread_beside(row: Sequence[Any]) -> tuple[Thread, Beyond]:
     return Thread(*of_thread), Beyond(after=bool(sides & BEYOND_AFTER), before=bool(sides & BEYOND_BEFORE))
 
 
-def row_of_thread(project_id: str, thread: Thread) -> Values:
+def row_of_thread(project_id: str, thread: Thread, inferred: int | None = None) -> Values:
     """Lay a thread without messages out as a row of its table."""
     return {
         "project_id": project_id,
@@ -53,6 +53,7 @@ def row_of_thread(project_id: str, thread: Thread) -> Values:
         "last_position": 0,
         "last_created_at": 0,
         "owner": thread.owner,
+        "inferred": inferred,
     }
 
 

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.page import Fields
     from gateway.domain.principal import Reach
+    from gateway.domain.thread import Inferred
 
 # In the order of the fields of `domain.thread.Thread` and `domain.message.Message`.
 THREAD_COLUMNS = (
@@ -119,12 +120,6 @@ _MESSAGE_KEY = (messages.c.position,)
 def get_threads(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
     """Select threads by their ids, in no order."""
     return select(*_thread_columns(reach)).where(within(threads, reach), threads.c.id.in_(thread_ids))
-
-
-def lock_ends(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
-    """Select where threads end, and hold their rows until the transaction ends."""
-    ends = select(threads.c.id, threads.c.last_position, threads.c.last_created_at)
-    return ends.where(within(threads, reach), threads.c.id.in_(thread_ids)).with_for_update()
 
 
 def get_messages(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
@@ -270,12 +265,6 @@ def known_messages(reach: Reach, message_ids: str) -> CompoundSelect[Any]:
     )
 
 
-def deleted_threads_of(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
-    """Select which threads were deleted."""
-    gone = deleted_threads
-    return select(gone.c.id).where(within(gone, reach), gone.c.id.in_(thread_ids))
-
-
 def insert_thread() -> Insert:
     """Insert a thread."""
     return insert(threads)
@@ -356,9 +345,10 @@ def move_end(reach: Reach, thread_id: str, position: int, second: int) -> Update
     return moved.values(message_count=further, last_position=position, last_created_at=second)
 
 
-def set_thread(reach: Reach, thread_id: str, **values: str | int) -> Update:
-    """Change columns of one thread."""
-    return update(threads).where(within(threads, reach), threads.c.id == thread_id).values(**values)
+def set_thread(reach: Reach, thread_id: str, told: Inferred, **values: str | int) -> Update:
+    """Change columns of one thread, of which some are from now on told and not inferred."""
+    inferred = threads.c.inferred.bitwise_and(~int(told))
+    return update(threads).where(within(threads, reach), threads.c.id == thread_id).values(**values, inferred=inferred)
 
 
 def set_message(reach: Reach, message_id: str, **values: str | int | None) -> Update:
@@ -391,7 +381,7 @@ def remove_thread(reach: Reach, thread_id: str) -> ReturningDelete[Any]:
     return (
         delete(threads)
         .where(within(threads, reach), threads.c.id == thread_id)
-        .returning(threads.c.created_at, threads.c.seq, threads.c.owner)
+        .returning(threads.c.created_at, threads.c.seq, threads.c.owner, threads.c.last_position)
     )
 
 

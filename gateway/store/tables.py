@@ -33,8 +33,10 @@ _Sequence = BigInteger().with_variant(Integer, "sqlite")
 
 # `seq` counts threads in the order of their making and breaks ties between threads of one second. SQLite would give
 # the number of a deleted thread out again, and two places in the list would be one; AUTOINCREMENT forbids it.
-# `inferred` says what an import made up from messages alone, `generation` how often the id was deleted and imported
-# anew, `token_epoch` how often the thread's tokens were revoked; NULL is nothing, the first, and never.
+# `inferred` is the sum of what an import made up from messages alone (`domain.thread.Inferred`). A thread that was
+# deleted and imported anew goes on from where the old one ended: `generation` is the position at which it begins, so a
+# number below that is a cursor of the old one; where a thread was deleted, it is where the next would begin.
+# `token_epoch` how often the thread's tokens were revoked; NULL is nothing, the first, and never.
 # `last_position` and `last_created_at` are where the next message of the thread goes on. Every later change takes a
 # position too (`changed_position`, `deleted_position`, a delta's own), so one number says how far a follower has come.
 threads = Table(

@@ -5,20 +5,30 @@ Must not be here: the text of statements, when a transaction begins and ends (`s
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, bindparam
 
+from gateway.domain.thread import Inferred
 from gateway.domain.wire import dump_text
 from gateway.errors import NotFound
-from gateway.store import follow_statements, key_statements, rows, statements, tables, token_statements
+from gateway.store import (
+    follow_statements,
+    import_statements,
+    key_statements,
+    rows,
+    statements,
+    tables,
+    token_statements,
+)
 from gateway.store.dialect import call_sqlite, insert_rows, lock_imports
 from gateway.store.reads import Quick, Reads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Container, Mapping, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -31,6 +41,7 @@ if TYPE_CHECKING:
     from gateway.store.staging import Staging
 
 
+_ALL_INFERRED: Final = sum(Inferred)
 _PROGRESS = ("status", "content", "completed_at", "incomplete_at", "incomplete_reason")
 
 # What stands in a statement for the id and the end of a thread, where many are moved at once.
@@ -48,10 +59,22 @@ class Delta:
 
 
 class End(NamedTuple):
-    """The position of a thread's last change, and the second that its last message has, or had."""
+    """The position of a thread's last change, the second that its last message has, or had, and what is inferred."""
 
     position: int
     second: int
+    inferred: int = 0
+
+
+class Deleted(NamedTuple):
+    """What is kept of a deleted thread: its place in the list, and the position at which its next life begins."""
+
+    seq: int
+    generation: int
+
+
+# Where threads begin anew that a version deleted which did not keep how far they had come.
+_FAR_BEYOND: Final = 1 << 40
 
 
 class Writes(Reads):
@@ -63,8 +86,8 @@ class Writes(Reads):
 
     async def lock_ends(self, reach: Reach, thread_ids: Sequence[str]) -> dict[ThreadId, End]:
         """Find where threads end, and keep others from changing them until this transaction does."""
-        found = await self._rows(statements.lock_ends(reach, thread_ids))
-        return {thread_id: End(position, second) for thread_id, position, second in found}
+        found = await self._rows(import_statements.lock_ends(reach, thread_ids))
+        return {thread_id: End(*end) for thread_id, *end in found}
 
     async def next_position(self, reach: Reach, thread_id: str) -> int:
         """Take a position for a change of a thread or its messages, and keep others from changing it until the end.
@@ -83,11 +106,30 @@ class Writes(Reads):
         """Add a thread without messages."""
         await self.add_threads(reach, [thread])
 
-    async def add_threads(self, reach: Reach, added: Sequence[Thread]) -> None:
-        """Add threads without messages, in their order."""
+    async def add_threads(self, reach: Reach, added: Sequence[Thread], inferred: Container[str] = ()) -> None:
+        """Add threads without messages, in their order; those that are inferred give way to what is told of them."""
         if added:
-            values = [rows.row_of_thread(reach.project_id, thread) for thread in added]
+            values = [
+                rows.row_of_thread(reach.project_id, thread, _ALL_INFERRED if thread.id in inferred else None)
+                for thread in added
+            ]
             await self._connection.execute(statements.insert_thread(), values)
+
+    async def fill_thread(self, reach: Reach, thread: Thread, end: End) -> End:
+        """Let what is told of a thread take the place of what is still inferred of it; give where it ends now."""
+        await self._connection.execute(import_statements.fill_thread(reach, thread))
+        self.touched.add((reach.project_id, thread.id))
+        return End(end.position + 1, end.second)
+
+    async def bring_back(self, reach: Reach, thread: Thread, deleted: Deleted, *, is_inferred: bool) -> End:
+        """Add a thread that was deleted once more, without messages and at its old place; give where it begins."""
+        begin = deleted.generation
+        row = rows.row_of_thread(reach.project_id, thread, _ALL_INFERRED if is_inferred else None)
+        row |= {"seq": deleted.seq, "generation": begin, "last_position": begin}
+        await self._connection.execute(import_statements.forget_deletions(reach, [thread.id]))
+        await self._connection.execute(statements.insert_thread(), row)
+        self.touched.add((reach.project_id, thread.id))
+        return End(begin, 0)
 
     async def take_positions(self, reach: Reach, thread_id: str, count: int, created_at: int) -> tuple[int, int]:
         """Take the next positions of a thread: the first of them, and the second that they count as.
@@ -106,10 +148,10 @@ class Writes(Reads):
         values = [rows.row_of_message(reach.project_id, message, first_position + n) for n, message in enumerate(added)]
         await self._connection.execute(statements.insert_messages(), values)
 
-    async def set_thread(self, reach: Reach, thread: Thread, position: int) -> None:
-        """Write what of a thread can change, as the change at a position."""
+    async def set_thread(self, reach: Reach, thread: Thread, told: Inferred, position: int) -> None:
+        """Write what of a thread can change, as the change at a position; what a client told is inferred no more."""
         changes = {"metadata": thread.metadata_json, "tool_resources": thread.tool_resources_json}
-        statement = statements.set_thread(reach, thread.id, **changes, changed_position=position)
+        statement = statements.set_thread(reach, thread.id, told, **changes, changed_position=position)
         await self._connection.execute(statement)
 
     async def set_message_metadata(self, reach: Reach, message: Message, position: int) -> None:
@@ -142,13 +184,14 @@ class Writes(Reads):
         """Delete a thread with its messages and keep its place; say whether it was there."""
         removed = await self._rows(statements.remove_thread(reach, thread_id))
         self.touched.add((reach.project_id, thread_id))
-        for created_at, seq, owner in removed:
+        for created_at, seq, owner, last_position in removed:
             place = {
                 "project_id": reach.project_id,
                 "id": thread_id,
                 "created_at": created_at,
                 "seq": seq,
                 "owner": owner,
+                "generation": last_position + 1,
             }
             await self._connection.execute(statements.remember_thread(), place)
         return bool(removed)
@@ -172,6 +215,12 @@ class Writes(Reads):
     async def revoke_tokens(self, reach: Reach, thread_id: ThreadId) -> bool:
         """Begin a new token epoch of a thread; say whether it is there."""
         return bool(await self._rows(token_statements.revoke_tokens(reach, thread_id)))
+
+    @asynccontextmanager
+    async def undone_by_errors(self) -> AsyncIterator[None]:
+        """Undo, where the block raises, what it has changed, and nothing else of the transaction."""
+        async with self._connection.begin_nested():
+            yield
 
     async def lock_imports(self) -> None:
         """Let no other import change anything until the end: two of the same files would add the same ids."""
@@ -202,9 +251,10 @@ class Writes(Reads):
             self.touched.update((reach.project_id, thread_id) for thread_id in thread_ids)
         return moved
 
-    async def deleted_threads(self, reach: Reach, thread_ids: Sequence[str]) -> set[str]:
+    async def deleted_threads(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, Deleted]:
         """Find which threads were there and were deleted."""
-        return {row[0] for row in await self._rows(statements.deleted_threads_of(reach, thread_ids))}
+        found = await self._rows(import_statements.deleted_threads_of(reach, thread_ids))
+        return {row.id: Deleted(row.seq, _FAR_BEYOND if row.generation is None else row.generation) for row in found}
 
     async def add_key(self, key: Key, digest: str) -> None:
         """Add a key, known by the digest of its secret."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
+from gateway.domain.direction import Direction
 from gateway.domain.principal import Principal, Reach
 from gateway.errors import InvalidSetting
 from gateway.store.private_files import open_private
@@ -19,41 +20,67 @@ from gateway.store.revision import make_ready
 from gateway.store.sql import opened_store
 from gateway.store.staging import Staging
 from gateway.transfer.exporting import export
-from gateway.transfer.importing import Rejects, load, stage
-from gateway.transfer.progress import shown, told
+from gateway.transfer.importing import Rejects, load, refuse_spoilt, stage
+from gateway.transfer.progress import shown
 from gateway.transfer.reading import size_of
+from gateway.transfer.telling import tell
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from gateway.core import Store
+    from gateway.core.transfer import Taken
 
 T = TypeVar("T")
 
 
-def run_import(database_url: str, project_id: str, sources: Sequence[str], rejects_file: str | None) -> bool:
-    """Import all sources; say whether everything could be taken.
+class Choices(NamedTuple):
+    """What an import is asked beside its sources: each as the flag of its name."""
+
+    rejects: str | None = None
+    order: str | None = None
+    replace_deleted: bool = False
+    beyond_bounds: bool = False
+
+
+def run_import(database_url: str, project_id: str, sources: Sequence[str], choices: Choices) -> bool:
+    """Import all sources, and say at the end what was done; tell whether everything could be taken.
 
     Errors: OSError where a source cannot be opened; InvalidSetting where the rejects would write over a source;
     DatabaseBehind; Unavailable.
     """
     who = Principal(Reach(project_id))
-    _refuse_to_write_over(sources, rejects_file)
+    _refuse_to_write_over(sources, choices.rejects)
     sizes = [size_of(source) for source in sources]
     asyncio.run(make_ready(database_url))
     with ExitStack() as stack:
-        rejects = Rejects(stack.enter_context(open_private(Path(rejects_file))) if rejects_file else None)
+        kept = stack.enter_context(open_private(Path(choices.rejects))) if choices.rejects else None
+        rejects = Rejects(kept, Direction(choices.order) if choices.order else None)
         staging = stack.enter_context(Staging())
         with shown("Reading", None if None in sizes else sum(size or 0 for size in sizes)) as advance:
-            spoilt = stage(sources, staging, rejects, advance)
+            passed_over = stage(sources, staging, rejects, advance, is_bounded=not choices.beyond_bounds)
+        refuse_spoilt(staging, rejects)
         with shown("Adding messages") as advance:
             taken = asyncio.run(
-                _with_store(database_url, lambda store: load(store, who, staging, rejects, advance, spoilt=spoilt))
+                _with_store(
+                    database_url,
+                    lambda store: load(store, who, staging, rejects, advance, replace_deleted=choices.replace_deleted),
+                )
             )
-    told(
-        f"Threads: {taken.threads}, messages: {taken.messages}, there before: {taken.known}, rejected: {rejects.count}."
-    )
+    _sum_up(taken, rejects.count, passed_over)
     return rejects.count == 0
+
+
+def _sum_up(taken: Taken, rejected: int, passed_over: Sequence[str]) -> None:
+    if passed_over:
+        tell(f"Passed over, since nothing in it is ours: {passed_over[0]}{_and_more(len(passed_over))}.")
+    if taken.deleted:
+        tell(f"Deleted here before, and not taken again without --replace-deleted: {taken.deleted} threads.")
+    tell(f"Threads: {taken.threads}, messages: {taken.messages}, there before: {taken.known}, rejected: {rejected}.")
+
+
+def _and_more(many: int) -> str:
+    return f" and {many - 1} more" if many > 1 else ""
 
 
 def run_export(database_url: str, project_id: str, target: str) -> None:

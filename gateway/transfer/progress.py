@@ -36,12 +36,6 @@ def shown(task: str, total: int | None = None) -> Iterator[Callable[[int], None]
         yield advance
 
 
-def told(summary: str) -> None:
-    """Say at the end what was done."""
-    if _is_watched():
-        Console(stderr=True).print(summary, highlight=False)
-
-
 def _is_watched() -> bool:
     # Rich takes a pipe for a terminal where FORCE_COLOR is set, as many a CI does.
     return sys.stderr.isatty()

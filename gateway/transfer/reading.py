@@ -1,56 +1,89 @@
-"""Files to entries: JSON Lines, and exports of one thread a file; each entry knows where it stands.
+"""Files to entries: JSON Lines, pages, arrays and exports of one thread; each entry knows where it stands.
 
-Source: rest-contract §10, `assistants-thread-export/v1`.
-Must not be here: what an object means (`domain.archive`).
+Source: rest-contract §2.5 (list), §10, `assistants-thread-export/v1`.
+Must not be here: what an object means (`domain.archive`), how a file is unpacked (`opening`).
 """
 
 from __future__ import annotations
 
-import sys
-from contextlib import nullcontext
+import re
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from gateway.domain import bounds, check
+from gateway.domain import archive, bounds
+from gateway.domain.read_json import NOT_JSON, read_json
 from gateway.errors import InvalidRequest
+from gateway.transfer.cutting import BrokenError, Cutter, TooLongError
+from gateway.transfer.opening import DAMAGED, GZIP, STDIN, UnreadableError, opened, why_damaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-STDIN: Final = "-"
 SCHEMA: Final = "assistants-thread-export/v1"
+PROGRESS: Final = object()  # the value of an entry that says no more than how far a file was read
+BEYOND_BOUNDS: Final = archive.BEYOND_BOUNDS | {bounds.LINE.code, bounds.LINE_VALUES.code}
 MAX_LINE: Final = bounds.LINE.number
-MAX_FILE: Final = bounds.FILE.number
-_FAMILY: Final = SCHEMA.partition("/")[0]
+_FAMILY: Final = SCHEMA.partition("/")[0].encode()
 _BOM: Final = b"\xef\xbb\xbf"  # what some editors and shells put before UTF-8
+_MANY_VALUES: Final = 2 * bounds.LINE_VALUES.number  # what is shorter cannot hold more values than that
+_PEEKED: Final = 64 * 1024
+_SUFFIXES: Final = (".json", ".jsonl", ".ndjson")
+_LISTS: Final = {b'"data"': "data", b'"messages"': "messages"}  # members that may be longer than any line
+_IGNORED: Final = frozenset({b'"runs"', b'"files"', b'"errors"', b'"steps"'})  # of an export; they may be long too
+_PRETTY: Final = frozenset({b"{", b"[", b"[{", b"{}", b"[]"})  # what JSON over several lines begins with
+_ANY_OF_OURS: Final = re.compile(rb'"thread(?:\.message|\.order|_[A-Za-z0-9_-]+)?"')
+_THREAD_ID: Final = re.compile(rb'"thread_id"\s*:\s*"(thread_[A-Za-z0-9_-]{1,120})"')
+_OWN_ID: Final = re.compile(rb'"id"\s*:\s*"(thread_[A-Za-z0-9_-]{1,120})"')
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Origin:
+    """One list: the source that it was read from, the number of the file among all, and whether the API sent it so."""
+
+    source: str
+    file: int
+    is_page: bool = False
 
 
 class Entry(NamedTuple):
-    """One object, or what could not be read as one (`fault`); `raw` is what stood there, `size` how far it reached."""
+    """One object, or what could not be read as one.
 
-    source: str
+    `raw` is what stood there, or none where that is what writing the value gives; `size` is how far it reached in the
+    file. What is foreign is no fault: it is of another kind and was passed over.
+    """
+
+    origin: Origin
     place: str
-    raw: bytes
+    raw: bytes | None
     size: int
     value: Any = None
     fault: str | None = None
+    code: str | None = None
+    thread_id: str | None = None
+    is_foreign: bool = False
 
 
-def read_source(source: str) -> Iterator[Entry]:
-    """Read a file, a folder of exports, or standard input.
+def read_source(source: str, files: Iterator[int] | None = None, *, is_bounded: bool = True) -> Iterator[Entry]:
+    """Read a file, a folder of files, or standard input; `files` numbers the files of all sources.
 
     Errors: OSError where it cannot be opened; what is wrong inside comes as an entry with its fault.
     """
+    numbers = files or count()
     path = Path(source)
     if source != STDIN and path.is_dir():
-        yield from _folder(source, path)
-    elif path.suffix == ".json":
-        yield from _export(path, among_others=False)
+        found = _files(path)
+        if not found:
+            fault = "Neither it nor a folder in it holds .json or .jsonl files."
+            yield Entry(Origin(source, next(numbers)), "the folder", b"", 0, fault=fault)
+        for file in found:
+            is_alone = file.parent.name == "threads" or path.name == "threads"
+            yield from _file(Origin(str(file), next(numbers)), is_among_others=not is_alone, is_bounded=is_bounded)
     else:
-        with nullcontext(sys.stdin.buffer) if source == STDIN else path.open("rb") as stream:
-            yield from _lines(source, stream)
+        yield from _file(Origin(source, next(numbers)), is_among_others=False, is_bounded=is_bounded)
 
 
 def size_of(source: str) -> int | None:
@@ -60,84 +93,244 @@ def size_of(source: str) -> int | None:
         return None
     if path.is_dir():
         return sum(file.stat().st_size for file in _files(path))
-    return path.stat().st_size
+    if not path.is_file():  # a named pipe, of which nothing can be read twice
+        return path.stat().st_size
+    with path.open("rb") as file:
+        return None if file.read(len(GZIP)) == GZIP else path.stat().st_size
+
+
+def thread_named_in(raw: bytes) -> str | None:
+    """Find the thread that a line names which is no JSON, or is not looked into."""
+    found = _THREAD_ID.search(raw) or _OWN_ID.search(raw)
+    return None if found is None else found[1].decode()
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted([*folder.glob("*.json"), *folder.glob("threads/*.json")])
+    """Name the files of a folder, and of those in it, that may be ours; what is hidden is not."""
+    return sorted(file for file in folder.rglob("*") if _may_be_ours(file) and file.is_file())
 
 
-def _folder(source: str, folder: Path) -> Iterator[Entry]:
-    """Read a folder of exports; what stands beside them (its manifest, its assistants) is passed over."""
-    files = _files(folder)
-    if not files:
-        fault = "Neither it nor a folder 'threads' in it holds .json files. Name files of JSON Lines one by one."
-        yield Entry(source, "the folder", b"", 0, fault=fault)
-    for file in files:
-        yield from _export(file, among_others=file.parent == folder)
+def _may_be_ours(file: Path) -> bool:
+    return not file.name.startswith(".") and file.name.lower().removesuffix(".gz").endswith(_SUFFIXES)
 
 
-def _lines(source: str, stream: IO[bytes]) -> Iterator[Entry]:
-    number = 0
-    while line := stream.readline(MAX_LINE + 1):
-        number += 1
-        place = f"line {number}"
-        if len(line) > MAX_LINE and not line.endswith(b"\n"):
-            size = len(line)
-            while rest := stream.readline(MAX_LINE):
-                size += len(rest)
-                if rest.endswith(b"\n"):
-                    break
-            fault = f"The line is longer than {MAX_LINE} bytes and is not kept among the rejects either."
-            yield Entry(source, place, b"", size, fault=fault)
-        elif raw := line.removeprefix(_BOM).strip():
-            yield _decoded(source, place, raw, len(line))
-
-
-def _decoded(source: str, place: str, raw: bytes, size: int) -> Entry:
+def _file(origin: Origin, *, is_among_others: bool, is_bounded: bool) -> Iterator[Entry]:
     try:
-        return Entry(source, place, raw, size, orjson.loads(raw))
-    except orjson.JSONDecodeError as error:
-        line = f"line {error.lineno}, " if error.lineno > 1 else ""
-        return Entry(source, place, raw, size, fault=f"This is not JSON: {error.msg} at {line}column {error.colno}.")
+        with opened(origin.source) as stream:
+            reader = _Reader(origin, stream, is_among_others=is_among_others, is_bounded=is_bounded)
+            yield from reader.documents() if reader.is_spread() else reader.lines()
+    except UnreadableError as error:
+        yield Entry(origin, "the file", b"", 0, fault=str(error))
+    except DAMAGED as error:
+        yield Entry(origin, "the file", b"", 0, fault=why_damaged(error))
 
 
-def _export(file: Path, *, among_others: bool) -> Iterator[Entry]:
-    """Read one file of an export; `among_others`, files of another kind are passed over.
+class _Reader:
+    """One file, read line by line, or where its JSON is spread over lines, value by value."""
 
-    A file that is refused whole leaves nothing in the file of rejects, which has room for lines only.
-    """
-    source, size = str(file), file.stat().st_size
-    if size > MAX_FILE:
-        yield Entry(source, "the file", b"", size, fault=f"It is larger than {MAX_FILE} bytes.")
-        return
-    whole = _decoded(source, "the file", file.read_bytes().removeprefix(_BOM), size)
-    if whole.fault:
-        yield Entry(source, "the file", b"", size, fault=f"{whole.fault} A file of JSON Lines must not end in .json.")
-        return
-    export = whole.value if isinstance(whole.value, dict) else {}
-    schema = export.get("export_schema")
-    if schema != SCHEMA:
-        if not among_others or str(schema).startswith(_FAMILY):
-            yield Entry(source, "the file", b"", size, fault=f"Expected 'export_schema' to be '{SCHEMA}'.")
-        return
+    def __init__(self, origin: Origin, stream: IO[bytes], *, is_among_others: bool, is_bounded: bool) -> None:
+        self._origin = origin
+        self._stream: Any = stream
+        self._is_among_others = is_among_others
+        self._is_bounded = is_bounded
+        self._at_most = MAX_LINE if is_bounded else None
+        self._cutter = Cutter(stream)
+
+    def is_spread(self) -> bool:
+        """Say whether the file holds JSON that does not end with its line."""
+        head = self._stream.peek(_PEEKED).removeprefix(_BOM).lstrip()
+        line, ends, rest = head.partition(b"\n")
+        if line.strip() in _PRETTY:
+            return True
+        if not Path(self._origin.source).name.lower().removesuffix(".gz").endswith(".json"):
+            return False
+        try:
+            is_whole = isinstance(orjson.loads(line.rstrip(b", \r\t")), dict)
+        except orjson.JSONDecodeError:
+            return True
+        return not (ends and is_whole and rest.strip())
+
+    def lines(self) -> Iterator[Entry]:
+        """Read JSON Lines; a line may also be a page, an array or an export."""
+        number = 0
+        longest = -1 if self._at_most is None else self._at_most + 1
+        is_first = self._is_among_others
+        while line := self._stream.readline(longest):
+            number += 1
+            place = f"line {number}"
+            if self._at_most is not None and len(line) > self._at_most and not line.endswith(b"\n"):
+                yield self._too_long(place, line)
+            elif raw := line.removeprefix(_BOM).strip():
+                if is_first and not _ANY_OF_OURS.search(raw):
+                    yield Entry(self._origin, "the file", b"", 0, is_foreign=True)
+                    return
+                is_first = False
+                entry = self._decoded(self._origin, place, raw, len(line))
+                if type(entry.value) is dict and "thread_id" in entry.value:  # as nearly all are
+                    yield entry
+                else:
+                    yield from self._expanded(entry)
+
+    def _too_long(self, place: str, line: bytes) -> Entry:
+        size, thread_id = len(line), thread_named_in(line)
+        while rest := self._stream.readline(MAX_LINE):
+            size += len(rest)
+            if rest.endswith(b"\n"):
+                break
+        fault = f"The line is longer than {MAX_LINE} bytes and is not kept among the rejects either."
+        return Entry(self._origin, place, b"", size, fault=fault, code=bounds.LINE.code, thread_id=thread_id)
+
+    def documents(self) -> Iterator[Entry]:
+        """Read JSON values of any length: of arrays, pages and exports never more than one item is held."""
+        cutter = self._cutter
+        before = 0
+        try:
+            for number in count(1):
+                first = cutter.next_byte()
+                if not first:
+                    return
+                name = "" if number == 1 else f"value {number}"
+                if first == b"[":
+                    yield from self._items(self._origin, name)
+                elif first == b"{":
+                    yield from self._object(name)
+                else:
+                    cutter.refuse()
+                yield Entry(self._origin, name, b"", cutter.passed - before, value=PROGRESS)
+                before = cutter.passed
+        except (BrokenError, TooLongError):
+            fault = "This is not JSON, or it is cut off: what stands behind its last whole object is lost."
+            yield Entry(self._origin, "the file", b"", 0, fault=fault)
+
+    def _items(self, origin: Origin, name: str) -> Iterator[Entry]:
+        """Read the items of an array; one that begins with something of another kind is passed over whole."""
+        cutter = self._cutter
+        cutter.enter()
+        is_foreign = False
+        for index in count():
+            if cutter.leave(b"]"):
+                return
+            place = f"{name}[{index}]"
+            try:
+                raw = cutter.value(self._at_most)
+            except TooLongError:
+                fault = f"It is longer than {MAX_LINE} bytes and is not kept among the rejects either."
+                yield Entry(origin, place, b"", 0, fault=fault, code=bounds.LINE.code)
+                continue
+            if index == 0 and not _ANY_OF_OURS.search(raw):
+                is_foreign = True
+                yield Entry(origin, "the file", b"", 0, is_foreign=True)
+            if not is_foreign:
+                yield from self._expanded(self._decoded(origin, place, raw, len(raw)))
+
+    def _object(self, name: str) -> Iterator[Entry]:
+        """Read a page or an export item by item, and any other object whole."""
+        cutter = self._cutter
+        cutter.enter()
+        members: dict[bytes, bytes] = {}
+        listed: str | None = None
+        size = 0
+        while not cutter.leave(b"}"):
+            key = cutter.key()
+            within = _LISTS.get(key)
+            if within is not None and cutter.next_byte() == b"[" and _is_taken(members):
+                listed = within
+                origin = Origin(self._origin.source, self._origin.file, is_page=within == "data")
+                yield from self._items(origin, f"{name}.{within}" if name else within)
+            elif key in _IGNORED:
+                _pass_over(cutter)
+            else:
+                members[key] = cutter.value(self._at_most)
+                size += len(members[key])
+                if self._at_most is not None and size > self._at_most:
+                    raise TooLongError
+        yield from self._rest(name, members, listed)
+
+    def _rest(self, name: str, members: dict[bytes, bytes], listed: str | None) -> Iterator[Entry]:
+        """Read what stands beside the items: the thread of an export; or else the object itself."""
+        origin, within = self._origin, f"{name}.thread" if name else "thread"
+        if not _is_taken(members) and _FAMILY in members[b'"export_schema"']:
+            yield Entry(origin, name or "the file", b"", 0, fault=f"Expected 'export_schema' to be '{SCHEMA}'.")
+        elif b'"thread"' in members and b'"object"' not in members:
+            raw = members[b'"thread"']
+            thread = self._decoded(origin, within, raw, len(raw))
+            if thread.fault is None and thread.value is None:
+                yield _no_thread(origin, within, is_empty=listed is None)
+            else:
+                yield thread
+        elif listed is None:
+            raw = b"{" + b",".join(key + b":" + value for key, value in members.items()) + b"}"
+            if _ANY_OF_OURS.search(raw):
+                yield self._decoded(origin, name or "the file", raw, len(raw))
+            else:
+                yield Entry(origin, "the file", b"", 0, is_foreign=True)
+
+    def _decoded(self, origin: Origin, place: str, raw: bytes, size: int) -> Entry:
+        try:
+            if self._is_bounded and len(raw) >= _MANY_VALUES:
+                read_json(raw, "line", values=bounds.LINE_VALUES.number, depth=archive.MAX_DEPTH)
+            return Entry(origin, place, raw, size, orjson.loads(raw))
+        except orjson.JSONDecodeError as error:
+            if raw.endswith(b","):  # an array, item by item on lines
+                return self._decoded(origin, place, raw.rstrip(b", \t\r"), size)
+            line = f"line {error.lineno}, " if error.lineno > 1 else ""
+            fault, code = f"This is not JSON: {error.msg} at {line}column {error.colno}.", NOT_JSON
+        except InvalidRequest as error:
+            if error.code == NOT_JSON:
+                fault, code = "This is not JSON.", NOT_JSON
+            else:
+                fault, code = error.message, error.code or ""
+        return Entry(origin, place, raw, size, fault=fault, code=code, thread_id=thread_named_in(raw))
+
+    def _expanded(self, entry: Entry) -> Iterator[Entry]:
+        """Give an object, or one by one the items of a page, an array or an export that stands in its place."""
+        value = entry.value
+        if entry.fault is None and type(value) is list:
+            yield from self._members(entry, entry.origin, value, "")
+        elif entry.fault is None and type(value) is dict and "thread_id" not in value:
+            if type(value.get("data")) is list and (value.get("object") == "list" or "has_more" in value):
+                origin = Origin(entry.origin.source, entry.origin.file, is_page=True)
+                yield from self._members(entry, origin, value["data"], ".data")
+            elif "object" not in value and type(value.get("messages")) is list:
+                yield from self._export(entry, value)
+            else:
+                yield entry
+        else:
+            yield entry
+
+    def _members(self, entry: Entry, origin: Origin, items: list[Any], within: str) -> Iterator[Entry]:
+        yield Entry(origin, entry.place, b"", entry.size, value=PROGRESS)
+        for index, item in enumerate(items):
+            yield from self._expanded(Entry(origin, f"{entry.place}{within}[{index}]", None, 0, item))
+
+    def _export(self, entry: Entry, value: dict[str, Any]) -> Iterator[Entry]:
+        schema = value.get("export_schema", SCHEMA)
+        if schema != SCHEMA:
+            yield entry._replace(fault=f"Expected 'export_schema' to be '{SCHEMA}'.")
+            return
+        place = f"{entry.place}.thread"
+        if value.get("thread") is None:
+            yield _no_thread(entry.origin, place, is_empty=not value["messages"])
+        else:
+            yield Entry(entry.origin, place, None, 0, value["thread"])
+        origin = Origin(entry.origin.source, entry.origin.file)
+        yield from self._members(entry, origin, value["messages"], ".messages")
+
+
+def _is_taken(members: dict[bytes, bytes]) -> bool:
+    """Say whether an object is of a version that is known, as far as it says."""
+    return members.get(b'"export_schema"', orjson.dumps(SCHEMA)) == orjson.dumps(SCHEMA)
+
+
+def _no_thread(origin: Origin, place: str, *, is_empty: bool) -> Entry:
+    """Tell of a thread that the exporter did not find: its messages are enough to make it, if there are any."""
+    if is_empty:
+        return Entry(origin, place, b"", 0, fault="It is null: the thread was not exported.")
+    return Entry(origin, place, b"", 0, value=PROGRESS)
+
+
+def _pass_over(cutter: Cutter) -> None:
     try:
-        check.fields(export, "", required=("thread", "messages"), optional=tuple(export))
-        messages = check.an_array(export["messages"], "messages")
-    except InvalidRequest as error:
-        yield Entry(source, "the file", b"", size, fault=error.message)
+        cutter.value(0)
+    except TooLongError:
         return
-    if export["thread"] is None:  # so the exporter notes a thread that it did not find
-        yield Entry(source, "thread", b"", size, fault="It is null: the thread was not exported.")
-    else:
-        yield _member(source, "thread", export["thread"], size)
-    for index, message in enumerate(messages):
-        yield _member(source, f"messages[{index}]", message, 0)
-
-
-def _member(source: str, place: str, value: object, size: int) -> Entry:
-    try:
-        raw = orjson.dumps(value)
-    except orjson.JSONEncodeError:
-        raw = b""  # nested too deep to be written again; whoever takes the value in refuses it for that
-    return Entry(source, place, raw, size, value)

@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, text
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Reach
 from gateway.domain.wire import dump_text
-from gateway.store import statements
+from gateway.store import import_statements, statements
 from gateway.store.tables import deleted_messages, deleted_threads, message_deltas, messages, threads
 from tests.make import SOME_SECOND
 
@@ -99,7 +99,7 @@ def paging_threads(reach: Reach = ALL) -> dict[str, ClauseElement]:
         found[f"any_thread_from {up=}"] = statements.any_thread_from(reach, middle, up=up)
     return found | {
         "has_place_among_threads": statements.has_place_among_threads(reach, gone),
-        "deleted_threads_of": statements.deleted_threads_of(reach, [gone]),
+        "deleted_threads_of": import_statements.deleted_threads_of(reach, [gone]),
         "count_messages_of_run": statements.count_messages_of_run(reach, SMALL, "run_a"),
     }
 

@@ -35,12 +35,16 @@ TEXTS: dict[str, tuple[ClauseElement, str]] = {
         follow_statements.list_messages_behind(P, "t", 7, 2),
         (
             "SELECT <columns>, position, <bytes> FROM messages WHERE project_id = 'p' AND thread_id = 't' "
-            "AND position > 7 ORDER BY position LIMIT 2"
+            "AND position > 7 AND (EXISTS (SELECT * FROM threads WHERE project_id = 'p' AND id = 't' "
+            "AND coalesce(generation, 0) <= 7)) ORDER BY position LIMIT 2"
         ),
     ),
     "last_positions": (
         follow_statements.last_positions(P, ["t", "u"]),
-        "SELECT id, last_position FROM threads WHERE project_id = 'p' AND id IN ('t', 'u')",
+        (
+            "SELECT id, last_position, coalesce(generation, 0) AS coalesce_1 FROM threads "
+            "WHERE project_id = 'p' AND id IN ('t', 'u')"
+        ),
     ),
     "last_delta": (
         follow_statements.last_delta(P, "m"),

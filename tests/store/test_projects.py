@@ -12,10 +12,10 @@ from gateway.core import keys, messages, threads
 from gateway.domain.key import NewKey
 from gateway.domain.page import PageRequest
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach, TokenEpoch
-from gateway.domain.thread import NewThread
+from gateway.domain.thread import Inferred, NewThread
 from gateway.errors import NotFound
 from gateway.store.reads import Reads
-from gateway.store.writes import Delta, Writes
+from gateway.store.writes import Delta, End, Writes
 from tests.make import fill_thread
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ CALLS: dict[str, Call] = {
     "list_messages_behind": lambda tx, who, thread, _: _what_is_behind(tx.list_messages_behind(who, thread.id, 0, 9)),
     "list_changes": lambda tx, who, thread, _: _what_is_behind(tx.list_changes(who, thread.id, 0, 9)),
     "last_positions": lambda tx, who, thread, _: tx.last_positions(who, [thread.id]),
+    "span_of": lambda tx, who, thread, _: tx.span_of(who, thread.id),
     "position_of": lambda tx, who, thread, message: tx.position_of(who, thread.id, message.id),
     "last_delta": lambda tx, who, _, message: tx.last_delta(who, message.id),
     "take_positions": lambda tx, who, thread, _: _or_nothing(tx.take_positions(who, thread.id, 1, 0)),
@@ -75,7 +76,8 @@ CALLS: dict[str, Call] = {
     "known_messages": lambda tx, who, _, message: tx.known_messages(who, [message.id]),
 }
 CHANGES: dict[str, Call] = {
-    "set_thread": lambda tx, who, thread, _: tx.set_thread(who, _altered(thread), 9),
+    "set_thread": lambda tx, who, thread, _: tx.set_thread(who, _altered(thread), Inferred.METADATA, 9),
+    "fill_thread": lambda tx, who, thread, _: tx.fill_thread(who, _altered(thread), End(1, 0)),
     "set_message_metadata": lambda tx, who, _, message: tx.set_message_metadata(who, _altered(message), 9),
     "set_message_content": lambda tx, who, _, message: tx.set_message_content(who, _regretted(message), 9),
 }
@@ -205,6 +207,7 @@ def test_every_method_with_a_project_is_looked_at() -> None:
         "append_messages",
         "add_delta",
         "deleted_threads",
+        "bring_back",  # it adds one
         "move_staged",  # into threads that were just added: tests/transfer/test_moving.py
         "later_epochs",  # these two need a thread whose tokens were revoked, and a key: the test above
         "token_standing",

@@ -3,11 +3,12 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 from tempfile import gettempdir
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from gateway.domain import archive
+from gateway.domain.direction import Direction
 from gateway.domain.message import Message
 from gateway.domain.thread import Thread
 from gateway.store import staging as module
@@ -18,19 +19,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+RISING: Final = Direction.RISING
+FALLING: Final = Direction.FALLING
+
+
 @pytest.fixture
 def staging() -> Iterator[Staging]:
     with Staging() as opened:
         yield opened
 
 
-def add(staging: Staging, *values: object) -> None:
-    for number, value in enumerate(values):
-        found = archive.read(value)
-        if isinstance(found, Thread):
-            staging.add_thread(found)
-        else:
-            staging.add_message("file", f"line {number}", found)
+def add(staging: Staging, *lists: list[dict[str, Any]], fallback: Direction = RISING, is_said: bool = False) -> None:
+    """Add lists, each of a file of its own, and make them ready."""
+    for file, values in enumerate(lists):
+        number = staging.begin_list(file, fallback, is_said=is_said)
+        for line, value in enumerate(values):
+            found = archive.read(value)
+            if isinstance(found, Thread):
+                staging.add_thread(found)
+            elif isinstance(found, Message):
+                staging.add_message(number, "file", f"line {line}", found)
+    staging.settle()
 
 
 def ids(staging: Staging, thread_id: str = "thread_a") -> list[str]:
@@ -38,7 +47,7 @@ def ids(staging: Staging, thread_id: str = "thread_a") -> list[str]:
 
 
 def threads(staging: Staging) -> list[str]:
-    return [thread.id.removeprefix("thread_") for thread in staging.threads()]
+    return [thread.id.removeprefix("thread_") for thread, _ in staging.threads()]
 
 
 @pytest.mark.parametrize(
@@ -49,8 +58,9 @@ def threads(staging: Staging) -> list[str]:
         pytest.param([5, 5, 5], [0, 1, 2], id="one second tells nothing, so as read"),
         pytest.param([1, 1, 2, 2], [0, 1, 2, 3], id="rising with ties"),
         pytest.param([2, 2, 1, 1], [3, 2, 1, 0], id="falling with ties"),
-        pytest.param([2, 2, 1, 1, 3], [2, 3, 0, 1, 4], id="neither"),
-        pytest.param([1, 3, 3, 2], [0, 3, 1, 2], id="falling at the end only"),
+        pytest.param([5, 4, 6], [0, 1, 2], id="rising with a step back"),
+        pytest.param([6, 4, 5], [2, 1, 0], id="falling with a step back"),
+        pytest.param([2, 900, 1, 900, 500, 2], [2, 0, 5, 4, 1, 3], id="no order, so by time"),
         pytest.param([4], [0], id="one"),
         pytest.param([], [], id="none"),
     ],
@@ -58,15 +68,53 @@ def threads(staging: Staging) -> list[str]:
 def test_messages_come_oldest_first_and_ties_as_they_were_made(
     staging: Staging, times: list[int], order: list[int]
 ) -> None:
-    add(staging, *(a_message(f"msg_{number}", created_at=time) for number, time in enumerate(times)))
+    add(staging, [a_message(f"msg_{number}", created_at=time) for number, time in enumerate(times)])
 
     assert ids(staging) == [str(number) for number in order]
+
+
+def of(*numbers: int) -> list[dict[str, Any]]:
+    """Lay out messages of which two have one second."""
+    return [a_message(f"msg_{n}", created_at=n // 2) for n in numbers]
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        pytest.param([of(2, 3, 4, 5), of(9, 8, 7, 6)], id="one way and the other"),
+        pytest.param([of(5, 4, 3, 2), of(9, 8, 7, 6)], id="each newest first, the older first"),
+        pytest.param([of(9, 8, 7, 6), of(5, 4, 3, 2)], id="each newest first, the newer first"),
+        pytest.param([of(9, 8, 7, 6), of(7, 6, 5, 4, 3, 2)], id="pages that overlap"),
+        pytest.param([of(9, 8, 7), of(6, 5, 4, 3, 2)], id="pages that share a second"),
+        pytest.param([of(6, 5, 4, 3, 2), of(9, 8, 7)], id="the same, the older first"),
+        pytest.param([of(2, 3, 4, 5), of(6, 7), of(8, 9)], id="lists of one second beside one that tells"),
+        pytest.param([of(5, 4, 3, 2), of(7, 6), of(9, 8)], id="the same, newest first"),
+        pytest.param([of(2, 3, 4, 5, 6, 7, 8, 9), of(9, 8, 7, 6, 5, 4, 3, 2)], id="all of it both ways"),
+    ],
+)
+def test_each_list_runs_its_own_way(staging: Staging, lists: list[list[dict[str, Any]]]) -> None:
+    add(staging, *lists)
+
+    assert ids(staging) == list("23456789")
+
+
+def test_what_a_list_does_not_tell_is_said(staging: Staging) -> None:
+    add(staging, [a_message(f"msg_{n}") for n in (3, 2, 1)], fallback=FALLING, is_said=True)
+
+    assert ids(staging) == ["1", "2", "3"]
+
+
+def test_what_the_file_itself_says_counts_more_than_times(staging: Staging) -> None:
+    staging.tell_order("thread_a", RISING)
+    add(staging, [a_message(f"msg_{n}", created_at=9 - n) for n in range(3)])
+
+    assert ids(staging) == ["0", "1", "2"]
 
 
 def test_each_thread_is_turned_round_for_itself(staging: Staging) -> None:
     rising = [a_message(f"msg_up{n}", "thread_up", created_at=n // 2) for n in range(4)]
     falling = [a_message(f"msg_down{n}", "thread_down", created_at=4 - n // 2) for n in range(4)]
-    add(staging, *itertools.chain(*zip(rising, falling, strict=True)))
+    add(staging, [*itertools.chain(*zip(rising, falling, strict=True))])
 
     assert (ids(staging, "thread_up"), ids(staging, "thread_down")) == (
         ["up0", "up1", "up2", "up3"],
@@ -75,33 +123,35 @@ def test_each_thread_is_turned_round_for_itself(staging: Staging) -> None:
 
 
 def test_threads_come_in_the_order_in_which_they_were_read(staging: Staging) -> None:
-    add(staging, a_thread("thread_z", created_at=5), a_thread("thread_a", created_at=9), a_thread("thread_m"))
+    add(staging, [a_thread("thread_z", created_at=5), a_thread("thread_a", created_at=9), a_thread("thread_m")])
 
     assert threads(staging) == ["z", "a", "m"]
 
 
 def test_a_thread_is_made_for_messages_without_one(staging: Staging) -> None:
-    add(staging, a_message("msg_1", "thread_x", created_at=9), a_message("msg_2", "thread_x", created_at=4))
+    add(staging, [a_message("msg_1", "thread_x", created_at=9), a_message("msg_2", "thread_x", created_at=4)])
 
-    assert [(thread.id, thread.created_at, thread.metadata) for thread in staging.threads()] == [("thread_x", 4, {})]
+    assert [(thread.id, thread.created_at, thread.metadata, is_told) for thread, is_told in staging.threads()] == [
+        ("thread_x", 4, {}, False)
+    ]
 
 
 def test_no_thread_is_made_where_the_line_of_one_comes_behind_its_messages(staging: Staging) -> None:
-    add(staging, a_message(thread_id="thread_x"), a_thread("thread_x", metadata={"k": "v"}))
+    add(staging, [a_message(thread_id="thread_x"), a_thread("thread_x", metadata={"k": "v"})])
 
-    assert [thread.metadata for thread in staging.threads()] == [{"k": "v"}]
+    assert [thread.metadata for thread, _ in staging.threads()] == [{"k": "v"}]
 
 
 def test_threads_that_were_made_come_behind_those_that_were_read(staging: Staging) -> None:
-    add(staging, a_message(thread_id="thread_first"), a_thread("thread_then"))
+    add(staging, [a_message(thread_id="thread_first"), a_thread("thread_then")])
 
     assert threads(staging) == ["then", "first"]
 
 
 def test_the_first_of_two_threads_with_one_id_counts(staging: Staging) -> None:
-    add(staging, a_thread(metadata={"n": "1"}), a_thread(metadata={"n": "2"}))
+    add(staging, [a_thread(metadata={"n": "1"}), a_thread(metadata={"n": "2"})])
 
-    assert [thread.metadata for thread in staging.threads()] == [{"n": "1"}]
+    assert [thread.metadata for thread, _ in staging.threads()] == [{"n": "1"}]
 
 
 def test_a_message_comes_out_as_it_was_put_in(staging: Staging) -> None:
@@ -110,7 +160,8 @@ def test_a_message_comes_out_as_it_was_put_in(staging: Staging) -> None:
         a_message(**facts, status="incomplete", incomplete_details={"reason": "run_failed"}, incomplete_at=3)
     )
     assert isinstance(message, Message)
-    staging.add_message("file", "line 1", message)
+    staging.add_message(staging.begin_list(0, RISING, is_said=False), "file", "line 1", message)
+    staging.settle()
 
     [[staged]] = staging.messages("thread_a")
 
@@ -121,7 +172,7 @@ def test_messages_come_in_batches_so_that_a_long_thread_is_never_held_whole(
     staging: Staging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BATCH", 4)
-    add(staging, *(a_message(f"msg_{number}", created_at=number) for number in range(10)))
+    add(staging, [a_message(f"msg_{number}", created_at=number) for number in range(10)])
 
     assert [len(batch) for batch in staging.messages("thread_a")] == [4, 4, 2]
 
@@ -135,7 +186,7 @@ def test_nothing_is_left_on_disk(ends: str) -> None:
 
     def work() -> None:
         with Staging() as staging:
-            add(staging, a_thread())
+            add(staging, [a_thread()])
             assert folders() - before
             if ends == "badly":
                 raise RuntimeError

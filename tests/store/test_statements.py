@@ -12,7 +12,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Reach
-from gateway.store import count_statements, postgres_pages, statements
+from gateway.domain.thread import Inferred
+from gateway.store import count_statements, import_statements, postgres_pages, statements
 from gateway.store.statements import MESSAGE_COLUMNS, THREAD_COLUMNS
 
 if TYPE_CHECKING:
@@ -45,8 +46,11 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND id IN ('t', 'u')",
     ),
     "lock_ends": (
-        statements.lock_ends(P, ["t"]),
-        "SELECT id, last_position, last_created_at FROM threads WHERE project_id = 'p' AND id IN ('t') FOR UPDATE",
+        import_statements.lock_ends(P, ["t"]),
+        (
+            "SELECT id, last_position, last_created_at, coalesce(inferred, 0) AS coalesce_1 FROM threads "
+            "WHERE project_id = 'p' AND id IN ('t') FOR UPDATE"
+        ),
     ),
     "get_messages": (
         statements.get_messages(P, ["m", "n"]),
@@ -150,8 +154,12 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         ),
     ),
     "deleted_threads_of": (
-        statements.deleted_threads_of(P, ["t"]),
-        "SELECT id FROM deleted_threads WHERE project_id = 'p' AND id IN ('t')",
+        import_statements.deleted_threads_of(P, ["t"]),
+        "SELECT id, seq, generation FROM deleted_threads WHERE project_id = 'p' AND id IN ('t')",
+    ),
+    "forget_deletions": (
+        import_statements.forget_deletions(P, ["t"]),
+        "DELETE FROM deleted_threads WHERE project_id = 'p' AND id IN ('t')",
     ),
     "take_positions": (
         statements.take_positions(P, "t", 2, 5),
@@ -173,8 +181,8 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         ),
     ),
     "set_thread": (
-        statements.set_thread(P, "t", metadata="{}"),
-        f"UPDATE threads SET metadata='{{}}' WHERE {ONE_THREAD}",
+        statements.set_thread(P, "t", Inferred.METADATA, metadata="{}"),
+        f"UPDATE threads SET metadata='{{}}', inferred=(inferred & -3) WHERE {ONE_THREAD}",
     ),
     "set_message": (
         statements.set_message(P, "m", metadata="{}"),
@@ -190,7 +198,7 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
     ),
     "remove_thread": (
         statements.remove_thread(P, "t"),
-        f"DELETE FROM threads WHERE {ONE_THREAD} RETURNING created_at, seq, owner",
+        f"DELETE FROM threads WHERE {ONE_THREAD} RETURNING created_at, seq, owner, last_position",
     ),
 }
 POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from tests.exports import a_message, a_text, a_thread, an_export, give, held, lines, run, take, take_some
+from tests.exports import a_message, a_text, a_thread, an_export, give, held, lines, run, take, take_some, told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def test_threads_and_messages_arrive_as_they_were(database_url: str) -> None:
 def test_nothing_to_import_is_no_fault(database_url: str, given: bytes) -> None:
     done = run("import", "--database-url", database_url, given=given)
 
-    assert (done.exit_code, done.stderr, held(database_url)) == (0, "", [])
+    assert (done.exit_code, told(done), held(database_url)) == (0, [], [])
 
 
 def test_messages_may_stand_before_their_thread(database_url: str) -> None:
@@ -130,41 +130,47 @@ def test_what_is_there_stays_as_it_is(database_url: str) -> None:
 def test_a_message_that_would_stand_before_others_is_refused_and_told(database_url: str) -> None:
     take(database_url, a_thread(), a_message(TWO, created_at=2))
 
-    told = take_some(database_url, a_thread(), a_message(ONE, created_at=1), a_message("msg_3", created_at=3))
+    said = take_some(database_url, a_thread(), a_message(ONE, created_at=1), a_message("msg_3", created_at=3))
 
-    reason = "'thread_a' already holds newer messages, and a message is only ever added behind them."
-    assert told == [f"-: line 2: {reason}"]
-    assert held(database_url) == ["thread_a", TWO, "msg_3"]
+    reason = (
+        "'thread_a' already holds newer messages, and a message is only ever added behind them: "
+        "import all files of a thread in one run. None of the 3 lines of its thread was taken."
+    )
+    assert said == [f"-: line 2: {reason}"]
+    assert held(database_url) == ["thread_a", TWO]
 
 
 def test_an_id_that_a_message_of_another_thread_has_is_refused_and_told(database_url: str) -> None:
     take(database_url, a_thread(), a_message(ONE))
 
-    told = take_some(database_url, a_message(TWO, "thread_b"), a_message(ONE, "thread_b"))
+    said = take_some(database_url, a_message(TWO, "thread_b"), a_message(ONE, "thread_b"))
 
-    assert told == ["-: line 2: 'msg_1' is already a message of 'thread_a'."]
-    assert held(database_url) == ["thread_a", ONE, "thread_b", TWO]
+    none = "None of the 2 lines of its thread was taken."
+    assert said == [f"-: line 2: 'msg_1' is already a message of 'thread_a'. {none}"]
+    assert held(database_url) == ["thread_a", ONE]
 
 
 def test_an_id_that_two_threads_of_one_import_have_goes_to_the_first(database_url: str) -> None:
-    told = take_some(database_url, a_thread("thread_b"), a_message(ONE, "thread_b"), a_message(ONE, "thread_a"))
+    said = take_some(database_url, a_thread("thread_b"), a_message(ONE, "thread_b"), a_message(ONE, "thread_a"))
 
-    assert told == ["-: line 3: 'msg_1' is already a message of 'thread_b'."]
+    none = "None of the 1 lines of its thread was taken."
+    assert said == [f"-: line 3: 'msg_1' is already a message of 'thread_b'. {none}"]
 
 
 def test_a_bad_line_is_told_with_file_number_and_reason_and_the_rest_is_taken(
     database_url: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "threads.jsonl"
-    good = [a_thread(), a_message(ONE), a_message(TWO)]
-    rows = lines(good).splitlines(keepends=True)
-    file.write_bytes(rows[0] + b"{\n" + rows[1] + b"\n" + lines([a_message(role="system")]) + rows[2])
+    good = lines([a_thread(), a_message(ONE), a_message(TWO)])
+    file.write_bytes(b"done\n" + good + b"\n" + lines([a_message("msg_b", "thread_b", role="system")]))
 
     done = run("import", str(file), "--database-url", database_url)
 
-    assert done.stderr.splitlines() == [
-        f"{file}: line 2: This is not JSON: unexpected end of data at column 2.",
-        f"{file}: line 5: Invalid value: 'system'. Supported values are: 'user' and 'assistant'.",
+    reason = "Invalid value: 'system'. Supported values are: 'user' and 'assistant'."
+    assert told(done) == [
+        f"{file}: line 1: This is not JSON: unexpected character, expected a JSON value at column 1.",
+        f"{file}: line 6: {reason}",
+        f"thread_b: none of its 1 lines was taken, since one could not be: {file}: line 6.",
     ]
     assert (done.exit_code, held(database_url)) == (1, ["thread_a", ONE, TWO])
 
@@ -232,14 +238,15 @@ def test_a_file_that_is_missing_is_told_before_anything_is_taken(sqlite_url: str
 
 
 def test_a_folder_files_and_standard_input_are_taken_together(sqlite_url: str, tmp_path: Path) -> None:
-    (tmp_path / "threads").mkdir()
-    (tmp_path / "manifest.json").write_bytes(b"{}")
-    (tmp_path / "threads" / "thread_a.json").write_bytes(an_export(a_thread(), a_message(ONE)))
+    folder = tmp_path / "export"
+    (folder / "threads").mkdir(parents=True)
+    (folder / "manifest.json").write_bytes(b"{}")
+    (folder / "threads" / "thread_a.json").write_bytes(an_export(a_thread(), a_message(ONE)))
     file = tmp_path / "more.jsonl"
     file.write_bytes(lines([a_message(TWO)]))
     given = lines([a_message("msg_3")])
 
-    done = run("import", str(tmp_path), str(file), "-", "--database-url", sqlite_url, given=given)
+    done = run("import", str(folder), str(file), "-", "--database-url", sqlite_url, given=given)
 
     assert (done.exit_code, held(sqlite_url)) == (0, ["thread_a", ONE, TWO, "msg_3"])
 

@@ -19,15 +19,16 @@ from gateway.core import messages, threads, transfer
 from gateway.domain import archive
 from gateway.domain.ids import MessageId, ThreadId
 from gateway.domain.message import Message, MessagePatch
-from gateway.domain.page import PageRequest
 from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread import Thread
-from gateway.errors import InvalidRequest, NotFound
+from gateway.errors import NotFound
 from gateway.store.sql import Store, open_store
-from tests.exports import ROOT, a_message, a_thread, environment, give, held, lines, run, take, take_some
+from gateway.store.writes import Writes
+from tests.exports import ROOT, a_message, a_thread, environment, give, held, lines, run, take, take_some, told
+from tests.transfer import loading
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from gateway.core.transfer import Taken
@@ -63,12 +64,8 @@ def message(number: int, thread_id: str = "thread_a") -> Message:
     return found
 
 
-def refuse(number: int, reason: InvalidRequest) -> None:
-    pytest.fail(f"{number}: {reason.message}")
-
-
-async def load(store: Store, *batches: list[Message], thread_id: str = "thread_a") -> Taken:
-    return await transfer.import_threads(store, WHO, [thread(thread_id)], batches, refuse)
+async def load(store: Store, *given: Message, thread_id: str = "thread_a") -> Taken:
+    return await loading.load(store, WHO, thread(thread_id), given)
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
@@ -88,8 +85,9 @@ def test_a_thread_that_was_deleted_stays_deleted_with_its_messages(database_url:
     take(database_url, *objects)
     on(database_url, lambda store: threads.delete(store, WHO, A))
 
-    take(database_url, *objects)
+    said = told(run("import", "--database-url", database_url, given=lines(objects)))
 
+    assert said == ["Deleted here before, and not taken again without --replace-deleted: 1 threads."]
     assert held(database_url) == []
 
 
@@ -97,9 +95,9 @@ def test_the_id_of_a_deleted_message_is_not_taken_by_another_thread(database_url
     take(database_url, a_thread(), a_message("msg_1"))
     on(database_url, lambda store: messages.delete(store, WHO, A, MessageId("msg_1")))
 
-    told = take_some(database_url, a_message("msg_1", "thread_b"))
+    [said] = take_some(database_url, a_message("msg_1", "thread_b"))
 
-    assert told == ["-: line 1: 'msg_1' is already a message of 'thread_a'."]
+    assert said.startswith("-: line 1: 'msg_1' is already a message of 'thread_a'.")
 
 
 def test_what_was_changed_after_an_import_is_not_changed_back(database_url: str) -> None:
@@ -114,7 +112,7 @@ def test_what_was_changed_after_an_import_is_not_changed_back(database_url: str)
 
 
 async def test_a_new_message_goes_on_behind_what_was_imported(rest: httpx.AsyncClient, store: Store) -> None:
-    await load(store, [message(1), message(2)])
+    await load(store, message(1), message(2))
 
     made = (await rest.post("/threads/thread_a/messages", json={"role": "user", "content": "hi"})).json()
 
@@ -123,48 +121,40 @@ async def test_a_new_message_goes_on_behind_what_was_imported(rest: httpx.AsyncC
 
 
 async def test_imported_messages_are_counted(store: Store) -> None:
-    taken = await load(store, [message(1), message(2)], [message(3)])
+    taken = await load(store, message(1), message(2), message(3))
 
     found = await threads.get(store, WHO, A)
     assert (found.message_count, taken.threads, taken.messages, taken.known) == (3, 1, 3, 0)
 
 
 async def test_a_second_import_counts_all_as_known(store: Store) -> None:
-    await load(store, [message(1), message(2)])
+    await load(store, message(1), message(2))
 
-    taken = await load(store, [message(1), message(2)])
+    taken = await load(store, message(1), message(2))
 
     assert (taken.threads, taken.messages, taken.known) == (0, 0, 3)
 
 
-async def test_a_thread_that_breaks_off_leaves_nothing(store: Store) -> None:
-    def batches() -> Iterator[list[Message]]:
-        yield [message(1)]
+async def test_a_thread_that_breaks_off_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def break_off(*_arguments: object, **_more: object) -> None:
         raise RuntimeError
 
+    monkeypatch.setattr(Writes, "append_messages", break_off)
+    monkeypatch.setattr(Writes, "move_staged", break_off)
+
     with pytest.raises(RuntimeError):
-        await transfer.import_threads(store, WHO, [thread()], batches(), refuse)
+        await load(store, message(1))
 
     with pytest.raises(NotFound):
         await threads.get(store, WHO, A)
 
 
-async def test_the_threads_before_one_that_breaks_off_are_kept(store: Store) -> None:
-    await load(store, [message(1, "thread_b")], thread_id="thread_b")
-
-    with pytest.raises(AttributeError):
-        await load(store, [None])  # type: ignore[list-item]  # what breaks it off does not matter
-
-    found = await threads.list_page(store, WHO, PageRequest())
-    assert [each.id for each in found.items] == ["thread_b"]
-
-
 async def test_a_thread_that_is_deleted_while_it_is_imported_is_not_brought_back(postgres_url: str) -> None:
     store = open_store(postgres_url)
-    await load(store, [message(1)])
+    await load(store, message(1))
     async with store.write() as transaction:
         await transaction.remove_thread(WHO.reach, A)
-        importing = asyncio.create_task(load(store, [message(1)]))
+        importing = asyncio.create_task(load(store, message(1)))
         await until_one_waits(postgres_url)
 
     taken = await importing
@@ -178,7 +168,7 @@ async def test_a_thread_that_is_deleted_while_it_is_imported_is_not_brought_back
 async def test_two_imports_of_the_same_at_once_wait_for_each_other(database_url: str) -> None:
     first, second = open_store(database_url), open_store(database_url)
 
-    taken = await asyncio.gather(*(load(store, [message(n)]) for store in (first, second) * 5 for n in range(3)))
+    taken = await asyncio.gather(*(load(store, message(n)) for store in (first, second) * 5 for n in range(3)))
 
     assert sum(each.messages for each in taken) == 3
     await first.close()
@@ -259,8 +249,8 @@ async def test_a_server_goes_on_writing_while_an_import_runs(postgres_url: str, 
                 if answer.status_code == 200:
                     written.append((thread_id, answer.json()["id"]))
 
-    _, told = await finished
-    assert (process.returncode, told) == (0, b"")
+    _, said = await finished
+    assert (process.returncode, said.startswith(b"Threads: 2, messages: 2001,")) == (0, True)
     for thread_id, imported in ((own, []), (A, ids)):
         found = [each.id async for each in transfer.export_messages(store, WHO, thread_id)]
         assert found == [*imported, *(made for where, made in written if where == thread_id)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import sys
 from typing import TYPE_CHECKING
@@ -7,9 +8,9 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from gateway.transfer import reading
-from gateway.transfer.reading import Entry, read_source, size_of
-from tests.exports import a_message, a_thread, an_export
+from gateway.transfer import cutting, opening, reading
+from gateway.transfer.reading import PROGRESS, Entry, read_source, size_of
+from tests.exports import a_message, a_text, a_thread, an_export
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ BOM = b"\xef\xbb\xbf"
 
 
 def read(path: Path) -> list[Entry]:
-    return list(read_source(str(path)))
+    return [entry for entry in read_source(str(path)) if entry.value is not PROGRESS]
 
 
 def lines(tmp_path: Path, content: bytes) -> list[Entry]:
@@ -54,7 +55,7 @@ def test_each_line_is_an_object_with_its_number(
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        pytest.param(b"{", "This is not JSON: unexpected end of data at column 2.", id="cut off"),
+        pytest.param(b'{"a"', "This is not JSON: ", id="cut off"),
         pytest.param(b'{"a":1}{"a":2}', "This is not JSON: unexpected content after document at column 8.", id="two"),
         pytest.param(b'{"a":"\xff"}', "This is not JSON: str is not valid UTF-8", id="not UTF-8"),
         pytest.param(b'{"a":NaN}', "This is not JSON: ", id="no number"),
@@ -102,7 +103,7 @@ def test_standard_input_is_read_where_a_dash_stands(monkeypatch: pytest.MonkeyPa
 
     [entry] = read_source("-")
 
-    assert (entry.source, entry.place, entry.value, size_of("-")) == ("-", "line 1", {"a": 1}, None)
+    assert (entry.origin.source, entry.place, entry.value, size_of("-")) == ("-", "line 1", {"a": 1}, None)
 
 
 @pytest.mark.parametrize("call", [lambda path: list(read_source(path)), size_of])
@@ -117,79 +118,140 @@ def test_an_export_gives_its_thread_and_its_messages(tmp_path: Path) -> None:
     file = tmp_path / "thread_a.json"
     file.write_bytes(BOM + an_export(a_thread(), a_message("msg_1"), a_message("msg_2")))
 
-    assert [(entry.place, entry.value) for entry in read(file)] == [
-        ("thread", a_thread()),
-        ("messages[0]", a_message("msg_1")),
-        ("messages[1]", a_message("msg_2")),
+    assert sorted((entry.place, entry.value["id"]) for entry in read(file)) == [
+        ("messages[0]", "msg_1"),
+        ("messages[1]", "msg_2"),
+        ("thread", "thread_a"),
     ]
 
 
-def test_what_an_export_gives_can_stand_on_a_line(tmp_path: Path) -> None:
-    file = tmp_path / "thread_a.json"
-    file.write_bytes(an_export(a_thread()))
+A = orjson.dumps(a_message("msg_1"))
+B = orjson.dumps(a_message("msg_2"))
+PAGE = b'{"object":"list","data":[%s,%s],"first_id":"msg_1","last_id":"msg_2","has_more":false}' % (A, B)
+PRETTY = orjson.dumps(orjson.loads(PAGE), option=orjson.OPT_INDENT_2)
+FORMS = [
+    pytest.param("all.json", PAGE, id="a page"),
+    pytest.param("all.json", PRETTY, id="a page over many lines"),
+    pytest.param("all.jsonl", PRETTY, id="the same, named as lines"),
+    pytest.param("ALL.JSON", b"[%s,%s]" % (A, B), id="an array"),
+    pytest.param("all.jsonl", b"[%s,%s]" % (A, B), id="an array on a line"),
+    pytest.param("all.json", b"[\n%s,\n%s,\n]\n" % (A, B), id="an array with an item a line, and a comma too many"),
+    pytest.param("all.jsonl", b"%s,\n%s,\n" % (A, B), id="lines that end with commas"),
+    pytest.param("all.json", b"%s\n%s\n" % (A, B), id="lines, named as JSON"),
+    pytest.param("all.json", b"%s\r\n\r\n%s\r\n" % (A, B), id="the same with other line ends"),
+    pytest.param("all.ndjson", PAGE.replace(B, b"").replace(b",]", b"]") + b"\n" + B, id="a page and a line"),
+    pytest.param("all.json", b"[[%s],[%s]]" % (A, B), id="an array of arrays"),
+    pytest.param("all.json", b'[{"data":[%s],"has_more":true},{"data":[%s],"has_more":false}]' % (A, B), id="pages"),
+    pytest.param("all.json", b'{"thread":null,"messages":[%s,%s]}' % (A, B), id="an export of its own making"),
+    pytest.param(
+        "all.json",
+        b"\n".join(orjson.dumps(orjson.loads(each), option=orjson.OPT_INDENT_2) for each in (A, B)),
+        id="objects over many lines, one behind the other",
+    ),
+    pytest.param("all.jsonl.gz", gzip.compress(A + b"\n" + B), id="packed lines"),
+    pytest.param("all.json", gzip.compress(PRETTY), id="a packed page"),
+    pytest.param("all.jsonl", (A + b"\n" + B).decode().encode("utf-16"), id="UTF-16"),
+    pytest.param("all.json", PRETTY.decode().encode("utf-16"), id="a page in UTF-16"),
+]
 
-    assert [entry.raw for entry in read(file)] == [orjson.dumps(a_thread())]
+
+@pytest.mark.parametrize(("name", "content"), FORMS)
+def test_messages_are_found_however_they_were_kept(tmp_path: Path, name: str, content: bytes) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
+
+    assert [entry.value["id"] for entry in read(file)] == ["msg_1", "msg_2"]
+    assert [entry.fault for entry in read(file)] == [None, None]
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64, 4_096])
+@pytest.mark.parametrize("text", ["x" * 300, 'a "quote", a \\ and {"thread_id": []} ' * 9, "\\" * 301])
+def test_values_are_cut_where_they_end_however_the_stream_comes(
+    text: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cutting, "_CHUNK", chunk)
+    values = [a_message("msg_1", content=[a_text(text)]), {}, [], text, a_message("msg_2")]
+    cutter = cutting.Cutter(io.BytesIO(orjson.dumps(values)))
+
+    cutter.next_byte()
+    cutter.enter()
+    found = []
+    while not cutter.leave(b"]"):
+        found.append(orjson.loads(cutter.value(None)))
+
+    assert found == values
+
+
+@pytest.mark.parametrize(
+    "long", [b'"' + b"x" * 500 + b'"', b"[" + b"[]," * 200 + b"1]", b'{"a":"' + b'\\"' * 300 + b'"}']
+)
+def test_a_value_that_is_too_long_is_passed_over_and_the_next_is_read(
+    long: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cutting, "_CHUNK", 50)
+    cutter = cutting.Cutter(io.BytesIO(b"[" + long + b", 7]"))
+    cutter.next_byte()
+    cutter.enter()
+
+    with pytest.raises(cutting.TooLongError):
+        cutter.value(400)
+
+    assert (cutter.leave(b"]"), cutter.value(400), cutter.leave(b"]")) == (False, b"7", True)
 
 
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        pytest.param(b"{", "This is not JSON: ", id="cut off"),
-        pytest.param(
-            b'{}\n{"a":\n1}', "This is not JSON: unexpected content after document at line 2", id="JSON Lines"
-        ),
-        pytest.param(b"\xff", "This is not JSON: ", id="not UTF-8"),
-        pytest.param(b"[]", "Expected 'export_schema' to be 'assistants-thread-export/v1'.", id="array"),
-        pytest.param(b"{}", "Expected 'export_schema' to be 'assistants-thread-export/v1'.", id="no schema"),
+        pytest.param(b'[\n{"a":', "This is not JSON, or it is cut off", id="cut off"),
+        pytest.param(b"[\n{]\n", "This is not JSON, or it is cut off", id="brackets that do not match"),
+        pytest.param(b"\xff", "This is not JSON, or it is cut off", id="not UTF-8"),
+        pytest.param(PRETTY[:-30], "This is not JSON, or it is cut off", id="a page that is cut off"),
         pytest.param(
             an_export(a_thread(), export_schema="assistants-thread-export/v2"),
             "Expected 'export_schema' to be 'assistants-thread-export/v1'.",
             id="version",
         ),
         pytest.param(
-            orjson.dumps({"export_schema": reading.SCHEMA, "messages": []}),
-            "Missing required parameter: 'thread'.",
-            id="no thread",
+            b'{"export_schema":"assistants-thread-export/v1","thread":null}',
+            "It is null: the thread was not exported.",
+            id="thread that was not found",
         ),
-        pytest.param(
-            orjson.dumps({"export_schema": reading.SCHEMA, "thread": None, "messages": None}),
-            "Invalid type for 'messages': expected an array",
-            id="no messages",
-        ),
-        pytest.param(an_export(None), "It is null: the thread was not exported.", id="thread that was not found"),
+        pytest.param(b"PK\x03\x04rest", "This is a ZIP archive. Unpack it", id="ZIP"),
+        pytest.param(b"x" * 257 + b"ustar\x00", "This is a TAR archive.", id="TAR"),
+        pytest.param(gzip.compress(gzip.compress(A)), "This was packed by gzip twice.", id="packed twice"),
+        pytest.param(gzip.compress(A * 99)[:-50], "This was packed by gzip and is cut off", id="packed and cut off"),
+        pytest.param("[é".encode("utf-16")[:-1], "This is UTF-16 that is cut off", id="UTF-16 that is cut off"),
+        pytest.param("[".encode("utf-32"), "This is UTF-32.", id="UTF-32"),
     ],
 )
-def test_an_export_that_cannot_be_taken_is_a_fault_that_leaves_no_line(
-    tmp_path: Path, content: bytes, fault: str
-) -> None:
+def test_a_file_that_cannot_be_taken_says_why_in_one_sentence(tmp_path: Path, content: bytes, fault: str) -> None:
     file = tmp_path / "thread_a.json"
     file.write_bytes(content)
 
-    [entry] = read(file)
+    [found] = [entry for entry in read_source(str(file)) if entry.fault]
 
-    assert entry.fault is not None
-    assert entry.fault.startswith(fault)
-    assert (entry.source, entry.raw) == (str(file), b"")
-
-
-def test_a_file_of_json_lines_that_ends_in_json_is_told_how_to_be_named(tmp_path: Path) -> None:
-    file = tmp_path / "threads.json"
-    file.write_bytes(b"{}\n{}\n")
-
-    [entry] = read(file)
-
-    assert entry.fault is not None
-    assert entry.fault.endswith("A file of JSON Lines must not end in .json.")
+    assert found.fault is not None
+    assert found.fault.startswith(fault)
 
 
-def test_an_export_may_be_so_large_and_no_larger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "thread_a.json"
-    file.write_bytes(an_export(a_thread()))
-    monkeypatch.setattr(reading, "MAX_FILE", file.stat().st_size - 1)
+def test_what_swells_beyond_all_measure_is_not_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "_ALWAYS", 1_000_000)
+    file = tmp_path / "bomb.jsonl.gz"
+    file.write_bytes(gzip.compress(b"\n" * 20_000_000))
 
-    [entry] = read(file)
+    [found] = read_source(str(file))
 
-    assert entry.fault == f"It is larger than {reading.MAX_FILE} bytes."
+    assert found.fault == "It swells to more than 200 times its size. Unpack it, if you trust it."
+
+
+def test_a_line_of_too_many_values_is_refused_before_they_are_made(tmp_path: Path) -> None:
+    bomb = b'{"object":"thread.message","thread_id":"thread_a","content":[' + b"[]," * 200_000 + b"1]}\n"
+
+    [refused] = lines(tmp_path, bomb)
+    [taken] = read_source(str(tmp_path / "file.jsonl"), is_bounded=False)
+
+    assert (refused.code, refused.thread_id, refused.value) == ("too_many_values", "thread_a", None)
+    assert taken.fault is None
 
 
 @pytest.fixture
@@ -204,36 +266,43 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_of_a_folder_only_the_threads_are_taken(folder: Path) -> None:
-    assert [entry.value["id"] for entry in read(folder)] == ["thread_a", "msg_a", "thread_b"]
+    found = [entry for entry in read(folder) if not entry.is_foreign]
+
+    assert sorted(entry.value["id"] for entry in found) == ["msg_a", "thread_a", "thread_b"]
 
 
 def test_a_folder_of_nothing_but_threads_is_taken_too(folder: Path) -> None:
-    assert [entry.value["id"] for entry in read(folder / "threads")] == ["thread_a", "msg_a", "thread_b"]
+    assert sorted(entry.value["id"] for entry in read(folder / "threads")) == ["msg_a", "thread_a", "thread_b"]
 
 
-def test_sizes_add_up_to_the_threads_of_a_folder(folder: Path) -> None:
-    others = sum((folder / name).stat().st_size for name in ("manifest.json", "assistants.json"))
-
-    assert sum(entry.size for entry in read(folder)) == (size_of(str(folder)) or 0) - others
-
-
-@pytest.mark.parametrize("content", [b'{"export_schema": "assistants-thread-export/v2"}', b"{}", b"[]", b"{"])
-def test_among_the_threads_what_is_no_export_is_a_fault(folder: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"{}", b"[]", b'[{"title": "t", "mapping": {}}]'])
+def test_what_is_of_another_kind_is_passed_over(folder: Path, content: bytes) -> None:
     (folder / "threads" / "thread_c.json").write_bytes(content)
 
-    assert [entry.source for entry in read(folder) if entry.fault] == [str(folder / "threads" / "thread_c.json")]
+    assert [entry.fault for entry in read(folder) if not entry.is_foreign] == [None] * 3
 
 
-def test_beside_the_threads_an_export_of_another_version_is_a_fault(folder: Path) -> None:
-    (folder / "thread_c.json").write_bytes(an_export(a_thread(), export_schema="assistants-thread-export/v2"))
+@pytest.mark.parametrize("where", ["", "threads"])
+def test_an_export_of_another_version_is_a_fault(folder: Path, where: str) -> None:
+    (folder / where / "thread_c.json").write_bytes(an_export(a_thread(), export_schema="assistants-thread-export/v2"))
 
-    assert [entry.source for entry in read(folder) if entry.fault] == [str(folder / "thread_c.json")]
+    assert [entry.origin.source for entry in read(folder) if entry.fault] == [str(folder / where / "thread_c.json")]
 
 
-def test_a_folder_without_any_export_is_a_fault(tmp_path: Path) -> None:
-    (tmp_path / "threads.jsonl").write_bytes(b"{}\n")
+def test_folders_within_folders_are_read_and_hidden_files_are_not(tmp_path: Path) -> None:
+    within = tmp_path / "a" / "b"
+    within.mkdir(parents=True)
+    (within / "more.JSONL").write_bytes(A)
+    (within / "._more.jsonl").write_bytes(b"\x00\x05\x16\x07")
+    (within / "readme.txt").write_bytes(b"no")
+
+    assert [entry.value["id"] for entry in read(tmp_path)] == ["msg_1"]
+
+
+def test_a_folder_without_any_file_that_could_be_ours_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "threads.txt").write_bytes(b"{}\n")
 
     [entry] = read(tmp_path)
 
-    assert (entry.source, entry.place) == (str(tmp_path), "the folder")
+    assert (entry.origin.source, entry.place) == (str(tmp_path), "the folder")
     assert entry.fault is not None

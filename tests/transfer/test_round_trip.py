@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 import pytest
@@ -14,16 +14,14 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from gateway.core import messages, threads, transfer
+from gateway.core import messages, threads
 from gateway.domain import archive, parse
 from gateway.domain.message import Message
 from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread import Thread
 from gateway.store.sql import Store, open_store
-from tests.exports import a_message, a_text, a_thread, give, run
-
-if TYPE_CHECKING:
-    from gateway.errors import InvalidRequest
+from tests.exports import a_message, a_text, a_thread, give, run, told
+from tests.transfer.loading import load
 
 WHO = Principal(Reach("default"))
 
@@ -126,13 +124,10 @@ class Life:
             message = archive.read(a_message(f"msg_{self._made}_{number}", thread_id, **each))
             assert isinstance(message, Message)
             found.append(message)
-        await transfer.import_threads(self._store, WHO, [thread], [found], refuse)
+        taken = await load(self._store, WHO, thread, found)
+        assert taken.refused == []
         self._threads.append(thread)
         self._messages += found
-
-
-def refuse(number: int, reason: InvalidRequest) -> None:
-    pytest.fail(f"{number}: {reason.message}")
 
 
 async def live(database_url: str, history: list[tuple[Any, ...]]) -> None:
@@ -146,7 +141,7 @@ async def live(database_url: str, history: list[tuple[Any, ...]]) -> None:
 def moved(exported: bytes, database_url: str) -> bytes:
     """Import an export into an empty database, and give what that one exports."""
     done = run("import", "--database-url", database_url, given=exported)
-    assert (done.exit_code, done.stderr) == (0, "")
+    assert (done.exit_code, told(done)) == (0, [])
     return give(database_url)
 
 

@@ -1,0 +1,68 @@
+"""Which way a list of messages runs, as its times tell it: oldest first, newest first, or neither.
+
+Must not be here: where lists begin and end (`transfer`), how messages are sorted (`store.arranging`).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+_SKEW_S: Final = 60  # how far the clocks of those who wrote messages may differ
+_RARE: Final = 10  # one step the wrong way in so many messages, and one in any list
+
+
+class Direction(Enum):
+    """Which way a list runs; UNKNOWN is a list of one second, MIXED one in no order at all."""
+
+    RISING = "asc"
+    FALLING = "desc"
+    UNKNOWN = "unknown"
+    MIXED = "mixed"
+
+
+class Judge:
+    """Looks at the times of a list one by one, and keeps a few numbers of them."""
+
+    __slots__ = ("_falls", "_first", "_high", "_last", "_low", "_rises", "_step_back", "_step_up", "count")
+
+    def __init__(self) -> None:
+        self.count = self._rises = self._falls = self._step_back = self._step_up = 0
+        self._first = self._last = self._high = self._low = 0
+
+    def see(self, second: int) -> None:
+        """Look at the next time."""
+        self.count += 1
+        if self.count == 1:
+            self._first = self._last = self._high = self._low = second
+            return
+        if second > self._last:
+            self._rises += 1
+            self._step_up = max(self._step_up, second - self._low)
+        elif second < self._last:
+            self._falls += 1
+            self._step_back = max(self._step_back, self._high - second)
+        self._last = second
+        self._high = max(self._high, second)
+        self._low = min(self._low, second)
+
+    @property
+    def runs_one_way(self) -> bool:
+        """Whether no time goes against another, and some differ."""
+        return (self._rises == 0) != (self._falls == 0)
+
+    @property
+    def direction(self) -> Direction:
+        """Which way the list runs: its order is the conversation's, also where a clock went back a little."""
+        if self._rises == self._falls == 0:
+            return Direction.UNKNOWN
+        if self.runs_one_way:
+            return Direction.RISING if self._rises else Direction.FALLING
+        rare = max(1, self.count // _RARE)
+        may_rise = self._falls <= rare and self._step_back <= _SKEW_S
+        may_fall = self._rises <= rare and self._step_up <= _SKEW_S
+        if may_rise and may_fall:  # few messages within a minute
+            may_rise = self._last >= self._first
+        if may_rise:
+            return Direction.RISING
+        return Direction.FALLING if may_fall else Direction.MIXED

@@ -1,0 +1,146 @@
+"""Files as bytes of UTF-8, whatever they were packed or written in; what cannot be taken is named in one sentence.
+
+Must not be here: what stands in a file (`reading`).
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import sys
+import zlib
+from contextlib import contextmanager, nullcontext
+from gzip import BadGzipFile, GzipFile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
+
+from gateway.domain import bounds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STDIN: Final = "-"
+GZIP: Final = b"\x1f\x8b"
+_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_PIECE: Final = 256 * 1024
+_ALWAYS: Final = bounds.LINE.number  # so much may come out of the smallest file
+_UNPACK: Final = "Unpack it, and name the files or the folder."
+_NOT_OURS: Final = {
+    b"PK\x03\x04": f"This is a ZIP archive. {_UNPACK}",
+    b"PK\x05\x06": "This is a ZIP archive with nothing in it.",
+    b"BZh": f"This was packed by bzip2. {_UNPACK}",
+    b"\xfd7zXZ\x00": f"This was packed by xz. {_UNPACK}",
+    b"\x28\xb5\x2f\xfd": f"This was packed by zstd. {_UNPACK}",
+    b"7z\xbc\xaf\x27\x1c": f"This is a 7-Zip archive. {_UNPACK}",
+    b"SQLite format 3\x00": "This is a SQLite database. Export its threads and messages as JSON.",
+    b"%PDF-": "This is a PDF and holds no threads.",
+    codecs.BOM_UTF32_LE: "This is UTF-32. Write it as UTF-8.",
+    codecs.BOM_UTF32_BE: "This is UTF-32. Write it as UTF-8.",
+}
+_TAR: Final = (257, b"ustar")
+# What reading may meet in a file that is damaged.
+DAMAGED: Final = (BadGzipFile, EOFError, zlib.error, UnicodeError)
+
+
+class UnreadableError(Exception):
+    """A file that cannot be taken, with the sentence that says why."""
+
+
+@contextmanager
+def opened(source: str) -> Iterator[IO[bytes]]:
+    """Open a file or standard input for as long as the block.
+
+    Errors: OSError where it cannot be opened; UnreadableError where it is of a kind that is not taken.
+    """
+    with nullcontext(sys.stdin.buffer) if source == STDIN else Path(source).open("rb") as stream:
+        yield _as_utf_8(_as_buffered(stream))
+
+
+def why_damaged(error: BaseException) -> str:
+    """Say what is wrong with a file that broke off while it was read."""
+    if isinstance(error, UnicodeError):
+        return "This is UTF-16 that is cut off or damaged."
+    return "This was packed by gzip and is cut off or damaged."
+
+
+def _as_buffered(stream: IO[bytes]) -> io.BufferedReader:
+    return stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(_Raw(stream))
+
+
+def _as_utf_8(stream: io.BufferedReader) -> io.BufferedReader:
+    head = stream.peek(512)
+    if head.startswith(GZIP):
+        stream = io.BufferedReader(_Inflated(stream), _PIECE)
+        head = _head_of(stream)
+        if head.startswith(GZIP):
+            raise UnreadableError(f"This was packed by gzip twice. {_UNPACK}")
+    for magic, sentence in _NOT_OURS.items():
+        if head.startswith(magic):
+            raise UnreadableError(sentence)
+    at, magic = _TAR
+    if head[at:].startswith(magic):
+        raise UnreadableError(f"This is a TAR archive. {_UNPACK}")
+    if head.startswith(_UTF_16):
+        return io.BufferedReader(_Recoded(stream), _PIECE)
+    return stream
+
+
+def _head_of(stream: io.BufferedReader) -> bytes:
+    try:
+        return stream.peek(512)
+    except DAMAGED as error:
+        raise UnreadableError(why_damaged(error)) from error
+
+
+class _Raw(io.RawIOBase):
+    """Bytes that another stream gives."""
+
+    def __init__(self, stream: IO[bytes] | GzipFile) -> None:
+        self._stream = stream
+        self.count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        some = self._some(len(buffer))
+        buffer[: len(some)] = some
+        return len(some)
+
+    def _some(self, at_most: int) -> bytes:
+        some = self._stream.read(at_most)
+        self.count += len(some)
+        return some
+
+
+class _Inflated(_Raw):
+    """What was packed by gzip; a file that swells beyond all measure is not read on."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._packed = _Raw(stream)
+        super().__init__(GzipFile(fileobj=io.BufferedReader(self._packed, _PIECE)))
+
+    def _some(self, at_most: int) -> bytes:
+        some = super()._some(at_most)
+        if self.count > max(_ALWAYS, bounds.INFLATION.number * self._packed.count):
+            message = f"It swells to more than {bounds.INFLATION.number} times its size. Unpack it, if you trust it."
+            raise UnreadableError(message)
+        return some
+
+
+class _Recoded(_Raw):
+    """UTF-16, as some shells write it, as UTF-8."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(stream)
+        self._decoder = codecs.getincrementaldecoder("utf-16")()
+        self._left = b""
+        self._is_done = False
+
+    def _some(self, at_most: int) -> bytes:
+        while not self._left and not self._is_done:
+            read = super()._some(_PIECE)
+            self._is_done = not read
+            self._left = self._decoder.decode(read, final=self._is_done).encode()
+        some, self._left = self._left[:at_most], self._left[at_most:]
+        return some

@@ -1,0 +1,31 @@
+"""What was read, taken into a store as the command does it, but within this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.core import transfer
+from gateway.core.transfer import Given, Taken
+from gateway.domain.direction import Direction
+from gateway.store.staging import Staging
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.core import Store
+    from gateway.domain.message import Message
+    from gateway.domain.principal import Principal
+    from gateway.domain.thread import Thread
+
+
+async def load(store: Store, who: Principal, thread: Thread, messages: Sequence[Message]) -> Taken:
+    """Take a thread with its messages, which are a list in the order of the conversation."""
+    with Staging() as staging:
+        number = staging.begin_list(0, Direction.RISING, is_said=True)
+        staging.add_thread(thread)
+        for place, each in enumerate(messages):
+            staging.add_message(number, "-", str(place), each)
+        staging.settle()
+        [group] = staging.groups()
+        given = [Given(*each) for each in group]
+        return await transfer.import_threads(store, who, given, staging)
