@@ -166,9 +166,7 @@ def ending(exp: str) -> str:
     return written(f'{known[:-1]}, "exp": {exp}}}')
 
 
-@pytest.mark.parametrize(
-    "exp", ["9223372036854775808", "1e300", "1" + "0" * 400, "253402300800", f"{time.time() + 3_600:.3f}"]
-)
+@pytest.mark.parametrize("exp", ["9223372036854775808", "1e300", "1" + "0" * 400, "253402300800", "253402300798.125"])
 async def test_a_token_may_end_at_any_time_to_come(exp: str) -> None:
     who = await EndUsers(SHARED).recognise(ending(exp))
 
