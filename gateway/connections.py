@@ -312,13 +312,14 @@ class HttpProtocol(HttpToolsProtocol):
         left_s = self._since + WAIT_S + more_s - now
         if left_s > 0:
             self._timer = self.loop.call_later(left_s, self._check_sender)
-        elif self._is_silent or self._is_answered():
+        elif self._is_silent:
             self.transport.close()  # there is nothing to answer
         else:
             self._refuse(self._fault if self._looked_at else HTTPStatus.REQUEST_TIMEOUT)
 
     def _is_answered(self) -> bool:
-        return not self._is_in_head and self.cycle is not None and self.cycle.response_complete
+        cycle = self.cycle
+        return not self._is_in_head and cycle is not None and cycle.scope is self.scope and cycle.response_complete
 
     def _heed(self) -> None:
         """Look at the headers of which HTTP/1.0 knows nothing, and that change what belongs to a request."""
@@ -344,14 +345,14 @@ class HttpProtocol(HttpToolsProtocol):
         raise ValueError(fault)
 
     def _refuse(self, fault: HTTPStatus) -> None:
-        """Answer and close; where another answer has begun on the connection, it is broken off instead.
+        """Answer, unless the request has its answer, and close; an answer that has begun is broken off instead.
 
         What the client still sends is read and dropped, or its machine would throw our answer away unread.
         Source: RFC 9112, section 9.6.
         """
         if self._is_refused or self.transport.is_closing():
             return
-        self._is_refused = True
+        self._is_refused, is_answered = True, self._is_answered()
         self._await_no_more()
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
@@ -359,6 +360,12 @@ class HttpProtocol(HttpToolsProtocol):
             if self.cycle.response_started or self.pipeline:
                 self.transport.close()
                 return
+        if not is_answered:
+            self._write_refusal(fault)
+        self.transport.write_eof()
+        self.loop.call_later(CUT_S, self.transport.close)
+
+    def _write_refusal(self, fault: HTTPStatus) -> None:
         code, message = REFUSALS[fault]
         error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
         body = json.dumps({"error": error}, separators=(",", ":")).encode()
@@ -372,8 +379,6 @@ class HttpProtocol(HttpToolsProtocol):
         ]
         head = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (fault, fault.phrase.encode(), head, body))
-        self.transport.write_eof()
-        self.loop.call_later(CUT_S, self.transport.close)
 
 
 def take_long_messages(scope: Mapping[str, Any]) -> None:

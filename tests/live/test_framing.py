@@ -77,6 +77,25 @@ async def test_a_body_that_comes_after_a_head_with_an_upgrade_is_no_request(serv
     assert b"x-request-id" in answers
 
 
+async def test_a_body_that_breaks_off_behind_its_answer_gets_no_second_one(server: Inside) -> None:
+    async with connected(server) as (reader, writer):
+        writer.write(head("PUT /v1/threads", "Transfer-Encoding: chunked"))  # which is answered without its body
+        assert (await answer_of(reader))[0] == 405
+        writer.write(b"no chunk\r\n" + SMUGGLED)
+
+        assert await all_of(reader) == b""
+
+
+@pytest.mark.parametrize("wrong", [head("GET /", "Content-Length: x"), head("CONNECT /"), b"no request\r\n"])
+async def test_a_head_that_is_wrong_behind_an_answer_gets_its_own(server: Inside, wrong: bytes) -> None:
+    async with connected(server) as (reader, writer):
+        writer.write(head("GET /healthz"))
+        assert (await answer_of(reader))[0] == 200
+        writer.write(wrong)
+
+        assert (await answer_of(reader))[0] == 400
+
+
 @pytest.mark.parametrize("protocols", ["x", "h2c", "TLS/1.0", "websocket", "websocket, x", "x, websocket"])
 async def test_an_upgrade_that_we_do_not_know_leaves_the_body_as_it_is(server: Inside, protocols: str) -> None:
     lines = (f"Upgrade: {protocols}", "Connection: keep-alive, Upgrade", f"Content-Length: {len(MARKED)}")
