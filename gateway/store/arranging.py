@@ -9,14 +9,14 @@ from array import array
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.domain.direction import Direction, Judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_ONE_WAY = (Direction.RISING, Direction.FALLING)
+_ONE_WAY: Final = (Direction.RISING, Direction.FALLING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +65,23 @@ class _List:
 
 
 def arrange(
-    rows: Iterable[tuple[int, int, int]], sources: Mapping[int, Source], told: Direction | None
+    rows: Iterable[tuple[int, int, int]],
+    sources: Mapping[int, Source],
+    told: Direction | None,
+    whole: Mapping[int, Direction],
 ) -> Iterator[tuple[int, int]]:
     """Give where the messages of a thread lie, oldest first, and the second that each counts as.
 
     `rows` are the place, the time and the list of each as they were read, no message twice; `told` is the direction
-    of all lists where the file itself says it.
+    of all lists where the file itself says it; `whole` those of lists with the messages that others repeat, which
+    count where the rest of one does not tell.
     """
     lists = [each for own in _by_file(rows, sources) for each in own]
     for each in lists:
         each.direction = told or each.judge.direction
-    said = {each.direction for each in lists if each.direction in _ONE_WAY and each.judge.direction in _ONE_WAY}
+        if each.direction is Direction.UNKNOWN and whole.get(each.number) in _ONE_WAY:
+            each.direction = whole[each.number]
+    said = {each.direction for each in lists if each.direction in _ONE_WAY}
     for each in lists:
         if each.direction is Direction.UNKNOWN:
             agreed = next(iter(said)) if len(said) == 1 else each.source.fallback

@@ -41,6 +41,7 @@ _TABLES: Final = f"""
     CREATE TABLE refused (seq INTEGER PRIMARY KEY, thread_id, list, raw);
     CREATE TABLE spoilt (id PRIMARY KEY, reason) WITHOUT ROWID;
     CREATE TABLE told (id PRIMARY KEY, direction) WITHOUT ROWID;
+    CREATE TABLE whole (thread_id, list, direction, PRIMARY KEY (thread_id, list)) WITHOUT ROWID;
     CREATE TABLE places (seq INTEGER PRIMARY KEY, rank, second);
 """
 _INDEX: Final = "CREATE INDEX by_thread ON messages (thread_id, seq, created_at, list)"
@@ -337,15 +338,26 @@ class Staging:
 
     def _arranged(self, thread_id: str, told: Direction | None) -> _Order:
         """Note the places of messages that do not lie in their order."""
+        whole = self._whole(thread_id)
         self._db.execute(_DROP_REPEATED, (thread_id,))
         rows = self._db.execute(_ROWS, (thread_id,))
         count, last = 0, 0
         self._db.execute("BEGIN")
-        for rank, (seq, second) in enumerate(arrange(rows, self._sources, told)):
+        for rank, (seq, second) in enumerate(arrange(rows, self._sources, told, whole)):
             self._db.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?)", (seq, rank, second))
             count, last = rank + 1, second
         self._db.execute("COMMIT")
         return _Order(count, _PLACED, "p.rank", "p.second", last)
+
+    def _whole(self, thread_id: str) -> dict[int, Direction]:
+        """Find which way the lists of a thread ran when no message had been left out; a second time nothing is new."""
+        judges: dict[int, Judge] = {}
+        for created_at, number in self._db.execute(_TIMES, (thread_id,)):
+            judges.setdefault(number, Judge()).see(created_at)
+        rows = [(thread_id, number, judge.direction.value) for number, judge in judges.items()]
+        self._db.executemany("INSERT OR IGNORE INTO whole VALUES (?, ?, ?)", rows)
+        found = self._db.execute("SELECT list, direction FROM whole WHERE thread_id = ?", (thread_id,))
+        return {number: Direction(value) for number, value in found}
 
 
 def _thread(thread_id: str, created_at: int, metadata: str, tool_resources: str, owner: str | None) -> Thread:

@@ -37,6 +37,8 @@ _NOT_OURS: Final = {
     codecs.BOM_UTF32_LE: "This is UTF-32. Write it as UTF-8.",
     codecs.BOM_UTF32_BE: "This is UTF-32. Write it as UTF-8.",
 }
+# Where the zeros of JSON lie that was written without a mark: its first two characters are of ASCII.
+_BY_ZEROS: Final[dict[tuple[int, ...], str]] = {(0, 1, 0, 1): "utf-16-le", (1, 0, 1, 0): "utf-16-be"}
 _TAR: Final = (257, b"ustar")
 # What reading may meet in a file that is damaged.
 DAMAGED: Final = (BadGzipFile, EOFError, zlib.error, UnicodeError)
@@ -80,9 +82,8 @@ def _as_utf_8(stream: io.BufferedReader) -> io.BufferedReader:
     at, magic = _TAR
     if head[at:].startswith(magic):
         raise UnreadableError(f"This is a TAR archive. {_UNPACK}")
-    if head.startswith(_UTF_16):
-        return io.BufferedReader(_Recoded(stream), _PIECE)
-    return stream
+    encoding = "utf-16" if head.startswith(_UTF_16) else _BY_ZEROS.get(tuple(int(byte == 0) for byte in head[:4]))
+    return stream if encoding is None else io.BufferedReader(_Recoded(stream, encoding), _PIECE)
 
 
 def _head_of(stream: io.BufferedReader) -> bytes:
@@ -131,9 +132,9 @@ class _Inflated(_Raw):
 class _Recoded(_Raw):
     """UTF-16, as some shells write it, as UTF-8."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], encoding: str) -> None:
         super().__init__(stream)
-        self._decoder = codecs.getincrementaldecoder("utf-16")()
+        self._decoder = codecs.getincrementaldecoder(encoding)()
         self._left = b""
         self._is_done = False
 

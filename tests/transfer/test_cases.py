@@ -125,6 +125,12 @@ ONE_SECOND = [m(n, created_at=A_SECOND) for n in (4, 3, 2)]
         pytest.param([[*OLD[::-1]], NEW], (), "23456789", id="E: one way, then the other"),
         pytest.param([NEW, OLD], (), "23456789", id="C: both pages in one run"),
         pytest.param([OLD, NEW], (), "23456789", id="the same, the other way"),
+        pytest.param(
+            [[*map(m, (5, 6, 7, 8))], [{"object": "list", "data": [*map(m, (6, 5, 4, 3))]}], [*map(m, (1, 2, 3))]],
+            (),
+            "12345678",
+            id="a list tells its direction by messages that others hold too",
+        ),
         pytest.param([ONE_SECOND], (), "432", id="M: all of one second"),
         pytest.param([ONE_SECOND], ("--order", "desc"), "234", id="M: where its order is said"),
         pytest.param([[{"object": "list", "data": ONE_SECOND}]], (), "234", id="a page of the API of one second"),

@@ -152,6 +152,8 @@ FORMS = [
     pytest.param("all.json", gzip.compress(PRETTY), id="a packed page"),
     pytest.param("all.jsonl", (A + b"\n" + B).decode().encode("utf-16"), id="UTF-16"),
     pytest.param("all.json", PRETTY.decode().encode("utf-16"), id="a page in UTF-16"),
+    pytest.param("all.jsonl", (A + b"\n" + B).decode().encode("utf-16-le"), id="UTF-16 without a mark"),
+    pytest.param("all.json", PRETTY.decode().encode("utf-16-be"), id="a page in UTF-16 without a mark, of Macs"),
 ]
 
 
