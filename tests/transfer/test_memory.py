@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.exports import ROOT, a_message, a_text, environment, lines
+from tests.exports import ROOT, a_message, a_text, a_thread, environment, lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -22,10 +23,11 @@ sys.exit(status)
 """
 
 
-def peak_mb(*arguments: str) -> float:
-    """Run the command line, and give the most memory that it held at one time."""
+def peak_mb(*arguments: str, code: int = 0) -> float:
+    """Run the command line, which must end with a code, and give the most memory that it held at one time."""
     command = [sys.executable, "-c", _MEASURED, sys.executable, "-m", "gateway", *arguments]
-    done = subprocess.run(command, capture_output=True, check=True, env=environment(), cwd=ROOT)
+    done = subprocess.run(command, capture_output=True, check=False, env=environment(), cwd=ROOT)
+    assert done.returncode == code, done.stderr
     return int(done.stdout) / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
@@ -53,3 +55,67 @@ def test_a_hundred_thousand_messages_need_little_more_memory_than_a_thousand(sql
     with_many = peak_mb("import", many, "--database-url", sqlite_url)
 
     assert with_many - with_few < 40
+
+
+# How a `.json` file begins and ends around its messages, which is one value from its first byte to its last.
+AROUND = {
+    "an array": (b"[", b"]"),
+    "a page": (b'{\n"object": "list",\n"data": [\n', b'],\n"has_more": false\n}'),
+    "an export": (
+        b'{\n"export_schema": "assistants-thread-export/v1",\n"messages": [\n',
+        b'],\n"thread": ' + lines([a_thread("thread_0")]) + b"}",
+    ),
+}
+
+
+def one_value(file: Path, megabytes: int, form: str) -> str:
+    """Write messages of so much into one JSON value."""
+    text = a_text("Somebody asks, and somebody answers. " * 80)
+    begin, end = AROUND[form]
+
+    def messages() -> Iterator[bytes]:
+        size, n = 0, 0
+        while size < megabytes * 1_000_000:
+            comma = b",\n" if n else b""
+            each = comma + lines([a_message(f"msg_{n}", f"thread_{n % 50}", created_at=n, content=[text])])
+            size, n = size + len(each), n + 1
+            yield each
+
+    with file.open("wb") as out:
+        out.write(begin)
+        out.writelines(messages())
+        out.write(end)
+    return str(file)
+
+
+@pytest.mark.timeout(1_200)
+@pytest.mark.uncounted
+@pytest.mark.parametrize(
+    ("form", "less", "more"),
+    [
+        pytest.param("an array", 6, 24, id="an array"),
+        *(pytest.param(form, 24, 120, id=f"{form} of 120 MB", marks=pytest.mark.slow) for form in AROUND),
+    ],
+)
+def test_one_value_that_is_four_times_as_long_needs_little_more_memory(
+    tmp_path: Path, form: str, less: int, more: int
+) -> None:
+    short, long = one_value(tmp_path / "short.json", less, form), one_value(tmp_path / "long.json", more, form)
+
+    with_short = peak_mb("import", short, "--database-url", f"sqlite:///{tmp_path / 'short.db'}")
+    with_long = peak_mb("import", long, "--database-url", f"sqlite:///{tmp_path / 'long.db'}")
+
+    assert with_long - with_short < 30  # read as a whole, it would be thirty times what the file is longer
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.uncounted
+def test_a_line_of_four_million_empty_lists_is_refused_before_they_are_made(sqlite_url: str, tmp_path: Path) -> None:
+    head = b'{"object":"thread.message","id":"msg_1","thread_id":"thread_a","content":['
+    few, many = tmp_path / "few.jsonl", tmp_path / "many.jsonl"
+    few.write_bytes(head + b"[]," * 1_000 + b"1]}\n")
+    many.write_bytes(head + b"[]," * 4_000_000 + b"1]}\n")
+
+    with_few, with_many = (peak_mb("import", str(file), "--database-url", sqlite_url, code=1) for file in (few, many))
+
+    assert with_many - with_few < 120  # the line's 12 MB a few times; the lists would be 256 MB more
