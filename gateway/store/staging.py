@@ -6,7 +6,6 @@ Must not be here: anything of the database that is served; how lists are put in 
 from __future__ import annotations
 
 import sqlite3
-from bisect import bisect_left, bisect_right
 from functools import partial
 from itertools import starmap
 from pathlib import Path
@@ -17,6 +16,7 @@ from gateway.domain.direction import Direction, Judge
 from gateway.domain.ids import ThreadId
 from gateway.domain.thread import Thread
 from gateway.store.arranging import Source, arrange
+from gateway.store.refused import beside
 from gateway.store.rows import messages_of
 from gateway.store.statements import MESSAGE_COLUMNS
 
@@ -38,7 +38,7 @@ _TABLES: Final = f"""
     PRAGMA synchronous = OFF;
     CREATE TABLE threads (seq INTEGER PRIMARY KEY, id UNIQUE, created_at, metadata, tool_resources, owner);
     CREATE TABLE messages (seq INTEGER PRIMARY KEY, {", ".join(_COLUMNS)}, list, source, place);
-    CREATE TABLE refused (seq INTEGER PRIMARY KEY, thread_id, list, raw);
+    CREATE TABLE refused (seq INTEGER PRIMARY KEY, thread_id, list, raw, second);
     CREATE TABLE spoilt (id PRIMARY KEY, reason) WITHOUT ROWID;
     CREATE TABLE told (id PRIMARY KEY, direction) WITHOUT ROWID;
     CREATE TABLE whole (thread_id, list, direction, PRIMARY KEY (thread_id, list)) WITHOUT ROWID;
@@ -190,10 +190,10 @@ class Staging:
         if len(self._read) >= BATCH or self._bytes >= BATCH_BYTES:
             self._write()
 
-    def add_refused(self, number: int, thread_id: str, raw: bytes) -> None:
-        """Keep a line that cannot be taken at its place among the messages of its thread."""
+    def add_refused(self, number: int, thread_id: str, raw: bytes, second: int | None) -> None:
+        """Keep a line that cannot be taken at its place among the messages of its thread; `second` is its time."""
         self._seq += 1
-        self._db.execute("INSERT INTO refused VALUES (?, ?, ?, ?)", (self._seq, thread_id, number, raw))
+        self._db.execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?)", (self._seq, thread_id, number, raw, second))
 
     def spoil(self, thread_id: str, reason: str) -> None:
         """Let a thread be refused whole; the first reason counts."""
@@ -264,8 +264,10 @@ class Staging:
         order = self._order(thread_id)
         if newest_first:
             order = order._replace(by=_REVERSED[order.by])
-        refused = self._db.execute("SELECT seq, list FROM refused WHERE thread_id = ? ORDER BY seq", (thread_id,))
-        waiting = _beside(refused.fetchall(), self._ranks(order, thread_id))
+        refused = self._db.execute(
+            "SELECT seq, list, second FROM refused WHERE thread_id = ? ORDER BY seq", (thread_id,)
+        )
+        waiting = beside(refused.fetchall(), self._ranks(order, thread_id))
         for rank, row in enumerate(self._db.execute(order.read, (thread_id,))):
             yield from map(self._raw, waiting.pop(rank, ()))
             yield _AS_STAGED(row).message
@@ -276,8 +278,8 @@ class Staging:
         raw: bytes = self._db.execute("SELECT raw FROM refused WHERE seq = ?", (seq,)).fetchone()[0]
         return raw
 
-    def _ranks(self, order: _Order, thread_id: str) -> Iterable[tuple[int, int]]:
-        rows = f"SELECT m.seq, m.list {order.found_in.format(schema='')} ORDER BY {order.by}"
+    def _ranks(self, order: _Order, thread_id: str) -> Iterable[tuple[int, int, int]]:
+        rows = f"SELECT m.seq, m.list, {order.second} {order.found_in.format(schema='')} ORDER BY {order.by}"
         return self._db.execute(rows, (thread_id,))
 
     def count_messages(self, thread_ids: Iterable[str]) -> int:
@@ -362,24 +364,3 @@ class Staging:
 
 def _thread(thread_id: str, created_at: int, metadata: str, tool_resources: str, owner: str | None) -> Thread:
     return Thread(ThreadId(thread_id), created_at, metadata, tool_resources, message_count=0, owner=owner)
-
-
-def _beside(refused: Iterable[tuple[int, int]], placed: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
-    """Find before which rank each line that was refused belongs: beside the one that it was read beside."""
-    ranks: dict[int, list[tuple[int, int]]] = {}
-    for rank, (seq, number) in enumerate(placed):
-        ranks.setdefault(number, []).append((seq, rank))
-    waiting: dict[int, list[int]] = {}
-    for seq, number in refused:
-        own = ranks.get(number, [])
-        falls = len(own) > 1 and own[0][0] > own[-1][0]
-        in_order = sorted(own)
-        if falls:
-            place = bisect_right(in_order, (seq,))
-            before = in_order[place][1] + 1 if place < len(in_order) else 0
-            waiting.setdefault(before, []).insert(0, seq)
-        else:
-            place = bisect_left(in_order, (seq,))
-            before = in_order[place - 1][1] + 1 if place else (in_order[0][1] if in_order else 0)
-            waiting.setdefault(before, []).append(seq)
-    return waiting

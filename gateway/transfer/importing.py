@@ -154,7 +154,7 @@ class _Stager:
         self.staging.spoil(owner, at)
         if thread_id is not None:
             self._before = thread_id
-        self.staging.add_refused(self._number(entry.origin), owner, raw)
+        self.staging.add_refused(self._number(entry.origin), owner, raw, _second_of(entry.value))
 
 
 def stage(
@@ -248,6 +248,12 @@ def _is_other(value: Any) -> bool:
         return True
     kind = value.get("object")
     return isinstance(kind, str) and any(kind == each or kind.startswith(f"{each}.") for each in _OTHERS)
+
+
+def _second_of(value: Any) -> int | None:
+    """Find the time of an object that could not be taken."""
+    second = value.get("created_at") if isinstance(value, dict) else None
+    return second if type(second) is int and 0 <= second <= archive.MAX_TIME else None
 
 
 def _thread_of(value: Any) -> str | None:

@@ -87,6 +87,21 @@ def test_a_thread_with_a_bad_line_is_refused_whole_and_taken_once_it_is_mended(
     assert held(database_url)[2:] == ["thread_a", "msg_1", "msg_2", "msg_3", "msg_4"]
 
 
+@pytest.mark.parametrize("order", [(), ("--order", "asc"), ("--order", "desc")])
+@pytest.mark.parametrize("bad", [(7,), (4,), (1,), (5, 4), (4, 5), (9, 8, 1)], ids=str)
+def test_a_file_of_nothing_but_refused_lines_is_mended_at_its_time(
+    importing: Any, database_url: str, tmp_path: Path, bad: tuple[int, ...], order: tuple[str, ...]
+) -> None:
+    of = [m(n, created_at=A_SECOND + n) for n in range(10)]
+    good = [each for n, each in enumerate(of) if n and n not in bad]
+    assert importing([a_thread(), *good], [{**of[n], "content": None} for n in bad], flags=order).exit_code == 1
+    rejected = (tmp_path / "rejects").read_bytes()
+
+    assert importing(rejected.replace(b'"content":null', b'"content":[]'), flags=order).exit_code == 0
+
+    assert held(database_url)[1:] == [f"msg_{n}" for n in range(1, 10)]
+
+
 def test_what_was_deleted_is_brought_back_where_that_is_said(importing: Any, database_url: str) -> None:
     importing([a_thread(), m(1)])
     delete(database_url)

@@ -1,0 +1,66 @@
+"""Where lines that could not be taken belong among the messages of their thread.
+
+Must not be here: the table that both lie in (`staging`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING
+
+from gateway.domain.direction import Direction, Judge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    Refused = tuple[int, int, int | None]  # its place among all that was read, its list, its second
+
+
+def beside(refused: Iterable[Refused], placed: Iterable[tuple[int, int, int]]) -> dict[int, list[int]]:
+    """Find before which rank each line that was refused belongs: beside the one that it was read beside.
+
+    `placed` are the place, the list and the second of each message, in their order. A list of which nothing else was
+    taken goes by its times.
+    """
+    ranks: dict[int, list[tuple[int, int]]] = {}
+    seconds: list[int] = []
+    for rank, (seq, number, second) in enumerate(placed):
+        ranks.setdefault(number, []).append((seq, rank))
+        seconds.append(second)
+    waiting: dict[int, list[int]] = {}
+    alone: dict[int, list[Refused]] = {}
+    for line in refused:
+        seq, number, _ = line
+        own = ranks.get(number, [])
+        in_order = sorted(own)
+        if not own:
+            alone.setdefault(number, []).append(line)
+        elif len(own) > 1 and own[0][0] > own[-1][0]:
+            place = bisect_right(in_order, (seq,))
+            before = in_order[place][1] + 1 if place < len(in_order) else 0
+            waiting.setdefault(before, []).insert(0, seq)
+        else:
+            place = bisect_left(in_order, (seq,))
+            before = in_order[place - 1][1] + 1 if place else in_order[0][1]
+            waiting.setdefault(before, []).append(seq)
+    for each in alone.values():
+        for seq, before in _by_times(each, seconds):
+            waiting.setdefault(before, []).append(seq)
+    return waiting
+
+
+def _by_times(refused: Sequence[Refused], seconds: Sequence[int]) -> Iterable[tuple[int, int]]:
+    """Give the lines of one list with the rank before which each belongs; one without a time follows the one before."""
+    falls = len(seconds) > 1 and seconds[0] > seconds[-1]
+    judge = Judge()
+    for _, _, second in refused:
+        if second is not None:
+            judge.see(second)
+    against = Direction.RISING if falls else Direction.FALLING
+    before = 0
+    for seq, _, second in reversed(refused) if seconds and judge.direction is against else refused:
+        if second is not None and falls:
+            before = bisect_right(seconds, -second, key=int.__neg__)
+        elif second is not None:
+            before = bisect_right(seconds, second)
+        yield seq, before
