@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from gateway.loading import loading
 
 with loading():
     from gateway.domain.key import duration, new_key, project_id
+    from gateway.domain.printable import printable
     from gateway.errors import GatewayError
     from gateway.logs import audited
     from gateway.settings import PREFIX, SECRETS, SETTINGS, load_settings
@@ -42,18 +44,18 @@ def settings_flags(*names: str) -> Callable[[Callable[..., None]], Callable[...,
 
 
 class Told(click.Group):
-    """A group of commands that tells the errors of ours as one message, without a traceback."""
+    """A group of commands that tells the errors of ours as one message, without a traceback; none steers a terminal."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
         except GatewayError as error:
-            raise click.ClickException(error.message) from None
+            raise click.ClickException("\n".join(map(printable, error.message.split("\n")))) from None
         except BrokenPipeError:
             raise  # `gateway export | head`: click ends the program without a word
         except OSError as error:
-            what = f"'{error.filename}'" if error.filename else "The database or a file"
+            what = f"'{printable(os.fsdecode(error.filename))}'" if error.filename else "The database or a file"
             raise click.ClickException(f"{what} cannot be used: {error.strerror or error}") from None
 
 

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -180,6 +182,22 @@ def test_a_postgresql_role_that_does_not_exist_is_told(postgres_url: str) -> Non
     assert done.exit_code == 1
     assert 'role "nobody" does not exist' in done.stderr
     assert "secret" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [["import"], ["keys", "revoke"]])
+def test_what_steers_a_terminal_is_escaped_in_an_error(command: list[str], sqlite_url: str) -> None:
+    done = run(*command, "no\x1b]0;such\x07\x9b\u202e", "--database-url", sqlite_url)
+
+    assert done.exit_code == 1
+    assert r"no\x1b]0;such\x07\x9b\u202e" in done.stderr
+
+
+def test_the_name_of_a_key_of_before_steers_no_terminal(sqlite_url: str) -> None:
+    assert run("keys", "create", "--database-url", sqlite_url).exit_code == 0
+    with closing(sqlite3.connect(str(make_url(sqlite_url).database))) as database, database:
+        database.execute("UPDATE keys SET name = ?", ("\x1b]0;a\x07[bold]b",))
+
+    assert r"\x1b]0;a\x07[bold]b" in run("keys", "list", "--database-url", sqlite_url).stdout
 
 
 def test_an_address_that_cannot_be_listened_on_is_told(sqlite_url: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from gateway.core import keys
+from gateway.domain.printable import printable
 from gateway.store.revision import make_ready
 from gateway.store.sql import opened_store
 
@@ -64,12 +65,13 @@ def run_list(database_url: str) -> None:
     # A server that starts asks here whether there are keys, and draws no tables.
     from rich.console import Console  # noqa: PLC0415  (as said above)
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None)
     for title in ("id", "project", "scopes", "name", "ends in", "made", "expires", "last used", "state"):
         table.add_column(title, no_wrap=title in ("id", "ends in"))
     for key in found:
-        table.add_row(*_told(key))
+        table.add_row(*(Text(printable(cell)) for cell in _told(key)))  # names of before were not checked
     console = Console()
     console.width = console.width if console.is_terminal else _PIPED_WIDTH
     console.print(table)

@@ -5,23 +5,11 @@ Must not be here: how far it has come (`progress`).
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
 import click
 
-_LONGEST: Final = 1_000  # characters of one sentence, of which what was sent is a part
-# C0 and C1 steer a terminal, and bidirectional marks let a line be read as another; a lone surrogate cannot be written.
-_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+from gateway.domain.printable import printable
 
 
 def tell(sentence: str) -> None:
     """Say a sentence on a line of its own."""
     click.echo(printable(sentence), err=True)
-
-
-def printable(text: str) -> str:
-    """Write what could steer a terminal as its escape, and cut what is too long."""
-    if len(text) > _LONGEST:
-        text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
-    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
