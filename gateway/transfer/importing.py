@@ -21,7 +21,7 @@ from gateway.transfer.reading import BEYOND_BOUNDS, PROGRESS, read_source
 from gateway.transfer.telling import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from typing import IO
 
     from gateway.core import Store
@@ -102,14 +102,14 @@ class _Stager:
         if entry.value is PROGRESS:
             return False
         if entry.fault is not None:
-            self._refuse(entry, entry.fault, entry.code, entry.thread_id, is_alone=_is_alone(entry))
+            self._refuse(entry, entry.fault, entry.code, entry.thread_ids, is_alone=_is_alone(entry))
             return True
         try:
             found = archive.read(entry.value)
             if self.is_bounded and isinstance(found, Message):
                 archive.hold_to_bounds(found)
         except InvalidRequest as error:
-            self._refuse(entry, error.message, error.code, _thread_of(entry.value), is_alone=_is_other(entry.value))
+            self._refuse(entry, error.message, error.code, _threads_of(entry.value), is_alone=_is_other(entry.value))
             return True
         self._keep(entry, found)
         return True
@@ -135,7 +135,9 @@ class _Stager:
             self._numbers[origin] = number
         return number
 
-    def _refuse(self, entry: Entry, reason: str, code: str | None, thread_id: str | None, *, is_alone: bool) -> None:
+    def _refuse(
+        self, entry: Entry, reason: str, code: str | None, thread_ids: tuple[str, ...], *, is_alone: bool
+    ) -> None:
         if code in BEYOND_BOUNDS:
             reason += f" Take it all the same with {FLAG}."
         at = f"{entry.origin.source}: {entry.place}"
@@ -145,16 +147,16 @@ class _Stager:
             self.rejects.add(raw)
             return
         # A line that does not say its thread is one of those beside it.
-        owner = thread_id or self._before
-        if thread_id is None or self._spoils_next is not None:
-            self._spoils_next = at if thread_id is None else None
-        if owner is None:
+        owners = thread_ids or tuple(filter(None, [self._before]))
+        if not thread_ids or self._spoils_next is not None:
+            self._spoils_next = None if thread_ids else at
+        if not owners:
             self.rejects.add(raw)
             return
-        self.staging.spoil(owner, at)
-        if thread_id is not None:
-            self._before = thread_id
-        self.staging.add_refused(self._number(entry.origin), owner, raw, _second_of(entry.value))
+        for each in owners:
+            self.staging.spoil(each, at)
+        self._before = owners[-1]
+        self.staging.add_refused(self._number(entry.origin), owners[0], raw, _second_of(entry.value))
 
 
 def stage(
@@ -256,9 +258,9 @@ def _second_of(value: Any) -> int | None:
     return second if type(second) is int and 0 <= second <= archive.MAX_TIME else None
 
 
-def _thread_of(value: Any) -> str | None:
+def _threads_of(value: Any) -> tuple[str, ...]:
     """Find the thread that an object names which could not be taken."""
     if not isinstance(value, dict):
-        return None
-    named: Iterator[object] = (value.get("thread_id"), value.get("id"))  # type: ignore[assignment]
-    return next((each for each in named if isinstance(each, str) and ids.as_thread_id(each)), None)
+        return ()
+    named = (value.get("thread_id"), value.get("id"))
+    return tuple(each for each in named if isinstance(each, str) and ids.as_thread_id(each))[:1]

@@ -36,8 +36,7 @@ _LISTS: Final = {b'"data"': "data", b'"messages"': "messages"}  # members that m
 _IGNORED: Final = frozenset({b'"runs"', b'"files"', b'"errors"', b'"steps"'})  # of an export; they may be long too
 _PRETTY: Final = frozenset({b"{", b"[", b"[{", b"{}", b"[]"})  # what JSON over several lines begins with
 _ANY_OF_OURS: Final = re.compile(rb'"thread(?:\.message|\.order|_[A-Za-z0-9_-]+)?"')
-_THREAD_ID: Final = re.compile(rb'"thread_id"\s*:\s*"(thread_[A-Za-z0-9_-]{1,120})"')
-_OWN_ID: Final = re.compile(rb'"id"\s*:\s*"(thread_[A-Za-z0-9_-]{1,120})"')
+_NAMED_THREAD: Final = re.compile(rb'"(?:thread_)?id"\s*:\s*"(thread_[A-Za-z0-9_-]{1,120})"')
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +62,7 @@ class Entry(NamedTuple):
     value: Any = None
     fault: str | None = None
     code: str | None = None
-    thread_id: str | None = None
+    thread_ids: tuple[str, ...] = ()
     is_foreign: bool = False
 
 
@@ -99,10 +98,12 @@ def size_of(source: str) -> int | None:
         return None if file.read(len(GZIP)) == GZIP else path.stat().st_size
 
 
-def thread_named_in(raw: bytes) -> str | None:
-    """Find the thread that a line names which is no JSON, or is not looked into."""
-    found = _THREAD_ID.search(raw) or _OWN_ID.search(raw)
-    return None if found is None else found[1].decode()
+def threads_named_in(raw: bytes) -> tuple[str, ...]:
+    """Find the threads that a line names which is no JSON, or is not looked into.
+
+    There are several where two lines became one: a writer that was ended in the middle of one began again behind it.
+    """
+    return tuple(dict.fromkeys(found[1].decode() for found in _NAMED_THREAD.finditer(raw)))
 
 
 def _files(folder: Path) -> list[Path]:
@@ -172,13 +173,13 @@ class _Reader:
                     yield from self._expanded(entry)
 
     def _too_long(self, place: str, line: bytes) -> Entry:
-        size, thread_id = len(line), thread_named_in(line)
+        size, thread_ids = len(line), threads_named_in(line)
         while rest := self._stream.readline(MAX_LINE):
             size += len(rest)
             if rest.endswith(b"\n"):
                 break
         fault = f"The line is longer than {MAX_LINE} bytes and is not kept among the rejects either."
-        return Entry(self._origin, place, b"", size, fault=fault, code=bounds.LINE.code, thread_id=thread_id)
+        return Entry(self._origin, place, b"", size, fault=fault, code=bounds.LINE.code, thread_ids=thread_ids)
 
     def documents(self) -> Iterator[Entry]:
         """Read JSON values of any length: of arrays, pages and exports never more than one item is held."""
@@ -280,7 +281,7 @@ class _Reader:
                 fault, code = "This is not JSON.", NOT_JSON
             else:
                 fault, code = error.message, error.code or ""
-        return Entry(origin, place, raw, size, fault=fault, code=code, thread_id=thread_named_in(raw))
+        return Entry(origin, place, raw, size, fault=fault, code=code, thread_ids=threads_named_in(raw))
 
     def _expanded(self, entry: Entry) -> Iterator[Entry]:
         """Give an object, or one by one the items of a page, an array or an export that stands in its place."""

@@ -204,6 +204,22 @@ def test_a_line_that_does_not_say_its_thread_counts_to_those_beside_it(
     assert importing(b"".join(each_thread)).exit_code == 0
 
 
+def test_two_lines_that_became_one_are_missing_from_both_of_their_threads(
+    importing: Any, database_url: str, tmp_path: Path
+) -> None:
+    first, second, third = (
+        lines([a_thread(f"thread_{each}"), a_message(f"msg_{each}", f"thread_{each}")]) for each in "abc"
+    )
+
+    done = importing(first[:-2] + second + third)
+
+    assert (done.exit_code, held(database_url)) == (1, ["thread_c", "msg_c"])
+    kept = (tmp_path / "rejects").read_bytes()
+    assert [kept.count(b'"id":"msg_%b"' % each) for each in (b"a", b"b")] == [1, 1]
+    assert importing(first + second).exit_code == 0
+    assert held(database_url)[2:] == ["thread_a", "msg_a", "thread_b", "msg_b"]
+
+
 def test_an_object_of_another_kind_is_refused_alone(importing: Any, database_url: str) -> None:
     done = importing([a_thread(), {"object": "thread.run", "id": "run_1", "thread_id": "thread_a"}, m(1)])
 

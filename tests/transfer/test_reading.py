@@ -252,7 +252,7 @@ def test_a_line_of_too_many_values_is_refused_before_they_are_made(tmp_path: Pat
     [refused] = lines(tmp_path, bomb)
     [taken] = read_source(str(tmp_path / "file.jsonl"), is_bounded=False)
 
-    assert (refused.code, refused.thread_id, refused.value) == ("too_many_values", "thread_a", None)
+    assert (refused.code, refused.thread_ids, refused.value) == ("too_many_values", ("thread_a",), None)
     assert taken.fault is None
 
 
