@@ -54,7 +54,7 @@ def new_thread(body: object, *, from_worker: bool = False) -> NewThread:
     raw = check.root_object(body)
     check.fields(raw, "", optional=("messages", "tool_resources", "metadata", "owner"))
     messages = check.an_array(raw.get("messages", []), "messages", at_most=bounds.THREAD_MESSAGES.number)
-    check.total(sum(map(_count_parts, messages)), "messages", bounds.REQUEST_PARTS)
+    check.total(sum(map(count_parts, messages)), "messages", bounds.REQUEST_PARTS)
     return NewThread(
         messages=tuple(
             new_message(item, f"messages[{index}]", from_worker=from_worker) for index, item in enumerate(messages)
@@ -173,7 +173,7 @@ def _content(value: object, path: str, *, is_whole: bool) -> list[dict[str, Any]
     return parts
 
 
-def _count_parts(message: object) -> int:
+def count_parts(message: object) -> int:
     """Count the parts and attachments of a message that nobody has looked at yet."""
     if not isinstance(message, dict):
         return 0

@@ -66,6 +66,7 @@ class Context:
     at_work: set[asyncio.Task[Any]] = field(default_factory=set)  # loaders run in tasks that nobody else can cancel
     resume_after: str | None = None
     told: str | None = None
+    parts: int = 0  # and attachments, of all messages that this operation has brought
     ahead: dict[str, Ahead] = field(default_factory=dict)  # pages that were read before they are asked for, by thread
     read: Together = field(default_factory=Together)  # messages, each time that they were read...
     shown: Together = field(default_factory=Together)  # ... and each time that they are shown, so never less

@@ -3,12 +3,13 @@
 Must not be here: how an input is laid out (`inputs`), rules (`domain`).
 """
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import strawberry
 
 from gateway.core import answers, messages, threads, tokens
-from gateway.domain import ids, parse
+from gateway.domain import bounds, check, ids, parse
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.message import Status
 from gateway.domain.principal import ALL_SCOPES, Scope
@@ -123,7 +124,9 @@ class Mutation:
         input: Annotated[inputs.CreateThreadInput, _INPUT],  # noqa: A002  (Relay's name)
     ) -> CreateThreadPayload:
         """POST /threads."""
-        new = parse.new_thread(inputs.wire_thread(input), from_worker=True)
+        raw = inputs.wire_thread(input)
+        new = parse.new_thread(raw, from_worker=True)
+        _count_parts(info.context, "messages", raw["messages"])
         return CreateThreadPayload(thread=await threads.create(info.context.store, info.context.who, new))
 
     @strawberry.mutation(description="Change what is noted on a thread.")
@@ -195,7 +198,9 @@ class Mutation:
         input: Annotated[inputs.CreateMessageInput, _INPUT],  # noqa: A002  (Relay's name)
     ) -> CreateMessagePayload:
         """POST /threads/{thread_id}/messages."""
-        new = parse.new_message(inputs.wire_message(input), from_worker=True)
+        raw = inputs.wire_message(input)
+        new = parse.new_message(raw, from_worker=True)
+        _count_parts(info.context, "content", (raw,))
         thread_id = ids.thread_id(input.thread_id)
         return CreateMessagePayload(message=await messages.create(info.context.store, info.context.who, thread_id, new))
 
@@ -259,3 +264,12 @@ async def _thread_of(context: Context, thread_id: str) -> DomainThread:
     if found is None:  # deleted since
         raise NotFound("thread", thread_id)
     return found
+
+
+def _count_parts(context: Context, path: str, messages: Iterable[object]) -> None:
+    """Count what an operation brings over all its fields, each of which may send one variable again.
+
+    Errors: InvalidRequest.
+    """
+    context.parts += sum(map(parse.count_parts, messages))
+    check.total(context.parts, path, bounds.REQUEST_PARTS)

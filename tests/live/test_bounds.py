@@ -115,6 +115,18 @@ def test_graphql_takes_as_much_and_refuses_one_more(client: httpx.Client, bound:
     assert str(bound.number) in error["message"]
 
 
+def test_fields_of_one_request_that_send_one_variable_again_count_together(client: httpx.Client) -> None:
+    fields = " ".join(f"a{each}: createThread(input: $input) {{ thread {{ id }} }}" for each in range(3))
+    half = {
+        "messages": [{"role": "USER", "content": {"parts": [{"text": "x"}] * 2}}] * (bounds.REQUEST_PARTS.number // 4)
+    }
+    query = f"mutation($input: CreateThreadInput!) {{ {fields} }}"
+    answer = client.post("/graphql", json={"query": query, "variables": {"input": half}}).json()
+
+    [error] = answer["errors"]
+    assert (error["path"], error["extensions"]["code"]) == (["a2"], bounds.REQUEST_PARTS.code)
+
+
 async def test_text_that_is_appended_counts_with_all_that_is_there(inside: Inside, thread: ThreadId) -> None:
     most = bounds.TEXT.number
     begun = await begin(inside.store, WHO, thread, text_part("x" * (most - 2)), text_part("\U0001f600"))
