@@ -147,7 +147,7 @@ class Runner:
         if meter.ended_by == "time":
             return ExecutionResult(None, list(self._too_late().errors))
         bounded = answer_size.bounded(result, meter, object_bytes)
-        return bounded or ExecutionResult(None, list(answer_size.too_large().errors))
+        return ExecutionResult(None, list(answer_size.too_large().errors)) if bounded is None else bounded
 
     def _prepared(
         self, operation: Operation, parameters: Parameters, context: Context, meter: Meter

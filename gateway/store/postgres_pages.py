@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, Text, cast, func, literal, literal_column, null, select, union_all
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import JSON, ColumnElement, Text, cast, func, literal, literal_column, null, select, union_all
 
 from gateway.domain.message import Message
 from gateway.store import follow_statements, page_bytes, statements
@@ -67,7 +66,7 @@ def list_messages_of_each(reach: Reach, thread_ids: str, page: PageRequest, run_
     """
     text: Any = thread_ids  # or what stands for it, where a statement is prepared
     text = text if isinstance(text, ColumnElement) else literal(text, Text())
-    wanted = func.jsonb_array_elements_text(cast(text, JSONB)).table_valued("id")
+    wanted = func.json_array_elements_text(cast(text, JSON)).table_valued("id")
     wanted = wanted.render_derived(name="wanted")
     one = literal_column("wanted.id", Text())  # whose statement is within that of all
     listed = statements.list_messages(reach, one, page, run_id)  # type: ignore[arg-type]

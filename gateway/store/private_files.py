@@ -60,18 +60,27 @@ def tighten(file: Path) -> None:
 def keep_database_private(engine: AsyncEngine, *, is_writer: bool) -> None:
     """Make the file of a SQLite database private before it is opened; the writer also tightens one that is there.
 
-    A file that exists is never opened here: to close it again would drop the locks that this process has on it.
+    It does so behind all else that is done on connecting, which fails where the file is no database: then it is
+    somebody's, and a mistyped URL changes nothing of it. A file that exists is never opened here: to close it again
+    would drop the locks that this process has on it.
     """
 
     @event.listens_for(engine.sync_engine, "do_connect")
-    def keep(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:
+    def make(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:
         file, is_made = _file_of(arguments[0], is_uri=bool(options.get("uri")))
         if is_made:
             with suppress(OSError):  # it is there, or cannot be made, for which SQLite has its own words
                 os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE))
-        if is_writer:
-            for ending in _BESIDE:
-                tighten(file.with_name(file.name + ending))
+
+    if not is_writer:
+        return
+    (database,), given = engine.dialect.create_connect_args(engine.url)
+    file, _ = _file_of(database, is_uri=bool(given.get("uri")))
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def tighten_all(_connection: object, _record: object) -> None:
+        for ending in _BESIDE:
+            tighten(file.with_name(file.name + ending))
 
 
 def _file_of(database: str, *, is_uri: bool) -> tuple[Path, bool]:

@@ -11,6 +11,7 @@ from gateway.app import serve_store
 from gateway.domain import bounds
 from gateway.domain.principal import Principal, Reach
 from gateway.errors import Unauthorized, Unavailable
+from gateway.gql import answer_size
 from gateway.gql.refused import Stage
 from gateway.gql.trusted import TrustedDocuments, TrustMode
 from gateway.web.authenticate import Gatekeeper
@@ -184,5 +185,18 @@ async def test_a_limit_stands_beside_them(store: Store, asked: str, facts: dict[
     assert [each["extensions"] for each in answer.json()["errors"]] == [{"param": None, "type": YOURS, **facts}]
 
 
+async def test_an_answer_that_is_too_large_is_refused_with_the_same_facts(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer_size, "_BYTES", 1)
+    async with serving(store) as http:
+        answer = await http.request(url="/graphql", **document("{ threads { nodes { id } } }"))
+
+    expected = {"code": "answer_too_large", "param": None, "type": YOURS}
+    assert [each["extensions"] for each in answer.json()["errors"]] == [expected]
+
+
 def test_every_stage_that_refuses_is_there() -> None:
-    assert {each.values[0] for each in (*ROWS, *AT_THE_DOOR)} == {*Stage} - {Stage.PARTLY, Stage.DONE}
+    elsewhere = {Stage.PARTLY, Stage.DONE, Stage.SIZE}  # of which the last is in the test above
+
+    assert {each.values[0] for each in (*ROWS, *AT_THE_DOOR)} == {*Stage} - elsewhere
