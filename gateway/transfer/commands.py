@@ -73,7 +73,7 @@ def run_import(database_url: str, project_id: str, sources: Sequence[str], choic
 
 def _sum_up(taken: Taken, rejected: int, passed_over: Sequence[str]) -> None:
     if passed_over:
-        tell(f"Passed over, since nothing in it is ours: {passed_over[0]}{_and_more(len(passed_over))}.")
+        tell(f"Passed over, since it is of another kind: {passed_over[0]}{_and_more(len(passed_over))}.")
     if taken.deleted:
         tell(f"Deleted here before, and not taken again without --replace-deleted: {taken.deleted} threads.")
     tell(f"Threads: {taken.threads}, messages: {taken.messages}, there before: {taken.known}, rejected: {rejected}.")

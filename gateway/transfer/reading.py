@@ -32,6 +32,7 @@ _BOM: Final = b"\xef\xbb\xbf"  # what some editors and shells put before UTF-8
 _MANY_VALUES: Final = 2 * bounds.LINE_VALUES.number  # what is shorter cannot hold more values than that
 _PEEKED: Final = 64 * 1024
 _SUFFIXES: Final = (".json", ".jsonl", ".ndjson")
+_PACKED: Final = (".zip", ".tar", ".tgz", ".7z", *(f"{of}{by}" for of in _SUFFIXES for by in (".bz2", ".xz", ".zst")))
 _LISTS: Final = {b'"data"': "data", b'"messages"': "messages"}  # members that may be longer than any line
 _IGNORED: Final = frozenset({b'"runs"', b'"files"', b'"errors"', b'"steps"'})  # of an export; they may be long too
 _PRETTY: Final = frozenset({b"{", b"[", b"[{", b"{}", b"[]"})  # what JSON over several lines begins with
@@ -81,6 +82,8 @@ def read_source(source: str, files: Iterator[int] | None = None, *, is_bounded: 
         for file in found:
             is_alone = file.parent.name == "threads" or path.name == "threads"
             yield from _file(Origin(str(file), next(numbers)), is_among_others=not is_alone, is_bounded=is_bounded)
+        for file in _files(path, _PACKED) if found else ():  # they may hold more of the same, and are not unpacked
+            yield Entry(Origin(str(file), next(numbers)), "the file", None, 0, is_foreign=True)
     else:
         yield from _file(Origin(source, next(numbers)), is_among_others=False, is_bounded=is_bounded)
 
@@ -106,13 +109,13 @@ def threads_named_in(raw: bytes) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found[1].decode() for found in _NAMED_THREAD.finditer(raw)))
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path, suffixes: tuple[str, ...] = _SUFFIXES) -> list[Path]:
     """Name the files of a folder, and of those in it, that may be ours; what is hidden is not."""
-    return sorted(file for file in folder.rglob("*") if _may_be_ours(file) and file.is_file())
+    return sorted(file for file in folder.rglob("*") if _is_named(file, suffixes) and file.is_file())
 
 
-def _may_be_ours(file: Path) -> bool:
-    return not file.name.startswith(".") and file.name.lower().removesuffix(".gz").endswith(_SUFFIXES)
+def _is_named(file: Path, suffixes: tuple[str, ...]) -> bool:
+    return not file.name.startswith(".") and file.name.lower().removesuffix(".gz").endswith(suffixes)
 
 
 def _file(origin: Origin, *, is_among_others: bool, is_bounded: bool) -> Iterator[Entry]:

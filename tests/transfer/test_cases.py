@@ -174,6 +174,18 @@ def test_a_folder_of_another_program_is_told(sqlite_url: str, tmp_path: Path) ->
     assert told(done)[0].startswith(f"{tmp_path}: Nothing in it is a thread or message of the Assistants API")
 
 
+@pytest.mark.parametrize("name", ["rest.zip", "a/rest.TAR.GZ", "rest.jsonl.zst", "rest.tgz"])
+def test_what_is_packed_in_a_folder_is_named(sqlite_url: str, tmp_path: Path, name: str) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "all.jsonl").write_bytes(lines([a_thread(), m(1)]))
+    (tmp_path / name).write_bytes(b"PK\x03\x04")
+
+    done = run("import", str(tmp_path), "--database-url", sqlite_url)
+
+    assert (done.exit_code, held(sqlite_url)) == (0, ["thread_a", "msg_1"])
+    assert f"of another kind: {tmp_path / name}." in done.stderr
+
+
 def test_what_steers_a_terminal_is_told_as_its_escape(sqlite_url: str) -> None:
     done = run("import", "--database-url", sqlite_url, given=lines([m(1, role="\x1b]0;you\x07\x9b\u202e")]))
 
