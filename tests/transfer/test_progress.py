@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.transfer import progress
 from tests.exports import ROOT, a_message, a_thread, environment, lines
 
 if TYPE_CHECKING:
@@ -78,3 +79,17 @@ def test_in_a_pipe_only_the_sum_is_said_where_all_goes_well(sqlite_url: str, fil
     said += said_in_a_pipe("export", "--database-url", sqlite_url, **more)
 
     assert said == b"Threads: 1, messages: 2, there before: 0, rejected: 0.\n"
+
+
+def test_who_watches_sees_a_bar_with_its_task(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_is_watched", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # what is captured is no terminal
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+    with progress.shown("Importing", total=3) as advance:
+        for _ in range(3):
+            advance(1)
+
+    assert "Importing" in capsys.readouterr().err

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import gzip
 import tracemalloc
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway.domain import bounds
 from gateway.errors import BodyTooLarge, InvalidRequest
 from gateway.web.content_coding import Inflater
+
+if TYPE_CHECKING:
+    import httpx
+
+CODED = gzip.compress(b'{"metadata": {"a": "1"}}')
+ASKED = gzip.compress(b'{"query": "{ __typename }"}')
 
 
 def inflate(coded: bytes, most: int, step: int) -> bytes:
@@ -53,3 +60,41 @@ def test_no_more_than_the_bound_is_held() -> None:
     tracemalloc.stop()
 
     assert peak < 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "status"),
+    [
+        pytest.param("gzip", CODED, 200, id="gzip"),
+        pytest.param("identity, x-gzip", CODED, 200, id="its other name"),
+        pytest.param("identity", gzip.decompress(CODED), 200, id="none, by its name"),
+        pytest.param("br", CODED, 415, id="another"),
+        pytest.param("gzip, gzip", CODED, 415, id="two"),
+        pytest.param("gzip", CODED[:-4], 400, id="its end is missing"),
+        pytest.param("gzip", b"{}", 400, id="none"),
+        pytest.param("gzip", gzip.compress(b" " * (bounds.BODY.number + 1)), 413, id="too much"),
+    ],
+)
+async def test_rest_reads_what_is_coded_by_gzip(rest: httpx.AsyncClient, coding: str, body: bytes, status: int) -> None:
+    answer = await rest.post("/threads", content=body, headers={"content-encoding": coding})
+
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "status"),
+    [
+        pytest.param("gzip", ASKED, 200, id="gzip"),
+        pytest.param("br", ASKED, 415, id="another"),
+        pytest.param("gzip", ASKED[:-4], 400, id="its end is missing"),
+        pytest.param("gzip", gzip.compress(b" " * (bounds.GRAPHQL_BODY.number + 1)), 413, id="too much"),
+    ],
+)
+async def test_graphql_reads_what_is_coded_by_gzip(
+    rest: httpx.AsyncClient, coding: str, body: bytes, status: int
+) -> None:
+    headers = {"content-encoding": coding, "content-type": "application/json"}
+
+    answer = await rest.post("http://gateway/graphql", content=body, headers=headers)
+
+    assert answer.status_code == status

@@ -1,0 +1,116 @@
+"""What the settings name is what the application is made of; no server is started for it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+
+from gateway.app import create_app, gatekeeper_of, hints_from_others, listeners_of
+from gateway.errors import InvalidSetting
+from gateway.events.hub import Hub
+from gateway.facts import Facts
+from gateway.settings import load_settings
+from gateway.store import dialect
+from gateway.store.dialect import open_engines, refuse_several_processes, url_to_listen_at
+from gateway.web.envelope import Envelope
+from gateway.web.keyring import KeyRing
+from tests.ports import free_ports
+
+if TYPE_CHECKING:
+    from gateway.core import Store
+
+SECRET = "s" * 40
+POSTGRES = "postgresql://app@127.0.0.1:1/threads"
+
+
+def token(**claims: Any) -> str:
+    return jwt.encode({"iss": "us", "aud": "them", "exp": time.time() + 60, "sub": "alice", **claims}, SECRET)
+
+
+async def test_a_secret_for_end_users_lets_them_in(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_JWT_SECRET", SECRET)
+    settings = load_settings({"jwt_issuer": "us", "jwt_audience": "them"})
+
+    who = await gatekeeper_of(settings, KeyRing(store)).admit(token())
+
+    assert who.reach.owner == "alice"
+
+
+async def test_a_secret_for_thread_tokens_makes_a_maker_of_them(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_TOKEN_SECRET", SECRET)
+
+    assert gatekeeper_of(load_settings(), KeyRing(store)).tokens is not None
+    assert gatekeeper_of(load_settings({"profile": "production"}), KeyRing(store)).tokens is not None
+
+
+def test_a_port_for_metrics_lets_requests_be_counted() -> None:
+    listeners = listeners_of(load_settings({"metrics_port": str(free_ports())}))
+
+    listeners.tell(Facts("request", "req_a", "GET", route="/v1/threads", status=200))
+
+    assert listeners.metrics is not None
+
+
+async def test_an_application_is_made_without_reaching_the_database() -> None:
+    assert isinstance(create_app(load_settings({"database_url": "sqlite:////no/such/folder/threads.db"})), Envelope)
+
+
+@pytest.mark.parametrize(
+    ("given", "is_heard"),
+    [
+        pytest.param({"database_url": POSTGRES}, True, id="PostgreSQL"),
+        pytest.param({"workers": "2"}, True, id="SQLite and two workers"),
+        pytest.param({}, False, id="SQLite and one"),
+    ],
+)
+async def test_changes_by_other_processes_are_heard_of_where_there_may_be_any(
+    store: Store, given: dict[str, str | None], *, is_heard: bool
+) -> None:
+    hints = hints_from_others(store, Hub(), load_settings(given))
+
+    assert (hints is not None) is is_heard
+    if hints is not None:
+        hints.close()
+
+
+def test_a_pooler_needs_the_address_of_the_database_itself() -> None:
+    pooled = f"{POSTGRES}?pgbouncer=transaction"
+
+    assert url_to_listen_at(pooled, POSTGRES) == POSTGRES
+    with pytest.raises(InvalidSetting, match="GATEWAY_LISTEN_URL"):
+        url_to_listen_at(pooled, "")
+
+
+def test_another_kind_of_database_is_refused_by_its_name() -> None:
+    with pytest.raises(InvalidSetting, match="'mysql'"):
+        open_engines("mysql://db/threads")
+
+
+@pytest.mark.parametrize(
+    ("version", "is_refused"),
+    [
+        pytest.param((3, 40, 1), True, id="Debian 12"),
+        pytest.param((3, 44, 6), False, id="mended in 3.44"),
+        pytest.param((3, 50, 6), True, id="before the mend in 3.50"),
+        pytest.param((3, 50, 7), False, id="mended in 3.50"),
+        pytest.param((3, 51, 2), True, id="before the mend"),
+        pytest.param((3, 51, 3), False, id="mended"),
+    ],
+)
+def test_two_processes_serve_one_file_only_where_sqlite_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, version: tuple[int, int, int], *, is_refused: bool
+) -> None:
+    monkeypatch.setattr(dialect.sqlite3, "sqlite_version_info", version)
+
+    if is_refused:
+        with pytest.raises(InvalidSetting, match="GATEWAY_WORKERS"):
+            refuse_several_processes("sqlite:///threads.db")
+    else:
+        refuse_several_processes("sqlite:///threads.db")
+
+
+def test_postgresql_is_served_by_as_many_processes_as_one_likes() -> None:
+    refuse_several_processes(POSTGRES)
