@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,6 @@ from gateway.errors import InvalidSetting
 from gateway.events.hub import Hub
 from gateway.facts import Facts
 from gateway.settings import load_settings
-from gateway.store import dialect
 from gateway.store.dialect import open_engines, refuse_several_processes, url_to_listen_at
 from gateway.web.envelope import Envelope
 from gateway.web.keyring import KeyRing
@@ -103,7 +103,7 @@ def test_another_kind_of_database_is_refused_by_its_name() -> None:
 def test_two_processes_serve_one_file_only_where_sqlite_loses_nothing(
     monkeypatch: pytest.MonkeyPatch, version: tuple[int, int, int], *, is_refused: bool
 ) -> None:
-    monkeypatch.setattr(dialect.sqlite3, "sqlite_version_info", version)
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
 
     if is_refused:
         with pytest.raises(InvalidSetting, match="GATEWAY_WORKERS"):
