@@ -223,7 +223,7 @@ def test_pages_of_several_threads_are_one_limited_select_for_each_of_their_ids()
 
     place = A.replace("'t'", "wanted.id")
     inner = f"FROM messages WHERE project_id = 'p' AND thread_id = wanted.id AND position < {place} "
-    assert """jsonb_array_elements_text(CAST('["t", "u"]' AS JSONB)) AS wanted(id), LATERAL (SELECT """ in found
+    assert """json_array_elements_text(CAST('["t", "u"]' AS JSON)) AS wanted(id), LATERAL (SELECT """ in found
     assert inner + "ORDER BY position DESC LIMIT 3) AS counted" in found
     assert found.count("LIMIT") == 1
 

@@ -21,6 +21,7 @@ from gateway.domain.principal import ALL_SCOPES, Reach, Scope
 from gateway.errors import Unavailable
 from gateway.web import end_users
 from gateway.web.end_users import LATEST, LEEWAY_S, EndUsers, Rules
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -353,3 +354,32 @@ async def test_keys_that_cannot_be_fetched_again_are_believed_for_a_while(
     assert believed is not None
     with pytest.raises(Unavailable):
         await users.recognise(token)
+
+
+@pytest.mark.parametrize(
+    ("document", "fault"),
+    [
+        pytest.param(b"[]", "a list of 'keys'", id="no object"),
+        pytest.param(b'{"keys": {}}', "a list of 'keys'", id="keys that are no list"),
+        pytest.param(b"{", "Expecting", id="no JSON"),
+        pytest.param(b" " * (end_users.MAX_JWKS + 1), "at most", id="too large"),
+    ],
+)
+def test_what_is_no_set_of_keys_is_refused(tmp_path: Path, document: bytes, fault: str) -> None:
+    file = tmp_path / "jwks.json"
+    file.write_bytes(document)
+
+    with pytest.raises(ValueError, match=fault):
+        end_users._fetched(str(file))  # noqa: SLF001  (without the thread in which it runs)
+
+
+def test_a_set_may_hold_keys_of_kinds_that_are_not_known(tmp_path: Path) -> None:
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps({"keys": [None, {}, {"kty": "later", "kid": "b"}]}))
+
+    assert end_users._fetched(str(file)) == {}  # noqa: SLF001  (as above)
+
+
+def test_a_set_at_an_address_that_nobody_answers_is_an_error_of_the_system() -> None:
+    with pytest.raises(OSError, match="refused"):
+        end_users._fetched(f"http://127.0.0.1:{free_port()}/jwks.json")  # noqa: SLF001  (as above)
