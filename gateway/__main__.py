@@ -138,7 +138,7 @@ def import_(sources: tuple[str, ...], project: str, database_url: str | None, **
     read. Lists that begin with the newest message, as the API gives them, are turned round.
 
     Each thread is taken whole or not at all: import all files of a thread in one run. What is there already stays as it
-    is, so an import can be repeated. A line that cannot be taken is told with its reason, its thread goes to the
+    is, so an import can be repeated. A line that cannot be taken is reported with its reason, its thread goes to the
     rejects, and the rest goes on; the exit code is then 1. More stands in docs/importing.md.
 
     \b

@@ -1,6 +1,6 @@
 """The audit log: who made, ended and deleted what, and who could not prove who they are. One JSON object a line.
 
-It is told to the logger `gateway.audit`, whose messages are these lines, only once a thing is done: committed, and so
+The logger `gateway.audit` writes it, one message a line, only once a thing is done: committed, and so
 acknowledged. Never in it: what a person wrote, metadata, secrets, tokens.
 Must not be here: where the lines go (`logs`).
 """
@@ -22,7 +22,7 @@ log: Final = logging.getLogger(LOGGER)
 
 
 class Event(StrEnum):
-    """What is told; docs/security.md describes each."""
+    """The events; docs/security.md describes each."""
 
     KEY_CREATED = "key.created"
     KEY_ROTATED = "key.rotated"

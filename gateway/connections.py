@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _LONG_MESSAGES: Final = "gateway.long_messages"  # where a WebSocket's extensions have what lets them in
 END_FOLLOWING: Final = "end_following"  # where the application's state has what sends all followers away
-DRESS_REFUSAL: Final = "dress_refusal"  # and what gives the headers that every answer has, and tells of this one
+DRESS_REFUSAL: Final = "dress_refusal"  # and what gives a refusal the headers of every answer, and logs it
 STALL_S: Final = 30.0  # how long a client may read nothing of what waits for it; one that follows resumes by cursor
 CUT_S: Final = 5.0  # the same once the server stops, and how long a client may take to go after it was told to
 LAST_S: Final = 0.5  # how long what was on its way when the server stopped may take to be here

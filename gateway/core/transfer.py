@@ -65,7 +65,7 @@ async def import_threads(
     """Add threads with all their staged messages, each whole or not at all, all in one transaction.
 
     What is there already stays as it is, so a second time changes nothing; but what was inferred of a thread gives way
-    to what is told of it. What was deleted stays deleted, unless `replace_deleted`: then a thread begins anew.
+    to its own line. What was deleted stays deleted, unless `replace_deleted`: then a thread begins anew.
     """
     async with store.write() as transaction:
         await transaction.lock_imports()

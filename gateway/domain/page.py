@@ -111,7 +111,7 @@ class Together:
         """
         page = cut(found, limit)
         if not self.fits((page.stored, len(page.rows))):
-            page.rows.clear()  # who holds the error holds what its frames do
+            page.rows.clear()  # an error keeps the frames that it passed, and so their rows
             raise AnswerTooLarge
         return page
 
