@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.live.server import Server
 
-ALLOWED: Final = 5
+ALLOWED: Final = 5  # a day: windows begin with the clock, and a test that runs as an hour ends is let once more
 MANY: Final = 9
 WRONG: Final = {"authorization": "Bearer sk-gw-wrong"}
 EXPECTED: Final = [401] * ALLOWED + [429] * (MANY - ALLOWED)
@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
     given = {
-        "GATEWAY_RATE_FAILED_AUTH": f"{ALLOWED}/hour",
+        "GATEWAY_RATE_FAILED_AUTH": f"{ALLOWED}/day",
         "GATEWAY_TRUSTED_PROXIES": "127.0.0.1",
         "GATEWAY_INSECURE_OPEN": "true",
         "GATEWAY_TOKEN_SECRET": "a secret of at least thirty-two characters",
@@ -83,7 +83,7 @@ def test_failures_are_limited_by_address(http: httpx.Client, address: str, path:
     answers = [ask(http, address, path, headers) for _ in range(MANY)]
 
     assert [answer.status_code for answer in answers] == EXPECTED
-    assert 1 <= int(answers[-1].headers["retry-after"]) <= 3_600
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 86_400
     said = answers[-1].json()
     error = said["error"] if path != "/graphql" else said["errors"][0]["extensions"] | said["errors"][0]
     assert error["code"] == "rate_limit_exceeded"

@@ -20,7 +20,7 @@ READS: Final = 6
 def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("rates")
     url = f"sqlite:///{folder / 'threads.db'}"
-    flags = ("--rate-reads", f"{READS}/hour")
+    flags = ("--rate-reads", f"{READS}/day")
     with serving(url, *flags, folder=folder, given=SECRETS) as server, httpx.Client(timeout=PATIENCE_S) as http:
         yield Served(server, url, folder, http)
 
