@@ -19,7 +19,7 @@ from load import prepare, run_alone
 from sqlalchemy import make_url
 from systems import SQLITE, environment
 
-from gateway.settings import load_settings
+from gateway.settings.load import load_settings
 from tests.postgres import postgres_server
 
 if TYPE_CHECKING:

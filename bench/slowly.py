@@ -12,11 +12,11 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from gateway.__main__ import main
-from gateway.web import keyring
+from gateway.auth import api_keys
+from gateway.cli.commands import main
 
 SLOWER: Final = 50
 
 if __name__ == "__main__":
-    setattr(keyring, "FRESH_S", keyring.FRESH_S * SLOWER)  # noqa: B010  (a constant to all others)
+    setattr(api_keys, "FRESH_S", api_keys.FRESH_S * SLOWER)  # noqa: B010  (a constant to all others)
     main()

@@ -16,32 +16,32 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.connections import DRESS_REFUSAL, END_FOLLOWING, take_long_messages
+from gateway.auth.api_keys import KeyRing
+from gateway.auth.gatekeeper import Gatekeeper
+from gateway.auth.rate_limits import RateRules, Rates
 from gateway.events.hub import Hub
 from gateway.events.polling import poll
-from gateway.facts import follow_none, tell_nobody
-from gateway.gql.negotiate import wants_page
-from gateway.gql.operations import Operations
-from gateway.gql.options import Options
-from gateway.gql.over_http import URL, GraphQLOverHttp, refuse_at_the_door
-from gateway.gql.over_ws import GraphQLOverWebSocket
-from gateway.gql.page import ASSETS, BUILT, Explorer
-from gateway.gql.schema import build_schema
-from gateway.gql.trusted import load_trusted
-from gateway.logs import request_log
-from gateway.memory import give_back_large_blocks
-from gateway.rest import document, render
+from gateway.graphql.documents.trusted import load_trusted
+from gateway.graphql.execution.operations import Operations
+from gateway.graphql.options import Options
+from gateway.graphql.schema.build import build_schema
+from gateway.graphql.transport.explorer import ASSETS, BUILT, Explorer
+from gateway.graphql.transport.http import URL, GraphQLOverHttp, refuse_at_the_door
+from gateway.graphql.transport.negotiation import wants_page
+from gateway.graphql.transport.websocket import GraphQLOverWebSocket
+from gateway.observability.log import request_log
+from gateway.observability.record import follow_none, tell_nobody
+from gateway.rest import openapi, render
 from gateway.rest.routes import RestFace, unknown_url, wrong_method
-from gateway.settings import Settings, load_settings, wants_traces
-from gateway.store.dialect import CHANNEL, migrates_itself, url_to_listen_at
-from gateway.store.sql import open_store
-from gateway.values import OFF
-from gateway.web.authenticate import Gatekeeper
-from gateway.web.envelope import Envelope, dress_early
+from gateway.server.http_protocol import DRESS_REFUSAL, END_FOLLOWING, take_long_messages
+from gateway.server.memory import give_back_large_blocks
+from gateway.settings.load import Settings, load_settings, wants_traces
+from gateway.settings.values import OFF
+from gateway.store.engines.base import CHANNEL, migrates_itself, url_to_listen_at
+from gateway.store.store import open_store
 from gateway.web.health import Readiness, tell_alive
-from gateway.web.keyring import KeyRing
-from gateway.web.rates import RateRules, Rates
-from gateway.web.sites import Origins, Sites, hosts_at
+from gateway.web.middleware import Envelope, dress_early
+from gateway.web.origins import Origins, Sites, hosts_at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -51,14 +51,14 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import Lifespan
 
+    from gateway.auth.jwt import EndUsers
+    from gateway.auth.thread_tokens import ThreadTokens
     from gateway.core import Store
     from gateway.errors import GatewayError
-    from gateway.facts import Facts, Follow, Tell
-    from gateway.tracing import Tracing
-    from gateway.web.end_users import EndUsers
-    from gateway.web.metrics import Metrics, Reading
+    from gateway.observability.metrics import Metrics, Reading
+    from gateway.observability.record import Facts, Follow, Tell
+    from gateway.observability.tracing import Tracing
     from gateway.web.request import Answer
-    from gateway.web.thread_tokens import ThreadTokens
 
 log: Final = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def listeners_of(settings: Settings) -> Listeners:
     write, tracing = request_log(), tracing_if_wanted()
     if not settings.metrics_port:
         return Listeners(write, tracing=tracing)
-    from gateway.web.metrics import Metrics  # noqa: PLC0415  (what nobody asked for costs nobody time and memory)
+    from gateway.observability.metrics import Metrics  # noqa: PLC0415  (what nobody asked for costs nobody time and memory)
 
     metrics = Metrics(settings.host, settings.metrics_ports())
 
@@ -122,7 +122,7 @@ def tracing_if_wanted() -> Tracing | None:
     if not wants_traces():
         return None
     try:
-        from gateway.tracing import to_collector  # noqa: PLC0415  (what it stands on is an extra)
+        from gateway.observability.tracing import to_collector  # noqa: PLC0415  (what it stands on is an extra)
     except ModuleNotFoundError:  # such variables are often set for all programs of a machine
         log.warning("no traces are made: pip install 'threads-gateway[otel]'")
         return None
@@ -131,7 +131,7 @@ def tracing_if_wanted() -> Tracing | None:
 
 def readings(store: Store, operations: Operations) -> list[Reading]:
     """Name what metrics look up whenever somebody asks for them."""
-    from gateway.web.metrics import Reading  # noqa: PLC0415  (as above)
+    from gateway.observability.metrics import Reading  # noqa: PLC0415  (as above)
 
     kept = operations.documents.kept
     return [
@@ -195,7 +195,7 @@ def end_users_of(settings: Settings) -> EndUsers | None:
     """Make what recognises end users, where the settings say whose tokens are taken."""
     if not settings.jwt_jwks_url and not settings.jwt_secret:
         return None
-    from gateway.web.end_users import EndUsers, Rules  # noqa: PLC0415  (with `jwt` come 60 modules of cryptography)
+    from gateway.auth.jwt import EndUsers, Rules  # noqa: PLC0415  (with `jwt` come 60 modules of cryptography)
 
     return EndUsers(
         Rules(
@@ -213,7 +213,7 @@ def thread_tokens_of(settings: Settings) -> ThreadTokens | None:
     """Make what signs tokens for one thread, where there is a secret for it."""
     if not settings.token_secret:
         return None
-    from gateway.web.thread_tokens import ThreadTokens  # noqa: PLC0415  (as above)
+    from gateway.auth.thread_tokens import ThreadTokens  # noqa: PLC0415  (as above)
 
     return ThreadTokens(settings.token_secret, settings.token_secret_old)
 
@@ -315,7 +315,7 @@ def _routes(operations: Operations, store: Store, explorer: Explorer) -> list[Ba
         Route("/healthz", tell_alive),
         Route("/readyz", readiness.tell),
         Route(ASSETS, explorer.asset),
-        Route(document.URL, document.describe),
+        Route(openapi.URL, openapi.describe),
     ]
 
 

@@ -5,9 +5,9 @@ import asyncio
 from alembic import context
 from sqlalchemy import Connection
 
-from gateway.settings import load_settings
-from gateway.store.dialect import open_engines
-from gateway.store.partial_indexes import metadata
+from gateway.settings.load import load_settings
+from gateway.store.engines.base import open_engines
+from gateway.store.schema.partial_indexes import metadata
 
 
 def run(connection: Connection) -> None:

@@ -26,12 +26,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from gateway.app import serve_store
 from gateway.domain.principal import Principal, Reach
 from gateway.events.hub import Hub
-from gateway.gql import run
-from gateway.gql.options import Options
-from gateway.store.dialect import Engines, open_engines
-from gateway.store.migrate import migrate
-from gateway.store.sql import Store
-from gateway.store.tables import metadata
+from gateway.graphql.execution import runner
+from gateway.graphql.options import Options
+from gateway.store.engines.base import Engines, open_engines
+from gateway.store.schema.migrate import migrate
+from gateway.store.schema.tables import metadata
+from gateway.store.store import Store
 from tests.clients import node
 from tests.faces import GraphQL
 from tests.postgres import postgres_server
@@ -60,7 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     _draw_examples(is_slow=config.getoption("--slow"))
-    run.COMPILED_FROM = 1 if config.getoption("--operations") == "compiled" else math.inf
+    runner.COMPILED_FROM = 1 if config.getoption("--operations") == "compiled" else math.inf
     is_worker = hasattr(config, "workerinput")
     if is_worker or config.getoption("--without-postgres") or config.option.collectonly or URL_VARIABLE in os.environ:
         return

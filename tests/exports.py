@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from click.testing import CliRunner
 
-from gateway.__main__ import main
+from gateway.cli.commands import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

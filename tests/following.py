@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from gateway.core import answers, follow, messages, threads
+from gateway.core import follow, messages, streaming, threads
 from gateway.domain import change, parse
 from gateway.domain.message import Ending, NewMessage, Role, Status
 
@@ -46,7 +46,7 @@ async def begin(store: Store, who: Principal, thread_id: ThreadId, *parts: dict[
 
 async def grow(store: Store, who: Principal, message_id: MessageId, *pieces: str) -> None:
     for piece in pieces:
-        await answers.append_text(store, who, message_id, piece)
+        await streaming.append_text(store, who, message_id, piece)
 
 
 async def take(found: AsyncIterator[T], count: int) -> list[T]:
@@ -94,7 +94,7 @@ class Picture:
                     return  # its creation comes, with this text in it, or it has been deleted
                 parts = self.held[message_id][1]
                 parts += [""] * (part_index + 1 - len(parts))
-                if offset == answers.utf16_length(parts[part_index]):
+                if offset == streaming.utf16_length(parts[part_index]):
                     parts[part_index] += text
             case change.MessageDeleted(_, message_id):
                 self.held.pop(message_id, None)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _ROOT: Final = Path(__file__).parents[1]
-_BUILD_HOOK: Final = _ROOT / "gateway/gql/graphiql/build.py"  # hatchling runs it; no module of the program
+_BUILD_HOOK: Final = _ROOT / "gateway/graphql/graphiql/build.py"  # hatchling runs it; no module of the program
 _GATEWAY: Final = sorted(set((_ROOT / "gateway").rglob("*.py")) - {_BUILD_HOOK})
 _MIGRATIONS: Final = sorted((_ROOT / "migrations" / "versions").glob("*.py"))
 _TESTS: Final = sorted(path for path in (_ROOT / "tests").rglob("*.py") if "node_modules" not in path.parts)
@@ -22,66 +22,60 @@ _TESTS: Final = sorted(path for path in (_ROOT / "tests").rglob("*.py") if "node
 # A layer is a package of ours, or a module at the top level; `app` wires all of them and is named by nobody.
 MAY_IMPORT: Final = {
     "errors": set[str](),
-    "facts": set[str](),
-    "loading": set[str](),
-    "memory": set[str](),
-    "waiting": set[str](),
-    "framing": set[str](),
-    "compiled": set[str](),  # a package that could be one of its own
-    "values": set[str](),
-    "settings": {"values", "domain", "errors"},  # of the domain the numbers that bounds have if nothing is said
-    "audit": {"facts"},  # each layer tells what it has done
-    "logs": {"audit", "facts"},
+    "concurrency": set[str](),
+    "observability": set[str](),
+    "fast_executor": set[str](),  # a package that could be one of its own
     "domain": {"errors"},
-    "events": {"waiting", "domain", "errors"},
-    "store": {"domain", "facts", "errors"},
-    "core": {"audit", "store", "events", "domain", "errors"},
-    "web": {"audit", "waiting", "core", "domain", "facts", "errors"},
-    "rest": {"web", "core", "domain", "errors"},
-    "gql": {"web", "core", "compiled", "events", "domain", "facts", "errors"},
+    "settings": {"domain", "errors"},  # of the domain the numbers that bounds have if nothing is said
+    "events": {"concurrency", "domain", "errors"},
+    "store": {"observability", "domain", "errors"},
+    "core": {"store", "events", "observability", "domain", "errors"},
+    "web": {"observability", "domain", "errors"},
+    "auth": {"web", "core", "concurrency", "observability", "domain", "errors"},
+    "rest": {"auth", "web", "core", "domain", "errors"},
+    "graphql": {"auth", "web", "core", "fast_executor", "events", "observability", "domain", "errors"},
     "transfer": {"core", "store", "domain", "errors"},
-    "operate": {"settings", "store", "core", "gql", "web", "domain", "errors"},
-    "tracing": {"facts"},
-    "app": {"settings", "values", "logs", "facts", "tracing", "connections", "memory", "errors"}
-    | {"store", "events", "core", "web", "rest", "gql"},
-    "connections": {"domain", "waiting", "framing"},
-    "serve": {"settings", "logs", "store", "operate", "gql", "web", "connections", "domain", "loading", "errors"},
-    "__main__": {"settings", "logs", "serve", "store", "operate", "transfer", "gql", "domain", "loading", "errors"},
+    "server": {"settings", "store", "core", "graphql", "web", "concurrency", "observability", "domain", "errors"},
+    "app": {
+        "settings",
+        "server",
+        "store",
+        "events",
+        "core",
+        "web",
+        "auth",
+        "rest",
+        "graphql",
+        "observability",
+        "errors",
+    },
+    "cli": {"settings", "server", "transfer", "store", "core", "web", "graphql", "observability", "domain", "errors"},
+    "__main__": {"cli"},
 }
 MAY_IMPORT_OF_OTHERS: Final = {
     "errors": set[str](),
-    "facts": set[str](),
-    "loading": set[str](),
-    "memory": set[str](),
-    "waiting": set[str](),
-    "framing": set[str](),
-    "compiled": {"graphql", "orjson"},
-    "audit": {"orjson"},
-    "logs": {"structlog", "orjson"},
-    "settings": {"dotenv"},
-    "values": {"sqlalchemy"},  # whose parser will read the database URL
+    "concurrency": set[str](),
+    "observability": {"structlog", "orjson", "prometheus_client", "opentelemetry"},
+    "fast_executor": {"graphql", "orjson"},
     "domain": {"orjson"},
+    "settings": {"dotenv", "sqlalchemy"},  # whose parser will read the database URL
     "events": {"asyncpg"},
     "store": {"sqlalchemy", "alembic"},
     "core": {"orjson"},  # answers that grow: it looks at the last part that is stored
-    "web": {"starlette", "jwt", "limits", "redis", "prometheus_client"},
-    "operate": {"click", "rich"},
+    "web": {"starlette"},
+    "auth": {"jwt", "limits", "redis"},
     "rest": {"starlette", "orjson"},
-    "gql": {"strawberry", "graphql", "starlette", "orjson"},
-    "transfer": {"orjson", "click", "rich"},  # it reads lines, and talks to a person at a terminal as it does
-    "tracing": {"opentelemetry"},
+    "graphql": {"strawberry", "graphql", "starlette", "orjson"},
+    "transfer": {"orjson", "click"},  # it reports to a person at a terminal as it reads
+    "server": {"uvicorn", "httptools", "websockets", "click", "sqlalchemy"},
     "app": {"starlette"},
-    "connections": {"uvicorn", "httptools", "websockets"},
-    "serve": {"uvicorn", "click", "sqlalchemy"},
-    "__main__": {"click"},
+    "cli": {"click", "rich"},
+    "__main__": set[str](),
 }
 # What these take is graphql-core's to say, whose methods they stand in front of.
 OF_GRAPHQL_CORE: Final = {"execute_field", "complete_object_value", "complete_iterable_value"}
 # Import and export move whole threads past the use cases; this is the one door in the store that they have.
 DOORS_TO_THE_STORE: Final = {"transfer": "gateway.store.staging"}
-MAY_PASS_THE_DOOR: Final = {
-    "gateway/transfer/commands.py": "it opens the store for one command, as the composition root does for the server",
-}
 
 # Since 0004 a migration only expands: what it takes away is what no version in use needs any more.
 FIRST_TO_EXPAND: Final = "0004"
@@ -212,7 +206,7 @@ def test_a_module_imports_from_the_packages_that_its_layer_may_know() -> None:
 def test_a_layer_with_a_door_to_the_store_goes_through_no_other(layer: str, door: str) -> None:
     past = {_name(path) for path in _GATEWAY if _layer(path) == layer and past_the_door(_tree(path), door)}
 
-    assert past == set(MAY_PASS_THE_DOOR)
+    assert past == set()
 
 
 @pytest.mark.parametrize(
@@ -220,8 +214,8 @@ def test_a_layer_with_a_door_to_the_store_goes_through_no_other(layer: str, door
     [
         pytest.param("from gateway.store import staging", set[str](), id="the door"),
         pytest.param("from gateway.store.staging import stage", set[str](), id="through the door"),
-        pytest.param("from gateway.store import sql", {"gateway.store.sql"}, id="another module"),
-        pytest.param("from gateway.store.sql import Store", {"gateway.store.sql.Store"}, id="through another"),
+        pytest.param("from gateway.store import store", {"gateway.store.store"}, id="another module"),
+        pytest.param("from gateway.store.store import Store", {"gateway.store.store.Store"}, id="through another"),
         pytest.param("from gateway import store", {"gateway.store"}, id="the whole store"),
         pytest.param("from gateway.core import Store", set[str](), id="what core hands out"),
     ],
@@ -240,9 +234,13 @@ def test_no_import_is_relative() -> None:
 def test_what_an_extra_brings_is_not_imported_before_it_is_wanted() -> None:
     def brought(path: Path) -> set[str]:
         at_once = ast.Module([node for node in _tree(path).body if isinstance(node, ast.Import | ast.ImportFrom)], [])
-        return {name for name in modules_named(at_once) if name.startswith(("opentelemetry", "gateway.tracing"))}
+        return {
+            name
+            for name in modules_named(at_once)
+            if name.startswith(("opentelemetry", "gateway.observability.tracing"))
+        }
 
-    assert each_of([path for path in _GATEWAY if _layer(path) != "tracing"], brought) == {}
+    assert each_of([path for path in _GATEWAY if path.stem != "tracing"], brought) == {}
 
 
 def test_nothing_but_the_settings_reads_the_environment() -> None:
@@ -310,8 +308,11 @@ def test_a_function_is_not_too_long() -> None:
 
 def test_a_function_takes_few_arguments_by_position() -> None:
     def many(path: Path) -> set[str]:
-        resolvers_may = path.is_relative_to(_ROOT / "gateway" / "gql")
-        is_executor = path.parent == _ROOT / "gateway" / "compiled" and path.stem in ("executor", "metered")
+        resolvers_may = path.is_relative_to(_ROOT / "gateway" / "graphql")
+        is_executor = path.parent == _ROOT / "gateway" / "fast_executor" and path.stem in (
+            "executor",
+            "metered_executor",
+        )
         overrides = OF_GRAPHQL_CORE if is_executor else set()
         return {
             each.name
@@ -339,9 +340,9 @@ def test_every_long_function_that_is_let_through_is_there_and_long() -> None:
     ("source", "named"),
     [
         pytest.param("from gateway import store", {"store"}, id="the layer from the package"),
-        pytest.param("from gateway.store import tables", {"store"}, id="a module from the layer"),
-        pytest.param("import gateway.store.sql as sql", {"store"}, id="a module by its whole name"),
-        pytest.param("def late():\n    from gateway.gql import page", {"gql"}, id="inside a function"),
+        pytest.param("from gateway.store import reads", {"store"}, id="a module from the layer"),
+        pytest.param("import gateway.store.store as sql", {"store"}, id="a module by its whole name"),
+        pytest.param("def late():\n    from gateway.graphql import errors", {"graphql"}, id="inside a function"),
         pytest.param("if TYPE_CHECKING:\n    from gateway.core import Store", {"core"}, id="for type checkers only"),
         pytest.param("import orjson\nfrom gateways import store", set[str](), id="none of ours"),
     ],

@@ -17,10 +17,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from gateway.errors import DatabaseBehind
-from gateway.store.dialect import open_engines
-from gateway.store.migrate import migrate, require_head
-from gateway.store.partial_indexes import metadata
-from gateway.store.revision import HEAD
+from gateway.store.engines.base import open_engines
+from gateway.store.schema.migrate import migrate, require_head
+from gateway.store.schema.partial_indexes import metadata
+from gateway.store.schema.revision import HEAD
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -96,8 +96,8 @@ def test_a_server_that_finds_its_tables_loads_neither_alembic_nor_the_driver_of_
     sqlite_url: str, tmp_path: Path
 ) -> None:
     program = (
-        "import sys, gateway.app, gateway.serve;"
-        "gateway.serve.any_made(sys.argv[1]);"
+        "import sys, gateway.app, gateway.server.serve, gateway.server.startup;"
+        "gateway.server.startup.any_key_made(sys.argv[1]);"
         "print({'alembic', 'asyncpg', 'sqlalchemy.dialects.postgresql'} & sys.modules.keys())"
     )
     where = {**os.environ, "PYTHONPATH": str(CHECKOUT)}

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import pytest
 
-from gateway import connections
-from gateway.settings import PREFIX, SECRETS, SETTINGS
+from gateway.server import http_protocol
+from gateway.settings.load import PREFIX, SECRETS, SETTINGS
 from tests.live.server import ROOT, Server, environment, run_gateway, serving
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _README: Final = (ROOT / "README.md").read_text()
-_GRAPHIQL: Final = "gateway/gql/graphiql/built"
+_GRAPHIQL: Final = "gateway/graphql/graphiql/built"
 _PLACE: Final = "http://127.0.0.1:8000"
 _BLOCKS: Final = re.findall(r"^( *)```(\w+)\n(.*?)^\1```$", _README, re.DOTALL | re.MULTILINE)
 
@@ -120,7 +120,7 @@ def test_every_command_it_shows_exists_with_those_flags(command: str) -> None:
     assert all(flag in told for flag in arguments if flag.startswith("-"))
 
 
-@pytest.mark.parametrize(("status", "refused"), connections.REFUSALS.items())
+@pytest.mark.parametrize(("status", "refused"), http_protocol.REFUSALS.items())
 def test_every_refusal_of_a_connection_is_told(status: int, refused: tuple[str, str]) -> None:
     assert f"| {status:d} | `{refused[0]}` |" in _README
 

@@ -10,13 +10,13 @@ import jwt
 import pytest
 
 from gateway.app import create_app, gatekeeper_of, hints_from_others, listeners_of
+from gateway.auth.api_keys import KeyRing
 from gateway.errors import InvalidSetting
 from gateway.events.hub import Hub
-from gateway.facts import Facts
-from gateway.settings import load_settings
-from gateway.store.dialect import open_engines, refuse_several_processes, url_to_listen_at
-from gateway.web.envelope import Envelope
-from gateway.web.keyring import KeyRing
+from gateway.observability.record import Facts
+from gateway.settings.load import load_settings
+from gateway.store.engines.base import open_engines, refuse_several_processes, url_to_listen_at
+from gateway.web.middleware import Envelope
 from tests.ports import free_ports
 
 if TYPE_CHECKING:

@@ -9,8 +9,6 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway import audit
-from gateway.audit import Event
 from gateway.core import paging
 from gateway.domain import metadata
 from gateway.domain.ids import new_message_id
@@ -19,6 +17,8 @@ from gateway.domain.principal import Scope
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump, dump_text
 from gateway.errors import NotFound
+from gateway.observability import audit
+from gateway.observability.audit import Event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
     from gateway.store.reads import Reads
-    from gateway.store.sql import Store
+    from gateway.store.store import Store
     from gateway.store.writes import Writes
 
 

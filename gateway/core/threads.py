@@ -9,8 +9,6 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway import audit
-from gateway.audit import Event
 from gateway.core import messages, paging
 from gateway.domain import metadata, parse
 from gateway.domain.ids import new_thread_id
@@ -19,6 +17,8 @@ from gateway.domain.thread import Inferred, Thread
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump_text
 from gateway.errors import InvalidRequest, NotFound
+from gateway.observability import audit
+from gateway.observability.audit import Event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gateway.domain.page import Page, PageEnds, PageRequest
     from gateway.domain.principal import Principal
     from gateway.domain.thread import NewThread, ThreadPatch
-    from gateway.store.sql import Store
+    from gateway.store.store import Store
 
 
 async def create(store: Store, who: Principal, new: NewThread) -> Thread:

@@ -11,7 +11,7 @@ import re
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from gateway.domain import bounds, check, ids
+from gateway.domain import bounds, ids, validate
 from gateway.domain.direction import Direction
 from gateway.domain.message import IncompleteReason, Message, Status
 from gateway.domain.parse import DETAILS, ROLES, TOOLS
@@ -22,7 +22,7 @@ from gateway.errors import excerpt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.domain.check import JsonObject
+    from gateway.domain.validate import JsonObject
 
 THREAD: Final = "thread"
 MESSAGE: Final = "thread.message"
@@ -101,23 +101,23 @@ def hold_to_bounds(message: Message) -> None:
     Errors: InvalidRequest with a code of BEYOND_BOUNDS.
     """
     if len(message.content_json) > _SHORT_CONTENT:
-        parts = check.an_array(load(message.content_json), "content", at_most=bounds.IMPORT_PARTS.number)
+        parts = validate.an_array(load(message.content_json), "content", at_most=bounds.IMPORT_PARTS.number)
         texts = [(index, part["text"]) for index, part in enumerate(parts) if part["type"] == "text"]
         for index, text in texts:
             path = f"content[{index}].text.annotations"
-            check.an_array(text["annotations"], path, at_most=bounds.ANNOTATIONS.number)
+            validate.an_array(text["annotations"], path, at_most=bounds.ANNOTATIONS.number)
         length = sum(len(text["value"]) for _, text in texts)
         if length > bounds.IMPORT_TEXT.number:
             message_ = (
                 f"Invalid 'content': string too long. Expected text parts with maximum length "
                 f"{bounds.IMPORT_TEXT.number} together, but got text parts with length {length} instead."
             )
-            check.refuse(message_, "content", bounds.IMPORT_TEXT.code)
+            validate.refuse(message_, "content", bounds.IMPORT_TEXT.code)
     if len(message.attachments_json) > _SHORT_ATTACHMENTS:
         at_most = bounds.IMPORT_ATTACHMENTS.number
-        for index, each in enumerate(check.an_array(load(message.attachments_json), "attachments", at_most=at_most)):
+        for index, each in enumerate(validate.an_array(load(message.attachments_json), "attachments", at_most=at_most)):
             tools = _given(each, "tools", [])
-            check.an_array(tools, f"attachments[{index}].tools", at_most=bounds.IMPORT_TOOLS.number)
+            validate.an_array(tools, f"attachments[{index}].tools", at_most=bounds.IMPORT_TOOLS.number)
 
 
 def read_closely(value: object) -> Thread | Message | ThreadOrder:
@@ -125,13 +125,13 @@ def read_closely(value: object) -> Thread | Message | ThreadOrder:
 
     Errors: InvalidRequest where it is none, or is not whole.
     """
-    raw = check.root_object(value)
-    check.fields(raw, "", required=("object",), optional=tuple(raw))
+    raw = validate.root_object(value)
+    validate.fields(raw, "", required=("object",), optional=tuple(raw))
     if is_too_deep(raw):
-        check.refuse(f"The object is nested deeper than {MAX_DEPTH} levels.", None, "invalid_value")
+        validate.refuse(f"The object is nested deeper than {MAX_DEPTH} levels.", None, "invalid_value")
     kind = raw["object"]
     if kind != ORDER:
-        check.one_of(kind, "object", (THREAD, MESSAGE))
+        validate.one_of(kind, "object", (THREAD, MESSAGE))
     return _READERS[kind](raw)
 
 
@@ -224,7 +224,7 @@ def _thread(raw: JsonObject) -> Thread:
         id=ids.ThreadId(_an_id(raw["id"], "id", ids.as_thread_id, "thread_")),
         created_at=_time(raw["created_at"], "created_at"),
         metadata_json=dump_text(_metadata(raw.get("metadata"))),
-        tool_resources_json=dump_text(check.an_object(_given(raw, "tool_resources", {}), "tool_resources")),
+        tool_resources_json=dump_text(validate.an_object(_given(raw, "tool_resources", {}), "tool_resources")),
         message_count=0,
         owner=_owner(raw.get("owner")),
     )
@@ -241,8 +241,8 @@ def _message(raw: JsonObject) -> Message:
         id=ids.MessageId(_an_id(raw["id"], "id", ids.as_message_id, "msg_")),
         thread_id=ids.ThreadId(_an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_")),
         created_at=created_at,
-        role_value=check.one_of(raw["role"], "role", ROLES),
-        status_value=check.one_of(raw["status"], "status", _STATUSES) if says_status else _WHOLE,
+        role_value=validate.one_of(raw["role"], "role", ROLES),
+        status_value=validate.one_of(raw["status"], "status", _STATUSES) if says_status else _WHOLE,
         content_json=dump(_each(raw["content"], "content", _part)),
         attachments_json=dump_text(_attachments(raw)),
         metadata_json=dump_text(_metadata(raw.get("metadata"))),
@@ -257,7 +257,7 @@ def _message(raw: JsonObject) -> Message:
 def _order(raw: JsonObject) -> ThreadOrder:
     _hold_to(raw, ("thread_id", "object", "order"), required=("thread_id", "order"))
     thread_id = ids.ThreadId(_an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_"))
-    return ThreadOrder(thread_id, Direction(check.one_of(raw["order"], "order", _ORDERS)))
+    return ThreadOrder(thread_id, Direction(validate.one_of(raw["order"], "order", _ORDERS)))
 
 
 _ORDERS: Final = (Direction.RISING.value, Direction.FALLING.value)
@@ -271,20 +271,20 @@ _READERS: Final[dict[str, Callable[[JsonObject], Thread | Message | ThreadOrder]
 def _hold_to(raw: JsonObject, known: tuple[str, ...], required: tuple[str, ...]) -> None:
     """Refuse fields that would be lost; one that holds nothing (v1 left `file_ids: []` behind) loses nothing."""
     empty = tuple(key for key, value in raw.items() if value in (None, [], {}, ""))
-    check.fields(raw, "", required=required, optional=known + empty)
+    validate.fields(raw, "", required=required, optional=known + empty)
 
 
 def _an_id(value: object, path: str, read_id: Callable[[str], str | None], prefix: str) -> str:
-    found = read_id(check.a_string(value, path))
+    found = read_id(validate.a_string(value, path))
     if found is None:
         got = excerpt(str(value))
         message = f"Invalid '{path}': '{got}'. Expected '{prefix}' and up to 120 of A-Z, a-z, 0-9, '_' and '-'."
-        check.refuse(message, path, "invalid_value")
+        validate.refuse(message, path, "invalid_value")
     return found
 
 
 def _time(value: object, path: str) -> int:
-    return check.an_integer(value, path, at_least=0, at_most=MAX_TIME)
+    return validate.an_integer(value, path, at_least=0, at_most=MAX_TIME)
 
 
 def _time_or_null(value: object, path: str) -> int | None:
@@ -294,36 +294,36 @@ def _time_or_null(value: object, path: str) -> int | None:
 def _reference(value: object, path: str) -> str | None:
     if value is None:
         return None
-    text = check.a_string(value, path)
+    text = validate.a_string(value, path)
     if not _REFERENCE.fullmatch(text):
-        check.refuse(f"Invalid '{path}'. Expected 1 to 512 characters.", path, "invalid_value")
+        validate.refuse(f"Invalid '{path}'. Expected 1 to 512 characters.", path, "invalid_value")
     return text
 
 
 def _owner(value: object) -> str | None:
     if value is None:
         return None
-    text = check.a_string(value, "owner")
+    text = validate.a_string(value, "owner")
     if not _OWNER.fullmatch(text):
         message = "Invalid 'owner'. Expected 1 to 255 characters, none of them a control character."
-        check.refuse(message, "owner", "invalid_value")
+        validate.refuse(message, "owner", "invalid_value")
     return text
 
 
 def _incomplete_reason(value: object) -> str:
-    details = check.an_object(value, "incomplete_details")
-    check.fields(details, "incomplete_details", required=("reason",))
-    return check.one_of(details["reason"], "incomplete_details.reason", _REASONS)
+    details = validate.an_object(value, "incomplete_details")
+    validate.fields(details, "incomplete_details", required=("reason",))
+    return validate.one_of(details["reason"], "incomplete_details.reason", _REASONS)
 
 
 def _metadata(value: object) -> JsonObject:
-    pairs = check.an_object({} if value is None else value, "metadata", "a metadata object")
-    return {key: check.a_string(text, check.within("metadata", key)) for key, text in pairs.items()}
+    pairs = validate.an_object({} if value is None else value, "metadata", "a metadata object")
+    return {key: validate.a_string(text, validate.within("metadata", key)) for key, text in pairs.items()}
 
 
 def _each(value: object, path: str, take: Callable[[object, str], None]) -> list[Any]:
     """Look at every item and keep all of them as they came, also keys that nobody knows any more."""
-    items = check.an_array(value, path)
+    items = validate.an_array(value, path)
     for index, item in enumerate(items):
         take(item, f"{path}[{index}]")
     return items
@@ -331,52 +331,52 @@ def _each(value: object, path: str, take: Callable[[object, str], None]) -> list
 
 def _member(value: object, path: str, key: str) -> Any:
     """Take what an object holds under a key that must be there."""
-    raw = check.an_object(value, path)
-    check.fields(raw, path, required=(key,), optional=tuple(raw))
+    raw = validate.an_object(value, path)
+    validate.fields(raw, path, required=(key,), optional=tuple(raw))
     return raw[key]
 
 
 def _part(value: object, path: str) -> None:
-    kind = check.one_of(_member(value, path, "type"), f"{path}.type", tuple(_PARTS))
+    kind = validate.one_of(_member(value, path, "type"), f"{path}.type", tuple(_PARTS))
     _PARTS[kind](_member(value, path, kind), f"{path}.{kind}")
 
 
 def _text(value: object, path: str) -> None:
-    check.a_string(_member(value, path, "value"), f"{path}.value")
+    validate.a_string(_member(value, path, "value"), f"{path}.value")
     _each(_member(value, path, "annotations"), f"{path}.annotations", _annotation)
 
 
 def _annotation(value: object, path: str) -> None:
-    raw = check.an_object(value, path)
-    kind = check.one_of(_member(value, path, "type"), f"{path}.type", tuple(_CITED))
-    check.a_string(_member(value, path, "text"), f"{path}.text")
+    raw = validate.an_object(value, path)
+    kind = validate.one_of(_member(value, path, "type"), f"{path}.type", tuple(_CITED))
+    validate.a_string(_member(value, path, "text"), f"{path}.text")
     for key in ("start_index", "end_index"):  # Azure's agents leave them out
         if raw.get(key) is not None:
-            check.an_integer(raw[key], f"{path}.{key}", at_least=0, at_most=MAX_INDEX)
+            validate.an_integer(raw[key], f"{path}.{key}", at_least=0, at_most=MAX_INDEX)
     needed, optional = _CITED[kind]
     target = _member(value, path, kind)
-    check.a_string(_member(target, f"{path}.{kind}", needed), f"{path}.{kind}.{needed}")
+    validate.a_string(_member(target, f"{path}.{kind}", needed), f"{path}.{kind}.{needed}")
     if target.get(optional) is not None:
-        check.a_string(target[optional], f"{path}.{kind}.{optional}")
+        validate.a_string(target[optional], f"{path}.{kind}.{optional}")
 
 
 def _image_file(value: object, path: str) -> None:
-    check.a_string(_member(value, path, "file_id"), f"{path}.file_id")
+    validate.a_string(_member(value, path, "file_id"), f"{path}.file_id")
     _detail(value, path)
 
 
 def _image_url(value: object, path: str) -> None:
-    check.a_string(_member(value, path, "url"), f"{path}.url")
+    validate.a_string(_member(value, path, "url"), f"{path}.url")
     _detail(value, path)
 
 
 def _detail(image: Any, path: str) -> None:
     if image.get("detail") is not None:
-        check.one_of(image["detail"], f"{path}.detail", DETAILS)
+        validate.one_of(image["detail"], f"{path}.detail", DETAILS)
 
 
 def _refusal(value: object, path: str) -> None:
-    check.a_string(value, path)
+    validate.a_string(value, path)
 
 
 _PARTS: Final = {"text": _text, "image_file": _image_file, "image_url": _image_url, "refusal": _refusal}
@@ -391,7 +391,7 @@ def _attachments(raw: JsonObject) -> list[Any]:
 
 
 def _file_id(value: object, path: str) -> None:
-    check.a_string(value, path)
+    validate.a_string(value, path)
 
 
 def _given(raw: JsonObject, key: str, otherwise: object) -> object:
@@ -402,13 +402,13 @@ def _given(raw: JsonObject, key: str, otherwise: object) -> object:
 
 def _attachment(value: object, path: str) -> None:
     """Look at an attachment; what lies in no file of the API has another source and no id."""
-    raw = check.an_object(value, path)
+    raw = validate.an_object(value, path)
     if raw.get("file_id") is not None:
-        check.a_string(raw["file_id"], f"{path}.file_id")
+        validate.a_string(raw["file_id"], f"{path}.file_id")
     if raw.get("data_source") is not None:
-        check.an_object(raw["data_source"], f"{path}.data_source")
+        validate.an_object(raw["data_source"], f"{path}.data_source")
     _each(_given(raw, "tools", []), f"{path}.tools", _tool)
 
 
 def _tool(value: object, path: str) -> None:
-    check.one_of(_member(value, path, "type"), f"{path}.type", TOOLS)
+    validate.one_of(_member(value, path, "type"), f"{path}.type", TOOLS)

@@ -1,6 +1,6 @@
 """Which way a list of messages runs, as its times tell it: oldest first, newest first, or neither.
 
-Must not be here: where lists begin and end (`transfer`), how messages are sorted (`store.arranging`).
+Must not be here: where lists begin and end (`transfer`), how messages are sorted (`store.ordering`).
 """
 
 from __future__ import annotations

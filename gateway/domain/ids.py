@@ -10,7 +10,7 @@ import re
 import string
 from typing import Final, NewType
 
-from gateway.domain import check
+from gateway.domain import validate
 from gateway.errors import InvalidRequest, NotFound, excerpt
 
 ThreadId = NewType("ThreadId", str)
@@ -51,7 +51,7 @@ def not_empty(text: str, path: str) -> str:
 
     Errors: InvalidRequest.
     """
-    return check.a_string(text, path, at_least=1)
+    return validate.a_string(text, path, at_least=1)
 
 
 def as_thread_id(text: str) -> ThreadId | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from gateway.domain import bounds, check
+from gateway.domain import bounds, validate
 from gateway.domain.message import (
     ROLE_OF,
     STATUS_OF,
@@ -51,10 +51,10 @@ _OWNER: Final = re.compile(f"[^\x00-\x1f\x7f\ud800-\udfff]{{1,{bounds.OWNER.numb
 
 def new_thread(body: object, *, from_worker: bool = False) -> NewThread:
     """Parse the body of createThread; no body at all means an empty thread."""
-    raw = check.root_object(body)
-    check.fields(raw, "", optional=("messages", "tool_resources", "metadata", "owner"))
-    messages = check.an_array(raw.get("messages", []), "messages", at_most=bounds.THREAD_MESSAGES.number)
-    check.total(sum(map(count_parts, messages)), "messages", bounds.REQUEST_PARTS)
+    raw = validate.root_object(body)
+    validate.fields(raw, "", optional=("messages", "tool_resources", "metadata", "owner"))
+    messages = validate.an_array(raw.get("messages", []), "messages", at_most=bounds.THREAD_MESSAGES.number)
+    validate.total(sum(map(count_parts, messages)), "messages", bounds.REQUEST_PARTS)
     return NewThread(
         messages=tuple(
             new_message(item, f"messages[{index}]", from_worker=from_worker) for index, item in enumerate(messages)
@@ -69,10 +69,10 @@ def owner(value: object, path: str = "owner") -> str | None:
     """Take the name of an end user, as whoever lets users in gives them out."""
     if value is None:
         return None
-    text = check.a_string(value, path)
+    text = validate.a_string(value, path)
     if _OWNER.fullmatch(text):
         return text
-    check.refuse(
+    validate.refuse(
         f"Invalid '{path}'. Expected 1 to {bounds.OWNER.number} characters, none of them a control character.",
         path,
         bounds.OWNER.code,
@@ -82,9 +82,9 @@ def owner(value: object, path: str = "owner") -> str | None:
 def new_owner(value: object) -> str | None:
     """Take the name of an end user that a thread shall belong to; one that is kept from before may look otherwise."""
     text = owner(value)
-    if text is None or check.is_plain(text):
+    if text is None or validate.is_plain(text):
         return text
-    check.refuse(
+    validate.refuse(
         "Invalid 'owner'. Expected no control characters, and none that change the direction of text.",
         "owner",
         bounds.OWNER.code,
@@ -93,8 +93,8 @@ def new_owner(value: object) -> str | None:
 
 def thread_patch(body: object) -> ThreadPatch:
     """Parse the body of modifyThread; a field that is null or not there stays as it is."""
-    raw = check.root_object(body)
-    check.fields(raw, "", optional=("tool_resources", "metadata"))
+    raw = validate.root_object(body)
+    validate.fields(raw, "", optional=("tool_resources", "metadata"))
     resources = raw.get("tool_resources")
     return ThreadPatch(
         tool_resources=UNSET if resources is None else _tool_resources(resources),
@@ -107,13 +107,13 @@ def new_message(body: object, path: str = "", *, from_worker: bool = False) -> N
 
     `from_worker` also takes who wrote it, and a message that is only begun: the GraphQL face has these, the wire not.
     """
-    raw = check.an_object(body, path) if path else check.root_object(body)
-    check.fields(raw, path, required=("role", "content"), optional=_BY_WORKER if from_worker else _BY_CLIENT)
+    raw = validate.an_object(body, path) if path else validate.root_object(body)
+    validate.fields(raw, path, required=("role", "content"), optional=_BY_WORKER if from_worker else _BY_CLIENT)
     at = f"{path}." if path else ""
     word = raw.get("status")
-    status = STATUS_OF[check.one_of(_WHOLE if word is None else word, f"{at}status", _BEGINNINGS)]
+    status = STATUS_OF[validate.one_of(_WHOLE if word is None else word, f"{at}status", _BEGINNINGS)]
     return NewMessage(
-        role=ROLE_OF[check.one_of(raw["role"], f"{at}role", ROLES)],
+        role=ROLE_OF[validate.one_of(raw["role"], f"{at}role", ROLES)],
         content=_content(raw["content"], f"{at}content", is_whole=status is Status.COMPLETED),
         status=status,
         attachments=_attachments(raw.get("attachments"), f"{at}attachments"),
@@ -125,24 +125,24 @@ def new_message(body: object, path: str = "", *, from_worker: bool = False) -> N
 
 def message_patch(body: object) -> MessagePatch:
     """Parse the body of modifyMessage; nothing but metadata ever changes."""
-    raw = check.root_object(body)
-    check.fields(raw, "", optional=("metadata",))
+    raw = validate.root_object(body)
+    validate.fields(raw, "", optional=("metadata",))
     return MessagePatch(UNSET if raw.get("metadata") is None else _metadata_patch(raw["metadata"]))
 
 
 def gained_text(text: str) -> str:
     """Take text for a message in progress."""
-    return check.a_string(text, "text", at_least=1, at_most=MAX_CONTENT)
+    return validate.a_string(text, "text", at_least=1, at_most=MAX_CONTENT)
 
 
 def ending(status: Status, reason: IncompleteReason | None) -> Ending:
     """Take how a message in progress ends: whole, or broken off for a reason."""
-    check.one_of(status.value, "status", _ENDINGS)
+    validate.one_of(status.value, "status", _ENDINGS)
     param = "incompleteReason"
     if status is Status.INCOMPLETE and reason is None:
-        check.refuse(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
+        validate.refuse(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
     if status is Status.COMPLETED and reason is not None:
-        check.refuse(f"Invalid '{param}': a completed message has none.", param, "invalid_value")
+        validate.refuse(f"Invalid '{param}': a completed message has none.", param, "invalid_value")
     return Ending(status, reason)
 
 
@@ -150,10 +150,10 @@ def reference(value: object, path: str) -> str | None:
     """Take the id of something that lives elsewhere (a run, an assistant): opaque, but printable and short."""
     if value is None:
         return None
-    text = check.a_string(value, path)
+    text = validate.a_string(value, path)
     if _REFERENCE.fullmatch(text):
         return text
-    check.refuse(
+    validate.refuse(
         f"Invalid '{path}': '{excerpt(text)}'. Expected 1 to {bounds.REFERENCE.number} printable ASCII characters.",
         path,
         bounds.REFERENCE.code,
@@ -163,13 +163,13 @@ def reference(value: object, path: str) -> str | None:
 def _content(value: object, path: str, *, is_whole: bool) -> list[dict[str, Any]]:
     at_least = 1 if is_whole else 0
     if isinstance(value, str):
-        return [_stored_text(check.a_string(value, path, at_least=at_least, at_most=MAX_CONTENT))]
+        return [_stored_text(validate.a_string(value, path, at_least=at_least, at_most=MAX_CONTENT))]
     if not isinstance(value, list):
-        check.refuse_type(path, "one of a string or array of objects", value)
-    items = check.an_array(value, path, at_least=at_least, at_most=bounds.CONTENT_PARTS.number)
+        validate.refuse_type(path, "one of a string or array of objects", value)
+    items = validate.an_array(value, path, at_least=at_least, at_most=bounds.CONTENT_PARTS.number)
     parts = [_part(item, f"{path}[{index}]") for index, item in enumerate(items)]
     if len(parts) > 1:
-        check.total(count_characters(parts), path, bounds.TEXT)
+        validate.total(count_characters(parts), path, bounds.TEXT)
     return parts
 
 
@@ -184,16 +184,16 @@ def count_parts(message: object) -> int:
 
 
 def _part(value: object, path: str) -> dict[str, Any]:
-    raw = check.an_object(value, path)
+    raw = validate.an_object(value, path)
     if "type" not in raw:
-        check.fields(raw, path, required=("type",))
-    kind = check.one_of(raw["type"], f"{path}.type", tuple(_PARTS))
-    check.fields(raw, path, required=("type", kind))
+        validate.fields(raw, path, required=("type",))
+    kind = validate.one_of(raw["type"], f"{path}.type", tuple(_PARTS))
+    validate.fields(raw, path, required=("type", kind))
     return _PARTS[kind](raw[kind], f"{path}.{kind}")
 
 
 def _text_part(value: object, path: str) -> dict[str, Any]:
-    return _stored_text(check.a_string(value, path, at_least=1, at_most=MAX_CONTENT))
+    return _stored_text(validate.a_string(value, path, at_least=1, at_most=MAX_CONTENT))
 
 
 def _stored_text(text: str) -> dict[str, Any]:
@@ -201,23 +201,23 @@ def _stored_text(text: str) -> dict[str, Any]:
 
 
 def _image_url_part(value: object, path: str) -> dict[str, Any]:
-    raw = check.an_object(value, path)
-    check.fields(raw, path, required=("url",), optional=("detail",))
-    url = check.a_string(raw["url"], f"{path}.url", at_most=MAX_URL)
+    raw = validate.an_object(value, path)
+    validate.fields(raw, path, required=("url",), optional=("detail",))
+    url = validate.a_string(raw["url"], f"{path}.url", at_most=MAX_URL)
     if not _WEB_ADDRESS.fullmatch(url):
         message = f"Invalid '{path}.url'. Expected a valid URL, but got a value with an invalid format."
-        check.refuse(message, f"{path}.url", "invalid_value")
+        validate.refuse(message, f"{path}.url", "invalid_value")
     # The original fills in the default here, and only here (rest-contract §2.4).
-    detail = check.one_of(raw.get("detail", "auto"), f"{path}.detail", DETAILS)
+    detail = validate.one_of(raw.get("detail", "auto"), f"{path}.detail", DETAILS)
     return {"type": "image_url", "image_url": {"url": url, "detail": detail}}
 
 
 def _image_file_part(value: object, path: str) -> dict[str, Any]:
-    raw = check.an_object(value, path)
-    check.fields(raw, path, required=("file_id",), optional=("detail",))
-    image = {"file_id": check.a_string(raw["file_id"], f"{path}.file_id", at_least=1, at_most=MAX_FILE_ID)}
+    raw = validate.an_object(value, path)
+    validate.fields(raw, path, required=("file_id",), optional=("detail",))
+    image = {"file_id": validate.a_string(raw["file_id"], f"{path}.file_id", at_least=1, at_most=MAX_FILE_ID)}
     if "detail" in raw:
-        image["detail"] = check.one_of(raw["detail"], f"{path}.detail", DETAILS)
+        image["detail"] = validate.one_of(raw["detail"], f"{path}.detail", DETAILS)
     return {"type": "image_file", "image_file": image}
 
 
@@ -227,22 +227,22 @@ _PARTS: Final = {"text": _text_part, "image_url": _image_url_part, "image_file":
 def _attachments(value: object, path: str) -> list[dict[str, Any]]:
     if value is None:
         return []
-    items = check.an_array(value, path, at_most=bounds.ATTACHMENTS.number)
+    items = validate.an_array(value, path, at_most=bounds.ATTACHMENTS.number)
     return [_attachment(item, f"{path}[{index}]") for index, item in enumerate(items)]
 
 
 def _attachment(value: object, path: str) -> dict[str, Any]:
-    raw = check.an_object(value, path)
-    check.fields(raw, path, required=("file_id", "tools"))
-    file_id = check.a_string(raw["file_id"], f"{path}.file_id", at_least=1, at_most=MAX_FILE_ID)
-    tools = check.an_array(raw["tools"], f"{path}.tools", at_most=bounds.ATTACHMENT_TOOLS.number)
+    raw = validate.an_object(value, path)
+    validate.fields(raw, path, required=("file_id", "tools"))
+    file_id = validate.a_string(raw["file_id"], f"{path}.file_id", at_least=1, at_most=MAX_FILE_ID)
+    tools = validate.an_array(raw["tools"], f"{path}.tools", at_most=bounds.ATTACHMENT_TOOLS.number)
     return {"file_id": file_id, "tools": [_tool(tool, f"{path}.tools[{index}]") for index, tool in enumerate(tools)]}
 
 
 def _tool(value: object, path: str) -> dict[str, str]:
-    raw = check.an_object(value, path)
-    check.fields(raw, path, required=("type",))
-    return {"type": check.one_of(raw["type"], f"{path}.type", TOOLS)}
+    raw = validate.an_object(value, path)
+    validate.fields(raw, path, required=("type",))
+    return {"type": validate.one_of(raw["type"], f"{path}.type", TOOLS)}
 
 
 def _metadata(value: object, path: str) -> Metadata:
@@ -263,7 +263,7 @@ def _metadata_patch(value: object) -> MetadataPatch:
 
 
 def _metadata_pairs(value: object, path: str) -> dict[str, Any]:
-    pairs = check.an_object(value, path, "a metadata object")
+    pairs = validate.an_object(value, path, "a metadata object")
     for key in pairs:
         if len(key) > _METADATA_KEY:
             message = (
@@ -271,31 +271,31 @@ def _metadata_pairs(value: object, path: str) -> dict[str, Any]:
                 f"Expected a string with maximum length {_METADATA_KEY}, "
                 f"but got a string with length {len(key)} instead."
             )
-            check.refuse(message, check.within(path, key), bounds.METADATA_KEY.code)
+            validate.refuse(message, validate.within(path, key), bounds.METADATA_KEY.code)
     return pairs
 
 
 def _metadata_value(value: object, path: str) -> str:
-    return check.a_string(value, path, at_most=_METADATA_VALUE)
+    return validate.a_string(value, path, at_most=_METADATA_VALUE)
 
 
 def _tool_resources(value: object) -> ToolResources:
     if value is None:
         return {}
-    raw = check.an_object(value, "tool_resources")
-    check.fields(raw, "tool_resources", optional=tuple(_RESOURCES))
+    raw = validate.an_object(value, "tool_resources")
+    validate.fields(raw, "tool_resources", optional=tuple(_RESOURCES))
     return {key: _RESOURCES[key](item, f"tool_resources.{key}") for key, item in raw.items() if item is not None}
 
 
 def _code_interpreter(value: object, path: str) -> dict[str, Any]:
-    raw = check.an_object(value, path)
-    check.fields(raw, path, optional=("file_ids",))
+    raw = validate.an_object(value, path)
+    validate.fields(raw, path, optional=("file_ids",))
     return {"file_ids": _id_list(raw.get("file_ids", []), f"{path}.file_ids", at_most=bounds.CODE_FILES.number)}
 
 
 def _file_search(value: object, path: str) -> dict[str, Any]:
-    raw = check.an_object(value, path)
-    check.fields(raw, path, optional=("vector_store_ids", "vector_stores"))
+    raw = validate.an_object(value, path)
+    validate.fields(raw, path, optional=("vector_store_ids", "vector_stores"))
     if raw.get("vector_stores") is not None:
         # Making up a store that holds no files would lose them without a word.
         param = f"{path}.vector_stores"
@@ -312,9 +312,9 @@ def _file_search(value: object, path: str) -> dict[str, Any]:
 
 
 def _id_list(value: object, path: str, *, at_most: int) -> list[str]:
-    items = check.an_array(value, path, at_most=at_most)
+    items = validate.an_array(value, path, at_most=at_most)
     return [
-        check.a_string(item, f"{path}[{index}]", at_least=1, at_most=MAX_FILE_ID) for index, item in enumerate(items)
+        validate.a_string(item, f"{path}[{index}]", at_least=1, at_most=MAX_FILE_ID) for index, item in enumerate(items)
     ]
 
 

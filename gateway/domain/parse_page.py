@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.domain import check
+from gateway.domain import validate
 from gateway.domain.page import DEFAULT_LIMIT, MAX_LIMIT, Order, PageRequest
 from gateway.errors import InvalidRequest, excerpt
 
@@ -28,7 +28,7 @@ def query_parameters(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
         if key not in _LIST_KEYS:
             continue
         if key in found:
-            check.refuse(f"Duplicate parameter: '{key}'. Expected it at most once.", key, "duplicate_parameter")
+            validate.refuse(f"Duplicate parameter: '{key}'. Expected it at most once.", key, "duplicate_parameter")
         found[key] = value
     return found
 
@@ -41,7 +41,7 @@ def from_query(query: dict[str, str], as_cursor: Callable[[str], str | None]) ->
     after, before = _cursor(query.get("after"), "after", as_cursor), _cursor(query.get("before"), "before", as_cursor)
     return PageRequest(
         limit=_limit(_number(query["limit"]), "limit") if "limit" in query else DEFAULT_LIMIT,
-        order=Order(check.one_of(query.get("order", Order.DESC.value), "order", ORDERS)),
+        order=Order(validate.one_of(query.get("order", Order.DESC.value), "order", ORDERS)),
         after=after,
         before=before,
         from_end=before is not None and after is None,
@@ -66,7 +66,7 @@ def from_arguments(
     sizes = {name: size for name, size in (("limit", limit), ("first", first), ("last", last)) if size is not None}
     if len(sizes) > 1:
         names = " and ".join(f"'{name}'" for name in sizes)
-        check.refuse(
+        validate.refuse(
             f"Invalid arguments: {names} were given. Expected at most one of them.", list(sizes)[1], "invalid_value"
         )
     name, size = next(iter(sizes.items()), ("limit", DEFAULT_LIMIT))
@@ -101,4 +101,4 @@ def _number(text: str) -> int | str:
 
 
 def _limit(value: int | str, param: str, at_least: int = 1) -> int:
-    return check.an_integer(value, param, at_least=at_least, at_most=MAX_LIMIT)
+    return validate.an_integer(value, param, at_least=at_least, at_most=MAX_LIMIT)

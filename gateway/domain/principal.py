@@ -1,6 +1,6 @@
 """Who calls, what of a project the caller can reach, and what it may do there.
 
-Must not be here: how a caller proves who it is (`web`, `core.keys`).
+Must not be here: how a caller proves who it is (`web`, `core.api_keys`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """JSON from outside: how many values it holds, and how deep they stand, is counted before any object is built.
 
 A parser makes objects of all that it reads, and a body of `[[],[],...]` takes sixty times its bytes in memory.
-Must not be here: what an object may hold (`parse`); how many bytes are read (`web.limits`, `transfer`).
+Must not be here: what an object may hold (`parse`); how many bytes are read (`web.body`, `transfer`).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.waiting import Among, Event
+from gateway.concurrency import Among, Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -1,6 +1,6 @@
 """Hints from other processes on one PostgreSQL, by LISTEN and NOTIFY.
 
-NOTIFY is part of the transaction that it tells of (`store.dialect`), so it comes after the commit or not at all. A
+NOTIFY is part of the transaction that it tells of (`store.engines.base`), so it comes after the commit or not at all. A
 hint that is lost with the connection is made good by looking everywhere once the connection is back.
 Must not be here: SQL about threads and messages.
 """

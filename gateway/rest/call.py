@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.domain import bounds, ids, parse_page
 from gateway.domain.read_json import read_json
 from gateway.errors import InvalidRequest, excerpt
-from gateway.web.limits import read_body
+from gateway.web.body import read_body
 from gateway.web.request import pairs_of
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import compile_path
 
+from gateway.auth.gatekeeper import credential_of
 from gateway.domain.principal import Scope
 from gateway.errors import GatewayError, UnknownUrl, WrongMethod, excerpt
 from gateway.rest import messages, render, threads
 from gateway.rest.call import Call, check_beta
-from gateway.web.authenticate import credential_of
 from gateway.web.request import ENCODED_SLASH, shown_path
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request as StarletteRequest
 
+    from gateway.auth.gatekeeper import Gatekeeper
     from gateway.core import Store
-    from gateway.web.authenticate import Gatekeeper
     from gateway.web.request import Answer, Request
 
     Endpoint = Callable[[Call], Awaitable[Answer]]

@@ -19,17 +19,10 @@ from gateway.domain import change, wire
 from gateway.domain.message import Message, Status, with_text
 from gateway.domain.page import Beyond, Page, Rows, Together, WrittenPage, cut, cut_behind
 from gateway.errors import NotFound
-from gateway.store import (
-    count_statements,
-    follow_statements,
-    key_statements,
-    postgres_pages,
-    rows,
-    statements,
-    token_statements,
-)
-from gateway.store.dialect import CHANNEL
-from gateway.store.revision import is_migrated
+from gateway.store import rows
+from gateway.store.engines.base import CHANNEL
+from gateway.store.schema.revision import is_migrated
+from gateway.store.statements import api_keys, counts, following, postgres_pages, selects, thread_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -37,14 +30,14 @@ if TYPE_CHECKING:
     from sqlalchemy import Executable, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from gateway.domain.api_key import Key
     from gateway.domain.change import Change
-    from gateway.domain.key import Key
     from gateway.domain.page import Cut, Fields, PageRequest
     from gateway.domain.principal import Reach, TokenEpoch
     from gateway.domain.thread import Thread
-    from gateway.store.dialect import Take
-    from gateway.store.lanes import Lane
-    from gateway.store.prepared import Build, Shapes
+    from gateway.store.connections import Lane
+    from gateway.store.engines.base import Take
+    from gateway.store.statement_cache import Build, Shapes
 
 T = TypeVar("T")
 
@@ -54,17 +47,17 @@ _THREAD_ID = Message._fields.index("thread_id")
 _STATUS = itemgetter(Message._fields.index("status_value"))
 _IN_PROGRESS = Status.IN_PROGRESS.value
 _OBJECT = ord("{")
-_ANY_THREAD_FROM = {up: partial(statements.any_thread_from, up=up) for up in (True, False)}
-_FIELDS_FROM_CURSOR: Callable[..., Select[Any]] = partial(statements.list_message_fields, inclusive=True)
+_ANY_THREAD_FROM = {up: partial(selects.any_thread_from, up=up) for up in (True, False)}
+_FIELDS_FROM_CURSOR: Callable[..., Select[Any]] = partial(selects.list_message_fields, inclusive=True)
 # How a database that sends all that was asked for is asked for a page instead.
 _LISTS: tuple[Callable[..., Select[Any]], ...] = (
-    statements.list_messages,
-    statements.list_written_messages,
-    statements.list_message_fields,
+    selects.list_messages,
+    selects.list_written_messages,
+    selects.list_message_fields,
     _FIELDS_FROM_CURSOR,
 )
 _ENDED_EARLY: dict[Build, Build] = {listed: partial(postgres_pages.ended_early, listed) for listed in _LISTS}
-_ANY_MESSAGE_FROM = {up: partial(statements.any_message_from, up=up) for up in (True, False)}
+_ANY_MESSAGE_FROM = {up: partial(selects.any_message_from, up=up) for up in (True, False)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +107,7 @@ class Reads:
 
     async def get_threads(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, Thread]:
         """Find threads by id; those that are not there are left out."""
-        found = await self._found(statements.get_threads, reach, list(thread_ids))
+        found = await self._found(selects.get_threads, reach, list(thread_ids))
         return {thread.id: thread for thread in rows.threads_of(found)}
 
     async def get_messages(self, reach: Reach, message_ids: Sequence[str]) -> dict[str, Message]:
@@ -123,25 +116,25 @@ class Reads:
         Errors: AnswerTooLarge where there are several, and more than one answer may hold.
         """
         is_one = len(message_ids) == 1
-        build = statements.get_messages if is_one or self._is_local else postgres_pages.get_messages_ended_early
+        build = selects.get_messages if is_one or self._is_local else postgres_pages.get_messages_ended_early
         found = await self._taken(Together().whole, build, reach, list(message_ids))
         whole = await self._whole(reach, rows.messages_of(found))
         return {message.id: message for message in whole}
 
     async def list_threads(self, reach: Reach, page: PageRequest) -> Page[Thread]:
         """Read one page of a project's threads."""
-        return _page(await self._found(statements.list_threads, reach, page), rows.threads_of, page)
+        return _page(await self._found(selects.list_threads, reach, page), rows.threads_of, page)
 
     async def list_messages(self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None) -> Page[Message]:
         """Read one page of a thread's messages; an unknown thread or cursor gives an empty one."""
-        found = await self._cut(statements.list_messages, reach, thread_id, page, run_id)
+        found = await self._cut(selects.list_messages, reach, thread_id, page, run_id)
         return await self._page_of_messages(reach, page, found)
 
     async def list_written_messages(
         self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None
     ) -> WrittenPage:
         """Read the same page as the wire has it, laid out by the database but for messages in progress."""
-        found = await self._cut(statements.list_written_messages, reach, thread_id, page, run_id)
+        found = await self._cut(selects.list_written_messages, reach, thread_id, page, run_id)
         objects: list[bytes] = [row[0] for row in found.rows]
         growing = [each.decode() for each in objects if each[0] != _OBJECT]
         if growing:
@@ -175,7 +168,7 @@ class Reads:
             return None
         fields = fields if "id" in fields else (*fields, "id")
         if near is None:
-            found = await self._cut(statements.list_message_fields, reach, thread_id, page, run_id, fields)
+            found = await self._cut(selects.list_message_fields, reach, thread_id, page, run_id, fields)
         else:
             build = _FIELDS_FROM_CURSOR if self._is_local else _ENDED_EARLY[_FIELDS_FROM_CURSOR]
             take = partial(cut_behind, (fields.index("id"), near), limit=page.limit)
@@ -207,12 +200,12 @@ class Reads:
         take = partial(cut, limit=page.limit)
         if self._quick is not None and self._quick.lane.is_local:
             own, of_page = await self._quick.taken_of_each(
-                (list, statements.get_thread_beside, (reach, thread_id, page, run_id)),
-                (take, statements.list_message_fields, (reach, thread_id, page, run_id, fields)),
+                (list, selects.get_thread_beside, (reach, thread_id, page, run_id)),
+                (take, selects.list_message_fields, (reach, thread_id, page, run_id, fields)),
             )
             return (*rows.thread_beside(own[0]), of_page) if own else (None, Beyond(), cut((), 0))
         found = await self._found(postgres_pages.get_thread_with_messages, reach, thread_id, page, run_id, fields)
-        is_up = statements.walks_up(page)
+        is_up = selects.walks_up(page)
         in_order = sorted(found, key=_POSITION, reverse=not is_up)
         if not in_order:
             return None, Beyond(), cut((), 0)
@@ -231,7 +224,7 @@ class Reads:
         take = partial(Together().cut, limit=page.limit)
         if self._quick is not None and self._quick.lane.is_local:
             each = [(reach, thread_id, page, run_id) for thread_id in thread_ids]
-            found = await self._quick.taken_again(take, statements.list_messages, each)
+            found = await self._quick.taken_again(take, selects.list_messages, each)
         else:
             of_each: dict[str, list[Any]] = {thread_id: [] for thread_id in thread_ids}
             build = postgres_pages.list_messages_of_each
@@ -245,7 +238,7 @@ class Reads:
 
     async def list_messages_behind(self, reach: Reach, thread_id: str, position: int, limit: int) -> Behind[Message]:
         """Read the messages of a thread behind a position, in order."""
-        local, remote = follow_statements.list_messages_behind, postgres_pages.messages_behind_ended_early
+        local, remote = following.list_messages_behind, postgres_pages.messages_behind_ended_early
         build: Build = local if self._is_local else remote
         found = await self._taken(partial(cut, limit=limit), build, reach, thread_id, position, limit)
         whole = await self._whole(reach, rows.messages_of(found.rows))
@@ -257,11 +250,11 @@ class Reads:
 
     async def list_changes(self, reach: Reach, thread_id: str, position: int, limit: int) -> Behind[Change]:
         """Read what happened in a thread behind a position, in order; what has gone meanwhile is left out."""
-        met = await self._rows(follow_statements.list_changes(reach, thread_id, position, limit))
+        met = await self._rows(following.list_changes(reach, thread_id, position, limit))
         found, has_more, _ = cut(met, limit)
         shown = {row.id for row in found if row.kind in _SHOWS_MESSAGE}
         messages = await self.get_messages(reach, list(shown)) if shown else {}
-        has_thread = any(row.kind == follow_statements.THREAD for row in found)
+        has_thread = any(row.kind == following.THREAD for row in found)
         threads = await self.get_threads(reach, [thread_id]) if has_thread else {}
         changes = (_CHANGES[row.kind](row, messages, threads) for row in found)
         return Behind(
@@ -272,12 +265,12 @@ class Reads:
 
     async def last_positions(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, int]:
         """Find how far threads have come; those that are not there are left out."""
-        found = await self._found(follow_statements.last_positions, reach, list(thread_ids))
+        found = await self._found(following.last_positions, reach, list(thread_ids))
         return {row[0]: row[1] for row in found}
 
     async def span_of(self, reach: Reach, thread_id: str) -> tuple[int, int] | None:
         """Find the position at which a thread begins, and how far it has come, if it is there."""
-        found = await self._found(follow_statements.last_positions, reach, [thread_id])
+        found = await self._found(following.last_positions, reach, [thread_id])
         return next(((begin, last) for _, last, begin in found), None)
 
     async def append_message(self, reach: Reach, message: Message) -> int:
@@ -285,7 +278,7 @@ class Reads:
 
         Errors: NotFound for the thread.
         """
-        found = await self._found(statements.append_message, reach, message, CHANNEL)
+        found = await self._found(selects.append_message, reach, message, CHANNEL)
         if not found:
             raise NotFound("thread", message.thread_id)
         created_at: int = found[0][0]
@@ -299,7 +292,7 @@ class Reads:
 
     async def position_of(self, reach: Reach, thread_id: str, message_id: str) -> int | None:
         """Find the position of a message of the thread, living or deleted."""
-        statement = select(statements.place_of_message(reach, thread_id, message_id))
+        statement = select(selects.place_of_message(reach, thread_id, message_id))
         position: int | None = (await self._connection.execute(statement)).scalar_one()
         return position
 
@@ -315,60 +308,60 @@ class Reads:
 
     async def has_place_among_threads(self, reach: Reach, cursor: str) -> bool:
         """Say whether a cursor names a thread, living or deleted."""
-        return await self._flag(statements.has_place_among_threads, reach, cursor)
+        return await self._flag(selects.has_place_among_threads, reach, cursor)
 
     async def has_place_in_thread(self, reach: Reach, thread_id: str, cursor: str) -> bool:
         """Say whether a cursor names a message of the thread, living or deleted."""
-        return await self._flag(statements.has_place_in_thread, reach, thread_id, cursor)
+        return await self._flag(selects.has_place_in_thread, reach, thread_id, cursor)
 
     async def count_threads(self, reach: Reach) -> int:
         """Count the threads that the caller can reach."""
-        [row] = await self._found(count_statements.count_threads, reach)
+        [row] = await self._found(counts.count_threads, reach)
         count: int = row[0]
         return count
 
     async def count_messages_of_run(self, reach: Reach, thread_id: str, run_id: str) -> int:
         """Count the messages of one run."""
-        [row] = await self._found(statements.count_messages_of_run, reach, thread_id, run_id)
+        [row] = await self._found(selects.count_messages_of_run, reach, thread_id, run_id)
         count: int = row[0]
         return count
 
     async def find_key(self, digest: str) -> tuple[Key, str] | None:
         """Find the key whose secret has a digest, and give the digest that stands with it."""
-        found = await self._found(key_statements.find_key, digest)
+        found = await self._found(api_keys.find_key, digest)
         return (rows.key_of(found[0]), found[0][-1]) if found else None
 
     async def get_keys(self, key_ids: Sequence[str]) -> dict[str, Key]:
         """Find keys by id; those that are not there are left out."""
-        found = map(rows.key_of, await self._found(key_statements.get_keys, list(key_ids)))
+        found = map(rows.key_of, await self._found(api_keys.get_keys, list(key_ids)))
         return {key.id: key for key in found}
 
     async def token_epochs(self, reach: Reach, thread_ids: Collection[str]) -> dict[str, TokenEpoch]:
         """Find the token epochs of threads; those that are not there are left out."""
-        found = await self._found(token_statements.token_epochs, reach, wire.dump_text(list(thread_ids)))
+        found = await self._found(thread_tokens.token_epochs, reach, wire.dump_text(list(thread_ids)))
         return {row[0]: rows.epoch_of(row) for row in found}
 
     async def later_epochs(self, reach: Reach, thread_ids: Collection[str]) -> dict[str, TokenEpoch]:
         """Find the same of threads that have had another epoch than the first."""
-        found = await self._found(token_statements.later_epochs, reach, wire.dump_text(list(thread_ids)))
+        found = await self._found(thread_tokens.later_epochs, reach, wire.dump_text(list(thread_ids)))
         return {row[0]: rows.epoch_of(row) for row in found}
 
     async def token_standing(self, reach: Reach, thread_id: str, key_id: str) -> tuple[Key, TokenEpoch | None] | None:
         """Find a key and the token epoch of a thread, where they are there."""
-        found = await self._found(token_statements.token_standing, reach, thread_id, key_id)
+        found = await self._found(thread_tokens.token_standing, reach, thread_id, key_id)
         if not found:
             return None
         [row] = found
-        has_thread = row[-len(token_statements.EPOCH_COLUMNS)] is not None
+        has_thread = row[-len(thread_tokens.EPOCH_COLUMNS)] is not None
         return rows.key_of(row), rows.epoch_of(row) if has_thread else None
 
     async def list_keys(self) -> list[Key]:
         """Read all keys, oldest first."""
-        return [rows.key_of(row) for row in await self._rows(key_statements.list_keys())]
+        return [rows.key_of(row) for row in await self._rows(api_keys.list_keys())]
 
     async def any_key(self) -> bool:
         """Say whether a key was ever made."""
-        return await self._flag(key_statements.any_key)
+        return await self._flag(api_keys.any_key)
 
     async def is_migrated(self) -> bool:
         """Say whether there are the tables that this program needs, or a later one's."""
@@ -399,7 +392,7 @@ class Reads:
         """Read messages in progress with all their text; those that are not there are left out."""
         whole: dict[str, Message] = {}
         gained: dict[str, list[tuple[int, str]]] = {}
-        for row in await self._rows(follow_statements.list_growing(reach, growing)):
+        for row in await self._rows(following.list_growing(reach, growing)):
             if row.part_index is None:
                 [whole[row.id]] = rows.messages_of([row])
             else:
@@ -436,19 +429,19 @@ class Reads:
         return bool(row[0])
 
 
-_SHOWS_MESSAGE = (follow_statements.CREATED, follow_statements.UPDATED)
+_SHOWS_MESSAGE = (following.CREATED, following.UPDATED)
 _CHANGES: dict[str, Callable[[Any, Mapping[str, Message], Mapping[str, Thread]], Change | None]] = {
-    follow_statements.CREATED: lambda row, messages, _: (
+    following.CREATED: lambda row, messages, _: (
         change.MessageCreated(row.position, messages[row.id]) if row.id in messages else None
     ),
-    follow_statements.UPDATED: lambda row, messages, _: (
+    following.UPDATED: lambda row, messages, _: (
         change.MessageUpdated(row.position, messages[row.id]) if row.id in messages else None
     ),
-    follow_statements.DELETED: lambda row, _messages, _threads: change.MessageDeleted(row.position, row.id),
-    follow_statements.DELTA: lambda row, _messages, _threads: change.MessageDelta(
+    following.DELETED: lambda row, _messages, _threads: change.MessageDeleted(row.position, row.id),
+    following.DELTA: lambda row, _messages, _threads: change.MessageDelta(
         row.position, row.id, row.part_index, row.start, row.text
     ),
-    follow_statements.THREAD: lambda row, _, threads: (
+    following.THREAD: lambda row, _, threads: (
         change.ThreadUpdated(row.position, threads[row.id]) if row.id in threads else None
     ),
 }

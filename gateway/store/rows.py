@@ -10,13 +10,13 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.domain.key import Key
+from gateway.domain.api_key import Key
 from gateway.domain.message import Message
 from gateway.domain.page import Beyond
 from gateway.domain.principal import Scope, TokenEpoch
 from gateway.domain.thread import Thread
-from gateway.store.key_statements import KEY_COLUMNS
-from gateway.store.statements import BEYOND_AFTER, BEYOND_BEFORE, MESSAGE_COLUMNS
+from gateway.store.statements.api_keys import KEY_COLUMNS
+from gateway.store.statements.selects import BEYOND_AFTER, BEYOND_BEFORE, MESSAGE_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from gateway.domain.direction import Direction, Judge
 from gateway.domain.ids import ThreadId
 from gateway.domain.thread import Thread
-from gateway.store.arranging import Source, arrange
-from gateway.store.refused import beside
+from gateway.store.ordering import Source, arrange
+from gateway.store.rejected import beside
 from gateway.store.rows import messages_of
-from gateway.store.statements import MESSAGE_COLUMNS
+from gateway.store.statements.selects import MESSAGE_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -15,26 +15,20 @@ from sqlalchemy import BigInteger, bindparam
 from gateway.domain.thread import Inferred
 from gateway.domain.wire import dump_text
 from gateway.errors import NotFound
-from gateway.store import (
-    follow_statements,
-    import_statements,
-    key_statements,
-    rows,
-    statements,
-    tables,
-    token_statements,
-)
-from gateway.store.dialect import call_sqlite, insert_rows, lock_imports
+from gateway.store import rows
+from gateway.store.engines.base import call_sqlite, insert_rows, lock_imports
 from gateway.store.reads import Quick, Reads
+from gateway.store.schema import tables
+from gateway.store.statements import api_keys, following, importing, selects, thread_tokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Mapping, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from gateway.domain.api_key import Key
     from gateway.domain.change import Topic
     from gateway.domain.ids import MessageId, ThreadId
-    from gateway.domain.key import Key
     from gateway.domain.message import Message
     from gateway.domain.principal import Reach
     from gateway.domain.thread import Thread
@@ -86,7 +80,7 @@ class Writes(Reads):
 
     async def lock_ends(self, reach: Reach, thread_ids: Sequence[str]) -> dict[ThreadId, End]:
         """Find where threads end, and keep others from changing them until this transaction does."""
-        found = await self._rows(import_statements.lock_ends(reach, thread_ids))
+        found = await self._rows(importing.lock_ends(reach, thread_ids))
         return {thread_id: End(*end) for thread_id, *end in found}
 
     async def next_position(self, reach: Reach, thread_id: str) -> int:
@@ -95,7 +89,7 @@ class Writes(Reads):
         Whoever changes anything in a thread comes through here or `take_positions` first, so no two wait in a circle.
         Errors: NotFound for the thread.
         """
-        taken = await self._rows(statements.next_position(reach, thread_id))
+        taken = await self._rows(selects.next_position(reach, thread_id))
         if not taken:
             raise NotFound("thread", thread_id)
         self.touched.add((reach.project_id, thread_id))
@@ -113,11 +107,11 @@ class Writes(Reads):
                 rows.row_of_thread(reach.project_id, thread, _ALL_INFERRED if thread.id in inferred else None)
                 for thread in added
             ]
-            await self._connection.execute(statements.insert_thread(), values)
+            await self._connection.execute(selects.insert_thread(), values)
 
     async def fill_thread(self, reach: Reach, thread: Thread, end: End) -> End:
         """Let what is told of a thread take the place of what is still inferred of it; give where it ends now."""
-        await self._connection.execute(import_statements.fill_thread(reach, thread))
+        await self._connection.execute(importing.fill_thread(reach, thread))
         self.touched.add((reach.project_id, thread.id))
         return End(end.position + 1, end.second)
 
@@ -126,8 +120,8 @@ class Writes(Reads):
         begin = deleted.generation
         row = rows.row_of_thread(reach.project_id, thread, _ALL_INFERRED if is_inferred else None)
         row |= {"seq": deleted.seq, "generation": begin, "last_position": begin}
-        await self._connection.execute(import_statements.forget_deletions(reach, [thread.id]))
-        await self._connection.execute(statements.insert_thread(), row)
+        await self._connection.execute(importing.forget_deletions(reach, [thread.id]))
+        await self._connection.execute(selects.insert_thread(), row)
         self.touched.add((reach.project_id, thread.id))
         return End(begin, 0)
 
@@ -136,7 +130,7 @@ class Writes(Reads):
 
         Errors: NotFound for the thread.
         """
-        taken = await self._found(statements.take_positions, reach, thread_id, count, created_at)
+        taken = await self._found(selects.take_positions, reach, thread_id, count, created_at)
         if not taken:
             raise NotFound("thread", thread_id)
         self.touched.add((reach.project_id, thread_id))
@@ -146,43 +140,41 @@ class Writes(Reads):
     async def add_messages(self, reach: Reach, added: Sequence[Message], first_position: int) -> None:
         """Add messages at positions that were taken for them."""
         values = [rows.row_of_message(reach.project_id, message, first_position + n) for n, message in enumerate(added)]
-        await self._connection.execute(statements.insert_messages(), values)
+        await self._connection.execute(selects.insert_messages(), values)
 
     async def set_thread(self, reach: Reach, thread: Thread, told: Inferred, position: int) -> None:
         """Write what of a thread can change, as the change at a position; what a client told is inferred no more."""
         changes = {"metadata": thread.metadata_json, "tool_resources": thread.tool_resources_json}
-        statement = statements.set_thread(reach, thread.id, told, **changes, changed_position=position)
+        statement = selects.set_thread(reach, thread.id, told, **changes, changed_position=position)
         await self._connection.execute(statement)
 
     async def set_message_metadata(self, reach: Reach, message: Message, position: int) -> None:
         """Write the metadata of a message, as the change at a position."""
         await self._connection.execute(
-            statements.set_message(reach, message.id, metadata=message.metadata_json, changed_position=position)
+            selects.set_message(reach, message.id, metadata=message.metadata_json, changed_position=position)
         )
 
     async def set_message_content(self, reach: Reach, message: Message, position: int) -> None:
         """Write the content of a message as a whole, and how far it has come; the text it gained is part of that."""
         row = rows.row_of_message(reach.project_id, message, position)
         changes = {name: row[name] for name in _PROGRESS}
-        statement = statements.set_message(reach, message.id, **changes, changed_position=position)
+        statement = selects.set_message(reach, message.id, **changes, changed_position=position)
         await self._connection.execute(statement)
-        await self._connection.execute(follow_statements.remove_deltas(reach, message.id))
+        await self._connection.execute(following.remove_deltas(reach, message.id))
 
     async def last_delta(self, reach: Reach, message_id: str) -> Delta | None:
         """Find the last text that a message has gained since its content was written as a whole."""
-        found = await self._rows(follow_statements.last_delta(reach, message_id))
+        found = await self._rows(following.last_delta(reach, message_id))
         return next((Delta(row.number, row.part_index, row.start, row.text) for row in found), None)
 
     async def add_delta(self, reach: Reach, message: Message, position: int, delta: Delta) -> None:
         """Add text that a message has gained."""
         values = {"project_id": reach.project_id, "thread_id": message.thread_id, "message_id": message.id}
-        await self._connection.execute(
-            follow_statements.insert_delta(), {**values, "position": position, **asdict(delta)}
-        )
+        await self._connection.execute(following.insert_delta(), {**values, "position": position, **asdict(delta)})
 
     async def remove_thread(self, reach: Reach, thread_id: ThreadId) -> bool:
         """Delete a thread with its messages and keep its place; say whether it was there."""
-        removed = await self._rows(statements.remove_thread(reach, thread_id))
+        removed = await self._rows(selects.remove_thread(reach, thread_id))
         self.touched.add((reach.project_id, thread_id))
         for created_at, seq, owner, last_position in removed:
             place = {
@@ -193,7 +185,7 @@ class Writes(Reads):
                 "owner": owner,
                 "generation": last_position + 1,
             }
-            await self._connection.execute(statements.remember_thread(), place)
+            await self._connection.execute(selects.remember_thread(), place)
         return bool(removed)
 
     async def remove_message(self, reach: Reach, thread_id: ThreadId, message_id: MessageId) -> bool:
@@ -202,19 +194,17 @@ class Writes(Reads):
         Errors: NotFound for the thread.
         """
         deleted_position = await self.next_position(reach, thread_id)
-        removed = await self._rows(statements.remove_message(reach, thread_id, message_id))
+        removed = await self._rows(selects.remove_message(reach, thread_id, message_id))
         for (position,) in removed:
             place = {"project_id": reach.project_id, "id": message_id, "thread_id": thread_id, "position": position}
-            await self._connection.execute(
-                statements.remember_message(), {**place, "deleted_position": deleted_position}
-            )
-            await self._connection.execute(follow_statements.remove_deltas(reach, message_id))
-            await self._connection.execute(statements.uncount_message(reach, thread_id))
+            await self._connection.execute(selects.remember_message(), {**place, "deleted_position": deleted_position})
+            await self._connection.execute(following.remove_deltas(reach, message_id))
+            await self._connection.execute(selects.uncount_message(reach, thread_id))
         return bool(removed)
 
     async def revoke_tokens(self, reach: Reach, thread_id: ThreadId) -> bool:
         """Begin a new token epoch of a thread; say whether it is there."""
-        return bool(await self._rows(token_statements.revoke_tokens(reach, thread_id)))
+        return bool(await self._rows(thread_tokens.revoke_tokens(reach, thread_id)))
 
     @asynccontextmanager
     async def undone_by_errors(self) -> AsyncIterator[None]:
@@ -228,7 +218,7 @@ class Writes(Reads):
 
     async def known_messages(self, reach: Reach, message_ids: Sequence[str]) -> dict[str, str]:
         """Find which ids are taken, by living or deleted messages, and the thread that has each."""
-        found = await self._rows(statements.known_messages(reach, dump_text(message_ids)))
+        found = await self._rows(selects.known_messages(reach, dump_text(message_ids)))
         return dict(found)
 
     async def append_messages(
@@ -240,7 +230,7 @@ class Writes(Reads):
         values = rows.imported(reach.project_id, placed)
         await insert_rows(self._connection, tables.messages.name, rows.IMPORTED, values)
         moved = [{"id_": own, "position_": end.position, "second_": end.second} for own, end in ends.items()]
-        await self._connection.execute(statements.move_end(reach, *_END), moved)
+        await self._connection.execute(selects.move_end(reach, *_END), moved)
         self.touched.update((reach.project_id, thread_id) for thread_id in ends)
 
     async def move_staged(self, reach: Reach, staging: Staging, thread_ids: Sequence[str]) -> int | None:
@@ -253,23 +243,23 @@ class Writes(Reads):
 
     async def deleted_threads(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, Deleted]:
         """Find which threads were there and were deleted."""
-        found = await self._rows(import_statements.deleted_threads_of(reach, thread_ids))
+        found = await self._rows(importing.deleted_threads_of(reach, thread_ids))
         return {row.id: Deleted(row.seq, _FAR_BEYOND if row.generation is None else row.generation) for row in found}
 
     async def add_key(self, key: Key, digest: str) -> None:
         """Add a key, known by the digest of its secret."""
-        await self._connection.execute(key_statements.insert_key(), rows.row_of_key(key, digest))
+        await self._connection.execute(api_keys.insert_key(), rows.row_of_key(key, digest))
 
     async def revoke_key(self, key_id: str, revoked_at: int) -> bool:
         """Revoke a key; say whether it was there and not revoked before."""
-        return (await self._connection.execute(key_statements.revoke_key(key_id, revoked_at))).rowcount > 0
+        return (await self._connection.execute(api_keys.revoke_key(key_id, revoked_at))).rowcount > 0
 
     async def expire_key(self, key_id: str, expires_at: int) -> None:
         """Let a key end at a time, if it does not end before."""
-        await self._connection.execute(key_statements.expire_key(key_id, expires_at))
+        await self._connection.execute(api_keys.expire_key(key_id, expires_at))
 
     async def note_uses(self, uses: Mapping[str, int]) -> None:
         """Note when keys were last used."""
         # In one order, so that two processes which note the same keys do not wait for each other in a circle.
         values = [{"key_id": key_id, "at": at} for key_id, at in sorted(uses.items())]
-        await self._connection.execute(key_statements.note_use(), values)
+        await self._connection.execute(api_keys.note_use(), values)

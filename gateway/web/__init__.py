@@ -1,1 +1,1 @@
-"""What both faces share of HTTP: who calls, bodies, request ids."""
+"""What both faces share of HTTP: bodies, headers, origins, request ids."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope
 
-    from gateway.facts import Facts
+    from gateway.observability.record import Facts
 
 JSON: Final = b"application/json"
 ENCODED_SLASH: Final = "\udc2f"  # stands for %2F in a path, which separates nothing; decoded text holds no surrogates

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from gateway.gql.schema import print_schema
+from gateway.graphql.schema.build import print_schema
 from tests.clients.node import CLIENTS, run
 
 _ROOT: Final = Path(__file__).parents[2]

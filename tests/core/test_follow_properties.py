@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.core import answers, follow, messages, threads
+from gateway.core import follow, messages, streaming, threads
 from gateway.domain import change
 from gateway.domain.message import MessagePatch
 from gateway.domain.thread import ThreadPatch
@@ -46,7 +46,7 @@ PROPERTY = settings(
 @pytest.fixture(autouse=True)
 def _small_borders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follow, "BATCH", 3)
-    monkeypatch.setattr(answers, "FOLD", 3)
+    monkeypatch.setattr(streaming, "FOLD", 3)
 
 
 @dataclass
@@ -125,9 +125,9 @@ async def _change(
 ) -> None:
     match what:
         case "append":
-            await answers.append_text(store, who, message_id, given_[0])
+            await streaming.append_text(store, who, message_id, given_[0])
         case "finish":
-            await answers.finish(store, who, message_id, WHOLE)
+            await streaming.finish(store, who, message_id, WHOLE)
         case "update":
             await messages.update(store, who, thread_id, message_id, MessagePatch({"at": "all"}))
         case "delete":
@@ -184,7 +184,7 @@ async def test_the_text_of_a_message_never_gets_shorter_while_it_is_read(store: 
 
     reading = asyncio.create_task(read())
     for _ in range(60):
-        await answers.append_text(store, who, written, "x")
+        await streaming.append_text(store, who, written, "x")
     async with asyncio.timeout(PATIENCE_S):
         await reading
 

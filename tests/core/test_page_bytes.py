@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import answers, messages, transfer
+from gateway.core import messages, streaming, transfer
 from gateway.domain import ids, page
 from gateway.domain.message import Message, Status
 from gateway.domain.page import Order, PageRequest
 from gateway.errors import AnswerTooLarge
-from gateway.store import page_bytes
-from gateway.store.sql import opened_store
+from gateway.store.statements import page_bytes
+from gateway.store.store import opened_store
 from tests.core.model import Asking, Entry, askings, told
 from tests.make import make_thread, put_message, text_part
 
@@ -168,7 +168,7 @@ async def test_text_that_a_message_in_progress_has_gained_counts(store: Store, w
 
 
 async def _grow(store: Store, who: Principal, message: Message, text: str) -> None:
-    await answers.append_text(store, who, message.id, text)
+    await streaming.append_text(store, who, message.id, text)
 
 
 async def _thread_of(store: Store, who: Principal, sizes: list[int]) -> tuple[ThreadId, list[Entry]]:

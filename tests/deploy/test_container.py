@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import yaml
 
-from gateway.__main__ import main
-from gateway.settings import PREFIX, SETTINGS
+from gateway.cli.commands import main
+from gateway.settings.load import PREFIX, SETTINGS
 from tests.live.server import ROOT
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def test_what_is_copied_makes_the_wheel(tmp_path: Path) -> None:
 
     [wheel] = (tmp_path / "wheels").glob("threads_gateway-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert "gateway/serve.py" in names
+    assert "gateway/server/serve.py" in names
     assert "gateway/migrations/env.py" in names
 
 

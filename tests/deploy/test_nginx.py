@@ -12,8 +12,8 @@ import httpx
 import openai
 import pytest
 
-from gateway.gql.page import BUILT
-from gateway.web.limits import MAX_BODY
+from gateway.graphql.transport.explorer import BUILT
+from gateway.web.body import MAX_BODY
 from tests.following import PATIENCE_S
 from tests.lacking import program
 from tests.live.server import serving

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
-from gateway.settings import SETTINGS
+from gateway.settings.load import SETTINGS
 from tests.lacking import program
 from tests.live.server import ROOT
 

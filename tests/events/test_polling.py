@@ -9,17 +9,17 @@ import pytest
 from gateway.core import follow, threads
 from gateway.errors import Unavailable
 from gateway.events.polling import poll
-from gateway.store.dialect import READERS
-from gateway.store.sql import open_store
+from gateway.store.engines.base import READERS
+from gateway.store.store import open_store
 from tests.following import PATIENCE_S, make_thread, rest_of, say, take
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from gateway.concurrency import Event
     from gateway.core import Store
     from gateway.domain.principal import Principal
     from gateway.events.hub import Hub
-    from gateway.waiting import Event
 
 
 @asynccontextmanager

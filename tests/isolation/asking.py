@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 from websockets.exceptions import ConnectionClosed
 
-from tests.gql.serving import RESPONSE, statements_of
+from tests.graphql.serving import RESPONSE, statements_of
 from tests.isolation.ways import Face, Way, filled
 from tests.live.subscribing import events_of, open_socket
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from gateway.web import keyring
+from gateway.auth import api_keys
 from tests.isolation.asking import Served
 from tests.isolation.world import gatekeeper_over, make_world
 from tests.live.inside import serving_inside
@@ -32,8 +32,8 @@ def world_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def _quiet() -> Iterator[None]:
     """Let nothing but what is asked reach the database: keys are looked up once, and their use is noted at the end."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keyring, "FRESH_S", 3_600)
-        patch.setattr(keyring, "NOTE_S", 3_600)
+        patch.setattr(api_keys, "FRESH_S", 3_600)
+        patch.setattr(api_keys, "NOTE_S", 3_600)
         yield
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.core import keys
-from gateway.domain.key import NewKey
+from gateway.auth import api_keys as recent_keys
+from gateway.auth.api_keys import KeyRing
+from gateway.auth.gatekeeper import OPEN, Gatekeeper
+from gateway.core import api_keys
+from gateway.domain.api_key import NewKey
 from gateway.domain.principal import ALL_SCOPES, TokenEpoch
 from gateway.errors import Unauthorized
-from gateway.web import keyring
-from gateway.web.authenticate import OPEN, Gatekeeper
-from gateway.web.keyring import KeyRing
 from tests.isolation.world import TOKENS
 from tests.make import make_thread
 
@@ -25,7 +25,7 @@ ANY = NewKey("default", "", ALL_SCOPES, None)
 
 @pytest.fixture
 def gatekeeper(store: Store, monkeypatch: pytest.MonkeyPatch) -> Gatekeeper:
-    monkeypatch.setattr(keyring, "FRESH_S", 0)
+    monkeypatch.setattr(recent_keys, "FRESH_S", 0)
     return Gatekeeper(KeyRing(store), tokens=TOKENS)
 
 
@@ -37,7 +37,7 @@ async def test_a_token_that_anybody_could_make_is_refused(store: Store, gatekeep
     token = await a_token_of_anybodys(store)
     await gatekeeper.admit(token)
 
-    await keys.create(store, ANY)
+    await api_keys.create(store, ANY)
 
     with pytest.raises(Unauthorized):
         await gatekeeper.admit(token)
@@ -49,7 +49,7 @@ async def test_who_stays_with_such_a_token_is_sent_away(store: Store, gatekeeper
     with gatekeeper.stay(await gatekeeper.admit(await a_token_of_anybodys(store)), gone.set):
         await gatekeeper._look()  # noqa: SLF001
         assert not gone.is_set()
-        await keys.create(store, ANY)
+        await api_keys.create(store, ANY)
         await gatekeeper._look()  # noqa: SLF001
 
     assert gone.is_set()

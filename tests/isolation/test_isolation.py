@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
+from gateway.auth.gatekeeper import refused
 from gateway.domain.principal import Reach, Scope
-from gateway.store import tables
-from gateway.web.authenticate import refused
+from gateway.store.schema import tables
 from tests.isolation.asking import ask, said
 from tests.isolation.ways import NAMELESS, RUNS, WAYS, Face, Way
 from tests.isolation.world import READ, SENDS, Caller, callers, make_names, token

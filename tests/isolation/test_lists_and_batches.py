@@ -8,13 +8,13 @@ import httpx
 import pytest
 
 from gateway.app import serve_store
-from gateway.core import keys
-from gateway.domain.key import NewKey
+from gateway.core import api_keys
+from gateway.domain.api_key import NewKey
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach
-from gateway.gql.options import Options
-from gateway.gql.trusted import sha256
+from gateway.graphql.documents.trusted import sha256
+from gateway.graphql.options import Options
 from tests.faces import GraphQL
-from tests.gql.serving import statements_of
+from tests.graphql.serving import statements_of
 from tests.isolation.world import Names, end_user, gatekeeper_over, make_names, token
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ NODE: Final = "query($id: ID!) { node(id: $id) { id } }"
 
 @pytest.fixture
 async def http(store: Store) -> AsyncIterator[httpx.AsyncClient]:
-    await keys.create(store, NewKey("shop", "", ALL_SCOPES, None))
+    await api_keys.create(store, NewKey("shop", "", ALL_SCOPES, None))
     app = serve_store(store, Options(batch=10), gatekeeper=gatekeeper_over(store))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway/v1") as client:
         yield client

@@ -18,10 +18,10 @@ from starlette.applications import Starlette
 
 from gateway.app import serve_store
 from gateway.domain import parse_page
-from gateway.gql.page import ASSETS
-from gateway.gql.schema import build_schema
+from gateway.graphql.schema.build import build_schema
+from gateway.graphql.transport.explorer import ASSETS
 from gateway.rest.routes import PATHS, PREFIXES
-from gateway.store.sql import open_store
+from gateway.store.store import open_store
 from tests.isolation.ways import NAMELESS, RUNS, WAYS, Face, Way
 
 if TYPE_CHECKING:

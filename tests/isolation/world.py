@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import jwt
 
-from gateway.core import keys, messages, threads, tokens
+from gateway.auth.api_keys import KeyRing
+from gateway.auth.gatekeeper import Gatekeeper
+from gateway.auth.jwt import EndUsers, Rules
+from gateway.auth.thread_tokens import ThreadTokens
+from gateway.core import api_keys, messages, thread_tokens, threads
+from gateway.domain.api_key import NewKey
 from gateway.domain.ids import MessageId, ThreadId, new_message_id, new_thread_id
-from gateway.domain.key import NewKey
 from gateway.domain.message import NewMessage, Role, Status
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach, Scope
 from gateway.domain.thread import NewThread
-from gateway.web.authenticate import Gatekeeper
-from gateway.web.end_users import EndUsers, Rules
-from gateway.web.keyring import KeyRing
-from gateway.web.thread_tokens import ThreadTokens
 from tests.make import new_message
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def end_user(sub: str, **claims: Any) -> str:
 
 async def token(store: Store, who: Principal, names: Names, scopes: frozenset[Scope] = ALL_SCOPES) -> str:
     """Make a token for a thread, as createThreadToken does."""
-    return TOKENS.make(who, names.thread, await tokens.epoch_of(store, who, names.thread), scopes, 3_600)[0]
+    return TOKENS.make(who, names.thread, await thread_tokens.epoch_of(store, who, names.thread), scopes, 3_600)[0]
 
 
 async def callers(store: Store, key: Key, names: Names, scopes: frozenset[Scope] = ALL_SCOPES) -> Mapping[str, Caller]:
@@ -151,7 +151,7 @@ async def callers(store: Store, key: Key, names: Names, scopes: frozenset[Scope]
 async def _key(
     store: Store, project: str, scopes: frozenset[Scope] = ALL_SCOPES, expires_in_s: int | None = None
 ) -> Key:
-    made, secret = await keys.create(store, NewKey(project, "", scopes, expires_in_s))
+    made, secret = await api_keys.create(store, NewKey(project, "", scopes, expires_in_s))
     return Key(made.id, secret, Principal(Reach(project), name=made.id, key_id=made.id))
 
 
@@ -167,12 +167,12 @@ async def _deleted(store: Store, reach: Reach) -> Names:
 
 async def _no_good(store: Store, living: Names, of_bob: Names) -> Mapping[str, str | None]:
     good, revoked = await _key(store, "shop"), await _key(store, "shop")
-    await keys.revoke(store, revoked.id)
+    await api_keys.revoke(store, revoked.id)
     over = Principal(Reach("shop"), expires_at=time.time() - 60)
     alice, bob, reads = end_user("alice"), end_user("bob"), await token(store, good.who, living, READ)
     closed = await make_names(store, Reach("shop"))
     of_closed = {scopes: await token(store, good.who, closed, scopes) for scopes in (READ, SENDS, ALL_SCOPES)}
-    await tokens.revoke(store, good.who, closed.thread)
+    await thread_tokens.revoke(store, good.who, closed.thread)
     return {
         "no key": None,
         "a key that was never made": "sk-" + "x" * 43,

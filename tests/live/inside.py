@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 
 from gateway.app import Listeners, serve_store
-from gateway.connections import HttpProtocol, WebSocketProtocol
 from gateway.domain import bounds
 from gateway.domain.principal import Principal, Reach
 from gateway.events.hub import Hub
-from gateway.store.sql import Store, open_store
+from gateway.server.http_protocol import HttpProtocol, WebSocketProtocol
+from gateway.store.store import Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractContextManager
 
-    from gateway.web.authenticate import Gatekeeper
-    from gateway.web.envelope import Envelope
-    from gateway.web.sites import Sites
+    from gateway.auth.gatekeeper import Gatekeeper
+    from gateway.web.middleware import Envelope
+    from gateway.web.origins import Sites
 
 
 WHO: Final = Principal(Reach("default"))  # everybody, as long as nobody has made a key

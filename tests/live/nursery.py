@@ -105,8 +105,9 @@ def nursery() -> Nursery:
 
 def _attend(asked: socket.socket) -> None:
     """Fork and tell of ends until nobody asks any more; each child leaves this by its own way out."""
-    from gateway import app, serve  # noqa: F401, PLC0415  (this is what is loaded once)
-    from gateway.__main__ import main  # noqa: PLC0415  (as above)
+    from gateway import app  # noqa: F401, PLC0415  (this is what is loaded once)
+    from gateway.cli.commands import main  # noqa: PLC0415  (as above)
+    from gateway.server import serve  # noqa: F401, PLC0415  (this is what is loaded once)
 
     while True:
         told, files, _, _ = socket.recv_fds(asked, _MOST, 2)

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 from click.testing import CliRunner
 
-from gateway.__main__ import main
+from gateway.cli.commands import main
 from tests.live.nursery import CAN_FORK, Forked, nursery
 
 if TYPE_CHECKING:

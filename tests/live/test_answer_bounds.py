@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import httpx
 import pytest
 
-from gateway.store.sql import opened_store
+from gateway.store.store import opened_store
 from tests.following import PATIENCE_S
 from tests.live.inside import WHO
 from tests.live.server import serving

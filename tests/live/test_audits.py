@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.clients.node import run
-from tests.gql.audits import AUDITS
+from tests.graphql.audits import AUDITS
 from tests.live.server import serving
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 from gateway.core import messages
 from gateway.domain import bounds
 from gateway.domain.message import Message, NewMessage, Role, Status
-from gateway.transfer.exporting import export
+from gateway.transfer.exporter import export
 from tests.following import begin, make_thread, text_part
 from tests.live.inside import WHO
 

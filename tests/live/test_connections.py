@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 import pytest
 
-from gateway import connections
-from gateway.connections import MAX_HEAD, MAX_HEADERS, MAX_TARGET
 from gateway.domain.principal import Principal, Reach
+from gateway.server import http_protocol
+from gateway.server.http_protocol import MAX_HEAD, MAX_HEADERS, MAX_TARGET
 from tests.following import PATIENCE_S, make_thread
 from tests.live.inside import serving_inside
 from tests.live.subscribing import ADDED, events_of, socket_to
@@ -43,7 +43,7 @@ async def server(_sqlite_template: Path, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let clients have less time than a test."""
-    monkeypatch.setattr(connections, "WAIT_S", SHORT_S)
+    monkeypatch.setattr(http_protocol, "WAIT_S", SHORT_S)
 
 
 @asynccontextmanager
@@ -133,7 +133,7 @@ async def test_what_does_not_end_is_given_up(server: Inside, begun: bytes, piece
 
 @pytest.mark.usefixtures("impatient")
 async def test_who_goes_on_after_a_refusal_is_cut_off(server: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "CUT_S", SHORT_S)
+    monkeypatch.setattr(http_protocol, "CUT_S", SHORT_S)
     async with connected(server) as (reader, writer):
         writer.write(b"hello\r\n\r\n")
         await all_of(reader)

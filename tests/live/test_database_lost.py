@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import event
 
-from gateway.store.sql import open_store
+from gateway.store.store import open_store
 from tests.following import PATIENCE_S, make_thread, rest_of, say, take
 from tests.live.cutting import Line, line_to
 from tests.live.inside import WHO, Inside, serving_inside

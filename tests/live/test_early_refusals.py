@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from gateway import connections
-from gateway.connections import LOOK_BYTES, LOOK_HEADERS, MAX_HEAD, MAX_HEADERS, MAX_TARGET
-from gateway.web.sites import Origins, Sites
+from gateway.server import http_protocol
+from gateway.server.http_protocol import LOOK_BYTES, LOOK_HEADERS, MAX_HEAD, MAX_HEADERS, MAX_TARGET
+from gateway.web.origins import Origins, Sites
 from tests.following import PATIENCE_S
 from tests.live.inside import serving_inside
 from tests.live.server import serving
@@ -228,7 +228,7 @@ async def test_that_the_server_is_not_ready_can_be_read(tmp_path: Path) -> None:
 async def test_who_comes_too_slowly_can_read_so(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch, status: int, begun: bytes
 ) -> None:
-    monkeypatch.setattr(connections, "WAIT_S", 0.5)
+    monkeypatch.setattr(http_protocol, "WAIT_S", 0.5)
     async with serving_inside(sqlite_url, sites=Sites(origins=Origins(PAGE.decode()))) as inside:
         answered, headers = await answer_to(int(inside.base_url.rpartition(":")[2]), begun)
 

@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from gateway.core import threads
-from gateway.gql import over_ws
+from gateway.graphql.transport import websocket
 from tests.following import say, until
 from tests.live.inside import WHO, Inside
 from tests.live.subscribing import ADDED, EVENTS, socket_to
@@ -104,7 +104,7 @@ async def test_a_client_that_vanishes_while_it_is_written_to_is_no_failure(
 async def test_one_operation_too_many_is_refused_and_the_others_go_on(
     inside: Inside, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(over_ws, "MAX_OPERATIONS", 3)
+    monkeypatch.setattr(websocket, "MAX_OPERATIONS", 3)
     async with socket_to(inside.base_url) as socket:
         for n in range(4):
             await socket.subscribe(ADDED, str(n), threadId=thread, after="0")
@@ -119,9 +119,9 @@ async def test_one_operation_too_many_is_refused_and_the_others_go_on(
 async def test_a_slow_reader_is_cut_off_and_goes_on_from_its_cursor(
     inside: Inside, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(over_ws, "SEND_S", 0.2)
-    monkeypatch.setattr(over_ws, "CLOSE_S", 0.1)
-    monkeypatch.setattr("gateway.connections.CUT_S", 0.1)
+    monkeypatch.setattr(websocket, "SEND_S", 0.2)
+    monkeypatch.setattr(websocket, "CLOSE_S", 0.1)
+    monkeypatch.setattr("gateway.server.http_protocol.CUT_S", 0.1)
     texts = [f"{n} " + "x" * 200_000 for n in range(60)]
     await say(inside.store, WHO, thread, *texts)
     heard: list[dict[str, Any]] = []

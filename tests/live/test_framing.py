@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from gateway import connections
+from gateway.server import http_protocol
 from tests.following import PATIENCE_S
 from tests.lacking import program
 from tests.live.inside import serving_inside
@@ -123,7 +123,7 @@ async def test_a_handshake_with_a_body_is_none(server: Inside) -> None:
 
 
 async def test_a_handshake_whose_body_does_not_come_ends(server: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "WAIT_S", SHORT_S)
+    monkeypatch.setattr(http_protocol, "WAIT_S", SHORT_S)
     async with connected(server) as (reader, writer):
         writer.write(head(*HANDSHAKE, "Sec-WebSocket-Version: 13", "Content-Length: 10"))
 

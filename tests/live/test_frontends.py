@@ -12,7 +12,7 @@ import httpx
 import pytest
 from graphql import GraphQLObjectType, build_schema
 
-from gateway.gql.schema import print_schema
+from gateway.graphql.schema.build import print_schema
 from tests.clients import page
 from tests.clients.node import CLIENTS, run
 from tests.live.cutting import bad_line_to
@@ -46,7 +46,7 @@ def test_every_block_of_the_page_is_a_file_that_something_here_uses() -> None:
         CLIENTS / "page.py",
         Path(__file__),
         ROOT / "tests/live/conftest.py",
-        ROOT / "tests/gql/test_schema_tools.py",
+        ROOT / "tests/graphql/test_schema_tools.py",
     ]
     sources = page.PAGE + "".join(user.read_text() for user in users)
 

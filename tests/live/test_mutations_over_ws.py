@@ -10,7 +10,7 @@ import pytest
 
 from gateway.core import messages
 from gateway.domain.page import PageRequest
-from gateway.gql import over_ws
+from gateway.graphql.transport import websocket
 from tests.following import PATIENCE_S, until
 from tests.live.inside import WHO, Inside
 from tests.live.subscribing import ADDED, socket_to
@@ -102,7 +102,7 @@ async def test_what_is_completed_is_not_answered_and_its_id_is_free(inside: Insi
 async def test_what_is_completed_and_still_runs_counts_as_running(
     inside: Inside, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(over_ws, "MAX_OPERATIONS", 1)
+    monkeypatch.setattr(websocket, "MAX_OPERATIONS", 1)
     async with socket_to(inside.base_url) as socket, held(inside, thread):
         await begin(socket, thread)
         await complete(socket)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from gateway.core import threads
-from gateway.gql import over_sse
+from gateway.graphql.transport import sse
 from tests.following import PATIENCE_S, begin, grow, rest_of, say, take, until
 from tests.live.inside import WHO, Inside
 from tests.live.subscribing import ADDED, EVENTS, Event, events_of, stream_of
@@ -79,7 +79,7 @@ async def test_last_event_id_goes_on_behind_it_whatever_after_says(
 async def test_a_silent_stream_is_kept_alive(
     http: httpx.AsyncClient, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(over_sse, "KEEP_ALIVE_S", 0.01)
+    monkeypatch.setattr(sse, "KEEP_ALIVE_S", 0.01)
     body = {"query": ADDED, "variables": {"threadId": thread}}
     async with http.stream("POST", "/graphql", json=body, headers=AS_STREAM) as response:
         assert await take(events_of(response), 3) == [None, None, None]
@@ -88,7 +88,7 @@ async def test_a_silent_stream_is_kept_alive(
 async def test_what_comes_after_a_keep_alive_is_heard_once(
     inside: Inside, http: httpx.AsyncClient, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(over_sse, "KEEP_ALIVE_S", 0.01)
+    monkeypatch.setattr(sse, "KEEP_ALIVE_S", 0.01)
     body = {"query": ADDED, "variables": {"threadId": thread}}
     heard: list[Event] = []
     async with http.stream("POST", "/graphql", json=body, headers=AS_STREAM) as response:

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from gateway.core import threads
 from gateway.domain import bounds
-from gateway.gql import over_ws
+from gateway.graphql.transport import websocket
 from tests.following import say
 from tests.live.inside import WHO, Inside
 from tests.live.subscribing import ADDED, open_socket, socket_to
@@ -118,13 +118,13 @@ async def test_a_second_hello_closes_with_4429(base_url: str) -> None:
 
 
 async def test_no_hello_in_time_closes_with_4408(base_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(over_ws, "INIT_S", 0.05)
+    monkeypatch.setattr(websocket, "INIT_S", 0.05)
     async with open_socket(base_url) as socket:
         assert await socket.end() == (4408, "Connection initialisation timeout")
 
 
 async def test_pings_do_not_put_the_hello_off(base_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(over_ws, "INIT_S", 0.3)
+    monkeypatch.setattr(websocket, "INIT_S", 0.3)
 
     async def chatter() -> None:
         while True:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from gateway.store.private_files import open_private, tighten
+from gateway.store.engines.private_files import open_private, tighten
 from tests.exports import a_message, a_thread, lines, run
 from tests.live.server import serving
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import make_url
 
 from gateway.errors import InvalidSetting
-from gateway.store.migrate import migrate
+from gateway.store.schema.migrate import migrate
 from tests.live.server import run_gateway, run_here, serving
 
 if TYPE_CHECKING:

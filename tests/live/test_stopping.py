@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from gateway import connections
-from gateway.connections import CUT_S
+from gateway.server import http_protocol
+from gateway.server.http_protocol import CUT_S
 from tests.following import PATIENCE_S, rest_of, take, until
 from tests.live.inside import Inside, serving_inside
 from tests.live.server import serving, until_refused
@@ -128,7 +128,7 @@ async def kept(sqlite_url: str) -> AsyncIterator[tuple[Inside, httpx.AsyncClient
 
 async def begin_to_stop(server: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tell a server to stop, which waits long for what is on its way."""
-    monkeypatch.setattr(connections, "LAST_S", PATIENCE_S * 2)
+    monkeypatch.setattr(http_protocol, "LAST_S", PATIENCE_S * 2)
     server.server.should_exit = True
     await until(lambda: server.hub.is_ending)
 

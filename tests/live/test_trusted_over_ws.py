@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 import pytest
 
-from gateway.gql.trusted import sha256
+from gateway.graphql.documents.trusted import sha256
 from tests.following import PATIENCE_S
 from tests.live.server import serving
 from tests.live.subscribing import socket_to

@@ -6,7 +6,7 @@ import orjson
 import pytest
 from sqlalchemy import select
 
-from gateway.store.tables import metadata as tables
+from gateway.store.schema.tables import metadata as tables
 from tests.rest.refusals_of_lists import LISTS
 from tests.rest.refusals_of_requests import FIELDS, HEADERS, IDS, JSON, URLS
 from tests.rest.refusals_of_values import ATTACHED, CONTENT, METADATA
@@ -15,7 +15,7 @@ from tests.rest.refused import PAIRS, USER
 if TYPE_CHECKING:
     import httpx
 
-    from gateway.store.sql import Store
+    from gateway.store.store import Store
     from tests.rest.refused import Refused
 
 ROWS = [*IDS, *HEADERS, *URLS, *JSON, *FIELDS, *CONTENT, *ATTACHED, *METADATA, *LISTS]

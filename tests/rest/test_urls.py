@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from gateway.app import serve_store
-from gateway.store.sql import open_store
+from gateway.store.store import open_store
 from tests.rest.calls import add, ids, new_thread
 
 if TYPE_CHECKING:

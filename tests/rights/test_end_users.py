@@ -12,9 +12,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from gateway.web import end_users
-from gateway.web.authenticate import Gatekeeper
-from gateway.web.keyring import KeyRing
+from gateway.auth import jwt as end_users
+from gateway.auth.api_keys import KeyRing
+from gateway.auth.gatekeeper import Gatekeeper
 from tests.live.inside import serving_inside
 from tests.live.server import PATIENCE_S, run_gateway
 from tests.rights.conftest import where_no_database_has_a_part

@@ -12,9 +12,9 @@ import httpx
 import jwt
 import pytest
 
+from gateway.auth.thread_tokens import PREFIX, ThreadTokens
 from gateway.domain.ids import ThreadId
 from gateway.domain.principal import Principal, Reach, Scope, TokenEpoch
-from gateway.web.thread_tokens import PREFIX, ThreadTokens
 from tests.live.server import PATIENCE_S, serving
 from tests.live.subscribing import ADDED, open_socket, stream_of
 from tests.rights.serving import MINT, OLD_TOKEN_SECRET, SECRETS, TOKEN_SECRET, bearer, user

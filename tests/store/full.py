@@ -9,8 +9,8 @@ from sqlalchemy import delete, insert, text
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Reach
 from gateway.domain.wire import dump_text
-from gateway.store import import_statements, statements
-from gateway.store.tables import deleted_messages, deleted_threads, message_deltas, messages, threads
+from gateway.store.schema.tables import deleted_messages, deleted_threads, message_deltas, messages, threads
+from gateway.store.statements import importing, selects
 from tests.make import SOME_SECOND
 
 if TYPE_CHECKING:
@@ -66,18 +66,16 @@ def paging_and_looking_up(thread_id: str, reach: Reach = ALL) -> dict[str, Claus
     }
     found: dict[str, ClauseElement] = {}
     for name, page in asked.items():
-        found[f"list_messages {name}"] = statements.list_messages(reach, thread_id, page)
-        found[f"list_messages {name} of a run"] = statements.list_messages(reach, thread_id, page, "run_a")
+        found[f"list_messages {name}"] = selects.list_messages(reach, thread_id, page)
+        found[f"list_messages {name} of a run"] = selects.list_messages(reach, thread_id, page, "run_a")
     for up in (True, False):
-        found[f"any_message_from {up=}"] = statements.any_message_from(reach, thread_id, middle, None, up=up)
-        found[f"any_message_from {up=} of a run"] = statements.any_message_from(
-            reach, thread_id, middle, "run_a", up=up
-        )
+        found[f"any_message_from {up=}"] = selects.any_message_from(reach, thread_id, middle, None, up=up)
+        found[f"any_message_from {up=} of a run"] = selects.any_message_from(reach, thread_id, middle, "run_a", up=up)
     return found | {
-        "has_place_in_thread": statements.has_place_in_thread(reach, thread_id, middle),
-        "get_messages": statements.get_messages(reach, [middle, near]),
-        "get_threads": statements.get_threads(reach, [thread_id]),
-        "known_messages": statements.known_messages(reach, dump_text([middle, near])),
+        "has_place_in_thread": selects.has_place_in_thread(reach, thread_id, middle),
+        "get_messages": selects.get_messages(reach, [middle, near]),
+        "get_threads": selects.get_threads(reach, [thread_id]),
+        "known_messages": selects.known_messages(reach, dump_text([middle, near])),
     }
 
 
@@ -93,14 +91,14 @@ def paging_threads(reach: Reach = ALL) -> dict[str, ClauseElement]:
         "between": PageRequest(20, Order.ASC, after=gone, before=middle),
     }
     found: dict[str, ClauseElement] = {
-        f"list_threads {name}": statements.list_threads(reach, page) for name, page in asked.items()
+        f"list_threads {name}": selects.list_threads(reach, page) for name, page in asked.items()
     }
     for up in (True, False):
-        found[f"any_thread_from {up=}"] = statements.any_thread_from(reach, middle, up=up)
+        found[f"any_thread_from {up=}"] = selects.any_thread_from(reach, middle, up=up)
     return found | {
-        "has_place_among_threads": statements.has_place_among_threads(reach, gone),
-        "deleted_threads_of": import_statements.deleted_threads_of(reach, [gone]),
-        "count_messages_of_run": statements.count_messages_of_run(reach, SMALL, "run_a"),
+        "has_place_among_threads": selects.has_place_among_threads(reach, gone),
+        "deleted_threads_of": importing.deleted_threads_of(reach, [gone]),
+        "count_messages_of_run": selects.count_messages_of_run(reach, SMALL, "run_a"),
     }
 
 

@@ -11,8 +11,8 @@ from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Principal
 from gateway.domain.thread import NewThread
 from gateway.errors import NotFound
-from gateway.store.sql import open_store
-from tests.gql.serving import statements_of
+from gateway.store.store import open_store
+from tests.graphql.serving import statements_of
 from tests.make import new_message
 from tests.store.test_projects import OWNER, STRANGERS
 

@@ -13,8 +13,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Reach
 from gateway.domain.thread import Inferred
-from gateway.store import count_statements, import_statements, postgres_pages, statements
-from gateway.store.statements import MESSAGE_COLUMNS, THREAD_COLUMNS
+from gateway.store.statements import counts, importing, postgres_pages, selects
+from gateway.store.statements.selects import MESSAGE_COLUMNS, THREAD_COLUMNS
 
 if TYPE_CHECKING:
     from sqlalchemy import ClauseElement, Dialect
@@ -42,127 +42,127 @@ AMONG = """= ANY (ARRAY(SELECT jsonb_array_elements_text(CAST('["m"]' AS JSONB))
 
 CASES: dict[str, tuple[ClauseElement, str]] = {
     "get_threads": (
-        statements.get_threads(P, ["t", "u"]),
+        selects.get_threads(P, ["t", "u"]),
         f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND id IN ('t', 'u')",
     ),
     "lock_ends": (
-        import_statements.lock_ends(P, ["t"]),
+        importing.lock_ends(P, ["t"]),
         (
             "SELECT id, last_position, last_created_at, coalesce(inferred, 0) AS coalesce_1 FROM threads "
             "WHERE project_id = 'p' AND id IN ('t') FOR UPDATE"
         ),
     ),
     "get_messages": (
-        statements.get_messages(P, ["m", "n"]),
+        selects.get_messages(P, ["m", "n"]),
         f"SELECT {MESSAGE}, <bytes> FROM messages WHERE project_id = 'p' AND id IN ('m', 'n')",
     ),
     "list_threads": (
-        statements.list_threads(P, PageRequest(2)),
+        selects.list_threads(P, PageRequest(2)),
         f"SELECT {THREAD} FROM threads WHERE project_id = 'p' ORDER BY created_at DESC, seq DESC LIMIT 3",
     ),
     "list_threads after": (
-        statements.list_threads(P, PageRequest(2, ASC, after="a")),
+        selects.list_threads(P, PageRequest(2, ASC, after="a")),
         (
             f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND (created_at, seq) > {THREAD_A} "
             "ORDER BY created_at ASC, seq ASC LIMIT 3"
         ),
     ),
     "list_threads before": (
-        statements.list_threads(P, PageRequest(2, ASC, before="b", from_end=True)),
+        selects.list_threads(P, PageRequest(2, ASC, before="b", from_end=True)),
         (
             f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND (created_at, seq) < {THREAD_B} "
             "ORDER BY created_at DESC, seq DESC LIMIT 3"
         ),
     ),
     "list_messages": (
-        statements.list_messages(P, "t", PageRequest(2)),
+        selects.list_messages(P, "t", PageRequest(2)),
         f"SELECT {MESSAGE}, <bytes> FROM messages WHERE {OF_THREAD} ORDER BY position DESC LIMIT 3",
     ),
     "list_messages of a run": (
-        statements.list_messages(P, "t", PageRequest(2), "r"),
+        selects.list_messages(P, "t", PageRequest(2), "r"),
         f"SELECT {MESSAGE}, <bytes> FROM messages WHERE {OF_THREAD} AND run_id = 'r' ORDER BY position DESC LIMIT 3",
     ),
     "list_messages after": (
-        statements.list_messages(P, "t", PageRequest(2, DESC, after="a")),
+        selects.list_messages(P, "t", PageRequest(2, DESC, after="a")),
         f"SELECT {MESSAGE}, <bytes> FROM messages WHERE {OF_THREAD} AND position < {A} ORDER BY position DESC LIMIT 3",
     ),
     "list_messages before": (
-        statements.list_messages(P, "t", PageRequest(2, DESC, before="b", from_end=True)),
+        selects.list_messages(P, "t", PageRequest(2, DESC, before="b", from_end=True)),
         f"SELECT {MESSAGE}, <bytes> FROM messages WHERE {OF_THREAD} AND position > {B} ORDER BY position ASC LIMIT 3",
     ),
     "list_messages from a cursor on": (
-        statements.list_messages(P, "t", PageRequest(2, DESC, after="a"), inclusive=True),
+        selects.list_messages(P, "t", PageRequest(2, DESC, after="a"), inclusive=True),
         (
             f"SELECT {MESSAGE}, CASE WHEN (id = 'a') THEN 0 ELSE <bytes> END AS bytes FROM messages "
             f"WHERE {OF_THREAD} AND position <= {A} ORDER BY position DESC LIMIT 4"
         ),
     ),
     "list_messages between": (
-        statements.list_messages(P, "t", PageRequest(2, ASC, after="a", before="b")),
+        selects.list_messages(P, "t", PageRequest(2, ASC, after="a", before="b")),
         (
             f"SELECT {MESSAGE}, <bytes> FROM messages WHERE {OF_THREAD} AND position > {A} AND position < {B} "
             "ORDER BY position ASC LIMIT 3"
         ),
     ),
     "any_thread_from": (
-        statements.any_thread_from(P, "a", up=True),
+        selects.any_thread_from(P, "a", up=True),
         (
             f"SELECT (SELECT seq FROM threads WHERE project_id = 'p' AND (created_at, seq) >= {THREAD_A} "
             "ORDER BY created_at ASC, seq ASC LIMIT 1) IS NOT NULL AS anon_1"
         ),
     ),
     "any_message_from": (
-        statements.any_message_from(P, "t", "a", None, up=False),
+        selects.any_message_from(P, "t", "a", None, up=False),
         (
             f"SELECT (SELECT position FROM messages WHERE {OF_THREAD} AND position <= {A} "
             "ORDER BY position DESC LIMIT 1) IS NOT NULL AS anon_1"
         ),
     ),
     "any_message_from of a run": (
-        statements.any_message_from(P, "t", "a", "r", up=True),
+        selects.any_message_from(P, "t", "a", "r", up=True),
         (
             f"SELECT (SELECT position FROM messages WHERE {OF_THREAD} AND run_id = 'r' AND position >= {A} "
             "ORDER BY position ASC LIMIT 1) IS NOT NULL AS anon_1"
         ),
     ),
     "count_threads": (
-        count_statements.count_threads(P),
+        counts.count_threads(P),
         "SELECT count(*) AS count_1 FROM threads WHERE project_id = 'p'",
     ),
     "count_messages_of_run": (
-        statements.count_messages_of_run(P, "t", "r"),
+        selects.count_messages_of_run(P, "t", "r"),
         f"SELECT count(*) AS count_1 FROM messages WHERE {OF_THREAD} AND run_id = 'r'",
     ),
-    "place_of_thread": (statements.place_of_thread(P, "a"), THREAD_A),
-    "place_of_message": (statements.place_of_message(P, "t", "a"), A),
+    "place_of_thread": (selects.place_of_thread(P, "a"), THREAD_A),
+    "place_of_message": (selects.place_of_message(P, "t", "a"), A),
     "has_place_among_threads": (
-        statements.has_place_among_threads(P, "t"),
+        selects.has_place_among_threads(P, "t"),
         (
             f"SELECT (EXISTS (SELECT * FROM threads WHERE {ONE_THREAD})) "
             f"OR (EXISTS (SELECT * FROM deleted_threads WHERE {ONE_THREAD})) AS anon_1"
         ),
     ),
     "has_place_in_thread": (
-        statements.has_place_in_thread(P, "t", "a"),
+        selects.has_place_in_thread(P, "t", "a"),
         f"SELECT {A} IS NOT NULL AS anon_1",
     ),
     "known_messages": (
-        statements.known_messages(P, '["m"]'),
+        selects.known_messages(P, '["m"]'),
         (
             f"SELECT id, thread_id FROM messages WHERE project_id = 'p' AND id {AMONG} "
             f"UNION ALL SELECT id, thread_id FROM deleted_messages WHERE project_id = 'p' AND id {AMONG}"
         ),
     ),
     "deleted_threads_of": (
-        import_statements.deleted_threads_of(P, ["t"]),
+        importing.deleted_threads_of(P, ["t"]),
         "SELECT id, seq, generation FROM deleted_threads WHERE project_id = 'p' AND id IN ('t')",
     ),
     "forget_deletions": (
-        import_statements.forget_deletions(P, ["t"]),
+        importing.forget_deletions(P, ["t"]),
         "DELETE FROM deleted_threads WHERE project_id = 'p' AND id IN ('t')",
     ),
     "take_positions": (
-        statements.take_positions(P, "t", 2, 5),
+        selects.take_positions(P, "t", 2, 5),
         (
             "UPDATE threads SET message_count=(message_count + 2), last_position=(last_position + 2), "
             "last_created_at=CASE WHEN (last_created_at > 5) THEN last_created_at ELSE 5 END "
@@ -170,34 +170,34 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         ),
     ),
     "next_position": (
-        statements.next_position(P, "t"),
+        selects.next_position(P, "t"),
         f"UPDATE threads SET last_position=(last_position + 1) WHERE {ONE_THREAD} RETURNING last_position",
     ),
     "move_end": (
-        statements.move_end(P, "t", 7, 5),
+        selects.move_end(P, "t", 7, 5),
         (
             "UPDATE threads SET message_count=((message_count + 7) - last_position), last_position=7, "
             f"last_created_at=5 WHERE {ONE_THREAD}"
         ),
     ),
     "set_thread": (
-        statements.set_thread(P, "t", Inferred.METADATA, metadata="{}"),
+        selects.set_thread(P, "t", Inferred.METADATA, metadata="{}"),
         f"UPDATE threads SET metadata='{{}}', inferred=(inferred & -3) WHERE {ONE_THREAD}",
     ),
     "set_message": (
-        statements.set_message(P, "m", metadata="{}"),
+        selects.set_message(P, "m", metadata="{}"),
         "UPDATE messages SET metadata='{}' WHERE project_id = 'p' AND id = 'm'",
     ),
     "uncount_message": (
-        statements.uncount_message(P, "t"),
+        selects.uncount_message(P, "t"),
         f"UPDATE threads SET message_count=(message_count - 1) WHERE {ONE_THREAD}",
     ),
     "remove_message": (
-        statements.remove_message(P, "t", "m"),
+        selects.remove_message(P, "t", "m"),
         f"DELETE FROM messages WHERE {OF_THREAD} AND id = 'm' RETURNING position",
     ),
     "remove_thread": (
-        statements.remove_thread(P, "t"),
+        selects.remove_thread(P, "t"),
         f"DELETE FROM threads WHERE {ONE_THREAD} RETURNING created_at, seq, owner, last_position",
     ),
 }
@@ -230,7 +230,7 @@ def test_pages_of_several_threads_are_one_limited_select_for_each_of_their_ids()
 
 @pytest.mark.parametrize("inclusive", [False, True])
 def test_a_page_that_ends_early_selects_the_same_columns_of_the_same_rows(*, inclusive: bool) -> None:
-    listed = partial(statements.list_messages, inclusive=inclusive)
+    listed = partial(selects.list_messages, inclusive=inclusive)
     page = PageRequest(2, DESC, after="a")
 
     plain, early = (_text(each, POSTGRES) for each in (listed(P, "t", page), ENDED_EARLY(listed, P, "t", page)))
@@ -268,7 +268,7 @@ def test_every_where_begins_with_the_project(statement: ClauseElement) -> None:
 def test_every_builder_that_takes_a_project_is_looked_at() -> None:
     builders = {
         name
-        for name, function in inspect.getmembers(statements, inspect.isfunction)
+        for name, function in inspect.getmembers(selects, inspect.isfunction)
         if "reach" in inspect.signature(function).parameters and not name.startswith("_")
     }
 

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy.dialects import postgresql
 
 from gateway.domain.principal import Reach
-from gateway.store import token_statements
-from gateway.store.dialect import open_engines
+from gateway.store.engines.base import open_engines
+from gateway.store.statements import thread_tokens
 from tests.store.plans import sqlite_plan
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 P, MANY = Reach("p"), '["t","u"]'
 OPENS = "SELECT id AS thread_id, generation, token_epoch FROM threads WHERE project_id = 'p' AND id"
 CASES: dict[str, tuple[ClauseElement, str]] = {
-    "token_epochs": (token_statements.token_epochs(P, MANY), OPENS),
-    "later_epochs": (token_statements.later_epochs(P, MANY), OPENS),
+    "token_epochs": (thread_tokens.token_epochs(P, MANY), OPENS),
+    "later_epochs": (thread_tokens.later_epochs(P, MANY), OPENS),
     "token_standing": (
-        token_statements.token_standing(P, "t", "key_a"),
+        thread_tokens.token_standing(P, "t", "key_a"),
         "FROM threads WHERE project_id = 'p' AND id = 't'",
     ),
     "revoke_tokens": (
-        token_statements.revoke_tokens(Reach("p", owner="alice"), "t"),
+        thread_tokens.revoke_tokens(Reach("p", owner="alice"), "t"),
         "SET token_epoch=(coalesce(token_epoch, 0) + 1) WHERE project_id = 'p' AND owner = 'alice' AND id = 't'",
     ),
 }
@@ -42,11 +42,11 @@ def test_a_statement_begins_with_what_its_caller_reaches(statement: ClauseElemen
 
 
 def test_every_builder_is_looked_at() -> None:
-    builders = {name for name, each in vars(token_statements).items() if inspect.isfunction(each)}
+    builders = {name for name, each in vars(thread_tokens).items() if inspect.isfunction(each)}
 
-    assert {name for name in builders if vars(token_statements)[name].__module__.endswith("token_statements")} == set(
-        CASES
-    )
+    assert {
+        name for name in builders if vars(thread_tokens)[name].__module__.endswith("statements.thread_tokens")
+    } == set(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)

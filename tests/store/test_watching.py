@@ -10,12 +10,12 @@ from sqlalchemy import text
 
 from gateway.core import threads
 from gateway.domain import parse
-from gateway.store.dialect import open_engines, watch_statements
-from gateway.store.sql import open_store
+from gateway.store.engines.base import open_engines, watch_statements
+from gateway.store.store import open_store
 
 if TYPE_CHECKING:
     from gateway.domain.principal import Principal
-    from gateway.store.dialect import Ended
+    from gateway.store.engines.base import Ended
 
 SELECT = text("SELECT 1")
 

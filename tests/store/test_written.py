@@ -8,7 +8,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import answers, messages
+from gateway.core import messages, streaming
 from gateway.domain import ids, wire
 from gateway.domain.message import IncompleteReason, Role, Status
 from gateway.domain.page import Order, PageRequest
@@ -55,8 +55,8 @@ async def test_a_written_page_shows_the_text_that_a_message_in_progress_has_gain
 ) -> None:
     thread_id = await make_thread(store, who, 1)
     begun = await put_message(store, who, thread_id, status=Status.IN_PROGRESS)
-    await answers.append_text(store, who, ids.MessageId(begun.id), "so")
-    grown = await answers.append_text(store, who, ids.MessageId(begun.id), " far")
+    await streaming.append_text(store, who, ids.MessageId(begun.id), "so")
+    grown = await streaming.append_text(store, who, ids.MessageId(begun.id), " far")
 
     written = await messages.list_written_page(store, who, thread_id, PageRequest())
 

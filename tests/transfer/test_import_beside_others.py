@@ -22,7 +22,7 @@ from gateway.domain.message import Message, MessagePatch
 from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread import Thread
 from gateway.errors import NotFound
-from gateway.store.sql import Store, open_store
+from gateway.store.store import Store, open_store
 from gateway.store.writes import Writes
 from tests.exports import ROOT, a_message, a_thread, environment, give, held, lines, run, take, take_some, told
 from tests.transfer import loading
@@ -195,9 +195,9 @@ async def started(database_url: str, file: Path) -> asyncio.subprocess.Process:
 # The command line as it is, but killed when it has written messages and not yet committed.
 _KILLED_IN_THE_MIDDLE = """
 import os, signal
-from gateway.__main__ import main
+from gateway.cli.commands import main
 from gateway.store import staging
-from gateway.store.sql import Writes
+from gateway.store.store import Writes
 staging.GROUP = 1
 append, move = Writes.append_messages, Writes.move_staged
 async def append_and_die(self, reach, placed, ends):

@@ -19,7 +19,7 @@ from gateway.domain import archive, parse
 from gateway.domain.message import Message
 from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread import Thread
-from gateway.store.sql import Store, open_store
+from gateway.store.store import Store, open_store
 from tests.exports import a_message, a_text, a_thread, give, run, told
 from tests.transfer.loading import load
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from gateway.app import serve_store
-from gateway.store.sql import open_store
-from gateway.web.sites import Sites
+from gateway.store.store import open_store
+from gateway.web.origins import Sites
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -8,17 +8,17 @@ import pytest
 from sqlalchemy import text
 
 from gateway.app import serve_store
-from gateway.core import keys
-from gateway.domain.key import NewKey
+from gateway.auth.api_keys import KeyRing
+from gateway.auth.gatekeeper import Gatekeeper
+from gateway.core import api_keys
+from gateway.domain.api_key import NewKey
 from gateway.domain.principal import ALL_SCOPES
 from gateway.events.hub import Hub
-from gateway.store.dialect import open_engines
-from gateway.store.migrate import migrate
-from gateway.store.sql import open_store
+from gateway.store.engines.base import open_engines
+from gateway.store.schema.migrate import migrate
+from gateway.store.store import open_store
 from gateway.web import health
-from gateway.web.authenticate import Gatekeeper
 from gateway.web.health import Readiness
-from gateway.web.keyring import KeyRing
 from tests.live.inside import serving_inside
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from gateway.store.sql import Store
+    from gateway.store.store import Store
 
 
 async def probe(url: str, path: str = "/readyz", *, method: str = "GET", hub: Hub | None = None) -> httpx.Response:
@@ -49,7 +49,7 @@ async def test_a_server_with_its_database_is_alive_and_ready(database_url: str, 
 
 
 async def test_probes_need_no_key(store: Store, database_url: str) -> None:
-    await keys.create(store, NewKey("shop", "a key", ALL_SCOPES, None))
+    await api_keys.create(store, NewKey("shop", "a key", ALL_SCOPES, None))
     async with (
         serving_inside(database_url, lambda own: Gatekeeper(KeyRing(own))) as server,
         httpx.AsyncClient(base_url=server.base_url) as http,

@@ -1,0 +1,110 @@
+"""The commands `import` and `export`: open the store, do the work, tell how it went.
+
+Must not be here: flags (`transfer`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import click
+
+from gateway.cli.progress import shown
+from gateway.domain.direction import Direction
+from gateway.domain.principal import Principal, Reach
+from gateway.errors import InvalidSetting
+from gateway.store.engines.private_files import open_private
+from gateway.store.schema.revision import make_ready
+from gateway.store.staging import Staging
+from gateway.store.store import opened_store
+from gateway.transfer.exporter import export
+from gateway.transfer.importer import Rejects, load, refuse_spoilt, stage
+from gateway.transfer.reporting import tell
+from gateway.transfer.sources import size_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from gateway.core import Store
+    from gateway.core.transfer import Taken
+
+T = TypeVar("T")
+
+
+class Choices(NamedTuple):
+    """What an import is asked beside its sources: each as the flag of its name."""
+
+    rejects: str | None = None
+    order: str | None = None
+    replace_deleted: bool = False
+    beyond_bounds: bool = False
+
+
+def run_import(database_url: str, project_id: str, sources: Sequence[str], choices: Choices) -> bool:
+    """Import all sources, and say at the end what was done; tell whether everything could be taken.
+
+    Errors: OSError where a source cannot be opened; InvalidSetting where the rejects would write over a source;
+    DatabaseBehind; Unavailable.
+    """
+    who = Principal(Reach(project_id))
+    _refuse_to_write_over(sources, choices.rejects)
+    sizes = [size_of(source) for source in sources]
+    asyncio.run(make_ready(database_url))
+    with ExitStack() as stack:
+        kept = stack.enter_context(open_private(Path(choices.rejects))) if choices.rejects else None
+        rejects = Rejects(kept, Direction(choices.order) if choices.order else None)
+        staging = stack.enter_context(Staging())
+        with shown("Reading", None if None in sizes else sum(size or 0 for size in sizes)) as advance:
+            passed_over = stage(sources, staging, rejects, advance, is_bounded=not choices.beyond_bounds)
+        refuse_spoilt(staging, rejects)
+        with shown("Adding messages") as advance:
+            taken = asyncio.run(
+                _with_store(
+                    database_url,
+                    lambda store: load(store, who, staging, rejects, advance, replace_deleted=choices.replace_deleted),
+                )
+            )
+    _sum_up(taken, rejects.count, passed_over)
+    return rejects.count == 0
+
+
+def _sum_up(taken: Taken, rejected: int, passed_over: Sequence[str]) -> None:
+    if passed_over:
+        tell(f"Passed over, since it is of another kind: {passed_over[0]}{_and_more(len(passed_over))}.")
+    if taken.deleted:
+        tell(f"Deleted here before, and not taken again without --replace-deleted: {taken.deleted} threads.")
+    tell(f"Threads: {taken.threads}, messages: {taken.messages}, there before: {taken.known}, rejected: {rejected}.")
+
+
+def _and_more(many: int) -> str:
+    return f" and {many - 1} more" if many > 1 else ""
+
+
+def run_export(database_url: str, project_id: str, target: str) -> None:
+    """Export everything to a file or standard output.
+
+    Errors: OSError where the file cannot be written; DatabaseBehind; Unavailable.
+    """
+    who = Principal(Reach(project_id))
+    asyncio.run(make_ready(database_url))
+    with (
+        click.open_file("-", "wb") if target == "-" else open_private(Path(target)) as out,
+        shown("Messages") as advance,
+    ):
+        asyncio.run(_with_store(database_url, lambda store: export(store, who, out, advance)))
+
+
+def _refuse_to_write_over(sources: Sequence[str], rejects_file: str | None) -> None:
+    if rejects_file is None or not Path(rejects_file).exists():
+        return
+    for source in sources:
+        if Path(source).exists() and Path(source).samefile(rejects_file):
+            raise InvalidSetting(f"--rejects: expected another file than '{source}', which is to be imported.")
+
+
+async def _with_store(database_url: str, work: Callable[[Store], Awaitable[T]]) -> T:
+    async with opened_store(database_url) as store:
+        return await work(store)

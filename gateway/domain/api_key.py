@@ -1,0 +1,140 @@
+"""A project's key: what is kept of it, what its secret looks like, and how an operator's words for it are read.
+
+Must not be here: looking keys up, telling them to people.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import string
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.domain import validate
+from gateway.domain.principal import ALL_SCOPES, Principal, Reach, Scope
+from gateway.errors import excerpt
+
+PREFIX: Final = "sk-"  # the shape that SDKs expect and that scanners for leaked secrets know
+_ALPHABET: Final = string.ascii_letters + string.digits
+_SECRET_LENGTH: Final = 43  # 256 bits: nobody guesses one, so a plain hash of it tells nothing
+_ID_LENGTH: Final = 16
+_HINT_LENGTH: Final = 4
+_choices: Final = random.SystemRandom().choices
+
+_PROJECT: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_NAME_LENGTH: Final = 100
+_DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key, without its secret, which nobody keeps.
+
+    `hint` is how the secret ends.
+    Units: times are Unix seconds, UTC.
+    """
+
+    id: str
+    project_id: str
+    name: str
+    scopes: frozenset[Scope]
+    hint: str
+    created_at: int
+    expires_at: int | None = None
+    revoked_at: int | None = None
+    last_used_at: int | None = None
+
+    def is_good(self, now: float) -> bool:
+        """Say whether the key lets anybody in."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    def principal(self) -> Principal:
+        """Say who comes with this key."""
+        return Principal(Reach(self.project_id), self.scopes, self.id, self.id, self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """What an operator asks of a new key."""
+
+    project_id: str
+    name: str
+    scopes: frozenset[Scope]
+    expires_in_s: int | None
+
+
+def new_id() -> str:
+    """Make the public name of a key."""
+    return "key_" + "".join(_choices(_ALPHABET, k=_ID_LENGTH))
+
+
+def new_secret() -> str:
+    """Make an unguessable secret."""
+    return PREFIX + "".join(_choices(_ALPHABET, k=_SECRET_LENGTH))
+
+
+def digest_of(secret: str) -> str:
+    """Name a secret by what is kept of it."""
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
+
+
+def hint_of(secret: str) -> str:
+    """Say how a secret ends, for people who look for the key that they have."""
+    return secret[-_HINT_LENGTH:]
+
+
+def new_key(project: str, name: str, scopes: str, expires: str | None) -> NewKey:
+    """Read what an operator asks of a new key.
+
+    Errors: InvalidRequest.
+    """
+    return NewKey(
+        project_id=project_id(project),
+        name=_name(name),
+        scopes=scopes_of(scopes.split(",")),
+        expires_in_s=None if expires is None else duration(expires, "expires"),
+    )
+
+
+def _name(text: str) -> str:
+    if validate.is_plain(text):
+        return validate.a_string(text, "name", at_most=_NAME_LENGTH)
+    message = "Invalid 'name'. Expected no control characters, and none that change the direction of text."
+    validate.refuse(message, "name", "invalid_value")
+
+
+def project_id(text: str) -> str:
+    """Read the name of a project.
+
+    Errors: InvalidRequest.
+    """
+    if _PROJECT.fullmatch(text):
+        return text
+    message = f"Invalid 'project': '{excerpt(text)}'. Expected 1 to 63 of a-z, 0-9, '_' and '-', the first no sign."
+    validate.refuse(message, "project", "invalid_value")
+
+
+def scopes_of(words: list[str]) -> frozenset[Scope]:
+    """Read a list of scopes that a key can have.
+
+    Errors: InvalidRequest.
+    """
+    supported = tuple(sorted(ALL_SCOPES))
+    return frozenset(Scope(validate.one_of(word.strip(), "scopes", supported)) for word in words)
+
+
+def duration(text: str, path: str) -> int:
+    """Read how long something lasts, in seconds.
+
+    Errors: InvalidRequest.
+    """
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        message = (
+            f"Invalid '{path}': '{excerpt(text)}'. Expected a whole number and s, m, h or d behind it, such as '90d'."
+        )
+        validate.refuse(message, path, "invalid_value")
+    return int(found[1]) * _SECONDS[found[2]]

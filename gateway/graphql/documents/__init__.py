@@ -1,0 +1,1 @@
+"""GraphQL documents: parsed, validated, measured, bounded and cached."""

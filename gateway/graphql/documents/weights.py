@@ -1,0 +1,84 @@
+"""What a kept document takes of memory at most: counted from its text, so that it is known before it is executed.
+
+The numbers were measured with tracemalloc on CPython 3.11 (`tests/graphql/test_weights.py` repeats that with the worst
+documents that were found); a character count is no measure: four letters that cannot be parsed take 4,600 bytes.
+Must not be here: what is kept (`cache`).
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from graphql import FragmentDefinitionNode, OperationDefinitionNode
+
+from gateway.fast_executor.unsupported import Unsupported, conditions_of
+from gateway.graphql.documents.measure import Measure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphql import DocumentNode, GraphQLError, Node
+
+MIB: Final = 1024 * 1024
+MAX_PLAN: Final = 4 * MIB  # an operation whose plan might take more is executed without one
+# Bytes.
+_DOCUMENT: Final = 14_000  # without its tokens
+_TOKEN: Final = 580  # with the node that is made of it, and its part in what is known of costs
+_OPERATION: Final = 8_000
+_PLAN: Final = 6_000
+_PLAN_FIELD: Final = 3_400  # each time that its fragment is spread
+_PLAN_TOKEN: Final = 120  # values in the document are coerced once
+_REFUSAL: Final = 1_200
+_ERROR: Final = 1_600
+_LOCATION: Final = 200
+
+
+class Weighed(NamedTuple):
+    """How many bytes a document takes with the plans of its operations, and which of these are to have none."""
+
+    weight: int
+    without_plan: frozenset[str | None]
+
+
+def weigh(text: str, document: DocumentNode) -> Weighed:
+    """Weigh a valid document as if all that can be kept of it were."""
+    fragments = [each for each in document.definitions if isinstance(each, FragmentDefinitionNode)]
+    measure = Measure({each.name.value: each for each in fragments})
+    shared = sum(map(_tokens, fragments))
+    weight = _DOCUMENT + 2 * sys.getsizeof(text) + _TOKEN * shared
+    without_plan = set[str | None]()
+    for each in document.definitions:
+        if isinstance(each, OperationDefinitionNode):
+            own = _tokens(each)
+            plan = _plan(document, each, measure.totals(each.selection_set).fields, own + shared)
+            weight += _OPERATION + _TOKEN * own
+            if plan > MAX_PLAN:
+                without_plan.add(each.name.value if each.name else None)
+            else:
+                weight += plan
+    return Weighed(weight, frozenset(without_plan))
+
+
+def weigh_refusal(errors: Sequence[GraphQLError]) -> int:
+    """Weigh what is kept of a document that was refused."""
+    return _REFUSAL + sum(
+        _ERROR + sys.getsizeof(each.message) + _LOCATION * len(each.locations or ()) for each in errors
+    )
+
+
+def _plan(document: DocumentNode, operation: OperationDefinitionNode, fields: int, tokens: int) -> int:
+    try:
+        shapes = 1 << len(conditions_of(document, operation))
+    except Unsupported:
+        return 0
+    return _PLAN + shapes * (_PLAN_FIELD * fields + _PLAN_TOKEN * tokens)
+
+
+def _tokens(node: Node) -> int:
+    count = 1
+    if node.loc:
+        token, last = node.loc.start_token, node.loc.end_token
+        while token is not last and token.next:
+            count, token = count + 1, token.next
+    return count

@@ -1,0 +1,1 @@
+"""The execution of GraphQL operations, whatever transport carries them."""

@@ -1,0 +1,184 @@
+"""How the fields of our schema are read by compiled operations, as Strawberry's own definitions of them say.
+
+Must not be here: reading itself (`gateway.fast_executor`); a field's resolver is the same in both ways.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from graphql import GraphQLObjectType, get_named_type, get_nullable_type, is_input_object_type, is_list_type
+
+from gateway.domain import message
+from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Message, Text, TextContent
+from gateway.domain.thread import Thread
+from gateway.fast_executor import MARKER, Attribute, Direct, Itself, Known, Sampled, Ways, Written
+from gateway.graphql.execution.prefetch import find_messages, find_thread
+from gateway.graphql.schema.scalars import iso
+from gateway.graphql.schema.subscription import EVENT_TYPES
+from gateway.graphql.schema.types import Edge, EdgeOfThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from graphql import GraphQLField, GraphQLInputObjectType, GraphQLSchema
+    from strawberry.types.field import StrawberryField
+    from strawberry.types.fields.resolver import StrawberryResolver
+
+    from gateway.fast_executor import Way
+    from gateway.graphql.context import Context
+
+    Convert = Callable[[Any], Any]
+
+_BACK: Final = "strawberry-definition"  # where a field of graphql-core's names its Strawberry definition
+
+_TYPES: Final[Mapping[type, str]] = {
+    Thread: "Thread",
+    Message: "Message",
+    Edge: "MessageEdge",
+    EdgeOfThread: "ThreadEdge",
+    message.TextContent: "TextContent",
+    message.ImageFileContent: "ImageFileContent",
+    message.ImageUrlContent: "ImageUrlContent",
+    message.RefusalContent: "RefusalContent",
+    message.FileCitation: "FileCitation",
+    message.FilePath: "FilePath",
+    message.UrlCitation: "UrlCitation",
+    **{each: each.__name__ for each in EVENT_TYPES},
+}
+
+
+def _word(words: type[Enum]) -> Callable[[str], str]:
+    """Find the schema's word for one of the wire's."""
+    return {each.value: each.name for each in words}.__getitem__
+
+
+_SIMPLE: Final = Sampled(
+    message.load_content, (TextContent(Text(MARKER, ())),), "content_json", SIMPLE_BEGIN, SIMPLE_END
+)
+_STORED: Final[Mapping[tuple[str, str], Way]] = {
+    ("Thread", "id"): Written("id", plain=True),
+    ("Thread", "metadata"): Written("metadata_json", orjson.Fragment),
+    ("Thread", "toolResources"): Written("tool_resources_json", orjson.Fragment),
+    ("Message", "id"): Written("id", plain=True),
+    ("Message", "threadId"): Written("thread_id", plain=True),
+    ("Message", "metadata"): Written("metadata_json", orjson.Fragment),
+    ("Message", "content"): _SIMPLE,
+    ("Message", "role"): Written("role_value", _word(message.Role), plain=True),
+    ("Message", "status"): Written("status_value", _word(message.Status), plain=True),
+    ("Message", "runId"): Written("run_id"),
+    ("Message", "assistantId"): Written("assistant_id"),
+    ("MessageEdge", "cursor"): Written("cursor", plain=True),
+    ("ThreadEdge", "cursor"): Written("cursor", plain=True),
+    ("Query", "thread"): Direct(find_thread, wants_children=True),
+}
+
+
+# Where the objects of a page that was read hold what their resolvers would give.
+_AS_EDGE: Final[Mapping[str, Written | Itself]] = {"cursor": Written("id", plain=True), "node": Itself()}
+_KNOWN: Final[Mapping[tuple[str, str], Known]] = {
+    ("CreateMessagePayload", "edge"): Known("message", Message, _AS_EDGE),
+    ("CreateThreadPayload", "edge"): Known("thread", Thread, _AS_EDGE),
+    ("MessageConnection", "edges"): Known("items", Message, _AS_EDGE, "rows"),
+    ("MessageConnection", "nodes"): Known("items", Message, rows="rows"),
+    ("MessageConnection", "pageInfo"): Known("known_page_info"),
+    ("MessageConnection", "totalCount"): Known("known_total"),
+}
+
+
+@cache
+def ways_of(schema: GraphQLSchema) -> Ways:
+    """Find the ways of all fields of a schema that Strawberry has built."""
+    found: dict[tuple[str, str], Way] = {}
+    for name, kind in schema.type_map.items():
+        if not isinstance(kind, GraphQLObjectType) or name.startswith("__"):
+            continue
+        for field_name, field in kind.fields.items():
+            way = _STORED.get((name, field_name)) or _way_of(field)
+            if way is not None:
+                found[name, field_name] = way
+    messages = found["Thread", "messages"]
+    if isinstance(messages, Direct):
+        found["Thread", "messages"] = Direct(partial(find_messages, messages.resolve))
+    events = schema.type_map["Subscription"]
+    if isinstance(events, GraphQLObjectType):
+        found |= {("Subscription", name): Direct(_event) for name in events.fields}
+    for place, known in _KNOWN.items():
+        way = found[place]
+        if isinstance(way, Direct):
+            found[place] = Direct(way.resolve, known=known)
+    return Ways(found, _TYPES)
+
+
+def _event(event: Any, _context: Context, _arguments: Mapping[str, Any]) -> Any:
+    return event
+
+
+def _way_of(field: GraphQLField) -> Way | None:
+    definition: StrawberryField = field.extensions[_BACK]
+    if definition.base_resolver is None:
+        is_time = get_named_type(field.type).name == "DateTime"
+        return Written(definition.python_name, iso, plain=True) if is_time else Attribute(definition.python_name)
+    return Direct(_calling(definition.base_resolver, field))
+
+
+def _calling(resolver: StrawberryResolver[Any], field: GraphQLField) -> Callable[..., Any]:
+    """Call a resolver as Strawberry does: with what it asks for of object, context and arguments, by their names."""
+    function: Any = resolver.wrapped_func
+    is_method = resolver.self_parameter is not None
+    parents = [each.name for each in (resolver.parent_parameter, resolver.root_parameter) if each is not None]
+    info = resolver.info_parameter
+    names = _names_of(field.args)
+    if is_method and not names and not parents:
+        if info is None:
+            return lambda source, _context, _arguments: function(source)
+        return lambda source, context, _arguments: function(source, context)
+
+    def call(source: Any, context: Context, arguments: Mapping[str, Any]) -> Any:
+        given = {}
+        for name, value in arguments.items():
+            python_name, convert = names[name]
+            given[python_name] = value if convert is None else convert(value)
+        for parent in parents:
+            given[parent] = source
+        if info is not None:
+            given[info.name] = context
+        return function(source, **given) if is_method else function(**given)
+
+    return call
+
+
+def _names_of(fields: Mapping[str, Any]) -> dict[str, tuple[str, Convert | None]]:
+    """Find for each argument, or field of an input, its name in Python, and what makes its value, if anything does."""
+    return {name: (each.extensions[_BACK].python_name, _converter(each.type)) for name, each in fields.items()}
+
+
+def _converter(kind: Any) -> Convert | None:
+    """Make objects of inputs as Strawberry does, where there are any within a type."""
+    kind = get_nullable_type(kind)
+    if is_input_object_type(kind):
+        return _making(kind)
+    if not is_list_type(kind):
+        return None
+    convert = _converter(kind.of_type)
+    return None if convert is None else lambda value: None if value is None else [convert(each) for each in value]
+
+
+def _making(kind: GraphQLInputObjectType) -> Convert:
+    definition = kind.extensions[_BACK]
+    names = _names_of(kind.fields)
+
+    def make(value: Any) -> Any:
+        if value is None:
+            return None
+        # As the data class that it is does, whose fields have their defaults in the class; they are all constants.
+        made = object.__new__(definition.origin)
+        for name, each in value.items():
+            python_name, convert = names[name]
+            setattr(made, python_name, each if convert is None else convert(each))
+        return made
+
+    return make

@@ -1,0 +1,96 @@
+"""Reading ahead: a thread together with the page of its messages that the same operation is about to ask for.
+
+A compiled operation tells what will be asked; asked for one by one, both find the same.
+Must not be here: how a page is asked for (`types`).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.core import messages
+from gateway.domain import ids, parse
+from gateway.domain.message import Message
+from gateway.domain.thread import thread_named
+from gateway.errors import AnswerTooLarge, InvalidRequest
+from gateway.graphql.context import Ahead, PageKey
+from gateway.graphql.schema.types import MessageConnection, page_request
+
+_BOUNDS: Final = ("limit", "first", "last", "after", "before")
+_ARGUMENTS: Final = ("order", "runId", *_BOUNDS)
+_WITHOUT_THREAD: Final = frozenset({"id", "messages"})  # fields of a thread that its row is not needed for
+_TOTAL: Final = "totalCount"  # of messages; it is kept in there
+_KEPT: Final = 64  # arguments that are read once; clients ask for the same page again and again
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gateway.domain.page import PageRequest
+    from gateway.domain.thread import Thread
+    from gateway.fast_executor import Child
+    from gateway.fast_executor.hints import Children
+    from gateway.graphql.context import Context
+
+    Resolve = Callable[[Thread, Context, Mapping[str, Any]], Any]
+
+
+async def find_thread(
+    _source: Any, context: Context, arguments: Mapping[str, Any], children: Children
+) -> Thread | None:
+    """Resolve `Query.thread`, and keep the page that `Thread.messages` will ask for next (`find_messages`).
+
+    Where nothing else is asked of the thread, its messages prove that it is there.
+    Errors: AnswerTooLarge.
+    """
+    thread_id = ids.as_thread_id(ids.not_empty(arguments["id"], "id"))
+    if thread_id is None:
+        return None
+    fields = children()
+    asked = [child for child in fields if child.name == "messages"]
+    key = _key_of(thread_id, asked[0]) if len(asked) == 1 else None
+    if key is None:
+        return await context.threads.load(thread_id)
+    [child] = asked
+    store, who, (_, page, run_id) = context.store, context.who, key
+    read = Message._fields if child.places is None else child.places.get(Message, ())
+    if _WITHOUT_THREAD.issuperset([each.name for each in fields]) and _TOTAL not in child.selected:
+        proven = await messages.proven_page(store, who, thread_id, page, run_id=run_id, fields=read)
+        if proven is not None and context.read_ahead(thread_id, Ahead(child.arguments, key, *proven)):
+            return thread_named(thread_id)
+        if proven is not None:
+            del proven  # an error holds what its frames do, as long as there are other errors
+            raise AnswerTooLarge
+    thread, found, ends = await messages.thread_with_page(store, who, thread_id, page, run_id=run_id, fields=read)
+    if not context.read_ahead(thread_id, Ahead(child.arguments, key, found, ends)):
+        del found
+        raise AnswerTooLarge
+    return thread
+
+
+def find_messages(resolve: Resolve, source: Thread, context: Context, arguments: Mapping[str, Any]) -> Any:
+    """Resolve `Thread.messages` with the page that was read ahead, or by its own resolver where there is none.
+
+    An empty page does not tell an unknown cursor from the end of the list, which the resolver looks at.
+    """
+    ahead = context.ahead.pop(source.id, None)
+    if ahead is None or not ahead.found.rows or ahead.arguments != arguments:
+        return resolve(source, context, arguments)
+    context.show(ahead.found)
+    return MessageConnection(found=ahead.found, asked=ahead.key, of=source, ends=ahead.ends)
+
+
+def _key_of(thread_id: ids.ThreadId, child: Child) -> PageKey | None:
+    """Read which page will be asked for; what is wrong with the arguments is said when it is."""
+    try:
+        page, run_id = _asked(tuple(map(child.arguments.get, _ARGUMENTS)))
+    except InvalidRequest:
+        return None
+    return PageKey(thread_id, page, run_id)
+
+
+@lru_cache(_KEPT)
+def _asked(given: tuple[Any, ...]) -> tuple[PageRequest, str | None]:
+    order, run_id, *bounds = given
+    asked = page_request(ids.as_message_id, order, **dict(zip(_BOUNDS, bounds, strict=True)))
+    return asked, parse.reference(run_id, "run_id")

@@ -1,0 +1,27 @@
+"""What an operator can choose for this face; the values come from the settings.
+
+Must not be here: reading the environment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.domain import bounds
+from gateway.graphql.documents.trusted import TrustedDocuments
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The choices of one server; as they stand here they are those of a developer's machine."""
+
+    introspection: bool = True
+    suggestions: bool = True
+    graphiql: bool = True
+    max_cost: int = 5_000  # objects; a hundred threads with twenty messages each are 4,301
+    timeout_s: float = 10.0
+    batch: int = 0
+    body_size: int = bounds.GRAPHQL_BODY.number  # bytes
+    compiled: bool = True
+    by_draft: bool = False
+    trusted: TrustedDocuments = field(default_factory=TrustedDocuments)

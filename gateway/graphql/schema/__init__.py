@@ -1,0 +1,1 @@
+"""The GraphQL schema, which describes domain objects."""

@@ -1,0 +1,275 @@
+"""The mutation type: what can be changed.
+
+Must not be here: how an input is laid out (`inputs`), rules (`domain`).
+"""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import strawberry
+
+from gateway.core import messages, streaming, thread_tokens, threads
+from gateway.domain import bounds, ids, parse, validate
+from gateway.domain.message import Message as DomainMessage
+from gateway.domain.message import Status
+from gateway.domain.principal import ALL_SCOPES, Scope
+from gateway.domain.thread import Thread as DomainThread
+from gateway.errors import Forbidden, NotFound
+from gateway.graphql.context import Context, Info
+from gateway.graphql.schema import inputs, types
+from gateway.graphql.schema.argument_paths import names_arguments
+from gateway.graphql.schema.scalars import DateTime, ThreadAccess
+
+_SCOPES = {
+    ThreadAccess.READ: frozenset({Scope.READ}),
+    ThreadAccess.SEND: frozenset({Scope.READ, Scope.SEND}),
+    ThreadAccess.READ_WRITE: ALL_SCOPES,
+}
+_INPUT = strawberry.argument(description="All that the mutation needs.")
+
+
+@strawberry.type(description="A thread that was made.")
+class CreateThreadPayload:
+    """What createThread answers."""
+
+    thread: DomainThread = strawberry.field(description="The thread.", graphql_type=types.Thread)
+
+    @strawberry.field(
+        description="The thread with its cursor, for lists that a client already holds.",
+        graphql_type=types.ThreadEdge,
+    )
+    def edge(self) -> types.Edge:
+        """Pair the thread with its cursor."""
+        return types.EdgeOfThread(self.thread.id, self.thread)
+
+
+@strawberry.type(description="A thread that was changed.")
+class UpdateThreadPayload:
+    """What updateThread answers."""
+
+    thread: DomainThread = strawberry.field(description="The thread as it is now.", graphql_type=types.Thread)
+
+
+@strawberry.type(description="A thread that is gone.")
+class DeleteThreadPayload:
+    """What deleteThread answers."""
+
+    deleted_thread_id: strawberry.ID = strawberry.field(description="The id that the thread had.")
+
+
+@strawberry.type(description="A message that was added.")
+class CreateMessagePayload:
+    """What createMessage answers."""
+
+    message: DomainMessage = strawberry.field(description="The message.", graphql_type=types.Message)
+
+    @strawberry.field(
+        description="The message with its cursor, for lists that a client already holds.",
+        graphql_type=types.MessageEdge,
+    )
+    def edge(self) -> types.Edge:
+        """Pair the message with its cursor."""
+        return types.Edge(self.message.id, self.message)
+
+    @strawberry.field(description="The thread as it is now.", graphql_type=types.Thread)
+    async def thread(self, info: Info) -> DomainThread:
+        """Read the thread after the change."""
+        return await _thread_of(info.context, self.message.thread_id)
+
+
+@strawberry.type(description="A message that was changed.")
+class UpdateMessagePayload:
+    """What updateMessage answers."""
+
+    message: DomainMessage = strawberry.field(description="The message as it is now.", graphql_type=types.Message)
+
+
+@strawberry.type(description="A message that is gone.")
+class DeleteMessagePayload:
+    """What deleteMessage answers."""
+
+    deleted_message_id: strawberry.ID = strawberry.field(description="The id that the message had.")
+    thread_id: strawberry.Private[str]
+
+    @strawberry.field(description="The thread as it is now.", graphql_type=types.Thread)
+    async def thread(self, info: Info) -> DomainThread:
+        """Read the thread after the change."""
+        return await _thread_of(info.context, self.thread_id)
+
+
+@strawberry.type(description="A token that lets whoever holds it into one thread.")
+class CreateThreadTokenPayload:
+    """What createThreadToken answers."""
+
+    token: str = strawberry.field(description="The token: send it as a bearer token, or in `connection_init`.")
+    expires_at: DateTime = strawberry.field(description="When it ends, and with it every connection that it opened.")
+
+
+@strawberry.type(description="A thread whose tokens are good no more.")
+class RevokeThreadTokensPayload:
+    """What revokeThreadTokens answers."""
+
+    thread_id: strawberry.ID = strawberry.field(description="The id of the thread.")
+
+
+@strawberry.type(description="What can be changed.")
+class Mutation:
+    """The root of all mutations."""
+
+    @strawberry.mutation(description="Make a thread, with or without messages.")
+    @names_arguments
+    async def create_thread(
+        self,
+        info: Info,
+        input: Annotated[inputs.CreateThreadInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> CreateThreadPayload:
+        """POST /threads."""
+        raw = inputs.wire_thread(input)
+        new = parse.new_thread(raw, from_worker=True)
+        _count_parts(info.context, "messages", raw["messages"])
+        return CreateThreadPayload(thread=await threads.create(info.context.store, info.context.who, new))
+
+    @strawberry.mutation(description="Change what is noted on a thread.")
+    @names_arguments
+    async def update_thread(
+        self,
+        info: Info,
+        input: Annotated[inputs.UpdateThreadInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> UpdateThreadPayload:
+        """POST /threads/{thread_id}."""
+        patch = parse.thread_patch(
+            {"metadata": inputs.or_null(input.metadata), "tool_resources": inputs.or_null(input.tool_resources)}
+        )
+        thread_id = ids.thread_id(input.id)
+        changed = await threads.update(info.context.store, info.context.who, thread_id, patch)
+        return UpdateThreadPayload(thread=changed)
+
+    @strawberry.mutation(description="Delete a thread and all its messages for good.")
+    @names_arguments
+    async def delete_thread(
+        self,
+        info: Info,
+        input: Annotated[inputs.DeleteThreadInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> DeleteThreadPayload:
+        """DELETE /threads/{thread_id}."""
+        await threads.delete(info.context.store, info.context.who, ids.thread_id(input.id))
+        return DeleteThreadPayload(deleted_thread_id=input.id)
+
+    @strawberry.mutation(
+        description="Make a short-lived token for one thread, for a browser that shall have just this conversation."
+    )
+    @names_arguments
+    async def create_thread_token(
+        self,
+        info: Info,
+        input: Annotated[inputs.CreateThreadTokenInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> CreateThreadTokenPayload:
+        """Sign a token for a thread that the caller can reach."""
+        ctx = info.context
+        if ctx.gatekeeper.tokens is None:
+            message = "No tokens are made here: the operator has not set GATEWAY_TOKEN_SECRET."
+            raise Forbidden(message, code="thread_tokens_disabled")
+        thread_id = ids.thread_id(input.thread_id)
+        epoch = await thread_tokens.epoch_of(ctx.store, ctx.who, thread_id)
+        scopes = _SCOPES[input.access]
+        token, ends = ctx.gatekeeper.tokens.make(ctx.who, thread_id, epoch, scopes, input.expires_in)
+        return CreateThreadTokenPayload(token=token, expires_at=DateTime(ends))
+
+    @strawberry.mutation(
+        description="Revoke all tokens for a thread that were made until now; who is connected with one is sent away."
+    )
+    @names_arguments
+    async def revoke_thread_tokens(
+        self,
+        info: Info,
+        input: Annotated[inputs.RevokeThreadTokensInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> RevokeThreadTokensPayload:
+        """End what createThreadToken has handed out."""
+        ctx, thread_id = info.context, ids.thread_id(input.thread_id)
+        await thread_tokens.revoke(ctx.store, ctx.who, thread_id)
+        ctx.gatekeeper.forget_tokens(ctx.who.reach.project_id, thread_id)
+        return RevokeThreadTokensPayload(thread_id=input.thread_id)
+
+    @strawberry.mutation(description="Add a message to the end of a thread.")
+    @names_arguments
+    async def create_message(
+        self,
+        info: Info,
+        input: Annotated[inputs.CreateMessageInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> CreateMessagePayload:
+        """POST /threads/{thread_id}/messages."""
+        raw = inputs.wire_message(input)
+        new = parse.new_message(raw, from_worker=True)
+        _count_parts(info.context, "content", (raw,))
+        thread_id = ids.thread_id(input.thread_id)
+        return CreateMessagePayload(message=await messages.create(info.context.store, info.context.who, thread_id, new))
+
+    @strawberry.mutation(description="Change what is noted on a message; what it says never changes.")
+    @names_arguments
+    async def update_message(
+        self,
+        info: Info,
+        input: Annotated[inputs.UpdateMessageInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> UpdateMessagePayload:
+        """POST /threads/{thread_id}/messages/{message_id}."""
+        patch = parse.message_patch({"metadata": inputs.or_null(input.metadata)})
+        ctx, message_id = info.context, ids.message_id(input.id)
+        thread_id = await messages.thread_of(ctx.store, ctx.who, message_id, Scope.READ, Scope.WRITE)
+        changed = await messages.update(ctx.store, ctx.who, thread_id, message_id, patch)
+        return UpdateMessagePayload(message=changed)
+
+    @strawberry.mutation(description="Add text to the end of a message in progress; its followers are told at once.")
+    @names_arguments
+    async def append_message_text(
+        self,
+        info: Info,
+        input: Annotated[inputs.AppendMessageTextInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> UpdateMessagePayload:
+        """Write an answer as it comes."""
+        text = parse.gained_text(input.text)
+        message_id = ids.message_id(input.message_id)
+        grown = await streaming.append_text(info.context.store, info.context.who, message_id, text)
+        return UpdateMessagePayload(message=grown)
+
+    @strawberry.mutation(description="Finish a message in progress.")
+    @names_arguments
+    async def finish_message(
+        self,
+        info: Info,
+        input: Annotated[inputs.FinishMessageInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> UpdateMessagePayload:
+        """End an answer that was written as it came."""
+        reason = inputs.or_null(input.incomplete_reason)
+        ending = parse.ending(Status(input.status.value), None if reason is None else reason.value)
+        message_id = ids.message_id(input.message_id)
+        finished = await streaming.finish(info.context.store, info.context.who, message_id, ending)
+        return UpdateMessagePayload(message=finished)
+
+    @strawberry.mutation(description="Delete a message for good.")
+    @names_arguments
+    async def delete_message(
+        self,
+        info: Info,
+        input: Annotated[inputs.DeleteMessageInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> DeleteMessagePayload:
+        """DELETE /threads/{thread_id}/messages/{message_id}."""
+        ctx, message_id = info.context, ids.message_id(input.id)
+        thread_id = await messages.thread_of(ctx.store, ctx.who, message_id, Scope.WRITE)
+        await messages.delete(ctx.store, ctx.who, thread_id, message_id)
+        return DeleteMessagePayload(deleted_message_id=input.id, thread_id=thread_id)
+
+
+async def _thread_of(context: Context, thread_id: str) -> DomainThread:
+    found = await context.threads.load(thread_id)
+    if found is None:  # deleted since
+        raise NotFound("thread", thread_id)
+    return found
+
+
+def _count_parts(context: Context, path: str, messages: Iterable[object]) -> None:
+    """Count what an operation brings over all its fields, each of which may send one variable again.
+
+    Errors: InvalidRequest.
+    """
+    context.parts += sum(map(parse.count_parts, messages))
+    validate.total(context.parts, path, bounds.REQUEST_PARTS)

@@ -1,0 +1,153 @@
+"""The subscription type: what can be followed.
+
+Must not be here: how a follower reads on (`core.follow`), the transports (`websocket`, `sse`).
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Annotated, Any
+
+import strawberry
+from strawberry import UNSET
+
+from gateway.core import follow
+from gateway.domain import change, ids
+from gateway.domain.message import Message as DomainMessage
+from gateway.domain.thread import Thread as DomainThread
+from gateway.graphql.context import Context, Info
+from gateway.graphql.schema.argument_paths import names_arguments
+from gateway.graphql.schema.types import Edge, Message, MessageEdge, Thread
+
+FollowedThread = Annotated[strawberry.ID, strawberry.argument(description="The thread that is followed.")]
+Behind = Annotated[
+    str | None,
+    strawberry.argument(
+        description="Begin behind this cursor, with what was missed: a cursor that this subscription has told, the id "
+        "of a message, or `0` for the beginning of the thread. Without it, or with null, only what comes from now on "
+        "is told; an empty text is refused."
+    ),
+]
+
+
+@strawberry.interface(description="Something that happened in a thread.")
+class ThreadEvent:
+    """What all changes have."""
+
+    cursor: str = strawberry.field(description="Where to go on from, as `after`, so that nothing is missed.")
+
+
+@strawberry.type(description="A message was added.")
+class MessageCreated(ThreadEvent):
+    """`domain.change.MessageCreated`."""
+
+    message: DomainMessage = strawberry.field(description="The message as it is now.", graphql_type=Message)
+
+
+@strawberry.type(description="A message was changed, or finished, or the text it gained was written as a whole.")
+class MessageUpdated(ThreadEvent):
+    """`domain.change.MessageUpdated`."""
+
+    message: DomainMessage = strawberry.field(description="The message as it is now.", graphql_type=Message)
+
+
+@strawberry.type(description="A message was deleted.")
+class MessageDeleted(ThreadEvent):
+    """`domain.change.MessageDeleted`."""
+
+    message_id: strawberry.ID = strawberry.field(description="The id that the message had.")
+
+
+@strawberry.type(
+    description="A message in progress gained text. If `offset` is less than the text you hold is long, you have it "
+    "already; if it is more, you have missed some: read the message again."
+)
+class MessageDelta(ThreadEvent):
+    """`domain.change.MessageDelta`."""
+
+    message_id: strawberry.ID = strawberry.field(description="The message.")
+    part_index: int = strawberry.field(description="The part of its content that gained the text, counted from 0.")
+    text: str = strawberry.field(description="The text.")
+    offset: int = strawberry.field(
+        description="Where in the part the text begins, in UTF-16 code units, as JavaScript's `length` counts."
+    )
+
+
+@strawberry.type(description="The thread itself was changed.")
+class ThreadUpdated(ThreadEvent):
+    """`domain.change.ThreadUpdated`."""
+
+    thread: DomainThread = strawberry.field(description="The thread as it is now.", graphql_type=Thread)
+
+
+@strawberry.type(description="The thread is gone; nothing comes after this.")
+class ThreadDeleted(ThreadEvent):
+    """`domain.change.ThreadDeleted`."""
+
+    thread_id: strawberry.ID = strawberry.field(description="The id that the thread had.")
+
+
+EVENTS: Mapping[type[Any], Any] = {
+    change.MessageCreated: lambda at, told: MessageCreated(cursor=at, message=told.message),
+    change.MessageUpdated: lambda at, told: MessageUpdated(cursor=at, message=told.message),
+    change.MessageDeleted: lambda at, told: MessageDeleted(cursor=at, message_id=told.message_id),
+    change.MessageDelta: lambda at, told: MessageDelta(
+        cursor=at, message_id=told.message_id, part_index=told.part_index, text=told.text, offset=told.offset
+    ),
+    change.ThreadUpdated: lambda at, told: ThreadUpdated(cursor=at, thread=told.thread),
+    change.ThreadDeleted: lambda at, told: ThreadDeleted(cursor=at, thread_id=told.thread_id),
+}
+EVENT_TYPES = (MessageCreated, MessageUpdated, MessageDeleted, MessageDelta, ThreadUpdated, ThreadDeleted)
+
+
+@strawberry.type(description="What can be followed.")
+class Subscription:
+    """The root of all subscriptions."""
+
+    @strawberry.subscription(
+        description="The messages of a thread as they are added, each once and in order.", graphql_type=MessageEdge
+    )
+    @names_arguments
+    async def message_added(
+        self, info: Info, thread_id: FollowedThread, after: Behind = UNSET
+    ) -> AsyncGenerator[Edge, None]:
+        """Follow the messages."""
+        ctx = info.context
+        followed = ids.thread_id(thread_id)
+        position = await follow.start(ctx.store, ctx.who, followed, _begin(ctx, after))
+        return _edges(ctx, follow.messages(ctx.store, ctx.hub, ctx.who, followed, position))
+
+    @strawberry.subscription(description="All that happens in a thread, each change once and in order.")
+    @names_arguments
+    async def thread_events(
+        self, info: Info, thread_id: FollowedThread, after: Behind = UNSET
+    ) -> AsyncGenerator[ThreadEvent, None]:
+        """Follow the changes."""
+        ctx = info.context
+        followed = ids.thread_id(thread_id)
+        position = await follow.start(ctx.store, ctx.who, followed, _begin(ctx, after))
+        return _events(ctx, follow.changes(ctx.store, ctx.hub, ctx.who, followed, position))
+
+
+def _begin(ctx: Context, after: str | None) -> str | None:
+    """Find the cursor to begin behind: where the transport says that its client had come to, else what was asked."""
+    asked = None if after is UNSET else after
+    return asked if ctx.resume_after is None or asked == "" else ctx.resume_after  # an empty one is refused
+
+
+# Generators of their own, so that what is wrong with a request is an error of the request and not of its first event.
+async def _edges(ctx: Context, found: AsyncGenerator[tuple[int, DomainMessage], None]) -> AsyncGenerator[Edge, None]:
+    async with aclosing(found):
+        async for _, message in found:
+            ctx.told = message.id
+            yield Edge(message.id, message)
+            del message  # nothing that was told is held while the next is waited for
+
+
+async def _events(
+    ctx: Context, found: AsyncGenerator[tuple[int, change.Change], None]
+) -> AsyncGenerator[ThreadEvent, None]:
+    async with aclosing(found):
+        async for at, told in found:
+            ctx.told = str(at)
+            yield EVENTS[type(told)](str(at), told)
+            del told  # as above

@@ -1,0 +1,98 @@
+"""What a browser sees at `/graphql`: GraphiQL, or a plain page that tells how to get it, and the files it is made of.
+
+Must not be here: anything from a foreign host; how GraphiQL is built (`graphiql/build.py`).
+"""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+
+from gateway.graphql.transport.negotiation import accepts_gzip
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+BUILT: Final = Path(__file__).parents[1] / "graphiql" / "built"
+ASSETS: Final = "/graphql/assets/{name}"
+
+# Monaco, GraphiQL's editor, makes style elements while it runs, and its icons and fonts are `data:` in the style sheet.
+# Source: Content Security Policy Level 3; 'self' in connect-src includes WebSockets to this server.
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "font-src data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+_PAGE: Final = {"content-security-policy": POLICY, "cache-control": "no-cache", "vary": "accept"}
+# A worker is held to the policy of its own file. A name holds a digest of its content, so what it names never changes.
+_ASSET: Final = {
+    "content-security-policy": POLICY,
+    "cache-control": "public, max-age=31536000, immutable",
+    "vary": "accept-encoding",
+}
+_COMPRESSED: Final = {**_ASSET, "content-encoding": "gzip"}
+_GZIP: Final = ".gz"  # what `graphiql/bundle.mjs` writes beside a file
+# Written here, since browsers refuse a script with another type and the machine's own table may hold one.
+_MEDIA_TYPES: Final[Mapping[str, str]] = {".js": "text/javascript", ".css": "text/css"}
+
+_PLAIN: Final = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>Threads: GraphQL</title>
+<style>
+  :root { color-scheme: light dark }
+  body { font: 1rem/1.5 system-ui, sans-serif; max-width: 44rem; margin: 3rem auto; padding: 0 1rem }
+  pre { background: #8882; padding: 1rem; white-space: pre-wrap; overflow-wrap: anywhere; border-radius: 6px }
+</style>
+<h1>Threads and messages over GraphQL</h1>
+<p>This is the endpoint: send queries here by POST, with any GraphQL client.</p>
+<pre>curl http://HOST/graphql -H 'Content-Type: application/json' \\
+  -d '{"query": "{ threads(first: 5) { nodes { id createdAt messages(last: 3) { nodes { role text } } } } }"}'</pre>
+<p><code>gateway schema</code> prints the schema. The REST face is at <code>/v1/threads</code>.</p>
+<h2>GraphiQL is not in this installation</h2>
+<p>The explorer that belongs here is built by npm while pip installs, and that could not be done. To get it, run this in
+a clone of the repository, where npm can fetch packages, and start the server again:</p>
+<pre>pip install -v --force-reinstall --no-deps .</pre>
+<p>If it fails again, its output tells why.</p>
+</html>
+"""
+
+
+class Explorer:
+    """GraphiQL as it was built into a folder; which files there are is read once, so no path is ever looked up."""
+
+    def __init__(self, built: Path) -> None:
+        index = built / "index.html"
+        self._page = index.read_text("utf-8") if index.is_file() else None
+        files = {file.name: file for file in (built / "assets").glob("*")}
+        self._assets = {name: (file, files.get(name + _GZIP)) for name, file in files.items() if file.suffix != _GZIP}
+
+    def page(self, request: Request) -> Response:
+        """Answer with the page."""
+        page = self._page or _PLAIN.replace("HOST", escape(request.url.netloc))
+        return HTMLResponse(page, headers=_PAGE)
+
+    async def asset(self, request: Request) -> Response:
+        """Answer with a file that the page needs.
+
+        Errors: HTTPException 404, which the application answers like any unknown URL.
+        """
+        file, compressed = self._assets.get(request.path_params["name"], (None, None))
+        if file is None:
+            raise HTTPException(404)
+        if not accepts_gzip(request.headers.get("accept-encoding")):
+            compressed = None
+        try:
+            content = await run_in_threadpool((compressed or file).read_bytes)
+        except OSError:  # the package was installed anew behind a running server
+            raise HTTPException(404) from None
+        media_type = _MEDIA_TYPES.get(file.suffix, "application/octet-stream")
+        return Response(content, headers=_COMPRESSED if compressed else _ASSET, media_type=media_type)

@@ -1,0 +1,129 @@
+"""What the headers of a request say: what it accepts, what it brings, and whether a page of another site sent it.
+
+Must not be here: parameters, documents.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from gateway.graphql.refusal import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Stage, refusal
+
+if TYPE_CHECKING:
+    from gateway.web.origins import Sites
+    from gateway.web.request import Heard, Request
+
+# A page of another site can send these only after the browser has asked us, and we agree only for who is let in.
+_KEPT: Final = 64  # values of a header that are read once; clients send the same ones again and again
+_SHORT: Final = 500  # characters of such a value; what is longer is read each time, and not kept
+_PREFLIGHTED: Final = ("graphql-require-preflight", "apollo-require-preflight", "x-apollo-operation-name")
+
+
+def accepted(header: str | None) -> str | None:
+    """Choose the media type of the answer, or None; who names neither of ours, or nothing, gets JSON.
+
+    Source: RFC 9110, "Accept": the most specific range that fits a type gives its weight, and the heaviest type
+    is taken. Of equals, one that is named comes first, then the one that is named first.
+    """
+    return (_accepted if header is None or len(header) <= _SHORT else _accepted.__wrapped__)(header)
+
+
+@lru_cache(_KEPT)
+def _accepted(header: str | None) -> str | None:
+    ranges = [_weighed(each) for each in (header or "*/*").split(",")]
+    best: tuple[float, int, int] | None = None
+    chosen: str | None = None
+    for offer in (JSON, GRAPHQL_RESPONSE, EVENT_STREAM):
+        wild = () if offer == EVENT_STREAM else ("application/*", "*/*")  # nobody means a stream by "anything"
+        for rank, pattern in enumerate((offer, *wild)):
+            place = next((n for n, (media_type, _) in enumerate(ranges) if media_type == pattern), None)
+            if place is None:
+                continue
+            found = (ranges[place][1], -rank, -place)
+            if found[0] > 0 and (best is None or found > best):
+                best, chosen = found, offer
+            break
+    return chosen
+
+
+def _weighed(text: str) -> tuple[str, float]:
+    media_type, *parameters = (part.strip().lower() for part in text.split(";"))
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return media_type, min(max(float(value), 0.0), 1.0)
+            except ValueError:
+                return media_type, 0.0
+    return media_type, 1.0
+
+
+def check_method(request: Request) -> None:
+    """Let GET and POST through.
+
+    Errors: Refused.
+    """
+    if request.method not in ("GET", "POST"):
+        raise refusal(Stage.METHOD, "bad_request", "Expected GET or POST.", {"allow": "GET, POST"})
+
+
+def check_media_type(request: Request) -> None:
+    """Let bodies of JSON in UTF-8 through; HTML forms can send no such type.
+
+    Errors: Refused.
+    """
+    if request.method == "POST" and not _says_json(request.headers.get("content-type") or ""):
+        raise refusal(Stage.MEDIA_TYPE, "bad_request", f"Expected a body of {JSON} in UTF-8.")
+
+
+def check_site(request: Request, sites: Sites) -> None:
+    """Refuse what a page of another site can make a browser send without asking us first.
+
+    A POST of JSON is never sent unasked. A GET passes with a header that makes browsers ask, from an origin that is
+    let in, or where the browser says that the page is ours or there is none (Sec-Fetch-Site). Programs that are no
+    browsers need such a header too, but for those that speak `fetch` outside of one: they say Sec-Fetch-Mode `cors`,
+    with which a browser on another site must send an Origin. Pages cannot set headers that begin with Sec-.
+    Source: Fetch, "CORS-safelisted request-header" and "Origin header"; Fetch Metadata.
+    Errors: Refused.
+    """
+    headers = request.headers
+    if request.method != "GET" or _is_preflighted(headers) or headers.get("origin") in sites.origins:
+        return
+    site = headers.get("sec-fetch-site")
+    if site in ("same-origin", "none"):
+        return
+    if site is None and headers.get("sec-fetch-mode") == "cors" and "origin" not in headers:
+        return
+    message = (
+        "A page of another site could have sent this. Send the header 'GraphQL-Require-Preflight: 1', or use POST."
+    )
+    raise refusal(Stage.SITE, "cross_site_request", message)
+
+
+def _is_preflighted(headers: Heard) -> bool:
+    return _says_json(headers.get("content-type") or "") or any(name in headers for name in _PREFLIGHTED)
+
+
+def _says_json(header: str) -> bool:
+    return (_is_json if len(header) <= _SHORT else _is_json.__wrapped__)(header)
+
+
+@lru_cache(_KEPT)
+def _is_json(header: str) -> bool:
+    media_type, *parameters = (part.strip().lower() for part in header.split(";"))
+    charsets = [part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset=")]
+    return media_type == JSON and all(charset in ("utf-8", "utf8") for charset in charsets)
+
+
+def wants_page(method: str, headers: Heard) -> bool:
+    """Say whether a browser has come to look, rather than a program to ask: who names JSON, too, wants that."""
+    accept = headers.get("accept") or ""
+    return method in ("GET", "HEAD") and "text/html" in accept and JSON not in accept and GRAPHQL_RESPONSE not in accept
+
+
+@lru_cache(_KEPT)
+def accepts_gzip(header: str | None) -> bool:
+    """Say whether an answer may be compressed by gzip. Source: RFC 9110, section 12.5.3."""
+    weights = dict(_weighed(each) for each in (header or "").split(","))
+    return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0

@@ -1,0 +1,50 @@
+"""The audit log: who made, ended and deleted what, and who could not prove who they are. One JSON object a line.
+
+The logger `gateway.audit` writes it, one message a line, only once a thing is done: committed, and so
+acknowledged. Never in it: what a person wrote, metadata, secrets, tokens.
+Must not be here: where the lines go (`logs`).
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+
+import orjson
+
+from gateway.observability.record import UNKNOWN, current
+
+LOGGER: Final = "gateway.audit"
+OPERATOR: Final = "operator"  # whoever has a shell on the machine, and runs commands there
+log: Final = logging.getLogger(LOGGER)
+
+
+class Event(StrEnum):
+    """The events; docs/security.md describes each."""
+
+    KEY_CREATED = "key.created"
+    KEY_ROTATED = "key.rotated"
+    KEY_REVOKED = "key.revoked"
+    TOKEN_CREATED = "token.created"  # noqa: S105  (the name of an event)
+    TOKENS_REVOKED = "tokens.revoked"
+    THREAD_DELETED = "thread.deleted"
+    MESSAGE_DELETED = "message.deleted"
+    AUTHENTICATION_FAILED = "authentication.failed"
+
+
+def note(event: Event, *, principal: str, project: str, target: str, **more: str | int | None) -> None:
+    """Tell that something was done; `target` is the id of what it was done to."""
+    line = {
+        "event": event.value,
+        "principal": principal,
+        "project": project,
+        "object": target,
+        **more,
+        "id": facts.request_id if (facts := current.get()) else UNKNOWN,
+        "logger": LOGGER,
+        "level": "info",
+        "timestamp": datetime.now(UTC),
+    }
+    log.info("%s", orjson.dumps(line, option=orjson.OPT_UTC_Z).decode())

@@ -1,0 +1,203 @@
+"""How the log is written: one JSON object a line; at a terminal, words in colours.
+
+Never in it: texts of messages, metadata, variables, query strings, keys, passwords.
+Must not be here: when something is logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from logging.handlers import MemoryHandler, WatchedFileHandler
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import orjson
+
+from gateway.observability import audit
+from gateway.observability.audit import LOGGER
+from gateway.observability.record import PROBES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gateway.observability.record import Facts, Tell
+
+_FIRST_ERROR: Final = 400
+_LONGEST_REASON: Final = 500
+_MOST_WAITING: Final = 1_000  # lines of a command, which has a few
+
+
+def log_config(audit_log: str = "") -> dict[str, Any]:
+    """Describe to `logging.config` how messages of ours, of uvicorn and of libraries are written, all in one way.
+
+    But the audit log, whose messages are JSON already, and go to a file where one is named.
+    """
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"ours": {"()": f"{__name__}.formatter"}, "audit": {"format": "%(message)s"}},
+        "filters": {"ours": {"()": f"{__name__}.filter_of_paths"}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "ours", "filters": ["ours"]},
+            "audit": {"()": f"{__name__}.audit_handler", "path": audit_log, "formatter": "audit"},
+        },
+        "loggers": {"gateway": {"level": "INFO"}, LOGGER: {"level": "INFO", "handlers": ["audit"], "propagate": False}},
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
+    }
+
+
+def audit_handler(path: str) -> logging.Handler:
+    """Make what writes the audit log: behind what a file has already, or to the standard error."""
+    return _AuditFile(path) if path else logging.StreamHandler()
+
+
+@contextmanager
+def audited(path: str) -> Iterator[None]:
+    """Write the audit log of a command, behind what the command tells its operator."""
+    handler = audit_handler(path)
+    waiting = MemoryHandler(_MOST_WAITING, flushLevel=logging.CRITICAL, target=handler)
+    audit.log.addHandler(waiting)
+    level, audit.log.propagate = audit.log.level, False
+    audit.log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        waiting.close()
+        handler.close()
+        audit.log.removeHandler(waiting)
+        audit.log.setLevel(level)
+        audit.log.propagate = True
+
+
+class _AuditFile(WatchedFileHandler):
+    """A file that its owner alone can read, opened again when something has moved it away."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, encoding="utf-8", delay=True)
+
+    def _open(self) -> Any:
+        file = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        return os.fdopen(file, self.mode, encoding=self.encoding)
+
+
+def formatter() -> logging.Formatter:
+    """Make the formatter of messages."""
+    return _of_terminal() if sys.stderr.isatty() else _AsJson()
+
+
+def _of_terminal() -> logging.Formatter:
+    # A server has no terminal, and would keep 80 modules for one: structlog loads Rich, and that loads Pygments.
+    import structlog  # noqa: PLC0415  (as said above)
+
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.add_logger_name, structlog.stdlib.add_log_level, stamp],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.ExceptionRenderer(_told),
+            structlog.dev.ConsoleRenderer(),
+        ],
+    )
+
+
+def filter_of_paths() -> logging.Filter:
+    """Make a filter for uvicorn's lines on WebSockets, which repeat the query string; ours tell of those."""
+    return _WithoutPaths()
+
+
+def request_log() -> Tell:
+    """Make what writes one line for each request, connection and operation; a probe is told only when it failed.
+
+    These lines go past `logging`, whose records take longer than all the rest of it.
+    """
+    write = _to_terminal() if sys.stderr.isatty() else _as_json(sys.stderr.buffer)
+
+    def tell(facts: Facts) -> None:
+        if facts.route not in PROBES or facts.status >= _FIRST_ERROR:
+            write(laid_out(facts))
+
+    return tell
+
+
+def _as_json(stream: BinaryIO) -> Callable[[dict[str, Any]], None]:
+    def write(event: dict[str, Any]) -> None:
+        stream.write(orjson.dumps(event, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
+        stream.flush()
+
+    return write
+
+
+def _to_terminal() -> Callable[[dict[str, Any]], None]:
+    import structlog  # noqa: PLC0415  (see `_of_terminal`)
+
+    render = structlog.dev.ConsoleRenderer()
+
+    def write(event: dict[str, Any]) -> None:
+        event["timestamp"] = event["timestamp"].isoformat().replace("+00:00", "Z")
+        sys.stderr.write(str(render(None, "info", event)) + "\n")
+        sys.stderr.flush()
+
+    return write
+
+
+def laid_out(facts: Facts) -> dict[str, Any]:
+    """Lay facts out as the fields of a line."""
+    event = {
+        "id": facts.request_id,
+        "principal": facts.principal,
+        "method": facts.method,
+        "route": facts.route,
+        "operation": facts.operation,
+        "status": facts.status,
+        "ms": round(facts.seconds * 1000, 1),
+        "statements": facts.statements,
+        "bytes": facts.bytes_out,
+        "event": facts.kind,
+        "level": "info",
+        "timestamp": datetime.now(UTC),
+    }
+    if facts.trace:
+        event["trace_id"] = facts.trace.id
+    return event
+
+
+class _WithoutPaths(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith('%s - "WebSocket')
+
+
+class _AsJson(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "event": record.getMessage(),
+            "logger": record.name,
+            "level": record.levelname.lower(),
+            "timestamp": _written(datetime.fromtimestamp(record.created, UTC)),
+        }
+        if record.exc_info and record.exc_info[1]:
+            line["exception"] = _told(record.exc_info)
+        return orjson.dumps(line).decode()
+
+
+def _written(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _told(exc_info: Any) -> str:
+    """Write a traceback with the first line of each error's message.
+
+    Databases tell the row that they refused in the lines behind it, and SQLAlchemy the statement.
+    """
+    blocks: list[str] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None and len(blocks) < 10:  # noqa: PLR2004  (causes may go round in a circle)
+        reason = str(error).partition("\n")[0][:_LONGEST_REASON]
+        name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        blocks.append(f"Traceback (most recent call last):\n{frames}{name}: {reason}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n\nwhich followed from:\n\n".join(blocks)

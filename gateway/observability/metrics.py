@@ -1,0 +1,138 @@
+"""What Prometheus reads: how many requests, how long, how much of everything is in use.
+
+Labels are taken from fixed sets (a route's template, the kind of an operation, the class of a status), so that no
+client can make more series. Each process counts for itself and has a port of its own.
+Must not be here: where the numbers come from (`facts`, and what is given to `Metrics`).
+"""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_left
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final
+
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.utils import floatToGoString
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from prometheus_client import Metric
+
+    from gateway.observability.record import Facts
+
+log: Final = logging.getLogger(__name__)
+
+_LABELS: Final = ("kind", "method", "route", "operation", "status")
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One number that is looked up whenever somebody asks, or several that differ in one label."""
+
+    name: str
+    told: str
+    read: Callable[[], Mapping[str, float]]
+    label: str
+    is_counter: bool = False
+
+
+class Metrics:
+    """The metrics of one process, for who asks on one of some ports."""
+
+    def __init__(self, host: str, ports: range) -> None:
+        self._host = host
+        self._ports = ports
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._counts = _Counts()
+        self.registry.register(self._counts)
+
+    def count(self, facts: Facts) -> None:
+        """Take in what is known of a request that has ended; connections last too long to be of use here."""
+        counts = self._counts
+        counts.statements += facts.statements
+        counts.bytes_out += facts.bytes_out
+        if facts.kind != "connection":
+            labels = (facts.kind, facts.method, facts.route, facts.operation_type, facts.status // 100)
+            series = counts.series.get(labels)
+            if series is None:
+                series = counts.series[labels] = _Series()
+            series.seconds += facts.seconds
+            series.within[bisect_left(_SECONDS, facts.seconds)] += 1
+
+    def watch(self, readings: Iterable[Reading]) -> None:
+        """Also tell what is looked up whenever somebody asks."""
+        self.registry.register(_Looker(tuple(readings)))
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Answer on the first free port for as long as the block, in a thread of its own.
+
+        Without a free port nobody is told anything, and requests are served all the same.
+        """
+        for port in self._ports:
+            try:
+                server, thread = start_http_server(port, self._host, self.registry)
+            except OSError:
+                continue
+            log.info("metrics are told on port %d", port)
+            try:
+                yield
+            finally:
+                server.shutdown()
+                server.server_close()
+                thread.join()
+            return
+        log.error("metrics are not told: no port is free of %s", list(self._ports))
+        yield
+
+
+@dataclass(slots=True)
+class _Series:
+    """How often something took no longer than each of _SECONDS but longer than the one before, and all together."""
+
+    within: list[int] = field(default_factory=lambda: [0] * (len(_SECONDS) + 1))
+    seconds: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Counts:
+    """What is counted of requests, by one thread alone: the library's own numbers each take a lock.
+
+    Who reads meanwhile may find a request in one number that is not yet in another.
+    """
+
+    series: dict[tuple[Any, ...], _Series] = field(default_factory=dict)
+    statements: int = 0
+    bytes_out: int = 0
+
+    def collect(self) -> Iterator[Metric]:
+        """Lay them out as the library does."""
+        told = "How long requests and operations on WebSockets took, and how many there were"
+        seconds = HistogramMetricFamily("gateway_request_seconds", told, labels=_LABELS)
+        for (*labels, status), series in list(self.series.items()):
+            buckets = list(zip([*map(floatToGoString, _SECONDS), "+Inf"], accumulate(series.within), strict=True))
+            seconds.add_metric([*labels, f"{status}xx"], buckets, series.seconds)
+        yield seconds
+        told = "Statements that requests have sent to the database"
+        yield CounterMetricFamily("gateway_statements", told, self.statements)
+        yield CounterMetricFamily("gateway_response_bytes", "Bytes of bodies that were answered", self.bytes_out)
+
+
+@dataclass(frozen=True, slots=True)
+class _Looker:
+    readings: tuple[Reading, ...]
+
+    def collect(self) -> Iterator[Metric]:
+        for each in self.readings:
+            family = CounterMetricFamily if each.is_counter else GaugeMetricFamily
+            metric = family(each.name, each.told, labels=[each.label])
+            for value, number in each.read().items():
+                metric.add_metric([value], number)
+            yield metric

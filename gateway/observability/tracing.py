@@ -1,0 +1,146 @@
+"""Traces by OpenTelemetry: a span for each request, for the execution of its operations, and for each statement.
+
+Never in it: what a person wrote. So the spans are made here from facts, and by no instrumentation: those tell paths
+with their query strings, and errors of databases, which repeat rows.
+Imported only where traces are wanted, since what it stands on is an extra.
+Must not be here: when something is followed (`record.step`, `web.middleware`, `store.engines.base`).
+Source: OpenTelemetry semantic conventions for HTTP, database and GraphQL spans; W3C Trace Context.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanKind, StatusCode, format_trace_id, get_current_span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from gateway.observability.record import PARENT, PROBES, UNKNOWN, Facts, Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.trace import Span
+
+    from gateway.observability.record import AsgiScope
+
+_FIRST_FAULT: Final = 500  # below, the client's request was wrong, and the server did what it should
+_LONGEST_STATEMENT: Final = 2_000  # a hundred pages in one statement are twenty times that
+
+
+class Tracing:
+    """The spans of one process, until `close`."""
+
+    def __init__(self, processor: SpanProcessor) -> None:
+        # What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say goes before our own name.
+        resource = Resource.create({"service.name": "threads-gateway"}).merge(OTELResourceDetector().detect())
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._provider.add_span_processor(processor)
+        self._tracer = self._provider.get_tracer("gateway")
+        self._propagator = TraceContextTextMapPropagator()
+
+    @contextmanager
+    def follow(self, facts: Facts, scope: AsgiScope) -> Iterator[None]:
+        """Follow a request, or an operation on a WebSocket, for as long as the block.
+
+        A WebSocket itself has no span: it lasts for hours, and says nothing that its operations do not. Probes have
+        none, since they say nothing but that they were asked.
+        """
+        if facts.kind == "connection" or scope["path"] in PROBES:
+            yield
+            return
+        sent = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in PARENT}
+        with self._tracer.start_as_current_span(
+            facts.method,
+            self._propagator.extract(sent),
+            SpanKind.SERVER,
+            {"url.scheme": scope["scheme"]},
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            facts.trace = Trace(format_trace_id(span.get_span_context().trace_id), self._steps_of(facts))
+            try:
+                yield
+            finally:
+                _tell_request(span, facts)
+
+    def statement(self, database: str, text: str) -> Callable[[BaseException | None], None] | None:
+        """Begin the span of a statement within one that runs; what is given back ends it."""
+        if not get_current_span().is_recording():
+            return None
+        operation = text.split(maxsplit=1)[0]
+        span = self._tracer.start_span(
+            operation,
+            kind=SpanKind.CLIENT,
+            attributes={
+                "db.system.name": database,
+                "db.operation.name": operation,
+                "db.query.text": text[:_LONGEST_STATEMENT],  # its values stand beside it, and are not looked at
+            },
+        )
+
+        def end(error: BaseException | None) -> None:
+            if error is not None:
+                _tell_failure(span, type(error).__qualname__)
+            span.end()
+
+        return end
+
+    def close(self) -> None:
+        """Send what was not sent yet; a collector that is away holds it up for OTEL_EXPORTER_OTLP_TIMEOUT, 10 s."""
+        self._provider.shutdown()
+
+    def _steps_of(self, facts: Facts) -> Callable[[str], AbstractContextManager[object]]:
+        @contextmanager
+        def follow(name: str) -> Iterator[None]:
+            with self._tracer.start_as_current_span(
+                name, attributes=_operation(facts), record_exception=False, set_status_on_exception=False
+            ) as span:
+                try:
+                    yield
+                except Exception as error:
+                    _tell_failure(span, type(error).__qualname__)
+                    raise
+
+        return follow
+
+
+def to_collector() -> Tracing:
+    """Send spans by OTLP over HTTP to where OTEL_EXPORTER_OTLP_ENDPOINT says, a batch at a time, in a thread."""
+    return Tracing(BatchSpanProcessor(OTLPSpanExporter()))
+
+
+def _tell_request(span: Span, facts: Facts) -> None:
+    is_routed = facts.route != UNKNOWN
+    method, word = ("_OTHER", "HTTP") if facts.method == "OTHER" else (facts.method, facts.method)
+    by_route = f"{word} {facts.route}" if is_routed else word
+    span.update_name(by_route if facts.operation == UNKNOWN else facts.operation)
+    span.set_attributes(
+        {
+            "gateway.request_id": facts.request_id,
+            "http.request.method": method,
+            "http.response.status_code": facts.status,
+            # The path itself holds ids, and whatever a client makes up.
+            **({"http.route": facts.route, "url.path": facts.route} if is_routed else {}),
+            **_operation(facts),
+        }
+    )
+    if facts.status >= _FIRST_FAULT:
+        _tell_failure(span, str(facts.status))
+
+
+def _operation(facts: Facts) -> dict[str, str]:
+    known = {"graphql.operation.type": facts.operation_type, "graphql.operation.name": facts.operation_name}
+    return {name: value for name, value in known.items() if value != UNKNOWN}
+
+
+def _tell_failure(span: Span, kind: str) -> None:
+    """Mark a span as failed by the kind of the error alone; its message may repeat what was sent."""
+    span.set_attribute("error.type", kind)
+    span.set_status(StatusCode.ERROR)

@@ -1,1 +1,0 @@
-"""What operators do beside the server, and what they are told."""

@@ -1,0 +1,1 @@
+"""The two databases: engines, connections, and all that differs between SQLite and PostgreSQL."""

@@ -1,0 +1,51 @@
+"""What an operator wants to know of a database before it is served; nothing is changed or made.
+
+Must not be here: what is good and what is not (`doctor`).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import func, select, text
+
+from gateway.store.engines.base import open_engines
+from gateway.store.schema.revision import HEAD, opened, revision_of
+from gateway.store.schema.tables import threads
+
+_CLOCK: Final = {"postgresql": "SELECT extract(epoch FROM clock_timestamp())"}  # SQLite has the one of this machine
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was seen of a database that answers.
+
+    Units: `newest` is the latest second of a message or thread, if there is one; `ahead_s` is how far the database's
+    clock is ahead of ours.
+    """
+
+    revision: str | None
+    newest: int | None
+    ahead_s: float
+
+
+async def look(url: str) -> Looked:
+    """Look at a database; a SQLite file that is not there would be made, so ask for that before.
+
+    Errors: InvalidSetting where it cannot be opened.
+    """
+    engines = open_engines(url)
+    try:
+        async with opened(engines.reader) as connection:
+            revision = await connection.run_sync(revision_of)
+            ahead_s = 0.0
+            if clock := _CLOCK.get(connection.dialect.name):
+                ahead_s = float((await connection.execute(text(clock))).scalar_one()) - time.time()
+            newest = None
+            if revision is not None and revision <= HEAD:
+                newest = (await connection.execute(select(func.max(threads.c.last_created_at)))).scalar()
+    finally:
+        await engines.dispose()
+    return Looked(revision, newest, ahead_s)

@@ -1,0 +1,1 @@
+"""Tables, their migrations, and the revision that a database is at."""

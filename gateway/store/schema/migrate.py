@@ -1,0 +1,92 @@
+"""Bring a database to the tables that this program needs, or say that it is not there yet.
+
+The scripts are Alembic's, in `migrations/`; a wheel carries them inside the package.
+Must not be here: what the tables are (`tables`, and each script for its own time), what a server needs that finds
+its database ready (`revision`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from gateway.errors import DatabaseBehind
+from gateway.store.engines.base import lock_migrations, open_engines
+from gateway.store.schema.revision import opened, revision_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_PACKAGE = Path(__file__).parents[2]
+
+
+async def migrate(url: str, revision: str = "head") -> None:
+    """Bring a database to a revision, all of it or nothing; two at once wait for each other.
+
+    Errors: DatabaseBehind where it is newer than this program; InvalidSetting where it cannot be opened; whatever the
+    database says where it cannot be changed.
+    """
+
+    def run(connection: Connection) -> None:
+        lock_migrations(connection)
+        config = _config(connection)
+        _refuse_later(ScriptDirectory.from_config(config), revision_of(connection))
+        if revision == "base":
+            command.downgrade(config, revision)
+        else:
+            command.upgrade(config, revision)
+
+    engines = open_engines(url)
+    try:
+        async with opened(engines.writer) as connection, connection.begin():
+            await connection.run_sync(run)
+    finally:
+        await engines.dispose()
+
+
+async def require_head(url: str) -> None:
+    """Make sure that a database has been migrated to this program's tables.
+
+    Errors: InvalidSetting where it cannot be opened; DatabaseBehind where it is older, empty, or newer than this
+    program.
+    """
+    engines = open_engines(url)
+    try:
+        async with opened(engines.reader) as connection:
+            current = await connection.run_sync(revision_of)
+    finally:
+        await engines.dispose()
+    scripts = ScriptDirectory.from_config(_config(None))
+    _refuse_later(scripts, current)
+    head = scripts.get_current_head()
+    if current != head:
+        message = (
+            f"The database is at revision {current or 'none'}, and this program needs {head}. Run: gateway migrate"
+        )
+        raise DatabaseBehind(message)
+
+
+def _refuse_later(scripts: ScriptDirectory, current: str | None) -> None:
+    if current is None or current in {script.revision for script in scripts.walk_revisions()}:
+        return
+    message = (
+        f"The database is at revision {current}, made by a later version of this program. "
+        "Run: pip install --upgrade threads-gateway"
+    )
+    raise DatabaseBehind(message)
+
+
+def _config(connection: Connection | None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _scripts() -> Path:
+    installed = _PACKAGE / "migrations"
+    return installed if installed.exists() else _PACKAGE.parent / "migrations"

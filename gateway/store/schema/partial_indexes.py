@@ -1,0 +1,38 @@
+"""All tables with those indexes that hold a part of the rows: for who makes or compares tables, and for nobody else.
+
+For their conditions SQLAlchemy loads all that it knows of both databases, a thirtieth of what a server would load.
+Must not be here: tables, and indexes of all rows (`tables`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Index, text
+
+from gateway.store.schema.tables import messages, metadata, threads
+
+if TYPE_CHECKING:
+    from sqlalchemy import Column
+
+__all__ = ["metadata"]
+
+_OF_THREAD: Final = (messages.c.project_id, messages.c.thread_id)
+
+
+def _where_it_is(column: Column[Any], name: str, *columns: Column[Any]) -> None:
+    """Make an index of those rows that have a value in a column."""
+    condition = text(f"{column.name} IS NOT NULL")
+    Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
+
+
+_where_it_is(
+    threads.c.owner,
+    "ix_threads_owner",
+    threads.c.project_id,
+    threads.c.owner,
+    threads.c.created_at,
+    threads.c.seq,
+)
+_where_it_is(messages.c.run_id, "ix_messages_run", *_OF_THREAD, messages.c.run_id, messages.c.position)
+_where_it_is(messages.c.changed_position, "ix_messages_changed", *_OF_THREAD, messages.c.changed_position)

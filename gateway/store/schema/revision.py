@@ -1,0 +1,72 @@
+"""Which revision a database is at; a server that finds the one it needs starts without loading Alembic.
+
+Must not be here: how a database gets there (`migrate`).
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from gateway.errors import InvalidSetting
+from gateway.store.engines.base import migrates_itself, open_engines
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+HEAD: Final = "0004"  # the last script in `migrations/`
+
+
+async def make_ready(url: str) -> None:
+    """Make a database ready for use: SQLite is migrated at once, PostgreSQL must have been.
+
+    Errors: DatabaseBehind; InvalidSetting.
+    """
+    engines = open_engines(url)
+    try:
+        async with opened(engines.writer) as connection:
+            is_ready = await connection.run_sync(revision_of) == HEAD
+    finally:
+        await engines.dispose()
+    if is_ready:
+        return
+    from gateway.store.schema.migrate import migrate, require_head  # noqa: PLC0415  (a tenth of what a server loads)
+
+    await (migrate(url) if migrates_itself(url) else require_head(url))
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Read which revision a database is at, where it has been migrated at all."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def is_migrated(connection: Connection) -> bool:
+    """Say whether a database has this program's tables, or a later one's; revisions are numbers of one length.
+
+    A server goes on beside a database that a later version has migrated: so all can be replaced one by one.
+    """
+    return (revision_of(connection) or "") >= HEAD
+
+
+@asynccontextmanager
+async def opened(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Connect for as long as the block.
+
+    Errors: InvalidSetting where the database cannot be opened.
+    """
+    try:
+        connection = await engine.connect()
+    except (DBAPIError, OSError, TypeError, ValueError) as error:
+        # The URL parses, but its host, name, user, password or an option of the driver (a TypeError) is not right.
+        said = error.orig if isinstance(error, DBAPIError) else error
+        raise InvalidSetting(f"GATEWAY_DATABASE_URL: the database cannot be opened: {said}") from error
+    async with aclosing(connection):
+        yield connection

@@ -1,0 +1,155 @@
+"""Statements that run again and again: built and compiled once for each shape, then one call of the driver with values.
+
+A builder is given symbols in place of values, so the text is what SQLAlchemy makes of the same builder anywhere else.
+What stands in the text and not among the values (which bounds there are, the order) is the shape.
+Must not be here: which statements there are (`selects`), connections (`connections`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from sqlalchemy import BigInteger, Text, bindparam
+
+from gateway.domain.message import Message
+from gateway.domain.page import PageRequest
+from gateway.domain.principal import Reach
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Dialect, Executable
+
+    Build = Callable[..., Executable]
+
+_NUMBERS: Final = ("created_at", "completed_at", "incomplete_at")  # of a message; all else is text
+_CONTENT: Final = Message._fields.index("content_json")
+_KEPT: Final = 500  # shapes; there are some dozens
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The text of a statement, and what lays values with its constants behind them out in the order of the text."""
+
+    text: str
+    constants: tuple[Any, ...]
+    order: Callable[[Sequence[Any]], Sequence[Any]]
+
+
+class Shapes:
+    """The prepared statements of one kind of database."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._kept: dict[tuple[Any, ...], Prepared] = {}
+
+    def prepared(self, build: Build, arguments: tuple[Any, ...]) -> tuple[Prepared, Sequence[Any]]:
+        """Find the statement that a builder makes of such arguments, and the values of these."""
+        values: list[Any] = []
+        shape = (build, *[_SHAPES.get(type(each), _constant)(each, values) for each in arguments])
+        found = self._kept.get(shape)
+        if found is None:
+            if len(self._kept) == _KEPT:
+                self._kept.clear()
+            found = self._kept[shape] = _compiled(self._dialect, build(*_symbols(arguments)), len(values))
+        values += found.constants
+        return found, found.order(values)
+
+
+def _shape_of_reach(reach: Reach, values: list[Any]) -> Any:
+    values.append(reach.project_id)
+    owner, thread_id = reach.owner, reach.thread_id
+    if owner is not None:
+        values.append(owner)
+    if thread_id is not None:
+        values.append(thread_id)
+    return owner is None, thread_id is None
+
+
+def _shape_of_page(page: PageRequest, values: list[Any]) -> Any:
+    values.append(page.limit)
+    after, before = page.after, page.before
+    if after is not None:
+        values.append(after)
+    if before is not None:
+        values.append(before)
+    return page.order, page.from_end, after is None, before is None
+
+
+def _shape_of_message(message: Message, values: list[Any]) -> Any:
+    values += message
+    values[_CONTENT - len(message)] = message.content_json.decode()  # columns hold text
+    return "message"
+
+
+def _shape_of_ids(ids: Sequence[str], values: list[Any]) -> Any:
+    values += ids
+    return len(ids)
+
+
+def _value(value: Any, values: list[Any]) -> Any:
+    values.append(value)
+    return type(value)
+
+
+def _constant(value: Any, _values: list[Any]) -> Any:
+    return value
+
+
+_SHAPES: Final[dict[type, Callable[[Any, list[Any]], Any]]] = {
+    Reach: _shape_of_reach,
+    PageRequest: _shape_of_page,
+    Message: _shape_of_message,
+    list: _shape_of_ids,
+    str: _value,
+    int: _value,
+}
+
+
+def _symbols(arguments: tuple[Any, ...]) -> list[Any]:
+    """Put a symbol in the place of each value, in the order in which shapes gather them."""
+    names = iter(range(1_000))
+
+    def text(value: str | None) -> Any:
+        return None if value is None else bindparam(_name(next(names)), type_=Text())
+
+    def number() -> Any:
+        return bindparam(_name(next(names)), type_=BigInteger())
+
+    symbols: list[Any] = []
+    for each in arguments:
+        if isinstance(each, Reach):
+            symbols.append(Reach(text(each.project_id), text(each.owner), text(each.thread_id)))
+        elif isinstance(each, PageRequest):
+            limit, after, before = number(), text(each.after), text(each.before)
+            symbols.append(PageRequest(limit, each.order, after, before, each.from_end))
+        elif isinstance(each, Message):
+            symbols.append(Message(*[number() if name in _NUMBERS else text("") for name in each._fields]))
+        elif isinstance(each, list):
+            symbols.append([text(one) for one in each])
+        elif type(each) is int:
+            symbols.append(number())
+        else:
+            symbols.append(text(each) if isinstance(each, str) else each)
+    return symbols
+
+
+def _name(number: int) -> str:
+    return f"value_{number}"
+
+
+def _compiled(dialect: Dialect, statement: Executable, count: int) -> Prepared:
+    compiled = cast("Any", statement).compile(dialect=dialect)
+    numbers = {_name(n): n for n in range(count)}
+    constants = {name: value for name, value in compiled.params.items() if name not in numbers}
+    numbers |= {name: count + n for n, name in enumerate(constants)}
+    places = [numbers[name] for name in compiled.positiontup]
+    return Prepared(str(compiled), tuple(constants.values()), _in_order(places))
+
+
+def _in_order(places: list[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda values: [values[place] for place in places]

@@ -1,0 +1,1 @@
+"""Builders of SQL statements, pure functions of tables."""

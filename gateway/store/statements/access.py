@@ -1,0 +1,48 @@
+"""What a caller can reach: every statement on rows that exist begins here.
+
+`within` (or `within_thread`) is the only way to start one.
+Must not be here: what is asked of the rows (`selects`, `following`, `page_bytes`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, exists, select
+
+from gateway.store.schema.tables import threads
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, FromClause
+
+    from gateway.domain.principal import Reach
+
+
+def within(table: FromClause, reach: Reach) -> ColumnElement[bool]:
+    """Narrow a table to the rows that a caller can reach."""
+    bounds = [table.c.project_id == reach.project_id]
+    thread_id = table.c.thread_id if "thread_id" in table.c else table.c.id
+    if reach.thread_id is not None:
+        bounds.append(thread_id == reach.thread_id)
+    if reach.owner is not None:
+        bounds.append(table.c.owner == reach.owner if "owner" in table.c else _is_owned(table, reach))
+    return and_(*bounds)
+
+
+def within_thread(table: FromClause, reach: Reach, thread_id: str) -> ColumnElement[bool]:
+    """Narrow a table to the rows of one thread, if the caller can reach it.
+
+    The owner is looked up once and before the rows: a join would let planners read them in another order than asked.
+    """
+    if reach.owner is None:
+        return and_(within(table, reach), table.c.thread_id == thread_id)
+    own = select(threads.c.id).where(within(threads, reach), threads.c.id == thread_id).scalar_subquery()
+    return and_(table.c.project_id == reach.project_id, table.c.thread_id == own)
+
+
+def _is_owned(table: FromClause, reach: Reach) -> ColumnElement[bool]:
+    """Look at whose thread a row belongs to; the owner is kept in one place, and a lookup by key finds it."""
+    owned = threads.alias("owned")
+    return exists().where(
+        owned.c.project_id == table.c.project_id, owned.c.id == table.c.thread_id, owned.c.owner == reach.owner
+    )

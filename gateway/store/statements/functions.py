@@ -1,0 +1,92 @@
+"""Functions that statements use and that the two databases spell in different ways.
+
+Must not be here: all other differences between them (`base`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sqlalchemy import Integer, LargeBinary, Text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql.compiler import SQLCompiler
+
+
+class _Spelt(FunctionElement[Any]):
+    """A function with its spelling on each database: `{0}` is all its arguments, `{1}` and `{2}` are single ones."""
+
+    spellings: ClassVar[dict[str, str]]
+
+
+@compiles(_Spelt)
+def _written(element: _Spelt, compiler: SQLCompiler, **options: Any) -> str:
+    arguments = [compiler.process(each, **options) for each in element.clauses]
+    return element.spellings[compiler.dialect.name].format(", ".join(arguments), *arguments)
+
+
+class utf8(_Spelt):  # noqa: N801  (it stands in statements like SQLAlchemy's own functions)
+    """A text as the bytes that it is kept as, which drivers then need not decode."""
+
+    type = LargeBinary()
+    inherit_cache = True
+    spellings: ClassVar = {"sqlite": "CAST({0} AS BLOB)", "postgresql": "convert_to({0}, 'UTF8')"}
+
+
+class filled(_Spelt):  # noqa: N801  (as above)
+    """A text with `%s` for each of some columns, which none of them may lack."""
+
+    type = Text()
+    inherit_cache = True
+    spellings: ClassVar = {"sqlite": "printf({0})", "postgresql": "format({0})"}
+
+
+class text_as_json(_Spelt):  # noqa: N801  (as above)
+    """A text as JSON, also where there is none."""
+
+    type = Text()
+    inherit_cache = True
+    spellings: ClassVar = {
+        # json_quote gives the same for nothing, in more than twice the time.
+        "sqlite": "CASE WHEN {0} IS NULL THEN 'null' ELSE json_quote({0}) END",
+        "postgresql": "coalesce(CAST(to_json({0}) AS TEXT), 'null')",
+    }
+
+
+class number_as_json(_Spelt):  # noqa: N801  (as above)
+    """A number as JSON, also where there is none."""
+
+    type = Text()
+    inherit_cache = True
+    spellings: ClassVar = {"sqlite": "ifnull({0}, 'null')", "postgresql": "coalesce(CAST({0} AS TEXT), 'null')"}
+
+
+class json_row(_Spelt):  # noqa: N801  (as above)
+    """Some columns as one text, an array of JSON."""
+
+    type = Text()
+    inherit_cache = True
+    spellings: ClassVar = {"sqlite": "json_array({0})", "postgresql": "CAST(json_build_array({0}) AS TEXT)"}
+
+
+class among(_Spelt):  # noqa: N801  (as above)
+    """Whether a column is one of many texts, given as one value: an array of JSON, so that all have one statement.
+
+    It has no type: of a boolean SQLAlchemy would ask `= 1` on SQLite, which then finds nothing by index.
+    """
+
+    inherit_cache = True
+    spellings: ClassVar = {
+        "sqlite": "{1} IN (SELECT value FROM json_each({2}))",
+        "postgresql": "{1} = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST({2} AS JSONB))))",
+    }
+
+
+class octets(_Spelt):  # noqa: N801  (as above)
+    """How many bytes a text takes in UTF-8; PostgreSQL knows it without reading a text that lies elsewhere."""
+
+    type = Integer()
+    inherit_cache = True
+    spellings: ClassVar = {"sqlite": "length(CAST({0} AS BLOB))", "postgresql": "octet_length({0})"}

@@ -1,0 +1,266 @@
+"""Import: read and sort everything first, then add thread after thread, and tell what could not be taken.
+
+Must not be here: what is read how (`sources`), what is taken how (`core.transfer`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.core import transfer
+from gateway.core.transfer import Given, Taken
+from gateway.domain import archive, ids, wire
+from gateway.domain.direction import Direction, Judge
+from gateway.domain.message import Message
+from gateway.domain.thread import Thread
+from gateway.errors import InvalidRequest
+from gateway.transfer.opening import STDIN
+from gateway.transfer.reporting import tell
+from gateway.transfer.sources import BEYOND_BOUNDS, PROGRESS, read_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import IO
+
+    from gateway.core import Store
+    from gateway.domain.principal import Principal
+    from gateway.store.staging import Staging
+    from gateway.transfer.sources import Entry, Origin
+
+FLAG: Final = "--beyond-bounds"
+_NAMED: Final = 3  # of the files that were passed over
+# Objects of the API that stand beside threads and are no part of what is kept: each is refused for itself.
+_OTHERS: Final = (
+    "assistant",
+    "thread.run",
+    "thread.deleted",
+    "file",
+    "vector_store",
+    "model",
+    "thread.message.deleted",
+)
+
+
+@dataclass(slots=True)
+class Rejects:
+    """What could not be taken: told at once, and kept in a file that may be imported again once it is mended."""
+
+    file: IO[bytes] | None
+    order: Direction | None = None
+    count: int = field(default=0, init=False)
+
+    def add(self, raw: bytes) -> None:
+        """Keep a line as it came."""
+        self.count += 1
+        if self.file and raw:
+            self.file.write(raw + b"\n")
+
+    def add_thread(self, staging: Staging, thread_id: str) -> int:
+        """Keep all lines of a thread, in the direction in which lists are read that do not tell theirs."""
+        found = staging.thread(thread_id)
+        lines = 0
+        if found is not None:
+            self.add(wire.dump(wire.thread(found)))
+            lines = 1
+        judge = Judge()
+        for each in staging.lines_of(thread_id, newest_first=self.order is Direction.FALLING):
+            lines += 1
+            if isinstance(each, Message):
+                judge.see(each.created_at)
+                self.add(wire.dump(wire.message(each)))
+            else:
+                self.add(each)
+        if self.file and judge.direction not in (self.order or Direction.RISING, Direction.UNKNOWN):
+            self.file.write(wire.dump(archive.order_line(thread_id, self.order or Direction.RISING)) + b"\n")
+        return lines
+
+
+@dataclass(slots=True)
+class _Stager:
+    """Reads sources into the staging table."""
+
+    staging: Staging
+    rejects: Rejects
+    order: Direction | None
+    is_bounded: bool
+    passed_over: list[str] = field(default_factory=list)
+    _numbers: dict[Origin, int] = field(default_factory=dict)
+    _file: int = -1
+    _before: str | None = None  # the thread of the last line of this file that said its thread
+    _spoils_next: str | None = None  # the reason for which the next thread is refused, where one line did not say its
+
+    def take(self, entry: Entry) -> bool:
+        """Keep an entry, and say whether it is ours, if only for its faults."""
+        if entry.origin.file != self._file:
+            self._file, self._before, self._spoils_next = entry.origin.file, None, None
+            self._numbers.clear()
+        if entry.is_foreign:
+            self.passed_over.append(entry.origin.source)
+            return False
+        if entry.value is PROGRESS:
+            return False
+        if entry.fault is not None:
+            self._refuse(entry, entry.fault, entry.code, entry.thread_ids, is_alone=_is_alone(entry))
+            return True
+        try:
+            found = archive.read(entry.value)
+            if self.is_bounded and isinstance(found, Message):
+                archive.hold_to_bounds(found)
+        except InvalidRequest as error:
+            self._refuse(entry, error.message, error.code, _threads_of(entry.value), is_alone=_is_other(entry.value))
+            return True
+        self._keep(entry, found)
+        return True
+
+    def _keep(self, entry: Entry, found: Thread | Message | archive.ThreadOrder) -> None:
+        thread_id = found.id if isinstance(found, Thread) else found.thread_id
+        if self._spoils_next is not None:
+            self.staging.spoil(thread_id, self._spoils_next)
+            self._spoils_next = None
+        self._before = thread_id
+        if isinstance(found, Message):
+            self.staging.add_message(self._number(entry.origin), entry.origin.source, entry.place, found)
+        elif not isinstance(found, Thread):
+            self.staging.tell_order(found.thread_id, found.direction)
+        elif not self.staging.add_thread(found):  # an exporter was run again into the same file
+            self._numbers.pop(entry.origin, None)
+
+    def _number(self, origin: Origin) -> int:
+        number = self._numbers.get(origin)
+        if number is None:
+            fallback = self.order or (Direction.FALLING if origin.is_page else Direction.RISING)
+            number = self.staging.begin_list(origin.file, fallback, is_said=self.order is not None)
+            self._numbers[origin] = number
+        return number
+
+    def _refuse(
+        self, entry: Entry, reason: str, code: str | None, thread_ids: tuple[str, ...], *, is_alone: bool
+    ) -> None:
+        if code in BEYOND_BOUNDS:
+            reason += f" Take it all the same with {FLAG}."
+        at = f"{entry.origin.source}: {entry.place}"
+        tell(f"{at}: {reason}")
+        raw = _raw_of(entry)
+        if is_alone:
+            self.rejects.add(raw)
+            return
+        # A line that does not say its thread is one of those beside it.
+        owners = thread_ids or tuple(filter(None, [self._before]))
+        if not thread_ids or self._spoils_next is not None:
+            self._spoils_next = None if thread_ids else at
+        if not owners:
+            self.rejects.add(raw)
+            return
+        for each in owners:
+            self.staging.spoil(each, at)
+        self._before = owners[-1]
+        self.staging.add_refused(self._number(entry.origin), owners[0], raw, _second_of(entry.value))
+
+
+def stage(
+    sources: Sequence[str],
+    staging: Staging,
+    rejects: Rejects,
+    advance: Callable[[int], None],
+    *,
+    is_bounded: bool = True,
+) -> list[str]:
+    """Read all sources into the staging table; give the files in which nothing was ours.
+
+    Errors: OSError where one cannot be opened.
+    """
+    stager = _Stager(staging, rejects, rejects.order, is_bounded)
+    files = itertools.count()
+    for source in sources:
+        is_ours = False
+        passed_before = len(stager.passed_over)
+        for entry in read_source(source, files, is_bounded=is_bounded):
+            advance(entry.size)
+            is_ours = stager.take(entry) or is_ours
+        passed = stager.passed_over[passed_before:]
+        if passed and not is_ours:
+            name = "Standard input" if source == STDIN else source
+            tell(f"{name}: Nothing in it is a thread or message of the Assistants API{_named(source, passed)}.")
+            rejects.count += 1
+            del stager.passed_over[passed_before:]
+    staging.settle()
+    return stager.passed_over
+
+
+def _named(source: str, passed: list[str]) -> str:
+    if passed == [source]:
+        return ""
+    others = f" and {len(passed) - _NAMED} more" if len(passed) > _NAMED else ""
+    return f": passed over {', '.join(passed[:_NAMED])}{others}"
+
+
+def refuse_spoilt(staging: Staging, rejects: Rejects) -> None:
+    """Tell of the threads of which a line could not be taken, and keep all that was read of them."""
+    for thread_id, at in staging.spoilt():
+        lines = rejects.add_thread(staging, thread_id)
+        tell(f"{thread_id}: none of its {lines} lines was taken, since one could not be: {at}.")
+
+
+async def load(
+    store: Store,
+    who: Principal,
+    staging: Staging,
+    rejects: Rejects,
+    advance: Callable[[int], None],
+    *,
+    replace_deleted: bool = False,
+) -> Taken:
+    """Add what was staged to the store, each thread in one transaction, which it may share with others."""
+    total = Taken()
+    for group in staging.groups():
+        given = list(itertools.starmap(Given, group))
+        taken = await transfer.import_threads(store, who, given, staging, replace_deleted=replace_deleted)
+        for staged, reason in taken.refused:
+            lines = rejects.add_thread(staging, staged.thread_id)
+            tell(f"{staged.source}: {staged.place}: {reason} None of the {lines} lines of its thread was taken.")
+        total.threads += taken.threads
+        total.messages += taken.messages
+        total.known += taken.known
+        total.deleted += taken.deleted
+        advance(taken.messages)
+    return total
+
+
+def _raw_of(entry: Entry) -> bytes:
+    if entry.raw is not None and b"\n" not in entry.raw:
+        return entry.raw
+    if entry.raw is not None and entry.fault is not None:
+        return entry.raw.replace(b"\r", b" ").replace(b"\n", b" ")  # rejects have one line each
+    try:
+        return wire.dump(entry.value)
+    except TypeError:  # nested too deep to be written again; it is refused for that
+        return b""
+
+
+def _is_alone(entry: Entry) -> bool:
+    """Say whether what is no JSON looks like nothing that has to do with a thread."""
+    return bool(entry.raw) and b"{" not in (entry.raw or b"") and b'"' not in (entry.raw or b"")
+
+
+def _is_other(value: Any) -> bool:
+    """Say whether an object is of another kind, so that nothing of a thread is missing without it."""
+    if not isinstance(value, dict):
+        return True
+    kind = value.get("object")
+    return isinstance(kind, str) and any(kind == each or kind.startswith(f"{each}.") for each in _OTHERS)
+
+
+def _second_of(value: Any) -> int | None:
+    """Find the time of an object that could not be taken."""
+    second = value.get("created_at") if isinstance(value, dict) else None
+    return second if type(second) is int and 0 <= second <= archive.MAX_TIME else None
+
+
+def _threads_of(value: Any) -> tuple[str, ...]:
+    """Find the thread that an object names which could not be taken."""
+    if not isinstance(value, dict):
+        return ()
+    named = (value.get("thread_id"), value.get("id"))
+    return tuple(each for each in named if isinstance(each, str) and ids.as_thread_id(each))[:1]

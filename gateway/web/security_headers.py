@@ -1,0 +1,55 @@
+"""What every answer tells a browser about itself: how it may be used, and which pages may read it.
+
+A crash and a refusal tell it too.
+Must not be here: what is answered.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.types import Scope
+
+    from gateway.web.origins import Sites
+    from gateway.web.request import Heard
+
+    Header = tuple[bytes, bytes]
+
+_ALWAYS: Final = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+# For all but the pages, which bring their own. A browser that shows an answer loads and runs nothing for it; and it is
+# kept for nobody else: caches know that of what was asked with `Authorization`, but not with `api-key`.
+_OF_DATA: Final = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
+_ALL: Final = (*_ALWAYS, *_OF_DATA)
+_TLS: Final = (b"strict-transport-security", b"max-age=31536000")
+_COUNTED: Final = (b"limit", b"remaining", b"reset")
+_EXPOSED: Final = (
+    b"access-control-expose-headers",
+    b"x-request-id, openai-version, openai-processing-ms, retry-after, retry-after-ms, x-should-retry, "
+    + b", ".join(b"x-ratelimit-%b-%b" % (what, of) for what in _COUNTED for of in (b"requests", b"tokens")),
+)
+
+
+def safe_headers(written: Sequence[Header], scope: Scope, headers: Heard, sites: Sites) -> Sequence[Header]:
+    """Write what an answer that has these headers of its own still has to tell."""
+    safe: Sequence[Header] = _ALL
+    if written:
+        names = {name for name, _ in written}
+        safe = (*_ALWAYS, *(each for each in _OF_DATA if each[0] not in names))
+    if scope["scheme"] in ("https", "wss"):
+        safe = (*safe, _TLS)
+    return (*safe, *_of_origin(headers.get("origin"), sites)) if sites.origins else safe
+
+
+def _of_origin(origin: str | None, sites: Sites) -> list[Header]:
+    found = [(b"vary", b"origin")]
+    if origin is not None and origin in sites.origins:
+        found += [(b"access-control-allow-origin", origin.encode("latin-1")), _EXPOSED]
+        if sites.with_credentials:
+            found.append((b"access-control-allow-credentials", b"true"))
+    return found

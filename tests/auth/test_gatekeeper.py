@@ -1,0 +1,278 @@
+"""Who is let in, with what, and in which words the others are refused."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.datastructures import Headers
+
+from gateway.auth import api_keys as recent_keys
+from gateway.auth.api_keys import KeyRing
+from gateway.auth.gatekeeper import LOOK_S, OPEN, Gatekeeper, credential_of, refused
+from gateway.auth.thread_tokens import ThreadTokens
+from gateway.core import api_keys, thread_tokens, threads
+from gateway.domain.api_key import NewKey
+from gateway.domain.ids import ThreadId
+from gateway.domain.principal import ALL_SCOPES, Principal, Reach, TokenEpoch
+from gateway.errors import NotFound, Unauthorized
+from tests.graphql.serving import statements_of
+from tests.make import make_thread
+
+if TYPE_CHECKING:
+    from gateway.core import Store
+
+ANY = NewKey("shop", "", ALL_SCOPES, None)
+THREAD = ThreadId("thread_a")
+SECRET = "s" * 32
+
+
+@pytest.mark.parametrize(
+    ("headers", "credential"),
+    [
+        ({"authorization": "Bearer sk-a"}, "sk-a"),
+        ({"authorization": "bearer  sk-a "}, "sk-a"),
+        ({"api-key": "sk-a"}, "sk-a"),
+        ({"authorization": "Bearer sk-a", "api-key": "sk-b"}, "sk-a"),
+        ({"authorization": "Bearer ", "api-key": "sk-b"}, "sk-b"),
+        ({"authorization": "Basic c2s="}, None),
+        ({"authorization": "sk-a"}, None),
+        ({}, None),
+    ],
+)
+def test_a_credential_is_a_bearer_token_or_azures_header(headers: dict[str, str], credential: str | None) -> None:
+    assert credential_of(Headers(headers)) == credential
+
+
+@pytest.mark.parametrize(
+    ("credential", "shown"),
+    [
+        ("sk-short", "sk-short"),
+        ("sk-123456789", "sk-123456789"),
+        ("sk-1234567890", "sk-12345*7890"),
+        ("sk-" + "x" * 200 + "yyyy", "sk-xxxxx" + "*" * 52 + "yyyy"),
+    ],
+)
+def test_a_refused_key_is_shown_by_its_ends(credential: str, shown: str) -> None:
+    assert refused(credential).message.startswith(f"Incorrect API key provided: {shown}. ")
+
+
+async def test_as_long_as_no_key_was_made_everybody_is_let_in(store: Store) -> None:
+    gatekeeper = Gatekeeper(KeyRing(store))
+
+    assert await gatekeeper.admit(None) is await gatekeeper.admit("any") is OPEN
+
+
+async def test_from_the_first_key_on_nobody_is_let_in_without_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recent_keys, "FRESH_S", 0)
+    gatekeeper = Gatekeeper(KeyRing(store))
+    await gatekeeper.admit(None)
+
+    await api_keys.create(store, ANY)
+
+    with pytest.raises(Unauthorized, match="You didn't provide an API key"):
+        await gatekeeper.admit(None)
+
+
+async def test_a_key_lets_into_its_project(store: Store) -> None:
+    made, secret = await api_keys.create(store, ANY)
+
+    who = await Gatekeeper(KeyRing(store)).admit(secret)
+
+    assert (who.reach, who.name) == (Reach("shop"), made.id)
+
+
+@pytest.mark.parametrize("credential", ["any", "sk-unknown", "tt-unknown", "a.b.c", "sk-" + "x" * 9_000, "sk-\udcff"])
+async def test_nobody_is_let_in_with(store: Store, credential: str) -> None:
+    await api_keys.create(store, ANY)
+
+    with pytest.raises(Unauthorized) as raised:
+        await Gatekeeper(KeyRing(store), tokens=ThreadTokens(SECRET)).admit(credential)
+
+    assert raised.value.code == "invalid_api_key"
+
+
+async def test_a_key_is_looked_up_once_in_a_while(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent_keys, "FRESH_S", 3_600)
+    _, secret = await api_keys.create(store, ANY)
+    ring = KeyRing(store)
+    await ring.find(secret)
+
+    with statements_of(store) as seen:
+        for _ in range(100):
+            await ring.find(secret)
+
+    assert seen == []
+
+
+async def test_a_key_is_believed_for_less_than_a_second(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert max(recent_keys.FRESH_S, LOOK_S) < 1  # who sends requests, and who stays
+    monkeypatch.setattr(recent_keys, "FRESH_S", 0)
+    made, secret = await api_keys.create(store, ANY)
+    ring = KeyRing(store)
+    await ring.find(secret)
+
+    await api_keys.revoke(store, made.id)
+
+    assert await ring.find(secret) is None
+
+
+async def test_the_ring_holds_a_bounded_number_of_keys(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent_keys, "MOST", 3)
+    ring = KeyRing(store)
+
+    for _ in range(5):
+        await ring.find((await api_keys.create(store, ANY))[1])
+
+    assert len(ring._seen) == 3  # noqa: SLF001
+
+
+async def test_last_uses_are_written_down_at_the_end(store: Store) -> None:
+    made, secret = await api_keys.create(store, ANY)
+    ring = KeyRing(store)
+    noting = asyncio.create_task(ring.keep_notes())
+    await ring.find(secret)
+
+    noting.cancel()
+    await asyncio.wait([noting])
+
+    [key] = await api_keys.list_all(store)
+    assert (key.last_used_at or 0) >= made.created_at
+
+
+async def test_who_stays_is_sent_away_when_its_key_is_revoked(store: Store) -> None:
+    made, secret = await api_keys.create(store, ANY)
+    _, other_secret = await api_keys.create(store, ANY)
+    gatekeeper = Gatekeeper(KeyRing(store))
+    gone, other_gone = asyncio.Event(), asyncio.Event()
+    looking = [asyncio.create_task(each) for each in gatekeeper.work()]
+
+    with (
+        gatekeeper.stay(await gatekeeper.admit(secret), gone.set),
+        gatekeeper.stay(await gatekeeper.admit(other_secret), other_gone.set),
+    ):
+        await api_keys.revoke(store, made.id)
+        await asyncio.wait_for(gone.wait(), 60)
+
+    assert not other_gone.is_set()
+    for task in looking:
+        task.cancel()
+    await asyncio.wait(looking)
+
+
+@pytest.mark.parametrize(
+    "who", [OPEN, Principal(Reach("shop"), expires_at=1.0), Principal(Reach("shop"), key_id="key_unknown")]
+)
+async def test_who_would_not_be_let_in_any_more_is_sent_away(store: Store, who: Principal) -> None:
+    await api_keys.create(store, ANY)
+    gatekeeper = Gatekeeper(KeyRing(store))
+    gone = asyncio.Event()
+
+    with gatekeeper.stay(who, gone.set):
+        await gatekeeper._look()  # noqa: SLF001
+
+    assert gone.is_set()
+
+
+async def test_a_thread_token_lets_into_one_thread_also_where_the_server_is_open(store: Store) -> None:
+    tokens = ThreadTokens(SECRET)
+    token, _ = tokens.make(OPEN, THREAD, TokenEpoch(), ALL_SCOPES, 60)
+
+    who = await Gatekeeper(KeyRing(store), tokens=tokens).admit(token)
+
+    assert who.reach == Reach("default", thread_id="thread_a")
+
+
+async def test_a_thread_token_falls_with_the_key_that_it_was_made_with(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recent_keys, "FRESH_S", 0)
+    made, _ = await api_keys.create(store, ANY)
+    tokens = ThreadTokens(SECRET)
+    gatekeeper = Gatekeeper(KeyRing(store), tokens=tokens)
+    token, _ = tokens.make(made.principal(), THREAD, TokenEpoch(), ALL_SCOPES, 60)
+    await gatekeeper.admit(token)
+
+    await api_keys.revoke(store, made.id)
+
+    with pytest.raises(Unauthorized):
+        await gatekeeper.admit(token)
+
+
+SHOP = Principal(Reach("shop"))
+
+
+async def a_token(store: Store, gatekeeper: Gatekeeper, maker: Principal) -> tuple[ThreadId, str]:
+    """Make a thread, and a token for it that the gatekeeper takes."""
+    assert gatekeeper.tokens is not None
+    thread_id = await make_thread(store, SHOP)
+    epoch = await thread_tokens.epoch_of(store, maker, thread_id)
+    return thread_id, gatekeeper.tokens.make(maker, thread_id, epoch, ALL_SCOPES, 60)[0]
+
+
+@pytest.mark.parametrize("has_key", [True, False])
+async def test_a_token_is_looked_up_by_one_statement_once_in_a_while(
+    store: Store, monkeypatch: pytest.MonkeyPatch, *, has_key: bool
+) -> None:
+    monkeypatch.setattr(recent_keys, "FRESH_S", 3_600)
+    made, _ = await api_keys.create(store, ANY)
+    gatekeeper = Gatekeeper(KeyRing(store), tokens=ThreadTokens(SECRET))
+    maker = made.principal() if has_key else Principal(Reach("shop"), name="user:alice")
+    _, token = await a_token(store, gatekeeper, maker)
+
+    with statements_of(store) as seen:
+        for _ in range(100):
+            await gatekeeper.admit(token)
+
+    assert len(seen) == 1
+
+
+async def test_what_was_revoked_here_is_refused_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent_keys, "FRESH_S", 3_600)
+    gatekeeper = Gatekeeper(KeyRing(store), tokens=ThreadTokens(SECRET))
+    thread_id, token = await a_token(store, gatekeeper, SHOP)
+    other_id, other = await a_token(store, gatekeeper, SHOP)
+    for each in (token, other):
+        await gatekeeper.admit(each)
+
+    await thread_tokens.revoke(store, SHOP, thread_id)
+    gatekeeper.forget_tokens("shop", thread_id)
+
+    with pytest.raises(Unauthorized):
+        await gatekeeper.admit(token)
+    assert (await gatekeeper.admit(other)).reach.thread_id == other_id
+
+
+async def test_who_stays_with_a_revoked_token_is_sent_away_and_who_lost_its_thread_is_not(store: Store) -> None:
+    gatekeeper = Gatekeeper(KeyRing(store), tokens=ThreadTokens(SECRET))
+    gone = [asyncio.Event() for _ in range(3)]
+    made = [await a_token(store, gatekeeper, SHOP) for _ in gone]
+    with ExitStack() as staying:
+        for event, (_, token) in zip(gone, made, strict=True):
+            staying.enter_context(gatekeeper.stay(await gatekeeper.admit(token), event.set))
+
+        await thread_tokens.revoke(store, SHOP, made[0][0])
+        await threads.delete(store, SHOP, made[1][0])
+        await gatekeeper._look()  # noqa: SLF001
+
+    assert [each.is_set() for each in gone] == [True, False, False]
+
+
+async def test_a_number_of_tokens_that_is_bounded_is_known(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent_keys, "MOST", 3)
+    gatekeeper = Gatekeeper(ring := KeyRing(store), tokens=ThreadTokens(SECRET))
+
+    for _ in range(5):
+        await gatekeeper.admit((await a_token(store, gatekeeper, SHOP))[1])
+
+    assert len(ring.standings._seen) == 3  # noqa: SLF001
+
+
+async def test_no_thread_no_token(store: Store) -> None:
+    for what in (thread_tokens.epoch_of, thread_tokens.revoke):
+        with pytest.raises(NotFound):
+            await what(store, SHOP, THREAD)

@@ -1,0 +1,385 @@
+"""End users' tokens: which are taken, and what is read of them."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from gateway.auth import jwt as end_users
+from gateway.auth.jwt import LATEST, LEEWAY_S, EndUsers, Rules
+from gateway.domain.principal import ALL_SCOPES, Reach, Scope
+from gateway.errors import Unavailable
+from tests.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+SECRET = "s" * 32
+SHARED = Rules(jwks="", secret=SECRET, issuer="https://id.example.com", audience="threads")
+CLAIMS: dict[str, Any] = {"iss": SHARED.issuer, "aud": SHARED.audience, "sub": "alice", "exp": time.time() + 3_600}
+
+
+def private(kind: str, number: int = 0) -> PrivateKeyTypes:
+    """Give a key of a kind, the same for the same number."""
+    return _private(kind, number)
+
+
+@cache
+def _private(kind: str, _number: int) -> PrivateKeyTypes:
+    return ec.generate_private_key(ec.SECP256R1()) if kind == "ES256" else rsa.generate_private_key(65_537, 2_048)
+
+
+def public(kind: str, key_id: str | None, number: int = 0) -> dict[str, Any]:
+    algorithm = jwt.get_algorithm_by_name(kind)
+    shown = {**algorithm.to_jwk(private(kind, number).public_key(), as_dict=True), "alg": kind, "use": "sig"}
+    return shown if key_id is None else {**shown, "kid": key_id}
+
+
+def signed(key: Any, algorithm: str, key_id: str | None = None, **changed: Any) -> str:
+    claims = {name: value for name, value in {**CLAIMS, **changed}.items() if value != "missing"}
+    return jwt.encode(claims, key, algorithm, headers=None if key_id is None else {"kid": key_id})
+
+
+def by_file(folder: Path, *keys: dict[str, Any]) -> EndUsers:
+    file = folder / "jwks.json"
+    file.write_text(json.dumps({"keys": keys}))
+    return EndUsers(Rules(str(file), "", SHARED.issuer, SHARED.audience))
+
+
+@contextmanager
+def served(body: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """Serve a JSON document at a URL, and write down who asks."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/jwks", asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+async def test_the_subject_is_the_owner_of_its_threads_alone() -> None:
+    who = await EndUsers(SHARED).recognise(signed(SECRET, "HS256"))
+
+    assert who is not None
+    assert (who.reach, who.scopes, who.name) == (Reach("default", owner="alice"), ALL_SCOPES, "user:alice")
+
+
+async def test_the_project_is_the_claim() -> None:
+    who = await EndUsers(SHARED).recognise(signed(SECRET, "HS256", project="shop"))
+
+    assert who is not None
+    assert who.reach == Reach("shop", owner="alice")
+
+
+READ, WRITE, NOTHING = frozenset({Scope.READ}), frozenset({Scope.WRITE}), frozenset[Scope]()
+
+
+async def scopes_of(rules: Rules, **claims: Any) -> frozenset[Scope]:
+    who = await EndUsers(rules).recognise(signed(SECRET, "HS256", **claims))
+    assert who is not None
+    return who.scopes
+
+
+@pytest.mark.parametrize(
+    ("claims", "scopes"),
+    [
+        pytest.param({"scope": "openid threads:read"}, READ, id="a text of words"),
+        pytest.param({"scope": ["threads:read"]}, READ, id="a list of words"),
+        pytest.param({"scp": "threads:write"}, WRITE, id="scp as a text"),
+        pytest.param({"scp": ["openid", "threads:write"]}, WRITE, id="scp as a list"),
+        pytest.param({"permissions": ["threads:read", "threads:write"]}, ALL_SCOPES, id="permissions"),
+        pytest.param({"scope": "threads:read", "permissions": ["threads:write"]}, ALL_SCOPES, id="two united"),
+        pytest.param({"scope": "a", "scp": "b", "permissions": ["threads:read"]}, READ, id="three united"),
+        pytest.param({"scope": "threads:read threads:admin"}, READ, id="a word that is none beside one"),
+        pytest.param({"scope": ["threads:read", 5, None, ["threads:write"]]}, READ, id="what is no word beside one"),
+    ],
+)
+@pytest.mark.parametrize("is_strict", [True, False])
+async def test_what_a_token_allows_are_the_words_of_ours_in_all_its_claims(
+    claims: dict[str, Any], scopes: frozenset[Scope], *, is_strict: bool
+) -> None:
+    assert await scopes_of(replace(SHARED, require_scopes=is_strict), **claims) == scopes
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        pytest.param({"scope": "thread:read"}, id="a typing error"),
+        pytest.param({"scope": "threads:send"}, id="a word for tokens of one thread"),
+        pytest.param({"scope": "Threads:Read"}, id="in capitals"),
+        pytest.param({"scope": "openid email"}, id="words of others"),
+        pytest.param({"scope": ""}, id="no word"),
+        pytest.param({"scp": []}, id="an empty list"),
+        pytest.param({"permissions": None}, id="null"),
+        pytest.param({"scope": 5}, id="a number"),
+        pytest.param({"permissions": {"threads:read": True}}, id="an object"),
+        pytest.param({"permissions": ["threads:read threads:write"]}, id="several words in one of a list"),
+    ],
+)
+async def test_where_a_claim_is_there_and_has_no_word_of_ours_nothing_is_allowed(claims: dict[str, Any]) -> None:
+    assert await scopes_of(SHARED, **claims) == NOTHING
+
+
+@pytest.mark.parametrize(("is_strict", "scopes"), [(True, NOTHING), (False, ALL_SCOPES)])
+async def test_what_a_token_without_scopes_allows_is_the_operators_to_say(
+    *, is_strict: bool, scopes: frozenset[Scope]
+) -> None:
+    assert await scopes_of(replace(SHARED, require_scopes=is_strict)) == scopes
+
+
+def written(claims: str, header: str = '{"alg":"HS256","typ":"JWT"}') -> str:
+    """Sign a token whose claims are written by hand, since no library would write them."""
+    parts = [base64.urlsafe_b64encode(each.encode()).rstrip(b"=") for each in (header, claims)]
+    signature = hmac.digest(SECRET.encode(), b".".join(parts), "sha256")
+    return b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
+
+
+def ending(exp: str) -> str:
+    known = json.dumps({name: value for name, value in CLAIMS.items() if name != "exp"})
+    return written(f'{known[:-1]}, "exp": {exp}}}')
+
+
+@pytest.mark.parametrize("exp", ["9223372036854775808", "1e300", "1" + "0" * 400, "253402300800", "253402300798.125"])
+async def test_a_token_may_end_at_any_time_to_come(exp: str) -> None:
+    who = await EndUsers(SHARED).recognise(ending(exp))
+
+    assert who is not None
+    assert time.time() < (who.expires_at or 0) <= LATEST + LEEWAY_S
+
+
+@pytest.mark.parametrize(
+    "exp",
+    ["-1", "-1e300", "0", "1e999", "-1e999", "NaN", '"99999999999"', "true", "null", "[]", "{}", "1" + "0" * 5_000],
+)
+async def test_a_token_whose_end_is_past_or_no_time_is_none(exp: str) -> None:
+    assert await EndUsers(SHARED).recognise(ending(exp)) is None
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param(signed("o" * 32, "HS256"), id="another secret"),
+        pytest.param(signed(None, "none"), id="no signature"),
+        pytest.param(signed(private("RS256"), "RS256"), id="a public key's algorithm"),
+        pytest.param(signed(SECRET, "HS256", iss="https://evil.example.com"), id="another issuer"),
+        pytest.param(signed(SECRET, "HS256", iss="missing"), id="no issuer"),
+        pytest.param(signed(SECRET, "HS256", aud="billing"), id="another audience"),
+        pytest.param(signed(SECRET, "HS256", aud="missing"), id="no audience"),
+        pytest.param(signed(SECRET, "HS256", exp=time.time() - 60), id="over"),
+        pytest.param(signed(SECRET, "HS256", exp="missing"), id="without an end"),
+        pytest.param(signed(SECRET, "HS256", nbf=time.time() + 3_600), id="not yet"),
+        pytest.param(signed(SECRET, "HS256", sub="missing"), id="nobody"),
+        pytest.param(signed(SECRET, "HS256", sub=""), id="an empty name"),
+        pytest.param(signed(SECRET, "HS256", sub="a\nb"), id="a name with a control character"),
+        pytest.param(signed(SECRET, "HS256", sub="a" * 256), id="a name too long"),
+        pytest.param(signed(SECRET, "HS256", project="../x"), id="no project"),
+        pytest.param(signed(SECRET, "HS256", project=5), id="a project that is no text"),
+        pytest.param(signed(SECRET, "HS256", sub=None), id="a name that is null"),
+        pytest.param(signed(SECRET, "HS256", sub="\ud800"), id="a name that is half a character"),
+        pytest.param(written("[" * 5_000), id="claims nested too deep"),
+        pytest.param(written(json.dumps(CLAIMS), "[" * 5_000), id="a header nested too deep"),
+        pytest.param(written(json.dumps(CLAIMS), '{"alg": ["HS256"]}'), id="algorithms in a list"),
+        pytest.param(written(json.dumps(CLAIMS), '{"alg": "HS256", "kid": ["a"]}'), id="key ids in a list"),
+        pytest.param(written(json.dumps(CLAIMS), '{"alg": "HS256", "crit": ["x"]}'), id="what must be understood"),
+        pytest.param("a.b.c", id="no token"),
+        pytest.param("\udcff", id="no text"),
+    ],
+)
+async def test_nobody_is_recognised_by(token: str) -> None:
+    assert await EndUsers(SHARED).recognise(token) is None
+
+
+@pytest.mark.parametrize("kind", ["RS256", "ES256"])
+async def test_a_token_is_checked_with_the_key_that_it_names(tmp_path: Path, kind: str) -> None:
+    users = by_file(tmp_path, public(kind, "a"), public(kind, "b", 1))
+
+    assert await users.recognise(signed(private(kind), kind, "a")) is not None
+    assert await users.recognise(signed(private(kind, 1), kind, "a")) is None
+    assert await users.recognise(signed(private(kind), kind, "unknown")) is None
+    assert await users.recognise(signed(private(kind), kind)) is None
+
+
+async def test_where_there_is_one_key_a_token_need_not_name_it(tmp_path: Path) -> None:
+    users = by_file(tmp_path, public("ES256", None))
+
+    assert await users.recognise(signed(private("ES256"), "ES256")) is not None
+
+
+async def test_a_public_key_is_never_taken_for_a_shared_secret(tmp_path: Path) -> None:
+    shown = public("RS256", "a")
+    users = by_file(tmp_path, shown, {"kty": "oct", "k": "c3Nz" * 12, "kid": "oct", "alg": "HS256"})
+
+    for secret in (shown["n"], "sss" * 12):
+        assert await users.recognise(signed(secret, "HS256", "a")) is None
+        assert await users.recognise(signed(secret, "HS256", "oct")) is None
+
+
+async def test_keys_are_fetched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(end_users, "REFETCH_S", 3_600)
+    with served({"keys": [public("ES256", "a")]}) as (url, asked):
+        users = EndUsers(Rules(url, "", SHARED.issuer, SHARED.audience))
+
+        for key_id in ("a", "a", "unknown", "unknown"):
+            await users.recognise(signed(private("ES256"), "ES256", key_id))
+
+    assert len(asked) == 1
+
+
+async def test_a_key_that_was_added_is_fetched_when_a_token_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(end_users, "REFETCH_S", 0)
+    body: dict[str, Any] = {"keys": [public("ES256", "a")]}
+    with served(body) as (url, _):
+        users = EndUsers(Rules(url, "", SHARED.issuer, SHARED.audience))
+        await users.recognise(signed(private("ES256"), "ES256", "a"))
+
+        body["keys"] = [public("ES256", "b", 1)]
+
+        assert await users.recognise(signed(private("ES256", 1), "ES256", "b")) is not None
+        assert await users.recognise(signed(private("ES256"), "ES256", "a")) is None
+
+
+async def test_a_set_that_is_emptied_lets_nobody_in_from_its_next_reading_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(end_users, "REFETCH_S", 0)
+    monkeypatch.setattr(end_users, "FRESH_S", 0)
+    users = by_file(tmp_path, public("ES256", "a"))
+    token = signed(private("ES256"), "ES256", "a")
+    before = await users.recognise(token)
+
+    (tmp_path / "jwks.json").write_text('{"keys": []}')
+
+    assert before is not None
+    assert await users.recognise(token) is None
+
+
+@pytest.mark.parametrize("other", [5, {}, {"kty": "later"}, {"kty": "EC", "crv": "later"}, {"kty": "RSA", "n": 5}])
+async def test_one_key_that_cannot_be_used_spoils_no_others(tmp_path: Path, other: Any) -> None:
+    users = by_file(tmp_path, other, public("ES256", "a"))
+
+    assert await users.recognise(signed(private("ES256"), "ES256", "a")) is not None
+
+
+async def test_a_key_for_something_else_checks_no_signature(tmp_path: Path) -> None:
+    users = by_file(tmp_path, {**public("ES256", "a"), "use": "enc"})
+
+    assert await users.recognise(signed(private("ES256"), "ES256", "a")) is None
+
+
+@pytest.mark.parametrize("kid", ["../../etc/passwd", "a' OR 1=1 --", "", "\x00", "http://127.0.0.1/keys"])
+async def test_a_key_id_is_only_looked_up_among_those_of_the_set(tmp_path: Path, kid: str) -> None:
+    users = by_file(tmp_path, public("ES256", "a"))
+
+    assert await users.recognise(signed(private("ES256"), "ES256", kid)) is None
+
+
+async def test_a_document_that_is_too_large_is_no_set(tmp_path: Path) -> None:
+    users = by_file(tmp_path, public("ES256", "a"), {"x": "x" * end_users.MAX_JWKS})
+
+    with pytest.raises(Unavailable):
+        await users.recognise(signed(private("ES256"), "ES256", "a"))
+
+
+async def test_a_document_that_comes_too_slowly_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(end_users, "FETCH_S", 0)
+    users = by_file(tmp_path, public("ES256", "a"))
+
+    with pytest.raises(Unavailable):
+        await users.recognise(signed(private("ES256"), "ES256", "a"))
+
+
+async def test_tokens_of_the_secret_before_are_still_taken() -> None:
+    old, new = "o" * 32, "n" * 32
+    users = EndUsers(replace(SHARED, secret=new, old_secret=old))
+
+    taken = [await users.recognise(signed(each, "HS256")) is not None for each in (new, old, SECRET)]
+
+    assert taken == [True, True, False]
+    assert not {old, new} & set(repr(users.__dict__["_rules"]).split("'"))
+
+
+@pytest.mark.parametrize("body", [{}, {"keys": "x"}, []])
+async def test_where_keys_were_never_read_nobody_can_be_told_apart(tmp_path: Path, body: Any) -> None:
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps(body))
+    users = EndUsers(Rules(str(file), "", SHARED.issuer, SHARED.audience))
+
+    with pytest.raises(Unavailable):
+        await users.recognise(signed(private("ES256"), "ES256", "a"))
+
+
+async def test_keys_that_cannot_be_fetched_again_are_believed_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(end_users, "REFETCH_S", 0)
+    monkeypatch.setattr(end_users, "FRESH_S", 0)
+    users = by_file(tmp_path, public("ES256", "a"))
+    token = signed(private("ES256"), "ES256", "a")
+    await users.recognise(token)
+    (tmp_path / "jwks.json").unlink()
+
+    believed = await users.recognise(token)
+    monkeypatch.setattr(end_users, "STALE_S", 0)
+
+    assert believed is not None
+    with pytest.raises(Unavailable):
+        await users.recognise(token)
+
+
+@pytest.mark.parametrize(
+    ("document", "fault"),
+    [
+        pytest.param(b"[]", "a list of 'keys'", id="no object"),
+        pytest.param(b'{"keys": {}}', "a list of 'keys'", id="keys that are no list"),
+        pytest.param(b"{", "Expecting", id="no JSON"),
+        pytest.param(b" " * (end_users.MAX_JWKS + 1), "at most", id="too large"),
+    ],
+)
+def test_what_is_no_set_of_keys_is_refused(tmp_path: Path, document: bytes, fault: str) -> None:
+    file = tmp_path / "jwks.json"
+    file.write_bytes(document)
+
+    with pytest.raises(ValueError, match=fault):
+        end_users._fetched(str(file))  # noqa: SLF001  (without the thread in which it runs)
+
+
+def test_a_set_may_hold_keys_of_kinds_that_are_not_known(tmp_path: Path) -> None:
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps({"keys": [None, {}, {"kty": "later", "kid": "b"}]}))
+
+    assert end_users._fetched(str(file)) == {}  # noqa: SLF001  (as above)
+
+
+def test_a_set_at_an_address_that_nobody_answers_is_an_error_of_the_system() -> None:
+    with pytest.raises(OSError, match="refused"):
+        end_users._fetched(f"http://127.0.0.1:{free_port()}/jwks.json")  # noqa: SLF001  (as above)

@@ -1,0 +1,262 @@
+"""How often and how much at once a caller may ask: counted alike over both faces, told in headers."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from gateway.app import rate_rules, serve_store
+from gateway.auth.gatekeeper import Gatekeeper
+from gateway.auth.rate_limits import NETWORKS, RateRules, Rates, units_of
+from gateway.domain.principal import Principal, Reach, Scope
+from gateway.errors import TooManyRequests
+from gateway.settings.load import load_settings
+from tests.lacking import program
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from gateway.core import Store
+
+ALICE, BOB = Principal(Reach("p"), name="alice"), Principal(Reach("p"), name="bob")
+SLOW_DOWN = "You've exceeded the rate limit, please slow down and try again later."
+
+
+@asynccontextmanager
+async def calling(store: Store, **rules: Any) -> AsyncIterator[httpx.AsyncClient]:
+    app = serve_store(store, gatekeeper=Gatekeeper(rates=Rates(RateRules(**rules))))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
+        yield client
+
+
+async def ask(http: httpx.AsyncClient, query: str) -> httpx.Response:
+    return await http.post("/graphql", json={"query": query})
+
+
+async def let(rates: Rates, who: Principal, scope: Scope, units: int = 1) -> bool:
+    try:
+        async with rates.let(who, scope, units) or nullcontext():
+            return True
+    except TooManyRequests:
+        return False
+
+
+async def test_a_caller_may_ask_so_often_and_no_more() -> None:
+    rates = Rates(RateRules(reads="2/day"))
+
+    assert [await let(rates, ALICE, Scope.READ) for _ in range(3)] == [True, True, False]
+
+
+async def test_reads_and_writes_are_counted_apart_and_so_are_callers() -> None:
+    rates = Rates(RateRules(reads="1/day", writes="1/day"))
+
+    assert [await let(rates, who, scope) for who in (ALICE, BOB) for scope in (Scope.READ, Scope.WRITE)] == [True] * 4
+
+
+async def test_callers_of_one_name_in_two_projects_are_counted_apart() -> None:
+    rates = Rates(RateRules(reads="1/day", at_once=1))
+
+    async with rates.let(ALICE, Scope.READ) or nullcontext():
+        elsewhere = await let(rates, replace(ALICE, reach=Reach("q")), Scope.READ)
+
+    assert elsewhere
+
+
+def of_token(key: str, thread: str) -> Principal:
+    """Make who comes with a token for a thread that a key has made."""
+    return Principal(Reach("p"), name=f"{key}/{thread}", counted_in=(f"thread:{thread}", f"tokens:{key}"))
+
+
+async def test_who_counts_in_two_buckets_is_let_while_there_is_room_in_both() -> None:
+    rates = Rates(RateRules(reads="2/day"))
+    first, second, third = (of_token("key_a", f"thread_{n}") for n in "abc")
+
+    asked = [await let(rates, who, Scope.READ) for who in (first, second, third, of_token("key_b", "thread_a"))]
+
+    assert asked == [True, True, False, True]
+
+
+async def test_what_one_full_bucket_refuses_is_not_counted_in_the_other() -> None:
+    rates = Rates(RateRules(reads="1/day"))
+    await let(rates, of_token("key_a", "thread_a"), Scope.READ)
+
+    refused = await let(rates, of_token("key_a", "thread_b"), Scope.READ)
+
+    assert (refused, await let(rates, of_token("key_b", "thread_b"), Scope.READ)) == (False, True)
+
+
+async def test_both_buckets_bound_what_runs_at_once() -> None:
+    rates = Rates(RateRules(at_once=1))
+
+    async with rates.let(of_token("key_a", "thread_a"), Scope.READ) or nullcontext():
+        beside = [of_token("key_a", "thread_b"), of_token("key_b", "thread_a"), of_token("key_b", "thread_b")]
+        asked = [await let(rates, who, Scope.READ) for who in beside]
+
+    assert asked == [False, False, True]
+    assert not rates._running  # noqa: SLF001
+
+
+async def test_without_a_rule_nothing_is_counted() -> None:
+    rates = Rates(RateRules(reads="1/day"))
+
+    assert all([await let(rates, ALICE, Scope.WRITE) for _ in range(10)])
+
+
+async def test_so_many_may_run_at_once_and_no_more() -> None:
+    rates = Rates(RateRules(at_once=1))
+
+    async with rates.let(ALICE, Scope.READ) or nullcontext():
+        beside = [await let(rates, who, Scope.WRITE) for who in (ALICE, BOB)]
+
+    assert beside == [False, True]
+    assert await let(rates, ALICE, Scope.READ)
+
+
+async def test_nothing_is_kept_of_those_who_have_gone() -> None:
+    rates = Rates(RateRules(at_once=1))
+
+    await asyncio.gather(*(let(rates, Principal(Reach("p"), name=str(n)), Scope.READ) for n in range(10)))
+
+    assert not rates._running  # noqa: SLF001
+
+
+async def test_what_costs_more_than_there_ever_is_can_be_done_once() -> None:
+    rates = Rates(RateRules(reads="5/day"))
+
+    assert [await let(rates, ALICE, Scope.READ, units) for units in (50, 1)] == [True, False]
+
+
+async def test_what_was_given_back_can_be_taken_again() -> None:
+    rates = Rates(RateRules(reads="2/day"))
+
+    async def take(units: int) -> bool:
+        try:
+            await (rates.take(ALICE, Scope.READ, units) or asyncio.sleep(0))
+        except TooManyRequests:
+            return False
+        return True
+
+    assert [await take(units) for units in (1, 1, 1, -1, 1, 1)] == [True, True, False, True, True, False]
+
+
+async def test_failures_are_counted_in_bounded_places() -> None:
+    rates = Rates(RateRules(failures="1/day"))
+    for n in range(20_000):
+        with suppress(TooManyRequests):
+            await rates.fail(f"10.0.{n // 250}.{n % 250}")
+
+    counter: Any = rates._failures  # noqa: SLF001
+    assert len(counter._limiter.storage.storage) <= NETWORKS  # noqa: SLF001
+    await rates.close()
+
+
+@pytest.mark.parametrize(("cost", "units"), [(0, 1), (1, 1), (100, 1), (101, 2), (5_000, 50)])
+def test_an_operation_counts_once_for_each_hundred_objects(cost: int, units: int) -> None:
+    assert units_of(cost) == units
+
+
+async def test_rest_tells_what_is_left_and_refuses_in_the_wires_words(store: Store) -> None:
+    async with calling(store, writes="2/day") as http:
+        answers = [await http.post("/v1/threads") for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert [answer.headers["x-ratelimit-remaining-requests"] for answer in answers] == ["1", "0", "0"]
+    assert {answer.headers["x-ratelimit-limit-requests"] for answer in answers} == {"2"}
+    assert answers[2].json()["error"] == {
+        "message": SLOW_DOWN,
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "rate_limit_exceeded",
+    }
+    assert 1 <= int(answers[2].headers["retry-after"]) <= 86_400
+    assert answers[2].headers["x-ratelimit-reset-requests"] == answers[2].headers["retry-after"] + "s"
+
+
+async def test_what_is_refused_is_not_done(store: Store) -> None:
+    async with calling(store, writes="1/day") as http:
+        for _ in range(3):
+            await http.post("/v1/threads")
+
+        assert len((await http.get("/v1/threads")).json()["data"]) == 1
+
+
+async def test_graphql_counts_by_its_cost_and_shares_with_rest(store: Store) -> None:
+    hundred = "{ threads(first: 100) { nodes { id } } }"  # and the page itself: 101 objects, two requests
+    async with calling(store, reads="5/day") as http:
+        answers = [await ask(http, hundred), await http.get("/v1/threads"), await ask(http, hundred)]
+        refused = await ask(http, hundred)
+
+    assert [each.headers["x-ratelimit-remaining-requests"] for each in answers] == ["3", "2", "0"]
+    assert (refused.status_code, refused.headers["retry-after"].isdecimal()) == (429, True)
+    [error] = refused.json()["errors"]
+    assert (error["message"], error["extensions"]["code"]) == (SLOW_DOWN, "rate_limit_exceeded")
+
+
+async def test_a_mutation_is_a_write(store: Store) -> None:
+    async with calling(store, writes="1/day") as http:
+        answers = [await ask(http, "mutation { createThread(input: {}) { thread { id } } }") for _ in range(2)]
+        read = await ask(http, "{ threads { nodes { id } } }")
+
+    assert [each.status_code for each in (*answers, read)] == [200, 429, 200]
+
+
+@pytest.mark.parametrize(
+    ("flags", "rules"),
+    [
+        ({}, RateRules(failures="60/minute")),
+        ({"rate_reads": "9/second", "rate_failed_auth": "off"}, RateRules(reads="9/second")),
+        ({"host": "10.0.0.1"}, RateRules("6000/minute", "6000/minute", 100, failures="60/minute")),
+        (
+            {"host": "10.0.0.1", "rate_writes": "off", "rate_at_once": "7", "rate_failed_auth": "9/hour"},
+            RateRules("6000/minute", None, 7, failures="9/hour"),
+        ),
+    ],
+)
+def test_rates_are_off_for_who_is_alone_with_the_server(flags: dict[str, str], rules: RateRules) -> None:
+    assert rate_rules(load_settings(flags)) == rules
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    """Run a Redis that listens at a socket file alone."""
+    socket = tmp_path / "redis.sock"
+    command = [
+        program("redis-server"),
+        "--port",
+        "0",
+        "--unixsocket",
+        str(socket),
+        "--save",
+        "",
+        "--dir",
+        str(tmp_path),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert any("ready to accept connections" in line for line in server.stdout)
+        yield f"unix://{socket}"
+        server.terminate()
+
+
+async def test_processes_that_share_a_redis_count_together(redis_url: str) -> None:
+    first, second = (Rates(RateRules(reads="3/day", store=redis_url)) for _ in range(2))
+
+    done = [await let(each, ALICE, Scope.READ) for each in (first, second, first, second)]
+    for each in (first, second):
+        await each.close()
+
+    assert done == [True, True, True, False]
+
+
+async def test_where_redis_is_away_everybody_is_let_through(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rates = Rates(RateRules(reads="1/day", store=f"unix://{tmp_path}/none.sock"))
+
+    assert [await let(rates, ALICE, Scope.READ) for _ in range(2)] == [True, True]
+    assert "requests cannot be counted now" in caplog.text

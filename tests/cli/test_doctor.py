@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import asyncio
+import shutil
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from sqlalchemy import make_url, text
+
+from gateway.cli import doctor
+from gateway.store.engines.base import open_engines
+from tests.exports import a_thread, run, take
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Disk(NamedTuple):
+    """What `shutil.disk_usage` gives."""
+
+    total: int
+    used: int
+    free: int
+
+
+def examined(url: str, *flags: str) -> tuple[int, dict[str, tuple[str, str]]]:
+    """Give the exit code, and of each check its level and what it said with its advice."""
+    done = run("doctor", "--database-url", url, *flags)
+    found: dict[str, tuple[str, str]] = {}
+    name = ""
+    for line in done.stdout.splitlines():
+        if line.startswith(" "):
+            level, said = found[name]
+            found[name] = (level, f"{said} {line.strip()}")
+        else:
+            name, said = line[9:21].strip(), line[21:]
+            found[name] = (line[:9].strip(), said)
+    return done.exit_code, found
+
+
+def execute(url: str, statement: str) -> None:
+    async def run_it() -> None:
+        engines = open_engines(url)
+        async with engines.writer.begin() as connection:
+            await connection.execute(text(statement))
+        await engines.dispose()
+
+    asyncio.run(run_it())
+
+
+@pytest.fixture(autouse=True)
+def _mended_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "can_lose_commits", lambda: False)
+
+
+def test_a_database_with_a_key_needs_nothing(database_url: str) -> None:
+    run("keys", "create", "--database-url", database_url)
+
+    code, found = examined(database_url)
+
+    assert code == 0
+    assert {level for level, _ in found.values()} == {"ok"}
+    assert {"settings", "database", "migrations", "clock", "keys"} <= found.keys()
+
+
+def test_a_file_that_is_not_there_yet_is_no_fault_and_is_not_made(tmp_path: Path) -> None:
+    code, found = examined(f"sqlite:///{tmp_path}/new.db")
+
+    assert code == 0
+    assert found["database"] == ("ok", f"{tmp_path}/new.db is not there yet; the server makes it")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    code, found = examined(f"sqlite:///{tmp_path}/none/new.db")
+
+    assert (code, found["disk"][0]) == (1, "failure")
+
+
+def test_a_database_that_cannot_be_reached_is_told_without_its_password() -> None:
+    code, found = examined("postgresql://app:secret@127.0.0.1:1/threads")
+
+    assert (code, found["database"][0]) == (1, "failure")
+    assert "Connect call failed" in found["database"][1]
+    assert "secret" not in str(found)
+    assert "migrations" not in found
+
+
+@pytest.mark.parametrize(
+    ("empty_database_url", "code", "level", "advice"),
+    [
+        pytest.param("sqlite", 0, "warning", "The server migrates it when it starts.", id="sqlite"),
+        pytest.param("postgres", 1, "failure", "Run: gateway migrate", id="postgres"),
+    ],
+    indirect=["empty_database_url"],
+)
+def test_a_database_that_was_not_migrated_is_told(empty_database_url: str, code: int, level: str, advice: str) -> None:
+    if make_url(empty_database_url).get_backend_name() == "sqlite":
+        execute(empty_database_url, "CREATE TABLE other (a)")
+
+    exit_code, found = examined(empty_database_url)
+
+    assert (exit_code, found["migrations"][0]) == (code, level)
+    assert found["migrations"][1].endswith(advice)
+
+
+def test_a_database_of_a_later_version_is_told(sqlite_url: str) -> None:
+    execute(sqlite_url, "UPDATE alembic_version SET version_num = '9999'")
+
+    code, found = examined(sqlite_url)
+
+    assert (code, found["migrations"][0]) == (0, "warning")
+
+
+@pytest.mark.parametrize(("workers", "code", "level"), [("1", 0, "warning"), ("2", 1, "failure")])
+def test_a_sqlite_that_can_lose_messages_is_told(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, workers: str, code: int, level: str
+) -> None:
+    monkeypatch.setattr(doctor, "can_lose_commits", lambda: True)
+
+    exit_code, found = examined(sqlite_url, "--workers", workers)
+
+    assert (exit_code, found["SQLite"][0]) == (code, level)
+
+
+@pytest.mark.parametrize(("free_mb", "code", "level"), [(50, 1, "failure"), (500, 0, "warning"), (5_000, 0, "ok")])
+def test_a_disk_that_is_nearly_full_is_told(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, free_mb: int, code: int, level: str
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: Disk(0, 0, free_mb * 1_000_000))
+
+    exit_code, found = examined(sqlite_url)
+
+    assert (exit_code, found["disk"][0]) == (code, level)
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "level"),
+    [
+        pytest.param((), 0, "warning", id="this machine alone"),
+        pytest.param(("--host", "0.0.0.0"), 1, "failure", id="any machine"),  # noqa: S104  (nothing listens)
+        pytest.param(("--trusted-proxies", "127.0.0.1"), 1, "failure", id="behind a proxy"),
+        pytest.param(("--host", "0.0.0.0", "--insecure-open", "true"), 0, "warning", id="wanted"),  # noqa: S104
+    ],
+)
+def test_a_server_without_keys_is_told(sqlite_url: str, flags: tuple[str, ...], code: int, level: str) -> None:
+    exit_code, found = examined(sqlite_url, *flags)
+
+    assert (exit_code, found["keys"][0]) == (code, level)
+    assert found["keys"][1].endswith("gateway keys create")
+
+
+def test_a_key_that_ends_soon_is_told_by_its_id(sqlite_url: str) -> None:
+    run("keys", "create", "--database-url", sqlite_url, "--expires", "10d")
+
+    code, found = examined(sqlite_url)
+
+    assert (code, found["keys"][0]) == (0, "warning")
+    assert "key_" in found["keys"][1]
+
+
+def test_a_clock_that_was_set_back_is_told(sqlite_url: str) -> None:
+    take(sqlite_url, a_thread())
+    execute(sqlite_url, "UPDATE threads SET last_created_at = 9999999999")
+
+    code, found = examined(sqlite_url)
+
+    assert (code, found["clock"][0]) == (0, "warning")
+    assert "in the future" in found["clock"][1]
+
+
+def test_trusted_documents_that_cannot_be_read_are_told(sqlite_url: str, tmp_path: Path) -> None:
+    flags = ("--trusted-documents", str(tmp_path / "none"), "--trusted-mode", "only")
+
+    code, found = examined(sqlite_url, *flags)
+
+    assert (code, found["settings"][0]) == (1, "failure")

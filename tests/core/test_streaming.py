@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+from sqlalchemy import Engine, event
+
+from gateway.core import messages, streaming
+from gateway.domain import change
+from gateway.domain.message import Ending, IncompleteReason, MessagePatch, Status
+from gateway.domain.parse import MAX_CONTENT
+from gateway.errors import InvalidRequest, NotFound
+from tests.following import WHOLE, begin, changes_after, grow, make_thread, say, text_part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx
+
+    from gateway.core import Store
+    from gateway.domain.ids import MessageId, ThreadId
+    from gateway.domain.message import Message
+    from gateway.domain.principal import Principal
+    from gateway.events.hub import Hub
+
+IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png", "detail": "auto"}}
+
+
+@pytest.fixture
+async def thread(store: Store, who: Principal) -> ThreadId:
+    return await make_thread(store, who)
+
+
+async def shown(store: Store, who: Principal, message_id: MessageId) -> Message:
+    return (await messages.get_many(store, who, [message_id]))[message_id]
+
+
+async def deltas(store: Store, hub: Hub, who: Principal, thread: ThreadId, count: int) -> list[change.MessageDelta]:
+    told = await changes_after(store, hub, who, thread, "0", count)
+    return [each for each in told if isinstance(each, change.MessageDelta)]
+
+
+@contextmanager
+def statements() -> Iterator[list[tuple[str, Any]]]:
+    """Gather the text and the values of what is run."""
+    ran: list[tuple[str, Any]] = []
+
+    def note(*args: Any) -> None:
+        ran.append((args[2], args[3]))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield ran
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+async def test_a_message_may_begin_with_nothing(store: Store, who: Principal, thread: ThreadId) -> None:
+    begun = await begin(store, who, thread)
+
+    assert (begun.status, begun.content, begun.completed_at) == (Status.IN_PROGRESS, (), None)
+
+
+async def test_text_comes_behind_what_is_there(store: Store, who: Principal, thread: ThreadId) -> None:
+    begun = await begin(store, who, thread, text_part("He"))
+
+    await grow(store, who, begun.id, "llo", " there")
+
+    assert (await shown(store, who, begun.id)).text == "Hello there"
+
+
+async def test_appending_answers_with_the_text_so_far(store: Store, who: Principal, thread: ThreadId) -> None:
+    begun = await begin(store, who, thread, text_part("He"))
+
+    assert (await streaming.append_text(store, who, begun.id, "llo")).text == "Hello"
+
+
+async def test_text_behind_an_image_is_a_new_part(store: Store, who: Principal, thread: ThreadId) -> None:
+    begun = await begin(store, who, thread, IMAGE)
+
+    await grow(store, who, begun.id, "a ", "cat")
+
+    assert orjson.loads((await shown(store, who, begun.id)).content_json) == [IMAGE, text_part("a cat")]
+
+
+async def test_offsets_count_as_a_browser_does(store: Store, hub: Hub, who: Principal, thread: ThreadId) -> None:
+    begun = await begin(store, who, thread, text_part("\U0001f600"))
+
+    await grow(store, who, begun.id, "\u00e9", "\U0001f600\U0001f600", "x")
+
+    assert [(each.part_index, each.offset) for each in await deltas(store, hub, who, thread, 4)] == [
+        (0, 2),
+        (0, 3),
+        (0, 7),
+    ]
+
+
+async def test_deltas_behind_an_image_name_the_part_that_they_begin(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId
+) -> None:
+    begun = await begin(store, who, thread, IMAGE)
+
+    await grow(store, who, begun.id, "a ", "cat")
+
+    assert [(each.part_index, each.offset) for each in await deltas(store, hub, who, thread, 3)] == [(1, 0), (1, 2)]
+
+
+async def test_offsets_go_on_behind_a_fold(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "FOLD", 2)
+    begun = await begin(store, who, thread)
+
+    await grow(store, who, begun.id, "12", "34", "56")
+
+    [delta] = await deltas(store, hub, who, thread, 3)
+    assert (delta.offset, delta.text) == (4, "56")
+
+
+@pytest.mark.parametrize("pieces", [4, 5, 6, 10, 11])
+async def test_text_is_whole_on_either_side_of_a_fold(
+    store: Store, who: Principal, thread: ThreadId, pieces: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "FOLD", 5)
+    begun = await begin(store, who, thread)
+
+    await grow(store, who, begun.id, *(f"{n} " for n in range(pieces)))
+
+    assert (await shown(store, who, begun.id)).text == "".join(f"{n} " for n in range(pieces))
+
+
+async def test_pieces_go_at_a_fold(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "FOLD", 3)
+    begun = await begin(store, who, thread)
+
+    await grow(store, who, begun.id, "1", "2", "3")
+
+    told = await changes_after(store, hub, who, thread, "0", 2)
+    assert [type(each) for each in told] == [change.MessageCreated, change.MessageUpdated]
+
+
+async def test_a_message_that_is_finished_whole_says_so(store: Store, who: Principal, thread: ThreadId) -> None:
+    begun = await begin(store, who, thread, text_part("a"))
+    await grow(store, who, begun.id, "b")
+
+    await streaming.finish(store, who, begun.id, WHOLE)
+
+    found = await shown(store, who, begun.id)
+    assert (found.status, found.text) == (Status.COMPLETED, "ab")
+    assert found.completed_at is not None
+    assert (found.incomplete_at, found.incomplete_reason) == (None, None)
+
+
+async def test_a_message_that_breaks_off_says_why(store: Store, who: Principal, thread: ThreadId) -> None:
+    begun = await begin(store, who, thread, text_part("a"))
+
+    await streaming.finish(store, who, begun.id, Ending(Status.INCOMPLETE, IncompleteReason.MAX_TOKENS))
+
+    found = await shown(store, who, begun.id)
+    assert (found.status, found.incomplete_reason) == (Status.INCOMPLETE, IncompleteReason.MAX_TOKENS)
+    assert found.incomplete_at is not None
+    assert found.completed_at is None
+
+
+async def test_a_message_is_finished_once(store: Store, who: Principal, thread: ThreadId) -> None:
+    begun = await begin(store, who, thread)
+    await streaming.finish(store, who, begun.id, WHOLE)
+
+    with pytest.raises(InvalidRequest) as refused:
+        await streaming.finish(store, who, begun.id, Ending(Status.INCOMPLETE, IncompleteReason.MAX_TOKENS))
+
+    assert refused.value.code == "message_not_in_progress"
+
+
+async def test_a_finished_message_gains_nothing(store: Store, who: Principal, thread: ThreadId) -> None:
+    [whole] = await say(store, who, thread, "whole")
+
+    with pytest.raises(InvalidRequest) as refused:
+        await streaming.append_text(store, who, whole, "more")
+
+    assert refused.value.code == "message_not_in_progress"
+    assert (await shown(store, who, whole)).text == "whole"
+
+
+async def test_a_message_that_is_not_there_gains_nothing(store: Store, who: Principal, thread: ThreadId) -> None:
+    begun = await begin(store, who, thread)
+    await messages.delete(store, who, thread, begun.id)
+
+    with pytest.raises(NotFound):
+        await streaming.append_text(store, who, begun.id, "more")
+
+
+async def test_a_message_may_grow_to_the_limit_and_no_further(store: Store, who: Principal, thread: ThreadId) -> None:
+    begun = await begin(store, who, thread, text_part("x" * (MAX_CONTENT - 2)))
+    await grow(store, who, begun.id, "yy")
+
+    with pytest.raises(InvalidRequest) as refused:
+        await streaming.append_text(store, who, begun.id, "z")
+
+    assert (refused.value.param, refused.value.code) == ("text", "string_above_max_length")
+    assert len((await shown(store, who, begun.id)).text) == MAX_CONTENT
+
+
+async def test_all_text_of_concurrent_appends_is_kept(
+    store: Store, who: Principal, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "FOLD", 7)
+    begun = await begin(store, who, thread)
+    pieces = [f"<{n}>" for n in range(30)]
+
+    await asyncio.gather(*(streaming.append_text(store, who, begun.id, each) for each in pieces))
+
+    text = (await shown(store, who, begun.id)).text
+    assert sorted(text.replace("><", "> <").split()) == sorted(pieces)
+
+
+async def test_rest_shows_the_text_so_far_and_that_more_comes(
+    store: Store, who: Principal, thread: ThreadId, rest: httpx.AsyncClient
+) -> None:
+    begun = await begin(store, who, thread, text_part("a"))
+    await grow(store, who, begun.id, "b", "c")
+
+    one = (await rest.get(f"/threads/{thread}/messages/{begun.id}")).json()
+    [listed] = (await rest.get(f"/threads/{thread}/messages")).json()["data"]
+
+    assert one == listed
+    assert (one["status"], one["content"], one["completed_at"]) == ("in_progress", [text_part("abc")], None)
+
+
+async def test_metadata_may_change_while_a_message_grows(store: Store, who: Principal, thread: ThreadId) -> None:
+    begun = await begin(store, who, thread, text_part("a"))
+    await grow(store, who, begun.id, "b")
+
+    changed = await messages.update(store, who, thread, begun.id, MessagePatch({"k": "v"}))
+    await grow(store, who, begun.id, "c")
+
+    assert (changed.text, changed.metadata) == ("ab", {"k": "v"})
+    assert (await shown(store, who, begun.id)).text == "abc"
+
+
+async def test_a_message_that_is_deleted_while_it_grows_leaves_no_text_behind(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId
+) -> None:
+    begun = await begin(store, who, thread)
+    await grow(store, who, begun.id, "secret")
+
+    await messages.delete(store, who, thread, begun.id)
+
+    [told] = await changes_after(store, hub, who, thread, "0", 1)
+    assert told == change.MessageDeleted(3, begun.id)
+
+
+@pytest.mark.parametrize("length", [10, 100_000])
+async def test_appending_writes_the_text_alone_however_long_the_message_is(
+    store: Store, who: Principal, thread: ThreadId, length: int
+) -> None:
+    begun = await begin(store, who, thread, text_part("x" * length))
+
+    with statements() as ran:
+        await streaming.append_text(store, who, begun.id, "piece")
+
+    written = [values for text, values in ran if text.startswith(("INSERT", "UPDATE"))]
+    assert len(written) == 2  # the position that the thread has come to, and the piece
+    assert sum(len(str(value)) for values in written for value in values) < 300
+
+
+async def test_a_page_of_growing_messages_costs_one_statement_more(
+    store: Store, who: Principal, thread: ThreadId, rest: httpx.AsyncClient
+) -> None:
+    await say(store, who, thread, "whole")
+    with statements() as without:
+        await rest.get(f"/threads/{thread}/messages")
+    for n in range(5):
+        await grow(store, who, (await begin(store, who, thread)).id, f"{n}", "!")
+
+    with statements() as ran:
+        listed = (await rest.get(f"/threads/{thread}/messages?order=asc")).json()["data"]
+
+    texts = [each["content"][0]["text"]["value"] for each in listed]
+    assert texts == ["whole", "0!", "1!", "2!", "3!", "4!"]
+    assert (len(without), len(ran)) == (1, 2)

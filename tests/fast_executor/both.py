@@ -1,0 +1,84 @@
+"""An operation executed by graphql-core and by a plan, and both results laid out so that they can be compared."""
+
+from __future__ import annotations
+
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+from graphql import (
+    DirectiveNode,
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    NameNode,
+    OperationDefinitionNode,
+    execute,
+    parse,
+)
+from graphql.type.directives import GraphQLDisableErrorPropagationDirective
+
+from gateway.fast_executor import Plan, Ways, compile_operation
+
+if TYPE_CHECKING:
+    from graphql import GraphQLSchema
+
+
+class Laid(NamedTuple):
+    """A result: its data as JSON text, the keys in their order, and its errors as a response tells them."""
+
+    data: bytes
+    errors: list[dict[str, Any]]
+
+
+def lay(result: ExecutionResult) -> Laid:
+    """Lay a result out; what is stored JSON in it is read, and written as all the rest is."""
+    data = orjson.dumps(orjson.loads(orjson.dumps(result.data)))
+    return Laid(data, [dict(each.formatted) for each in result.errors or ()])
+
+
+def operation_of(document: DocumentNode) -> OperationDefinitionNode:
+    """Find the operation of a document that has one."""
+    [operation] = (each for each in document.definitions if isinstance(each, OperationDefinitionNode))
+    return operation
+
+
+def plan_of(schema: GraphQLSchema, document: DocumentNode | str, ways: Ways | None = None) -> Plan:
+    """Compile the operation of a document that has one."""
+    document = parse(document) if isinstance(document, str) else document
+    return compile_operation(schema, document, operation_of(document), ways or Ways())
+
+
+async def run_normally(
+    schema: GraphQLSchema, document: DocumentNode, raw: dict[str, Any], root: Any = None, context: Any = None
+) -> Laid:
+    """Let graphql-core execute an operation."""
+    result: Any = execute(schema, document, root, context, raw)
+    return lay(await result if isawaitable(result) else result)
+
+
+async def every_error(
+    schema: GraphQLSchema, document: DocumentNode, raw: dict[str, Any], root: Any = None, context: Any = None
+) -> list[dict[str, Any]]:
+    """Let graphql-core find all errors there are: none makes a null of its parent, and so hides those beside it."""
+    directive = DirectiveNode(name=NameNode(value=GraphQLDisableErrorPropagationDirective.name), arguments=())
+    definitions = [
+        OperationDefinitionNode(**{key: getattr(each, key) for key in each.keys} | {"directives": (directive,)})
+        if isinstance(each, OperationDefinitionNode)
+        else each
+        for each in document.definitions
+    ]
+    return (await run_normally(schema, DocumentNode(definitions=tuple(definitions)), raw, root, context)).errors
+
+
+async def run_compiled(plan: Plan, raw: dict[str, Any], root: Any = None, context: Any = None) -> Laid:
+    """Let a plan execute its operation."""
+    variables = plan.coerce(raw)
+    if isinstance(variables, list):
+        return lay(_refused(variables))
+    result = plan.execute(variables, context, root)
+    return lay(await result if isawaitable(result) else result)
+
+
+def _refused(errors: list[GraphQLError]) -> ExecutionResult:
+    return ExecutionResult(None, errors)

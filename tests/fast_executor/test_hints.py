@@ -1,0 +1,179 @@
+"""Ways are promises, and a plan keeps to what the resolvers say where a value is none that was promised."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+import pytest
+from graphql import build_schema, parse
+
+from gateway.fast_executor import MARKER, Attribute, Child, Direct, Itself, Known, Sampled, Ways, Written
+from tests.fast_executor.both import plan_of, run_compiled, run_normally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_SCHEMA: Final = build_schema("""
+    enum Colour { RED GREEN }
+    type Page { size: Int, words(first: Int! = 2): [String!], of: Page }
+    type Query { colour: Colour, words: [String!]!, slow: Int, page: Page, none: Int }
+""")
+_COLOURS: Final = {"r": "RED", "g": "GREEN"}
+_ROOT: Final = _SCHEMA.type_map["Query"].fields  # type: ignore[attr-defined]
+_ROOT["colour"].resolve = lambda source, _info: _COLOURS[source.letter]
+_WRITTEN: Final = Ways({("Query", "colour"): Written("letter", _COLOURS.__getitem__)})
+_SAMPLED: Final = Sampled(orjson.loads, [MARKER], "stored", b'["', b'"]')
+
+
+async def test_what_a_way_writes_is_the_answer() -> None:
+    answer = await run_compiled(plan_of(_SCHEMA, "{ colour }", _WRITTEN), {}, SimpleNamespace(letter="g"))
+
+    assert answer.data == b'{"colour":"GREEN"}'
+
+
+@pytest.mark.parametrize("letter", ["g", "x", 5])
+async def test_what_a_way_cannot_write_is_left_to_the_resolver(letter: Any) -> None:
+    root = SimpleNamespace(letter=letter)
+
+    answer = await run_compiled(plan_of(_SCHEMA, "{ colour }", _WRITTEN), {}, root)
+
+    assert answer == await run_normally(_SCHEMA, parse("{ colour }"), {}, root)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plain"],
+        [""],
+        ['a "quote"'],
+        ["back\\"],
+        ["a", "b"],
+        [],
+        ['","'],
+        ['a","b', "c"],
+        ["🙂"],
+        ["\\", "b"],
+        ['"', '"'],
+    ],
+    ids=repr,
+)
+async def test_what_only_begins_and_ends_like_a_sample_is_not_taken_for_one(words: list[str]) -> None:
+    schema = build_schema("type Query { self: Row } type Row { words: [String!]! }")
+    row = SimpleNamespace(words=words, stored=orjson.dumps(words))
+
+    plan = plan_of(schema, "{ self { words } }", Ways({("Row", "words"): _SAMPLED}))
+    answer = await run_compiled(plan, {}, SimpleNamespace(self=row))
+
+    assert orjson.loads(answer.data) == {"self": {"words": words}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("page { words size }", [Child("words", {"first": 2}, {}), Child("size", {}, {})]),
+        ("page { of { size ... { n: words } } }", [Child("of", {}, None, frozenset({"size", "words"}))]),
+        (
+            "page { a: words(first: 1) b: words(first: $n) }",
+            [Child("words", {"first": 1}, {}), Child("words", {"first": 7}, {})],
+        ),
+        ("page { size }", [Child("size", {}, {})]),
+        ("none", []),
+    ],
+)
+async def test_a_resolver_is_told_which_children_will_be_asked_for(asked: str, told: list[Child]) -> None:
+    seen: list[Sequence[Child]] = []
+
+    def resolve(_source: Any, _context: Any, _arguments: Any, children: Callable[[], Sequence[Child]]) -> None:
+        seen.append(children())
+
+    knowing = Direct(resolve, wants_children=True)
+    words = Direct(lambda _source, _context, _arguments: [])
+    ways = Ways({("Query", "page"): knowing, ("Query", "none"): knowing, ("Page", "words"): words})
+    await run_compiled(plan_of(_SCHEMA, f"query ($n: Int = 7) {{ {asked} }}", ways), {})
+
+    assert seen == [told]
+
+
+class Row(NamedTuple):
+    """What a row stands for."""
+
+    a: str
+    b: str
+    c: str = "c"
+
+    @property
+    def both(self) -> str:
+        """Something that is made of places."""
+        return self.a + self.b
+
+
+_LISTS: Final = build_schema("""
+    type Row { a: String!, b: String!, both: String! }
+    type Item { node: Row! }
+    type Page { rows: [Row!]!, items: [Item!]! }
+    type Box { page: Page! }
+    type Query { box: Box! }
+""")
+_ROWS: Final = [Row("a1", "b1"), Row("a2", "b2")]
+_ALONE: Final[dict[tuple[str, str], Any]] = {
+    ("Row", "a"): Written("a", plain=True),
+    ("Row", "b"): Written("b"),
+    ("Row", "both"): Attribute("both"),
+}
+
+
+def _paging(seen: list[Any], *, by_row: bool) -> Ways:
+    """Make ways that give rows, where they are taken, in the order that was told."""
+
+    def box(_source: Any, _context: Any, _arguments: Any, children: Callable[[], Sequence[Child]]) -> Any:
+        [child] = children()
+        seen.append(child.places)
+        rows = child.places and [[getattr(row, name) for name in child.places[Row]] for row in _ROWS]
+        return SimpleNamespace(held=SimpleNamespace(whole=_ROWS, rows=rows if by_row else None))
+
+    def unasked(_source: Any, _context: Any, _arguments: Any) -> Any:
+        raise AssertionError("it is known")
+
+    page = Direct(lambda source, _context, _arguments: source.held)
+    own: dict[str, Written | Itself] = {"node": Itself()}
+    return Ways(
+        {
+            **_ALONE,
+            ("Query", "box"): Direct(box, wants_children=True),
+            ("Box", "page"): page,
+            ("Page", "rows"): Direct(unasked, known=Known("whole", Row, rows="rows")),
+            ("Page", "items"): Direct(unasked, known=Known("whole", Row, own, rows="rows")),
+        },
+        {Row: "Row"},
+    )
+
+
+@pytest.mark.parametrize("by_row", [True, False], ids=["rows", "tuples"])
+@pytest.mark.parametrize(
+    ("asked", "places", "expected"),
+    [
+        ("rows { b }", {Row: ("b",)}, {"rows": [{"b": "b1"}, {"b": "b2"}]}),
+        (
+            "items { node { x: b a } } rows { a }",
+            {Row: ("a", "b")},
+            {
+                "items": [{"node": {"x": "b1", "a": "a1"}}, {"node": {"x": "b2", "a": "a2"}}],
+                "rows": [{"a": "a1"}, {"a": "a2"}],
+            },
+        ),
+        ("rows { both }", None, {"rows": [{"both": "a1b1"}, {"both": "a2b2"}]}),
+        ("__typename", {}, {"__typename": "Page"}),
+    ],
+)
+async def test_rows_are_read_where_nothing_but_their_places_is_asked_for(
+    asked: str, places: Any, expected: dict[str, Any], *, by_row: bool
+) -> None:
+    seen: list[Any] = []
+    ways = _paging(seen, by_row=by_row and bool(places))
+
+    answer = await run_compiled(plan_of(_LISTS, f"{{ box {{ page {{ {asked} }} }} }}", ways), {})
+
+    assert seen == [places]
+    assert orjson.loads(answer.data) == {"box": {"page": expected}}

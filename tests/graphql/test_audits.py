@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from gateway.app import graphql_options, serve_store
+from gateway.settings.load import load_settings
+from gateway.store.store import open_store
+from tests.graphql.audits import AUDITS, NEW, OLD, Audit
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+MANY = 61  # in graphql-http 1.23.1
+
+
+@pytest.fixture(scope="module", params=["development", "production"])
+async def http(
+    request: pytest.FixtureRequest, _sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Call one application of each profile, with no headers but those that are given; no audit writes anything."""
+    file = shutil.copy(_sqlite_template, tmp_path_factory.mktemp("audits"))
+    options = graphql_options(load_settings({"profile": request.param}))
+    store = open_store(f"sqlite:///{file}")
+    transport = httpx.ASGITransport(serve_store(store, options))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        del client.headers["accept"]
+        yield client
+    await store.close()
+
+
+@pytest.mark.parametrize("audit", AUDITS, ids=[each.id for each in AUDITS])
+@pytest.mark.uncounted
+async def test_the_answer_is_as_the_audit_wants_it(http: httpx.AsyncClient, audit: Audit) -> None:
+    answer = await http.request(url="/graphql", **audit.request)
+
+    body: dict[str, Any] = answer.json()
+    assert any(least <= answer.status_code <= most for least, most in audit.statuses), audit.sentence
+    media_types = [audit.media_type] if audit.media_type else [NEW, OLD]
+    assert answer.headers["content-type"] in [f"{each}; charset=utf-8" for each in media_types], audit.sentence
+    assert audit.never not in body, audit.sentence
+    # No audit asks for it of all of them: what ran tells data, and what never ran errors without.
+    assert [*body] in (["data"], ["errors"])
+
+
+def test_all_audits_are_there() -> None:
+    assert len({each.id for each in AUDITS}) == len(AUDITS) == MANY

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import event, make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from gateway.store.store import open_store
+from tests.graphql.serving import RESPONSE, URL, serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    import httpx
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from gateway.store.store import Store
+
+DEADLINE_S = 1.0
+CREATE = """mutation ($t: ID!) {
+  createMessage(input: { threadId: $t, role: USER, content: { text: "a" } }) { message { id } }
+}"""
+COUNT = "query ($t: ID!) { thread(id: $t) { messages { totalCount } } }"
+READS = [
+    pytest.param("{ threads { nodes { id } } }", id="a resolver"),
+    pytest.param("query ($t: ID!) { node(id: $t) { id } }", id="a loader"),
+]
+
+
+@pytest.fixture
+async def sqlite_store(sqlite_url: str) -> AsyncIterator[Store]:
+    opened = open_store(sqlite_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def postgres_store(postgres_url: str) -> AsyncIterator[Store]:
+    opened = open_store(postgres_url)
+    yield opened
+    await opened.close()
+
+
+@asynccontextmanager
+async def locked(url: str) -> AsyncIterator[Running]:
+    """Hold all threads and messages of a PostgreSQL database, so that each statement waits."""
+    engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"))
+    async with engine.connect() as holder, engine.connect() as onlooker:
+        await holder.execute(text("LOCK TABLE threads, messages IN ACCESS EXCLUSIVE MODE"))
+        yield Running(await onlooker.execution_options(isolation_level="AUTOCOMMIT"))
+        await holder.rollback()
+    await engine.dispose()
+
+
+@dataclass(frozen=True)
+class Running:
+    """The statements that wait for the lock; who looks must not stand in a transaction, which sees only one moment."""
+
+    onlooker: AsyncConnection
+
+    async def becomes(self, expected: int) -> bool:
+        """Wait until so many statements run, for some seconds."""
+        others = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        for _ in range(100):
+            if (await self.onlooker.execute(others)).scalar_one() == expected:
+                return True
+            await asyncio.sleep(0.05)
+        return False
+
+
+@contextmanager
+def writing(url: str) -> Iterator[None]:
+    """Be the one who writes to a SQLite database."""
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    yield
+    connection.execute("ROLLBACK")
+    connection.close()
+
+
+@contextmanager
+def slow_reads(store: Store) -> Iterator[None]:
+    """Let SQLite count for about a second instead of reading."""
+
+    def count(*_arguments: Any) -> tuple[str, tuple[()]]:
+        numbers = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 3000000)"
+        return f"{numbers} SELECT count(*) FROM n", ()  # noqa: S608
+
+    engine = store._engines.reader.sync_engine  # noqa: SLF001
+    event.listen(engine, "before_cursor_execute", count, retval=True)
+    yield
+    event.remove(engine, "before_cursor_execute", count)
+
+
+async def make_thread(http: httpx.AsyncClient) -> str:
+    made: dict[str, Any] = (await http.post("/v1/threads")).json()
+    thread_id: str = made["id"]
+    return thread_id
+
+
+async def send(http: httpx.AsyncClient, query: str, thread_id: str) -> httpx.Response:
+    return await http.post(URL, json={"query": query, "variables": {"t": thread_id}}, headers=RESPONSE)
+
+
+def assert_cut_off(answer: httpx.Response) -> None:
+    assert answer.status_code == 503
+    [error] = answer.json()["errors"]
+    assert error["extensions"]["code"] == "deadline_exceeded"
+    assert "data" not in answer.json()
+
+
+@pytest.mark.parametrize("query", [*READS, pytest.param(CREATE, id="a mutation")])
+async def test_postgres_stops_the_statement(postgres_store: Store, postgres_url: str, query: str) -> None:
+    async with serving(postgres_store, timeout_s=DEADLINE_S) as http:
+        thread_id = await make_thread(http)
+
+        async with locked(postgres_url) as running:
+            request = asyncio.create_task(send(http, query, thread_id))
+            has_waited = await running.becomes(1)
+            answer = await request
+            has_stopped = await running.becomes(0)
+
+    assert_cut_off(answer)
+    assert (has_waited, has_stopped) == (True, True)
+
+
+async def test_postgres_is_well_afterwards_and_nothing_was_written(postgres_store: Store, postgres_url: str) -> None:
+    async with serving(postgres_store, timeout_s=DEADLINE_S) as http:
+        thread_id = await make_thread(http)
+        async with locked(postgres_url):
+            answers = [await send(http, query, thread_id) for query in (CREATE, COUNT, CREATE)]
+
+        await send(http, CREATE, thread_id)
+        counted = await send(http, COUNT, thread_id)
+
+    for answer in answers:
+        assert_cut_off(answer)
+    assert counted.json()["data"]["thread"]["messages"]["totalCount"] == 1
+
+
+async def test_sqlite_is_well_afterwards_and_nothing_was_written(sqlite_store: Store, sqlite_url: str) -> None:
+    async with serving(sqlite_store, timeout_s=DEADLINE_S) as http:
+        thread_id = await make_thread(http)
+        with writing(sqlite_url):
+            answers = [await send(http, CREATE, thread_id) for _ in range(2)]
+
+        async with serving(sqlite_store) as patient:
+            await send(patient, CREATE, thread_id)
+            counted = await send(patient, COUNT, thread_id)
+
+    for answer in answers:
+        assert_cut_off(answer)
+    assert counted.json()["data"]["thread"]["messages"]["totalCount"] == 1
+
+
+@pytest.mark.parametrize("query", READS)
+async def test_sqlite_lets_the_request_go_and_gives_the_connection_back(sqlite_store: Store, query: str) -> None:
+    async with serving(sqlite_store, timeout_s=0.1) as http:
+        thread_id = await make_thread(http)
+        started = time.monotonic()
+        with slow_reads(sqlite_store):
+            answer = await send(http, query, thread_id)
+        waited_s = time.monotonic() - started
+        held = sqlite_store.connections()["reader"]
+        for _ in range(300):
+            if not sqlite_store.connections()["reader"]:
+                break
+            await asyncio.sleep(0.1)
+
+    async with serving(sqlite_store) as patient:
+        counted = await send(patient, COUNT, thread_id)
+
+    assert_cut_off(answer)
+    assert (held, sqlite_store.connections()["reader"]) == (1, 0)
+    assert waited_s < 20
+    assert counted.json()["data"]["thread"]["messages"]["totalCount"] == 0
+
+
+async def test_fields_of_a_mutation_that_were_done_before_the_deadline_stay(
+    postgres_store: Store, postgres_url: str
+) -> None:
+    query = """mutation ($t: ID!) {
+      a: createMessage(input: { threadId: $t, role: USER, content: { text: "a" } }) { message { id } }
+      b: updateThread(input: { id: "THREAD", metadata: { a: "b" } }) { thread { id } }
+    }"""
+    engine = create_async_engine(make_url(postgres_url).set(drivername="postgresql+asyncpg"))
+    async with serving(postgres_store, timeout_s=1.0) as http:
+        thread_id, held_id = await make_thread(http), await make_thread(http)
+        async with engine.connect() as other:
+            await other.execute(text("SELECT id FROM threads WHERE id = :id FOR UPDATE"), {"id": held_id})
+            answer = await send(http, query.replace("THREAD", held_id), thread_id)
+        counted = await send(http, COUNT, thread_id)
+    await engine.dispose()
+
+    assert_cut_off(answer)
+    assert counted.json()["data"]["thread"]["messages"]["totalCount"] == 1
+
+
+async def test_a_request_that_is_cancelled_takes_its_operation_with_it(
+    postgres_store: Store, postgres_url: str
+) -> None:
+    async with serving(postgres_store) as http:
+        thread_id = await make_thread(http)
+        async with locked(postgres_url) as running:
+            request = asyncio.create_task(send(http, CREATE, thread_id))
+            has_waited = await running.becomes(1)
+            request.cancel()
+            await asyncio.wait({request})
+            has_stopped = await running.becomes(0)
+
+        counted = await send(http, COUNT, thread_id)
+
+    assert (has_waited, has_stopped) == (True, True)
+    assert counted.json()["data"]["thread"]["messages"]["totalCount"] == 0

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.graphql.documents.cache import Documents
+from gateway.graphql.documents.limits import LIMITS
+from gateway.graphql.documents.lru import Bounded
+from gateway.graphql.refusal import Refused
+from gateway.graphql.schema.build import build_schema
+
+SCHEMA = build_schema()._schema  # noqa: SLF001  (Strawberry has no public name for it)
+_KEPT = 1_000_000  # bytes, instead of as many as a server keeps
+_TEXT = 90_000  # characters of one large document
+_MESSAGE = '{threadId: "thread_a", role: USER, content: {text: "x"}}'
+_DELETE = 'deleteThread(input: {id: "thread_a"}) { deletedThreadId }'
+
+
+@pytest.fixture
+def documents() -> Documents:
+    return Documents(SCHEMA)
+
+
+def test_a_text_is_parsed_and_validated_once(documents: Documents) -> None:
+    assert documents.read("{ __typename }") is documents.read("{ __typename }")
+
+
+def test_no_more_is_kept_than_decided(documents: Documents) -> None:
+    documents.kept = Bounded(_KEPT)
+    first = documents.read(_large(0))
+    _fill(documents)
+
+    assert documents.read(_large(0)) is not first
+    assert documents.kept.weight <= _KEPT
+
+
+def test_a_text_that_was_used_lately_is_kept(documents: Documents) -> None:
+    documents.kept = Bounded(_KEPT)
+    first = documents.read(_large(0))
+    _fill(documents, and_read=_large(0))
+
+    assert documents.read(_large(0)) is first
+
+
+def test_no_syntax_tree_is_kept_of_what_was_refused(documents: Documents) -> None:
+    for text in ("{ conversations }", "{"):
+        for _ in range(2):
+            with pytest.raises(Refused) as refused:
+                documents.read(text)
+
+            assert [(each.nodes, each.source, each.__traceback__) for each in refused.value.errors] == [(None,) * 3]
+            assert refused.value.errors[0].locations
+
+
+def test_a_text_of_as_many_tokens_as_may_be_is_read(documents: Documents) -> None:
+    assert documents.read(_text_of(LIMITS.tokens))
+
+
+def test_a_text_of_too_many_tokens_is_refused(documents: Documents) -> None:
+    [error] = _errors(documents, _text_of(LIMITS.tokens + 1))
+
+    assert str(LIMITS.tokens) in error
+
+
+def test_a_text_that_is_nested_too_deeply_is_refused(documents: Documents) -> None:
+    assert _errors(documents, "{ node(id: 1) " * 1_200 + "{ id }" + "}" * 1_200)
+
+
+def test_what_does_not_stand_in_the_schema_is_refused(documents: Documents) -> None:
+    [error] = _errors(documents, "{ conversations }")
+
+    assert error == "Cannot query field 'conversations' on type 'Query'."
+
+
+def test_a_refusal_is_told_again_for_the_same_text(documents: Documents) -> None:
+    assert _errors(documents, "{ conversations }") == _errors(documents, "{ conversations }")
+
+
+def _fill(documents: Documents, and_read: str | None = None) -> None:
+    """Read as many documents as can be kept, and one again and again."""
+    documents.read(_large(1))
+    for n in range(2, _KEPT // (2 * _TEXT) + 1):
+        documents.read(_large(n))
+        if and_read is not None:
+            documents.read(and_read)
+
+
+def _large(number: int) -> str:
+    """Write one of several queries of _TEXT characters."""
+    query = f'{{ a{number}: node(id: "'
+    return query + "x" * (_TEXT - len(query) - 10) + '") { id } }'
+
+
+def _text_of(tokens: int) -> str:
+    """Write a query of so many tokens; all but twelve are ids."""
+    return f"{{ nodes(ids: [{'1 ' * (tokens - 12)}]) {{ id }} }}"
+
+
+def _errors(documents: Documents, text: str) -> list[str]:
+    with pytest.raises(Refused) as refused:
+        documents.read(text)
+    return [error.message for error in refused.value.errors]
+
+
+@pytest.mark.parametrize(
+    ("text", "lets_go"),
+    [
+        ("{ __typename }", True),
+        (f"mutation {{ createMessage(input: {_MESSAGE}) {{ message {{ id }} }} }}", True),
+        (f"mutation {{ createMessage(input: {_MESSAGE}) {{ message {{ id }} }} {_DELETE} }}", False),
+        (f"mutation {{ ...createMessage }} fragment createMessage on Mutation {{ {_DELETE} }}", False),
+    ],
+    ids=["query", "one message", "and something else", "a fragment of that name"],
+)
+def test_what_is_not_handed_over_whole_is_not_let_go_at_once(documents: Documents, text: str, *, lets_go: bool) -> None:
+    operation = documents.read(text).operation(None)
+
+    assert operation is not None
+    assert operation.lets_go is lets_go

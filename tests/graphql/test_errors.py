@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from graphql import GraphQLError
+
+from gateway import errors
+from gateway.app import serve_store
+from gateway.errors import GatewayError, InvalidRequest, NotFound, OperatorError, Unavailable
+from gateway.graphql.errors import CODES, shown
+from gateway.store.store import open_store
+from tests.faces import GraphQL
+from tests.make import make_thread, put_message
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.core import Store
+    from gateway.domain.principal import Principal
+
+REQUEST_ID = "req_0"
+FAULTS = [
+    (InvalidRequest("no", param="a", code="bad"), {"code": "bad", "param": "a", "type": "invalid_request_error"}),
+    (InvalidRequest("no"), {"code": "invalid_request", "param": None, "type": "invalid_request_error"}),
+    (NotFound("thread", "thread_x"), {"code": "not_found", "param": None, "type": "invalid_request_error"}),
+    (Unavailable("later"), {"code": "unavailable", "param": None, "type": "server_error"}),
+]
+
+
+@pytest.mark.parametrize(("fault", "extensions"), FAULTS, ids=lambda each: type(each).__name__)
+def test_an_error_of_ours_is_shown_with_its_facts(fault: GatewayError, extensions: dict[str, Any]) -> None:
+    [told] = shown([GraphQLError(fault.message, path=["a"], original_error=fault)], REQUEST_ID)
+
+    assert told == {"message": fault.message, "path": ["a"], "extensions": extensions}
+
+
+def test_an_error_of_graphql_is_shown_as_it_is() -> None:
+    [told] = shown([GraphQLError("Syntax Error: Unexpected <EOF>.")], REQUEST_ID)
+
+    assert told["message"] == "Syntax Error: Unexpected <EOF>."
+    assert told["extensions"] == {"code": "graphql_error", "param": None, "type": "invalid_request_error"}
+
+
+def test_any_other_error_is_masked() -> None:
+    [told] = shown([GraphQLError("secret", path=["thread"], original_error=RuntimeError("secret"))], REQUEST_ID)
+
+    assert "secret" not in str(told)
+    assert told["extensions"] == {"code": "internal", "param": None, "type": "server_error"}
+
+
+def test_every_error_that_core_may_raise_has_a_code() -> None:
+    kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GatewayError)}
+    of_http = {errors.UnknownUrl, errors.WrongMethod, errors.UnknownHost, errors.CrossSite}
+    of_http |= {errors.BodyTooLarge, errors.UnsupportedCoding}
+
+    assert {kind for kind in kinds if not issubclass(kind, OperatorError)} - of_http - {GatewayError} == set(CODES)
+
+
+async def test_the_request_id_that_a_masked_error_names_is_in_the_log_and_the_header(
+    store: Store, who: Principal, rest: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = await put_message(store, who, await make_thread(store, who), content=[{"type": "hologram"}])
+    query = {"query": "query($id: ID!) { node(id: $id) { ... on Message { text } } }", "variables": {"id": broken.id}}
+
+    with caplog.at_level(logging.ERROR, "gateway.graphql.errors"):
+        answer = await rest.post("http://gateway/graphql", json=query)
+
+    [error] = answer.json()["errors"]
+    named = re.search(r"req_\w+", error["message"])
+    assert named is not None
+    assert named[0] == answer.headers["x-request-id"]
+    assert named[0] in caplog.text
+    assert "hologram" in caplog.text
+    assert "hologram" not in answer.text
+
+
+async def test_a_database_without_tables_is_a_masked_error(bare: GraphQL) -> None:
+    error = await bare.refusal("{ threads { nodes { id } } }")
+
+    assert error["extensions"]["code"] == "internal"
+
+
+@pytest.fixture
+async def bare(empty_database_url: str) -> AsyncIterator[GraphQL]:
+    store = open_store(empty_database_url)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(serve_store(store))) as client:
+        yield GraphQL(client)
+    await store.close()

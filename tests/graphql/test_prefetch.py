@@ -1,0 +1,147 @@
+"""Whatever is chosen of the messages of a thread is answered alike, read ahead as rows or as whole messages."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core import messages, streaming, threads
+from gateway.domain import ids
+from gateway.domain.message import IncompleteReason, Status
+from gateway.graphql.execution import runner
+from tests.graphql.serving import statements_of
+from tests.make import ATTACHMENTS, fill_thread, make_thread, put_message, text_part
+
+if TYPE_CHECKING:
+    from gateway.core import Store
+    from gateway.domain.ids import ThreadId
+    from gateway.domain.principal import Principal
+    from tests.faces import GraphQL
+
+TEXT = """content { __typename ... on TextContent { text { value annotations { __typename } } }
+  ... on RefusalContent { refusal } }"""
+TIMES = ("createdAt", "completedAt", "incompleteAt")
+FIELDS = ("id", "threadId", "role", "status", "text", "metadata", "runId", "assistantId", "incompleteReason", *TIMES)
+CHOICES = (*FIELDS, TEXT, "attachments { fileId }", "thread { id }", "__typename", "again: role")
+LISTS = ("nodes { %s }", "edges { cursor node { %s } }", "edges { node { %s } } pageInfo { startCursor endCursor }")
+PLACE = {"type": "file_path", "text": "x", "start_index": 0, "end_index": 1, "file_path": {"file_id": "file-1"}}
+
+
+@given(
+    chosen=st.lists(st.sampled_from(CHOICES), min_size=1, max_size=6, unique=True),
+    lists=st.lists(st.sampled_from(LISTS), min_size=1, max_size=2, unique=True),
+    window=st.sampled_from(["first: 3", "last: 3", "first: 9", "last: 2, order: ASC"]),
+)
+async def test_any_choice_of_fields_is_answered_alike(
+    store: Store, who: Principal, graphql: GraphQL, chosen: list[str], lists: list[str], window: str
+) -> None:
+    thread_id = await _thread_of_all_kinds(store, who)
+    selection = " ".join(each % " ".join(chosen) for each in lists)
+    query = f"query($id: ID!) {{ thread(id: $id) {{ messages({window}) {{ {selection} totalCount }} }} }}"
+
+    assert await _answer(graphql, query, thread_id, compiled_from=1) == await _answer(
+        graphql, query, thread_id, compiled_from=math.inf
+    )
+
+
+@given(
+    asked=st.sampled_from(["messages", "id messages", "a: messages", "messages createdAt"]),
+    sizes=st.sampled_from(["first: 2", "last: 2", "first: 9", "last: 9"]),
+    order=st.sampled_from(["ASC", "DESC"]),
+    after=st.none() | st.integers(0, 7),
+    before=st.none() | st.integers(0, 7),
+    run_id=st.sampled_from([None, "run_a"]),
+)
+async def test_any_page_is_answered_alike(
+    store: Store,
+    who: Principal,
+    graphql: GraphQL,
+    asked: str,
+    sizes: str,
+    order: str,
+    after: int | None,
+    before: int | None,
+    run_id: str | None,
+) -> None:
+    thread_id, cursors = await _thread_with_gaps(store, who)
+    bounds = {"after": after, "before": before}
+    given = {name: cursors[place] for name, place in bounds.items() if place is not None}
+    arguments = ", ".join([sizes, f"order: {order}", "runId: $run", *(f"{name}: ${name}" for name in given)])
+    declared = "".join(f", ${name}: String" for name in given)
+    page = f"({arguments}) {{ nodes {{ id }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }}"
+    fields = asked.replace("messages", f"messages{page}")
+    query = f"query($id: ID!, $run: ID{declared}) {{ thread(id: $id) {{ {fields} }} }}"
+
+    ahead, normal = [
+        await _answer(graphql, query, thread_id, compiled_from=uses, run=run_id, **given) for uses in (1, math.inf)
+    ]
+
+    assert "data" in normal
+    assert ahead == normal
+
+
+@pytest.mark.parametrize("bounds", ["first: 2", 'first: 2, after: "{0}"', 'last: 2, before: "{0}"'])
+async def test_messages_alone_are_one_statement_that_proves_their_thread(
+    store: Store, who: Principal, graphql: GraphQL, bounds: str
+) -> None:
+    thread_id, cursors = await _thread_with_gaps(store, who)
+    page = f"messages({bounds.format(cursors[3])}) {{ nodes {{ id }} pageInfo {{ hasNextPage hasPreviousPage }} }}"
+    query = f"query($id: ID!) {{ thread(id: $id) {{ __typename id {page} }} }}"
+
+    with statements_of(store) as statements:
+        answer = await _answer(graphql, query, thread_id, compiled_from=1)
+
+    assert len(answer["data"]["thread"]["messages"]["nodes"]) == 2
+    [statement] = statements
+    assert "FROM threads" not in statement
+
+
+@pytest.mark.parametrize("compiled_from", [1, math.inf])
+async def test_a_thread_that_is_not_there_has_no_page(
+    store: Store, who: Principal, graphql: GraphQL, compiled_from: float
+) -> None:
+    thread_id = await make_thread(store, who)
+    await threads.delete(store, who, thread_id)
+
+    query = "query($id: ID!) { thread(id: $id) { messages { nodes { id } } } }"
+    answer = await _answer(graphql, query, thread_id, compiled_from)
+
+    assert answer == {"data": {"thread": None}}
+
+
+async def _answer(
+    graphql: GraphQL, query: str, thread_id: ThreadId, compiled_from: float, **variables: str | None
+) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "COMPILED_FROM", compiled_from)
+        return await graphql.answer(query, id=thread_id, **variables)
+
+
+async def _thread_with_gaps(store: Store, who: Principal) -> tuple[ThreadId, list[str]]:
+    """Make a thread of messages of two runs, of which two were deleted, and name all; the last one never was there."""
+    thread_id = await make_thread(store, who)
+    made = await fill_thread(store, who, thread_id, ["run_a", None, "run_b", "run_a", "run_a", None, "run_a"])
+    for each in (made[2], made[5]):
+        await messages.delete(store, who, thread_id, ids.MessageId(each.id))
+    return thread_id, [*(each.id for each in made), "msg_nowhere"]
+
+
+async def _thread_of_all_kinds(store: Store, who: Principal) -> ThreadId:
+    thread_id = await make_thread(store, who, count=1)
+    await put_message(store, who, thread_id, content=[text_part('a "quote" 🙂', [PLACE])], attachments=ATTACHMENTS)
+    await put_message(store, who, thread_id, content=[{"type": "refusal", "refusal": "no"}], run_id="run_a")
+    growing = await put_message(store, who, thread_id, status=Status.IN_PROGRESS, content=[text_part("so")])
+    await streaming.append_text(store, who, ids.MessageId(growing.id), " far")
+    await put_message(
+        store,
+        who,
+        thread_id,
+        status=Status.INCOMPLETE,
+        incomplete_reason=IncompleteReason.MAX_TOKENS,
+        incomplete_at=1_750_000_000,
+    )
+    return thread_id

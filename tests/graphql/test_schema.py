@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from graphql import (
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLUnionType,
+    build_schema,
+)
+
+from gateway.graphql.schema.build import print_schema
+
+PRINTED = print_schema()
+SCHEMA = build_schema(PRINTED)
+_LIST = "limit: Int, first: Int, last: Int, after: String, before: String, order: SortOrder!"
+
+# What was decided, one line a field; what is more than this is no contradiction, what is less is.
+FIELDS = {
+    "Node": ["id: ID!"],
+    "Query": [
+        "node(id: ID!): Node",
+        "nodes(ids: [ID!]!): [Node]!",
+        "thread(id: ID!): Thread",
+        f"threads({_LIST}): ThreadConnection!",
+    ],
+    "Mutation": [
+        "createThread(input: CreateThreadInput!): CreateThreadPayload!",
+        "updateThread(input: UpdateThreadInput!): UpdateThreadPayload!",
+        "deleteThread(input: DeleteThreadInput!): DeleteThreadPayload!",
+        "createMessage(input: CreateMessageInput!): CreateMessagePayload!",
+        "updateMessage(input: UpdateMessageInput!): UpdateMessagePayload!",
+        "deleteMessage(input: DeleteMessageInput!): DeleteMessagePayload!",
+        "appendMessageText(input: AppendMessageTextInput!): UpdateMessagePayload!",
+        "finishMessage(input: FinishMessageInput!): UpdateMessagePayload!",
+    ],
+    "Subscription": [
+        "messageAdded(threadId: ID!, after: String): MessageEdge!",
+        "threadEvents(threadId: ID!, after: String): ThreadEvent!",
+    ],
+    "Thread": [
+        "id: ID!",
+        "createdAt: DateTime!",
+        "metadata: Metadata!",
+        "toolResources: JSON",
+        f"messages({_LIST}, runId: ID): MessageConnection!",
+    ],
+    "Message": [
+        "id: ID!",
+        "thread: Thread!",
+        "threadId: ID!",
+        "createdAt: DateTime!",
+        "role: MessageRole!",
+        "status: MessageStatus!",
+        "content: [ContentPart!]!",
+        "text: String!",
+        "attachments: [Attachment!]!",
+        "metadata: Metadata!",
+        "runId: ID",
+        "assistantId: ID",
+        "completedAt: DateTime",
+        "incompleteAt: DateTime",
+        "incompleteReason: IncompleteReason",
+    ],
+    "TextContent": ["type: String!", "text: Text!"],
+    "Text": ["value: String!", "annotations: [Annotation!]!"],
+    "ImageFileContent": ["type: String!", "imageFile: ImageFile!"],
+    "ImageUrlContent": ["type: String!", "imageUrl: ImageUrl!"],
+    "RefusalContent": ["type: String!", "refusal: String!"],
+    "FileCitation": ["text: String!", "startIndex: Int", "endIndex: Int", "fileId: String!"],
+    "FilePath": ["text: String!", "startIndex: Int", "endIndex: Int", "fileId: String!"],
+    "UrlCitation": ["text: String!", "startIndex: Int", "endIndex: Int", "url: String!", "title: String"],
+    "Attachment": ["fileId: String", "tools: [String!]!"],
+    "MessageConnection": [
+        "edges: [MessageEdge!]!",
+        "nodes: [Message!]!",
+        "pageInfo: PageInfo!",
+        "totalCount: Int!",
+    ],
+    "MessageEdge": ["cursor: String!", "node: Message!"],
+    "ThreadConnection": ["edges: [ThreadEdge!]!", "nodes: [Thread!]!", "pageInfo: PageInfo!"],
+    "ThreadEdge": ["cursor: String!", "node: Thread!"],
+    "PageInfo": [
+        "hasNextPage: Boolean!",
+        "hasPreviousPage: Boolean!",
+        "startCursor: String",
+        "endCursor: String",
+    ],
+    "CreateMessagePayload": ["message: Message!", "edge: MessageEdge!", "thread: Thread!"],
+}
+INPUTS = {
+    "CreateMessageInput": [
+        "threadId: ID!",
+        "role: MessageRole!",
+        "content: MessageContentInput!",
+        "attachments: [AttachmentInput!]",
+        "metadata: Metadata",
+        "runId: ID",
+        "assistantId: ID",
+        "status: MessageStatus",
+    ],
+    "MessageContentInput": ["text: String", "parts: [ContentPartInput!]"],
+    "ContentPartInput": ["text: String", "imageFile: ImageFileInput", "imageUrl: ImageUrlInput"],
+}
+UNIONS = {
+    "ContentPart": {"TextContent", "ImageFileContent", "ImageUrlContent", "RefusalContent"},
+    "Annotation": {"FileCitation", "FilePath", "UrlCitation"},
+}
+ENUMS = {
+    "SortOrder": {"ASC", "DESC"},
+    "MessageRole": {"USER", "ASSISTANT"},
+    "MessageStatus": {"IN_PROGRESS", "INCOMPLETE", "COMPLETED"},
+    "IncompleteReason": {"CONTENT_FILTER", "MAX_TOKENS", "RUN_CANCELLED", "RUN_EXPIRED", "RUN_FAILED"},
+}
+
+
+def test_the_committed_schema_is_the_one_that_is_served() -> None:
+    committed = Path(__file__).parents[2] / "schema.graphql"
+
+    assert committed.read_text() == PRINTED
+
+
+@pytest.mark.parametrize(("name", "fields"), FIELDS.items(), ids=list(FIELDS))
+def test_the_type_has_the_fields_that_were_decided(name: str, fields: list[str]) -> None:
+    found = SCHEMA.type_map[name]
+
+    assert isinstance(found, GraphQLObjectType | GraphQLInterfaceType)
+    assert set(fields) - {_line(field_name, field) for field_name, field in found.fields.items()} == set()
+
+
+@pytest.mark.parametrize(("name", "fields"), INPUTS.items(), ids=list(INPUTS))
+def test_the_input_has_just_the_fields_that_were_decided(name: str, fields: list[str]) -> None:
+    found = SCHEMA.type_map[name]
+
+    assert isinstance(found, GraphQLInputObjectType)
+    assert {f"{field_name}: {field.type}" for field_name, field in found.fields.items()} == set(fields)
+
+
+@pytest.mark.parametrize("name", ["MessageContentInput", "ContentPartInput"])
+def test_the_input_is_one_of_its_fields(name: str) -> None:
+    assert f"input {name} @oneOf {{" in PRINTED
+
+
+@pytest.mark.parametrize(("name", "members"), UNIONS.items(), ids=list(UNIONS))
+def test_the_union_has_the_members_that_were_decided(name: str, members: set[str]) -> None:
+    found = SCHEMA.type_map[name]
+
+    assert isinstance(found, GraphQLUnionType)
+    assert {each.name for each in found.types} == members
+
+
+@pytest.mark.parametrize(("name", "values"), ENUMS.items(), ids=list(ENUMS))
+def test_the_enum_has_the_values_that_were_decided(name: str, values: set[str]) -> None:
+    found = SCHEMA.type_map[name]
+
+    assert isinstance(found, GraphQLEnumType)
+    assert set(found.values) == values
+
+
+def test_both_lists_come_newest_first_if_nothing_is_said() -> None:
+    assert PRINTED.count("order: SortOrder! = DESC\n") == 2
+
+
+def test_threads_and_messages_are_the_nodes() -> None:
+    node = SCHEMA.type_map["Node"]
+
+    assert isinstance(node, GraphQLInterfaceType)
+    assert {each.name for each in SCHEMA.get_possible_types(node)} == {"Thread", "Message"}
+
+
+def test_everything_is_described() -> None:
+    described: dict[str, str | None] = {}
+    for type_name, kind in SCHEMA.type_map.items():
+        if type_name.startswith("__") or type_name in ("String", "Int", "Boolean", "ID", "Float"):
+            continue
+        described[type_name] = kind.description
+        if isinstance(kind, GraphQLEnumType):
+            described |= {f"{type_name}.{name}": value.description for name, value in kind.values.items()}
+        if isinstance(kind, GraphQLInputObjectType):
+            described |= {f"{type_name}.{name}": each.description for name, each in kind.fields.items()}
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+            for name, field in kind.fields.items():
+                described[f"{type_name}.{name}"] = field.description
+                described |= {f"{type_name}.{name}({arg})": each.description for arg, each in field.args.items()}
+
+    assert len(described) > 100
+    assert [name for name, description in described.items() if not description] == []
+
+
+def _line(name: str, field: GraphQLField) -> str:
+    arguments = ", ".join(f"{arg}: {each.type}" for arg, each in field.args.items())
+    return f"{name}({arguments}): {field.type}" if arguments else f"{name}: {field.type}"

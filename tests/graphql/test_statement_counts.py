@@ -1,0 +1,127 @@
+"""How many statements an operation costs: as many for two threads as for twenty."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from gateway.domain.ids import new_thread_id
+from gateway.domain.thread import Thread
+from gateway.graphql.execution import runner
+from tests.make import SOME_SECOND, fill_thread, make_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.core import Store
+    from gateway.domain.principal import Principal
+    from tests.faces import GraphQL
+
+# Each operation, and what it costs however many threads and messages there are.
+OPERATIONS = {
+    "threads": ("threads(first: $n) { nodes { id metadata createdAt } pageInfo { hasNextPage } }", 1),
+    "messages of each": ("threads(first: $n) { nodes { messages(first: 3) { totalCount nodes { text } } } }", 2),
+    "the thread of each message": (
+        "threads(first: $n) { nodes { messages(first: 3) { nodes { thread { id metadata } } } } }",
+        3,
+    ),
+    "two pages of each": (
+        "threads(first: $n) { nodes { a: messages(first: 1) { nodes { id } } b: messages(last: 1) { nodes { id } } } }",
+        3,
+    ),
+    "where the pages lie": (
+        "threads(first: $n) { nodes { messages(first: 3) { pageInfo { hasNextPage hasPreviousPage } } } }",
+        2,
+    ),
+    "there and back again": (
+        (
+            "threads(first: $n) { nodes { messages(first: 2) { nodes { thread { "
+            "messages(first: 2) { nodes { text } } } } } } }"
+        ),
+        4,
+    ),
+}
+
+
+@pytest.mark.parametrize("size", [2, 20])
+@pytest.mark.parametrize(("selection", "cost"), OPERATIONS.values(), ids=list(OPERATIONS))
+@pytest.mark.uncounted
+async def test_an_operation_costs_the_same_for_two_threads_and_for_twenty(
+    store: Store, who: Principal, graphql: GraphQL, selection: str, cost: int, size: int
+) -> None:
+    for _ in range(20):
+        await make_thread(store, who, count=4)
+
+    with _statements() as ran:
+        await graphql(f"query($n: Int) {{ {selection} }}", n=size)
+
+    assert len(ran) == cost
+
+
+PAGE = """query($id: ID!, $after: String) { thread(id: $id) { metadata messages(first: 2, after: $after) {
+  totalCount edges { cursor node { text } } pageInfo { hasNextPage hasPreviousPage endCursor } } } }"""
+
+
+@pytest.mark.parametrize("has_cursor", [False, True], ids=["first", "after a cursor"])
+async def test_a_thread_with_a_page_and_all_that_is_told_of_it_is_one_round_trip(
+    store: Store,
+    who: Principal,
+    graphql: GraphQL,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    has_cursor: bool,
+) -> None:
+    monkeypatch.setattr(runner, "COMPILED_FROM", 1)  # whatever the others are executed by: it takes a plan
+    thread_id = await make_thread(store, who, count=5)
+    first = (await graphql(PAGE, id=thread_id))["thread"]["messages"]["pageInfo"]["endCursor"]
+
+    with _statements() as ran:
+        found = await graphql(PAGE, id=thread_id, after=first if has_cursor else None)
+
+    assert len(ran) == (2 if database_url.startswith("sqlite") else 1)  # there in one hop to the connection's thread
+    assert found["thread"]["messages"]["totalCount"] == 5
+    assert found["thread"]["messages"]["pageInfo"]["hasPreviousPage"] is has_cursor
+
+
+async def test_nodes_cost_one_statement_a_kind(store: Store, who: Principal, graphql: GraphQL) -> None:
+    thread_ids = [await make_thread(store, who) for _ in range(10)]
+    message_ids = [each.id for each in await fill_thread(store, who, thread_ids[0], [None] * 10)]
+
+    with _statements() as ran:
+        await graphql("query($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=[*thread_ids, *message_ids])
+
+    assert len(ran) == 2
+
+
+async def test_more_pages_than_one_statement_can_hold_are_read(store: Store, who: Principal, graphql: GraphQL) -> None:
+    # SQLite joins 500 selects at most; six times a hundred threads ask for their pages in one step.
+    thread_ids = [new_thread_id() for _ in range(600)]
+    async with store.write() as transaction:
+        for each in thread_ids:
+            await transaction.add_thread(who.reach, Thread(each, SOME_SECOND, "{}", "{}", message_count=0))
+    lists = " ".join(f"n{n}: nodes(ids: $ids{n}) {{ ...pages }}" for n in range(6))
+    given = ", ".join(f"$ids{n}: [ID!]!" for n in range(6))
+    pages = "fragment pages on Thread { messages(first: 1) { nodes { id } } }"
+
+    answer = await graphql.answer(
+        f"query({given}) {{ {lists} }} {pages}", **{f"ids{n}": thread_ids[n * 100 : n * 100 + 100] for n in range(6)}
+    )
+
+    assert len(answer.get("errors", [])) == 0
+
+
+@contextmanager
+def _statements() -> Iterator[list[str]]:
+    """Write down the statements that run in this block."""
+    ran: list[str] = []
+
+    def write_down(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
+        ran.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", write_down)
+    yield ran
+    event.remove(Engine, "before_cursor_execute", write_down)

@@ -1,0 +1,146 @@
+"""How lines of the log look, and what is never in them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.observability.log import filter_of_paths, formatter, request_log
+from gateway.observability.record import Facts, Trace, step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def failed(error: BaseException, cause: BaseException | None = None) -> logging.LogRecord:
+    try:
+        raise error from cause
+    except type(error):
+        return logging.LogRecord("gateway.web", logging.ERROR, "", 0, "%s: failed", ("req_1",), sys.exc_info())
+
+
+def written(record: logging.LogRecord) -> dict[str, Any]:
+    line: dict[str, Any] = json.loads(formatter().format(record))
+    return line
+
+
+def ended(**given: Any) -> Facts:
+    return Facts("request", "req_1", "GET", **({"status": 200} | given))
+
+
+@pytest.fixture
+def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """Give what takes the standard error for a terminal from here on; it says what was written to it."""
+
+    def be_terminal() -> str:
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        return capsys.readouterr().err
+
+    return be_terminal
+
+
+def test_a_message_is_an_object_with_its_time_and_level() -> None:
+    line = written(logging.LogRecord("gateway.web", logging.WARNING, "", 0, "%s: away", ("req_1",), None))
+
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {"event": "req_1: away", "logger": "gateway.web", "level": "warning"}
+
+
+def test_a_failure_has_its_traceback_and_what_led_to_it() -> None:
+    told = written(failed(RuntimeError("the second"), ValueError("the first")))["exception"]
+
+    assert "RuntimeError: the second" in told
+    assert "ValueError: the first" in told
+    assert f'File "{__file__}"' in told
+
+
+def test_of_an_error_only_the_first_line_is_told_since_databases_put_rows_behind_it() -> None:
+    told = written(failed(RuntimeError("violates a constraint\nDETAIL:  Failing row contains (secret)."))).popitem()[1]
+
+    assert told.endswith("RuntimeError: violates a constraint")
+
+
+def test_errors_that_are_each_others_causes_are_told() -> None:
+    one, two = RuntimeError("one"), RuntimeError("two")
+    one.__cause__, two.__cause__ = two, one
+
+    assert (
+        "two"
+        in written(logging.LogRecord("g", logging.ERROR, "", 0, "failed", (), (type(one), one, None)))["exception"]
+    )
+
+
+def test_a_line_of_uvicorn_that_repeats_a_query_string_is_left_out() -> None:
+    line = logging.LogRecord(
+        "uvicorn.error", logging.INFO, "", 0, '%s - "WebSocket %s" [accepted]', ("", "/?a=b"), None
+    )
+
+    assert not filter_of_paths().filter(line)
+
+
+def test_a_terminal_gets_words_instead_of_json(terminal: Callable[[], str]) -> None:
+    terminal()
+
+    told = formatter().format(failed(RuntimeError("the reason")))
+
+    assert "req_1: failed" in told
+    assert "RuntimeError: the reason" in told
+    assert not told.startswith("{")
+
+
+def test_a_request_is_one_line_with_its_facts(capsys: pytest.CaptureFixture[str]) -> None:
+    facts = ended(route="/graphql", principal="key_1", statements=2, bytes_out=10, seconds=0.00251)
+    facts.name_operation("query", "Newest")
+
+    request_log()(facts)
+
+    line = json.loads(capsys.readouterr().err)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "request",
+        "level": "info",
+        "id": "req_1",
+        "principal": "key_1",
+        "method": "GET",
+        "route": "/graphql",
+        "operation": "query Newest",
+        "status": 200,
+        "ms": 2.5,
+        "statements": 2,
+        "bytes": 10,
+    }
+
+
+def test_a_request_that_is_part_of_a_trace_says_of_which(capsys: pytest.CaptureFixture[str]) -> None:
+    request_log()(ended(trace=Trace("0af7651916cd43dd8448eb211c80319c", step)))
+
+    assert json.loads(capsys.readouterr().err)["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+
+
+def test_a_request_at_a_terminal_is_one_line_too(terminal: Callable[[], str]) -> None:
+    terminal()
+
+    request_log()(ended(route="/v1/threads"))
+
+    told = terminal()
+    assert "/v1/threads" in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(("status", "lines"), [(200, 0), (503, 1)])
+def test_a_probe_is_told_only_when_it_fails(capsys: pytest.CaptureFixture[str], status: int, lines: int) -> None:
+    request_log()(ended(route="/readyz", status=status))
+
+    assert capsys.readouterr().err.count("\n") == lines
+
+
+def test_the_name_of_an_operation_is_not_told_beyond_a_hundred_letters() -> None:
+    facts = ended()
+
+    facts.name_operation("query", "N" * 10_000)
+
+    assert len(facts.operation_name) == 100

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.app import Listeners, serve_store
+from gateway.observability.metrics import Metrics
+from gateway.observability.record import Facts
+from tests.ports import free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from prometheus_client import CollectorRegistry
+
+    from gateway.events.hub import Hub
+    from gateway.store.store import Store
+
+PAGE: Final = {"query": "query Newest { threads { nodes { id } } }"}
+REQUESTS: Final = "gateway_request_seconds_count"
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics("127.0.0.1", range(0))
+
+
+@pytest.fixture
+async def http(store: Store, hub: Hub, metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(serve_store(store, hub=hub, listeners=Listeners(metrics.count, metrics)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        yield client
+
+
+def value(registry: CollectorRegistry, name: str, **labels: str) -> float:
+    """Give the sum of what has these labels, among others."""
+    samples = [sample for family in registry.collect() for sample in family.samples if sample.name == name]
+    assert samples, name
+    return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
+
+
+async def test_requests_are_counted_by_their_route_and_the_class_of_their_status(
+    http: httpx.AsyncClient, metrics: Metrics
+) -> None:
+    for name in ("thread_a", "thread_b"):
+        await http.get(f"/v1/threads/{name}")
+
+    route = "/v1/threads/{thread_id}"
+    assert value(metrics.registry, REQUESTS, method="GET", route=route, status="4xx", operation="-") == 2
+
+
+async def test_operations_are_counted_by_their_kind(http: httpx.AsyncClient, metrics: Metrics) -> None:
+    await http.post("/graphql", json=PAGE)
+
+    assert value(metrics.registry, REQUESTS, route="/graphql", operation="query", status="2xx") == 1
+
+
+async def test_statements_and_bytes_are_added_up(http: httpx.AsyncClient, metrics: Metrics) -> None:
+    answers = [await http.get("/v1/threads") for _ in range(3)]
+
+    assert value(metrics.registry, "gateway_statements_total") == 3
+    assert value(metrics.registry, "gateway_response_bytes_total") == sum(len(each.content) for each in answers)
+
+
+async def test_no_client_can_make_more_series(http: httpx.AsyncClient, metrics: Metrics) -> None:
+    async def ask_strangely(name: str) -> int:
+        await http.request(f"X{name}", f"/{name}")
+        await http.get(f"/v1/threads/thread_{name}")
+        await http.get(f"/v1/threads?{name}={name}", headers={"host": "gateway", name: name})
+        await http.post("/graphql", json={"query": f"query {name} {{ threads {{ nodes {{ id }} }} }}"})
+        return sum(len(family.samples) for family in metrics.registry.collect())
+
+    first = await ask_strangely("a")
+
+    assert await ask_strangely("b") == first
+
+
+async def test_connections_of_websockets_are_no_requests(metrics: Metrics) -> None:
+    metrics.count(Facts("connection", "req_1", "GET", status=1000, bytes_out=5))
+    metrics.count(Facts("operation", "req_1", "GET", status=200))
+
+    assert value(metrics.registry, REQUESTS) == 1
+    assert value(metrics.registry, "gateway_response_bytes_total") == 5
+
+
+async def test_documents_that_were_kept_are_told_from_new_ones(http: httpx.AsyncClient, metrics: Metrics) -> None:
+    for _ in range(3):
+        await http.post("/graphql", json=PAGE)
+
+    assert value(metrics.registry, "gateway_document_lookups_total", outcome="miss") == 1
+    assert value(metrics.registry, "gateway_document_lookups_total", outcome="hit") == 2
+    assert value(metrics.registry, "gateway_documents", of="documents") == 1
+    assert value(metrics.registry, "gateway_documents", of="bytes") > len(PAGE["query"])
+
+
+@pytest.mark.usefixtures("http")
+async def test_connections_are_told_with_how_many_there_may_be(store: Store, metrics: Metrics) -> None:
+    async with store.write():
+        assert value(metrics.registry, "gateway_connections", pool="writer") == 1
+    assert value(metrics.registry, "gateway_connections") == 0
+    assert value(metrics.registry, "gateway_connections_limit") >= 5
+
+
+@pytest.mark.usefixtures("http")
+async def test_followers_are_told(hub: Hub, metrics: Metrics) -> None:
+    with hub.stay(lambda: None), hub.listen(("default", "thread_a")), hub.listen(("default", "thread_a")):
+        told = {of: value(metrics.registry, "gateway_followers", of=of) for of in hub.followers()}
+
+    assert told == {"connections": 1, "subscriptions": 2, "threads": 1}
+
+
+def test_the_second_process_takes_the_next_port_and_a_third_does_without(caplog: pytest.LogCaptureFixture) -> None:
+    port = free_ports()
+    ports = range(port, port + 2)
+
+    with Metrics("127.0.0.1", ports).serving(), Metrics("127.0.0.1", ports).serving():
+        with Metrics("127.0.0.1", ports).serving():
+            pass
+        told = [httpx.get(f"http://127.0.0.1:{each}/metrics").text for each in ports]
+
+    assert all("process_cpu_seconds_total" in list_names(each) for each in told)
+    assert len([each for each in caplog.records if each.levelname == "ERROR"]) == 1
+
+
+def list_names(text: str) -> set[str]:
+    return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}

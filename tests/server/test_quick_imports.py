@@ -1,0 +1,30 @@
+"""What is loaded is not looked through for garbage, while it is loaded and afterwards; all else is."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from gateway.server.quick_imports import loading
+
+
+def test_nobody_looks_for_garbage_while_something_is_loaded() -> None:
+    with loading():
+        looked = gc.isenabled()
+
+    assert (looked, gc.isenabled()) == (False, True)
+
+
+def test_what_was_loaded_is_looked_at_no_more() -> None:
+    with loading():
+        loaded = [{"a module's": "objects"}]
+
+    assert all(each is not loaded for each in gc.get_objects())
+
+
+def test_garbage_is_looked_for_again_where_loading_failed() -> None:
+    with pytest.raises(ImportError), loading():
+        raise ImportError
+
+    assert gc.isenabled()

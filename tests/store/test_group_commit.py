@@ -1,0 +1,226 @@
+"""Transactions on SQLite that wait side by side: one commit for several, and each for itself in all else."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.core import messages
+from gateway.domain.page import Order, PageRequest
+from gateway.errors import Unavailable
+from gateway.store import group_commit
+from gateway.store.connections import Lane
+from gateway.store.engines import base
+from gateway.store.store import open_store
+from tests.make import make_thread, new_message
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.core import Store
+    from gateway.domain.ids import ThreadId
+    from gateway.domain.principal import Principal
+
+PAGE = PageRequest(1, Order.ASC)
+
+
+@pytest.fixture
+async def one(sqlite_url: str) -> AsyncIterator[Store]:
+    """Open a store on SQLite."""
+    store = open_store(sqlite_url)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def thread_id(one: Store, who: Principal) -> ThreadId:
+    """Make a thread."""
+    return await make_thread(one, who)
+
+
+@pytest.fixture
+def commits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Write down every commit."""
+    seen: list[str] = []
+    call = Lane.call
+
+    async def note(self: Lane, work: Any) -> Any:
+        def traced(connection: sqlite3.Connection) -> Any:
+            connection.set_trace_callback(lambda text: seen.append(text) if text == "COMMIT" else None)
+            return work(connection)
+
+        return await call(self, traced)
+
+    monkeypatch.setattr(Lane, "call", note)
+    return seen
+
+
+def texts_on_disk(url: str) -> int:
+    """Count the messages that another connection sees."""
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as other:
+        count: int = other.execute("SELECT count(*) FROM messages").fetchone()[0]
+    return count
+
+
+async def add(store: Store, who: Principal, thread_id: ThreadId, count: int) -> list[Any]:
+    """Add messages side by side."""
+    adding = (messages.create(store, who, thread_id, new_message()) for _ in range(count))
+    return await asyncio.gather(*adding, return_exceptions=True)
+
+
+async def test_writers_that_wait_side_by_side_share_commits(
+    one: Store, who: Principal, thread_id: ThreadId, commits: list[str]
+) -> None:
+    commits.clear()
+
+    await add(one, who, thread_id, 32)
+
+    assert 1 <= len(commits) <= 4
+
+
+async def test_a_writer_alone_commits_for_itself(
+    one: Store, who: Principal, thread_id: ThreadId, commits: list[str]
+) -> None:
+    commits.clear()
+
+    for _ in range(3):
+        await add(one, who, thread_id, 1)
+
+    assert len(commits) == 3
+
+
+async def test_whoever_hears_of_its_write_finds_it_on_disk(
+    one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str
+) -> None:
+    found = []
+
+    async def write() -> None:
+        await messages.create(one, who, thread_id, new_message())
+        found.append(texts_on_disk(sqlite_url))
+
+    await asyncio.gather(*(write() for _ in range(20)))
+
+    assert all(seen >= n for n, seen in enumerate(found, 1))
+
+
+async def test_one_that_fails_fails_alone(one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str) -> None:
+    taken = await messages.create(one, who, thread_id, new_message())
+
+    ended = await asyncio.gather(
+        add(one, who, thread_id, 5),
+        one.add_message(who.reach, taken),
+        add(one, who, thread_id, 5),
+        return_exceptions=True,
+    )
+
+    assert isinstance(ended[1], sqlite3.IntegrityError)
+    assert texts_on_disk(sqlite_url) == 11
+    assert [each.id for each in (await messages.list_page(one, who, thread_id, PAGE)).items] == [taken.id]
+
+
+async def test_who_does_not_wait_any_more_writes_nothing(
+    one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str
+) -> None:
+    async with one.write():
+        leaving = asyncio.create_task(messages.create(one, who, thread_id, new_message()))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+
+    await add(one, who, thread_id, 1)
+
+    assert leaving.cancelled()
+    assert texts_on_disk(sqlite_url) == 1
+
+
+async def test_who_waits_too_long_is_told_to_come_again(
+    one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "WAIT_S", 0.05)
+
+    async with one.write():
+        ended = await add(one, who, thread_id, 3)
+
+    assert {type(each) for each in ended} == {Unavailable}
+    assert len(await add(one, who, thread_id, 2)) == texts_on_disk(sqlite_url) == 2
+
+
+async def test_no_more_wait_than_may(
+    one: Store, who: Principal, thread_id: ThreadId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "MOST_WAITING", 3)
+
+    async with one.write():
+        adding = asyncio.create_task(add(one, who, thread_id, 5))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    ended = await adding
+
+    assert [type(each).__name__ for each in ended] == ["Message"] * 3 + ["Unavailable"] * 2
+
+
+async def test_one_that_is_given_up_in_its_middle_is_undone_alone(
+    one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str
+) -> None:
+    has_written, others = asyncio.Event(), asyncio.Event()
+
+    async def give_up() -> None:
+        async with one.write() as writes:
+            await writes.take_positions(who.reach, thread_id, 100, 0)
+            has_written.set()
+            await others.wait()
+
+    leaving = asyncio.create_task(give_up())
+    await has_written.wait()
+    adding = asyncio.create_task(add(one, who, thread_id, 5))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    made = await adding
+    await asyncio.gather(leaving, return_exceptions=True)
+
+    assert [type(each).__name__ for each in made] == ["Message"] * 5
+    async with one.read() as reads:
+        assert await reads.last_positions(who.reach, [thread_id]) == {thread_id: 5}
+    assert texts_on_disk(sqlite_url) == 5
+
+
+def _without_commit(_works: Any, connection: sqlite3.Connection, *, begins: bool) -> None:
+    assert begins
+    connection.execute("BEGIN IMMEDIATE")
+
+
+async def test_all_that_share_a_commit_that_fails_are_told_to_come_again(
+    one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = Lane.call
+
+    async def full(self: Lane, work: Any) -> Any:
+        await call(self, work)
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    with monkeypatch.context() as patched:
+        # A commit that is refused leaves the transaction open, so that is what stands in its place.
+        patched.setattr(group_commit, "run_together", _without_commit)
+        patched.setattr(Lane, "call", full)
+        ended = await add(one, who, thread_id, 10)
+
+    assert {type(each) for each in ended} == {Unavailable}
+    assert texts_on_disk(sqlite_url) == 0
+    assert len(await add(one, who, thread_id, 2)) == texts_on_disk(sqlite_url) == 2
+
+
+async def test_a_group_is_bounded(
+    one: Store, who: Principal, thread_id: ThreadId, commits: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "MOST", 4)
+    commits.clear()
+
+    await add(one, who, thread_id, 20)
+
+    assert len(commits) >= 5

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from gateway.web.origins import Origins
+from tests.rest.calls import page
+
+if TYPE_CHECKING:
+    import httpx
+
+    from tests.web.conftest import Visiting
+
+APP: Final = "https://app.example.com"
+EVIL: Final = "https://evil.example"
+LET_IN: Final[dict[str, Any]] = {"origins": Origins(APP)}
+LOCAL: Final[dict[str, Any]] = {"hosts": ("localhost", "127.0.0.1")}
+ASKS: Final = {
+    "access-control-request-method": "POST",
+    "access-control-request-headers": "authorization,x-stainless-os",
+}
+
+
+def code_of(answer: httpx.Response) -> Any:
+    """Read the code of a refusal, which each face has at its own place."""
+    body = answer.json()
+    return body["error"]["code"] if "error" in body else body["errors"][0]["extensions"]["code"]
+
+
+@pytest.mark.parametrize("path", ["/v1/threads", "/graphql", "/", "/unknown"])
+async def test_a_name_that_was_made_to_point_here_is_refused(visiting: Visiting, path: str) -> None:
+    async with visiting("http://rebound.example:8000", **LOCAL) as http:
+        answer = await http.get(path, headers={"origin": "http://rebound.example:8000"})
+
+    assert (answer.status_code, code_of(answer)) == (421, "unknown_host")
+    assert answer.headers["x-request-id"].startswith("req_")
+
+
+async def test_a_name_of_this_machine_is_let_in(visiting: Visiting) -> None:
+    async with visiting("http://localhost:8000", **LOCAL) as http:
+        assert (await http.get("/v1/threads")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_whether_the_server_lives_is_told_by_any_name(visiting: Visiting, path: str) -> None:
+    async with visiting("http://10.0.0.5:8000", **LOCAL) as http:
+        assert (await http.get(path)).status_code != 421
+
+
+@pytest.mark.parametrize("path", ["/v1/threads", "/graphql"])
+@pytest.mark.parametrize("origin", [EVIL, "null", "http://gateway:81"])
+async def test_a_post_from_a_page_of_another_site_is_refused(visiting: Visiting, origin: str, path: str) -> None:
+    headers = {"origin": origin, "content-type": "text/plain"}
+    async with visiting(**LET_IN) as http:
+        answer = await http.post(path, headers=headers, content=b"{}")
+        kept = await page(http, "/v1/threads")
+
+    assert (answer.status_code, code_of(answer)) == (403, "cross_site_request")
+    assert "access-control-allow-origin" not in answer.headers
+    assert kept["data"] == []
+
+
+async def test_a_delete_from_a_page_of_another_site_is_refused(visiting: Visiting) -> None:
+    async with visiting() as http:
+        assert (await http.delete("/v1/threads/thread_a", headers={"origin": EVIL})).status_code == 403
+
+
+@pytest.mark.parametrize("headers", [{}, {"origin": "http://gateway"}, {"origin": APP}], ids=["none", "ours", "let in"])
+async def test_a_post_from_elsewhere_is_taken(visiting: Visiting, headers: dict[str, str]) -> None:
+    async with visiting(**LET_IN) as http:
+        assert (await http.post("/v1/threads", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        pytest.param("GET", "/v1/threads", 200, id="a success"),
+        pytest.param("GET", "/v1/threads/thread_a", 404, id="a refusal"),
+        pytest.param("POST", "/graphql", 415, id="a refusal of GraphQL"),
+        pytest.param("PUT", "/v1/threads", 405, id="a wrong method"),
+    ],
+)
+async def test_a_page_that_is_let_in_may_read_every_answer(
+    visiting: Visiting, method: str, path: str, status: int
+) -> None:
+    async with visiting(**LET_IN) as http:
+        answer = await http.request(method, path, headers={"origin": APP})
+
+    assert answer.status_code == status
+    assert answer.headers["access-control-allow-origin"] == APP
+    assert "x-request-id" in answer.headers["access-control-expose-headers"]
+    assert "retry-after" in answer.headers["access-control-expose-headers"]
+    assert answer.headers["vary"] == "origin"
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/v1/threads", "/graphql", "/v1/anything"])
+async def test_the_question_of_a_browser_for_a_page_that_is_let_in_is_agreed_to(visiting: Visiting, path: str) -> None:
+    async with visiting(**LET_IN) as http:
+        answer = await http.options(path, headers={"origin": APP, **ASKS})
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["access-control-allow-origin"] == APP
+    assert answer.headers["access-control-allow-methods"] == "GET, POST, DELETE"
+    assert answer.headers["access-control-allow-headers"] == "authorization,x-stainless-os"
+    assert answer.headers["x-request-id"].startswith("req_")
+
+
+@pytest.mark.parametrize("sites", [{}, LET_IN], ids=["nobody let in", "another let in"])
+async def test_the_question_of_a_browser_for_any_other_page_is_refused(
+    visiting: Visiting, sites: dict[str, Any]
+) -> None:
+    async with visiting(**sites) as http:
+        answer = await http.options("/v1/threads", headers={"origin": EVIL, **ASKS})
+
+    assert (answer.status_code, code_of(answer)) == (403, "cross_site_request")
+    assert [name for name in answer.headers if name.startswith("access-control-")] == []
+
+
+async def test_cookies_are_let_in_where_that_is_set(visiting: Visiting) -> None:
+    async with visiting(**LET_IN, with_credentials=True) as http:
+        answers = [await http.get("/v1/threads", headers={"origin": origin}) for origin in (APP, EVIL)]
+
+    assert [each.headers.get("access-control-allow-credentials") for each in answers] == ["true", None]
+
+
+async def test_an_answer_differs_by_origin_for_caches_too_where_nobody_named_one(visiting: Visiting) -> None:
+    async with visiting(**LET_IN) as http:
+        assert (await http.get("/v1/threads")).headers["vary"] == "origin"
+
+
+async def test_a_page_that_is_let_in_may_ask_graphql_by_get(visiting: Visiting) -> None:
+    headers = {"origin": APP, "sec-fetch-site": "cross-site", "sec-fetch-mode": "cors"}
+    async with visiting(**LET_IN) as http:
+        answer = await http.get("/graphql", params={"query": "{ __typename }"}, headers=headers)
+
+    assert answer.json() == {"data": {"__typename": "Query"}}

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from gateway.rest import render
+from gateway.web.middleware import Envelope
+from gateway.web.origins import Origins, Sites
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from tests.web.conftest import Visiting
+
+ORIGIN = "https://app.example.com"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        pytest.param("GET", "/v1/threads", id="a success"),
+        pytest.param("GET", "/unknown", id="a refusal"),
+        pytest.param("POST", "/graphql", id="a refusal of GraphQL"),
+        pytest.param("GET", "/", id="a way to elsewhere"),
+    ],
+)
+async def test_no_answer_can_be_run_framed_or_taken_for_another_type(
+    visiting: Visiting, method: str, path: str
+) -> None:
+    async with visiting() as http:
+        headers = (await http.request(method, path)).headers
+
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+
+
+async def test_a_page_keeps_its_own_policy(visiting: Visiting) -> None:
+    async with visiting() as http:
+        headers = (await http.get("/graphql", headers={"accept": "text/html"})).headers
+
+    [policy] = headers.get_list("content-security-policy")
+    assert "script-src 'self'" in policy
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(("scheme", "told"), [("http", None), ("https", "max-age=31536000")])
+async def test_browsers_are_told_to_stay_with_tls_where_they_came_by_it(
+    visiting: Visiting, scheme: str, told: str | None
+) -> None:
+    async with visiting(f"{scheme}://gateway") as http:
+        assert (await http.get("/v1/threads")).headers.get("strict-transport-security") == told
+
+
+async def test_a_crash_can_be_read_by_a_page_that_is_let_in() -> None:
+    async def crash(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise RuntimeError("a fault of ours")
+
+    sites = Sites(origins=Origins(ORIGIN))
+    enveloped = Envelope(crash, refuse=lambda _path, error: render.error(error), crashed=render.crash, sites=sites)
+    transport = httpx.ASGITransport(enveloped)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        answer = await http.get("/", headers={"origin": ORIGIN})
+
+    assert answer.status_code == 500
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert answer.headers["x-content-type-options"] == "nosniff"
