@@ -183,6 +183,12 @@ async def _run(url: str, *statements: str) -> None:
     await engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def new_sqlite_url(_sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
+    """Give the URL of another migrated, empty SQLite file each time."""
+    return lambda: f"sqlite:///{shutil.copy(_sqlite_template, tmp_path_factory.mktemp('database') / 'threads.db')}"
+
+
 @pytest.fixture
 def sqlite_url(_sqlite_template: Path) -> str:
     """Give the URL of a migrated, empty SQLite file; the URL is always the same, the file is not."""
@@ -221,14 +227,6 @@ async def _kept_connections(engines: Engines) -> AsyncIterator[Any]:
 
 def _pool(engine: AsyncEngine) -> QueuePool:
     return cast("QueuePool", engine.pool)
-
-
-@pytest.fixture
-async def new_postgres_url(_migrated_postgres: str) -> str:
-    """Give the URL of a migrated PostgreSQL database in which no row has ever been, for those who look at its plans."""
-    names = ", ".join(table.name for table in metadata.sorted_tables)
-    await _run(_migrated_postgres, f"TRUNCATE {names}")
-    return _migrated_postgres
 
 
 class _Kept(Engines):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -12,20 +11,16 @@ from gateway.store.store import open_store
 from tests.graphql.audits import AUDITS, NEW, OLD, Audit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
+    from collections.abc import AsyncIterator, Callable
 
 MANY = 61  # in graphql-http 1.23.1
 
 
 @pytest.fixture(scope="module", params=["development", "production"])
-async def http(
-    request: pytest.FixtureRequest, _sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[httpx.AsyncClient]:
+async def http(request: pytest.FixtureRequest, new_sqlite_url: Callable[[], str]) -> AsyncIterator[httpx.AsyncClient]:
     """Call one application of each profile, with no headers but those that are given; no audit writes anything."""
-    file = shutil.copy(_sqlite_template, tmp_path_factory.mktemp("audits"))
     options = graphql_options(load_settings({"profile": request.param}))
-    store = open_store(f"sqlite:///{file}")
+    store = open_store(new_sqlite_url())
     transport = httpx.ASGITransport(serve_store(store, options))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         del client.headers["accept"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import httpx
@@ -14,18 +13,16 @@ from tests.isolation.world import gatekeeper_over, make_world
 from tests.live.inside import serving_inside
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def world_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+def world_url(request: pytest.FixtureRequest, new_sqlite_url: Callable[[], str]) -> str:
     """Give the URL of a database of its own: a server that lets in everybody would see the keys and stop doing so."""
     if request.param == "postgres":
         url: str = request.getfixturevalue("postgres_of")("keyed")
         return url
-    file = tmp_path_factory.mktemp("world") / "threads.db"
-    shutil.copy(request.getfixturevalue("_sqlite_template"), file)
-    return f"sqlite:///{file}"
+    return new_sqlite_url()
 
 
 @pytest.fixture(scope="module")

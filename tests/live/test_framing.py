@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,8 +16,7 @@ from tests.live.inside import serving_inside
 from tests.live.subscribing import open_socket
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
+    from collections.abc import AsyncIterator, Callable
 
     from tests.live.inside import Inside
 
@@ -32,9 +30,8 @@ Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @pytest.fixture(scope="module")
-async def server(_sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Inside]:
-    file = shutil.copy(_sqlite_template, tmp_path_factory.mktemp("framing"))
-    async with serving_inside(f"sqlite:///{file}") as inside:
+async def server(new_sqlite_url: Callable[[], str]) -> AsyncIterator[Inside]:
+    async with serving_inside(new_sqlite_url()) as inside:
         yield inside
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,9 +27,8 @@ _WITHOUT_BODY: Final = (100, 101)
 
 
 @pytest.fixture(scope="module")
-async def server(_sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Inside]:
-    file = shutil.copy(_sqlite_template, tmp_path_factory.mktemp("table"))
-    async with serving_inside(f"sqlite:///{file}") as inside:
+async def server(new_sqlite_url: Callable[[], str]) -> AsyncIterator[Inside]:
+    async with serving_inside(new_sqlite_url()) as inside:
         yield inside
 
 

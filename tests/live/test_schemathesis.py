@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from tests.live.server import Server, environment, run_gateway, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _PROGRAM: Final = Path(sys.executable).with_name("schemathesis")
 _CONFIG: Final = Path(__file__).with_name("schemathesis.toml")
@@ -75,11 +74,12 @@ def fuzz(request: pytest.FixtureRequest, tmp_path: Path) -> Fuzzer:
 
 
 @pytest.fixture(scope="module")
-def key_and_server(_sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Server]]:
+def key_and_server(
+    new_sqlite_url: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Server]]:
     """Serve a database that has a key."""
     folder = tmp_path_factory.mktemp("keyed")
-    shutil.copy(_sqlite_template, folder / "threads.db")
-    url = f"sqlite:///{folder / 'threads.db'}"
+    url = new_sqlite_url()
     made = run_gateway("keys", "create", "--database-url", url, folder=folder)
     # A fuzzer asks without a good key more often than anybody should.
     with serving(url, folder=folder, given={"GATEWAY_RATE_FAILED_AUTH": "off"}) as server:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, insert, text
+from sqlalchemy import delete, insert
 
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Reach
@@ -26,7 +26,7 @@ _OTHERS = 2_000
 
 
 async def fill(connection: AsyncConnection) -> None:
-    """Fill a migrated, empty database and let it count what it has."""
+    """Fill a migrated, empty database."""
     others = [f"thread_other{n}" for n in range(_OTHERS)]
     await connection.execute(insert(threads), [_thread(n, each) for n, each in enumerate([*SIZES, *others])])
     for thread_id, size in SIZES.items():
@@ -50,7 +50,6 @@ async def fill(connection: AsyncConnection) -> None:
             for n in range(_OTHERS)
         ],
     )
-    await connection.execute(text("ANALYZE"))
 
 
 def paging_and_looking_up(thread_id: str, reach: Reach = ALL) -> dict[str, ClauseElement]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import asyncpg
 
+from gateway.store.engines.base import open_engines
+from gateway.store.schema.tables import metadata
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from sqlalchemy import ClauseElement, Dialect
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,6 +22,20 @@ Plan = dict[str, Any]
 
 _POSTGRES: Final[Dialect] = asyncpg.dialect()  # type: ignore[no-untyped-call]
 _COUNTS: Final = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+
+
+@asynccontextmanager
+async def filled(url: str, fill: Callable[[AsyncConnection], Awaitable[None]]) -> AsyncIterator[AsyncConnection]:
+    """Connect to a database of this purpose alone that was filled anew and has counted what it has."""
+    engines = open_engines(url)
+    async with engines.writer.connect() as connection:
+        if connection.dialect.name == "postgresql":  # deleted rows would count, too
+            await connection.exec_driver_sql(f"TRUNCATE {', '.join(table.name for table in metadata.sorted_tables)}")
+        await fill(connection)
+        await connection.exec_driver_sql("ANALYZE")
+        yield connection
+        await connection.rollback()
+    await engines.dispose()
 
 
 async def sqlite_plan(connection: AsyncConnection, statement: ClauseElement) -> str:

@@ -10,13 +10,12 @@ from sqlalchemy import insert
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.domain.principal import Reach
-from gateway.store.engines.base import open_engines
 from gateway.store.schema.tables import deleted_messages, message_deltas, messages, threads
 from gateway.store.statements import following
-from tests.store.plans import Plan, nodes, postgres_plan, rows_seen, sqlite_plan
+from tests.store.plans import Plan, filled, nodes, postgres_plan, rows_seen, sqlite_plan
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from sqlalchemy import ClauseElement, Dialect
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -96,15 +95,20 @@ def test_growing_messages_and_their_text_are_read_in_one_statement(dialect: Dial
     assert re.search(r"ORDER BY (anon_1\.)?id, (anon_1\.)?at$", text)
 
 
-@pytest.fixture
-async def sqlite_full(sqlite_url: str) -> AsyncIterator[AsyncConnection]:
-    async for connection in _full(sqlite_url):
+@pytest.fixture(scope="module")
+async def sqlite_full(new_sqlite_url: Callable[[], str]) -> AsyncIterator[AsyncConnection]:
+    async with filled(new_sqlite_url(), _fill) as connection:
         yield connection
 
 
-@pytest.fixture
-async def postgres_full(new_postgres_url: str) -> AsyncIterator[AsyncConnection]:
-    async for connection in _full(new_postgres_url):
+@pytest.fixture(scope="module")
+def own_postgres_url(postgres_of: Callable[[str], str]) -> str:
+    return postgres_of("following")
+
+
+@pytest.fixture(scope="module")
+async def postgres_full(own_postgres_url: str) -> AsyncIterator[AsyncConnection]:
+    async with filled(own_postgres_url, _fill) as connection:
         yield connection
 
 
@@ -171,17 +175,11 @@ def _asked(thread_id: str) -> dict[str, ClauseElement]:
     }
 
 
-async def _full(url: str) -> AsyncIterator[AsyncConnection]:
-    """Fill a database with threads in which everything that can be followed has happened."""
-    engines = open_engines(url)
-    async with engines.writer.connect() as connection:
-        for thread_id, size in SIZES.items():
-            await _fill_thread(connection, thread_id, size)
-        await connection.execute(insert(threads), [_thread_row(f"thread_other_{n}", 0) for n in range(2_000)])
-        await connection.exec_driver_sql("ANALYZE")
-        yield connection
-        await connection.rollback()
-    await engines.dispose()
+async def _fill(connection: AsyncConnection) -> None:
+    """Make threads in which everything that can be followed has happened."""
+    for thread_id, size in SIZES.items():
+        await _fill_thread(connection, thread_id, size)
+    await connection.execute(insert(threads), [_thread_row(f"thread_other_{n}", 0) for n in range(2_000)])
 
 
 async def _fill_thread(connection: AsyncConnection, thread_id: str, size: int) -> None:

@@ -9,13 +9,12 @@ import pytest
 
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.wire import dump_text
-from gateway.store.engines.base import open_engines
 from gateway.store.statements import postgres_pages, selects
 from tests.store.full import ALL, GAPPED, LARGE, OWN, SMALL, fill, paging_and_looking_up, paging_threads
-from tests.store.plans import Plan, nodes, postgres_plan, rows_seen, sqlite_plan
+from tests.store.plans import Plan, filled, nodes, postgres_plan, rows_seen, sqlite_plan
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,22 +24,21 @@ if TYPE_CHECKING:
 _each_reach = pytest.mark.parametrize("reach", [ALL, OWN], ids=["a project", "an owner"])
 
 
-@pytest.fixture
-async def sqlite_full(sqlite_url: str) -> AsyncIterator[AsyncConnection]:
-    engines = open_engines(sqlite_url)
-    async with engines.writer.connect() as connection:
-        await fill(connection)
+@pytest.fixture(scope="module")
+async def sqlite_full(new_sqlite_url: Callable[[], str]) -> AsyncIterator[AsyncConnection]:
+    async with filled(new_sqlite_url(), fill) as connection:
         yield connection
-    await engines.dispose()
 
 
-@pytest.fixture
-async def postgres_full(new_postgres_url: str) -> AsyncIterator[AsyncConnection]:
-    engines = open_engines(new_postgres_url)
-    async with engines.writer.connect() as connection:
-        await fill(connection)
+@pytest.fixture(scope="module")
+def own_postgres_url(postgres_of: Callable[[str], str]) -> str:
+    return postgres_of("plans")
+
+
+@pytest.fixture(scope="module")
+async def postgres_full(own_postgres_url: str) -> AsyncIterator[AsyncConnection]:
+    async with filled(own_postgres_url, fill) as connection:
         yield connection
-    await engines.dispose()
 
 
 @_each_reach

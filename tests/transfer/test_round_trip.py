@@ -1,10 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Callable
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import orjson
@@ -149,26 +146,14 @@ Empty = Callable[[], str]
 
 
 @pytest.fixture
-def empty_sqlite(_sqlite_template: Path, tmp_path: Path) -> Empty:
-    """Give the URL of a migrated and empty SQLite file as often as asked."""
-
-    def made() -> str:
-        file = Path(mkdtemp(dir=tmp_path)) / "threads.db"
-        shutil.copy(_sqlite_template, file)
-        return f"sqlite:///{file}"
-
-    return made
-
-
-@pytest.fixture
-def empty(database_url: str, empty_sqlite: Empty) -> Empty:
+def empty(database_url: str, new_sqlite_url: Empty) -> Empty:
     """Give the URL of a migrated and empty database as often as asked, once of each kind."""
 
     def emptied_postgres() -> str:
         asyncio.run(emptied(database_url))
         return database_url
 
-    return empty_sqlite if database_url.startswith("sqlite") else emptied_postgres
+    return new_sqlite_url if database_url.startswith("sqlite") else emptied_postgres
 
 
 async def emptied(postgres_url: str) -> None:
@@ -195,14 +180,14 @@ def test_an_export_that_is_imported_is_exported_with_the_same_bytes(empty: Empty
 @few
 @given(history=history)
 def test_from_sqlite_to_postgresql_and_back_all_bytes_stay(
-    postgres_url: str, empty_sqlite: Empty, history: Any
+    postgres_url: str, new_sqlite_url: Empty, history: Any
 ) -> None:
     asyncio.run(emptied(postgres_url))
-    first = empty_sqlite()
+    first = new_sqlite_url()
     asyncio.run(live(first, history))
     exported = give(first)
 
-    assert moved(moved(exported, postgres_url), empty_sqlite()) == exported
+    assert moved(moved(exported, postgres_url), new_sqlite_url()) == exported
 
 
 @few
