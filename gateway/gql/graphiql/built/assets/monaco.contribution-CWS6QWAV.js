@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-DOIDW2DW.js";import"./chunk-I4HN5I3A.js";import"./chunk-I72SXGDM.js";import"./chunk-UJD5VS62.js";import"./chunk-7VNFQW2H.js";import"./chunk-FASZLVDW.js";export{b as getWorker,a as jsonDefaults};
