@@ -43,6 +43,24 @@ def json_bombs(size: int) -> dict[str, bytes]:
     }
 
 
+def wide_bombs(size: int) -> dict[str, bytes]:
+    """Make bodies of ASCII with one emoji in each string, which Python keeps with four bytes for each character."""
+    half, many = size // 2 - 100, size // 105
+    return {
+        "two long strings with an emoji": b'{"metadata":{"a":'
+        + filled(b'"%s"' % (b"s" * half + EMOJI), size - 20)
+        + b"}}",
+        "many strings with an emoji": b'{"metadata":{"a":' + filled(b'"%s"' % (b"s" * 96 + EMOJI), many * 103) + b"}}",
+        "many keys with an emoji": b"{" + numbered(b'"%069d' + EMOJI + b'":1', size - 90_000, 49_000) + b"}",
+        "many short strings with an emoji": b"{"
+        + numbered(b'"%026d' + EMOJI + b'":"' + b"s" * 27 + EMOJI + b'"', size - 900_000, 49_000)
+        + b"}",
+        "many strings with an escaped emoji": b'{"metadata":{"a":'
+        + filled(b'"%s\\ud83d\\ude00"' % (b"s" * 96), size - 100)
+        + b"}}",
+    }
+
+
 def body_bombs(size: int) -> dict[str, bytes]:
     """Make the same, and bodies of createMessage or createThread that are refused for what is in them."""
     message = b'{"role":"user","content":"x"}'
@@ -61,6 +79,7 @@ def body_bombs(size: int) -> dict[str, bytes]:
         "12,000 parts": b'{"role":"user","content":'
         + filled(b'{"type":"text","text":"x"}', min(size, 12_000 * 27))
         + b"}",
+        **wide_bombs(size),
         "15,000 messages": b'{"messages":' + filled(message, min(size, 15_000 * 30)) + b"}",
         "a fault at the end": b'{"messages":[' + b",".join([images] * 4) + b',{"role":"no","content":"x"}]}',
     }

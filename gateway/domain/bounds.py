@@ -115,7 +115,15 @@ JSON_STRING: Final = Bound(
     12 * TEXT.number,
     "bytes of one string in JSON",
     "string_above_max_length",
-    "a character takes twelve bytes at most; one beyond a million others makes each take four in memory",
+    "a character takes twelve bytes at most",
+)
+JSON_MEMORY: Final = Bound(
+    "json_memory",
+    9_000_000,
+    "bytes in memory of all strings in JSON: 50 a string and 1 a character, 2 in a string with one above U+00FF, "
+    "4 in a string with one above U+FFFF",
+    "string_above_max_length",
+    "one emoji makes each character of its string take four bytes",
 )
 JSON_DEPTH: Final = Bound(
     "json_depth", 128, "levels in JSON", "too_deep", "nothing that is asked for has more than nine"

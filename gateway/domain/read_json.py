@@ -1,13 +1,14 @@
-"""JSON from outside: how many values it holds, and how deep they stand, is counted before any object is built.
+"""JSON from outside: its values, its levels and the memory of its strings are counted before any object is built.
 
-A parser makes objects of all that it reads, and a body of `[[],[],...]` takes sixty times its bytes in memory.
+A parser makes objects of all that it reads: a body of `[[],[],...]` takes sixty times its bytes in memory, and one
+emoji makes each character of its string take four bytes.
 Must not be here: what an object may hold (`parse`); how many bytes are read (`web.body`, `transfer`).
 """
 
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
@@ -17,15 +18,30 @@ from gateway.errors import InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PIECES: Final = 100_000  # that a text is cut into at once
+_BLOCK: Final = 128 * 1024  # bytes that are counted at a time; more where a string is longer
 _SPACE: Final = b" \t\r\n"
 _STEP: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: a level down, a level up
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[{]}"))
+# A text of a ninth of the bound on memory cannot exceed it: 4 bytes a character, and two strings for each value.
+_UNCOUNTED: Final = 9
+_STRING: Final = 50  # bytes that a string takes beside its characters, at least
+# First bytes of characters that take two bytes in memory become 80, of those that take four FF, continuation bytes 01.
+# Of the digits of an escape it matters only whether they begin a high surrogate; these become `d8`.
+_WIDTHS: Final = bytes.maketrans(
+    bytes(range(0x80, 0x100)) + b"D9abAB", b"\x01" * 64 + b"." * 4 + b"\x80" * 44 + b"\xff" * 16 + b"d88888"
+)
 NOT_JSON: Final = "invalid_json"  # the code where it is none at all
 _REASON: Final = (
     "Invalid {}: failed to parse JSON value. Please check the value to ensure it is valid JSON. "
     "(Common errors include trailing commas, missing closing brackets, missing quotation marks, etc.)"
 )
+
+
+class _Most(NamedTuple):
+    values: int
+    depth: int
+    string: int
+    memory: int | None
 
 
 def read_json(
@@ -35,15 +51,18 @@ def read_json(
     values: int = bounds.JSON_VALUES.number,
     depth: int = bounds.JSON_DEPTH.number,
     string: int = bounds.LINE.number,
+    memory: int | None = bounds.JSON_MEMORY.number,
 ) -> Any:
     """Read JSON of at most so many values and levels; `name` is what it is called in a refusal.
 
-    Units: `string` is the most bytes that one string may have, as it is written.
+    Units: `string` is the most bytes that one string may have, as it is written; `memory` the most bytes that all
+    strings may take in memory, where some have characters above U+00FF.
     Errors: InvalidRequest.
     """
     # A level takes two bytes and a value one, so that of a typical message nothing is counted.
     if len(text) > 2 * depth and (len(text) > values or _openings(text) > depth):
-        _count(text.encode("utf-8", "replace") if isinstance(text, str) else text, name, (values, depth, string))
+        written = text.encode("utf-8", "replace") if isinstance(text, str) else text
+        _count(written, name, _Most(values, depth, string, memory))
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -54,23 +73,26 @@ def _openings(text: bytes | str) -> int:
     return text.count("[") + text.count("{") if isinstance(text, str) else text.count(b"[") + text.count(b"{")
 
 
-def _count(text: bytes, name: str, most: tuple[int, int, int]) -> None:
+def _count(text: bytes, name: str, most: _Most) -> None:
     """Count what stands outside of strings: `1 + commas + filled containers` is the number of values in valid JSON."""
-    values, depth, string = most
-    if len(text) <= string and _openings(text) <= min(depth, values - text.count(b",") - 1):
+    values, depth, string, _ = most
+    is_wide = _may_be_wide(text, most.memory)
+    if not is_wide and len(text) <= string and _openings(text) <= min(depth, values - text.count(b",") - 1):
         return
     if b"\\" in text:
-        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    strings = text.count(b'"') // 2
-    if strings > 2 * values:  # each is a value or a key
+        text = text.replace(b"\\\\", b".").replace(b'\\"', b".")
+    if text.count(b'"') // 2 > 2 * values:  # each is a value or a key
         raise _too_many(name, values)
-    found, brackets = 1, bytearray()
-    for pieces in _pieces(text):
-        if max(map(len, pieces[1::2]), default=0) > string:
+    found, kept, brackets = 1, 0, bytearray()
+    for strings, between in _blocks(text):
+        if max(map(len, strings), default=0) > string:
             message = f"Invalid {name}: string too long. Expected at most {string} bytes in one string."
             raise InvalidRequest(message, code=bounds.JSON_STRING.code)
+        kept += _in_memory(strings) if is_wide else 0
+        if most.memory is not None and kept > most.memory:
+            raise _too_large(name, most.memory)
         # Without white space, and with one quotation mark for each string.
-        outside = b'"'.join(pieces[::2]).translate(None, _SPACE)
+        outside = b'"'.join(between).translate(None, _SPACE)
         found += outside.count(b",") + outside.count(b"[") + outside.count(b"{")
         found -= outside.count(b"[]") + outside.count(b"{}")
         if found > values:
@@ -81,13 +103,43 @@ def _count(text: bytes, name: str, most: tuple[int, int, int]) -> None:
         raise InvalidRequest(message, code=bounds.JSON_DEPTH.code)
 
 
-def _pieces(text: bytes) -> Iterator[list[bytes]]:
-    """Cut a text at its quotation marks, so many at once; every second piece is a string."""
-    while text:
-        *pieces, text = text.split(b'"', _PIECES)
-        if len(pieces) < _PIECES:
-            pieces, text = [*pieces, text], b""
-        yield pieces
+def _may_be_wide(text: bytes, memory: int | None) -> bool:
+    """Check whether a text is long enough, and may have characters wide enough, to exceed the bound on memory."""
+    if memory is None or len(text) <= memory // _UNCOUNTED:
+        return False
+    return not text.isascii() or (b"\\" in text and b"\\u" in text)  # one byte is found much faster than two
+
+
+def _in_memory(strings: list[bytes]) -> int:
+    """Sum up the bytes that strings take in memory, where the widest character of one sets the width of all."""
+    text = b'"'.join(strings).translate(_WIDTHS)
+    if b"\\u" in text:
+        text = text.replace(b"\\ud8", b"\\\xffd8").replace(b"\\u", b"\\\x80")
+    taken = _STRING * len(strings) + _characters(text)
+    if not text.isascii():
+        wide = b'"'.join([each for each in text.split(b'"') if not each.isascii()])
+        taken += _characters(wide)
+        if b"\xff" in wide:
+            taken += 2 * _characters(b"".join([each for each in wide.split(b'"') if b"\xff" in each]))
+    return taken
+
+
+def _characters(text: bytes) -> int:
+    others = text.count(b"\x01") + text.count(b'"')
+    if b"\\" in text:
+        others += text.count(b"\\") + 4 * (text.count(b"\\\x80") + text.count(b"\\\xff"))
+    return len(text) - others
+
+
+def _blocks(text: bytes) -> Iterator[tuple[list[bytes], list[bytes]]]:
+    """Cut a text at its quotation marks, some at a time, into its strings and what stands between them."""
+    begin, in_string = 0, False
+    while begin <= len(text):
+        end = text.find(b'"', begin + _BLOCK)
+        end = len(text) if end < 0 else end
+        pieces = text[begin:end].split(b'"')
+        yield pieces[not in_string :: 2], pieces[in_string::2]
+        begin, in_string = end + 1, in_string != len(pieces) % 2
 
 
 def _deepest(steps: bytearray, values: int) -> int:
@@ -98,3 +150,11 @@ def _deepest(steps: bytearray, values: int) -> int:
 def _too_many(name: str, values: int) -> InvalidRequest:
     message = f"Invalid {name}: too many values. Expected at most {values} in one JSON text."
     return InvalidRequest(message, code=bounds.JSON_VALUES.code)
+
+
+def _too_large(name: str, memory: int) -> InvalidRequest:
+    message = (
+        f"Invalid {name}: its strings take too much memory. Expected at most {memory} bytes, where an emoji makes "
+        "each character of its string take four."
+    )
+    return InvalidRequest(message, code=bounds.JSON_MEMORY.code)

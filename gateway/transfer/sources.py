@@ -272,7 +272,7 @@ class _Reader:
     def _decoded(self, origin: Origin, place: str, raw: bytes, size: int) -> Entry:
         try:
             if self._is_bounded and len(raw) >= _MANY_VALUES:
-                read_json(raw, "line", values=bounds.LINE_VALUES.number, depth=archive.MAX_DEPTH)
+                read_json(raw, "line", values=bounds.LINE_VALUES.number, depth=archive.MAX_DEPTH, memory=None)
             return Entry(origin, place, raw, size, orjson.loads(raw))
         except orjson.JSONDecodeError as error:
             if raw.endswith(b","):  # an array, item by item on lines

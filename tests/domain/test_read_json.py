@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,56 @@ def test_what_stands_inside_of_strings_does_not_count(text: str) -> None:
     value = {"content": text, text: [text, {"a": text}]}
 
     assert read_json(orjson.dumps(value)) == value
+
+
+def strings_in(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [*value, *(each for member in value.values() for each in strings_in(member))]
+    if isinstance(value, list):
+        return [each for member in value for each in strings_in(member)]
+    return [value] if isinstance(value, str) else []
+
+
+def memory_of(value: Any) -> int:
+    """Compute what strings take in memory as the table of bounds defines it."""
+    widest = [(text, max(map(ord, text), default=0)) for text in strings_in(value)]
+    return sum(50 + len(text) * (4 if top > 0xFFFF else 2 if top > 0xFF else 1) for text, top in widest)
+
+
+@given(value=NESTED)
+def test_the_memory_of_strings_is_counted_exactly(value: Any) -> None:
+    text, memory = orjson.dumps({"字": value}), memory_of({"字": value})
+
+    long = text + b" " * (VALUES + memory)  # a short text is not counted
+
+    assert read_json(long, memory=memory) == orjson.loads(text)
+    with pytest.raises(InvalidRequest, match="too much memory"):
+        read_json(long, memory=memory - 1)
+
+
+@given(value=NESTED)
+def test_escaped_characters_count_at_least_the_memory_that_they_take(value: Any) -> None:
+    text, memory = json.dumps({"字": value}).encode(), memory_of({"字": value})
+
+    with pytest.raises(InvalidRequest, match="too much memory"):
+        read_json(text + b" " * (VALUES + memory), memory=memory - 1)
+
+
+ORDINARY = {
+    "Chinese": "漢字" * 500,
+    "emoji": "\U0001f600" * 1_000,
+    "English with curly quotation marks": "It\u2019s " * 400,
+    "French": "à l\u2019été " * 200,
+}
+
+
+@pytest.mark.parametrize("is_escaped", [False, True], ids=["as UTF-8", "escaped"])
+@pytest.mark.parametrize("text", ORDINARY.values(), ids=ORDINARY)
+def test_a_full_body_of_ordinary_text_is_accepted(text: str, *, is_escaped: bool) -> None:
+    written = json.dumps(text, ensure_ascii=is_escaped).encode()
+    count = bounds.BODY.number // (len(written) + 1) - 1
+
+    assert read_json(b"[" + b",".join([written] * count) + b"]") == [text] * count
 
 
 BOMBS = json_bombs(bounds.BODY.number)
