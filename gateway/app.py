@@ -30,7 +30,7 @@ from gateway.graphql.transport.http import URL, GraphQLOverHttp, refuse_at_the_d
 from gateway.graphql.transport.negotiation import wants_page
 from gateway.graphql.transport.websocket import GraphQLOverWebSocket
 from gateway.observability.log import request_log
-from gateway.observability.record import follow_none, tell_nobody
+from gateway.observability.record import no_observer, no_tracer
 from gateway.rest import openapi, render
 from gateway.rest.routes import RestFace, unknown_url, wrong_method
 from gateway.server.http_protocol import DRESS_REFUSAL, END_FOLLOWING, take_long_messages
@@ -39,9 +39,9 @@ from gateway.settings.load import Settings, load_settings, wants_traces
 from gateway.settings.values import OFF
 from gateway.store.engines.base import CHANNEL, migrates_itself, url_to_listen_at
 from gateway.store.store import open_store
-from gateway.web.health import Readiness, tell_alive
-from gateway.web.middleware import Envelope, dress_early
-from gateway.web.origins import Origins, Sites, hosts_at
+from gateway.web.health import Readiness, liveness
+from gateway.web.middleware import RequestMiddleware, early_headers
+from gateway.web.origins import OriginPolicy, Origins, default_hosts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from gateway.core import Store
     from gateway.errors import GatewayError
     from gateway.observability.metrics import Metrics, Reading
-    from gateway.observability.record import Facts, Follow, Tell
+    from gateway.observability.record import Observer, RequestRecord, Tracer
     from gateway.observability.tracing import Tracing
     from gateway.web.request import Answer
 
@@ -76,17 +76,17 @@ _FACES: Final = """Threads and messages, with two faces:
 class Listeners:
     """Who hears of requests: of each that has ended, of what they are counted for, of each as it runs."""
 
-    tell: Tell = tell_nobody
+    observer: Observer = no_observer
     metrics: Metrics | None = None
     tracing: Tracing | None = None
 
     @property
-    def follow(self) -> Follow:
+    def tracer(self) -> Tracer:
         """What a request is wrapped in."""
-        return self.tracing.follow if self.tracing else follow_none
+        return self.tracing.trace if self.tracing else no_tracer
 
 
-def create_app(settings: Settings) -> Envelope:
+def create_app(settings: Settings) -> RequestMiddleware:
     """Make the application; the database is first reached when a request needs it."""
     hub = Hub()
     store = open_store(settings.database_url, hub.wake)
@@ -95,7 +95,7 @@ def create_app(settings: Settings) -> Envelope:
         graphql_options(settings),
         hub=hub,
         hints=hints_from_others(store, hub, settings),
-        sites=sites_of(settings),
+        origin_policy=origin_policy_of(settings),
         gatekeeper=gatekeeper_of(settings, KeyRing(store)),
         listeners=listeners_of(settings),
     )
@@ -110,11 +110,11 @@ def listeners_of(settings: Settings) -> Listeners:
 
     metrics = Metrics(settings.host, settings.metrics_ports())
 
-    def tell(facts: Facts) -> None:
-        write(facts)
-        metrics.count(facts)
+    def observe(record: RequestRecord) -> None:
+        write(record)
+        metrics.count(record)
 
-    return Listeners(tell, metrics, tracing)
+    return Listeners(observe, metrics, tracing)
 
 
 def tracing_if_wanted() -> Tracing | None:
@@ -179,11 +179,11 @@ def graphql_options(settings: Settings) -> Options:
     )
 
 
-def sites_of(settings: Settings) -> Sites:
+def origin_policy_of(settings: Settings) -> OriginPolicy:
     """Read what the settings say of hosts and origins."""
-    hosts = tuple(settings.hosts.split(",")) if settings.hosts else hosts_at(settings.host)
+    hosts = tuple(settings.hosts.split(",")) if settings.hosts else default_hosts(settings.host)
     origins = [name for name in settings.cors_origins.split(",") if name]
-    return Sites(hosts, Origins(*origins), settings.cors_credentials)
+    return OriginPolicy(hosts, Origins(*origins), settings.cors_credentials)
 
 
 def gatekeeper_of(settings: Settings, ring: KeyRing) -> Gatekeeper:
@@ -220,7 +220,7 @@ def thread_tokens_of(settings: Settings) -> ThreadTokens | None:
 
 def rate_rules(settings: Settings) -> RateRules:
     """Read what the settings say of rates; nobody is slowed down who is alone with the server on a machine."""
-    is_own = bool(hosts_at(settings.host))
+    is_own = bool(default_hosts(settings.host))
     reads, writes, at_once = (
         None if given == OFF or (not given and is_own) else given or default
         for given, default in (
@@ -233,7 +233,7 @@ def rate_rules(settings: Settings) -> RateRules:
     return RateRules(reads, writes, None if at_once is None else int(at_once), settings.rate_store, failures)
 
 
-def create_app_from_environment() -> Envelope:
+def create_app_from_environment() -> RequestMiddleware:
     """Make the application in a process that `gateway serve` has started."""
     give_back_large_blocks()
     return create_app(load_settings())
@@ -272,10 +272,10 @@ def serve_store(
     *,
     hub: Hub | None = None,
     hints: Coroutine[Any, Any, None] | None = None,
-    sites: Sites | None = None,
+    origin_policy: OriginPolicy | None = None,
     gatekeeper: Gatekeeper | None = None,
     listeners: Listeners | None = None,
-) -> Envelope:
+) -> RequestMiddleware:
     """Make the application over an open store, which it closes when it ends: the one callable for users and tests.
 
     `graphiql` is where GraphiQL was built; `hub` is what the store tells of changes, and `hints` tells it of others'.
@@ -285,25 +285,25 @@ def serve_store(
     if heard.tracing:
         store.watch(heard.tracing.statement)
     explorer = Explorer(graphiql)
-    let_in, keeper = sites or Sites(), gatekeeper or Gatekeeper()
+    policy, keeper = origin_policy or OriginPolicy(), gatekeeper or Gatekeeper()
     # Strawberry has no public name for the schema that graphql-core executes.
     schema = build_schema()._schema  # noqa: SLF001
     operations = Operations(schema, store, hub or Hub(), options, keeper)
-    graphql = GraphQLOverHttp(operations, explorer.page, let_in)
-    lifespan = _lifespan(operations, store, hints, heard, sites=let_in)
+    graphql = GraphQLOverHttp(operations, explorer.page, policy)
+    lifespan = _lifespan(operations, store, hints, heard, origin_policy=policy)
     app = Starlette(routes=_routes(operations, store, explorer), lifespan=lifespan)
     # Without the outermost layer that Starlette would make, which catches what the envelope catches.
     app.middleware_stack = ExceptionMiddleware(app.router, {404: unknown_url, 405: wrong_method})
     rest = RestFace(store, keeper)
-    return Envelope(
+    return RequestMiddleware(
         app,
         face=lambda request: graphql.find(request) or rest.find(request),
         refuse=refuse,
         crashed=render.crash,
-        sites=let_in,
-        tell=heard.tell,
-        follow=heard.follow,
-        sockets={URL: GraphQLOverWebSocket(operations, let_in, heard.tell, heard.follow, take_long_messages)},
+        origin_policy=policy,
+        observer=heard.observer,
+        tracer=heard.tracer,
+        sockets={URL: GraphQLOverWebSocket(operations, policy, heard.observer, heard.tracer, take_long_messages)},
     )
 
 
@@ -312,8 +312,8 @@ def _routes(operations: Operations, store: Store, explorer: Explorer) -> list[Ba
     readiness = Readiness(store.is_migrated, lambda: operations.hub.is_ending)
     return [
         Route("/", root(has_page=operations.options.graphiql)),
-        Route("/healthz", tell_alive),
-        Route("/readyz", readiness.tell),
+        Route("/healthz", liveness),
+        Route("/readyz", readiness.answer),
         Route(ASSETS, explorer.asset),
         Route(openapi.URL, openapi.describe),
     ]
@@ -325,7 +325,7 @@ def _lifespan(
     hints: Coroutine[Any, Any, None] | None,
     heard: Listeners,
     *,
-    sites: Sites,
+    origin_policy: OriginPolicy,
 ) -> Lifespan[Starlette]:
     """Run what belongs beside the requests for as long as they are served, and close all behind the last one."""
     if heard.metrics:
@@ -335,7 +335,7 @@ def _lifespan(
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
         running = [asyncio.create_task(each) for each in (hints, *operations.gatekeeper.work()) if each]
         with heard.metrics.serving() if heard.metrics else nullcontext():
-            yield {END_FOLLOWING: operations.hub.end, DRESS_REFUSAL: dress_early(sites, heard.tell)}
+            yield {END_FOLLOWING: operations.hub.end, DRESS_REFUSAL: early_headers(origin_policy, heard.observer)}
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

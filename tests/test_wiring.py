@@ -13,10 +13,10 @@ from gateway.app import create_app, gatekeeper_of, hints_from_others, listeners_
 from gateway.auth.api_keys import KeyRing
 from gateway.errors import InvalidSetting
 from gateway.events.hub import Hub
-from gateway.observability.record import Facts
+from gateway.observability.record import RequestRecord
 from gateway.settings.load import load_settings
 from gateway.store.engines.base import open_engines, refuse_several_processes, url_to_listen_at
-from gateway.web.middleware import Envelope
+from gateway.web.middleware import RequestMiddleware
 from tests.ports import free_ports
 
 if TYPE_CHECKING:
@@ -49,13 +49,15 @@ async def test_a_secret_for_thread_tokens_makes_a_maker_of_them(store: Store, mo
 def test_a_port_for_metrics_lets_requests_be_counted() -> None:
     listeners = listeners_of(load_settings({"metrics_port": str(free_ports())}))
 
-    listeners.tell(Facts("request", "req_a", "GET", route="/v1/threads", status=200))
+    listeners.observer(RequestRecord("request", "req_a", "GET", route="/v1/threads", status=200))
 
     assert listeners.metrics is not None
 
 
 async def test_an_application_is_made_without_reaching_the_database() -> None:
-    assert isinstance(create_app(load_settings({"database_url": "sqlite:////no/such/folder/threads.db"})), Envelope)
+    assert isinstance(
+        create_app(load_settings({"database_url": "sqlite:////no/such/folder/threads.db"})), RequestMiddleware
+    )
 
 
 @pytest.mark.parametrize(

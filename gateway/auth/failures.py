@@ -41,8 +41,8 @@ class Failures:
 
     def note(self, *, has_credential: bool) -> str:
         """Take note that the caller of the request that runs has not proved who it is, and name its network."""
-        facts, now = current.get(), time.monotonic()
-        address = network_of(facts.address) if facts else UNKNOWN
+        record, now = current.get(), time.monotonic()
+        address = network_of(record.address) if record else UNKNOWN
         told_at, untold = self._seen.pop(address, (float("-inf"), 0))
         untold += 1
         if now - told_at >= EACH_S:

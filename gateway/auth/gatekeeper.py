@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gateway.auth.jwt import EndUsers
     from gateway.auth.thread_tokens import ThreadTokens
     from gateway.domain.ids import ThreadId
-    from gateway.web.request import Heard
+    from gateway.web.request import HeadersLike
 
 log: Final = logging.getLogger(__name__)
 
@@ -74,8 +74,8 @@ class Gatekeeper:
         except Unauthorized:
             await self.rates.fail(self._failures.note(has_credential=credential is not None))
             raise
-        if facts := current.get():
-            facts.principal = found.name
+        if record := current.get():
+            record.principal = found.name
         return found
 
     async def _found(self, credential: str | None) -> Principal:
@@ -161,7 +161,7 @@ class Gatekeeper:
         return found
 
 
-def credential_of(headers: Heard) -> str | None:
+def credential_of(headers: HeadersLike) -> str | None:
     """Find what a request carries: a bearer token, or Azure's `api-key`."""
     return bearer_of(headers.get("authorization") or "") or (headers.get("api-key") or "").strip() or None
 

@@ -156,8 +156,8 @@ class _Counter:
             return
         reset_at, remaining = min(left, key=lambda stats: stats.remaining)
         reset_s = max(1, math.ceil(reset_at - time.time()))
-        if facts := current.get():
-            facts.allowance = Allowance(limit.amount, remaining, reset_s)
+        if record := current.get():
+            record.allowance = Allowance(limit.amount, remaining, reset_s)
         if not is_let:
             raise TooManyRequests(_SLOW_DOWN, code="rate_limit_exceeded", retry_after_s=reset_s)
 

@@ -26,7 +26,7 @@ from gateway.store.engines.base import can_lose_commits, migrates_itself
 from gateway.store.inspect import look
 from gateway.store.schema.revision import HEAD
 from gateway.store.store import opened_store
-from gateway.web.origins import hosts_at, is_private
+from gateway.web.origins import default_hosts, is_private
 
 if TYPE_CHECKING:
     from gateway.domain.api_key import Key
@@ -59,7 +59,7 @@ Check = Callable[[Settings], Awaitable[Finding]]
 
 async def _settings(settings: Settings) -> Finding:
     load_trusted(settings.trusted_documents, settings.trusted_mode)
-    if not hosts_at(settings.host) and settings.profile == "development":
+    if not default_hosts(settings.host) and settings.profile == "development":
         said = f"the profile is development, and {settings.host} can be reached from other machines"
         return Finding(Level.WARNING, said, "Set GATEWAY_PROFILE=production, so that the schema is told to nobody.")
     return Finding(Level.OK, f"the profile is {settings.profile}, and it listens on {settings.host}")

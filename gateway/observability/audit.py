@@ -42,7 +42,7 @@ def note(event: Event, *, principal: str, project: str, target: str, **more: str
         "project": project,
         "object": target,
         **more,
-        "id": facts.request_id if (facts := current.get()) else UNKNOWN,
+        "id": record.request_id if (record := current.get()) else UNKNOWN,
         "logger": LOGGER,
         "level": "info",
         "timestamp": datetime.now(UTC),

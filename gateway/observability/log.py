@@ -24,7 +24,7 @@ from gateway.observability.record import PROBES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gateway.observability.record import Facts, Tell
+    from gateway.observability.record import Observer, RequestRecord
 
 _FIRST_ERROR: Final = 400
 _LONGEST_REASON: Final = 500
@@ -86,10 +86,10 @@ class _AuditFile(WatchedFileHandler):
 
 def formatter() -> logging.Formatter:
     """Make the formatter of messages."""
-    return _of_terminal() if sys.stderr.isatty() else _AsJson()
+    return _terminal_formatter() if sys.stderr.isatty() else _AsJson()
 
 
-def _of_terminal() -> logging.Formatter:
+def _terminal_formatter() -> logging.Formatter:
     # A server has no terminal, and would keep 80 modules for one: structlog loads Rich, and that loads Pygments.
     import structlog  # noqa: PLC0415  (as said above)
 
@@ -98,7 +98,7 @@ def _of_terminal() -> logging.Formatter:
         foreign_pre_chain=[structlog.stdlib.add_logger_name, structlog.stdlib.add_log_level, stamp],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.ExceptionRenderer(_told),
+            structlog.processors.ExceptionRenderer(_traceback),
             structlog.dev.ConsoleRenderer(),
         ],
     )
@@ -109,18 +109,18 @@ def filter_of_paths() -> logging.Filter:
     return _WithoutPaths()
 
 
-def request_log() -> Tell:
+def request_log() -> Observer:
     """Make what writes one line for each request, connection and operation; a probe is told only when it failed.
 
     These lines go past `logging`, whose records take longer than all the rest of it.
     """
     write = _to_terminal() if sys.stderr.isatty() else _as_json(sys.stderr.buffer)
 
-    def tell(facts: Facts) -> None:
-        if facts.route not in PROBES or facts.status >= _FIRST_ERROR:
-            write(laid_out(facts))
+    def observe(record: RequestRecord) -> None:
+        if record.route not in PROBES or record.status >= _FIRST_ERROR:
+            write(log_fields(record))
 
-    return tell
+    return observe
 
 
 def _as_json(stream: BinaryIO) -> Callable[[dict[str, Any]], None]:
@@ -132,7 +132,7 @@ def _as_json(stream: BinaryIO) -> Callable[[dict[str, Any]], None]:
 
 
 def _to_terminal() -> Callable[[dict[str, Any]], None]:
-    import structlog  # noqa: PLC0415  (see `_of_terminal`)
+    import structlog  # noqa: PLC0415  (see `_terminal_formatter`)
 
     render = structlog.dev.ConsoleRenderer()
 
@@ -144,24 +144,24 @@ def _to_terminal() -> Callable[[dict[str, Any]], None]:
     return write
 
 
-def laid_out(facts: Facts) -> dict[str, Any]:
-    """Lay facts out as the fields of a line."""
+def log_fields(record: RequestRecord) -> dict[str, Any]:
+    """Lay record out as the fields of a line."""
     event = {
-        "id": facts.request_id,
-        "principal": facts.principal,
-        "method": facts.method,
-        "route": facts.route,
-        "operation": facts.operation,
-        "status": facts.status,
-        "ms": round(facts.seconds * 1000, 1),
-        "statements": facts.statements,
-        "bytes": facts.bytes_out,
-        "event": facts.kind,
+        "id": record.request_id,
+        "principal": record.principal,
+        "method": record.method,
+        "route": record.route,
+        "operation": record.operation,
+        "status": record.status,
+        "ms": round(record.seconds * 1000, 1),
+        "statements": record.statements,
+        "bytes": record.bytes_out,
+        "event": record.kind,
         "level": "info",
         "timestamp": datetime.now(UTC),
     }
-    if facts.trace:
-        event["trace_id"] = facts.trace.id
+    if record.trace:
+        event["trace_id"] = record.trace.id
     return event
 
 
@@ -176,18 +176,18 @@ class _AsJson(logging.Formatter):
             "event": record.getMessage(),
             "logger": record.name,
             "level": record.levelname.lower(),
-            "timestamp": _written(datetime.fromtimestamp(record.created, UTC)),
+            "timestamp": _isoformat(datetime.fromtimestamp(record.created, UTC)),
         }
         if record.exc_info and record.exc_info[1]:
-            line["exception"] = _told(record.exc_info)
+            line["exception"] = _traceback(record.exc_info)
         return orjson.dumps(line).decode()
 
 
-def _written(moment: datetime) -> str:
+def _isoformat(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def _told(exc_info: Any) -> str:
+def _traceback(exc_info: Any) -> str:
     """Write a traceback with the first line of each error's message.
 
     Databases tell the row that they refused in the lines behind it, and SQLAlchemy the statement.

@@ -2,7 +2,7 @@
 
 Labels are taken from fixed sets (a route's template, the kind of an operation, the class of a status), so that no
 client can make more series. Each process counts for itself and has a port of its own.
-Must not be here: where the numbers come from (`facts`, and what is given to `Metrics`).
+Must not be here: where the numbers come from (`record`, and what is given to `Metrics`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from gateway.observability.record import Facts
+    from gateway.observability.record import RequestRecord
 
 log: Final = logging.getLogger(__name__)
 
@@ -53,18 +53,18 @@ class Metrics:
         self._counts = _Counts()
         self.registry.register(self._counts)
 
-    def count(self, facts: Facts) -> None:
+    def count(self, record: RequestRecord) -> None:
         """Take in what is known of a request that has ended; connections last too long to be of use here."""
         counts = self._counts
-        counts.statements += facts.statements
-        counts.bytes_out += facts.bytes_out
-        if facts.kind != "connection":
-            labels = (facts.kind, facts.method, facts.route, facts.operation_type, facts.status // 100)
+        counts.statements += record.statements
+        counts.bytes_out += record.bytes_out
+        if record.kind != "connection":
+            labels = (record.kind, record.method, record.route, record.operation_type, record.status // 100)
             series = counts.series.get(labels)
             if series is None:
                 series = counts.series[labels] = _Series()
-            series.seconds += facts.seconds
-            series.within[bisect_left(_SECONDS, facts.seconds)] += 1
+            series.seconds += record.seconds
+            series.within[bisect_left(_SECONDS, record.seconds)] += 1
 
     def watch(self, readings: Iterable[Reading]) -> None:
         """Also tell what is looked up whenever somebody asks."""

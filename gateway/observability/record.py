@@ -1,7 +1,7 @@
 """What is known of the request that runs: who sent it, what it asks for, what it has taken. For the log and metrics.
 
 Never in it: what a person wrote. A route is the template and not the path, an operation its name and not its text.
-Must not be here: what is made of the facts (`logs`, `observability.metrics`, `tracing`).
+Must not be here: what is made of the record (`logs`, `observability.metrics`, `tracing`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
     from contextlib import AbstractContextManager
 
-    Tell = Callable[["Facts"], None]
+    Observer = Callable[["RequestRecord"], None]
     AsgiScope = MutableMapping[str, Any]
-    Follow = Callable[["Facts", AsgiScope], AbstractContextManager[object]]  # while that runs of which the facts are
+    Tracer = Callable[
+        ["RequestRecord", AsgiScope], AbstractContextManager[object]
+    ]  # while that runs of which the record are
 
-SCOPE: Final = "gateway.facts"  # where the scope of a request keeps them
+SCOPE: Final = "gateway.record"  # where the scope of a request keeps them
 UNKNOWN: Final = "-"
 PARENT: Final = frozenset({b"traceparent", b"tracestate"})  # W3C "Trace Context": the headers that name a trace
 PROBES: Final = frozenset({"/healthz", "/readyz"})  # asked so often that they are told of only when they fail
@@ -41,11 +43,11 @@ class Trace:
     """The trace that a request is part of, and how a step of it is followed, by its name, while a block runs."""
 
     id: str
-    follow: Callable[[str], AbstractContextManager[object]]
+    span: Callable[[str], AbstractContextManager[object]]
 
 
 @dataclass(slots=True)
-class Facts:
+class RequestRecord:
     """One HTTP request, one WebSocket, or one operation on a WebSocket; filled in by whoever finds something out.
 
     `address` is the client's, as proxies that are trusted give it. `status` is a WebSocket's close code, and for an
@@ -86,22 +88,22 @@ class Facts:
 
 
 # For those who are asked deep inside, and know of no request: the store counts its statements here.
-current: Final[ContextVar[Facts | None]] = ContextVar("facts", default=None)
+current: Final[ContextVar[RequestRecord | None]] = ContextVar("request_record", default=None)
 
 
-_UNFOLLOWED: Final = nullcontext()
+_NO_SPAN: Final = nullcontext()
 
 
-def step(name: str) -> AbstractContextManager[object]:
+def span(name: str) -> AbstractContextManager[object]:
     """Let a step of the request that runs be seen in its trace, where there is one."""
-    facts = current.get()
-    return facts.trace.follow(name) if facts and facts.trace else _UNFOLLOWED
+    record = current.get()
+    return record.trace.span(name) if record and record.trace else _NO_SPAN
 
 
-def tell_nobody(_facts: Facts) -> None:
+def no_observer(_facts: RequestRecord) -> None:
     """Keep no log, as tests and other programs that bring their own do."""
 
 
-def follow_none(_facts: Facts, _scope: AsgiScope) -> AbstractContextManager[object]:
+def no_tracer(_facts: RequestRecord, _scope: AsgiScope) -> AbstractContextManager[object]:
     """Make no traces."""
-    return _UNFOLLOWED
+    return _NO_SPAN

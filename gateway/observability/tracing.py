@@ -1,6 +1,6 @@
 """Traces by OpenTelemetry: a span for each request, for the execution of its operations, and for each statement.
 
-Never in it: what a person wrote. So the spans are made here from facts, and by no instrumentation: those tell paths
+Never in it: what a person wrote. So the spans are made here from record, and by no instrumentation: those tell paths
 with their query strings, and errors of databases, which repeat rows.
 Imported only where traces are wanted, since what it stands on is an extra.
 Must not be here: when something is followed (`record.step`, `web.middleware`, `store.engines.base`).
@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode, format_trace_id, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from gateway.observability.record import PARENT, PROBES, UNKNOWN, Facts, Trace
+from gateway.observability.record import PARENT, PROBES, UNKNOWN, RequestRecord, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,29 +46,29 @@ class Tracing:
         self._propagator = TraceContextTextMapPropagator()
 
     @contextmanager
-    def follow(self, facts: Facts, scope: AsgiScope) -> Iterator[None]:
+    def trace(self, record: RequestRecord, scope: AsgiScope) -> Iterator[None]:
         """Follow a request, or an operation on a WebSocket, for as long as the block.
 
         A WebSocket itself has no span: it lasts for hours, and says nothing that its operations do not. Probes have
         none, since they say nothing but that they were asked.
         """
-        if facts.kind == "connection" or scope["path"] in PROBES:
+        if record.kind == "connection" or scope["path"] in PROBES:
             yield
             return
         sent = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in PARENT}
         with self._tracer.start_as_current_span(
-            facts.method,
+            record.method,
             self._propagator.extract(sent),
             SpanKind.SERVER,
             {"url.scheme": scope["scheme"]},
             record_exception=False,
             set_status_on_exception=False,
         ) as span:
-            facts.trace = Trace(format_trace_id(span.get_span_context().trace_id), self._steps_of(facts))
+            record.trace = Trace(format_trace_id(span.get_span_context().trace_id), self._spans_within(record))
             try:
                 yield
             finally:
-                _tell_request(span, facts)
+                _end_request_span(span, record)
 
     def statement(self, database: str, text: str) -> Callable[[BaseException | None], None] | None:
         """Begin the span of a statement within one that runs; what is given back ends it."""
@@ -87,7 +87,7 @@ class Tracing:
 
         def end(error: BaseException | None) -> None:
             if error is not None:
-                _tell_failure(span, type(error).__qualname__)
+                _mark_failed(span, type(error).__qualname__)
             span.end()
 
         return end
@@ -96,19 +96,19 @@ class Tracing:
         """Send what was not sent yet; a collector that is away holds it up for OTEL_EXPORTER_OTLP_TIMEOUT, 10 s."""
         self._provider.shutdown()
 
-    def _steps_of(self, facts: Facts) -> Callable[[str], AbstractContextManager[object]]:
+    def _spans_within(self, record: RequestRecord) -> Callable[[str], AbstractContextManager[object]]:
         @contextmanager
-        def follow(name: str) -> Iterator[None]:
+        def span(name: str) -> Iterator[None]:
             with self._tracer.start_as_current_span(
-                name, attributes=_operation(facts), record_exception=False, set_status_on_exception=False
+                name, attributes=_operation(record), record_exception=False, set_status_on_exception=False
             ) as span:
                 try:
                     yield
                 except Exception as error:
-                    _tell_failure(span, type(error).__qualname__)
+                    _mark_failed(span, type(error).__qualname__)
                     raise
 
-        return follow
+        return span
 
 
 def to_collector() -> Tracing:
@@ -116,31 +116,31 @@ def to_collector() -> Tracing:
     return Tracing(BatchSpanProcessor(OTLPSpanExporter()))
 
 
-def _tell_request(span: Span, facts: Facts) -> None:
-    is_routed = facts.route != UNKNOWN
-    method, word = ("_OTHER", "HTTP") if facts.method == "OTHER" else (facts.method, facts.method)
-    by_route = f"{word} {facts.route}" if is_routed else word
-    span.update_name(by_route if facts.operation == UNKNOWN else facts.operation)
+def _end_request_span(span: Span, record: RequestRecord) -> None:
+    is_routed = record.route != UNKNOWN
+    method, word = ("_OTHER", "HTTP") if record.method == "OTHER" else (record.method, record.method)
+    by_route = f"{word} {record.route}" if is_routed else word
+    span.update_name(by_route if record.operation == UNKNOWN else record.operation)
     span.set_attributes(
         {
-            "gateway.request_id": facts.request_id,
+            "gateway.request_id": record.request_id,
             "http.request.method": method,
-            "http.response.status_code": facts.status,
+            "http.response.status_code": record.status,
             # The path itself holds ids, and whatever a client makes up.
-            **({"http.route": facts.route, "url.path": facts.route} if is_routed else {}),
-            **_operation(facts),
+            **({"http.route": record.route, "url.path": record.route} if is_routed else {}),
+            **_operation(record),
         }
     )
-    if facts.status >= _FIRST_FAULT:
-        _tell_failure(span, str(facts.status))
+    if record.status >= _FIRST_FAULT:
+        _mark_failed(span, str(record.status))
 
 
-def _operation(facts: Facts) -> dict[str, str]:
-    known = {"graphql.operation.type": facts.operation_type, "graphql.operation.name": facts.operation_name}
+def _operation(record: RequestRecord) -> dict[str, str]:
+    known = {"graphql.operation.type": record.operation_type, "graphql.operation.name": record.operation_name}
     return {name: value for name, value in known.items() if value != UNKNOWN}
 
 
-def _tell_failure(span: Span, kind: str) -> None:
+def _mark_failed(span: Span, kind: str) -> None:
     """Mark a span as failed by the kind of the error alone; its message may repeat what was sent."""
     span.set_attribute("error.type", kind)
     span.set_status(StatusCode.ERROR)

@@ -14,7 +14,7 @@ from gateway.domain import bounds, ids, parse_page
 from gateway.domain.read_json import read_json
 from gateway.errors import InvalidRequest, excerpt
 from gateway.web.body import read_body
-from gateway.web.request import pairs_of
+from gateway.web.request import query_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ class Call:
 
 @lru_cache(_KEPT)
 def _page(query_string: bytes, as_cursor: Callable[[str], str | None]) -> tuple[PageRequest, str | None]:
-    query = parse_page.query_parameters(pairs_of(query_string))
+    query = parse_page.query_parameters(query_pairs(query_string))
     return parse_page.from_query(query, as_cursor), query.get("run_id")
 
 

@@ -17,7 +17,7 @@ from gateway.domain.principal import Scope
 from gateway.errors import GatewayError, UnknownUrl, WrongMethod, excerpt
 from gateway.rest import messages, render, threads
 from gateway.rest.call import Call, check_beta
-from gateway.web.request import ENCODED_SLASH, shown_path
+from gateway.web.request import ENCODED_SLASH, display_path
 
 if TYPE_CHECKING:
     import re
@@ -100,7 +100,7 @@ class RestFace:
                         request.path_params = found.groupdict()
                         if ENCODED_SLASH in path:
                             request.path_params = _with_slashes(request.path_params)
-                        request.facts.route = prefix + route.template
+                        request.record.route = prefix + route.template
                         return self._answer(request, route.endpoints)
         return None
 
@@ -109,7 +109,7 @@ class RestFace:
         try:
             endpoint = endpoints.get(method)
             if endpoint is None:
-                raise _wrong_method(request.method, shown_path(request.path), ", ".join(endpoints))
+                raise _wrong_method(request.method, display_path(request.path), ", ".join(endpoints))
             who = await self._gatekeeper.admit(credential_of(request.headers))
             call = Call(self._store, who, request)
             let = self._gatekeeper.rates.let(who, Scope.READ if method == "GET" else Scope.WRITE)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.requests import ClientDisconnect
 
 from gateway.domain import bounds
-from gateway.web.content_coding import inflater_of, too_large
+from gateway.web.content_coding import inflater_for, too_large
 
 if TYPE_CHECKING:
     from gateway.web.request import Request
@@ -24,7 +24,7 @@ async def read_body(request: Request, most: int = MAX_BODY) -> bytes:
     Errors: BodyTooLarge, before anything is read where the length was announced, else at the first byte too many;
     UnsupportedCoding; InvalidRequest where it is not coded as it says; ClientDisconnect.
     """
-    inflater = inflater_of(request.headers, most)
+    inflater = inflater_for(request.headers, most)
     announced = request.headers.get("content-length") or "0"
     if announced.isdecimal() and int(announced) > most:
         raise too_large(most)

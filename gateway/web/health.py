@@ -26,7 +26,7 @@ _AWAY: Final = {"database": f"The database did not answer within {CHECK_S:g} s, 
 _BEHIND: Final = {"migrations": "The database is behind this program. Run: gateway migrate"}
 
 
-async def tell_alive(_request: Request) -> Response:
+async def liveness(_request: Request) -> Response:
     """Answer `/healthz`: the process runs, whatever else does not."""
     return JSONResponse({"status": "ok"}, headers=_HEADERS)
 
@@ -41,7 +41,7 @@ class Readiness:
         self._stale_at = 0.0
         self._asked: set[asyncio.Future[bool]] = set()
 
-    async def tell(self, _request: Request) -> Response:
+    async def answer(self, _request: Request) -> Response:
         """Answer whether requests may be sent here, and if not, why."""
         failed = _STOPS if self._is_draining() else await self._found()
         if failed:

@@ -1,4 +1,4 @@
-"""The outermost layer: what every answer carries, what is answered when all else failed, and the facts of each request.
+"""The outermost layer: the headers of every response, the response to a crash, and the record of each request.
 
 Must not be here: routes, what a face answers.
 """
@@ -13,18 +13,18 @@ from urllib.parse import unquote
 from starlette.requests import ClientDisconnect
 
 from gateway.errors import GatewayError, UnknownUrl, excerpt
-from gateway.observability.record import SCOPE, Facts, current, follow_none, tell_nobody
-from gateway.web.check_origin import pass_door
-from gateway.web.origins import Sites
-from gateway.web.request import ENCODED_SLASH, Answer, Headers, Request, shown_path
-from gateway.web.security_headers import safe_headers
+from gateway.observability.record import SCOPE, RequestRecord, current, no_observer, no_tracer
+from gateway.web.check_origin import check_origin
+from gateway.web.origins import OriginPolicy
+from gateway.web.request import ENCODED_SLASH, Answer, Headers, Request, display_path
+from gateway.web.security_headers import security_headers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from gateway.observability.record import Follow, Tell
+    from gateway.observability.record import Observer, Tracer
 
     # A face answers whole, or gives what sends the answer itself, piece by piece; None for a path that it does not have
     Face = Callable[[Request], Awaitable[Answer | ASGIApp] | None]
@@ -40,7 +40,7 @@ _STARTS: Final = ("http.response.start", "websocket.http.response.start")
 _VERSION: Final = (b"openai-version", b"2020-10-01")
 
 
-class Envelope:
+class RequestMiddleware:
     """Give each request an id, its answer the wire's headers, each crash an answer of ours, and tell how it went.
 
     What a face has at its path is asked first, and the application's other routes for all the rest: a page of
@@ -56,9 +56,9 @@ class Envelope:
         face: Face = lambda _request: None,
         refuse: Callable[[str, GatewayError], Answer],
         crashed: Callable[[], Answer],
-        sites: Sites | None = None,
-        tell: Tell = tell_nobody,
-        follow: Follow = follow_none,
+        origin_policy: OriginPolicy | None = None,
+        observer: Observer = no_observer,
+        tracer: Tracer = no_tracer,
         sockets: Mapping[str, ASGIApp] | None = None,
     ) -> None:
         self.app = app
@@ -66,49 +66,49 @@ class Envelope:
         self._face = face
         self._refuse = refuse
         self._crashed = crashed
-        self._sites = sites or Sites()
-        self._tell = tell
-        self._follow = follow
+        self._origin_policy = origin_policy or OriginPolicy()
+        self._observer = observer
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and dress its answer."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        facts = _facts_of(scope)
-        inner = {**scope, SCOPE: facts, "path": plain_path(scope["path"], scope.get("raw_path") or b"")}
-        current.set(facts)
+        record = _new_record(scope)
+        inner = {**scope, SCOPE: record, "path": normalize_path(scope["path"], scope.get("raw_path") or b"")}
+        current.set(record)
         serve = self._request if scope["type"] == "http" else self._connection
-        with self._follow(facts, inner):
+        with self._tracer(record, inner):
             try:
-                await serve(inner, facts, receive, send)
+                await serve(inner, record, receive, send)
             finally:
                 if "route" in inner:
-                    facts.route = inner["route"].path
-                facts.end()
-                self._tell(facts)
+                    record.route = inner["route"].path
+                record.end()
+                self._observer(record)
 
-    async def _request(self, scope: Scope, facts: Facts, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, facts, scope["path"], Headers(scope["headers"]), scope["method"])
+    async def _request(self, scope: Scope, record: RequestRecord, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, record, scope["path"], Headers(scope["headers"]), scope["method"])
         try:
             answer = await self._answer(request)
             if not isinstance(answer, Answer):
-                scope["path"] = shown_path(scope["path"])  # nothing that answers so has an id in its path
+                scope["path"] = display_path(scope["path"])  # nothing that answers so has an id in its path
                 await answer(scope, receive, self._dressed(request, send))
                 return
         except ClientDisconnect:
-            facts.status = _WENT_AWAY
+            record.status = _WENT_AWAY
             return
         except Exception:
-            log.exception("%s: %s %s failed", facts.request_id, scope["method"], shown_path(scope["path"]))
-            if facts.status:
+            log.exception("%s: %s %s failed", record.request_id, scope["method"], display_path(scope["path"]))
+            if record.status:
                 raise
             answer = self._crashed()
         await self._send(answer, request, send)
 
     async def _answer(self, request: Request) -> Answer | ASGIApp:
         try:
-            agreed = pass_door(request.scope, request.headers, self._sites)
+            agreed = check_origin(request.scope, request.headers, self._origin_policy)
         except GatewayError as error:
             return self._refuse(request.path, error)
         if agreed is not None:
@@ -118,9 +118,9 @@ class Envelope:
 
     async def _send(self, answer: Answer, request: Request, send: Send) -> None:
         body, status, media_type, headers = answer
-        facts = request.facts
-        facts.status = status
-        facts.bytes_out = len(body)
+        record = request.record
+        record.status = status
+        record.bytes_out = len(body)
         own = [(b"content-length", b"%d" % len(body)), (b"content-type", media_type), *headers]
         if status == 204:  # noqa: PLR2004  (RFC 9110: such an answer has no length, as it has no content)
             own = [*headers]
@@ -135,83 +135,85 @@ class Envelope:
         await send({"type": "http.response.body"})
 
     def _dressed(self, request: Request, send: Send) -> Send:
-        facts = request.facts
+        record = request.record
 
         async def send_dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                facts.status = message["status"]
+                record.status = message["status"]
                 written = list(message.get("headers", ()))
                 message["headers"] = [*written, *self._dress(request, written)]
             else:
-                facts.bytes_out += len(message.get("body", b""))
+                record.bytes_out += len(message.get("body", b""))
             await send(message)
 
         return send_dressed
 
     def _dress(self, request: Request, written: Any) -> list[tuple[bytes, bytes]]:
-        facts = request.facts
-        facts.end()
+        record = request.record
+        record.end()
         return [
-            (b"x-request-id", facts.request_id.encode()),
+            (b"x-request-id", record.request_id.encode()),
             _VERSION,
-            (b"openai-processing-ms", b"%d" % (facts.seconds * 1000)),
-            *(_allowance(facts) if facts.allowance else ()),
-            *safe_headers(written, request.scope, request.headers, self._sites),
+            (b"openai-processing-ms", b"%d" % (record.seconds * 1000)),
+            *(_allowance(record) if record.allowance else ()),
+            *security_headers(written, request.scope, request.headers, self._origin_policy),
         ]
 
-    async def _connection(self, scope: Scope, facts: Facts, receive: Receive, send: Send) -> None:
-        facts.status = _CUT_OFF
+    async def _connection(self, scope: Scope, record: RequestRecord, receive: Receive, send: Send) -> None:
+        record.status = _CUT_OFF
         headers = Headers(scope["headers"])
 
         async def receive_seen() -> Message:
             message = await receive()
             if message["type"] == "websocket.disconnect":
-                facts.status = message.get("code") or _CUT_OFF
+                record.status = message.get("code") or _CUT_OFF
             return message
 
         async def send_seen(message: Message) -> None:
             nonlocal headers
             if message["type"] in _STARTS:
                 written = list(message.get("headers", ()))
-                own = [(b"x-request-id", facts.request_id.encode()), _VERSION]
-                message["headers"] = [*written, *own, *safe_headers(written, scope, headers, self._sites)]
+                own = [(b"x-request-id", record.request_id.encode()), _VERSION]
+                message["headers"] = [*written, *own, *security_headers(written, scope, headers, self._origin_policy)]
             if message["type"] == "websocket.accept":
                 headers = _NO_HEADERS  # of an open WebSocket they are needed no more
             if message["type"] == "websocket.close":
-                facts.status = message.get("code") or facts.status
+                record.status = message.get("code") or record.status
             else:
-                facts.bytes_out += len(message.get("text") or message.get("bytes") or b"")
+                record.bytes_out += len(message.get("text") or message.get("bytes") or b"")
             await send(message)
 
         try:
-            pass_door(scope, headers, self._sites)
-            found = self._socket_at(scope["path"], facts)
+            check_origin(scope, headers, self._origin_policy)
+            found = self._socket_at(scope["path"], record)
         except GatewayError as error:
             await _deny(self._refuse(scope["path"], error), send_seen)
             return
         await found(scope, receive_seen, send_seen)
 
-    def _socket_at(self, path: str, facts: Facts) -> ASGIApp:
+    def _socket_at(self, path: str, record: RequestRecord) -> ASGIApp:
         found = self._sockets.get(path)
         if found is None:
-            raise UnknownUrl(f"Invalid URL (GET {excerpt(shown_path(path))}): no WebSocket is served here.")
-        facts.route = path
+            raise UnknownUrl(f"Invalid URL (GET {excerpt(display_path(path))}): no WebSocket is served here.")
+        record.route = path
         return found
 
 
-def dress_early(sites: Sites, tell: Tell) -> Callable[[int, str, list[tuple[bytes, bytes]], int], list[Any]]:
+def early_headers(
+    origin_policy: OriginPolicy, observer: Observer
+) -> Callable[[int, str, list[tuple[bytes, bytes]], int], list[Any]]:
     """Give what dresses a refusal that is written before there is a request, and tells of it as of any other.
 
     It takes the status, the scheme, those headers that were read, and the length of the body.
     """
 
     def dress(status: int, scheme: str, headers: list[tuple[bytes, bytes]], length: int) -> list[Any]:
-        facts = _facts_of({"type": "http", "method": ""})
-        facts.status, facts.bytes_out = status, length
-        facts.end()
-        tell(facts)
-        own = [(b"x-request-id", facts.request_id.encode()), _VERSION]
-        return [*own, *safe_headers((), {"scheme": scheme}, Headers(headers), sites)]
+        record = _new_record({"type": "http", "method": ""})
+        record.status, record.bytes_out = status, length
+        record.end()
+        observer(record)
+        own = [(b"x-request-id", record.request_id.encode()), _VERSION]
+        return [*own, *security_headers((), {"scheme": scheme}, Headers(headers), origin_policy)]
 
     return dress
 
@@ -227,10 +229,10 @@ async def _deny(answer: Answer, send: Send) -> None:
     await send({"type": "websocket.http.response.body", "body": answer.body})
 
 
-def _allowance(facts: Facts) -> list[tuple[bytes, bytes]]:
-    if facts.allowance is None:
+def _allowance(record: RequestRecord) -> list[tuple[bytes, bytes]]:
+    if record.allowance is None:
         return []
-    left = facts.allowance
+    left = record.allowance
     return [
         (b"x-ratelimit-limit-requests", b"%d" % left.limit),
         (b"x-ratelimit-remaining-requests", b"%d" % left.remaining),
@@ -238,17 +240,17 @@ def _allowance(facts: Facts) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def _facts_of(scope: Scope) -> Facts:
+def _new_record(scope: Scope) -> RequestRecord:
     # A method is whatever a client makes up; in a log and as a label only those that somebody serves are of use.
     method = scope.get("method", "GET")
     kind: Literal["request", "connection"] = "request" if scope["type"] == "http" else "connection"
-    facts = Facts(kind, f"req_{os.urandom(16).hex()}", method if method in _METHODS else "OTHER")
+    record = RequestRecord(kind, f"req_{os.urandom(16).hex()}", method if method in _METHODS else "OTHER")
     if client := scope.get("client"):
-        facts.address = client[0]
-    return facts
+        record.address = client[0]
+    return record
 
 
-def plain_path(path: str, raw: bytes = b"") -> str:
+def normalize_path(path: str, raw: bytes = b"") -> str:
     """Write a path without doubled slashes and without one at its end, as clients with an empty id send it.
 
     A slash that was sent encoded (`raw` is the path as it was sent) is part of a segment, and ENCODED_SLASH stands

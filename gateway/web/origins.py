@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from gateway.web.request import Heard
+    from gateway.web.request import HeadersLike
 
 _KEPT: Final = 64  # names that are looked through once; clients send the same ones again and again
 _LONGEST: Final = 261  # RFC 1035, 2.3.4: 255 for a name; and a port
@@ -46,14 +46,14 @@ class Origins:
 
 
 @dataclass(frozen=True, slots=True)
-class Sites:
+class OriginPolicy:
     """The choices of one server: no hosts let it go by any name, and no origins let in its own pages alone."""
 
     hosts: tuple[str, ...] = ()
     origins: Origins = field(default_factory=Origins)
     with_credentials: bool = False
 
-    def go_by(self, headers: Heard) -> bool:
+    def allows_host(self, headers: HeadersLike) -> bool:
         """Say whether a request is meant for this server.
 
         A page whose name was made to point at this machine only after it was loaded (DNS rebinding) is of the same
@@ -64,7 +64,7 @@ class Sites:
         names = headers.getlist("host")
         return len(names) == 1 and len(names[0]) <= _LONGEST and _is_one_of(self.hosts, names[0])
 
-    def send_from_elsewhere(self, headers: Heard) -> bool:
+    def is_cross_origin(self, headers: HeadersLike) -> bool:
         """Say whether a page of another origin, and none that is let in, made a browser send this.
 
         Programs that are no browsers send neither header.
@@ -84,7 +84,7 @@ class Sites:
             return True
 
 
-def hosts_at(address: str) -> tuple[str, ...]:
+def default_hosts(address: str) -> tuple[str, ...]:
     """Name the hosts that a server goes by where nobody has said: on this machine's own address, only its own names."""
     try:
         is_own = ip_address(address).is_loopback
@@ -96,7 +96,7 @@ def hosts_at(address: str) -> tuple[str, ...]:
 
 def is_private(address: str, proxies: str) -> bool:
     """Say whether nobody but this machine reaches a server: it listens there alone, and no proxy stands in front."""
-    return bool(hosts_at(address)) and not proxies
+    return bool(default_hosts(address)) and not proxies
 
 
 @lru_cache(_KEPT)

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope
 
-    from gateway.observability.record import Facts
+    from gateway.observability.record import RequestRecord
 
 JSON: Final = b"application/json"
 ENCODED_SLASH: Final = "\udc2f"  # stands for %2F in a path, which separates nothing; decoded text holds no surrogates
 
 
-class Heard(Protocol):
+class HeadersLike(Protocol):
     """Headers by name, in small letters; Starlette's are such, too."""
 
     def get(self, name: str, /) -> str | None:
@@ -67,11 +67,11 @@ class Headers:
 
 @dataclass(slots=True)
 class Request:
-    """A request; `path` is that of `envelope.plain_path`, and `path_params` are what a route has found in it."""
+    """A request; `path` is that of `envelope.normalize_path`, and `path_params` are what a route has found in it."""
 
     scope: Scope
     receive: Receive
-    facts: Facts
+    record: RequestRecord
     path: str
     headers: Headers
     method: str
@@ -80,15 +80,15 @@ class Request:
     @property
     def query(self) -> list[tuple[str, str]]:
         """The pairs of the query string."""
-        return pairs_of(self.scope["query_string"])
+        return query_pairs(self.scope["query_string"])
 
 
-def shown_path(path: str) -> str:
+def display_path(path: str) -> str:
     """Write a path for people, with encoded slashes as they were sent."""
     return path.replace(ENCODED_SLASH, "%2F")
 
 
-def pairs_of(query_string: bytes) -> list[tuple[str, str]]:
+def query_pairs(query_string: bytes) -> list[tuple[str, str]]:
     """Read a query string."""
     return parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
 

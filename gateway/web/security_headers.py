@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
-    from gateway.web.origins import Sites
-    from gateway.web.request import Heard
+    from gateway.web.origins import OriginPolicy
+    from gateway.web.request import HeadersLike
 
     Header = tuple[bytes, bytes]
 
@@ -35,7 +35,9 @@ _EXPOSED: Final = (
 )
 
 
-def safe_headers(written: Sequence[Header], scope: Scope, headers: Heard, sites: Sites) -> Sequence[Header]:
+def security_headers(
+    written: Sequence[Header], scope: Scope, headers: HeadersLike, policy: OriginPolicy
+) -> Sequence[Header]:
     """Write what an answer that has these headers of its own still has to tell."""
     safe: Sequence[Header] = _ALL
     if written:
@@ -43,13 +45,13 @@ def safe_headers(written: Sequence[Header], scope: Scope, headers: Heard, sites:
         safe = (*_ALWAYS, *(each for each in _OF_DATA if each[0] not in names))
     if scope["scheme"] in ("https", "wss"):
         safe = (*safe, _TLS)
-    return (*safe, *_of_origin(headers.get("origin"), sites)) if sites.origins else safe
+    return (*safe, *_of_origin(headers.get("origin"), policy)) if policy.origins else safe
 
 
-def _of_origin(origin: str | None, sites: Sites) -> list[Header]:
+def _of_origin(origin: str | None, policy: OriginPolicy) -> list[Header]:
     found = [(b"vary", b"origin")]
-    if origin is not None and origin in sites.origins:
+    if origin is not None and origin in policy.origins:
         found += [(b"access-control-allow-origin", origin.encode("latin-1")), _EXPOSED]
-        if sites.with_credentials:
+        if policy.with_credentials:
             found.append((b"access-control-allow-credentials", b"true"))
     return found

@@ -16,7 +16,7 @@ from gateway.errors import Unauthorized, Unavailable
 from gateway.graphql.documents.trusted import TrustedDocuments, TrustMode
 from gateway.graphql.execution import answer_size
 from gateway.graphql.refusal import Stage
-from gateway.web.origins import Sites
+from gateway.web.origins import OriginPolicy
 from tests.graphql.audits import TYPENAME, get, post
 from tests.graphql.serving import serving
 
@@ -143,7 +143,9 @@ async def nobody(_credential: str | None) -> NoReturn:
 
 
 AT_THE_DOOR = [
-    pytest.param(Stage.HOST, {"sites": Sites(hosts=("a.example",))}, "unknown_host", YOURS, id="another host"),
+    pytest.param(
+        Stage.HOST, {"origin_policy": OriginPolicy(hosts=("a.example",))}, "unknown_host", YOURS, id="another host"
+    ),
     pytest.param(Stage.CALLER, {"gatekeeper": kept_by(nobody)}, "unauthorized", YOURS, id="nobody"),
     pytest.param(Stage.BUSY, {"gatekeeper": kept_by(away)}, "unavailable", MINE, id="nobody can be looked up"),
     pytest.param(Stage.RATE, {"gatekeeper": kept_by(known, at_once=0)}, "rate_limit_exceeded", YOURS, id="too often"),

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from gateway.auth.gatekeeper import Gatekeeper
-    from gateway.web.middleware import Envelope
-    from gateway.web.origins import Sites
+    from gateway.web.middleware import RequestMiddleware
+    from gateway.web.origins import OriginPolicy
 
 
 WHO: Final = Principal(Reach("default"))  # everybody, as long as nobody has made a key
@@ -41,7 +41,7 @@ class Inside:
     """A server that runs in this process."""
 
     base_url: str
-    app: Envelope
+    app: RequestMiddleware
     store: Store
     hub: Hub
     server: uvicorn.Server
@@ -63,13 +63,15 @@ async def serving_inside(
     database_url: str,
     gatekeeper_over: Callable[[Store], Gatekeeper | None] = lambda _store: None,
     listeners: Listeners | None = None,
-    sites: Sites | None = None,
+    origin_policy: OriginPolicy | None = None,
 ) -> AsyncIterator[Inside]:
     """Serve a database for as long as the block, to everybody where no gatekeeper is made."""
     hub = Hub()
     store = open_store(database_url, hub.wake)
     listener = socket.create_server(("127.0.0.1", 0))
-    app = serve_store(store, hub=hub, gatekeeper=gatekeeper_over(store), listeners=listeners, sites=sites)
+    app = serve_store(
+        store, hub=hub, gatekeeper=gatekeeper_over(store), listeners=listeners, origin_policy=origin_policy
+    )
     config = uvicorn.Config(
         app,
         http=HttpProtocol,

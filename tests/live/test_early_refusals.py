@@ -11,7 +11,7 @@ import pytest
 
 from gateway.server import http_protocol
 from gateway.server.http_protocol import LOOK_BYTES, LOOK_HEADERS, MAX_HEAD, MAX_HEADERS, MAX_TARGET
-from gateway.web.origins import Origins, Sites
+from gateway.web.origins import OriginPolicy, Origins
 from tests.following import PATIENCE_S
 from tests.live.inside import serving_inside
 from tests.live.server import serving
@@ -229,7 +229,7 @@ async def test_who_comes_too_slowly_can_read_so(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch, status: int, begun: bytes
 ) -> None:
     monkeypatch.setattr(http_protocol, "WAIT_S", 0.5)
-    async with serving_inside(sqlite_url, sites=Sites(origins=Origins(PAGE.decode()))) as inside:
+    async with serving_inside(sqlite_url, origin_policy=OriginPolicy(origins=Origins(PAGE.decode()))) as inside:
         answered, headers = await answer_to(int(inside.base_url.rpartition(":")[2]), begun)
 
     assert answered == status

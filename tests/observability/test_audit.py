@@ -15,7 +15,7 @@ from gateway.auth.failures import Failures, network_of
 from gateway.observability import audit
 from gateway.observability.audit import Event
 from gateway.observability.log import audited
-from gateway.observability.record import Facts, current
+from gateway.observability.record import RequestRecord, current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +50,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
 
 
 def fail(counter: Failures, address: str, *, has_credential: bool = True) -> None:
-    current.set(Facts("request", "req_a", "GET", address=address))
+    current.set(RequestRecord("request", "req_a", "GET", address=address))
     counter.note(has_credential=has_credential)
 
 

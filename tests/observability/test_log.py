@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.observability.log import filter_of_paths, formatter, request_log
-from gateway.observability.record import Facts, Trace, step
+from gateway.observability.record import RequestRecord, Trace, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +28,8 @@ def written(record: logging.LogRecord) -> dict[str, Any]:
     return line
 
 
-def ended(**given: Any) -> Facts:
-    return Facts("request", "req_1", "GET", **({"status": 200} | given))
+def ended(**given: Any) -> RequestRecord:
+    return RequestRecord("request", "req_1", "GET", **({"status": 200} | given))
 
 
 @pytest.fixture
@@ -93,10 +93,10 @@ def test_a_terminal_gets_words_instead_of_json(terminal: Callable[[], str]) -> N
 
 
 def test_a_request_is_one_line_with_its_facts(capsys: pytest.CaptureFixture[str]) -> None:
-    facts = ended(route="/graphql", principal="key_1", statements=2, bytes_out=10, seconds=0.00251)
-    facts.name_operation("query", "Newest")
+    record = ended(route="/graphql", principal="key_1", statements=2, bytes_out=10, seconds=0.00251)
+    record.name_operation("query", "Newest")
 
-    request_log()(facts)
+    request_log()(record)
 
     line = json.loads(capsys.readouterr().err)
     assert line.pop("timestamp").endswith("Z")
@@ -116,7 +116,7 @@ def test_a_request_is_one_line_with_its_facts(capsys: pytest.CaptureFixture[str]
 
 
 def test_a_request_that_is_part_of_a_trace_says_of_which(capsys: pytest.CaptureFixture[str]) -> None:
-    request_log()(ended(trace=Trace("0af7651916cd43dd8448eb211c80319c", step)))
+    request_log()(ended(trace=Trace("0af7651916cd43dd8448eb211c80319c", span)))
 
     assert json.loads(capsys.readouterr().err)["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
 
@@ -139,8 +139,8 @@ def test_a_probe_is_told_only_when_it_fails(capsys: pytest.CaptureFixture[str], 
 
 
 def test_the_name_of_an_operation_is_not_told_beyond_a_hundred_letters() -> None:
-    facts = ended()
+    record = ended()
 
-    facts.name_operation("query", "N" * 10_000)
+    record.name_operation("query", "N" * 10_000)
 
-    assert len(facts.operation_name) == 100
+    assert len(record.operation_name) == 100

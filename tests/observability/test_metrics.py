@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.app import Listeners, serve_store
 from gateway.observability.metrics import Metrics
-from gateway.observability.record import Facts
+from gateway.observability.record import RequestRecord
 from tests.ports import free_ports
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ async def test_no_client_can_make_more_series(http: httpx.AsyncClient, metrics: 
 
 
 async def test_connections_of_websockets_are_no_requests(metrics: Metrics) -> None:
-    metrics.count(Facts("connection", "req_1", "GET", status=1000, bytes_out=5))
-    metrics.count(Facts("operation", "req_1", "GET", status=200))
+    metrics.count(RequestRecord("connection", "req_1", "GET", status=1000, bytes_out=5))
+    metrics.count(RequestRecord("operation", "req_1", "GET", status=200))
 
     assert value(metrics.registry, REQUESTS) == 1
     assert value(metrics.registry, "gateway_response_bytes_total") == 5

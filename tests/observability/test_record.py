@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from gateway.app import Listeners, serve_store
-from gateway.observability.record import Facts
+from gateway.observability.record import RequestRecord
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gateway.store.store import Store
 
 
-class Told(list[Facts]):
+class Told(list[RequestRecord]):
     """What was told of requests."""
 
 
@@ -36,12 +36,12 @@ async def http(store: Store, told: Told) -> AsyncIterator[httpx.AsyncClient]:
 async def test_a_call_is_told_with_the_template_of_its_path(http: httpx.AsyncClient, told: Told) -> None:
     answer = await http.get("/v1/threads/thread_nobody?api_key=secret")
 
-    [facts] = told
-    assert (facts.kind, facts.method, facts.status) == ("request", "GET", 404)
-    assert facts.route == "/v1/threads/{thread_id}"
-    assert facts.request_id == answer.headers["x-request-id"]
-    assert facts.bytes_out == len(answer.content)
-    assert facts.seconds > 0
+    [record] = told
+    assert (record.kind, record.method, record.status) == ("request", "GET", 404)
+    assert record.route == "/v1/threads/{thread_id}"
+    assert record.request_id == answer.headers["x-request-id"]
+    assert record.bytes_out == len(answer.content)
+    assert record.seconds > 0
 
 
 async def test_a_path_that_nobody_serves_has_no_route(http: httpx.AsyncClient, told: Told) -> None:
@@ -73,11 +73,11 @@ async def test_statements_are_counted_and_the_begin_of_a_transaction_is_none(
     await http.post("/v1/threads")
     await http.post("/graphql", json={"query": "{ threads { nodes { id } } }"})
 
-    assert [facts.statements for facts in told][1] == 1
+    assert [record.statements for record in told][1] == 1
     assert told[0].statements <= 2  # the thread; PostgreSQL tells other processes of it
 
 
 async def test_requests_that_run_side_by_side_count_their_own_statements(http: httpx.AsyncClient, told: Told) -> None:
     await asyncio.gather(*(http.get("/v1/threads") for _ in range(5)))
 
-    assert [facts.statements for facts in told] == [1] * 5
+    assert [record.statements for record in told] == [1] * 5

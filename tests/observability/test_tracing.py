@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from gateway.app import Listeners, serve_store, tracing_if_wanted
 from gateway.domain.principal import Principal, Reach
-from gateway.observability.record import Facts
+from gateway.observability.record import RequestRecord
 from gateway.observability.tracing import Tracing
 from gateway.settings.load import wants_traces
 from gateway.store.store import open_store
@@ -245,13 +245,13 @@ async def test_what_has_not_been_sent_yet_is_sent_before_a_server_has_stopped(sq
 
 
 def test_what_is_told_of_a_request_names_its_trace(seen: Seen) -> None:
-    facts = Facts("request", "req_1", "GET")
+    record = RequestRecord("request", "req_1", "GET")
 
-    with Tracing(SimpleSpanProcessor(seen)).follow(facts, SCOPE):
+    with Tracing(SimpleSpanProcessor(seen)).trace(record, SCOPE):
         pass
 
-    assert facts.trace is not None
-    assert facts.trace.id == TRACE
+    assert record.trace is not None
+    assert record.trace.id == TRACE
 
 
 @pytest.mark.parametrize(("given", "name"), [({}, "threads-gateway"), ({"OTEL_SERVICE_NAME": "ours"}, "ours")])
@@ -261,7 +261,7 @@ def test_a_service_has_our_name_unless_it_is_given_another(
     for variable, value in given.items():
         monkeypatch.setenv(variable, value)
 
-    with Tracing(SimpleSpanProcessor(seen)).follow(Facts("request", "req_1", "GET"), SCOPE):
+    with Tracing(SimpleSpanProcessor(seen)).trace(RequestRecord("request", "req_1", "GET"), SCOPE):
         pass
 
     assert seen.server().resource.attributes["service.name"] == name

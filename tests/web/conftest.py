@@ -1,4 +1,4 @@
-"""What these tests share: the application with chosen sites, where no database has a part."""
+"""What these tests share: the application with a chosen origin policy, where no database has a part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from gateway.app import serve_store
 from gateway.store.store import open_store
-from gateway.web.origins import Sites
+from gateway.web.origins import OriginPolicy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -24,9 +24,9 @@ def visiting(sqlite_url: str) -> Visiting:
     """Call an application that lets these hosts and origins in, by a URL."""
 
     @asynccontextmanager
-    async def visit(base_url: str = "http://gateway", **sites: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async def visit(base_url: str = "http://gateway", **chosen: Any) -> AsyncIterator[httpx.AsyncClient]:
         store = open_store(sqlite_url)
-        transport = httpx.ASGITransport(serve_store(store, sites=Sites(**sites)))
+        transport = httpx.ASGITransport(serve_store(store, origin_policy=OriginPolicy(**chosen)))
         async with httpx.AsyncClient(transport=transport, base_url=base_url) as client:
             yield client
         await store.close()

@@ -107,11 +107,11 @@ async def test_the_question_of_a_browser_for_a_page_that_is_let_in_is_agreed_to(
     assert answer.headers["x-request-id"].startswith("req_")
 
 
-@pytest.mark.parametrize("sites", [{}, LET_IN], ids=["nobody let in", "another let in"])
+@pytest.mark.parametrize("chosen", [{}, LET_IN], ids=["nobody let in", "another let in"])
 async def test_the_question_of_a_browser_for_any_other_page_is_refused(
-    visiting: Visiting, sites: dict[str, Any]
+    visiting: Visiting, chosen: dict[str, Any]
 ) -> None:
-    async with visiting(**sites) as http:
+    async with visiting(**chosen) as http:
         answer = await http.options("/v1/threads", headers={"origin": EVIL, **ASKS})
 
     assert (answer.status_code, code_of(answer)) == (403, "cross_site_request")

@@ -103,7 +103,7 @@ async def test_a_server_that_stops_is_not_ready(sqlite_url: str) -> None:
 
 def ready(is_migrated: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[Response]]:
     readiness = Readiness(is_migrated, lambda: False)
-    return lambda: readiness.tell(None)  # type: ignore[arg-type]  # it does not look at the request
+    return lambda: readiness.answer(None)  # type: ignore[arg-type]  # it does not look at the request
 
 
 async def test_a_database_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

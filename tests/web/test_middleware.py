@@ -14,7 +14,7 @@ from gateway.observability.record import SCOPE
 from gateway.rest import render
 from gateway.store.engines.base import open_engines
 from gateway.store.schema.tables import threads
-from gateway.web.middleware import Envelope, plain_path
+from gateway.web.middleware import RequestMiddleware, normalize_path
 from gateway.web.request import ENCODED_SLASH
 
 if TYPE_CHECKING:
@@ -111,8 +111,8 @@ async def test_a_request_id_of_the_caller_is_not_taken_over(rest: httpx.AsyncCli
     assert len(answer.headers.get_list("x-request-id")) == 1
 
 
-def _enveloped(app: ASGIApp) -> Envelope:
-    return Envelope(app, refuse=lambda _path, error: render.error(error), crashed=render.crash)
+def _enveloped(app: ASGIApp) -> RequestMiddleware:
+    return RequestMiddleware(app, refuse=lambda _path, error: render.error(error), crashed=render.crash)
 
 
 async def _run(app: ASGIApp, scope: Scope) -> list[Message]:
@@ -195,7 +195,7 @@ async def test_what_is_no_request_passes_untouched() -> None:
     ],
 )
 def test_a_plain_path_has_no_slash_too_many(path: str, plain: str) -> None:
-    assert plain_path(path) == plain
+    assert normalize_path(path) == plain
 
 
 @pytest.mark.parametrize(
@@ -208,4 +208,4 @@ def test_a_plain_path_has_no_slash_too_many(path: str, plain: str) -> None:
     ],
 )
 def test_an_encoded_slash_is_part_of_its_segment(raw: bytes, plain: str) -> None:
-    assert plain_path(unquote(raw.decode()), raw) == plain
+    assert normalize_path(unquote(raw.decode()), raw) == plain

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from starlette.datastructures import Headers
 
-from gateway.web.origins import LOOPBACK, Origins, Sites, hosts_at
+from gateway.web.origins import LOOPBACK, OriginPolicy, Origins, default_hosts
 
-LISTED = Sites(("threads.example.com", "*.apps.example.com", "[::1]"), Origins("https://app.example.com"))
+LISTED = OriginPolicy(("threads.example.com", "*.apps.example.com", "[::1]"), Origins("https://app.example.com"))
 
 
 @pytest.mark.parametrize(
@@ -28,19 +28,19 @@ LISTED = Sites(("threads.example.com", "*.apps.example.com", "[::1]"), Origins("
     ],
 )
 def test_a_server_goes_by_the_names_that_it_was_given(host: str, *, is_ours: bool) -> None:
-    assert LISTED.go_by(Headers({"host": host})) is is_ours
+    assert LISTED.allows_host(Headers({"host": host})) is is_ours
 
 
 def test_a_request_without_a_host_is_not_ours() -> None:
-    assert not LISTED.go_by(Headers({}))
+    assert not LISTED.allows_host(Headers({}))
 
 
 def test_a_request_with_two_hosts_is_not_ours() -> None:
-    assert not LISTED.go_by(Headers(raw=[(b"host", b"threads.example.com")] * 2))
+    assert not LISTED.allows_host(Headers(raw=[(b"host", b"threads.example.com")] * 2))
 
 
 def test_a_server_without_names_goes_by_any() -> None:
-    assert Sites().go_by(Headers({"host": "anything.example"}))
+    assert OriginPolicy().allows_host(Headers({"host": "anything.example"}))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_server_without_names_goes_by_any() -> None:
 def test_where_nobody_has_said_a_server_of_this_machine_goes_by_its_names_only(
     address: str, hosts: tuple[str, ...]
 ) -> None:
-    assert hosts_at(address) == hosts
+    assert default_hosts(address) == hosts
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_where_nobody_has_said_a_server_of_this_machine_goes_by_its_names_only(
     ],
 )
 def test_a_page_of_another_origin_is_known(headers: dict[str, str], *, is_foreign: bool) -> None:
-    assert LISTED.send_from_elsewhere(Headers({"host": "gateway", **headers})) is is_foreign
+    assert LISTED.is_cross_origin(Headers({"host": "gateway", **headers})) is is_foreign
 
 
 @pytest.mark.parametrize(

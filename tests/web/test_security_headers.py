@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from gateway.rest import render
-from gateway.web.middleware import Envelope
-from gateway.web.origins import Origins, Sites
+from gateway.web.middleware import RequestMiddleware
+from gateway.web.origins import OriginPolicy, Origins
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -58,8 +58,10 @@ async def test_a_crash_can_be_read_by_a_page_that_is_let_in() -> None:
     async def crash(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise RuntimeError("a fault of ours")
 
-    sites = Sites(origins=Origins(ORIGIN))
-    enveloped = Envelope(crash, refuse=lambda _path, error: render.error(error), crashed=render.crash, sites=sites)
+    policy = OriginPolicy(origins=Origins(ORIGIN))
+    enveloped = RequestMiddleware(
+        crash, refuse=lambda _path, error: render.error(error), crashed=render.crash, origin_policy=policy
+    )
     transport = httpx.ASGITransport(enveloped)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         answer = await http.get("/", headers={"origin": ORIGIN})

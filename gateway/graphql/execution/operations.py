@@ -15,7 +15,7 @@ from gateway.graphql.documents.persisted import Persisted
 from gateway.graphql.execution.runner import Runner, too_many
 from gateway.graphql.refusal import Refused, Stage, refusal
 from gateway.graphql.schema.build import without_introspection
-from gateway.observability.record import current, step
+from gateway.observability.record import current, span
 
 if TYPE_CHECKING:
     from graphql import ExecutionResult, GraphQLSchema
@@ -68,8 +68,8 @@ class Operations:
             await self.charge(who, scope, -1)
             await self.charge(who, operation.scope)
         self._persisted.keep(parameters)
-        if facts := current.get():
-            facts.name_operation(operation.word, operation.name)
+        if record := current.get():
+            record.name_operation(operation.word, operation.name)
         return operation
 
     async def charge(self, who: Principal, scope: Scope = Scope.READ, units: int = 1) -> None:
@@ -89,7 +89,7 @@ class Operations:
 
         Errors: Refused.
         """
-        with step("graphql.execute"):
+        with span("graphql.execute"):
             return await self._runner.run(operation, parameters, context)
 
     async def subscribe(
@@ -99,7 +99,7 @@ class Operations:
 
         Errors: Refused; Unavailable, also from the results.
         """
-        with step("graphql.subscribe"):
+        with span("graphql.subscribe"):
             return await self._runner.subscribe(operation, parameters, context)
 
     def executed(self) -> dict[str, float]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gateway.graphql.execution.operations import Operations
     from gateway.graphql.execution.runner import Ran, Results
     from gateway.graphql.parameters import Parameters
-    from gateway.web.origins import Sites
+    from gateway.web.origins import OriginPolicy
     from gateway.web.request import Request
 
 URL: Final = "/graphql"
@@ -53,9 +53,11 @@ _WRITTEN: Final = {
 class GraphQLOverHttp:
     """The endpoint `/graphql`, whatever the method."""
 
-    def __init__(self, operations: Operations, page: Callable[[StarletteRequest], Response], sites: Sites) -> None:
+    def __init__(
+        self, operations: Operations, page: Callable[[StarletteRequest], Response], origin_policy: OriginPolicy
+    ) -> None:
         self._operations = operations
-        self._sites = sites
+        self._origin_policy = origin_policy
         self._options = operations.options
         self._page = page
 
@@ -63,7 +65,7 @@ class GraphQLOverHttp:
         """Begin to answer a request, if its path is this endpoint's."""
         if request.path != URL:
             return None
-        request.facts.route = URL
+        request.record.route = URL
         return self._answer(request)
 
     async def _answer(self, request: Request) -> Answer | Response:
@@ -76,12 +78,12 @@ class GraphQLOverHttp:
                 raise refusal(Stage.ACCEPT, "bad_request", message)
             negotiation.check_method(request)
             negotiation.check_media_type(request)
-            negotiation.check_site(request, self._sites)
+            negotiation.check_site(request, self._origin_policy)
             who = await self._caller(request)
             parameters = await self._parameters(request, who)
             if isinstance(parameters, list):
                 bodies = await self._in_batch(request, who, parameters)
-                request.facts.name_operation("batch", None)
+                request.record.name_operation("batch", None)
                 return _response(200, media_type, bodies)
             if media_type == EVENT_STREAM:
                 return await self._stream(request, who, parameters)
@@ -137,7 +139,7 @@ class GraphQLOverHttp:
         operation = await self._operations.find(parameters, who)
         _check_kind(request, operation.kind)
         context = self._operations.context(who, _last_event_id(request))
-        request_id = request.facts.request_id
+        request_id = request.record.request_id
         if operation.kind is not OperationType.SUBSCRIPTION:
             found: Results | ExecutionResult = (await self._operations.run(operation, parameters, context)).result
         else:
@@ -148,7 +150,7 @@ class GraphQLOverHttp:
         return stream(found, context, request_id)
 
     def _body(self, request: Request, ran: Ran) -> dict[str, Any]:
-        body = laid_out(ran.result, request.facts.request_id)
+        body = laid_out(ran.result, request.record.request_id)
         if COST_HEADER in request.headers:
             body["extensions"] = {"cost": {"requested": ran.cost, "limit": self._options.max_cost}}
         return body
@@ -158,7 +160,7 @@ class GraphQLOverHttp:
         return _response(status, media_type, self._errors(request, refused), refused.headers)
 
     def _errors(self, request: Request, refused: Refused) -> dict[str, Any]:
-        return {"errors": shown(refused.errors, request.facts.request_id)}
+        return {"errors": shown(refused.errors, request.record.request_id)}
 
 
 def _last_event_id(request: Request) -> str | None:

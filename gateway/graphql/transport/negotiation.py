@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from gateway.graphql.refusal import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Stage, refusal
 
 if TYPE_CHECKING:
-    from gateway.web.origins import Sites
-    from gateway.web.request import Heard, Request
+    from gateway.web.origins import OriginPolicy
+    from gateway.web.request import HeadersLike, Request
 
 # A page of another site can send these only after the browser has asked us, and we agree only for who is let in.
 _KEPT: Final = 64  # values of a header that are read once; clients send the same ones again and again
@@ -77,7 +77,7 @@ def check_media_type(request: Request) -> None:
         raise refusal(Stage.MEDIA_TYPE, "bad_request", f"Expected a body of {JSON} in UTF-8.")
 
 
-def check_site(request: Request, sites: Sites) -> None:
+def check_site(request: Request, origin_policy: OriginPolicy) -> None:
     """Refuse what a page of another site can make a browser send without asking us first.
 
     A POST of JSON is never sent unasked. A GET passes with a header that makes browsers ask, from an origin that is
@@ -88,7 +88,7 @@ def check_site(request: Request, sites: Sites) -> None:
     Errors: Refused.
     """
     headers = request.headers
-    if request.method != "GET" or _is_preflighted(headers) or headers.get("origin") in sites.origins:
+    if request.method != "GET" or _is_preflighted(headers) or headers.get("origin") in origin_policy.origins:
         return
     site = headers.get("sec-fetch-site")
     if site in ("same-origin", "none"):
@@ -101,7 +101,7 @@ def check_site(request: Request, sites: Sites) -> None:
     raise refusal(Stage.SITE, "cross_site_request", message)
 
 
-def _is_preflighted(headers: Heard) -> bool:
+def _is_preflighted(headers: HeadersLike) -> bool:
     return _says_json(headers.get("content-type") or "") or any(name in headers for name in _PREFLIGHTED)
 
 
@@ -116,7 +116,7 @@ def _is_json(header: str) -> bool:
     return media_type == JSON and all(charset in ("utf-8", "utf8") for charset in charsets)
 
 
-def wants_page(method: str, headers: Heard) -> bool:
+def wants_page(method: str, headers: HeadersLike) -> bool:
     """Say whether a browser has come to look, rather than a program to ask: who names JSON, too, wants that."""
     accept = headers.get("accept") or ""
     return method in ("GET", "HEAD") and "text/html" in accept and JSON not in accept and GRAPHQL_RESPONSE not in accept

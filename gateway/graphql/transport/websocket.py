@@ -24,7 +24,7 @@ from gateway.graphql.errors import INTERNAL, laid_out, shown
 from gateway.graphql.parameters import take_parameters
 from gateway.graphql.refusal import GRAPHQL_RESPONSE, Refused, status_of
 from gateway.graphql.transport.sse import just
-from gateway.observability.record import PARENT, SCOPE, Facts, current, follow_none
+from gateway.observability.record import PARENT, SCOPE, RequestRecord, current, no_tracer
 from gateway.web.request import Headers
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from gateway.graphql.execution.operations import Operations
     from gateway.graphql.execution.runner import Results
     from gateway.graphql.parameters import Parameters
-    from gateway.observability.record import Follow, Tell
-    from gateway.web.origins import Sites
+    from gateway.observability.record import Observer, Tracer
+    from gateway.web.origins import OriginPolicy
 
     Acknowledged = Callable[[Scope], None]  # hears of a connection whose hello was good
 
@@ -87,16 +87,16 @@ class GraphQLOverWebSocket:
     def __init__(
         self,
         operations: Operations,
-        sites: Sites,
-        tell: Tell,
-        follow: Follow = follow_none,
+        origin_policy: OriginPolicy,
+        observer: Observer,
+        tracer: Tracer = no_tracer,
         acknowledged: Acknowledged = lambda _scope: None,
     ) -> None:
         self._operations = operations
         self._acknowledged = acknowledged
-        self._sites = sites
-        self._tell = tell
-        self._follow = follow
+        self._origin_policy = origin_policy
+        self._observer = observer
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection until either side ends it."""
@@ -106,11 +106,11 @@ class GraphQLOverWebSocket:
             await socket.close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable")
             return
         await socket.accept(subprotocol=PROTOCOL)
-        if self._sites.send_from_elsewhere(headers):
+        if self._origin_policy.is_cross_origin(headers):
             await socket.close(CloseCode.FORBIDDEN, "Forbidden: the page that asks is of another origin")
             return
         connection = Connection(
-            socket, headers, self._operations, self._tell, self._follow, acknowledged=self._acknowledged
+            socket, headers, self._operations, self._observer, self._tracer, acknowledged=self._acknowledged
         )
         with self._operations.hub.stay(connection.go_away):
             try:
@@ -138,8 +138,8 @@ class Connection:
         socket: WebSocket,
         headers: Headers,
         operations: Operations,
-        tell: Tell,
-        follow: Follow,
+        observer: Observer,
+        tracer: Tracer,
         *,
         acknowledged: Acknowledged,
     ) -> None:
@@ -147,15 +147,15 @@ class Connection:
         self._acknowledged = acknowledged
         self._headers = headers
         self._operations = operations
-        self._note = tell
-        self._trace = follow
-        self._facts: Facts = socket.scope[SCOPE]
+        self._observer = observer
+        self._tracer = tracer
+        self._record: RequestRecord = socket.scope[SCOPE]
         self._who = OPEN  # until it has said hello, nothing is done for it
         self._stay: AbstractContextManager[None] = nullcontext()
         self._running: dict[str, asyncio.Task[None]] = {}  # operations whose client waits
         self._mutating: frozenset[asyncio.Task[None]] = frozenset()  # those that are finished even if it does not
         self._is_acknowledged = False
-        self._id = self._facts.request_id
+        self._id = self._record.request_id
         self._closing: Closing | None = None
         self._listening: asyncio.Timeout | None = None
         self._init_by = asyncio.get_running_loop().time() + INIT_S
@@ -317,30 +317,30 @@ class Connection:
         return refused.errors
 
     async def _run(self, operation_id: str, parameters: Parameters) -> None:
-        facts = Facts("operation", self._id, self._facts.method, self._facts.route, status=200)
-        current.set(facts)
-        with self._trace(facts, self._socket.scope):
+        record = RequestRecord("operation", self._id, self._record.method, self._record.route, status=200)
+        current.set(record)
+        with self._tracer(record, self._socket.scope):
             try:
-                results = await self._begun(operation_id, parameters, facts)
+                results = await self._begun(operation_id, parameters, record)
                 del parameters  # what is followed may be so for days, and needs its document no more
                 if results is not None:
                     await self._follow(operation_id, results)
             except (Closing, WebSocketDisconnect) as ended:  # `serve` hears of it too
                 if isinstance(ended, Closing) and ended.code is CloseCode.TRY_AGAIN_LATER:
-                    facts.status = 503
+                    record.status = 503
             except Exception:
-                facts.status = 500
+                record.status = 500
                 log.exception("%s: an operation failed", self._id)
                 with suppress(Closing, WebSocketDisconnect):
                     await self._refuse(operation_id, [_fault(self._id)])
             finally:
                 if self._running.get(operation_id) is asyncio.current_task():
                     del self._running[operation_id]
-                facts.principal = self._facts.principal
-                facts.end()
-                self._note(facts)
+                record.principal = self._record.principal
+                record.end()
+                self._observer(record)
 
-    async def _begun(self, operation_id: str, parameters: Parameters, facts: Facts) -> Results | None:
+    async def _begun(self, operation_id: str, parameters: Parameters, record: RequestRecord) -> Results | None:
         """Begin an operation: its results as they come, or nothing once it was refused."""
         context = self._operations.context(self._who)
         try:
@@ -353,7 +353,7 @@ class Connection:
         except Unavailable:
             raise self._lost() from None
         except Refused as refused:
-            facts.status = status_of(refused.stage, GRAPHQL_RESPONSE, by_draft=self._operations.options.by_draft)
+            record.status = status_of(refused.stage, GRAPHQL_RESPONSE, by_draft=self._operations.options.by_draft)
             await self._refuse(operation_id, refused.errors)
             return None
         if isinstance(results, ExecutionResult):

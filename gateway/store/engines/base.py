@@ -244,8 +244,8 @@ def heard_together(own: Engine, steps: Sequence[tuple[str, Any]]) -> Iterator[No
 
 def count_statement() -> None:
     """Note a statement on the request that runs."""
-    if facts := current.get():
-        facts.statements += 1
+    if record := current.get():
+        record.statements += 1
 
 
 _UNHEARD: Final = nullcontext()
