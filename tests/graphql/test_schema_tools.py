@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 SCHEMA = ROOT / "schema.graphql"
 
 
-def test_the_linter_has_nothing_to_say_of_the_schema_and_sees_what_is_wrong(node_clients: Path, tmp_path: Path) -> None:
+def test_the_schema_passes_graphql_eslint_which_reports_planted_faults(node_clients: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.graphql"
-    told_once = SCHEMA.read_text().replace('"""Where this page lies in the list."""', "", 1)
-    wrong.write_text(told_once.replace("hasNextPage: Boolean!", "hasNext: Boolean!"))
+    undescribed = SCHEMA.read_text().replace('"""Pagination information of this page."""', "", 1)
+    wrong.write_text(undescribed.replace("hasNextPage: Boolean!", "hasNext: Boolean!"))
 
-    told = json.loads(run(node_clients / "lint_schema.mjs", SCHEMA, wrong))
+    reports = json.loads(run(node_clients / "lint_schema.mjs", SCHEMA, wrong))
 
-    assert told[str(SCHEMA)] == []
-    assert [each.split(": ")[1] for each in told[str(wrong)]] == [
+    assert reports[str(SCHEMA)] == []
+    assert [each.split(": ")[1] for each in reports[str(wrong)]] == [
         "@graphql-eslint/require-description",
         "@graphql-eslint/relay-page-info",
     ]
@@ -109,7 +109,7 @@ def test_nothing_that_clients_of_the_last_release_use_is_broken_unannounced() ->
 def released(tmp_path: Path) -> Path:
     """Make a repository whose last release has today's schema, and an older one another."""
     git(tmp_path, "init", "--quiet")
-    (tmp_path / "README.md").write_text("## Before\n\n## Changes\n\n* Breaking: `Thread.metadata` is old news.\n")
+    (tmp_path / "README.md").write_text("## Before\n\n## Changes\n\n* Breaking: `Thread.owner` is old news.\n")
     for tag, schema in (("v0.9.0", "type Query { old: Int }"), ("v0.10.0", print_schema()), ("nightly", "")):
         (tmp_path / "schema.graphql").write_text(schema)
         git(tmp_path, "add", ".")
@@ -124,18 +124,18 @@ def git(repository: Path, *arguments: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "old", "new", "broken"),
+    ("description", "old", "new", "broken"),
     [
-        pytest.param("noted on the thread.", "metadata: Metadata!", "", "Thread.metadata", id="field gone"),
-        pytest.param("one below the other.", "text: String!", "text: String", "Message.text", id="null for a field"),
-        pytest.param("this run wrote.", "runId: ID", "runId: ID!", "Thread.messages.runId", id="argument needed"),
-        pytest.param("wrote it failed.", "RUN_FAILED", "", "IncompleteReason.RUN_FAILED", id="value gone"),
+        pytest.param("it has no owner.", "owner: String", "", "Thread.owner", id="field gone"),
+        pytest.param("with line breaks.", "text: String!", "text: String", "Message.text", id="null for a field"),
+        pytest.param("messages of this run.", "runId: ID", "runId: ID!", "Thread.messages.runId", id="argument needed"),
+        pytest.param("run failed.", "RUN_FAILED", "", "IncompleteReason.RUN_FAILED", id="value gone"),
     ],
 )
 def test_a_breaking_change_is_refused_until_it_is_announced(
-    node_clients: Path, released: Path, told: str, old: str, new: str, broken: str
+    node_clients: Path, released: Path, description: str, old: str, new: str, broken: str
 ) -> None:
-    changed, count = re.subn(rf'"""[^"]* {told}"""\n *{old}\n', f"{new}\n", print_schema())
+    changed, count = re.subn(rf'"""[^"]* {description}"""\n *{old}\n', f"{new}\n", print_schema())
     (released / "schema.graphql").write_text(changed)
 
     refused = release.unannounced(released, "v0.10.0")

@@ -11,167 +11,176 @@ from strawberry.scalars import JSON
 
 from gateway.graphql.schema.scalars import IncompleteReason, MessageRole, MessageStatus, Metadata, ThreadAccess
 
-_METADATA = "What the application notes on it."
+_METADATA = "Key-value pairs set by the application."
 
 
 @strawberry.input(description="An uploaded image.")
 class ImageFileInput:
     """The wire's `image_file`."""
 
-    file_id: str = strawberry.field(description="The uploaded file.")
+    file_id: str = strawberry.field(description="The ID of the uploaded file.")
     detail: str | None = strawberry.field(
-        default=UNSET, description="How closely a model looks at it: `auto`, `low` or `high`."
+        default=UNSET, description="The level of detail for the model: `auto`, `low` or `high`."
     )
 
 
-@strawberry.input(description="An image on the web.")
+@strawberry.input(description="An image at a URL.")
 class ImageUrlInput:
     """The wire's `image_url`."""
 
-    url: str = strawberry.field(description="Where the image is; http or https.")
+    url: str = strawberry.field(description="The URL of the image, with the scheme `http` or `https`.")
     detail: str | None = strawberry.field(
-        default=UNSET, description="How closely a model looks at it: `auto`, `low` or `high`."
+        default=UNSET, description="The level of detail for the model: `auto`, `low` or `high`."
     )
 
 
-@strawberry.input(one_of=True, description="One part of what a message says.")
+@strawberry.input(one_of=True, description="A part of a message's content.")
 class ContentPartInput:
     """One of the wire's content parts, told apart by the key."""
 
     text: str | None = strawberry.field(default=UNSET, description="A text.")
     image_file: ImageFileInput | None = strawberry.field(default=UNSET, description="An uploaded image.")
-    image_url: ImageUrlInput | None = strawberry.field(default=UNSET, description="An image on the web.")
+    image_url: ImageUrlInput | None = strawberry.field(default=UNSET, description="An image at a URL.")
 
 
-@strawberry.input(one_of=True, description="What a message says: one text, or several parts.")
+@strawberry.input(one_of=True, description="The content of a message: a text or a list of parts.")
 class MessageContentInput:
     """The wire's `content`: a string or an array of parts."""
 
-    text: str | None = strawberry.field(default=UNSET, description="All of it as one text.")
-    parts: list[ContentPartInput] | None = strawberry.field(default=UNSET, description="Part by part.")
+    text: str | None = strawberry.field(default=UNSET, description="The content as one text.")
+    parts: list[ContentPartInput] | None = strawberry.field(
+        default=UNSET, description="The content as a list of parts."
+    )
 
 
-@strawberry.input(description="A file that comes with a message.")
+@strawberry.input(description="A file to attach to a message.")
 class AttachmentInput:
     """One of the wire's `attachments`."""
 
-    file_id: str = strawberry.field(description="The file.")
+    file_id: str = strawberry.field(description="The ID of the file.")
     tools: list[str] = strawberry.field(
-        description="The tools that may read it: `code_interpreter`, `file_search`, or both."
+        description="The tools that can use the file: `code_interpreter`, `file_search` or both."
     )
 
 
-@strawberry.input(description="A message that a new thread begins with.")
+@strawberry.input(description="An initial message of a new thread.")
 class NewMessageInput:
     """The wire's createMessage, and who wrote it."""
 
-    role: MessageRole = strawberry.field(description="Who speaks.")
-    content: MessageContentInput = strawberry.field(description="What is said.")
+    role: MessageRole = strawberry.field(description="The author of the message.")
+    content: MessageContentInput = strawberry.field(description="The content of the message.")
     attachments: list[AttachmentInput] | None = strawberry.field(
-        default=UNSET, description="Files that come with the message."
+        default=UNSET, description="Files to attach to the message."
     )
     metadata: Metadata | None = strawberry.field(default=UNSET, description=_METADATA)
     run_id: strawberry.ID | None = strawberry.field(
-        default=UNSET, description="The run that wrote it: for the worker that called a model."
+        default=UNSET, description="The ID of the run that created the message; set by workers that call a model."
     )
-    assistant_id: strawberry.ID | None = strawberry.field(default=UNSET, description="The assistant that wrote it.")
+    assistant_id: strawberry.ID | None = strawberry.field(
+        default=UNSET, description="The ID of the assistant that created the message."
+    )
     status: MessageStatus | None = strawberry.field(
         default=UNSET,
-        description="`COMPLETED` if nothing is said, or `IN_PROGRESS` for an answer that will come piece by piece; its "
-        "content may then be empty.",
+        description="The status, by default `COMPLETED`. Use `IN_PROGRESS` for an answer that is streamed with "
+        "`appendMessageText`; its content can be empty.",
     )
 
 
-@strawberry.input(description="A message for the end of a thread.")
+@strawberry.input(description="A message to add to a thread.")
 class CreateMessageInput(NewMessageInput):
     """The wire's createMessage with the thread from its path."""
 
-    thread_id: strawberry.ID = strawberry.field(description="The thread that it goes to.")
+    thread_id: strawberry.ID = strawberry.field(description="The thread to add the message to.")
 
 
-@strawberry.input(description="A new thread.")
+@strawberry.input(description="A thread to create.")
 class CreateThreadInput:
     """The wire's createThread."""
 
     messages: list[NewMessageInput] | None = strawberry.field(
-        default=UNSET, description="The messages that it begins with."
+        default=UNSET, description="The initial messages of the thread."
     )
     metadata: Metadata | None = strawberry.field(default=UNSET, description=_METADATA)
     tool_resources: JSON | None = strawberry.field(
-        default=UNSET, description="Files and vector stores for tools, as the REST face takes them."
+        default=UNSET, description="Files and vector stores available to tools, in the format of the REST API."
     )
     owner: str | None = strawberry.field(
         default=UNSET,
-        description="The end user that it shall belong to: for a project's key. An end user's threads are its own.",
+        description="The end user who will own the thread; only for callers with an API key. A thread that an end "
+        "user creates belongs to that user.",
     )
 
 
-@strawberry.input(description="What changes in a thread; what is left out, or null, stays.")
+@strawberry.input(description="Changes to a thread; fields that are omitted or null stay unchanged.")
 class UpdateThreadInput:
     """The wire's modifyThread."""
 
-    id: strawberry.ID = strawberry.field(description="The thread.")
+    id: strawberry.ID = strawberry.field(description="The ID of the thread.")
     metadata: Metadata | None = strawberry.field(default=UNSET, description=_METADATA)
-    tool_resources: JSON | None = strawberry.field(default=UNSET, description="Files and vector stores for tools.")
+    tool_resources: JSON | None = strawberry.field(
+        default=UNSET, description="Files and vector stores available to tools, in the format of the REST API."
+    )
 
 
-@strawberry.input(description="The thread that shall go.")
+@strawberry.input(description="The thread to delete.")
 class DeleteThreadInput:
     """The path of the wire's deleteThread."""
 
-    id: strawberry.ID = strawberry.field(description="The thread.")
+    id: strawberry.ID = strawberry.field(description="The ID of the thread.")
 
 
-@strawberry.input(description="The token that shall be made.")
+@strawberry.input(description="The thread token to create.")
 class CreateThreadTokenInput:
     """What `auth.thread_tokens` takes."""
 
-    thread_id: strawberry.ID = strawberry.field(description="The thread that it lets into, and nothing else.")
-    access: ThreadAccess = strawberry.field(default=ThreadAccess.READ, description="What its holder may do.")
+    thread_id: strawberry.ID = strawberry.field(description="The only thread that the token gives access to.")
+    access: ThreadAccess = strawberry.field(default=ThreadAccess.READ, description="The permissions of the token.")
     expires_in: int = strawberry.field(
-        default=3_600, description="How many seconds it lasts, a day at most; never longer than what it is made with."
+        default=3_600,
+        description="The lifetime in seconds, at most 86400 (one day). It ends no later than the credential of the "
+        "caller.",
     )
 
 
-@strawberry.input(description="The thread whose tokens shall be good no more.")
+@strawberry.input(description="The thread whose tokens to revoke.")
 class RevokeThreadTokensInput:
     """What `core.thread_tokens.revoke` takes."""
 
-    thread_id: strawberry.ID = strawberry.field(description="The thread.")
+    thread_id: strawberry.ID = strawberry.field(description="The ID of the thread.")
 
 
-@strawberry.input(description="What changes in a message; what is left out, or null, stays.")
+@strawberry.input(description="Changes to a message; fields that are omitted or null stay unchanged.")
 class UpdateMessageInput:
     """The wire's modifyMessage; the message is found by its id alone."""
 
-    id: strawberry.ID = strawberry.field(description="The message.")
+    id: strawberry.ID = strawberry.field(description="The ID of the message.")
     metadata: Metadata | None = strawberry.field(default=UNSET, description=_METADATA)
 
 
-@strawberry.input(description="Text that a message in progress has gained.")
+@strawberry.input(description="Text to append to a message in progress.")
 class AppendMessageTextInput:
     """What `core.streaming.append_text` takes."""
 
-    message_id: strawberry.ID = strawberry.field(description="The message, which must be in progress.")
-    text: str = strawberry.field(description="The text, which goes behind what is there.")
+    message_id: strawberry.ID = strawberry.field(description="The message; its status must be `IN_PROGRESS`.")
+    text: str = strawberry.field(description="The text to append.")
 
 
-@strawberry.input(description="How a message in progress ends.")
+@strawberry.input(description="The final status of a message in progress.")
 class FinishMessageInput:
     """What `core.streaming.finish` takes."""
 
-    message_id: strawberry.ID = strawberry.field(description="The message, which must be in progress.")
-    status: MessageStatus = strawberry.field(description="`COMPLETED` or `INCOMPLETE`.")
+    message_id: strawberry.ID = strawberry.field(description="The message; its status must be `IN_PROGRESS`.")
+    status: MessageStatus = strawberry.field(description="The final status: `COMPLETED` or `INCOMPLETE`.")
     incomplete_reason: IncompleteReason | None = strawberry.field(
-        default=UNSET, description="Why it broke off; needed if it is `INCOMPLETE`."
+        default=UNSET, description="Why the message is incomplete; required with `INCOMPLETE`."
     )
 
 
-@strawberry.input(description="The message that shall go.")
+@strawberry.input(description="The message to delete.")
 class DeleteMessageInput:
     """The path of the wire's deleteMessage; the message is found by its id alone."""
 
-    id: strawberry.ID = strawberry.field(description="The message.")
+    id: strawberry.ID = strawberry.field(description="The ID of the message.")
 
 
 # The wire's, looked up: to read the value of an enum's member takes a function of Python's.

@@ -25,17 +25,17 @@ _SCOPES = {
     ThreadAccess.SEND: frozenset({Scope.READ, Scope.SEND}),
     ThreadAccess.READ_WRITE: ALL_SCOPES,
 }
-_INPUT = strawberry.argument(description="All that the mutation needs.")
+_INPUT = strawberry.argument(description="The input of the mutation.")
 
 
-@strawberry.type(description="A thread that was made.")
+@strawberry.type(description="The result of `createThread`.")
 class CreateThreadPayload:
     """What createThread answers."""
 
     thread: DomainThread = strawberry.field(description="The thread.", graphql_type=types.Thread)
 
     @strawberry.field(
-        description="The thread with its cursor, for lists that a client already holds.",
+        description="The thread with its cursor, to add to a cached list.",
         graphql_type=types.ThreadEdge,
     )
     def edge(self) -> types.Edge:
@@ -43,80 +43,82 @@ class CreateThreadPayload:
         return types.EdgeOfThread(self.thread.id, self.thread)
 
 
-@strawberry.type(description="A thread that was changed.")
+@strawberry.type(description="The result of `updateThread`.")
 class UpdateThreadPayload:
     """What updateThread answers."""
 
-    thread: DomainThread = strawberry.field(description="The thread as it is now.", graphql_type=types.Thread)
+    thread: DomainThread = strawberry.field(description="The thread after the change.", graphql_type=types.Thread)
 
 
-@strawberry.type(description="A thread that is gone.")
+@strawberry.type(description="The result of `deleteThread`.")
 class DeleteThreadPayload:
     """What deleteThread answers."""
 
-    deleted_thread_id: strawberry.ID = strawberry.field(description="The id that the thread had.")
+    deleted_thread_id: strawberry.ID = strawberry.field(description="The ID of the deleted thread.")
 
 
-@strawberry.type(description="A message that was added.")
+@strawberry.type(description="The result of `createMessage`.")
 class CreateMessagePayload:
     """What createMessage answers."""
 
     message: DomainMessage = strawberry.field(description="The message.", graphql_type=types.Message)
 
     @strawberry.field(
-        description="The message with its cursor, for lists that a client already holds.",
+        description="The message with its cursor, to add to a cached list.",
         graphql_type=types.MessageEdge,
     )
     def edge(self) -> types.Edge:
         """Pair the message with its cursor."""
         return types.Edge(self.message.id, self.message)
 
-    @strawberry.field(description="The thread as it is now.", graphql_type=types.Thread)
+    @strawberry.field(description="The thread after the change.", graphql_type=types.Thread)
     async def thread(self, info: Info) -> DomainThread:
         """Read the thread after the change."""
         return await _thread_of(info.context, self.message.thread_id)
 
 
-@strawberry.type(description="A message that was changed.")
+@strawberry.type(description="The result of `updateMessage`, `appendMessageText` and `finishMessage`.")
 class UpdateMessagePayload:
     """What updateMessage answers."""
 
-    message: DomainMessage = strawberry.field(description="The message as it is now.", graphql_type=types.Message)
+    message: DomainMessage = strawberry.field(description="The message after the change.", graphql_type=types.Message)
 
 
-@strawberry.type(description="A message that is gone.")
+@strawberry.type(description="The result of `deleteMessage`.")
 class DeleteMessagePayload:
     """What deleteMessage answers."""
 
-    deleted_message_id: strawberry.ID = strawberry.field(description="The id that the message had.")
+    deleted_message_id: strawberry.ID = strawberry.field(description="The ID of the deleted message.")
     thread_id: strawberry.Private[str]
 
-    @strawberry.field(description="The thread as it is now.", graphql_type=types.Thread)
+    @strawberry.field(description="The thread after the change.", graphql_type=types.Thread)
     async def thread(self, info: Info) -> DomainThread:
         """Read the thread after the change."""
         return await _thread_of(info.context, self.thread_id)
 
 
-@strawberry.type(description="A token that lets whoever holds it into one thread.")
+@strawberry.type(description="The result of `createThreadToken`.")
 class CreateThreadTokenPayload:
     """What createThreadToken answers."""
 
-    token: str = strawberry.field(description="The token: send it as a bearer token, or in `connection_init`.")
-    expires_at: DateTime = strawberry.field(description="When it ends, and with it every connection that it opened.")
+    token: str = strawberry.field(description="The token. Send it as a bearer token or in `connection_init`.")
+    expires_at: DateTime = strawberry.field(
+        description="When the token expires; connections that use it are closed then."
+    )
 
 
-@strawberry.type(description="A thread whose tokens are good no more.")
+@strawberry.type(description="The result of `revokeThreadTokens`.")
 class RevokeThreadTokensPayload:
     """What revokeThreadTokens answers."""
 
-    thread_id: strawberry.ID = strawberry.field(description="The id of the thread.")
+    thread_id: strawberry.ID = strawberry.field(description="The ID of the thread.")
 
 
-@strawberry.type(description="What can be changed.")
+@strawberry.type(description="The root of all mutations.")
 class Mutation:
     """The root of all mutations."""
 
-    @strawberry.mutation(description="Make a thread, with or without messages.")
+    @strawberry.mutation(description="Create a thread, with or without initial messages.")
     @names_arguments
     async def create_thread(
         self,
@@ -129,7 +131,7 @@ class Mutation:
         _count_parts(info.context, "messages", raw["messages"])
         return CreateThreadPayload(thread=await threads.create(info.context.store, info.context.who, new))
 
-    @strawberry.mutation(description="Change what is noted on a thread.")
+    @strawberry.mutation(description="Update the metadata and tool resources of a thread.")
     @names_arguments
     async def update_thread(
         self,
@@ -144,7 +146,7 @@ class Mutation:
         changed = await threads.update(info.context.store, info.context.who, thread_id, patch)
         return UpdateThreadPayload(thread=changed)
 
-    @strawberry.mutation(description="Delete a thread and all its messages for good.")
+    @strawberry.mutation(description="Delete a thread and all its messages permanently.")
     @names_arguments
     async def delete_thread(
         self,
@@ -155,9 +157,7 @@ class Mutation:
         await threads.delete(info.context.store, info.context.who, ids.thread_id(input.id))
         return DeleteThreadPayload(deleted_thread_id=input.id)
 
-    @strawberry.mutation(
-        description="Make a short-lived token for one thread, for a browser that shall have just this conversation."
-    )
+    @strawberry.mutation(description="Create a short-lived token for one thread, for example for a browser.")
     @names_arguments
     async def create_thread_token(
         self,
@@ -175,9 +175,7 @@ class Mutation:
         token, ends = ctx.gatekeeper.tokens.make(ctx.who, thread_id, epoch, scopes, input.expires_in)
         return CreateThreadTokenPayload(token=token, expires_at=DateTime(ends))
 
-    @strawberry.mutation(
-        description="Revoke all tokens for a thread that were made until now; who is connected with one is sent away."
-    )
+    @strawberry.mutation(description="Revoke all existing tokens of a thread and close the connections that use them.")
     @names_arguments
     async def revoke_thread_tokens(
         self,
@@ -190,7 +188,7 @@ class Mutation:
         ctx.gatekeeper.forget_tokens(ctx.who.reach.project_id, thread_id)
         return RevokeThreadTokensPayload(thread_id=input.thread_id)
 
-    @strawberry.mutation(description="Add a message to the end of a thread.")
+    @strawberry.mutation(description="Add a message at the end of a thread.")
     @names_arguments
     async def create_message(
         self,
@@ -204,7 +202,7 @@ class Mutation:
         thread_id = ids.thread_id(input.thread_id)
         return CreateMessagePayload(message=await messages.create(info.context.store, info.context.who, thread_id, new))
 
-    @strawberry.mutation(description="Change what is noted on a message; what it says never changes.")
+    @strawberry.mutation(description="Update the metadata of a message; its content cannot be changed.")
     @names_arguments
     async def update_message(
         self,
@@ -218,7 +216,7 @@ class Mutation:
         changed = await messages.update(ctx.store, ctx.who, thread_id, message_id, patch)
         return UpdateMessagePayload(message=changed)
 
-    @strawberry.mutation(description="Add text to the end of a message in progress; its followers are told at once.")
+    @strawberry.mutation(description="Append text to a message in progress. Subscribers receive it immediately.")
     @names_arguments
     async def append_message_text(
         self,
@@ -231,7 +229,7 @@ class Mutation:
         grown = await streaming.append_text(info.context.store, info.context.who, message_id, text)
         return UpdateMessagePayload(message=grown)
 
-    @strawberry.mutation(description="Finish a message in progress.")
+    @strawberry.mutation(description="Set the final status of a message in progress.")
     @names_arguments
     async def finish_message(
         self,
@@ -245,7 +243,7 @@ class Mutation:
         finished = await streaming.finish(info.context.store, info.context.who, message_id, ending)
         return UpdateMessagePayload(message=finished)
 
-    @strawberry.mutation(description="Delete a message for good.")
+    @strawberry.mutation(description="Delete a message permanently.")
     @names_arguments
     async def delete_message(
         self,

@@ -20,22 +20,25 @@ from gateway.graphql.schema.scalars import SortOrder
 
 MAX_NODES = bounds.NODES.number
 
-Id = Annotated[strawberry.ID, strawberry.argument(description="The id, as either face has told it.")]
-Ids = Annotated[list[strawberry.ID], strawberry.argument(description="Up to 100 ids of threads and messages, mixed.")]
+Id = Annotated[strawberry.ID, strawberry.argument(description="The ID of a thread or a message.")]
+Ids = Annotated[list[strawberry.ID], strawberry.argument(description="The IDs of up to 100 threads and messages.")]
 
 
-@strawberry.type(description="What can be asked.")
+@strawberry.type(description="The root of all queries.")
 class Query:
     """The root of all queries."""
 
-    @strawberry.field(description="Find a thread or a message by its id.", graphql_type=types.Node | None)
+    @strawberry.field(
+        description="Get a thread or a message by its ID; null if there is none.", graphql_type=types.Node | None
+    )
     @names_arguments
     async def node(self, info: Info, id: Id) -> Thread | Message | None:  # noqa: A002  (Relay's name)
         """Look for the kind of object that the id speaks of."""
         return await _find(info.context, id, "id")
 
     @strawberry.field(
-        description="Find several threads and messages by their ids, in that order; null for one that is not there.",
+        description="Get several threads and messages by their IDs, in the same order; null for each ID that does not"
+        " exist.",
         graphql_type=list[types.Node | None],
     )
     @names_arguments
@@ -44,14 +47,14 @@ class Query:
         validate.an_array(ids, "ids", at_most=MAX_NODES)
         return [_find(info.context, each, f"ids[{n}]") for n, each in enumerate(ids)]
 
-    @strawberry.field(description="Find a thread; null if there is none.", graphql_type=types.Thread | None)
+    @strawberry.field(description="Get a thread by its ID; null if there is none.", graphql_type=types.Thread | None)
     @names_arguments
     async def thread(self, info: Info, id: Id) -> Thread | None:  # noqa: A002  (Relay's name)
         """Look for a thread alone."""
         thread_id = ids.as_thread_id(ids.not_empty(id, "id"))
         return None if thread_id is None else await info.context.threads.load(thread_id)
 
-    @strawberry.field(description="All threads, newest first if nothing is said.")
+    @strawberry.field(description="All threads that the caller can access, newest first by default.")
     @names_arguments
     async def threads(
         self,

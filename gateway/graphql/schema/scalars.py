@@ -51,7 +51,7 @@ def _no_input(_value: object) -> NoReturn:
 SCALARS: Final[dict[object, ScalarDefinition]] = {
     DateTime: strawberry.scalar(
         name="DateTime",
-        description="A time in UTC as RFC 3339 writes it, to the second, such as `2026-08-26T09:30:00Z`.",
+        description="A date and time in UTC (RFC 3339) with a precision of one second, such as `2026-08-26T09:30:00Z`.",
         # Most of the others that are written down demand milliseconds, which are not kept here.
         specified_by_url="https://scalars.graphql.org/chillicream/date-time.html",
         serialize=iso,
@@ -59,15 +59,16 @@ SCALARS: Final[dict[object, ScalarDefinition]] = {
     ),
     Metadata: strawberry.scalar(
         name="Metadata",
-        description="A JSON object of strings: at most 16 pairs, keys of at most 64 characters, values of at most "
-        "512. In an update, keys that are sent are set, a key sent with `null` is removed, and all others stay.",
+        description="A JSON object of strings with at most 16 pairs; keys have at most 64 characters and values at "
+        "most 512. An update merges: it sets the keys that it contains, removes keys whose value is "
+        "`null`, and keeps all others.",
         specified_by_url=f"{_RFC_8259}#section-4",
         serialize=lambda value: value,
         parse_value=lambda value: value,  # domain.parse holds the rules, the same for both faces
     ),
     JSON: strawberry.scalar(
         name="JSON",
-        description="A value as JSON has it; what it may be stands with the field.",
+        description="Any JSON value; each field of this type describes the values that it accepts.",
         specified_by_url=_RFC_8259,
         serialize=lambda value: value,
         parse_value=lambda value: value,  # the same
@@ -75,7 +76,7 @@ SCALARS: Final[dict[object, ScalarDefinition]] = {
 }
 
 
-@strawberry.enum(description="The direction in which a list is walked.")
+@strawberry.enum(description="The sort order of a list, by creation time.")
 class SortOrder(Enum):
     """`domain.page.Order`, with its words for the schema."""
 
@@ -85,56 +86,52 @@ class SortOrder(Enum):
     __hash__ = object.__hash__  # as that of `Order`
 
 
-@strawberry.enum(description="Who speaks in a message.")
+@strawberry.enum(description="The author of a message.")
 class MessageRole(Enum):
     """`domain.message.Role`, with its words for the schema."""
 
-    USER = strawberry.enum_value(message.Role.USER, description="A person who uses the application.")
-    ASSISTANT = strawberry.enum_value(message.Role.ASSISTANT, description="The assistant that answers.")
+    USER = strawberry.enum_value(message.Role.USER, description="The end user of the application.")
+    ASSISTANT = strawberry.enum_value(message.Role.ASSISTANT, description="The assistant.")
 
     __hash__ = object.__hash__  # the same
 
 
-@strawberry.enum(description="What a token for a thread lets its holder do.")
+@strawberry.enum(description="The permissions of a thread token.")
 class ThreadAccess(Enum):
     """Sets of `domain.principal.Scope`."""
 
-    READ = strawberry.enum_value("read", description="Read the thread and follow it.")
+    READ = strawberry.enum_value("read", description="Read the thread and subscribe to it.")
     SEND = strawberry.enum_value(
-        "send", description="The same, and add whole messages of a user's (`USER`, `COMPLETED`); change nothing."
+        "send", description="`READ`, and create messages with the role `USER` and the status `COMPLETED`."
     )
     READ_WRITE = strawberry.enum_value(
-        "read_write", description="The same, and change it and write messages of any kind."
+        "read_write", description="`SEND`, and create messages of any role and status, and update and delete."
     )
 
 
-@strawberry.enum(description="How far a message has come.")
+@strawberry.enum(description="The status of a message.")
 class MessageStatus(Enum):
     """`domain.message.Status`, with its words for the schema."""
 
-    IN_PROGRESS = strawberry.enum_value(message.Status.IN_PROGRESS, description="It is still being written.")
-    INCOMPLETE = strawberry.enum_value(
-        message.Status.INCOMPLETE, description="It broke off; `incompleteReason` says why."
+    IN_PROGRESS = strawberry.enum_value(
+        message.Status.IN_PROGRESS, description="The message is being generated; text can be appended."
     )
-    COMPLETED = strawberry.enum_value(message.Status.COMPLETED, description="It is whole.")
+    INCOMPLETE = strawberry.enum_value(
+        message.Status.INCOMPLETE, description="Generation ended early; `incompleteReason` says why."
+    )
+    COMPLETED = strawberry.enum_value(message.Status.COMPLETED, description="The message is complete.")
 
     __hash__ = object.__hash__  # the same
 
 
-@strawberry.enum(name="IncompleteReason", description="Why a message broke off.")
+@strawberry.enum(name="IncompleteReason", description="The reason why a message is incomplete.")
 class IncompleteReason(Enum):
     """`domain.message.IncompleteReason`, with its words for the schema."""
 
     CONTENT_FILTER = strawberry.enum_value(
-        message.IncompleteReason.CONTENT_FILTER, description="A content filter stopped it."
+        message.IncompleteReason.CONTENT_FILTER, description="A content filter stopped the generation."
     )
-    MAX_TOKENS = strawberry.enum_value(
-        message.IncompleteReason.MAX_TOKENS, description="It reached the limit of tokens."
-    )
-    RUN_CANCELLED = strawberry.enum_value(
-        message.IncompleteReason.RUN_CANCELLED, description="The run that wrote it was cancelled."
-    )
-    RUN_EXPIRED = strawberry.enum_value(
-        message.IncompleteReason.RUN_EXPIRED, description="The run that wrote it took too long."
-    )
-    RUN_FAILED = strawberry.enum_value(message.IncompleteReason.RUN_FAILED, description="The run that wrote it failed.")
+    MAX_TOKENS = strawberry.enum_value(message.IncompleteReason.MAX_TOKENS, description="The token limit was reached.")
+    RUN_CANCELLED = strawberry.enum_value(message.IncompleteReason.RUN_CANCELLED, description="The run was cancelled.")
+    RUN_EXPIRED = strawberry.enum_value(message.IncompleteReason.RUN_EXPIRED, description="The run expired.")
+    RUN_FAILED = strawberry.enum_value(message.IncompleteReason.RUN_FAILED, description="The run failed.")

@@ -18,72 +18,73 @@ from gateway.graphql.context import Context, Info
 from gateway.graphql.schema.argument_paths import names_arguments
 from gateway.graphql.schema.types import Edge, Message, MessageEdge, Thread
 
-FollowedThread = Annotated[strawberry.ID, strawberry.argument(description="The thread that is followed.")]
+FollowedThread = Annotated[strawberry.ID, strawberry.argument(description="The thread to subscribe to.")]
 Behind = Annotated[
     str | None,
     strawberry.argument(
-        description="Begin behind this cursor, with what was missed: a cursor that this subscription has told, the id "
-        "of a message, or `0` for the beginning of the thread. Without it, or with null, only what comes from now on "
-        "is told; an empty text is refused."
+        description="Resume after this cursor; missed events are delivered first. The cursor of an event, the ID of a"
+        " message, or `0` for the start of the thread. If omitted or null, only new events are delivered;"
+        " an empty string is an error."
     ),
 ]
 
 
-@strawberry.interface(description="Something that happened in a thread.")
+@strawberry.interface(description="An event of a thread.")
 class ThreadEvent:
     """What all changes have."""
 
-    cursor: str = strawberry.field(description="Where to go on from, as `after`, so that nothing is missed.")
+    cursor: str = strawberry.field(description="The cursor of the event, for `after`.")
 
 
-@strawberry.type(description="A message was added.")
+@strawberry.type(description="A message was created.")
 class MessageCreated(ThreadEvent):
     """`domain.change.MessageCreated`."""
 
-    message: DomainMessage = strawberry.field(description="The message as it is now.", graphql_type=Message)
+    message: DomainMessage = strawberry.field(description="The message in its current state.", graphql_type=Message)
 
 
-@strawberry.type(description="A message was changed, or finished, or the text it gained was written as a whole.")
+@strawberry.type(description="A message was updated, was finished, or its streamed text was saved.")
 class MessageUpdated(ThreadEvent):
     """`domain.change.MessageUpdated`."""
 
-    message: DomainMessage = strawberry.field(description="The message as it is now.", graphql_type=Message)
+    message: DomainMessage = strawberry.field(description="The message in its current state.", graphql_type=Message)
 
 
 @strawberry.type(description="A message was deleted.")
 class MessageDeleted(ThreadEvent):
     """`domain.change.MessageDeleted`."""
 
-    message_id: strawberry.ID = strawberry.field(description="The id that the message had.")
+    message_id: strawberry.ID = strawberry.field(description="The ID of the deleted message.")
 
 
 @strawberry.type(
-    description="A message in progress gained text. If `offset` is less than the text you hold is long, you have it "
-    "already; if it is more, you have missed some: read the message again."
+    description="Text was appended to a message in progress. If `offset` is less than the length of the text that"
+    " the client has, the client already has this text; if it is greater, the client missed text and "
+    "has to read the message again."
 )
 class MessageDelta(ThreadEvent):
     """`domain.change.MessageDelta`."""
 
-    message_id: strawberry.ID = strawberry.field(description="The message.")
-    part_index: int = strawberry.field(description="The part of its content that gained the text, counted from 0.")
-    text: str = strawberry.field(description="The text.")
+    message_id: strawberry.ID = strawberry.field(description="The ID of the message.")
+    part_index: int = strawberry.field(description="The index of the content part, from 0.")
+    text: str = strawberry.field(description="The appended text.")
     offset: int = strawberry.field(
-        description="Where in the part the text begins, in UTF-16 code units, as JavaScript's `length` counts."
+        description="The position of the text in the part, in UTF-16 code units like JavaScript's `length`."
     )
 
 
-@strawberry.type(description="The thread itself was changed.")
+@strawberry.type(description="The metadata or tool resources of the thread were updated.")
 class ThreadUpdated(ThreadEvent):
     """`domain.change.ThreadUpdated`."""
 
-    thread: DomainThread = strawberry.field(description="The thread as it is now.", graphql_type=Thread)
+    thread: DomainThread = strawberry.field(description="The thread in its current state.", graphql_type=Thread)
 
 
-@strawberry.type(description="The thread is gone; nothing comes after this.")
+@strawberry.type(description="The thread was deleted; this is the last event.")
 class ThreadDeleted(ThreadEvent):
     """`domain.change.ThreadDeleted`."""
 
-    thread_id: strawberry.ID = strawberry.field(description="The id that the thread had.")
+    thread_id: strawberry.ID = strawberry.field(description="The ID of the deleted thread.")
 
 
 EVENTS: Mapping[type[Any], Any] = {
@@ -99,12 +100,12 @@ EVENTS: Mapping[type[Any], Any] = {
 EVENT_TYPES = (MessageCreated, MessageUpdated, MessageDeleted, MessageDelta, ThreadUpdated, ThreadDeleted)
 
 
-@strawberry.type(description="What can be followed.")
+@strawberry.type(description="The root of all subscriptions.")
 class Subscription:
     """The root of all subscriptions."""
 
     @strawberry.subscription(
-        description="The messages of a thread as they are added, each once and in order.", graphql_type=MessageEdge
+        description="`messageAdded` emits every new message of a thread, once and in order.", graphql_type=MessageEdge
     )
     @names_arguments
     async def message_added(
@@ -116,7 +117,9 @@ class Subscription:
         position = await follow.start(ctx.store, ctx.who, followed, _begin(ctx, after))
         return _edges(ctx, follow.messages(ctx.store, ctx.hub, ctx.who, followed, position))
 
-    @strawberry.subscription(description="All that happens in a thread, each change once and in order.")
+    @strawberry.subscription(
+        description="`threadEvents` emits every change of a thread and its messages, once and in order."
+    )
     @names_arguments
     async def thread_events(
         self, info: Info, thread_id: FollowedThread, after: Behind = UNSET

@@ -28,20 +28,21 @@ from gateway.graphql.schema.scalars import DateTime, IncompleteReason, MessageRo
 Limit = Annotated[
     int | None,
     strawberry.argument(
-        description="How many items, from 1 to 100, 20 if nothing is said. With `before` alone, those next to it. "
-        "At most one of `limit`, `first` and `last` may be given."
+        description="The page size, from 1 to 100; the default is 20. With `before` and without `after`, the page "
+        "ends at `before`. Use at most one of `limit`, `first` and `last`."
     ),
 ]
-First = Annotated[int | None, strawberry.argument(description="How many items from the start, from 0 to 100.")]
-Last = Annotated[int | None, strawberry.argument(description="How many items from the end, from 0 to 100.")]
+First = Annotated[int | None, strawberry.argument(description="Return the first n items, 0 to 100.")]
+Last = Annotated[int | None, strawberry.argument(description="Return the last n items, 0 to 100.")]
 After = Annotated[
-    str | None, strawberry.argument(description="Only items behind this one: an edge's `cursor`, or an `id`.")
+    str | None, strawberry.argument(description="Return items after this cursor: an edge's `cursor` or an item's `id`.")
 ]
 Before = Annotated[
-    str | None, strawberry.argument(description="Only items in front of this one: an edge's `cursor`, or an `id`.")
+    str | None,
+    strawberry.argument(description="Return items before this cursor: an edge's `cursor` or an item's `id`."),
 ]
-ListOrder = Annotated[SortOrder, strawberry.argument(description="The direction in which the list is walked.")]
-RunId = Annotated[strawberry.ID | None, strawberry.argument(description="Only messages that this run wrote.")]
+ListOrder = Annotated[SortOrder, strawberry.argument(description="The sort order, by creation time.")]
+RunId = Annotated[strawberry.ID | None, strawberry.argument(description="Return only messages of this run.")]
 
 
 @lru_cache(1_024)  # most pages are asked for in a few ways; what is wrong is not kept
@@ -56,90 +57,98 @@ def is_a(kind: type[Any]) -> Any:
     return classmethod(lambda _cls, value, _info: isinstance(value, kind))
 
 
-@strawberry.interface(description="Anything that can be found again by its id.")
+@strawberry.interface(description="An object with a globally unique ID.")
 class Node:
     """Relay's interface; ids are the raw ones, the same as in the REST face."""
 
-    id: strawberry.ID = strawberry.field(description="The id, the same as in the REST face.")
+    id: strawberry.ID = strawberry.field(description="The globally unique ID, the same as in the REST API.")
 
 
-@strawberry.type(description="A place in a text that cites a file.")
+@strawberry.type(description="A citation of a file in a text.")
 class FileCitation:
     """`domain.message.FileCitation`."""
 
-    text: str = strawberry.field(description="The mark in the text that stands for the citation.")
+    text: str = strawberry.field(description="The citation marker in the text.")
     start_index: int | None = strawberry.field(
-        description="Where the mark begins, counted in characters from 0, where that was said."
+        description="The start of the marker, in characters from 0; null if unknown."
     )
-    end_index: int | None = strawberry.field(description="Where the mark has ended, where that was said.")
-    file_id: str = strawberry.field(description="The file that is cited.")
-    quote: str | None = strawberry.field(description="The words of the file that are cited; only in older messages.")
+    end_index: int | None = strawberry.field(
+        description="The end of the marker (exclusive), in characters from 0; null if unknown."
+    )
+    file_id: str = strawberry.field(description="The ID of the cited file.")
+    quote: str | None = strawberry.field(description="The quoted passage of the file; only in older messages.")
 
     is_type_of = is_a(message.FileCitation)
 
 
-@strawberry.type(description="A place in a text that stands for a file which was made.")
+@strawberry.type(description="A reference in a text to a generated file.")
 class FilePath:
     """`domain.message.FilePath`."""
 
-    text: str = strawberry.field(description="The path in the text that stands for the file.")
+    text: str = strawberry.field(description="The path of the file in the text.")
     start_index: int | None = strawberry.field(
-        description="Where the path begins, counted in characters from 0, where that was said."
+        description="The start of the path, in characters from 0; null if unknown."
     )
-    end_index: int | None = strawberry.field(description="Where the path has ended, where that was said.")
-    file_id: str = strawberry.field(description="The file that was made.")
+    end_index: int | None = strawberry.field(
+        description="The end of the path (exclusive), in characters from 0; null if unknown."
+    )
+    file_id: str = strawberry.field(description="The ID of the generated file.")
 
     is_type_of = is_a(message.FilePath)
 
 
-@strawberry.type(description="A place in a text that cites a page of the web.")
+@strawberry.type(description="A citation of a web page in a text.")
 class UrlCitation:
     """`domain.message.UrlCitation`."""
 
-    text: str = strawberry.field(description="The mark in the text that stands for the citation.")
+    text: str = strawberry.field(description="The citation marker in the text.")
     start_index: int | None = strawberry.field(
-        description="Where the mark begins, counted in characters from 0, where that was said."
+        description="The start of the marker, in characters from 0; null if unknown."
     )
-    end_index: int | None = strawberry.field(description="Where the mark has ended, where that was said.")
-    url: str = strawberry.field(description="The address of the page.")
-    title: str | None = strawberry.field(description="The title of the page, where that was said.")
+    end_index: int | None = strawberry.field(
+        description="The end of the marker (exclusive), in characters from 0; null if unknown."
+    )
+    url: str = strawberry.field(description="The URL of the page.")
+    title: str | None = strawberry.field(description="The title of the page; null if unknown.")
 
     is_type_of = is_a(message.UrlCitation)
 
 
 Annotation = Annotated[
     FileCitation | FilePath | UrlCitation,
-    strawberry.union("Annotation", description="What stands behind a place in a text."),
+    strawberry.union("Annotation", description="A citation or a file reference in a text."),
 ]
 
 
-@strawberry.type(description="A text and what stands behind places in it.")
+@strawberry.type(description="A text with its annotations.")
 class Text:
     """`domain.message.Text`."""
 
-    value: str = strawberry.field(description="The text itself.")
-    annotations: list[Annotation] = strawberry.field(description="Citations and files, in the order of the text.")
+    value: str = strawberry.field(description="The text.")
+    annotations: list[Annotation] = strawberry.field(
+        description="Citations and file references, in the order of the text."
+    )
 
 
-@strawberry.type(description="A part of a message that is text.")
+@strawberry.type(description="A text part of a message.")
 class TextContent:
     """`domain.message.TextContent`."""
 
     type: str = strawberry.field(description="Always `text`.")
-    text: Text = strawberry.field(description="The text with its annotations.")
+    text: Text = strawberry.field(description="The text and its annotations.")
 
     is_type_of = is_a(message.TextContent)
 
 
-@strawberry.type(description="An image that was uploaded.")
+@strawberry.type(description="An uploaded image.")
 class ImageFile:
     """`domain.message.ImageFile`."""
 
-    file_id: str = strawberry.field(description="The uploaded file.")
-    detail: str = strawberry.field(description="How closely a model looks at it: `auto`, `low` or `high`.")
+    file_id: str = strawberry.field(description="The ID of the uploaded file.")
+    detail: str = strawberry.field(description="The level of detail for the model: `auto`, `low` or `high`.")
 
 
-@strawberry.type(description="A part of a message that is an uploaded image.")
+@strawberry.type(description="An image part of a message: an uploaded file.")
 class ImageFileContent:
     """`domain.message.ImageFileContent`."""
 
@@ -149,15 +158,15 @@ class ImageFileContent:
     is_type_of = is_a(message.ImageFileContent)
 
 
-@strawberry.type(description="An image on the web.")
+@strawberry.type(description="An image at a URL.")
 class ImageUrl:
     """`domain.message.ImageUrl`."""
 
-    url: str = strawberry.field(description="Where the image is.")
-    detail: str = strawberry.field(description="How closely a model looks at it: `auto`, `low` or `high`.")
+    url: str = strawberry.field(description="The URL of the image.")
+    detail: str = strawberry.field(description="The level of detail for the model: `auto`, `low` or `high`.")
 
 
-@strawberry.type(description="A part of a message that is an image on the web.")
+@strawberry.type(description="An image part of a message: a URL.")
 class ImageUrlContent:
     """`domain.message.ImageUrlContent`."""
 
@@ -167,40 +176,42 @@ class ImageUrlContent:
     is_type_of = is_a(message.ImageUrlContent)
 
 
-@strawberry.type(description="A part of a message in which a model says that it will not answer.")
+@strawberry.type(description="A part of a message that contains a refusal of the model to answer.")
 class RefusalContent:
     """`domain.message.RefusalContent`."""
 
     type: str = strawberry.field(description="Always `refusal`.")
-    refusal: str = strawberry.field(description="What the model said.")
+    refusal: str = strawberry.field(description="The text of the refusal.")
 
     is_type_of = is_a(message.RefusalContent)
 
 
 ContentPart = Annotated[
     TextContent | ImageFileContent | ImageUrlContent | RefusalContent,
-    strawberry.union("ContentPart", description="One part of what a message says."),
+    strawberry.union("ContentPart", description="A part of a message's content."),
 ]
 
 
-@strawberry.type(description="A file that came with a message.")
+@strawberry.type(description="A file attached to a message.")
 class Attachment:
     """`domain.message.Attachment`."""
 
-    file_id: str | None = strawberry.field(description="The file, unless it lies outside of the API.")
+    file_id: str | None = strawberry.field(
+        description="The ID of the file; null for a file that is not uploaded through the API."
+    )
     tools: list[str] = strawberry.field(
-        description="The tools that may read it: `code_interpreter`, `file_search`, or both."
+        description="The tools that can use the file: `code_interpreter`, `file_search` or both."
     )
 
 
-@strawberry.type(description="Where a page lies in its list.")
+@strawberry.type(description="Pagination information of a page.")
 class PageInfo:
     """Relay's PageInfo, exact on both sides."""
 
-    has_next_page: bool = strawberry.field(description="Whether the list goes on behind this page.")
-    has_previous_page: bool = strawberry.field(description="Whether the list begins in front of this page.")
-    start_cursor: str | None = strawberry.field(description="The cursor of the first edge, if there is one.")
-    end_cursor: str | None = strawberry.field(description="The cursor of the last edge, if there is one.")
+    has_next_page: bool = strawberry.field(description="Whether the list has items after this page.")
+    has_previous_page: bool = strawberry.field(description="Whether the list has items before this page.")
+    start_cursor: str | None = strawberry.field(description="The cursor of the first item; null on an empty page.")
+    end_cursor: str | None = strawberry.field(description="The cursor of the last item; null on an empty page.")
 
 
 def page_info(found: page.Page[Any] | page.Rows[Any], ends: page.PageEnds) -> PageInfo:
@@ -231,17 +242,17 @@ def edges_of(found: page.Page[Any] | page.Rows[Any], kind: type[Edge]) -> list[E
     return list(map(partial(tuple.__new__, kind), zip([item.id for item in items], items, strict=True)))
 
 
-@strawberry.type(description="A message and its place in a list.")
+@strawberry.type(description="A message with its cursor.")
 class MessageEdge:
     """Relay's edge; the cursor is the message's id, which keeps its place also when the message is deleted."""
 
-    cursor: str = strawberry.field(description="The place, to go on from with `after` or `before`.")
+    cursor: str = strawberry.field(description="The cursor, for `after` and `before`.")
     node: DomainMessage = strawberry.field(
         description="The message.", graphql_type=Annotated["Message", strawberry.lazy(__name__)]
     )
 
 
-@strawberry.type(description="A page of a thread's messages.")
+@strawberry.type(description="A page of messages.")
 class MessageConnection:
     """Relay's connection over one page that was read."""
 
@@ -270,7 +281,7 @@ class MessageConnection:
         """The count that is kept, where it is of all messages."""
         return self.of.message_count if self.asked.run_id is None else None
 
-    @strawberry.field(description="The messages of this page, each with its cursor.", graphql_type=list[MessageEdge])
+    @strawberry.field(description="The messages of this page with their cursors.", graphql_type=list[MessageEdge])
     def edges(self) -> list[Edge]:
         """Pair each message with its cursor."""
         return edges_of(self.found, Edge)
@@ -280,7 +291,7 @@ class MessageConnection:
         """Give the messages alone."""
         return self.found.items
 
-    @strawberry.field(description="Where this page lies in the list.")
+    @strawberry.field(description="Pagination information of this page.")
     async def page_info(self, info: Info) -> PageInfo:
         """Look beyond both ends of the page."""
         ctx, asked = info.context, self.asked
@@ -289,7 +300,7 @@ class MessageConnection:
         )
         return page_info(self.found, ends)
 
-    @strawberry.field(description="How many messages the list has, on all its pages.")
+    @strawberry.field(description="The number of messages on all pages.")
     async def total_count(self, info: Info) -> int:
         """Give the count that is kept, or count the messages of the one run that was asked for."""
         if self.asked.run_id is None:
@@ -297,20 +308,20 @@ class MessageConnection:
         return await messages.count_of_run(info.context.store, info.context.who, self.of.id, self.asked.run_id)
 
 
-@strawberry.type(description="A conversation: messages in their order.")
+@strawberry.type(description="A conversation: an ordered list of messages.")
 class Thread(Node):
     """`domain.thread.Thread`."""
 
-    created_at: DateTime = strawberry.field(description="When the thread was made.")
-    metadata: Metadata = strawberry.field(description="What the application has noted on the thread.")
+    created_at: DateTime = strawberry.field(description="When the thread was created.")
+    metadata: Metadata = strawberry.field(description="Key-value pairs set by the application.")
     tool_resources: JSON | None = strawberry.field(
-        description="Files and vector stores that tools may use in this thread, as the REST face shows them."
+        description="Files and vector stores available to tools in this thread, in the format of the REST API."
     )
-    owner: str | None = strawberry.field(description="The end user that the thread belongs to, if it belongs to one.")
+    owner: str | None = strawberry.field(description="The end user who owns the thread; null if it has no owner.")
 
     is_type_of = is_a(DomainThread)
 
-    @strawberry.field(description="The messages of the thread, newest first if nothing is said.")
+    @strawberry.field(description="The messages of the thread, newest first by default.")
     @names_arguments
     async def messages(
         self,
@@ -336,29 +347,33 @@ class Thread(Node):
         return MessageConnection(found=found, asked=key, of=root)
 
 
-@strawberry.type(description="What one side said at one time.")
+@strawberry.type(description="A message in a thread.")
 class Message(Node):
     """`domain.message.Message`."""
 
-    thread_id: strawberry.ID = strawberry.field(description="The id of the thread that the message belongs to.")
-    created_at: DateTime = strawberry.field(description="When the message was made.")
-    role: MessageRole = strawberry.field(description="Who speaks.")
-    status: MessageStatus = strawberry.field(description="How far the message has come.")
-    content: list[ContentPart] = strawberry.field(description="What is said, part by part.")
-    text: str = strawberry.field(description="What the text parts say, one below the other.")
-    attachments: list[Attachment] = strawberry.field(description="Files that came with the message.")
-    metadata: Metadata = strawberry.field(description="What the application has noted on the message.")
-    run_id: strawberry.ID | None = strawberry.field(description="The run that wrote the message, if one did.")
-    assistant_id: strawberry.ID | None = strawberry.field(
-        description="The assistant that wrote the message, if one did."
+    thread_id: strawberry.ID = strawberry.field(description="The ID of the thread.")
+    created_at: DateTime = strawberry.field(description="When the message was created.")
+    role: MessageRole = strawberry.field(description="The author of the message.")
+    status: MessageStatus = strawberry.field(description="The status of the message.")
+    content: list[ContentPart] = strawberry.field(description="The content of the message, in parts.")
+    text: str = strawberry.field(description="The text of all text parts, joined with line breaks.")
+    attachments: list[Attachment] = strawberry.field(description="Files attached to the message.")
+    metadata: Metadata = strawberry.field(description="Key-value pairs set by the application.")
+    run_id: strawberry.ID | None = strawberry.field(
+        description="The ID of the run that created the message; null if there was none."
     )
-    completed_at: DateTime | None = strawberry.field(description="When the message became whole.")
-    incomplete_at: DateTime | None = strawberry.field(description="When the message broke off.")
-    incomplete_reason: IncompleteReason | None = strawberry.field(description="Why the message broke off.")
+    assistant_id: strawberry.ID | None = strawberry.field(
+        description="The ID of the assistant that created the message; null if there was none."
+    )
+    completed_at: DateTime | None = strawberry.field(description="When the message was completed; null otherwise.")
+    incomplete_at: DateTime | None = strawberry.field(description="When the message became incomplete; null otherwise.")
+    incomplete_reason: IncompleteReason | None = strawberry.field(
+        description="Why the message is incomplete; null otherwise."
+    )
 
     is_type_of = is_a(DomainMessage)
 
-    @strawberry.field(description="The thread that the message belongs to.", graphql_type=Thread)
+    @strawberry.field(description="The thread of the message.", graphql_type=Thread)
     async def thread(self, info: Info, root: strawberry.Parent[DomainMessage]) -> DomainThread:
         """Find the thread."""
         found = await info.context.threads.load(root.thread_id)
@@ -367,11 +382,11 @@ class Message(Node):
         return found
 
 
-@strawberry.type(description="A thread and its place in a list.")
+@strawberry.type(description="A thread with its cursor.")
 class ThreadEdge:
     """Relay's edge; the cursor is the thread's id, which keeps its place also when the thread is deleted."""
 
-    cursor: str = strawberry.field(description="The place, to go on from with `after` or `before`.")
+    cursor: str = strawberry.field(description="The cursor, for `after` and `before`.")
     node: DomainThread = strawberry.field(description="The thread.", graphql_type=Thread)
 
 
@@ -382,7 +397,7 @@ class ThreadConnection:
     found: strawberry.Private[page.Page[DomainThread]]
     asked: strawberry.Private[page.PageRequest]
 
-    @strawberry.field(description="The threads of this page, each with its cursor.", graphql_type=list[ThreadEdge])
+    @strawberry.field(description="The threads of this page with their cursors.", graphql_type=list[ThreadEdge])
     def edges(self) -> list[Edge]:
         """Pair each thread with its cursor."""
         return edges_of(self.found, EdgeOfThread)
@@ -392,15 +407,14 @@ class ThreadConnection:
         """Give the threads alone."""
         return self.found.items
 
-    @strawberry.field(description="Where this page lies in the list.")
+    @strawberry.field(description="Pagination information of this page.")
     async def page_info(self, info: Info) -> PageInfo:
         """Look beyond both ends of the page."""
         ctx = info.context
         return page_info(self.found, await threads.page_ends(ctx.store, ctx.who, self.asked, self.found))
 
     @strawberry.field(
-        description="How many threads the list has, on all its pages. They are counted when this is asked for, which "
-        "costs as much as 100 objects."
+        description="The number of threads on all pages. Counting them adds 100 to the cost of the operation."
     )
     async def total_count(self, info: Info) -> int:
         """Count: a number that is kept would make all creates wait for one row."""
