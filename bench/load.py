@@ -22,7 +22,7 @@ from gateway.domain.ids import MessageId, ThreadId
 from gateway.domain.message import Message, Role, Status
 from gateway.domain.thread import Thread
 from gateway.domain.wire import dump, dump_text
-from gateway.store.engines.base import open_engines
+from gateway.store.engines.open import open_engines
 from gateway.store.rows import Values, row_of_message, row_of_thread
 from gateway.store.schema.migrate import migrate
 from gateway.store.schema.tables import messages, threads

@@ -37,7 +37,8 @@ from gateway.server.http_protocol import DRESS_REFUSAL, END_FOLLOWING, take_long
 from gateway.server.memory import give_back_large_blocks
 from gateway.settings.load import Settings, load_settings, wants_traces
 from gateway.settings.values import OFF
-from gateway.store.engines.base import CHANNEL, migrates_itself, url_to_listen_at
+from gateway.store.engines.open import migrates_itself, url_to_listen_at
+from gateway.store.engines.postgres import CHANNEL
 from gateway.store.store import open_store
 from gateway.web.health import Readiness, liveness
 from gateway.web.middleware import RequestMiddleware, early_headers

@@ -6,7 +6,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from gateway.settings.load import load_settings
-from gateway.store.engines.base import open_engines
+from gateway.store.engines.open import open_engines
 from gateway.store.schema.partial_indexes import metadata
 
 

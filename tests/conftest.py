@@ -28,7 +28,8 @@ from gateway.domain.principal import Principal, Reach
 from gateway.events.hub import Hub
 from gateway.graphql.execution import runner
 from gateway.graphql.options import Options
-from gateway.store.engines.base import Engines, open_engines
+from gateway.store.engines.base import Engines
+from gateway.store.engines.open import open_engines
 from gateway.store.schema.migrate import migrate
 from gateway.store.schema.tables import metadata
 from gateway.store.store import Store

@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from gateway.errors import DatabaseBehind
-from gateway.store.engines.base import open_engines
+from gateway.store.engines.open import open_engines
 from gateway.store.schema.migrate import migrate, require_head
 from gateway.store.schema.partial_indexes import metadata
 from gateway.store.schema.revision import HEAD

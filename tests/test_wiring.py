@@ -15,7 +15,7 @@ from gateway.errors import InvalidSetting
 from gateway.events.hub import Hub
 from gateway.observability.record import RequestRecord
 from gateway.settings.load import load_settings
-from gateway.store.engines.base import open_engines, refuse_several_processes, url_to_listen_at
+from gateway.store.engines.open import open_engines, refuse_several_processes, url_to_listen_at
 from gateway.web.middleware import RequestMiddleware
 from tests.ports import free_ports
 

@@ -22,7 +22,8 @@ from gateway.errors import GatewayError
 from gateway.graphql.documents.trusted import load_trusted
 from gateway.settings.load import Settings
 from gateway.store.backup import sqlite_file
-from gateway.store.engines.base import can_lose_commits, migrates_itself
+from gateway.store.engines.open import migrates_itself
+from gateway.store.engines.sqlite import can_lose_commits
 from gateway.store.inspect import look
 from gateway.store.schema.revision import HEAD
 from gateway.store.store import opened_store

@@ -15,7 +15,7 @@ import click
 
 from gateway.core import api_keys
 from gateway.domain.printable import printable
-from gateway.store.schema.revision import make_ready
+from gateway.store.schema.ready import make_ready
 from gateway.store.store import opened_store
 
 if TYPE_CHECKING:

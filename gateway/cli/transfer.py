@@ -17,7 +17,7 @@ from gateway.domain.direction import Direction
 from gateway.domain.principal import Principal, Reach
 from gateway.errors import InvalidSetting
 from gateway.store.engines.private_files import open_private
-from gateway.store.schema.revision import make_ready
+from gateway.store.schema.ready import make_ready
 from gateway.store.staging import Staging
 from gateway.store.store import opened_store
 from gateway.transfer.exporter import export

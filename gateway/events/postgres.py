@@ -1,7 +1,7 @@
 """Hints from other processes on one PostgreSQL, by LISTEN and NOTIFY.
 
-NOTIFY is part of the transaction that it tells of (`store.engines.base`), so it comes after the commit or not at all. A
-hint that is lost with the connection is made good by looking everywhere once the connection is back.
+NOTIFY is part of the transaction that changes a thread (`store.engines.postgres`), so it is sent after the commit or
+not at all. Hints can be lost with the connection, so all listeners are woken once it is back.
 Must not be here: SQL about threads and messages.
 """
 

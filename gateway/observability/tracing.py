@@ -3,7 +3,7 @@
 Never in it: what a person wrote. So the spans are made here from record, and by no instrumentation: those tell paths
 with their query strings, and errors of databases, which repeat rows.
 Imported only where traces are wanted, since what it stands on is an extra.
-Must not be here: when something is followed (`record.step`, `web.middleware`, `store.engines.base`).
+Must not be here: when something is followed (`record.step`, `web.middleware`, `store.engines.instrumentation`).
 Source: OpenTelemetry semantic conventions for HTTP, database and GraphQL spans; W3C Trace Context.
 """
 

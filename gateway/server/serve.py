@@ -20,7 +20,7 @@ from gateway.server.http_protocol import HttpProtocol, WebSocketProtocol
 from gateway.server.quick_imports import loading
 from gateway.server.startup import any_key_made
 from gateway.settings.load import hand_down
-from gateway.store.engines.base import refuse_several_processes, url_to_listen_at
+from gateway.store.engines.open import refuse_several_processes, url_to_listen_at
 from gateway.web.origins import is_private
 
 if TYPE_CHECKING:

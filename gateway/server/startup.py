@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from gateway.core import api_keys
-from gateway.store.schema.revision import make_ready
+from gateway.store.schema.ready import make_ready
 from gateway.store.store import opened_store
 
 

@@ -1,8 +1,8 @@
-"""Connections that are kept between statements, handed out in the order in which they were asked for.
+"""The pool of connections that run single statements, each by one call of the driver and without a transaction.
 
-They come from SQLAlchemy's pool and go back to it at the end; taking one out of there for each statement would cost
-more than the statement. On one, a statement is a single call of the driver, without a transaction around it.
-Must not be here: the text of statements (`statement_cache`), differences between databases (`base`).
+They come from SQLAlchemy's pool and go back to it at the end; a checkout from there for each statement would cost more
+than the statement.
+Must not be here: the text of statements (`statement_cache`), differences between databases (`engines`).
 """
 
 from __future__ import annotations
@@ -13,174 +13,190 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.store.engines import base
+from gateway.store.engines.errors import is_usable_after
+from gateway.store.engines.instrumentation import StatementListeners
+from gateway.store.engines.sqlite import take_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-    from gateway.store.engines.base import LaneRules, Take
-    from gateway.store.reads import Reads
-    from gateway.store.statement_cache import Prepared
+    from gateway.store.engines.base import Engines, Take
+    from gateway.store.statement_cache import Build
 
-    Step = tuple[Prepared, Sequence[Any], Take[Any]]
+    Query = tuple[Take[Any], Build, tuple[Any, ...]]
 
 T = TypeVar("T")
 
 
-class Lane:
-    """One connection."""
+class Connection:
+    """One connection; its statements are named by a builder and the arguments of that."""
 
-    def __init__(self, connection: AsyncConnection, driver: Any, rules: LaneRules) -> None:
-        self.connection = connection
+    def __init__(self, sqlalchemy: AsyncConnection, driver: Any, engines: Engines) -> None:
+        rules = engines.rules
+        self.sqlalchemy = sqlalchemy
         self._driver = driver
         self._fetch, self._take, self._call = rules.fetch, rules.take, rules.call
         self.is_local = rules.is_local
-        self._heard = base.Heard(connection.sync_connection)
-        self.reads: Reads | None = None  # what is read over it, once somebody did
+        self._prepared = engines.statements.prepared
+        self._listeners = StatementListeners(sqlalchemy.sync_connection)
 
     async def execute(self, text: str) -> None:
-        """Run what begins or ends a transaction, which is no statement of ours."""
+        """Run a statement that begins or ends a transaction; it is not counted."""
         await self._fetch(self._driver, text, ())
 
-    async def call(self, work: Callable[[Any], Any]) -> Any:
-        """Let a function use SQLite's own connection, in that one's thread."""
-        return await self._call(self._driver, work)
+    async def call(self, function: Callable[[Any], Any]) -> Any:
+        """Call a function with SQLite's own connection, in that one's thread."""
+        return await self._call(self._driver, function)
 
-    async def taken(self, prepared: Prepared, values: Sequence[Any], take: Take[T]) -> T:
-        """Run a statement, and give what a function takes of its rows.
-
-        Where the database gives them one by one, no more are read than it wants; it runs in that one's thread then.
-        """
-        text, values = self._heard.begin(prepared.text, values)
-        try:
-            found: T = await self._take(self._driver, text, values, take)
-        except BaseException as error:
-            self._heard.fail(error)
-            raise
-        self._heard.end(text, values)
-        return found
-
-    async def taken_of_each(self, steps: Sequence[Step]) -> list[Any]:
-        """Do the same for several statements in one hop to SQLite's thread."""
-        texts = [(prepared.text, values, take) for prepared, values, take in steps]
-        with self._heard.together([text[:2] for text in texts]):
-            found: list[Any] = await self._call(self._driver, partial(base.take_each, texts))
-        return found
-
-    async def taken_again(self, prepared: Prepared, each: Sequence[Sequence[Any]], take: Take[T]) -> list[T]:
-        """Do the same with one statement for several values, of which nobody hears but once."""
-        texts = [(prepared.text, values, take) for values in each]
-        with self._heard.together([texts[0][:2]]):
-            found: list[T] = await self._call(self._driver, partial(base.take_each, texts))
-        return found
-
-    async def rows(self, prepared: Prepared, values: Sequence[Any]) -> Sequence[Any]:
-        """Run a statement by one call of the driver."""
-        text, values = self._heard.begin(prepared.text, values)
+    async def rows(self, build: Build, arguments: tuple[Any, ...]) -> Sequence[Any]:
+        """Run a statement, and return its rows."""
+        prepared, values = self._prepared(build, arguments)
+        text, values = self._listeners.begin(prepared.text, values)
         try:
             found = await self._fetch(self._driver, text, values)
         except BaseException as error:
-            self._heard.fail(error)
+            self._listeners.fail(error)
             raise
-        self._heard.end(text, values)
+        self._listeners.end(text, values)
+        return found
+
+    async def take(self, take: Take[T], build: Build, arguments: tuple[Any, ...]) -> T:
+        """Run a statement, and return what a function takes from its rows.
+
+        Where the database yields them one by one, the function runs in the connection's thread, and no more rows are
+        read than it takes.
+        """
+        prepared, values = self._prepared(build, arguments)
+        text, values = self._listeners.begin(prepared.text, values)
+        try:
+            found: T = await self._take(self._driver, text, values, take)
+        except BaseException as error:
+            self._listeners.fail(error)
+            raise
+        self._listeners.end(text, values)
+        return found
+
+    async def take_each(self, *queries: Query) -> list[Any]:
+        """Do the same for several statements in one hop to SQLite's thread."""
+        statements = []
+        for take, build, arguments in queries:
+            prepared, values = self._prepared(build, arguments)
+            statements.append((prepared.text, values, take))
+        with self._listeners.batch([each[:2] for each in statements]):
+            found: list[Any] = await self._call(self._driver, partial(take_each, statements))
+        return found
+
+    async def take_repeated(self, take: Take[T], build: Build, each: Sequence[tuple[Any, ...]]) -> list[T]:
+        """Do the same with one statement for several arguments of one shape; listeners see one statement."""
+        statements = []
+        for arguments in each:
+            prepared, values = self._prepared(build, arguments)
+            statements.append((prepared.text, values, take))
+        with self._listeners.batch([statements[0][:2]]):
+            found: list[T] = await self._call(self._driver, partial(take_each, statements))
         return found
 
 
-class Lanes:
-    """All of them; one that has failed, or whose statement was given up, is closed and not handed out again."""
+async def connect(engine: AsyncEngine, engines: Engines) -> Connection:
+    """Open a connection of one of the engines."""
+    sqlalchemy = await engine.connect()
+    raw = await sqlalchemy.get_raw_connection()
+    return Connection(sqlalchemy, raw.driver_connection, engines)
 
-    def __init__(self, engine: AsyncEngine, rules: LaneRules) -> None:
-        self._engine = engine
-        self._rules = rules
-        self._idle: list[Lane] = []
-        self._waiting: deque[asyncio.Future[Lane | None]] = deque()
+
+class ConnectionPool:
+    """Lends connections in the order of requests; one that failed, or whose statement was cancelled, is closed."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self._idle: list[Connection] = []
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._closing: set[asyncio.Task[None]] = set()
         self.open = 0
 
     @property
     def in_use(self) -> int:
-        """How many are handed out now."""
+        """How many are borrowed now."""
         return self.open - len(self._idle)
 
-    def take_back(self, lane: Lane, error: BaseException | None) -> None:
-        """Take a lane from who has it, and what has ended its use, if that was an error."""
-        if error is None or base.keeps_connection(error):
-            self._give_back(lane)
+    def release(self, connection: Connection, error: BaseException | None) -> None:
+        """Take a connection back, with the error that ended its use, if any."""
+        if error is None or is_usable_after(error):
+            self._give_back(connection)
         else:
-            self._discard(lane)
+            self._discard(connection)
 
     async def close(self) -> None:
-        """Give all back to the pool that are not in use."""
-        for lane in self._idle:
-            await lane.connection.close()
+        """Return all idle connections to SQLAlchemy's pool."""
+        for connection in self._idle:
+            await connection.sqlalchemy.close()
         self.open -= len(self._idle)
         self._idle.clear()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
-    def take_idle(self) -> Lane | None:
-        """Hand a lane out that nobody uses, if there is one."""
+    def acquire_idle(self) -> Connection | None:
+        """Lend an idle connection, if there is one."""
         return self._idle.pop() if self._idle else None
 
-    async def take(self) -> Lane:
-        """Hand a lane out, which has to be taken back.
+    async def acquire(self) -> Connection:
+        """Lend a connection, which has to be released.
 
-        Errors: TimeoutError where none is free in time; whatever the driver says when it connects.
+        Errors: TimeoutError where none is free in time; whatever the driver raises when it connects.
         """
         while True:
             if self._idle:
                 return self._idle.pop()
-            if self.open < self._rules.at_most:
-                return await self._connected()
-            waiting: asyncio.Future[Lane | None] = asyncio.get_running_loop().create_future()
+            if self.open < self._engines.rules.at_most:
+                return await self._connect()
+            waiting: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
             self._waiting.append(waiting)
             try:
                 async with asyncio.timeout(base.WAIT_S):
-                    lane = await waiting
+                    connection = await waiting
             except BaseException:
                 if waiting.done() and not waiting.cancelled() and (given := waiting.result()) is not None:
                     self._give_back(given)  # it came at the last moment
                 raise
-            if lane is not None:
-                return lane  # else one was closed, and another may be opened
+            if connection is not None:
+                return connection  # None: one was closed, and another may be opened
 
-    async def _connected(self) -> Lane:
+    async def _connect(self) -> Connection:
         self.open += 1
         try:
-            connection = await self._engine.connect()
-            raw = await connection.get_raw_connection()
+            return await connect(self._engines.reader, self._engines)
         except BaseException:
-            self._closed()
+            self._note_closed()
             raise
-        return Lane(connection, raw.driver_connection, self._rules)
 
-    def _give_back(self, lane: Lane) -> None:
-        waiting = self._next()
+    def _give_back(self, connection: Connection) -> None:
+        waiting = self._next_waiting()
         if waiting is None:
-            self._idle.append(lane)
+            self._idle.append(connection)
         else:
-            waiting.set_result(lane)
+            waiting.set_result(connection)
 
-    def _discard(self, lane: Lane) -> None:
-        """Close a lane beside the requests: SQLite ends a statement before it looks up."""
-        task = asyncio.get_running_loop().create_task(self._close(lane))
+    def _discard(self, connection: Connection) -> None:
+        """Close a connection in the background: SQLite finishes a running statement before it closes."""
+        task = asyncio.get_running_loop().create_task(self._close(connection))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def _close(self, lane: Lane) -> None:
+    async def _close(self, connection: Connection) -> None:
         try:
-            await lane.connection.invalidate()
-            await lane.connection.close()
+            await connection.sqlalchemy.invalidate()
+            await connection.sqlalchemy.close()
         finally:
-            self._closed()
+            self._note_closed()
 
-    def _closed(self) -> None:
+    def _note_closed(self) -> None:
         self.open -= 1
-        waiting = self._next()
+        waiting = self._next_waiting()
         if waiting is not None:
             waiting.set_result(None)
 
-    def _next(self) -> asyncio.Future[Lane | None] | None:
+    def _next_waiting(self) -> asyncio.Future[Connection | None] | None:
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():

@@ -1,9 +1,9 @@
-"""SQLite's one writer: what waits side by side shares one commit, and each hears of it when it is on disk.
+"""Group commit for SQLite's one writer: transactions that wait at the same time share one commit.
 
-Each stands in a savepoint of its own, so one that fails is undone alone. Whoever knows all its statements beforehand
-hands them over, and those of all who wait run in one hop to the connection's thread; who has to look at what one gives
-before the next borrows the writer.
-Must not be here: what is written (`writes`, `selects`), PostgreSQL, where transactions run side by side.
+Each has a savepoint of its own, so one that fails is rolled back alone, and each ends after the commit. A caller that
+knows all its statements passes them to `run`, which runs those of all waiting callers in one hop to the connection's
+thread; one that needs the rows of a statement before the next borrows the writer (`transaction`).
+Must not be here: what is written (`writes`, `statements`), PostgreSQL, where transactions run concurrently.
 """
 
 from __future__ import annotations
@@ -15,218 +15,216 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.store.connections import Lane
+from gateway.store.connections import connect
 from gateway.store.engines import base
+from gateway.store.engines.instrumentation import report_batch
+from gateway.store.engines.sqlite import run_each
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import AsyncIterator, Sequence
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from gateway.store.connections import Connection
+    from gateway.store.engines.base import Engines
 
-    from gateway.store.engines.base import LaneRules
+    Statement = tuple[str, Sequence[Any]]  # its text and its values
+    Rows = list[Sequence[Any]]  # of each statement
 
-    Step = tuple[str, Sequence[Any]]  # the text of a statement and its values
-    Found = list[Sequence[Any]]  # the rows of each step
-
-MOST: Final = 64  # transactions that share a commit; more would let the first of them wait too long
-MOST_WAITING: Final = 10_000  # that may wait; whoever comes then is told to come again
+MAX_GROUP: Final = 64  # transactions that share a commit; more would let the first of them wait too long
+MAX_WAITING: Final = 10_000  # that may wait; those that come then get a 503
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """Statements that were handed over, and who waits for what they find."""
+class PendingWrite:
+    """The statements of one transaction, and the future of their rows."""
 
-    steps: Sequence[Step]
-    done: asyncio.Future[Found]
+    statements: Sequence[Statement]
+    done: asyncio.Future[Rows]
 
 
 class Group:
-    """Transactions that will be committed together."""
+    """Borrowed transactions that will be committed together."""
 
     def __init__(self) -> None:
-        self.held = 0
+        self.size = 0
         self.committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
-class Grouping:
-    """Hands the writer on from one to the next; whoever is followed by nobody commits for all before."""
+class GroupCommit:
+    """Passes the writer from one transaction to the next; the last one of a group commits for all of it."""
 
-    def __init__(self, engine: AsyncEngine, rules: LaneRules) -> None:
-        self._engine = engine
-        self._rules = rules
-        self._turn = asyncio.Lock()
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self._lock = asyncio.Lock()
         self._waiting = 0
-        self._lane: Lane | None = None
+        self._connection: Connection | None = None
         self._group: Group | None = None
-        self._works: deque[Work] = deque()
-        self._working: asyncio.Task[None] | None = None
+        self._pending: deque[PendingWrite] = deque()
+        self._runner: asyncio.Task[None] | None = None
 
     @property
     def in_use(self) -> int:
-        """Whether somebody writes now."""
-        return int(self._turn.locked())
+        """How many connections are in use: one while a transaction runs."""
+        return int(self._lock.locked())
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Lane]:
-        """Hand the writer out for as long as the block, which has been committed when this ends.
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Lend the writer for the block, which is committed when this ends.
 
         Errors: TimeoutError where others write for too long; whatever the driver says.
         """
         await self._wait()
-        group, lane = self._group, self._lane
+        group, connection = self._group, self._connection
         try:
-            if group is None or lane is None:
-                group, lane = await self._begun()
-            await lane.execute("SAVEPOINT one")
+            if group is None or connection is None:
+                group, connection = await self._begin()
+            await connection.execute("SAVEPOINT one")
         except BaseException:
             await asyncio.shield(self._leave(group, is_good=False, undo=True))
             raise
         try:
-            yield lane
+            yield connection
         except BaseException:
             await asyncio.shield(self._leave(group, is_good=False, undo=True))
             raise
         await asyncio.shield(self._leave(group, is_good=True, undo=False))
         await asyncio.shield(group.committed)
 
-    async def run(self, steps: Sequence[Step]) -> Found:
-        """Run statements in a transaction that has been committed when this ends, and give the rows of each.
+    async def run(self, statements: Sequence[Statement]) -> Rows:
+        """Run statements in a transaction that is committed when this ends, and return the rows of each.
 
         Errors: TimeoutError where others write for too long; whatever the driver says.
         """
-        if len(self._works) == MOST_WAITING:
+        if len(self._pending) == MAX_WAITING:
             raise TimeoutError
-        work = Work(steps, asyncio.get_running_loop().create_future())
-        self._works.append(work)
-        if self._working is None:
-            self._working = asyncio.create_task(self._work())
-        with base.heard_together(self._engine.sync_engine, steps):
-            return await work.done
+        write = PendingWrite(statements, asyncio.get_running_loop().create_future())
+        self._pending.append(write)
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._run_pending())
+        with report_batch(self._engines.writer.sync_engine, statements):
+            return await write.done
 
     async def close(self) -> None:
-        """Let the connection go."""
-        if self._working is not None:
-            await self._working
-        if self._lane is not None:
-            await self._lane.connection.close()
-            self._lane = None
+        """Close the connection, after what is pending has run."""
+        if self._runner is not None:
+            await self._runner
+        if self._connection is not None:
+            await self._connection.sqlalchemy.close()
+            self._connection = None
 
-    async def _work(self) -> None:
-        """Run what was handed over, as much at once as may share a commit, until nothing is left."""
+    async def _run_pending(self) -> None:
+        """Run pending writes, up to MAX_GROUP at once, until none is left."""
         try:
-            while self._works:
+            while self._pending:
                 try:
                     await self._wait()
                 except TimeoutError as error:
-                    _fail_all([self._works.popleft() for _ in range(len(self._works))], error)
+                    _fail_all([self._pending.popleft() for _ in range(len(self._pending))], error)
                     return
                 try:
-                    await self._write([self._works.popleft() for _ in range(min(MOST, len(self._works)))])
+                    await self._write([self._pending.popleft() for _ in range(min(MAX_GROUP, len(self._pending)))])
                 finally:
-                    self._turn.release()
+                    self._lock.release()
         finally:
-            self._working = None
+            self._runner = None
 
-    async def _write(self, works: list[Work]) -> None:
-        wanted = [work for work in works if not work.done.done()]  # others were given up while they waited
+    async def _write(self, pending: list[PendingWrite]) -> None:
+        batch = [write for write in pending if not write.done.done()]  # others were cancelled while they waited
         group = self._group
         try:
-            lane = await self._connected()
-            outcomes = await lane.call(partial(run_together, wanted, begins=group is None))
-        except Exception as error:  # noqa: BLE001  (all who share the commit hear of it)
-            _fail_all(wanted, error)
+            connection = await self._connected()
+            outcomes = await connection.call(partial(run_batch, batch, begins=group is None))
+        except Exception as error:  # noqa: BLE001  (all that share the commit get it)
+            _fail_all(batch, error)
             await self._fail(group, error)
             return
         self._group = None
         if group is not None:
             group.committed.set_result(None)
-        for work, outcome in zip(wanted, outcomes, strict=True):
-            if work.done.done():
+        for write, outcome in zip(batch, outcomes, strict=True):
+            if write.done.done():
                 continue
             if isinstance(outcome, Exception):
-                work.done.set_exception(outcome)
+                write.done.set_exception(outcome)
             else:
-                work.done.set_result(outcome)
+                write.done.set_result(outcome)
 
     async def _wait(self) -> None:
         self._waiting += 1
         try:
             async with asyncio.timeout(base.WAIT_S):
-                await self._turn.acquire()
+                await self._lock.acquire()
         finally:
             self._waiting -= 1
 
-    async def _begun(self) -> tuple[Group, Lane]:
-        lane = await self._connected()
-        await lane.execute("BEGIN IMMEDIATE")
+    async def _begin(self) -> tuple[Group, Connection]:
+        connection = await self._connected()
+        await connection.execute("BEGIN IMMEDIATE")
         self._group = Group()
-        return self._group, lane
+        return self._group, connection
 
-    async def _connected(self) -> Lane:
-        if self._lane is None:
-            connection = await self._engine.connect()
-            raw = await connection.get_raw_connection()
-            self._lane = Lane(connection, raw.driver_connection, self._rules)
-        return self._lane
+    async def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = await connect(self._engines.writer, self._engines)
+        return self._connection
 
     async def _leave(self, group: Group | None, *, is_good: bool, undo: bool) -> None:
-        """End one transaction, and with it the group unless somebody waits to go on with it."""
+        """End one transaction, and commit its group unless another transaction waits to join."""
         try:
-            if group is None or self._lane is None:
-                await self._give_up_beginning()
+            if group is None or self._connection is None:
+                await self._abort_begin()
                 return
             try:
                 if undo:
-                    await self._lane.execute("ROLLBACK TO one")
-                await self._lane.execute("RELEASE one")
-                group.held += is_good
-                if not self._waiting or group.held >= MOST:
-                    await self._commit(group, self._lane)
-            except Exception as error:  # noqa: BLE001  (all who share the group hear of it)
+                    await self._connection.execute("ROLLBACK TO one")
+                await self._connection.execute("RELEASE one")
+                group.size += is_good
+                if not self._waiting or group.size >= MAX_GROUP:
+                    await self._commit(group, self._connection)
+            except Exception as error:  # noqa: BLE001  (all that share the group get it)
                 await self._fail(group, error)
         finally:
-            self._turn.release()
+            self._lock.release()
 
-    async def _give_up_beginning(self) -> None:
-        """Undo a transaction that may still begin: who wanted it did not wait for its beginning."""
-        if self._lane is not None:
+    async def _abort_begin(self) -> None:
+        """Roll back a transaction that may have begun: its caller was cancelled meanwhile."""
+        if self._connection is not None:
             with suppress(Exception):  # it did not begin
-                await self._lane.execute("ROLLBACK")
+                await self._connection.execute("ROLLBACK")
 
-    async def _commit(self, group: Group, lane: Lane) -> None:
-        await lane.execute("COMMIT")
+    async def _commit(self, group: Group, connection: Connection) -> None:
+        await connection.execute("COMMIT")
         self._group = None
-        if lane.connection.in_transaction():
-            await lane.connection.rollback()  # SQLAlchemy's own notion of one; there is nothing left to undo
+        if connection.sqlalchemy.in_transaction():
+            await connection.sqlalchemy.rollback()  # SQLAlchemy's own state; there is nothing left to undo
         group.committed.set_result(None)
 
     async def _fail(self, group: Group | None, error: Exception) -> None:
-        lane, self._group, self._lane = self._lane, None, None
-        if lane is not None:
+        connection, self._group, self._connection = self._connection, None, None
+        if connection is not None:
             with suppress(Exception):
-                await lane.execute("ROLLBACK")
+                await connection.execute("ROLLBACK")
             with suppress(Exception):
-                await lane.connection.invalidate()
-                await lane.connection.close()
+                await connection.sqlalchemy.invalidate()
+                await connection.sqlalchemy.close()
         if group is not None and not group.committed.done():
             group.committed.set_exception(error)
-            group.committed.exception()  # seen, where nobody waits for it
+            group.committed.exception()  # mark it as retrieved, in case nothing awaits it
 
 
-def run_together(works: Sequence[Work], connection: sqlite3.Connection, *, begins: bool) -> list[Any]:
-    """Run works one after the other, each in a savepoint, and commit; for each give its rows, or why it was undone."""
+def run_batch(batch: Sequence[PendingWrite], connection: sqlite3.Connection, *, begins: bool) -> list[Any]:
+    """Run writes one after the other, each in a savepoint, and commit; return the rows of each, or its error."""
     if begins:
         connection.execute("BEGIN IMMEDIATE")
     outcomes: list[Any] = []
-    for work in works:
-        if work.done.done():  # given up while another process kept us waiting
+    for write in batch:
+        if write.done.done():  # cancelled while another process held the lock
             outcomes.append([])
             continue
         connection.execute("SAVEPOINT one")
         try:
-            outcomes.append(base.run_each(work.steps, connection))
-        except Exception as error:  # noqa: BLE001  (who handed it over hears of it)
+            outcomes.append(run_each(write.statements, connection))
+        except Exception as error:  # noqa: BLE001  (its caller gets it)
             connection.execute("ROLLBACK TO one")
             outcomes.append(error)
         connection.execute("RELEASE one")
@@ -234,7 +232,7 @@ def run_together(works: Sequence[Work], connection: sqlite3.Connection, *, begin
     return outcomes
 
 
-def _fail_all(works: Sequence[Work], error: Exception) -> None:
-    for work in works:
-        if not work.done.done():
-            work.done.set_exception(error)
+def _fail_all(writes: Sequence[PendingWrite], error: Exception) -> None:
+    for write in writes:
+        if not write.done.done():
+            write.done.set_exception(error)

@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import func, select, text
 
-from gateway.store.engines.base import open_engines
+from gateway.store.engines.open import open_engines
 from gateway.store.schema.revision import HEAD, opened, revision_of
 from gateway.store.schema.tables import threads
 

@@ -18,9 +18,7 @@ from sqlalchemy import select, text
 from gateway.domain import change, wire
 from gateway.domain.message import Message, Status, with_text
 from gateway.domain.page import Beyond, Page, Rows, Together, WrittenPage, cut, cut_behind
-from gateway.errors import NotFound
 from gateway.store import rows
-from gateway.store.engines.base import CHANNEL
 from gateway.store.schema.revision import is_migrated
 from gateway.store.statements import api_keys, counts, following, postgres_pages, selects, thread_tokens
 
@@ -35,9 +33,9 @@ if TYPE_CHECKING:
     from gateway.domain.page import Cut, Fields, PageRequest
     from gateway.domain.principal import Reach, TokenEpoch
     from gateway.domain.thread import Thread
-    from gateway.store.connections import Lane
+    from gateway.store.connections import Connection
     from gateway.store.engines.base import Take
-    from gateway.store.statement_cache import Build, Shapes
+    from gateway.store.statement_cache import Build
 
 T = TypeVar("T")
 
@@ -69,41 +67,12 @@ class Behind(Generic[T]):
     has_more: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Quick:
-    """The short way from a builder and its arguments to rows, on a connection without a transaction."""
-
-    lane: Lane
-    shapes: Shapes
-
-    def rows(self, build: Build, arguments: tuple[Any, ...]) -> Awaitable[Sequence[Any]]:
-        """Run the statement that a builder makes."""
-        prepared, values = self.shapes.prepared(build, arguments)
-        return self.lane.rows(prepared, values)
-
-    def taken(self, take: Take[T], build: Build, arguments: tuple[Any, ...]) -> Awaitable[T]:
-        """Run a statement, and give what a function takes of its rows."""
-        prepared, values = self.shapes.prepared(build, arguments)
-        return self.lane.taken(prepared, values, take)
-
-    def taken_of_each(self, *wanted: tuple[Take[Any], Build, tuple[Any, ...]]) -> Awaitable[list[Any]]:
-        """Do so with several statements in one step, on a lane that is local."""
-        return self.lane.taken_of_each(
-            [(*self.shapes.prepared(build, arguments), take) for take, build, arguments in wanted]
-        )
-
-    def taken_again(self, take: Take[T], build: Build, each: Sequence[tuple[Any, ...]]) -> Awaitable[list[T]]:
-        """Do so with one statement for several arguments of one shape, on a lane that is local."""
-        prepared = [self.shapes.prepared(build, arguments) for arguments in each]
-        return self.lane.taken_again(prepared[0][0], [values for _, values in prepared], take)
-
-
 class Reads:
     """What can be read, over one connection."""
 
-    def __init__(self, connection: AsyncConnection, quick: Quick | None = None) -> None:
-        self._connection = connection
-        self._quick = quick
+    def __init__(self, sqlalchemy: AsyncConnection, connection: Connection | None = None) -> None:
+        self._sqlalchemy = sqlalchemy
+        self._connection = connection  # None in a transaction that only SQLAlchemy can run statements in
 
     async def get_threads(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, Thread]:
         """Find threads by id; those that are not there are left out."""
@@ -198,8 +167,8 @@ class Reads:
     ) -> tuple[Thread | None, Beyond, Cut[Any]]:
         """Read a thread, what lies beyond the cursors, and the rows of the page, in the order of the walk."""
         take = partial(cut, limit=page.limit)
-        if self._quick is not None and self._quick.lane.is_local:
-            own, of_page = await self._quick.taken_of_each(
+        if self._connection is not None and self._connection.is_local:
+            own, of_page = await self._connection.take_each(
                 (list, selects.get_thread_beside, (reach, thread_id, page, run_id)),
                 (take, selects.list_message_fields, (reach, thread_id, page, run_id, fields)),
             )
@@ -222,9 +191,9 @@ class Reads:
         if len(thread_ids) == 1:
             return {thread_ids[0]: await self.list_messages(reach, thread_ids[0], page, run_id)}
         take = partial(Together().cut, limit=page.limit)
-        if self._quick is not None and self._quick.lane.is_local:
+        if self._connection is not None and self._connection.is_local:
             each = [(reach, thread_id, page, run_id) for thread_id in thread_ids]
-            found = await self._quick.taken_again(take, selects.list_messages, each)
+            found = await self._connection.take_repeated(take, selects.list_messages, each)
         else:
             of_each: dict[str, list[Any]] = {thread_id: [] for thread_id in thread_ids}
             build = postgres_pages.list_messages_of_each
@@ -273,27 +242,16 @@ class Reads:
         found = await self._found(following.last_positions, reach, [thread_id])
         return next(((begin, last) for _, last, begin in found), None)
 
-    async def append_message(self, reach: Reach, message: Message) -> int:
-        """Add a message to the end of its thread and tell all processes of it; give the second that it gets.
-
-        Errors: NotFound for the thread.
-        """
-        found = await self._found(selects.append_message, reach, message, CHANNEL)
-        if not found:
-            raise NotFound("thread", message.thread_id)
-        created_at: int = found[0][0]
-        return created_at
-
     async def data_version(self) -> tuple[int, int]:
         """Name this connection, and read SQLite's own count of changes to the file by others than it."""
-        connection = await self._connection.get_raw_connection()
-        version: int = (await self._connection.execute(text("PRAGMA data_version"))).scalar_one()
-        return id(connection.driver_connection), version
+        raw = await self._sqlalchemy.get_raw_connection()
+        version: int = (await self._sqlalchemy.execute(text("PRAGMA data_version"))).scalar_one()
+        return id(raw.driver_connection), version
 
     async def position_of(self, reach: Reach, thread_id: str, message_id: str) -> int | None:
         """Find the position of a message of the thread, living or deleted."""
         statement = select(selects.place_of_message(reach, thread_id, message_id))
-        position: int | None = (await self._connection.execute(statement)).scalar_one()
+        position: int | None = (await self._sqlalchemy.execute(statement)).scalar_one()
         return position
 
     async def any_thread_from(self, reach: Reach, cursor: str, *, up: bool) -> bool:
@@ -365,7 +323,7 @@ class Reads:
 
     async def is_migrated(self) -> bool:
         """Say whether there are the tables that this program needs, or a later one's."""
-        return await self._connection.run_sync(is_migrated)
+        return await self._sqlalchemy.run_sync(is_migrated)
 
     async def _whole(self, reach: Reach, messages: Sequence[Message]) -> Sequence[Message]:
         """Lay the text that messages in progress have gained behind their content; for others nothing is read."""
@@ -400,15 +358,15 @@ class Reads:
         return {id_: with_text(message, gained.get(id_, ())) for id_, message in whole.items()}
 
     async def _rows(self, statement: Executable) -> Sequence[Any]:
-        return (await self._connection.execute(statement)).all()
+        return (await self._sqlalchemy.execute(statement)).all()
 
     def _found(self, build: Build, *arguments: Any) -> Awaitable[Sequence[Any]]:
         """Run a statement that runs often; its rows are read by number, since drivers know no names."""
-        return self._rows(build(*arguments)) if self._quick is None else self._quick.rows(build, arguments)
+        return self._rows(build(*arguments)) if self._connection is None else self._connection.rows(build, arguments)
 
     @property
     def _is_local(self) -> bool:
-        return self._quick is not None and self._quick.lane.is_local
+        return self._connection is not None and self._connection.is_local
 
     def _cut(self, listed: Build, *arguments: Any) -> Awaitable[Cut[Any]]:
         """Read what one page holds of a list, for which the third argument is the page that was asked for."""
@@ -417,9 +375,9 @@ class Reads:
 
     def _taken(self, take: Take[T], build: Build, *arguments: Any) -> Awaitable[T]:
         """Run a statement, and give what a function takes of its rows."""
-        if self._quick is None:
+        if self._connection is None:
             return self._taken_of(take, build(*arguments))
-        return self._quick.taken(take, build, arguments)
+        return self._connection.take(take, build, arguments)
 
     async def _taken_of(self, take: Take[T], statement: Executable) -> T:
         return take(await self._rows(statement))

@@ -1,8 +1,8 @@
-"""Statements that run again and again: built and compiled once for each shape, then one call of the driver with values.
+"""The cache of compiled statements: each is built and compiled once for each shape of its arguments.
 
-A builder is given symbols in place of values, so the text is what SQLAlchemy makes of the same builder anywhere else.
-What stands in the text and not among the values (which bounds there are, the order) is the shape.
-Must not be here: which statements there are (`selects`), connections (`connections`).
+A builder is called with bind parameters in place of values, so the text is what SQLAlchemy compiles anywhere else.
+The shape is what changes the text and is not a value: which bounds there are, the order.
+Must not be here: which statements there are (`statements`), connections (`connections`).
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ if TYPE_CHECKING:
 
 _NUMBERS: Final = ("created_at", "completed_at", "incomplete_at")  # of a message; all else is text
 _CONTENT: Final = Message._fields.index("content_json")
-_KEPT: Final = 500  # shapes; there are some dozens
+_MAX_SHAPES: Final = 500  # there are some dozens
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The text of a statement, and what lays values with its constants behind them out in the order of the text."""
+    """The text of a statement; `order` puts the values, followed by the constants, in the order of the text."""
 
     text: str
     constants: tuple[Any, ...]
     order: Callable[[Sequence[Any]], Sequence[Any]]
 
 
-class Shapes:
-    """The prepared statements of one kind of database."""
+class StatementCache:
+    """The compiled statements of one kind of database."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._kept: dict[tuple[Any, ...], Prepared] = {}
+        self._by_shape: dict[tuple[Any, ...], Prepared] = {}
 
     def prepared(self, build: Build, arguments: tuple[Any, ...]) -> tuple[Prepared, Sequence[Any]]:
-        """Find the statement that a builder makes of such arguments, and the values of these."""
+        """Return the statement that a builder makes of such arguments, and the values of these in its order."""
         values: list[Any] = []
-        shape = (build, *[_SHAPES.get(type(each), _constant)(each, values) for each in arguments])
-        found = self._kept.get(shape)
+        shape = (build, *[_SHAPE_OF.get(type(each), _constant)(each, values) for each in arguments])
+        found = self._by_shape.get(shape)
         if found is None:
-            if len(self._kept) == _KEPT:
-                self._kept.clear()
-            found = self._kept[shape] = _compiled(self._dialect, build(*_symbols(arguments)), len(values))
+            if len(self._by_shape) == _MAX_SHAPES:
+                self._by_shape.clear()
+            found = self._by_shape[shape] = _compile(self._dialect, build(*_bind_parameters(arguments)), len(values))
         values += found.constants
         return found, found.order(values)
 
@@ -98,7 +98,7 @@ def _constant(value: Any, _values: list[Any]) -> Any:
     return value
 
 
-_SHAPES: Final[dict[type, Callable[[Any, list[Any]], Any]]] = {
+_SHAPE_OF: Final[dict[type, Callable[[Any, list[Any]], Any]]] = {
     Reach: _shape_of_reach,
     PageRequest: _shape_of_page,
     Message: _shape_of_message,
@@ -108,8 +108,8 @@ _SHAPES: Final[dict[type, Callable[[Any, list[Any]], Any]]] = {
 }
 
 
-def _symbols(arguments: tuple[Any, ...]) -> list[Any]:
-    """Put a symbol in the place of each value, in the order in which shapes gather them."""
+def _bind_parameters(arguments: tuple[Any, ...]) -> list[Any]:
+    """Replace each value by a bind parameter, in the order in which shapes collect values."""
     names = iter(range(1_000))
 
     def text(value: str | None) -> Any:
@@ -118,29 +118,29 @@ def _symbols(arguments: tuple[Any, ...]) -> list[Any]:
     def number() -> Any:
         return bindparam(_name(next(names)), type_=BigInteger())
 
-    symbols: list[Any] = []
+    parameters: list[Any] = []
     for each in arguments:
         if isinstance(each, Reach):
-            symbols.append(Reach(text(each.project_id), text(each.owner), text(each.thread_id)))
+            parameters.append(Reach(text(each.project_id), text(each.owner), text(each.thread_id)))
         elif isinstance(each, PageRequest):
             limit, after, before = number(), text(each.after), text(each.before)
-            symbols.append(PageRequest(limit, each.order, after, before, each.from_end))
+            parameters.append(PageRequest(limit, each.order, after, before, each.from_end))
         elif isinstance(each, Message):
-            symbols.append(Message(*[number() if name in _NUMBERS else text("") for name in each._fields]))
+            parameters.append(Message(*[number() if name in _NUMBERS else text("") for name in each._fields]))
         elif isinstance(each, list):
-            symbols.append([text(one) for one in each])
+            parameters.append([text(one) for one in each])
         elif type(each) is int:
-            symbols.append(number())
+            parameters.append(number())
         else:
-            symbols.append(text(each) if isinstance(each, str) else each)
-    return symbols
+            parameters.append(text(each) if isinstance(each, str) else each)
+    return parameters
 
 
 def _name(number: int) -> str:
     return f"value_{number}"
 
 
-def _compiled(dialect: Dialect, statement: Executable, count: int) -> Prepared:
+def _compile(dialect: Dialect, statement: Executable, count: int) -> Prepared:
     compiled = cast("Any", statement).compile(dialect=dialect)
     numbers = {_name(n): n for n in range(count)}
     constants = {name: value for name, value in compiled.params.items() if name not in numbers}

@@ -16,8 +16,8 @@ from gateway.domain.thread import Inferred
 from gateway.domain.wire import dump_text
 from gateway.errors import NotFound
 from gateway.store import rows
-from gateway.store.engines.base import call_sqlite, insert_rows, lock_imports
-from gateway.store.reads import Quick, Reads
+from gateway.store.engines.postgres import CHANNEL
+from gateway.store.reads import Reads
 from gateway.store.schema import tables
 from gateway.store.statements import api_keys, following, importing, selects, thread_tokens
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from gateway.domain.message import Message
     from gateway.domain.principal import Reach
     from gateway.domain.thread import Thread
+    from gateway.store.connections import Connection
+    from gateway.store.engines.base import Database
     from gateway.store.staging import Staging
 
 
@@ -74,8 +76,9 @@ _FAR_BEYOND: Final = 1 << 40
 class Writes(Reads):
     """What can be changed; `touched` names the threads whose followers shall look once it is committed."""
 
-    def __init__(self, connection: AsyncConnection, quick: Quick | None = None) -> None:
-        super().__init__(connection, quick)
+    def __init__(self, sqlalchemy: AsyncConnection, database: Database, connection: Connection | None = None) -> None:
+        super().__init__(sqlalchemy, connection)
+        self._database = database
         self.touched: set[Topic] = set()
 
     async def lock_ends(self, reach: Reach, thread_ids: Sequence[str]) -> dict[ThreadId, End]:
@@ -107,11 +110,11 @@ class Writes(Reads):
                 rows.row_of_thread(reach.project_id, thread, _ALL_INFERRED if thread.id in inferred else None)
                 for thread in added
             ]
-            await self._connection.execute(selects.insert_thread(), values)
+            await self._sqlalchemy.execute(selects.insert_thread(), values)
 
     async def fill_thread(self, reach: Reach, thread: Thread, end: End) -> End:
         """Let what is told of a thread take the place of what is still inferred of it; give where it ends now."""
-        await self._connection.execute(importing.fill_thread(reach, thread))
+        await self._sqlalchemy.execute(importing.fill_thread(reach, thread))
         self.touched.add((reach.project_id, thread.id))
         return End(end.position + 1, end.second)
 
@@ -120,8 +123,8 @@ class Writes(Reads):
         begin = deleted.generation
         row = rows.row_of_thread(reach.project_id, thread, _ALL_INFERRED if is_inferred else None)
         row |= {"seq": deleted.seq, "generation": begin, "last_position": begin}
-        await self._connection.execute(importing.forget_deletions(reach, [thread.id]))
-        await self._connection.execute(selects.insert_thread(), row)
+        await self._sqlalchemy.execute(importing.forget_deletions(reach, [thread.id]))
+        await self._sqlalchemy.execute(selects.insert_thread(), row)
         self.touched.add((reach.project_id, thread.id))
         return End(begin, 0)
 
@@ -137,20 +140,32 @@ class Writes(Reads):
         [(last_position, last_created_at)] = taken
         return last_position - count + 1, last_created_at
 
+    async def append_message(self, reach: Reach, message: Message) -> int:
+        """Add a message to the end of its thread and notify all processes; return the second that it gets.
+
+        It is one statement of PostgreSQL, so it needs no transaction.
+        Errors: NotFound for the thread.
+        """
+        found = await self._found(selects.append_message, reach, message, CHANNEL)
+        if not found:
+            raise NotFound("thread", message.thread_id)
+        created_at: int = found[0][0]
+        return created_at
+
     async def add_messages(self, reach: Reach, added: Sequence[Message], first_position: int) -> None:
         """Add messages at positions that were taken for them."""
         values = [rows.row_of_message(reach.project_id, message, first_position + n) for n, message in enumerate(added)]
-        await self._connection.execute(selects.insert_messages(), values)
+        await self._sqlalchemy.execute(selects.insert_messages(), values)
 
     async def set_thread(self, reach: Reach, thread: Thread, told: Inferred, position: int) -> None:
         """Write what of a thread can change, as the change at a position; what a client told is inferred no more."""
         changes = {"metadata": thread.metadata_json, "tool_resources": thread.tool_resources_json}
         statement = selects.set_thread(reach, thread.id, told, **changes, changed_position=position)
-        await self._connection.execute(statement)
+        await self._sqlalchemy.execute(statement)
 
     async def set_message_metadata(self, reach: Reach, message: Message, position: int) -> None:
         """Write the metadata of a message, as the change at a position."""
-        await self._connection.execute(
+        await self._sqlalchemy.execute(
             selects.set_message(reach, message.id, metadata=message.metadata_json, changed_position=position)
         )
 
@@ -159,8 +174,8 @@ class Writes(Reads):
         row = rows.row_of_message(reach.project_id, message, position)
         changes = {name: row[name] for name in _PROGRESS}
         statement = selects.set_message(reach, message.id, **changes, changed_position=position)
-        await self._connection.execute(statement)
-        await self._connection.execute(following.remove_deltas(reach, message.id))
+        await self._sqlalchemy.execute(statement)
+        await self._sqlalchemy.execute(following.remove_deltas(reach, message.id))
 
     async def last_delta(self, reach: Reach, message_id: str) -> Delta | None:
         """Find the last text that a message has gained since its content was written as a whole."""
@@ -170,7 +185,7 @@ class Writes(Reads):
     async def add_delta(self, reach: Reach, message: Message, position: int, delta: Delta) -> None:
         """Add text that a message has gained."""
         values = {"project_id": reach.project_id, "thread_id": message.thread_id, "message_id": message.id}
-        await self._connection.execute(following.insert_delta(), {**values, "position": position, **asdict(delta)})
+        await self._sqlalchemy.execute(following.insert_delta(), {**values, "position": position, **asdict(delta)})
 
     async def remove_thread(self, reach: Reach, thread_id: ThreadId) -> bool:
         """Delete a thread with its messages and keep its place; say whether it was there."""
@@ -185,7 +200,7 @@ class Writes(Reads):
                 "owner": owner,
                 "generation": last_position + 1,
             }
-            await self._connection.execute(selects.remember_thread(), place)
+            await self._sqlalchemy.execute(selects.remember_thread(), place)
         return bool(removed)
 
     async def remove_message(self, reach: Reach, thread_id: ThreadId, message_id: MessageId) -> bool:
@@ -197,9 +212,9 @@ class Writes(Reads):
         removed = await self._rows(selects.remove_message(reach, thread_id, message_id))
         for (position,) in removed:
             place = {"project_id": reach.project_id, "id": message_id, "thread_id": thread_id, "position": position}
-            await self._connection.execute(selects.remember_message(), {**place, "deleted_position": deleted_position})
-            await self._connection.execute(following.remove_deltas(reach, message_id))
-            await self._connection.execute(selects.uncount_message(reach, thread_id))
+            await self._sqlalchemy.execute(selects.remember_message(), {**place, "deleted_position": deleted_position})
+            await self._sqlalchemy.execute(following.remove_deltas(reach, message_id))
+            await self._sqlalchemy.execute(selects.uncount_message(reach, thread_id))
         return bool(removed)
 
     async def revoke_tokens(self, reach: Reach, thread_id: ThreadId) -> bool:
@@ -209,12 +224,12 @@ class Writes(Reads):
     @asynccontextmanager
     async def undone_by_errors(self) -> AsyncIterator[None]:
         """Undo, where the block raises, what it has changed, and nothing else of the transaction."""
-        async with self._connection.begin_nested():
+        async with self._sqlalchemy.begin_nested():
             yield
 
     async def lock_imports(self) -> None:
         """Let no other import change anything until the end: two of the same files would add the same ids."""
-        await self._connection.run_sync(lock_imports)
+        await self._sqlalchemy.run_sync(self._database.lock_imports)
 
     async def known_messages(self, reach: Reach, message_ids: Sequence[str]) -> dict[str, str]:
         """Find which ids are taken, by living or deleted messages, and the thread that has each."""
@@ -228,15 +243,15 @@ class Writes(Reads):
         if not placed:
             return
         values = rows.imported(reach.project_id, placed)
-        await insert_rows(self._connection, tables.messages.name, rows.IMPORTED, values)
+        await self._database.insert_rows(self._sqlalchemy, tables.messages.name, rows.IMPORTED, values)
         moved = [{"id_": own, "position_": end.position, "second_": end.second} for own, end in ends.items()]
-        await self._connection.execute(selects.move_end(reach, *_END), moved)
+        await self._sqlalchemy.execute(selects.move_end(reach, *_END), moved)
         self.touched.update((reach.project_id, thread_id) for thread_id in ends)
 
     async def move_staged(self, reach: Reach, staging: Staging, thread_ids: Sequence[str]) -> int | None:
         """Add all staged messages of threads that were just added, and say how many; or none, where that is no way."""
         move = partial(staging.move_into, project_id=reach.project_id, thread_ids=thread_ids)
-        moved = await call_sqlite(self._connection, move)
+        moved = await self._database.call_sqlite(self._sqlalchemy, move)
         if moved is not None:
             self.touched.update((reach.project_id, thread_id) for thread_id in thread_ids)
         return moved
@@ -248,18 +263,18 @@ class Writes(Reads):
 
     async def add_key(self, key: Key, digest: str) -> None:
         """Add a key, known by the digest of its secret."""
-        await self._connection.execute(api_keys.insert_key(), rows.row_of_key(key, digest))
+        await self._sqlalchemy.execute(api_keys.insert_key(), rows.row_of_key(key, digest))
 
     async def revoke_key(self, key_id: str, revoked_at: int) -> bool:
         """Revoke a key; say whether it was there and not revoked before."""
-        return (await self._connection.execute(api_keys.revoke_key(key_id, revoked_at))).rowcount > 0
+        return (await self._sqlalchemy.execute(api_keys.revoke_key(key_id, revoked_at))).rowcount > 0
 
     async def expire_key(self, key_id: str, expires_at: int) -> None:
         """Let a key end at a time, if it does not end before."""
-        await self._connection.execute(api_keys.expire_key(key_id, expires_at))
+        await self._sqlalchemy.execute(api_keys.expire_key(key_id, expires_at))
 
     async def note_uses(self, uses: Mapping[str, int]) -> None:
         """Note when keys were last used."""
         # In one order, so that two processes which note the same keys do not wait for each other in a circle.
         values = [{"key_id": key_id, "at": at} for key_id, at in sorted(uses.items())]
-        await self._connection.execute(api_keys.note_use(), values)
+        await self._sqlalchemy.execute(api_keys.note_use(), values)

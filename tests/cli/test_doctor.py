@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import make_url, text
 
 from gateway.cli import doctor
-from gateway.store.engines.base import open_engines
+from gateway.store.engines.open import open_engines
 from tests.exports import a_thread, run, take
 
 if TYPE_CHECKING:

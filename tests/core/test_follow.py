@@ -13,7 +13,7 @@ from gateway.domain.message import Message, MessagePatch
 from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread import ThreadPatch
 from gateway.errors import InvalidRequest, NotFound
-from gateway.store.engines.base import POOL
+from gateway.store.engines.postgres import POOL
 from tests.following import changes_after, make_thread, rest_of, say, take, until
 
 if TYPE_CHECKING:

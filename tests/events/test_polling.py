@@ -9,7 +9,7 @@ import pytest
 from gateway.core import follow, threads
 from gateway.errors import Unavailable
 from gateway.events.polling import poll
-from gateway.store.engines.base import READERS
+from gateway.store.engines.sqlite import READERS
 from gateway.store.store import open_store
 from tests.following import PATIENCE_S, make_thread, rest_of, say, take
 

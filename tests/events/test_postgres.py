@@ -10,7 +10,7 @@ import pytest
 from gateway.core import follow
 from gateway.events.hub import Hub
 from gateway.events.postgres import listen
-from gateway.store.engines.base import CHANNEL
+from gateway.store.engines.postgres import CHANNEL
 from gateway.store.store import open_store
 from tests.following import PATIENCE_S, make_thread, say, take, until
 

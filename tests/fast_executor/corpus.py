@@ -28,13 +28,15 @@ from gateway.events.hub import Hub
 from gateway.graphql.options import Options
 from gateway.graphql.schema.scalars import iso
 from gateway.observability.metrics import Metrics
-from gateway.store.engines.base import Engines, open_engines
+from gateway.store.engines.open import open_engines
 from gateway.store.schema.migrate import migrate
 from gateway.store.store import Store
 from tests.make import ATTACHMENTS, EVERY_PART, OLD_CITATION, SOME_SECOND, put_message, text_part
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from gateway.store.engines.base import Engines
 
 CASES: Final = Path(__file__).parents[1] / "cases"
 _DEFAULT: Final = Principal(Reach("default"))

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, event, text
 from gateway.core import messages, threads
 from gateway.domain.message import IncompleteReason, Status
 from gateway.domain.thread import NewThread
-from gateway.store.engines.base import open_engines
+from gateway.store.engines.open import open_engines
 from tests.graphql.operations import MESSAGE, NODE
 from tests.make import ATTACHMENTS, EVERY_PART, SOME_SECOND, fill_thread, make_thread, put_message
 

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from gateway.store.engines.base import POOL
+from gateway.store.engines.postgres import POOL
 from tests.following import PATIENCE_S
 from tests.live.server import serving
 from tests.live.subscribing import ADDED, socket_to

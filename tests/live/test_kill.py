@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from gateway.store.engines.base import open_engines
+from gateway.store.engines.open import open_engines
 from tests.live.server import PATIENCE_S, serving
 
 if TYPE_CHECKING:

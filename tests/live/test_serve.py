@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from gateway.store.engines.base import open_engines
+from gateway.store.engines.open import open_engines
 from tests.live.server import PATIENCE_S, ROOT, run_gateway, serving, until_refused
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from gateway.core import messages
 from gateway.domain.page import Order, PageRequest
 from gateway.errors import Unavailable
 from gateway.store import group_commit
-from gateway.store.connections import Lane
+from gateway.store.connections import Connection
 from gateway.store.engines import base
 from gateway.store.store import open_store
 from tests.make import make_thread, new_message
@@ -46,16 +46,16 @@ async def thread_id(one: Store, who: Principal) -> ThreadId:
 def commits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Write down every commit."""
     seen: list[str] = []
-    call = Lane.call
+    call = Connection.call
 
-    async def note(self: Lane, work: Any) -> Any:
+    async def note(self: Connection, work: Any) -> Any:
         def traced(connection: sqlite3.Connection) -> Any:
             connection.set_trace_callback(lambda text: seen.append(text) if text == "COMMIT" else None)
             return work(connection)
 
         return await call(self, traced)
 
-    monkeypatch.setattr(Lane, "call", note)
+    monkeypatch.setattr(Connection, "call", note)
     return seen
 
 
@@ -152,7 +152,7 @@ async def test_who_waits_too_long_is_told_to_come_again(
 async def test_no_more_wait_than_may(
     one: Store, who: Principal, thread_id: ThreadId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group_commit, "MOST_WAITING", 3)
+    monkeypatch.setattr(group_commit, "MAX_WAITING", 3)
 
     async with one.write():
         adding = asyncio.create_task(add(one, who, thread_id, 5))
@@ -196,9 +196,9 @@ def _without_commit(_works: Any, connection: sqlite3.Connection, *, begins: bool
 async def test_all_that_share_a_commit_that_fails_are_told_to_come_again(
     one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    call = Lane.call
+    call = Connection.call
 
-    async def full(self: Lane, work: Any) -> Any:
+    async def full(self: Connection, work: Any) -> Any:
         await call(self, work)
         error = sqlite3.OperationalError("database or disk is full")
         error.sqlite_errorcode = sqlite3.SQLITE_FULL
@@ -206,8 +206,8 @@ async def test_all_that_share_a_commit_that_fails_are_told_to_come_again(
 
     with monkeypatch.context() as patched:
         # A commit that is refused leaves the transaction open, so that is what stands in its place.
-        patched.setattr(group_commit, "run_together", _without_commit)
-        patched.setattr(Lane, "call", full)
+        patched.setattr(group_commit, "run_batch", _without_commit)
+        patched.setattr(Connection, "call", full)
         ended = await add(one, who, thread_id, 10)
 
     assert {type(each) for each in ended} == {Unavailable}
@@ -218,7 +218,7 @@ async def test_all_that_share_a_commit_that_fails_are_told_to_come_again(
 async def test_a_group_is_bounded(
     one: Store, who: Principal, thread_id: ThreadId, commits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group_commit, "MOST", 4)
+    monkeypatch.setattr(group_commit, "MAX_GROUP", 4)
     commits.clear()
 
     await add(one, who, thread_id, 20)

@@ -15,7 +15,7 @@ from gateway.domain.message import MessagePatch
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.thread import ThreadPatch
 from gateway.errors import GatewayError, NotFound
-from gateway.store.engines.base import open_engines
+from gateway.store.engines.open import open_engines
 from gateway.store.schema import tables
 from tests.make import fill_thread, make_thread, new_message, put_message
 

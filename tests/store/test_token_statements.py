@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.dialects import postgresql
 
 from gateway.domain.principal import Reach
-from gateway.store.engines.base import open_engines
+from gateway.store.engines.open import open_engines
 from gateway.store.statements import thread_tokens
 from tests.store.plans import sqlite_plan
 

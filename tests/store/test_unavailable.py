@@ -11,7 +11,8 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import Unavailable
-from gateway.store.engines import base
+from gateway.store.engines import base, postgres
+from gateway.store.engines.open import open_engines
 from gateway.store.store import open_store
 from tests.make import make_thread
 
@@ -83,7 +84,7 @@ async def test_waiting_too_long_for_the_writer_is_unavailable(sqlite_url: str, w
 async def test_waiting_too_long_for_a_connection_is_unavailable(
     postgres_url: str, who: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "POOL", 1)
+    monkeypatch.setattr(postgres, "POOL", 1)
     store = open_store(postgres_url)
 
     async with store.write():
@@ -105,7 +106,7 @@ async def test_postgres_at_a_closed_port_is_unavailable(postgres_url: str, who: 
 
 
 async def test_postgres_that_takes_no_more_connections_is_unavailable(postgres_url: str, who: Principal) -> None:
-    owner, role = base.open_engines(postgres_url), "crowded"
+    owner, role = open_engines(postgres_url), "crowded"
     async with owner.reader.connect() as connection:
         await connection.exec_driver_sql(f"DROP ROLE IF EXISTS {role}")
         await connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN PASSWORD 'secret' CONNECTION LIMIT 0")
@@ -122,7 +123,7 @@ async def test_postgres_that_takes_no_more_connections_is_unavailable(postgres_u
 
 
 async def test_postgres_that_was_restarted_is_unavailable_once(postgres_url: str, who: Principal) -> None:
-    owner, store = base.open_engines(postgres_url), open_store(postgres_url)
+    owner, store = open_engines(postgres_url), open_store(postgres_url)
     await make_thread(store, who)
     async with owner.reader.connect() as connection:
         await connection.exec_driver_sql(

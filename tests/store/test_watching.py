@@ -10,12 +10,13 @@ from sqlalchemy import text
 
 from gateway.core import threads
 from gateway.domain import parse
-from gateway.store.engines.base import open_engines, watch_statements
+from gateway.store.engines.instrumentation import watch_statements
+from gateway.store.engines.open import open_engines
 from gateway.store.store import open_store
 
 if TYPE_CHECKING:
     from gateway.domain.principal import Principal
-    from gateway.store.engines.base import Ended
+    from gateway.store.engines.instrumentation import OnEnd
 
 SELECT = text("SELECT 1")
 
@@ -24,7 +25,7 @@ SELECT = text("SELECT 1")
 async def test_a_statement_is_told_once_as_it_begins_and_once_as_it_ends(database_url: str, end: str) -> None:
     told: list[object] = []
 
-    def begin(_database: str, statement: str) -> Ended:
+    def begin(_database: str, statement: str) -> OnEnd:
         told.append(statement)
         return told.append
 
@@ -51,7 +52,7 @@ async def test_what_nobody_waits_for_is_only_told_as_it_begins(database_url: str
 async def test_a_statement_that_is_given_up_has_ended(postgres_url: str) -> None:
     began, ends = asyncio.Event(), list[BaseException | None]()
 
-    def begin(_database: str, _statement: str) -> Ended:
+    def begin(_database: str, _statement: str) -> OnEnd:
         began.set()
         return ends.append
 

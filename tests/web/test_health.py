@@ -14,7 +14,7 @@ from gateway.core import api_keys
 from gateway.domain.api_key import NewKey
 from gateway.domain.principal import ALL_SCOPES
 from gateway.events.hub import Hub
-from gateway.store.engines.base import open_engines
+from gateway.store.engines.open import open_engines
 from gateway.store.schema.migrate import migrate
 from gateway.store.store import open_store
 from gateway.web import health

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 
 from gateway.observability.record import SCOPE
 from gateway.rest import render
-from gateway.store.engines.base import open_engines
+from gateway.store.engines.open import open_engines
 from gateway.store.schema.tables import threads
 from gateway.web.middleware import RequestMiddleware, normalize_path
 from gateway.web.request import ENCODED_SLASH

@@ -1,8 +1,8 @@
-"""Bring a database to the tables that this program needs, or say that it is not there yet.
+"""Migrating a database to a revision, and refusing one that is not migrated.
 
-The scripts are Alembic's, in `migrations/`; a wheel carries them inside the package.
-Must not be here: what the tables are (`tables`, and each script for its own time), what a server needs that finds
-its database ready (`revision`).
+The scripts are Alembic's, in `migrations/`; a wheel contains them inside the package.
+Must not be here: what the tables are (`tables`, and each script for its revision), what a server needs when its
+database is ready (`ready`, `revision`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from gateway.errors import DatabaseBehind
-from gateway.store.engines.base import lock_migrations, open_engines
+from gateway.store.engines.open import open_engines
 from gateway.store.schema.revision import opened, revision_of
 
 if TYPE_CHECKING:
@@ -25,14 +25,15 @@ _PACKAGE = Path(__file__).parents[2]
 
 
 async def migrate(url: str, revision: str = "head") -> None:
-    """Bring a database to a revision, all of it or nothing; two at once wait for each other.
+    """Migrate a database to a revision, in one transaction; concurrent migrations wait for each other.
 
     Errors: DatabaseBehind where it is newer than this program; InvalidSetting where it cannot be opened; whatever the
     database says where it cannot be changed.
     """
+    engines = open_engines(url)
 
     def run(connection: Connection) -> None:
-        lock_migrations(connection)
+        engines.database.lock_migrations(connection)
         config = _config(connection)
         _refuse_later(ScriptDirectory.from_config(config), revision_of(connection))
         if revision == "base":
@@ -40,7 +41,6 @@ async def migrate(url: str, revision: str = "head") -> None:
         else:
             command.upgrade(config, revision)
 
-    engines = open_engines(url)
     try:
         async with opened(engines.writer) as connection, connection.begin():
             await connection.run_sync(run)
@@ -49,7 +49,7 @@ async def migrate(url: str, revision: str = "head") -> None:
 
 
 async def require_head(url: str) -> None:
-    """Make sure that a database has been migrated to this program's tables.
+    """Require that a database is migrated to this program's revision.
 
     Errors: InvalidSetting where it cannot be opened; DatabaseBehind where it is older, empty, or newer than this
     program.

@@ -1,6 +1,6 @@
-"""Which revision a database is at; a server that finds the one it needs starts without loading Alembic.
+"""The revision of a database, read without loading Alembic.
 
-Must not be here: how a database gets there (`migrate`).
+Must not be here: how a database is migrated (`migrate`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import InvalidSetting
-from gateway.store.engines.base import migrates_itself, open_engines
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,24 +20,6 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 HEAD: Final = "0004"  # the last script in `migrations/`
-
-
-async def make_ready(url: str) -> None:
-    """Make a database ready for use: SQLite is migrated at once, PostgreSQL must have been.
-
-    Errors: DatabaseBehind; InvalidSetting.
-    """
-    engines = open_engines(url)
-    try:
-        async with opened(engines.writer) as connection:
-            is_ready = await connection.run_sync(revision_of) == HEAD
-    finally:
-        await engines.dispose()
-    if is_ready:
-        return
-    from gateway.store.schema.migrate import migrate, require_head  # noqa: PLC0415  (a tenth of what a server loads)
-
-    await (migrate(url) if migrates_itself(url) else require_head(url))
 
 
 def revision_of(connection: Connection) -> str | None:
@@ -58,7 +39,7 @@ def is_migrated(connection: Connection) -> bool:
 
 @asynccontextmanager
 async def opened(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """Connect for as long as the block.
+    """Connect for the duration of the block.
 
     Errors: InvalidSetting where the database cannot be opened.
     """
@@ -66,7 +47,7 @@ async def opened(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         connection = await engine.connect()
     except (DBAPIError, OSError, TypeError, ValueError) as error:
         # The URL parses, but its host, name, user, password or an option of the driver (a TypeError) is not right.
-        said = error.orig if isinstance(error, DBAPIError) else error
-        raise InvalidSetting(f"GATEWAY_DATABASE_URL: the database cannot be opened: {said}") from error
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        raise InvalidSetting(f"GATEWAY_DATABASE_URL: the database cannot be opened: {reason}") from error
     async with aclosing(connection):
         yield connection

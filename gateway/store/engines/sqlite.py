@@ -1,0 +1,156 @@
+"""All that is particular to SQLite and that SQLAlchemy does not hide.
+
+Must not be here: statements about threads and messages; how functions are spelled (`functions`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from gateway.store.engines import base
+from gateway.store.engines.base import ConnectionRules, Engines, run_on_connect
+from gateway.store.engines.instrumentation import count_statements
+from gateway.store.engines.private_files import keep_database_private
+from gateway.store.statement_cache import StatementCache
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from sqlalchemy import URL, Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from gateway.domain.change import Topic
+    from gateway.store.engines.base import Take
+
+T = TypeVar("T")
+
+READERS: Final = 4  # threads that read at once; more only wait for the interpreter's lock
+_IMPORT_CACHE_KB: Final = 16_000
+
+
+class Sqlite:
+    """SQLite's implementation of `Database`.
+
+    It needs no locks of its own: a transaction that writes holds SQLite's one writer from its beginning.
+    """
+
+    async def announce(self, connection: AsyncConnection, topics: Iterable[Topic]) -> None:
+        """Do nothing: SQLite cannot notify other processes, they poll the file for changes (`events.polling`)."""
+
+    async def insert_rows(
+        self, connection: AsyncConnection, table: str, columns: Sequence[str], values: Sequence[Sequence[Any]]
+    ) -> None:
+        """Insert many rows by one call of the driver."""
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        placeholders = ", ".join("?" * len(columns))
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({placeholders})"  # noqa: S608  (our own names)
+        await driver.executemany(statement, values)
+
+    async def call_sqlite(self, connection: AsyncConnection, function: Callable[[sqlite3.Connection], T]) -> T | None:
+        """Call a function with SQLite's own connection."""
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        result: T = await _call(driver, function)
+        return result
+
+    def lock_migrations(self, connection: Connection) -> None:
+        """Do nothing: the transaction holds the writer."""
+
+    def lock_imports(self, connection: Connection) -> None:
+        """Enlarge the cache for an import: the transaction holds the writer.
+
+        Each message has a random place in the index of ids, and with the usual 2 MB the pages of that are read and
+        written again and again (measured: a third of the time that inserts take).
+        """
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{_IMPORT_CACHE_KB}")
+
+
+def open_sqlite(url: URL) -> Engines:
+    """Create the engines of a SQLite database; nothing is connected yet."""
+    # One connection writes: SQLite has one writer anyway, waiting in our queue is fair, and with a second one
+    # SQLite before 3.51.3 could lose commits when both checkpoint the log (its "WAL-reset" bug).
+    url = url.set(drivername="sqlite+aiosqlite")
+    shared: dict[str, Any] = {
+        "pool_timeout": base.WAIT_S,
+        "hide_parameters": True,
+        "connect_args": {"isolation_level": None, "timeout": base.WAIT_S},
+    }
+    writer = create_async_engine(url, pool_size=1, max_overflow=0, **shared)
+    reader = create_async_engine(
+        url,
+        pool_size=READERS,
+        max_overflow=0,
+        isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
+        **shared,
+    )
+    # The journal mode is kept in the file; FULL is what makes an acknowledged message survive a power cut.
+    run_on_connect(writer, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
+    run_on_connect(reader, "PRAGMA query_only = ON")
+    count_statements(writer)
+    count_statements(reader)
+    keep_database_private(writer, is_writer=True)
+    keep_database_private(reader, is_writer=False)
+
+    event.listen(writer.sync_engine, "do_connect", _try_file)
+    event.listen(writer.sync_engine, "begin", _begin_write)
+    rules = ConnectionRules(READERS, _fetch, _take, _call, is_local=True)
+    return Engines(reader, writer, Sqlite(), rules, StatementCache(reader.dialect), has_one_writer=True)
+
+
+def _try_file(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:
+    # If aiosqlite cannot open a file, its thread reports to the event loop once more after the caller has its error;
+    # in a program that ends there, the loop may be closed, and a traceback follows our message.
+    sqlite3.connect(*arguments, **options).close()
+
+
+def _begin_write(connection: Connection) -> None:
+    # A deferred transaction would fail, instead of wait, when another process writes between its read and write.
+    if not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def can_lose_commits() -> bool:
+    """Say whether this Python's SQLite can lose commits of several processes that write.
+
+    SQLite 3.7.0 to 3.51.2 can lose commits when two processes checkpoint the log at the same time; the fix is also in
+    3.50.7 and 3.44.6.
+    """
+    version = sqlite3.sqlite_version_info
+    return not (version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45))
+
+
+def run_each(statements: Iterable[tuple[str, Any]], connection: sqlite3.Connection) -> list[list[Any]]:
+    """Run statements one after the other on SQLite's own connection; return the rows of each."""
+    return [connection.execute(text, values).fetchall() for text, values in statements]
+
+
+def take_each(queries: Iterable[tuple[str, Any, Take[Any]]], connection: sqlite3.Connection) -> list[Any]:
+    """Run statements one after the other on SQLite's own connection; return what is taken from the rows of each."""
+    return [_taken(statement, values, take, connection) for statement, values, take in queries]
+
+
+def _taken(statement: str, values: Any, take: Take[T], connection: sqlite3.Connection) -> T:
+    rows = connection.execute(statement, values)
+    try:
+        return take(rows)
+    finally:
+        rows.close()  # an unfinished statement would keep its snapshot of the file
+
+
+def _fetch(driver: Any, statement: str, values: Any) -> Awaitable[Sequence[Any]]:
+    found: Awaitable[Sequence[Any]] = driver.execute_fetchall(statement, values)  # one hop to its thread and back
+    return found
+
+
+def _take(driver: Any, statement: str, values: Any, take: Take[T]) -> Awaitable[T]:
+    return _call(driver, partial(_taken, statement, values, take))
+
+
+async def _call(driver: Any, function: Callable[[Any], Any]) -> Any:
+    """Call a function in the connection's thread, for which aiosqlite has no public name."""
+    return await driver._execute(function, driver._conn)  # noqa: SLF001
