@@ -16,9 +16,9 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.auth.api_keys import KeyRing
-from gateway.auth.gatekeeper import Gatekeeper
-from gateway.auth.rate_limits import RateRules, Rates
+from gateway.auth.api_keys import ApiKeyCache
+from gateway.auth.authenticator import Authenticator
+from gateway.auth.rate_limits import RateLimiter, RateLimits
 from gateway.events.hub import Hub
 from gateway.events.polling import poll
 from gateway.graphql.documents.trusted import load_trusted
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import Lifespan
 
-    from gateway.auth.jwt import EndUsers
+    from gateway.auth.jwt import JwtVerifier
     from gateway.auth.thread_tokens import ThreadTokens
     from gateway.core import Store
     from gateway.errors import GatewayError
@@ -97,7 +97,7 @@ def create_app(settings: Settings) -> RequestMiddleware:
         hub=hub,
         hints=hints_from_others(store, hub, settings),
         origin_policy=origin_policy_of(settings),
-        gatekeeper=gatekeeper_of(settings, KeyRing(store)),
+        authenticator=authenticator_of(settings, ApiKeyCache(store)),
         listeners=listeners_of(settings),
     )
 
@@ -187,19 +187,21 @@ def origin_policy_of(settings: Settings) -> OriginPolicy:
     return OriginPolicy(hosts, Origins(*origins), settings.cors_credentials)
 
 
-def gatekeeper_of(settings: Settings, ring: KeyRing) -> Gatekeeper:
+def authenticator_of(settings: Settings, key_cache: ApiKeyCache) -> Authenticator:
     """Read what the settings say of who is let in."""
-    return Gatekeeper(ring, end_users_of(settings), thread_tokens_of(settings), Rates(rate_rules(settings)))
+    return Authenticator(
+        key_cache, jwt_verifier_of(settings), thread_tokens_of(settings), RateLimiter(rate_limits_of(settings))
+    )
 
 
-def end_users_of(settings: Settings) -> EndUsers | None:
+def jwt_verifier_of(settings: Settings) -> JwtVerifier | None:
     """Make what recognises end users, where the settings say whose tokens are taken."""
     if not settings.jwt_jwks_url and not settings.jwt_secret:
         return None
-    from gateway.auth.jwt import EndUsers, Rules  # noqa: PLC0415  (with `jwt` come 60 modules of cryptography)
+    from gateway.auth.jwt import JwtRules, JwtVerifier  # noqa: PLC0415  (with `jwt` come 60 modules of cryptography)
 
-    return EndUsers(
-        Rules(
+    return JwtVerifier(
+        JwtRules(
             jwks=settings.jwt_jwks_url,
             secret=settings.jwt_secret,
             issuer=settings.jwt_issuer,
@@ -219,10 +221,10 @@ def thread_tokens_of(settings: Settings) -> ThreadTokens | None:
     return ThreadTokens(settings.token_secret, settings.token_secret_old)
 
 
-def rate_rules(settings: Settings) -> RateRules:
+def rate_limits_of(settings: Settings) -> RateLimits:
     """Read what the settings say of rates; nobody is slowed down who is alone with the server on a machine."""
     is_own = bool(default_hosts(settings.host))
-    reads, writes, at_once = (
+    reads, writes, concurrent = (
         None if given == OFF or (not given and is_own) else given or default
         for given, default in (
             (settings.rate_reads, _RATE),
@@ -231,7 +233,7 @@ def rate_rules(settings: Settings) -> RateRules:
         )
     )
     failures = None if settings.rate_failed_auth == OFF else settings.rate_failed_auth or _FAILED_AUTH
-    return RateRules(reads, writes, None if at_once is None else int(at_once), settings.rate_store, failures)
+    return RateLimits(reads, writes, None if concurrent is None else int(concurrent), settings.rate_store, failures)
 
 
 def create_app_from_environment() -> RequestMiddleware:
@@ -274,28 +276,28 @@ def serve_store(
     hub: Hub | None = None,
     hints: Coroutine[Any, Any, None] | None = None,
     origin_policy: OriginPolicy | None = None,
-    gatekeeper: Gatekeeper | None = None,
+    authenticator: Authenticator | None = None,
     listeners: Listeners | None = None,
 ) -> RequestMiddleware:
     """Make the application over an open store, which it closes when it ends: the one callable for users and tests.
 
     `graphiql` is where GraphiQL was built; `hub` is what the store tells of changes, and `hints` tells it of others'.
-    Without a `gatekeeper` everybody is let in, without `listeners` nobody hears of anything.
+    Without an `authenticator` everybody is let in, without `listeners` nobody hears of anything.
     """
     options, heard = options or Options(), listeners or Listeners()
     if heard.tracing:
         store.watch(heard.tracing.statement)
     explorer = Explorer(graphiql)
-    policy, keeper = origin_policy or OriginPolicy(), gatekeeper or Gatekeeper()
+    policy, authenticator = origin_policy or OriginPolicy(), authenticator or Authenticator()
     # Strawberry has no public name for the schema that graphql-core executes.
     schema = build_schema()._schema  # noqa: SLF001
-    operations = Operations(schema, store, hub or Hub(), options, keeper)
+    operations = Operations(schema, store, hub or Hub(), options, authenticator)
     graphql = GraphQLOverHttp(operations, explorer.page, policy)
     lifespan = _lifespan(operations, store, hints, heard, origin_policy=policy)
     app = Starlette(routes=_routes(operations, store, explorer), lifespan=lifespan)
     # Without the outermost layer that Starlette would make, which catches what the envelope catches.
     app.middleware_stack = ExceptionMiddleware(app.router, {404: unknown_url, 405: wrong_method})
-    rest = RestFace(store, keeper)
+    rest = RestFace(store, authenticator)
     return RequestMiddleware(
         app,
         face=lambda request: graphql.find(request) or rest.find(request),
@@ -334,14 +336,14 @@ def _lifespan(
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
-        running = [asyncio.create_task(each) for each in (hints, *operations.gatekeeper.work()) if each]
+        running = [asyncio.create_task(each) for each in (hints, *operations.authenticator.background_tasks()) if each]
         with heard.metrics.serving() if heard.metrics else nullcontext():
             yield {END_FOLLOWING: operations.hub.end, DRESS_REFUSAL: early_headers(origin_policy, heard.observer)}
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         await operations.close()
-        await operations.gatekeeper.rates.close()
+        await operations.authenticator.rate_limits.close()
         await store.close()
         if heard.tracing:
             await asyncio.to_thread(heard.tracing.close)

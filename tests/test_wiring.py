@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from gateway.app import create_app, gatekeeper_of, hints_from_others, listeners_of
-from gateway.auth.api_keys import KeyRing
+from gateway.app import authenticator_of, create_app, hints_from_others, listeners_of
+from gateway.auth.api_keys import ApiKeyCache
 from gateway.errors import InvalidSetting
 from gateway.events.hub import Hub
 from gateway.observability.record import RequestRecord
@@ -34,7 +34,7 @@ async def test_a_secret_for_end_users_lets_them_in(store: Store, monkeypatch: py
     monkeypatch.setenv("GATEWAY_JWT_SECRET", SECRET)
     settings = load_settings({"jwt_issuer": "us", "jwt_audience": "them"})
 
-    who = await gatekeeper_of(settings, KeyRing(store)).admit(token())
+    who = await authenticator_of(settings, ApiKeyCache(store)).authenticate(token())
 
     assert who.reach.owner == "alice"
 
@@ -42,8 +42,8 @@ async def test_a_secret_for_end_users_lets_them_in(store: Store, monkeypatch: py
 async def test_a_secret_for_thread_tokens_makes_a_maker_of_them(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_TOKEN_SECRET", SECRET)
 
-    assert gatekeeper_of(load_settings(), KeyRing(store)).tokens is not None
-    assert gatekeeper_of(load_settings({"profile": "production"}), KeyRing(store)).tokens is not None
+    assert authenticator_of(load_settings(), ApiKeyCache(store)).tokens is not None
+    assert authenticator_of(load_settings({"profile": "production"}), ApiKeyCache(store)).tokens is not None
 
 
 def test_a_port_for_metrics_lets_requests_be_counted() -> None:

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Principal, Reach, TokenEpoch
 
 FRESH_S: Final = 0.4  # how long a key is believed without a look; so a revoked one is refused within a second
-NOTE_S: Final = 30.0  # how often last uses are written down
+WRITE_S: Final = 30.0  # how often last uses are written down
 MOST: Final = 10_000
 
 
-class Standings:
+class TokenStatusCache:
     """Says which tokens for one thread are still good: their keys are, and nobody has revoked them since.
 
     One is looked up again only after FRESH_S; so a revoked one is refused within a second, by all processes.
@@ -37,7 +37,7 @@ class Standings:
         self._store = store
         self._seen: OrderedDict[tuple[Reach, str | None], tuple[float, Standing]] = OrderedDict()
 
-    async def is_good(self, who: Principal, key_id: str | None) -> bool:
+    async def is_valid(self, who: Principal, key_id: str | None) -> bool:
         """Say whether a token still lets its holder in."""
         place = who.reach, key_id
         seen = self._seen.get(place)
@@ -57,29 +57,29 @@ class Standings:
                 wanted[who.reach.project_id].add(who.reach.thread_id)
         return await thread_tokens.later_epochs(self._store, wanted) if wanted else {}
 
-    def forget(self, reach: Reach) -> None:
+    def invalidate(self, reach: Reach) -> None:
         """Look the tokens for a thread up again before any of them is believed."""
         for place in [each for each in self._seen if each[0] == reach]:
             del self._seen[place]
 
 
-class KeyRing:
+class ApiKeyCache:
     """Finds keys by their secrets; one that is good is looked up again only after FRESH_S."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.standings = Standings(store)
+        self.token_statuses = TokenStatusCache(store)
         self._seen: OrderedDict[str, tuple[float, Key, Principal]] = OrderedDict()
         self._uses: dict[str, int] = {}
-        self._asks = False
+        self._requires_keys = False
         self._asked_at = float("-inf")
 
-    async def asks_for_keys(self) -> bool:
+    async def requires_keys(self) -> bool:
         """Say whether a key was ever made; once one was, the answer stays."""
-        if not self._asks and time.monotonic() - self._asked_at >= FRESH_S:
-            self._asks = await api_keys.any_made(self._store)
+        if not self._requires_keys and time.monotonic() - self._asked_at >= FRESH_S:
+            self._requires_keys = await api_keys.any_made(self._store)
             self._asked_at = time.monotonic()
-        return self._asks
+        return self._requires_keys
 
     async def find(self, secret: str) -> Principal | None:
         """Find out who comes with a secret, if its key lets anybody in."""
@@ -96,18 +96,18 @@ class KeyRing:
         self._uses[key.id] = int(now)
         return who
 
-    async def still_good(self, key_ids: Collection[str]) -> set[str]:
+    async def valid_ids(self, key_ids: Collection[str]) -> set[str]:
         """Say which keys still let anybody in."""
         return await api_keys.still_good(self._store, key_ids)
 
-    async def keep_notes(self) -> None:
+    async def write_last_uses(self) -> None:
         """Write last uses down from time to time, and at the end; it never ends by itself."""
         try:
             while True:
-                await asyncio.sleep(NOTE_S)
-                await self._note()
+                await asyncio.sleep(WRITE_S)
+                await self._write()
         finally:
-            await self._note()
+            await self._write()
 
     def _keep(self, digest: str, key: Key | None) -> tuple[float, Key, Principal] | None:
         self._seen.pop(digest, None)
@@ -118,7 +118,7 @@ class KeyRing:
             self._seen.popitem(last=False)
         return seen
 
-    async def _note(self) -> None:
+    async def _write(self) -> None:
         uses, self._uses = self._uses, {}
         if not uses:
             return

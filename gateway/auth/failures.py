@@ -31,7 +31,7 @@ def network_of(address: str) -> str:
     return str(found.ipv4_mapped or ip_network((int(found), _PREFIX), strict=False))
 
 
-class Failures:
+class FailureLog:
     """Counts failed authentication, and tells of it within bounds."""
 
     def __init__(self) -> None:
@@ -39,20 +39,20 @@ class Failures:
         self._since, self._lines = float("-inf"), 0
         self._unlisted = 0  # of addresses that had no line when all were used up
 
-    def note(self, *, has_credential: bool) -> str:
+    def record(self, *, has_credential: bool) -> str:
         """Take note that the caller of the request that runs has not proved who it is, and name its network."""
-        record, now = current.get(), time.monotonic()
-        address = network_of(record.address) if record else UNKNOWN
-        told_at, untold = self._seen.pop(address, (float("-inf"), 0))
-        untold += 1
-        if now - told_at >= EACH_S:
+        request, now = current.get(), time.monotonic()
+        address = network_of(request.address) if request else UNKNOWN
+        written_at, unwritten = self._seen.pop(address, (float("-inf"), 0))
+        unwritten += 1
+        if now - written_at >= EACH_S:
             if self._has_line(now):
-                self._tell(address, untold, has_credential=has_credential)
-                told_at, untold = now, 0
+                self._write(address, unwritten, has_credential=has_credential)
+                written_at, unwritten = now, 0
             else:
                 self._unlisted += 1
                 return address
-        self._seen[address] = (told_at, untold)
+        self._seen[address] = (written_at, unwritten)
         if len(self._seen) > MOST:
             self._seen.popitem(last=False)
         return address
@@ -63,7 +63,7 @@ class Failures:
         self._lines += 1
         return self._lines <= LINES
 
-    def _tell(self, address: str, failures: int, *, has_credential: bool) -> None:
+    def _write(self, address: str, failures: int, *, has_credential: bool) -> None:
         audit.note(
             audit.Event.AUTHENTICATION_FAILED,
             principal=UNKNOWN,

@@ -46,7 +46,7 @@ _CHUNK: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class JwtRules:
     """Whose tokens are taken: signed by a key of a set (a URL or file), or with a shared secret or the one before it.
 
     Where scopes are required, a token that says nothing of them allows nothing; else it allows all.
@@ -60,16 +60,16 @@ class Rules:
     require_scopes: bool = False
 
 
-class EndUsers:
+class JwtVerifier:
     """Recognises end users by their tokens."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: JwtRules) -> None:
         self._rules = rules
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at = self._tried_at = float("-inf")
         self._fetching = asyncio.Lock()
 
-    async def recognise(self, token: str) -> Principal | None:
+    async def verify(self, token: str) -> Principal | None:
         """Find out who comes with a token; None where it is not one that is taken.
 
         Errors: Unavailable where the keys that it could be checked with cannot be read now.

@@ -2,7 +2,7 @@
 
 Both faces count alike: a REST request is one, a GraphQL operation one for each hundred objects that it may ask for,
 which is what the largest page of REST brings.
-Must not be here: who calls (`gatekeeper`), what is answered to those who are refused (faces).
+Must not be here: who calls (`authenticator`), what is answered to those who are refused (faces).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _SLOW_DOWN: Final = "You've exceeded the rate limit, please slow down and try ag
 
 
 @dataclass(frozen=True, slots=True)
-class RateRules:
+class RateLimits:
     """What one caller may do: reads and writes in a time, as `600/minute`, and requests at once; None is any number.
 
     `failures` is how often authentication may fail from one address until it is refused with another word.
@@ -54,19 +54,19 @@ class RateRules:
 
     reads: str | None = None
     writes: str | None = None
-    at_once: int | None = None
+    concurrent: int | None = None
     store: str = MEMORY
     failures: str | None = None
 
 
-class Rates:
+class RateLimiter:
     """Counts what each caller does."""
 
-    def __init__(self, rules: RateRules) -> None:
-        self._counter = _Counter(rules) if rules.reads is not None or rules.writes is not None else None
-        self._rules = rules
+    def __init__(self, limits: RateLimits) -> None:
+        self._counter = _Counter(limits) if limits.reads is not None or limits.writes is not None else None
+        self._limits = limits
         self._failures: _Counter | None = None  # made by the first one: it takes a library that few else need
-        self._at_once = rules.at_once
+        self._concurrent = limits.concurrent
         self._running: Counter[str] = Counter()
 
     async def close(self) -> None:
@@ -74,34 +74,34 @@ class Rates:
         for each in {self._counter, self._failures} - {None}:
             await cast("_Counter", each).close()
 
-    async def fail(self, network: str) -> None:
+    async def charge_failure(self, network: str) -> None:
         """Count a failed authentication from a network; who is known is never asked for it.
 
         Errors: TooManyRequests.
         """
-        if self._rules.failures is not None:
-            self._failures = self._failures or self._counter or _Counter(self._rules)
+        if self._limits.failures is not None:
+            self._failures = self._failures or self._counter or _Counter(self._limits)
             await self._failures.count_failure(network)
 
-    def take(self, who: Principal, scope: Scope, units: int = 1) -> Awaitable[None] | None:
+    def charge(self, who: Principal, scope: Scope, units: int = 1) -> Awaitable[None] | None:
         """Count what a caller does, or give back what was counted where `units` is negative; None if nothing counts.
 
         Errors: TooManyRequests, when it is awaited.
         """
         return None if self._counter is None or not units else self._counter.count(who.buckets, scope, units)
 
-    def let(self, who: Principal, scope: Scope, units: int = 1) -> AbstractAsyncContextManager[None] | None:
+    def acquire(self, who: Principal, scope: Scope, units: int = 1) -> AbstractAsyncContextManager[None] | None:
         """Let a caller do something, which lasts as long as the block; None where nothing is counted.
 
         Errors: TooManyRequests, as the block begins.
         """
         is_counted = self._counter is not None and units != 0
-        return self._let(who, scope, units) if is_counted or self._at_once is not None else None
+        return self._acquire(who, scope, units) if is_counted or self._concurrent is not None else None
 
     @asynccontextmanager
-    async def _let(self, who: Principal, scope: Scope, units: int) -> AsyncIterator[None]:
+    async def _acquire(self, who: Principal, scope: Scope, units: int) -> AsyncIterator[None]:
         buckets = who.buckets
-        if self._at_once is not None and any(self._running[each] >= self._at_once for each in buckets):
+        if self._concurrent is not None and any(self._running[each] >= self._concurrent for each in buckets):
             raise TooManyRequests(_SLOW_DOWN, code="rate_limit_exceeded", retry_after_s=1)
         self._running.update(buckets)
         try:
@@ -118,16 +118,16 @@ class Rates:
 class _Counter:
     """Counts requests in a time."""
 
-    def __init__(self, rules: RateRules) -> None:
+    def __init__(self, limits: RateLimits) -> None:
         # Whoever is alone with the server on a machine is not counted, and need not load what counts.
         from limits import parse  # noqa: PLC0415  (as said above)
         from limits.aio.strategies import SlidingWindowCounterRateLimiter  # noqa: PLC0415
         from limits.errors import StorageError  # noqa: PLC0415
 
-        rates = ((Scope.READ, rules.reads), (Scope.WRITE, rules.writes))
+        rates = ((Scope.READ, limits.reads), (Scope.WRITE, limits.writes))
         self._limits: dict[Scope, RateLimitItem] = {scope: parse(rate) for scope, rate in rates if rate is not None}
-        self._failures = None if rules.failures is None else parse(rules.failures)
-        self._pool = None if rules.store == MEMORY else _redis(rules.store)
+        self._failures = None if limits.failures is None else parse(limits.failures)
+        self._pool = None if limits.store == MEMORY else _redis(limits.store)
         self._limiter = SlidingWindowCounterRateLimiter(_storage(self._pool))
         self._away = StorageError
 
@@ -146,10 +146,12 @@ class _Counter:
             return
         cost = min(units, limit.amount)  # what costs more than there ever is could never be done
         try:
-            is_let = len(buckets) == 1 or all(
+            is_allowed = len(buckets) == 1 or all(
                 [await self._limiter.test(limit, each, scope.value, cost=cost) for each in buckets]
             )
-            is_let = is_let and all([await self._limiter.hit(limit, each, scope.value, cost=cost) for each in buckets])
+            is_allowed = is_allowed and all(
+                [await self._limiter.hit(limit, each, scope.value, cost=cost) for each in buckets]
+            )
             left = [await self._limiter.get_window_stats(limit, each, scope.value) for each in buckets]
         except self._away as error:
             log.warning("requests cannot be counted now, and are let through: %s", error)
@@ -158,7 +160,7 @@ class _Counter:
         reset_s = max(1, math.ceil(reset_at - time.time()))
         if record := current.get():
             record.allowance = Allowance(limit.amount, remaining, reset_s)
-        if not is_let:
+        if not is_allowed:
             raise TooManyRequests(_SLOW_DOWN, code="rate_limit_exceeded", retry_after_s=reset_s)
 
     async def count_failure(self, network: str) -> None:

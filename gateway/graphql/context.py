@@ -20,7 +20,7 @@ from gateway.errors import AnswerTooLarge
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from gateway.auth.gatekeeper import Gatekeeper
+    from gateway.auth.authenticator import Authenticator
     from gateway.core import Store
     from gateway.domain.message import Message
     from gateway.domain.page import PageEnds, PageRequest
@@ -62,7 +62,7 @@ class Context:
     store: Store
     hub: Hub
     who: Principal
-    gatekeeper: Gatekeeper
+    authenticator: Authenticator
     at_work: set[asyncio.Task[Any]] = field(default_factory=set)  # loaders run in tasks that nobody else can cancel
     resume_after: str | None = None
     told: str | None = None

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import compile_path
 
-from gateway.auth.gatekeeper import credential_of
+from gateway.auth.authenticator import credential_of
 from gateway.domain.principal import Scope
 from gateway.errors import GatewayError, UnknownUrl, WrongMethod, excerpt
 from gateway.rest import messages, render, threads
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request as StarletteRequest
 
-    from gateway.auth.gatekeeper import Gatekeeper
+    from gateway.auth.authenticator import Authenticator
     from gateway.core import Store
     from gateway.web.request import Answer, Request
 
@@ -86,9 +86,9 @@ _ROUTES: Final = _by_depth()
 class RestFace:
     """The REST face over a store."""
 
-    def __init__(self, store: Store, gatekeeper: Gatekeeper) -> None:
+    def __init__(self, store: Store, authenticator: Authenticator) -> None:
         self._store = store
-        self._gatekeeper = gatekeeper
+        self._authenticator = authenticator
 
     def find(self, request: Request) -> Awaitable[Answer] | None:
         """Begin to answer a request, if its path is of this face."""
@@ -110,12 +110,12 @@ class RestFace:
             endpoint = endpoints.get(method)
             if endpoint is None:
                 raise _wrong_method(request.method, display_path(request.path), ", ".join(endpoints))
-            who = await self._gatekeeper.admit(credential_of(request.headers))
+            who = await self._authenticator.authenticate(credential_of(request.headers))
             call = Call(self._store, who, request)
-            let = self._gatekeeper.rates.let(who, Scope.READ if method == "GET" else Scope.WRITE)
-            if let is None:
+            slot = self._authenticator.rate_limits.acquire(who, Scope.READ if method == "GET" else Scope.WRITE)
+            if slot is None:
                 return await _answered(endpoint, call)
-            async with let:
+            async with slot:
                 return await _answered(endpoint, call)
         except GatewayError as error:
             return render.error(error)

@@ -1,6 +1,6 @@
 """Who is let in to the routes: requests that are meant for this server, from pages that may use it.
 
-Must not be here: who has a key (`gatekeeper`); what a refusal looks like, which each face says for itself.
+Must not be here: who has a key (`authenticator`); what a refusal looks like, which each face says for itself.
 """
 
 from __future__ import annotations

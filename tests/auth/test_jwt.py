@@ -17,8 +17,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from gateway.auth import jwt as end_users
-from gateway.auth.jwt import LATEST, LEEWAY_S, EndUsers, Rules
+from gateway.auth import jwt as jwt_module
+from gateway.auth.jwt import LATEST, LEEWAY_S, JwtRules, JwtVerifier
 from gateway.domain.principal import ALL_SCOPES, Reach, Scope
 from gateway.errors import Unavailable
 from tests.ports import free_port
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 SECRET = "s" * 32
-SHARED = Rules(jwks="", secret=SECRET, issuer="https://id.example.com", audience="threads")
+SHARED = JwtRules(jwks="", secret=SECRET, issuer="https://id.example.com", audience="threads")
 CLAIMS: dict[str, Any] = {"iss": SHARED.issuer, "aud": SHARED.audience, "sub": "alice", "exp": time.time() + 3_600}
 
 
@@ -55,10 +55,10 @@ def signed(key: Any, algorithm: str, key_id: str | None = None, **changed: Any) 
     return jwt.encode(claims, key, algorithm, headers=None if key_id is None else {"kid": key_id})
 
 
-def by_file(folder: Path, *keys: dict[str, Any]) -> EndUsers:
+def by_file(folder: Path, *keys: dict[str, Any]) -> JwtVerifier:
     file = folder / "jwks.json"
     file.write_text(json.dumps({"keys": keys}))
-    return EndUsers(Rules(str(file), "", SHARED.issuer, SHARED.audience))
+    return JwtVerifier(JwtRules(str(file), "", SHARED.issuer, SHARED.audience))
 
 
 @contextmanager
@@ -86,14 +86,14 @@ def served(body: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
 
 
 async def test_the_subject_is_the_owner_of_its_threads_alone() -> None:
-    who = await EndUsers(SHARED).recognise(signed(SECRET, "HS256"))
+    who = await JwtVerifier(SHARED).verify(signed(SECRET, "HS256"))
 
     assert who is not None
     assert (who.reach, who.scopes, who.name) == (Reach("default", owner="alice"), ALL_SCOPES, "user:alice")
 
 
 async def test_the_project_is_the_claim() -> None:
-    who = await EndUsers(SHARED).recognise(signed(SECRET, "HS256", project="shop"))
+    who = await JwtVerifier(SHARED).verify(signed(SECRET, "HS256", project="shop"))
 
     assert who is not None
     assert who.reach == Reach("shop", owner="alice")
@@ -102,8 +102,8 @@ async def test_the_project_is_the_claim() -> None:
 READ, WRITE, NOTHING = frozenset({Scope.READ}), frozenset({Scope.WRITE}), frozenset[Scope]()
 
 
-async def scopes_of(rules: Rules, **claims: Any) -> frozenset[Scope]:
-    who = await EndUsers(rules).recognise(signed(SECRET, "HS256", **claims))
+async def scopes_of(rules: JwtRules, **claims: Any) -> frozenset[Scope]:
+    who = await JwtVerifier(rules).verify(signed(SECRET, "HS256", **claims))
     assert who is not None
     return who.scopes
 
@@ -169,7 +169,7 @@ def ending(exp: str) -> str:
 
 @pytest.mark.parametrize("exp", ["9223372036854775808", "1e300", "1" + "0" * 400, "253402300800", "253402300798.125"])
 async def test_a_token_may_end_at_any_time_to_come(exp: str) -> None:
-    who = await EndUsers(SHARED).recognise(ending(exp))
+    who = await JwtVerifier(SHARED).verify(ending(exp))
 
     assert who is not None
     assert time.time() < (who.expires_at or 0) <= LATEST + LEEWAY_S
@@ -180,7 +180,7 @@ async def test_a_token_may_end_at_any_time_to_come(exp: str) -> None:
     ["-1", "-1e300", "0", "1e999", "-1e999", "NaN", '"99999999999"', "true", "null", "[]", "{}", "1" + "0" * 5_000],
 )
 async def test_a_token_whose_end_is_past_or_no_time_is_none(exp: str) -> None:
-    assert await EndUsers(SHARED).recognise(ending(exp)) is None
+    assert await JwtVerifier(SHARED).verify(ending(exp)) is None
 
 
 @pytest.mark.parametrize(
@@ -214,23 +214,23 @@ async def test_a_token_whose_end_is_past_or_no_time_is_none(exp: str) -> None:
     ],
 )
 async def test_nobody_is_recognised_by(token: str) -> None:
-    assert await EndUsers(SHARED).recognise(token) is None
+    assert await JwtVerifier(SHARED).verify(token) is None
 
 
 @pytest.mark.parametrize("kind", ["RS256", "ES256"])
 async def test_a_token_is_checked_with_the_key_that_it_names(tmp_path: Path, kind: str) -> None:
     users = by_file(tmp_path, public(kind, "a"), public(kind, "b", 1))
 
-    assert await users.recognise(signed(private(kind), kind, "a")) is not None
-    assert await users.recognise(signed(private(kind, 1), kind, "a")) is None
-    assert await users.recognise(signed(private(kind), kind, "unknown")) is None
-    assert await users.recognise(signed(private(kind), kind)) is None
+    assert await users.verify(signed(private(kind), kind, "a")) is not None
+    assert await users.verify(signed(private(kind, 1), kind, "a")) is None
+    assert await users.verify(signed(private(kind), kind, "unknown")) is None
+    assert await users.verify(signed(private(kind), kind)) is None
 
 
 async def test_where_there_is_one_key_a_token_need_not_name_it(tmp_path: Path) -> None:
     users = by_file(tmp_path, public("ES256", None))
 
-    assert await users.recognise(signed(private("ES256"), "ES256")) is not None
+    assert await users.verify(signed(private("ES256"), "ES256")) is not None
 
 
 async def test_a_public_key_is_never_taken_for_a_shared_secret(tmp_path: Path) -> None:
@@ -238,91 +238,91 @@ async def test_a_public_key_is_never_taken_for_a_shared_secret(tmp_path: Path) -
     users = by_file(tmp_path, shown, {"kty": "oct", "k": "c3Nz" * 12, "kid": "oct", "alg": "HS256"})
 
     for secret in (shown["n"], "sss" * 12):
-        assert await users.recognise(signed(secret, "HS256", "a")) is None
-        assert await users.recognise(signed(secret, "HS256", "oct")) is None
+        assert await users.verify(signed(secret, "HS256", "a")) is None
+        assert await users.verify(signed(secret, "HS256", "oct")) is None
 
 
 async def test_keys_are_fetched_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(end_users, "REFETCH_S", 3_600)
+    monkeypatch.setattr(jwt_module, "REFETCH_S", 3_600)
     with served({"keys": [public("ES256", "a")]}) as (url, asked):
-        users = EndUsers(Rules(url, "", SHARED.issuer, SHARED.audience))
+        users = JwtVerifier(JwtRules(url, "", SHARED.issuer, SHARED.audience))
 
         for key_id in ("a", "a", "unknown", "unknown"):
-            await users.recognise(signed(private("ES256"), "ES256", key_id))
+            await users.verify(signed(private("ES256"), "ES256", key_id))
 
     assert len(asked) == 1
 
 
 async def test_a_key_that_was_added_is_fetched_when_a_token_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(end_users, "REFETCH_S", 0)
+    monkeypatch.setattr(jwt_module, "REFETCH_S", 0)
     body: dict[str, Any] = {"keys": [public("ES256", "a")]}
     with served(body) as (url, _):
-        users = EndUsers(Rules(url, "", SHARED.issuer, SHARED.audience))
-        await users.recognise(signed(private("ES256"), "ES256", "a"))
+        users = JwtVerifier(JwtRules(url, "", SHARED.issuer, SHARED.audience))
+        await users.verify(signed(private("ES256"), "ES256", "a"))
 
         body["keys"] = [public("ES256", "b", 1)]
 
-        assert await users.recognise(signed(private("ES256", 1), "ES256", "b")) is not None
-        assert await users.recognise(signed(private("ES256"), "ES256", "a")) is None
+        assert await users.verify(signed(private("ES256", 1), "ES256", "b")) is not None
+        assert await users.verify(signed(private("ES256"), "ES256", "a")) is None
 
 
 async def test_a_set_that_is_emptied_lets_nobody_in_from_its_next_reading_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(end_users, "REFETCH_S", 0)
-    monkeypatch.setattr(end_users, "FRESH_S", 0)
+    monkeypatch.setattr(jwt_module, "REFETCH_S", 0)
+    monkeypatch.setattr(jwt_module, "FRESH_S", 0)
     users = by_file(tmp_path, public("ES256", "a"))
     token = signed(private("ES256"), "ES256", "a")
-    before = await users.recognise(token)
+    before = await users.verify(token)
 
     (tmp_path / "jwks.json").write_text('{"keys": []}')
 
     assert before is not None
-    assert await users.recognise(token) is None
+    assert await users.verify(token) is None
 
 
 @pytest.mark.parametrize("other", [5, {}, {"kty": "later"}, {"kty": "EC", "crv": "later"}, {"kty": "RSA", "n": 5}])
 async def test_one_key_that_cannot_be_used_spoils_no_others(tmp_path: Path, other: Any) -> None:
     users = by_file(tmp_path, other, public("ES256", "a"))
 
-    assert await users.recognise(signed(private("ES256"), "ES256", "a")) is not None
+    assert await users.verify(signed(private("ES256"), "ES256", "a")) is not None
 
 
 async def test_a_key_for_something_else_checks_no_signature(tmp_path: Path) -> None:
     users = by_file(tmp_path, {**public("ES256", "a"), "use": "enc"})
 
-    assert await users.recognise(signed(private("ES256"), "ES256", "a")) is None
+    assert await users.verify(signed(private("ES256"), "ES256", "a")) is None
 
 
 @pytest.mark.parametrize("kid", ["../../etc/passwd", "a' OR 1=1 --", "", "\x00", "http://127.0.0.1/keys"])
 async def test_a_key_id_is_only_looked_up_among_those_of_the_set(tmp_path: Path, kid: str) -> None:
     users = by_file(tmp_path, public("ES256", "a"))
 
-    assert await users.recognise(signed(private("ES256"), "ES256", kid)) is None
+    assert await users.verify(signed(private("ES256"), "ES256", kid)) is None
 
 
 async def test_a_document_that_is_too_large_is_no_set(tmp_path: Path) -> None:
-    users = by_file(tmp_path, public("ES256", "a"), {"x": "x" * end_users.MAX_JWKS})
+    users = by_file(tmp_path, public("ES256", "a"), {"x": "x" * jwt_module.MAX_JWKS})
 
     with pytest.raises(Unavailable):
-        await users.recognise(signed(private("ES256"), "ES256", "a"))
+        await users.verify(signed(private("ES256"), "ES256", "a"))
 
 
 async def test_a_document_that_comes_too_slowly_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(end_users, "FETCH_S", 0)
+    monkeypatch.setattr(jwt_module, "FETCH_S", 0)
     users = by_file(tmp_path, public("ES256", "a"))
 
     with pytest.raises(Unavailable):
-        await users.recognise(signed(private("ES256"), "ES256", "a"))
+        await users.verify(signed(private("ES256"), "ES256", "a"))
 
 
 async def test_tokens_of_the_secret_before_are_still_taken() -> None:
     old, new = "o" * 32, "n" * 32
-    users = EndUsers(replace(SHARED, secret=new, old_secret=old))
+    users = JwtVerifier(replace(SHARED, secret=new, old_secret=old))
 
-    taken = [await users.recognise(signed(each, "HS256")) is not None for each in (new, old, SECRET)]
+    taken = [await users.verify(signed(each, "HS256")) is not None for each in (new, old, SECRET)]
 
     assert taken == [True, True, False]
     assert not {old, new} & set(repr(users.__dict__["_rules"]).split("'"))
@@ -332,28 +332,28 @@ async def test_tokens_of_the_secret_before_are_still_taken() -> None:
 async def test_where_keys_were_never_read_nobody_can_be_told_apart(tmp_path: Path, body: Any) -> None:
     file = tmp_path / "jwks.json"
     file.write_text(json.dumps(body))
-    users = EndUsers(Rules(str(file), "", SHARED.issuer, SHARED.audience))
+    users = JwtVerifier(JwtRules(str(file), "", SHARED.issuer, SHARED.audience))
 
     with pytest.raises(Unavailable):
-        await users.recognise(signed(private("ES256"), "ES256", "a"))
+        await users.verify(signed(private("ES256"), "ES256", "a"))
 
 
 async def test_keys_that_cannot_be_fetched_again_are_believed_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(end_users, "REFETCH_S", 0)
-    monkeypatch.setattr(end_users, "FRESH_S", 0)
+    monkeypatch.setattr(jwt_module, "REFETCH_S", 0)
+    monkeypatch.setattr(jwt_module, "FRESH_S", 0)
     users = by_file(tmp_path, public("ES256", "a"))
     token = signed(private("ES256"), "ES256", "a")
-    await users.recognise(token)
+    await users.verify(token)
     (tmp_path / "jwks.json").unlink()
 
-    believed = await users.recognise(token)
-    monkeypatch.setattr(end_users, "STALE_S", 0)
+    believed = await users.verify(token)
+    monkeypatch.setattr(jwt_module, "STALE_S", 0)
 
     assert believed is not None
     with pytest.raises(Unavailable):
-        await users.recognise(token)
+        await users.verify(token)
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ async def test_keys_that_cannot_be_fetched_again_are_believed_for_a_while(
         pytest.param(b"[]", "a list of 'keys'", id="no object"),
         pytest.param(b'{"keys": {}}', "a list of 'keys'", id="keys that are no list"),
         pytest.param(b"{", "Expecting", id="no JSON"),
-        pytest.param(b" " * (end_users.MAX_JWKS + 1), "at most", id="too large"),
+        pytest.param(b" " * (jwt_module.MAX_JWKS + 1), "at most", id="too large"),
     ],
 )
 def test_what_is_no_set_of_keys_is_refused(tmp_path: Path, document: bytes, fault: str) -> None:
@@ -370,16 +370,16 @@ def test_what_is_no_set_of_keys_is_refused(tmp_path: Path, document: bytes, faul
     file.write_bytes(document)
 
     with pytest.raises(ValueError, match=fault):
-        end_users._fetched(str(file))  # noqa: SLF001  (without the thread in which it runs)
+        jwt_module._fetched(str(file))  # noqa: SLF001  (without the thread in which it runs)
 
 
 def test_a_set_may_hold_keys_of_kinds_that_are_not_known(tmp_path: Path) -> None:
     file = tmp_path / "jwks.json"
     file.write_text(json.dumps({"keys": [None, {}, {"kty": "later", "kid": "b"}]}))
 
-    assert end_users._fetched(str(file)) == {}  # noqa: SLF001  (as above)
+    assert jwt_module._fetched(str(file)) == {}  # noqa: SLF001  (as above)
 
 
 def test_a_set_at_an_address_that_nobody_answers_is_an_error_of_the_system() -> None:
     with pytest.raises(OSError, match="refused"):
-        end_users._fetched(f"http://127.0.0.1:{free_port()}/jwks.json")  # noqa: SLF001  (as above)
+        jwt_module._fetched(f"http://127.0.0.1:{free_port()}/jwks.json")  # noqa: SLF001  (as above)

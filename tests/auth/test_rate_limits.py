@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway.app import rate_rules, serve_store
-from gateway.auth.gatekeeper import Gatekeeper
-from gateway.auth.rate_limits import NETWORKS, RateRules, Rates, units_of
+from gateway.app import rate_limits_of, serve_store
+from gateway.auth.authenticator import Authenticator
+from gateway.auth.rate_limits import NETWORKS, RateLimiter, RateLimits, units_of
 from gateway.domain.principal import Principal, Reach, Scope
 from gateway.errors import TooManyRequests
 from gateway.settings.load import load_settings
@@ -31,7 +31,7 @@ SLOW_DOWN = "You've exceeded the rate limit, please slow down and try again late
 
 @asynccontextmanager
 async def calling(store: Store, **rules: Any) -> AsyncIterator[httpx.AsyncClient]:
-    app = serve_store(store, gatekeeper=Gatekeeper(rates=Rates(RateRules(**rules))))
+    app = serve_store(store, authenticator=Authenticator(rate_limits=RateLimiter(RateLimits(**rules))))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
         yield client
 
@@ -40,30 +40,30 @@ async def ask(http: httpx.AsyncClient, query: str) -> httpx.Response:
     return await http.post("/graphql", json={"query": query})
 
 
-async def let(rates: Rates, who: Principal, scope: Scope, units: int = 1) -> bool:
+async def let(rates: RateLimiter, who: Principal, scope: Scope, units: int = 1) -> bool:
     try:
-        async with rates.let(who, scope, units) or nullcontext():
+        async with rates.acquire(who, scope, units) or nullcontext():
             return True
     except TooManyRequests:
         return False
 
 
 async def test_a_caller_may_ask_so_often_and_no_more() -> None:
-    rates = Rates(RateRules(reads="2/day"))
+    rates = RateLimiter(RateLimits(reads="2/day"))
 
     assert [await let(rates, ALICE, Scope.READ) for _ in range(3)] == [True, True, False]
 
 
 async def test_reads_and_writes_are_counted_apart_and_so_are_callers() -> None:
-    rates = Rates(RateRules(reads="1/day", writes="1/day"))
+    rates = RateLimiter(RateLimits(reads="1/day", writes="1/day"))
 
     assert [await let(rates, who, scope) for who in (ALICE, BOB) for scope in (Scope.READ, Scope.WRITE)] == [True] * 4
 
 
 async def test_callers_of_one_name_in_two_projects_are_counted_apart() -> None:
-    rates = Rates(RateRules(reads="1/day", at_once=1))
+    rates = RateLimiter(RateLimits(reads="1/day", concurrent=1))
 
-    async with rates.let(ALICE, Scope.READ) or nullcontext():
+    async with rates.acquire(ALICE, Scope.READ) or nullcontext():
         elsewhere = await let(rates, replace(ALICE, reach=Reach("q")), Scope.READ)
 
     assert elsewhere
@@ -75,7 +75,7 @@ def of_token(key: str, thread: str) -> Principal:
 
 
 async def test_who_counts_in_two_buckets_is_let_while_there_is_room_in_both() -> None:
-    rates = Rates(RateRules(reads="2/day"))
+    rates = RateLimiter(RateLimits(reads="2/day"))
     first, second, third = (of_token("key_a", f"thread_{n}") for n in "abc")
 
     asked = [await let(rates, who, Scope.READ) for who in (first, second, third, of_token("key_b", "thread_a"))]
@@ -84,7 +84,7 @@ async def test_who_counts_in_two_buckets_is_let_while_there_is_room_in_both() ->
 
 
 async def test_what_one_full_bucket_refuses_is_not_counted_in_the_other() -> None:
-    rates = Rates(RateRules(reads="1/day"))
+    rates = RateLimiter(RateLimits(reads="1/day"))
     await let(rates, of_token("key_a", "thread_a"), Scope.READ)
 
     refused = await let(rates, of_token("key_a", "thread_b"), Scope.READ)
@@ -93,9 +93,9 @@ async def test_what_one_full_bucket_refuses_is_not_counted_in_the_other() -> Non
 
 
 async def test_both_buckets_bound_what_runs_at_once() -> None:
-    rates = Rates(RateRules(at_once=1))
+    rates = RateLimiter(RateLimits(concurrent=1))
 
-    async with rates.let(of_token("key_a", "thread_a"), Scope.READ) or nullcontext():
+    async with rates.acquire(of_token("key_a", "thread_a"), Scope.READ) or nullcontext():
         beside = [of_token("key_a", "thread_b"), of_token("key_b", "thread_a"), of_token("key_b", "thread_b")]
         asked = [await let(rates, who, Scope.READ) for who in beside]
 
@@ -104,15 +104,15 @@ async def test_both_buckets_bound_what_runs_at_once() -> None:
 
 
 async def test_without_a_rule_nothing_is_counted() -> None:
-    rates = Rates(RateRules(reads="1/day"))
+    rates = RateLimiter(RateLimits(reads="1/day"))
 
     assert all([await let(rates, ALICE, Scope.WRITE) for _ in range(10)])
 
 
 async def test_so_many_may_run_at_once_and_no_more() -> None:
-    rates = Rates(RateRules(at_once=1))
+    rates = RateLimiter(RateLimits(concurrent=1))
 
-    async with rates.let(ALICE, Scope.READ) or nullcontext():
+    async with rates.acquire(ALICE, Scope.READ) or nullcontext():
         beside = [await let(rates, who, Scope.WRITE) for who in (ALICE, BOB)]
 
     assert beside == [False, True]
@@ -120,7 +120,7 @@ async def test_so_many_may_run_at_once_and_no_more() -> None:
 
 
 async def test_nothing_is_kept_of_those_who_have_gone() -> None:
-    rates = Rates(RateRules(at_once=1))
+    rates = RateLimiter(RateLimits(concurrent=1))
 
     await asyncio.gather(*(let(rates, Principal(Reach("p"), name=str(n)), Scope.READ) for n in range(10)))
 
@@ -128,17 +128,17 @@ async def test_nothing_is_kept_of_those_who_have_gone() -> None:
 
 
 async def test_what_costs_more_than_there_ever_is_can_be_done_once() -> None:
-    rates = Rates(RateRules(reads="5/day"))
+    rates = RateLimiter(RateLimits(reads="5/day"))
 
     assert [await let(rates, ALICE, Scope.READ, units) for units in (50, 1)] == [True, False]
 
 
 async def test_what_was_given_back_can_be_taken_again() -> None:
-    rates = Rates(RateRules(reads="2/day"))
+    rates = RateLimiter(RateLimits(reads="2/day"))
 
     async def take(units: int) -> bool:
         try:
-            await (rates.take(ALICE, Scope.READ, units) or asyncio.sleep(0))
+            await (rates.charge(ALICE, Scope.READ, units) or asyncio.sleep(0))
         except TooManyRequests:
             return False
         return True
@@ -147,10 +147,10 @@ async def test_what_was_given_back_can_be_taken_again() -> None:
 
 
 async def test_failures_are_counted_in_bounded_places() -> None:
-    rates = Rates(RateRules(failures="1/day"))
+    rates = RateLimiter(RateLimits(failures="1/day"))
     for n in range(20_000):
         with suppress(TooManyRequests):
-            await rates.fail(f"10.0.{n // 250}.{n % 250}")
+            await rates.charge_failure(f"10.0.{n // 250}.{n % 250}")
 
     counter: Any = rates._failures  # noqa: SLF001
     assert len(counter._limiter.storage.storage) <= NETWORKS  # noqa: SLF001
@@ -210,17 +210,17 @@ async def test_a_mutation_is_a_write(store: Store) -> None:
 @pytest.mark.parametrize(
     ("flags", "rules"),
     [
-        ({}, RateRules(failures="60/minute")),
-        ({"rate_reads": "9/second", "rate_failed_auth": "off"}, RateRules(reads="9/second")),
-        ({"host": "10.0.0.1"}, RateRules("6000/minute", "6000/minute", 100, failures="60/minute")),
+        ({}, RateLimits(failures="60/minute")),
+        ({"rate_reads": "9/second", "rate_failed_auth": "off"}, RateLimits(reads="9/second")),
+        ({"host": "10.0.0.1"}, RateLimits("6000/minute", "6000/minute", 100, failures="60/minute")),
         (
             {"host": "10.0.0.1", "rate_writes": "off", "rate_at_once": "7", "rate_failed_auth": "9/hour"},
-            RateRules("6000/minute", None, 7, failures="9/hour"),
+            RateLimits("6000/minute", None, 7, failures="9/hour"),
         ),
     ],
 )
-def test_rates_are_off_for_who_is_alone_with_the_server(flags: dict[str, str], rules: RateRules) -> None:
-    assert rate_rules(load_settings(flags)) == rules
+def test_rates_are_off_for_who_is_alone_with_the_server(flags: dict[str, str], rules: RateLimits) -> None:
+    assert rate_limits_of(load_settings(flags)) == rules
 
 
 @pytest.fixture
@@ -246,7 +246,7 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
 
 
 async def test_processes_that_share_a_redis_count_together(redis_url: str) -> None:
-    first, second = (Rates(RateRules(reads="3/day", store=redis_url)) for _ in range(2))
+    first, second = (RateLimiter(RateLimits(reads="3/day", store=redis_url)) for _ in range(2))
 
     done = [await let(each, ALICE, Scope.READ) for each in (first, second, first, second)]
     for each in (first, second):
@@ -256,7 +256,7 @@ async def test_processes_that_share_a_redis_count_together(redis_url: str) -> No
 
 
 async def test_where_redis_is_away_everybody_is_let_through(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    rates = Rates(RateRules(reads="1/day", store=f"unix://{tmp_path}/none.sock"))
+    rates = RateLimiter(RateLimits(reads="1/day", store=f"unix://{tmp_path}/none.sock"))
 
     assert [await let(rates, ALICE, Scope.READ) for _ in range(2)] == [True, True]
     assert "requests cannot be counted now" in caplog.text

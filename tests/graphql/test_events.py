@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from gateway.auth.gatekeeper import Gatekeeper
+from gateway.auth.authenticator import Authenticator
 from gateway.core import messages, streaming, threads
 from gateway.domain import parse
 from gateway.graphql.execution import runner
@@ -55,7 +55,7 @@ async def test_all_that_happens_is_told_alike(
 ) -> None:
     thread_id = await make_thread(store, who)
     schema = build_schema()._schema  # noqa: SLF001  (Strawberry has no public name for it)
-    operations = Operations(schema, store, hub, Options(), Gatekeeper())
+    operations = Operations(schema, store, hub, Options(), Authenticator())
     by_plan = await _followed(operations, who, text, thread_id, compiled_from=1)
     normally = await _followed(operations, who, text, thread_id, compiled_from=math.inf)
 

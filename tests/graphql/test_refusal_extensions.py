@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from gateway.app import serve_store
-from gateway.auth.gatekeeper import Gatekeeper
-from gateway.auth.rate_limits import RateRules, Rates
+from gateway.auth.authenticator import Authenticator
+from gateway.auth.rate_limits import RateLimiter, RateLimits
 from gateway.domain import bounds
 from gateway.domain.principal import Principal, Reach
 from gateway.errors import Unauthorized, Unavailable
@@ -131,9 +131,9 @@ async def known(_credential: str | None) -> Principal:
     return Principal(Reach("default"))
 
 
-def kept_by(admit: Any, **rules: Any) -> Gatekeeper:
-    keeper = Gatekeeper(rates=Rates(RateRules(**rules)))
-    keeper.admit = admit  # type: ignore[method-assign]
+def kept_by(admit: Any, **rules: Any) -> Authenticator:
+    keeper = Authenticator(rate_limits=RateLimiter(RateLimits(**rules)))
+    keeper.authenticate = admit  # type: ignore[method-assign]
     return keeper
 
 
@@ -146,9 +146,11 @@ AT_THE_DOOR = [
     pytest.param(
         Stage.HOST, {"origin_policy": OriginPolicy(hosts=("a.example",))}, "unknown_host", YOURS, id="another host"
     ),
-    pytest.param(Stage.CALLER, {"gatekeeper": kept_by(nobody)}, "unauthorized", YOURS, id="nobody"),
-    pytest.param(Stage.BUSY, {"gatekeeper": kept_by(away)}, "unavailable", MINE, id="nobody can be looked up"),
-    pytest.param(Stage.RATE, {"gatekeeper": kept_by(known, at_once=0)}, "rate_limit_exceeded", YOURS, id="too often"),
+    pytest.param(Stage.CALLER, {"authenticator": kept_by(nobody)}, "unauthorized", YOURS, id="nobody"),
+    pytest.param(Stage.BUSY, {"authenticator": kept_by(away)}, "unavailable", MINE, id="nobody can be looked up"),
+    pytest.param(
+        Stage.RATE, {"authenticator": kept_by(known, concurrent=0)}, "rate_limit_exceeded", YOURS, id="too often"
+    ),
 ]
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from gateway.app import serve_store
-from gateway.auth.api_keys import KeyRing
-from gateway.auth.gatekeeper import Gatekeeper
+from gateway.auth.api_keys import ApiKeyCache
+from gateway.auth.authenticator import Authenticator
 from gateway.auth.thread_tokens import ThreadTokens
 from tests.faces import GraphQL
 
@@ -30,7 +30,7 @@ SAY = (
 
 @asynccontextmanager
 async def calling(store: Store, tokens: ThreadTokens | None) -> AsyncIterator[GraphQL]:
-    transport = httpx.ASGITransport(serve_store(store, gatekeeper=Gatekeeper(KeyRing(store), tokens=tokens)))
+    transport = httpx.ASGITransport(serve_store(store, authenticator=Authenticator(ApiKeyCache(store), tokens=tokens)))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway/v1") as client:
         yield GraphQL(client)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import pytest
 
-from gateway.auth.gatekeeper import OPEN, Gatekeeper
+from gateway.auth.authenticator import ANONYMOUS, Authenticator
 from gateway.events.hub import Hub
 from gateway.fast_executor import Plan, Unsupported
 from gateway.graphql.documents.cache import KEPT, REFUSED
@@ -80,15 +80,15 @@ async def sqlite_store(sqlite_url: str) -> AsyncIterator[Store]:
 @asynccontextmanager
 async def operating(store: Store) -> AsyncIterator[Operations]:
     options = Options(max_cost=1_000_000, timeout_s=60)
-    operations = Operations(build_schema()._schema, store, Hub(), options, Gatekeeper())  # noqa: SLF001
+    operations = Operations(build_schema()._schema, store, Hub(), options, Authenticator())  # noqa: SLF001
     yield operations
     await operations.close()
 
 
 async def ask(operations: Operations, text: str, name: str | None = None, **variables: Any) -> Any:
     parameters = take_parameters({"query": text, "operationName": name, "variables": variables})
-    found = await operations.find(parameters, OPEN)
-    ran = await operations.run(found, parameters, operations.context(OPEN))
+    found = await operations.find(parameters, ANONYMOUS)
+    ran = await operations.run(found, parameters, operations.context(ANONYMOUS))
     assert not ran.result.errors
     return orjson.loads(orjson.dumps(ran.result.data))  # it is written already
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.auth import api_keys
 from tests.isolation.asking import Served
-from tests.isolation.world import gatekeeper_over, make_world
+from tests.isolation.world import authenticator_over, make_world
 from tests.live.inside import serving_inside
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _quiet() -> Iterator[None]:
     """Let nothing but what is asked reach the database: keys are looked up once, and their use is noted at the end."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(api_keys, "FRESH_S", 3_600)
-        patch.setattr(api_keys, "NOTE_S", 3_600)
+        patch.setattr(api_keys, "WRITE_S", 3_600)
         yield
 
 
@@ -38,7 +38,7 @@ def _quiet() -> Iterator[None]:
 async def served(world_url: str, _quiet: None) -> AsyncIterator[Served]:
     """Serve a world."""
     async with (
-        serving_inside(world_url, gatekeeper_over) as inside,
+        serving_inside(world_url, authenticator_over) as inside,
         httpx.AsyncClient(base_url=inside.base_url) as beyond,
     ):
         yield Served(await make_world(inside.store), inside, httpx.ASGITransport(inside.app), beyond)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.auth import api_keys as recent_keys
-from gateway.auth.api_keys import KeyRing
-from gateway.auth.gatekeeper import OPEN, Gatekeeper
+from gateway.auth import api_keys as key_cache
+from gateway.auth.api_keys import ApiKeyCache
+from gateway.auth.authenticator import ANONYMOUS, Authenticator
 from gateway.core import api_keys
 from gateway.domain.api_key import NewKey
 from gateway.domain.principal import ALL_SCOPES, TokenEpoch
@@ -24,32 +24,32 @@ ANY = NewKey("default", "", ALL_SCOPES, None)
 
 
 @pytest.fixture
-def gatekeeper(store: Store, monkeypatch: pytest.MonkeyPatch) -> Gatekeeper:
-    monkeypatch.setattr(recent_keys, "FRESH_S", 0)
-    return Gatekeeper(KeyRing(store), tokens=TOKENS)
+def authenticator(store: Store, monkeypatch: pytest.MonkeyPatch) -> Authenticator:
+    monkeypatch.setattr(key_cache, "FRESH_S", 0)
+    return Authenticator(ApiKeyCache(store), tokens=TOKENS)
 
 
 async def a_token_of_anybodys(store: Store) -> str:
-    return TOKENS.make(OPEN, await make_thread(store, OPEN), TokenEpoch(), ALL_SCOPES, 3_600)[0]
+    return TOKENS.make(ANONYMOUS, await make_thread(store, ANONYMOUS), TokenEpoch(), ALL_SCOPES, 3_600)[0]
 
 
-async def test_a_token_that_anybody_could_make_is_refused(store: Store, gatekeeper: Gatekeeper) -> None:
+async def test_a_token_that_anybody_could_make_is_refused(store: Store, authenticator: Authenticator) -> None:
     token = await a_token_of_anybodys(store)
-    await gatekeeper.admit(token)
+    await authenticator.authenticate(token)
 
     await api_keys.create(store, ANY)
 
     with pytest.raises(Unauthorized):
-        await gatekeeper.admit(token)
+        await authenticator.authenticate(token)
 
 
-async def test_who_stays_with_such_a_token_is_sent_away(store: Store, gatekeeper: Gatekeeper) -> None:
+async def test_who_stays_with_such_a_token_is_sent_away(store: Store, authenticator: Authenticator) -> None:
     gone = asyncio.Event()
 
-    with gatekeeper.stay(await gatekeeper.admit(await a_token_of_anybodys(store)), gone.set):
-        await gatekeeper._look()  # noqa: SLF001
+    with authenticator.on_revocation(await authenticator.authenticate(await a_token_of_anybodys(store)), gone.set):
+        await authenticator._recheck()  # noqa: SLF001
         assert not gone.is_set()
         await api_keys.create(store, ANY)
-        await gatekeeper._look()  # noqa: SLF001
+        await authenticator._recheck()  # noqa: SLF001
 
     assert gone.is_set()

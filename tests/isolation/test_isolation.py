@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
-from gateway.auth.gatekeeper import refused
+from gateway.auth.authenticator import invalid_api_key
 from gateway.domain.principal import Reach, Scope
 from gateway.store.schema import tables
 from tests.isolation.asking import ask, said
@@ -94,7 +94,7 @@ async def test_who_is_nobody_is_told_so_before_anything_is_looked_for(served: Se
 
         assert (told.answer.status, told.statements) == (4403 if way.face is Face.WEBSOCKET else 401, ()), name
         if nobody.credential is not None and way.method != "HEAD":
-            assert refused(nobody.credential).message[:100] in told.answer.text, name
+            assert invalid_api_key(nobody.credential).message[:100] in told.answer.text, name
 
 
 @each_of(WAYS)

@@ -15,7 +15,7 @@ from gateway.graphql.documents.trusted import sha256
 from gateway.graphql.options import Options
 from tests.faces import GraphQL
 from tests.graphql.serving import statements_of
-from tests.isolation.world import Names, end_user, gatekeeper_over, make_names, token
+from tests.isolation.world import Names, authenticator_over, end_user, make_names, token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ NODE: Final = "query($id: ID!) { node(id: $id) { id } }"
 @pytest.fixture
 async def http(store: Store) -> AsyncIterator[httpx.AsyncClient]:
     await api_keys.create(store, NewKey("shop", "", ALL_SCOPES, None))
-    app = serve_store(store, Options(batch=10), gatekeeper=gatekeeper_over(store))
+    app = serve_store(store, Options(batch=10), authenticator=authenticator_over(store))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway/v1") as client:
         yield client
 

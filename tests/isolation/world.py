@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import jwt
 
-from gateway.auth.api_keys import KeyRing
-from gateway.auth.gatekeeper import Gatekeeper
-from gateway.auth.jwt import EndUsers, Rules
+from gateway.auth.api_keys import ApiKeyCache
+from gateway.auth.authenticator import Authenticator
+from gateway.auth.jwt import JwtRules, JwtVerifier
 from gateway.auth.thread_tokens import ThreadTokens
 from gateway.core import api_keys, messages, thread_tokens, threads
 from gateway.domain.api_key import NewKey
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from gateway.core import Store
 
-RULES: Final = Rules(jwks="", secret="j" * 32, issuer="https://id.example.com", audience="threads")
+RULES: Final = JwtRules(jwks="", secret="j" * 32, issuer="https://id.example.com", audience="threads")
 TOKENS: Final = ThreadTokens("t" * 32)
 READ, WRITE, SENDS = frozenset({Scope.READ}), frozenset({Scope.WRITE}), frozenset({Scope.READ, Scope.SEND})
 
@@ -80,9 +80,9 @@ class World:
     nobodies: Mapping[str, Caller]
 
 
-def gatekeeper_over(store: Store) -> Gatekeeper:
+def authenticator_over(store: Store) -> Authenticator:
     """Ask for keys, end users' tokens and tokens for one thread."""
-    return Gatekeeper(KeyRing(store), EndUsers(RULES), TOKENS)
+    return Authenticator(ApiKeyCache(store), JwtVerifier(RULES), TOKENS)
 
 
 async def make_world(store: Store) -> World:

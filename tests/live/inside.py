@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractContextManager
 
-    from gateway.auth.gatekeeper import Gatekeeper
+    from gateway.auth.authenticator import Authenticator
     from gateway.web.middleware import RequestMiddleware
     from gateway.web.origins import OriginPolicy
 
@@ -61,16 +61,16 @@ class Inside:
 @asynccontextmanager
 async def serving_inside(
     database_url: str,
-    gatekeeper_over: Callable[[Store], Gatekeeper | None] = lambda _store: None,
+    authenticator_over: Callable[[Store], Authenticator | None] = lambda _store: None,
     listeners: Listeners | None = None,
     origin_policy: OriginPolicy | None = None,
 ) -> AsyncIterator[Inside]:
-    """Serve a database for as long as the block, to everybody where no gatekeeper is made."""
+    """Serve a database for as long as the block, to everybody where no authenticator is made."""
     hub = Hub()
     store = open_store(database_url, hub.wake)
     listener = socket.create_server(("127.0.0.1", 0))
     app = serve_store(
-        store, hub=hub, gatekeeper=gatekeeper_over(store), listeners=listeners, origin_policy=origin_policy
+        store, hub=hub, authenticator=authenticator_over(store), listeners=listeners, origin_policy=origin_policy
     )
     config = uvicorn.Config(
         app,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.auth import failures
-from gateway.auth.failures import Failures, network_of
+from gateway.auth.failures import FailureLog, network_of
 from gateway.observability import audit
 from gateway.observability.audit import Event
 from gateway.observability.log import audited
@@ -49,15 +49,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     current.set(None)
 
 
-def fail(counter: Failures, address: str, *, has_credential: bool = True) -> None:
+def fail(counter: FailureLog, address: str, *, has_credential: bool = True) -> None:
     current.set(RequestRecord("request", "req_a", "GET", address=address))
-    counter.note(has_credential=has_credential)
+    counter.record(has_credential=has_credential)
 
 
 def test_an_address_has_a_line_a_minute_with_how_often_it_has_failed(
     told: Callable[[], list[dict[str, Any]]], clock: list[float]
 ) -> None:
-    counter = Failures()
+    counter = FailureLog()
 
     for now in (0, 1, 2, 59, 60):
         clock[0] = now
@@ -72,7 +72,7 @@ def test_an_address_has_a_line_a_minute_with_how_often_it_has_failed(
 def test_all_addresses_together_have_so_many_lines_and_the_rest_is_counted(
     told: Callable[[], list[dict[str, Any]]], clock: list[float]
 ) -> None:
-    counter = Failures()
+    counter = FailureLog()
 
     for number in range(failures.LINES + 7):
         fail(counter, f"10.0.{number // 250}.{number % 250}")
@@ -85,7 +85,7 @@ def test_all_addresses_together_have_so_many_lines_and_the_rest_is_counted(
 
 def test_a_bounded_number_of_addresses_is_known(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> None:
     monkeypatch.setattr(failures, "MOST", 3)
-    counter = Failures()
+    counter = FailureLog()
 
     for number in range(10):
         fail(counter, f"10.0.0.{number}")

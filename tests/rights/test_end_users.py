@@ -12,9 +12,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from gateway.auth import jwt as end_users
-from gateway.auth.api_keys import KeyRing
-from gateway.auth.gatekeeper import Gatekeeper
+from gateway.auth import jwt as jwt_module
+from gateway.auth.api_keys import ApiKeyCache
+from gateway.auth.authenticator import Authenticator
 from tests.live.inside import serving_inside
 from tests.live.server import PATIENCE_S, run_gateway
 from tests.rights.conftest import where_no_database_has_a_part
@@ -93,17 +93,19 @@ def test_no_secret_is_told_in_the_log(served: Served) -> None:
 async def test_a_set_of_keys_that_is_emptied_lets_nobody_in(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(end_users, "FRESH_S", 0)
-    monkeypatch.setattr(end_users, "REFETCH_S", 0)
+    monkeypatch.setattr(jwt_module, "FRESH_S", 0)
+    monkeypatch.setattr(jwt_module, "REFETCH_S", 0)
     private, file = ec.generate_private_key(ec.SECP256R1()), tmp_path / "jwks.json"
     public = ECAlgorithm(ECAlgorithm.SHA256).to_jwk(private.public_key(), as_dict=True)
     file.write_text(json.dumps({"keys": [{**public, "kid": "a"}]}))
-    rules = end_users.Rules(str(file), "", "https://id.example.com", "threads")
+    rules = jwt_module.JwtRules(str(file), "", "https://id.example.com", "threads")
     claims = {"iss": rules.issuer, "aud": rules.audience, "sub": "alice", "exp": time.time() + 600}
     token = jwt.encode(claims, private, "ES256", headers={"kid": "a"})
 
     async with (
-        serving_inside(sqlite_url, lambda store: Gatekeeper(KeyRing(store), end_users.EndUsers(rules))) as inside,
+        serving_inside(
+            sqlite_url, lambda store: Authenticator(ApiKeyCache(store), jwt_module.JwtVerifier(rules))
+        ) as inside,
         httpx.AsyncClient(base_url=inside.base_url, headers=bearer(token), timeout=PATIENCE_S) as http,
     ):
         before = (await http.get("/v1/threads")).status_code

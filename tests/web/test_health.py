@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from gateway.app import serve_store
-from gateway.auth.api_keys import KeyRing
-from gateway.auth.gatekeeper import Gatekeeper
+from gateway.auth.api_keys import ApiKeyCache
+from gateway.auth.authenticator import Authenticator
 from gateway.core import api_keys
 from gateway.domain.api_key import NewKey
 from gateway.domain.principal import ALL_SCOPES
@@ -51,7 +51,7 @@ async def test_a_server_with_its_database_is_alive_and_ready(database_url: str, 
 async def test_probes_need_no_key(store: Store, database_url: str) -> None:
     await api_keys.create(store, NewKey("shop", "a key", ALL_SCOPES, None))
     async with (
-        serving_inside(database_url, lambda own: Gatekeeper(KeyRing(own))) as server,
+        serving_inside(database_url, lambda own: Authenticator(ApiKeyCache(own))) as server,
         httpx.AsyncClient(base_url=server.base_url) as http,
     ):
         answers = [(await http.get(path)).status_code for path in ("/v1/threads", "/healthz", "/readyz")]

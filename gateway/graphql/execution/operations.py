@@ -20,7 +20,7 @@ from gateway.observability.record import current, span
 if TYPE_CHECKING:
     from graphql import ExecutionResult, GraphQLSchema
 
-    from gateway.auth.gatekeeper import Gatekeeper
+    from gateway.auth.authenticator import Authenticator
     from gateway.core import Store
     from gateway.domain.principal import Principal
     from gateway.events.hub import Hub
@@ -33,9 +33,11 @@ if TYPE_CHECKING:
 class Operations:
     """The schema with all that its operations work on, and what is kept between them."""
 
-    def __init__(self, schema: GraphQLSchema, store: Store, hub: Hub, options: Options, gatekeeper: Gatekeeper) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, store: Store, hub: Hub, options: Options, authenticator: Authenticator
+    ) -> None:
         self.options = options
-        self.gatekeeper = gatekeeper
+        self.authenticator = authenticator
         self._store = store
         self.hub = hub
         self._persisted = Persisted(options.trusted)
@@ -44,7 +46,7 @@ class Operations:
 
     def context(self, who: Principal, resume_after: str | None = None) -> Context:
         """Make the context of one operation."""
-        return Context(self._store, self.hub, who, self.gatekeeper, resume_after=resume_after)
+        return Context(self._store, self.hub, who, self.authenticator, resume_after=resume_after)
 
     async def find(self, parameters: Parameters, who: Principal) -> Operation:
         """Find the operation that a request means, once its caller may do one more.
@@ -77,7 +79,7 @@ class Operations:
 
         Errors: Refused, where it does too much.
         """
-        counting = self.gatekeeper.rates.take(who, scope, units)
+        counting = self.authenticator.rate_limits.charge(who, scope, units)
         if counting is not None:
             try:
                 await counting

@@ -79,11 +79,13 @@ class Runner:
         """
         meter = answer_size.meter(self._options.timeout_s)
         begin, cost = self._prepared(operation, parameters, context, meter)
-        let = context.gatekeeper.rates.let(context.who, operation.scope, units_of(cost) - 1)  # one is taken
-        if let is None:
+        slot = context.authenticator.rate_limits.acquire(
+            context.who, operation.scope, units_of(cost) - 1
+        )  # one is taken
+        if slot is None:
             return Ran(await self._executed(operation, begin, context, meter), cost)
         try:
-            async with let:
+            async with slot:
                 return Ran(await self._executed(operation, begin, context, meter), cost)
         except TooManyRequests as error:
             raise too_many(error) from None
@@ -111,7 +113,9 @@ class Runner:
         executor = self._executor(operation, parameters, context)
         cost = self._affordable(operation, executor.variable_values.coerced)
         try:
-            async with context.gatekeeper.rates.let(context.who, Scope.READ, units_of(cost) - 1) or nullcontext():
+            async with (
+                context.authenticator.rate_limits.acquire(context.who, Scope.READ, units_of(cost) - 1) or nullcontext()
+            ):
                 pass  # following costs nothing while it waits; what may wait on one connection is bounded there
         except TooManyRequests as error:
             raise too_many(error) from None

@@ -166,13 +166,13 @@ class Mutation:
     ) -> CreateThreadTokenPayload:
         """Sign a token for a thread that the caller can reach."""
         ctx = info.context
-        if ctx.gatekeeper.tokens is None:
+        if ctx.authenticator.tokens is None:
             message = "No tokens are made here: the operator has not set GATEWAY_TOKEN_SECRET."
             raise Forbidden(message, code="thread_tokens_disabled")
         thread_id = ids.thread_id(input.thread_id)
         epoch = await thread_tokens.epoch_of(ctx.store, ctx.who, thread_id)
         scopes = _SCOPES[input.access]
-        token, ends = ctx.gatekeeper.tokens.make(ctx.who, thread_id, epoch, scopes, input.expires_in)
+        token, ends = ctx.authenticator.tokens.make(ctx.who, thread_id, epoch, scopes, input.expires_in)
         return CreateThreadTokenPayload(token=token, expires_at=DateTime(ends))
 
     @strawberry.mutation(description="Revoke all existing tokens of a thread and close the connections that use them.")
@@ -185,7 +185,7 @@ class Mutation:
         """End what createThreadToken has handed out."""
         ctx, thread_id = info.context, ids.thread_id(input.thread_id)
         await thread_tokens.revoke(ctx.store, ctx.who, thread_id)
-        ctx.gatekeeper.forget_tokens(ctx.who.reach.project_id, thread_id)
+        ctx.authenticator.invalidate_tokens(ctx.who.reach.project_id, thread_id)
         return RevokeThreadTokensPayload(thread_id=input.thread_id)
 
     @strawberry.mutation(description="Add a message at the end of a thread.")

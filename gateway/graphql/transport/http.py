@@ -12,7 +12,7 @@ import orjson
 from graphql import GraphQLError, OperationType
 from starlette.requests import Request as StarletteRequest
 
-from gateway.auth.gatekeeper import credential_of
+from gateway.auth.authenticator import credential_of
 from gateway.domain import bounds
 from gateway.errors import GatewayError, TooManyRequests, Unauthorized, Unavailable, UnknownHost
 from gateway.graphql.errors import facts_of, laid_out, shown
@@ -94,7 +94,7 @@ class GraphQLOverHttp:
 
     async def _caller(self, request: Request) -> Principal:
         try:
-            return await self._operations.gatekeeper.admit(credential_of(request.headers))
+            return await self._operations.authenticator.authenticate(credential_of(request.headers))
         except Unauthorized as error:
             raise Refused(Stage.CALLER, [_told(error)], {"www-authenticate": "Bearer"}) from None
         except TooManyRequests as error:

@@ -16,7 +16,7 @@ import orjson
 from graphql import ExecutionResult, GraphQLError, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from gateway.auth.gatekeeper import OPEN, bearer_of, credential_of
+from gateway.auth.authenticator import ANONYMOUS, bearer_of, credential_of
 from gateway.domain import bounds
 from gateway.domain.read_json import NOT_JSON, read_json
 from gateway.errors import InvalidRequest, TooManyRequests, Unauthorized, Unavailable
@@ -150,7 +150,7 @@ class Connection:
         self._observer = observer
         self._tracer = tracer
         self._record: RequestRecord = socket.scope[SCOPE]
-        self._who = OPEN  # until it has said hello, nothing is done for it
+        self._who = ANONYMOUS  # until it has said hello, nothing is done for it
         self._stay: AbstractContextManager[None] = nullcontext()
         self._running: dict[str, asyncio.Task[None]] = {}  # operations whose client waits
         self._mutating: frozenset[asyncio.Task[None]] = frozenset()  # those that are finished even if it does not
@@ -247,7 +247,7 @@ class Connection:
             raise Closing(CloseCode.BAD_REQUEST, "Invalid message: 'payload' must be an object")
         credential = _credential_in(payload or {}) or credential_of(self._headers)
         try:
-            self._who = await self._operations.gatekeeper.admit(credential)
+            self._who = await self._operations.authenticator.authenticate(credential)
         except Unauthorized as error:
             reason = f"Forbidden: {error.message}" if credential else _NO_KEY
             raise Closing(CloseCode.FORBIDDEN, reason) from None
@@ -256,7 +256,7 @@ class Connection:
             raise Closing(CloseCode.TOO_MANY_INITS, reason) from None
         except Unavailable:
             raise self._lost() from None
-        self._stay = self._operations.gatekeeper.stay(self._who, self._be_gone)
+        self._stay = self._operations.authenticator.on_revocation(self._who, self._be_gone)
         self._stay.__enter__()
         self._headers.forget(but=PARENT)  # the hello was the last to need the others
         self._is_acknowledged = True

@@ -10,8 +10,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.auth.failures import Failures
-from gateway.auth.rate_limits import RateRules, Rates
+from gateway.auth.failures import FailureLog
+from gateway.auth.rate_limits import RateLimiter, RateLimits
 from gateway.concurrency import Among
 from gateway.domain import bounds
 from gateway.domain.api_key import PREFIX
@@ -23,46 +23,46 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from contextlib import AbstractContextManager
 
-    from gateway.auth.api_keys import KeyRing
-    from gateway.auth.jwt import EndUsers
+    from gateway.auth.api_keys import ApiKeyCache
+    from gateway.auth.jwt import JwtVerifier
     from gateway.auth.thread_tokens import ThreadTokens
     from gateway.domain.ids import ThreadId
     from gateway.web.request import HeadersLike
 
 log: Final = logging.getLogger(__name__)
 
-EVERYBODY: Final = "everybody"  # stands for a key: it lets anybody in, as long as no key was made
-OPEN: Final = Principal(Reach("default"), key_id=EVERYBODY)
-LOOK_S: Final = 0.4  # how often those who stay are looked at again; with the key ring's own time, below a second
+ANY_CALLER: Final = "everybody"  # stands for a key: it lets anybody in, as long as no key was made
+ANONYMOUS: Final = Principal(Reach("default"), key_id=ANY_CALLER)
+RECHECK_S: Final = 0.4  # how often those who stay are looked at again; with the cache's own time, below a second
 MAX_CREDENTIAL: Final = bounds.CREDENTIAL.number
-_SHOWN_BEFORE, _SHOWN_BEHIND, _MOST_SHOWN = 8, 4, 64
+_SHOWN_START, _SHOWN_END, _MOST_SHOWN = 8, 4, 64
 _NO_KEY: Final = (
     "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
     "(i.e. Authorization: Bearer YOUR_KEY). You can make one with: gateway keys create"
 )
 
 
-class Gatekeeper:
+class Authenticator:
     """Lets callers in by what they carry, and sends those away who have stayed beyond its time.
 
-    Without a key ring everybody is let in; without one of the others, nobody comes with that kind of credential.
+    Without a key cache everybody is let in; without one of the others, nobody comes with that kind of credential.
     """
 
     def __init__(
         self,
-        ring: KeyRing | None = None,
-        end_users: EndUsers | None = None,
+        key_cache: ApiKeyCache | None = None,
+        jwt_verifier: JwtVerifier | None = None,
         tokens: ThreadTokens | None = None,
-        rates: Rates | None = None,
+        rate_limits: RateLimiter | None = None,
     ) -> None:
-        self._ring = ring
-        self._end_users = end_users
+        self._key_cache = key_cache
+        self._jwt_verifier = jwt_verifier
         self.tokens = tokens
-        self.rates = rates or Rates(RateRules())
-        self._failures = Failures()
-        self._staying: set[tuple[Principal, Callable[[], None]]] = set()
+        self.rate_limits = rate_limits or RateLimiter(RateLimits())
+        self._failures = FailureLog()
+        self._connected: set[tuple[Principal, Callable[[], None]]] = set()
 
-    async def admit(self, credential: str | None) -> Principal:
+    async def authenticate(self, credential: str | None) -> Principal:
         """Find out who comes with a credential.
 
         The limit on failures stands behind the look-up, since nothing else tells a valid credential, which it must
@@ -70,40 +70,40 @@ class Gatekeeper:
         Errors: Unauthorized; TooManyRequests where it failed too often; Unavailable where it cannot be found out now.
         """
         try:
-            found = await self._found(credential)
+            found = await self._find(credential)
         except Unauthorized:
-            await self.rates.fail(self._failures.note(has_credential=credential is not None))
+            await self.rate_limits.charge_failure(self._failures.record(has_credential=credential is not None))
             raise
         if record := current.get():
             record.principal = found.name
         return found
 
-    async def _found(self, credential: str | None) -> Principal:
+    async def _find(self, credential: str | None) -> Principal:
         if credential is not None and self.tokens is not None and credential.startswith(self.tokens.prefix):
             return await self._with_thread_token(credential, self.tokens)
         if await self._is_open():
-            return OPEN
+            return ANONYMOUS
         if credential is None:
             raise Unauthorized(_NO_KEY)
-        recognised = await self._recognised(credential)
-        if recognised is None:
-            raise refused(credential)
-        return recognised
+        found = await self._by_credential(credential)
+        if found is None:
+            raise invalid_api_key(credential)
+        return found
 
-    def stay(self, who: Principal, leave: Callable[[], None]) -> AbstractContextManager[None]:
-        """Call `leave` once the caller, who stays connected, would not be let in any more."""
-        return Among(self._staying, (who, leave))
+    def on_revocation(self, who: Principal, close: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call `close` once the caller, who stays connected, would not be let in any more."""
+        return Among(self._connected, (who, close))
 
-    def work(self) -> list[Coroutine[Any, Any, None]]:
+    def background_tasks(self) -> list[Coroutine[Any, Any, None]]:
         """Give what has to run beside the requests, as long as they do."""
-        return [] if self._ring is None else [self._keep_looking(), self._ring.keep_notes()]
+        return [] if self._key_cache is None else [self._recheck_forever(), self._key_cache.write_last_uses()]
 
-    async def _keep_looking(self) -> None:
+    async def _recheck_forever(self) -> None:
         can_look = True
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(RECHECK_S)
             try:
-                await self._look()
+                await self._recheck()
                 can_look = True
             except Unavailable:  # what they could hear comes from there too
                 if can_look:
@@ -112,52 +112,56 @@ class Gatekeeper:
             except Exception:  # whatever it was, a revoked key must not stay for it
                 log.exception("those who stay could not be looked at")
 
-    async def _look(self) -> None:
+    async def _recheck(self) -> None:
         now = time.time()
-        good = await self._still_good({who.key_id for who, _ in self._staying if who.key_id is not None})
-        holders = [who for who, _ in self._staying if who.epoch is not None]
-        epochs = await self._ring.standings.later_epochs(holders) if self._ring is not None and holders else {}
-        for who, leave in list(self._staying):
+        good = await self._valid_ids({who.key_id for who, _ in self._connected if who.key_id is not None})
+        holders = [who for who, _ in self._connected if who.epoch is not None]
+        epochs = (
+            await self._key_cache.token_statuses.later_epochs(holders)
+            if self._key_cache is not None and holders
+            else {}
+        )
+        for who, close in list(self._connected):
             is_over = who.expires_at is not None and who.expires_at <= now
             has_no_key = who.key_id is not None and who.key_id not in good
             epoch = epochs.get((who.reach.project_id, who.reach.thread_id or ""), who.epoch)  # or its thread is gone
             if is_over or has_no_key or epoch != who.epoch:
-                leave()
+                close()
 
-    def forget_tokens(self, project_id: str, thread_id: ThreadId) -> None:
+    def invalidate_tokens(self, project_id: str, thread_id: ThreadId) -> None:
         """Look tokens for a thread up again, since they were revoked here; other processes do so within a second."""
-        if self._ring is not None:
-            self._ring.standings.forget(Reach(project_id, thread_id=thread_id))
+        if self._key_cache is not None:
+            self._key_cache.token_statuses.invalidate(Reach(project_id, thread_id=thread_id))
 
-    async def _still_good(self, key_ids: set[str]) -> set[str]:
-        good = {EVERYBODY} if EVERYBODY in key_ids and await self._is_open() else set[str]()
-        made = key_ids - {EVERYBODY}
-        return good | await self._ring.still_good(made) if self._ring is not None and made else good
+    async def _valid_ids(self, key_ids: set[str]) -> set[str]:
+        good = {ANY_CALLER} if ANY_CALLER in key_ids and await self._is_open() else set[str]()
+        made = key_ids - {ANY_CALLER}
+        return good | await self._key_cache.valid_ids(made) if self._key_cache is not None and made else good
 
     async def _is_open(self) -> bool:
-        if self._end_users is not None:
+        if self._jwt_verifier is not None:
             return False
-        return self._ring is None or not await self._ring.asks_for_keys()
+        return self._key_cache is None or not await self._key_cache.requires_keys()
 
-    async def _recognised(self, credential: str) -> Principal | None:
+    async def _by_credential(self, credential: str) -> Principal | None:
         if len(credential) > MAX_CREDENTIAL:
             return None
         if credential.startswith(PREFIX):
-            return None if self._ring is None else await self._ring.find(credential)
-        return None if self._end_users is None else await self._end_users.recognise(credential)
+            return None if self._key_cache is None else await self._key_cache.find(credential)
+        return None if self._jwt_verifier is None else await self._jwt_verifier.verify(credential)
 
     async def _with_thread_token(self, credential: str, tokens: ThreadTokens) -> Principal:
         found = tokens.read(credential) if len(credential) <= MAX_CREDENTIAL else None
         if found is None:
-            raise refused(credential)
+            raise invalid_api_key(credential)
         # It falls with the key that it was made with; one that anybody could make, with the first key.
-        is_of_anybody = found.key_id == EVERYBODY
+        is_of_anybody = found.key_id == ANY_CALLER
         if is_of_anybody and not await self._is_open():
-            raise refused(credential)
-        if self._ring is not None and not await self._ring.standings.is_good(
+            raise invalid_api_key(credential)
+        if self._key_cache is not None and not await self._key_cache.token_statuses.is_valid(
             found, None if is_of_anybody else found.key_id
         ):
-            raise refused(credential)
+            raise invalid_api_key(credential)
         return found
 
 
@@ -172,14 +176,14 @@ def bearer_of(header: str) -> str | None:
     return value.strip() or None if kind.lower() == "bearer" else None
 
 
-def refused(credential: str) -> Unauthorized:
+def invalid_api_key(credential: str) -> Unauthorized:
     """Refuse a credential, in the same words whether it was never good or is not any more.
 
     Source: rest-contract §5, "bad API key".
     """
     shown = credential[:_MOST_SHOWN]
-    if len(shown) > _SHOWN_BEFORE + _SHOWN_BEHIND:
-        stars = "*" * (len(shown) - _SHOWN_BEFORE - _SHOWN_BEHIND)
-        shown = f"{shown[:_SHOWN_BEFORE]}{stars}{credential[-_SHOWN_BEHIND:]}"
+    if len(shown) > _SHOWN_START + _SHOWN_END:
+        stars = "*" * (len(shown) - _SHOWN_START - _SHOWN_END)
+        shown = f"{shown[:_SHOWN_START]}{stars}{credential[-_SHOWN_END:]}"
     message = f"Incorrect API key provided: {shown}. You can make one with: gateway keys create"
     return Unauthorized(message, code="invalid_api_key")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.datastructures import Headers
 
-from gateway.auth import api_keys as recent_keys
-from gateway.auth.api_keys import KeyRing
-from gateway.auth.gatekeeper import LOOK_S, OPEN, Gatekeeper, credential_of, refused
+from gateway.auth import api_keys as key_cache
+from gateway.auth.api_keys import ApiKeyCache
+from gateway.auth.authenticator import ANONYMOUS, RECHECK_S, Authenticator, credential_of, invalid_api_key
 from gateway.auth.thread_tokens import ThreadTokens
 from gateway.core import api_keys, thread_tokens, threads
 from gateway.domain.api_key import NewKey
@@ -56,32 +56,32 @@ def test_a_credential_is_a_bearer_token_or_azures_header(headers: dict[str, str]
     ],
 )
 def test_a_refused_key_is_shown_by_its_ends(credential: str, shown: str) -> None:
-    assert refused(credential).message.startswith(f"Incorrect API key provided: {shown}. ")
+    assert invalid_api_key(credential).message.startswith(f"Incorrect API key provided: {shown}. ")
 
 
 async def test_as_long_as_no_key_was_made_everybody_is_let_in(store: Store) -> None:
-    gatekeeper = Gatekeeper(KeyRing(store))
+    authenticator = Authenticator(ApiKeyCache(store))
 
-    assert await gatekeeper.admit(None) is await gatekeeper.admit("any") is OPEN
+    assert await authenticator.authenticate(None) is await authenticator.authenticate("any") is ANONYMOUS
 
 
 async def test_from_the_first_key_on_nobody_is_let_in_without_one(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recent_keys, "FRESH_S", 0)
-    gatekeeper = Gatekeeper(KeyRing(store))
-    await gatekeeper.admit(None)
+    monkeypatch.setattr(key_cache, "FRESH_S", 0)
+    authenticator = Authenticator(ApiKeyCache(store))
+    await authenticator.authenticate(None)
 
     await api_keys.create(store, ANY)
 
     with pytest.raises(Unauthorized, match="You didn't provide an API key"):
-        await gatekeeper.admit(None)
+        await authenticator.authenticate(None)
 
 
 async def test_a_key_lets_into_its_project(store: Store) -> None:
     made, secret = await api_keys.create(store, ANY)
 
-    who = await Gatekeeper(KeyRing(store)).admit(secret)
+    who = await Authenticator(ApiKeyCache(store)).authenticate(secret)
 
     assert (who.reach, who.name) == (Reach("shop"), made.id)
 
@@ -91,51 +91,51 @@ async def test_nobody_is_let_in_with(store: Store, credential: str) -> None:
     await api_keys.create(store, ANY)
 
     with pytest.raises(Unauthorized) as raised:
-        await Gatekeeper(KeyRing(store), tokens=ThreadTokens(SECRET)).admit(credential)
+        await Authenticator(ApiKeyCache(store), tokens=ThreadTokens(SECRET)).authenticate(credential)
 
     assert raised.value.code == "invalid_api_key"
 
 
 async def test_a_key_is_looked_up_once_in_a_while(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recent_keys, "FRESH_S", 3_600)
+    monkeypatch.setattr(key_cache, "FRESH_S", 3_600)
     _, secret = await api_keys.create(store, ANY)
-    ring = KeyRing(store)
-    await ring.find(secret)
+    keys = ApiKeyCache(store)
+    await keys.find(secret)
 
     with statements_of(store) as seen:
         for _ in range(100):
-            await ring.find(secret)
+            await keys.find(secret)
 
     assert seen == []
 
 
 async def test_a_key_is_believed_for_less_than_a_second(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert max(recent_keys.FRESH_S, LOOK_S) < 1  # who sends requests, and who stays
-    monkeypatch.setattr(recent_keys, "FRESH_S", 0)
+    assert max(key_cache.FRESH_S, RECHECK_S) < 1  # who sends requests, and who stays
+    monkeypatch.setattr(key_cache, "FRESH_S", 0)
     made, secret = await api_keys.create(store, ANY)
-    ring = KeyRing(store)
-    await ring.find(secret)
+    keys = ApiKeyCache(store)
+    await keys.find(secret)
 
     await api_keys.revoke(store, made.id)
 
-    assert await ring.find(secret) is None
+    assert await keys.find(secret) is None
 
 
 async def test_the_ring_holds_a_bounded_number_of_keys(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recent_keys, "MOST", 3)
-    ring = KeyRing(store)
+    monkeypatch.setattr(key_cache, "MOST", 3)
+    keys = ApiKeyCache(store)
 
     for _ in range(5):
-        await ring.find((await api_keys.create(store, ANY))[1])
+        await keys.find((await api_keys.create(store, ANY))[1])
 
-    assert len(ring._seen) == 3  # noqa: SLF001
+    assert len(keys._seen) == 3  # noqa: SLF001
 
 
 async def test_last_uses_are_written_down_at_the_end(store: Store) -> None:
     made, secret = await api_keys.create(store, ANY)
-    ring = KeyRing(store)
-    noting = asyncio.create_task(ring.keep_notes())
-    await ring.find(secret)
+    keys = ApiKeyCache(store)
+    noting = asyncio.create_task(keys.write_last_uses())
+    await keys.find(secret)
 
     noting.cancel()
     await asyncio.wait([noting])
@@ -147,13 +147,13 @@ async def test_last_uses_are_written_down_at_the_end(store: Store) -> None:
 async def test_who_stays_is_sent_away_when_its_key_is_revoked(store: Store) -> None:
     made, secret = await api_keys.create(store, ANY)
     _, other_secret = await api_keys.create(store, ANY)
-    gatekeeper = Gatekeeper(KeyRing(store))
+    authenticator = Authenticator(ApiKeyCache(store))
     gone, other_gone = asyncio.Event(), asyncio.Event()
-    looking = [asyncio.create_task(each) for each in gatekeeper.work()]
+    looking = [asyncio.create_task(each) for each in authenticator.background_tasks()]
 
     with (
-        gatekeeper.stay(await gatekeeper.admit(secret), gone.set),
-        gatekeeper.stay(await gatekeeper.admit(other_secret), other_gone.set),
+        authenticator.on_revocation(await authenticator.authenticate(secret), gone.set),
+        authenticator.on_revocation(await authenticator.authenticate(other_secret), other_gone.set),
     ):
         await api_keys.revoke(store, made.id)
         await asyncio.wait_for(gone.wait(), 60)
@@ -165,24 +165,24 @@ async def test_who_stays_is_sent_away_when_its_key_is_revoked(store: Store) -> N
 
 
 @pytest.mark.parametrize(
-    "who", [OPEN, Principal(Reach("shop"), expires_at=1.0), Principal(Reach("shop"), key_id="key_unknown")]
+    "who", [ANONYMOUS, Principal(Reach("shop"), expires_at=1.0), Principal(Reach("shop"), key_id="key_unknown")]
 )
 async def test_who_would_not_be_let_in_any_more_is_sent_away(store: Store, who: Principal) -> None:
     await api_keys.create(store, ANY)
-    gatekeeper = Gatekeeper(KeyRing(store))
+    authenticator = Authenticator(ApiKeyCache(store))
     gone = asyncio.Event()
 
-    with gatekeeper.stay(who, gone.set):
-        await gatekeeper._look()  # noqa: SLF001
+    with authenticator.on_revocation(who, gone.set):
+        await authenticator._recheck()  # noqa: SLF001
 
     assert gone.is_set()
 
 
 async def test_a_thread_token_lets_into_one_thread_also_where_the_server_is_open(store: Store) -> None:
     tokens = ThreadTokens(SECRET)
-    token, _ = tokens.make(OPEN, THREAD, TokenEpoch(), ALL_SCOPES, 60)
+    token, _ = tokens.make(ANONYMOUS, THREAD, TokenEpoch(), ALL_SCOPES, 60)
 
-    who = await Gatekeeper(KeyRing(store), tokens=tokens).admit(token)
+    who = await Authenticator(ApiKeyCache(store), tokens=tokens).authenticate(token)
 
     assert who.reach == Reach("default", thread_id="thread_a")
 
@@ -190,86 +190,86 @@ async def test_a_thread_token_lets_into_one_thread_also_where_the_server_is_open
 async def test_a_thread_token_falls_with_the_key_that_it_was_made_with(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recent_keys, "FRESH_S", 0)
+    monkeypatch.setattr(key_cache, "FRESH_S", 0)
     made, _ = await api_keys.create(store, ANY)
     tokens = ThreadTokens(SECRET)
-    gatekeeper = Gatekeeper(KeyRing(store), tokens=tokens)
+    authenticator = Authenticator(ApiKeyCache(store), tokens=tokens)
     token, _ = tokens.make(made.principal(), THREAD, TokenEpoch(), ALL_SCOPES, 60)
-    await gatekeeper.admit(token)
+    await authenticator.authenticate(token)
 
     await api_keys.revoke(store, made.id)
 
     with pytest.raises(Unauthorized):
-        await gatekeeper.admit(token)
+        await authenticator.authenticate(token)
 
 
 SHOP = Principal(Reach("shop"))
 
 
-async def a_token(store: Store, gatekeeper: Gatekeeper, maker: Principal) -> tuple[ThreadId, str]:
-    """Make a thread, and a token for it that the gatekeeper takes."""
-    assert gatekeeper.tokens is not None
+async def a_token(store: Store, authenticator: Authenticator, maker: Principal) -> tuple[ThreadId, str]:
+    """Make a thread, and a token for it that the authenticator takes."""
+    assert authenticator.tokens is not None
     thread_id = await make_thread(store, SHOP)
     epoch = await thread_tokens.epoch_of(store, maker, thread_id)
-    return thread_id, gatekeeper.tokens.make(maker, thread_id, epoch, ALL_SCOPES, 60)[0]
+    return thread_id, authenticator.tokens.make(maker, thread_id, epoch, ALL_SCOPES, 60)[0]
 
 
 @pytest.mark.parametrize("has_key", [True, False])
 async def test_a_token_is_looked_up_by_one_statement_once_in_a_while(
     store: Store, monkeypatch: pytest.MonkeyPatch, *, has_key: bool
 ) -> None:
-    monkeypatch.setattr(recent_keys, "FRESH_S", 3_600)
+    monkeypatch.setattr(key_cache, "FRESH_S", 3_600)
     made, _ = await api_keys.create(store, ANY)
-    gatekeeper = Gatekeeper(KeyRing(store), tokens=ThreadTokens(SECRET))
+    authenticator = Authenticator(ApiKeyCache(store), tokens=ThreadTokens(SECRET))
     maker = made.principal() if has_key else Principal(Reach("shop"), name="user:alice")
-    _, token = await a_token(store, gatekeeper, maker)
+    _, token = await a_token(store, authenticator, maker)
 
     with statements_of(store) as seen:
         for _ in range(100):
-            await gatekeeper.admit(token)
+            await authenticator.authenticate(token)
 
     assert len(seen) == 1
 
 
 async def test_what_was_revoked_here_is_refused_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recent_keys, "FRESH_S", 3_600)
-    gatekeeper = Gatekeeper(KeyRing(store), tokens=ThreadTokens(SECRET))
-    thread_id, token = await a_token(store, gatekeeper, SHOP)
-    other_id, other = await a_token(store, gatekeeper, SHOP)
+    monkeypatch.setattr(key_cache, "FRESH_S", 3_600)
+    authenticator = Authenticator(ApiKeyCache(store), tokens=ThreadTokens(SECRET))
+    thread_id, token = await a_token(store, authenticator, SHOP)
+    other_id, other = await a_token(store, authenticator, SHOP)
     for each in (token, other):
-        await gatekeeper.admit(each)
+        await authenticator.authenticate(each)
 
     await thread_tokens.revoke(store, SHOP, thread_id)
-    gatekeeper.forget_tokens("shop", thread_id)
+    authenticator.invalidate_tokens("shop", thread_id)
 
     with pytest.raises(Unauthorized):
-        await gatekeeper.admit(token)
-    assert (await gatekeeper.admit(other)).reach.thread_id == other_id
+        await authenticator.authenticate(token)
+    assert (await authenticator.authenticate(other)).reach.thread_id == other_id
 
 
 async def test_who_stays_with_a_revoked_token_is_sent_away_and_who_lost_its_thread_is_not(store: Store) -> None:
-    gatekeeper = Gatekeeper(KeyRing(store), tokens=ThreadTokens(SECRET))
+    authenticator = Authenticator(ApiKeyCache(store), tokens=ThreadTokens(SECRET))
     gone = [asyncio.Event() for _ in range(3)]
-    made = [await a_token(store, gatekeeper, SHOP) for _ in gone]
+    made = [await a_token(store, authenticator, SHOP) for _ in gone]
     with ExitStack() as staying:
         for event, (_, token) in zip(gone, made, strict=True):
-            staying.enter_context(gatekeeper.stay(await gatekeeper.admit(token), event.set))
+            staying.enter_context(authenticator.on_revocation(await authenticator.authenticate(token), event.set))
 
         await thread_tokens.revoke(store, SHOP, made[0][0])
         await threads.delete(store, SHOP, made[1][0])
-        await gatekeeper._look()  # noqa: SLF001
+        await authenticator._recheck()  # noqa: SLF001
 
     assert [each.is_set() for each in gone] == [True, False, False]
 
 
 async def test_a_number_of_tokens_that_is_bounded_is_known(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recent_keys, "MOST", 3)
-    gatekeeper = Gatekeeper(ring := KeyRing(store), tokens=ThreadTokens(SECRET))
+    monkeypatch.setattr(key_cache, "MOST", 3)
+    authenticator = Authenticator(keys := ApiKeyCache(store), tokens=ThreadTokens(SECRET))
 
     for _ in range(5):
-        await gatekeeper.admit((await a_token(store, gatekeeper, SHOP))[1])
+        await authenticator.authenticate((await a_token(store, authenticator, SHOP))[1])
 
-    assert len(ring.standings._seen) == 3  # noqa: SLF001
+    assert len(keys.token_statuses._seen) == 3  # noqa: SLF001
 
 
 async def test_no_thread_no_token(store: Store) -> None:
