@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
-ROWS: Final = {line.split("`")[1]: line for line in PAGE.splitlines() if line.startswith("| `")}
+# What follows are limits that settings change, and the errors.
+BOUNDS: Final = PAGE.partition("\n## Rate limits\n")[0]
+ROWS: Final = {line.split("`")[1]: line for line in BOUNDS.splitlines() if line.startswith("| `")}
 
 
 def row_of(bound: Bound) -> str:

@@ -138,7 +138,7 @@ def import_(sources: tuple[str, ...], project: str, database_url: str | None, **
 
     Each thread is taken whole or not at all: import all files of a thread in one run. What is there already stays as it
     is, so an import can be repeated. A line that cannot be taken is reported with its reason, its thread goes to the
-    rejects, and the rest goes on; the exit code is then 1. More stands in docs/importing.md.
+    rejects, and the rest goes on; the exit code is then 1. More stands in docs/migrating-from-assistants.md.
 
     \b
       gateway import threads.jsonl messages.jsonl --rejects rejected.jsonl

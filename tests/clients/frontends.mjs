@@ -1,4 +1,4 @@
-// Use the files of docs/frontends.md, and print as JSON what came of it.
+// Use the files of docs/graphql.md, and print as JSON what came of it.
 //
 // `node frontends.mjs FOLDER SCENARIO …`: FOLDER holds the files; each scenario says what else it takes.
 
@@ -54,6 +54,36 @@ const scenarios = {
   async refusedKey() {
     const { watch } = await load("watch-ws.js");
     return collect(watch("thread_000000000000000000000000", "0")).catch(({ code, reason }) => ({ code, reason }));
+  },
+
+  // The first token ends within two seconds; the second message is written when a second token was requested.
+  async refresh() {
+    const [{ ask }, { createThread, say }] = [await load("ask.js"), await load("create.js")];
+    const [{ connect, askWith }, { ADDED }] = [await load("refresh.js"), await load("queries.js")];
+    const threadId = await createThread({});
+    const make = `mutation ($threadId: ID!, $expiresIn: Int!) {
+      createThreadToken(input: { threadId: $threadId, expiresIn: $expiresIn }) { token }
+    }`;
+    let tokens = 0;
+    const freshToken = async () => {
+      const expiresIn = (tokens += 1) === 1 ? 1 : 60;
+      return (await ask(make, { threadId, expiresIn })).createThreadToken.token;
+    };
+    await say(threadId, "before");
+    const variables = { threadId, after: "0" };
+    const payload = { query: ADDED, get variables() { return { ...variables }; } };
+    const texts = [];
+    for await (const { data } of connect(freshToken).iterate(payload)) {
+      variables.after = data.messageAdded.cursor;
+      texts.push(data.messageAdded.node.text);
+      if (texts.length === 2) break;
+      while (tokens < 2) await sleep(20);
+      await say(threadId, "after");
+    }
+    const stale = ["stale", await freshToken()];
+    const query = "query ($id: ID!) { node(id: $id) { id } }";
+    const { data } = await askWith(async () => stale.shift(), query, { id: threadId });
+    return { texts, tokens, asked: data.node.id.split("_")[0] };
   },
 
   async reply(threadId, ...pieces) {

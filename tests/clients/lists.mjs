@@ -1,4 +1,4 @@
-// Lists of messages in the caches of Apollo Client, urql and Relay, by the files of docs/frontends.md.
+// Lists of messages in the caches of Apollo Client, urql and Relay, by the files of docs/graphql.md.
 //
 // `lists(FOLDER, CLIENT)` makes a client with an empty cache. Its `open(threadId, page)` gives a list: what is held of
 // it, the next page on either side, and following it, as the page tells.

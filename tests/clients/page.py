@@ -1,33 +1,27 @@
-"""The files that docs/frontends.md shows, laid into a folder as a frontend developer would."""
+"""The files of docs/graphql.md, written to a folder as a frontend developer would."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.graphql.schema.build import print_schema
 from tests.clients.node import CLIENTS, run
+from tests.docs.blocks import blocks_of
 
-_ROOT: Final = Path(__file__).parents[2]
-PAGE: Final = (_ROOT / "docs" / "frontends.md").read_text()
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGE: Final = "docs/graphql.md"
 _PLACE: Final = "127.0.0.1:8000"
 _RETRY: Final = "retryAttempts: Infinity"
 _AT_ONCE: Final = "retry: async () => {}, retryWait: async () => {}"  # by graphql-sse's name for it, and graphql-ws's
-_BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _RELAY: Final = CLIENTS / "node_modules" / "relay-compiler" / "cli.js"
 
 
 def files() -> dict[str, str]:
-    """Take the blocks from the page, each by the name in its first line, or, for JSON, at the end of the line above."""
-    return dict(_named(found) for found in _BLOCK.finditer(PAGE))
-
-
-def _named(found: re.Match[str]) -> tuple[str, str]:
-    if found[1] == "json":
-        above = PAGE[: found.start()].rstrip().splitlines()[-1]
-        return above.rpartition(" ")[2].strip("`:"), found[2]
-    return found[2].splitlines()[0].removeprefix("// "), found[2]
+    """Take the files that the page shows, each by its name."""
+    return {block.file_name: block.text for block in blocks_of(PAGE) if block.file_name}
 
 
 def lay_out(folder: Path, base_url: str) -> Path:

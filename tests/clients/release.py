@@ -1,7 +1,7 @@
-"""What has changed in the schema since the last release, and which of that README announces.
+"""What has changed in the schema since the last release, and which of that CHANGELOG.md announces.
 
-A release is a tag such as `v0.1.0`. A change that breaks clients is announced in README's "Changes", in an entry that
-the release does not have: behind the word `Breaking:` stands the path of what was changed, in backquotes, as in
+A release is a tag such as `v0.1.0`. A change that breaks clients is announced in CHANGELOG.md, in an entry that the
+release does not have: behind the word `Breaking:` stands the path of what was changed, in backquotes, as in
 "Breaking: `Message.text` is gone".
 """
 
@@ -18,6 +18,7 @@ from tests.clients.node import CLIENTS, run
 if TYPE_CHECKING:
     from pathlib import Path
 
+_CHANGELOG: Final = "CHANGELOG.md"
 _VERSION: Final = re.compile(r"v?\d+(\.\d+)*")
 
 
@@ -39,7 +40,7 @@ def unannounced(repository: Path, tag: str) -> dict[str, str]:
         released.write(_at(repository, tag, "schema.graphql"))
         released.flush()
         breaking = json.loads(run(CLIENTS / "breaking.mjs", released.name, repository / "schema.graphql"))
-    new = _changes((repository / "README.md").read_text()) - _changes(_at(repository, tag, "README.md"))
+    new = _entries((repository / _CHANGELOG).read_text()) - _entries(_at(repository, tag, _CHANGELOG))
     announced = {path for entry in new for path in re.findall(r"`([^`]+)`", entry.partition("Breaking:")[2])}
     return {path: message for path, message in breaking.items() if path not in announced}
 
@@ -55,7 +56,7 @@ def _at(repository: Path, tag: str, file: str) -> str:
     return shown.stdout
 
 
-def _changes(readme: str) -> set[str]:
-    """Take the entries of "Changes", whichever way their lines are broken."""
-    _, _, changes = readme.partition("\n## Changes\n")
-    return {" ".join(entry.split()) for entry in re.split(r"^\* ", changes, flags=re.MULTILINE)[1:]}
+def _entries(changelog: str) -> set[str]:
+    """Take the entries, whichever way their lines are broken."""
+    parts = re.split(r"^(?:\* |#.*$)", changelog, flags=re.MULTILINE)
+    return {" ".join(entry.split()) for entry in parts}

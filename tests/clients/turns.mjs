@@ -1,6 +1,6 @@
 // Read threads in both directions through a client's cache, and print as JSON what it held behind each step.
 //
-// `node turns.mjs FOLDER apollo|urql|relay WALKS`: FOLDER holds the files of docs/frontends.md; WALKS is JSON: name to
+// `node turns.mjs FOLDER apollo|urql|relay WALKS`: FOLDER holds the files of docs/graphql.md; WALKS is JSON: name to
 // { said, page, steps }. Each begins with a thread in which so much was said, and opens a page of it, whose `after` or
 // `before` is what a message says. A step is what is done, and what shall be held after it, waited for.
 

@@ -1,6 +1,6 @@
 // Walk a thread both ways through a client's cache, watch it there, and print as JSON what the cache held.
 //
-// `node walks.mjs FOLDER apollo|urql|relay THREAD`: FOLDER holds the files of docs/frontends.md, which make the clients.
+// `node walks.mjs FOLDER apollo|urql|relay THREAD`: FOLDER holds the files of docs/graphql.md, which make the clients.
 
 import { lists, texts, until } from "./lists.mjs";
 

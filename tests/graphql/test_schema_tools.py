@@ -52,7 +52,7 @@ def test_relay_compiles_a_refetchable_connection(node_clients: Path, tmp_path: P
 
 @pytest.fixture
 def typed(node_clients: Path, tmp_path: Path) -> Path:
-    """Let GraphQL Code Generator make types, as docs/frontends.md shows it."""
+    """Let GraphQL Code Generator make types, as docs/graphql.md shows it."""
     page.lay_out(tmp_path, "http://nowhere")
     (tmp_path / "schema.graphql").write_text(print_schema())
     run(node_clients / "codegen.mjs", tmp_path)
@@ -109,7 +109,7 @@ def test_nothing_that_clients_of_the_last_release_use_is_broken_unannounced() ->
 def released(tmp_path: Path) -> Path:
     """Make a repository whose last release has today's schema, and an older one another."""
     git(tmp_path, "init", "--quiet")
-    (tmp_path / "README.md").write_text("## Before\n\n## Changes\n\n* Breaking: `Thread.owner` is old news.\n")
+    (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n* Breaking: `Thread.owner` is old news.\n")
     for tag, schema in (("v0.9.0", "type Query { old: Int }"), ("v0.10.0", print_schema()), ("nightly", "")):
         (tmp_path / "schema.graphql").write_text(schema)
         git(tmp_path, "add", ".")
@@ -139,8 +139,8 @@ def test_a_breaking_change_is_refused_until_it_is_announced(
     (released / "schema.graphql").write_text(changed)
 
     refused = release.unannounced(released, "v0.10.0")
-    with (released / "README.md").open("a") as readme:
-        readme.write(f"* 0.11.0: much is new.\n  Breaking:\n  `{broken}` is another.\n")
+    with (released / "CHANGELOG.md").open("a") as changelog:
+        changelog.write(f"* 0.11.0: much is new.\n  Breaking:\n  `{broken}` is another.\n")
 
     assert node_clients
     assert (count, list(refused)) == (1, [broken])

@@ -59,7 +59,7 @@ async def thread(inside: Inside) -> ThreadId:
 
 @pytest.fixture(scope="session")
 def frontend(live_server: Server, node_clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001  (it installs)
-    """Lay the files of docs/frontends.md out, for a server of each kind of database."""
+    """Lay the files of docs/graphql.md out, for a server of each kind of database."""
     folder = page.lay_out(tmp_path_factory.mktemp("frontend"), live_server.base_url)
     page.compile_relay(folder)
     run(folder / "fetch-schema.js", cwd=folder)

@@ -1,4 +1,4 @@
-"""Apollo Client, urql and Relay, with the caches of docs/frontends.md: however they walk, they hold the thread."""
+"""Apollo Client, urql and Relay, with the caches of docs/graphql.md: however they walk, they hold the thread."""
 
 from __future__ import annotations
 

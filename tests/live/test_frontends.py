@@ -1,4 +1,4 @@
-"""docs/frontends.md: every file that it shows is used against a live server, and does what the page says."""
+"""docs/graphql.md: every file that it shows is used against a live server, and does what the page says."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from graphql import GraphQLObjectType, build_schema
 from gateway.graphql.schema.build import print_schema
 from tests.clients import page
 from tests.clients.node import CLIENTS, run
+from tests.docs.blocks import text_of
 from tests.live.cutting import bad_line_to
 from tests.live.server import ROOT, run_gateway, serving
 from tests.live.test_stream_clients import thread_with
@@ -37,7 +38,7 @@ def use(frontend: Path, scenario: str, *arguments: str) -> Any:
     return json.loads(run(CLIENTS / "frontends.mjs", frontend, scenario, *arguments))
 
 
-def test_every_block_of_the_page_is_a_file_that_something_here_uses() -> None:
+def test_each_file_of_the_page_is_used_by_a_test() -> None:
     users = [
         CLIENTS / "frontends.mjs",
         CLIENTS / "codegen.mjs",
@@ -48,16 +49,11 @@ def test_every_block_of_the_page_is_a_file_that_something_here_uses() -> None:
         ROOT / "tests/live/conftest.py",
         ROOT / "tests/graphql/test_schema_tools.py",
     ]
-    sources = page.PAGE + "".join(user.read_text() for user in users)
+    sources = text_of(page.PAGE) + "".join(user.read_text() for user in users)
 
     unused = [name for name in page.files() if f'"{name}"' not in sources and f'"./{name}"' not in sources]
 
     assert unused == []
-    assert len(page.files()) == page.PAGE.count("```") / 2
-
-
-def test_readme_leads_to_the_page() -> None:
-    assert "(docs/frontends.md)" in (ROOT / "README.md").read_text()
 
 
 @on_sqlite
@@ -125,6 +121,18 @@ def test_watching_without_a_key_ends_and_says_so(node_clients: Path, tmp_path: P
     assert node_clients
     assert found["code"] == 4403
     assert found["reason"].startswith("Forbidden: an API key is needed")
+
+
+def test_a_subscription_and_a_query_go_on_with_a_fresh_token(node_clients: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "page"
+    folder.mkdir()
+    with serving(None, folder=tmp_path, given={"GATEWAY_TOKEN_SECRET": "x" * 32}) as server:
+        found = use(page.lay_out(folder, server.base_url), "refresh")
+
+    assert node_clients
+    assert found["texts"] == ["before", "after"]
+    assert found["tokens"] >= 3  # one at first, one when the WebSocket was closed, one for the query that got 401
+    assert found["asked"] == "thread"
 
 
 @on_sqlite

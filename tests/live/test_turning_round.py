@@ -1,4 +1,4 @@
-"""Apollo Client, urql and Relay, with the files of docs/frontends.md: a list that is read both ways by turns."""
+"""Apollo Client, urql and Relay, with the files of docs/graphql.md: a list that is read both ways by turns."""
 
 from __future__ import annotations
 

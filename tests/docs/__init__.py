@@ -1,0 +1,1 @@
+"""README.md and docs/: every block is executed or compared, and every page is complete."""

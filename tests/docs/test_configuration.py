@@ -1,0 +1,21 @@
+"""docs/configuration.md is written from the settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.settings.load import SETTINGS
+from tests.docs import configuration
+
+
+def test_the_page_is_what_the_settings_make_it() -> None:
+    page = configuration.PAGE.read_text(encoding="utf-8")
+
+    assert page == configuration.generated(), "renew it: python -m tests.docs.configuration"
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_each_setting_has_one_row(setting: str) -> None:
+    page = configuration.PAGE.read_text(encoding="utf-8")
+
+    assert page.count(f"| `GATEWAY_{setting.upper()}` |") == 1

@@ -1,0 +1,48 @@
+"""Every block of README.md and docs/ is executed or compared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.docs.blocks import Block, all_blocks, blocks_of, pages
+from tests.docs.kinds import KINDS, kind_of
+from tests.docs.session import Session
+from tests.live.server import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+WITH_BLOCKS = [page for page in pages() if any(kind.execute for kind in map(kind_of, blocks_of(page)) if kind)]
+
+
+@pytest.mark.parametrize("block", [pytest.param(each, id=str(each)) for each in all_blocks()])
+def test_a_block_has_an_executor(block: Block) -> None:
+    assert kind_of(block) is not None
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.execute], ids=lambda kind: kind.name)
+def test_an_executor_elsewhere_exists(kind: object) -> None:
+    assert (ROOT / getattr(kind, "executed", "")).is_file()
+
+
+def test_a_block_of_an_unknown_kind_has_no_executor() -> None:
+    assert kind_of(Block("README.md", 1, "cobol", "STOP RUN.", "")) is None
+
+
+@pytest.mark.uncounted
+@pytest.mark.usefixtures("node_clients")
+@pytest.mark.parametrize("page", WITH_BLOCKS)
+def test_the_blocks_of_a_page_do_what_it_says(page: str, tmp_path: Path, postgres_of: Callable[[str], str]) -> None:
+    with Session(tmp_path, lambda: postgres_of(f"docs_{page.partition('.')[0].rpartition('/')[2]}")) as session:
+        for block in blocks_of(page):
+            kind = kind_of(block)
+            assert kind
+            try:
+                if kind.execute:
+                    kind.execute(session, block)
+            except BaseException as error:
+                error.add_note(f"{kind.name}: {block}")
+                raise
