@@ -167,19 +167,6 @@ async def thread_with_page(
     return thread, found, paging.ends_of(page, found, beyond)
 
 
-async def proven_page(
-    store: Store, who: Principal, thread_id: ThreadId, page: PageRequest, *, run_id: str | None = None, fields: Fields
-) -> tuple[Rows[Message], PageEnds] | None:
-    """Read the same page and its ends without the thread, or nothing where its rows do not prove that one is there."""
-    who.require(Scope.READ)
-    async with store.read() as reads:
-        proven = await reads.list_message_fields(who.reach, thread_id, page, run_id, fields)
-    if proven is None:
-        return None
-    found, beyond = proven
-    return found, paging.ends_of(page, found, beyond)
-
-
 async def list_page_of_each(
     store: Store, who: Principal, thread_ids: Sequence[str], page: PageRequest, run_id: str | None = None
 ) -> dict[str, Page[Message]]:

@@ -82,14 +82,6 @@ def cut(found: Iterable[R], limit: int) -> Cut[R]:
     return Cut(kept, has_more=True, stored=stored - kept.pop()[-1])
 
 
-def cut_behind(cursor: tuple[int, str], found: Iterable[R], limit: int) -> Cut[R] | None:
-    """Do the same where the walk begins at a cursor: with the row that has it in a place, or there is no page."""
-    place, cursor_id = cursor
-    rows = iter(found)
-    first = next(rows, None)
-    return cut(rows, limit) if first is not None and first[place] == cursor_id else None
-
-
 @dataclass(slots=True)
 class Together:
     """What several reads may hold together, as it stands in one answer."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntFlag
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
 
@@ -59,14 +59,6 @@ class Thread(ThreadRow):
         """The tool resources as the wire has them."""
         loaded: ToolResources = orjson.loads(self.tool_resources_json)
         return loaded
-
-
-def thread_named(thread_id: ThreadId) -> Thread:
-    """Make what stands for a thread of which nothing but its id was read, as `Rows` do for messages."""
-    return Thread._make((thread_id, *_UNREAD))
-
-
-_UNREAD: Final[tuple[Any, ...]] = (None,) * (len(Thread._fields) - 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -307,7 +307,6 @@ def _with_children(way: Direct, arguments: Arguments, shape: Shape, kind: Any, d
             name,
             arguments_of(kind.fields[name], selected[0].node) or _surprised,
             shape.places(kind.fields[name].type, selected),
-            _names_of(shape, _named(kind.fields[name].type), selected),
         )
         for selected in _collected(shape, kind, details).values()
         if (name := selected[0].node.name.value) in kind.fields
@@ -318,7 +317,7 @@ def _with_children(way: Direct, arguments: Arguments, shape: Shape, kind: Any, d
 
         def children() -> Sequence[Child]:
             try:
-                return [Child(name, child(variables), places, names) for name, child, places, names in asked]
+                return [Child(name, child(variables), places) for name, child, places in asked]
             except Surprise:
                 return []
 
@@ -333,15 +332,10 @@ class _Asked(NamedTuple):
     name: str
     arguments: Arguments
     places: Places | None
-    selected: frozenset[str]
 
 
 def _surprised(_variables: VariableValues) -> dict[str, Any]:
     raise Surprise
-
-
-def _names_of(shape: Shape, kind: Any, details: FieldDetailsList) -> frozenset[str]:
-    return frozenset(selected[0].node.name.value for selected in _collected(shape, kind, details).values())
 
 
 def _collected(shape: Shape, kind: Any, details: FieldDetailsList) -> dict[str, FieldDetailsList]:

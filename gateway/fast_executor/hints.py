@@ -55,14 +55,12 @@ class Child:
     """A field that will be asked of what a resolver gives, with its arguments.
 
     `places` are those of tuples that will be read of its value, by their class, each in the order in which rows hold
-    them that may stand for such tuples (`Known.rows`); None where only whole tuples will do. `selected` names the
-    fields that are selected of its value, where that is an object.
+    them that may stand for such tuples (`Known.rows`); None where only whole tuples will do.
     """
 
     name: str
     arguments: Mapping[str, Any]
     places: Places | None = None
-    selected: frozenset[str] = frozenset()
 
 
 Children = Callable[[], Sequence[Child]]

@@ -17,7 +17,7 @@ from sqlalchemy import select, text
 
 from gateway.domain import change, wire
 from gateway.domain.message import Message, Status, with_text
-from gateway.domain.page import Beyond, Page, Rows, Together, WrittenPage, cut, cut_behind
+from gateway.domain.page import Beyond, Page, Rows, Together, WrittenPage, cut
 from gateway.store import rows
 from gateway.store.schema.revision import is_migrated
 from gateway.store.statements import api_keys, counts, following, postgres_pages, selects, thread_tokens
@@ -46,13 +46,11 @@ _STATUS = itemgetter(Message._fields.index("status_value"))
 _IN_PROGRESS = Status.IN_PROGRESS.value
 _OBJECT = ord("{")
 _ANY_THREAD_FROM = {up: partial(selects.any_thread_from, up=up) for up in (True, False)}
-_FIELDS_FROM_CURSOR: Callable[..., Select[Any]] = partial(selects.list_message_fields, inclusive=True)
 # How a database that sends all that was asked for is asked for a page instead.
 _LISTS: tuple[Callable[..., Select[Any]], ...] = (
     selects.list_messages,
     selects.list_written_messages,
     selects.list_message_fields,
-    _FIELDS_FROM_CURSOR,
 )
 _ENDED_EARLY: dict[Build, Build] = {listed: partial(postgres_pages.ended_early, listed) for listed in _LISTS}
 _ANY_MESSAGE_FROM = {up: partial(selects.any_message_from, up=up) for up in (True, False)}
@@ -123,32 +121,6 @@ class Reads:
         fields = fields if "id" in fields else (*fields, "id")
         thread, beyond, found = await self._thread_beside(reach, thread_id, page, run_id, fields)
         return thread, await self._page_of_rows(reach, page, fields, found), beyond
-
-    async def list_message_fields(
-        self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields
-    ) -> tuple[Rows[Message], Beyond] | None:
-        """Read the same rows alone, or none where they would prove too little.
-
-        That there are any proves that the thread is there; and the message at the cursor, which is read with them,
-        that the list goes on there.
-        """
-        near, far = (page.before, page.after) if page.from_end else (page.after, page.before)
-        if far is not None:
-            return None
-        fields = fields if "id" in fields else (*fields, "id")
-        if near is None:
-            found = await self._cut(selects.list_message_fields, reach, thread_id, page, run_id, fields)
-        else:
-            build = _FIELDS_FROM_CURSOR if self._is_local else _ENDED_EARLY[_FIELDS_FROM_CURSOR]
-            take = partial(cut_behind, (fields.index("id"), near), limit=page.limit)
-            at_cursor = await self._taken(take, build, reach, thread_id, page, run_id, fields)
-            if at_cursor is None:
-                return None  # it was deleted, or is of another run
-            found = at_cursor
-        if not found.rows:
-            return None
-        beyond = Beyond(after=page.after is not None, before=page.before is not None)
-        return await self._page_of_rows(reach, page, fields, found), beyond
 
     async def _page_of_rows(self, reach: Reach, page: PageRequest, fields: Fields, found: Cut[Any]) -> Rows[Message]:
         listed, has_more, stored = found

@@ -13,7 +13,6 @@ from gateway.core import messages, streaming, threads
 from gateway.domain import ids
 from gateway.domain.message import IncompleteReason, Status
 from gateway.graphql.execution import runner
-from tests.graphql.serving import statements_of
 from tests.make import ATTACHMENTS, fill_thread, make_thread, put_message, text_part
 
 if TYPE_CHECKING:
@@ -82,22 +81,6 @@ async def test_any_page_is_answered_alike(
 
     assert "data" in normal
     assert ahead == normal
-
-
-@pytest.mark.parametrize("bounds", ["first: 2", 'first: 2, after: "{0}"', 'last: 2, before: "{0}"'])
-async def test_messages_alone_are_one_statement_that_proves_their_thread(
-    store: Store, who: Principal, graphql: GraphQL, bounds: str
-) -> None:
-    thread_id, cursors = await _thread_with_gaps(store, who)
-    page = f"messages({bounds.format(cursors[3])}) {{ nodes {{ id }} pageInfo {{ hasNextPage hasPreviousPage }} }}"
-    query = f"query($id: ID!) {{ thread(id: $id) {{ __typename id {page} }} }}"
-
-    with statements_of(store) as statements:
-        answer = await _answer(graphql, query, thread_id, compiled_from=1)
-
-    assert len(answer["data"]["thread"]["messages"]["nodes"]) == 2
-    [statement] = statements
-    assert "FROM threads" not in statement
 
 
 @pytest.mark.parametrize("compiled_from", [1, math.inf])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from gateway.core import Store
     from gateway.domain.message import Message
-    from gateway.domain.page import Beyond, Page, Rows, WrittenPage
+    from gateway.domain.page import Beyond, Page, WrittenPage
     from gateway.domain.thread import Thread
     from gateway.store.reads import Behind
 
@@ -47,9 +47,6 @@ CALLS: dict[str, Call] = {
     "list_written_messages": lambda tx, who, thread, _: _objects(tx.list_written_messages(who, thread.id, PAGE, None)),
     "get_thread_with_messages": lambda tx, who, thread, _: _thread_of(
         tx.get_thread_with_messages(who, thread.id, PAGE, None, ("content_json",))
-    ),
-    "list_message_fields": lambda tx, who, thread, _: _rows_of(
-        tx.list_message_fields(who, thread.id, PAGE, None, ("content_json",))
     ),
     "list_messages_of_each": lambda tx, who, thread, _: _items_of_each(
         tx.list_messages_of_each(who, [thread.id], PAGE, None)
@@ -241,11 +238,6 @@ def _regretted(message: Message) -> Message:
 async def _thread_of(found: Awaitable[tuple[Thread | None, Any, Beyond]]) -> tuple[Any, ...]:
     thread, page, _ = await found
     return page.items if thread is None else (thread, *page.items)
-
-
-async def _rows_of(found: Awaitable[tuple[Rows[Any], Beyond] | None]) -> tuple[Any, ...]:
-    read = await found
-    return () if read is None else read[0].items
 
 
 async def _items(page: Awaitable[Page[Any]]) -> tuple[Any, ...]:

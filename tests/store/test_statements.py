@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -89,13 +88,6 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
     "list_messages before": (
         selects.list_messages(P, "t", PageRequest(2, DESC, before="b", from_end=True)),
         f"SELECT {MESSAGE}, <bytes> FROM messages WHERE {OF_THREAD} AND position > {B} ORDER BY position ASC LIMIT 3",
-    ),
-    "list_messages from a cursor on": (
-        selects.list_messages(P, "t", PageRequest(2, DESC, after="a"), inclusive=True),
-        (
-            f"SELECT {MESSAGE}, CASE WHEN (id = 'a') THEN 0 ELSE <bytes> END AS bytes FROM messages "
-            f"WHERE {OF_THREAD} AND position <= {A} ORDER BY position DESC LIMIT 4"
-        ),
     ),
     "list_messages between": (
         selects.list_messages(P, "t", PageRequest(2, ASC, after="a", before="b")),
@@ -228,9 +220,8 @@ def test_pages_of_several_threads_are_one_limited_select_for_each_of_their_ids()
     assert found.count("LIMIT") == 1
 
 
-@pytest.mark.parametrize("inclusive", [False, True])
-def test_a_page_that_ends_early_selects_the_same_columns_of_the_same_rows(*, inclusive: bool) -> None:
-    listed = partial(selects.list_messages, inclusive=inclusive)
+def test_a_page_that_ends_early_selects_the_same_columns_of_the_same_rows() -> None:
+    listed = selects.list_messages
     page = PageRequest(2, DESC, after="a")
 
     plain, early = (_text(each, POSTGRES) for each in (listed(P, "t", page), ENDED_EARLY(listed, P, "t", page)))

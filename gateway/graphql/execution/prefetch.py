@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.core import messages
 from gateway.domain import ids, parse
 from gateway.domain.message import Message
-from gateway.domain.thread import thread_named
 from gateway.errors import AnswerTooLarge, InvalidRequest
 from gateway.graphql.context import Ahead, PageKey
 from gateway.graphql.schema.types import MessageConnection, page_request
 
 _BOUNDS: Final = ("limit", "first", "last", "after", "before")
 _ARGUMENTS: Final = ("order", "runId", *_BOUNDS)
-_WITHOUT_THREAD: Final = frozenset({"id", "messages"})  # fields of a thread that its row is not needed for
-_TOTAL: Final = "totalCount"  # of messages; it is kept in there
 _KEPT: Final = 64  # arguments that are read once; clients ask for the same page again and again
 
 if TYPE_CHECKING:
@@ -40,7 +37,6 @@ async def find_thread(
 ) -> Thread | None:
     """Resolve `Query.thread`, and keep the page that `Thread.messages` will ask for next (`find_messages`).
 
-    Where nothing else is asked of the thread, its messages prove that it is there.
     Errors: AnswerTooLarge.
     """
     thread_id = ids.as_thread_id(ids.not_empty(arguments["id"], "id"))
@@ -54,13 +50,6 @@ async def find_thread(
     [child] = asked
     store, who, (_, page, run_id) = context.store, context.who, key
     read = Message._fields if child.places is None else child.places.get(Message, ())
-    if _WITHOUT_THREAD.issuperset([each.name for each in fields]) and _TOTAL not in child.selected:
-        proven = await messages.proven_page(store, who, thread_id, page, run_id=run_id, fields=read)
-        if proven is not None and context.read_ahead(thread_id, Ahead(child.arguments, key, *proven)):
-            return thread_named(thread_id)
-        if proven is not None:
-            del proven  # an error holds what its frames do, as long as there are other errors
-            raise AnswerTooLarge
     thread, found, ends = await messages.thread_with_page(store, who, thread_id, page, run_id=run_id, fields=read)
     if not context.read_ahead(thread_id, Ahead(child.arguments, key, found, ends)):
         del found

@@ -139,17 +139,14 @@ def list_threads(reach: Reach, page: PageRequest) -> Select[Any]:
     return _walk(statement.where(*bounds), _THREAD_KEY, page)
 
 
-def list_messages(
-    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None, *, inclusive: bool = False
-) -> Select[Any]:
+def list_messages(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
     """Select one page of a thread's messages, and one row more to see whether any remain.
 
-    Shape: at most `page.limit + 1` rows of MESSAGE_COLUMNS and BYTES, in the order of the walk (`walks_up`). An
-    inclusive page begins with the message at its one cursor, and has a row more for that, which counts no bytes.
+    Shape: at most `page.limit + 1` rows of MESSAGE_COLUMNS and BYTES, in the order of the walk (`walks_up`).
     Errors: none here; an unknown thread gives no rows, and so does a cursor that is not of this thread.
     Source: OpenAI `GET /threads/{thread_id}/messages`; Relay Cursor Connections, "Pagination algorithm".
     """
-    return _listed(MESSAGE_COLUMNS, reach, thread_id, page, run_id, inclusive=inclusive)
+    return _listed(MESSAGE_COLUMNS, reach, thread_id, page, run_id)
 
 
 def list_written_messages(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
@@ -158,11 +155,11 @@ def list_written_messages(reach: Reach, thread_id: str, page: PageRequest, run_i
 
 
 def list_message_fields(
-    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields, *, inclusive: bool = False
+    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields
 ) -> Select[Any]:
     """Select some fields of the same page, in their order; of a message in progress no content."""
     columns = [_COLUMNS[name] for name in fields]
-    return _listed(columns, reach, thread_id, page, run_id, inclusive=inclusive)
+    return _listed(columns, reach, thread_id, page, run_id)
 
 
 def _listed(
@@ -171,20 +168,12 @@ def _listed(
     thread_id: str,
     page: PageRequest,
     run_id: str | None,
-    *,
-    inclusive: bool = False,
 ) -> Select[Any]:
     bounds = [
-        _beyond(_MESSAGE_KEY, place_of_message(reach, thread_id, cursor), up=up, inclusive=inclusive)
-        for cursor, up in _interval(page)
+        _beyond(_MESSAGE_KEY, place_of_message(reach, thread_id, cursor), up=up) for cursor, up in _interval(page)
     ]
-    stored = page_bytes.of_message(reach)
-    if inclusive:
-        stored = case(
-            (messages.c.id == (page.before if page.after is None else page.after), 0), else_=stored.element
-        ).label(stored.name)
-    statement = select(*columns, stored).where(_of_thread(reach, thread_id, run_id), *bounds)
-    return _walk(statement, _MESSAGE_KEY, page, more=2 if inclusive else 1)
+    statement = select(*columns, page_bytes.of_message(reach)).where(_of_thread(reach, thread_id, run_id), *bounds)
+    return _walk(statement, _MESSAGE_KEY, page)
 
 
 def get_thread_beside(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
@@ -435,8 +424,8 @@ def _any_from(statement: Select[Any], key: tuple[Column[Any], ...], *, up: bool)
     return select(nearest.scalar_subquery().is_not(None))
 
 
-def _walk(statement: Select[Any], key: tuple[Column[Any], ...], page: PageRequest, *, more: int = 1) -> Select[Any]:
-    return _in_order(statement, key, up=walks_up(page)).limit(page.limit + more)
+def _walk(statement: Select[Any], key: tuple[Column[Any], ...], page: PageRequest) -> Select[Any]:
+    return _in_order(statement, key, up=walks_up(page)).limit(page.limit + 1)
 
 
 def _in_order(statement: Select[Any], key: tuple[Column[Any], ...], *, up: bool) -> Select[Any]:
