@@ -7,7 +7,7 @@ Must not be here: envelopes of lists and errors, which belong to the REST face.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from orjson import Fragment
@@ -66,20 +66,6 @@ def message(message: Message) -> JsonValue:
         "attachments": Fragment(attachments),
         "metadata": Fragment(metadata),
     }
-
-
-_BEFORE_ID: Final = b'{"id":"'
-# The same, for a database that lays out a whole page: what is no id, name or number has to come as JSON.
-MESSAGE_TEMPLATE: Final = (
-    '{"id":"%s","object":"thread.message","created_at":%s,"assistant_id":%s,"thread_id":"%s","run_id":%s,'
-    '"status":"%s","incomplete_details":%s,"incomplete_at":%s,"completed_at":%s,"role":"%s",'
-    '"content":%s,"attachments":%s,"metadata":%s}'
-)
-
-
-def id_of(written: bytes) -> str:
-    """Read the id of an object that is laid out as above."""
-    return written[len(_BEFORE_ID) : written.index(b'"', len(_BEFORE_ID))].decode()
 
 
 def dump(value: object) -> bytes:

@@ -12,8 +12,8 @@ from typing import Final
 from sqlalchemy import func, select, text
 
 from gateway.store.engines.open import open_engines
+from gateway.store.schema import tables
 from gateway.store.schema.revision import HEAD, opened, revision_of
-from gateway.store.schema.tables import threads
 
 _CLOCK: Final = {"postgresql": "SELECT extract(epoch FROM clock_timestamp())"}  # SQLite has the one of this machine
 
@@ -45,7 +45,7 @@ async def look(url: str) -> Looked:
                 ahead_s = float((await connection.execute(text(clock))).scalar_one()) - time.time()
             newest = None
             if revision is not None and revision <= HEAD:
-                newest = (await connection.execute(select(func.max(threads.c.last_created_at)))).scalar()
+                newest = (await connection.execute(select(func.max(tables.threads.c.last_created_at)))).scalar()
     finally:
         await engines.dispose()
     return Looked(revision, newest, ahead_s)

@@ -20,7 +20,9 @@ from gateway.domain.message import Message, Status, with_text
 from gateway.domain.page import Beyond, Page, Rows, Together, WrittenPage, cut
 from gateway.store import rows
 from gateway.store.schema.revision import is_migrated
-from gateway.store.statements import api_keys, counts, following, postgres_pages, selects, thread_tokens
+from gateway.store.statements import api_keys, following, messages, postgres_pages, thread_tokens, threads
+from gateway.store.statements.paging import is_ascending
+from gateway.store.statements.wire_message import id_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -45,15 +47,15 @@ _THREAD_ID = Message._fields.index("thread_id")
 _STATUS = itemgetter(Message._fields.index("status_value"))
 _IN_PROGRESS = Status.IN_PROGRESS.value
 _OBJECT = ord("{")
-_ANY_THREAD_FROM = {up: partial(selects.any_thread_from, up=up) for up in (True, False)}
+_ANY_THREAD_FROM = {up: partial(threads.any_thread_from, up=up) for up in (True, False)}
 # How a database that sends all that was asked for is asked for a page instead.
 _LISTS: tuple[Callable[..., Select[Any]], ...] = (
-    selects.list_messages,
-    selects.list_written_messages,
-    selects.list_message_fields,
+    messages.list_messages,
+    messages.list_wire_messages,
+    messages.list_message_fields,
 )
 _ENDED_EARLY: dict[Build, Build] = {listed: partial(postgres_pages.ended_early, listed) for listed in _LISTS}
-_ANY_MESSAGE_FROM = {up: partial(selects.any_message_from, up=up) for up in (True, False)}
+_ANY_MESSAGE_FROM = {up: partial(messages.any_message_from, up=up) for up in (True, False)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Reads:
 
     async def get_threads(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, Thread]:
         """Find threads by id; those that are not there are left out."""
-        found = await self._found(selects.get_threads, reach, list(thread_ids))
+        found = await self._found(threads.get_threads, reach, list(thread_ids))
         return {thread.id: thread for thread in rows.threads_of(found)}
 
     async def get_messages(self, reach: Reach, message_ids: Sequence[str]) -> dict[str, Message]:
@@ -83,25 +85,25 @@ class Reads:
         Errors: AnswerTooLarge where there are several, and more than one answer may hold.
         """
         is_one = len(message_ids) == 1
-        build = selects.get_messages if is_one or self._is_local else postgres_pages.get_messages_ended_early
+        build = messages.get_messages if is_one or self._is_local else postgres_pages.get_messages_ended_early
         found = await self._taken(Together().whole, build, reach, list(message_ids))
         whole = await self._whole(reach, rows.messages_of(found))
         return {message.id: message for message in whole}
 
     async def list_threads(self, reach: Reach, page: PageRequest) -> Page[Thread]:
         """Read one page of a project's threads."""
-        return _page(await self._found(selects.list_threads, reach, page), rows.threads_of, page)
+        return _page(await self._found(threads.list_threads, reach, page), rows.threads_of, page)
 
     async def list_messages(self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None) -> Page[Message]:
         """Read one page of a thread's messages; an unknown thread or cursor gives an empty one."""
-        found = await self._cut(selects.list_messages, reach, thread_id, page, run_id)
+        found = await self._cut(messages.list_messages, reach, thread_id, page, run_id)
         return await self._page_of_messages(reach, page, found)
 
     async def list_written_messages(
         self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None
     ) -> WrittenPage:
         """Read the same page as the wire has it, laid out by the database but for messages in progress."""
-        found = await self._cut(selects.list_written_messages, reach, thread_id, page, run_id)
+        found = await self._cut(messages.list_wire_messages, reach, thread_id, page, run_id)
         objects: list[bytes] = [row[0] for row in found.rows]
         growing = [each.decode() for each in objects if each[0] != _OBJECT]
         if growing:
@@ -111,7 +113,7 @@ class Reads:
             objects = [grown.get(each, each) for each in objects if each in grown or each[0] == _OBJECT]
         if page.from_end:
             objects.reverse()
-        first_id, last_id = (wire.id_of(objects[0]), wire.id_of(objects[-1])) if objects else (None, None)
+        first_id, last_id = (id_of(objects[0]), id_of(objects[-1])) if objects else (None, None)
         return WrittenPage(objects, first_id, last_id, has_more=found.has_more)
 
     async def get_thread_with_messages(
@@ -141,17 +143,17 @@ class Reads:
         take = partial(cut, limit=page.limit)
         if self._connection is not None and self._connection.is_local:
             own, of_page = await self._connection.take_each(
-                (list, selects.get_thread_beside, (reach, thread_id, page, run_id)),
-                (take, selects.list_message_fields, (reach, thread_id, page, run_id, fields)),
+                (list, messages.get_thread_with_edges, (reach, thread_id, page, run_id)),
+                (take, messages.list_message_fields, (reach, thread_id, page, run_id, fields)),
             )
-            return (*rows.thread_beside(own[0]), of_page) if own else (None, Beyond(), cut((), 0))
+            return (*rows.thread_with_edges(own[0]), of_page) if own else (None, Beyond(), cut((), 0))
         found = await self._found(postgres_pages.get_thread_with_messages, reach, thread_id, page, run_id, fields)
-        is_up = selects.walks_up(page)
+        is_up = is_ascending(page)
         in_order = sorted(found, key=_POSITION, reverse=not is_up)
         if not in_order:
             return None, Beyond(), cut((), 0)
         with_thread = in_order.pop(0 if is_up else -1)  # OF_THREAD lies below all positions
-        return (*rows.thread_beside(wire.load(with_thread[_BESIDE])), take(in_order))
+        return (*rows.thread_with_edges(wire.load(with_thread[_BESIDE])), take(in_order))
 
     async def list_messages_of_each(
         self, reach: Reach, thread_ids: Sequence[str], page: PageRequest, run_id: str | None
@@ -165,7 +167,7 @@ class Reads:
         take = partial(Together().cut, limit=page.limit)
         if self._connection is not None and self._connection.is_local:
             each = [(reach, thread_id, page, run_id) for thread_id in thread_ids]
-            found = await self._connection.take_repeated(take, selects.list_messages, each)
+            found = await self._connection.take_repeated(take, messages.list_messages, each)
         else:
             of_each: dict[str, list[Any]] = {thread_id: [] for thread_id in thread_ids}
             build = postgres_pages.list_messages_of_each
@@ -194,10 +196,10 @@ class Reads:
         met = await self._rows(following.list_changes(reach, thread_id, position, limit))
         found, has_more, _ = cut(met, limit)
         shown = {row.id for row in found if row.kind in _SHOWS_MESSAGE}
-        messages = await self.get_messages(reach, list(shown)) if shown else {}
+        by_id = await self.get_messages(reach, list(shown)) if shown else {}
         has_thread = any(row.kind == following.THREAD for row in found)
-        threads = await self.get_threads(reach, [thread_id]) if has_thread else {}
-        changes = (_CHANGES[row.kind](row, messages, threads) for row in found)
+        own = await self.get_threads(reach, [thread_id]) if has_thread else {}
+        changes = (_CHANGES[row.kind](row, by_id, own) for row in found)
         return Behind(
             [(each.position, each) for each in changes if each is not None],
             found[-1].position if found else position,
@@ -222,7 +224,7 @@ class Reads:
 
     async def position_of(self, reach: Reach, thread_id: str, message_id: str) -> int | None:
         """Find the position of a message of the thread, living or deleted."""
-        statement = select(selects.place_of_message(reach, thread_id, message_id))
+        statement = select(messages.place_of_message(reach, thread_id, message_id))
         position: int | None = (await self._sqlalchemy.execute(statement)).scalar_one()
         return position
 
@@ -238,21 +240,21 @@ class Reads:
 
     async def has_place_among_threads(self, reach: Reach, cursor: str) -> bool:
         """Say whether a cursor names a thread, living or deleted."""
-        return await self._flag(selects.has_place_among_threads, reach, cursor)
+        return await self._flag(threads.has_place_among_threads, reach, cursor)
 
     async def has_place_in_thread(self, reach: Reach, thread_id: str, cursor: str) -> bool:
         """Say whether a cursor names a message of the thread, living or deleted."""
-        return await self._flag(selects.has_place_in_thread, reach, thread_id, cursor)
+        return await self._flag(messages.has_place_in_thread, reach, thread_id, cursor)
 
     async def count_threads(self, reach: Reach) -> int:
         """Count the threads that the caller can reach."""
-        [row] = await self._found(counts.count_threads, reach)
+        [row] = await self._found(threads.count_threads, reach)
         count: int = row[0]
         return count
 
     async def count_messages_of_run(self, reach: Reach, thread_id: str, run_id: str) -> int:
         """Count the messages of one run."""
-        [row] = await self._found(selects.count_messages_of_run, reach, thread_id, run_id)
+        [row] = await self._found(messages.count_messages_of_run, reach, thread_id, run_id)
         count: int = row[0]
         return count
 
@@ -297,12 +299,12 @@ class Reads:
         """Say whether there are the tables that this program needs, or a later one's."""
         return await self._sqlalchemy.run_sync(is_migrated)
 
-    async def _whole(self, reach: Reach, messages: Sequence[Message]) -> Sequence[Message]:
+    async def _whole(self, reach: Reach, found: Sequence[Message]) -> Sequence[Message]:
         """Lay the text that messages in progress have gained behind their content; for others nothing is read."""
-        if _IN_PROGRESS not in map(_STATUS, messages):
-            return messages
-        grown = await self._grown(reach, [each.id for each in messages if each.status_value == _IN_PROGRESS])
-        return [grown.get(message.id, message) for message in messages]
+        if _IN_PROGRESS not in map(_STATUS, found):
+            return found
+        grown = await self._grown(reach, [each.id for each in found if each.status_value == _IN_PROGRESS])
+        return [grown.get(message.id, message) for message in found]
 
     async def _whole_rows(self, reach: Reach, fields: Fields, found: list[Any]) -> list[Any]:
         """Do the same for rows, which have no content where a message is in progress."""
@@ -361,19 +363,15 @@ class Reads:
 
 _SHOWS_MESSAGE = (following.CREATED, following.UPDATED)
 _CHANGES: dict[str, Callable[[Any, Mapping[str, Message], Mapping[str, Thread]], Change | None]] = {
-    following.CREATED: lambda row, messages, _: (
-        change.MessageCreated(row.position, messages[row.id]) if row.id in messages else None
+    following.CREATED: lambda row, by_id, _: (
+        change.MessageCreated(row.position, by_id[row.id]) if row.id in by_id else None
     ),
-    following.UPDATED: lambda row, messages, _: (
-        change.MessageUpdated(row.position, messages[row.id]) if row.id in messages else None
+    following.UPDATED: lambda row, by_id, _: (
+        change.MessageUpdated(row.position, by_id[row.id]) if row.id in by_id else None
     ),
-    following.DELETED: lambda row, _messages, _threads: change.MessageDeleted(row.position, row.id),
-    following.DELTA: lambda row, _messages, _threads: change.MessageDelta(
-        row.position, row.id, row.part_index, row.start, row.text
-    ),
-    following.THREAD: lambda row, _, threads: (
-        change.ThreadUpdated(row.position, threads[row.id]) if row.id in threads else None
-    ),
+    following.DELETED: lambda row, *_: change.MessageDeleted(row.position, row.id),
+    following.DELTA: lambda row, *_: change.MessageDelta(row.position, row.id, row.part_index, row.start, row.text),
+    following.THREAD: lambda row, _, own: change.ThreadUpdated(row.position, own[row.id]) if row.id in own else None,
 }
 
 

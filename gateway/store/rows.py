@@ -16,7 +16,7 @@ from gateway.domain.page import Beyond
 from gateway.domain.principal import Scope, TokenEpoch
 from gateway.domain.thread import Thread
 from gateway.store.statements.api_keys import KEY_COLUMNS
-from gateway.store.statements.selects import BEYOND_AFTER, BEYOND_BEFORE, MESSAGE_COLUMNS
+from gateway.store.statements.messages import EDGE_AFTER, EDGE_BEFORE, MESSAGE_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -35,10 +35,10 @@ def threads_of(found: Iterable[Sequence[Any]]) -> list[Thread]:
     return list(map(_AS_THREAD, found))
 
 
-def thread_beside(row: Sequence[Any]) -> tuple[Thread, Beyond]:
-    """Make a thread of a row of `get_thread_beside`, and say what lies beyond the cursors."""
-    *of_thread, sides = row
-    return Thread(*of_thread), Beyond(after=bool(sides & BEYOND_AFTER), before=bool(sides & BEYOND_BEFORE))
+def thread_with_edges(row: Sequence[Any]) -> tuple[Thread, Beyond]:
+    """Make a thread of a row of `get_thread_with_edges`, and its flags."""
+    *of_thread, flags = row
+    return Thread(*of_thread), Beyond(after=bool(flags & EDGE_AFTER), before=bool(flags & EDGE_BEFORE))
 
 
 def row_of_thread(project_id: str, thread: Thread, inferred: int | None = None) -> Values:

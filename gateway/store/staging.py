@@ -18,7 +18,7 @@ from gateway.domain.thread import Thread
 from gateway.store.ordering import Source, arrange
 from gateway.store.rejected import beside
 from gateway.store.rows import messages_of
-from gateway.store.statements.selects import MESSAGE_COLUMNS
+from gateway.store.statements.messages import MESSAGE_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

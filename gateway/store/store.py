@@ -17,7 +17,7 @@ from gateway.store.engines.instrumentation import watch_statements
 from gateway.store.engines.open import open_engines
 from gateway.store.group_commit import GroupCommit
 from gateway.store.reads import Reads
-from gateway.store.statements import selects
+from gateway.store.statements import messages, threads
 from gateway.store.writes import Writes
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ class Store:
 
     async def _append_in_group(self, group_commit: GroupCommit, reach: Reach, message: Message) -> int:
         builds = (
-            (selects.take_positions, (reach, message.thread_id, 1, message.created_at)),
-            (selects.insert_at_end, (reach, message)),
+            (threads.take_positions, (reach, message.thread_id, 1, message.created_at)),
+            (messages.insert_at_end, (reach, message)),
         )
         prepared = [self._engines.statements.prepared(build, arguments) for build, arguments in builds]
         with translated():

@@ -19,7 +19,7 @@ from gateway.store import rows
 from gateway.store.engines.postgres import CHANNEL
 from gateway.store.reads import Reads
 from gateway.store.schema import tables
-from gateway.store.statements import api_keys, following, importing, selects, thread_tokens
+from gateway.store.statements import api_keys, following, importing, messages, thread_tokens, threads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Mapping, Sequence
@@ -92,7 +92,7 @@ class Writes(Reads):
         Whoever changes anything in a thread comes through here or `take_positions` first, so no two wait in a circle.
         Errors: NotFound for the thread.
         """
-        taken = await self._rows(selects.next_position(reach, thread_id))
+        taken = await self._rows(threads.next_position(reach, thread_id))
         if not taken:
             raise NotFound("thread", thread_id)
         self.touched.add((reach.project_id, thread_id))
@@ -110,7 +110,7 @@ class Writes(Reads):
                 rows.row_of_thread(reach.project_id, thread, _ALL_INFERRED if thread.id in inferred else None)
                 for thread in added
             ]
-            await self._sqlalchemy.execute(selects.insert_thread(), values)
+            await self._sqlalchemy.execute(threads.insert_thread(), values)
 
     async def fill_thread(self, reach: Reach, thread: Thread, end: End) -> End:
         """Let what is told of a thread take the place of what is still inferred of it; give where it ends now."""
@@ -124,7 +124,7 @@ class Writes(Reads):
         row = rows.row_of_thread(reach.project_id, thread, _ALL_INFERRED if is_inferred else None)
         row |= {"seq": deleted.seq, "generation": begin, "last_position": begin}
         await self._sqlalchemy.execute(importing.forget_deletions(reach, [thread.id]))
-        await self._sqlalchemy.execute(selects.insert_thread(), row)
+        await self._sqlalchemy.execute(threads.insert_thread(), row)
         self.touched.add((reach.project_id, thread.id))
         return End(begin, 0)
 
@@ -133,7 +133,7 @@ class Writes(Reads):
 
         Errors: NotFound for the thread.
         """
-        taken = await self._found(selects.take_positions, reach, thread_id, count, created_at)
+        taken = await self._found(threads.take_positions, reach, thread_id, count, created_at)
         if not taken:
             raise NotFound("thread", thread_id)
         self.touched.add((reach.project_id, thread_id))
@@ -146,7 +146,7 @@ class Writes(Reads):
         It is one statement of PostgreSQL, so it needs no transaction.
         Errors: NotFound for the thread.
         """
-        found = await self._found(selects.append_message, reach, message, CHANNEL)
+        found = await self._found(messages.append_message, reach, message, CHANNEL)
         if not found:
             raise NotFound("thread", message.thread_id)
         created_at: int = found[0][0]
@@ -155,25 +155,25 @@ class Writes(Reads):
     async def add_messages(self, reach: Reach, added: Sequence[Message], first_position: int) -> None:
         """Add messages at positions that were taken for them."""
         values = [rows.row_of_message(reach.project_id, message, first_position + n) for n, message in enumerate(added)]
-        await self._sqlalchemy.execute(selects.insert_messages(), values)
+        await self._sqlalchemy.execute(messages.insert_messages(), values)
 
     async def set_thread(self, reach: Reach, thread: Thread, told: Inferred, position: int) -> None:
         """Write what of a thread can change, as the change at a position; what a client told is inferred no more."""
         changes = {"metadata": thread.metadata_json, "tool_resources": thread.tool_resources_json}
-        statement = selects.set_thread(reach, thread.id, told, **changes, changed_position=position)
+        statement = threads.set_thread(reach, thread.id, told, **changes, changed_position=position)
         await self._sqlalchemy.execute(statement)
 
     async def set_message_metadata(self, reach: Reach, message: Message, position: int) -> None:
         """Write the metadata of a message, as the change at a position."""
         await self._sqlalchemy.execute(
-            selects.set_message(reach, message.id, metadata=message.metadata_json, changed_position=position)
+            messages.set_message(reach, message.id, metadata=message.metadata_json, changed_position=position)
         )
 
     async def set_message_content(self, reach: Reach, message: Message, position: int) -> None:
         """Write the content of a message as a whole, and how far it has come; the text it gained is part of that."""
         row = rows.row_of_message(reach.project_id, message, position)
         changes = {name: row[name] for name in _PROGRESS}
-        statement = selects.set_message(reach, message.id, **changes, changed_position=position)
+        statement = messages.set_message(reach, message.id, **changes, changed_position=position)
         await self._sqlalchemy.execute(statement)
         await self._sqlalchemy.execute(following.remove_deltas(reach, message.id))
 
@@ -189,7 +189,7 @@ class Writes(Reads):
 
     async def remove_thread(self, reach: Reach, thread_id: ThreadId) -> bool:
         """Delete a thread with its messages and keep its place; say whether it was there."""
-        removed = await self._rows(selects.remove_thread(reach, thread_id))
+        removed = await self._rows(threads.remove_thread(reach, thread_id))
         self.touched.add((reach.project_id, thread_id))
         for created_at, seq, owner, last_position in removed:
             place = {
@@ -200,7 +200,7 @@ class Writes(Reads):
                 "owner": owner,
                 "generation": last_position + 1,
             }
-            await self._sqlalchemy.execute(selects.remember_thread(), place)
+            await self._sqlalchemy.execute(threads.remember_thread(), place)
         return bool(removed)
 
     async def remove_message(self, reach: Reach, thread_id: ThreadId, message_id: MessageId) -> bool:
@@ -209,12 +209,12 @@ class Writes(Reads):
         Errors: NotFound for the thread.
         """
         deleted_position = await self.next_position(reach, thread_id)
-        removed = await self._rows(selects.remove_message(reach, thread_id, message_id))
+        removed = await self._rows(messages.remove_message(reach, thread_id, message_id))
         for (position,) in removed:
             place = {"project_id": reach.project_id, "id": message_id, "thread_id": thread_id, "position": position}
-            await self._sqlalchemy.execute(selects.remember_message(), {**place, "deleted_position": deleted_position})
+            await self._sqlalchemy.execute(messages.remember_message(), {**place, "deleted_position": deleted_position})
             await self._sqlalchemy.execute(following.remove_deltas(reach, message_id))
-            await self._sqlalchemy.execute(selects.uncount_message(reach, thread_id))
+            await self._sqlalchemy.execute(threads.uncount_message(reach, thread_id))
         return bool(removed)
 
     async def revoke_tokens(self, reach: Reach, thread_id: ThreadId) -> bool:
@@ -233,7 +233,7 @@ class Writes(Reads):
 
     async def known_messages(self, reach: Reach, message_ids: Sequence[str]) -> dict[str, str]:
         """Find which ids are taken, by living or deleted messages, and the thread that has each."""
-        found = await self._rows(selects.known_messages(reach, dump_text(message_ids)))
+        found = await self._rows(messages.known_messages(reach, dump_text(message_ids)))
         return dict(found)
 
     async def append_messages(
@@ -245,7 +245,7 @@ class Writes(Reads):
         values = rows.imported(reach.project_id, placed)
         await self._database.insert_rows(self._sqlalchemy, tables.messages.name, rows.IMPORTED, values)
         moved = [{"id_": own, "position_": end.position, "second_": end.second} for own, end in ends.items()]
-        await self._sqlalchemy.execute(selects.move_end(reach, *_END), moved)
+        await self._sqlalchemy.execute(threads.move_end(reach, *_END), moved)
         self.touched.update((reach.project_id, thread_id) for thread_id in ends)
 
     async def move_staged(self, reach: Reach, staging: Staging, thread_ids: Sequence[str]) -> int | None:

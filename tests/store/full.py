@@ -9,8 +9,8 @@ from sqlalchemy import delete, insert
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Reach
 from gateway.domain.wire import dump_text
-from gateway.store.schema.tables import deleted_messages, deleted_threads, message_deltas, messages, threads
-from gateway.store.statements import importing, selects
+from gateway.store.schema import tables
+from gateway.store.statements import importing, messages, threads
 from tests.make import SOME_SECOND
 
 if TYPE_CHECKING:
@@ -28,23 +28,28 @@ _OTHERS = 2_000
 async def fill(connection: AsyncConnection) -> None:
     """Fill a migrated, empty database."""
     others = [f"thread_other{n}" for n in range(_OTHERS)]
-    await connection.execute(insert(threads), [_thread(n, each) for n, each in enumerate([*SIZES, *others])])
+    await connection.execute(insert(tables.threads), [_thread(n, each) for n, each in enumerate([*SIZES, *others])])
     for thread_id, size in SIZES.items():
-        await connection.execute(insert(messages), [_message(thread_id, n) for n in range(1, size + 1)])
-    await connection.execute(insert(messages), [_message(each, 1) for each in others])
-    await connection.execute(insert(message_deltas), [_delta(each) for each in others])
-    newest = (messages.c.thread_id == GAPPED, messages.c.position > SIZES[GAPPED] - _NEWEST_DELETED)
+        await connection.execute(insert(tables.messages), [_message(thread_id, n) for n in range(1, size + 1)])
+    await connection.execute(insert(tables.messages), [_message(each, 1) for each in others])
+    await connection.execute(insert(tables.message_deltas), [_delta(each) for each in others])
+    newest = (tables.messages.c.thread_id == GAPPED, tables.messages.c.position > SIZES[GAPPED] - _NEWEST_DELETED)
     await connection.execute(
-        insert(deleted_messages).from_select(
+        insert(tables.deleted_messages).from_select(
             ["project_id", "id", "thread_id", "position"],
-            messages.select()
-            .with_only_columns(messages.c.project_id, messages.c.id, messages.c.thread_id, messages.c.position)
+            tables.messages.select()
+            .with_only_columns(
+                tables.messages.c.project_id,
+                tables.messages.c.id,
+                tables.messages.c.thread_id,
+                tables.messages.c.position,
+            )
             .where(*newest),
         )
     )
-    await connection.execute(delete(messages).where(*newest))
+    await connection.execute(delete(tables.messages).where(*newest))
     await connection.execute(
-        insert(deleted_threads),
+        insert(tables.deleted_threads),
         [
             {"project_id": PROJECT, "id": f"thread_gone{n}", "created_at": 1, "seq": -n, "owner": OWN.owner}
             for n in range(_OTHERS)
@@ -65,16 +70,16 @@ def paging_and_looking_up(thread_id: str, reach: Reach = ALL) -> dict[str, Claus
     }
     found: dict[str, ClauseElement] = {}
     for name, page in asked.items():
-        found[f"list_messages {name}"] = selects.list_messages(reach, thread_id, page)
-        found[f"list_messages {name} of a run"] = selects.list_messages(reach, thread_id, page, "run_a")
+        found[f"list_messages {name}"] = messages.list_messages(reach, thread_id, page)
+        found[f"list_messages {name} of a run"] = messages.list_messages(reach, thread_id, page, "run_a")
     for up in (True, False):
-        found[f"any_message_from {up=}"] = selects.any_message_from(reach, thread_id, middle, None, up=up)
-        found[f"any_message_from {up=} of a run"] = selects.any_message_from(reach, thread_id, middle, "run_a", up=up)
+        found[f"any_message_from {up=}"] = messages.any_message_from(reach, thread_id, middle, None, up=up)
+        found[f"any_message_from {up=} of a run"] = messages.any_message_from(reach, thread_id, middle, "run_a", up=up)
     return found | {
-        "has_place_in_thread": selects.has_place_in_thread(reach, thread_id, middle),
-        "get_messages": selects.get_messages(reach, [middle, near]),
-        "get_threads": selects.get_threads(reach, [thread_id]),
-        "known_messages": selects.known_messages(reach, dump_text([middle, near])),
+        "has_place_in_thread": messages.has_place_in_thread(reach, thread_id, middle),
+        "get_messages": messages.get_messages(reach, [middle, near]),
+        "get_threads": threads.get_threads(reach, [thread_id]),
+        "known_messages": messages.known_messages(reach, dump_text([middle, near])),
     }
 
 
@@ -90,14 +95,14 @@ def paging_threads(reach: Reach = ALL) -> dict[str, ClauseElement]:
         "between": PageRequest(20, Order.ASC, after=gone, before=middle),
     }
     found: dict[str, ClauseElement] = {
-        f"list_threads {name}": selects.list_threads(reach, page) for name, page in asked.items()
+        f"list_threads {name}": threads.list_threads(reach, page) for name, page in asked.items()
     }
     for up in (True, False):
-        found[f"any_thread_from {up=}"] = selects.any_thread_from(reach, middle, up=up)
+        found[f"any_thread_from {up=}"] = threads.any_thread_from(reach, middle, up=up)
     return found | {
-        "has_place_among_threads": selects.has_place_among_threads(reach, gone),
+        "has_place_among_threads": threads.has_place_among_threads(reach, gone),
         "deleted_threads_of": importing.deleted_threads_of(reach, [gone]),
-        "count_messages_of_run": selects.count_messages_of_run(reach, SMALL, "run_a"),
+        "count_messages_of_run": messages.count_messages_of_run(reach, SMALL, "run_a"),
     }
 
 

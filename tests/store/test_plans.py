@@ -9,7 +9,7 @@ import pytest
 
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.wire import dump_text
-from gateway.store.statements import postgres_pages, selects
+from gateway.store.statements import messages, postgres_pages
 from tests.store.full import ALL, GAPPED, LARGE, OWN, SMALL, fill, paging_and_looking_up, paging_threads
 from tests.store.plans import Plan, filled, nodes, postgres_plan, rows_seen, sqlite_plan
 
@@ -68,7 +68,7 @@ async def test_sqlite_finds_a_thread_and_what_lies_beyond_a_page_by_index(
 ) -> None:
     page = PageRequest(20, Order.ASC, after=f"msg_{LARGE}_150")
 
-    plan = await sqlite_plan(sqlite_full, selects.get_thread_beside(reach, LARGE, page))
+    plan = await sqlite_plan(sqlite_full, messages.get_thread_with_edges(reach, LARGE, page))
 
     assert "SEARCH threads USING INDEX sqlite_autoindex_threads_1" in plan
     assert not _SCAN.search(plan)
@@ -116,7 +116,7 @@ async def test_postgres_sorts_nothing_to_end_a_page_early(
     pages = (PageRequest(20), PageRequest(20, Order.ASC, after=middle), PageRequest(20, before=middle, from_end=True))
 
     for page in pages:
-        statement = postgres_pages.ended_early(selects.list_written_messages, reach, LARGE, page)
+        statement = postgres_pages.ended_early(messages.list_wire_messages, reach, LARGE, page)
         found = list(nodes(await postgres_plan(postgres_full, statement, mode)))
 
         assert {node["Node Type"] for node in found} & _POSTGRES_WORK == set()

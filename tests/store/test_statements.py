@@ -12,8 +12,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Reach
 from gateway.domain.thread import Inferred
-from gateway.store.statements import counts, importing, postgres_pages, selects
-from gateway.store.statements.selects import MESSAGE_COLUMNS, THREAD_COLUMNS
+from gateway.store.statements import importing, messages, postgres_pages, threads
+from gateway.store.statements.messages import MESSAGE_COLUMNS
+from gateway.store.statements.threads import THREAD_COLUMNS
 
 if TYPE_CHECKING:
     from sqlalchemy import ClauseElement, Dialect
@@ -41,7 +42,7 @@ AMONG = """= ANY (ARRAY(SELECT jsonb_array_elements_text(CAST('["m"]' AS JSONB))
 
 CASES: dict[str, tuple[ClauseElement, str]] = {
     "get_threads": (
-        selects.get_threads(P, ["t", "u"]),
+        threads.get_threads(P, ["t", "u"]),
         f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND id IN ('t', 'u')",
     ),
     "lock_ends": (
@@ -52,94 +53,94 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         ),
     ),
     "get_messages": (
-        selects.get_messages(P, ["m", "n"]),
+        messages.get_messages(P, ["m", "n"]),
         f"SELECT {MESSAGE}, <bytes> FROM messages WHERE project_id = 'p' AND id IN ('m', 'n')",
     ),
     "list_threads": (
-        selects.list_threads(P, PageRequest(2)),
+        threads.list_threads(P, PageRequest(2)),
         f"SELECT {THREAD} FROM threads WHERE project_id = 'p' ORDER BY created_at DESC, seq DESC LIMIT 3",
     ),
     "list_threads after": (
-        selects.list_threads(P, PageRequest(2, ASC, after="a")),
+        threads.list_threads(P, PageRequest(2, ASC, after="a")),
         (
             f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND (created_at, seq) > {THREAD_A} "
             "ORDER BY created_at ASC, seq ASC LIMIT 3"
         ),
     ),
     "list_threads before": (
-        selects.list_threads(P, PageRequest(2, ASC, before="b", from_end=True)),
+        threads.list_threads(P, PageRequest(2, ASC, before="b", from_end=True)),
         (
             f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND (created_at, seq) < {THREAD_B} "
             "ORDER BY created_at DESC, seq DESC LIMIT 3"
         ),
     ),
     "list_messages": (
-        selects.list_messages(P, "t", PageRequest(2)),
+        messages.list_messages(P, "t", PageRequest(2)),
         f"SELECT {MESSAGE}, <bytes> FROM messages WHERE {OF_THREAD} ORDER BY position DESC LIMIT 3",
     ),
     "list_messages of a run": (
-        selects.list_messages(P, "t", PageRequest(2), "r"),
+        messages.list_messages(P, "t", PageRequest(2), "r"),
         f"SELECT {MESSAGE}, <bytes> FROM messages WHERE {OF_THREAD} AND run_id = 'r' ORDER BY position DESC LIMIT 3",
     ),
     "list_messages after": (
-        selects.list_messages(P, "t", PageRequest(2, DESC, after="a")),
+        messages.list_messages(P, "t", PageRequest(2, DESC, after="a")),
         f"SELECT {MESSAGE}, <bytes> FROM messages WHERE {OF_THREAD} AND position < {A} ORDER BY position DESC LIMIT 3",
     ),
     "list_messages before": (
-        selects.list_messages(P, "t", PageRequest(2, DESC, before="b", from_end=True)),
+        messages.list_messages(P, "t", PageRequest(2, DESC, before="b", from_end=True)),
         f"SELECT {MESSAGE}, <bytes> FROM messages WHERE {OF_THREAD} AND position > {B} ORDER BY position ASC LIMIT 3",
     ),
     "list_messages between": (
-        selects.list_messages(P, "t", PageRequest(2, ASC, after="a", before="b")),
+        messages.list_messages(P, "t", PageRequest(2, ASC, after="a", before="b")),
         (
             f"SELECT {MESSAGE}, <bytes> FROM messages WHERE {OF_THREAD} AND position > {A} AND position < {B} "
             "ORDER BY position ASC LIMIT 3"
         ),
     ),
     "any_thread_from": (
-        selects.any_thread_from(P, "a", up=True),
+        threads.any_thread_from(P, "a", up=True),
         (
             f"SELECT (SELECT seq FROM threads WHERE project_id = 'p' AND (created_at, seq) >= {THREAD_A} "
             "ORDER BY created_at ASC, seq ASC LIMIT 1) IS NOT NULL AS anon_1"
         ),
     ),
     "any_message_from": (
-        selects.any_message_from(P, "t", "a", None, up=False),
+        messages.any_message_from(P, "t", "a", None, up=False),
         (
             f"SELECT (SELECT position FROM messages WHERE {OF_THREAD} AND position <= {A} "
             "ORDER BY position DESC LIMIT 1) IS NOT NULL AS anon_1"
         ),
     ),
     "any_message_from of a run": (
-        selects.any_message_from(P, "t", "a", "r", up=True),
+        messages.any_message_from(P, "t", "a", "r", up=True),
         (
             f"SELECT (SELECT position FROM messages WHERE {OF_THREAD} AND run_id = 'r' AND position >= {A} "
             "ORDER BY position ASC LIMIT 1) IS NOT NULL AS anon_1"
         ),
     ),
     "count_threads": (
-        counts.count_threads(P),
+        threads.count_threads(P),
         "SELECT count(*) AS count_1 FROM threads WHERE project_id = 'p'",
     ),
     "count_messages_of_run": (
-        selects.count_messages_of_run(P, "t", "r"),
+        messages.count_messages_of_run(P, "t", "r"),
         f"SELECT count(*) AS count_1 FROM messages WHERE {OF_THREAD} AND run_id = 'r'",
     ),
-    "place_of_thread": (selects.place_of_thread(P, "a"), THREAD_A),
-    "place_of_message": (selects.place_of_message(P, "t", "a"), A),
+    "place_of_thread": (threads.place_of_thread(P, "a"), THREAD_A),
+    "place_of_message": (messages.place_of_message(P, "t", "a"), A),
     "has_place_among_threads": (
-        selects.has_place_among_threads(P, "t"),
+        threads.has_place_among_threads(P, "t"),
         (
             f"SELECT (EXISTS (SELECT * FROM threads WHERE {ONE_THREAD})) "
             f"OR (EXISTS (SELECT * FROM deleted_threads WHERE {ONE_THREAD})) AS anon_1"
         ),
     ),
     "has_place_in_thread": (
-        selects.has_place_in_thread(P, "t", "a"),
+        messages.has_place_in_thread(P, "t", "a"),
         f"SELECT {A} IS NOT NULL AS anon_1",
     ),
     "known_messages": (
-        selects.known_messages(P, '["m"]'),
+        messages.known_messages(P, '["m"]'),
         (
             f"SELECT id, thread_id FROM messages WHERE project_id = 'p' AND id {AMONG} "
             f"UNION ALL SELECT id, thread_id FROM deleted_messages WHERE project_id = 'p' AND id {AMONG}"
@@ -154,7 +155,7 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         "DELETE FROM deleted_threads WHERE project_id = 'p' AND id IN ('t')",
     ),
     "take_positions": (
-        selects.take_positions(P, "t", 2, 5),
+        threads.take_positions(P, "t", 2, 5),
         (
             "UPDATE threads SET message_count=(message_count + 2), last_position=(last_position + 2), "
             "last_created_at=CASE WHEN (last_created_at > 5) THEN last_created_at ELSE 5 END "
@@ -162,34 +163,34 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         ),
     ),
     "next_position": (
-        selects.next_position(P, "t"),
+        threads.next_position(P, "t"),
         f"UPDATE threads SET last_position=(last_position + 1) WHERE {ONE_THREAD} RETURNING last_position",
     ),
     "move_end": (
-        selects.move_end(P, "t", 7, 5),
+        threads.move_end(P, "t", 7, 5),
         (
             "UPDATE threads SET message_count=((message_count + 7) - last_position), last_position=7, "
             f"last_created_at=5 WHERE {ONE_THREAD}"
         ),
     ),
     "set_thread": (
-        selects.set_thread(P, "t", Inferred.METADATA, metadata="{}"),
+        threads.set_thread(P, "t", Inferred.METADATA, metadata="{}"),
         f"UPDATE threads SET metadata='{{}}', inferred=(inferred & -3) WHERE {ONE_THREAD}",
     ),
     "set_message": (
-        selects.set_message(P, "m", metadata="{}"),
+        messages.set_message(P, "m", metadata="{}"),
         "UPDATE messages SET metadata='{}' WHERE project_id = 'p' AND id = 'm'",
     ),
     "uncount_message": (
-        selects.uncount_message(P, "t"),
+        threads.uncount_message(P, "t"),
         f"UPDATE threads SET message_count=(message_count - 1) WHERE {ONE_THREAD}",
     ),
     "remove_message": (
-        selects.remove_message(P, "t", "m"),
+        messages.remove_message(P, "t", "m"),
         f"DELETE FROM messages WHERE {OF_THREAD} AND id = 'm' RETURNING position",
     ),
     "remove_thread": (
-        selects.remove_thread(P, "t"),
+        threads.remove_thread(P, "t"),
         f"DELETE FROM threads WHERE {ONE_THREAD} RETURNING created_at, seq, owner, last_position",
     ),
 }
@@ -221,7 +222,7 @@ def test_pages_of_several_threads_are_one_limited_select_for_each_of_their_ids()
 
 
 def test_a_page_that_ends_early_selects_the_same_columns_of_the_same_rows() -> None:
-    listed = selects.list_messages
+    listed = messages.list_messages
     page = PageRequest(2, DESC, after="a")
 
     plain, early = (_text(each, POSTGRES) for each in (listed(P, "t", page), ENDED_EARLY(listed, P, "t", page)))
@@ -259,7 +260,8 @@ def test_every_where_begins_with_the_project(statement: ClauseElement) -> None:
 def test_every_builder_that_takes_a_project_is_looked_at() -> None:
     builders = {
         name
-        for name, function in inspect.getmembers(selects, inspect.isfunction)
+        for module in (threads, messages)
+        for name, function in inspect.getmembers(module, inspect.isfunction)
         if "reach" in inspect.signature(function).parameters and not name.startswith("_")
     }
 
@@ -268,9 +270,10 @@ def test_every_builder_that_takes_a_project_is_looked_at() -> None:
     assert builders - looked_at == {
         "within",
         "within_thread",
+        "columns_for",  # columns and no statement
         "list_message_fields",  # as the next
-        "list_written_messages",  # begins with `list_messages`: tests/store/test_written.py
-        "get_thread_beside",
+        "list_wire_messages",  # begins with `list_messages`: tests/store/test_written.py
+        "get_thread_with_edges",
         "insert_at_end",  # for a transaction that has taken its position: tests/store/test_append.py
         "append_message",  # begins with `take_positions`: tests/store/test_append.py
     }

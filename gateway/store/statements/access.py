@@ -1,7 +1,7 @@
 """What a caller can reach: every statement on rows that exist begins here.
 
 `within` (or `within_thread`) is the only way to start one.
-Must not be here: what is asked of the rows (`selects`, `following`, `page_bytes`).
+Must not be here: what is asked of the rows (`threads`, `messages`, `following`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, exists, select
 
-from gateway.store.schema.tables import threads
+from gateway.store.schema import tables
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, FromClause
@@ -36,13 +36,17 @@ def within_thread(table: FromClause, reach: Reach, thread_id: str) -> ColumnElem
     """
     if reach.owner is None:
         return and_(within(table, reach), table.c.thread_id == thread_id)
-    own = select(threads.c.id).where(within(threads, reach), threads.c.id == thread_id).scalar_subquery()
+    own = (
+        select(tables.threads.c.id)
+        .where(within(tables.threads, reach), tables.threads.c.id == thread_id)
+        .scalar_subquery()
+    )
     return and_(table.c.project_id == reach.project_id, table.c.thread_id == own)
 
 
 def _is_owned(table: FromClause, reach: Reach) -> ColumnElement[bool]:
     """Look at whose thread a row belongs to; the owner is kept in one place, and a lookup by key finds it."""
-    owned = threads.alias("owned")
+    owned = tables.threads.alias("owned")
     return exists().where(
         owned.c.project_id == table.c.project_id, owned.c.id == table.c.thread_id, owned.c.owner == reach.owner
     )

@@ -10,62 +10,70 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Insert, Select, Update, bindparam, exists, insert, or_, select, update
 
-from gateway.store.schema.tables import keys
+from gateway.store.schema import tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # In the order of the fields of `domain.api_key.Key`.
 KEY_COLUMNS = (
-    keys.c.id,
-    keys.c.project_id,
-    keys.c.name,
-    keys.c.scopes,
-    keys.c.hint,
-    keys.c.created_at,
-    keys.c.expires_at,
-    keys.c.revoked_at,
-    keys.c.last_used_at,
+    tables.keys.c.id,
+    tables.keys.c.project_id,
+    tables.keys.c.name,
+    tables.keys.c.scopes,
+    tables.keys.c.hint,
+    tables.keys.c.created_at,
+    tables.keys.c.expires_at,
+    tables.keys.c.revoked_at,
+    tables.keys.c.last_used_at,
 )
 
 
 def find_key(digest: str) -> Select[Any]:
     """Select the key whose secret has a digest, and behind it that digest."""
-    return select(*KEY_COLUMNS, keys.c.digest).where(keys.c.digest == digest)
+    return select(*KEY_COLUMNS, tables.keys.c.digest).where(tables.keys.c.digest == digest)
 
 
 def get_keys(key_ids: Sequence[str]) -> Select[Any]:
     """Select keys by their ids, in no order."""
-    return select(*KEY_COLUMNS).where(keys.c.id.in_(key_ids))
+    return select(*KEY_COLUMNS).where(tables.keys.c.id.in_(key_ids))
 
 
 def list_keys() -> Select[Any]:
     """Select all keys, oldest first."""
-    return select(*KEY_COLUMNS).order_by(keys.c.created_at, keys.c.id)
+    return select(*KEY_COLUMNS).order_by(tables.keys.c.created_at, tables.keys.c.id)
 
 
 def any_key() -> Select[Any]:
     """Ask whether a key was ever made."""
-    return select(exists(select(keys.c.id)))
+    return select(exists(select(tables.keys.c.id)))
 
 
 def insert_key() -> Insert:
     """Insert a key."""
-    return insert(keys)
+    return insert(tables.keys)
 
 
 def revoke_key(key_id: str, revoked_at: int) -> Update:
     """Revoke a key that was not revoked before."""
-    return update(keys).where(keys.c.id == key_id, keys.c.revoked_at.is_(None)).values(revoked_at=revoked_at)
+    return (
+        update(tables.keys)
+        .where(tables.keys.c.id == key_id, tables.keys.c.revoked_at.is_(None))
+        .values(revoked_at=revoked_at)
+    )
 
 
 def expire_key(key_id: str, expires_at: int) -> Update:
     """Let a key end at a time, if it does not end before."""
-    sooner = or_(keys.c.expires_at.is_(None), keys.c.expires_at > expires_at)
-    return update(keys).where(keys.c.id == key_id, sooner).values(expires_at=expires_at)
+    sooner = or_(tables.keys.c.expires_at.is_(None), tables.keys.c.expires_at > expires_at)
+    return update(tables.keys).where(tables.keys.c.id == key_id, sooner).values(expires_at=expires_at)
 
 
 def note_use() -> Update:
     """Note when keys were last used, one parameter set each; a later time that stands there stays."""
-    is_later = or_(keys.c.last_used_at.is_(None), keys.c.last_used_at < bindparam("at"))
-    return update(keys).where(keys.c.id == bindparam("key_id"), is_later).values(last_used_at=bindparam("at"))
+    is_later = or_(tables.keys.c.last_used_at.is_(None), tables.keys.c.last_used_at < bindparam("at"))
+    return (
+        update(tables.keys)
+        .where(tables.keys.c.id == bindparam("key_id"), is_later)
+        .values(last_used_at=bindparam("at"))
+    )

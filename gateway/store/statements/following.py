@@ -1,6 +1,6 @@
 """Pure builders of statements that follow a thread from a position on, and of the text that messages gain.
 
-Must not be here: pages and single rows (`selects`).
+Must not be here: pages and single rows (`threads`, `messages`).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from sqlalchemy import (
     union_all,
 )
 
-from gateway.store.schema.tables import deleted_messages, message_deltas, messages, threads
+from gateway.store.schema import tables
 from gateway.store.statements import page_bytes
 from gateway.store.statements.access import within, within_thread
 from gateway.store.statements.functions import octets, utf8
-from gateway.store.statements.selects import CONTENT, MESSAGE_COLUMNS
+from gateway.store.statements.messages import CONTENT, MESSAGE_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,15 +47,17 @@ def list_changes(reach: Reach, thread_id: str, position: int, limit: int) -> Sel
     was changed twice comes once, at its last change.
     A union of limited selects, each answered by its index, however long the thread is.
     """
+    messages, deltas, deleted = tables.messages.c, tables.message_deltas.c, tables.deleted_messages.c
     no_delta = (literal(None, Integer).label("part_index"), literal(None, Integer).label("start"), _NO_TEXT)
-    delta = (message_deltas.c.part_index, message_deltas.c.start, message_deltas.c.text)
+    delta = (deltas.part_index, deltas.start, deltas.text)
     stored, nothing = page_bytes.of_message(reach), literal_column("0", Integer())
+    of_thread = (THREAD, tables.threads.c.id, no_delta, page_bytes.of_thread())
     sources: tuple[tuple[Table, Any, str, Any, Any, Any], ...] = (
-        (messages, messages.c.position, CREATED, messages.c.id, no_delta, stored),
-        (messages, messages.c.changed_position, UPDATED, messages.c.id, no_delta, stored),
-        (deleted_messages, deleted_messages.c.deleted_position, DELETED, deleted_messages.c.id, no_delta, nothing),
-        (message_deltas, message_deltas.c.position, DELTA, message_deltas.c.message_id, delta, octets(delta[-1])),
-        (threads, threads.c.changed_position, THREAD, threads.c.id, no_delta, page_bytes.of_thread()),
+        (tables.messages, messages.position, CREATED, messages.id, no_delta, stored),
+        (tables.messages, messages.changed_position, UPDATED, messages.id, no_delta, stored),
+        (tables.deleted_messages, deleted.deleted_position, DELETED, deleted.id, no_delta, nothing),
+        (tables.message_deltas, deltas.position, DELTA, deltas.message_id, delta, octets(delta[-1])),
+        (tables.threads, tables.threads.c.changed_position, *of_thread),
     )
     heads = [
         select(at.label("position"), literal(kind).label("kind"), named.label("id"), *rest, of.label(page_bytes.BYTES))
@@ -73,21 +75,21 @@ def list_changes(reach: Reach, thread_id: str, position: int, limit: int) -> Sel
 def list_messages_behind(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
     """Select the messages of a thread behind a position, in order, and behind each its position and BYTES."""
     return (
-        select(*MESSAGE_COLUMNS, messages.c.position, page_bytes.of_message(reach))
+        select(*MESSAGE_COLUMNS, tables.messages.c.position, page_bytes.of_message(reach))
         .where(
-            _of_thread(messages, reach, thread_id),
-            messages.c.position > position,
+            _of_thread(tables.messages, reach, thread_id),
+            tables.messages.c.position > position,
             _begins_before(reach, thread_id, position),
         )
-        .order_by(messages.c.position)
+        .order_by(tables.messages.c.position)
         .limit(limit)
     )
 
 
 def last_positions(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
     """Select how far threads have come, and where they begin; those that are not there are left out."""
-    span = select(threads.c.id, threads.c.last_position, func.coalesce(threads.c.generation, 0))
-    return span.where(within(threads, reach), threads.c.id.in_(thread_ids))
+    span = select(tables.threads.c.id, tables.threads.c.last_position, func.coalesce(tables.threads.c.generation, 0))
+    return span.where(within(tables.threads, reach), tables.threads.c.id.in_(thread_ids))
 
 
 def list_growing(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
@@ -98,18 +100,18 @@ def list_growing(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
     One statement, since the text moves into its message from time to time: two could miss it in both places.
     """
     gained: dict[Any, Any] = {
-        messages.c.id: message_deltas.c.message_id,
-        messages.c.thread_id: message_deltas.c.thread_id,
-        CONTENT: utf8(message_deltas.c.text),
+        tables.messages.c.id: tables.message_deltas.c.message_id,
+        tables.messages.c.thread_id: tables.message_deltas.c.thread_id,
+        CONTENT: utf8(tables.message_deltas.c.text),
     }
     whole = select(*MESSAGE_COLUMNS, null().label("part_index"), literal_column("0").label("at")).where(
-        within(messages, reach), messages.c.id.in_(message_ids)
+        within(tables.messages, reach), tables.messages.c.id.in_(message_ids)
     )
     pieces = select(
         *(gained.get(column, null()).label(column.name) for column in MESSAGE_COLUMNS),
-        message_deltas.c.part_index,
-        message_deltas.c.position,
-    ).where(within(message_deltas, reach), message_deltas.c.message_id.in_(message_ids))
+        tables.message_deltas.c.part_index,
+        tables.message_deltas.c.position,
+    ).where(within(tables.message_deltas, reach), tables.message_deltas.c.message_id.in_(message_ids))
     together = union_all(whole, pieces).subquery()
     return select(together).order_by(together.c.id, together.c.at)
 
@@ -117,21 +119,23 @@ def list_growing(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
 def last_delta(reach: Reach, message_id: str) -> Select[Any]:
     """Select the last text that a message has gained, and how many there are."""
     return (
-        select(message_deltas)
-        .where(within(message_deltas, reach), message_deltas.c.message_id == message_id)
-        .order_by(message_deltas.c.position.desc())
+        select(tables.message_deltas)
+        .where(within(tables.message_deltas, reach), tables.message_deltas.c.message_id == message_id)
+        .order_by(tables.message_deltas.c.position.desc())
         .limit(1)
     )
 
 
 def insert_delta() -> Insert:
     """Insert a delta."""
-    return insert(message_deltas)
+    return insert(tables.message_deltas)
 
 
 def remove_deltas(reach: Reach, message_id: str) -> Delete:
     """Delete the deltas of a message, once they stand in its content or with it."""
-    return delete(message_deltas).where(within(message_deltas, reach), message_deltas.c.message_id == message_id)
+    return delete(tables.message_deltas).where(
+        within(tables.message_deltas, reach), tables.message_deltas.c.message_id == message_id
+    )
 
 
 _NO_TEXT = literal(None, Text).label("text")
@@ -139,11 +143,11 @@ _NO_TEXT = literal(None, Text).label("text")
 
 def _begins_before(reach: Reach, thread_id: str, position: int) -> ColumnElement[bool]:
     """Look whether a thread is the one that was followed: it begins behind all positions of one that was deleted."""
-    begin = func.coalesce(threads.c.generation, 0)
-    return exists().where(within(threads, reach), threads.c.id == thread_id, begin <= position)
+    begin = func.coalesce(tables.threads.c.generation, 0)
+    return exists().where(within(tables.threads, reach), tables.threads.c.id == thread_id, begin <= position)
 
 
 def _of_thread(table: Table, reach: Reach, thread_id: str) -> ColumnElement[bool]:
-    if table is threads:
+    if table is tables.threads:
         return and_(within(table, reach), table.c.id == thread_id)
     return within_thread(table, reach, thread_id)

@@ -3,7 +3,7 @@
 SQLite gives rows one by one, so there it is enough to stop asking (`domain.page.cut`). PostgreSQL sends all that was
 asked for: so it counts along, and sends the rows behind the end of a page without their texts. How long those are it
 knows without reading them, since they lie elsewhere and compressed.
-Must not be here: where a page begins and how many items it has at most (`selects`).
+Must not be here: where a page begins and how many items it has at most (`messages`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from gateway.domain.message import Status
 from gateway.domain.page import MAX_ANSWER_BYTES, MAX_BYTES
-from gateway.store.schema.tables import message_deltas, messages, threads
+from gateway.store.schema import tables
 from gateway.store.statements.access import within
 from gateway.store.statements.functions import octets
 
@@ -25,23 +25,25 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Reach
 
 BYTES: Final = "bytes"  # a column behind those of a row
-_TEXTS: Final = (messages.c.content, messages.c.attachments, messages.c.metadata)
-_KEY: Final = messages.c.position
-_COLUMNS: Final[frozenset[Any]] = frozenset(messages.c)
+_TEXTS: Final = (tables.messages.c.content, tables.messages.c.attachments, tables.messages.c.metadata)
+_KEY: Final = tables.messages.c.position
+_COLUMNS: Final[frozenset[Any]] = frozenset(tables.messages.c)
 
 
 def of_message(reach: Reach) -> Label[int]:
     """Count what is stored of a message; of one in progress also the text that it has gained."""
-    gained = select(cast(func.coalesce(func.sum(octets(message_deltas.c.text)), 0), Integer))
-    gained = gained.where(within(message_deltas, reach), message_deltas.c.message_id == messages.c.id)
-    growing = messages.c.status == Status.IN_PROGRESS.value
+    gained = select(cast(func.coalesce(func.sum(octets(tables.message_deltas.c.text)), 0), Integer))
+    gained = gained.where(
+        within(tables.message_deltas, reach), tables.message_deltas.c.message_id == tables.messages.c.id
+    )
+    growing = tables.messages.c.status == Status.IN_PROGRESS.value
     content, attachments, metadata = map(octets, _TEXTS)
     return (content + attachments + metadata + case((growing, gained.scalar_subquery()), else_=0)).label(BYTES)
 
 
 def of_thread() -> ColumnElement[int]:
     """Count what is stored of a thread itself."""
-    return octets(threads.c.metadata) + octets(threads.c.tool_resources)
+    return octets(tables.threads.c.metadata) + octets(tables.threads.c.tool_resources)
 
 
 def ended_early(listed: Select[Any], *, up: bool) -> Select[Any]:
@@ -91,7 +93,7 @@ def _raw(listed: Select[Any]) -> Select[Any]:
     """Select the columns that those of a statement are made of."""
     columns: list[Any] = list(listed.inner_columns)
     used = {_KEY}.union(*(iterate(each) for each in columns if not _is_stored(each)))
-    return listed.with_only_columns(*(each for each in messages.c if each in used), *filter(_is_stored, columns))
+    return listed.with_only_columns(*(each for each in tables.messages.c if each in used), *filter(_is_stored, columns))
 
 
 def _is_stored(shown: object) -> bool:

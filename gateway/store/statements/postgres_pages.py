@@ -1,6 +1,6 @@
 """Pages as PostgreSQL is asked for them: what does not fit into one comes without its texts, or all of it would come.
 
-Must not be here: which rows those are (`selects`, `following`), how they are counted (`page_bytes`).
+Must not be here: which rows those are (`messages`, `following`), how they are counted (`page_bytes`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import JSON, ColumnElement, Text, cast, func, literal, literal_column, null, select, union_all
 
 from gateway.domain.message import Message
-from gateway.store.schema.tables import messages
-from gateway.store.statements import following, page_bytes, selects
+from gateway.store.schema import tables
+from gateway.store.statements import following, messages, page_bytes
 from gateway.store.statements.functions import json_row
+from gateway.store.statements.paging import is_ascending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,14 +28,14 @@ OF_THREAD: Final = -1  # a position that no message has
 
 def get_messages_ended_early(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
     """Select the same, but what is too much for one answer without its texts."""
-    return page_bytes.ended_early_unordered(selects.get_messages(reach, message_ids))
+    return page_bytes.ended_early_unordered(messages.get_messages(reach, message_ids))
 
 
 def ended_early(
     listed: Callable[..., Select[Any]], reach: Reach, thread_id: str, page: PageRequest, *rest: Any
 ) -> Select[Any]:
     """Select what `statements.list_messages` or one like it does, but that no page holds in bytes without its texts."""
-    return page_bytes.ended_early(listed(reach, thread_id, page, *rest), up=selects.walks_up(page))
+    return page_bytes.ended_early(listed(reach, thread_id, page, *rest), up=is_ascending(page))
 
 
 def get_thread_with_messages(
@@ -43,18 +44,18 @@ def get_thread_with_messages(
     """Select a thread and one page of its messages in one statement, which ends early.
 
     Shape: the rows of `list_message_fields`, a null and their positions in front of BYTES, in any order; and one that
-    has there the row of `get_thread_beside` as an array of JSON, and OF_THREAD.
+    has there the row of `get_thread_with_edges` as an array of JSON, and OF_THREAD.
     """
-    beside = selects.get_thread_beside(reach, thread_id, page, run_id).subquery()
+    thread = messages.get_thread_with_edges(reach, thread_id, page, run_id).subquery()
     own = select(
         *(null().label(name) for name in fields),
-        json_row(*beside.c).label("beside"),
+        json_row(*thread.c).label("thread"),
         literal_column(str(OF_THREAD)).label("position"),
         literal_column("0").label(page_bytes.BYTES),
     )
-    listed = selects.list_message_fields(reach, thread_id, page, run_id, fields)
-    listed = listed.add_columns(null().label("beside"), messages.c.position)
-    early = page_bytes.ended_early(listed, up=selects.walks_up(page)).subquery()
+    listed = messages.list_message_fields(reach, thread_id, page, run_id, fields)
+    listed = listed.add_columns(null().label("thread"), tables.messages.c.position)
+    early = page_bytes.ended_early(listed, up=is_ascending(page)).subquery()
     stored = early.c[page_bytes.BYTES]
     return union_all(own, select(*(each for each in early.c if each is not stored), stored))
 
@@ -69,8 +70,8 @@ def list_messages_of_each(reach: Reach, thread_ids: str, page: PageRequest, run_
     wanted = func.json_array_elements_text(cast(text, JSON)).table_valued("id")
     wanted = wanted.render_derived(name="wanted")
     one = literal_column("wanted.id", Text())  # whose statement is within that of all
-    listed = selects.list_messages(reach, one, page, run_id)  # type: ignore[arg-type]
-    return page_bytes.ended_early_each(listed, wanted, up=selects.walks_up(page))
+    listed = messages.list_messages(reach, one, page, run_id)  # type: ignore[arg-type]
+    return page_bytes.ended_early_each(listed, wanted, up=is_ascending(page))
 
 
 def messages_behind_ended_early(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Text, func, literal, or_, select, true, update
 
-from gateway.store.schema.tables import keys, threads
+from gateway.store.schema import tables
 from gateway.store.statements.access import within
 from gateway.store.statements.api_keys import KEY_COLUMNS
 from gateway.store.statements.functions import among
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Reach
 
 # In the order of the fields of `domain.principal.TokenEpoch`, behind the thread's id.
-EPOCH_COLUMNS = (threads.c.id.label("thread_id"), threads.c.generation, threads.c.token_epoch)
+EPOCH_COLUMNS = (tables.threads.c.id.label("thread_id"), tables.threads.c.generation, tables.threads.c.token_epoch)
 
 
 def token_epochs(reach: Reach, thread_ids: str | ColumnElement[str]) -> Select[Any]:
     """Select the token epochs of many threads, an array of JSON; those that are not there are left out."""
     wanted = thread_ids if isinstance(thread_ids, ColumnElement) else literal(thread_ids, Text())
-    return select(*EPOCH_COLUMNS).where(within(threads, reach), among(threads.c.id, wanted))
+    return select(*EPOCH_COLUMNS).where(within(tables.threads, reach), among(tables.threads.c.id, wanted))
 
 
 def later_epochs(reach: Reach, thread_ids: str | ColumnElement[str]) -> Select[Any]:
     """Select the same of threads that have had another epoch than the first, as few have."""
     return token_epochs(reach, thread_ids).where(
-        or_(threads.c.generation.is_not(None), threads.c.token_epoch.is_not(None))
+        or_(tables.threads.c.generation.is_not(None), tables.threads.c.token_epoch.is_not(None))
     )
 
 
@@ -42,13 +42,15 @@ def token_standing(reach: Reach, thread_id: str, key_id: str) -> Select[Any]:
 
     Shape: one row of KEY_COLUMNS and EPOCH_COLUMNS; none for an unknown key.
     """
-    made_with = select(*KEY_COLUMNS).where(keys.c.id == key_id).subquery("made_with")
-    opens = select(*EPOCH_COLUMNS).where(within(threads, reach), threads.c.id == thread_id).subquery("opens")
+    made_with = select(*KEY_COLUMNS).where(tables.keys.c.id == key_id).subquery("made_with")
+    opens = (
+        select(*EPOCH_COLUMNS).where(within(tables.threads, reach), tables.threads.c.id == thread_id).subquery("opens")
+    )
     return select(*made_with.c, *opens.c).select_from(made_with.outerjoin(opens, true()))
 
 
 def revoke_tokens(reach: Reach, thread_id: str) -> ReturningUpdate[Any]:
     """Begin a new token epoch of a thread; one row, or none for an unknown thread."""
-    later = func.coalesce(threads.c.token_epoch, 0) + 1
-    own = update(threads).where(within(threads, reach), threads.c.id == thread_id)
-    return own.values(token_epoch=later).returning(threads.c.id)
+    later = func.coalesce(tables.threads.c.token_epoch, 0) + 1
+    own = update(tables.threads).where(within(tables.threads, reach), tables.threads.c.id == thread_id)
+    return own.values(token_epoch=later).returning(tables.threads.c.id)

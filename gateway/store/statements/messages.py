@@ -1,0 +1,251 @@
+"""Pure builders of statements on messages.
+
+Every statement begins with what the caller can reach (`access`).
+Must not be here: what the rows mean (`rows`), how a thread is followed (`following`), where a page ends by its bytes
+(`page_bytes`).
+"""
+
+from __future__ import annotations
+
+import operator
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Integer,
+    Label,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    union_all,
+    update,
+)
+
+from gateway.domain.message import Message, Status
+from gateway.domain.page import Order
+from gateway.store.schema import tables
+from gateway.store.statements import page_bytes, threads
+from gateway.store.statements.access import within, within_thread
+from gateway.store.statements.functions import among, utf8
+from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
+from gateway.store.statements.wire_message import WIRE_MESSAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import CompoundSelect, Insert, ScalarSelect, Select, Update
+    from sqlalchemy.sql.base import ReadOnlyColumnCollection
+    from sqlalchemy.sql.dml import ReturningDelete
+
+    from gateway.domain.page import Fields, PageRequest
+    from gateway.domain.principal import Reach
+
+CONTENT: Final = utf8(tables.messages.c.content).label("content")
+MESSAGE_COLUMNS: Final[tuple[Column[Any] | Label[Any], ...]] = (  # in the order of the fields of `Message`
+    tables.messages.c.id,
+    tables.messages.c.thread_id,
+    tables.messages.c.created_at,
+    tables.messages.c.role,
+    tables.messages.c.status,
+    CONTENT,
+    tables.messages.c.attachments,
+    tables.messages.c.metadata,
+    tables.messages.c.run_id,
+    tables.messages.c.assistant_id,
+    tables.messages.c.completed_at,
+    tables.messages.c.incomplete_at,
+    tables.messages.c.incomplete_reason,
+)
+
+# Null for a message in progress, whose deltas are read apart: so a query for some fields need not read the status.
+_FINISHED_CONTENT: Final = case((tables.messages.c.status != Status.IN_PROGRESS.value, CONTENT.element)).label(
+    "content"
+)
+_FIELD_COLUMNS: Final = {
+    name: _FINISHED_CONTENT if column is CONTENT else column
+    for name, column in zip(Message._fields, MESSAGE_COLUMNS, strict=True)
+}
+
+EDGE_AFTER: Final = 1  # flags of `get_thread_with_edges`
+EDGE_BEFORE: Final = 2
+_KEY: Final = (tables.messages.c.position,)
+
+
+def get_messages(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
+    """Select messages of any thread by their ids, in no order."""
+    found = select(*MESSAGE_COLUMNS, page_bytes.of_message(reach))
+    return found.where(within(tables.messages, reach), tables.messages.c.id.in_(message_ids))
+
+
+def list_messages(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
+    """Select one page of a thread's messages, and one row more to see whether any remain.
+
+    Shape: at most `page.limit + 1` rows of MESSAGE_COLUMNS and BYTES, in the order of the scan (`paging.is_ascending`).
+    Errors: none here; an unknown thread gives no rows, and so does a cursor that is not of this thread.
+    Source: OpenAI `GET /threads/{thread_id}/messages`; Relay Cursor Connections, "Pagination algorithm".
+    """
+    return _listed(MESSAGE_COLUMNS, reach, thread_id, page, run_id)
+
+
+def list_wire_messages(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
+    """Select the same page as `list_messages` does, each message as WIRE_MESSAGE."""
+    return _listed([WIRE_MESSAGE], reach, thread_id, page, run_id)
+
+
+def list_message_fields(
+    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields
+) -> Select[Any]:
+    """Select some fields of the same page, in their order; the content of a message in progress is null."""
+    columns = [_FIELD_COLUMNS[name] for name in fields]
+    return _listed(columns, reach, thread_id, page, run_id)
+
+
+def _listed(
+    columns: Iterable[ColumnElement[Any]],
+    reach: Reach,
+    thread_id: str,
+    page: PageRequest,
+    run_id: str | None,
+) -> Select[Any]:
+    bounds = [
+        past_cursor(_KEY, place_of_message(reach, thread_id, cursor), up=up) for cursor, up in cursor_bounds(page)
+    ]
+    statement = select(*columns, page_bytes.of_message(reach)).where(_of_thread(reach, thread_id, run_id), *bounds)
+    return limited(statement, _KEY, page)
+
+
+def get_thread_with_edges(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
+    """Select a thread, and whether messages are at or past the cursors of a page of its messages.
+
+    Shape: THREAD_COLUMNS and the sum of EDGE_AFTER and EDGE_BEFORE, for the cursors with a message at
+    them or past them.
+    """
+    up = page.order is Order.ASC
+    cursors = ((page.after, not up, EDGE_AFTER), (page.before, up, EDGE_BEFORE))
+    flags = [
+        case((any_message_from(reach, thread_id, cursor, run_id, up=side).scalar_subquery(), number), else_=0)
+        for cursor, side, number in cursors
+        if cursor is not None
+    ]
+    edges: ColumnElement[int] = reduce(operator.add, flags) if flags else literal_column("0", Integer())
+    return select(*threads.columns_for(reach), edges.label("edges")).where(
+        within(tables.threads, reach), tables.threads.c.id == thread_id
+    )
+
+
+def any_message_from(reach: Reach, thread_id: str, cursor: str, run_id: str | None, *, up: bool) -> Select[Any]:
+    """Select whether a message of a thread is at a cursor or past it."""
+    bound = past_cursor(_KEY, place_of_message(reach, thread_id, cursor), up=up, inclusive=True)
+    beyond = select(tables.messages.c.position).where(_of_thread(reach, thread_id, run_id), bound)
+    return any_row(beyond, _KEY, up=up)
+
+
+def count_messages_of_run(reach: Reach, thread_id: str, run_id: str) -> Select[Any]:
+    """Count the messages of one run; the count of all messages is kept on the thread."""
+    return select(func.count()).select_from(tables.messages).where(_of_thread(reach, thread_id, run_id))
+
+
+def place_of_message(reach: Reach, thread_id: str, message_id: str) -> ScalarSelect[Any]:
+    """Find where a living or deleted message stands in its thread."""
+    alive, gone = tables.messages.alias("cursor"), tables.deleted_messages
+    return union_all(
+        select(alive.c.position).where(within_thread(alive, reach, thread_id), alive.c.id == message_id),
+        select(gone.c.position).where(within_thread(gone, reach, thread_id), gone.c.id == message_id),
+    ).scalar_subquery()
+
+
+def has_place_in_thread(reach: Reach, thread_id: str, message_id: str) -> Select[Any]:
+    """Select whether a cursor names a living or deleted message of a thread."""
+    return select(place_of_message(reach, thread_id, message_id).is_not(None))
+
+
+def known_messages(reach: Reach, message_ids: str) -> CompoundSelect[Any]:
+    """Select which of many ids, an array of JSON, are taken by living or deleted messages, and the thread of each."""
+    alive, gone = tables.messages, tables.deleted_messages
+    return union_all(
+        select(alive.c.id, alive.c.thread_id).where(within(alive, reach), among(alive.c.id, literal(message_ids))),
+        select(gone.c.id, gone.c.thread_id).where(within(gone, reach), among(gone.c.id, literal(message_ids))),
+    )
+
+
+def insert_messages() -> Insert:
+    """Insert messages, one parameter set each."""
+    return insert(tables.messages)
+
+
+def append_message(reach: Reach, message: Message, channel: str) -> Select[Any]:
+    """Allocate a position, insert a message there and notify listeners, in one statement of PostgreSQL.
+
+    Shape: one row, whose first column is the second that the message gets, or none for an unknown thread.
+    """
+    taken = threads.take_positions(reach, message.thread_id, 1, message.created_at).cte("taken")
+    added = _placed(reach, message, taken.c).returning(tables.messages.c.created_at).cte("added")
+    topic = (
+        _typed(reach.project_id, tables.messages.c.project_id)
+        + " "
+        + _typed(message.thread_id, tables.messages.c.thread_id)
+    )
+    return select(added.c.created_at, func.pg_notify(channel, topic))
+
+
+def insert_at_end(reach: Reach, message: Message) -> Insert:
+    """Insert a message at the last position of its thread, in the transaction that allocated it."""
+    return _placed(
+        reach, message, tables.threads.c, within(tables.threads, reach), tables.threads.c.id == message.thread_id
+    )
+
+
+def _placed(
+    reach: Reach, message: Message, place: ReadOnlyColumnCollection[str, Any], *narrowed: ColumnElement[bool]
+) -> Insert:
+    """Insert a message at the position, and with the second, that columns of another statement contain."""
+    given = {tables.messages.c[each.name]: value for each, value in zip(MESSAGE_COLUMNS, message, strict=True)}
+    second = place.last_created_at
+    own = {
+        tables.messages.c.project_id: _typed(reach.project_id, tables.messages.c.project_id),
+        tables.messages.c.position: place.last_position,
+        **{column: _typed(value, column) for column, value in given.items()},
+        tables.messages.c.created_at: second,
+    }
+    own[tables.messages.c.completed_at] = case((own[tables.messages.c.completed_at].is_not(None), second))
+    return insert(tables.messages).from_select(list(own), select(*own.values()).where(*narrowed))
+
+
+def _typed(value: Any, column: Column[Any]) -> Any:
+    """Give a literal value the type of its column, which PostgreSQL cannot infer."""
+    return value if isinstance(value, ColumnElement) else literal(value, column.type)
+
+
+def set_message(reach: Reach, message_id: str, **values: str | int | None) -> Update:
+    """Update columns of one message."""
+    return (
+        update(tables.messages)
+        .where(within(tables.messages, reach), tables.messages.c.id == message_id)
+        .values(**values)
+    )
+
+
+def remove_message(reach: Reach, thread_id: str, message_id: str) -> ReturningDelete[Any]:
+    """Delete a message of a thread, and return its position."""
+    return (
+        delete(tables.messages)
+        .where(within_thread(tables.messages, reach, thread_id), tables.messages.c.id == message_id)
+        .returning(tables.messages.c.position)
+    )
+
+
+def remember_message() -> Insert:
+    """Insert the place of a deleted message."""
+    return insert(tables.deleted_messages)
+
+
+def _of_thread(reach: Reach, thread_id: str, run_id: str | None) -> ColumnElement[bool]:
+    narrowed = within_thread(tables.messages, reach, thread_id)
+    return narrowed if run_id is None else and_(narrowed, tables.messages.c.run_id == run_id)

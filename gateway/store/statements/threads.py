@@ -1,0 +1,166 @@
+"""Pure builders of statements on threads, and on the positions that they allocate.
+
+Every statement begins with what the caller can reach (`access`).
+Must not be here: what the rows mean (`rows`), messages (`messages`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import case, delete, exists, func, insert, null, select, union_all, update
+
+from gateway.store.schema import tables
+from gateway.store.statements.access import within
+from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement, Insert, ScalarSelect, Select, Update
+    from sqlalchemy.sql.dml import ReturningDelete
+
+    from gateway.domain.page import PageRequest
+    from gateway.domain.principal import Reach
+    from gateway.domain.thread import Inferred
+
+THREAD_COLUMNS: Final = (  # in the order of the fields of `domain.thread.Thread`
+    tables.threads.c.id,
+    tables.threads.c.created_at,
+    tables.threads.c.metadata,
+    tables.threads.c.tool_resources,
+    tables.threads.c.message_count,
+    tables.threads.c.owner,
+)
+_KEY: Final = (tables.threads.c.created_at, tables.threads.c.seq)
+
+
+def get_threads(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
+    """Select threads by their ids, in no order."""
+    return select(*columns_for(reach)).where(within(tables.threads, reach), tables.threads.c.id.in_(thread_ids))
+
+
+def list_threads(reach: Reach, page: PageRequest) -> Select[Any]:
+    """Select one page of a project's threads, and one row more to see whether any remain.
+
+    Shape: at most `page.limit + 1` rows of THREAD_COLUMNS, in the order of the scan (`paging.is_ascending`).
+    Source: Relay Cursor Connections, "Pagination algorithm".
+    """
+    statement = select(*columns_for(reach)).where(within(tables.threads, reach))
+    bounds = [past_cursor(_KEY, place_of_thread(reach, cursor), up=up) for cursor, up in cursor_bounds(page)]
+    return limited(statement.where(*bounds), _KEY, page)
+
+
+def any_thread_from(reach: Reach, cursor: str, *, up: bool) -> Select[Any]:
+    """Select whether a thread is at a cursor or past it."""
+    bound = past_cursor(_KEY, place_of_thread(reach, cursor), up=up, inclusive=True)
+    return any_row(select(tables.threads.c.seq).where(within(tables.threads, reach), bound), _KEY, up=up)
+
+
+def place_of_thread(reach: Reach, thread_id: str) -> ScalarSelect[Any]:
+    """Select the place of a living or deleted thread in the list of threads."""
+    alive, gone = tables.threads.alias("cursor"), tables.deleted_threads
+    return union_all(
+        select(alive.c.created_at, alive.c.seq).where(within(alive, reach), alive.c.id == thread_id),
+        select(gone.c.created_at, gone.c.seq).where(within(gone, reach), gone.c.id == thread_id),
+    ).scalar_subquery()
+
+
+def has_place_among_threads(reach: Reach, thread_id: str) -> Select[Any]:
+    """Select whether a cursor names a living or deleted thread."""
+    gone = tables.deleted_threads
+    return select(
+        exists().where(within(tables.threads, reach), tables.threads.c.id == thread_id)
+        | exists().where(within(gone, reach), gone.c.id == thread_id)
+    )
+
+
+def insert_thread() -> Insert:
+    """Insert a thread."""
+    return insert(tables.threads)
+
+
+def take_positions(reach: Reach, thread_id: str, count: int, created_at: int) -> Update:
+    """Allocate the next positions of a thread, under its row's lock, and count the messages that will have them.
+
+    Shape: one row, the last position and the second that the messages get, or none for an unknown thread.
+    The lock lasts until commit, so the order of positions is the order of commits; and no message is older than
+    the one before it, also where clocks differ, so the order of positions is the order of `created_at` too.
+    """
+    return (
+        update(tables.threads)
+        .where(within(tables.threads, reach), tables.threads.c.id == thread_id)
+        .values(
+            last_position=tables.threads.c.last_position + count,
+            message_count=tables.threads.c.message_count + count,
+            last_created_at=_later(created_at),
+        )
+        .returning(tables.threads.c.last_position, tables.threads.c.last_created_at)
+    )
+
+
+def next_position(reach: Reach, thread_id: str) -> Update:
+    """Allocate one position of a thread for a change, under its row's lock; no row for an unknown thread."""
+    further = tables.threads.c.last_position + 1
+    moved = update(tables.threads).where(within(tables.threads, reach), tables.threads.c.id == thread_id)
+    return moved.values(last_position=further).returning(tables.threads.c.last_position)
+
+
+def move_end(reach: Reach, thread_id: str, position: int, second: int) -> Update:
+    """Set the end of a thread after messages were added to it without a gap."""
+    moved = update(tables.threads).where(within(tables.threads, reach), tables.threads.c.id == thread_id)
+    further = tables.threads.c.message_count + position - tables.threads.c.last_position
+    return moved.values(message_count=further, last_position=position, last_created_at=second)
+
+
+def set_thread(reach: Reach, thread_id: str, given: Inferred, **values: str | int) -> Update:
+    """Update columns of one thread, of which some are given by a client from now on and not inferred."""
+    inferred = tables.threads.c.inferred.bitwise_and(~int(given))
+    return (
+        update(tables.threads)
+        .where(within(tables.threads, reach), tables.threads.c.id == thread_id)
+        .values(**values, inferred=inferred)
+    )
+
+
+def uncount_message(reach: Reach, thread_id: str) -> Update:
+    """Decrement the message count of a thread."""
+    fewer = tables.threads.c.message_count - 1
+    return (
+        update(tables.threads)
+        .where(within(tables.threads, reach), tables.threads.c.id == thread_id)
+        .values(message_count=fewer)
+    )
+
+
+def remove_thread(reach: Reach, thread_id: str) -> ReturningDelete[Any]:
+    """Delete a thread with its messages, and return its place."""
+    return (
+        delete(tables.threads)
+        .where(within(tables.threads, reach), tables.threads.c.id == thread_id)
+        .returning(
+            tables.threads.c.created_at, tables.threads.c.seq, tables.threads.c.owner, tables.threads.c.last_position
+        )
+    )
+
+
+def remember_thread() -> Insert:
+    """Insert the place of a deleted thread."""
+    return insert(tables.deleted_threads)
+
+
+def count_threads(reach: Reach) -> Select[Any]:
+    """Count the threads that a caller can reach; the number is not stored, since every create would wait for it."""
+    return select(func.count()).select_from(tables.threads).where(within(tables.threads, reach))
+
+
+def columns_for(reach: Reach) -> list[Any]:
+    """Return THREAD_COLUMNS as a caller may read them: a token for one thread does not get its owner."""
+    hidden = null().label("owner")
+    return [
+        hidden if each is tables.threads.c.owner and reach.thread_id is not None else each for each in THREAD_COLUMNS
+    ]
+
+
+def _later(created_at: int) -> ColumnElement[int]:
+    return case((tables.threads.c.last_created_at > created_at, tables.threads.c.last_created_at), else_=created_at)
