@@ -7,6 +7,7 @@ Must not be here: what an object may hold (`parse`); how many bytes are read (`w
 
 from __future__ import annotations
 
+import re
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _BLOCK: Final = 128 * 1024  # bytes that are counted at a time; more where a string is longer
 _SPACE: Final = b" \t\r\n"
+_NEXT: Final = re.compile(rb"[^\s\[{]")  # behind which a text may be cut outside of strings
 _STEP: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: a level down, a level up
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[{]}"))
 # A text of a ninth of the bound on memory cannot exceed it: 4 bytes a character, and two strings for each value.
@@ -83,7 +85,7 @@ def _count(text: bytes, name: str, most: _Most) -> None:
         text = text.replace(b"\\\\", b".").replace(b'\\"', b".")
     if text.count(b'"') // 2 > 2 * values:  # each is a value or a key
         raise _too_many(name, values)
-    found, kept, brackets = 1, 0, bytearray()
+    found, kept, level = 1, 0, 0
     for strings, between in _blocks(text):
         if max(map(len, strings), default=0) > string:
             message = f"Invalid {name}: string too long. Expected at most {string} bytes in one string."
@@ -97,10 +99,11 @@ def _count(text: bytes, name: str, most: _Most) -> None:
         found -= outside.count(b"[]") + outside.count(b"{}")
         if found > values:
             raise _too_many(name, values)
-        brackets += outside.translate(_STEP, _NO_BRACKETS)
-    if _deepest(brackets, values) > depth:
-        message = f"Invalid {name}: nested too deep. Expected at most {depth} levels."
-        raise InvalidRequest(message, code=bounds.JSON_DEPTH.code)
+        levels = [*accumulate(bracket_steps(outside), initial=level)]
+        if max(levels) > depth:
+            message = f"Invalid {name}: nested too deep. Expected at most {depth} levels."
+            raise InvalidRequest(message, code=bounds.JSON_DEPTH.code)
+        level = levels[-1]
 
 
 def _may_be_wide(text: bytes, memory: int | None) -> bool:
@@ -132,19 +135,29 @@ def _characters(text: bytes) -> int:
 
 
 def _blocks(text: bytes) -> Iterator[tuple[list[bytes], list[bytes]]]:
-    """Cut a text at its quotation marks, some at a time, into its strings and what stands between them."""
+    """Cut a text into blocks of whole strings and what stands between them, and never between two brackets."""
     begin, in_string = 0, False
-    while begin <= len(text):
-        end = text.find(b'"', begin + _BLOCK)
-        end = len(text) if end < 0 else end
-        pieces = text[begin:end].split(b'"')
+    while begin < len(text):
+        end = begin + _BLOCK
+        if in_string != text.count(b'"', begin, end) % 2:
+            end = text.find(b'"', end)
+        elif found := _NEXT.search(text, end):
+            end = found.start() if found[0] == b'"' else found.end()
+        else:
+            end = -1
+        block = text[begin:end] if end >= 0 else text[begin:]
+        pieces = block.split(b'"')
         yield pieces[not in_string :: 2], pieces[in_string::2]
-        begin, in_string = end + 1, in_string != len(pieces) % 2
+        in_string = in_string != (len(pieces) % 2 == 0)
+        if end >= 0 and text[end : end + 1] == b'"':
+            begin, in_string = end + 1, not in_string
+        else:
+            begin = end if end >= 0 else len(text)
 
 
-def _deepest(steps: bytearray, values: int) -> int:
-    """Find how deep brackets stand; valid JSON closes no more than it opens, so a longer text is not looked through."""
-    return max(accumulate(memoryview(steps)[: 2 * values].cast("b")), default=0)
+def bracket_steps(outside: bytes) -> memoryview:
+    """Turn text outside of strings into a 1 for each bracket that opens and a -1 for each that closes."""
+    return memoryview(outside.translate(_STEP, _NO_BRACKETS)).cast("b")
 
 
 def _too_many(name: str, values: int) -> InvalidRequest:

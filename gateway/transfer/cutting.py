@@ -7,11 +7,21 @@ Must not be here: what a value means (`reading`).
 from __future__ import annotations
 
 import re
-from typing import IO, Final, NoReturn
+from itertools import accumulate
+from typing import IO, TYPE_CHECKING, Final, NoReturn
+
+from gateway.domain import bounds
+from gateway.domain.read_json import bracket_steps
+
+if TYPE_CHECKING:
+    from gateway.domain.bounds import Bound
 
 _CHUNK: Final = 1024 * 1024
+_BEGIN: Final = 64 * 1024  # bytes kept of a value that is passed over
+_BLOCK: Final = 16 * 1024  # bytes that are passed over at a time
 _BLANK: Final = re.compile(rb"(?:[\s,]|\xef\xbb\xbf)*+")  # commas between values, the mark that some put before UTF-8
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{}]', re.DOTALL)
+_MARK: Final = re.compile(rb'["\[\]{}]')
 _REST_OF_STRING: Final = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _SCALAR: Final = re.compile(rb"[^\s,\[\]{}\":]*+")
 _OPENING, _CLOSING, _QUOTE = b"[{", b"]}", b'"'
@@ -21,8 +31,13 @@ class BrokenError(Exception):
     """What comes is no JSON, or ends in the middle."""
 
 
-class TooLongError(Exception):
-    """A value was longer than it may be and was passed over."""
+class TooLargeError(Exception):
+    """A value exceeded a bound and was passed over; `begin` is what it began with."""
+
+    def __init__(self, bound: Bound, begin: bytes) -> None:
+        super().__init__(bound.name)
+        self.bound = bound
+        self.begin = begin
 
 
 class Cutter:
@@ -71,16 +86,16 @@ class Cutter:
         self._at += 1
         return key
 
-    def value(self, at_most: int | None) -> bytes:
-        """Take the next value; a string, number or word by itself is one.
+    def value(self, at_most: int | None = None, values: int | None = None) -> bytes:
+        """Take the next value, of at most so many bytes and values; a string, number or word by itself is one.
 
-        Errors: TooLongError, and it is passed over; BrokenError.
+        Errors: TooLargeError, and it is passed over; BrokenError.
         """
-        first = self.next_byte()
-        if not first or first in _CLOSING:
-            raise BrokenError
-        if first in _OPENING or first == _QUOTE:
-            return self._nested(at_most)
+        first = self._first()
+        if first in _OPENING:
+            return self._container(at_most, values)
+        if first == _QUOTE:
+            return self._string(at_most)
         while (end := _end(_SCALAR, self._held, self._at)) == len(self._held):
             if end - self._at > _CHUNK or not self._read_on():
                 break
@@ -88,48 +103,83 @@ class Cutter:
             raise BrokenError
         return self._taken(end)
 
-    def _nested(self, at_most: int | None) -> bytes:
-        depth, look, is_too_long = 0, self._at, False
+    def pass_over(self) -> None:
+        """Pass over the next value and hold nothing of it.
+
+        Errors: BrokenError.
+        """
+        first = self._first()
+        if first == _QUOTE or first in _OPENING:
+            self._at += 1
+            self._pass_over(int(first != _QUOTE), in_string=first == _QUOTE)
+        else:
+            self.value()
+
+    def pass_over_rest(self) -> None:
+        """Pass over what is left of a container that was entered, with its closing bracket.
+
+        Errors: BrokenError.
+        """
+        self._pass_over(1, in_string=False)
+
+    def _first(self) -> bytes:
+        first = self.next_byte()
+        if not first or first in _CLOSING:
+            raise BrokenError
+        return first
+
+    def _container(self, at_most: int | None, values: int | None) -> bytes:
+        depth, opened, look = 0, 0, self._at
         while True:
             token = _TOKEN.search(self._held, look)
-            if token is None:
-                look = len(self._held)
-            elif token[0] in _OPENING:
-                depth, look = depth + 1, token.end()
-            elif token[0] in _CLOSING:
-                depth, look = depth - 1, token.end()
-            else:
-                look = token.end() if token[0] != _QUOTE else token.start()
-            is_open = token is None or token[0] == _QUOTE
-            if not is_open and depth == 0:
-                break
-            is_too_long = is_too_long or (at_most is not None and look - self._at > at_most)
-            if is_open:
-                if token is not None:
-                    look, is_too_long = self._through_string(look + 1, at_most, is_too_long=is_too_long)
-                    if depth == 0:
-                        break
-                else:
-                    look = self._more(look, is_too_long=is_too_long)
-        taken = self._taken(look)
-        if is_too_long or (at_most is not None and len(taken) > at_most):
-            raise TooLongError
-        return taken
+            in_string = token is not None and token[0] == _QUOTE  # one that is not held to its end
+            look = len(self._held) if token is None else token.end()
+            if token is not None and token[0] in _OPENING:
+                depth, opened = depth + 1, opened + 1
+            elif token is not None and token[0] in _CLOSING:
+                depth -= 1
+            reached = len(self._held) if in_string else look
+            if at_most is not None and reached - self._at > at_most:
+                self._refuse(bounds.LINE, look, depth, in_string=in_string)
+            if values is not None and opened > values:
+                self._refuse(bounds.LINE_VALUES, look, depth, in_string=in_string)
+            if token is None or in_string:
+                look = self._more(look - in_string)
+            elif depth == 0:
+                return self._taken(look)
 
-    def _through_string(self, look: int, at_most: int | None, *, is_too_long: bool) -> tuple[int, bool]:
-        """Find the end of a string that is not held whole yet."""
+    def _string(self, at_most: int | None) -> bytes:
+        look = self._at + 1
         while True:
             look = _end(_REST_OF_STRING, self._held, look)
-            if self._held[look : look + 1] == _QUOTE:
-                return look + 1, is_too_long
-            is_too_long = is_too_long or (at_most is not None and look - self._at > at_most)
-            look = self._more(look, is_too_long=is_too_long)
+            is_whole = self._held[look : look + 1] == _QUOTE
+            if at_most is not None and look + is_whole - self._at > at_most:
+                self._refuse(bounds.LINE, look + is_whole, 0, in_string=not is_whole)
+            if is_whole:
+                return self._taken(look + 1)
+            look = self._more(look)
 
-    def _more(self, look: int, *, is_too_long: bool) -> int:
-        """Read on, and forget what was looked at of a value that is too long; give where to look on."""
-        if is_too_long:
-            self.passed += look
-            self._held, self._at, look = self._held[look:], 0, 0
+    def _refuse(self, bound: Bound, look: int, depth: int, *, in_string: bool) -> NoReturn:
+        begin = self._held[self._at : min(look, self._at + _BEGIN)]
+        self._at = look
+        self._pass_over(depth, in_string=in_string)
+        raise TooLargeError(bound, begin)
+
+    def _pass_over(self, depth: int, *, in_string: bool) -> None:
+        """Pass over the rest of a value so many levels deep, a block at a time."""
+        while depth or in_string:
+            block = self._held[self._at : self._at + _BLOCK]
+            if (len(block) - len(block.rstrip(b"\\"))) % 2:  # what is escaped stands in the next block
+                block = block[:-1]
+            if block:
+                block = block.replace(b"\\\\", b"..").replace(b'\\"', b"..")
+                passed, depth, in_string = _passed(block, depth, in_string=in_string)
+                self._at += passed
+            elif not self._read_on():
+                raise BrokenError
+
+    def _more(self, look: int) -> int:
+        """Read on, and give where to look on."""
         before = self._at
         if not self._read_on():
             raise BrokenError
@@ -153,3 +203,22 @@ def _end(pattern: re.Pattern[bytes], text: bytes, start: int) -> int:
     """Find where what a pattern matches ends; these match nothing, too."""
     found = pattern.match(text, start)
     return start if found is None else found.end()
+
+
+def _passed(block: bytes, depth: int, *, in_string: bool) -> tuple[int, int, bool]:
+    """Find how far a value reaches in a block without escapes, and how deep it is there; a string has no depth."""
+    if depth == 0:
+        end = block.find(_QUOTE)
+        return (len(block), 0, True) if end < 0 else (end + 1, 0, False)
+    pieces = block.split(_QUOTE)
+    levels = [*accumulate(bracket_steps(b"".join(pieces[in_string::2])), initial=depth)]
+    if min(levels) > 0:
+        return len(block), levels[-1], in_string != (len(pieces) % 2 == 0)
+    for mark in _MARK.finditer(block):
+        if mark[0] == _QUOTE:
+            in_string = not in_string
+        elif not in_string:
+            depth += 1 if mark[0] in _OPENING else -1
+        if depth == 0:
+            return mark.end(), 0, False
+    return len(block), depth, in_string

@@ -17,7 +17,7 @@ import orjson
 from gateway.domain import archive, bounds
 from gateway.domain.read_json import NOT_JSON, read_json
 from gateway.errors import InvalidRequest
-from gateway.transfer.cutting import BrokenError, Cutter, TooLongError
+from gateway.transfer.cutting import BrokenError, Cutter, TooLargeError
 from gateway.transfer.opening import DAMAGED, GZIP, STDIN, UnreadableError, opened, why_damaged
 
 if TYPE_CHECKING:
@@ -138,6 +138,7 @@ class _Reader:
         self._is_among_others = is_among_others
         self._is_bounded = is_bounded
         self._at_most = MAX_LINE if is_bounded else None
+        self._values = bounds.LINE_VALUES.number if is_bounded else None
         self._cutter = Cutter(stream)
 
     def is_spread(self) -> bool:
@@ -159,17 +160,17 @@ class _Reader:
         number = 0
         longest = -1 if self._at_most is None else self._at_most + 1
         is_first = self._is_among_others
-        while line := self._stream.readline(longest):
-            number += 1
+        while raw := self._stream.readline(longest):
+            number, size = number + 1, len(raw)
             place = f"line {number}"
-            if self._at_most is not None and len(line) > self._at_most and not line.endswith(b"\n"):
-                yield self._too_long(place, line)
-            elif raw := line.removeprefix(_BOM).strip():
+            if self._at_most is not None and size > self._at_most and not raw.endswith(b"\n"):
+                yield self._too_long(place, raw)
+            elif raw := raw.removeprefix(_BOM).strip():  # a long line is held once
                 if is_first and not _ANY_OF_OURS.search(raw):
                     yield Entry(self._origin, "the file", b"", 0, is_foreign=True)
                     return
                 is_first = False
-                entry = self._decoded(self._origin, place, raw, len(line))
+                entry = self._decoded(self._origin, place, raw, size)
                 if type(entry.value) is dict and "thread_id" in entry.value:  # as nearly all are
                     yield entry
                 else:
@@ -202,7 +203,7 @@ class _Reader:
                     cutter.refuse()
                 yield Entry(self._origin, name, b"", cutter.passed - before, value=PROGRESS)
                 before = cutter.passed
-        except (BrokenError, TooLongError):
+        except BrokenError:
             fault = "This is not JSON, or it is cut off: what stands behind its last whole object is lost."
             yield Entry(self._origin, "the file", b"", 0, fault=fault)
 
@@ -210,22 +211,20 @@ class _Reader:
         """Read the items of an array; one that begins with something of another kind is passed over whole."""
         cutter = self._cutter
         cutter.enter()
-        is_foreign = False
         for index in count():
             if cutter.leave(b"]"):
                 return
             place = f"{name}[{index}]"
             try:
-                raw = cutter.value(self._at_most)
-            except TooLongError:
-                fault = f"It is longer than {MAX_LINE} bytes and is not kept among the rejects either."
-                yield Entry(origin, place, b"", 0, fault=fault, code=bounds.LINE.code)
-                continue
-            if index == 0 and not _ANY_OF_OURS.search(raw):
-                is_foreign = True
+                begin = raw = cutter.value(self._at_most, self._values)
+                entries = self._expanded(self._decoded(origin, place, raw, len(raw)))
+            except TooLargeError as error:
+                begin, entries = error.begin, iter([_too_large(origin, place, error)])
+            if index == 0 and not _ANY_OF_OURS.search(begin):
                 yield Entry(origin, "the file", b"", 0, is_foreign=True)
-            if not is_foreign:
-                yield from self._expanded(self._decoded(origin, place, raw, len(raw)))
+                cutter.pass_over_rest()
+                return
+            yield from entries
 
     def _object(self, name: str) -> Iterator[Entry]:
         """Read a page or an export item by item, and any other object whole."""
@@ -233,7 +232,7 @@ class _Reader:
         cutter.enter()
         members: dict[bytes, bytes] = {}
         listed: str | None = None
-        size = 0
+        refused: Entry | None = None
         while not cutter.leave(b"}"):
             key = cutter.key()
             within = _LISTS.get(key)
@@ -242,13 +241,15 @@ class _Reader:
                 origin = Origin(self._origin.source, self._origin.file, is_page=within == "data")
                 yield from self._items(origin, f"{name}.{within}" if name else within)
             elif key in _IGNORED:
-                _pass_over(cutter)
+                cutter.pass_over()
             else:
-                members[key] = cutter.value(self._at_most)
-                size += len(members[key])
-                if self._at_most is not None and size > self._at_most:
-                    raise TooLongError
-        yield from self._rest(name, members, listed)
+                try:
+                    left = None if self._at_most is None else self._at_most - sum(map(len, members.values()))
+                    members[key] = cutter.value(left, self._values)
+                except TooLargeError as error:
+                    before = b",".join(other + b":" + value for other, value in members.items())
+                    refused = refused or _too_large(self._origin, name or "the file", error, before)
+        yield from self._rest(name, members, listed) if refused is None else (refused,)
 
     def _rest(self, name: str, members: dict[bytes, bytes], listed: str | None) -> Iterator[Entry]:
         """Read what stands beside the items: the thread of an export; or else the object itself."""
@@ -333,8 +334,10 @@ def _no_thread(origin: Origin, place: str, *, is_empty: bool) -> Entry:
     return Entry(origin, place, b"", 0, value=PROGRESS)
 
 
-def _pass_over(cutter: Cutter) -> None:
-    try:
-        cutter.value(0)
-    except TooLongError:
-        return
+def _too_large(origin: Origin, place: str, error: TooLargeError, before: bytes = b"") -> Entry:
+    """Refuse a value that was passed over; what stood before it may name its thread, too."""
+    bound = error.bound
+    unit = "bytes" if bound is bounds.LINE else "values"
+    fault = f"It has more than {bound.number} {unit} and is not kept among the rejects either."
+    thread_ids = threads_named_in(before + error.begin)
+    return Entry(origin, place, b"", 0, fault=fault, code=bound.code, thread_ids=thread_ids)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
+from gateway.domain import bounds
 from gateway.transfer import cutting, opening, sources
 from gateway.transfer.sources import PROGRESS, Entry, read_source, size_of
 from tests.exports import a_message, a_text, a_thread, an_export
@@ -195,7 +196,7 @@ def test_a_value_that_is_too_long_is_passed_over_and_the_next_is_read(
     cutter.next_byte()
     cutter.enter()
 
-    with pytest.raises(cutting.TooLongError):
+    with pytest.raises(cutting.TooLargeError):
         cutter.value(400)
 
     assert (cutter.leave(b"]"), cutter.value(400), cutter.leave(b"]")) == (False, b"7", True)
@@ -308,3 +309,23 @@ def test_a_folder_without_any_file_that_could_be_ours_is_a_fault(tmp_path: Path)
 
     assert (entry.origin.source, entry.place) == (str(tmp_path), "the folder")
     assert entry.fault is not None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b'{"thread_id":"thread_a","content":[' + b"[]," * 99 + b"1]}", id="an object"),
+        pytest.param(b'[{"id":"thread_a","thread_id":"thread_a","x":[' + b"[]," * 99 + b"1]}]", id="an item"),
+    ],
+)
+def test_an_object_of_too_many_values_is_refused_with_the_thread_that_it_names(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "LINE_VALUES", bounds.LINE_VALUES._replace(number=50))
+    file = tmp_path / "values.json"
+    file.write_bytes(b"\n" + content)
+
+    [refused] = [entry for entry in sources.read_source(str(file)) if entry.fault]
+
+    assert refused.fault == "It has more than 50 values and is not kept among the rejects either."
+    assert (refused.code, refused.thread_ids) == ("too_many_values", ("thread_a",))
