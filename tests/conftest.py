@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
+import httpx2
 import pytest
 from coverage import Coverage
-from hypothesis import HealthCheck, settings
 from sqlalchemy import event, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -33,6 +33,7 @@ from gateway.store.engines.open import open_engines
 from gateway.store.schema.migrate import migrate
 from gateway.store.schema.tables import metadata
 from gateway.store.store import Store
+from tests import effort
 from tests.clients import node
 from tests.faces import GraphQL
 from tests.postgres import postgres_server
@@ -47,9 +48,13 @@ URL_VARIABLE = "GATEWAY_TEST_POSTGRES_URL"
 # All in one message to the server; a twentieth of the time of TRUNCATE, which makes new files.
 _EMPTY = ";".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))  # noqa: S608  (our tables)
 
+# A client reads all certificates of the system when it is made, which takes 30 ms; these are made by hundreds.
+for _clients in (httpx, httpx2):
+    vars(_clients._transports.default)["create_ssl_context"] = cache(_clients.create_ssl_context)  # noqa: SLF001
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--slow", action="store_true", help="also run the tests that take more than a few seconds")
+    parser.addoption("--slow", action="store_true", help="also run what takes long, and try everything more often")
     parser.addoption(
         "--operations",
         choices=("compiled", "normal"),
@@ -60,7 +65,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    _draw_examples(is_slow=config.getoption("--slow"))
+    effort.choose(is_slow=config.getoption("--slow"))
     runner.COMPILED_FROM = 1 if config.getoption("--operations") == "compiled" else math.inf
     is_worker = hasattr(config, "workerinput")
     if is_worker or config.getoption("--without-postgres") or config.option.collectonly or URL_VARIABLE in os.environ:
@@ -73,19 +78,6 @@ def pytest_configure(config: pytest.Config) -> None:
         server.__exit__(None, None, None)
 
     config.add_cleanup(stop)
-
-
-def _draw_examples(*, is_slow: bool) -> None:
-    """Let property tests draw few examples, always the same; or many, and new ones each time."""
-    settings.register_profile(
-        "gateway",
-        deadline=None,
-        derandomize=not is_slow,
-        max_examples=400 if is_slow else 25,
-        # Examples share a database; each makes a thread or a project of its own in it.
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    )
-    settings.load_profile("gateway")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

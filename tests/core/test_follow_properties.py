@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core import follow, messages, streaming, threads
@@ -16,6 +16,7 @@ from gateway.domain import change
 from gateway.domain.message import MessagePatch
 from gateway.domain.thread import ThreadPatch
 from gateway.errors import InvalidRequest, NotFound
+from tests.effort import times
 from tests.following import PATIENCE_S, WHOLE, Picture, begin, make_thread, picture_of, say, text_part
 
 if TYPE_CHECKING:
@@ -38,9 +39,7 @@ STEPS = st.lists(
     ),
     max_size=25,
 )
-PROPERTY = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+PROPERTY = settings(max_examples=times(fast=6, slow=100))
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from graphql import parse, print_schema, validate
 from hypothesis import Phase, given, note, settings
 from hypothesis import strategies as st
 
+from tests.effort import times
 from tests.fast_executor.asking import operations
 from tests.fast_executor.both import every_error, plan_of, run_compiled, run_normally
 from tests.fast_executor.values import Values
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _TIMES: Final = 3  # that a plan is executed, with other variables and values each time
 # Examples of each of the two ways to wait; with --slow they are 7,200, and 21,600 executions.
-_EXAMPLES: Final = 9 * settings().max_examples if settings().max_examples > 100 else 30
+_EXAMPLES: Final = times(fast=10, slow=3_600)
 _SURPRISES: Final = ("null", "error", "wrong", "other class", "iterable")
 _ONLY_LATER: Final = ("awaited",)
 # To explain a failure takes Python's tracing, and minutes.

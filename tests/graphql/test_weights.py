@@ -24,6 +24,7 @@ from gateway.graphql.parameters import take_parameters
 from gateway.graphql.refusal import Refused
 from gateway.graphql.schema.build import build_schema
 from gateway.store.store import open_store
+from tests.effort import times
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -120,7 +121,7 @@ async def test_a_document_and_its_plans_take_no_more_than_their_weight(sqlite_st
             operations, f"mutation {{ createThread(input: {{ messages: [{message}] }}) {{ thread {{ id }} }} }}"
         )
         thread_id = made["createThread"]["thread"]["id"]
-        count = 2 if len(WORST[what]) > 900 else 8
+        count = 2 if len(WORST[what]) > 900 else times(fast=4, slow=8)
         first, *others = copies_of(WORST[what].replace("(id: T)", f'(id: "{thread_id}")'), count)
         await ask_all(operations, first)  # what is made once for all stands then
         kept, before_weight = operations.documents.kept, operations.documents.kept.weight
@@ -141,7 +142,7 @@ async def test_a_document_and_its_plans_take_no_more_than_their_weight(sqlite_st
 async def test_a_refusal_takes_no_more_than_its_weight(sqlite_store: Store, what: str) -> None:
     async with operating(sqlite_store) as operations:
         refused = operations.documents.refused
-        count = 300 if len(REFUSALS[what]) < 10 else 30
+        count = times(fast=100, slow=300) if len(REFUSALS[what]) < 10 else times(fast=10, slow=30)
         first, *others = copies_of(REFUSALS[what], count)
         with suppress(Refused):
             operations.documents.read(first)  # what is made once for all stands then

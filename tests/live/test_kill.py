@@ -12,13 +12,14 @@ import pytest
 from sqlalchemy import text
 
 from gateway.store.engines.open import open_engines
+from tests.effort import times
 from tests.live.server import PATIENCE_S, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ROUNDS = 10
+ROUNDS = times(fast=2, slow=10)
 CREATES = 80
 WRITERS = 20  # at the same time; httpx looks at every connection for every request, so more of them cost only us
 THREADS = 3
@@ -115,7 +116,7 @@ async def after_kills(database_url: str, tmp_path: Path) -> tuple[list[str], Ack
 
 @pytest.mark.timeout(180)
 @pytest.mark.uncounted
-async def test_what_was_acknowledged_survives_ten_kills(
+async def test_what_was_acknowledged_survives_kills(
     after_kills: tuple[list[str], Acknowledged], database_url: str, tmp_path: Path
 ) -> None:
     threads, acknowledged = after_kills

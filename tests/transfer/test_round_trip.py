@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -17,6 +17,7 @@ from gateway.domain.message import Message
 from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread import Thread
 from gateway.store.store import Store, open_store
+from tests.effort import times
 from tests.exports import a_message, a_text, a_thread, give, run, told
 from tests.transfer.loading import load
 
@@ -164,7 +165,7 @@ async def emptied(postgres_url: str) -> None:
     await engine.dispose()
 
 
-few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=times(fast=3, slow=30))
 
 
 @few
