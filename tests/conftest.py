@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import QueuePool
 
 URL_VARIABLE = "GATEWAY_TEST_POSTGRES_URL"
+# All fixtures that give a database come from one of these.
+_DATABASES = {"sqlite_url", "new_sqlite_url", "database_url", "empty_database_url", "postgres_of", "live_server"}
+_IS_COUNTED = pytest.StashKey[bool]()
 # All in one message to the server; a twentieth of the time of TRUNCATE, which makes new files.
 _EMPTY = ";".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))  # noqa: S608  (our tables)
 
@@ -81,6 +84,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _choose_counted(items)
     # Those that ask for more time go first, so that no worker has one left when the others have nothing to do.
     items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
     for item in items:
@@ -90,29 +94,39 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="takes long; run with --slow"))
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Count the lines that a test reaches only where it may be the first to reach them.
+def _choose_counted(items: list[pytest.Item]) -> None:
+    """Choose the tests whose lines are counted: those that may be the first to reach them.
 
     Python that is traced takes more than twice as long. What properties and PostgreSQL lead through, examples and
-    SQLite do as well, and what is marked says so of itself; where it is not so, the count falls below its limit.
+    SQLite do as well; of a table of examples that need a database, the first does most of it, but where the test is
+    marked `counted`. Where something else is the only one to reach a line, the sum falls below its limit.
     """
+    met: set[object] = set()
+    for item in items:
+        drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+        given = getattr(item, "callspec", None)
+        on_postgres = given is not None and "postgres" in given.params.values()
+        if drawn or on_postgres or item.get_closest_marker("uncounted"):
+            continue
+        function = item.nodeid.partition("[")[0]
+        needs_database = not _DATABASES.isdisjoint(getattr(item, "fixturenames", ()))
+        item.stash[_IS_COUNTED] = (
+            function not in met or not needs_database or item.get_closest_marker("counted") is not None
+        )
+        met.add(function)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Count the lines of those tests alone that were chosen for it."""
     counting = Coverage.current()
-    if counting is None or _is_counted(item):
+    if counting is None or item.stash.get(_IS_COUNTED, False):
         return (yield)
     counting.stop()
     try:
         return (yield)
     finally:
         counting.start()
-
-
-def _is_counted(item: pytest.Item) -> bool:
-    if item.get_closest_marker("uncounted"):
-        return False
-    drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-    given = getattr(item, "callspec", None)
-    return not drawn and (given is None or "postgres" not in given.params.values())
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,8 @@ from tests.make import make_thread
 if TYPE_CHECKING:
     from gateway.core import Store
 
+pytestmark = pytest.mark.counted
+
 ANY = NewKey("shop", "", ALL_SCOPES, None)
 THREAD = ThreadId("thread_a")
 SECRET = "s" * 32

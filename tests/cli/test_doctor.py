@@ -14,6 +14,8 @@ from tests.exports import a_thread, run, take
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.counted
+
 
 class Disk(NamedTuple):
     """What `shutil.disk_usage` gives."""

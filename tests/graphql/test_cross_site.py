@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from gateway.store.store import Store
 
+pytestmark = pytest.mark.counted
+
 QUERY = {"query": "{ threads { nodes { id } } }"}
 SITE_OF_ANOTHER = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
 

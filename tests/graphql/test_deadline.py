@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from gateway.store.store import Store
 
+pytestmark = pytest.mark.counted
+
 DEADLINE_S = 1.0
 CREATE = """mutation ($t: ID!) {
   createMessage(input: { threadId: $t, role: USER, content: { text: "a" } }) { message { id } }

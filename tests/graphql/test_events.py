@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Principal
     from gateway.events.hub import Hub
 
+pytestmark = pytest.mark.counted
+
 MESSAGE = "id role status text createdAt completedAt metadata runId attachments { fileId } thread { id metadata }"
 CONTENT = "content { __typename ... on TextContent { text { value annotations { __typename } } } }"
 ADDED = f"subscription($id: ID!) {{ messageAdded(threadId: $id) {{ cursor node {{ {MESSAGE} {CONTENT} }} }} }}"

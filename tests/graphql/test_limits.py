@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from gateway.store.store import Store
 
+pytestmark = pytest.mark.counted
+
 CPU_S = 0.1 * (3 if sys.gettrace() else 1)  # for any refusal; who measures coverage follows each line
 TRIES = 4  # the best counts: what else the machine does at the same time is no fault of ours
 

@@ -23,6 +23,8 @@ from tests.graphql.serving import serving
 if TYPE_CHECKING:
     from gateway.store.store import Store
 
+pytestmark = pytest.mark.counted
+
 MINE, YOURS = "server_error", "invalid_request_error"
 HASH = "extensions.persistedQuery.sha256Hash"
 ONLY: dict[str, Any] = {"trusted": TrustedDocuments(TrustMode.ONLY, {"a": "{ a: __typename }"})}

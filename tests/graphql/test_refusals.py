@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tests.faces import GraphQL
 
+pytestmark = pytest.mark.counted
+
 Json = dict[str, Any]
 
 # Metadata that either face may be given on anything.

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tests.live.inside import Inside
 
+pytestmark = pytest.mark.counted
+
 WHO: Final = Principal(Reach("default"))
 SHORT_S: Final = 0.5
 HOST: Final = b"Host: localhost\r\n"

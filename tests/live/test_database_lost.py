@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
     from tests.live.subscribing import Event, Socket
 
+pytestmark = pytest.mark.counted
+
 EVENTS = """
 subscription($threadId: ID!, $after: String) {
   threadEvents(threadId: $threadId, after: $after) { cursor ... on MessageCreated { message { text } } }

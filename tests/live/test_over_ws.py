@@ -20,6 +20,8 @@ from tests.live.subscribing import ADDED, open_socket, socket_to
 if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
 
+pytestmark = pytest.mark.counted
+
 HELLO: dict[str, Any] = {"type": "connection_init"}
 BAD_MESSAGES: dict[str, str | bytes] = {
     "no JSON": "hello",

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+pytestmark = pytest.mark.counted
+
 BASES = [
     pytest.param("http://gateway/v1", {"Authorization": "Bearer sk-x"}, id="OpenAI"),
     pytest.param("http://gateway/openai/v1", {"api-key": "x"}, id="Azure, version one"),

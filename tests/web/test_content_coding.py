@@ -15,6 +15,8 @@ from gateway.web.content_coding import Inflater
 if TYPE_CHECKING:
     import httpx
 
+pytestmark = pytest.mark.counted
+
 CODED = gzip.compress(b'{"metadata": {"a": "1"}}')
 ASKED = gzip.compress(b'{"query": "{ __typename }"}')
 
