@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
     from tests.isolation.asking import Served
 
 
-def each_of(ways: Sequence[Way]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("way", [pytest.param(way, id=way.name) for way in ways])
-
-
+each_face = pytest.mark.parametrize("face", [pytest.param(face, id=face.value) for face in Face])
 where_no_database_has_a_part = pytest.mark.parametrize("world_url", ["sqlite"], indirect=True)
 
 
@@ -35,31 +33,35 @@ def missing_scope(way: Way) -> str:
     return "403" if way.method == "HEAD" else "403 missing_scope"
 
 
-@each_of(WAYS)
+@each_face
 @pytest.mark.uncounted
-async def test_what_a_caller_cannot_reach_is_as_if_it_had_never_been(served: Served, way: Way) -> None:
+async def test_what_a_caller_cannot_reach_is_as_if_it_had_never_been(served: Served, face: Face) -> None:
     world = served.world
     before = await everything_in(world.store)
 
-    for name, stranger in world.strangers.items():
-        never = await ask(served, way, stranger, world.never)
-        told = {which: await ask(served, way, stranger, names) for which, names in world.hidden.items()}
+    for way in on(face, WAYS):
+        for name, stranger in world.strangers.items():
+            never = await ask(served, way, stranger, world.never)
+            told = {which: await ask(served, way, stranger, names) for which, names in world.hidden.items()}
 
-        may_never = (way.for_many_threads and stranger.has_one_thread) or (
-            stranger.only_sends and Scope.WRITE in way.scopes and not way.sends
-        )
-        assert said(way, never) == (missing_scope(way) if may_never else way.refusal), name
-        assert told == dict.fromkeys(world.hidden, never), name
-
-    assert await everything_in(world.store) == before
+            assert said(way, never) == refusal_of(way, stranger), (way.name, name)
+            assert told == dict.fromkeys(world.hidden, never), (way.name, name)
+        assert await everything_in(world.store) == before, way.name
 
 
-@each_of(WAYS)
+def refusal_of(way: Way, stranger: Caller) -> str:
+    may_never = (way.for_many_threads and stranger.has_one_thread) or (
+        stranger.only_sends and Scope.WRITE in way.scopes and not way.sends
+    )
+    return missing_scope(way) if may_never else way.refusal
+
+
+@each_face
 @pytest.mark.uncounted
-async def test_who_can_reach_it_finds_it(served: Served, way: Way) -> None:
+async def test_who_can_reach_it_finds_it(served: Served, face: Face) -> None:
     store, shop, living = served.world.store, served.world.shop, served.world.hidden["a living one"]
 
-    for name in await callers(store, shop, living):
+    for way, name in product(on(face, WAYS), await callers(store, shop, living)):
         names = await make_names(store, Reach("shop", owner="alice")) if way.scopes != READ else living
         caller = (await callers(store, shop, names))[name]
         if caller.has_one_thread and way.for_many_threads:
@@ -67,62 +69,72 @@ async def test_who_can_reach_it_finds_it(served: Served, way: Way) -> None:
 
         found = await ask(served, way, caller, names)
 
-        assert said(way, found) in {"found", "empty", "200"} - {way.refusal}, name
+        assert said(way, found) in {"found", "empty", "200"} - {way.refusal}, (way.name, name)
 
 
 @where_no_database_has_a_part
-@each_of([*WAYS, *NAMELESS])
+@each_face
 @pytest.mark.uncounted
-async def test_a_missing_scope_is_told_before_anything_is_looked_for(served: Served, way: Way) -> None:
+async def test_a_missing_scope_is_told_before_anything_is_looked_for(served: Served, face: Face) -> None:
     world = served.world
 
-    without = [world.writers] * (Scope.READ in way.scopes) + [world.readers] * (Scope.WRITE in way.scopes)
+    for way in on(face, [*WAYS, *NAMELESS]):
+        without = [world.writers] * (Scope.READ in way.scopes) + [world.readers] * (Scope.WRITE in way.scopes)
+        for name, caller in (each for lacking in without for each in lacking.items()):
+            for names in (world.never, *world.hidden.values()):
+                told = await ask(served, way, caller, names)
 
-    for name, caller in (each for lacking in without for each in lacking.items()):
-        for names in (world.never, *world.hidden.values()):
-            told = await ask(served, way, caller, names)
-
-            assert (said(way, told), told.statements) == (missing_scope(way), ()), name
+                assert (said(way, told), told.statements) == (missing_scope(way), ()), (way.name, name)
 
 
 @where_no_database_has_a_part
-@each_of([*WAYS, *RUNS, *NAMELESS])
+@each_face
 @pytest.mark.uncounted
-async def test_who_is_nobody_is_told_so_before_anything_is_looked_for(served: Served, way: Way) -> None:
-    for name, nobody in served.world.nobodies.items():
+async def test_who_is_nobody_is_told_so_before_anything_is_looked_for(served: Served, face: Face) -> None:
+    for way, (name, nobody) in product(on(face, [*WAYS, *RUNS, *NAMELESS]), served.world.nobodies.items()):
         told = await ask(served, way, nobody, nobody.own)
 
-        assert (told.answer.status, told.statements) == (4403 if way.face is Face.WEBSOCKET else 401, ()), name
+        assert (told.answer.status, told.statements) == (status_of_nobody(face), ()), (way.name, name)
         if nobody.credential is not None and way.method != "HEAD":
-            assert invalid_api_key(nobody.credential).message[:100] in told.answer.text, name
+            assert invalid_api_key(nobody.credential).message[:100] in told.answer.text, (way.name, name)
 
 
-@each_of(WAYS)
+@each_face
 @pytest.mark.uncounted
-async def test_a_revoked_token_is_nobodys(served: Served, way: Way) -> None:
-    revoked = {name: each for name, each in served.world.nobodies.items() if "revoked token" in name}
+async def test_a_revoked_token_is_nobodys(served: Served, face: Face) -> None:
+    revoked = [each for name, each in served.world.nobodies.items() if "revoked token" in name]
 
-    told = [await ask(served, way, each, each.own) for each in revoked.values()]
+    told = {way.name: [await ask(served, way, each, each.own) for each in revoked] for way in on(face, WAYS)}
 
-    assert len(told) == 3
-    assert {each.answer.status for each in told} == {4403 if way.face is Face.WEBSOCKET else 401}
+    statuses = {name: [each.answer.status for each in of_way] for name, of_way in told.items()}
+    assert statuses == dict.fromkeys(told, [status_of_nobody(face)] * 3)
 
 
-@each_of(WAYS)
+@each_face
 @pytest.mark.uncounted
-async def test_a_token_that_sends_reads_and_adds_what_a_user_says_and_nothing_else(served: Served, way: Way) -> None:
+async def test_a_token_that_sends_reads_and_adds_what_a_user_says_and_nothing_else(served: Served, face: Face) -> None:
     store, shop = served.world.store, served.world.shop
-    names = await make_names(store, Reach("shop", owner="alice"))
-    sender = Caller(await token(store, shop.who, names, SENDS), names)
-    before = await everything_in(store)
 
-    told = await ask(served, way, sender, names)
+    for way in on(face, WAYS):
+        names = await make_names(store, Reach("shop", owner="alice"))
+        sender = Caller(await token(store, shop.who, names, SENDS), names)
+        before = await everything_in(store)
 
-    if (way.scopes == READ and not way.for_many_threads) or way.sends:
-        assert said(way, told) in {"found", "empty", "200"} - {way.refusal}
-    else:
-        assert (said(way, told), told.statements) == (missing_scope(way), ())
-    assert way.sends or await everything_in(store) == before
+        told = await ask(served, way, sender, names)
+
+        if (way.scopes == READ and not way.for_many_threads) or way.sends:
+            assert said(way, told) in {"found", "empty", "200"} - {way.refusal}, way.name
+        else:
+            assert (said(way, told), told.statements) == (missing_scope(way), ()), way.name
+        assert way.sends or await everything_in(store) == before, way.name
+
+
+def on(face: Face, ways: Sequence[Way]) -> Sequence[Way]:
+    return [way for way in ways if way.face is face]
+
+
+def status_of_nobody(face: Face) -> int:
+    return 4403 if face is Face.WEBSOCKET else 401
 
 
 async def everything_in(store: Store) -> list[object]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import pytest
-
 from tests.rest.refused import (
     MESSAGE,
     MESSAGES,
@@ -82,10 +80,10 @@ HEADERS: Final = [
     wrong_beta("beta unknown", "vector_stores=v2", "Unknown beta requested: 'vector_stores'."),
 ]
 URLS: Final = [
-    pytest.param(Refused("GET", "/unknown", "Invalid URL (GET /v1/unknown)", status=404), id="unknown URL"),
-    pytest.param(Refused("PUT", "/threads", "Invalid method for URL (PUT /v1/threads)", status=405), id="wrong method"),
-    pytest.param(Refused("POST", "/threads/runs", _NO_RUNS, status=404), id="thread and run"),
-    pytest.param(Refused("POST", "/threads/{thread}/runs", _NO_RUNS, status=404), id="run"),
+    ("unknown URL", Refused("GET", "/unknown", "Invalid URL (GET /v1/unknown)", status=404)),
+    ("wrong method", Refused("PUT", "/threads", "Invalid method for URL (PUT /v1/threads)", status=405)),
+    ("thread and run", Refused("POST", "/threads/runs", _NO_RUNS, status=404)),
+    ("run", Refused("POST", "/threads/{thread}/runs", _NO_RUNS, status=404)),
 ]
 JSON: Final = [
     bad_json("JSON with a trailing comma", b'{"role":"user","content":"hi",}'),

@@ -9,6 +9,7 @@ from tests.rest.refused import (
     PAIRS,
     THREAD,
     USER,
+    Row,
     empty,
     image,
     too_long,
@@ -194,15 +195,15 @@ ATTACHED: Final = [
 ]
 
 
-def _metadata(path: str) -> list[object]:
+def _metadata(path: str) -> list[Row]:
     """Give the rows of metadata for one path at which it is sent."""
     more = USER if path.endswith("messages") else {}
 
-    def type_of(name: str, param: str, expected: str, got: str, metadata: object) -> object:
+    def type_of(name: str, param: str, expected: str, got: str, metadata: object) -> Row:
         message = f"Invalid type for '{param}': expected {expected}, but got {got} instead."
         return wrong_on(path, f"{name}: POST {path}", message, param, "invalid_type", **more, metadata=metadata)
 
-    def value_of(name: str, message: str, param: str, code: str, metadata: object) -> object:
+    def value_of(name: str, message: str, param: str, code: str, metadata: object) -> Row:
         return wrong_on(path, f"{name}: POST {path}", message, param, code, **more, metadata=metadata)
 
     return [
@@ -219,7 +220,7 @@ def _metadata(path: str) -> list[object]:
     ]
 
 
-METADATA: Final = [
+METADATA: Final[list[Row]] = [
     *[row for path in ("/threads", THREAD, "/threads/{thread}/messages", MESSAGE) for row in _metadata(path)],
     wrong_on(
         "/threads",

@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-import pytest
-
 NO_THREAD: Final = "thread_aaaaaaaaaaaaaaaaaaaaaaaa"
 NO_MESSAGE: Final = "msg_aaaaaaaaaaaaaaaaaaaaaaaa"
 THREAD: Final = "/threads/{thread}"
@@ -41,59 +39,62 @@ class Refused:
     status: int = 400
 
 
-def not_found(name: str, method: str, path: str, kind: str, object_id: str) -> Any:
+Row = tuple[str, Refused]
+
+
+def not_found(name: str, method: str, path: str, kind: str, object_id: str) -> Row:
     body = USER if method == "POST" and path.endswith("messages") else None
     message = f"No {kind} found with id '{object_id}'."
-    return pytest.param(Refused(method, path, message, json=body, status=404), id=name)
+    return name, Refused(method, path, message, json=body, status=404)
 
 
-def wrong_id(name: str, method: str, path: str, kind: str, sent: str) -> Any:
+def wrong_id(name: str, method: str, path: str, kind: str, sent: str) -> Row:
     prefix = {"thread_id": "thread", "message_id": "msg"}[kind]
     message = f"Invalid '{kind}': '{sent}'. Expected an ID that begins with '{prefix}'."
     body = USER if method == "POST" and path.endswith("messages") else None
-    return pytest.param(Refused(method, path, message, kind, "invalid_value", json=body), id=name)
+    return name, Refused(method, path, message, kind, "invalid_value", json=body)
 
 
-def wrong_body(name: str, message: str, param: str, code: str, **changed: Any) -> Any:
+def wrong_body(name: str, message: str, param: str, code: str, **changed: Any) -> Row:
     """Send a message with some fields changed; Ellipsis takes one away."""
     sent = {key: value for key, value in {**USER, **changed}.items() if value is not ...}
-    return pytest.param(Refused("POST", MESSAGES, message, param, code, json=sent), id=name)
+    return name, Refused("POST", MESSAGES, message, param, code, json=sent)
 
 
-def wrong_on(path: str, name: str, message: str, param: str, code: str, **sent: Any) -> Any:
-    return pytest.param(Refused("POST", path, message, param, code, json=sent), id=name)
+def wrong_on(path: str, name: str, message: str, param: str, code: str, **sent: Any) -> Row:
+    return name, Refused("POST", path, message, param, code, json=sent)
 
 
-def wrong_type(name: str, param: str, expected: str, got: str, **changed: Any) -> Any:
+def wrong_type(name: str, param: str, expected: str, got: str, **changed: Any) -> Row:
     message = f"Invalid type for '{param}': expected {expected}, but got {got} instead."
     return wrong_body(name, message, param, "invalid_type", **changed)
 
 
-def wrong_root(name: str, content: bytes, got: str) -> Any:
+def wrong_root(name: str, content: bytes, got: str) -> Row:
     message = f"Invalid type: expected an object, but got {got} instead."
-    return pytest.param(Refused("POST", MESSAGES, message, code="invalid_type", content=content), id=name)
+    return name, Refused("POST", MESSAGES, message, code="invalid_type", content=content)
 
 
-def bad_json(name: str, content: bytes) -> Any:
-    return pytest.param(Refused("POST", MESSAGES, _BAD_JSON, code="invalid_json", content=content), id=name)
+def bad_json(name: str, content: bytes) -> Row:
+    return name, Refused("POST", MESSAGES, _BAD_JSON, code="invalid_json", content=content)
 
 
-def large_json(name: str, content: bytes, message: str, code: str) -> Any:
-    return pytest.param(Refused("POST", MESSAGES, message, code=code, content=content), id=name)
+def large_json(name: str, content: bytes, message: str, code: str) -> Row:
+    return name, Refused("POST", MESSAGES, message, code=code, content=content)
 
 
-def wrong_query(name: str, query: str, message: str, param: str, code: str) -> Any:
-    return pytest.param(Refused("GET", f"{MESSAGES}?{query}", message, param, code), id=name)
+def wrong_query(name: str, query: str, message: str, param: str, code: str) -> Row:
+    return name, Refused("GET", f"{MESSAGES}?{query}", message, param, code)
 
 
-def wrong_cursor(name: str, param: str, sent: str) -> Any:
+def wrong_cursor(name: str, param: str, sent: str) -> Row:
     message = f"Invalid '{param}': '{sent}'. Expected the ID of an object in this list."
     return wrong_query(name, f"{param}={sent}", message, param, "invalid_value")
 
 
-def wrong_beta(name: str, header: str, message: str, method: str = "POST") -> Any:
+def wrong_beta(name: str, header: str, message: str, method: str = "POST") -> Row:
     headers = {"OpenAI-Beta": header}
-    return pytest.param(Refused(method, "/threads", message, code="invalid_beta", headers=headers), id=name)
+    return name, Refused(method, "/threads", message, code="invalid_beta", headers=headers)
 
 
 def image(url: object, **more: Any) -> list[dict[str, Any]]:
