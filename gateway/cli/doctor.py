@@ -24,7 +24,7 @@ from gateway.settings.load import Settings
 from gateway.store.backup import sqlite_file
 from gateway.store.engines.open import migrates_itself
 from gateway.store.engines.sqlite import can_lose_commits
-from gateway.store.inspect import look
+from gateway.store.inspect import inspect_database
 from gateway.store.schema.revision import HEAD
 from gateway.store.store import opened_store
 from gateway.web.origins import default_hosts, is_private
@@ -90,12 +90,12 @@ async def _disk(settings: Settings) -> Finding:
 
 
 async def _database(settings: Settings) -> Finding:
-    await look(settings.database_url)
+    await inspect_database(settings.database_url)
     return Finding(Level.OK, "it answers")
 
 
 async def _migrations(settings: Settings) -> Finding:
-    revision = (await look(settings.database_url)).revision
+    revision = (await inspect_database(settings.database_url)).revision
     if revision == HEAD:
         return Finding(Level.OK, f"the database is at {HEAD}")
     said = f"the database is at {revision or 'none'}, and this program needs {HEAD}"
@@ -109,7 +109,7 @@ async def _migrations(settings: Settings) -> Finding:
 
 
 async def _clock(settings: Settings) -> Finding:
-    looked = await look(settings.database_url)
+    looked = await inspect_database(settings.database_url)
     if abs(looked.ahead_s) > _CLOCK_S:
         said = f"the database's clock differs from this machine's by {looked.ahead_s:+.0f} s"
         return Finding(Level.WARNING, said, "Let both ask a time server.")

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from gateway.domain.message import Message
     from gateway.domain.principal import Principal
     from gateway.events.hub import Hub
-    from gateway.store.reads import Behind, Reads
+    from gateway.store.reads import Batch, Reads
 
-    Read = Callable[[Reads, Principal, ThreadId, int], Awaitable[Behind["T"]]]
+    Read = Callable[[Reads, Principal, ThreadId, int], Awaitable[Batch["T"]]]
 
 T = TypeVar("T")
 
@@ -71,8 +71,8 @@ def messages(
     return _read_on(store, hub, who, thread_id, position=position, read=_messages_behind)
 
 
-async def _messages_behind(reads: Reads, who: Principal, thread_id: ThreadId, position: int) -> Behind[Message]:
-    return await reads.list_messages_behind(who.reach, thread_id, position, BATCH)
+async def _messages_behind(reads: Reads, who: Principal, thread_id: ThreadId, position: int) -> Batch[Message]:
+    return await reads.list_messages_after(who.reach, thread_id, position, BATCH)
 
 
 async def changes(
@@ -86,7 +86,7 @@ async def changes(
     yield position, ThreadDeleted(position, thread_id)
 
 
-async def _changes_behind(reads: Reads, who: Principal, thread_id: ThreadId, position: int) -> Behind[Change]:
+async def _changes_behind(reads: Reads, who: Principal, thread_id: ThreadId, position: int) -> Batch[Change]:
     return await reads.list_changes(who.reach, thread_id, position, BATCH)
 
 

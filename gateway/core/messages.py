@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import MessagePatch, NewMessage
-    from gateway.domain.page import Fields, Page, PageEnds, PageRequest, Rows, WrittenPage
+    from gateway.domain.page import Fields, Page, PageEnds, PageRequest, Rows, WirePage
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
     from gateway.store.reads import Reads
@@ -136,16 +136,16 @@ async def list_page(
     return found
 
 
-async def list_written_page(
+async def list_wire_page(
     store: Store, who: Principal, thread_id: ThreadId, page: PageRequest, run_id: str | None = None
-) -> WrittenPage:
+) -> WirePage:
     """Read the same page as the wire has it.
 
     Errors: as `list_page`.
     """
     who.require(Scope.READ)
     async with store.read() as reads:
-        found = await reads.list_written_messages(who.reach, thread_id, page, run_id)
+        found = await reads.list_wire_messages(who.reach, thread_id, page, run_id)
         if not found.objects:
             await _refuse_unknown(reads, who, thread_id, page)
     return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gateway.domain.page import Beyond, Order, Page, PageEnds, PageRequest, Rows
+from gateway.domain.page import EdgeFlags, Order, Page, PageEnds, PageRequest, Rows
 from gateway.domain.parse_page import unknown_cursor
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ async def refuse_unknown_cursors(page: PageRequest, has_place: Callable[[str], A
 
 async def page_ends(page: PageRequest, found: Page[Any] | Rows[Any], any_from: AnyFrom) -> PageEnds:
     """Say whether the whole list goes on beyond a page, on each side, and ask the store about its cursors."""
-    up, sure = page.order is Order.ASC, ends_of(page, found, Beyond())
+    up, sure = page.order is Order.ASC, ends_of(page, found, EdgeFlags())
     after = not sure.has_previous and page.after is not None and await any_from(page.after, up=not up)
     before = not sure.has_next and page.before is not None and await any_from(page.before, up=up)
-    return ends_of(page, found, Beyond(after, before))
+    return ends_of(page, found, EdgeFlags(after, before))
 
 
-def ends_of(page: PageRequest, found: Page[Any] | Rows[Any], beyond: Beyond) -> PageEnds:
+def ends_of(page: PageRequest, found: Page[Any] | Rows[Any], beyond: EdgeFlags) -> PageEnds:
     """Say whether the whole list goes on beyond a page, on each side.
 
     On the side that one walks to, the row too many has told; a cursor is asked whether anything lies at it or

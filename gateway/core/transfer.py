@@ -108,7 +108,7 @@ class _Import:
         thread_ids = [each.thread.id for each in given]
         before = dict(self.ends)
         try:
-            async with self.transaction.undone_by_errors():
+            async with self.transaction.savepoint():
                 return await self._write(given, may_move=True)
         except _RefusedError:
             self.ends = before

@@ -83,7 +83,7 @@ def cut(found: Iterable[R], limit: int) -> Cut[R]:
 
 
 @dataclass(slots=True)
-class Together:
+class AnswerBudget:
     """What several reads may hold together, as it stands in one answer."""
 
     stored: int = 0
@@ -164,7 +164,7 @@ class Rows(Generic[T]):
 
 
 @dataclass(slots=True)
-class WrittenPage:
+class WirePage:
     """A page of objects as the wire has them, and which the first and the last of them are."""
 
     objects: Sequence[bytes]
@@ -174,7 +174,7 @@ class WrittenPage:
 
 
 @dataclass(slots=True)
-class Beyond:
+class EdgeFlags:
     """Whether anything lies at each cursor of a page or on its far side; False where there is no such cursor."""
 
     after: bool = False

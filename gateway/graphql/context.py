@@ -14,7 +14,7 @@ import strawberry
 from strawberry.dataloader import DataLoader
 
 from gateway.core import messages, threads
-from gateway.domain.page import Page, Rows, Together
+from gateway.domain.page import AnswerBudget, Page, Rows
 from gateway.errors import AnswerTooLarge
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ class Context:
     told: str | None = None
     parts: int = 0  # and attachments, of all messages that this operation has brought
     ahead: dict[str, Ahead] = field(default_factory=dict)  # pages that were read before they are asked for, by thread
-    read: Together = field(default_factory=Together)  # messages, each time that they were read...
-    shown: Together = field(default_factory=Together)  # ... and each time that they are shown, so never less
+    read: AnswerBudget = field(default_factory=AnswerBudget)  # messages, each time that they were read...
+    shown: AnswerBudget = field(default_factory=AnswerBudget)  # ... and each time that they are shown, so never less
 
     def read_ahead(self, thread_id: str, ahead: Ahead) -> bool:
         """Keep a page that is about to be asked for, if an answer may hold it with what was read before."""

@@ -23,7 +23,7 @@ async def list_messages(call: Call) -> Answer:
     """Answer GET /threads/{thread_id}/messages."""
     page, run_id = call.page(ids.as_message_id)
     run_id = parse.reference(run_id, "run_id")
-    return render.messages_page(await messages.list_written_page(call.store, call.who, call.thread_id, page, run_id))
+    return render.messages_page(await messages.list_wire_page(call.store, call.who, call.thread_id, page, run_id))
 
 
 async def get_message(call: Call) -> Answer:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gateway.domain.message import Message
-    from gateway.domain.page import Page, WrittenPage
+    from gateway.domain.page import Page, WirePage
     from gateway.domain.thread import Thread
 
 STATUS: Final[Mapping[type[GatewayError], int]] = {
@@ -80,7 +80,7 @@ def threads_page(page: Page[Thread]) -> Answer:
     return _list([wire.dump(wire.thread(each)) for each in items], first_id, last_id, has_more=page.has_more)
 
 
-def messages_page(page: WrittenPage) -> Answer:
+def messages_page(page: WirePage) -> Answer:
     """Answer with a page of messages."""
     return _list(page.objects, page.first_id, page.last_id, has_more=page.has_more)
 

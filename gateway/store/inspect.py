@@ -19,7 +19,7 @@ _CLOCK: Final = {"postgresql": "SELECT extract(epoch FROM clock_timestamp())"}  
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class Inspection:
     """What was seen of a database that answers.
 
     Units: `newest` is the latest second of a message or thread, if there is one; `ahead_s` is how far the database's
@@ -31,7 +31,7 @@ class Looked:
     ahead_s: float
 
 
-async def look(url: str) -> Looked:
+async def inspect_database(url: str) -> Inspection:
     """Look at a database; a SQLite file that is not there would be made, so ask for that before.
 
     Errors: InvalidSetting where it cannot be opened.
@@ -48,4 +48,4 @@ async def look(url: str) -> Looked:
                 newest = (await connection.execute(select(func.max(tables.threads.c.last_created_at)))).scalar()
     finally:
         await engines.dispose()
-    return Looked(revision, newest, ahead_s)
+    return Inspection(revision, newest, ahead_s)

@@ -17,7 +17,7 @@ from sqlalchemy import select, text
 
 from gateway.domain import change, wire
 from gateway.domain.message import Message, Status, with_text
-from gateway.domain.page import Beyond, Page, Rows, Together, WrittenPage, cut
+from gateway.domain.page import AnswerBudget, EdgeFlags, Page, Rows, WirePage, cut
 from gateway.store import rows
 from gateway.store.schema.revision import is_migrated
 from gateway.store.statements import api_keys, following, messages, postgres_pages, thread_tokens, threads
@@ -54,12 +54,12 @@ _LISTS: tuple[Callable[..., Select[Any]], ...] = (
     messages.list_wire_messages,
     messages.list_message_fields,
 )
-_ENDED_EARLY: dict[Build, Build] = {listed: partial(postgres_pages.ended_early, listed) for listed in _LISTS}
+_WITHIN_BYTES: dict[Build, Build] = {listed: partial(postgres_pages.page_within_bytes, listed) for listed in _LISTS}
 _ANY_MESSAGE_FROM = {up: partial(messages.any_message_from, up=up) for up in (True, False)}
 
 
 @dataclass(frozen=True, slots=True)
-class Behind(Generic[T]):
+class Batch(Generic[T]):
     """What lies behind a position: items with their own, how far this has looked, and whether it may go on at once."""
 
     items: list[tuple[int, T]]
@@ -85,8 +85,8 @@ class Reads:
         Errors: AnswerTooLarge where there are several, and more than one answer may hold.
         """
         is_one = len(message_ids) == 1
-        build = messages.get_messages if is_one or self._is_local else postgres_pages.get_messages_ended_early
-        found = await self._taken(Together().whole, build, reach, list(message_ids))
+        build = messages.get_messages if is_one or self._is_local else postgres_pages.get_messages_within_bytes
+        found = await self._taken(AnswerBudget().whole, build, reach, list(message_ids))
         whole = await self._whole(reach, rows.messages_of(found))
         return {message.id: message for message in whole}
 
@@ -99,9 +99,7 @@ class Reads:
         found = await self._cut(messages.list_messages, reach, thread_id, page, run_id)
         return await self._page_of_messages(reach, page, found)
 
-    async def list_written_messages(
-        self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None
-    ) -> WrittenPage:
+    async def list_wire_messages(self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None) -> WirePage:
         """Read the same page as the wire has it, laid out by the database but for messages in progress."""
         found = await self._cut(messages.list_wire_messages, reach, thread_id, page, run_id)
         objects: list[bytes] = [row[0] for row in found.rows]
@@ -114,11 +112,11 @@ class Reads:
         if page.from_end:
             objects.reverse()
         first_id, last_id = (id_of(objects[0]), id_of(objects[-1])) if objects else (None, None)
-        return WrittenPage(objects, first_id, last_id, has_more=found.has_more)
+        return WirePage(objects, first_id, last_id, has_more=found.has_more)
 
     async def get_thread_with_messages(
         self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields
-    ) -> tuple[Thread | None, Rows[Message], Beyond]:
+    ) -> tuple[Thread | None, Rows[Message], EdgeFlags]:
         """Find a thread and read some fields of one page of its messages; an unknown cursor gives an empty one."""
         fields = fields if "id" in fields else (*fields, "id")
         thread, beyond, found = await self._thread_beside(reach, thread_id, page, run_id, fields)
@@ -138,7 +136,7 @@ class Reads:
 
     async def _thread_beside(
         self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields
-    ) -> tuple[Thread | None, Beyond, Cut[Any]]:
+    ) -> tuple[Thread | None, EdgeFlags, Cut[Any]]:
         """Read a thread, what lies beyond the cursors, and the rows of the page, in the order of the walk."""
         take = partial(cut, limit=page.limit)
         if self._connection is not None and self._connection.is_local:
@@ -146,12 +144,12 @@ class Reads:
                 (list, messages.get_thread_with_edges, (reach, thread_id, page, run_id)),
                 (take, messages.list_message_fields, (reach, thread_id, page, run_id, fields)),
             )
-            return (*rows.thread_with_edges(own[0]), of_page) if own else (None, Beyond(), cut((), 0))
+            return (*rows.thread_with_edges(own[0]), of_page) if own else (None, EdgeFlags(), cut((), 0))
         found = await self._found(postgres_pages.get_thread_with_messages, reach, thread_id, page, run_id, fields)
         is_up = is_ascending(page)
         in_order = sorted(found, key=_POSITION, reverse=not is_up)
         if not in_order:
-            return None, Beyond(), cut((), 0)
+            return None, EdgeFlags(), cut((), 0)
         with_thread = in_order.pop(0 if is_up else -1)  # OF_THREAD lies below all positions
         return (*rows.thread_with_edges(wire.load(with_thread[_BESIDE])), take(in_order))
 
@@ -164,7 +162,7 @@ class Reads:
         """
         if len(thread_ids) == 1:
             return {thread_ids[0]: await self.list_messages(reach, thread_ids[0], page, run_id)}
-        take = partial(Together().cut, limit=page.limit)
+        take = partial(AnswerBudget().cut, limit=page.limit)
         if self._connection is not None and self._connection.is_local:
             each = [(reach, thread_id, page, run_id) for thread_id in thread_ids]
             found = await self._connection.take_repeated(take, messages.list_messages, each)
@@ -179,19 +177,19 @@ class Reads:
             for thread_id, own in zip(thread_ids, found, strict=True)
         }
 
-    async def list_messages_behind(self, reach: Reach, thread_id: str, position: int, limit: int) -> Behind[Message]:
+    async def list_messages_after(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Message]:
         """Read the messages of a thread behind a position, in order."""
-        local, remote = following.list_messages_behind, postgres_pages.messages_behind_ended_early
+        local, remote = following.list_messages_after, postgres_pages.messages_after_within_bytes
         build: Build = local if self._is_local else remote
         found = await self._taken(partial(cut, limit=limit), build, reach, thread_id, position, limit)
         whole = await self._whole(reach, rows.messages_of(found.rows))
-        return Behind(
+        return Batch(
             [(_POSITION(row), message) for row, message in zip(found.rows, whole, strict=True)],
             _POSITION(found.rows[-1]) if found.rows else position,
             found.has_more or len(found.rows) == limit,
         )
 
-    async def list_changes(self, reach: Reach, thread_id: str, position: int, limit: int) -> Behind[Change]:
+    async def list_changes(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Change]:
         """Read what happened in a thread behind a position, in order; what has gone meanwhile is left out."""
         met = await self._rows(following.list_changes(reach, thread_id, position, limit))
         found, has_more, _ = cut(met, limit)
@@ -200,7 +198,7 @@ class Reads:
         has_thread = any(row.kind == following.THREAD for row in found)
         own = await self.get_threads(reach, [thread_id]) if has_thread else {}
         changes = (_CHANGES[row.kind](row, by_id, own) for row in found)
-        return Behind(
+        return Batch(
             [(each.position, each) for each in changes if each is not None],
             found[-1].position if found else position,
             has_more or len(found) == limit,
@@ -344,7 +342,7 @@ class Reads:
 
     def _cut(self, listed: Build, *arguments: Any) -> Awaitable[Cut[Any]]:
         """Read what one page holds of a list, for which the third argument is the page that was asked for."""
-        build = listed if self._is_local else _ENDED_EARLY[listed]
+        build = listed if self._is_local else _WITHIN_BYTES[listed]
         return self._taken(partial(cut, limit=arguments[2].limit), build, *arguments)
 
     def _taken(self, take: Take[T], build: Build, *arguments: Any) -> Awaitable[T]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.domain.api_key import Key
 from gateway.domain.message import Message
-from gateway.domain.page import Beyond
+from gateway.domain.page import EdgeFlags
 from gateway.domain.principal import Scope, TokenEpoch
 from gateway.domain.thread import Thread
 from gateway.store.statements.api_keys import KEY_COLUMNS
@@ -35,10 +35,10 @@ def threads_of(found: Iterable[Sequence[Any]]) -> list[Thread]:
     return list(map(_AS_THREAD, found))
 
 
-def thread_with_edges(row: Sequence[Any]) -> tuple[Thread, Beyond]:
+def thread_with_edges(row: Sequence[Any]) -> tuple[Thread, EdgeFlags]:
     """Make a thread of a row of `get_thread_with_edges`, and its flags."""
     *of_thread, flags = row
-    return Thread(*of_thread), Beyond(after=bool(flags & EDGE_AFTER), before=bool(flags & EDGE_BEFORE))
+    return Thread(*of_thread), EdgeFlags(after=bool(flags & EDGE_AFTER), before=bool(flags & EDGE_BEFORE))
 
 
 def row_of_thread(project_id: str, thread: Thread, inferred: int | None = None) -> Values:

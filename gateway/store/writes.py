@@ -222,7 +222,7 @@ class Writes(Reads):
         return bool(await self._rows(thread_tokens.revoke_tokens(reach, thread_id)))
 
     @asynccontextmanager
-    async def undone_by_errors(self) -> AsyncIterator[None]:
+    async def savepoint(self) -> AsyncIterator[None]:
         """Undo, where the block raises, what it has changed, and nothing else of the transaction."""
         async with self._sqlalchemy.begin_nested():
             yield

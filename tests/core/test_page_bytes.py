@@ -58,7 +58,7 @@ async def test_every_way_to_read_a_page_ends_it_where_the_model_does(
         request = asking.request(entries, ids.as_message_id)
         found = await messages.list_page(store, who, thread_id, request, asking.run_id)
         ends = await messages.page_ends(store, who, thread_id, request, found, run_id=asking.run_id)
-        written = await messages.list_written_page(store, who, thread_id, request, asking.run_id)
+        written = await messages.list_wire_page(store, who, thread_id, request, asking.run_id)
 
         expected = asking.expect(entries, AT_MOST)
         assert told(found, ends) == expected
@@ -136,7 +136,7 @@ async def test_followers_and_exports_meet_every_message_in_batches_that_end_earl
     met: list[str] = []
     async with store.read() as reads:
         while has_more:
-            batch = await reads.list_messages_behind(who.reach, thread_id, position, 4)
+            batch = await reads.list_messages_after(who.reach, thread_id, position, 4)
             told_of += [each.id for _, each in batch.items]
             position, has_more = batch.position, batch.has_more
             assert len(batch.items) <= 1 or sum(by_id[each.id].stored for _, each in batch.items) <= AT_MOST
@@ -157,7 +157,7 @@ async def test_text_that_a_message_in_progress_has_gained_counts(store: Store, w
         await _grow(store, who, each, "x" * (AT_MOST // 2))
 
     found = await messages.list_page(store, who, thread_id, PageRequest(order=Order.ASC))
-    written = await messages.list_written_page(store, who, thread_id, PageRequest(order=Order.ASC))
+    written = await messages.list_wire_page(store, who, thread_id, PageRequest(order=Order.ASC))
 
     assert [each.id for each in found.items] == [growing[0].id]
     assert found.has_more

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import httpx
 
     from gateway.core import Store
-    from gateway.domain.page import WrittenPage
+    from gateway.domain.page import WirePage
     from tests.faces import GraphQL
 
 RUNS = (None, "run_a", "run_b")
@@ -44,7 +44,7 @@ async def test_every_page_of_messages_is_the_models(
         page = asking.request(entries, ids.as_message_id)
         found = await messages.list_page(store, who, thread_id, page, asking.run_id)
         ends = await messages.page_ends(store, who, thread_id, page, found, run_id=asking.run_id)
-        written = await messages.list_written_page(store, who, thread_id, page, asking.run_id)
+        written = await messages.list_wire_page(store, who, thread_id, page, asking.run_id)
 
         assert told(found, ends) == asking.expect(entries)
         assert (ids_of(written), written.has_more) == ([each.id for each in found.items], found.has_more)
@@ -216,7 +216,7 @@ async def test_graphql_walks_back_by_the_start_cursor_until_nothing_is_in_front(
     assert met == (numbers if order is Order.ASC else numbers[::-1])
 
 
-def ids_of(page: WrittenPage) -> list[str]:
+def ids_of(page: WirePage) -> list[str]:
     """Name the objects of a page, whose ends it has named too."""
     found = [orjson.loads(each)["id"] for each in page.objects]
     assert [page.first_id, page.last_id] == ([found[0], found[-1]] if found else [None, None])

@@ -123,7 +123,7 @@ async def make_names(store: Store, reach: Reach) -> Names:
     thread_id = (await threads.create(store, who, new)).id
     growing = (await messages.create(store, who, thread_id, begun)).id
     async with store.read() as reads:
-        found = await reads.list_messages_behind(who.reach, thread_id, 0, 2)
+        found = await reads.list_messages_after(who.reach, thread_id, 0, 2)
     return Names(thread_id, found.items[0][1].id, growing, run)
 
 

@@ -30,8 +30,8 @@ COLUMNS = (
     "incomplete_at, incomplete_reason"
 )
 TEXTS: dict[str, tuple[ClauseElement, str]] = {
-    "list_messages_behind": (
-        following.list_messages_behind(P, "t", 7, 2),
+    "list_messages_after": (
+        following.list_messages_after(P, "t", 7, 2),
         (
             "SELECT <columns>, position, <bytes> FROM messages WHERE project_id = 'p' AND thread_id = 't' "
             "AND position > 7 AND (EXISTS (SELECT * FROM threads WHERE project_id = 'p' AND id = 't' "
@@ -168,7 +168,7 @@ def _asked(thread_id: str) -> dict[str, ClauseElement]:
     growing = [f"msg_{thread_id}_{n}" for n in range(3)]
     return {
         "list_changes": following.list_changes(ALL, thread_id, middle, LIMIT),
-        "list_messages_behind": following.list_messages_behind(ALL, thread_id, middle, LIMIT),
+        "list_messages_after": following.list_messages_after(ALL, thread_id, middle, LIMIT),
         "list_growing": following.list_growing(ALL, growing),
         "last_delta": following.last_delta(ALL, growing[0]),
         "last_positions": following.last_positions(ALL, [thread_id]),

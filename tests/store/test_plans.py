@@ -116,7 +116,7 @@ async def test_postgres_sorts_nothing_to_end_a_page_early(
     pages = (PageRequest(20), PageRequest(20, Order.ASC, after=middle), PageRequest(20, before=middle, from_end=True))
 
     for page in pages:
-        statement = postgres_pages.ended_early(messages.list_wire_messages, reach, LARGE, page)
+        statement = postgres_pages.page_within_bytes(messages.list_wire_messages, reach, LARGE, page)
         found = list(nodes(await postgres_plan(postgres_full, statement, mode)))
 
         assert {node["Node Type"] for node in found} & _POSTGRES_WORK == set()

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from gateway.core import Store
     from gateway.domain.message import Message
-    from gateway.domain.page import Beyond, Page, WrittenPage
+    from gateway.domain.page import EdgeFlags, Page, WirePage
     from gateway.domain.thread import Thread
-    from gateway.store.reads import Behind
+    from gateway.store.reads import Batch
 
     Call = Callable[[Writes, Reach, Thread, Message], Awaitable[Any]]
 
@@ -44,7 +44,7 @@ CALLS: dict[str, Call] = {
     "get_messages": lambda tx, who, _, message: tx.get_messages(who, [message.id]),
     "list_threads": lambda tx, who, *_: _items(tx.list_threads(who, PAGE)),
     "list_messages": lambda tx, who, thread, _: _items(tx.list_messages(who, thread.id, PAGE, None)),
-    "list_written_messages": lambda tx, who, thread, _: _objects(tx.list_written_messages(who, thread.id, PAGE, None)),
+    "list_wire_messages": lambda tx, who, thread, _: _objects(tx.list_wire_messages(who, thread.id, PAGE, None)),
     "get_thread_with_messages": lambda tx, who, thread, _: _thread_of(
         tx.get_thread_with_messages(who, thread.id, PAGE, None, ("content_json",))
     ),
@@ -59,7 +59,7 @@ CALLS: dict[str, Call] = {
     "count_messages_of_run": lambda tx, who, thread, _: tx.count_messages_of_run(who, thread.id, "run_a"),
     "lock_ends": lambda tx, who, thread, _: tx.lock_ends(who, [thread.id]),
     "next_position": lambda tx, who, thread, _: _or_nothing(tx.next_position(who, thread.id)),
-    "list_messages_behind": lambda tx, who, thread, _: _what_is_behind(tx.list_messages_behind(who, thread.id, 0, 9)),
+    "list_messages_after": lambda tx, who, thread, _: _what_is_behind(tx.list_messages_after(who, thread.id, 0, 9)),
     "list_changes": lambda tx, who, thread, _: _what_is_behind(tx.list_changes(who, thread.id, 0, 9)),
     "last_positions": lambda tx, who, thread, _: tx.last_positions(who, [thread.id]),
     "span_of": lambda tx, who, thread, _: tx.span_of(who, thread.id),
@@ -222,7 +222,7 @@ async def _or_nothing(found: Awaitable[Any]) -> Any:
         return None
 
 
-async def _what_is_behind(found: Awaitable[Behind[Any]]) -> list[Any]:
+async def _what_is_behind(found: Awaitable[Batch[Any]]) -> list[Any]:
     return (await found).items
 
 
@@ -230,7 +230,7 @@ def _regretted(message: Message) -> Message:
     return message._replace(content_json=b"[]")
 
 
-async def _thread_of(found: Awaitable[tuple[Thread | None, Any, Beyond]]) -> tuple[Any, ...]:
+async def _thread_of(found: Awaitable[tuple[Thread | None, Any, EdgeFlags]]) -> tuple[Any, ...]:
     thread, page, _ = await found
     return page.items if thread is None else (thread, *page.items)
 
@@ -239,7 +239,7 @@ async def _items(page: Awaitable[Page[Any]]) -> tuple[Any, ...]:
     return (await page).items
 
 
-async def _objects(page: Awaitable[WrittenPage]) -> Sequence[bytes]:
+async def _objects(page: Awaitable[WirePage]) -> Sequence[bytes]:
     return (await page).objects
 
 

@@ -197,7 +197,7 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
 POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 SQLITE: Dialect = sqlite.dialect()
 BOTH = postgres_pages.get_thread_with_messages(P, "t", PageRequest(2, DESC, after="a"))
-ENDED_EARLY = postgres_pages.ended_early
+PAGE_WITHIN_BYTES = postgres_pages.page_within_bytes
 EACH = postgres_pages.list_messages_of_each(P, '["t", "u"]', PageRequest(2, DESC, after="a"))
 
 
@@ -225,7 +225,7 @@ def test_a_page_that_ends_early_selects_the_same_columns_of_the_same_rows() -> N
     listed = messages.list_messages
     page = PageRequest(2, DESC, after="a")
 
-    plain, early = (_text(each, POSTGRES) for each in (listed(P, "t", page), ENDED_EARLY(listed, P, "t", page)))
+    plain, early = (_text(each, POSTGRES) for each in (listed(P, "t", page), PAGE_WITHIN_BYTES(listed, P, "t", page)))
 
     assert plain.partition(" FROM messages ")[2] in early
     assert early.startswith(f"SELECT {MESSAGE}, bytes FROM (SELECT ")
@@ -272,7 +272,7 @@ def test_every_builder_that_takes_a_project_is_looked_at() -> None:
         "within_thread",
         "columns_for",  # columns and no statement
         "list_message_fields",  # as the next
-        "list_wire_messages",  # begins with `list_messages`: tests/store/test_written.py
+        "list_wire_messages",  # begins with `list_messages`: tests/store/test_wire_pages.py
         "get_thread_with_edges",
         "insert_at_end",  # for a transaction that has taken its position: tests/store/test_append.py
         "append_message",  # begins with `take_positions`: tests/store/test_append.py

@@ -22,7 +22,7 @@ from graphql import (
 )
 
 from gateway.auth.rate_limits import units_of
-from gateway.domain.page import Together
+from gateway.domain.page import AnswerBudget
 from gateway.domain.principal import Scope
 from gateway.errors import TooManyRequests, Unavailable
 from gateway.fast_executor import MeteredExecutor, Unsupported, compile_operation
@@ -138,7 +138,7 @@ class Runner:
         """
         async with aclosing(events):
             async for event in events:
-                context.read, context.shown = Together(), Together()
+                context.read, context.shown = AnswerBudget(), AnswerBudget()
                 meter = answer_size.meter(self._options.timeout_s)
                 result = execute(event, meter)
                 del event

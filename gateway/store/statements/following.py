@@ -72,7 +72,7 @@ def list_changes(reach: Reach, thread_id: str, position: int, limit: int) -> Sel
     return select(together).where(is_same).order_by(together.c.position).limit(limit)
 
 
-def list_messages_behind(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
+def list_messages_after(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
     """Select the messages of a thread behind a position, in order, and behind each its position and BYTES."""
     return (
         select(*MESSAGE_COLUMNS, tables.messages.c.position, page_bytes.of_message(reach))

@@ -46,7 +46,7 @@ def of_thread() -> ColumnElement[int]:
     return octets(tables.threads.c.metadata) + octets(tables.threads.c.tool_resources)
 
 
-def ended_early(listed: Select[Any], *, up: bool) -> Select[Any]:
+def limit_bytes(listed: Select[Any], *, up: bool) -> Select[Any]:
     """Select the same page, without the texts of what lies behind its end.
 
     Shape: the rows of `listed`, which has BYTES among its columns, in order of their positions.
@@ -56,7 +56,7 @@ def ended_early(listed: Select[Any], *, up: bool) -> Select[Any]:
     return _shown(listed, page).order_by(key.asc() if up else key.desc())
 
 
-def ended_early_each(listed: Select[Any], wanted: FromClause, *, up: bool) -> Select[Any]:
+def limit_bytes_of_each(listed: Select[Any], wanted: FromClause, *, up: bool) -> Select[Any]:
     """Select the same page for each row of `wanted`, and no texts once all of them are too many for one answer.
 
     Shape: the rows of `listed`, which may look at `wanted`, and of each page in order.
@@ -68,7 +68,7 @@ def ended_early_each(listed: Select[Any], wanted: FromClause, *, up: bool) -> Se
     return _shown(listed, pages)
 
 
-def ended_early_unordered(found: Select[Any]) -> Select[Any]:
+def limit_bytes_unordered(found: Select[Any]) -> Select[Any]:
     """Select the same messages, without the texts of those that are too many for one answer, whichever these are."""
     counted = _raw(found).subquery("counted")
     held = func.sum(counted.c[BYTES]).over(rows=(None, 0))

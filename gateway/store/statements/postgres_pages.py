@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 OF_THREAD: Final = -1  # a position that no message has
 
 
-def get_messages_ended_early(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
+def get_messages_within_bytes(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
     """Select the same, but what is too much for one answer without its texts."""
-    return page_bytes.ended_early_unordered(messages.get_messages(reach, message_ids))
+    return page_bytes.limit_bytes_unordered(messages.get_messages(reach, message_ids))
 
 
-def ended_early(
+def page_within_bytes(
     listed: Callable[..., Select[Any]], reach: Reach, thread_id: str, page: PageRequest, *rest: Any
 ) -> Select[Any]:
     """Select what `statements.list_messages` or one like it does, but that no page holds in bytes without its texts."""
-    return page_bytes.ended_early(listed(reach, thread_id, page, *rest), up=is_ascending(page))
+    return page_bytes.limit_bytes(listed(reach, thread_id, page, *rest), up=is_ascending(page))
 
 
 def get_thread_with_messages(
@@ -55,7 +55,7 @@ def get_thread_with_messages(
     )
     listed = messages.list_message_fields(reach, thread_id, page, run_id, fields)
     listed = listed.add_columns(null().label("thread"), tables.messages.c.position)
-    early = page_bytes.ended_early(listed, up=is_ascending(page)).subquery()
+    early = page_bytes.limit_bytes(listed, up=is_ascending(page)).subquery()
     stored = early.c[page_bytes.BYTES]
     return union_all(own, select(*(each for each in early.c if each is not stored), stored))
 
@@ -71,9 +71,9 @@ def list_messages_of_each(reach: Reach, thread_ids: str, page: PageRequest, run_
     wanted = wanted.render_derived(name="wanted")
     one = literal_column("wanted.id", Text())  # whose statement is within that of all
     listed = messages.list_messages(reach, one, page, run_id)  # type: ignore[arg-type]
-    return page_bytes.ended_early_each(listed, wanted, up=is_ascending(page))
+    return page_bytes.limit_bytes_of_each(listed, wanted, up=is_ascending(page))
 
 
-def messages_behind_ended_early(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
+def messages_after_within_bytes(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
     """Select the same, but what is too much for one batch without its texts."""
-    return page_bytes.ended_early(following.list_messages_behind(reach, thread_id, position, limit), up=True)
+    return page_bytes.limit_bytes(following.list_messages_after(reach, thread_id, position, limit), up=True)

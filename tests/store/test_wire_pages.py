@@ -45,7 +45,7 @@ async def test_a_page_that_the_database_has_written_holds_what_we_would_write(
         await put_message(store, who, thread_id, **each)
 
     listed = (await messages.list_page(store, who, thread_id, page)).items
-    written = (await messages.list_written_page(store, who, thread_id, page)).objects if made else []
+    written = (await messages.list_wire_page(store, who, thread_id, page)).objects if made else []
 
     assert [in_order(each) for each in written] == [in_order(wire.dump(wire.message(each))) for each in listed]
 
@@ -58,7 +58,7 @@ async def test_a_written_page_shows_the_text_that_a_message_in_progress_has_gain
     await streaming.append_text(store, who, ids.MessageId(begun.id), "so")
     grown = await streaming.append_text(store, who, ids.MessageId(begun.id), " far")
 
-    written = await messages.list_written_page(store, who, thread_id, PageRequest())
+    written = await messages.list_wire_page(store, who, thread_id, PageRequest())
 
     assert orjson.loads(written.objects[0]) == orjson.loads(wire.dump(wire.message(grown)))
 
