@@ -101,7 +101,11 @@ GZIP_MEMBERS: Final = Bound(
     "gzip_members", 100, "members of a gzip body", "invalid_content_encoding", "each of 20 bytes takes a new inflater"
 )
 HELLO: Final = Bound(
-    "hello", 64 * KIB, "bytes of a WebSocket message before connection_init", "1009", "anybody may send it"
+    "hello",
+    64 * KIB,
+    "bytes of a WebSocket message before connection_init",
+    "1009",
+    "unauthenticated clients can send it",
 )
 JSON_VALUES: Final = Bound(
     "json_values",
@@ -129,13 +133,19 @@ JSON_DEPTH: Final = Bound(
     "json_depth", 128, "levels in JSON", "too_deep", "nothing that is asked for has more than nine"
 )
 SHOWN: Final = Bound(
-    "shown", 200, "characters of what was sent, in an error", "none", "errors end in logs, and anybody may cause them"
+    "shown",
+    200,
+    "characters of what was sent, in an error",
+    "none",
+    "errors end in logs, and unauthenticated clients can cause them",
 )
 
 # Heads and connections.
 TARGET: Final = Bound("target", 32 * KIB, "bytes of path and query", "url_too_long", "a GraphQL document fits")
-HEAD: Final = Bound("head", 64 * KIB, "bytes of path, query and headers", "headers_too_large", "anybody may send it")
-HEADERS: Final = Bound("headers", 100, "headers", "headers_too_large", "anybody may send them")
+HEAD: Final = Bound(
+    "head", 64 * KIB, "bytes of path, query and headers", "headers_too_large", "unauthenticated clients can send it"
+)
+HEADERS: Final = Bound("headers", 100, "headers", "headers_too_large", "unauthenticated clients can send them")
 HANDSHAKE_LINE: Final = Bound(
     "handshake_line",
     8 * KIB,
@@ -211,7 +221,7 @@ INFLATION: Final = Bound(
     200,
     "bytes for each of a packed file of more than 64 MiB",
     "file_too_large",
-    "JSON that people wrote swells to 5 to 20 times",
+    "ordinary JSON expands 5 to 20 times",
 )
 
 BOUNDS: Final = tuple(each for each in tuple(vars().values()) if isinstance(each, Bound))
