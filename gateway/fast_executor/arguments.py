@@ -1,6 +1,6 @@
-"""The arguments of a field: those that stand in the document are coerced once, variables are taken as they come.
+"""The arguments of a field: literals are coerced once, variables are inserted in each execution.
 
-Must not be here: what is wrong with arguments, which graphql-core says.
+Must not be here: errors of arguments, which graphql-core finds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from graphql import FieldNode, GraphQLError, GraphQLField, VariableNode, is_non_
 from graphql.execution.values import VariableValues, get_argument_values
 from graphql.language import Visitor, visit
 
-from gateway.fast_executor.readers import Surprise
+from gateway.fast_executor.readers import Bailout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,52 +20,52 @@ if TYPE_CHECKING:
 
     Arguments = Callable[[VariableValues], dict[str, Any]]
 
-_NONE_GIVEN = VariableValues({}, {})
+_NO_VARIABLES = VariableValues({}, {})
 
 
 def arguments_of(definition: GraphQLField, node: FieldNode) -> Arguments | None:
-    """Make what gives a field's arguments, or None where only graphql-core can.
+    """Make the function that returns a field's arguments; None if only graphql-core can coerce them.
 
-    What is made raises Surprise for variables which an argument does not take.
+    The function raises Bailout for variables that an argument does not accept.
     """
     given = {each.name.value: each.value for each in node.arguments or ()}
-    taken: list[tuple[str, str, bool, dict[str, Any]]] = []
-    fixed = {}
+    inserted: list[tuple[str, str, bool, dict[str, Any]]] = []
+    literals = {}
     for name, argument in definition.args.items():
         value = given.get(name)
         if not isinstance(value, VariableNode):
             if value is not None and _has_variables(value):
                 return None
-            fixed[name] = argument
+            literals[name] = argument
             continue
         default = _coerced(GraphQLField(definition.type, {name: argument}), _without_arguments(node))
-        # A required argument without a default has nothing to be left out for.
-        taken.append((value.name.value, argument.out_name or name, is_non_null_type(argument.type), default or {}))
-    base = _coerced(GraphQLField(definition.type, fixed), node)
-    return None if base is None else _taking(base, taken)
+        # A required argument without a default cannot be omitted.
+        inserted.append((value.name.value, argument.out_name or name, is_non_null_type(argument.type), default or {}))
+    base = _coerced(GraphQLField(definition.type, literals), node)
+    return None if base is None else _merging(base, inserted)
 
 
-def _taking(base: dict[str, Any], taken: list[tuple[str, str, bool, dict[str, Any]]]) -> Arguments:
-    def take(variables: VariableValues) -> dict[str, Any]:
+def _merging(base: dict[str, Any], inserted: list[tuple[str, str, bool, dict[str, Any]]]) -> Arguments:
+    def merge(variables: VariableValues) -> dict[str, Any]:
         found = base.copy()
         coerced = variables.coerced
-        for variable, out_name, is_required, default in taken:
+        for variable, out_name, is_required, default in inserted:
             if variable in coerced:
                 value = found[out_name] = coerced[variable]
                 if value is None and is_required:
-                    raise Surprise
+                    raise Bailout
             elif default:
                 found.update(default)
             elif is_required:
-                raise Surprise
+                raise Bailout
         return found
 
-    return take
+    return merge
 
 
 def _coerced(definition: GraphQLField, node: FieldNode) -> dict[str, Any] | None:
     try:
-        return get_argument_values(definition, node, _NONE_GIVEN)
+        return get_argument_values(definition, node, _NO_VARIABLES)
     except GraphQLError:
         return None
 

@@ -1,8 +1,8 @@
-"""The text of readers: one function for all that is selected of a value, with the types below it written into it.
+"""The source of readers: one generated function for a value and all that is selected of it.
 
-It is made of names of our own, of GraphQL's names and of Python's, as the standard library makes a data class; all
-values are handed to it. A call for each object, let alone for each field, would cost more than what it does.
-Must not be here: how leaves are read, and what makes a value certain (`readers`).
+The source consists of our own names, GraphQL names and Python's, as the standard library generates data classes;
+values are passed as globals. A call per object, let alone per field, would cost more than its work.
+Must not be here: how leaves are read and objects are checked (`readers`).
 """
 
 from __future__ import annotations
@@ -32,9 +32,19 @@ from graphql import (
     is_object_type,
 )
 
-from gateway.fast_executor.hints import MARKER, Attribute, Direct, Itself, Known, Places, Sampled, Ways, Written
+from gateway.fast_executor.hints import (
+    MARKER,
+    Attribute,
+    Columns,
+    FieldHints,
+    Preloaded,
+    Resolver,
+    Self,
+    Serialized,
+    Template,
+)
 from gateway.fast_executor.meter import LONG, Meter
-from gateway.fast_executor.readers import Fitting, Surprise, leaf_reader
+from gateway.fast_executor.readers import Bailout, ObjectCheck, leaf_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -47,138 +57,138 @@ if TYPE_CHECKING:
     FieldDetailsList = list[FieldDetails]
     Collect = Callable[[GraphQLObjectType, FieldDetailsList], dict[str, FieldDetailsList]]
 
-MAX_FIELDS: Final = 1_000  # of one operation that readers are made for; a reader of so many takes 50 ms to make
-_MAX_DEPTH: Final = 50  # blocks within blocks; Python takes a hundred
-# Leaves that are written as they are, and what says that a value is none of theirs. Source: GraphQL, "Int".
-_OTHER: Final = {
+MAX_FIELDS: Final = 1_000  # of one operation; generating a reader with so many takes 50 ms
+_MAX_DEPTH: Final = 50  # of nested blocks; Python allows a hundred
+# Leaves that are serialized unchanged, with the condition that a value is invalid. Source: GraphQL, "Int".
+_INVALID: Final = {
     GraphQLString: "type({0}) is not str",
     GraphQLID: "type({0}) is not str",
     GraphQLBoolean: "type({0}) is not bool",
     GraphQLInt: "type({0}) is not int or not -2147483648 <= {0} <= 2147483647",
 }
 
-_PLACE: Final = "<{}:{}>"  # of a row: its number is known once all is written
-_PLACES: Final = re.compile(r"\[<(\d+):(\w+)>\]")
-# Source: JSON (RFC 8259), section 7: a quotation mark within a string stands behind a backslash.
-_WITHIN_A_STRING: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+').fullmatch
+_COLUMN: Final = "<{}:{}>"  # of a row; its index is known when the whole source is generated
+_COLUMN_INDEXES: Final = re.compile(r"\[<(\d+):(\w+)>\]")
+# Source: JSON (RFC 8259), section 7: a quotation mark within a string follows a backslash.
+_STRING_CONTENT: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+').fullmatch
 
 
 class Readers:
-    """Makes the readers of one operation."""
+    """Generates the readers of one operation."""
 
-    def __init__(self, schema: GraphQLSchema, ways: Ways, collect: Collect) -> None:
+    def __init__(self, schema: GraphQLSchema, hints: FieldHints, collect: Collect) -> None:
         self.schema = schema
-        self.ways = ways
+        self.hints = hints
         self.collect = collect
         self.fields_left = MAX_FIELDS
 
-    def of(self, kind: Any, details: FieldDetailsList) -> tuple[Read, Places | None] | None:
-        """Make the reader of a type with what is selected of it, and say of which places rows may be.
+    def build(self, kind: Any, details: FieldDetailsList) -> tuple[Read, Columns | None] | None:
+        """Generate the reader of a type with its selected fields, and list the columns that it reads.
 
-        None where fields have resolvers.
+        None if fields have resolvers.
         """
-        fields_left, places = self.fields_left, _Places()
+        fields_left, columns = self.fields_left, _ColumnsRead()
         try:
-            read = _Program(self, places, takes_rows=True).function(kind, details)
-            if places.is_known:
-                return read, places.in_order()
+            read = _Function(self, columns, takes_rows=True).function(kind, details)
+            if columns.is_known:
+                return read, columns.in_order()
             self.fields_left = fields_left
-            return _Program(self, places).function(kind, details), None
+            return _Function(self, columns).function(kind, details), None
         except _NeedsExecutor:
             return None
 
 
 class _NeedsExecutor(Exception):
-    """A field has a resolver, or there is too much to be written into a function."""
+    """A field has a resolver, or the selection is too large for one function."""
 
 
-class _Places:
-    """Gathers which places of tuples are read, by their classes."""
+class _ColumnsRead:
+    """Collects the columns of named tuples that are read, by class."""
 
     def __init__(self) -> None:
         self._read: dict[type, set[str]] = {}
         self.is_known = True
 
-    def note(self, own: type, name: str) -> None:
-        """Note an attribute that is read; one that is no place may be made of any of them."""
+    def add(self, own: type, name: str) -> None:
+        """Add an attribute that is read; one that is no column may depend on all of them."""
         self._read.setdefault(own, set()).add(name)
-        self.is_known = self.is_known and name in _places_of(own)
+        self.is_known = self.is_known and name in _columns_of(own)
 
-    def in_order(self) -> Places:
-        """Give them in the order of their classes."""
-        return {own: tuple(name for name in _places_of(own) if name in read) for own, read in self._read.items()}
+    def in_order(self) -> Columns:
+        """Return them in the order of the class's fields."""
+        return {own: tuple(name for name in _columns_of(own) if name in read) for own, read in self._read.items()}
 
 
-def _places_of(own: type | None) -> tuple[str, ...]:
-    places: tuple[str, ...] = getattr(own, "_fields", ())
-    return places
+def _columns_of(own: type | None) -> tuple[str, ...]:
+    columns: tuple[str, ...] = getattr(own, "_fields", ())
+    return columns
 
 
 class _Source(NamedTuple):
-    """The name of an object within a function, and its class, where that is certain; a row may stand for it."""
+    """The variable of an object, and its class if that is known; the object may be a row."""
 
     name: str
     own: type | None
-    read: _Places
+    read: _ColumnsRead
     is_row: bool = False
 
     def attribute(self, name: str) -> str:
-        """Write how an attribute is read."""
-        places = _places_of(self.own)
-        if self.own is not None and places:
-            self.read.note(self.own, name)
-        if name in places:
-            return f"{self.name}[{_PLACE.format(id(self.own), name) if self.is_row else places.index(name)}]"
+        """Generate the expression of an attribute."""
+        columns = _columns_of(self.own)
+        if self.own is not None and columns:
+            self.read.add(self.own, name)
+        if name in columns:
+            return f"{self.name}[{_COLUMN.format(id(self.own), name) if self.is_row else columns.index(name)}]"
         is_plain = name.isidentifier() and not iskeyword(name)
         return f"{self.name}.{name}" if is_plain else f"getattr({self.name}, {name!r})"
 
 
 class _Piece(NamedTuple):
-    """A piece of JSON: the inside of a formatted string, or an expression that gives bytes."""
+    """A piece of JSON: the inside of an f-string, or an expression of type bytes."""
 
     text: str
     is_bytes: bool = False
 
 
-class _Program:
-    """One function as it is written, line by line; each value that it makes has a name of its own."""
+class _Function:
+    """One function while it is generated, line by line; each value is assigned to a variable of its own."""
 
-    def __init__(self, readers: Readers, read: _Places, *, takes_rows: bool = False) -> None:
+    def __init__(self, readers: Readers, read: _ColumnsRead, *, takes_rows: bool = False) -> None:
         self._readers = readers
         self._read = read
         self._takes_rows = takes_rows
         self._lines: list[str] = []
         self._depth = 1
         self._names = 0
-        self._once: list[dict[str, str]] = [{}]  # what was read, by how, in each block around the line at hand
-        self._certain: dict[str, type] = {}  # the classes of values that were looked at
-        self._known: dict[str, Any] = {"Surprise": Surprise, "written": orjson.Fragment, "dumps": orjson.dumps}
+        self._variables: list[dict[str, str]] = [{}]  # by expression, for each enclosing block
+        self._checked: dict[str, type] = {}  # the classes of variables whose class was checked
+        self._globals: dict[str, Any] = {"Bailout": Bailout, "fragment": orjson.Fragment, "dumps": orjson.dumps}
 
     def function(self, kind: Any, details: FieldDetailsList) -> Read:
-        """Write the function and make it.
+        """Generate and compile the function.
 
         Errors: _NeedsExecutor.
         """
         result = self._value(kind, details, "source")
         text = "\n".join(["def read(source, meter):", *self._lines, f" return {result}"])
         if self._takes_rows:
-            places = {str(id(own)): names for own, names in self._read.in_order().items()}
-            text = _PLACES.sub(lambda found: f"[{places[found[1]].index(found[2])}]", text)
-        exec(compile(text, "<reader>", "exec"), self._known)  # noqa: S102  (what it is made of: see above)
-        read: Read = self._known["read"]
+            columns = {str(id(own)): names for own, names in self._read.in_order().items()}
+            text = _COLUMN_INDEXES.sub(lambda found: f"[{columns[found[1]].index(found[2])}]", text)
+        exec(compile(text, "<reader>", "exec"), self._globals)  # noqa: S102  (its parts: see above)
+        read: Read = self._globals["read"]
         return read
 
     def _value(self, kind: Any, details: FieldDetailsList, source: str) -> str:
-        """Write how a value is read, and name the result."""
+        """Generate the read of a value, and return its expression."""
         if is_non_null_type(kind):
-            return self._some(kind.of_type, details, source)
-        result = self._put("None")
+            return self._non_null(kind.of_type, details, source)
+        result = self._assign("None")
         with self._block(f"if {source} is not None:"):
-            self._say(f"{result} = {self._some(kind, details, source)}")
+            self._line(f"{result} = {self._non_null(kind, details, source)}")
         return result
 
-    def _some(self, kind: Any, details: FieldDetailsList, source: str) -> str:
-        """Write the same for a value that is not null."""
+    def _non_null(self, kind: Any, details: FieldDetailsList, source: str) -> str:
+        """Generate the same for a value that is not null."""
         if is_list_type(kind):
             return self._list(kind.of_type, details, source)
         if is_leaf_type(kind):
@@ -188,281 +198,297 @@ class _Program:
         return self._abstract(kind, details, source)
 
     def _list(self, kind: Any, details: FieldDetailsList, source: str) -> str:
-        self._surprised_if(f"type({source}) is not list and type({source}) is not tuple")
+        self._bail_out_if(f"type({source}) is not list and type({source}) is not tuple")
         own = self._classes_of(kind.of_type) if is_non_null_type(kind) else []
         if len(own) == 1:
-            return self._texts(kind.of_type, details, source, own[0], {})
+            return self._json_list(kind.of_type, details, source, own[0], {})
         if is_non_null_type(kind) and is_composite_type(kind.of_type):
-            self._say(f"meter.count(len({source}))")
-        result, item = self._put("[]"), self._name()
-        with self._block(f"for {item} in meter.walk({source}):"):
-            self._say(f"{result}.append({self._value(kind, details, item)})")
+            self._line(f"meter.add_objects(len({source}))")
+        result, item = self._assign("[]"), self._name()
+        with self._block(f"for {item} in meter.iterate({source}):"):
+            self._line(f"{result}.append({self._value(kind, details, item)})")
         return result
 
-    def _texts(
+    def _json_list(
         self,
         kind: GraphQLObjectType,
         details: FieldDetailsList,
         source: str,
         own: type,
-        ways: Mapping[str, Written | Itself],
+        hints: Mapping[str, Serialized | Self],
         *,
         are_rows: bool = False,
     ) -> str:
-        """Write a list of objects as JSON at once: with a dict for each, a page of 100 costs a twentieth more."""
+        """Generate a list of objects as JSON: with a dict per object, a page of 100 costs a twentieth more."""
         # All pieces of all items are joined once, at the end.
-        self._say(f"meter.count(len({source}))")
-        before = self._put("meter.written")
-        result, comma, item = self._put("[b'[']"), self._put("''"), self._name()
-        with self._block(f"for {item} in meter.walk({source}):"):
+        self._line(f"meter.add_objects(len({source}))")
+        before = self._assign("meter.bytes")
+        result, comma, item = self._assign("[b'[']"), self._assign("''"), self._name()
+        with self._block(f"for {item} in meter.iterate({source}):"):
             of_item = _Source(item, own, self._read, is_row=True) if are_rows else self._exactly(own, item)
-            pieces = [_Piece(f"{{{comma}}}"), *self._text(kind, details, of_item, ways)]
-            self._say(f"{result} += ({_laid_out(pieces)},)")
-            self._say(f"{comma} = ','")
-        self._say(f"{result}.append(b']')")
-        return self._put(f"written(meter.wrote({before}, b''.join({result})))")
+            pieces = [_Piece(f"{{{comma}}}"), *self._json_object(kind, details, of_item, hints)]
+            self._line(f"{result} += ({_as_bytes(pieces)},)")
+            self._line(f"{comma} = ','")
+        self._line(f"{result}.append(b']')")
+        return self._assign(f"fragment(meter.replace_text({before}, b''.join({result})))")
 
-    def _text(
-        self, kind: GraphQLObjectType, details: FieldDetailsList, source: _Source, ways: Mapping[str, Written | Itself]
+    def _json_object(
+        self,
+        kind: GraphQLObjectType,
+        details: FieldDetailsList,
+        source: _Source,
+        hints: Mapping[str, Serialized | Self],
     ) -> list[_Piece]:
-        """Write an object as pieces of JSON."""
+        """Generate an object as pieces of JSON."""
         pieces: list[_Piece] = []
         for key, selected in self._readers.collect(kind, details).items():
             pieces.append(_Piece(f'{"," if pieces else "{{"}"{key}":'))
-            pieces += self._field_text(kind, selected, source, ways.get(selected[0].node.name.value))
+            pieces += self._json_field(kind, selected, source, hints.get(selected[0].node.name.value))
         return [*pieces, _Piece("}}" if pieces else "{{}}")]
 
-    def _field_text(
-        self, kind: GraphQLObjectType, selected: FieldDetailsList, source: _Source, own: Written | Itself | None
+    def _json_field(
+        self, kind: GraphQLObjectType, selected: FieldDetailsList, source: _Source, own: Serialized | Self | None
     ) -> list[_Piece]:
         name = selected[0].node.name.value
-        definition, way = kind.fields.get(name), own or self._readers.ways.fields.get((kind.name, name))
+        definition, hint = kind.fields.get(name), own or self._readers.hints.fields.get((kind.name, name))
         if definition is None:
             return [_Piece(f"dumps({self._field(kind, selected, source, own)})", is_bytes=True)]
-        self._count()
-        if isinstance(way, Itself | Attribute) and is_non_null_type(definition.type):
+        self._count_field()
+        if isinstance(hint, Self | Attribute) and is_non_null_type(definition.type):
             inner = definition.type.of_type
             classes = self._classes_of(inner)
-            if isinstance(way, Itself) and classes == [source.own]:
-                return self._text(inner, selected, source, {})
+            if isinstance(hint, Self) and classes == [source.own]:
+                return self._json_object(inner, selected, source, {})
             if len(classes) == 1:
-                held = source.name if isinstance(way, Itself) else self._put(source.attribute(way.name))
-                return self._text(inner, selected, self._exactly(classes[0], held), {})
-        if isinstance(way, Sampled):
-            return self._sampled(way, source, _Program(self._readers, self._read).function(definition.type, selected))
-        if isinstance(way, Written) and (way.plain or way.write is orjson.Fragment):
-            return self._written_text(way, source, may_be_null=not is_non_null_type(definition.type))
+                value = source.name if isinstance(hint, Self) else self._assign(source.attribute(hint.name))
+                return self._json_object(inner, selected, self._exactly(classes[0], value), {})
+        if isinstance(hint, Template):
+            return self._template(
+                hint, source, _Function(self._readers, self._read).function(definition.type, selected)
+            )
+        if isinstance(hint, Serialized) and (hint.plain or hint.serialize is orjson.Fragment):
+            return self._json_serialized(hint, source, may_be_null=not is_non_null_type(definition.type))
         return [_Piece(f"dumps({self._field(kind, selected, source, own)})", is_bytes=True)]
 
-    def _written_text(self, way: Written, source: _Source, *, may_be_null: bool) -> list[_Piece]:
-        value = self._read_once(source, way.name)
-        text = value if way.write in (None, orjson.Fragment) else self._made(way.write, value)
-        quote = '"' if way.plain else ""
+    def _json_serialized(self, hint: Serialized, source: _Source, *, may_be_null: bool) -> list[_Piece]:
+        value = self._cached(source, hint.name)
+        text = value if hint.serialize in (None, orjson.Fragment) else self._call(hint.serialize, value)
+        quote = '"' if hint.plain else ""
         if not may_be_null:
-            return [_Piece(f"{quote}{{{text if text == value else self._put(text)}}}{quote}")]
+            return [_Piece(f"{quote}{{{text if text == value else self._assign(text)}}}{quote}")]
         quoted = f"'{quote}' + {text} + '{quote}'"
-        either = self._put(f"'null' if {value} is None else {quoted}")
+        either = self._assign(f"'null' if {value} is None else {quoted}")
         return [_Piece(f"{{{either}}}")]
 
     def _classes_of(self, kind: Any) -> list[type]:
-        return self._readers.ways.classes_of(kind.name) if is_object_type(kind) else []
+        return self._readers.hints.classes_of(kind.name) if is_object_type(kind) else []
 
     def _leaf(self, kind: Any, source: str) -> str:
-        other = _OTHER.get(kind)
-        if other is None:
-            return self._put(f"{self._handed(leaf_reader(kind))}({source})")
-        self._surprised_if(other.format(source))
+        invalid = _INVALID.get(kind)
+        if invalid is None:
+            return self._assign(f"{self._global(leaf_reader(kind))}({source})")
+        self._bail_out_if(invalid.format(source))
         if kind is GraphQLString:
-            self._metered(source)
+            self._count_text(source)
         return source
 
     def _object(self, kind: GraphQLObjectType, details: FieldDetailsList, source: str) -> str:
-        own = self._readers.ways.classes_of(kind.name)
+        own = self._readers.hints.classes_of(kind.name)
         if len(own) == 1:
             return self._fields(kind, details, self._exactly(own[0], source), {})
-        fits = Fitting(kind, own)
-        self._surprised_if(f"type({source}) not in {self._handed(fits.seen)} and not {self._handed(fits)}({source})")
+        check = ObjectCheck(kind, own)
+        self._bail_out_if(
+            f"type({source}) not in {self._global(check.accepted)} and not {self._global(check)}({source})"
+        )
         return self._fields(kind, details, _Source(source, None, self._read), {})
 
     def _exactly(self, own: type, source: str) -> _Source:
-        if self._certain.get(source) is not own:
-            self._surprised_if(f"type({source}) is not {self._handed(own)}")
-            self._certain[source] = own
+        if self._checked.get(source) is not own:
+            self._bail_out_if(f"type({source}) is not {self._global(own)}")
+            self._checked[source] = own
         return _Source(source, own, self._read)
 
     def _fields(
-        self, kind: GraphQLObjectType, details: FieldDetailsList, source: _Source, ways: Mapping[str, Written | Itself]
+        self,
+        kind: GraphQLObjectType,
+        details: FieldDetailsList,
+        source: _Source,
+        hints: Mapping[str, Serialized | Self],
     ) -> str:
         pairs = [
-            f"{key!r}: {self._field(kind, selected, source, ways.get(selected[0].node.name.value))}"
+            f"{key!r}: {self._field(kind, selected, source, hints.get(selected[0].node.name.value))}"
             for key, selected in self._readers.collect(kind, details).items()
         ]
-        return self._put(f"{{{', '.join(pairs)}}}")
+        return self._assign(f"{{{', '.join(pairs)}}}")
 
-    def _known_value(self, known: Known, kind: Any, details: FieldDetailsList, source: _Source) -> str:
-        """Write how something is read that may be known, in place of calling its resolver."""
-        if known.rows is not None and known.of is not None and self._takes_rows:
-            return self._rows_or_value(known.rows, known, kind, details, source)
-        value = self._put(source.attribute(known.name))
-        self._surprised_if(f"{value} is None")
-        if known.of is None:
+    def _preloaded_value(self, preloaded: Preloaded, kind: Any, details: FieldDetailsList, source: _Source) -> str:
+        """Generate the read of a preloaded value instead of a call of its resolver."""
+        if preloaded.rows is not None and preloaded.of is not None and self._takes_rows:
+            return self._rows_or_value(preloaded.rows, preloaded, kind, details, source)
+        value = self._assign(source.attribute(preloaded.name))
+        self._bail_out_if(f"{value} is None")
+        if preloaded.of is None:
             return self._value(kind, details, value)
         own = get_named_type(kind)
         if not is_list_type(get_nullable_type(kind)):
-            return self._fields(own, details, self._exactly(known.of, value), known.fields)
-        return self._texts(own, details, value, known.of, known.fields)
+            return self._fields(own, details, self._exactly(preloaded.of, value), preloaded.fields)
+        return self._json_list(own, details, value, preloaded.of, preloaded.fields)
 
-    def _rows_or_value(self, rows: str, known: Known, kind: Any, details: FieldDetailsList, source: _Source) -> str:
-        """Write how rows are read where there are any, and the list that they stand for where there are none."""
-        assert known.of is not None  # noqa: S101  (rows stand for tuples of a class)
-        held, result = self._put(source.attribute(rows)), self._put("None")
-        with self._block(f"if {held} is None:"):
-            whole = self._known_value(replace(known, rows=None), kind, details, source)
-            self._say(f"{result} = {whole}")
+    def _rows_or_value(
+        self, rows: str, preloaded: Preloaded, kind: Any, details: FieldDetailsList, source: _Source
+    ) -> str:
+        """Generate the read of rows if there are any, and of the list that they replace if there are none."""
+        assert preloaded.of is not None  # noqa: S101  (rows replace tuples of a class)
+        found, result = self._assign(source.attribute(rows)), self._assign("None")
+        with self._block(f"if {found} is None:"):
+            whole = self._preloaded_value(replace(preloaded, rows=None), kind, details, source)
+            self._line(f"{result} = {whole}")
         with self._block("else:"):
-            read = self._texts(get_named_type(kind), details, held, known.of, known.fields, are_rows=True)
-            self._say(f"{result} = {read}")
+            read = self._json_list(get_named_type(kind), details, found, preloaded.of, preloaded.fields, are_rows=True)
+            self._line(f"{result} = {read}")
         return result
 
     def _abstract(self, kind: Any, details: FieldDetailsList, source: str) -> str:
-        """Go by the class of a value, where there are classes of which all is known."""
-        schema, types = self._readers.schema, self._readers.ways.types
+        """Dispatch by the class of a value, if the possible types have classes."""
+        schema, types = self._readers.schema, self._readers.hints.types
         possible = {each.name: each for each in schema.get_possible_types(kind)} if is_abstract_type(kind) else {}
         by_class = {
-            own: _Program(self._readers, self._read).function(possible[name], details)
+            own: _Function(self._readers, self._read).function(possible[name], details)
             for own, name in types.items()
             if name in possible
         }
         if not by_class:
             raise _NeedsExecutor
-        return self._put(f"{self._handed(by_class)}[type({source})]({source}, meter)")
+        return self._assign(f"{self._global(by_class)}[type({source})]({source}, meter)")
 
     def _field(
-        self, kind: GraphQLObjectType, selected: FieldDetailsList, source: _Source, own: Written | Itself | None
+        self, kind: GraphQLObjectType, selected: FieldDetailsList, source: _Source, own: Serialized | Self | None
     ) -> str:
-        self._count()
+        self._count_field()
         name = selected[0].node.name.value
         if name == "__typename":
             return repr(kind.name)
-        definition, way = kind.fields.get(name), own or self._readers.ways.fields.get((kind.name, name))
+        definition, hint = kind.fields.get(name), own or self._readers.hints.fields.get((kind.name, name))
         if definition is None:
             raise _NeedsExecutor
-        if isinstance(way, Itself):
-            if source.is_row:  # it cannot be asked of what class it is
+        if isinstance(hint, Self):
+            if source.is_row:  # a row has no class to check
                 self._read.is_known = False
             return self._value(definition.type, selected, source.name)
-        if isinstance(way, Attribute):
-            return self._value(definition.type, selected, self._put(source.attribute(way.name)))
-        if isinstance(way, Written):
-            return self._written(way, source, may_be_null=not is_non_null_type(definition.type))
-        if isinstance(way, Direct) and way.known is not None:
-            return self._known_value(way.known, definition.type, selected, source)
-        if isinstance(way, Sampled):
-            pieces = self._sampled(way, source, _Program(self._readers, self._read).function(definition.type, selected))
-            return self._put(f"written({_joined(pieces)})")
+        if isinstance(hint, Attribute):
+            return self._value(definition.type, selected, self._assign(source.attribute(hint.name)))
+        if isinstance(hint, Serialized):
+            return self._serialized(hint, source, may_be_null=not is_non_null_type(definition.type))
+        if isinstance(hint, Resolver) and hint.preloaded is not None:
+            return self._preloaded_value(hint.preloaded, definition.type, selected, source)
+        if isinstance(hint, Template):
+            pieces = self._template(
+                hint, source, _Function(self._readers, self._read).function(definition.type, selected)
+            )
+            return self._assign(f"fragment({_joined(pieces)})")
         raise _NeedsExecutor
 
-    def _written(self, way: Written, source: _Source, *, may_be_null: bool) -> str:
-        value = self._read_once(source, way.name)
-        if way.write is None:
+    def _serialized(self, hint: Serialized, source: _Source, *, may_be_null: bool) -> str:
+        value = self._cached(source, hint.name)
+        if hint.serialize is None:
             return value
-        write = self._made(way.write, value)
-        return self._put(f"None if {value} is None else {write}" if may_be_null else write)
+        write = self._call(hint.serialize, value)
+        return self._assign(f"None if {value} is None else {write}" if may_be_null else write)
 
-    def _made(self, write: Callable[[Any], Any], value: str) -> str:
-        """Write what a function makes of a value; a dict is looked into, which is sooner done than to call it."""
-        of = getattr(write, "__self__", None)
-        is_look_up = isinstance(of, dict) and write == of.__getitem__
-        return f"{self._handed(of)}[{value}]" if is_look_up else f"{self._handed(write)}({value})"
+    def _call(self, serialize: Callable[[Any], Any], value: str) -> str:
+        """Generate the call of a function; a dict's lookup becomes a subscript, which is faster."""
+        of = getattr(serialize, "__self__", None)
+        is_lookup = isinstance(of, dict) and serialize == of.__getitem__
+        return f"{self._global(of)}[{value}]" if is_lookup else f"{self._global(serialize)}({value})"
 
-    def _sampled(self, way: Sampled, source: _Source, read: Read) -> list[_Piece]:
-        """Write the answer around the one string of a value like the sample, and read all others."""
-        first, *others = orjson.dumps(read(way.sample, Meter())).split(MARKER.encode())
-        stored = self._read_once(source, way.stored)
-        begin, end, behind = self._handed(way.begin), self._handed(way.end), self._handed(way.end[1:])
-        begins, text, ends, rest = (self._name() for _ in range(4))
-        again = f" + {text} + ".join(self._handed(each) for each in others)
-        around = f"{begins} = {self._handed(first)}; " + (f"{ends} = {again}" if others else f"{text} = {ends} = b''")
-        # Few strings hold a quotation mark, so the first one closes most. Where it does not, or where this begins
-        # otherwise than the sample, what is behind it is not the same: in JSON they come in pairs.
-        self._say(f"{text}, _, {rest} = {stored}.removeprefix({begin}).partition(b'\"')")
-        with self._block(f"if {rest} == {behind}:"):
-            self._say(around)
-            self._metered(text)
-        is_surrounded = f"{stored}.startswith({begin}) and {stored}.endswith({end})"
-        within = f"{stored}, {len(way.begin)}, len({stored}) - {len(way.end)}"
-        with self._block(f"elif {is_surrounded} and {self._handed(_WITHIN_A_STRING)}({within}):"):
-            self._say(f"{text} = {stored}[{len(way.begin)}:-{len(way.end)}]; {around}")
-            self._metered(text)
+    def _template(self, hint: Template, source: _Source, read: Read) -> list[_Piece]:
+        """Generate the JSON around the string of a value that equals the sample, and a full read of all others."""
+        first, *others = orjson.dumps(read(hint.sample, Meter())).split(MARKER.encode())
+        stored = self._cached(source, hint.stored)
+        prefix, suffix, rest_of_suffix = map(self._global, (hint.prefix, hint.suffix, hint.suffix[1:]))
+        before, text, after, rest = (self._name() for _ in range(4))
+        again = f" + {text} + ".join(self._global(each) for each in others)
+        around = f"{before} = {self._global(first)}; " + (f"{after} = {again}" if others else f"{text} = {after} = b''")
+        # Few strings contain a quotation mark, so the first one closes most of them. If it does not, or the value has
+        # another prefix, the rest differs from the suffix: in JSON quotation marks come in pairs.
+        self._line(f"{text}, _, {rest} = {stored}.removeprefix({prefix}).partition(b'\"')")
+        with self._block(f"if {rest} == {rest_of_suffix}:"):
+            self._line(around)
+            self._count_text(text)
+        is_surrounded = f"{stored}.startswith({prefix}) and {stored}.endswith({suffix})"
+        within = f"{stored}, {len(hint.prefix)}, len({stored}) - {len(hint.suffix)}"
+        with self._block(f"elif {is_surrounded} and {self._global(_STRING_CONTENT)}({within}):"):
+            self._line(f"{text} = {stored}[{len(hint.prefix)}:-{len(hint.suffix)}]; {around}")
+            self._count_text(text)
         with self._block("else:"):
-            whole = f"dumps({self._handed(read)}({self._handed(way.load)}({stored}), meter))"
-            self._say(f"{begins} = {ends} = b''; {text} = {whole}")
-        return [_Piece(each, is_bytes=True) for each in (begins, text, ends)]
+            whole = f"dumps({self._global(read)}({self._global(hint.load)}({stored}), meter))"
+            self._line(f"{before} = {after} = b''; {text} = {whole}")
+        return [_Piece(each, is_bytes=True) for each in (before, text, after)]
 
-    def _metered(self, text: str) -> None:
+    def _count_text(self, text: str) -> None:
         with self._block(f"if len({text}) > {LONG}:"):
-            self._say(f"meter.write({text})")
+            self._line(f"meter.add_text({text})")
 
-    def _count(self) -> None:
+    def _count_field(self) -> None:
         self._readers.fields_left -= 1
         if self._readers.fields_left < 0:
             raise _NeedsExecutor
 
-    def _say(self, line: str) -> None:
+    def _line(self, line: str) -> None:
         self._lines.append(" " * self._depth + line)
 
-    def _surprised_if(self, condition: str) -> None:
-        self._say(f"if {condition}: raise Surprise")
+    def _bail_out_if(self, condition: str) -> None:
+        self._line(f"if {condition}: raise Bailout")
 
     @contextmanager
     def _block(self, line: str) -> Iterator[None]:
         if self._depth == _MAX_DEPTH:
             raise _NeedsExecutor
-        self._say(line)
+        self._line(line)
         self._depth += 1
-        self._once.append({})
+        self._variables.append({})
         yield
-        self._once.pop()
+        self._variables.pop()
         self._depth -= 1
 
-    def _read_once(self, source: _Source, name: str) -> str:
-        """Name an attribute, which is read anew only where it was not read yet."""
-        how = source.attribute(name)
-        for read in self._once:
-            if how in read:
-                return read[how]
-        value = self._once[-1][how] = self._put(how)
+    def _cached(self, source: _Source, name: str) -> str:
+        """Return the variable of an attribute, and assign it if no enclosing block has done so."""
+        expression = source.attribute(name)
+        for block in self._variables:
+            if expression in block:
+                return block[expression]
+        value = self._variables[-1][expression] = self._assign(expression)
         return value
 
     def _name(self) -> str:
         self._names += 1
         return f"v{self._names}"
 
-    def _put(self, expression: str) -> str:
+    def _assign(self, expression: str) -> str:
         name = self._name()
-        self._say(f"{name} = {expression}")
+        self._line(f"{name} = {expression}")
         return name
 
-    def _handed(self, value: Any) -> str:
-        name = f"k{len(self._known)}"
-        self._known[name] = value
+    def _global(self, value: Any) -> str:
+        name = f"k{len(self._globals)}"
+        self._globals[name] = value
         return name
 
 
 def _joined(pieces: list[_Piece]) -> str:
-    """Write what joins pieces of JSON."""
-    return f"b''.join(({_laid_out(pieces)},))"
+    """Generate an expression that joins pieces of JSON."""
+    return f"b''.join(({_as_bytes(pieces)},))"
 
 
-def _laid_out(pieces: list[_Piece]) -> str:
-    """Write pieces of JSON as bytes, behind each other; neighbours that are text are one string."""
-    together = [
+def _as_bytes(pieces: list[_Piece]) -> str:
+    """Generate pieces of JSON as a comma-separated list of bytes; adjacent texts become one string."""
+    groups = [
         (is_bytes, [piece.text for piece in own]) for is_bytes, own in groupby(pieces, key=attrgetter("is_bytes"))
     ]
-    return ", ".join(", ".join(texts) if is_bytes else _encoded("".join(texts)) for is_bytes, texts in together)
+    return ", ".join(", ".join(texts) if is_bytes else _encoded("".join(texts)) for is_bytes, texts in groups)
 
 
 def _encoded(text: str) -> str:
-    """Write the inside of a formatted string as bytes, at once where nothing is put into it."""
+    """Generate the inside of an f-string as bytes; without replacement fields it becomes a literal."""
     plain = text.replace("{{", "").replace("}}", "")
     return f"f'{text}'.encode()" if "{" in plain else repr(text.replace("{{", "{").replace("}}", "}").encode())

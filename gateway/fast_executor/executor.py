@@ -1,32 +1,21 @@
-"""graphql-core's executor with quick ways past it, for one execution of a compiled operation.
+"""graphql-core's executor with fast paths, for one execution of a compiled operation.
 
-Each quick way stands in front of the method of graphql-core's that it saves, and goes on to it where it is surprised.
-Must not be here: what is known beforehand (`plan`), values without resolvers (`readers`).
+Each fast path overrides the method of graphql-core that it saves, and calls that method where it bails out.
+Must not be here: what is prepared once (`plan`, `selection`, `steps`), values without resolvers (`readers`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from graphql import (
-    ExecutionResult,
-    GraphQLError,
-    GraphQLField,
-    GraphQLObjectType,
-    Undefined,
-    is_non_null_type,
-    is_object_type,
-)
-from graphql.execution.collect_fields import FieldDetails
+from graphql import ExecutionResult, GraphQLError, GraphQLObjectType, OperationType, Undefined
 from graphql.execution.executor import CollectedErrors
 from graphql.pyutils import Path, gather_with_cancel
 
-from gateway.fast_executor.arguments import arguments_of
-from gateway.fast_executor.hints import Attribute, Child, Direct, Way, Written
 from gateway.fast_executor.metered_executor import MeteredExecutor
-from gateway.fast_executor.readers import Fitting, Read, Surprise, is_awaitable, new_tuple, or_null
+from gateway.fast_executor.readers import Bailout, is_awaitable, new_tuple
+from gateway.fast_executor.steps import NotSerializable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -34,22 +23,22 @@ if TYPE_CHECKING:
     from graphql import GraphQLResolveInfo
     from graphql.execution.values import VariableValues
 
-    from gateway.fast_executor.arguments import Arguments
-    from gateway.fast_executor.hints import Places
     from gateway.fast_executor.meter import Meter
-    from gateway.fast_executor.plan import Shape
-
-FieldDetailsList = list[FieldDetails]
-Resolve = Callable[["CompiledExecutor", Any], Any]
+    from gateway.fast_executor.readers import Read
+    from gateway.fast_executor.selection import FieldDetailsList, Selection
+    from gateway.fast_executor.steps import Step, Steps
 
 
 class CompiledExecutor(MeteredExecutor):
-    """One execution; what is the same in all of them stands in `shape`, which they share."""
+    """One execution; all executions of a selection share `selection` and `steps`."""
 
-    shape: Shape
+    selection: Selection
+    steps: Steps
 
-    def begun(self, root_value: Any, context_value: Any, variables: VariableValues, meter: Meter) -> CompiledExecutor:
-        """Make the executor of another execution."""
+    def for_execution(
+        self, root_value: Any, context_value: Any, variables: VariableValues, meter: Meter
+    ) -> CompiledExecutor:
+        """Copy this executor for one execution."""
         other: CompiledExecutor = object.__new__(CompiledExecutor)
         other.__dict__.update(self.__dict__)
         other.root_value, other.context_value, other.variable_values = root_value, context_value, variables
@@ -59,22 +48,23 @@ class CompiledExecutor(MeteredExecutor):
         return other
 
     def execute_operation(self, serially: bool | None = None) -> Any:  # noqa: FBT001  (graphql-core's own signature)
-        """Execute the operation, whose root fields were collected before."""
-        del serially  # mutations are, and nothing else
-        shape = self.shape
+        """Execute the operation; its root fields are collected once."""
+        del serially  # decided by the kind of operation
+        selection = self.selection
+        is_mutation = self.operation.operation is OperationType.MUTATION
         try:
-            fields = shape.root_fields()
-            # One field alone comes neither before nor behind another.
-            execute = self.execute_fields_serially if shape.is_serial and len(fields) > 1 else self.execute_fields
-            result = execute(shape.root_type, self.root_value, None, fields, None)
+            fields = selection.root_fields()
+            # A single field has no order, and the parallel method is faster.
+            execute = self.execute_fields_serially if is_mutation and len(fields) > 1 else self.execute_fields
+            result = execute(selection.root_type, self.root_value, None, fields, None)
         except GraphQLError as error:
             self.collected_errors.add(error, None)
             return self.build_response(None)
         if is_awaitable(result):
-            return self._awaited(cast("Awaitable[dict[str, Any]]", result))
+            return self._respond_later(cast("Awaitable[dict[str, Any]]", result))
         return self.build_response(cast("dict[str, Any]", result))
 
-    async def _awaited(self, result: Awaitable[dict[str, Any]]) -> ExecutionResult:
+    async def _respond_later(self, result: Awaitable[dict[str, Any]]) -> ExecutionResult:
         try:
             data = await result
         except GraphQLError as error:
@@ -90,30 +80,30 @@ class CompiledExecutor(MeteredExecutor):
         grouped_field_set: dict[str, FieldDetailsList],
         position_context: Any,  # noqa: ARG002  (nothing is deferred)
     ) -> Any:
-        """Execute fields side by side, each by its step where it has one."""
+        """Execute fields in parallel, each by its step if it has one."""
         results: dict[str, Any] = {}
-        waiting: list[str] = []
+        pending: list[str] = []
         try:
-            for key, details, step in self.shape.entries(parent_type, grouped_field_set):
-                place = new_tuple(Path, (path, key, parent_type.name))
-                result = self._field(step, parent_type, source_value, details, place)
+            for key, details, step in self.steps.entries(parent_type, grouped_field_set):
+                own_path = new_tuple(Path, (path, key, parent_type.name))
+                result = self._field(step, parent_type, source_value, details, own_path)
                 if result is Undefined:
                     continue
                 results[key] = result
                 if is_awaitable(result):
-                    waiting.append(key)
+                    pending.append(key)
         except Exception:
-            if waiting:  # what they raise must be seen by somebody
-                self.settle_in_background([results[key] for key in waiting])
+            if pending:  # their exceptions must be retrieved
+                self.settle_in_background([results[key] for key in pending])
             raise
-        return self._gathered(results, waiting) if waiting else results
+        return self._gather(results, pending) if pending else results
 
-    async def _gathered(self, results: dict[str, Any], waiting: list[str]) -> dict[str, Any]:
-        if len(waiting) == 1:
-            results[waiting[0]] = await results[waiting[0]]
+    async def _gather(self, results: dict[str, Any], pending: list[str]) -> dict[str, Any]:
+        if len(pending) == 1:
+            results[pending[0]] = await results[pending[0]]
         else:
-            found = await gather_with_cancel(*[results[key] for key in waiting])
-            results.update(zip(waiting, found, strict=True))
+            found = await gather_with_cancel(*[results[key] for key in pending])
+            results.update(zip(pending, found, strict=True))
         return results
 
     def execute_field(
@@ -124,8 +114,8 @@ class CompiledExecutor(MeteredExecutor):
         path: Path,
         position_context: Any,  # noqa: ARG002  (nothing is deferred)
     ) -> Any:
-        """Execute one of the fields of a mutation."""
-        step = self.shape.step(parent_type, field_details_list)
+        """Execute one of several root fields of a mutation."""
+        step = self.steps.step(parent_type, field_details_list)
         return self._field(step, parent_type, source, field_details_list, path)
 
     def _field(
@@ -136,60 +126,60 @@ class CompiledExecutor(MeteredExecutor):
         details: FieldDetailsList,
         path: Path,
     ) -> Any:
-        """Resolve a field without its framework, where it has such a way; nothing else is done otherwise."""
+        """Resolve a field by its step, or leave it to graphql-core."""
         if step is not None:
             try:
                 result = step.resolve(self, source)
                 if is_awaitable(result):
-                    return self._resolved(step, result, details, path)
-                completed = self._value(step, result, details, path)
-            except Surprise:
-                pass  # its variables are such that graphql-core has to look at them
+                    return self._resolve_later(step, result, details, path)
+                completed = self._complete(step, result, details, path)
+            except Bailout:
+                pass  # graphql-core checks its variables, or calls its resolver
             except Exception as error:  # noqa: BLE001  (whatever a resolver raises is an error of its field)
                 self.handle_field_error(error, step.definition.type, details, path)
                 return None
             else:
-                return self._completed(completed, step, details, path) if is_awaitable(completed) else completed
+                return self._complete_later(completed, step, details, path) if is_awaitable(completed) else completed
         return super().execute_field(parent_type, source, details, path, None)
 
-    async def _resolved(self, step: Step, result: Awaitable[Any], details: FieldDetailsList, path: Path) -> Any:
+    async def _resolve_later(self, step: Step, result: Awaitable[Any], details: FieldDetailsList, path: Path) -> Any:
         try:
-            completed = self._value(step, await result, details, path)
+            completed = self._complete(step, await result, details, path)
             return await completed if is_awaitable(completed) else completed
         except Exception as error:  # noqa: BLE001  (the same)
             self.handle_field_error(error, step.definition.type, details, path)
             return None
 
-    def _value(self, step: Step, result: Any, details: FieldDetailsList, path: Path) -> Any:
-        """Complete a value that nobody waits for, by the quickest way that fits it."""
+    def _complete(self, step: Step, result: Any, details: FieldDetailsList, path: Path) -> Any:
+        """Complete a value that is no awaitable, by the fastest path that applies."""
         if step.read is not None:
             try:
                 return self._read(step.read, result)
-            except _Unwritten:
+            except NotSerializable:
                 raise
-            except Exception:  # noqa: BLE001, S110  (graphql-core says what is wrong)
+            except Exception:  # noqa: BLE001, S110  (graphql-core finds the error)
                 pass
-        elif step.fits is not None and step.fits(result):
+        elif step.is_object is not None and step.is_object(result):
             return self.execute_fields(step.object_type, result, path, step.fields, None)
         nodes = [each.node for each in details]
         info = self.build_resolve_info(step.definition, nodes, step.parent_type, path)
         return self.complete_value(step.definition.type, details, info, path, result, None)
 
-    async def _completed(self, completed: Awaitable[Any], step: Step, details: FieldDetailsList, path: Path) -> Any:
+    async def _complete_later(self, value: Awaitable[Any], step: Step, details: FieldDetailsList, path: Path) -> Any:
         try:
-            return await completed
+            return await value
         except Exception as error:  # noqa: BLE001  (the same)
             self.handle_field_error(error, step.definition.type, details, path)
             return None
 
     def _read(self, read: Read, value: Any) -> Any:
-        """Read a value; what was counted of one that cannot be read is not answered."""
+        """Read a value; if that fails, undo what the meter has counted of it."""
         meter = self.meter
-        objects, written = meter.objects, meter.written
+        objects, size = meter.objects, meter.bytes
         try:
             return read(value, meter)
         except Exception:
-            meter.objects, meter.written = objects, written
+            meter.objects, meter.bytes = objects, size
             raise
 
     def complete_object_value(
@@ -201,12 +191,12 @@ class CompiledExecutor(MeteredExecutor):
         result: Any,
         position_context: Any,
     ) -> Any:
-        """Read an object that needs no resolvers."""
-        read = self.shape.reader(return_type, field_details_list)
+        """Read an object whose fields need no resolver."""
+        read = self.selection.reader(return_type, field_details_list)
         if read is not None:
             try:
                 return self._read(read, result)
-            except Exception:  # noqa: BLE001, S110  (graphql-core says what is wrong)
+            except Exception:  # noqa: BLE001, S110  (graphql-core finds the error)
                 pass
         return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
 
@@ -219,128 +209,16 @@ class CompiledExecutor(MeteredExecutor):
         items: Any,
         position_context: Any,
     ) -> Any:
-        """Read a list whose items need no resolvers."""
+        """Read a list whose items need no resolver."""
         if type(items) is list or type(items) is tuple:
-            read = self.shape.reader(item_type, field_details_list)
+            read = self.selection.reader(item_type, field_details_list)
             if read is not None:
                 try:
                     return self._read(partial(_read_each, read), items)
-                except Exception:  # noqa: BLE001, S110  (graphql-core says what is wrong)
+                except Exception:  # noqa: BLE001, S110  (graphql-core finds the error)
                     pass
         return super().complete_iterable_value(item_type, field_details_list, info, path, items, position_context)
 
 
-class Step(NamedTuple):
-    """How one field is resolved without its framework, and the quick ways to complete what it gives."""
-
-    resolve: Resolve
-    parent_type: GraphQLObjectType
-    definition: GraphQLField
-    read: Read | None
-    fits: Callable[[Any], bool] | None  # for an object that has fields with resolvers, which are executed at once
-    object_type: Any = None
-    fields: Any = None
-
-
-def step_of(shape: Shape, parent_type: GraphQLObjectType, details: FieldDetailsList) -> Step | None:
-    """Find out how a field is resolved without its framework, if it can be."""
-    node = details[0].node
-    name = node.name.value
-    definition, way = parent_type.fields.get(name), shape.ways.fields.get((parent_type.name, name))
-    if definition is None or way is None:
-        return None
-    if isinstance(way, Written):
-        some = _writing(way.write or _as_it_is)
-        write = some if is_non_null_type(definition.type) else or_null(some)
-        return Step(_taking(way.name), parent_type, definition, write, None)
-    resolve = _taking(way.name) if isinstance(way, Attribute) else _resolve(shape, way, definition, details)
-    if resolve is None:
-        return None
-    read, kind = shape.reader(definition.type, details), _named(definition.type)
-    if read is None and is_object_type(kind):
-        fits = Fitting(kind, shape.ways.classes_of(kind.name))
-        return Step(resolve, parent_type, definition, None, fits, kind, shape.collect(kind, details))
-    return Step(resolve, parent_type, definition, read, None)
-
-
 def _read_each(read: Read, items: Sequence[Any], meter: Meter) -> list[Any]:
-    return [read(item, meter) for item in meter.walk(items)]
-
-
-class _Unwritten(Surprise):
-    """A value has no final form; what is stored is not what the resolver would give, so it has to be asked."""
-
-
-def _writing(write: Callable[[Any], Any]) -> Read:
-    def read(value: Any, _meter: Meter) -> Any:
-        try:
-            return write(value)
-        except Exception:  # noqa: BLE001  (whatever it raises, the resolver is asked)
-            raise _Unwritten from None
-
-    return read
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-def _taking(attribute: str) -> Resolve:
-    return lambda _executor, source: getattr(source, attribute)
-
-
-def _resolve(shape: Shape, way: Way, definition: GraphQLField, details: FieldDetailsList) -> Resolve | None:
-    if not isinstance(way, Direct):
-        return None
-    arguments = arguments_of(definition, details[0].node)
-    if arguments is None:
-        return None
-    if way.wants_children:
-        return _with_children(way, arguments, shape, _named(definition.type), details)
-    resolve = way.resolve
-    return lambda executor, source: resolve(source, executor.context_value, arguments(executor.variable_values))
-
-
-def _with_children(way: Direct, arguments: Arguments, shape: Shape, kind: Any, details: FieldDetailsList) -> Resolve:
-    asked = [
-        _Asked(
-            name,
-            arguments_of(kind.fields[name], selected[0].node) or _surprised,
-            shape.places(kind.fields[name].type, selected),
-        )
-        for selected in _collected(shape, kind, details).values()
-        if (name := selected[0].node.name.value) in kind.fields
-    ]
-
-    def resolve(executor: CompiledExecutor, source: Any) -> Any:
-        variables = executor.variable_values
-
-        def children() -> Sequence[Child]:
-            try:
-                return [Child(name, child(variables), places) for name, child, places in asked]
-            except Surprise:
-                return []
-
-        return way.resolve(source, executor.context_value, arguments(variables), children)
-
-    return resolve
-
-
-class _Asked(NamedTuple):
-    """What is known beforehand of a `Child`."""
-
-    name: str
-    arguments: Arguments
-    places: Places | None
-
-
-def _surprised(_variables: VariableValues) -> dict[str, Any]:
-    raise Surprise
-
-
-def _collected(shape: Shape, kind: Any, details: FieldDetailsList) -> dict[str, FieldDetailsList]:
-    return shape.collect(kind, details) if is_object_type(kind) else {}
-
-
-def _named(kind: Any) -> Any:
-    return kind.of_type if is_non_null_type(kind) else kind
+    return [read(item, meter) for item in meter.iterate(items)]

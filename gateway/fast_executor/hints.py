@@ -1,6 +1,6 @@
-"""How the owner of a schema says that fields are read, where that is simpler than to call their resolvers.
+"""Hints by the owner of a schema: how to read a field more simply than by its resolver.
 
-A way is a promise: what it reads is what the field's own resolver would give, and reading it twice does no harm.
+A hint is a promise: it reads the same value as the field's resolver, and reading it twice has no side effect.
 Must not be here: reading itself (`readers`).
 """
 
@@ -19,100 +19,100 @@ class Attribute:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """The field's final value is an attribute, or what a function makes of it: an enum's word, stored JSON as it lies.
+class Serialized:
+    """The serialized value is an attribute, or what a function makes of it: an enum's name, JSON as it is stored.
 
-    A null is written as one, and never comes where the field has none; the function raises on what it cannot write.
-    What is `plain` is a string that stands in JSON as it is: a word, an id, a time.
+    Null stays null, and does not occur where the field is non-null; the function raises on what it cannot serialize.
+    A `plain` value is a string that needs no escapes in JSON: an enum's name, an ID, a time.
     """
 
     name: str
-    write: Callable[[Any], Any] | None = None
+    serialize: Callable[[Any], Any] | None = None
     plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Sampled:
-    """The attribute nearly always looks like one sample, in which a single string is another each time.
+class Template:
+    """Nearly all values of the attribute equal one sample but for a single string.
 
-    It is what `load` makes of `stored`, the attribute that holds the same as JSON in UTF-8. One that starts with
-    `begin`, which opens a string, and ends with `end`, which closes the same one, looks like the sample. MARKER stands
-    for the string in the sample.
+    The value is what `load` makes of the attribute `stored`, which is JSON in UTF-8. Values that start with `prefix`,
+    which opens a string, and end with `suffix`, which closes the same string, equal the sample, in which MARKER takes
+    the place of that string.
     """
 
     load: Callable[[bytes], Any]
     sample: Any
     stored: str
-    begin: bytes
-    end: bytes
+    prefix: bytes
+    suffix: bytes
 
 
-Places = Mapping[type, tuple[str, ...]]
+Columns = Mapping[type, tuple[str, ...]]
 
 
 @dataclass(slots=True)  # not frozen: some are made in each execution, which would take three times as long
-class Child:
-    """A field that will be asked of what a resolver gives, with its arguments.
+class SelectedField:
+    """A field that will be selected of a resolver's result, with its arguments.
 
-    `places` are those of tuples that will be read of its value, by their class, each in the order in which rows hold
-    them that may stand for such tuples (`Known.rows`); None where only whole tuples will do.
+    `columns` are the fields of named tuples that its value is read from, by class, in the order that rows which
+    replace such tuples must have (`Preloaded.rows`); None if only whole tuples will do.
     """
 
     name: str
     arguments: Mapping[str, Any]
-    places: Places | None = None
+    columns: Columns | None = None
 
 
-Children = Callable[[], Sequence[Child]]
+LookAhead = Callable[[], Sequence[SelectedField]]
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """Where an object holds what a field's resolver would give: an attribute, which is None where it does not.
+class Preloaded:
+    """The attribute that holds the result of a field's resolver; None if the resolver has to be called.
 
-    It may be another value in place of the object that a resolver would make of it, or a list of such: all of the class
-    `of`, with ways of their own for the fields of those. In place of such a list another attribute, `rows`, may hold
-    rows that stand for its tuples; else it is None.
+    It may hold the items that the resolver would wrap, one or a list, all of the class `of`, with hints of their own
+    in `fields`. The attribute `rows` may hold rows that replace the named tuples of such a list; else it is None.
     """
 
     name: str
     of: type | None = None
-    fields: Mapping[str, Written | Itself] = field(default_factory=dict)
+    fields: Mapping[str, Serialized | Self] = field(default_factory=dict)
     rows: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Itself:
-    """The field is what stands for its object."""
+class Self:
+    """The field is the item that replaces its object (`Preloaded`)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Direct:
-    """The field has a resolver, which is called without its framework: with object, context and arguments.
+class Resolver:
+    """The field has a resolver, called without its framework: with the object, the context and the arguments.
 
-    One that wants to know its children is also given what tells them: all, or none where only graphql-core can.
+    One that wants a look-ahead also gets a function that lists the selected fields of its result; the list is empty
+    if only graphql-core can coerce their arguments.
     """
 
     resolve: Callable[..., Any]
-    wants_children: bool = False
-    known: Known | None = None
+    wants_look_ahead: bool = False
+    preloaded: Preloaded | None = None
 
 
-Way = Attribute | Written | Sampled | Direct
-MARKER: Final = "\x7f\ue000"  # no text of a schema holds it
+FieldHint = Attribute | Serialized | Template | Resolver
+MARKER: Final = "\x7f\ue000"  # occurs in no text of a schema
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
-    """The ways of a schema, by type and field, and the types by the classes of their values.
+class FieldHints:
+    """The hints of a schema by type and field, and its object types by the classes of their values.
 
-    A value of exactly such a class is an object of that type, so nobody asks `resolve_type` or `is_type_of`; of a type
-    that has such classes, values of others are left to graphql-core.
+    A value of exactly such a class has that type, so neither `resolve_type` nor `is_type_of` is called; of a type with
+    such classes, values of other classes are left to graphql-core.
     """
 
-    fields: Mapping[tuple[str, str], Way] = field(default_factory=dict)
+    fields: Mapping[tuple[str, str], FieldHint] = field(default_factory=dict)
     types: Mapping[type, str] = field(default_factory=dict)
 
     def classes_of(self, name: str) -> list[type]:
-        """Name the classes of a type's values."""
+        """List the classes of a type's values."""
         return [own for own, of in self.types.items() if of == name]

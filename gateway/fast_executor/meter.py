@@ -1,8 +1,8 @@
-"""What one execution may take: objects and text in its answer, and time also where it never waits.
+"""Limits on one execution: the objects and the text of its result, and its time, also while it never awaits.
 
-Counted is what certainly ends in the answer, so an execution that is stopped would have answered too much; whoever
-wrote the answer out knows exactly. Once a bound is passed nothing goes on, and its answer is worth nothing.
-Must not be here: what is answered instead, and what an answer comes to when it is written.
+It counts only what certainly becomes part of the response, so an execution that is stopped would have been too large;
+the exact size is checked when the response is written. After a limit is exceeded the result is discarded.
+Must not be here: the error that is returned, the size of a written response.
 """
 
 from __future__ import annotations
@@ -15,88 +15,88 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-LONG: Final = 4_096  # characters of a text; those of shorter ones are known when they are written
-_ITEMS: Final = 100  # between two looks at the clock; a page has no more
+LONG: Final = 4_096  # characters of a text; shorter ones are counted only when the response is written
+_ITEMS_PER_CHECK: Final = 100  # of the clock; a page has no more
 
 
 class Stopped(Exception):
-    """The execution has passed a bound."""
+    """The execution has exceeded a limit."""
 
 
 class Meter:
-    """Counts for one execution; without bounds if none are given."""
+    """Counts for one execution; unlimited by default."""
 
-    __slots__ = ("_bytes_at_most", "_objects_at_most", "ended_by", "objects", "until", "written")
+    __slots__ = ("_max_bytes", "_max_objects", "bytes", "deadline", "objects", "stopped_by")
 
     def __init__(
-        self, objects: float = float("inf"), written: float = float("inf"), until: float = float("inf")
+        self, max_objects: float = float("inf"), max_bytes: float = float("inf"), deadline: float = float("inf")
     ) -> None:
-        self._objects_at_most, self._bytes_at_most, self.until = objects, written, until
-        self.objects = self.written = 0
-        self.ended_by: Literal["size", "time"] | None = None
+        self._max_objects, self._max_bytes, self.deadline = max_objects, max_bytes, deadline
+        self.objects = self.bytes = 0
+        self.stopped_by: Literal["size", "time"] | None = None
 
-    def look(self) -> None:
-        """Look at the clock.
+    def check_deadline(self) -> None:
+        """Check the clock.
 
         Errors: Stopped.
         """
-        if self.ended_by is not None:
+        if self.stopped_by is not None:
             raise Stopped
-        if time.monotonic() > self.until:
-            self._end("time")
+        if time.monotonic() > self.deadline:
+            self._stop("time")
 
-    def count(self, objects: int) -> None:
+    def add_objects(self, count: int) -> None:
         """Count objects that are about to be written.
 
         Errors: Stopped.
         """
-        self.objects += objects
-        if self.objects > self._objects_at_most:
-            self._end("size")
-        self.look()
+        self.objects += count
+        if self.objects > self._max_objects:
+            self._stop("size")
+        self.check_deadline()
 
-    def expect(self, items: Sequence[Any]) -> None:
-        """See whether the objects of a list fit, which are counted one by one later.
+    def check_objects(self, items: Sequence[Any]) -> None:
+        """Check that the objects of a list fit, which are counted one by one later.
 
         Errors: Stopped.
         """
-        if self.objects + len(items) > self._objects_at_most:
+        if self.objects + len(items) > self._max_objects:
             more = sum(item is not None for item in items)
-            if self.objects + more > self._objects_at_most:
-                self._end("size")
+            if self.objects + more > self._max_objects:
+                self._stop("size")
 
-    def write(self, text: str | bytes) -> None:
+    def add_text(self, text: str | bytes) -> None:
         """Count a long text; bytes are JSON.
 
         Errors: Stopped.
         """
-        self.written += len(text) if isinstance(text, bytes) else len(orjson.dumps(text)) - 2
-        if self.written > self._bytes_at_most:
-            self._end("size")
+        self.bytes += len(text) if isinstance(text, bytes) else len(orjson.dumps(text)) - 2
+        if self.bytes > self._max_bytes:
+            self._stop("size")
 
-    def wrote(self, before: int, text: bytes) -> bytes:
-        """Count a piece of JSON in place of what was counted since it was begun.
+    def replace_text(self, before: int, text: bytes) -> bytes:
+        """Count a piece of JSON instead of all text that was counted since `bytes` was `before`.
 
         Errors: Stopped.
         """
-        self.written = before
-        self.write(text)
+        self.bytes = before
+        self.add_text(text)
         return text
 
-    def walk(self, items: Sequence[Any]) -> Iterable[Any]:
-        """Walk through a list, and look at the clock from time to time.
+    def iterate(self, items: Sequence[Any]) -> Iterable[Any]:
+        """Iterate over a list, and check the clock from time to time.
 
-        Errors: Stopped, also from the walk.
+        Errors: Stopped, also while iterating.
         """
-        self.look()
-        return items if len(items) <= _ITEMS else self._ticking(items)
+        self.check_deadline()
+        return items if len(items) <= _ITEMS_PER_CHECK else self._iterate_checked(items)
 
-    def _ticking(self, items: Iterable[Any]) -> Iterator[Any]:
+    def _iterate_checked(self, items: Iterable[Any]) -> Iterator[Any]:
         for number, item in enumerate(items):
-            if not number % _ITEMS:
-                self.look()
+            if not number % _ITEMS_PER_CHECK:
+                self.check_deadline()
             yield item
 
-    def _end(self, by: Literal["size", "time"]) -> None:
-        self.ended_by = by
+    def _stop(self, by: Literal["size", "time"]) -> None:
+        self.stopped_by = by
         raise Stopped

@@ -1,6 +1,6 @@
-"""graphql-core's executor, stopped once it has passed what one execution may take.
+"""graphql-core's executor, stopped when an execution exceeds its limits (`meter`).
 
-Must not be here: quick ways past it (`executor`).
+Must not be here: fast paths (`executor`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class MeteredExecutor(Executor[Any]):
-    """One execution; `meter` is put in its place by whoever begins it."""
+    """One execution; the caller sets its `meter`."""
 
     meter: Meter = Meter()
 
@@ -34,7 +34,7 @@ class MeteredExecutor(Executor[Any]):
         position_context: Any,
     ) -> Any:
         """Count an object."""
-        self.meter.count(1)
+        self.meter.add_objects(1)
         return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
 
     def complete_iterable_value(
@@ -46,17 +46,17 @@ class MeteredExecutor(Executor[Any]):
         items: Any,
         position_context: Any,
     ) -> Any:
-        """Look whether all of a list may be answered before the first item is, and walk it by the clock."""
-        walked: Iterable[Any] = items
+        """Check the size of a list before its first item is completed, and the clock while iterating."""
+        iterated: Iterable[Any] = items
         if isinstance(items, list | tuple):
             if is_composite_type(get_nullable_type(item_type)):
-                self.meter.expect(items)
-            walked = self.meter.walk(items)
-        return super().complete_iterable_value(item_type, field_details_list, info, path, walked, position_context)
+                self.meter.check_objects(items)
+            iterated = self.meter.iterate(items)
+        return super().complete_iterable_value(item_type, field_details_list, info, path, iterated, position_context)
 
     def complete_leaf_value(self, return_type: GraphQLLeafType, result: Any) -> Any:  # type: ignore[override]
         """Count a long text."""
         completed = super().complete_leaf_value(return_type, result)
         if type(completed) is str and len(completed) > LONG:
-            self.meter.write(completed)
+            self.meter.add_text(completed)
         return completed

@@ -1,8 +1,8 @@
-"""Readers: a type with what is selected of it to one function from a value to its part of the answer.
+"""Readers: functions from a value to its part of the response, for a type with its selected fields.
 
-A reader calls no resolver. It raises on anything that is not plainly right (a null where none may be, a number for a
-string, something to await): graphql-core then says what is wrong, or does what has to be done.
-Must not be here: the text of readers (`codegen`), fields with resolvers (`executor`).
+A reader calls no resolver. It raises on any unexpected value (a null for a non-null type, a number for a string, an
+awaitable); graphql-core then completes the value, or reports its error.
+Must not be here: the source of readers (`codegen`), fields with resolvers (`steps`).
 """
 
 from __future__ import annotations
@@ -26,49 +26,49 @@ Leaf = Callable[[Any], Any]
 Read = Callable[[Any, Meter], Any]
 new_tuple = tuple.__new__  # the constructors of graphql-core's tuples take three times as long
 
-_KEPT: Final = 100  # kinds of values that a place has shown
-PLAIN: Final = frozenset({str, int, float, bool, type(None), dict, list, tuple, bytes})  # classes that nobody awaits
+_CACHED: Final = 100  # classes or values of one position
+PLAIN: Final = frozenset({str, int, float, bool, type(None), dict, list, tuple, bytes})  # never awaitable
 
 
-class Surprise(Exception):
-    """A value is not what a reader can read."""
+class Bailout(Exception):
+    """A fast path cannot read a value; graphql-core has to complete it."""
 
 
 def is_awaitable(value: Any) -> TypeGuard[Awaitable[Any]]:
-    """Say the same as graphql-core's own, sooner."""
+    """Return the same as graphql-core's function, faster."""
     kind = type(value)
     return kind is CoroutineType or (kind not in PLAIN and may_be_awaited(value))
 
 
-class Fitting:
-    """Says whether a value is certainly an object of a type; what is found of one holds for its class."""
+class ObjectCheck:
+    """Checks that a value is certainly an object of a type; the result is cached by class."""
 
     def __init__(self, kind: GraphQLObjectType, classes: Sequence[type]) -> None:
-        # Where there are none, whatever comes is one, unless the type looks for itself.
+        # Without classes every value is accepted, unless the type has its own check.
         self._classes = frozenset(classes) if classes or kind.is_type_of else None
-        self.seen: set[type] = set()  # classes whose objects are
+        self.accepted: set[type] = set()
 
     def __call__(self, value: Any) -> bool:
-        """Look at a value."""
+        """Check a value."""
         own = type(value)
-        if own in self.seen:
+        if own in self.accepted:
             return True
         is_none = value is None or value is Undefined
         is_other = self._classes is not None and own not in self._classes
         if is_none or is_other or isinstance(value, Exception) or is_awaitable(value):
             return False
-        if len(self.seen) < _KEPT:
-            self.seen.add(own)
+        if len(self.accepted) < _CACHED:
+            self.accepted.add(own)
         return True
 
 
-def or_null(read: Read) -> Read:
-    """Let a reader also read nulls."""
+def nullable(read: Read) -> Read:
+    """Make a reader that also accepts null."""
     return lambda value, meter: None if value is None else read(value, meter)
 
 
 def leaf_reader(kind: Any) -> Leaf:
-    """Make what writes a leaf whose class alone does not say how."""
+    """Make the function that serializes a leaf which its class alone does not determine."""
     if kind is GraphQLFloat:
         return _float
     return _enum(kind) if is_enum_type(kind) else _scalar(kind)
@@ -76,22 +76,22 @@ def leaf_reader(kind: Any) -> Leaf:
 
 def _float(value: Any) -> float:
     if type(value) is not float or not math.isfinite(value):
-        raise Surprise
+        raise Bailout
     return value
 
 
 def _enum(kind: Any) -> Leaf:
-    known: dict[tuple[type, Any], Any] = {}  # at most a word for each of its values and classes
-    write = _scalar(kind)
+    names: dict[tuple[type, Any], Any] = {}  # an entry for each value and class
+    serialize = _scalar(kind)
 
     def read(value: Any) -> Any:
-        own = (type(value), value)
-        if own not in known:
-            written = write(value)
-            if len(known) == _KEPT:
-                return written
-            known[own] = written
-        return known[own]
+        key = (type(value), value)
+        if key not in names:
+            name = serialize(value)
+            if len(names) == _CACHED:
+                return name
+            names[key] = name
+        return names[key]
 
     return read
 
@@ -101,10 +101,10 @@ def _scalar(kind: Any) -> Leaf:
 
     def read(value: Any) -> Any:
         if value is None or value is Undefined or isinstance(value, Exception) or is_awaitable(value):
-            raise Surprise
-        written = coerce(value)
-        if written is None or written is Undefined:
-            raise Surprise
-        return written
+            raise Bailout
+        serialized = coerce(value)
+        if serialized is None or serialized is Undefined:
+            raise Bailout
+        return serialized
 
     return read

@@ -1,4 +1,4 @@
-"""Why an operation is not compiled; the normal way answers it then."""
+"""Why an operation is not compiled; graphql-core executes it then."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from graphql import DocumentNode, OperationDefinitionNode, SelectionSetNode
 
 MAX_SELECTION_SETS: Final = 400
-MAX_CONDITIONS: Final = 4  # variables that say what is left out; each doubles what is kept for the operation
+MAX_CONDITIONS: Final = 4  # variables of @skip and @include; each doubles the memory of a plan
 _CONDITIONS: Final = ("skip", "include")
 
 
 class Reason(Enum):
-    """What a plan does not do."""
+    """Operations that have no plan."""
 
-    DIRECTIVE = "a directive other than @skip and @include may change how it is executed"
-    CONDITIONS = "too many variables say what is left out"
+    DIRECTIVE = "it has a directive other than @skip and @include"
+    CONDITIONS = "too many variables control @skip and @include"
     FRAGMENT_VARIABLES = "fragments have variables of their own"
-    SIZE = "it is too large to be kept"
-    NO_ROOT = "the schema has no such operations"
+    SIZE = "it has too many selection sets"
+    NO_ROOT = "the schema has no such operation type"
 
 
 class Unsupported(Exception):
-    """The operation is left to the normal way."""
+    """The operation is executed by graphql-core."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason.value)
@@ -42,7 +42,7 @@ class Unsupported(Exception):
 
 
 def conditions_of(document: DocumentNode, operation: OperationDefinitionNode) -> tuple[str, ...]:
-    """Name the variables that say what of an operation is left out.
+    """List the variables of an operation that control @skip and @include.
 
     Errors: Unsupported.
     """
@@ -69,6 +69,6 @@ def _directives(pending: list[SelectionSetNode]) -> Iterable[DirectiveNode]:
             raise Unsupported(Reason.SIZE)
         for selection in pending.pop().selections:
             yield from selection.directives or ()
-            # What a spread stands for is looked at as a fragment.
+            # Spread fragments are visited by themselves.
             if isinstance(selection, FieldNode | InlineFragmentNode) and selection.selection_set:
                 pending.append(selection.selection_set)

@@ -1,6 +1,6 @@
-"""The variables of an operation: what is plainly right is taken as it is, all else is graphql-core's to coerce.
+"""The variables of an operation: plainly valid values are coerced here, all others by graphql-core.
 
-Must not be here: what is wrong with variables, which graphql-core says.
+Must not be here: errors of variables, which graphql-core finds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from graphql import (
 from graphql.execution.get_variable_signature import get_variable_signature
 from graphql.execution.values import VariableValues, VariableValueSource
 
-from gateway.fast_executor.readers import Surprise, new_tuple
+from gateway.fast_executor.readers import Bailout, new_tuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
     from graphql import GraphQLEnumType, GraphQLSchema, OperationDefinitionNode
     from graphql.execution.get_variable_signature import GraphQLVariableSignature
 
-Take = Callable[[Any], Any]  # gives the coerced value; raises on what is not plainly right
+Coerce = Callable[[Any], Any]  # returns the coerced value; raises on any that is not plainly valid
 
-_SAME: Final[Mapping[Any, type]] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
-_ASKED: Final = (*_SAME, GraphQLInt)
-LONG_WORD: Final = 10_000  # characters; suggestions take a millisecond for so many
+_UNCHANGED: Final[Mapping[Any, type]] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
+_CHECKED_BY_CLASS: Final = (*_UNCHANGED, GraphQLInt)
+LONG_NAME: Final = 10_000  # characters; suggestions for so many take a millisecond
 _MAX_INT, _MIN_INT = 2**31 - 1, -(2**31)  # GraphQL, "Int"
 
 
 class _Variable(NamedTuple):
     name: str
     signature: GraphQLVariableSignature
-    take: Take
-    may_be_left_out: bool
+    coerce: Coerce
+    is_optional: bool
 
 
 class Coercion:
@@ -59,7 +59,7 @@ class Coercion:
             _Variable(
                 signature.name,
                 signature,
-                taker(signature.type),
+                coercer(signature.type),
                 each.default_value is None and not is_non_null_type(signature.type),
             )
             for each, signature in signatures
@@ -67,10 +67,10 @@ class Coercion:
         ]
         self._is_plain = len(self._variables) == len(signatures)
 
-    def of(
+    def coerce(
         self, raw: dict[str, Any], max_errors: int, *, hide_suggestions: bool
     ) -> VariableValues | list[GraphQLError]:
-        """Coerce what a request brings."""
+        """Coerce the variables of a request, or return their errors."""
         found = self._plain(raw) if self._is_plain else None
         if found is not None:
             return found
@@ -79,121 +79,125 @@ class Coercion:
             self._definitions,
             raw,
             max_errors=max_errors,
-            hide_suggestions=hide_suggestions or has_long_word(raw),
+            hide_suggestions=hide_suggestions or has_long_name(raw),
         )
 
     def _plain(self, raw: dict[str, Any]) -> VariableValues | None:
         sources: dict[str, VariableValueSource] = {}
         coerced: dict[str, Any] = {}
         try:
-            for name, signature, take, may_be_left_out in self._variables:
+            for name, signature, coerce, is_optional in self._variables:
                 if name in raw:
                     value = raw[name]
-                    coerced[name] = take(value)
+                    coerced[name] = coerce(value)
                     sources[name] = new_tuple(VariableValueSource, (signature, value))
-                elif may_be_left_out:
+                elif is_optional:
                     sources[name] = VariableValueSource(signature)
                 else:
                     return None
-        except Exception:  # noqa: BLE001  (a scalar of the schema's own may raise anything; graphql-core says what)
+        except Exception:  # noqa: BLE001  (a custom scalar may raise anything; graphql-core reports it)
             return None
         return new_tuple(VariableValues, (sources, coerced))
 
 
-def has_long_word(raw: dict[str, Any]) -> bool:
-    """Say whether a key or text is so long that graphql-core would take long to look for names that are near it."""
-    waiting: list[Any] = [raw]
-    while waiting:
-        value = waiting.pop()
+def has_long_name(raw: dict[str, Any]) -> bool:
+    """Report whether a key or string is so long that graphql-core would take long to find similar names."""
+    pending: list[Any] = [raw]
+    while pending:
+        value = pending.pop()
         if type(value) is str:
-            if len(value) > LONG_WORD:
+            if len(value) > LONG_NAME:
                 return True
         elif type(value) is list:
-            waiting.extend(value)
+            pending.extend(value)
         elif type(value) is dict:
-            waiting.extend(value)
-            waiting.extend(value.values())
+            pending.extend(value)
+            pending.extend(value.values())
     return False
 
 
-def taker(kind: Any) -> Take:
-    """Make what takes a value of an input type."""
+def coercer(kind: Any) -> Coerce:
+    """Make the function that coerces a value of an input type."""
     if is_non_null_type(kind):
-        some = _some(kind.of_type)
-        # Those that ask for a class say so of a null, too.
-        return some if kind.of_type in _ASKED else lambda value: _surprised() if value is None else some(value)
-    own = _SAME.get(kind)
+        coerce = _non_null(kind.of_type)
+        # A check of the class also rejects null.
+        return (
+            coerce
+            if kind.of_type in _CHECKED_BY_CLASS
+            else lambda value: _bail_out() if value is None else coerce(value)
+        )
+    own = _UNCHANGED.get(kind)
     if own is not None:
-        return lambda value: value if value is None or type(value) is own else _surprised()
-    some = _some(kind)
-    return lambda value: None if value is None else some(value)
+        return lambda value: value if value is None or type(value) is own else _bail_out()
+    coerce = _non_null(kind)
+    return lambda value: None if value is None else coerce(value)
 
 
-def _some(kind: Any) -> Take:
+def _non_null(kind: Any) -> Coerce:
     if is_list_type(kind):
-        return _list(taker(kind.of_type))
+        return _list(coercer(kind.of_type))
     if is_input_object_type(kind):
         return _object(kind)
     if is_enum_type(kind):
-        return _words(kind).__getitem__
+        return _enum(kind).__getitem__
     if kind is GraphQLInt:
         return _int
-    own = _SAME.get(kind)
+    own = _UNCHANGED.get(kind)
     return _leaf(kind) if own is None else _exactly(own)
 
 
-def _surprised() -> Any:
-    raise Surprise
+def _bail_out() -> Any:
+    raise Bailout
 
 
-def _exactly(own: type) -> Take:
-    return lambda value: value if type(value) is own else _surprised()
+def _exactly(own: type) -> Coerce:
+    return lambda value: value if type(value) is own else _bail_out()
 
 
 def _int(value: Any) -> Any:
-    return value if type(value) is int and _MIN_INT <= value <= _MAX_INT else _surprised()
+    return value if type(value) is int and _MIN_INT <= value <= _MAX_INT else _bail_out()
 
 
-def _leaf(kind: Any) -> Take:
-    def take(value: Any) -> Any:
-        taken = kind.coerce_input_value(value)
-        return _surprised() if taken is Undefined else taken
+def _leaf(kind: Any) -> Coerce:
+    def coerce(value: Any) -> Any:
+        coerced = kind.coerce_input_value(value)
+        return _bail_out() if coerced is Undefined else coerced
 
-    return take
-
-
-def _list(take: Take) -> Take:
-    return lambda value: [take(each) for each in value] if type(value) is list else _surprised()
+    return coerce
 
 
-def _object(kind: GraphQLInputObjectType) -> Take:
-    """Take a JSON object, where nothing that it leaves out has a default; its fields are found when one comes."""
-    known: list[tuple[str, str, Take, bool]] = []  # an input type may hold itself
+def _list(coerce: Coerce) -> Coerce:
+    return lambda value: [coerce(each) for each in value] if type(value) is list else _bail_out()
 
-    def take(value: Any) -> Any:
+
+def _object(kind: GraphQLInputObjectType) -> Coerce:
+    """Coerce a JSON object whose omitted fields have no defaults; its fields are looked up at the first value."""
+    fields: list[tuple[str, str, Coerce, bool]] = []  # looked up later, since an input type may contain itself
+
+    def coerce(value: Any) -> Any:
         if type(value) is not dict:
-            raise Surprise
-        if not known:
-            known.extend(
-                (name, field.out_name or name, taker(field.type), _may_be_left_out(field))
+            raise Bailout
+        if not fields:
+            fields.extend(
+                (name, field.out_name or name, coercer(field.type), _is_optional(field))
                 for name, field in kind.fields.items()
             )
-        taken = {}
-        for name, out_name, take_field, may_be_left_out in known:
+        coerced = {}
+        for name, out_name, coerce_field, is_optional in fields:
             if name in value:
-                taken[out_name] = take_field(value[name])
-            elif not may_be_left_out:
-                raise Surprise
-        if len(taken) != len(value) or (kind.is_one_of and (len(taken) != 1 or None in taken.values())):
-            raise Surprise
-        return kind.out_type(taken)
+                coerced[out_name] = coerce_field(value[name])
+            elif not is_optional:
+                raise Bailout
+        if len(coerced) != len(value) or (kind.is_one_of and (len(coerced) != 1 or None in coerced.values())):
+            raise Bailout
+        return kind.out_type(coerced)
 
-    return take
+    return coerce
 
 
-def _may_be_left_out(field: Any) -> bool:
+def _is_optional(field: Any) -> bool:
     return not is_non_null_type(field.type) and field.default_value is Undefined and field.default is None
 
 
-def _words(kind: GraphQLEnumType) -> dict[str, Any]:
+def _enum(kind: GraphQLEnumType) -> dict[str, Any]:
     return {name: kind.coerce_input_value(name) for name in kind.values}

@@ -104,14 +104,14 @@ class _Asking:
         return "{ " + " ".join(self._selected(kind, depth) for _ in range(1 + self._draw(below(4)))) + " }"
 
     def _selected(self, kind: Any, depth: int) -> str:
-        way = self._draw(below(10))
-        if way == 0 or depth == 0:
+        choice = self._draw(below(10))
+        if choice == 0 or depth == 0:
             return f"{self._pick(('', 'kind: '))}__typename{self._directive()}"
-        if way == 1:
+        if choice == 1:
             of = self._pick(self._overlapping(kind))
             on = "" if of is kind and self._chance(2) else f" on {of}"
             return f"...{on}{self._directive()} {self.selection(of, depth - 1)}"
-        if way == 2:
+        if choice == 2:
             return f"...{self._spread(kind, depth - 1)}{self._directive()}"
         fields = getattr(kind, "fields", {})
         if not fields:

@@ -18,7 +18,7 @@ from graphql import (
 )
 from graphql.type.directives import GraphQLDisableErrorPropagationDirective
 
-from gateway.fast_executor import Plan, Ways, compile_operation
+from gateway.fast_executor import FieldHints, Plan, compile_operation
 
 if TYPE_CHECKING:
     from graphql import GraphQLSchema
@@ -43,10 +43,10 @@ def operation_of(document: DocumentNode) -> OperationDefinitionNode:
     return operation
 
 
-def plan_of(schema: GraphQLSchema, document: DocumentNode | str, ways: Ways | None = None) -> Plan:
+def plan_of(schema: GraphQLSchema, document: DocumentNode | str, hints: FieldHints | None = None) -> Plan:
     """Compile the operation of a document that has one."""
     document = parse(document) if isinstance(document, str) else document
-    return compile_operation(schema, document, operation_of(document), ways or Ways())
+    return compile_operation(schema, document, operation_of(document), hints or FieldHints())
 
 
 async def run_normally(

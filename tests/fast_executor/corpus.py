@@ -1,4 +1,4 @@
-"""The operations in `tests/cases`, the database that they are asked of, and one application for each way.
+"""The operations in `tests/cases`, their database, and an application with the fast executor and one without.
 
 An operation with several sets of variables is asked with all of them in turn, since a plan keeps what it has seen.
 """
@@ -100,7 +100,7 @@ def _variables_of(path: Path) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Face:
-    """One application, which executes all operations in one way."""
+    """One application, with the fast executor or without it."""
 
     http: httpx.AsyncClient
     metrics: Metrics
@@ -115,7 +115,7 @@ class Face:
         return _with_the_same_names(found)
 
     def executed(self) -> dict[str, float]:
-        """Read the metric that tells how many operations were executed in either way."""
+        """Read the metric of executed operations, by executor."""
         families = self.metrics.registry.collect()
         samples = [sample for family in families for sample in family.samples]
         return {each.labels["way"]: each.value for each in samples if each.name == "gateway_operations_total"}

@@ -1,6 +1,6 @@
 """A schema of a house with its inhabitants, in which all can happen that an executor has to do something about.
 
-Where a field has a way, it says the same as the field's resolver; what a test asks for is in the values that it gives.
+Where a field has a hint, it reads the same value as the field's resolver; each test chooses the values.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphql import GraphQLError, GraphQLObjectType, build_schema, parse
 
-from gateway.fast_executor import Attribute, Direct, Way, Ways
+from gateway.fast_executor import Attribute, FieldHint, FieldHints, Resolver
 from tests.fast_executor.both import plan_of, run_compiled, run_normally
 
 if TYPE_CHECKING:
@@ -164,30 +164,30 @@ def _resolver_of(kind: str, name: str) -> Callable[..., Any]:
     return own or (_read_later(name) if name.startswith("later") else _read(name))
 
 
-def _build() -> tuple[Any, Ways]:
+def _build() -> tuple[Any, FieldHints]:
     schema = build_schema(SDL)
-    ways: dict[tuple[str, str], Way] = {}
+    hints: dict[tuple[str, str], FieldHint] = {}
     for kind in schema.type_map.values():
         if not isinstance(kind, GraphQLObjectType) or kind.name.startswith("__"):
             continue
         for name, each in kind.fields.items():
             function = _resolver_of(kind.name, name)
             is_plain = kind.name in ("Cat", "Dog", "Stone") or f"{kind.name}.{name}" == "Counter.total"
-            ways[kind.name, name] = Attribute(name) if is_plain else Direct(function)
+            hints[kind.name, name] = Attribute(name) if is_plain else Resolver(function)
             if not is_plain:
                 each.resolve = lambda source, info, _call=function, **given: _call(source, info.context, given)
     for abstract in ("Animal", "Found"):
         schema.type_map[abstract].resolve_type = lambda value, _info, _kind: type(value).__name__  # type: ignore[attr-defined]
-    return schema, Ways(ways, _CLASSES)
+    return schema, FieldHints(hints, _CLASSES)
 
 
-SCHEMA, WAYS = _build()
-WITHOUT: Final = Ways()  # graphql-core resolves everything, and the plan only remembers what is asked for
+SCHEMA, HINTS = _build()
+WITHOUT: Final = FieldHints()  # graphql-core resolves everything, and the plan only remembers what is asked for
 
 
-async def both(text: str, root: Callable[[], Any], raw: dict[str, Any], ways: Ways = WAYS) -> tuple[Laid, Laid]:
+async def both(text: str, root: Callable[[], Any], raw: dict[str, Any], hints: FieldHints = HINTS) -> tuple[Laid, Laid]:
     """Execute an operation with a plan and by graphql-core; the plan twice, for what it keeps of the first time."""
-    plan = plan_of(SCHEMA, text, ways)
+    plan = plan_of(SCHEMA, text, hints)
     await run_compiled(plan, raw, root())
     return await run_compiled(plan, raw, root()), await run_normally(SCHEMA, parse(text), raw, root())
 

@@ -1,6 +1,6 @@
 """What graphql-core does with values, nulls, errors, abstract types and directives, a plan does too.
 
-Each case is executed with the ways of the schema and without any.
+Each case is executed with the hints of the schema and without any.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
-from tests.fast_executor.house import BROKEN, TOLD, WAYS, WITHOUT, Cat, Dog, Room, Stone, both
+from tests.fast_executor.house import BROKEN, HINTS, TOLD, WITHOUT, Cat, Dog, Room, Stone, both
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.fast_executor import Ways
+    from gateway.fast_executor import FieldHints
 
 
 class Case(NamedTuple):
@@ -281,10 +281,10 @@ def _all_of(*tables: dict[str, Case]) -> list[Any]:
     return [pytest.param(case, id=name) for table in tables for name, case in table.items()]
 
 
-@pytest.mark.parametrize("ways", [WAYS, WITHOUT], ids=["with ways", "without ways"])
+@pytest.mark.parametrize("hints", [HINTS, WITHOUT], ids=["with hints", "without hints"])
 @pytest.mark.parametrize("case", _all_of(_LEAVES, _LISTS, _NULLS, _ABSTRACT, _DIRECTIVES, _SELECTIONS))
-async def test_a_plan_does_the_same_with(case: Case, ways: Ways) -> None:
-    compiled, normal = await both(case.text, case.root, case.raw or {}, ways)
+async def test_a_plan_does_the_same_with(case: Case, hints: FieldHints) -> None:
+    compiled, normal = await both(case.text, case.root, case.raw or {}, hints)
 
     assert compiled == normal
     assert case.data in (None, compiled.data.decode())

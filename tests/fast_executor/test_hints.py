@@ -1,4 +1,4 @@
-"""Ways are promises, and a plan keeps to what the resolvers say where a value is none that was promised."""
+"""FieldHints are promises, and a plan keeps to what the resolvers say where a value is none that was promised."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ import orjson
 import pytest
 from graphql import build_schema, parse
 
-from gateway.fast_executor import MARKER, Attribute, Child, Direct, Itself, Known, Sampled, Ways, Written
+from gateway.fast_executor import (
+    MARKER,
+    Attribute,
+    FieldHints,
+    Preloaded,
+    Resolver,
+    SelectedField,
+    Self,
+    Serialized,
+    Template,
+)
 from tests.fast_executor.both import plan_of, run_compiled, run_normally
 
 if TYPE_CHECKING:
@@ -23,8 +33,8 @@ _SCHEMA: Final = build_schema("""
 _COLOURS: Final = {"r": "RED", "g": "GREEN"}
 _ROOT: Final = _SCHEMA.type_map["Query"].fields  # type: ignore[attr-defined]
 _ROOT["colour"].resolve = lambda source, _info: _COLOURS[source.letter]
-_WRITTEN: Final = Ways({("Query", "colour"): Written("letter", _COLOURS.__getitem__)})
-_SAMPLED: Final = Sampled(orjson.loads, [MARKER], "stored", b'["', b'"]')
+_WRITTEN: Final = FieldHints({("Query", "colour"): Serialized("letter", _COLOURS.__getitem__)})
+_SAMPLED: Final = Template(orjson.loads, [MARKER], "stored", b'["', b'"]')
 
 
 async def test_what_a_way_writes_is_the_answer() -> None:
@@ -63,7 +73,7 @@ async def test_what_only_begins_and_ends_like_a_sample_is_not_taken_for_one(word
     schema = build_schema("type Query { self: Row } type Row { words: [String!]! }")
     row = SimpleNamespace(words=words, stored=orjson.dumps(words))
 
-    plan = plan_of(schema, "{ self { words } }", Ways({("Row", "words"): _SAMPLED}))
+    plan = plan_of(schema, "{ self { words } }", FieldHints({("Row", "words"): _SAMPLED}))
     answer = await run_compiled(plan, {}, SimpleNamespace(self=row))
 
     assert orjson.loads(answer.data) == {"self": {"words": words}}
@@ -72,26 +82,28 @@ async def test_what_only_begins_and_ends_like_a_sample_is_not_taken_for_one(word
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ("page { words size }", [Child("words", {"first": 2}, {}), Child("size", {}, {})]),
-        ("page { of { size ... { n: words } } }", [Child("of", {}, None)]),
+        ("page { words size }", [SelectedField("words", {"first": 2}, {}), SelectedField("size", {}, {})]),
+        ("page { of { size ... { n: words } } }", [SelectedField("of", {}, None)]),
         (
             "page { a: words(first: 1) b: words(first: $n) }",
-            [Child("words", {"first": 1}, {}), Child("words", {"first": 7}, {})],
+            [SelectedField("words", {"first": 1}, {}), SelectedField("words", {"first": 7}, {})],
         ),
-        ("page { size }", [Child("size", {}, {})]),
+        ("page { size }", [SelectedField("size", {}, {})]),
         ("none", []),
     ],
 )
-async def test_a_resolver_is_told_which_children_will_be_asked_for(asked: str, told: list[Child]) -> None:
-    seen: list[Sequence[Child]] = []
+async def test_a_resolver_is_told_which_children_will_be_asked_for(asked: str, told: list[SelectedField]) -> None:
+    seen: list[Sequence[SelectedField]] = []
 
-    def resolve(_source: Any, _context: Any, _arguments: Any, children: Callable[[], Sequence[Child]]) -> None:
-        seen.append(children())
+    def resolve(
+        _source: Any, _context: Any, _arguments: Any, look_ahead: Callable[[], Sequence[SelectedField]]
+    ) -> None:
+        seen.append(look_ahead())
 
-    knowing = Direct(resolve, wants_children=True)
-    words = Direct(lambda _source, _context, _arguments: [])
-    ways = Ways({("Query", "page"): knowing, ("Query", "none"): knowing, ("Page", "words"): words})
-    await run_compiled(plan_of(_SCHEMA, f"query ($n: Int = 7) {{ {asked} }}", ways), {})
+    knowing = Resolver(resolve, wants_look_ahead=True)
+    words = Resolver(lambda _source, _context, _arguments: [])
+    hints = FieldHints({("Query", "page"): knowing, ("Query", "none"): knowing, ("Page", "words"): words})
+    await run_compiled(plan_of(_SCHEMA, f"query ($n: Int = 7) {{ {asked} }}", hints), {})
 
     assert seen == [told]
 
@@ -105,7 +117,7 @@ class Row(NamedTuple):
 
     @property
     def both(self) -> str:
-        """Something that is made of places."""
+        """Something that is made of columns."""
         return self.a + self.b
 
 
@@ -118,33 +130,33 @@ _LISTS: Final = build_schema("""
 """)
 _ROWS: Final = [Row("a1", "b1"), Row("a2", "b2")]
 _ALONE: Final[dict[tuple[str, str], Any]] = {
-    ("Row", "a"): Written("a", plain=True),
-    ("Row", "b"): Written("b"),
+    ("Row", "a"): Serialized("a", plain=True),
+    ("Row", "b"): Serialized("b"),
     ("Row", "both"): Attribute("both"),
 }
 
 
-def _paging(seen: list[Any], *, by_row: bool) -> Ways:
-    """Make ways that give rows, where they are taken, in the order that was told."""
+def _paging(seen: list[Any], *, by_row: bool) -> FieldHints:
+    """Make hints that return rows in the order of the look-ahead."""
 
-    def box(_source: Any, _context: Any, _arguments: Any, children: Callable[[], Sequence[Child]]) -> Any:
-        [child] = children()
-        seen.append(child.places)
-        rows = child.places and [[getattr(row, name) for name in child.places[Row]] for row in _ROWS]
+    def box(_source: Any, _context: Any, _arguments: Any, look_ahead: Callable[[], Sequence[SelectedField]]) -> Any:
+        [child] = look_ahead()
+        seen.append(child.columns)
+        rows = child.columns and [[getattr(row, name) for name in child.columns[Row]] for row in _ROWS]
         return SimpleNamespace(held=SimpleNamespace(whole=_ROWS, rows=rows if by_row else None))
 
     def unasked(_source: Any, _context: Any, _arguments: Any) -> Any:
         raise AssertionError("it is known")
 
-    page = Direct(lambda source, _context, _arguments: source.held)
-    own: dict[str, Written | Itself] = {"node": Itself()}
-    return Ways(
+    page = Resolver(lambda source, _context, _arguments: source.held)
+    own: dict[str, Serialized | Self] = {"node": Self()}
+    return FieldHints(
         {
             **_ALONE,
-            ("Query", "box"): Direct(box, wants_children=True),
+            ("Query", "box"): Resolver(box, wants_look_ahead=True),
             ("Box", "page"): page,
-            ("Page", "rows"): Direct(unasked, known=Known("whole", Row, rows="rows")),
-            ("Page", "items"): Direct(unasked, known=Known("whole", Row, own, rows="rows")),
+            ("Page", "rows"): Resolver(unasked, preloaded=Preloaded("whole", Row, rows="rows")),
+            ("Page", "items"): Resolver(unasked, preloaded=Preloaded("whole", Row, own, rows="rows")),
         },
         {Row: "Row"},
     )
@@ -152,7 +164,7 @@ def _paging(seen: list[Any], *, by_row: bool) -> Ways:
 
 @pytest.mark.parametrize("by_row", [True, False], ids=["rows", "tuples"])
 @pytest.mark.parametrize(
-    ("asked", "places", "expected"),
+    ("asked", "columns", "expected"),
     [
         ("rows { b }", {Row: ("b",)}, {"rows": [{"b": "b1"}, {"b": "b2"}]}),
         (
@@ -168,12 +180,12 @@ def _paging(seen: list[Any], *, by_row: bool) -> Ways:
     ],
 )
 async def test_rows_are_read_where_nothing_but_their_places_is_asked_for(
-    asked: str, places: Any, expected: dict[str, Any], *, by_row: bool
+    asked: str, columns: Any, expected: dict[str, Any], *, by_row: bool
 ) -> None:
     seen: list[Any] = []
-    ways = _paging(seen, by_row=by_row and bool(places))
+    hints = _paging(seen, by_row=by_row and bool(columns))
 
-    answer = await run_compiled(plan_of(_LISTS, f"{{ box {{ page {{ {asked} }} }} }}", ways), {})
+    answer = await run_compiled(plan_of(_LISTS, f"{{ box {{ page {{ {asked} }} }} }}", hints), {})
 
-    assert seen == [places]
+    assert seen == [columns]
     assert orjson.loads(answer.data) == {"box": {"page": expected}}

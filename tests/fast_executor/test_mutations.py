@@ -8,10 +8,10 @@ import pytest
 from graphql import parse
 
 from tests.fast_executor.both import plan_of, run_compiled, run_normally
-from tests.fast_executor.house import SCHEMA, WAYS, WITHOUT, Counter
+from tests.fast_executor.house import HINTS, SCHEMA, WITHOUT, Counter
 
 if TYPE_CHECKING:
-    from gateway.fast_executor import Ways
+    from gateway.fast_executor import FieldHints
 
 _THREE: Final = ["add 1", "laterAdd 2", "add 3"]
 _CASES: Final = {
@@ -53,12 +53,12 @@ _CASES: Final = {
 }
 
 
-@pytest.mark.parametrize("ways", [WAYS, WITHOUT], ids=["with ways", "without ways"])
+@pytest.mark.parametrize("hints", [HINTS, WITHOUT], ids=["with hints", "without hints"])
 @pytest.mark.parametrize(("text", "done", "data"), _CASES.values(), ids=_CASES)
-async def test_mutations_happen(text: str, done: list[str], data: str, ways: Ways) -> None:
+async def test_mutations_happen(text: str, done: list[str], data: str, hints: FieldHints) -> None:
     compiled_root, normal_root = Counter(), Counter()
 
-    compiled = await run_compiled(plan_of(SCHEMA, text, ways), {}, compiled_root)
+    compiled = await run_compiled(plan_of(SCHEMA, text, hints), {}, compiled_root)
     normal = await run_normally(SCHEMA, parse(text), {}, normal_root)
 
     assert compiled == normal
@@ -70,7 +70,7 @@ async def test_an_argument_that_is_null_by_a_variable_stops_only_its_own() -> No
     text = "mutation ($n: Int = 1) { a: add(number: $n) { total } b: laterAdd(number: 2) { total } }"
     root = Counter()
 
-    compiled = await run_compiled(plan_of(SCHEMA, text, WAYS), {"n": None}, root)
+    compiled = await run_compiled(plan_of(SCHEMA, text, HINTS), {"n": None}, root)
 
     assert compiled == await run_normally(SCHEMA, parse(text), {"n": None}, Counter())
     assert root.done == ["laterAdd 2"]
@@ -88,7 +88,7 @@ async def test_a_mutation_without_which_there_is_no_data_stops_those_behind_it()
 
     root = Failing()
 
-    compiled = await run_compiled(plan_of(SCHEMA, text, WAYS), {}, root)
+    compiled = await run_compiled(plan_of(SCHEMA, text, HINTS), {}, root)
 
     assert compiled == await run_normally(SCHEMA, parse(text), {}, Failing())
     assert (compiled.data, root.done) == (b"null", ["add 1", "sureAdd 2"])

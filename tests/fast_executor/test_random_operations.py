@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.fast_executor.worlds import World
 
 _TIMES: Final = 3  # that a plan is executed, with other variables and values each time
-# Examples of each of the two ways to wait; with --slow they are 7,200, and 21,600 executions.
+# Examples with and without awaiting; with --slow they are 7,200, and 21,600 executions.
 _EXAMPLES: Final = times(fast=10, slow=3_600)
 _SURPRISES: Final = ("null", "error", "wrong", "other class", "iterable")
 _ONLY_LATER: Final = ("awaited",)
@@ -43,7 +43,7 @@ class Compared:
         self._world, self._values = world, values
         self._kind = "Mutation" if asked.text.startswith("mutation") else "Query"
         self._document = parse(asked.text)
-        self._plan = plan_of(world.schema, self._document, world.ways)
+        self._plan = plan_of(world.schema, self._document, world.hints)
 
     async def answers(self, raw: dict[str, Any], seed: int) -> None:
         """Compare what both give, and what mutations do in which order."""
@@ -86,7 +86,7 @@ async def prove(data: st.DataObject, *, is_async: bool) -> None:
     compared = Compared(world, asked, Values(world, *data.draw(surprises(is_async=is_async))))
     for raw in asked.variables:
         seed = data.draw(st.integers(0, 10_000))
-        note(f"{print_schema(world.schema)}\n{world.ways}\n{world.hows}\n{asked.text}\n{raw}\n{seed}")
+        note(f"{print_schema(world.schema)}\n{world.hints}\n{world.hows}\n{asked.text}\n{raw}\n{seed}")
         await compared.answers(raw, seed)
         others = asyncio.all_tasks() - {asyncio.current_task()}  # what graphql-core has left to itself
         await asyncio.gather(*others, return_exceptions=True)

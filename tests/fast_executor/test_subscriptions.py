@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 from graphql import Executor, build_schema, execute_subscription_event, parse
 
-from gateway.fast_executor import Attribute, Direct, Ways
+from gateway.fast_executor import Attribute, FieldHints, Resolver
 from tests.fast_executor.both import lay, plan_of, run_compiled
 
 _SCHEMA: Final = build_schema("""
@@ -21,16 +21,16 @@ _ROOT["ticked"].resolve = lambda event, _info, **_arguments: event
 _TEXT: Final = (
     "subscription ($from: Int!, $short: Boolean!) { t: ticked(from: $from) { number word @skip(if: $short) } }"
 )
-_WAYS: Final = Ways(
+_HINTS: Final = FieldHints(
     {
-        ("Subscription", "ticked"): Direct(lambda event, _context, _arguments: event),
+        ("Subscription", "ticked"): Resolver(lambda event, _context, _arguments: event),
         ("Tick", "number"): Attribute("number"),
         ("Tick", "word"): Attribute("word"),
     }
 )
 
 
-@pytest.mark.parametrize("ways", [_WAYS, Ways()], ids=["with ways", "without"])
+@pytest.mark.parametrize("hints", [_HINTS, FieldHints()], ids=["with hints", "without"])
 @pytest.mark.parametrize("short", [False, True])
 @pytest.mark.parametrize(
     "event",
@@ -44,9 +44,9 @@ _WAYS: Final = Ways(
     ],
     ids=repr,
 )
-async def test_an_event_is_answered_as_graphql_core_answers_it(event: Any, ways: Ways, *, short: bool) -> None:
+async def test_an_event_is_answered_as_graphql_core_answers_it(event: Any, hints: FieldHints, *, short: bool) -> None:
     raw = {"from": 1, "short": short}
     executor: Any = Executor.build(_SCHEMA, parse(_TEXT), raw_variable_values=raw)
     normal: Any = execute_subscription_event(executor.build_per_event_executor(event))
 
-    assert await run_compiled(plan_of(_SCHEMA, _TEXT, ways), raw, event) == lay(normal)
+    assert await run_compiled(plan_of(_SCHEMA, _TEXT, hints), raw, event) == lay(normal)

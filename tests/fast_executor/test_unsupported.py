@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 from graphql import GraphQLSchema, build_schema, parse
 
-from gateway.fast_executor import Reason, Unsupported, Ways, compile_operation
+from gateway.fast_executor import FieldHints, Reason, Unsupported, compile_operation
 from tests.fast_executor.both import operation_of, plan_of
 
 _SCHEMA: Final = build_schema("""
@@ -41,7 +41,7 @@ _CASES: Final = {
 def _refusal(schema: GraphQLSchema, text: str) -> Reason:
     document = parse(text, experimental_fragment_arguments=True, no_location=True)
     with pytest.raises(Unsupported) as refused:
-        compile_operation(schema, document, operation_of(document), Ways())
+        compile_operation(schema, document, operation_of(document), FieldHints())
     return refused.value.reason
 
 

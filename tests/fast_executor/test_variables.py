@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.fast_executor.house import WAYS, WITHOUT, Room, both
+from tests.fast_executor.house import HINTS, WITHOUT, Room, both
 
 if TYPE_CHECKING:
-    from gateway.fast_executor import Ways
+    from gateway.fast_executor import FieldHints
 
 _AT: Final = "query ($at: Place) { place(at: $at) }"
 _EITHER: Final = "query ($either: Either) { place(either: $either) }"
@@ -73,11 +73,11 @@ _GIVEN: Final[dict[str, tuple[str, list[dict[str, Any]]]]] = {
 }
 
 
-@pytest.mark.parametrize("ways", [WAYS, WITHOUT], ids=["with ways", "without ways"])
+@pytest.mark.parametrize("hints", [HINTS, WITHOUT], ids=["with hints", "without hints"])
 @pytest.mark.parametrize(("text", "given"), _GIVEN.values(), ids=_GIVEN)
-async def test_a_plan_takes_what_graphql_core_takes(text: str, given: list[dict[str, Any]], ways: Ways) -> None:
+async def test_a_plan_takes_what_graphql_core_takes(text: str, given: list[dict[str, Any]], hints: FieldHints) -> None:
     for raw in given:
-        compiled, normal = await both(text, Room, raw, ways)
+        compiled, normal = await both(text, Room, raw, hints)
 
         assert compiled == normal
 

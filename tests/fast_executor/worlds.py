@@ -1,4 +1,4 @@
-"""Schemas at random, with ways for some of their fields that are true of the values which `values` makes."""
+"""Random schemas, with hints for some fields that hold for the values of `values`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,17 @@ from graphql import (
 )
 from hypothesis import strategies as st
 
-from gateway.fast_executor import MARKER, Attribute, Child, Direct, Known, Sampled, Way, Ways, Written
+from gateway.fast_executor import (
+    MARKER,
+    Attribute,
+    FieldHint,
+    FieldHints,
+    Preloaded,
+    Resolver,
+    SelectedField,
+    Serialized,
+    Template,
+)
 from tests.fast_executor.values import NOTE_BEGIN, NOTE_END, Note, Thing, note_of
 
 if TYPE_CHECKING:
@@ -39,7 +49,16 @@ if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
 
 _WRAPS: Final = ("", "N", "L", "NL", "LN", "NLN", "LL", "NLNLN", "LNL", "LLN")  # applied to a type from left to right
-_HOWS: Final = ("default", "plain", "attribute", "resolver", "direct", "direct with children", "later", "direct later")
+_HOWS: Final = (
+    "default",
+    "plain",
+    "attribute",
+    "resolver",
+    "direct",
+    "direct with look_ahead",
+    "later",
+    "direct later",
+)
 _WORDS: Final = {"r": "RED", "g": "GREEN", "b": "BLUE"}
 
 
@@ -119,14 +138,14 @@ class Drawn:
 
 @dataclass(repr=False)
 class World:
-    """A schema, its ways, and the classes of its values."""
+    """A schema, its hints, and the classes of its values."""
 
     schema: GraphQLSchema
-    ways: Ways
+    hints: FieldHints
     is_async: bool
     hows: dict[tuple[str, str], str]
     classes: dict[str, type[Thing]]
-    others: dict[str, type[Thing]] = field(default_factory=dict)  # which the ways do not know
+    others: dict[str, type[Thing]] = field(default_factory=dict)  # which the hints do not know
 
     def type_of(self, kind: str, name: str) -> Any:
         """Find the type of a field."""
@@ -146,7 +165,7 @@ class _Maker:
         self._objects = [f"Object{n}" for n in range(draw(st.integers(1, 3)))]
         self._asks_classes = draw(st.booleans())  # abstract types have no function of their own
         self._types: dict[str, Any] = {**_LEAVES, "Note": NOTE}
-        self.ways: dict[tuple[str, str], Way] = {}
+        self.hints: dict[tuple[str, str], FieldHint] = {}
         self.hows: dict[tuple[str, str], str] = {}
 
     def world(self) -> World:
@@ -173,10 +192,10 @@ class _Maker:
         )
         known = {classes[name]: name for name in self._objects if self._draw(st.booleans())}
         for name in ("sort", "text", "more"):
-            self.ways["Note", name] = Attribute(name)
-        ways = Ways(self.ways, {**known, Note: "Note"} if self._draw(st.booleans()) else known)
+            self.hints["Note", name] = Attribute(name)
+        hints = FieldHints(self.hints, {**known, Note: "Note"} if self._draw(st.booleans()) else known)
         others: dict[str, type[Thing]] = {name: type(f"Other{name}", (classes[name],), {}) for name in own}
-        return World(schema, ways, self._is_async, self.hows, classes, others)
+        return World(schema, hints, self._is_async, self.hows, classes, others)
 
     def _resolvers_of_types(self) -> list[Callable[..., Any]]:
         async def later(value: Any, _info: Any, _kind: Any) -> str | None:
@@ -228,9 +247,9 @@ class _Maker:
         return kind
 
     def _field(self, kind: str, drawn: Drawn) -> GraphQLField:
-        resolve, way = _ways_of(drawn)
-        if way is not None:
-            self.ways[kind, drawn.name] = way
+        resolve, hint = _hints_of(drawn)
+        if hint is not None:
+            self.hints[kind, drawn.name] = hint
         return GraphQLField(self._type(drawn), {each: ARGUMENTS[each] for each in drawn.arguments}, resolve)
 
 
@@ -256,8 +275,8 @@ def _hows_of_leaves(named: str, wrap: str) -> list[str]:
     return found
 
 
-def _ways_of(drawn: Drawn) -> tuple[Callable[..., Any] | None, Way | None]:
-    """Make a field's resolver and its way, which give the same."""
+def _hints_of(drawn: Drawn) -> tuple[Callable[..., Any] | None, FieldHint | None]:
+    """Make a field's resolver and its hint, which return the same value."""
     name, stored = drawn.name, f"{drawn.name}_stored"
     match drawn.how:
         case "default":
@@ -265,20 +284,20 @@ def _ways_of(drawn: Drawn) -> tuple[Callable[..., Any] | None, Way | None]:
         case "plain" | "attribute":
             return _reading(name), Attribute(name) if drawn.how == "attribute" else None
         case "sampled":
-            return _reading(name), Sampled(note_of, Note("plain", MARKER, []), stored, NOTE_BEGIN, NOTE_END)
+            return _reading(name), Template(note_of, Note("plain", MARKER, []), stored, NOTE_BEGIN, NOTE_END)
         case "written":
-            return _reading(stored), Written(stored)
+            return _reading(stored), Serialized(stored)
         case "stored":
-            return _reading(stored, json.loads), Written(stored, orjson.Fragment)
+            return _reading(stored, json.loads), Serialized(stored, orjson.Fragment)
         case "word":
-            return _reading(stored, _internal), Written(stored, _WORDS.__getitem__)
+            return _reading(stored, _internal), Serialized(stored, _WORDS.__getitem__)
     perform = _later(name) if drawn.how.endswith("later") else _at_once(name)
-    way: Way | None = None
-    if drawn.how == "direct with children":
-        way = Direct(_knowing_children(perform), wants_children=True)
+    hint: FieldHint | None = None
+    if drawn.how == "direct with look_ahead":
+        hint = Resolver(_knowing_children(perform), wants_look_ahead=True)
     elif drawn.how not in ("resolver", "later"):
-        way = Direct(perform, known=Known(f"{name}_known") if drawn.how == "known" else None)
-    return lambda source, info, **arguments: perform(source, info.context, arguments), way
+        hint = Resolver(perform, preloaded=Preloaded(f"{name}_known") if drawn.how == "known" else None)
+    return lambda source, info, **arguments: perform(source, info.context, arguments), hint
 
 
 def _reading(name: str, convert: Callable[[Any], Any] | None = None) -> Callable[..., Any]:
@@ -313,8 +332,8 @@ def _later(name: str) -> Callable[..., Any]:
 
 
 def _knowing_children(perform: Callable[..., Any]) -> Callable[..., Any]:
-    def resolve(source: Any, context: Any, arguments: Any, children: Callable[[], Sequence[Child]]) -> Any:
-        assert all(isinstance(each, Child) for each in children())
+    def resolve(source: Any, context: Any, arguments: Any, look_ahead: Callable[[], Sequence[SelectedField]]) -> Any:
+        assert all(isinstance(each, SelectedField) for each in look_ahead())
         return perform(source, context, arguments)
 
     return resolve

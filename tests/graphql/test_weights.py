@@ -186,8 +186,8 @@ async def test_a_plan_keeps_nothing_of_what_the_first_request_brought(sqlite_sto
 
     assert found is not None
     assert isinstance(found.plan, Plan)
-    [shape] = found.plan._shapes.values()  # noqa: SLF001
-    assert list(shape.prototype.variable_values.coerced) == ["long"]
+    [prototype] = found.plan._prototypes.values()  # noqa: SLF001
+    assert list(prototype.variable_values.coerced) == ["long"]
 
 
 def test_all_that_is_kept_of_documents_is_below_64_mib() -> None:

@@ -69,10 +69,10 @@ def weigh_refusal(errors: Sequence[GraphQLError]) -> int:
 
 def _plan(document: DocumentNode, operation: OperationDefinitionNode, fields: int, tokens: int) -> int:
     try:
-        shapes = 1 << len(conditions_of(document, operation))
+        variants = 1 << len(conditions_of(document, operation))
     except Unsupported:
         return 0
-    return _PLAN + shapes * (_PLAN_FIELD * fields + _PLAN_TOKEN * tokens)
+    return _PLAN + variants * (_PLAN_FIELD * fields + _PLAN_TOKEN * tokens)
 
 
 def _tokens(node: Node) -> int:

@@ -34,7 +34,7 @@ def meter(timeout_s: float) -> Meter:
 
 def bounded(result: ExecutionResult, meter: Meter, object_bytes: int) -> ExecutionResult | None:
     """Write the data of a result, in which an object takes so many bytes; None where it is more than one may be."""
-    if meter.ended_by == "size" or any(isinstance(cause_of(each), AnswerTooLarge) for each in result.errors or ()):
+    if meter.stopped_by == "size" or any(isinstance(cause_of(each), AnswerTooLarge) for each in result.errors or ()):
         return None
     if result.data is None:
         return result

@@ -1,6 +1,6 @@
 """How the fields of our schema are read by compiled operations, as Strawberry's own definitions of them say.
 
-Must not be here: reading itself (`gateway.fast_executor`); a field's resolver is the same in both ways.
+Must not be here: reading itself (`gateway.fast_executor`); a field's resolver is the same in both hints.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from graphql import GraphQLObjectType, get_named_type, get_nullable_type, is_inp
 from gateway.domain import message
 from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Message, Text, TextContent
 from gateway.domain.thread import Thread
-from gateway.fast_executor import MARKER, Attribute, Direct, Itself, Known, Sampled, Ways, Written
+from gateway.fast_executor import MARKER, Attribute, FieldHints, Preloaded, Resolver, Self, Serialized, Template
 from gateway.graphql.execution.prefetch import find_messages, find_thread
 from gateway.graphql.schema.scalars import iso
 from gateway.graphql.schema.subscription import EVENT_TYPES
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from strawberry.types.field import StrawberryField
     from strawberry.types.fields.resolver import StrawberryResolver
 
-    from gateway.fast_executor import Way
+    from gateway.fast_executor import FieldHint
     from gateway.graphql.context import Context
 
     Convert = Callable[[Any], Any]
@@ -56,73 +56,73 @@ def _word(words: type[Enum]) -> Callable[[str], str]:
     return {each.value: each.name for each in words}.__getitem__
 
 
-_SIMPLE: Final = Sampled(
+_SIMPLE: Final = Template(
     message.load_content, (TextContent(Text(MARKER, ())),), "content_json", SIMPLE_BEGIN, SIMPLE_END
 )
-_STORED: Final[Mapping[tuple[str, str], Way]] = {
-    ("Thread", "id"): Written("id", plain=True),
-    ("Thread", "metadata"): Written("metadata_json", orjson.Fragment),
-    ("Thread", "toolResources"): Written("tool_resources_json", orjson.Fragment),
-    ("Message", "id"): Written("id", plain=True),
-    ("Message", "threadId"): Written("thread_id", plain=True),
-    ("Message", "metadata"): Written("metadata_json", orjson.Fragment),
+_STORED: Final[Mapping[tuple[str, str], FieldHint]] = {
+    ("Thread", "id"): Serialized("id", plain=True),
+    ("Thread", "metadata"): Serialized("metadata_json", orjson.Fragment),
+    ("Thread", "toolResources"): Serialized("tool_resources_json", orjson.Fragment),
+    ("Message", "id"): Serialized("id", plain=True),
+    ("Message", "threadId"): Serialized("thread_id", plain=True),
+    ("Message", "metadata"): Serialized("metadata_json", orjson.Fragment),
     ("Message", "content"): _SIMPLE,
-    ("Message", "role"): Written("role_value", _word(message.Role), plain=True),
-    ("Message", "status"): Written("status_value", _word(message.Status), plain=True),
-    ("Message", "runId"): Written("run_id"),
-    ("Message", "assistantId"): Written("assistant_id"),
-    ("MessageEdge", "cursor"): Written("cursor", plain=True),
-    ("ThreadEdge", "cursor"): Written("cursor", plain=True),
-    ("Query", "thread"): Direct(find_thread, wants_children=True),
+    ("Message", "role"): Serialized("role_value", _word(message.Role), plain=True),
+    ("Message", "status"): Serialized("status_value", _word(message.Status), plain=True),
+    ("Message", "runId"): Serialized("run_id"),
+    ("Message", "assistantId"): Serialized("assistant_id"),
+    ("MessageEdge", "cursor"): Serialized("cursor", plain=True),
+    ("ThreadEdge", "cursor"): Serialized("cursor", plain=True),
+    ("Query", "thread"): Resolver(find_thread, wants_look_ahead=True),
 }
 
 
 # Where the objects of a page that was read hold what their resolvers would give.
-_AS_EDGE: Final[Mapping[str, Written | Itself]] = {"cursor": Written("id", plain=True), "node": Itself()}
-_KNOWN: Final[Mapping[tuple[str, str], Known]] = {
-    ("CreateMessagePayload", "edge"): Known("message", Message, _AS_EDGE),
-    ("CreateThreadPayload", "edge"): Known("thread", Thread, _AS_EDGE),
-    ("MessageConnection", "edges"): Known("items", Message, _AS_EDGE, "rows"),
-    ("MessageConnection", "nodes"): Known("items", Message, rows="rows"),
-    ("MessageConnection", "pageInfo"): Known("known_page_info"),
-    ("MessageConnection", "totalCount"): Known("known_total"),
+_AS_EDGE: Final[Mapping[str, Serialized | Self]] = {"cursor": Serialized("id", plain=True), "node": Self()}
+_KNOWN: Final[Mapping[tuple[str, str], Preloaded]] = {
+    ("CreateMessagePayload", "edge"): Preloaded("message", Message, _AS_EDGE),
+    ("CreateThreadPayload", "edge"): Preloaded("thread", Thread, _AS_EDGE),
+    ("MessageConnection", "edges"): Preloaded("items", Message, _AS_EDGE, "rows"),
+    ("MessageConnection", "nodes"): Preloaded("items", Message, rows="rows"),
+    ("MessageConnection", "pageInfo"): Preloaded("known_page_info"),
+    ("MessageConnection", "totalCount"): Preloaded("known_total"),
 }
 
 
 @cache
-def ways_of(schema: GraphQLSchema) -> Ways:
-    """Find the ways of all fields of a schema that Strawberry has built."""
-    found: dict[tuple[str, str], Way] = {}
+def hints_of(schema: GraphQLSchema) -> FieldHints:
+    """Find the hints of all fields of a schema that Strawberry has built."""
+    found: dict[tuple[str, str], FieldHint] = {}
     for name, kind in schema.type_map.items():
         if not isinstance(kind, GraphQLObjectType) or name.startswith("__"):
             continue
         for field_name, field in kind.fields.items():
-            way = _STORED.get((name, field_name)) or _way_of(field)
-            if way is not None:
-                found[name, field_name] = way
+            hint = _STORED.get((name, field_name)) or _hint_of(field)
+            if hint is not None:
+                found[name, field_name] = hint
     messages = found["Thread", "messages"]
-    if isinstance(messages, Direct):
-        found["Thread", "messages"] = Direct(partial(find_messages, messages.resolve))
+    if isinstance(messages, Resolver):
+        found["Thread", "messages"] = Resolver(partial(find_messages, messages.resolve))
     events = schema.type_map["Subscription"]
     if isinstance(events, GraphQLObjectType):
-        found |= {("Subscription", name): Direct(_event) for name in events.fields}
+        found |= {("Subscription", name): Resolver(_event) for name in events.fields}
     for place, known in _KNOWN.items():
-        way = found[place]
-        if isinstance(way, Direct):
-            found[place] = Direct(way.resolve, known=known)
-    return Ways(found, _TYPES)
+        hint = found[place]
+        if isinstance(hint, Resolver):
+            found[place] = Resolver(hint.resolve, preloaded=known)
+    return FieldHints(found, _TYPES)
 
 
 def _event(event: Any, _context: Context, _arguments: Mapping[str, Any]) -> Any:
     return event
 
 
-def _way_of(field: GraphQLField) -> Way | None:
+def _hint_of(field: GraphQLField) -> FieldHint | None:
     definition: StrawberryField = field.extensions[_BACK]
     if definition.base_resolver is None:
         is_time = get_named_type(field.type).name == "DateTime"
-        return Written(definition.python_name, iso, plain=True) if is_time else Attribute(definition.python_name)
-    return Direct(_calling(definition.base_resolver, field))
+        return Serialized(definition.python_name, iso, plain=True) if is_time else Attribute(definition.python_name)
+    return Resolver(_calling(definition.base_resolver, field))
 
 
 def _calling(resolver: StrawberryResolver[Any], field: GraphQLField) -> Callable[..., Any]:

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
     from gateway.domain.page import PageRequest
     from gateway.domain.thread import Thread
-    from gateway.fast_executor import Child
-    from gateway.fast_executor.hints import Children
+    from gateway.fast_executor import SelectedField
+    from gateway.fast_executor.hints import LookAhead
     from gateway.graphql.context import Context
 
     Resolve = Callable[[Thread, Context, Mapping[str, Any]], Any]
 
 
 async def find_thread(
-    _source: Any, context: Context, arguments: Mapping[str, Any], children: Children
+    _source: Any, context: Context, arguments: Mapping[str, Any], look_ahead: LookAhead
 ) -> Thread | None:
     """Resolve `Query.thread`, and keep the page that `Thread.messages` will ask for next (`find_messages`).
 
@@ -42,14 +42,14 @@ async def find_thread(
     thread_id = ids.as_thread_id(ids.not_empty(arguments["id"], "id"))
     if thread_id is None:
         return None
-    fields = children()
+    fields = look_ahead()
     asked = [child for child in fields if child.name == "messages"]
     key = _key_of(thread_id, asked[0]) if len(asked) == 1 else None
     if key is None:
         return await context.threads.load(thread_id)
     [child] = asked
     store, who, (_, page, run_id) = context.store, context.who, key
-    read = Message._fields if child.places is None else child.places.get(Message, ())
+    read = Message._fields if child.columns is None else child.columns.get(Message, ())
     thread, found, ends = await messages.thread_with_page(store, who, thread_id, page, run_id=run_id, fields=read)
     if not context.read_ahead(thread_id, Ahead(child.arguments, key, found, ends)):
         del found
@@ -69,7 +69,7 @@ def find_messages(resolve: Resolve, source: Thread, context: Context, arguments:
     return MessageConnection(found=ahead.found, asked=ahead.key, of=source, ends=ahead.ends)
 
 
-def _key_of(thread_id: ids.ThreadId, child: Child) -> PageKey | None:
+def _key_of(thread_id: ids.ThreadId, child: SelectedField) -> PageKey | None:
     """Read which page will be asked for; what is wrong with the arguments is said when it is."""
     try:
         page, run_id = _asked(tuple(map(child.arguments.get, _ARGUMENTS)))

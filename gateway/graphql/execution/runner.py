@@ -26,12 +26,12 @@ from gateway.domain.page import AnswerBudget
 from gateway.domain.principal import Scope
 from gateway.errors import TooManyRequests, Unavailable
 from gateway.fast_executor import MeteredExecutor, Unsupported, compile_operation
-from gateway.fast_executor.variables import has_long_word
+from gateway.fast_executor.variables import has_long_name
 from gateway.graphql.documents.limits import LIMITS, check_variables
 from gateway.graphql.errors import cause_of, facts_of
 from gateway.graphql.execution import answer_size
 from gateway.graphql.execution.deadline import Deadlines
-from gateway.graphql.execution.field_hints import ways_of
+from gateway.graphql.execution.field_hints import hints_of
 from gateway.graphql.execution.reading_back import refuse_reading_back
 from gateway.graphql.refusal import Refused, Stage, refusal
 
@@ -92,8 +92,8 @@ class Runner:
 
     async def _executed(self, operation: Operation, begin: Begin, context: Context, meter: Meter) -> ExecutionResult:
         wait = self._within_deadline if operation.lets_go else self._until_deadline
-        found = await wait(begin(), context, meter.until)
-        if meter.ended_by == "time":
+        found = await wait(begin(), context, meter.deadline)
+        if meter.stopped_by == "time":
             raise self._too_late()
         result = answer_size.bounded(found, meter, operation.object_bytes)
         if result is None:
@@ -148,7 +148,7 @@ class Runner:
 
     def _told(self, result: ExecutionResult, meter: Meter, object_bytes: int) -> ExecutionResult:
         """Tell of an event, or why it cannot be told; its followers go on in either case."""
-        if meter.ended_by == "time":
+        if meter.stopped_by == "time":
             return ExecutionResult(None, list(self._too_late().errors))
         bounded = answer_size.bounded(result, meter, object_bytes)
         return ExecutionResult(None, list(answer_size.too_large().errors)) if bounded is None else bounded
@@ -197,7 +197,7 @@ class Runner:
         hide = not self._options.suggestions
         try:
             return compile_operation(
-                self._schema, operation.document, operation.node, ways_of(self._schema), hide_suggestions=hide
+                self._schema, operation.document, operation.node, hints_of(self._schema), hide_suggestions=hide
             )
         except Unsupported as reason:
             return reason
@@ -210,7 +210,7 @@ class Runner:
             raw_variable_values=parameters.variables,
             operation_name=parameters.operation_name,
             max_coercion_errors=LIMITS.errors,
-            hide_suggestions=not self._options.suggestions or has_long_word(parameters.variables),
+            hide_suggestions=not self._options.suggestions or has_long_name(parameters.variables),
         )
         if isinstance(executor, list):
             raise _wrong_variables(executor)

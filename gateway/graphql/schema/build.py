@@ -9,7 +9,7 @@ import strawberry
 from graphql import GraphQLField, GraphQLSchema, TypeMetaFieldDef, is_enum_type, is_input_object_type
 from strawberry.schema.config import StrawberryConfig
 
-from gateway.fast_executor.variables import LONG_WORD
+from gateway.fast_executor.variables import LONG_NAME
 from gateway.graphql.schema.mutation import Mutation
 from gateway.graphql.schema.query import Query
 from gateway.graphql.schema.scalars import SCALARS
@@ -62,7 +62,7 @@ def _suggest_for_words_alone(schema: GraphQLSchema) -> None:
 
 
 def _coerce_word(coerce: Callable[[Any, bool], Any], value: Any, hide_suggestions: bool = False) -> Any:  # noqa: FBT001, FBT002  (graphql-core's own)
-    is_word = type(value) is str and len(value) <= LONG_WORD
+    is_word = type(value) is str and len(value) <= LONG_NAME
     return coerce(value, hide_suggestions or not is_word)
 
 

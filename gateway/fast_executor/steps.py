@@ -1,0 +1,166 @@
+"""How fields with a hint are resolved without their framework, prepared once for a selection.
+
+Must not be here: execution (`executor`), values without resolvers (`readers`, `codegen`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from graphql import GraphQLField, GraphQLObjectType, is_non_null_type, is_object_type
+
+from gateway.fast_executor.arguments import arguments_of
+from gateway.fast_executor.hints import Attribute, FieldHint, Resolver, SelectedField, Serialized
+from gateway.fast_executor.readers import Bailout, ObjectCheck, nullable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graphql import Executor
+    from graphql.execution.values import VariableValues
+
+    from gateway.fast_executor.arguments import Arguments
+    from gateway.fast_executor.hints import Columns
+    from gateway.fast_executor.readers import Read
+    from gateway.fast_executor.selection import FieldDetailsList, Selection
+
+    Resolve = Callable[[Executor[Any], Any], Any]
+    Entry = tuple[str, FieldDetailsList, "Step | None"]
+
+
+class Step(NamedTuple):
+    """How one field is resolved without its framework, and the fast paths that complete its value."""
+
+    resolve: Resolve
+    parent_type: GraphQLObjectType
+    definition: GraphQLField
+    read: Read | None
+    is_object: Callable[[Any], bool] | None = None  # for an object with resolvers, whose fields are executed directly
+    object_type: Any = None
+    fields: Any = None
+
+
+class Steps:
+    """The steps of one selection; fields without a hint have none."""
+
+    def __init__(self, selection: Selection) -> None:
+        self._selection = selection
+        # By the identity of lists that the selection keeps alive.
+        self._steps: dict[int, Step | None] = {}
+        self._entries: dict[int, list[Entry]] = {}
+
+    def entries(self, parent_type: GraphQLObjectType, fields: dict[str, FieldDetailsList]) -> list[Entry]:
+        """List the selected fields of an object, each with its response key and its step."""
+        key = id(fields)
+        if key not in self._entries:
+            found = [(name, details, self.step(parent_type, details)) for name, details in fields.items()]
+            self._entries[key] = found
+        return self._entries[key]
+
+    def step(self, parent_type: GraphQLObjectType, details: FieldDetailsList) -> Step | None:
+        """Find the step of a field."""
+        key = id(details)
+        if key not in self._steps:
+            self._steps[key] = step_of(self._selection, parent_type, details)
+        return self._steps[key]
+
+
+def step_of(selection: Selection, parent_type: GraphQLObjectType, details: FieldDetailsList) -> Step | None:
+    """Prepare the step of a field; None if it has no hint, or graphql-core has to coerce its arguments."""
+    node = details[0].node
+    name = node.name.value
+    definition, hint = parent_type.fields.get(name), selection.hints.fields.get((parent_type.name, name))
+    if definition is None or hint is None:
+        return None
+    if isinstance(hint, Serialized):
+        read = _serializing(hint.serialize or _identity)
+        is_required = is_non_null_type(definition.type)
+        return Step(_getting(hint.name), parent_type, definition, read if is_required else nullable(read))
+    resolve = _getting(hint.name) if isinstance(hint, Attribute) else _resolving(selection, hint, definition, details)
+    if resolve is None:
+        return None
+    read_value, kind = selection.reader(definition.type, details), _nullable_type(definition.type)
+    if read_value is None and is_object_type(kind):
+        check = ObjectCheck(kind, selection.hints.classes_of(kind.name))
+        return Step(resolve, parent_type, definition, None, check, kind, selection.collect(kind, details))
+    return Step(resolve, parent_type, definition, read_value)
+
+
+class NotSerializable(Bailout):
+    """A stored value cannot be serialized, and is not what the resolver would return, so the resolver is called."""
+
+
+def _serializing(serialize: Callable[[Any], Any]) -> Read:
+    def read(value: Any, _meter: Any) -> Any:
+        try:
+            return serialize(value)
+        except Exception:  # noqa: BLE001  (whatever it raises, the resolver is called)
+            raise NotSerializable from None
+
+    return read
+
+
+def _identity(value: Any) -> Any:
+    return value
+
+
+def _getting(attribute: str) -> Resolve:
+    return lambda _executor, source: getattr(source, attribute)
+
+
+def _resolving(
+    selection: Selection, hint: FieldHint, definition: GraphQLField, details: FieldDetailsList
+) -> Resolve | None:
+    if not isinstance(hint, Resolver):
+        return None
+    arguments = arguments_of(definition, details[0].node)
+    if arguments is None:
+        return None
+    if hint.wants_look_ahead:
+        return _with_look_ahead(hint, arguments, selection, _nullable_type(definition.type), details)
+    resolve = hint.resolve
+    return lambda executor, source: resolve(source, executor.context_value, arguments(executor.variable_values))
+
+
+def _with_look_ahead(
+    hint: Resolver, arguments: Arguments, selection: Selection, kind: Any, details: FieldDetailsList
+) -> Resolve:
+    fields = selection.collect(kind, details) if is_object_type(kind) else {}
+    prepared = [
+        _Prepared(
+            name,
+            arguments_of(kind.fields[name], selected[0].node) or _bail_out,
+            selection.columns(kind.fields[name].type, selected),
+        )
+        for selected in fields.values()
+        if (name := selected[0].node.name.value) in kind.fields
+    ]
+
+    def resolve(executor: Executor[Any], source: Any) -> Any:
+        variables = executor.variable_values
+
+        def look_ahead() -> Sequence[SelectedField]:
+            try:
+                return [SelectedField(name, given(variables), columns) for name, given, columns in prepared]
+            except Bailout:
+                return []
+
+        return hint.resolve(source, executor.context_value, arguments(variables), look_ahead)
+
+    return resolve
+
+
+class _Prepared(NamedTuple):
+    """The part of a `SelectedField` that is the same in every execution."""
+
+    name: str
+    arguments: Arguments
+    columns: Columns | None
+
+
+def _bail_out(_variables: VariableValues) -> dict[str, Any]:
+    raise Bailout
+
+
+def _nullable_type(kind: Any) -> Any:
+    return kind.of_type if is_non_null_type(kind) else kind
