@@ -35,7 +35,7 @@ from gateway.rest import openapi, render
 from gateway.rest.routes import RestFace, unknown_url, wrong_method
 from gateway.server.http_protocol import DRESS_REFUSAL, END_FOLLOWING, take_long_messages
 from gateway.server.memory import give_back_large_blocks
-from gateway.settings.load import Settings, load_settings, wants_traces
+from gateway.settings.load import load_settings, wants_traces
 from gateway.settings.values import OFF
 from gateway.store.engines.open import migrates_itself, url_to_listen_at
 from gateway.store.engines.postgres import CHANNEL
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from gateway.observability.metrics import Metrics, Reading
     from gateway.observability.record import Observer, RequestRecord, Tracer
     from gateway.observability.tracing import Tracing
+    from gateway.settings.table import Settings
     from gateway.web.request import Answer
 
 log: Final = logging.getLogger(__name__)

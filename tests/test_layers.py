@@ -64,7 +64,7 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "observability": {"structlog", "orjson", "prometheus_client", "opentelemetry"},
     "fast_executor": {"graphql", "orjson"},
     "domain": {"orjson"},
-    "settings": {"dotenv", "sqlalchemy"},  # whose parser will read the database URL
+    "settings": {"click", "dotenv", "sqlalchemy"},  # types of values; whose parser will read the database URL
     "events": {"asyncpg"},
     "store": {"sqlalchemy", "alembic"},
     "core": {"orjson"},  # answers that grow: it looks at the last part that is stored

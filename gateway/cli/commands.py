@@ -8,41 +8,27 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from gateway.server.quick_imports import loading
 
 with loading():
+    from gateway.cli.options import GroupedCommand, settings_options
     from gateway.domain.api_key import duration, new_key, project_id
     from gateway.domain.printable import printable
     from gateway.errors import GatewayError
     from gateway.observability.log import audited
-    from gateway.settings.load import PREFIX, SECRETS, SETTINGS, load_settings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+    from gateway.settings.load import load_settings
+    from gateway.settings.table import SETTINGS
 
 _DATABASE = ("database_url",)
 _KEYS = (*_DATABASE, "audit_log")
-_SERVER = tuple(name for name in SETTINGS if name not in SECRETS)
+_SERVER = tuple(name for name in SETTINGS if SETTINGS[name].has_flag)
 
 
-def settings_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command one flag for each of some settings; settings.py has their words and checks them."""
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        for name in reversed(names):
-            setting = SETTINGS[name]
-            told = f"{setting.description} [{PREFIX}{name.upper()}; default: {setting.default}]"
-            command = click.option(f"--{name.replace('_', '-')}", name, metavar="VALUE", help=told)(command)
-        return command
-
-    return decorate
-
-
-class Told(click.Group):
+class ErrorReportingGroup(click.Group):
     """A group of commands that tells the errors of ours as one message, without a traceback; none steers a terminal."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -58,7 +44,7 @@ class Told(click.Group):
             raise click.ClickException(f"{what} cannot be used: {error.strerror or error}") from None
 
 
-@click.group(cls=Told)
+@click.group(cls=ErrorReportingGroup)
 @click.version_option(package_name="threads-gateway", prog_name="gateway")
 def main() -> None:
     """A store of chat threads and messages that OpenAI's Assistants SDKs and GraphQL clients share.
@@ -73,9 +59,9 @@ def main() -> None:
     """
 
 
-@main.command()
-@settings_flags(*_SERVER)
-def serve(**flags: str | None) -> None:
+@main.command(cls=GroupedCommand)
+@settings_options(*_SERVER)
+def serve(**flags: Any) -> None:
     """Serve the REST and the GraphQL face.
 
     A SQLite database is made and migrated at the start; a PostgreSQL database is migrated by `gateway migrate`.
@@ -91,9 +77,9 @@ def serve(**flags: str | None) -> None:
     run(load_settings(flags))
 
 
-@main.command()
-@settings_flags(*_DATABASE)
-def migrate(**flags: str | None) -> None:
+@main.command(cls=GroupedCommand)
+@settings_options(*_DATABASE)
+def migrate(**flags: Any) -> None:
     """Bring the database to the tables that this version needs.
 
     It may run while servers of the version before are up, and twice at once: the second waits for the first.
@@ -108,7 +94,7 @@ def migrate(**flags: str | None) -> None:
     click.echo("The database is up to date.", err=True)
 
 
-@main.command()
+@main.command(cls=GroupedCommand)
 def schema() -> None:
     """Print the GraphQL schema, for code generators and editors.
 
@@ -121,14 +107,14 @@ def schema() -> None:
     click.echo(print_schema(), nl=False)
 
 
-@main.command(name="import")
+@main.command(name="import", cls=GroupedCommand)
 @click.argument("sources", nargs=-1, metavar="[FILE | FOLDER | -]...")
 @click.option("--project", default="default", show_default=True, metavar="NAME", help="Whose threads they become.")
 @click.option("--rejects", metavar="FILE", help="Keep all lines of the threads that could not be taken in this file.")
 @click.option("--order", type=click.Choice(["asc", "desc"]), help="The order of lists whose times do not tell it.")
 @click.option("--replace-deleted", is_flag=True, help="Import threads anew that were deleted here.")
 @click.option("--beyond-bounds", is_flag=True, help="Take lines and messages of any size.")
-@settings_flags(*_DATABASE)
+@settings_options(*_DATABASE)
 def import_(sources: tuple[str, ...], project: str, database_url: str | None, **choices: Any) -> None:
     """Take in threads and messages that were exported elsewhere, with their ids, times and order.
 
@@ -153,11 +139,11 @@ def import_(sources: tuple[str, ...], project: str, database_url: str | None, **
         raise click.exceptions.Exit(1)
 
 
-@main.command()
+@main.command(cls=GroupedCommand)
 @click.option("--project", default="default", show_default=True, metavar="NAME", help="Whose threads are given out.")
 @click.option("-o", "--output", default="-", metavar="FILE", help="Where to write; standard output if not given.")
-@settings_flags(*_DATABASE)
-def export(project: str, output: str, **flags: str | None) -> None:
+@settings_options(*_DATABASE)
+def export(project: str, output: str, **flags: Any) -> None:
     """Give out all threads of a project, each with its messages behind it, one object of the API a line.
 
     Importing the file into an empty database gives the same threads again, and exporting those the same bytes.
@@ -186,13 +172,13 @@ def keys_() -> None:
     """
 
 
-@keys_.command(name="create")
+@keys_.command(cls=GroupedCommand, name="create")
 @click.option("--project", default="default", show_default=True, metavar="NAME", help="Whose threads it opens.")
 @click.option("--scopes", default="read,write", show_default=True, metavar="LIST", help="What it may do there.")
 @click.option("--expires", metavar="DURATION", help="When it ends by itself, such as 90d or 12h; never if not given.")
 @click.option("--name", default="", metavar="TEXT", help="What you will know it by in the list.")
-@settings_flags(*_KEYS)
-def create_key(project: str, scopes: str, expires: str | None, name: str, **flags: str | None) -> None:
+@settings_options(*_KEYS)
+def create_key(project: str, scopes: str, expires: str | None, name: str, **flags: Any) -> None:
     """Make a key and show its secret, once.
 
     From the first key on, servers that are already running let in nobody without one.
@@ -208,9 +194,9 @@ def create_key(project: str, scopes: str, expires: str | None, name: str, **flag
         run_create(settings.database_url, new_key(project, name, scopes, expires))
 
 
-@keys_.command(name="list")
-@settings_flags(*_DATABASE)
-def list_keys(**flags: str | None) -> None:
+@keys_.command(cls=GroupedCommand, name="list")
+@settings_options(*_DATABASE)
+def list_keys(**flags: Any) -> None:
     """Show all keys: what they may do, how their secrets end, when they were last used."""
     with loading():
         from gateway.cli.keys import run_list  # noqa: PLC0415  (as above)
@@ -218,10 +204,10 @@ def list_keys(**flags: str | None) -> None:
     run_list(load_settings(flags).database_url)
 
 
-@keys_.command(name="revoke")
+@keys_.command(cls=GroupedCommand, name="revoke")
 @click.argument("key_id", metavar="ID")
-@settings_flags(*_KEYS)
-def revoke_key(key_id: str, **flags: str | None) -> None:
+@settings_options(*_KEYS)
+def revoke_key(key_id: str, **flags: Any) -> None:
     """End a key: within a second no server lets anybody in with it, and who is connected with it is sent away."""
     with loading():
         from gateway.cli.keys import run_revoke  # noqa: PLC0415  (as above)
@@ -231,11 +217,11 @@ def revoke_key(key_id: str, **flags: str | None) -> None:
         run_revoke(settings.database_url, key_id)
 
 
-@keys_.command(name="rotate")
+@keys_.command(cls=GroupedCommand, name="rotate")
 @click.argument("key_id", metavar="ID")
 @click.option("--grace", metavar="DURATION", help="How long the old one still works, such as 1d; else it ends.")
-@settings_flags(*_KEYS)
-def rotate_key(key_id: str, grace: str | None, **flags: str | None) -> None:
+@settings_options(*_KEYS)
+def rotate_key(key_id: str, grace: str | None, **flags: Any) -> None:
     """Make a key in the place of another: the same project, name, scopes and time to live, and another secret."""
     with loading():
         from gateway.cli.keys import run_rotate  # noqa: PLC0415  (as above)
@@ -245,9 +231,9 @@ def rotate_key(key_id: str, grace: str | None, **flags: str | None) -> None:
         run_rotate(settings.database_url, key_id, 0 if grace is None else duration(grace, "grace"))
 
 
-@main.command()
-@settings_flags(*_SERVER)
-def doctor(**flags: str | None) -> None:
+@main.command(cls=GroupedCommand)
+@settings_options(*_SERVER)
+def doctor(**flags: Any) -> None:
     """Look at all that a server needs, and say what to do; nothing is changed.
 
     Settings, SQLite's version, room on the disk, database, migrations, clock and keys, with the settings that `serve`
@@ -264,10 +250,10 @@ def doctor(**flags: str | None) -> None:
         raise click.exceptions.Exit(1)
 
 
-@main.command()
+@main.command(cls=GroupedCommand)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@settings_flags(*_DATABASE)
-def backup(file: Path, **flags: str | None) -> None:
+@settings_options(*_DATABASE)
+def backup(file: Path, **flags: Any) -> None:
     """Copy a SQLite database into FILE, also while it is served.
 
     The copy holds all that was acknowledged before the command began. It is checked, and appears under its name when it

@@ -20,7 +20,7 @@ import click
 from gateway.core import api_keys
 from gateway.errors import GatewayError
 from gateway.graphql.documents.trusted import load_trusted
-from gateway.settings.load import Settings
+from gateway.settings.table import Settings
 from gateway.store.backup import sqlite_file
 from gateway.store.engines.open import migrates_itself
 from gateway.store.engines.sqlite import can_lose_commits

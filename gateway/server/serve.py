@@ -19,12 +19,12 @@ from gateway.observability.log import log_config
 from gateway.server.http_protocol import HttpProtocol, WebSocketProtocol
 from gateway.server.quick_imports import loading
 from gateway.server.startup import any_key_made
-from gateway.settings.load import hand_down
+from gateway.settings.load import export_to_environment
 from gateway.store.engines.open import refuse_several_processes, url_to_listen_at
 from gateway.web.origins import is_private
 
 if TYPE_CHECKING:
-    from gateway.settings.load import Settings
+    from gateway.settings.table import Settings
 
 _BACKLOG: Final = 2048
 _KEEP_ALIVE_S: Final = 75  # longer than proxies keep an idle connection (nginx 60 s), so that they let go of it first
@@ -55,7 +55,7 @@ def serve(settings: Settings) -> None:
     listener = _listen(settings)
     is_open = not has_keys and _is_open(settings)
     click.echo(_banner(settings, listener.getsockname()[1], is_open=is_open), err=True)
-    hand_down(settings)
+    export_to_environment(settings)
     try:
         if settings.workers > 1:
             Workers(config, sockets=[listener]).run()

@@ -1,17 +1,17 @@
-"""What the text of a setting may be: each of these makes a value of it, or raises a ValueError that says what it takes.
+"""The types of settings' values: each converts the text of a flag or variable, or fails with what it expects.
 
-Must not be here: which settings there are (`settings`).
+Must not be here: which settings there are (`table`), where their text comes from (`load`).
 """
 
 from __future__ import annotations
 
-import math
 import re
 from importlib.util import find_spec
 from ipaddress import IPv6Address, ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import click
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -26,71 +26,57 @@ _NAME: Final = "[a-z0-9_-]+"
 _ORIGIN: Final = re.compile(
     rf"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<wild>\*\.)?(?P<host>{_NAME}(\.{_NAME})*|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{{1,5}}))?"
 )
-# `*.com` would let in whoever buys a name; nobody but this machine has names below localhost.
+# `*.com` would allow whoever buys a name; only this machine has names below localhost.
 _PARENT: Final = re.compile(rf"localhost|({_NAME}\.)+[a-z][a-z0-9-]*")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _LAST_PORT: Final = 65_535
-_SWITCHED: Final = {
-    **dict.fromkeys(("true", "1", "yes", "on", "t", "y"), True),
-    **dict.fromkeys(("false", "0", "no", "off", "f", "n"), False),
-}
 
 
-def whole(least: int, most: int | None = None) -> Callable[[str], int]:
-    """Take a whole number between bounds."""
-    wanted = f"at least {least}" if most is None else f"from {least} to {most}"
+class Seconds(click.FloatRange):
+    """A duration in seconds, above 0 and at most an hour."""
 
-    def read(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = least - 1
-        if not least <= number <= (number if most is None else most):
-            raise ValueError(f"expected a whole number {wanted}")
+    def __init__(self) -> None:
+        super().__init__(0, _HOUR_S, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Convert a number; click's range accepts NaN, which compares false with both bounds."""
+        number = super().convert(value, param, ctx)
+        if number != number:  # noqa: PLR0124  (only NaN differs from itself)
+            self.fail(f"{value!r} is not in the range {self._describe_range()}.", param, ctx)
         return number
 
-    return read
+
+class Boolean(click.types.BoolParamType):
+    """True or false; an empty text, which click takes for false, is neither."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
+        """Convert true, 1, yes, on, t and y, or their opposites, in any case."""
+        if self.str_to_bool(value) is None or value == "":
+            self.fail(f"expected true or false, but got {value!r}.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
-def seconds(text: str) -> float:
-    """Take a time in seconds, of an hour at most."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number <= _HOUR_S:
-        raise ValueError(f"expected a number above 0, and at most {_HOUR_S}")
-    return number
+class Parsed(click.ParamType[str]):
+    """A text that a function checks and normalizes; the function raises a ValueError that says what it expects."""
+
+    def __init__(self, name: str, parse: Callable[[str], str]) -> None:
+        self.name, self._parse = name, parse
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check and normalize a text."""
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
 
 
-def switch(text: str) -> bool:
-    """Take true or false."""
-    value = _SWITCHED.get(text.lower())
-    if value is None:
-        raise ValueError("expected true or false")
-    return value
-
-
-def one_of(*words: str) -> Callable[[str], str]:
-    """Take one of some words."""
-
-    def read(text: str) -> str:
-        if text not in words:
-            raise ValueError(f"expected {', '.join(words[:-1])} or {words[-1]}")
-        return text
-
-    return read
-
-
-def not_empty(text: str) -> str:
-    """Take any text but none."""
+def _not_empty(text: str) -> str:
     if not text:
         raise ValueError("expected at least one character")
     return text
 
 
-def database_url(url: str) -> str:
-    """Take the address of a database."""
+def _database_url(url: str) -> str:
     if url.startswith("postgres://"):
         url = url.replace("postgres://", "postgresql://", 1)
     is_postgres = url.startswith(("postgresql://", "postgresql+asyncpg://"))
@@ -99,27 +85,26 @@ def database_url(url: str) -> str:
         raise ValueError("expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME")
     try:
         pooler = make_url(url).query.get("pgbouncer", "transaction")
-    except (ArgumentError, ValueError):  # what it says may quote half the password
+    except (ArgumentError, ValueError):  # its message may quote half the password
         raise ValueError(
-            "the address cannot be read. Behind HOST: stands a number; in a user name or password, write '@', '/', "
-            "':' and '%' as %40, %2F, %3A and %25"
+            "not a valid URL. The port is a number; in a user name or password, write '@', '/', ':' and '%' as %40, "
+            "%2F, %3A and %25"
         ) from None
     if pooler != "transaction":
-        raise ValueError("expected pgbouncer=transaction, or nothing of it where PgBouncer pools by session")
+        raise ValueError("expected pgbouncer=transaction, or no such parameter where PgBouncer pools by session")
     return url
 
 
-def listen_url(url: str) -> str:
-    """Take the address of a PostgreSQL, or nothing."""
+def _listen_url(url: str) -> str:
     if not url:
         return url
-    if not database_url(url).startswith("postgres"):
+    if not _database_url(url).startswith("postgres"):
         raise ValueError("expected postgresql://USER:PASSWORD@HOST:PORT/NAME")
-    return database_url(url)
+    return _database_url(url)
 
 
-def _each(normalize: Callable[[str], str | None], wanted: str) -> Callable[[str], str]:
-    """Read a list with commas in it, each name stripped, in lower case and normalized; None refuses a name."""
+def _each(normalize: Callable[[str], str | None], wanted: str) -> Parsed:
+    """Make the type of a comma-separated list: names are stripped, lower-cased and normalized; None refuses a name."""
 
     def read(text: str) -> str:
         names = []
@@ -128,11 +113,11 @@ def _each(normalize: Callable[[str], str | None], wanted: str) -> Callable[[str]
                 continue
             taken = normalize(name.strip().lower())
             if taken is None:
-                raise ValueError(f"expected {wanted} with commas between them; {name.strip().lower()!r} is none")
+                raise ValueError(f"expected {wanted} separated by commas; {name.strip().lower()!r} is not one")
             names.append(taken)
         return ",".join(dict.fromkeys(names))
 
-    return read
+    return Parsed("list", read)
 
 
 def _matching(pattern: str) -> Callable[[str], str | None]:
@@ -180,45 +165,50 @@ ORIGINS: Final = _each(
 PROXIES: Final = _each(_network, "addresses or networks like 10.0.0.5 or 10.0.0.0/8")
 
 
-def file_to_write(path: str) -> str:
-    """Take the path of a file in a folder that is there, or nothing."""
+def _file_to_write(path: str) -> str:
     if path and (Path(path).is_dir() or not Path(path).absolute().parent.is_dir()):
-        raise ValueError("expected the path of a file, in a folder that is there")
+        raise ValueError("expected the path of a file in an existing folder")
     return path
 
 
-def jwks(place: str) -> str:
-    """Take where public keys are."""
+def _jwks(place: str) -> str:
     if place and not place.startswith(("https://", "http://")) and not Path(place).is_file():
-        raise ValueError("expected a URL that begins with https://, or the path of a file that is there")
+        raise ValueError("expected a URL that begins with https://, or the path of an existing file")
     return place
 
 
-def secret(text: str) -> str:
-    """Take a secret that is long enough, or none."""
+def _secret(text: str) -> str:
     if text and len(text.encode()) < _SHORTEST_SECRET:
-        raise ValueError(f"expected at least {_SHORTEST_SECRET} bytes, such as `openssl rand -hex 32` makes")
+        raise ValueError(f"expected at least {_SHORTEST_SECRET} bytes, such as the output of `openssl rand -hex 32`")
     return text
 
 
-def rate(text: str) -> str:
-    """Take how often something may be done."""
+def _rate(text: str) -> str:
     if text not in ("", OFF) and not _RATE.fullmatch(text):
-        raise ValueError("expected a number with /second, /minute, /hour or /day behind it, or off")
+        raise ValueError("expected a number followed by /second, /minute, /hour or /day, or off")
     return text
 
 
-def at_once(text: str) -> str:
-    """Take how many may run at once."""
+def _at_once(text: str) -> str:
     if text not in ("", OFF) and not re.fullmatch("[1-9][0-9]{0,5}", text):
         raise ValueError("expected a whole number, or off")
     return text
 
 
-def rate_store(place: str) -> str:
-    """Take where requests are counted."""
+def _rate_store(place: str) -> str:
     if place != "memory" and not place.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("expected memory, or an address that begins with redis://, rediss:// or unix://")
+        raise ValueError("expected memory, or a URL that begins with redis://, rediss:// or unix://")
     if place != "memory" and find_spec("redis") is None:
-        raise ValueError("expected memory, since the client of Redis is not installed")
+        raise ValueError("the Redis client is not installed; run: pip install 'threads-gateway[redis]'")
     return place
+
+
+DATABASE_URL: Final = Parsed("url", _database_url)
+LISTEN_URL: Final = Parsed("url", _listen_url)
+JWKS: Final = Parsed("url or path", _jwks)
+RATE_STORE: Final = Parsed("url", _rate_store)
+SECRET: Final = Parsed("secret", _secret)
+HOST: Final = Parsed("address", _not_empty)
+AUDIT_LOG: Final = Parsed("path", _file_to_write)
+RATE: Final = Parsed("rate", _rate)
+CONCURRENCY: Final = Parsed("number", _at_once)

@@ -142,7 +142,7 @@ def test_a_disk_that_is_nearly_full_is_told(
         pytest.param((), 0, "warning", id="this machine alone"),
         pytest.param(("--host", "0.0.0.0"), 1, "failure", id="any machine"),  # noqa: S104  (nothing listens)
         pytest.param(("--trusted-proxies", "127.0.0.1"), 1, "failure", id="behind a proxy"),
-        pytest.param(("--host", "0.0.0.0", "--insecure-open", "true"), 0, "warning", id="wanted"),  # noqa: S104
+        pytest.param(("--host", "0.0.0.0", "--insecure-open"), 0, "warning", id="wanted"),  # noqa: S104
     ],
 )
 def test_a_server_without_keys_is_told(sqlite_url: str, flags: tuple[str, ...], code: int, level: str) -> None:

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from gateway.cli.commands import main
-from gateway.settings.load import PREFIX, SETTINGS
+from gateway.settings.table import PREFIX, SETTINGS
 from tests.live.server import ROOT
 
 if TYPE_CHECKING:

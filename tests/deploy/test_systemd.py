@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
-from gateway.settings.load import SETTINGS
+from gateway.settings.table import SETTINGS
 from tests.lacking import program
 from tests.live.server import ROOT
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.settings.load import SETTINGS
+from gateway.settings.table import SETTINGS
 from tests.docs import configuration
 
 

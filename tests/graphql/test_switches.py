@@ -8,7 +8,8 @@ from graphql import get_introspection_query
 
 from gateway.app import graphql_options
 from gateway.graphql.options import Options
-from gateway.settings.load import SETTINGS, Settings, hand_down, load_settings
+from gateway.settings.load import export_to_environment, load_settings
+from gateway.settings.table import SETTINGS, Settings
 from tests.graphql.serving import RESPONSE, URL, serving
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def test_workers_are_told_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in SETTINGS:
         monkeypatch.setenv(f"GATEWAY_{name.upper()}", "")  # so that all of it is undone
 
-    hand_down(told)
+    export_to_environment(told)
 
     assert load_settings() == told
 

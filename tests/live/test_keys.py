@@ -199,7 +199,7 @@ def test_with_a_key_other_machines_are_served(sqlite_url: str, tmp_path: Path) -
 
 
 def test_whoever_opens_it_to_other_machines_is_told_so_loudly(sqlite_url: str, tmp_path: Path) -> None:
-    flags = ("--host", "0.0.0.0", "--insecure-open", "true")  # noqa: S104
+    flags = ("--host", "0.0.0.0", "--insecure-open")  # noqa: S104
     with serving(sqlite_url, *flags, folder=tmp_path) as server:
         assert "INSECURE: EVERYBODY WHO REACHES THIS ADDRESS" in server.stderr
         assert status_with(server, {}) == 200
