@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.settings.load import load_settings
 from tests.docs.alike import is_alike, last_json, pattern_of
+from tests.docs.blocks import blocks_of
 from tests.live.server import ROOT
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ class Kind:
 
 
 def _shell(session: Session, block: Block) -> None:
-    session.shell(block.text)
+    """Run commands, of which `curl` fails on errors, unless the page shows what it prints."""
+    following = next((each for each in blocks_of(block.page) if each.line > block.line), None)
+    session.shell(block.text, is_shown=following is not None and following.language in ("json", "text"))
 
 
 def _serve(session: Session, block: Block) -> None:

