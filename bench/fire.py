@@ -60,7 +60,7 @@ class Connection(asyncio.Protocol):
         self._go_on(time.perf_counter())
 
     def data_received(self, data: bytes) -> None:
-        """Collect an answer; when it is whole, judge it and go on."""
+        """Collect an answer; when it is whole, detector it and go on."""
         self._answer += data
         if not self._length and (head := self._answer.find(_END_OF_HEAD)) >= 0:
             length = _LENGTH.search(self._answer, 0, head)

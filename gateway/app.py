@@ -137,25 +137,27 @@ def readings(store: Store, operations: Operations) -> list[Reading]:
 
     kept = operations.documents.kept
     return [
-        Reading("gateway_connections", "Database connections that are borrowed", store.connections, "pool"),
-        Reading("gateway_connections_limit", "The most that there may be", store.connections_at_most, "pool"),
-        Reading("gateway_followers", "Who follows threads", operations.hub.followers, "of"),
+        Reading("gateway_connections", "Database connections in use", store.connections, "pool"),
+        Reading(
+            "gateway_connections_limit", "Maximum number of database connections", store.connections_at_most, "pool"
+        ),
+        Reading("gateway_followers", "Open subscriptions", operations.hub.followers, "of"),
         Reading(
             "gateway_documents",
-            "GraphQL documents that are kept, and the bytes that they take at most",
+            "Cached GraphQL documents, and their estimated size in bytes",
             lambda: {"documents": len(kept), "bytes": kept.weight},
             "of",
         ),
         Reading(
             "gateway_document_lookups",
-            "How often a document was kept already",
+            "Lookups in the cache of GraphQL documents",
             lambda: {"hit": kept.hits, "miss": kept.misses},
             "outcome",
             is_counter=True,
         ),
         Reading(
             "gateway_operations",
-            "GraphQL operations that were executed or followed, compiled ones and others",
+            "GraphQL operations executed or subscribed to, by executor",
             operations.executed,
             "way",
             is_counter=True,

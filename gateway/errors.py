@@ -108,7 +108,7 @@ class AnswerTooLarge(GatewayError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The answer would be too large. Ask for fewer or smaller things at once.", code="answer_too_large"
+            "The response would be too large. Request fewer or smaller objects at once.", code="answer_too_large"
         )
 
 
@@ -117,7 +117,7 @@ class UnknownHost(GatewayError):
 
     def __init__(self, host: str) -> None:
         super().__init__(
-            f"This server does not go by the name '{excerpt(host)}'. GATEWAY_HOSTS says which names it goes by.",
+            f"Unknown Host header: '{excerpt(host)}'. Expected one of the host names in GATEWAY_HOSTS.",
             code="unknown_host",
         )
 
@@ -127,8 +127,8 @@ class CrossSite(GatewayError):
 
     def __init__(self, origin: str) -> None:
         super().__init__(
-            f"A page of another site sent this (Origin: '{excerpt(origin)}'). GATEWAY_CORS_ORIGINS says which origins "
-            "may use this server.",
+            "Cross-origin request blocked. Expected the server's own origin or one in GATEWAY_CORS_ORIGINS, "
+            f"but got '{excerpt(origin)}' in the Origin header.",
             code="cross_site_request",
         )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gateway.core import Store
     from gateway.core.thread_tokens import Standing
-    from gateway.domain.api_key import Key
+    from gateway.domain.api_key import ApiKey
     from gateway.domain.principal import Principal, Reach, TokenEpoch
 
 FRESH_S: Final = 0.4  # how long a key is believed without a look; so a revoked one is refused within a second
@@ -69,7 +69,7 @@ class ApiKeyCache:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.token_statuses = TokenStatusCache(store)
-        self._seen: OrderedDict[str, tuple[float, Key, Principal]] = OrderedDict()
+        self._seen: OrderedDict[str, tuple[float, ApiKey, Principal]] = OrderedDict()
         self._uses: dict[str, int] = {}
         self._requires_keys = False
         self._asked_at = float("-inf")
@@ -91,7 +91,7 @@ class ApiKeyCache:
                 return None
         _, key, who = seen
         now = time.time()
-        if not key.is_good(now):
+        if not key.is_active(now):
             return None
         self._uses[key.id] = int(now)
         return who
@@ -109,7 +109,7 @@ class ApiKeyCache:
         finally:
             await self._write()
 
-    def _keep(self, digest: str, key: Key | None) -> tuple[float, Key, Principal] | None:
+    def _keep(self, digest: str, key: ApiKey | None) -> tuple[float, ApiKey, Principal] | None:
         self._seen.pop(digest, None)
         if key is None:
             return None

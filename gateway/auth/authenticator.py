@@ -107,10 +107,10 @@ class Authenticator:
                 can_look = True
             except Unavailable:  # what they could hear comes from there too
                 if can_look:
-                    log.warning("the keys of those who stay cannot be looked at: the database is away")
+                    log.warning("open connections cannot be re-authenticated: the database is unavailable")
                 can_look = False
             except Exception:  # whatever it was, a revoked key must not stay for it
-                log.exception("those who stay could not be looked at")
+                log.exception("open connections could not be re-authenticated")
 
     async def _recheck(self) -> None:
         now = time.time()

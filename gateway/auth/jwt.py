@@ -123,7 +123,9 @@ class JwtVerifier:
                     self._tried_at = time.monotonic()
                     await self._fetch()
         if time.monotonic() - self._fetched_at >= STALE_S:
-            raise Unavailable("The keys that tokens are checked with cannot be read now. Please try again.")
+            raise Unavailable(
+                "The signing keys (JWKS) are unavailable, so the token cannot be verified. Please try again later."
+            )
         return self._chosen(key_id)
 
     def _has_to_look(self, key_id: str | None) -> bool:
@@ -141,7 +143,7 @@ class JwtVerifier:
             # `_read` looks at the clock too, but not while an address is looked up or headers come.
             keys = await asyncio.wait_for(asyncio.to_thread(_fetched, self._rules.jwks), 2 * FETCH_S)
         except (OSError, ValueError) as error:
-            log.warning("the keys of GATEWAY_JWT_JWKS_URL cannot be read: %s", error)
+            log.warning("the signing keys of GATEWAY_JWT_JWKS_URL cannot be read: %s", error)
             return
         self._keys, self._fetched_at = keys, time.monotonic()
 

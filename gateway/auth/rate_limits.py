@@ -154,7 +154,7 @@ class _Counter:
             )
             left = [await self._limiter.get_window_stats(limit, each, scope.value) for each in buckets]
         except self._away as error:
-            log.warning("requests cannot be counted now, and are let through: %s", error)
+            log.warning("rate limits are not enforced, since their storage is unavailable: %s", error)
             return
         reset_at, remaining = min(left, key=lambda stats: stats.remaining)
         reset_s = max(1, math.ceil(reset_at - time.time()))
@@ -177,7 +177,7 @@ class _Counter:
                 return
             reset_at, _ = await self._limiter.get_window_stats(limit, _FAILED, place)
         except self._away as error:
-            log.warning("failed authentication cannot be counted now: %s", error)
+            log.warning("failed authentication is not limited, since its storage is unavailable: %s", error)
             return
         reset_s = max(1, math.ceil(reset_at - time.time()))
         raise TooManyRequests(_TOO_MANY_FAILED, code="rate_limit_exceeded", retry_after_s=reset_s)

@@ -30,7 +30,7 @@ from gateway.store.store import opened_store
 from gateway.web.origins import default_hosts, is_private
 
 if TYPE_CHECKING:
-    from gateway.domain.api_key import Key
+    from gateway.domain.api_key import ApiKey
 
 _MB: Final = 1_000_000
 _FULL_MB, _SCARCE_MB = 100, 1_000
@@ -125,7 +125,7 @@ async def _keys(settings: Settings) -> Finding:
     async with opened_store(settings.database_url) as store:
         made = await api_keys.list_all(store)
     now = time.time()
-    good = [key for key in made if key.is_good(now)]
+    good = [key for key in made if key.is_active(now)]
     ending = [key.id for key in good if _ends_soon(key, now)]
     if ending:
         advice = "Run: gateway keys rotate KEY --grace 1d"
@@ -182,5 +182,5 @@ async def _asked(check: Check, settings: Settings) -> Finding:
         return Finding(Level.FAILURE, error.message)
 
 
-def _ends_soon(key: Key, now: float) -> bool:
+def _ends_soon(key: ApiKey, now: float) -> bool:
     return key.expires_at is not None and key.expires_at < now + _SOON_S

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gateway.core import Store
-    from gateway.domain.api_key import Key, NewKey
+    from gateway.domain.api_key import ApiKey, NewApiKey
 
 T = TypeVar("T")
 _PIPED_WIDTH = 200
 
 
-def run_create(database_url: str, new: NewKey) -> None:
+def run_create(database_url: str, new: NewApiKey) -> None:
     """Make a key and show its secret.
 
     Errors: DatabaseBehind; Unavailable.
@@ -77,7 +77,7 @@ def run_list(database_url: str) -> None:
     console.print(table)
 
 
-def _show_once(key: Key, secret: str) -> None:
+def _show_once(key: ApiKey, secret: str) -> None:
     ends = "" if key.expires_at is None else f", until {_time(key.expires_at)}"
     scopes = " and ".join(sorted(key.scopes))
     click.echo(f"{key.id}: may {scopes} the threads of project '{key.project_id}'{ends}.", err=True)
@@ -85,17 +85,17 @@ def _show_once(key: Key, secret: str) -> None:
     click.echo(secret)
 
 
-def _told(key: Key) -> tuple[str, ...]:
+def _told(key: ApiKey) -> tuple[str, ...]:
     expires = "never" if key.expires_at is None else _time(key.expires_at)
     used = "never" if key.last_used_at is None else _time(key.last_used_at)
     scopes = ",".join(sorted(key.scopes))
     return key.id, key.project_id, scopes, key.name, key.hint, _time(key.created_at), expires, used, _state(key)
 
 
-def _state(key: Key) -> str:
+def _state(key: ApiKey) -> str:
     if key.revoked_at is not None:
         return "revoked"
-    return "good" if key.is_good(time.time()) else "expired"
+    return "good" if key.is_active(time.time()) else "expired"
 
 
 def _time(second: int) -> str:

@@ -21,8 +21,8 @@ from gateway.store.schema.ready import make_ready
 from gateway.store.staging import Staging
 from gateway.store.store import opened_store
 from gateway.transfer.exporter import export
-from gateway.transfer.importer import Rejects, load, refuse_spoilt, stage
-from gateway.transfer.reporting import tell
+from gateway.transfer.importer import Rejects, load, reject_incomplete_threads, stage
+from gateway.transfer.reporting import report
 from gateway.transfer.sources import size_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run_import(database_url: str, project_id: str, sources: Sequence[str], choic
         staging = stack.enter_context(Staging())
         with shown("Reading", None if None in sizes else sum(size or 0 for size in sizes)) as advance:
             passed_over = stage(sources, staging, rejects, advance, is_bounded=not choices.beyond_bounds)
-        refuse_spoilt(staging, rejects)
+        reject_incomplete_threads(staging, rejects)
         with shown("Adding messages") as advance:
             taken = asyncio.run(
                 _with_store(
@@ -73,10 +73,10 @@ def run_import(database_url: str, project_id: str, sources: Sequence[str], choic
 
 def _sum_up(taken: Taken, rejected: int, passed_over: Sequence[str]) -> None:
     if passed_over:
-        tell(f"Passed over, since it is of another kind: {passed_over[0]}{_and_more(len(passed_over))}.")
+        report(f"Passed over, since it is of another kind: {passed_over[0]}{_and_more(len(passed_over))}.")
     if taken.deleted:
-        tell(f"Deleted here before, and not taken again without --replace-deleted: {taken.deleted} threads.")
-    tell(f"Threads: {taken.threads}, messages: {taken.messages}, there before: {taken.known}, rejected: {rejected}.")
+        report(f"Deleted here before, and not taken again without --replace-deleted: {taken.deleted} threads.")
+    report(f"Threads: {taken.threads}, messages: {taken.messages}, there before: {taken.known}, rejected: {rejected}.")
 
 
 def _and_more(many: int) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from gateway.domain import bounds, validate
-from gateway.domain.message import Message, Status, count_characters, with_text
+from gateway.domain.message import Message, Status, count_characters, with_appended_text
 from gateway.domain.principal import Scope
 from gateway.errors import InvalidRequest, NotFound
 from gateway.store.writes import Delta
@@ -39,7 +39,7 @@ async def append_text(store: Store, who: Principal, message_id: MessageId, text:
         message, position = await _in_progress(transaction, who, message_id)
         last = await transaction.last_delta(who.reach, message.id)
         delta = _next_delta(message, last, text)
-        grown = with_text(message, [(delta.part_index, delta.text)])
+        grown = with_appended_text(message, [(delta.part_index, delta.text)])
         _refuse_too_long(grown)
         # PostgreSQL keeps no NUL in a text; in the content, which is JSON, it is escaped. Both databases do the same.
         is_kept_whole = _NUL in text

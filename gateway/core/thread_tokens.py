@@ -67,7 +67,7 @@ async def standing(store: Store, reach: Reach, key_id: str | None) -> Standing:
     if found is None:
         return Standing(False, None)
     key, epoch = found
-    return Standing(key.is_good(time.time()), epoch)
+    return Standing(key.is_active(time.time()), epoch)
 
 
 async def later_epochs(store: Store, wanted: Mapping[str, Collection[str]]) -> dict[tuple[str, str], TokenEpoch]:

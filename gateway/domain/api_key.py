@@ -30,7 +30,7 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class ApiKey:
     """One key, without its secret, which nobody keeps.
 
     `hint` is how the secret ends.
@@ -47,7 +47,7 @@ class Key:
     revoked_at: int | None = None
     last_used_at: int | None = None
 
-    def is_good(self, now: float) -> bool:
+    def is_active(self, now: float) -> bool:
         """Say whether the key lets anybody in."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
@@ -57,7 +57,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class NewKey:
+class NewApiKey:
     """What an operator asks of a new key."""
 
     project_id: str
@@ -86,12 +86,12 @@ def hint_of(secret: str) -> str:
     return secret[-_HINT_LENGTH:]
 
 
-def new_key(project: str, name: str, scopes: str, expires: str | None) -> NewKey:
+def new_key(project: str, name: str, scopes: str, expires: str | None) -> NewApiKey:
     """Read what an operator asks of a new key.
 
     Errors: InvalidRequest.
     """
-    return NewKey(
+    return NewApiKey(
         project_id=project_id(project),
         name=_name(name),
         scopes=scopes_of(scopes.split(",")),
@@ -113,7 +113,10 @@ def project_id(text: str) -> str:
     """
     if _PROJECT.fullmatch(text):
         return text
-    message = f"Invalid 'project': '{excerpt(text)}'. Expected 1 to 63 of a-z, 0-9, '_' and '-', the first no sign."
+    message = (
+        f"Invalid 'project': '{excerpt(text)}'. Expected 1 to 63 characters of a-z, 0-9, '_' and '-', "
+        "starting with a letter or digit."
+    )
     validate.refuse(message, "project", "invalid_value")
 
 
@@ -134,7 +137,7 @@ def duration(text: str, path: str) -> int:
     found = _DURATION.fullmatch(text)
     if found is None:
         message = (
-            f"Invalid '{path}': '{excerpt(text)}'. Expected a whole number and s, m, h or d behind it, such as '90d'."
+            f"Invalid '{path}': '{excerpt(text)}'. Expected a whole number followed by s, m, h or d, such as '90d'."
         )
         validate.refuse(message, path, "invalid_value")
     return int(found[1]) * _SECONDS[found[2]]

@@ -30,7 +30,7 @@ ORDER: Final = "thread.order"  # ours: it says what the times of a thread's mess
 MAX_TIME: Final = 253_402_300_799  # the last second of the year 9999; milliseconds taken for seconds lie far beyond
 MAX_INDEX: Final = 2**31 - 1  # GraphQL's Int
 MAX_DEPTH: Final = 128  # orjson writes no more than 254 levels, and what is kept is written inside of other objects
-BEYOND_BOUNDS: Final = frozenset({bounds.IMPORT_PARTS.code, bounds.IMPORT_TEXT.code})  # codes of `hold_to_bounds`
+LIMIT_CODES: Final = frozenset({bounds.IMPORT_PARTS.code, bounds.IMPORT_TEXT.code})  # codes of `check_bounds`
 
 _STATUSES: Final = tuple(status.value for status in Status)
 _WHOLE: Final = Status.COMPLETED.value
@@ -82,7 +82,7 @@ class ThreadOrder(NamedTuple):
     direction: Direction
 
 
-def order_line(thread_id: str, direction: Direction) -> JsonObject:
+def order_record(thread_id: str, direction: Direction) -> JsonObject:
     """Lay out what an export says of a thread whose times do not tell its order."""
     return {"object": ORDER, "thread_id": thread_id, "order": direction.value}
 
@@ -92,13 +92,13 @@ def read(value: object) -> Thread | Message | ThreadOrder:
 
     Errors: InvalidRequest where it is none, or is not whole.
     """
-    return read_at_a_glance(value) or read_closely(value)
+    return read_fast(value) or read_strictly(value)
 
 
-def hold_to_bounds(message: Message) -> None:
+def check_bounds(message: Message) -> None:
     """Refuse a message that holds more than an import takes where nobody says otherwise.
 
-    Errors: InvalidRequest with a code of BEYOND_BOUNDS.
+    Errors: InvalidRequest with a code of LIMIT_CODES.
     """
     if len(message.content_json) > _SHORT_CONTENT:
         parts = validate.an_array(load(message.content_json), "content", at_most=bounds.IMPORT_PARTS.number)
@@ -120,7 +120,7 @@ def hold_to_bounds(message: Message) -> None:
             validate.an_array(tools, f"attachments[{index}].tools", at_most=bounds.IMPORT_TOOLS.number)
 
 
-def read_closely(value: object) -> Thread | Message | ThreadOrder:
+def read_strictly(value: object) -> Thread | Message | ThreadOrder:
     """Read one of the API's own objects step by step, so that what is wrong with it can be told.
 
     Errors: InvalidRequest where it is none, or is not whole.
@@ -128,14 +128,14 @@ def read_closely(value: object) -> Thread | Message | ThreadOrder:
     raw = validate.root_object(value)
     validate.fields(raw, "", required=("object",), optional=tuple(raw))
     if is_too_deep(raw):
-        validate.refuse(f"The object is nested deeper than {MAX_DEPTH} levels.", None, "invalid_value")
+        validate.refuse(f"The object is nested too deep: expected at most {MAX_DEPTH} levels.", None, "invalid_value")
     kind = raw["object"]
     if kind != ORDER:
         validate.one_of(kind, "object", (THREAD, MESSAGE))
     return _READERS[kind](raw)
 
 
-def read_at_a_glance(raw: Any) -> Message | None:
+def read_fast(raw: Any) -> Message | None:
     """Read a message as nearly all are: texts, and nothing that is only let through with a closer look.
 
     An import reads millions of them, and this takes a fifth of the time; it never says no, only that it does not know.
@@ -219,7 +219,7 @@ def _is_plain_citation(each: Any) -> bool:
 
 
 def _thread(raw: JsonObject) -> Thread:
-    _hold_to(raw, _THREAD_FIELDS, required=("id", "created_at"))
+    _check_fields(raw, _THREAD_FIELDS, required=("id", "created_at"))
     return Thread(
         id=ids.ThreadId(_an_id(raw["id"], "id", ids.as_thread_id, "thread_")),
         created_at=_time(raw["created_at"], "created_at"),
@@ -231,7 +231,7 @@ def _thread(raw: JsonObject) -> Thread:
 
 
 def _message(raw: JsonObject) -> Message:
-    _hold_to(raw, _MESSAGE_FIELDS, required=("id", "created_at", "thread_id", "role", "content"))
+    _check_fields(raw, _MESSAGE_FIELDS, required=("id", "created_at", "thread_id", "role", "content"))
     created_at = _time(raw["created_at"], "created_at")
     # Outside of streams the original told no status (rest-contract §2.3): what it listed was complete.
     says_status = raw.get("status") is not None
@@ -255,7 +255,7 @@ def _message(raw: JsonObject) -> Message:
 
 
 def _order(raw: JsonObject) -> ThreadOrder:
-    _hold_to(raw, ("thread_id", "object", "order"), required=("thread_id", "order"))
+    _check_fields(raw, ("thread_id", "object", "order"), required=("thread_id", "order"))
     thread_id = ids.ThreadId(_an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_"))
     return ThreadOrder(thread_id, Direction(validate.one_of(raw["order"], "order", _ORDERS)))
 
@@ -268,7 +268,7 @@ _READERS: Final[dict[str, Callable[[JsonObject], Thread | Message | ThreadOrder]
 }
 
 
-def _hold_to(raw: JsonObject, known: tuple[str, ...], required: tuple[str, ...]) -> None:
+def _check_fields(raw: JsonObject, known: tuple[str, ...], required: tuple[str, ...]) -> None:
     """Refuse fields that would be lost; one that holds nothing (v1 left `file_ids: []` behind) loses nothing."""
     empty = tuple(key for key, value in raw.items() if value in (None, [], {}, ""))
     validate.fields(raw, "", required=required, optional=known + empty)

@@ -28,10 +28,14 @@ class Bound(NamedTuple):
 
 # What a message or thread may hold when it is made or changed.
 CONTENT_PARTS: Final = Bound(
-    "content_parts", 500, "parts", "array_above_max_length", "every reader of a message makes an object of each part"
+    "content_parts", 500, "parts", "array_above_max_length", "reading a message creates an object for each part"
 )
 ATTACHMENTS: Final = Bound(
-    "attachments", 500, "attachments", "array_above_max_length", "every reader makes an object of each attachment"
+    "attachments",
+    500,
+    "attachments",
+    "array_above_max_length",
+    "reading a message creates an object for each attachment",
 )
 ATTACHMENT_TOOLS: Final = Bound(
     "attachment_tools", 2, "tools", "array_above_max_length", "there are two tools that read files"
@@ -49,12 +53,12 @@ REQUEST_PARTS: Final = Bound(
 TEXT: Final = Bound(
     "text", 256_000, "characters of all text parts", "string_above_max_length", "the original service's bound"
 )
-FILE_ID: Final = Bound("file_id", 256, "characters", "string_above_max_length", "an id, not a text")
-URL: Final = Bound("url", 8_192, "characters", "string_above_max_length", "browsers and proxies take no longer ones")
+FILE_ID: Final = Bound("file_id", 256, "characters", "string_above_max_length", "an ID, not a text")
+URL: Final = Bound("url", 8_192, "characters", "string_above_max_length", "browsers and proxies accept no longer ones")
 CODE_FILES: Final = Bound("code_files", 20, "files", "array_above_max_length", "the original service's bound")
 VECTOR_STORES: Final = Bound("vector_stores", 1, "stores", "array_above_max_length", "the original service's bound")
-REFERENCE: Final = Bound("reference", 128, "characters", "invalid_value", "an index holds it")
-OWNER: Final = Bound("owner", 255, "characters", "invalid_value", "an index holds it")
+REFERENCE: Final = Bound("reference", 128, "characters", "invalid_value", "it is part of an index key")
+OWNER: Final = Bound("owner", 255, "characters", "invalid_value", "it is part of an index key")
 METADATA_PAIRS: Final = Bound(
     "metadata_pairs", 16, "pairs", "object_above_max_properties", "the original service's bound"
 )
@@ -67,38 +71,42 @@ METADATA_VALUE: Final = Bound(
 
 # What one request may ask for.
 PAGE: Final = Bound("page", 100, "items", "integer_above_max_value", "the original service's bound")
-NODES: Final = Bound("nodes", 100, "ids", "array_above_max_length", "as many as a page holds")
+NODES: Final = Bound("nodes", 100, "ids", "array_above_max_length", "the size of the largest page")
 
 # What one answer may hold; counted are the bytes that are stored, whatever is selected of them.
 PAGE_BYTES: Final = Bound(
     "page_bytes",
     8 * MIB,
-    "bytes stored of the messages of a page, which ends early but has one",
+    "stored bytes of the messages of a page; a page ends early, but has at least one message",
     "none",
-    "an answer is held in memory until its client has read it",
+    "a response is held in memory until its client has read it",
 )
 ANSWER_BYTES: Final = Bound(
     "answer_bytes",
     16 * MIB,
-    "bytes of a GraphQL answer, or stored of the messages in it",
+    "bytes of a GraphQL response, or stored bytes of the messages in it",
     "answer_too_large",
     "two whole pages fit",
 )
 ANSWER_OBJECTS: Final = Bound(
     "answer_objects",
     50_000,
-    "objects in a GraphQL answer, or in a content that it reads",
+    "objects in a GraphQL response, or in the content that it reads",
     "answer_too_large",
-    "each is made and written in Python while others wait",
+    "each is created and serialized in Python while other requests wait",
 )
 
 # What a request may bring, whoever sends it.
 BODY: Final = Bound("body", 4 * MIB, "bytes", "body_too_large", "it is held in memory; the longest text fits, escaped")
 GRAPHQL_BODY: Final = Bound(
-    "graphql_body", MIB, "bytes of a GraphQL body or message", "body_too_large", "its variables become objects twice"
+    "graphql_body",
+    MIB,
+    "bytes of a GraphQL body or message",
+    "body_too_large",
+    "its variables are parsed and then coerced",
 )
 GZIP_MEMBERS: Final = Bound(
-    "gzip_members", 100, "members of a gzip body", "invalid_content_encoding", "each of 20 bytes takes a new inflater"
+    "gzip_members", 100, "members of a gzip body", "invalid_content_encoding", "each needs a new decompressor"
 )
 HELLO: Final = Bound(
     "hello",
@@ -129,13 +137,11 @@ JSON_MEMORY: Final = Bound(
     "string_above_max_length",
     "one emoji makes each character of its string take four bytes",
 )
-JSON_DEPTH: Final = Bound(
-    "json_depth", 128, "levels in JSON", "too_deep", "nothing that is asked for has more than nine"
-)
+JSON_DEPTH: Final = Bound("json_depth", 128, "levels in JSON", "too_deep", "valid input has at most nine")
 SHOWN: Final = Bound(
     "shown",
     200,
-    "characters of what was sent, in an error",
+    "characters of the input that an error repeats",
     "none",
     "errors end in logs, and unauthenticated clients can cause them",
 )
@@ -151,7 +157,7 @@ HANDSHAKE_LINE: Final = Bound(
     8 * KIB,
     "bytes of a line in the handshake of a WebSocket",
     "headers_too_large",
-    "the library that reads it takes no longer ones",
+    "the WebSocket library accepts no longer ones",
 )
 CREDENTIAL: Final = Bound("credential", 8_192, "bytes", "invalid_api_key", "a token with many claims fits")
 OPERATION_ID: Final = Bound(
@@ -162,7 +168,9 @@ OPERATIONS: Final = Bound(
 )
 
 # GraphQL documents and variables.
-DOCUMENT: Final = Bound("document", 100_000, "characters", "document_too_large", "a long text written into it fits")
+DOCUMENT: Final = Bound(
+    "document", 100_000, "characters", "document_too_large", "a document with a long literal text fits"
+)
 TOKENS: Final = Bound("tokens", 1_000, "tokens", "document_too_large", "8 ms to parse, up to 40 ms to validate")
 NAME: Final = Bound("name", 200, "characters of a name", "document_too_large", "errors repeat names")
 COMMENTS: Final = Bound("comments", 1_000, "comments", "document_too_large", "each is read as a token")
@@ -175,7 +183,7 @@ PAIRS: Final = Bound(
     "too_many_fields",
     "each is compared, 20 microseconds at worst",
 )
-ALIASES: Final = Bound("aliases", 30, "aliases", "too_many_aliases", "each makes one object be answered again")
+ALIASES: Final = Bound("aliases", 30, "aliases", "too_many_aliases", "each adds a copy of an object to the response")
 ROOT_FIELDS: Final = Bound("root_fields", 20, "root fields", "too_many_root_fields", "each is a use case of its own")
 DIRECTIVES: Final = Bound("directives", 50, "directives", "too_many_directives", "each is looked up and coerced")
 VALUE_DEPTH: Final = Bound(
@@ -206,7 +214,7 @@ ANNOTATIONS: Final = Bound(
     2_000,
     "annotations of an imported part",
     "array_above_max_length",
-    "every reader makes an object of each",
+    "reading a message creates an object for each",
 )
 LINE: Final = Bound("line", 64 * MIB, "bytes of a line", "line_too_long", "a line is held in memory")
 LINE_VALUES: Final = Bound(
@@ -219,7 +227,7 @@ LINE_VALUES: Final = Bound(
 INFLATION: Final = Bound(
     "inflation",
     200,
-    "bytes for each of a packed file of more than 64 MiB",
+    "decompressed bytes for each byte of a compressed file of more than 64 MiB",
     "file_too_large",
     "ordinary JSON expands 5 to 20 times",
 )

@@ -21,7 +21,7 @@ class Direction(Enum):
     MIXED = "mixed"
 
 
-class Judge:
+class DirectionDetector:
     """Looks at the times of a list one by one, and keeps a few numbers of them."""
 
     __slots__ = ("_falls", "_first", "_high", "_last", "_low", "_rises", "_step_back", "_step_up", "count")
@@ -30,7 +30,7 @@ class Judge:
         self.count = self._rises = self._falls = self._step_back = self._step_up = 0
         self._first = self._last = self._high = self._low = 0
 
-    def see(self, second: int) -> None:
+    def add(self, second: int) -> None:
         """Look at the next time."""
         self.count += 1
         if self.count == 1:
@@ -47,7 +47,7 @@ class Judge:
         self._low = min(self._low, second)
 
     @property
-    def runs_one_way(self) -> bool:
+    def is_monotonic(self) -> bool:
         """Whether no time goes against another, and some differ."""
         return (self._rises == 0) != (self._falls == 0)
 
@@ -56,7 +56,7 @@ class Judge:
         """Which way the list runs: its order is the conversation's, also where a clock went back a little."""
         if self._rises == self._falls == 0:
             return Direction.UNKNOWN
-        if self.runs_one_way:
+        if self.is_monotonic:
             return Direction.RISING if self._rises else Direction.FALLING
         rare = max(1, self.count // _RARE)
         may_rise = self._falls <= rare and self._step_back <= _SKEW_S

@@ -227,7 +227,7 @@ class Message(MessageRow):
         return load_metadata(self.metadata_json)
 
 
-def at_second(message: Message, created_at: int) -> Message:
+def with_created_at(message: Message, created_at: int) -> Message:
     """Give a new message the second that its place in its thread has."""
     if message.created_at == created_at:
         return message
@@ -256,7 +256,7 @@ def count_characters(parts: Iterable[Mapping[str, Any]]) -> int:
     return sum(len(part["text"]["value"]) for part in parts if part["type"] == "text")
 
 
-def with_text(message: Message, gained: Sequence[tuple[int, str]]) -> Message:
+def with_appended_text(message: Message, gained: Sequence[tuple[int, str]]) -> Message:
     """Lay text that a message in progress has gained behind its content: pieces by the index of their part."""
     if not gained:
         return message

@@ -55,7 +55,7 @@ class PageRequest:
         return [(param, cursor) for param, cursor in given if cursor is not None]
 
 
-class Cut(NamedTuple, Generic[R]):
+class PageRows(NamedTuple, Generic[R]):
     """What one page holds of the rows of a walk, whether the walk goes on, and the bytes that are stored of it."""
 
     rows: list[R]
@@ -63,7 +63,7 @@ class Cut(NamedTuple, Generic[R]):
     stored: int
 
 
-def cut(found: Iterable[R], limit: int) -> Cut[R]:
+def take_page(found: Iterable[R], limit: int) -> PageRows[R]:
     """Keep what one page holds of what a walk meets.
 
     Each row ends with the bytes that are stored of its item, whatever else was read of it: so a page is as long for
@@ -78,8 +78,8 @@ def cut(found: Iterable[R], limit: int) -> Cut[R]:
         if stored > MAX_BYTES and len(kept) > 1:
             break
     if len(kept) <= limit and (stored <= MAX_BYTES or len(kept) == 1):
-        return Cut(kept, has_more=False, stored=stored)
-    return Cut(kept, has_more=True, stored=stored - kept.pop()[-1])
+        return PageRows(kept, has_more=False, stored=stored)
+    return PageRows(kept, has_more=True, stored=stored - kept.pop()[-1])
 
 
 @dataclass(slots=True)
@@ -96,12 +96,12 @@ class AnswerBudget:
             self.count += count
         return self.stored <= MAX_ANSWER_BYTES or self.count <= 1
 
-    def cut(self, found: Iterable[R], limit: int) -> Cut[R]:
-        """Cut one of several pages.
+    def take_page(self, found: Iterable[R], limit: int) -> PageRows[R]:
+        """PageRows one of several pages.
 
         Errors: AnswerTooLarge.
         """
-        page = cut(found, limit)
+        page = take_page(found, limit)
         if not self.fits((page.stored, len(page.rows))):
             page.rows.clear()  # an error keeps the frames that it passed, and so their rows
             raise AnswerTooLarge

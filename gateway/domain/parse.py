@@ -130,7 +130,7 @@ def message_patch(body: object) -> MessagePatch:
     return MessagePatch(UNSET if raw.get("metadata") is None else _metadata_patch(raw["metadata"]))
 
 
-def gained_text(text: str) -> str:
+def appended_text(text: str) -> str:
     """Take text for a message in progress."""
     return validate.a_string(text, "text", at_least=1, at_most=MAX_CONTENT)
 
@@ -142,7 +142,7 @@ def ending(status: Status, reason: IncompleteReason | None) -> Ending:
     if status is Status.INCOMPLETE and reason is None:
         validate.refuse(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
     if status is Status.COMPLETED and reason is not None:
-        validate.refuse(f"Invalid '{param}': a completed message has none.", param, "invalid_value")
+        validate.refuse(f"Invalid '{param}'. Expected none for a completed message.", param, "invalid_value")
     return Ending(status, reason)
 
 

@@ -81,7 +81,7 @@ class Metrics:
                 server, thread = start_http_server(port, self._host, self.registry)
             except OSError:
                 continue
-            log.info("metrics are told on port %d", port)
+            log.info("Prometheus metrics are served on port %d", port)
             try:
                 yield
             finally:
@@ -89,7 +89,7 @@ class Metrics:
                 server.server_close()
                 thread.join()
             return
-        log.error("metrics are not told: no port is free of %s", list(self._ports))
+        log.error("Prometheus metrics are not served: none of these ports is free: %s", list(self._ports))
         yield
 
 
@@ -114,15 +114,15 @@ class _Counts:
 
     def collect(self) -> Iterator[Metric]:
         """Lay them out as the library does."""
-        told = "How long requests and operations on WebSockets took, and how many there were"
+        told = "Duration of requests and of operations on WebSockets in seconds"
         seconds = HistogramMetricFamily("gateway_request_seconds", told, labels=_LABELS)
         for (*labels, status), series in list(self.series.items()):
             buckets = list(zip([*map(floatToGoString, _SECONDS), "+Inf"], accumulate(series.within), strict=True))
             seconds.add_metric([*labels, f"{status}xx"], buckets, series.seconds)
         yield seconds
-        told = "Statements that requests have sent to the database"
+        told = "SQL statements that requests sent to the database"
         yield CounterMetricFamily("gateway_statements", told, self.statements)
-        yield CounterMetricFamily("gateway_response_bytes", "Bytes of bodies that were answered", self.bytes_out)
+        yield CounterMetricFamily("gateway_response_bytes", "Bytes of response bodies", self.bytes_out)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ STATUS: Final[Mapping[type[GatewayError], int]] = {
     UnknownHost: 421,
     Unavailable: 503,
 }
-_CRASH: Final = GatewayError("The server had an error while processing your request. Its log tells more.")
+_CRASH: Final = GatewayError("The server had an error while processing your request. See its log for details.")
 
 
 def thread(found: Thread) -> Answer:

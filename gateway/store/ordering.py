@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from gateway.domain.direction import Direction, Judge
+from gateway.domain.direction import Direction, DirectionDetector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -36,13 +36,13 @@ class _List:
     source: Source
     seqs: array[int] = field(default_factory=lambda: array("q"))
     seconds: array[int] = field(default_factory=lambda: array("q"))
-    judge: Judge = field(default_factory=Judge)
+    detector: DirectionDetector = field(default_factory=DirectionDetector)
     direction: Direction = Direction.UNKNOWN
 
     def add(self, seq: int, second: int) -> None:
         self.seqs.append(seq)
         self.seconds.append(second)
-        self.judge.see(second)
+        self.detector.add(second)
 
     def oldest_first(self) -> Iterator[tuple[int, int]]:
         """Give the messages in their order, and with each the second that it counts as: never before the last one's."""
@@ -78,7 +78,7 @@ def arrange(
     """
     lists = [each for own in _by_file(rows, sources) for each in own]
     for each in lists:
-        each.direction = told or each.judge.direction
+        each.direction = told or each.detector.direction
         if each.direction is Direction.UNKNOWN and whole.get(each.number) in _ONE_WAY:
             each.direction = whole[each.number]
     said = {each.direction for each in lists if each.direction in _ONE_WAY}
@@ -107,4 +107,4 @@ def _by_file(rows: Iterable[tuple[int, int, int]], sources: Mapping[int, Source]
             whole.add(seq, second)
             lists.setdefault(number, _List(number, sources[number])).add(seq, second)
         if whole is not None:
-            yield [whole] if whole.judge.runs_one_way else list(lists.values())
+            yield [whole] if whole.detector.is_monotonic else list(lists.values())

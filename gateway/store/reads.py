@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from sqlalchemy import select, text
 
 from gateway.domain import change, wire
-from gateway.domain.message import Message, Status, with_text
-from gateway.domain.page import AnswerBudget, EdgeFlags, Page, Rows, WirePage, cut
+from gateway.domain.message import Message, Status, with_appended_text
+from gateway.domain.page import AnswerBudget, EdgeFlags, Page, Rows, WirePage, take_page
 from gateway.store import rows
 from gateway.store.schema.revision import is_migrated
 from gateway.store.statements import api_keys, following, messages, postgres_pages, thread_tokens, threads
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Executable, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from gateway.domain.api_key import Key
+    from gateway.domain.api_key import ApiKey
     from gateway.domain.change import Change
-    from gateway.domain.page import Cut, Fields, PageRequest
+    from gateway.domain.page import Fields, PageRequest, PageRows
     from gateway.domain.principal import Reach, TokenEpoch
     from gateway.domain.thread import Thread
     from gateway.store.connections import Connection
@@ -122,7 +122,9 @@ class Reads:
         thread, beyond, found = await self._thread_beside(reach, thread_id, page, run_id, fields)
         return thread, await self._page_of_rows(reach, page, fields, found), beyond
 
-    async def _page_of_rows(self, reach: Reach, page: PageRequest, fields: Fields, found: Cut[Any]) -> Rows[Message]:
+    async def _page_of_rows(
+        self, reach: Reach, page: PageRequest, fields: Fields, found: PageRows[Any]
+    ) -> Rows[Message]:
         listed, has_more, stored = found
         if page.from_end:
             listed.reverse()
@@ -130,26 +132,26 @@ class Reads:
             listed = await self._whole_rows(reach, fields, listed)
         return Rows(Message, fields, listed, has_more, stored)
 
-    async def _page_of_messages(self, reach: Reach, page: PageRequest, found: Cut[Any]) -> Page[Message]:
+    async def _page_of_messages(self, reach: Reach, page: PageRequest, found: PageRows[Any]) -> Page[Message]:
         items = await self._whole(reach, rows.messages_of(found.rows))
         return Page(tuple(reversed(items) if page.from_end else items), found.has_more, found.stored)
 
     async def _thread_beside(
         self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields
-    ) -> tuple[Thread | None, EdgeFlags, Cut[Any]]:
+    ) -> tuple[Thread | None, EdgeFlags, PageRows[Any]]:
         """Read a thread, what lies beyond the cursors, and the rows of the page, in the order of the walk."""
-        take = partial(cut, limit=page.limit)
+        take = partial(take_page, limit=page.limit)
         if self._connection is not None and self._connection.is_local:
             own, of_page = await self._connection.take_each(
                 (list, messages.get_thread_with_edges, (reach, thread_id, page, run_id)),
                 (take, messages.list_message_fields, (reach, thread_id, page, run_id, fields)),
             )
-            return (*rows.thread_with_edges(own[0]), of_page) if own else (None, EdgeFlags(), cut((), 0))
+            return (*rows.thread_with_edges(own[0]), of_page) if own else (None, EdgeFlags(), take_page((), 0))
         found = await self._found(postgres_pages.get_thread_with_messages, reach, thread_id, page, run_id, fields)
         is_up = is_ascending(page)
         in_order = sorted(found, key=_POSITION, reverse=not is_up)
         if not in_order:
-            return None, EdgeFlags(), cut((), 0)
+            return None, EdgeFlags(), take_page((), 0)
         with_thread = in_order.pop(0 if is_up else -1)  # OF_THREAD lies below all positions
         return (*rows.thread_with_edges(wire.load(with_thread[_BESIDE])), take(in_order))
 
@@ -162,7 +164,7 @@ class Reads:
         """
         if len(thread_ids) == 1:
             return {thread_ids[0]: await self.list_messages(reach, thread_ids[0], page, run_id)}
-        take = partial(AnswerBudget().cut, limit=page.limit)
+        take = partial(AnswerBudget().take_page, limit=page.limit)
         if self._connection is not None and self._connection.is_local:
             each = [(reach, thread_id, page, run_id) for thread_id in thread_ids]
             found = await self._connection.take_repeated(take, messages.list_messages, each)
@@ -181,7 +183,7 @@ class Reads:
         """Read the messages of a thread behind a position, in order."""
         local, remote = following.list_messages_after, postgres_pages.messages_after_within_bytes
         build: Build = local if self._is_local else remote
-        found = await self._taken(partial(cut, limit=limit), build, reach, thread_id, position, limit)
+        found = await self._taken(partial(take_page, limit=limit), build, reach, thread_id, position, limit)
         whole = await self._whole(reach, rows.messages_of(found.rows))
         return Batch(
             [(_POSITION(row), message) for row, message in zip(found.rows, whole, strict=True)],
@@ -192,7 +194,7 @@ class Reads:
     async def list_changes(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Change]:
         """Read what happened in a thread behind a position, in order; what has gone meanwhile is left out."""
         met = await self._rows(following.list_changes(reach, thread_id, position, limit))
-        found, has_more, _ = cut(met, limit)
+        found, has_more, _ = take_page(met, limit)
         shown = {row.id for row in found if row.kind in _SHOWS_MESSAGE}
         by_id = await self.get_messages(reach, list(shown)) if shown else {}
         has_thread = any(row.kind == following.THREAD for row in found)
@@ -256,12 +258,12 @@ class Reads:
         count: int = row[0]
         return count
 
-    async def find_key(self, digest: str) -> tuple[Key, str] | None:
+    async def find_key(self, digest: str) -> tuple[ApiKey, str] | None:
         """Find the key whose secret has a digest, and give the digest that stands with it."""
         found = await self._found(api_keys.find_key, digest)
         return (rows.key_of(found[0]), found[0][-1]) if found else None
 
-    async def get_keys(self, key_ids: Sequence[str]) -> dict[str, Key]:
+    async def get_keys(self, key_ids: Sequence[str]) -> dict[str, ApiKey]:
         """Find keys by id; those that are not there are left out."""
         found = map(rows.key_of, await self._found(api_keys.get_keys, list(key_ids)))
         return {key.id: key for key in found}
@@ -276,7 +278,9 @@ class Reads:
         found = await self._found(thread_tokens.later_epochs, reach, wire.dump_text(list(thread_ids)))
         return {row[0]: rows.epoch_of(row) for row in found}
 
-    async def token_standing(self, reach: Reach, thread_id: str, key_id: str) -> tuple[Key, TokenEpoch | None] | None:
+    async def token_standing(
+        self, reach: Reach, thread_id: str, key_id: str
+    ) -> tuple[ApiKey, TokenEpoch | None] | None:
         """Find a key and the token epoch of a thread, where they are there."""
         found = await self._found(thread_tokens.token_standing, reach, thread_id, key_id)
         if not found:
@@ -285,7 +289,7 @@ class Reads:
         has_thread = row[-len(thread_tokens.EPOCH_COLUMNS)] is not None
         return rows.key_of(row), rows.epoch_of(row) if has_thread else None
 
-    async def list_keys(self) -> list[Key]:
+    async def list_keys(self) -> list[ApiKey]:
         """Read all keys, oldest first."""
         return [rows.key_of(row) for row in await self._rows(api_keys.list_keys())]
 
@@ -327,7 +331,7 @@ class Reads:
                 [whole[row.id]] = rows.messages_of([row])
             else:
                 gained.setdefault(row.id, []).append((row.part_index, row.content.decode()))
-        return {id_: with_text(message, gained.get(id_, ())) for id_, message in whole.items()}
+        return {id_: with_appended_text(message, gained.get(id_, ())) for id_, message in whole.items()}
 
     async def _rows(self, statement: Executable) -> Sequence[Any]:
         return (await self._sqlalchemy.execute(statement)).all()
@@ -340,10 +344,10 @@ class Reads:
     def _is_local(self) -> bool:
         return self._connection is not None and self._connection.is_local
 
-    def _cut(self, listed: Build, *arguments: Any) -> Awaitable[Cut[Any]]:
+    def _cut(self, listed: Build, *arguments: Any) -> Awaitable[PageRows[Any]]:
         """Read what one page holds of a list, for which the third argument is the page that was asked for."""
         build = listed if self._is_local else _WITHIN_BYTES[listed]
-        return self._taken(partial(cut, limit=arguments[2].limit), build, *arguments)
+        return self._taken(partial(take_page, limit=arguments[2].limit), build, *arguments)
 
     def _taken(self, take: Take[T], build: Build, *arguments: Any) -> Awaitable[T]:
         """Run a statement, and give what a function takes of its rows."""

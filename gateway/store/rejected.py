@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
-from gateway.domain.direction import Direction, Judge
+from gateway.domain.direction import Direction, DirectionDetector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,13 +52,13 @@ def beside(refused: Iterable[Refused], placed: Iterable[tuple[int, int, int]]) -
 def _by_times(refused: Sequence[Refused], seconds: Sequence[int]) -> Iterable[tuple[int, int]]:
     """Give the lines of one list with the rank before which each belongs; one without a time follows the one before."""
     falls = len(seconds) > 1 and seconds[0] > seconds[-1]
-    judge = Judge()
+    detector = DirectionDetector()
     for _, _, second in refused:
         if second is not None:
-            judge.see(second)
+            detector.add(second)
     against = Direction.RISING if falls else Direction.FALLING
     before = 0
-    for seq, _, second in reversed(refused) if seconds and judge.direction is against else refused:
+    for seq, _, second in reversed(refused) if seconds and detector.direction is against else refused:
         if second is not None and falls:
             before = bisect_right(seconds, -second, key=int.__neg__)
         elif second is not None:

@@ -10,7 +10,7 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.domain.api_key import Key
+from gateway.domain.api_key import ApiKey
 from gateway.domain.message import Message
 from gateway.domain.page import EdgeFlags
 from gateway.domain.principal import Scope, TokenEpoch
@@ -100,12 +100,12 @@ def epoch_of(row: Sequence[Any]) -> TokenEpoch:
     return TokenEpoch(generation or 0, revocations or 0)
 
 
-def key_of(row: Sequence[Any]) -> Key:
+def key_of(row: Sequence[Any]) -> ApiKey:
     """Make a key of a row that begins with KEY_COLUMNS."""
     key_id, project_id, name, scopes, *rest = row[:_KEY_WIDTH]
-    return Key(key_id, project_id, name, frozenset(map(Scope, scopes.split(","))), *rest)
+    return ApiKey(key_id, project_id, name, frozenset(map(Scope, scopes.split(","))), *rest)
 
 
-def row_of_key(key: Key, digest: str) -> Values:
+def row_of_key(key: ApiKey, digest: str) -> Values:
     """Lay a key out as a row of its table."""
     return {**asdict(key), "scopes": ",".join(sorted(key.scopes)), "digest": digest}

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from gateway.domain.direction import Direction, Judge
+from gateway.domain.direction import Direction, DirectionDetector
 from gateway.domain.ids import ThreadId
 from gateway.domain.thread import Thread
 from gateway.store.ordering import Source, arrange
@@ -324,19 +324,19 @@ class Staging:
         Lists of the API begin with the newest where nothing was said, so within a second the last one read is the
         first one made in a list whose times only ever fall.
         """
-        judge, numbers, last = Judge(), set(), 0
+        detector, numbers, last = DirectionDetector(), set(), 0
         for created_at, number in self._db.execute(_TIMES, (thread_id,)):
-            judge.see(created_at)
+            detector.add(created_at)
             numbers.add(number)
             last = max(last, created_at)
-        direction = judge.direction
+        direction = detector.direction
         if direction is Direction.UNKNOWN and numbers:
             direction = self._sources[min(numbers)].fallback
         told = self._db.execute("SELECT direction FROM told WHERE id = ?", (thread_id,)).fetchone()
-        if len(numbers) > 1 or told or not (judge.runs_one_way or judge.direction is Direction.UNKNOWN):
+        if len(numbers) > 1 or told or not (detector.is_monotonic or detector.direction is Direction.UNKNOWN):
             return self._arranged(thread_id, Direction(told[0]) if told else None)
         by = "m.seq DESC" if direction is Direction.FALLING else "m.seq"
-        return _Order(judge.count, _OWN, by, "created_at", last)
+        return _Order(detector.count, _OWN, by, "created_at", last)
 
     def _arranged(self, thread_id: str, told: Direction | None) -> _Order:
         """Note the places of messages that do not lie in their order."""
@@ -353,10 +353,10 @@ class Staging:
 
     def _whole(self, thread_id: str) -> dict[int, Direction]:
         """Find which way the lists of a thread ran when no message had been left out; a second time nothing is new."""
-        judges: dict[int, Judge] = {}
+        judges: dict[int, DirectionDetector] = {}
         for created_at, number in self._db.execute(_TIMES, (thread_id,)):
-            judges.setdefault(number, Judge()).see(created_at)
-        rows = [(thread_id, number, judge.direction.value) for number, judge in judges.items()]
+            judges.setdefault(number, DirectionDetector()).add(created_at)
+        rows = [(thread_id, number, detector.direction.value) for number, detector in judges.items()]
         self._db.executemany("INSERT OR IGNORE INTO whole VALUES (?, ?, ?)", rows)
         found = self._db.execute("SELECT list, direction FROM whole WHERE thread_id = ?", (thread_id,))
         return {number: Direction(value) for number, value in found}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from gateway.domain.message import at_second
+from gateway.domain.message import with_created_at
 from gateway.domain.principal import Reach
 from gateway.errors import NotFound
 from gateway.store.connections import ConnectionPool
@@ -75,7 +75,7 @@ class Store:
         else:
             created_at = await self._append_in_group(self._group_commit, reach, message)
         self._publish({(reach.project_id, message.thread_id)})
-        return at_second(message, created_at)
+        return with_created_at(message, created_at)
 
     async def _append_in_group(self, group_commit: GroupCommit, reach: Reach, message: Message) -> int:
         builds = (

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from gateway.domain.api_key import Key
+    from gateway.domain.api_key import ApiKey
     from gateway.domain.change import Topic
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import Message
@@ -261,7 +261,7 @@ class Writes(Reads):
         found = await self._rows(importing.deleted_threads_of(reach, thread_ids))
         return {row.id: Deleted(row.seq, _FAR_BEYOND if row.generation is None else row.generation) for row in found}
 
-    async def add_key(self, key: Key, digest: str) -> None:
+    async def add_key(self, key: ApiKey, digest: str) -> None:
         """Add a key, known by the digest of its secret."""
         await self._sqlalchemy.execute(api_keys.insert_key(), rows.row_of_key(key, digest))
 

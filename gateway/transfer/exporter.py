@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.core import transfer
 from gateway.domain import archive, wire
-from gateway.domain.direction import Direction, Judge
+from gateway.domain.direction import Direction, DirectionDetector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Principal
 
 
-_TELLING: Final = (Direction.RISING, Direction.UNKNOWN)  # what is read as it stands, for what its times are
+_PLAIN_ORDERS: Final = (Direction.RISING, Direction.UNKNOWN)  # what is read as it stands, for what its times are
 
 
 async def export(store: Store, who: Principal, out: IO[bytes], advance: Callable[[int], None]) -> None:
     """Write everything, oldest first, so that an import gives the same order again."""
     async for thread in transfer.export_threads(store, who):
         out.write(wire.dump(wire.thread(thread)) + b"\n")
-        judge = Judge()
+        detector = DirectionDetector()
         async for message in transfer.export_messages(store, who, thread.id):
             out.write(wire.dump(wire.message(message)) + b"\n")
-            judge.see(message.created_at)
+            detector.add(message.created_at)
             advance(1)
-        if judge.direction not in _TELLING:
-            out.write(wire.dump(archive.order_line(thread.id, Direction.RISING)) + b"\n")
+        if detector.direction not in _PLAIN_ORDERS:
+            out.write(wire.dump(archive.order_record(thread.id, Direction.RISING)) + b"\n")

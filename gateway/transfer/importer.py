@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.core import transfer
 from gateway.core.transfer import Given, Taken
 from gateway.domain import archive, ids, wire
-from gateway.domain.direction import Direction, Judge
+from gateway.domain.direction import Direction, DirectionDetector
 from gateway.domain.message import Message
 from gateway.domain.thread import Thread
 from gateway.errors import InvalidRequest
-from gateway.transfer.opening import STDIN
-from gateway.transfer.reporting import tell
-from gateway.transfer.sources import BEYOND_BOUNDS, PROGRESS, read_source
+from gateway.transfer.decompress import STDIN
+from gateway.transfer.reporting import report
+from gateway.transfer.sources import LIMIT_CODES, PROGRESS, read_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,16 +64,16 @@ class Rejects:
         if found is not None:
             self.add(wire.dump(wire.thread(found)))
             lines = 1
-        judge = Judge()
+        detector = DirectionDetector()
         for each in staging.lines_of(thread_id, newest_first=self.order is Direction.FALLING):
             lines += 1
             if isinstance(each, Message):
-                judge.see(each.created_at)
+                detector.add(each.created_at)
                 self.add(wire.dump(wire.message(each)))
             else:
                 self.add(each)
-        if self.file and judge.direction not in (self.order or Direction.RISING, Direction.UNKNOWN):
-            self.file.write(wire.dump(archive.order_line(thread_id, self.order or Direction.RISING)) + b"\n")
+        if self.file and detector.direction not in (self.order or Direction.RISING, Direction.UNKNOWN):
+            self.file.write(wire.dump(archive.order_record(thread_id, self.order or Direction.RISING)) + b"\n")
         return lines
 
 
@@ -85,7 +85,7 @@ class _Stager:
     rejects: Rejects
     order: Direction | None
     is_bounded: bool
-    passed_over: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
     _numbers: dict[Origin, int] = field(default_factory=dict)
     _file: int = -1
     _before: str | None = None  # the thread of the last line of this file that said its thread
@@ -97,7 +97,7 @@ class _Stager:
             self._file, self._before, self._spoils_next = entry.origin.file, None, None
             self._numbers.clear()
         if entry.is_foreign:
-            self.passed_over.append(entry.origin.source)
+            self.skipped.append(entry.origin.source)
             return False
         if entry.value is PROGRESS:
             return False
@@ -107,7 +107,7 @@ class _Stager:
         try:
             found = archive.read(entry.value)
             if self.is_bounded and isinstance(found, Message):
-                archive.hold_to_bounds(found)
+                archive.check_bounds(found)
         except InvalidRequest as error:
             self._refuse(entry, error.message, error.code, _threads_of(entry.value), is_alone=_is_other(entry.value))
             return True
@@ -138,10 +138,10 @@ class _Stager:
     def _refuse(
         self, entry: Entry, reason: str, code: str | None, thread_ids: tuple[str, ...], *, is_alone: bool
     ) -> None:
-        if code in BEYOND_BOUNDS:
-            reason += f" Take it all the same with {FLAG}."
+        if code in LIMIT_CODES:
+            reason += f" To import it anyway, use {FLAG}."
         at = f"{entry.origin.source}: {entry.place}"
-        tell(f"{at}: {reason}")
+        report(f"{at}: {reason}")
         raw = _raw_of(entry)
         if is_alone:
             self.rejects.add(raw)
@@ -175,32 +175,32 @@ def stage(
     files = itertools.count()
     for source in sources:
         is_ours = False
-        passed_before = len(stager.passed_over)
+        passed_before = len(stager.skipped)
         for entry in read_source(source, files, is_bounded=is_bounded):
             advance(entry.size)
             is_ours = stager.take(entry) or is_ours
-        passed = stager.passed_over[passed_before:]
+        passed = stager.skipped[passed_before:]
         if passed and not is_ours:
             name = "Standard input" if source == STDIN else source
-            tell(f"{name}: Nothing in it is a thread or message of the Assistants API{_named(source, passed)}.")
+            report(f"{name}: No thread or message of the Assistants API found{_named(source, passed)}.")
             rejects.count += 1
-            del stager.passed_over[passed_before:]
+            del stager.skipped[passed_before:]
     staging.settle()
-    return stager.passed_over
+    return stager.skipped
 
 
 def _named(source: str, passed: list[str]) -> str:
     if passed == [source]:
         return ""
     others = f" and {len(passed) - _NAMED} more" if len(passed) > _NAMED else ""
-    return f": passed over {', '.join(passed[:_NAMED])}{others}"
+    return f"; skipped {', '.join(passed[:_NAMED])}{others}"
 
 
-def refuse_spoilt(staging: Staging, rejects: Rejects) -> None:
+def reject_incomplete_threads(staging: Staging, rejects: Rejects) -> None:
     """Tell of the threads of which a line could not be taken, and keep all that was read of them."""
     for thread_id, at in staging.spoilt():
         lines = rejects.add_thread(staging, thread_id)
-        tell(f"{thread_id}: none of its {lines} lines was taken, since one could not be: {at}.")
+        report(f"{thread_id}: none of its {lines} lines was imported, because of an error at {at}.")
 
 
 async def load(
@@ -219,7 +219,7 @@ async def load(
         taken = await transfer.import_threads(store, who, given, staging, replace_deleted=replace_deleted)
         for staged, reason in taken.refused:
             lines = rejects.add_thread(staging, staged.thread_id)
-            tell(f"{staged.source}: {staged.place}: {reason} None of the {lines} lines of its thread was taken.")
+            report(f"{staged.source}: {staged.place}: {reason} None of the {lines} lines of its thread was imported.")
         total.threads += taken.threads
         total.messages += taken.messages
         total.known += taken.known

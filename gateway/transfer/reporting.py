@@ -10,6 +10,6 @@ import click
 from gateway.domain.printable import printable
 
 
-def tell(sentence: str) -> None:
+def report(sentence: str) -> None:
     """Say a sentence on a line of its own."""
     click.echo(printable(sentence), err=True)

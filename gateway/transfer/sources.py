@@ -1,7 +1,7 @@
 """Files to entries: JSON Lines, pages, arrays and exports of one thread; each entry knows where it stands.
 
 Source: rest-contract §2.5 (list), §10, `assistants-thread-export/v1`.
-Must not be here: what an object means (`domain.archive`), how a file is unpacked (`opening`).
+Must not be here: what an object means (`domain.archive`), how a file is unpacked (`decompress`).
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import orjson
 from gateway.domain import archive, bounds
 from gateway.domain.read_json import NOT_JSON, read_json
 from gateway.errors import InvalidRequest
-from gateway.transfer.cutting import BrokenError, Cutter, TooLargeError
-from gateway.transfer.opening import DAMAGED, GZIP, STDIN, UnreadableError, opened, why_damaged
+from gateway.transfer.decompress import DAMAGED, GZIP, STDIN, UnreadableError, damage_message, open_text
+from gateway.transfer.json_splitter import InvalidJsonError, JsonSplitter, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCHEMA: Final = "assistants-thread-export/v1"
 PROGRESS: Final = object()  # the value of an entry that says no more than how far a file was read
-BEYOND_BOUNDS: Final = archive.BEYOND_BOUNDS | {bounds.LINE.code, bounds.LINE_VALUES.code}
+LIMIT_CODES: Final = archive.LIMIT_CODES | {bounds.LINE.code, bounds.LINE_VALUES.code}
 MAX_LINE: Final = bounds.LINE.number
 _FAMILY: Final = SCHEMA.partition("/")[0].encode()
 _BOM: Final = b"\xef\xbb\xbf"  # what some editors and shells put before UTF-8
@@ -77,7 +77,7 @@ def read_source(source: str, files: Iterator[int] | None = None, *, is_bounded: 
     if source != STDIN and path.is_dir():
         found = _files(path)
         if not found:
-            fault = "Neither it nor a folder in it holds .json or .jsonl files."
+            fault = "No .json or .jsonl files found in the folder or its subfolders."
             yield Entry(Origin(source, next(numbers)), "the folder", b"", 0, fault=fault)
         for file in found:
             is_alone = file.parent.name == "threads" or path.name == "threads"
@@ -120,13 +120,13 @@ def _is_named(file: Path, suffixes: tuple[str, ...]) -> bool:
 
 def _file(origin: Origin, *, is_among_others: bool, is_bounded: bool) -> Iterator[Entry]:
     try:
-        with opened(origin.source) as stream:
+        with open_text(origin.source) as stream:
             reader = _Reader(origin, stream, is_among_others=is_among_others, is_bounded=is_bounded)
             yield from reader.documents() if reader.is_spread() else reader.lines()
     except UnreadableError as error:
         yield Entry(origin, "the file", b"", 0, fault=str(error))
     except DAMAGED as error:
-        yield Entry(origin, "the file", b"", 0, fault=why_damaged(error))
+        yield Entry(origin, "the file", b"", 0, fault=damage_message(error))
 
 
 class _Reader:
@@ -139,7 +139,7 @@ class _Reader:
         self._is_bounded = is_bounded
         self._at_most = MAX_LINE if is_bounded else None
         self._values = bounds.LINE_VALUES.number if is_bounded else None
-        self._cutter = Cutter(stream)
+        self._splitter = JsonSplitter(stream)
 
     def is_spread(self) -> bool:
         """Say whether the file holds JSON that does not end with its line."""
@@ -182,16 +182,16 @@ class _Reader:
             size += len(rest)
             if rest.endswith(b"\n"):
                 break
-        fault = f"The line is longer than {MAX_LINE} bytes and is not kept among the rejects either."
+        fault = f"The line is longer than {MAX_LINE} bytes, so it is skipped and not written to the rejects file."
         return Entry(self._origin, place, b"", size, fault=fault, code=bounds.LINE.code, thread_ids=thread_ids)
 
     def documents(self) -> Iterator[Entry]:
         """Read JSON values of any length: of arrays, pages and exports never more than one item is held."""
-        cutter = self._cutter
+        splitter = self._splitter
         before = 0
         try:
             for number in count(1):
-                first = cutter.next_byte()
+                first = splitter.next_byte()
                 if not first:
                     return
                 name = "" if number == 1 else f"value {number}"
@@ -200,52 +200,52 @@ class _Reader:
                 elif first == b"{":
                     yield from self._object(name)
                 else:
-                    cutter.refuse()
-                yield Entry(self._origin, name, b"", cutter.passed - before, value=PROGRESS)
-                before = cutter.passed
-        except BrokenError:
-            fault = "This is not JSON, or it is cut off: what stands behind its last whole object is lost."
+                    splitter.refuse()
+                yield Entry(self._origin, name, b"", splitter.passed - before, value=PROGRESS)
+                before = splitter.passed
+        except InvalidJsonError:
+            fault = "Invalid or truncated JSON: nothing after the last complete object is imported."
             yield Entry(self._origin, "the file", b"", 0, fault=fault)
 
     def _items(self, origin: Origin, name: str) -> Iterator[Entry]:
         """Read the items of an array; one that begins with something of another kind is passed over whole."""
-        cutter = self._cutter
-        cutter.enter()
+        splitter = self._splitter
+        splitter.enter()
         for index in count():
-            if cutter.leave(b"]"):
+            if splitter.leave(b"]"):
                 return
             place = f"{name}[{index}]"
             try:
-                begin = raw = cutter.value(self._at_most, self._values)
+                begin = raw = splitter.value(self._at_most, self._values)
                 entries = self._expanded(self._decoded(origin, place, raw, len(raw)))
             except TooLargeError as error:
                 begin, entries = error.begin, iter([_too_large(origin, place, error)])
             if index == 0 and not _ANY_OF_OURS.search(begin):
                 yield Entry(origin, "the file", b"", 0, is_foreign=True)
-                cutter.pass_over_rest()
+                splitter.pass_over_rest()
                 return
             yield from entries
 
     def _object(self, name: str) -> Iterator[Entry]:
         """Read a page or an export item by item, and any other object whole."""
-        cutter = self._cutter
-        cutter.enter()
+        splitter = self._splitter
+        splitter.enter()
         members: dict[bytes, bytes] = {}
         listed: str | None = None
         refused: Entry | None = None
-        while not cutter.leave(b"}"):
-            key = cutter.key()
+        while not splitter.leave(b"}"):
+            key = splitter.key()
             within = _LISTS.get(key)
-            if within is not None and cutter.next_byte() == b"[" and _is_taken(members):
+            if within is not None and splitter.next_byte() == b"[" and _is_taken(members):
                 listed = within
                 origin = Origin(self._origin.source, self._origin.file, is_page=within == "data")
                 yield from self._items(origin, f"{name}.{within}" if name else within)
             elif key in _IGNORED:
-                cutter.pass_over()
+                splitter.pass_over()
             else:
                 try:
                     left = None if self._at_most is None else self._at_most - sum(map(len, members.values()))
-                    members[key] = cutter.value(left, self._values)
+                    members[key] = splitter.value(left, self._values)
                 except TooLargeError as error:
                     before = b",".join(other + b":" + value for other, value in members.items())
                     refused = refused or _too_large(self._origin, name or "the file", error, before)
@@ -279,10 +279,10 @@ class _Reader:
             if raw.endswith(b","):  # an array, item by item on lines
                 return self._decoded(origin, place, raw.rstrip(b", \t\r"), size)
             line = f"line {error.lineno}, " if error.lineno > 1 else ""
-            fault, code = f"This is not JSON: {error.msg} at {line}column {error.colno}.", NOT_JSON
+            fault, code = f"Invalid JSON: {error.msg} at {line}column {error.colno}.", NOT_JSON
         except InvalidRequest as error:
             if error.code == NOT_JSON:
-                fault, code = "This is not JSON.", NOT_JSON
+                fault, code = "Invalid JSON.", NOT_JSON
             else:
                 fault, code = error.message, error.code or ""
         return Entry(origin, place, raw, size, fault=fault, code=code, thread_ids=threads_named_in(raw))
@@ -330,7 +330,7 @@ def _is_taken(members: dict[bytes, bytes]) -> bool:
 def _no_thread(origin: Origin, place: str, *, is_empty: bool) -> Entry:
     """Tell of a thread that the exporter did not find: its messages are enough to make it, if there are any."""
     if is_empty:
-        return Entry(origin, place, b"", 0, fault="It is null: the thread was not exported.")
+        return Entry(origin, place, b"", 0, fault="Expected a thread, but got null: the export did not contain it.")
     return Entry(origin, place, b"", 0, value=PROGRESS)
 
 

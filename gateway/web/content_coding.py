@@ -89,6 +89,6 @@ def too_large(most: int) -> BodyTooLarge:
 
 def _no_gzip() -> InvalidRequest:
     return InvalidRequest(
-        "Invalid body: expected what Content-Encoding says, whole and with nothing behind it: gzip.",
+        "Invalid body: expected one complete gzip stream, as Content-Encoding says, with no data after it.",
         code=bounds.GZIP_MEMBERS.code,
     )

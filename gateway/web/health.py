@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 CHECK_S: Final = 2.0  # how long the database may take; supervisors give a probe some seconds at most
 KEPT_S: Final = 1.0  # how long a finding is given again, so that nobody can keep the database busy with probes
 _HEADERS: Final = {"cache-control": "no-store"}
-_STOPS: Final = {"draining": "The server stops."}
-_AWAY: Final = {"database": f"The database did not answer within {CHECK_S:g} s, or not at all."}
-_BEHIND: Final = {"migrations": "The database is behind this program. Run: gateway migrate"}
+_STOPS: Final = {"draining": "The server is shutting down."}
+_AWAY: Final = {"database": f"The database did not answer within {CHECK_S:g} s."}
+_BEHIND: Final = {"migrations": "The database schema is older than this version needs. Run: gateway migrate"}
 
 
 async def liveness(_request: Request) -> Response:

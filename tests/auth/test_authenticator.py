@@ -14,7 +14,7 @@ from gateway.auth.api_keys import ApiKeyCache
 from gateway.auth.authenticator import ANONYMOUS, RECHECK_S, Authenticator, credential_of, invalid_api_key
 from gateway.auth.thread_tokens import ThreadTokens
 from gateway.core import api_keys, thread_tokens, threads
-from gateway.domain.api_key import NewKey
+from gateway.domain.api_key import NewApiKey
 from gateway.domain.ids import ThreadId
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach, TokenEpoch
 from gateway.errors import NotFound, Unauthorized
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.counted
 
-ANY = NewKey("shop", "", ALL_SCOPES, None)
+ANY = NewApiKey("shop", "", ALL_SCOPES, None)
 THREAD = ThreadId("thread_a")
 SECRET = "s" * 32
 

@@ -63,7 +63,7 @@ def test_an_import_sums_up_on_a_terminal_what_it_did(sqlite_url: str, file: Path
 
     seen = seen_on_a_terminal("import", str(file), "--database-url", sqlite_url)
 
-    assert f"{file}: line 4: This is not JSON" in seen
+    assert f"{file}: line 4: Invalid JSON" in seen
     assert "Threads: 1, messages: 2, there before: 0, rejected: 1." in seen
 
 

@@ -9,14 +9,14 @@ import pytest
 from sqlalchemy import text
 
 from gateway.core import api_keys
-from gateway.domain.api_key import NewKey
+from gateway.domain.api_key import NewApiKey
 from gateway.domain.principal import Reach, Scope
 from gateway.errors import NotFound
 
 if TYPE_CHECKING:
     from gateway.core import Store
 
-SHOP = NewKey("shop", "the web shop", frozenset({Scope.READ}), None)
+SHOP = NewApiKey("shop", "the web shop", frozenset({Scope.READ}), None)
 
 
 async def test_a_key_is_found_by_its_secret(store: Store) -> None:
@@ -67,13 +67,13 @@ async def test_a_key_is_revoked_once(store: Store) -> None:
 
 
 async def test_a_key_that_has_expired_is_not_found(store: Store) -> None:
-    _, secret = await api_keys.create(store, NewKey("shop", "", frozenset(Scope), expires_in_s=-1))
+    _, secret = await api_keys.create(store, NewApiKey("shop", "", frozenset(Scope), expires_in_s=-1))
 
     assert await api_keys.find(store, secret) is None
 
 
 async def test_a_rotated_key_has_another_secret_and_all_else_the_same(store: Store) -> None:
-    old, old_secret = await api_keys.create(store, NewKey("shop", "the web shop", frozenset({Scope.READ}), 3_600))
+    old, old_secret = await api_keys.create(store, NewApiKey("shop", "the web shop", frozenset({Scope.READ}), 3_600))
 
     new, secret = await api_keys.rotate(store, old.id, grace_s=0)
 
@@ -93,7 +93,7 @@ async def test_a_rotated_key_may_work_on_for_a_while(store: Store) -> None:
 
 
 async def test_rotating_never_makes_the_old_key_last_longer(store: Store) -> None:
-    old, _ = await api_keys.create(store, NewKey("shop", "", frozenset(Scope), expires_in_s=60))
+    old, _ = await api_keys.create(store, NewApiKey("shop", "", frozenset(Scope), expires_in_s=60))
 
     await api_keys.rotate(store, old.id, grace_s=3_600)
 

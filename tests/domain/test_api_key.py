@@ -7,7 +7,7 @@ import re
 import pytest
 
 from gateway.domain import api_key
-from gateway.domain.api_key import Key
+from gateway.domain.api_key import ApiKey
 from gateway.domain.principal import ALL_SCOPES, Scope
 from gateway.errors import InvalidRequest
 
@@ -27,7 +27,7 @@ def test_what_is_kept_of_a_secret_is_its_hash() -> None:
 
 
 @pytest.mark.parametrize(
-    ("revoked_at", "expires_at", "is_good"),
+    ("revoked_at", "expires_at", "is_active"),
     [
         (None, None, True),
         (None, 101, True),
@@ -38,11 +38,11 @@ def test_what_is_kept_of_a_secret_is_its_hash() -> None:
     ],
 )
 def test_a_key_is_good_until_it_expires_or_is_revoked(
-    revoked_at: int | None, expires_at: int | None, *, is_good: bool
+    revoked_at: int | None, expires_at: int | None, *, is_active: bool
 ) -> None:
-    each = Key("key_a", "p", "", BOTH, "abcd", 1, expires_at=expires_at, revoked_at=revoked_at)
+    each = ApiKey("key_a", "p", "", BOTH, "abcd", 1, expires_at=expires_at, revoked_at=revoked_at)
 
-    assert each.is_good(100) is is_good
+    assert each.is_active(100) is is_active
 
 
 @pytest.mark.parametrize("name", ["a", "shop", "shop-2_eu", "0", "a" * 63])

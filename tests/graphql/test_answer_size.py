@@ -157,7 +157,7 @@ async def ask(http: httpx.AsyncClient, query: str, **variables: Any) -> httpx.Re
 TOO_LARGE = {
     "errors": [
         {
-            "message": "The answer would be too large. Ask for fewer or smaller things at once.",
+            "message": "The response would be too large. Request fewer or smaller objects at once.",
             "extensions": {"code": "answer_too_large", "param": None, "type": "invalid_request_error"},
         }
     ]

@@ -11,7 +11,7 @@ from gateway.auth import api_keys as key_cache
 from gateway.auth.api_keys import ApiKeyCache
 from gateway.auth.authenticator import ANONYMOUS, Authenticator
 from gateway.core import api_keys
-from gateway.domain.api_key import NewKey
+from gateway.domain.api_key import NewApiKey
 from gateway.domain.principal import ALL_SCOPES, TokenEpoch
 from gateway.errors import Unauthorized
 from tests.isolation.world import TOKENS
@@ -20,7 +20,7 @@ from tests.make import make_thread
 if TYPE_CHECKING:
     from gateway.core import Store
 
-ANY = NewKey("default", "", ALL_SCOPES, None)
+ANY = NewApiKey("default", "", ALL_SCOPES, None)
 
 
 @pytest.fixture

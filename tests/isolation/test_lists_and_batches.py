@@ -9,7 +9,7 @@ import pytest
 
 from gateway.app import serve_store
 from gateway.core import api_keys
-from gateway.domain.api_key import NewKey
+from gateway.domain.api_key import NewApiKey
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach
 from gateway.graphql.documents.trusted import sha256
 from gateway.graphql.options import Options
@@ -30,7 +30,7 @@ NODE: Final = "query($id: ID!) { node(id: $id) { id } }"
 
 @pytest.fixture
 async def http(store: Store) -> AsyncIterator[httpx.AsyncClient]:
-    await api_keys.create(store, NewKey("shop", "", ALL_SCOPES, None))
+    await api_keys.create(store, NewApiKey("shop", "", ALL_SCOPES, None))
     app = serve_store(store, Options(batch=10), authenticator=authenticator_over(store))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway/v1") as client:
         yield client

@@ -13,7 +13,7 @@ from gateway.auth.authenticator import Authenticator
 from gateway.auth.jwt import JwtRules, JwtVerifier
 from gateway.auth.thread_tokens import ThreadTokens
 from gateway.core import api_keys, messages, thread_tokens, threads
-from gateway.domain.api_key import NewKey
+from gateway.domain.api_key import NewApiKey
 from gateway.domain.ids import MessageId, ThreadId, new_message_id, new_thread_id
 from gateway.domain.message import NewMessage, Role, Status
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach, Scope
@@ -151,7 +151,7 @@ async def callers(store: Store, key: Key, names: Names, scopes: frozenset[Scope]
 async def _key(
     store: Store, project: str, scopes: frozenset[Scope] = ALL_SCOPES, expires_in_s: int | None = None
 ) -> Key:
-    made, secret = await api_keys.create(store, NewKey(project, "", scopes, expires_in_s))
+    made, secret = await api_keys.create(store, NewApiKey(project, "", scopes, expires_in_s))
     return Key(made.id, secret, Principal(Reach(project), name=made.id, key_id=made.id))
 
 

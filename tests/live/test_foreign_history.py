@@ -234,7 +234,7 @@ def test_i_a_folder_of_another_program_is_refused_with_a_sentence_and_a_summary(
 
     sentence, summary = done.stderr.splitlines()
     assert (done.returncode, done.stdout) == (1, "")
-    assert sentence.startswith("I: Nothing in it is a thread or message of the Assistants API")
+    assert sentence.startswith("I: No thread or message of the Assistants API found")
     assert summary == "Threads: 0, messages: 0, there before: 0, rejected: 1."
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.core import api_keys, messages, threads
-from gateway.domain.api_key import NewKey
+from gateway.domain.api_key import NewApiKey
 from gateway.domain.page import PageRequest
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach, TokenEpoch
 from gateway.domain.thread import Inferred, NewThread
@@ -173,7 +173,7 @@ async def test_a_stranger_finds_nothing_of_the_tokens_of_a_thread(
     store: Store, who: Principal, stranger: Reach
 ) -> None:
     thread, _ = await _something(store, who)
-    key, _ = await api_keys.create(store, NewKey(who.reach.project_id, "a key", ALL_SCOPES, None))
+    key, _ = await api_keys.create(store, NewApiKey(who.reach.project_id, "a key", ALL_SCOPES, None))
     async with store.write() as transaction:
         await transaction.revoke_tokens(who.reach, thread.id)
 

@@ -171,7 +171,7 @@ def test_a_folder_of_another_program_is_told(sqlite_url: str, tmp_path: Path) ->
     done = run("import", str(tmp_path), "--database-url", sqlite_url)
 
     assert done.exit_code == 1
-    assert told(done)[0].startswith(f"{tmp_path}: Nothing in it is a thread or message of the Assistants API")
+    assert told(done)[0].startswith(f"{tmp_path}: No thread or message of the Assistants API found")
 
 
 @pytest.mark.parametrize("name", ["rest.zip", "a/rest.TAR.GZ", "rest.jsonl.zst", "rest.tgz"])
@@ -199,7 +199,7 @@ def test_what_no_import_takes_unasked_is_taken_by_the_flag_that_is_named(importi
     done = importing(large)
 
     assert (done.exit_code, held(database_url)) == (1, [])
-    assert told(done)[0].endswith("Take it all the same with --beyond-bounds.")
+    assert told(done)[0].endswith("To import it anyway, use --beyond-bounds.")
     assert importing(large, flags=("--beyond-bounds",)).exit_code == 0
     assert held(database_url) == ["thread_a", "msg_1"]
 

@@ -134,7 +134,7 @@ def test_a_message_that_would_stand_before_others_is_refused_and_told(database_u
 
     reason = (
         "'thread_a' already holds newer messages, and a message is only ever added behind them: "
-        "import all files of a thread in one run. None of the 3 lines of its thread was taken."
+        "import all files of a thread in one run. None of the 3 lines of its thread was imported."
     )
     assert said == [f"-: line 2: {reason}"]
     assert held(database_url) == ["thread_a", TWO]
@@ -145,7 +145,7 @@ def test_an_id_that_a_message_of_another_thread_has_is_refused_and_told(database
 
     said = take_some(database_url, a_message(TWO, "thread_b"), a_message(ONE, "thread_b"))
 
-    none = "None of the 2 lines of its thread was taken."
+    none = "None of the 2 lines of its thread was imported."
     assert said == [f"-: line 2: 'msg_1' is already a message of 'thread_a'. {none}"]
     assert held(database_url) == ["thread_a", ONE]
 
@@ -153,7 +153,7 @@ def test_an_id_that_a_message_of_another_thread_has_is_refused_and_told(database
 def test_an_id_that_two_threads_of_one_import_have_goes_to_the_first(database_url: str) -> None:
     said = take_some(database_url, a_thread("thread_b"), a_message(ONE, "thread_b"), a_message(ONE, "thread_a"))
 
-    none = "None of the 1 lines of its thread was taken."
+    none = "None of the 1 lines of its thread was imported."
     assert said == [f"-: line 3: 'msg_1' is already a message of 'thread_b'. {none}"]
 
 
@@ -168,9 +168,9 @@ def test_a_bad_line_is_told_with_file_number_and_reason_and_the_rest_is_taken(
 
     reason = "Invalid value: 'system'. Supported values are: 'user' and 'assistant'."
     assert told(done) == [
-        f"{file}: line 1: This is not JSON: unexpected character, expected a JSON value at column 1.",
+        f"{file}: line 1: Invalid JSON: unexpected character, expected a JSON value at column 1.",
         f"{file}: line 6: {reason}",
-        f"thread_b: none of its 1 lines was taken, since one could not be: {file}: line 6.",
+        f"thread_b: none of its 1 lines was imported, because of an error at {file}: line 6.",
     ]
     assert (done.exit_code, held(database_url)) == (1, ["thread_a", ONE, TWO])
 

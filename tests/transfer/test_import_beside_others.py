@@ -42,14 +42,14 @@ A = ThreadId("thread_a")
 def on(database_url: str, work: Callable[[Store], Awaitable[T]]) -> T:
     """Do something with a database that an import has come to, or will."""
 
-    async def opened() -> T:
+    async def open_text() -> T:
         store = open_store(database_url)
         try:
             return await work(store)
         finally:
             await store.close()
 
-    return asyncio.run(opened())
+    return asyncio.run(open_text())
 
 
 def thread(thread_id: str = "thread_a") -> Thread:

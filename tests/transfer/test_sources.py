@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from gateway.domain import bounds
-from gateway.transfer import cutting, opening, sources
+from gateway.transfer import decompress, json_splitter, sources
 from gateway.transfer.sources import PROGRESS, Entry, read_source, size_of
 from tests.exports import a_message, a_text, a_thread, an_export
 
@@ -56,11 +56,11 @@ def test_each_line_is_an_object_with_its_number(
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        pytest.param(b'{"a"', "This is not JSON: ", id="cut off"),
-        pytest.param(b'{"a":1}{"a":2}', "This is not JSON: unexpected content after document at column 8.", id="two"),
-        pytest.param(b'{"a":"\xff"}', "This is not JSON: str is not valid UTF-8", id="not UTF-8"),
-        pytest.param(b'{"a":NaN}', "This is not JSON: ", id="no number"),
-        pytest.param(b"id;role;text", "This is not JSON: ", id="other format"),
+        pytest.param(b'{"a"', "Invalid JSON: ", id="cut off"),
+        pytest.param(b'{"a":1}{"a":2}', "Invalid JSON: unexpected content after document at column 8.", id="two"),
+        pytest.param(b'{"a":"\xff"}', "Invalid JSON: str is not valid UTF-8", id="not UTF-8"),
+        pytest.param(b'{"a":NaN}', "Invalid JSON: ", id="no number"),
+        pytest.param(b"id;role;text", "Invalid JSON: ", id="other format"),
     ],
 )
 def test_a_line_that_is_not_json_is_a_fault_and_the_next_is_read(tmp_path: Path, line: bytes, fault: str) -> None:
@@ -89,7 +89,7 @@ def test_a_line_behind_one_that_is_too_long_has_its_own_number(tmp_path: Path, m
 
     first, second = lines(tmp_path, b"x" * 100 + b'\n{"a":1}\n')
 
-    assert first.fault == "The line is longer than 20 bytes and is not kept among the rejects either."
+    assert first.fault == "The line is longer than 20 bytes, so it is skipped and not written to the rejects file."
     assert (second.place, second.value) == ("line 2", {"a": 1})
 
 
@@ -172,15 +172,15 @@ def test_messages_are_found_however_they_were_kept(tmp_path: Path, name: str, co
 def test_values_are_cut_where_they_end_however_the_stream_comes(
     text: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cutting, "_CHUNK", chunk)
+    monkeypatch.setattr(json_splitter, "_CHUNK", chunk)
     values = [a_message("msg_1", content=[a_text(text)]), {}, [], text, a_message("msg_2")]
-    cutter = cutting.Cutter(io.BytesIO(orjson.dumps(values)))
+    splitter = json_splitter.JsonSplitter(io.BytesIO(orjson.dumps(values)))
 
-    cutter.next_byte()
-    cutter.enter()
+    splitter.next_byte()
+    splitter.enter()
     found = []
-    while not cutter.leave(b"]"):
-        found.append(orjson.loads(cutter.value(None)))
+    while not splitter.leave(b"]"):
+        found.append(orjson.loads(splitter.value(None)))
 
     assert found == values
 
@@ -191,24 +191,24 @@ def test_values_are_cut_where_they_end_however_the_stream_comes(
 def test_a_value_that_is_too_long_is_passed_over_and_the_next_is_read(
     long: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cutting, "_CHUNK", 50)
-    cutter = cutting.Cutter(io.BytesIO(b"[" + long + b", 7]"))
-    cutter.next_byte()
-    cutter.enter()
+    monkeypatch.setattr(json_splitter, "_CHUNK", 50)
+    splitter = json_splitter.JsonSplitter(io.BytesIO(b"[" + long + b", 7]"))
+    splitter.next_byte()
+    splitter.enter()
 
-    with pytest.raises(cutting.TooLargeError):
-        cutter.value(400)
+    with pytest.raises(json_splitter.TooLargeError):
+        splitter.value(400)
 
-    assert (cutter.leave(b"]"), cutter.value(400), cutter.leave(b"]")) == (False, b"7", True)
+    assert (splitter.leave(b"]"), splitter.value(400), splitter.leave(b"]")) == (False, b"7", True)
 
 
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        pytest.param(b'[\n{"a":', "This is not JSON, or it is cut off", id="cut off"),
-        pytest.param(b"[\n{]\n", "This is not JSON, or it is cut off", id="brackets that do not match"),
-        pytest.param(b"\xff", "This is not JSON, or it is cut off", id="not UTF-8"),
-        pytest.param(PRETTY[:-30], "This is not JSON, or it is cut off", id="a page that is cut off"),
+        pytest.param(b'[\n{"a":', "Invalid or truncated JSON", id="cut off"),
+        pytest.param(b"[\n{]\n", "Invalid or truncated JSON", id="brackets that do not match"),
+        pytest.param(b"\xff", "Invalid or truncated JSON", id="not UTF-8"),
+        pytest.param(PRETTY[:-30], "Invalid or truncated JSON", id="a page that is cut off"),
         pytest.param(
             an_export(a_thread(), export_schema="assistants-thread-export/v2"),
             "Expected 'export_schema' to be 'assistants-thread-export/v1'.",
@@ -216,15 +216,15 @@ def test_a_value_that_is_too_long_is_passed_over_and_the_next_is_read(
         ),
         pytest.param(
             b'{"export_schema":"assistants-thread-export/v1","thread":null}',
-            "It is null: the thread was not exported.",
+            "Expected a thread, but got null: the export did not contain it.",
             id="thread that was not found",
         ),
-        pytest.param(b"PK\x03\x04rest", "This is a ZIP archive. Unpack it", id="ZIP"),
+        pytest.param(b"PK\x03\x04rest", "This is a ZIP archive. Extract it", id="ZIP"),
         pytest.param(b"x" * 257 + b"ustar\x00", "This is a TAR archive.", id="TAR"),
-        pytest.param(gzip.compress(gzip.compress(A)), "This was packed by gzip twice.", id="packed twice"),
-        pytest.param(gzip.compress(A * 99)[:-50], "This was packed by gzip and is cut off", id="packed and cut off"),
-        pytest.param("[é".encode("utf-16")[:-1], "This is UTF-16 that is cut off", id="UTF-16 that is cut off"),
-        pytest.param("[".encode("utf-32"), "This is UTF-32.", id="UTF-32"),
+        pytest.param(gzip.compress(gzip.compress(A)), "This file is compressed with gzip twice.", id="packed twice"),
+        pytest.param(gzip.compress(A * 99)[:-50], "The gzip data is truncated", id="packed and cut off"),
+        pytest.param("[é".encode("utf-16")[:-1], "The UTF-16 text is truncated", id="UTF-16 that is cut off"),
+        pytest.param("[".encode("utf-32"), "This text is encoded as UTF-32.", id="UTF-32"),
     ],
 )
 def test_a_file_that_cannot_be_taken_says_why_in_one_sentence(tmp_path: Path, content: bytes, fault: str) -> None:
@@ -238,13 +238,15 @@ def test_a_file_that_cannot_be_taken_says_why_in_one_sentence(tmp_path: Path, co
 
 
 def test_what_swells_beyond_all_measure_is_not_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "_ALWAYS", 1_000_000)
+    monkeypatch.setattr(decompress, "_ALWAYS", 1_000_000)
     file = tmp_path / "bomb.jsonl.gz"
     file.write_bytes(gzip.compress(b"\n" * 20_000_000))
 
     [found] = read_source(str(file))
 
-    assert found.fault == "It swells to more than 200 times its size. Unpack it, if you trust it."
+    assert (
+        found.fault == "It expands to more than 200 times its size. Decompress it before the import, if you trust it."
+    )
 
 
 def test_a_line_of_too_many_values_is_refused_before_they_are_made(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from gateway.app import serve_store
 from gateway.auth.api_keys import ApiKeyCache
 from gateway.auth.authenticator import Authenticator
 from gateway.core import api_keys
-from gateway.domain.api_key import NewKey
+from gateway.domain.api_key import NewApiKey
 from gateway.domain.principal import ALL_SCOPES
 from gateway.events.hub import Hub
 from gateway.store.engines.open import open_engines
@@ -49,7 +49,7 @@ async def test_a_server_with_its_database_is_alive_and_ready(database_url: str, 
 
 
 async def test_probes_need_no_key(store: Store, database_url: str) -> None:
-    await api_keys.create(store, NewKey("shop", "a key", ALL_SCOPES, None))
+    await api_keys.create(store, NewApiKey("shop", "a key", ALL_SCOPES, None))
     async with (
         serving_inside(database_url, lambda own: Authenticator(ApiKeyCache(own))) as server,
         httpx.AsyncClient(base_url=server.base_url) as http,
@@ -74,7 +74,9 @@ async def test_a_database_that_was_not_migrated_is_told_with_the_command_that_do
     answer = await probe(empty_database_url)
 
     assert answer.status_code == 503
-    assert answer.json()["failed"] == {"migrations": "The database is behind this program. Run: gateway migrate"}
+    assert answer.json()["failed"] == {
+        "migrations": "The database schema is older than this version needs. Run: gateway migrate"
+    }
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,7 @@ async def test_a_server_that_stops_is_not_ready(sqlite_url: str) -> None:
 
     answer = await probe(sqlite_url, hub=hub)
 
-    assert (answer.status_code, answer.json()["failed"]) == (503, {"draining": "The server stops."})
+    assert (answer.status_code, answer.json()["failed"]) == (503, {"draining": "The server is shutting down."})
 
 
 def ready(is_migrated: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[Response]]:

@@ -75,7 +75,7 @@ async def test_a_crash_is_answered_without_its_cause(rest: httpx.AsyncClient, cr
     answer = await rest.get(crashing)
 
     assert answer.text == (
-        '{"error":{"message":"The server had an error while processing your request. Its log tells more.",'
+        '{"error":{"message":"The server had an error while processing your request. See its log for details.",'
         '"type":"server_error","param":null,"code":null}}'
     )
 

@@ -224,7 +224,7 @@ class Mutation:
         input: Annotated[inputs.AppendMessageTextInput, _INPUT],  # noqa: A002  (Relay's name)
     ) -> UpdateMessagePayload:
         """Write an answer as it comes."""
-        text = parse.gained_text(input.text)
+        text = parse.appended_text(input.text)
         message_id = ids.message_id(input.message_id)
         grown = await streaming.append_text(info.context.store, info.context.who, message_id, text)
         return UpdateMessagePayload(message=grown)

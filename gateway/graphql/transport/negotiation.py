@@ -95,9 +95,7 @@ def check_site(request: Request, origin_policy: OriginPolicy) -> None:
         return
     if site is None and headers.get("sec-fetch-mode") == "cors" and "origin" not in headers:
         return
-    message = (
-        "A page of another site could have sent this. Send the header 'GraphQL-Require-Preflight: 1', or use POST."
-    )
+    message = "Cross-origin request blocked. Send the header 'GraphQL-Require-Preflight: 1', or use POST."
     raise refusal(Stage.SITE, "cross_site_request", message)
 
 

@@ -15,7 +15,7 @@ from gateway.store.schema import tables
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# In the order of the fields of `domain.api_key.Key`.
+# In the order of the fields of `domain.api_key.ApiKey`.
 KEY_COLUMNS = (
     tables.keys.c.id,
     tables.keys.c.project_id,

@@ -1,8 +1,8 @@
 """How many bytes are stored of what a page shows, and how PostgreSQL leaves out what no page holds.
 
-SQLite gives rows one by one, so there it is enough to stop asking (`domain.page.cut`). PostgreSQL sends all that was
-asked for: so it counts along, and sends the rows behind the end of a page without their texts. How long those are it
-knows without reading them, since they lie elsewhere and compressed.
+SQLite gives rows one by one, so there it is enough to stop asking (`domain.page.take_page`). PostgreSQL sends all that
+was asked for: so it counts along, and sends the rows after the end of a page without their texts. How long those are
+it knows without reading them, since they are stored elsewhere and compressed.
 Must not be here: where a page begins and how many items it has at most (`messages`).
 """
 

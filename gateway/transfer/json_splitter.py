@@ -1,7 +1,7 @@
 """One JSON value after the other out of a stream, as bytes: only as much is held as one value has.
 
 It finds where a value ends and does not look what is in it; whoever takes the value in parses it.
-Must not be here: what a value means (`reading`).
+Must not be here: what a value means (`sources`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SCALAR: Final = re.compile(rb"[^\s,\[\]{}\":]*+")
 _OPENING, _CLOSING, _QUOTE = b"[{", b"]}", b'"'
 
 
-class BrokenError(Exception):
+class InvalidJsonError(Exception):
     """What comes is no JSON, or ends in the middle."""
 
 
@@ -40,7 +40,7 @@ class TooLargeError(Exception):
         self.begin = begin
 
 
-class Cutter:
+class JsonSplitter:
     """A stream that is cut into values."""
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -62,34 +62,34 @@ class Cutter:
 
     def refuse(self) -> NoReturn:
         """Say that no value comes next which could be ours."""
-        raise BrokenError
+        raise InvalidJsonError
 
     def leave(self, closing: bytes) -> bool:
         """Say whether the bracket that comes next ends this container, and step over it."""
         found = self.next_byte()
         if not found:
-            raise BrokenError
+            raise InvalidJsonError
         if found == closing:
             self._at += 1
             return True
         if found in _CLOSING:
-            raise BrokenError
+            raise InvalidJsonError
         return False
 
     def key(self) -> bytes:
         """Take the key of a member of an object."""
         if self.next_byte() != _QUOTE:
-            raise BrokenError
+            raise InvalidJsonError
         key = self.value(_CHUNK)
         if self.next_byte() != b":":
-            raise BrokenError
+            raise InvalidJsonError
         self._at += 1
         return key
 
     def value(self, at_most: int | None = None, values: int | None = None) -> bytes:
         """Take the next value, of at most so many bytes and values; a string, number or word by itself is one.
 
-        Errors: TooLargeError, and it is passed over; BrokenError.
+        Errors: TooLargeError, and it is passed over; InvalidJsonError.
         """
         first = self._first()
         if first in _OPENING:
@@ -100,13 +100,13 @@ class Cutter:
             if end - self._at > _CHUNK or not self._read_on():
                 break
         if not 0 < end - self._at <= _CHUNK:
-            raise BrokenError
+            raise InvalidJsonError
         return self._taken(end)
 
     def pass_over(self) -> None:
         """Pass over the next value and hold nothing of it.
 
-        Errors: BrokenError.
+        Errors: InvalidJsonError.
         """
         first = self._first()
         if first == _QUOTE or first in _OPENING:
@@ -118,14 +118,14 @@ class Cutter:
     def pass_over_rest(self) -> None:
         """Pass over what is left of a container that was entered, with its closing bracket.
 
-        Errors: BrokenError.
+        Errors: InvalidJsonError.
         """
         self._pass_over(1, in_string=False)
 
     def _first(self) -> bytes:
         first = self.next_byte()
         if not first or first in _CLOSING:
-            raise BrokenError
+            raise InvalidJsonError
         return first
 
     def _container(self, at_most: int | None, values: int | None) -> bytes:
@@ -176,13 +176,13 @@ class Cutter:
                 passed, depth, in_string = _passed(block, depth, in_string=in_string)
                 self._at += passed
             elif not self._read_on():
-                raise BrokenError
+                raise InvalidJsonError
 
     def _more(self, look: int) -> int:
         """Read on, and give where to look on."""
         before = self._at
         if not self._read_on():
-            raise BrokenError
+            raise InvalidJsonError
         return look - before
 
     def _taken(self, end: int) -> bytes:

@@ -1,6 +1,6 @@
 """Files as bytes of UTF-8, whatever they were packed or written in; what cannot be taken is named in one sentence.
 
-Must not be here: what stands in a file (`reading`).
+Must not be here: what stands in a file (`sources`).
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ GZIP: Final = b"\x1f\x8b"
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _PIECE: Final = 256 * 1024
 _ALWAYS: Final = bounds.LINE.number  # so much may come out of the smallest file
-_UNPACK: Final = "Unpack it, and name the files or the folder."
+_UNPACK: Final = "Extract it, and import the files or the folder."
 _NOT_OURS: Final = {
     b"PK\x03\x04": f"This is a ZIP archive. {_UNPACK}",
-    b"PK\x05\x06": "This is a ZIP archive with nothing in it.",
-    b"BZh": f"This was packed by bzip2. {_UNPACK}",
-    b"\xfd7zXZ\x00": f"This was packed by xz. {_UNPACK}",
-    b"\x28\xb5\x2f\xfd": f"This was packed by zstd. {_UNPACK}",
+    b"PK\x05\x06": "This is an empty ZIP archive.",
+    b"BZh": f"This file is compressed with bzip2. {_UNPACK}",
+    b"\xfd7zXZ\x00": f"This file is compressed with xz. {_UNPACK}",
+    b"\x28\xb5\x2f\xfd": f"This file is compressed with zstd. {_UNPACK}",
     b"7z\xbc\xaf\x27\x1c": f"This is a 7-Zip archive. {_UNPACK}",
     b"SQLite format 3\x00": "This is a SQLite database. Export its threads and messages as JSON.",
-    b"%PDF-": "This is a PDF and holds no threads.",
-    codecs.BOM_UTF32_LE: "This is UTF-32. Write it as UTF-8.",
-    codecs.BOM_UTF32_BE: "This is UTF-32. Write it as UTF-8.",
+    b"%PDF-": "This is a PDF. Expected threads and messages as JSON.",
+    codecs.BOM_UTF32_LE: "This text is encoded as UTF-32. Expected UTF-8.",
+    codecs.BOM_UTF32_BE: "This text is encoded as UTF-32. Expected UTF-8.",
 }
 # Where the zeros of JSON lie that was written without a mark: its first two characters are of ASCII.
 _BY_ZEROS: Final[dict[tuple[int, ...], str]] = {(0, 1, 0, 1): "utf-16-le", (1, 0, 1, 0): "utf-16-be"}
@@ -49,7 +49,7 @@ class UnreadableError(Exception):
 
 
 @contextmanager
-def opened(source: str) -> Iterator[IO[bytes]]:
+def open_text(source: str) -> Iterator[IO[bytes]]:
     """Open a file or standard input for as long as the block.
 
     Errors: OSError where it cannot be opened; UnreadableError where it is of a kind that is not taken.
@@ -58,11 +58,11 @@ def opened(source: str) -> Iterator[IO[bytes]]:
         yield _as_utf_8(_as_buffered(stream))
 
 
-def why_damaged(error: BaseException) -> str:
+def damage_message(error: BaseException) -> str:
     """Say what is wrong with a file that broke off while it was read."""
     if isinstance(error, UnicodeError):
-        return "This is UTF-16 that is cut off or damaged."
-    return "This was packed by gzip and is cut off or damaged."
+        return "The UTF-16 text is truncated or damaged."
+    return "The gzip data is truncated or damaged."
 
 
 def _as_buffered(stream: IO[bytes]) -> io.BufferedReader:
@@ -75,7 +75,7 @@ def _as_utf_8(stream: io.BufferedReader) -> io.BufferedReader:
         stream = io.BufferedReader(_Inflated(stream), _PIECE)
         head = _head_of(stream)
         if head.startswith(GZIP):
-            raise UnreadableError(f"This was packed by gzip twice. {_UNPACK}")
+            raise UnreadableError(f"This file is compressed with gzip twice. {_UNPACK}")
     for magic, sentence in _NOT_OURS.items():
         if head.startswith(magic):
             raise UnreadableError(sentence)
@@ -90,7 +90,7 @@ def _head_of(stream: io.BufferedReader) -> bytes:
     try:
         return stream.peek(512)
     except DAMAGED as error:
-        raise UnreadableError(why_damaged(error)) from error
+        raise UnreadableError(damage_message(error)) from error
 
 
 class _Raw(io.RawIOBase):
@@ -124,7 +124,10 @@ class _Inflated(_Raw):
     def _some(self, at_most: int) -> bytes:
         some = super()._some(at_most)
         if self.count > max(_ALWAYS, bounds.INFLATION.number * self._packed.count):
-            message = f"It swells to more than {bounds.INFLATION.number} times its size. Unpack it, if you trust it."
+            message = (
+                f"It expands to more than {bounds.INFLATION.number} times its size. "
+                "Decompress it before the import, if you trust it."
+            )
             raise UnreadableError(message)
         return some
 
