@@ -1,6 +1,6 @@
-"""What a thousand idle followers wait with: asyncio's own event takes 0.8 KB and its queue 3 KB, for their deques.
+"""Small synchronisation primitives for thousands of idle subscribers: asyncio's event takes 0.8 KB, its queue 3 KB.
 
-Must not be here: who waits for what.
+Must not be here: what an event or an item means.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Event:
-    """What is waited for until it is set, as with asyncio's."""
+    """A flag that tasks can wait for, with the interface of `asyncio.Event`."""
 
     __slots__ = ("_is_set", "_waiting")
 
@@ -21,22 +21,22 @@ class Event:
         self._waiting: tuple[asyncio.Future[None], ...] = ()
 
     def is_set(self) -> bool:
-        """Say whether it is set."""
+        """Return whether the flag is set."""
         return self._is_set
 
     def set(self) -> None:
-        """Let all go on who wait."""
+        """Set the flag and wake every waiting task."""
         self._is_set = True
         for each in self._waiting:
             if not each.done():
                 each.set_result(None)
 
     def clear(self) -> None:
-        """Let who comes now wait again."""
+        """Reset the flag, so that later calls of `wait` block again."""
         self._is_set = False
 
     async def wait(self) -> None:
-        """Wait until it is set, unless it is already."""
+        """Block until the flag is set; return at once if it is."""
         if self._is_set:
             return
         waiting = asyncio.get_running_loop().create_future()
@@ -47,42 +47,42 @@ class Event:
             self._waiting = tuple(each for each in self._waiting if each is not waiting)
 
 
-class Among(Generic[T]):
-    """Lets something be among others for as long as a block, in a third of the memory that a generator would take."""
+class Registration(Generic[T]):
+    """Keeps an item in a set for the duration of a block; takes a third of the memory of a generator-based one."""
 
-    __slots__ = ("_it", "_others")
+    __slots__ = ("_item", "_registry")
 
-    def __init__(self, others: set[T], it: T) -> None:
-        self._others = others
-        self._it = it
+    def __init__(self, registry: set[T], item: T) -> None:
+        self._registry = registry
+        self._item = item
 
     def __enter__(self) -> None:
-        self._others.add(self._it)
+        self._registry.add(self._item)
 
     def __exit__(self, *_error: object) -> None:
-        self._others.discard(self._it)
+        self._registry.discard(self._item)
 
 
 class Inbox(Generic[T]):
-    """What has come for one who takes it, one after the other."""
+    """A queue for one consumer; its producer pauses reading, which bounds it."""
 
     __slots__ = ("_arrived", "_items")
 
     def __init__(self) -> None:
-        self._items: tuple[T, ...] = ()  # mostly one, since no more is read meanwhile
+        self._items: tuple[T, ...] = ()  # mostly one: reading is paused while an item waits
         self._arrived = Event()
 
     def empty(self) -> bool:
-        """Say whether nothing is there."""
+        """Return whether the queue is empty."""
         return not self._items
 
     def put_nowait(self, item: T) -> None:
-        """Add what has come."""
+        """Append an item."""
         self._items = (*self._items, item)
         self._arrived.set()
 
     async def get(self) -> T:
-        """Take the first, and wait for it if there is none."""
+        """Remove and return the oldest item; wait for one if the queue is empty."""
         while not self._items:
             self._arrived.clear()
             await self._arrived.wait()

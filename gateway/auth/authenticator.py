@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.auth.failures import FailureLog
 from gateway.auth.rate_limits import RateLimiter, RateLimits
-from gateway.concurrency import Among
+from gateway.concurrency import Registration
 from gateway.domain import bounds
 from gateway.domain.api_key import PREFIX
 from gateway.domain.principal import Principal, Reach
@@ -92,7 +92,7 @@ class Authenticator:
 
     def on_revocation(self, who: Principal, close: Callable[[], None]) -> AbstractContextManager[None]:
         """Call `close` once the caller, who stays connected, would not be let in any more."""
-        return Among(self._connected, (who, close))
+        return Registration(self._connected, (who, close))
 
     def background_tasks(self) -> list[Coroutine[Any, Any, None]]:
         """Give what has to run beside the requests, as long as they do."""

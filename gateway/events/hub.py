@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.concurrency import Among, Event
+from gateway.concurrency import Event, Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +22,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._listeners: dict[Topic, set[Event]] = {}
-        self._staying: set[Callable[[], None]] = set()
+        self._connections: set[Callable[[], None]] = set()
         self.is_ending = False
 
     def listen(self, topic: Topic) -> AbstractContextManager[Event]:
@@ -47,23 +47,23 @@ class Hub:
         """Count who follows: connections, the subscriptions on them, and the threads that those are about."""
         subscriptions = sum(len(each) for each in list(self._listeners.values()))
         return {
-            "connections": len(self._staying),
+            "connections": len(self._connections),
             "subscriptions": subscriptions,
             "threads": len(self._listeners),
         }
 
-    def stay(self, leave: Callable[[], None]) -> AbstractContextManager[None]:
-        """Be asked to leave before the process ends, for as long as the block; at once where it is ending already."""
+    def on_shutdown(self, close: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call `close` when the process shuts down during the block; at once if it is already shutting down."""
         if self.is_ending:
-            leave()
-        return Among(self._staying, leave)
+            close()
+        return Registration(self._connections, close)
 
     def end(self) -> None:
-        """Ask all who stay to leave, since the process is about to end; asking again does nothing."""
+        """Close every registered connection, since the process shuts down; a second call does nothing."""
         if not self.is_ending:
             self.is_ending = True
-            for leave in list(self._staying):
-                leave()
+            for close in list(self._connections):
+                close()
 
 
 class _Listening:

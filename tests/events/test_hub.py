@@ -71,7 +71,7 @@ def test_a_hint_that_nobody_waits_for_leaves_nothing(hub: Hub) -> None:
 
 def test_at_the_end_all_who_stay_are_asked_to_leave_once(hub: Hub) -> None:
     asked: list[str] = []
-    with hub.stay(lambda: asked.append("first")), hub.stay(lambda: asked.append("second")):
+    with hub.on_shutdown(lambda: asked.append("first")), hub.on_shutdown(lambda: asked.append("second")):
         hub.end()
         hub.end()
 
@@ -80,7 +80,7 @@ def test_at_the_end_all_who_stay_are_asked_to_leave_once(hub: Hub) -> None:
 
 def test_who_left_is_not_asked_to_leave(hub: Hub) -> None:
     asked: list[str] = []
-    with hub.stay(lambda: asked.append("left")):
+    with hub.on_shutdown(lambda: asked.append("left")):
         pass
 
     hub.end()
@@ -92,5 +92,5 @@ def test_who_comes_after_the_end_is_asked_to_leave_at_once(hub: Hub) -> None:
     asked: list[str] = []
     hub.end()
 
-    with hub.stay(lambda: asked.append("late")):
+    with hub.on_shutdown(lambda: asked.append("late")):
         assert asked == ["late"]

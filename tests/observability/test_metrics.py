@@ -106,7 +106,7 @@ async def test_connections_are_told_with_how_many_there_may_be(store: Store, met
 
 @pytest.mark.usefixtures("http")
 async def test_followers_are_told(hub: Hub, metrics: Metrics) -> None:
-    with hub.stay(lambda: None), hub.listen(("default", "thread_a")), hub.listen(("default", "thread_a")):
+    with hub.on_shutdown(lambda: None), hub.listen(("default", "thread_a")), hub.listen(("default", "thread_a")):
         told = {of: value(metrics.registry, "gateway_followers", of=of) for of in hub.followers()}
 
     assert told == {"connections": 1, "subscriptions": 2, "threads": 1}

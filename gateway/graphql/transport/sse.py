@@ -62,7 +62,7 @@ async def _events(results: Results, context: Context, request_id: str) -> AsyncI
             leaving.set_result(None)
 
     try:
-        with context.hub.stay(leave), context.authenticator.on_revocation(context.who, leave):
+        with context.hub.on_shutdown(leave), context.authenticator.on_revocation(context.who, leave):
             yield _KEEP_ALIVE  # the client sees at once that it is connected
             while True:
                 waiting = waiting or asyncio.ensure_future(anext(results))

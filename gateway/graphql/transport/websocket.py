@@ -112,7 +112,7 @@ class GraphQLOverWebSocket:
         connection = Connection(
             socket, headers, self._operations, self._observer, self._tracer, acknowledged=self._acknowledged
         )
-        with self._operations.hub.stay(connection.go_away):
+        with self._operations.hub.on_shutdown(connection.go_away):
             try:
                 await connection.serve()
             except Closing as closing:
