@@ -133,6 +133,10 @@ def _others() -> Iterator[Case]:
 
 
 def _faulty() -> Iterator[Case]:
+    for other in ("localhost", "other.example"):
+        for upgrade in ("none", "x", "websocket"):
+            name = f"a second Host {other}; upgrade: {upgrade}"
+            yield Case(name, head("GET /v1/threads", *_UPGRADES[upgrade], f"Host: {other}") + BEHIND)
     chunks = _of(MARKED, 999)
     codings = (
         "gzip",

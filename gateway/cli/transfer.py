@@ -27,6 +27,7 @@ from gateway.transfer.sources import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from typing import BinaryIO
 
     from gateway.core import Store
     from gateway.core.transfer import Taken
@@ -46,7 +47,7 @@ class Choices(NamedTuple):
 def run_import(database_url: str, project_id: str, sources: Sequence[str], choices: Choices) -> bool:
     """Import all sources, and say at the end what was done; tell whether everything could be taken.
 
-    Errors: OSError where a source cannot be opened; InvalidSetting where the rejects would write over a source;
+    Errors: OSError where the rejects cannot be written; InvalidSetting where they would write over a source;
     DatabaseBehind; Unavailable.
     """
     who = Principal(Reach(project_id))
@@ -54,7 +55,7 @@ def run_import(database_url: str, project_id: str, sources: Sequence[str], choic
     sizes = [size_of(source) for source in sources]
     asyncio.run(make_ready(database_url))
     with ExitStack() as stack:
-        kept = stack.enter_context(open_private(Path(choices.rejects))) if choices.rejects else None
+        kept = stack.enter_context(_opened_rejects(choices.rejects)) if choices.rejects else None
         rejects = Rejects(kept, Direction(choices.order) if choices.order else None)
         staging = stack.enter_context(Staging())
         with shown("Reading", None if None in sizes else sum(size or 0 for size in sizes)) as advance:
@@ -95,6 +96,10 @@ def run_export(database_url: str, project_id: str, target: str) -> None:
         shown("Messages") as advance,
     ):
         asyncio.run(_with_store(database_url, lambda store: export(store, who, out, advance)))
+
+
+def _opened_rejects(target: str) -> BinaryIO:
+    return open_private(Path(target), truncate=False)  # what it holds stays until something is rejected
 
 
 def _refuse_to_write_over(sources: Sequence[str], rejects_file: str | None) -> None:

@@ -59,7 +59,7 @@ async def start(store: Store, who: Principal, thread_id: ThreadId, after: str | 
 
 async def _position_of(reads: Reads, who: Principal, thread_id: ThreadId, after: str) -> int | None:
     if after.isascii() and after.isdigit() and len(after) <= _LONGEST_POSITION:
-        return int(after)
+        return int(after) if after == str(int(after)) else None  # one position has one cursor
     message_id = ids.as_message_id(after)
     return None if message_id is None else await reads.position_of(who.reach, thread_id, message_id)
 

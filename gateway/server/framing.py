@@ -27,11 +27,13 @@ class Follows(Enum):
 
 
 def is_faulty(version: str, headers: Headers) -> bool:
-    """Say whether nobody can be sure where a body ends: of transfer codings we know `chunked`, once.
+    """Check for a head that two servers may read differently: several hosts, or a transfer coding but one `chunked`.
 
-    A list that only ends with it is read in one way here and perhaps in another by whoever stands in front.
-    Source: RFC 9112, sections 6.1 (HTTP/1.0 has none) and 6.3.
+    A list of codings that only ends with it is read in one way here and perhaps in another by a proxy.
+    Source: RFC 9112, sections 3.2, 6.1 (HTTP/1.0 has none) and 6.3.
     """
+    if len(_values(headers, b"host")) > 1:
+        return True
     codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
     return bool(codings) and (version != VERSION or codings != [b"chunked"])
 

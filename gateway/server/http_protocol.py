@@ -214,18 +214,17 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._body_bytes = 0
         self._since = self.loop.time()
+        named = dict(self.headers)  # quicker than a loop
+        if len(named) < len(self.headers) or not _FRAMING.isdisjoint(named):
+            self._heed()
         if self.parser.should_upgrade():
             self.scope["method"] = self.parser.get_method().decode()
             if self.scope["method"] == "CONNECT":
                 self._give_up(HTTPStatus.BAD_REQUEST)
             return
-        if not _FRAMING.isdisjoint(dict(self.headers)):  # quicker than a loop, though it makes a dictionary
-            self._heed()
         HttpToolsProtocol.on_headers_complete(self)
-        if self.expect_100_continue:
-            # Who is answered without being told to go on may send its body or not: nobody can know what comes next.
-            self.cycle.keep_alive = False
-        if self._is_ending and self.cycle is not None:
+        if self.cycle is not None and (self.expect_100_continue or self._is_ending):
+            # A client that expects 100 Continue and gets an answer may send its body or not: nobody can know.
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
@@ -322,7 +321,7 @@ class HttpProtocol(HttpToolsProtocol):
         return not self._is_in_head and cycle is not None and cycle.scope is self.scope and cycle.response_complete
 
     def _heed(self) -> None:
-        """Look at the headers of which HTTP/1.0 knows nothing, and that change what belongs to a request."""
+        """Check headers that may not come twice, and those that change what belongs to a request."""
         version = self.parser.get_http_version()
         self.expect_100_continue &= version == VERSION
         if is_faulty(version, self.headers):

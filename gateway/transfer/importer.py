@@ -50,12 +50,13 @@ class Rejects:
     file: IO[bytes] | None
     order: Direction | None = None
     count: int = field(default=0, init=False)
+    _is_emptied: bool = field(default=False, init=False)
 
     def add(self, raw: bytes) -> None:
         """Keep a line as it came."""
         self.count += 1
-        if self.file and raw:
-            self.file.write(raw + b"\n")
+        if raw:
+            self._write(raw)
 
     def add_thread(self, staging: Staging, thread_id: str) -> int:
         """Keep all lines of a thread, in the direction in which lists are read that do not tell theirs."""
@@ -73,8 +74,16 @@ class Rejects:
             else:
                 self.add(each)
         if self.file and detector.direction not in (self.order or Direction.RISING, Direction.UNKNOWN):
-            self.file.write(wire.dump(archive.order_record(thread_id, self.order or Direction.RISING)) + b"\n")
+            self._write(wire.dump(archive.order_record(thread_id, self.order or Direction.RISING)))
         return lines
+
+    def _write(self, line: bytes) -> None:
+        if self.file is None:
+            return
+        if not self._is_emptied and self.file.seekable():  # an earlier run's
+            self.file.truncate(0)
+        self._is_emptied = True  # a pipe has nothing to empty
+        self.file.write(line + b"\n")
 
 
 @dataclass(slots=True)
@@ -169,7 +178,7 @@ def stage(
 ) -> list[str]:
     """Read all sources into the staging table; give the files in which nothing was ours.
 
-    Errors: OSError where one cannot be opened.
+    A source that cannot be read is reported and counted among the rejects, and the others are read.
     """
     stager = _Stager(staging, rejects, rejects.order, is_bounded)
     files = itertools.count()

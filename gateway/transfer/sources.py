@@ -70,7 +70,7 @@ class Entry(NamedTuple):
 def read_source(source: str, files: Iterator[int] | None = None, *, is_bounded: bool = True) -> Iterator[Entry]:
     """Read a file, a folder of files, or standard input; `files` numbers the files of all sources.
 
-    Errors: OSError where it cannot be opened; what is wrong inside comes as an entry with its fault.
+    What is wrong with it, or inside, comes as an entry with its fault.
     """
     numbers = files or count()
     path = Path(source)
@@ -89,16 +89,19 @@ def read_source(source: str, files: Iterator[int] | None = None, *, is_bounded: 
 
 
 def size_of(source: str) -> int | None:
-    """Say how many bytes a source has, where that can be known."""
+    """Measure how many bytes a source has, where that can be known."""
     path = Path(source)
     if source == STDIN:
         return None
-    if path.is_dir():
-        return sum(file.stat().st_size for file in _files(path))
-    if not path.is_file():  # a named pipe, of which nothing can be read twice
-        return path.stat().st_size
-    with path.open("rb") as file:
-        return None if file.read(len(GZIP)) == GZIP else path.stat().st_size
+    try:
+        if path.is_dir():
+            return sum(file.stat().st_size for file in _files(path))
+        if not path.is_file():  # a named pipe, of which nothing can be read twice
+            return path.stat().st_size
+        with path.open("rb") as file:
+            return None if file.read(len(GZIP)) == GZIP else path.stat().st_size
+    except OSError:  # reading it says why
+        return None
 
 
 def threads_named_in(raw: bytes) -> tuple[str, ...]:
@@ -127,6 +130,8 @@ def _file(origin: Origin, *, is_among_others: bool, is_bounded: bool) -> Iterato
         yield Entry(origin, "the file", b"", 0, fault=str(error))
     except DAMAGED as error:
         yield Entry(origin, "the file", b"", 0, fault=damage_message(error))
+    except OSError as error:
+        yield Entry(origin, "the file", b"", 0, fault=f"It cannot be read: {error.strerror or error}.")
 
 
 class _Reader:

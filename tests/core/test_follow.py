@@ -84,7 +84,7 @@ async def test_the_cursor_of_a_change_is_also_a_place_among_messages(
     assert await followed(store, hub, who, thread, str(first.position), 1) == ["2"]
 
 
-@pytest.mark.parametrize("cursor", ["msg_unknown", "nonsense", "-1", "1.5", "\u0663", "9" * 19, "thread_x"])
+@pytest.mark.parametrize("cursor", ["msg_unknown", "nonsense", "-1", "1.5", "\u0663", "9" * 19, "00", "01", "thread_x"])
 async def test_a_cursor_that_names_nothing_is_refused(
     store: Store, who: Principal, thread: ThreadId, cursor: str
 ) -> None:

@@ -90,7 +90,7 @@ def test_a_running_server_asks_for_keys_from_the_first_one_on(server: Server, op
 
     assert re.fullmatch(r"sk-[A-Za-z0-9]{43}", secret)
     assert status_with(server, bearer(secret)) == 200
-    with pytest.raises(openai.AuthenticationError, match="Incorrect API key provided: sk-wrong"):
+    with pytest.raises(openai.AuthenticationError, match=r"Incorrect API key provided: sk\*{6}\."):
         sdk(server, "sk-wrong").beta.threads.create()
     assert status_with(server, {"api-key": secret}, "/openai/threads?api-version=2024-05-01-preview") == 200
 
@@ -142,7 +142,7 @@ def test_a_websocket_without_a_good_key_is_closed_with_4403(server: Server, oper
     no_code, no_reason = asyncio.run(close_code({}))
 
     assert (code, long_code, no_code) == (4403, 4403, 4403)
-    assert reason[:55] == "Forbidden: Incorrect API key provided: sk-wrong. You ca"
+    assert reason[:55] == "Forbidden: Incorrect API key provided: sk******. You ca"
     assert long_reason.startswith("Forbidden: Incorrect API key provided: sk-wwwww***")
     assert long_reason.endswith(" ...")
     assert no_reason[:60] == "Forbidden: an API key is needed: give Authorization: Bearer "

@@ -226,15 +226,38 @@ def test_rejects_are_not_written_over_what_is_imported(sqlite_url: str, tmp_path
     assert done.stderr == f"Error: --rejects: expected another file than '{file}', which is to be imported.\n"
 
 
-def test_a_file_that_is_missing_is_told_before_anything_is_taken(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_and_the_others_are_imported(sqlite_url: str, tmp_path: Path) -> None:
     file = tmp_path / "threads.jsonl"
     file.write_bytes(lines([a_thread()]))
     missing = tmp_path / "missing.jsonl"
 
     done = run("import", str(file), str(missing), "--database-url", sqlite_url)
 
-    assert done.stderr == f"Error: '{missing}' cannot be used: No such file or directory\n"
-    assert (done.exit_code, held(sqlite_url)) == (1, [])
+    assert done.stderr.splitlines() == [
+        f"{missing}: the file: It cannot be read: No such file or directory.",
+        "Threads: 1, messages: 0, there before: 0, rejected: 1.",
+    ]
+    assert (done.exit_code, held(sqlite_url)) == (1, ["thread_a"])
+
+
+def test_a_missing_file_alone_ends_with_a_summary(sqlite_url: str, tmp_path: Path) -> None:
+    done = run("import", str(tmp_path / "missing.jsonl"), "--database-url", sqlite_url)
+
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (
+        1,
+        "Threads: 0, messages: 0, there before: 0, rejected: 1.",
+    )
+
+
+def test_the_rejects_of_an_earlier_run_stay_until_something_is_rejected(sqlite_url: str, tmp_path: Path) -> None:
+    rejects = tmp_path / "rejects.jsonl"
+    rejects.write_bytes(b"of an earlier run, and longer than what comes\n")
+    arguments = ("import", "--rejects", str(rejects), "--database-url", sqlite_url)
+
+    assert run(*arguments, given=lines([a_thread()])).exit_code == 0
+    assert rejects.read_bytes() == b"of an earlier run, and longer than what comes\n"
+    assert run(*arguments, given=b"[1]\n").exit_code == 1
+    assert rejects.read_bytes() == b"1\n"
 
 
 def test_a_folder_files_and_standard_input_are_taken_together(sqlite_url: str, tmp_path: Path) -> None:

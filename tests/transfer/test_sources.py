@@ -107,12 +107,13 @@ def test_standard_input_is_read_where_a_dash_stands(monkeypatch: pytest.MonkeyPa
     assert (entry.origin.source, entry.place, entry.value, size_of("-")) == ("-", "line 1", {"a": 1}, None)
 
 
-@pytest.mark.parametrize("call", [lambda path: list(read_source(path)), size_of])
-def test_a_file_that_is_missing_is_an_error(tmp_path: Path, call: object) -> None:
-    assert callable(call)
+def test_a_missing_file_is_an_entry_with_its_fault_and_has_no_size(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.jsonl"
 
-    with pytest.raises(FileNotFoundError):
-        call(str(tmp_path / "missing.jsonl"))
+    [entry] = read(missing)
+
+    assert entry.fault == "It cannot be read: No such file or directory."
+    assert size_of(str(missing)) is None
 
 
 def test_an_export_gives_its_thread_and_its_messages(tmp_path: Path) -> None:

@@ -27,12 +27,13 @@ _OTHERS: Final = 0o077  # all bits of the group and of everybody else
 _BESIDE: Final = ("", "-wal", "-shm", "-journal")  # SQLite gives the others the mode of the first when it makes them
 
 
-def open_private(target: Path) -> BinaryIO:
-    """Open a file for writing; one that is there is emptied.
+def open_private(target: Path, *, truncate: bool = True) -> BinaryIO:
+    """Open a file for writing from its begin; one that is there is emptied, or left to the caller to empty.
 
     Errors: OSError.
     """
-    opened = os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _PRIVATE), "wb")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if truncate else 0)
+    opened = os.fdopen(os.open(target, flags, _PRIVATE), "wb")
     tighten(target)
     return opened
 
