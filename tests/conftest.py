@@ -69,7 +69,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     effort.choose(is_slow=config.getoption("--slow"))
-    runner.COMPILED_FROM = 1 if config.getoption("--operations") == "compiled" else math.inf
+    runner.COMPILE_AT_USE = 1 if config.getoption("--operations") == "compiled" else math.inf
     is_worker = hasattr(config, "workerinput")
     if is_worker or config.getoption("--without-postgres") or config.option.collectonly or URL_VARIABLE in os.environ:
         return

@@ -1,4 +1,4 @@
-"""What resolvers of one operation share: the store, who asks, and loaders that gather look-ups of one step.
+"""The context of one operation: the store, the caller, and loaders that batch look-ups.
 
 Must not be here: fields of the schema.
 """
@@ -34,15 +34,15 @@ V = TypeVar("V")
 
 
 class PageKey(NamedTuple):
-    """Which page of which thread; pages that differ in the thread alone are read by one statement."""
+    """A page of a thread; pages that differ only in the thread are read by one statement."""
 
     thread_id: str
     page: PageRequest
     run_id: str | None
 
 
-class Ahead(NamedTuple):
-    """A page that was read before it is asked for with these arguments."""
+class Prefetched(NamedTuple):
+    """A page that was read before the field with these arguments is resolved."""
 
     arguments: Mapping[str, Any]
     key: PageKey
@@ -54,70 +54,70 @@ class Ahead(NamedTuple):
 class Context:
     """The context value of one operation.
 
-    `resume_after` is where a transport says that its client had come to, and goes before the argument `after`; `told`
-    is the cursor of the event that a subscription has told last, for transports that number their events.
-    The loaders keep nothing: a mutation's payload must show what is there after it, not what was read before.
+    `resume_after` is the cursor that a transport has received from its client; it overrides the argument `after`.
+    `last_cursor` is the cursor of the last event of a subscription, for transports that send event IDs.
+    The loaders cache nothing: the payload of a mutation must contain the state after it.
     """
 
     store: Store
     hub: Hub
     who: Principal
     authenticator: Authenticator
-    at_work: set[asyncio.Task[Any]] = field(default_factory=set)  # loaders run in tasks that nobody else can cancel
+    loads: set[asyncio.Task[Any]] = field(default_factory=set)  # tasks of loaders, which only the deadline cancels
     resume_after: str | None = None
-    told: str | None = None
-    parts: int = 0  # and attachments, of all messages that this operation has brought
-    ahead: dict[str, Ahead] = field(default_factory=dict)  # pages that were read before they are asked for, by thread
-    read: AnswerBudget = field(default_factory=AnswerBudget)  # messages, each time that they were read...
-    shown: AnswerBudget = field(default_factory=AnswerBudget)  # ... and each time that they are shown, so never less
+    last_cursor: str | None = None
+    parts: int = 0  # content parts and attachments of all messages that this operation creates
+    prefetched: dict[str, Prefetched] = field(default_factory=dict)  # by thread
+    read: AnswerBudget = field(default_factory=AnswerBudget)  # messages, counted whenever they are read
+    delivered: AnswerBudget = field(default_factory=AnswerBudget)  # the same, whenever they are part of the response
 
-    def read_ahead(self, thread_id: str, ahead: Ahead) -> bool:
-        """Keep a page that is about to be asked for, if an answer may hold it with what was read before."""
-        if not self.read.fits((ahead.found.stored, len(ahead.found.rows))):
+    def keep_prefetched(self, thread_id: str, prefetched: Prefetched) -> bool:
+        """Keep a prefetched page, unless it exceeds the size limit of a response."""
+        if not self.read.fits((prefetched.found.stored, len(prefetched.found.rows))):
             return False
-        self.ahead[thread_id] = ahead
+        self.prefetched[thread_id] = prefetched
         return True
 
-    def show(self, found: Page[Message] | Rows[Message]) -> None:
-        """Count a page that becomes a part of the answer.
+    def count_delivered(self, found: Page[Message] | Rows[Message]) -> None:
+        """Count a page that becomes part of the response.
 
         Errors: AnswerTooLarge.
         """
         items = found.rows if isinstance(found, Rows) else found.items
-        if not self.shown.fits((found.stored, len(items))):
+        if not self.delivered.fits((found.stored, len(items))):
             raise AnswerTooLarge
 
     @property
     def context(self) -> Context:
-        """What of Strawberry's `Info` our resolvers look at: where Strawberry does not call them, this is theirs."""
+        """The only part of Strawberry's `Info` that resolvers use; the fast executor passes the context instead."""
         return self
 
     @cached_property
     def threads(self) -> DataLoader[str, Thread | None]:
         """Threads by id."""
-        return DataLoader(self._counted(self._load_threads), cache=False)
+        return DataLoader(self._registered(self._load_threads), cache=False)
 
     @cached_property
     def messages(self) -> DataLoader[str, Message | None]:
         """Messages by id."""
-        return DataLoader(self._counted(self._load_messages), cache=False)
+        return DataLoader(self._registered(self._load_messages), cache=False)
 
     @cached_property
     def pages(self) -> DataLoader[PageKey, Page[Message]]:
-        """Pages of messages by thread and what is asked of it."""
-        return DataLoader(self._counted(self._load_pages), max_batch_size=MAX_PAGES, cache=False)
+        """Pages of messages by thread and page request."""
+        return DataLoader(self._registered(self._load_pages), max_batch_size=MAX_PAGES, cache=False)
 
-    def _counted(self, load: Callable[[list[K]], Awaitable[list[V]]]) -> Callable[[list[K]], Awaitable[list[V]]]:
-        async def counted(keys: list[K]) -> list[V]:
+    def _registered(self, load: Callable[[list[K]], Awaitable[list[V]]]) -> Callable[[list[K]], Awaitable[list[V]]]:
+        async def registered(keys: list[K]) -> list[V]:
             task = asyncio.current_task()
             assert task is not None  # noqa: S101  (Strawberry loads in a task)
-            self.at_work.add(task)
+            self.loads.add(task)
             try:
                 return await load(keys)
             finally:
-                self.at_work.discard(task)
+                self.loads.discard(task)
 
-        return counted
+        return registered
 
     async def _load_threads(self, keys: list[str]) -> list[Thread | None]:
         found = await threads.get_many(self.store, self.who, list(dict.fromkeys(keys)))
@@ -126,7 +126,7 @@ class Context:
     async def _load_messages(self, keys: list[str]) -> list[Message | None]:
         found = await messages.get_many(self.store, self.who, list(dict.fromkeys(keys)))
         all_of_them = sum(each.stored for each in found.values()), len(found)
-        if not (self.read.fits(all_of_them) and self.shown.fits(all_of_them)):
+        if not (self.read.fits(all_of_them) and self.delivered.fits(all_of_them)):
             found.clear()
             raise AnswerTooLarge
         return [found.get(key) for key in keys]
@@ -138,7 +138,7 @@ class Context:
         for (page, run_id), pages in groups.items():
             pages.update(await messages.list_page_of_each(self.store, self.who, list(pages), page, run_id))
             if not self.read.fits(*((found.stored, len(found.items)) for found in pages.values())):
-                groups.clear()  # an error holds what its frames do, as long as there are other errors
+                groups.clear()  # an error keeps the locals of its frames alive
                 raise AnswerTooLarge
         return [groups[key.page, key.run_id][key.thread_id] for key in keys]
 

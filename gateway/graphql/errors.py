@@ -1,6 +1,6 @@
-"""What GraphQL answers to each error: the same facts as the REST envelope, in `extensions`.
+"""GraphQL errors for each error of the gateway: `extensions` has the fields of the REST error object.
 
-Must not be here: the status of the HTTP answer (`http`).
+Must not be here: HTTP statuses (`refusal`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 
-# A code of its own is kept (`invalid_value`, ...); these stand where the wire has null.
+# The code of an error without a code of its own (in REST it is null).
 CODES: Final[Mapping[type[GatewayError], str]] = {
     InvalidRequest: "invalid_request",
     Unauthorized: "unauthorized",
@@ -44,47 +44,47 @@ _OF_GRAPHQL: Final = {"code": "graphql_error", "param": None, "type": InvalidReq
 INTERNAL: Final = {"code": "internal", "param": None, "type": "server_error"}
 
 
-def shown(errors: Sequence[GraphQLError], request_id: str) -> list[dict[str, Any]]:
-    """Lay errors out for the client: ours with their facts, GraphQL's own as they are, all others masked."""
-    return [_shown(error, request_id) for error in errors]
+def format_errors(errors: Sequence[GraphQLError], request_id: str) -> list[dict[str, Any]]:
+    """Format errors for the client: ours with their extensions, GraphQL's own unchanged, all others masked."""
+    return [_format_error(error, request_id) for error in errors]
 
 
-def laid_out(result: ExecutionResult, request_id: str) -> dict[str, Any]:
-    """Lay the result of an execution out as GraphQL's response, errors first, as the specification advises."""
-    errors = {"errors": shown(result.errors, request_id)} if result.errors else {}
+def to_response(result: ExecutionResult, request_id: str) -> dict[str, Any]:
+    """Convert a result to a GraphQL response, errors first, as the specification advises."""
+    errors = {"errors": format_errors(result.errors, request_id)} if result.errors else {}
     return {**errors, "data": result.data}
 
 
 def cause_of(error: GraphQLError) -> Exception | None:
-    """Find what was raised, if it was not GraphQL itself that found fault."""
+    """Return the original exception; None for an error of GraphQL itself."""
     cause = error.original_error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
     return cause
 
 
-def facts_of(error: GatewayError) -> dict[str, str | None]:
-    """Give what stands in `extensions` of an error of ours."""
+def extensions_of(error: GatewayError) -> dict[str, str | None]:
+    """Return the `extensions` of a gateway error."""
     return {"code": error.code or CODES[type(error)], "param": error.param, "type": error.type}
 
 
-def _abridged(message: str) -> str:
-    """Keep both ends of a long message of GraphQL's own: nobody can tell which of its words were sent."""
+def _shorten(message: str) -> str:
+    """Keep both ends of a long message of GraphQL itself, which may repeat text of the request."""
     half = bounds.SHOWN.number // 2
     return message if len(message) <= 2 * half else f"{message[:half]} ... {message[-half:]}"
 
 
-def _shown(error: GraphQLError, request_id: str) -> dict[str, Any]:
+def _format_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
     cause = cause_of(error)
     formatted: dict[str, Any] = {**error.formatted}
-    if cause is None or error.path is None:  # GraphQL's own, or a scalar's on a value that it does not take
+    if cause is None or error.path is None:  # of GraphQL itself, or of a scalar that rejects a value
         extensions = error.extensions or {}
-        if "code" not in extensions:  # ours have one, and were shortened where they were made
-            formatted["message"] = _abridged(error.message)
+        if "code" not in extensions:  # ours have a code, and are short already
+            formatted["message"] = _shorten(error.message)
         formatted["extensions"] = {**_OF_GRAPHQL, **extensions}
         return formatted
     if isinstance(cause, GatewayError):
-        formatted["extensions"] = facts_of(cause)
+        formatted["extensions"] = extensions_of(cause)
         return formatted
     log.error("%s: a resolver failed at %s", request_id, error.path, exc_info=cause)
     formatted["message"] = f"The server had an error while processing your request ({request_id})."

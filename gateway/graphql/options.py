@@ -1,4 +1,4 @@
-"""What an operator can choose for this face; the values come from the settings.
+"""The options of the GraphQL API; their values come from the settings.
 
 Must not be here: reading the environment.
 """
@@ -13,7 +13,7 @@ from gateway.graphql.documents.trusted import TrustedDocuments
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The choices of one server; as they stand here they are those of a developer's machine."""
+    """The options of one server; the defaults suit development."""
 
     introspection: bool = True
     suggestions: bool = True

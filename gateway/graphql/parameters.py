@@ -31,7 +31,7 @@ _SHAPE: Final[Mapping[str, tuple[type, str]]] = {
     "operationName": (str, "a string or null"),
     "extensions": (dict, "an object or null"),
 }
-_ANYTHING: Final = (object, "")  # what else is sent means nothing here
+_ANYTHING: Final = (object, "")  # unknown parameters are ignored
 
 
 @dataclass(slots=True)  # not frozen, as `Context`
@@ -48,9 +48,9 @@ class Parameters:
 async def read_parameters(
     request: Request, batch: int = 0, body_size: int = bounds.GRAPHQL_BODY.number
 ) -> Parameters | list[Parameters]:
-    """Read the parameters of a request, or of each request of a batch, if batches of that size are let in.
+    """Read the parameters of a request, or of each request of a batch if batches are enabled.
 
-    Units: `body_size` is the most bytes that a body may have.
+    Units: `batch` is the maximum number of requests, `body_size` the maximum number of bytes.
     Errors: Refused.
     """
     if request.method == "GET":
@@ -70,13 +70,17 @@ async def read_parameters(
     raw = _json(body, "body")
     if isinstance(raw, list) and batch:
         if not 0 < len(raw) <= batch:
-            raise refusal(Stage.PARAMETERS, "batch_too_large", f"Expected 1 to {batch} requests in a batch.")
+            raise refusal(
+                Stage.PARAMETERS,
+                "batch_too_large",
+                f"Invalid body: expected a batch of 1 to {batch} requests, got {len(raw)}.",
+            )
         return [take_parameters(each) for each in raw]
     return take_parameters(raw)
 
 
 def take_parameters(raw: Any) -> Parameters:
-    """Take the parameters of one request, which graphql-transport-ws names like GraphQL over HTTP.
+    """Parse the parameters of one request; graphql-transport-ws uses the same names as GraphQL over HTTP.
 
     Errors: Refused.
     """
@@ -88,16 +92,16 @@ def take_parameters(raw: Any) -> Parameters:
             raise _bad(f"Invalid '{key}': expected {expected}.", key)
     id_name = None if _IDS.isdisjoint(raw) else next((name for name in _IN_TURN if raw.get(name) is not None), None)
     query, extensions = raw.get("query"), raw.get("extensions")
-    # Clients of graphql-transport-ws must send a string, so beside what names a document an empty one is none.
+    # Clients of graphql-transport-ws must send a string; with a document ID or hash, an empty one means none.
     if query == "" and (id_name is not None or (extensions and extensions.get("persistedQuery") is not None)):
         query = None
     if id_name is not None and query is not None:
-        raise _bad("A document and the id of one were sent. Expected one of them.", id_name)
+        raise _bad(f"Invalid '{id_name}': expected either 'query' or a document id, got both.", id_name)
     return Parameters(
         query,
         None if id_name is None else raw[id_name],
         raw.get("variables") or {},
-        raw.get("operationName") or None,  # some clients write "" where a document has one operation alone
+        raw.get("operationName") or None,  # some clients send "" if a document has only one operation
         extensions or {},
     )
 

@@ -1,8 +1,8 @@
-"""Why a request is not executed, and the status that each reason has over HTTP.
+"""Why a request is not executed, and the HTTP status of each reason.
 
-Source: GraphQL over HTTP, "Status Codes": as the audits of graphql-http 1.23 want them, and as the draft of
-August 2026 does.
-Must not be here: finding a reason.
+Source: GraphQL over HTTP, "Status Codes": as the audits of graphql-http 1.23 expect them, and as in the
+draft of August 2026.
+Must not be here: checks of requests.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ EVENT_STREAM: Final = "text/event-stream"
 
 
 class Stage(Enum):
-    """How far a request came."""
+    """The stage at which the processing of a request ended."""
 
-    HOST = "it is meant for another host"
-    CALLER = "nobody who is known sends it"
-    RATE = "the caller asks more than it may"
-    BUSY = "it cannot be found out now who sends it"
-    SITE = "it may come from a page of another site"
-    ACCEPT = "nothing that we speak is accepted"
-    METHOD = "the method does not fit"
-    MEDIA_TYPE = "the body is no JSON by its type"
-    BODY = "the body is too large"
-    FORM = "the body is no JSON by what it holds"
-    PARAMETERS = "the parameters are not those of a GraphQL request"
-    SYNTAX = "the document cannot be parsed"
-    VALIDATION = "the document is not valid for the schema, too large, or not trusted"
-    OPERATION = "no single operation is asked for"
-    VARIABLES = "the variables do not fit, or ask for too much"
-    DEADLINE = "the execution took too long"
-    SIZE = "the answer is larger than one may be"
-    PARTLY = "executed, with errors"
+    HOST = "unknown Host header"
+    CALLER = "authentication failed"
+    RATE = "rate limit exceeded"
+    BUSY = "authentication is temporarily unavailable"
+    SITE = "cross-origin request blocked"
+    ACCEPT = "no acceptable media type"
+    METHOD = "method not allowed"
+    MEDIA_TYPE = "unsupported media type"
+    BODY = "body too large"
+    FORM = "invalid JSON in the body"
+    PARAMETERS = "invalid parameters of the GraphQL request"
+    SYNTAX = "syntax error in the document"
+    VALIDATION = "invalid, too large or untrusted document"
+    OPERATION = "no operation selected"
+    VARIABLES = "invalid variables, or cost limit exceeded"
+    DEADLINE = "deadline exceeded"
+    SIZE = "response too large"
+    PARTLY = "executed with errors"
     DONE = "executed"
 
 
-# The columns: clients that know only JSON, in either mode; then the new media type by the audits and by the draft.
+# Columns: application/json in both modes; application/graphql-response+json by the audits, and by the draft.
 _STATUS: Final[Mapping[Stage, tuple[int, int, int]]] = {
     Stage.HOST: (421, 421, 421),
     Stage.CALLER: (401, 401, 401),
@@ -71,15 +71,15 @@ _STATUS: Final[Mapping[Stage, tuple[int, int, int]]] = {
 
 
 def status_of(stage: Stage, media_type: str, *, by_draft: bool) -> int:
-    """Find the status of an answer."""
-    known_to_all, by_audits, by_the_draft = _STATUS[stage]
+    """Return the HTTP status of a response."""
+    of_json, by_audits, of_draft = _STATUS[stage]
     if media_type != GRAPHQL_RESPONSE:
-        return known_to_all
-    return by_the_draft if by_draft else by_audits
+        return of_json
+    return of_draft if by_draft else by_audits
 
 
 class Refused(Exception):
-    """A request that is not executed, or not to its end."""
+    """A request that is not executed, or not completely."""
 
     def __init__(self, stage: Stage, errors: Sequence[GraphQLError], headers: Mapping[str, str] | None = None) -> None:
         super().__init__(stage)
@@ -95,12 +95,12 @@ def refusal(
     headers: Mapping[str, str] | None = None,
     *,
     param: str | None = None,
-    **facts: Any,
+    **details: Any,
 ) -> Refused:
-    """Make a refusal with one error; `param` is the parameter of the request that is wrong, if it is one alone.
+    """Make a refusal with one error; `param` names the parameter at fault, if there is just one.
 
-    The facts stand beside the code.
+    `details` are further extensions.
     """
     kind = Unavailable.type if stage is Stage.DEADLINE else InvalidRequest.type
-    extensions = {"code": code, "param": param, "type": kind, **facts}
+    extensions = {"code": code, "param": param, "type": kind, **details}
     return Refused(stage, [GraphQLError(message, extensions=extensions)], headers)

@@ -27,7 +27,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _compile_from_the_first_time_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "COMPILED_FROM", 1)
+    monkeypatch.setattr(runner, "COMPILE_AT_USE", 1)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ async def test_the_metric_tells_how_many_operations_were_compiled_and_how_many_w
     faces: tuple[Face, Face], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiled, _ = faces
-    monkeypatch.setattr(runner, "COMPILED_FROM", 2)
+    monkeypatch.setattr(runner, "COMPILE_AT_USE", 2)
 
     await compiled.answers(Case("thrice", "{ threads { nodes { id } } }", [{}, {}, {}]))
 

@@ -28,7 +28,7 @@ EITHER = pytest.mark.parametrize("compiled_from", [1, math.inf], ids=["compiled"
 
 @pytest.fixture(autouse=True)
 def _executed(monkeypatch: pytest.MonkeyPatch, compiled_from: float) -> None:
-    monkeypatch.setattr(runner, "COMPILED_FROM", compiled_from)
+    monkeypatch.setattr(runner, "COMPILE_AT_USE", compiled_from)
 
 
 def aliased(page: str, count: int) -> str:

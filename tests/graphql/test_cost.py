@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from graphql import Executor, get_introspection_query, parse
 
-from gateway.graphql.documents.cost import Asked, cost_of
+from gateway.graphql.documents.cost import CostInput, cost_of
 from gateway.graphql.schema.build import build_schema
 from tests.graphql.serving import URL, serving, statements_of
 
@@ -21,7 +21,7 @@ def cost(text: str, **variables: Any) -> int:
     """Count the cost of a document's one operation."""
     executor = Executor.build(SCHEMA, parse(text), raw_variable_values=variables)
     assert isinstance(executor, Executor)
-    asked = Asked(SCHEMA, executor.fragment_definitions, executor.variable_values.coerced)
+    asked = CostInput(SCHEMA, executor.fragment_definitions, executor.variable_values.coerced)
     return cost_of(executor.operation, asked)
 
 

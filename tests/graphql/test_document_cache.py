@@ -4,7 +4,7 @@ import pytest
 
 from gateway.graphql.documents.cache import Documents
 from gateway.graphql.documents.limits import LIMITS
-from gateway.graphql.documents.lru import Bounded
+from gateway.graphql.documents.lru import LruCache
 from gateway.graphql.refusal import Refused
 from gateway.graphql.schema.build import build_schema
 
@@ -21,38 +21,38 @@ def documents() -> Documents:
 
 
 def test_a_text_is_parsed_and_validated_once(documents: Documents) -> None:
-    assert documents.read("{ __typename }") is documents.read("{ __typename }")
+    assert documents.get("{ __typename }") is documents.get("{ __typename }")
 
 
 def test_no_more_is_kept_than_decided(documents: Documents) -> None:
-    documents.kept = Bounded(_KEPT)
-    first = documents.read(_large(0))
+    documents.kept = LruCache(_KEPT)
+    first = documents.get(_large(0))
     _fill(documents)
 
-    assert documents.read(_large(0)) is not first
+    assert documents.get(_large(0)) is not first
     assert documents.kept.weight <= _KEPT
 
 
 def test_a_text_that_was_used_lately_is_kept(documents: Documents) -> None:
-    documents.kept = Bounded(_KEPT)
-    first = documents.read(_large(0))
+    documents.kept = LruCache(_KEPT)
+    first = documents.get(_large(0))
     _fill(documents, and_read=_large(0))
 
-    assert documents.read(_large(0)) is first
+    assert documents.get(_large(0)) is first
 
 
 def test_no_syntax_tree_is_kept_of_what_was_refused(documents: Documents) -> None:
     for text in ("{ conversations }", "{"):
         for _ in range(2):
             with pytest.raises(Refused) as refused:
-                documents.read(text)
+                documents.get(text)
 
             assert [(each.nodes, each.source, each.__traceback__) for each in refused.value.errors] == [(None,) * 3]
             assert refused.value.errors[0].locations
 
 
 def test_a_text_of_as_many_tokens_as_may_be_is_read(documents: Documents) -> None:
-    assert documents.read(_text_of(LIMITS.tokens))
+    assert documents.get(_text_of(LIMITS.tokens))
 
 
 def test_a_text_of_too_many_tokens_is_refused(documents: Documents) -> None:
@@ -77,11 +77,11 @@ def test_a_refusal_is_told_again_for_the_same_text(documents: Documents) -> None
 
 def _fill(documents: Documents, and_read: str | None = None) -> None:
     """Read as many documents as can be kept, and one again and again."""
-    documents.read(_large(1))
+    documents.get(_large(1))
     for n in range(2, _KEPT // (2 * _TEXT) + 1):
-        documents.read(_large(n))
+        documents.get(_large(n))
         if and_read is not None:
-            documents.read(and_read)
+            documents.get(and_read)
 
 
 def _large(number: int) -> str:
@@ -97,12 +97,12 @@ def _text_of(tokens: int) -> str:
 
 def _errors(documents: Documents, text: str) -> list[str]:
     with pytest.raises(Refused) as refused:
-        documents.read(text)
+        documents.get(text)
     return [error.message for error in refused.value.errors]
 
 
 @pytest.mark.parametrize(
-    ("text", "lets_go"),
+    ("text", "is_cancellable"),
     [
         ("{ __typename }", True),
         (f"mutation {{ createMessage(input: {_MESSAGE}) {{ message {{ id }} }} }}", True),
@@ -111,8 +111,10 @@ def _errors(documents: Documents, text: str) -> list[str]:
     ],
     ids=["query", "one message", "and something else", "a fragment of that name"],
 )
-def test_what_is_not_handed_over_whole_is_not_let_go_at_once(documents: Documents, text: str, *, lets_go: bool) -> None:
-    operation = documents.read(text).operation(None)
+def test_what_is_not_handed_over_whole_is_not_let_go_at_once(
+    documents: Documents, text: str, *, is_cancellable: bool
+) -> None:
+    operation = documents.get(text).operation(None)
 
     assert operation is not None
-    assert operation.lets_go is lets_go
+    assert operation.is_cancellable is is_cancellable

@@ -11,7 +11,7 @@ from graphql import GraphQLError
 from gateway import errors
 from gateway.app import serve_store
 from gateway.errors import GatewayError, InvalidRequest, NotFound, OperatorError, Unavailable
-from gateway.graphql.errors import CODES, shown
+from gateway.graphql.errors import CODES, format_errors
 from gateway.store.store import open_store
 from tests.faces import GraphQL
 from tests.make import make_thread, put_message
@@ -33,20 +33,20 @@ FAULTS = [
 
 @pytest.mark.parametrize(("fault", "extensions"), FAULTS, ids=lambda each: type(each).__name__)
 def test_an_error_of_ours_is_shown_with_its_facts(fault: GatewayError, extensions: dict[str, Any]) -> None:
-    [told] = shown([GraphQLError(fault.message, path=["a"], original_error=fault)], REQUEST_ID)
+    [told] = format_errors([GraphQLError(fault.message, path=["a"], original_error=fault)], REQUEST_ID)
 
     assert told == {"message": fault.message, "path": ["a"], "extensions": extensions}
 
 
 def test_an_error_of_graphql_is_shown_as_it_is() -> None:
-    [told] = shown([GraphQLError("Syntax Error: Unexpected <EOF>.")], REQUEST_ID)
+    [told] = format_errors([GraphQLError("Syntax Error: Unexpected <EOF>.")], REQUEST_ID)
 
     assert told["message"] == "Syntax Error: Unexpected <EOF>."
     assert told["extensions"] == {"code": "graphql_error", "param": None, "type": "invalid_request_error"}
 
 
 def test_any_other_error_is_masked() -> None:
-    [told] = shown([GraphQLError("secret", path=["thread"], original_error=RuntimeError("secret"))], REQUEST_ID)
+    [told] = format_errors([GraphQLError("secret", path=["thread"], original_error=RuntimeError("secret"))], REQUEST_ID)
 
     assert "secret" not in str(told)
     assert told["extensions"] == {"code": "internal", "param": None, "type": "server_error"}

@@ -76,7 +76,7 @@ async def _followed(
 ) -> AsyncGenerator[ExecutionResult, None]:
     parameters = Parameters(text, None, {"id": thread_id}, None, {})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "COMPILED_FROM", compiled_from)
+        patch.setattr(runner, "COMPILE_AT_USE", compiled_from)
         found: Any = await operations.subscribe(
             await operations.find(parameters, who), parameters, operations.context(who)
         )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.graphql.documents.lru import Bounded
+from gateway.graphql.documents.lru import LruCache
 from gateway.graphql.documents.trusted import sha256
 from tests.graphql.serving import RESPONSE, URL
 
@@ -110,7 +110,7 @@ async def test_a_mutation_by_its_hash_is_not_run_by_get(rest: httpx.AsyncClient)
 
 
 def test_what_was_used_least_lately_makes_room() -> None:
-    kept: Bounded[str] = Bounded(10)
+    kept: LruCache[str] = LruCache(10)
     kept.put("a", "1", 5)
     kept.put("b", "2", 5)
     kept.get("a")
@@ -121,7 +121,7 @@ def test_what_was_used_least_lately_makes_room() -> None:
 
 
 def test_what_is_too_heavy_alone_is_not_kept_and_pushes_nothing_out() -> None:
-    kept: Bounded[str] = Bounded(10)
+    kept: LruCache[str] = LruCache(10)
     kept.put("a", "1", 5)
 
     kept.put("b", "2", 11)
@@ -130,7 +130,7 @@ def test_what_is_too_heavy_alone_is_not_kept_and_pushes_nothing_out() -> None:
 
 
 def test_what_is_put_again_weighs_once() -> None:
-    kept: Bounded[str] = Bounded(10)
+    kept: LruCache[str] = LruCache(10)
     kept.put("a", "1", 5)
 
     for _ in range(5):

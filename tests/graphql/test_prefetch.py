@@ -75,12 +75,12 @@ async def test_any_page_is_answered_alike(
     fields = asked.replace("messages", f"messages{page}")
     query = f"query($id: ID!, $run: ID{declared}) {{ thread(id: $id) {{ {fields} }} }}"
 
-    ahead, normal = [
+    prefetched, normal = [
         await _answer(graphql, query, thread_id, compiled_from=uses, run=run_id, **given) for uses in (1, math.inf)
     ]
 
     assert "data" in normal
-    assert ahead == normal
+    assert prefetched == normal
 
 
 @pytest.mark.parametrize("compiled_from", [1, math.inf])
@@ -100,7 +100,7 @@ async def _answer(
     graphql: GraphQL, query: str, thread_id: ThreadId, compiled_from: float, **variables: str | None
 ) -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "COMPILED_FROM", compiled_from)
+        patch.setattr(runner, "COMPILE_AT_USE", compiled_from)
         return await graphql.answer(query, id=thread_id, **variables)
 
 

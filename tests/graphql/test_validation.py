@@ -121,7 +121,7 @@ STRICTER: Final = [
 
 def _is_valid(text: str) -> bool:
     try:
-        Documents(_SCHEMA).read(text)
+        Documents(_SCHEMA).get(text)
     except Refused:
         return False
     return True

@@ -145,14 +145,14 @@ async def test_a_refusal_takes_no_more_than_its_weight(sqlite_store: Store, what
         count = times(fast=100, slow=300) if len(REFUSALS[what]) < 10 else times(fast=10, slow=30)
         first, *others = copies_of(REFUSALS[what], count)
         with suppress(Refused):
-            operations.documents.read(first)  # what is made once for all stands then
+            operations.documents.get(first)  # what is made once for all stands then
         before_weight = refused.weight
         tracemalloc.start(1)
         try:
             before = held()
             for each in others:
                 with suppress(Refused):
-                    operations.documents.read(each)
+                    operations.documents.get(each)
             taken = held() - before
         finally:
             tracemalloc.stop()
@@ -164,7 +164,7 @@ async def test_a_refusal_takes_no_more_than_its_weight(sqlite_store: Store, what
 async def test_an_operation_whose_plan_would_be_too_large_is_executed_without_one(sqlite_store: Store) -> None:
     async with operating(sqlite_store) as operations:
         large, small = (
-            operations.documents.read(text.replace("(id: T)", '(id: "thread_a")')).operation(None)
+            operations.documents.get(text.replace("(id: T)", '(id: "thread_a")')).operation(None)
             for text in (TOO_LARGE, WORST["conditions"])
         )
 
@@ -182,7 +182,7 @@ async def test_a_plan_keeps_nothing_of_what_the_first_request_brought(sqlite_sto
     async with operating(sqlite_store) as operations:
         for _ in range(2):
             await ask(operations, text, id="thread_" + "x" * 50, long=False, other=["thread_" + "y" * 50])
-        found = operations.documents.read(text).operation(None)
+        found = operations.documents.get(text).operation(None)
 
     assert found is not None
     assert isinstance(found.plan, Plan)

@@ -1,4 +1,4 @@
-"""Query text to a document that may be executed: parsed, measured and validated once, then kept.
+"""The cache of documents: each text is parsed, measured and validated once.
 
 Must not be here: execution, HTTP.
 """
@@ -15,7 +15,7 @@ from gateway.domain.principal import Scope
 from gateway.fast_executor.unsupported import Reason, Unsupported
 from gateway.graphql.documents.cost import Costs
 from gateway.graphql.documents.limits import LIMITS, check_document, parse_within
-from gateway.graphql.documents.lru import Bounded
+from gateway.graphql.documents.lru import LruCache
 from gateway.graphql.documents.measure import NotMeasurable
 from gateway.graphql.documents.trusted import sha256
 from gateway.graphql.documents.validation import RULES
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
     from gateway.fast_executor import Plan
 
-KEPT: Final = 40 * MIB  # of documents with all that is made of them: 350 of an application, which has some dozens
-REFUSED: Final = 2 * MIB  # of what was said of documents that were refused
-_HANDED_OVER: Final = frozenset({"createMessage"})  # it waits for one thing alone, which it may leave at any time
+KEPT: Final = 40 * MIB  # for documents and their plans: about 350; an application has some dozens
+REFUSED: Final = 2 * MIB  # for the errors of invalid documents
+_CANCELLABLE: Final = frozenset({"createMessage"})  # mutations that await only one call, which cancels cleanly
 
 
 @dataclass(slots=True)
 class Operation:
-    """One operation of a valid document, and what is found out about it only once."""
+    """One operation of a valid document, with its derived properties."""
 
     document: DocumentNode
     node: OperationDefinitionNode
@@ -43,32 +43,30 @@ class Operation:
     uses: int = 0
     plan: Plan | Unsupported | None = None
     kind: OperationType = field(init=False)
-    word: str = field(init=False)  # for its kind
+    kind_name: str = field(init=False)
     scope: Scope = field(init=False)
-    lets_go: bool = field(init=False)  # as soon as it is cancelled
-    object_bytes: int = field(init=False)  # what an object in its answer takes at the least, with a comma
+    is_cancellable: bool = field(init=False)  # so the caller needs no task of its own
+    object_bytes: int = field(init=False)  # minimum size of an object in the response, with a comma
 
     def __post_init__(self) -> None:
-        """Look what it does, and whether it reads, or hands its work over to the store in one piece."""
+        """Derive the kind, the required scope and the response size from the document."""
         self.kind = self.node.operation
         text = self.document.loc.source.body if self.document.loc else "@"
-        self.object_bytes = (
-            len("{},") if "@" in text else len(',"a":{}')
-        )  # of which directives may leave all fields out
-        self.word = self.kind.value
+        self.object_bytes = len("{},") if "@" in text else len(',"a":{}')  # directives may exclude all fields
+        self.kind_name = self.kind.value
         self.scope = Scope.WRITE if self.kind is OperationType.MUTATION else Scope.READ
         roots = self.node.selection_set.selections
-        is_handed_over = all(isinstance(each, FieldNode) and each.name.value in _HANDED_OVER for each in roots)
-        self.lets_go = self.node.operation is not OperationType.MUTATION or is_handed_over
+        has_only_cancellable = all(isinstance(each, FieldNode) and each.name.value in _CANCELLABLE for each in roots)
+        self.is_cancellable = self.node.operation is not OperationType.MUTATION or has_only_cancellable
 
     @property
     def name(self) -> str | None:
-        """The name that its author gave it."""
+        """The name of the operation, if it has one."""
         return self.node.name.value if self.node.name else None
 
 
 class Document:
-    """A valid document; its operations are found by name, or by none where there is one alone."""
+    """A valid document; its operations are found by name, or by None if there is only one."""
 
     def __init__(
         self, schema: GraphQLSchema, node: DocumentNode, without_plan: frozenset[str | None] = frozenset()
@@ -76,10 +74,10 @@ class Document:
         self._schema = schema
         self._node = node
         self._without_plan = without_plan
-        self._operations: dict[str | None, Operation | None] = {}  # by all names that it has, and None
+        self._operations: dict[str | None, Operation | None] = {}  # by all names that were requested
 
     def operation(self, name: str | None) -> Operation | None:
-        """Find an operation, the same one each time."""
+        """Find an operation; the same object each time."""
         if name in self._operations:
             return self._operations[name]
         node = get_operation_ast(self._node, name)
@@ -95,35 +93,35 @@ class Document:
 
 
 class Documents:
-    """The documents of one server; those used least lately make room for new ones."""
+    """The documents of one server, in an LRU cache."""
 
     def __init__(self, schema: GraphQLSchema, *, introspection: bool = True, suggestions: bool = True) -> None:
         self._schema = schema
         self._introspection = introspection
         self._suggestions = suggestions
-        self.kept: Bounded[Document] = Bounded(KEPT)
-        self.refused: Bounded[tuple[Stage, list[GraphQLError]]] = Bounded(REFUSED)
+        self.kept: LruCache[Document] = LruCache(KEPT)
+        self.refused: LruCache[tuple[Stage, list[GraphQLError]]] = LruCache(REFUSED)
 
-    def known(self, text: str) -> Document | None:
-        """Give the document of a text that was read before, if it is still kept."""
+    def cached(self, text: str) -> Document | None:
+        """Return the document of a text if it is in the cache."""
         return self.kept.get(text)
 
-    def read(self, text: str) -> Document:
-        """Give the document of a text.
+    def get(self, text: str) -> Document:
+        """Return the document of a text, from the cache or parsed.
 
         Errors: Refused.
         """
-        return self.known(text) or self.learn(text)
+        return self.cached(text) or self.load(text)
 
-    def learn(self, text: str) -> Document:
-        """Parse, measure and validate a text that is not known, and keep what comes of it.
+    def load(self, text: str) -> Document:
+        """Parse, measure and validate a text, and cache the result.
 
         Errors: Refused, for a document that cannot be parsed, is too large, or is not valid.
         """
         text_hash = sha256(text)
         known = self.refused.get(text_hash)
         if known is not None:
-            raise Refused(*known)  # anew, since a raised one gathers tracebacks
+            raise Refused(*known)  # a new exception, since each raise extends the traceback
         try:
             node = parse_within(text)
             self._validate(node)
@@ -152,7 +150,7 @@ class Documents:
 
 
 def _without_nodes(error: GraphQLError) -> GraphQLError:
-    """Keep what is said of an error, and not the document that it was found in."""
+    """Copy an error without its reference to the document."""
     bare = GraphQLError(error.message, extensions=error.extensions)
     bare.locations = error.locations
     return bare

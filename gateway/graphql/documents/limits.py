@@ -44,7 +44,7 @@ class Limits:
     aliases: int = bounds.ALIASES.number
     root_fields: int = bounds.ROOT_FIELDS.number
     directives: int = bounds.DIRECTIVES.number
-    pairs: int = bounds.PAIRS.number  # 40 fragments in one place fit
+    pairs: int = bounds.PAIRS.number  # 40 fragments in one selection set fit
     value_depth: int = bounds.VALUE_DEPTH.number  # in the document or its variables
     values: int = bounds.VARIABLE_VALUES.number
     errors: int = 10  # of validation and of coercion; each repeats a part of the document, 3 ms each at worst
@@ -56,7 +56,7 @@ _CLOSING: Final = (TokenKind.BRACKET_R, TokenKind.BRACE_R)
 
 
 def parse_within(text: str, limits: Limits = LIMITS) -> DocumentNode:
-    """Parse a document that is not too long.
+    """Parse a document within the limits on its text.
 
     Errors: Refused.
     """
@@ -83,12 +83,12 @@ def _fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
 
 
 def check_document(document: DocumentNode, limits: Limits = LIMITS, *, introspection: bool = True) -> None:
-    """Refuse a document that is too large in any way; every definition is measured, used or not.
+    """Refuse a document that exceeds a limit; every definition is measured, used or not.
 
-    Errors: Refused; NotMeasurable, for which GraphQL has its own words.
+    Errors: Refused; NotMeasurable for documents that validation refuses.
     """
     if _value_depth(document) > limits.value_depth:
-        _refuse("too_deep", "levels of lists and objects", limits.value_depth)
+        _refuse("too_deep", "levels of nested lists and objects in a value", limits.value_depth)
     if _longest_name(document) > limits.name:
         _refuse("document_too_large", "characters in a name", limits.name)
     fragments = _fragments_of(document)
@@ -100,21 +100,21 @@ def check_document(document: DocumentNode, limits: Limits = LIMITS, *, introspec
         try:
             totals = measure.totals(definition.selection_set)
         except TooNested:
-            _refuse("too_deep", "fragments nested", limits.depth)
+            _refuse("too_deep", "levels of nested fragments", limits.depth)
         fields += totals.fields
         _check_totals(_with_own_directives(definition, totals), fields, limits)
         if totals.reads_schema and not introspection:
-            message = "Introspection is switched off on this server."
+            message = "Introspection is disabled on this server."
             raise refusal(Stage.VALIDATION, "introspection_disabled", message)
         pairs += count_pairs(definition.selection_set, fragments, limits.pairs)
         if pairs > limits.pairs:
-            _refuse("too_many_fields", "pairs of fields or fragments that share a place in the answer", limits.pairs)
+            _refuse("too_many_fields", "pairs of fields or fragments with the same response path", limits.pairs)
         if isinstance(definition, OperationDefinitionNode):
             _check_root(definition, fragments, limits)
 
 
 def _longest_name(document: DocumentNode) -> int:
-    """Find the longest name; errors repeat names, and say in their path what the answer calls things."""
+    """Find the longest name; errors repeat names in messages and paths."""
     longest = 0
     token = document.loc.start_token if document.loc else None
     while token:
@@ -125,7 +125,7 @@ def _longest_name(document: DocumentNode) -> int:
 
 
 def _value_depth(document: DocumentNode) -> int:
-    """Find how deeply lists and objects stand in each other; all values stand in parentheses, and nothing else does."""
+    """Find the depth of nested lists and objects; only values are within parentheses."""
     deepest = depth = 0
     parentheses = 0
     token = document.loc.start_token if document.loc else None
@@ -148,9 +148,9 @@ def _with_own_directives(definition: OperationDefinitionNode | FragmentDefinitio
 
 def _check_totals(totals: Totals, fields: int, limits: Limits) -> None:
     for code, things, found, limit in (
-        ("too_deep", "levels of fields", totals.depth, limits.depth),
-        ("too_many_fields", "fields, counted wherever their fragment is spread", fields, limits.fields),
-        ("too_many_aliases", "aliases, counted wherever their fragment is spread", totals.aliases, limits.aliases),
+        ("too_deep", "levels of nested fields", totals.depth, limits.depth),
+        ("too_many_fields", "fields, counted at every spread of their fragment", fields, limits.fields),
+        ("too_many_aliases", "aliases, counted at every spread of their fragment", totals.aliases, limits.aliases),
         ("too_many_directives", "directives", totals.directives, limits.directives),
     ):
         if found > limit:
@@ -164,11 +164,11 @@ def _check_root(operation: OperationDefinitionNode, fragments: Fragments, limits
 
 
 def _refuse(code: str, things: str, limit: int) -> NoReturn:
-    raise refusal(Stage.VALIDATION, code, f"The document is too large. Expected at most {limit} {things}.", limit=limit)
+    raise refusal(Stage.VALIDATION, code, f"Invalid 'query': expected at most {limit} {things}.", limit=limit)
 
 
 def check_variables(variables: dict[str, Any] | None, limits: Limits = LIMITS) -> None:
-    """Refuse variables that are nested too deeply or hold too many values.
+    """Refuse variables that are nested too deeply or contain too many values.
 
     Errors: Refused.
     """
@@ -177,7 +177,7 @@ def check_variables(variables: dict[str, Any] | None, limits: Limits = LIMITS) -
 
 
 def _values(holder: dict[str, Any] | list[Any], depth: int, limits: Limits) -> int:
-    """Count the values within a list or an object, which stands in so many others with itself."""
+    """Count the values in a list or an object at this depth."""
     if depth > limits.value_depth:
         raise _variables_too_large(limits)
     count = len(holder)
@@ -188,5 +188,8 @@ def _values(holder: dict[str, Any] | list[Any], depth: int, limits: Limits) -> i
 
 
 def _variables_too_large(limits: Limits) -> Refused:
-    message = f"The variables are too large. Expected at most {limits.value_depth} levels and {limits.values} values."
+    message = (
+        f"Invalid 'variables': expected at most {limits.value_depth} levels of nested lists and objects and "
+        f"{limits.values} values."
+    )
     return refusal(Stage.VARIABLES, "variables_too_large", message, param="variables")

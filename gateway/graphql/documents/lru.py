@@ -1,6 +1,6 @@
-"""A mapping that forgets what was used least lately once it holds too much.
+"""An LRU cache with a limit on the total weight of its entries.
 
-Must not be here: what is kept in it.
+Must not be here: what is cached.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Bounded(Generic[T]):
-    """Values by text; what all keys and values weigh together stays below a bound."""
+class LruCache(Generic[T]):
+    """Values by key; the least recently used entries are evicted when the total weight exceeds the limit."""
 
-    def __init__(self, at_most: int) -> None:
-        self._at_most = at_most
+    def __init__(self, max_weight: int) -> None:
+        self._max_weight = max_weight
         self.weight = 0
         self.hits = 0
         self.misses = 0
@@ -24,7 +24,7 @@ class Bounded(Generic[T]):
         return len(self._kept)
 
     def get(self, key: str) -> T | None:
-        """Find a value, which counts as a use of it."""
+        """Return a value and mark it as the most recently used."""
         found = self._kept.pop(key, None)
         if found is None:
             self.misses += 1
@@ -34,13 +34,13 @@ class Bounded(Generic[T]):
         return found[0]
 
     def put(self, key: str, value: T, weight: int) -> None:
-        """Keep a value; one that alone is too heavy is not kept."""
+        """Store a value; one that alone exceeds the limit is not stored."""
         _, before = self._kept.pop(key, (None, 0))
         self.weight -= before
-        if weight > self._at_most:
+        if weight > self._max_weight:
             return
         self._kept[key] = (value, weight)
         self.weight += weight
-        while self.weight > self._at_most:
+        while self.weight > self._max_weight:
             oldest = next(iter(self._kept))
             self.weight -= self._kept.pop(oldest)[1]

@@ -1,4 +1,4 @@
-"""How large the selections of a document are: counted with each fragment measured once, or walked as they merge.
+"""The size of a document's selections: totals with each fragment measured once, and merged fields.
 
 Must not be here: what is too large (`limits`), what a field costs (`cost`).
 """
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
     Fragments = Mapping[str, FragmentDefinitionNode]
 
-MAX_NESTING: Final = 100  # selection sets in selection sets, those of fragments among them; five to a field is plenty
+MAX_NESTING: Final = 100  # nested selection sets, including fragments; five per field are plenty
 
 
 class TooNested(Exception):
-    """Selection sets stand in each other so deeply that measuring them could overflow the stack."""
+    """Selection sets are nested so deeply that measuring them could overflow the stack."""
 
 
 class NotMeasurable(Exception):
-    """A fragment spreads itself, or two have one name; GraphQL forbids both."""
+    """A fragment spreads itself, or two have the same name; GraphQL forbids both."""
 
 
 class Totals(NamedTuple):
-    """What a selection set holds, the fragments that it spreads counted each time."""
+    """The totals of a selection set; fragments count at every spread."""
 
-    depth: int = 0  # fields in fields
+    depth: int = 0  # levels of nested fields
     fields: int = 0
     aliases: int = 0
     directives: int = 0
@@ -45,7 +45,7 @@ class Measure:
 
     def __init__(self, fragments: Fragments) -> None:
         self._fragments = fragments
-        self._known: dict[str, Totals | None] = {}  # None for one that is being measured
+        self._known: dict[str, Totals | None] = {}  # None while it is being measured
 
     def totals(self, selection_set: SelectionSetNode | None, nesting: int = 1) -> Totals:
         """Measure a selection set; a fragment that is not defined counts for nothing.
@@ -91,9 +91,9 @@ class Measure:
 def merge(
     selection_sets: Iterable[SelectionSetNode], fragments: Fragments
 ) -> tuple[list[tuple[str | None, FieldNode]], int]:
-    """Collect the fields of selection sets that answer into one object, and count the fragments that they spread.
+    """Collect the fields of selection sets of the same object, and count the fragments that they spread.
 
-    Each field comes with the type that its nearest fragment is on, if it stands in one; each fragment comes once.
+    Each field is paired with the type condition of its nearest fragment, if any; each fragment is visited once.
     """
     fields: list[tuple[str | None, FieldNode]] = []
     spread: set[str] = set()
@@ -115,15 +115,15 @@ def merge(
 
 
 def response_key(field: FieldNode) -> str:
-    """Name the key that a field's value has in the answer."""
+    """Return the response key of a field."""
     return (field.alias or field.name).value
 
 
 def count_pairs(selection_set: SelectionSetNode, fragments: Fragments, at_most: int) -> int:
-    """Count the pairs that must be compared to know that all fields merge, until there are too many.
+    """Count the pairs that validation compares to check that fields merge, up to a limit.
 
-    Source: GraphQL, "Field Selection Merging": fields that answer to the same key, pair by pair, at each place of
-    the answer; validation compares fragments that are spread at one place pair by pair as well.
+    Source: GraphQL, "Field Selection Merging": all pairs of fields with the same response key, for each object of the
+    response; validation also compares all pairs of fragments that are spread in the same object.
     """
     pairs = 0
     pending: list[list[SelectionSetNode]] = [[selection_set]]

@@ -1,4 +1,4 @@
-"""Which document a request means: its own text, a trusted document by id, or one that was sent before by its hash.
+"""The document of a request: its text, a trusted document by ID, or a persisted one by hash.
 
 Source: Apollo's Automatic Persisted Queries, version 1; GraphQL over HTTP, appendix "Persisted Documents".
 Must not be here: parsing documents (`cache`), loading trusted ones (`trusted`).
@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.errors import excerpt
-from gateway.graphql.documents.lru import Bounded
+from gateway.graphql.documents.lru import LruCache
 from gateway.graphql.documents.trusted import TrustMode, sha256
 from gateway.graphql.documents.weights import MIB
 from gateway.graphql.refusal import Stage, refusal
@@ -24,24 +24,26 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 
-KEPT: Final = 4 * MIB  # of texts that clients may leave here; some thousand documents
+KEPT: Final = 4 * MIB  # for texts that clients persist; some thousand documents
 _ENTRY: Final = 400  # bytes beside the text
-TOLD: Final = 1_000  # documents that were told in the log; beyond these one is told again
+LOGGED: Final = 1_000  # documents whose warnings are not repeated
 _EXTENSION: Final = "extensions.persistedQuery"
 _HASH: Final = f"{_EXTENSION}.sha256Hash"
-_STRINGS: Final = re.compile(r'"""(?:[^"\\]|\\"""|\\|""?(?!"))*(?:""")?|"(?:[^"\\\n]|\\.)*"?')  # what a person wrote
+_STRINGS: Final = re.compile(
+    r'"""(?:[^"\\]|\\"""|\\|""?(?!"))*(?:""")?|"(?:[^"\\\n]|\\.)*"?'
+)  # may contain personal data
 
 
 class Persisted:
-    """The documents that clients need not send, or not again."""
+    """Documents that clients can refer to by ID or hash."""
 
     def __init__(self, trusted: TrustedDocuments) -> None:
         self._trusted = trusted
-        self._sent: Bounded[str] = Bounded(KEPT)
-        self._told: Bounded[bool] = Bounded(TOLD)
+        self._sent: LruCache[str] = LruCache(KEPT)
+        self._logged: LruCache[bool] = LruCache(LOGGED)
 
     def text_of(self, parameters: Parameters) -> str:
-        """Find the text of the document that a request means.
+        """Return the document text of a request.
 
         Errors: Refused.
         """
@@ -51,13 +53,13 @@ class Persisted:
         if parameters.query is None:
             return self._by_hash(sent_hash)
         if sent_hash is not None and sent_hash != sha256(parameters.query):
-            message = "The hash of the persisted query is not the SHA-256 of the query that was sent with it."
+            message = f"Invalid '{_HASH}': expected the SHA-256 hash of 'query'."
             raise refusal(Stage.PARAMETERS, "persisted_query_hash_mismatch", message, param=_HASH)
         self._check_trust(parameters.query)
         return parameters.query
 
     def keep(self, parameters: Parameters) -> None:
-        """Keep the text of a valid document whose hash came with it, so that the hash alone will do."""
+        """Persist the text of a valid document that was sent with its hash."""
         if parameters.query is not None and "persistedQuery" in parameters.extensions:
             text = parameters.query
             self._sent.put(sha256(text), text, _ENTRY + sys.getsizeof(text))
@@ -65,7 +67,7 @@ class Persisted:
     def _by_id(self, document_id: str) -> str:
         text = self._trusted.by_id.get(document_id)
         if text is None:
-            message = f"There is no document '{excerpt(document_id)}'."
+            message = f"Invalid 'documentId': no document with id '{excerpt(document_id)}'."
             raise refusal(Stage.VALIDATION, "document_not_found", message, param="documentId")
         return text
 
@@ -78,7 +80,7 @@ class Persisted:
             return text
         if self._trusted.mode is TrustMode.ONLY:
             raise _not_trusted(_HASH)
-        # Clients know these two words, and send the text with the hash.
+        # Clients recognize these two names, and send the text with the hash.
         raise refusal(Stage.VALIDATION, "PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound", param=_HASH)
 
     def _check_trust(self, text: str) -> None:
@@ -87,18 +89,18 @@ class Persisted:
         if self._trusted.mode is TrustMode.ONLY:
             raise _not_trusted("query")
         text_hash = sha256(text)
-        if self._told.get(text_hash) is None:
-            self._told.put(text_hash, True, 1)
-            shown = " ".join(_STRINGS.sub('""', text)[:500].split())
-            log.warning("document sha256:%s is not trusted: %s", text_hash, shown)
+        if self._logged.get(text_hash) is None:
+            self._logged.put(text_hash, True, 1)
+            text_excerpt = " ".join(_STRINGS.sub('""', text)[:500].split())
+            log.warning("document sha256:%s is not trusted: %s", text_hash, text_excerpt)
 
 
 def _hash_of(extension: Any) -> str | None:
-    """Read Apollo's extension; null and nothing are the same."""
+    """Parse Apollo's extension; null is the same as omitted."""
     if extension is None:
         return None
     if not isinstance(extension, dict) or extension.get("version") != 1:
-        message = "PersistedQueryNotSupported"  # the word that clients know
+        message = "PersistedQueryNotSupported"  # the message that clients recognize
         raise refusal(Stage.PARAMETERS, "PERSISTED_QUERY_NOT_SUPPORTED", message, param=_EXTENSION)
     sent_hash = extension.get("sha256Hash")
     if not isinstance(sent_hash, str):
@@ -107,5 +109,5 @@ def _hash_of(extension: Any) -> str | None:
 
 
 def _not_trusted(param: str) -> Refused:
-    message = "This server executes only the documents that its operator trusts."
+    message = f"Invalid '{param}': expected a trusted document."
     return refusal(Stage.VALIDATION, "document_not_trusted", message, param=param)

@@ -1,4 +1,4 @@
-"""Trusted documents: those that an operator has laid down, found by their ids, from a folder or a manifest.
+"""Trusted documents: loaded by the operator from a folder or a manifest, and found by ID.
 
 Source: Relay's `persistConfig` (a JSON object of text by id); Apollo's `apollo-persisted-query-manifest`, version 1.
 Must not be here: what a request asks for (`persisted`).
@@ -22,32 +22,32 @@ APOLLO: Final = "apollo-persisted-query-manifest"
 
 
 class TrustMode(Enum):
-    """What becomes of a document that is not trusted."""
+    """How an untrusted document is handled."""
 
     OFF = "off"  # it is executed
-    LOG = "log"  # it is executed, and told once in the log
+    LOG = "log"  # it is executed, and logged once
     ONLY = "only"  # it is refused
 
 
 @dataclass(frozen=True, slots=True)
 class TrustedDocuments:
-    """The texts by id, and by `sha256:` and their hash."""
+    """The texts by ID, and by `sha256:` and their hash."""
 
     mode: TrustMode = TrustMode.OFF
     by_id: Mapping[str, str] = field(default_factory=dict)
 
     def holds(self, text: str) -> bool:
-        """Say whether a document that came as text is one of them."""
+        """Report whether a text is trusted."""
         return f"sha256:{sha256(text)}" in self.by_id
 
 
 def sha256(text: str) -> str:
-    """Hash a document as clients do."""
+    """Hash a document like clients do."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load_trusted(path: str, mode: str) -> TrustedDocuments:
-    """Read the documents; no path is no documents.
+    """Load the documents; an empty path means none.
 
     Errors: InvalidSetting.
     """

@@ -1,4 +1,4 @@
-"""The rules that a document is held to: those of graphql-core, and what these and graphql-js 16 let through.
+"""The validation rules: those of graphql-core, and two that it and graphql-js 16 lack.
 
 Both are compared by a corpus of documents in the tests. Every rule of graphql-js 16.15 is one of graphql-core 3.3.2's.
 Must not be here: limits on a document (`limits`).
@@ -29,12 +29,12 @@ _HINT: Final = " Did you mean "
 class NonNullInOneOfRule(ValidationRule):
     """A variable in a `@oneOf` input is never null, also where the input itself is required.
 
-    Both implementations look at the type that the input stands in, and see none behind its exclamation mark.
+    Both implementations check the type that contains the variable, and ignore it if that is non-null.
     Source: GraphQL, "All Variable Usages Are Allowed", IsNonNullPosition.
     """
 
     def leave_operation_definition(self, operation: OperationDefinitionNode, *_args: Any) -> None:
-        """Look at the variables of an operation, wherever it uses them."""
+        """Check all usages of an operation's variables."""
         declared = {each.variable.name.value: each for each in operation.variable_definitions or ()}
         for usage in self.context.get_recursive_variable_usages(operation):
             definition, holder = declared.get(usage.node.name.value), usage.parent_type
@@ -54,7 +54,7 @@ class UnhintedScalarLeafsRule(ScalarLeafsRule):
     """The one rule whose suggestion graphql-core does not hide."""
 
     def report_error(self, error: GraphQLError) -> None:
-        """Report an error, without its suggestion where those are off."""
+        """Report an error, without suggestions if these are disabled."""
         if self.context.hide_suggestions:
             error = GraphQLError(error.message.partition(_HINT)[0], error.nodes)
         super().report_error(error)

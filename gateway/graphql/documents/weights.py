@@ -1,8 +1,8 @@
-"""What a kept document takes of memory at most: counted from its text, so that it is known before it is executed.
+"""The maximum memory of a cached document, estimated from its text before it is executed.
 
 The numbers were measured with tracemalloc on CPython 3.11 (`tests/graphql/test_weights.py` repeats that with the worst
 documents that were found); a character count is no measure: four letters that cannot be parsed take 4,600 bytes.
-Must not be here: what is kept (`cache`).
+Must not be here: the cache itself (`cache`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ MIB: Final = 1024 * 1024
 MAX_PLAN: Final = 4 * MIB  # an operation whose plan might take more is executed without one
 # Bytes.
 _DOCUMENT: Final = 14_000  # without its tokens
-_TOKEN: Final = 580  # with the node that is made of it, and its part in what is known of costs
+_TOKEN: Final = 580  # with its AST node, and its share of cached costs
 _OPERATION: Final = 8_000
 _PLAN: Final = 6_000
-_PLAN_FIELD: Final = 3_400  # each time that its fragment is spread
+_PLAN_FIELD: Final = 3_400  # at every spread of its fragment
 _PLAN_TOKEN: Final = 120  # values in the document are coerced once
 _REFUSAL: Final = 1_200
 _ERROR: Final = 1_600
@@ -35,14 +35,14 @@ _LOCATION: Final = 200
 
 
 class Weighed(NamedTuple):
-    """How many bytes a document takes with the plans of its operations, and which of these are to have none."""
+    """The bytes of a document with its plans, and the operations that are too large for a plan."""
 
     weight: int
     without_plan: frozenset[str | None]
 
 
 def weigh(text: str, document: DocumentNode) -> Weighed:
-    """Weigh a valid document as if all that can be kept of it were."""
+    """Estimate the memory of a valid document with all plans."""
     fragments = [each for each in document.definitions if isinstance(each, FragmentDefinitionNode)]
     measure = Measure({each.name.value: each for each in fragments})
     shared = sum(map(_tokens, fragments))
@@ -61,7 +61,7 @@ def weigh(text: str, document: DocumentNode) -> Weighed:
 
 
 def weigh_refusal(errors: Sequence[GraphQLError]) -> int:
-    """Weigh what is kept of a document that was refused."""
+    """Estimate the memory of the errors of an invalid document."""
     return _REFUSAL + sum(
         _ERROR + sys.getsizeof(each.message) + _LOCATION * len(each.locations or ()) for each in errors
     )

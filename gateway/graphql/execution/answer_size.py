@@ -1,6 +1,6 @@
-"""What one answer comes to: its data is written once, for whatever transport, and held against the bounds.
+"""The size of a response: its data is serialized once, for all transports, and checked against the limits.
 
-Must not be here: how an execution is stopped before (`fast_executor.meter`).
+Must not be here: limits while executing (`fast_executor.meter`).
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ _TEXT_OR_OBJECT: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|\{')
 
 
 def meter(timeout_s: float) -> Meter:
-    """Make the meter of an execution that begins now."""
+    """Make the meter of an execution that starts now."""
     return Meter(_OBJECTS, _BYTES, time.monotonic() + timeout_s)
 
 
 def bounded(result: ExecutionResult, meter: Meter, object_bytes: int) -> ExecutionResult | None:
-    """Write the data of a result, in which an object takes so many bytes; None where it is more than one may be."""
+    """Serialize the data of a result; None if it exceeds a limit. `object_bytes` is the minimum size of an object."""
     if meter.stopped_by == "size" or any(isinstance(cause_of(each), AnswerTooLarge) for each in result.errors or ()):
         return None
     if result.data is None:
         return result
-    written = orjson.dumps(result.data)
-    if len(written) > _BYTES or _has_too_many_objects(written, object_bytes):
+    serialized = orjson.dumps(result.data)
+    if len(serialized) > _BYTES or _has_too_many_objects(serialized, object_bytes):
         return None
-    return ExecutionResult(cast("Any", orjson.Fragment(written)), result.errors)
+    return ExecutionResult(cast("Any", orjson.Fragment(serialized)), result.errors)
 
 
-def _has_too_many_objects(written: bytes, object_bytes: int) -> bool:
-    # To count takes eight instructions a byte, and in an ordinary page there is no need to.
-    if len(written) <= _OBJECTS * object_bytes or written.count(b"{") <= _OBJECTS:
+def _has_too_many_objects(serialized: bytes, object_bytes: int) -> bool:
+    # Counting takes eight instructions per byte, and an ordinary page does not need it.
+    if len(serialized) <= _OBJECTS * object_bytes or serialized.count(b"{") <= _OBJECTS:
         return False
     objects = 0
-    for each in _TEXT_OR_OBJECT.finditer(written):
+    for each in _TEXT_OR_OBJECT.finditer(serialized):
         objects += each[0] == b"{"
         if objects > _OBJECTS:
             return True
@@ -57,6 +57,6 @@ def _has_too_many_objects(written: bytes, object_bytes: int) -> bool:
 
 
 def too_large() -> Refused:
-    """Refuse to answer so much."""
+    """Make the refusal of a response that is too large."""
     error = AnswerTooLarge()
     return refusal(Stage.SIZE, "answer_too_large", error.message)

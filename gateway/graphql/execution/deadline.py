@@ -1,6 +1,6 @@
-"""The deadline of operations: whatever runs longer is cancelled where it waits.
+"""The deadline of operations: an operation that runs longer is cancelled while it awaits.
 
-Must not be here: what an operation is answered that was cancelled (`runner`).
+Must not be here: the error of a cancelled operation (`runner`).
 """
 
 from __future__ import annotations
@@ -13,48 +13,48 @@ if TYPE_CHECKING:
 
 
 class Deadlines:
-    """Ends what takes too long. All have the same time, so whoever began first is the next to be late.
+    """The running deadlines. All have the same duration, so the oldest expires first.
 
-    One timer for all of them, since one for each costs as much as a look-up in the database.
+    They share one timer, since a timer for each costs as much as a database look-up.
     """
 
     def __init__(self) -> None:
-        self.running: dict[Deadline, None] = {}  # in the order in which they began; the timer finds out who has ended
+        self.running: dict[Deadline, None] = {}  # in the order of their start
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, until: float) -> Deadline:
-        """Make the deadline of a block, which raises TimeoutError when it comes; it is given by the loop's clock."""
+        """Start a deadline for a block, which raises TimeoutError when it expires; `until` is a time of the loop."""
         deadline = Deadline(self.running, until)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_at(until, self._look)
+            self._timer = asyncio.get_running_loop().call_at(until, self._expire)
         return deadline
 
-    def _look(self) -> None:
+    def _expire(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = None
         while self.running:
             first = next(iter(self.running))
             if first.until > loop.time():
-                self._timer = loop.call_at(first.until, self._look)
+                self._timer = loop.call_at(first.until, self._expire)
                 return
             del self.running[first]
             first.cancel()
 
 
 class Deadline:
-    """One block, as `asyncio.timeout` would end it."""
+    """One block, with the behaviour of `asyncio.timeout`."""
 
-    __slots__ = ("_cancelling", "_is_late", "_running", "_task", "until")
+    __slots__ = ("_cancelling", "_expired", "_running", "_task", "until")
     _task: asyncio.Task[Any]
 
     def __init__(self, running: dict[Deadline, None], until: float) -> None:
         self._running = running
         self.until = until
-        self._is_late = False
+        self._expired = False
 
     def cancel(self) -> None:
-        """Cancel what runs within the block."""
-        self._is_late = True
+        """Cancel the task within the block."""
+        self._expired = True
         self._task.cancel()
 
     def __enter__(self) -> None:
@@ -67,6 +67,6 @@ class Deadline:
         self, kind: type[BaseException] | None, error: BaseException | None, _at: TracebackType | None
     ) -> None:
         self._running.pop(self, None)
-        # Who was also cancelled by somebody else ends by that.
-        if self._is_late and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+        # Another cancellation of the task takes precedence.
+        if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Convert = Callable[[Any], Any]
 
-_BACK: Final = "strawberry-definition"  # where a field of graphql-core's names its Strawberry definition
+_BACK: Final = "strawberry-definition"  # the extension of a graphql-core field that holds its Strawberry definition
 
 _TYPES: Final[Mapping[type, str]] = {
     Thread: "Thread",
@@ -51,9 +51,9 @@ _TYPES: Final[Mapping[type, str]] = {
 }
 
 
-def _word(words: type[Enum]) -> Callable[[str], str]:
-    """Find the schema's word for one of the wire's."""
-    return {each.value: each.name for each in words}.__getitem__
+def _names(kind: type[Enum]) -> Callable[[str], str]:
+    """Map the values of the domain to the names of the schema."""
+    return {each.value: each.name for each in kind}.__getitem__
 
 
 _SIMPLE: Final = Template(
@@ -67,8 +67,8 @@ _STORED: Final[Mapping[tuple[str, str], FieldHint]] = {
     ("Message", "threadId"): Serialized("thread_id", plain=True),
     ("Message", "metadata"): Serialized("metadata_json", orjson.Fragment),
     ("Message", "content"): _SIMPLE,
-    ("Message", "role"): Serialized("role_value", _word(message.Role), plain=True),
-    ("Message", "status"): Serialized("status_value", _word(message.Status), plain=True),
+    ("Message", "role"): Serialized("role_value", _names(message.Role), plain=True),
+    ("Message", "status"): Serialized("status_value", _names(message.Status), plain=True),
     ("Message", "runId"): Serialized("run_id"),
     ("Message", "assistantId"): Serialized("assistant_id"),
     ("MessageEdge", "cursor"): Serialized("cursor", plain=True),
@@ -77,21 +77,21 @@ _STORED: Final[Mapping[tuple[str, str], FieldHint]] = {
 }
 
 
-# Where the objects of a page that was read hold what their resolvers would give.
+# Attributes of pages and payloads that hold the results of their resolvers.
 _AS_EDGE: Final[Mapping[str, Serialized | Self]] = {"cursor": Serialized("id", plain=True), "node": Self()}
-_KNOWN: Final[Mapping[tuple[str, str], Preloaded]] = {
+_PRELOADED: Final[Mapping[tuple[str, str], Preloaded]] = {
     ("CreateMessagePayload", "edge"): Preloaded("message", Message, _AS_EDGE),
     ("CreateThreadPayload", "edge"): Preloaded("thread", Thread, _AS_EDGE),
     ("MessageConnection", "edges"): Preloaded("items", Message, _AS_EDGE, "rows"),
     ("MessageConnection", "nodes"): Preloaded("items", Message, rows="rows"),
-    ("MessageConnection", "pageInfo"): Preloaded("known_page_info"),
-    ("MessageConnection", "totalCount"): Preloaded("known_total"),
+    ("MessageConnection", "pageInfo"): Preloaded("preloaded_page_info"),
+    ("MessageConnection", "totalCount"): Preloaded("preloaded_total"),
 }
 
 
 @cache
 def hints_of(schema: GraphQLSchema) -> FieldHints:
-    """Find the hints of all fields of a schema that Strawberry has built."""
+    """Collect the hints of all fields of a schema that Strawberry has built."""
     found: dict[tuple[str, str], FieldHint] = {}
     for name, kind in schema.type_map.items():
         if not isinstance(kind, GraphQLObjectType) or name.startswith("__"):
@@ -106,10 +106,10 @@ def hints_of(schema: GraphQLSchema) -> FieldHints:
     events = schema.type_map["Subscription"]
     if isinstance(events, GraphQLObjectType):
         found |= {("Subscription", name): Resolver(_event) for name in events.fields}
-    for place, known in _KNOWN.items():
-        hint = found[place]
+    for key, preloaded in _PRELOADED.items():
+        hint = found[key]
         if isinstance(hint, Resolver):
-            found[place] = Resolver(hint.resolve, preloaded=known)
+            found[key] = Resolver(hint.resolve, preloaded=preloaded)
     return FieldHints(found, _TYPES)
 
 
@@ -126,7 +126,7 @@ def _hint_of(field: GraphQLField) -> FieldHint | None:
 
 
 def _calling(resolver: StrawberryResolver[Any], field: GraphQLField) -> Callable[..., Any]:
-    """Call a resolver as Strawberry does: with what it asks for of object, context and arguments, by their names."""
+    """Call a resolver like Strawberry, with the object, the context and the arguments that it declares."""
     function: Any = resolver.wrapped_func
     is_method = resolver.self_parameter is not None
     parents = [each.name for each in (resolver.parent_parameter, resolver.root_parameter) if each is not None]
@@ -152,12 +152,12 @@ def _calling(resolver: StrawberryResolver[Any], field: GraphQLField) -> Callable
 
 
 def _names_of(fields: Mapping[str, Any]) -> dict[str, tuple[str, Convert | None]]:
-    """Find for each argument, or field of an input, its name in Python, and what makes its value, if anything does."""
+    """Map each argument or input field to its Python name and its converter, if it needs one."""
     return {name: (each.extensions[_BACK].python_name, _converter(each.type)) for name, each in fields.items()}
 
 
 def _converter(kind: Any) -> Convert | None:
-    """Make objects of inputs as Strawberry does, where there are any within a type."""
+    """Make the converter to Strawberry's input objects; None for types without any."""
     kind = get_nullable_type(kind)
     if is_input_object_type(kind):
         return _making(kind)
@@ -174,7 +174,7 @@ def _making(kind: GraphQLInputObjectType) -> Convert:
     def make(value: Any) -> Any:
         if value is None:
             return None
-        # As the data class that it is does, whose fields have their defaults in the class; they are all constants.
+        # Like the data class itself: the defaults of its fields are constants of the class.
         made = object.__new__(definition.origin)
         for name, each in value.items():
             python_name, convert = names[name]

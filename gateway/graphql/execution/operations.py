@@ -1,6 +1,6 @@
-"""Operations of one server, whatever transport they come by: find the document, run it or subscribe to it.
+"""The operations of one server, for all transports: find an operation, then run it or subscribe to it.
 
-Must not be here: media types, statuses, frames (`http`, `sse`, `websocket`).
+Must not be here: media types, statuses, frames (`transport`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from gateway.errors import TooManyRequests
 from gateway.graphql.context import Context
 from gateway.graphql.documents.cache import Documents
 from gateway.graphql.documents.persisted import Persisted
-from gateway.graphql.execution.runner import Runner, too_many
+from gateway.graphql.execution.runner import Runner, rate_limited
 from gateway.graphql.refusal import Refused, Stage, refusal
 from gateway.graphql.schema.build import without_introspection
 from gateway.observability.record import current, span
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Principal
     from gateway.events.hub import Hub
     from gateway.graphql.documents.cache import Document, Operation
-    from gateway.graphql.execution.runner import Ran, Results
+    from gateway.graphql.execution.runner import Outcome, Results
     from gateway.graphql.options import Options
     from gateway.graphql.parameters import Parameters
 
 
 class Operations:
-    """The schema with all that its operations work on, and what is kept between them."""
+    """The schema with the store, the event hub and the document caches."""
 
     def __init__(
         self, schema: GraphQLSchema, store: Store, hub: Hub, options: Options, authenticator: Authenticator
@@ -49,11 +49,10 @@ class Operations:
         return Context(self._store, self.hub, who, self.authenticator, resume_after=resume_after)
 
     async def find(self, parameters: Parameters, who: Principal) -> Operation:
-        """Find the operation that a request means, once its caller may do one more.
+        """Find the operation of a request, and charge one unit of the caller's rate limit.
 
-        A document that is not known yet costs its parsing and validation, so one read is taken before, and given back
-        where the operation proves a write, which takes its own; of a known one the kind is known too. What else an
-        operation costs is taken when it is run.
+        Parsing and validating a new document is expensive, so a read is charged before it, and refunded if the
+        operation is a mutation, which is charged as a write. `run` charges the rest of the cost.
         Errors: Refused.
         """
         try:
@@ -61,32 +60,32 @@ class Operations:
         except Refused:
             await self.charge(who)
             raise
-        document = self.documents.known(text)
+        document = self.documents.cached(text)
         known = None if document is None else document.operation(parameters.operation_name)
         scope = Scope.READ if known is None else known.scope
         await self.charge(who, scope)
-        operation = known or _named(document or self.documents.learn(text), parameters)
+        operation = known or _named(document or self.documents.load(text), parameters)
         if operation.scope is not scope:
             await self.charge(who, scope, -1)
             await self.charge(who, operation.scope)
         self._persisted.keep(parameters)
         if record := current.get():
-            record.name_operation(operation.word, operation.name)
+            record.name_operation(operation.kind_name, operation.name)
         return operation
 
     async def charge(self, who: Principal, scope: Scope = Scope.READ, units: int = 1) -> None:
-        """Count what a caller does.
+        """Charge units of a caller's rate limit.
 
-        Errors: Refused, where it does too much.
+        Errors: Refused if the limit is exceeded.
         """
         counting = self.authenticator.rate_limits.charge(who, scope, units)
         if counting is not None:
             try:
                 await counting
             except TooManyRequests as error:
-                raise too_many(error) from None
+                raise rate_limited(error) from None
 
-    async def run(self, operation: Operation, parameters: Parameters, context: Context) -> Ran:
+    async def run(self, operation: Operation, parameters: Parameters, context: Context) -> Outcome:
         """Execute a query or mutation.
 
         Errors: Refused.
@@ -97,7 +96,7 @@ class Operations:
     async def subscribe(
         self, operation: Operation, parameters: Parameters, context: Context
     ) -> Results | ExecutionResult:
-        """Begin a subscription: its results as they come, or the one result that says why there will be none.
+        """Start a subscription; returns its results, or one result with the error that prevents it.
 
         Errors: Refused; Unavailable, also from the results.
         """
@@ -105,17 +104,17 @@ class Operations:
             return await self._runner.subscribe(operation, parameters, context)
 
     def executed(self) -> dict[str, float]:
-        """Count the operations that were executed or followed, by whether a plan was kept for them."""
+        """Return the number of executed operations, by executor."""
         return {"compiled": self._runner.compiled, "normal": self._runner.normal}
 
     async def close(self) -> None:
-        """Wait for operations that were given up at their deadline."""
+        """Wait for operations that were cancelled at their deadline."""
         await self._runner.close()
 
 
 def _named(document: Document, parameters: Parameters) -> Operation:
     operation = document.operation(parameters.operation_name)
     if operation is None:
-        message = "Expected 'operationName' to name one of the operations that the document has."
+        message = "Invalid 'operationName': expected the name of an operation in the document."
         raise refusal(Stage.OPERATION, "unknown_operation", message, param="operationName")
     return operation

@@ -1,7 +1,7 @@
-"""Reading ahead: a thread together with the page of its messages that the same operation is about to ask for.
+"""Prefetch: read a thread together with the page of messages that the operation selects of it.
 
-A compiled operation tells what will be asked; asked for one by one, both find the same.
-Must not be here: how a page is asked for (`types`).
+The fast executor provides the look-ahead; without it the same fields are resolved one by one.
+Must not be here: page arguments (`types`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from gateway.core import messages
 from gateway.domain import ids, parse
 from gateway.domain.message import Message
 from gateway.errors import AnswerTooLarge, InvalidRequest
-from gateway.graphql.context import Ahead, PageKey
+from gateway.graphql.context import PageKey, Prefetched
 from gateway.graphql.schema.types import MessageConnection, page_request
 
 _BOUNDS: Final = ("limit", "first", "last", "after", "before")
 _ARGUMENTS: Final = ("order", "runId", *_BOUNDS)
-_KEPT: Final = 64  # arguments that are read once; clients ask for the same page again and again
+_KEPT: Final = 64  # parsed arguments; clients request the same pages again and again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 async def find_thread(
     _source: Any, context: Context, arguments: Mapping[str, Any], look_ahead: LookAhead
 ) -> Thread | None:
-    """Resolve `Query.thread`, and keep the page that `Thread.messages` will ask for next (`find_messages`).
+    """Resolve `Query.thread`, and keep the page for `Thread.messages` (`find_messages`).
 
     Errors: AnswerTooLarge.
     """
@@ -51,26 +51,26 @@ async def find_thread(
     store, who, (_, page, run_id) = context.store, context.who, key
     read = Message._fields if child.columns is None else child.columns.get(Message, ())
     thread, found, ends = await messages.thread_with_page(store, who, thread_id, page, run_id=run_id, fields=read)
-    if not context.read_ahead(thread_id, Ahead(child.arguments, key, found, ends)):
+    if not context.keep_prefetched(thread_id, Prefetched(child.arguments, key, found, ends)):
         del found
         raise AnswerTooLarge
     return thread
 
 
 def find_messages(resolve: Resolve, source: Thread, context: Context, arguments: Mapping[str, Any]) -> Any:
-    """Resolve `Thread.messages` with the page that was read ahead, or by its own resolver where there is none.
+    """Resolve `Thread.messages` with the prefetched page, or by its own resolver if there is none.
 
-    An empty page does not tell an unknown cursor from the end of the list, which the resolver looks at.
+    An empty page may be due to an unknown cursor; the resolver checks that.
     """
-    ahead = context.ahead.pop(source.id, None)
-    if ahead is None or not ahead.found.rows or ahead.arguments != arguments:
+    prefetched = context.prefetched.pop(source.id, None)
+    if prefetched is None or not prefetched.found.rows or prefetched.arguments != arguments:
         return resolve(source, context, arguments)
-    context.show(ahead.found)
-    return MessageConnection(found=ahead.found, asked=ahead.key, of=source, ends=ahead.ends)
+    context.count_delivered(prefetched.found)
+    return MessageConnection(found=prefetched.found, asked=prefetched.key, of=source, ends=prefetched.ends)
 
 
 def _key_of(thread_id: ids.ThreadId, child: SelectedField) -> PageKey | None:
-    """Read which page will be asked for; what is wrong with the arguments is said when it is."""
+    """Parse the page request; None for invalid arguments, which the resolver refuses."""
     try:
         page, run_id = _asked(tuple(map(child.arguments.get, _ARGUMENTS)))
     except InvalidRequest:

@@ -1,7 +1,7 @@
-"""What a mutation reads beyond what its write returns, found before anything is written.
+"""Mutations that select data which their caller must not read are refused before anything is written.
 
-A caller that may only write would be refused by such a field's own resolver, when the write is done and cannot be told.
-Must not be here: who may do what (`domain.principal`).
+The resolver of such a field would refuse too, but only after the write, whose result would be lost.
+Must not be here: scopes of callers (`domain.principal`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.principal import Principal
 
-_BACK = "strawberry-definition"  # where a field of graphql-core's names its Strawberry definition
+_BACK = "strawberry-definition"  # the extension of a graphql-core field that holds its Strawberry definition
 
 
 def refuse_reading_back(
@@ -43,21 +43,21 @@ def refuse_reading_back(
     variables: Mapping[str, Any],
     who: Principal,
 ) -> ExecutionResult | None:
-    """Refuse a mutation that shows what its caller may not read, as the field that shows it would be refused."""
+    """Refuse a mutation that selects data its caller must not read, with the error of the field at fault."""
     if Scope.READ in who.scopes:
         return None
-    root = _Walk(schema, document, variables).first_to_read(operation)
+    root = _SelectionVisitor(schema, document, variables).first_to_read(operation)
     if root is None:
         return None
     try:
         who.require(Scope.READ)
     except Forbidden as error:
-        told = GraphQLError(error.message, [root], path=[response_key(root)], original_error=error)
-    return ExecutionResult(data=None, errors=[told])
+        refused = GraphQLError(error.message, [root], path=[response_key(root)], original_error=error)
+    return ExecutionResult(data=None, errors=[refused])
 
 
-class _Walk:
-    """A walk over what an operation selects, each fragment once."""
+class _SelectionVisitor:
+    """Visits the selections of an operation, each fragment once."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, Any]) -> None:
         self._schema = schema
@@ -68,7 +68,7 @@ class _Walk:
         self._entered: set[str] = set()
 
     def first_to_read(self, operation: OperationDefinitionNode) -> FieldNode | None:
-        """Find the first field of the root below which something is read."""
+        """Find the first root field whose selection reads from the store."""
         root_type = self._schema.get_root_type(operation.operation)
         for parent, field in self._fields(root_type, operation.selection_set.selections):
             if self._reads_below(parent, field):
@@ -87,9 +87,9 @@ class _Walk:
         return False
 
     def _fields(self, parent: Any, selections: tuple[SelectionNode, ...]) -> list[tuple[Any, FieldNode]]:
-        """Collect fields with the types that they are selected of; what is left out by a condition is not among them.
+        """Collect the included fields with their parent types.
 
-        A fragment that was entered before is not entered again: below it nothing was found.
+        A fragment is visited once: if it had contained a read, the visit would have ended.
         """
         fields: list[tuple[Any, FieldNode]] = []
         for each in selections:
@@ -112,7 +112,7 @@ class _Walk:
         """Source: GraphQL, "@skip" and "@include"."""
         for each in directives:
             if each.name.value in ("skip", "include"):
-                value = (each.arguments or ())[0].value  # its one, without which no document is valid
+                value = (each.arguments or ())[0].value  # the only argument, which validation requires
                 given = self._variables.get(value.name.value) if isinstance(value, VariableNode) else _literal(value)
                 if given is (each.name.value == "skip"):
                     return False
@@ -124,6 +124,6 @@ def _literal(value: object) -> bool:
 
 
 def _reads(field: GraphQLField) -> bool:
-    """Say whether the store is asked for a field: those that ask it wait for it."""
+    """Report whether a field reads from the store; only such resolvers are coroutines."""
     resolver = getattr(field.extensions.get(_BACK), "base_resolver", None)
     return resolver is not None and iscoroutinefunction(resolver.wrapped_func)

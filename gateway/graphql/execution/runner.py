@@ -1,6 +1,6 @@
-"""Run one operation of a valid document: its variables, its cost, its execution until the deadline, or its events.
+"""Run one operation of a valid document: variables, cost, execution with a deadline, or subscription events.
 
-Must not be here: HTTP; which document it is (`persisted`, `cache`).
+Must not be here: HTTP, looking up documents (`persisted`, `cache`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gateway.errors import TooManyRequests, Unavailable
 from gateway.fast_executor import MeteredExecutor, Unsupported, compile_operation
 from gateway.fast_executor.variables import has_long_name
 from gateway.graphql.documents.limits import LIMITS, check_variables
-from gateway.graphql.errors import cause_of, facts_of
+from gateway.graphql.errors import cause_of, extensions_of
 from gateway.graphql.execution import answer_size
 from gateway.graphql.execution.deadline import Deadlines
 from gateway.graphql.execution.field_hints import hints_of
@@ -51,50 +51,50 @@ if TYPE_CHECKING:
     Execute = Callable[[Any, Meter], ExecutionResult | Awaitable[ExecutionResult]]
 
 
-COMPILED_FROM: float = 2  # the use of an operation from which on it is compiled; most that come once never return
+COMPILE_AT_USE: float = 2  # operations are compiled at their second use; most are used only once
 
 
 @dataclass(slots=True)  # not frozen, as `Context`
-class Ran:
-    """What came of an operation that was executed, and what it cost."""
+class Outcome:
+    """The result of an executed operation, and its cost."""
 
     result: ExecutionResult
     cost: int
 
 
 class Runner:
-    """Runs operations, and waits at its end for those that were given up."""
+    """Runs operations; `close` waits for those that were cancelled."""
 
     def __init__(self, schema: GraphQLSchema, options: Options) -> None:
         self._schema = schema
         self._options = options
         self._deadlines = Deadlines()
-        self._given_up: set[asyncio.Future[Any]] = set()
-        self.compiled = self.normal = 0  # how many operations were executed, or followed, in either way
+        self._cancelled: set[asyncio.Future[Any]] = set()
+        self.compiled = self.normal = 0  # number of operations, by executor
 
-    async def run(self, operation: Operation, parameters: Parameters, context: Context) -> Ran:
+    async def run(self, operation: Operation, parameters: Parameters, context: Context) -> Outcome:
         """Execute a query or mutation.
 
-        Errors: Refused, before anything was executed or at the deadline.
+        Errors: Refused, before the execution or at the deadline.
         """
         meter = answer_size.meter(self._options.timeout_s)
-        begin, cost = self._prepared(operation, parameters, context, meter)
+        begin, cost = self._prepare(operation, parameters, context, meter)
         slot = context.authenticator.rate_limits.acquire(
             context.who, operation.scope, units_of(cost) - 1
         )  # one is taken
         if slot is None:
-            return Ran(await self._executed(operation, begin, context, meter), cost)
+            return Outcome(await self._execute(operation, begin, context, meter), cost)
         try:
             async with slot:
-                return Ran(await self._executed(operation, begin, context, meter), cost)
+                return Outcome(await self._execute(operation, begin, context, meter), cost)
         except TooManyRequests as error:
-            raise too_many(error) from None
+            raise rate_limited(error) from None
 
-    async def _executed(self, operation: Operation, begin: Begin, context: Context, meter: Meter) -> ExecutionResult:
-        wait = self._within_deadline if operation.lets_go else self._until_deadline
+    async def _execute(self, operation: Operation, begin: Begin, context: Context, meter: Meter) -> ExecutionResult:
+        wait = self._within_deadline if operation.is_cancellable else self._until_deadline
         found = await wait(begin(), context, meter.deadline)
         if meter.stopped_by == "time":
-            raise self._too_late()
+            raise self._deadline_exceeded()
         result = answer_size.bounded(found, meter, operation.object_bytes)
         if result is None:
             raise answer_size.too_large()
@@ -103,97 +103,101 @@ class Runner:
     async def subscribe(
         self, operation: Operation, parameters: Parameters, context: Context
     ) -> Results | ExecutionResult:
-        """Begin a subscription: its results as they come, or the one result that says why there will be none.
+        """Start a subscription; returns its results, or one result with the error that prevents it.
 
-        Errors: Refused, before anything was executed; Unavailable, here or from the results, where the database is
-        away. As an error of a result it would pass for the whole event, and be the end for good of what has not begun.
+        Errors: Refused, before the execution; Unavailable, here or from the results, if the database is unavailable.
+        As an error in a result it would look like an event, or like a permanent error at the start.
         """
         check_variables(parameters.variables)
         plan = self._plan_of(operation)
         executor = self._executor(operation, parameters, context)
-        cost = self._affordable(operation, executor.variable_values.coerced)
+        cost = self._check_cost(operation, executor.variable_values.coerced)
         try:
             async with (
                 context.authenticator.rate_limits.acquire(context.who, Scope.READ, units_of(cost) - 1) or nullcontext()
             ):
-                pass  # following costs nothing while it waits; what may wait on one connection is bounded there
+                pass  # a subscription costs nothing while it waits; transports limit subscriptions per connection
         except TooManyRequests as error:
-            raise too_many(error) from None
+            raise rate_limited(error) from None
         found = create_source_event_stream(executor)
-        # graphql-core calls them an iterator, and our resolvers give a generator.
+        # graphql-core declares an iterator; our resolvers return a generator.
         begun = cast("AsyncGenerator[Any, None] | ExecutionResult", await found if isawaitable(found) else found)
         if isinstance(begun, ExecutionResult):
-            return _whole(begun)
+            return _raise_unavailable(begun)
         if plan is None:
-            return self._each(partial(_execute_event, executor), begun, context, operation.object_bytes)
-        return self._each(partial(_execute_planned_event, plan, executor), begun, context, operation.object_bytes)
+            return self._results(partial(_execute_event, executor), begun, context, operation.object_bytes)
+        return self._results(partial(_execute_planned_event, plan, executor), begun, context, operation.object_bytes)
 
-    async def _each(
+    async def _results(
         self, execute: Execute, events: AsyncGenerator[Any, None], context: Context, object_bytes: int
     ) -> Results:
-        """Execute a subscription for each event, which may take as much as an operation.
+        """Execute a subscription for each event, with the limits of one operation.
 
-        graphql-core's own function does the same with two generators more, and holds each event until the next has
-        come. Source: GraphQL, 6.2.3.2, "MapSourceToResponseEvent".
+        graphql-core's own function needs two more generators, and keeps each event until the next arrives.
+        Source: GraphQL, 6.2.3.2, "MapSourceToResponseEvent".
         """
         async with aclosing(events):
             async for event in events:
-                context.read, context.shown = AnswerBudget(), AnswerBudget()
+                context.read, context.delivered = AnswerBudget(), AnswerBudget()
                 meter = answer_size.meter(self._options.timeout_s)
                 result = execute(event, meter)
                 del event
-                result = self._told(_whole(await result if isawaitable(result) else result), meter, object_bytes)
+                result = self._event_result(
+                    _raise_unavailable(await result if isawaitable(result) else result), meter, object_bytes
+                )
                 yield result
                 del result
 
-    def _told(self, result: ExecutionResult, meter: Meter, object_bytes: int) -> ExecutionResult:
-        """Tell of an event, or why it cannot be told; its followers go on in either case."""
+    def _event_result(self, result: ExecutionResult, meter: Meter, object_bytes: int) -> ExecutionResult:
+        """Return the result of an event, or its error; the subscription continues in both cases."""
         if meter.stopped_by == "time":
-            return ExecutionResult(None, list(self._too_late().errors))
+            return ExecutionResult(None, list(self._deadline_exceeded().errors))
         bounded = answer_size.bounded(result, meter, object_bytes)
         return ExecutionResult(None, list(answer_size.too_large().errors)) if bounded is None else bounded
 
-    def _prepared(
+    def _prepare(
         self, operation: Operation, parameters: Parameters, context: Context, meter: Meter
     ) -> tuple[Begin, int]:
-        """Make what begins an operation, compiled where it can be, and count what it costs."""
+        """Prepare the execution of an operation, with its plan if it has one, and check its cost."""
         check_variables(parameters.variables)
         plan = self._plan_of(operation)
         if plan is None:
             executor = self._executor(operation, parameters, context)
             executor.meter = meter
             coerced = executor.variable_values.coerced
-            begin = self._allowed(partial(execute_root_selection_set, executor), operation, coerced, context)
-            return begin, self._affordable(operation, coerced)
+            begin = self._check_read_access(partial(execute_root_selection_set, executor), operation, coerced, context)
+            return begin, self._check_cost(operation, coerced)
         variables = plan.coerce(parameters.variables, max_errors=LIMITS.errors)
         if isinstance(variables, list):
             raise _wrong_variables(variables)
         execute = partial(plan.execute, variables, context, meter=meter)
-        begin = self._allowed(execute, operation, variables.coerced, context)
-        return begin, self._affordable(operation, variables.coerced)
+        begin = self._check_read_access(execute, operation, variables.coerced, context)
+        return begin, self._check_cost(operation, variables.coerced)
 
-    def _allowed(self, begin: Begin, operation: Operation, variables: Mapping[str, Any], context: Context) -> Begin:
-        """Give what begins an operation, or what refuses a mutation that reads what its caller may not."""
+    def _check_read_access(
+        self, begin: Begin, operation: Operation, variables: Mapping[str, Any], context: Context
+    ) -> Begin:
+        """Replace the execution of a mutation that reads what its caller must not read by its refusal."""
         if operation.kind is not OperationType.MUTATION:
             return begin
         refused = refuse_reading_back(self._schema, operation.document, operation.node, variables, context.who)
         return begin if refused is None else lambda: refused
 
     def _plan_of(self, operation: Operation) -> Plan | None:
-        """Find the plan of an operation that is worth one."""
+        """Return the plan of an operation; None if graphql-core has to execute it."""
         operation.uses += 1
-        if not self._options.compiled or operation.uses < COMPILED_FROM:
+        if not self._options.compiled or operation.uses < COMPILE_AT_USE:
             self.normal += 1
             return None
         if operation.plan is None:
-            operation.plan = self._compiled(operation)
+            operation.plan = self._compile(operation)
         if isinstance(operation.plan, Unsupported):
             self.normal += 1
             return None
         self.compiled += 1
         return operation.plan
 
-    def _compiled(self, operation: Operation) -> Plan | Unsupported:
+    def _compile(self, operation: Operation) -> Plan | Unsupported:
         hide = not self._options.suggestions
         try:
             return compile_operation(
@@ -216,19 +220,19 @@ class Runner:
             raise _wrong_variables(executor)
         return cast("MeteredExecutor", executor)
 
-    def _affordable(self, operation: Operation, variables: Mapping[str, Any]) -> int:
+    def _check_cost(self, operation: Operation, variables: Mapping[str, Any]) -> int:
         cost, limit = operation.costs.of(variables), self._options.max_cost
         if cost > limit:
-            message = f"The query asks for up to {cost} objects. Expected at most {limit}; ask for smaller pages."
+            message = f"Invalid 'query': expected a cost of at most {limit} objects, got {cost}. Use smaller pages."
             raise refusal(Stage.VARIABLES, "too_costly", message, requested=cost, limit=limit)
         return cost
 
     async def _within_deadline(
         self, result: ExecutionResult | Awaitable[ExecutionResult], context: Context, until: float
     ) -> ExecutionResult:
-        """Wait for the result of what lets go at once, but not longer than the deadline.
+        """Wait for the result of a cancellable operation, at most until the deadline.
 
-        A task of its own would cost a page of messages a tenth more.
+        A task of its own would make a page of messages 10 % more expensive.
         """
         if isinstance(result, ExecutionResult):
             return result
@@ -236,19 +240,19 @@ class Runner:
             with self._deadlines.begin(until):
                 return await result
         except TimeoutError:
-            self._give_up(context.at_work)
-            raise self._too_late() from None
+            self._cancel(context.loads)
+            raise self._deadline_exceeded() from None
         except asyncio.CancelledError:
-            self._give_up(context.at_work)
+            self._cancel(context.loads)
             raise
 
     async def _until_deadline(
         self, result: ExecutionResult | Awaitable[ExecutionResult], context: Context, until: float
     ) -> ExecutionResult:
-        """Wait for a result, but not longer than the deadline.
+        """Wait for a result, at most until the deadline.
 
-        What is given up is cancelled, and with it the statement that runs. The answer does not wait for that:
-        SQLite finishes a statement before it looks up.
+        At the deadline the operation and its statement are cancelled. The response does not wait for that: SQLite
+        completes a statement first.
         """
         if isinstance(result, ExecutionResult):
             return result
@@ -257,30 +261,30 @@ class Runner:
             with self._deadlines.begin(until):
                 return await asyncio.shield(task)
         except TimeoutError:
-            self._give_up({task, *context.at_work})
-            raise self._too_late() from None
+            self._cancel({task, *context.loads})
+            raise self._deadline_exceeded() from None
         except asyncio.CancelledError:
-            self._give_up({task, *context.at_work})
+            self._cancel({task, *context.loads})
             raise
 
-    def _too_late(self) -> Refused:
-        message = f"The operation took longer than {self._options.timeout_s:g} seconds and was cancelled."
+    def _deadline_exceeded(self) -> Refused:
+        message = f"The operation exceeded the deadline of {self._options.timeout_s:g} seconds and was cancelled."
         return refusal(Stage.DEADLINE, "deadline_exceeded", message)
 
-    def _give_up(self, tasks: Iterable[asyncio.Future[Any]]) -> None:
+    def _cancel(self, tasks: Iterable[asyncio.Future[Any]]) -> None:
         for each in tuple(tasks):
             each.cancel()
-            self._given_up.add(each)
+            self._cancelled.add(each)
             each.add_done_callback(self._forget)
 
     def _forget(self, task: asyncio.Future[Any]) -> None:
-        self._given_up.discard(task)
+        self._cancelled.discard(task)
         if not task.cancelled():
-            task.exception()  # seen, so that asyncio does not tell it
+            task.exception()  # retrieved, so that asyncio does not log it
 
     async def close(self) -> None:
-        """Wait for what was given up to end."""
-        await asyncio.gather(*self._given_up, return_exceptions=True)
+        """Wait for cancelled operations to end."""
+        await asyncio.gather(*self._cancelled, return_exceptions=True)
 
 
 def _execute_event(executor: MeteredExecutor, event: Any, meter: Meter) -> ExecutionResult | Awaitable[ExecutionResult]:
@@ -295,7 +299,7 @@ def _execute_planned_event(
     return plan.execute(executor.variable_values, executor.context_value, event, meter)
 
 
-def _whole(result: ExecutionResult) -> ExecutionResult:
+def _raise_unavailable(result: ExecutionResult) -> ExecutionResult:
     for error in result.errors or ():
         if isinstance(cause := cause_of(error), Unavailable):
             raise cause
@@ -308,7 +312,7 @@ def _wrong_variables(errors: list[GraphQLError]) -> Refused:
     return Refused(Stage.VARIABLES, errors)
 
 
-def too_many(error: TooManyRequests) -> Refused:
-    """Refuse a caller that does too much."""
+def rate_limited(error: TooManyRequests) -> Refused:
+    """Make the refusal of a caller that exceeds its rate limit."""
     headers = {"retry-after": str(error.retry_after_s)}
-    return Refused(Stage.RATE, [GraphQLError(error.message, extensions=facts_of(error))], headers)
+    return Refused(Stage.RATE, [GraphQLError(error.message, extensions=extensions_of(error))], headers)

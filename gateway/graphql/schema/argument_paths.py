@@ -1,8 +1,8 @@
-"""Where a refused value stands in the arguments of a field: `extensions.param`, from the wire's name for the place.
+"""The argument path of an invalid value, for `extensions.param`, derived from its path in the REST body.
 
-`domain.parse` names places as the wire's body has them (`content[3].image_url.url`); GraphQL's caller wrote
-`input.content.parts[3].imageUrl.url`. REST keeps the wire's names.
-Must not be here: what is refused (`domain`), how an error is laid out (`errors`).
+`domain.parse` uses the paths of the REST body (`content[3].image_url.url`); the path in GraphQL arguments is
+`input.content.parts[3].imageUrl.url`.
+Must not be here: validation (`domain`), the format of errors (`errors`).
 """
 
 import re
@@ -23,7 +23,7 @@ _PLACE: Final = re.compile(r"\[([0-9]+)\]")
 
 
 def names_arguments(resolve: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-    """Let a resolver's refusals name the place in its arguments; every resolver that takes arguments needs this."""
+    """Convert the paths in a resolver's errors to its arguments; every resolver with arguments needs this."""
 
     @wraps(resolve)
     async def resolve_named(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -38,7 +38,7 @@ def names_arguments(resolve: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable
 
 
 def argument_path(param: str, arguments: Mapping[str, Any]) -> str:
-    """Name the place in arguments that the wire calls `param`."""
+    """Convert a path of the REST body to a path in arguments."""
     found = _NAME.match(param)
     if "input" in arguments:
         return f"input{_below(arguments['input'], param)}"
@@ -46,11 +46,11 @@ def argument_path(param: str, arguments: Mapping[str, Any]) -> str:
 
 
 def _below(value: Any, rest: str) -> str:
-    """Name the place below a value; what the input does not tell apart, as the type of a tool, is the value itself."""
-    if isinstance(value, MessageContentInput):  # the wire has either of the two in one place
+    """Convert the rest of a path below a value; parts that the input does not have are dropped."""
+    if isinstance(value, MessageContentInput):  # in REST both have the same path
         name = "parts" if isinstance(value.parts, list) else "text"
         return f".{name}{_below(getattr(value, name), rest)}"
-    if isinstance(value, dict):  # a scalar, whose keys are no names of ours
+    if isinstance(value, dict):  # a scalar, whose keys are the client's
         return rest
     if isinstance(value, list):
         found = _PLACE.match(rest)
@@ -60,13 +60,13 @@ def _below(value: Any, rest: str) -> str:
         return ""
     names = _names_of(type(value))
     name = to_camel_case(found[1])
-    if name not in names:  # updateThread's `id` is the wire's `thread_id`
+    if name not in names:  # `id` of updateThread is `thread_id` in REST
         name = "id"
     return f".{name}{_below(getattr(value, names[name]), rest[found.end() :])}" if name in names else ""
 
 
 def _names_of(kind: type) -> Mapping[str, str]:
-    """Find the fields of an input by their names in the schema; other values have none."""
+    """Return the fields of an input by their names in the schema; other values have none."""
     definition = getattr(kind, "__strawberry_definition__", None)
     return (
         {} if definition is None else {to_camel_case(each.python_name): each.python_name for each in definition.fields}

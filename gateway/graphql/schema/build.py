@@ -35,14 +35,14 @@ def build_schema() -> strawberry.Schema:
         config=StrawberryConfig(scalar_map=SCALARS),
     )
     _mark_one_of(built._schema)  # noqa: SLF001  (the only way to the schema that is executed)
-    _suggest_for_words_alone(built._schema)  # noqa: SLF001  (the same)
+    _limit_suggestions(built._schema)  # noqa: SLF001  (the same)
     return built
 
 
 def _mark_one_of(schema: GraphQLSchema) -> None:
-    """Tell graphql-core which inputs are `@oneOf`, which Strawberry keeps to itself, so that its rules look at them.
+    """Mark `@oneOf` inputs for the rules of graphql-core, which Strawberry does not do.
 
-    Without it a literal with two keys is valid where a variable of one of them is not given.
+    Without this a literal with two keys is valid if a variable of one of them is omitted.
     Source: GraphQL, "OneOf Input Objects", and its parts of "Values of Correct Type" and "All Variable Usages Are
     Allowed".
     """
@@ -51,19 +51,19 @@ def _mark_one_of(schema: GraphQLSchema) -> None:
             kind.is_one_of = kind.extensions["strawberry-definition"].is_one_of
 
 
-def _suggest_for_words_alone(schema: GraphQLSchema) -> None:
-    """Look for words of an enum that are near what was sent only where that is a word: 1 MB took 100 ms and 35 MB.
+def _limit_suggestions(schema: GraphQLSchema) -> None:
+    """Search suggestions for enum values only if the input is short: 1 MB took 100 ms and 35 MB of memory.
 
-    Graphql-core asks for suggestions in the coercion of each value, whatever it was told, and throws them away.
+    graphql-core computes suggestions in every coercion, even if they are hidden.
     """
     for kind in schema.type_map.values():
         if is_enum_type(kind):
-            kind.coerce_input_value = partial(_coerce_word, kind.coerce_input_value)  # type: ignore[method-assign]
+            kind.coerce_input_value = partial(_coerce_enum, kind.coerce_input_value)  # type: ignore[method-assign]
 
 
-def _coerce_word(coerce: Callable[[Any, bool], Any], value: Any, hide_suggestions: bool = False) -> Any:  # noqa: FBT001, FBT002  (graphql-core's own)
-    is_word = type(value) is str and len(value) <= LONG_NAME
-    return coerce(value, hide_suggestions or not is_word)
+def _coerce_enum(coerce: Callable[[Any, bool], Any], value: Any, hide_suggestions: bool = False) -> Any:  # noqa: FBT001, FBT002  (graphql-core's own)
+    is_short = type(value) is str and len(value) <= LONG_NAME
+    return coerce(value, hide_suggestions or not is_short)
 
 
 class _Closed(GraphQLSchema):
@@ -76,14 +76,14 @@ class _Closed(GraphQLSchema):
 
 
 def without_introspection(schema: GraphQLSchema) -> GraphQLSchema:
-    """Make a schema that is executed the same, but tells nothing of itself.
+    """Make the same schema without introspection.
 
-    `__type` is null for every name, so that nobody learns which types there are, and the audits of graphql-http,
-    which ask for a type that no schema has, still find a server that answers. `__schema` is for `limits` to refuse.
+    `__type` is null for every name, which hides the types, and still passes the audits of graphql-http, which query an
+    unknown type. `limits` refuses `__schema`.
     """
     return _Closed(**schema.to_kwargs())
 
 
 def print_schema() -> str:
-    """Write the schema in GraphQL's own language."""
+    """Print the schema in GraphQL SDL."""
     return build_schema().as_str() + "\n"

@@ -1,6 +1,6 @@
-"""Inputs of mutations, and how each is laid out as the wire has it, for the one parser of both faces.
+"""Inputs of mutations, and their conversion to REST bodies, for the parser that both APIs share.
 
-Must not be here: rules on what an input may hold (`domain.parse`).
+Must not be here: validation of inputs (`domain.parse`).
 """
 
 from typing import Any, Final
@@ -16,7 +16,7 @@ _METADATA = "Key-value pairs set by the application."
 
 @strawberry.input(description="An uploaded image.")
 class ImageFileInput:
-    """The wire's `image_file`."""
+    """REST's `image_file`."""
 
     file_id: str = strawberry.field(description="The ID of the uploaded file.")
     detail: str | None = strawberry.field(
@@ -26,7 +26,7 @@ class ImageFileInput:
 
 @strawberry.input(description="An image at a URL.")
 class ImageUrlInput:
-    """The wire's `image_url`."""
+    """REST's `image_url`."""
 
     url: str = strawberry.field(description="The URL of the image, with the scheme `http` or `https`.")
     detail: str | None = strawberry.field(
@@ -36,7 +36,7 @@ class ImageUrlInput:
 
 @strawberry.input(one_of=True, description="A part of a message's content.")
 class ContentPartInput:
-    """One of the wire's content parts, told apart by the key."""
+    """A content part of REST; the key is its type."""
 
     text: str | None = strawberry.field(default=UNSET, description="A text.")
     image_file: ImageFileInput | None = strawberry.field(default=UNSET, description="An uploaded image.")
@@ -45,7 +45,7 @@ class ContentPartInput:
 
 @strawberry.input(one_of=True, description="The content of a message: a text or a list of parts.")
 class MessageContentInput:
-    """The wire's `content`: a string or an array of parts."""
+    """REST's `content`: a string or an array of parts."""
 
     text: str | None = strawberry.field(default=UNSET, description="The content as one text.")
     parts: list[ContentPartInput] | None = strawberry.field(
@@ -55,7 +55,7 @@ class MessageContentInput:
 
 @strawberry.input(description="A file to attach to a message.")
 class AttachmentInput:
-    """One of the wire's `attachments`."""
+    """One of REST's `attachments`."""
 
     file_id: str = strawberry.field(description="The ID of the file.")
     tools: list[str] = strawberry.field(
@@ -65,7 +65,7 @@ class AttachmentInput:
 
 @strawberry.input(description="An initial message of a new thread.")
 class NewMessageInput:
-    """The wire's createMessage, and who wrote it."""
+    """REST's createMessage, with its author."""
 
     role: MessageRole = strawberry.field(description="The author of the message.")
     content: MessageContentInput = strawberry.field(description="The content of the message.")
@@ -88,14 +88,14 @@ class NewMessageInput:
 
 @strawberry.input(description="A message to add to a thread.")
 class CreateMessageInput(NewMessageInput):
-    """The wire's createMessage with the thread from its path."""
+    """REST's createMessage with the thread of its path."""
 
     thread_id: strawberry.ID = strawberry.field(description="The thread to add the message to.")
 
 
 @strawberry.input(description="A thread to create.")
 class CreateThreadInput:
-    """The wire's createThread."""
+    """REST's createThread."""
 
     messages: list[NewMessageInput] | None = strawberry.field(
         default=UNSET, description="The initial messages of the thread."
@@ -113,7 +113,7 @@ class CreateThreadInput:
 
 @strawberry.input(description="Changes to a thread; fields that are omitted or null stay unchanged.")
 class UpdateThreadInput:
-    """The wire's modifyThread."""
+    """REST's modifyThread."""
 
     id: strawberry.ID = strawberry.field(description="The ID of the thread.")
     metadata: Metadata | None = strawberry.field(default=UNSET, description=_METADATA)
@@ -124,14 +124,14 @@ class UpdateThreadInput:
 
 @strawberry.input(description="The thread to delete.")
 class DeleteThreadInput:
-    """The path of the wire's deleteThread."""
+    """The path of REST's deleteThread."""
 
     id: strawberry.ID = strawberry.field(description="The ID of the thread.")
 
 
 @strawberry.input(description="The thread token to create.")
 class CreateThreadTokenInput:
-    """What `auth.thread_tokens` takes."""
+    """The arguments of `auth.thread_tokens`."""
 
     thread_id: strawberry.ID = strawberry.field(description="The only thread that the token gives access to.")
     access: ThreadAccess = strawberry.field(default=ThreadAccess.READ, description="The permissions of the token.")
@@ -144,14 +144,14 @@ class CreateThreadTokenInput:
 
 @strawberry.input(description="The thread whose tokens to revoke.")
 class RevokeThreadTokensInput:
-    """What `core.thread_tokens.revoke` takes."""
+    """The arguments of `core.thread_tokens.revoke`."""
 
     thread_id: strawberry.ID = strawberry.field(description="The ID of the thread.")
 
 
 @strawberry.input(description="Changes to a message; fields that are omitted or null stay unchanged.")
 class UpdateMessageInput:
-    """The wire's modifyMessage; the message is found by its id alone."""
+    """REST's modifyMessage, which has no thread ID."""
 
     id: strawberry.ID = strawberry.field(description="The ID of the message.")
     metadata: Metadata | None = strawberry.field(default=UNSET, description=_METADATA)
@@ -159,7 +159,7 @@ class UpdateMessageInput:
 
 @strawberry.input(description="Text to append to a message in progress.")
 class AppendMessageTextInput:
-    """What `core.streaming.append_text` takes."""
+    """The arguments of `core.streaming.append_text`."""
 
     message_id: strawberry.ID = strawberry.field(description="The message; its status must be `IN_PROGRESS`.")
     text: str = strawberry.field(description="The text to append.")
@@ -167,7 +167,7 @@ class AppendMessageTextInput:
 
 @strawberry.input(description="The final status of a message in progress.")
 class FinishMessageInput:
-    """What `core.streaming.finish` takes."""
+    """The arguments of `core.streaming.finish`."""
 
     message_id: strawberry.ID = strawberry.field(description="The message; its status must be `IN_PROGRESS`.")
     status: MessageStatus = strawberry.field(description="The final status: `COMPLETED` or `INCOMPLETE`.")
@@ -178,17 +178,17 @@ class FinishMessageInput:
 
 @strawberry.input(description="The message to delete.")
 class DeleteMessageInput:
-    """The path of the wire's deleteMessage; the message is found by its id alone."""
+    """The path of REST's deleteMessage, which has no thread ID."""
 
     id: strawberry.ID = strawberry.field(description="The ID of the message.")
 
 
-# The wire's, looked up: to read the value of an enum's member takes a function of Python's.
-_WORDS: Final = {each: each.value.value for each in (*MessageRole, *MessageStatus)}
+# A dict, since `Enum.value` is a Python function and slow.
+_VALUES: Final = {each: each.value.value for each in (*MessageRole, *MessageStatus)}
 
 
 def wire_thread(new: CreateThreadInput) -> dict[str, Any]:
-    """Lay a new thread out as the body of createThread."""
+    """Convert a new thread to the body of createThread."""
     return {
         "messages": [wire_message(each) for each in new.messages or ()],
         "metadata": or_null(new.metadata),
@@ -198,9 +198,9 @@ def wire_thread(new: CreateThreadInput) -> dict[str, Any]:
 
 
 def wire_message(new: NewMessageInput) -> dict[str, Any]:
-    """Lay a new message out as the body of createMessage, with who wrote it."""
+    """Convert a new message to the body of createMessage, with its author."""
     return {
-        "role": _WORDS[new.role],
+        "role": _VALUES[new.role],
         "content": _content(new.content),
         "attachments": [
             {"file_id": each.file_id, "tools": [{"type": tool} for tool in each.tools]}
@@ -209,16 +209,16 @@ def wire_message(new: NewMessageInput) -> dict[str, Any]:
         "metadata": or_null(new.metadata),
         "run_id": or_null(new.run_id),
         "assistant_id": or_null(new.assistant_id),
-        "status": _WORDS[new.status] if new.status else None,
+        "status": _VALUES[new.status] if new.status else None,
     }
 
 
 def or_null(value: Any) -> Any:
-    """Take a field that was left out for one that is null."""
+    """Replace an omitted field by null."""
     return None if value is UNSET else value
 
 
-# Of the keys below @oneOf has let through just one, and not as null; an empty text is left for the parser to refuse.
+# @oneOf guarantees exactly one non-null key; the parser refuses an empty text.
 
 
 def _content(content: MessageContentInput) -> Any:

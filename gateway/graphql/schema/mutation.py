@@ -1,6 +1,6 @@
-"""The mutation type: what can be changed.
+"""The mutation type.
 
-Must not be here: how an input is laid out (`inputs`), rules (`domain`).
+Must not be here: conversion of inputs (`inputs`), validation (`domain`).
 """
 
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ _INPUT = strawberry.argument(description="The input of the mutation.")
 
 @strawberry.type(description="The result of `createThread`.")
 class CreateThreadPayload:
-    """What createThread answers."""
+    """The result of createThread."""
 
     thread: DomainThread = strawberry.field(description="The thread.", graphql_type=types.Thread)
 
@@ -45,21 +45,21 @@ class CreateThreadPayload:
 
 @strawberry.type(description="The result of `updateThread`.")
 class UpdateThreadPayload:
-    """What updateThread answers."""
+    """The result of updateThread."""
 
     thread: DomainThread = strawberry.field(description="The thread after the change.", graphql_type=types.Thread)
 
 
 @strawberry.type(description="The result of `deleteThread`.")
 class DeleteThreadPayload:
-    """What deleteThread answers."""
+    """The result of deleteThread."""
 
     deleted_thread_id: strawberry.ID = strawberry.field(description="The ID of the deleted thread.")
 
 
 @strawberry.type(description="The result of `createMessage`.")
 class CreateMessagePayload:
-    """What createMessage answers."""
+    """The result of createMessage."""
 
     message: DomainMessage = strawberry.field(description="The message.", graphql_type=types.Message)
 
@@ -79,14 +79,14 @@ class CreateMessagePayload:
 
 @strawberry.type(description="The result of `updateMessage`, `appendMessageText` and `finishMessage`.")
 class UpdateMessagePayload:
-    """What updateMessage answers."""
+    """The result of updateMessage."""
 
     message: DomainMessage = strawberry.field(description="The message after the change.", graphql_type=types.Message)
 
 
 @strawberry.type(description="The result of `deleteMessage`.")
 class DeleteMessagePayload:
-    """What deleteMessage answers."""
+    """The result of deleteMessage."""
 
     deleted_message_id: strawberry.ID = strawberry.field(description="The ID of the deleted message.")
     thread_id: strawberry.Private[str]
@@ -99,7 +99,7 @@ class DeleteMessagePayload:
 
 @strawberry.type(description="The result of `createThreadToken`.")
 class CreateThreadTokenPayload:
-    """What createThreadToken answers."""
+    """The result of createThreadToken."""
 
     token: str = strawberry.field(description="The token. Send it as a bearer token or in `connection_init`.")
     expires_at: DateTime = strawberry.field(
@@ -109,7 +109,7 @@ class CreateThreadTokenPayload:
 
 @strawberry.type(description="The result of `revokeThreadTokens`.")
 class RevokeThreadTokensPayload:
-    """What revokeThreadTokens answers."""
+    """The result of revokeThreadTokens."""
 
     thread_id: strawberry.ID = strawberry.field(description="The ID of the thread.")
 
@@ -167,7 +167,7 @@ class Mutation:
         """Sign a token for a thread that the caller can reach."""
         ctx = info.context
         if ctx.authenticator.tokens is None:
-            message = "No tokens are made here: the operator has not set GATEWAY_TOKEN_SECRET."
+            message = "Thread tokens are disabled: the operator has to set GATEWAY_TOKEN_SECRET."
             raise Forbidden(message, code="thread_tokens_disabled")
         thread_id = ids.thread_id(input.thread_id)
         epoch = await thread_tokens.epoch_of(ctx.store, ctx.who, thread_id)
@@ -182,7 +182,7 @@ class Mutation:
         info: Info,
         input: Annotated[inputs.RevokeThreadTokensInput, _INPUT],  # noqa: A002  (Relay's name)
     ) -> RevokeThreadTokensPayload:
-        """End what createThreadToken has handed out."""
+        """Revoke the tokens of createThreadToken."""
         ctx, thread_id = info.context, ids.thread_id(input.thread_id)
         await thread_tokens.revoke(ctx.store, ctx.who, thread_id)
         ctx.authenticator.invalidate_tokens(ctx.who.reach.project_id, thread_id)
@@ -223,7 +223,7 @@ class Mutation:
         info: Info,
         input: Annotated[inputs.AppendMessageTextInput, _INPUT],  # noqa: A002  (Relay's name)
     ) -> UpdateMessagePayload:
-        """Write an answer as it comes."""
+        """Append text to a streamed message."""
         text = parse.appended_text(input.text)
         message_id = ids.message_id(input.message_id)
         grown = await streaming.append_text(info.context.store, info.context.who, message_id, text)
@@ -236,7 +236,7 @@ class Mutation:
         info: Info,
         input: Annotated[inputs.FinishMessageInput, _INPUT],  # noqa: A002  (Relay's name)
     ) -> UpdateMessagePayload:
-        """End an answer that was written as it came."""
+        """Set the final status of a streamed message."""
         reason = inputs.or_null(input.incomplete_reason)
         ending = parse.ending(Status(input.status.value), None if reason is None else reason.value)
         message_id = ids.message_id(input.message_id)
@@ -265,7 +265,7 @@ async def _thread_of(context: Context, thread_id: str) -> DomainThread:
 
 
 def _count_parts(context: Context, path: str, messages: Iterable[object]) -> None:
-    """Count what an operation brings over all its fields, each of which may send one variable again.
+    """Count content parts over all fields of an operation, which may all use the same variable.
 
     Errors: InvalidRequest.
     """

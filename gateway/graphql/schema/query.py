@@ -1,6 +1,6 @@
-"""The query type: what can be asked.
+"""The query type.
 
-Must not be here: what a thread or a message has (`types`).
+Must not be here: threads and messages (`types`).
 """
 
 from collections.abc import Awaitable
@@ -33,7 +33,7 @@ class Query:
     )
     @names_arguments
     async def node(self, info: Info, id: Id) -> Thread | Message | None:  # noqa: A002  (Relay's name)
-        """Look for the kind of object that the id speaks of."""
+        """Find the object by the prefix of its ID."""
         return await _find(info.context, id, "id")
 
     @strawberry.field(
@@ -43,14 +43,14 @@ class Query:
     )
     @names_arguments
     async def nodes(self, info: Info, ids: Ids) -> list[Awaitable[Thread | Message | None]]:
-        """Look for all of them in two statements at most."""
+        """Find all objects with at most two statements."""
         validate.an_array(ids, "ids", at_most=MAX_NODES)
         return [_find(info.context, each, f"ids[{n}]") for n, each in enumerate(ids)]
 
     @strawberry.field(description="Get a thread by its ID; null if there is none.", graphql_type=types.Thread | None)
     @names_arguments
     async def thread(self, info: Info, id: Id) -> Thread | None:  # noqa: A002  (Relay's name)
-        """Look for a thread alone."""
+        """Find a thread."""
         thread_id = ids.as_thread_id(ids.not_empty(id, "id"))
         return None if thread_id is None else await info.context.threads.load(thread_id)
 

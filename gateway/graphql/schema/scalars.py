@@ -1,4 +1,4 @@
-"""Scalars and enums of the GraphQL schema, and how each goes to and from the domain.
+"""Scalars and enums of the GraphQL schema, and their conversion to and from the domain.
 
 Must not be here: object types.
 """
@@ -16,8 +16,8 @@ from strawberry.types.scalar import ScalarDefinition
 
 from gateway.domain import message, page
 
-_TIMES: Final = 4_096  # that are kept as they were written
-_DAYS: Final = 1_024  # whose dates are
+_TIMES: Final = 4_096  # cached texts
+_DAYS: Final = 1_024  # cached dates
 _DIGITS: Final = tuple(f"{number:02}" for number in range(60))
 DateTime = NewType("DateTime", int)
 Metadata = NewType("Metadata", dict[str, Any])
@@ -25,7 +25,7 @@ _RFC_8259: Final = "https://www.rfc-editor.org/rfc/rfc8259"
 
 
 class _Times(dict[int, str]):
-    """Times as RFC 3339 writes them; a page shows those of the last one again, and others of the same days."""
+    """A cache of times in RFC 3339 format; pages repeat times and days."""
 
     def __missing__(self, seconds: int) -> str:
         days, rest = divmod(seconds, 86_400)
@@ -36,7 +36,7 @@ class _Times(dict[int, str]):
         return self[seconds]
 
 
-iso: Final = _Times().__getitem__  # a dict, as it is sooner looked into than a function is called (`compiled`)
+iso: Final = _Times().__getitem__  # a dict look-up, which is faster than a call (`fast_executor.codegen`)
 
 
 @lru_cache(_DAYS)
@@ -45,14 +45,14 @@ def _date(days: int) -> str:
 
 
 def _no_input(_value: object) -> NoReturn:
-    raise ValueError("a DateTime is never an input of this schema")
+    raise ValueError("DateTime is an output type; expected no input value")
 
 
 SCALARS: Final[dict[object, ScalarDefinition]] = {
     DateTime: strawberry.scalar(
         name="DateTime",
         description="A date and time in UTC (RFC 3339) with a precision of one second, such as `2026-08-26T09:30:00Z`.",
-        # Most of the others that are written down demand milliseconds, which are not kept here.
+        # Most other published specifications require milliseconds, which are not stored.
         specified_by_url="https://scalars.graphql.org/chillicream/date-time.html",
         serialize=iso,
         parse_value=_no_input,
@@ -64,7 +64,7 @@ SCALARS: Final[dict[object, ScalarDefinition]] = {
         "`null`, and keeps all others.",
         specified_by_url=f"{_RFC_8259}#section-4",
         serialize=lambda value: value,
-        parse_value=lambda value: value,  # domain.parse holds the rules, the same for both faces
+        parse_value=lambda value: value,  # `domain.parse` validates it, for both APIs
     ),
     JSON: strawberry.scalar(
         name="JSON",
@@ -78,7 +78,7 @@ SCALARS: Final[dict[object, ScalarDefinition]] = {
 
 @strawberry.enum(description="The sort order of a list, by creation time.")
 class SortOrder(Enum):
-    """`domain.page.Order`, with its words for the schema."""
+    """`domain.page.Order`, with descriptions."""
 
     ASC = strawberry.enum_value(page.Order.ASC, description="Oldest first.")
     DESC = strawberry.enum_value(page.Order.DESC, description="Newest first.")
@@ -88,7 +88,7 @@ class SortOrder(Enum):
 
 @strawberry.enum(description="The author of a message.")
 class MessageRole(Enum):
-    """`domain.message.Role`, with its words for the schema."""
+    """`domain.message.Role`, with descriptions."""
 
     USER = strawberry.enum_value(message.Role.USER, description="The end user of the application.")
     ASSISTANT = strawberry.enum_value(message.Role.ASSISTANT, description="The assistant.")
@@ -111,7 +111,7 @@ class ThreadAccess(Enum):
 
 @strawberry.enum(description="The status of a message.")
 class MessageStatus(Enum):
-    """`domain.message.Status`, with its words for the schema."""
+    """`domain.message.Status`, with descriptions."""
 
     IN_PROGRESS = strawberry.enum_value(
         message.Status.IN_PROGRESS, description="The message is being generated; text can be appended."
@@ -126,7 +126,7 @@ class MessageStatus(Enum):
 
 @strawberry.enum(name="IncompleteReason", description="The reason why a message is incomplete.")
 class IncompleteReason(Enum):
-    """`domain.message.IncompleteReason`, with its words for the schema."""
+    """`domain.message.IncompleteReason`, with descriptions."""
 
     CONTENT_FILTER = strawberry.enum_value(
         message.IncompleteReason.CONTENT_FILTER, description="A content filter stopped the generation."

@@ -1,6 +1,6 @@
-"""The subscription type: what can be followed.
+"""The subscription type.
 
-Must not be here: how a follower reads on (`core.follow`), the transports (`websocket`, `sse`).
+Must not be here: reading events (`core.follow`), transports (`websocket`, `sse`).
 """
 
 from collections.abc import AsyncGenerator, Mapping
@@ -18,8 +18,8 @@ from gateway.graphql.context import Context, Info
 from gateway.graphql.schema.argument_paths import names_arguments
 from gateway.graphql.schema.types import Edge, Message, MessageEdge, Thread
 
-FollowedThread = Annotated[strawberry.ID, strawberry.argument(description="The thread to subscribe to.")]
-Behind = Annotated[
+ThreadId = Annotated[strawberry.ID, strawberry.argument(description="The thread to subscribe to.")]
+ResumeAfter = Annotated[
     str | None,
     strawberry.argument(
         description="Resume after this cursor; missed events are delivered first. The cursor of an event, the ID of a"
@@ -31,7 +31,7 @@ Behind = Annotated[
 
 @strawberry.interface(description="An event of a thread.")
 class ThreadEvent:
-    """What all changes have."""
+    """The fields of all events."""
 
     cursor: str = strawberry.field(description="The cursor of the event, for `after`.")
 
@@ -88,14 +88,14 @@ class ThreadDeleted(ThreadEvent):
 
 
 EVENTS: Mapping[type[Any], Any] = {
-    change.MessageCreated: lambda at, told: MessageCreated(cursor=at, message=told.message),
-    change.MessageUpdated: lambda at, told: MessageUpdated(cursor=at, message=told.message),
-    change.MessageDeleted: lambda at, told: MessageDeleted(cursor=at, message_id=told.message_id),
-    change.MessageDelta: lambda at, told: MessageDelta(
-        cursor=at, message_id=told.message_id, part_index=told.part_index, text=told.text, offset=told.offset
+    change.MessageCreated: lambda at, event: MessageCreated(cursor=at, message=event.message),
+    change.MessageUpdated: lambda at, event: MessageUpdated(cursor=at, message=event.message),
+    change.MessageDeleted: lambda at, event: MessageDeleted(cursor=at, message_id=event.message_id),
+    change.MessageDelta: lambda at, event: MessageDelta(
+        cursor=at, message_id=event.message_id, part_index=event.part_index, text=event.text, offset=event.offset
     ),
-    change.ThreadUpdated: lambda at, told: ThreadUpdated(cursor=at, thread=told.thread),
-    change.ThreadDeleted: lambda at, told: ThreadDeleted(cursor=at, thread_id=told.thread_id),
+    change.ThreadUpdated: lambda at, event: ThreadUpdated(cursor=at, thread=event.thread),
+    change.ThreadDeleted: lambda at, event: ThreadDeleted(cursor=at, thread_id=event.thread_id),
 }
 EVENT_TYPES = (MessageCreated, MessageUpdated, MessageDeleted, MessageDelta, ThreadUpdated, ThreadDeleted)
 
@@ -109,48 +109,48 @@ class Subscription:
     )
     @names_arguments
     async def message_added(
-        self, info: Info, thread_id: FollowedThread, after: Behind = UNSET
+        self, info: Info, thread_id: ThreadId, after: ResumeAfter = UNSET
     ) -> AsyncGenerator[Edge, None]:
-        """Follow the messages."""
+        """Subscribe to new messages."""
         ctx = info.context
-        followed = ids.thread_id(thread_id)
-        position = await follow.start(ctx.store, ctx.who, followed, _begin(ctx, after))
-        return _edges(ctx, follow.messages(ctx.store, ctx.hub, ctx.who, followed, position))
+        thread = ids.thread_id(thread_id)
+        position = await follow.start(ctx.store, ctx.who, thread, _begin(ctx, after))
+        return _edges(ctx, follow.messages(ctx.store, ctx.hub, ctx.who, thread, position))
 
     @strawberry.subscription(
         description="`threadEvents` emits every change of a thread and its messages, once and in order."
     )
     @names_arguments
     async def thread_events(
-        self, info: Info, thread_id: FollowedThread, after: Behind = UNSET
+        self, info: Info, thread_id: ThreadId, after: ResumeAfter = UNSET
     ) -> AsyncGenerator[ThreadEvent, None]:
-        """Follow the changes."""
+        """Subscribe to all changes."""
         ctx = info.context
-        followed = ids.thread_id(thread_id)
-        position = await follow.start(ctx.store, ctx.who, followed, _begin(ctx, after))
-        return _events(ctx, follow.changes(ctx.store, ctx.hub, ctx.who, followed, position))
+        thread = ids.thread_id(thread_id)
+        position = await follow.start(ctx.store, ctx.who, thread, _begin(ctx, after))
+        return _events(ctx, follow.changes(ctx.store, ctx.hub, ctx.who, thread, position))
 
 
 def _begin(ctx: Context, after: str | None) -> str | None:
-    """Find the cursor to begin behind: where the transport says that its client had come to, else what was asked."""
+    """Return the cursor to resume after: that of the transport, else that of the argument."""
     asked = None if after is UNSET else after
-    return asked if ctx.resume_after is None or asked == "" else ctx.resume_after  # an empty one is refused
+    return asked if ctx.resume_after is None or asked == "" else ctx.resume_after  # an empty string is refused later
 
 
-# Generators of their own, so that what is wrong with a request is an error of the request and not of its first event.
+# Separate generators, so that an invalid request fails at once and not with its first event.
 async def _edges(ctx: Context, found: AsyncGenerator[tuple[int, DomainMessage], None]) -> AsyncGenerator[Edge, None]:
     async with aclosing(found):
         async for _, message in found:
-            ctx.told = message.id
+            ctx.last_cursor = message.id
             yield Edge(message.id, message)
-            del message  # nothing that was told is held while the next is waited for
+            del message  # release it while waiting for the next
 
 
 async def _events(
     ctx: Context, found: AsyncGenerator[tuple[int, change.Change], None]
 ) -> AsyncGenerator[ThreadEvent, None]:
     async with aclosing(found):
-        async for at, told in found:
-            ctx.told = str(at)
-            yield EVENTS[type(told)](str(at), told)
-            del told  # as above
+        async for at, event in found:
+            ctx.last_cursor = str(at)
+            yield EVENTS[type(event)](str(at), event)
+            del event  # as above

@@ -1,12 +1,11 @@
-"""Object types of threads, messages, their parts and their lists.
+"""Object types of threads and messages, and their connections.
 
-Most are descriptions only: the values that their fields are read from are the domain's own objects, and
-`is_type_of` says which of them a type stands for.
-Must not be here: operations (`query`, `mutation`), rules on what may be asked (`domain`).
+Most only describe: their fields are read from objects of the domain, whose class `is_type_of` checks.
+Must not be here: content of messages (`content`), operations (`query`, `mutation`), validation (`domain`).
 """
 
-# Here and in its neighbours with Strawberry's classes annotations are no text (`from __future__ import annotations`):
-# it would parse each of them several times, a thirtieth of a server's start.
+# Modules with Strawberry classes do not postpone annotations (`from __future__ import annotations`): Strawberry would
+# parse each of them several times, 3 % of a server's start.
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
@@ -17,12 +16,13 @@ from strawberry import UNSET
 from strawberry.scalars import JSON
 
 from gateway.core import messages, threads
-from gateway.domain import ids, message, page, parse, parse_page
+from gateway.domain import ids, page, parse, parse_page
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.thread import Thread as DomainThread
 from gateway.errors import NotFound
 from gateway.graphql.context import Info, PageKey
 from gateway.graphql.schema.argument_paths import names_arguments
+from gateway.graphql.schema.content import Attachment, ContentPart, is_a
 from gateway.graphql.schema.scalars import DateTime, IncompleteReason, MessageRole, MessageStatus, Metadata, SortOrder
 
 Limit = Annotated[
@@ -45,16 +45,11 @@ ListOrder = Annotated[SortOrder, strawberry.argument(description="The sort order
 RunId = Annotated[strawberry.ID | None, strawberry.argument(description="Return only messages of this run.")]
 
 
-@lru_cache(1_024)  # most pages are asked for in a few ways; what is wrong is not kept
+@lru_cache(1_024)  # clients use few combinations; errors are not cached
 def page_request(as_cursor: Callable[[str], str | None], order: SortOrder, **arguments: Any) -> page.PageRequest:
-    """Parse the arguments of a list; one that was left out is as good as null."""
+    """Parse the arguments of a list; omitted ones are the same as null."""
     given = {name: None if value is UNSET else value for name, value in arguments.items()}
     return parse_page.from_arguments(as_cursor, order=page.Order(order.value), **given)
-
-
-def is_a(kind: type[Any]) -> Any:
-    """Make the `is_type_of` of a type whose values are objects of a domain class."""
-    return classmethod(lambda _cls, value, _info: isinstance(value, kind))
 
 
 @strawberry.interface(description="An object with a globally unique ID.")
@@ -62,146 +57,6 @@ class Node:
     """Relay's interface; ids are the raw ones, the same as in the REST face."""
 
     id: strawberry.ID = strawberry.field(description="The globally unique ID, the same as in the REST API.")
-
-
-@strawberry.type(description="A citation of a file in a text.")
-class FileCitation:
-    """`domain.message.FileCitation`."""
-
-    text: str = strawberry.field(description="The citation marker in the text.")
-    start_index: int | None = strawberry.field(
-        description="The start of the marker, in characters from 0; null if unknown."
-    )
-    end_index: int | None = strawberry.field(
-        description="The end of the marker (exclusive), in characters from 0; null if unknown."
-    )
-    file_id: str = strawberry.field(description="The ID of the cited file.")
-    quote: str | None = strawberry.field(description="The quoted passage of the file; only in older messages.")
-
-    is_type_of = is_a(message.FileCitation)
-
-
-@strawberry.type(description="A reference in a text to a generated file.")
-class FilePath:
-    """`domain.message.FilePath`."""
-
-    text: str = strawberry.field(description="The path of the file in the text.")
-    start_index: int | None = strawberry.field(
-        description="The start of the path, in characters from 0; null if unknown."
-    )
-    end_index: int | None = strawberry.field(
-        description="The end of the path (exclusive), in characters from 0; null if unknown."
-    )
-    file_id: str = strawberry.field(description="The ID of the generated file.")
-
-    is_type_of = is_a(message.FilePath)
-
-
-@strawberry.type(description="A citation of a web page in a text.")
-class UrlCitation:
-    """`domain.message.UrlCitation`."""
-
-    text: str = strawberry.field(description="The citation marker in the text.")
-    start_index: int | None = strawberry.field(
-        description="The start of the marker, in characters from 0; null if unknown."
-    )
-    end_index: int | None = strawberry.field(
-        description="The end of the marker (exclusive), in characters from 0; null if unknown."
-    )
-    url: str = strawberry.field(description="The URL of the page.")
-    title: str | None = strawberry.field(description="The title of the page; null if unknown.")
-
-    is_type_of = is_a(message.UrlCitation)
-
-
-Annotation = Annotated[
-    FileCitation | FilePath | UrlCitation,
-    strawberry.union("Annotation", description="A citation or a file reference in a text."),
-]
-
-
-@strawberry.type(description="A text with its annotations.")
-class Text:
-    """`domain.message.Text`."""
-
-    value: str = strawberry.field(description="The text.")
-    annotations: list[Annotation] = strawberry.field(
-        description="Citations and file references, in the order of the text."
-    )
-
-
-@strawberry.type(description="A text part of a message.")
-class TextContent:
-    """`domain.message.TextContent`."""
-
-    type: str = strawberry.field(description="Always `text`.")
-    text: Text = strawberry.field(description="The text and its annotations.")
-
-    is_type_of = is_a(message.TextContent)
-
-
-@strawberry.type(description="An uploaded image.")
-class ImageFile:
-    """`domain.message.ImageFile`."""
-
-    file_id: str = strawberry.field(description="The ID of the uploaded file.")
-    detail: str = strawberry.field(description="The level of detail for the model: `auto`, `low` or `high`.")
-
-
-@strawberry.type(description="An image part of a message: an uploaded file.")
-class ImageFileContent:
-    """`domain.message.ImageFileContent`."""
-
-    type: str = strawberry.field(description="Always `image_file`.")
-    image_file: ImageFile = strawberry.field(description="The image.")
-
-    is_type_of = is_a(message.ImageFileContent)
-
-
-@strawberry.type(description="An image at a URL.")
-class ImageUrl:
-    """`domain.message.ImageUrl`."""
-
-    url: str = strawberry.field(description="The URL of the image.")
-    detail: str = strawberry.field(description="The level of detail for the model: `auto`, `low` or `high`.")
-
-
-@strawberry.type(description="An image part of a message: a URL.")
-class ImageUrlContent:
-    """`domain.message.ImageUrlContent`."""
-
-    type: str = strawberry.field(description="Always `image_url`.")
-    image_url: ImageUrl = strawberry.field(description="The image.")
-
-    is_type_of = is_a(message.ImageUrlContent)
-
-
-@strawberry.type(description="A part of a message that contains a refusal of the model to answer.")
-class RefusalContent:
-    """`domain.message.RefusalContent`."""
-
-    type: str = strawberry.field(description="Always `refusal`.")
-    refusal: str = strawberry.field(description="The text of the refusal.")
-
-    is_type_of = is_a(message.RefusalContent)
-
-
-ContentPart = Annotated[
-    TextContent | ImageFileContent | ImageUrlContent | RefusalContent,
-    strawberry.union("ContentPart", description="A part of a message's content."),
-]
-
-
-@strawberry.type(description="A file attached to a message.")
-class Attachment:
-    """`domain.message.Attachment`."""
-
-    file_id: str | None = strawberry.field(
-        description="The ID of the file; null for a file that is not uploaded through the API."
-    )
-    tools: list[str] = strawberry.field(
-        description="The tools that can use the file: `code_interpreter`, `file_search` or both."
-    )
 
 
 @strawberry.type(description="Pagination information of a page.")
@@ -215,7 +70,7 @@ class PageInfo:
 
 
 def page_info(found: page.Page[Any] | page.Rows[Any], ends: page.PageEnds) -> PageInfo:
-    """Make the PageInfo of a page that was read."""
+    """Make the PageInfo of a page."""
     start, end = found.id_at_ends
     return PageInfo(
         has_next_page=ends.has_next, has_previous_page=ends.has_previous, start_cursor=start, end_cursor=end
@@ -223,14 +78,14 @@ def page_info(found: page.Page[Any] | page.Rows[Any], ends: page.PageEnds) -> Pa
 
 
 class Edge(NamedTuple):
-    """What an edge's fields are read from; a page has one for each item, so it has to be light."""
+    """The value of an edge; a page has one per item, so it is a tuple."""
 
     cursor: str
     node: Any
 
 
 class EdgeOfThread(Edge):
-    """The same for a list of threads: by the class of a value one knows its type."""
+    """The value of an edge of threads; the fast executor finds the type by the class."""
 
     __slots__ = ()
 
@@ -238,13 +93,13 @@ class EdgeOfThread(Edge):
 def edges_of(found: page.Page[Any] | page.Rows[Any], kind: type[Edge]) -> list[Edge]:
     """Pair each item of a page with its cursor."""
     items = found.items
-    # Without a step of Python's own for each of them, which takes four times as long.
+    # Without a Python loop, which takes four times as long.
     return list(map(partial(tuple.__new__, kind), zip([item.id for item in items], items, strict=True)))
 
 
 @strawberry.type(description="A message with its cursor.")
 class MessageEdge:
-    """Relay's edge; the cursor is the message's id, which keeps its place also when the message is deleted."""
+    """Relay's edge; the cursor is the ID of the message, and stays valid when the message is deleted."""
 
     cursor: str = strawberry.field(description="The cursor, for `after` and `before`.")
     node: DomainMessage = strawberry.field(
@@ -254,7 +109,7 @@ class MessageEdge:
 
 @strawberry.type(description="A page of messages.")
 class MessageConnection:
-    """Relay's connection over one page that was read."""
+    """Relay's connection for one page."""
 
     found: strawberry.Private[page.Page[DomainMessage] | page.Rows[DomainMessage]]
     asked: strawberry.Private[PageKey]
@@ -263,22 +118,22 @@ class MessageConnection:
 
     @property
     def items(self) -> tuple[DomainMessage, ...]:
-        """The messages, which compiled operations make edges of."""
+        """The messages, which the fast executor makes edges of."""
         return self.found.items
 
     @property
     def rows(self) -> Sequence[Sequence[Any]] | None:
-        """What was read of them, where that is not all of them."""
+        """The rows, if only some columns of the messages were read."""
         return self.found.rows if isinstance(self.found, page.Rows) else None
 
     @property
-    def known_page_info(self) -> PageInfo | None:
-        """What `pageInfo` gives, where nothing needs to be read for it."""
+    def preloaded_page_info(self) -> PageInfo | None:
+        """The result of `pageInfo`, if it needs no further read."""
         return None if self.ends is None else page_info(self.found, self.ends)
 
     @property
-    def known_total(self) -> int | None:
-        """The count that is kept, where it is of all messages."""
+    def preloaded_total(self) -> int | None:
+        """The stored number of messages, unless the list is filtered."""
         return self.of.message_count if self.asked.run_id is None else None
 
     @strawberry.field(description="The messages of this page with their cursors.", graphql_type=list[MessageEdge])
@@ -288,12 +143,12 @@ class MessageConnection:
 
     @strawberry.field(description="The messages of this page.", graphql_type=list["Message"])
     def nodes(self) -> tuple[DomainMessage, ...]:
-        """Give the messages alone."""
+        """Return the messages without cursors."""
         return self.found.items
 
     @strawberry.field(description="Pagination information of this page.")
     async def page_info(self, info: Info) -> PageInfo:
-        """Look beyond both ends of the page."""
+        """Check for items before and after the page."""
         ctx, asked = info.context, self.asked
         ends = self.ends or await messages.page_ends(
             ctx.store, ctx.who, self.of.id, asked.page, self.found, run_id=asked.run_id
@@ -302,7 +157,7 @@ class MessageConnection:
 
     @strawberry.field(description="The number of messages on all pages.")
     async def total_count(self, info: Info) -> int:
-        """Give the count that is kept, or count the messages of the one run that was asked for."""
+        """Return the stored number of messages, or count those of one run."""
         if self.asked.run_id is None:
             return self.of.message_count
         return await messages.count_of_run(info.context.store, info.context.who, self.of.id, self.asked.run_id)
@@ -335,15 +190,15 @@ class Thread(Node):
         order: ListOrder = SortOrder.DESC,
         run_id: RunId = UNSET,
     ) -> MessageConnection:
-        """Read a page, together with the pages of other threads that are asked for in the same step."""
+        """Read a page, batched with pages of other threads."""
         asked = page_request(ids.as_message_id, order, limit=limit, first=first, last=last, after=after, before=before)
         key = PageKey(root.id, asked, parse.reference(None if run_id is UNSET else run_id, "run_id"))
         ctx = info.context
         found = await ctx.pages.load(key)
         if not found.items and asked.cursors():
-            # An empty page does not tell an unknown cursor from the end of the list; asked alone, it does.
+            # An empty page may be due to an unknown cursor; `list_page` checks that.
             found = await messages.list_page(ctx.store, ctx.who, root.id, asked, key.run_id)
-        ctx.show(found)
+        ctx.count_delivered(found)
         return MessageConnection(found=found, asked=key, of=root)
 
 
@@ -384,7 +239,7 @@ class Message(Node):
 
 @strawberry.type(description="A thread with its cursor.")
 class ThreadEdge:
-    """Relay's edge; the cursor is the thread's id, which keeps its place also when the thread is deleted."""
+    """Relay's edge; the cursor is the ID of the thread, and stays valid when the thread is deleted."""
 
     cursor: str = strawberry.field(description="The cursor, for `after` and `before`.")
     node: DomainThread = strawberry.field(description="The thread.", graphql_type=Thread)
@@ -392,7 +247,7 @@ class ThreadEdge:
 
 @strawberry.type(description="A page of threads.")
 class ThreadConnection:
-    """Relay's connection over one page that was read."""
+    """Relay's connection for one page."""
 
     found: strawberry.Private[page.Page[DomainThread]]
     asked: strawberry.Private[page.PageRequest]
@@ -404,12 +259,12 @@ class ThreadConnection:
 
     @strawberry.field(description="The threads of this page.", graphql_type=list[Thread])
     def nodes(self) -> tuple[DomainThread, ...]:
-        """Give the threads alone."""
+        """Return the threads without cursors."""
         return self.found.items
 
     @strawberry.field(description="Pagination information of this page.")
     async def page_info(self, info: Info) -> PageInfo:
-        """Look beyond both ends of the page."""
+        """Check for items before and after the page."""
         ctx = info.context
         return page_info(self.found, await threads.page_ends(ctx.store, ctx.who, self.asked, self.found))
 
@@ -417,5 +272,5 @@ class ThreadConnection:
         description="The number of threads on all pages. Counting them adds 100 to the cost of the operation."
     )
     async def total_count(self, info: Info) -> int:
-        """Count: a number that is kept would make all creates wait for one row."""
+        """Count the threads; a stored number would make all creates wait for one row."""
         return await threads.count(info.context.store, info.context.who)

@@ -15,9 +15,9 @@ from starlette.requests import Request as StarletteRequest
 from gateway.auth.authenticator import credential_of
 from gateway.domain import bounds
 from gateway.errors import GatewayError, TooManyRequests, Unauthorized, Unavailable, UnknownHost
-from gateway.graphql.errors import facts_of, laid_out, shown
+from gateway.graphql.errors import extensions_of, format_errors, to_response
 from gateway.graphql.execution.answer_size import too_large
-from gateway.graphql.execution.runner import too_many
+from gateway.graphql.execution.runner import rate_limited
 from gateway.graphql.parameters import read_parameters
 from gateway.graphql.refusal import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Refused, Stage, refusal, status_of
 from gateway.graphql.transport import negotiation
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.principal import Principal
     from gateway.graphql.execution.operations import Operations
-    from gateway.graphql.execution.runner import Ran, Results
+    from gateway.graphql.execution.runner import Outcome, Results
     from gateway.graphql.parameters import Parameters
     from gateway.web.origins import OriginPolicy
     from gateway.web.request import Request
@@ -96,11 +96,11 @@ class GraphQLOverHttp:
         try:
             return await self._operations.authenticator.authenticate(credential_of(request.headers))
         except Unauthorized as error:
-            raise Refused(Stage.CALLER, [_told(error)], {"www-authenticate": "Bearer"}) from None
+            raise Refused(Stage.CALLER, [_logged(error)], {"www-authenticate": "Bearer"}) from None
         except TooManyRequests as error:
-            raise too_many(error) from None
+            raise rate_limited(error) from None
         except Unavailable as error:
-            raise Refused(Stage.BUSY, [_told(error)]) from None
+            raise Refused(Stage.BUSY, [_logged(error)]) from None
 
     async def _parameters(self, request: Request, who: Principal) -> Parameters | list[Parameters]:
         try:
@@ -131,8 +131,8 @@ class GraphQLOverHttp:
             message = f"Subscriptions are answered over WebSocket, or to who accepts {EVENT_STREAM}."
             raise refusal(Stage.ACCEPT, "bad_request", message)
         context = self._operations.context(who)
-        ran = await self._operations.run(operation, parameters, context)
-        return (Stage.PARTLY if ran.result.errors else Stage.DONE), self._body(request, ran)
+        outcome = await self._operations.run(operation, parameters, context)
+        return (Stage.PARTLY if outcome.result.errors else Stage.DONE), self._body(request, outcome)
 
     async def _stream(self, request: Request, who: Principal, parameters: Parameters) -> Response:
         """Answer with events; `Last-Event-ID` says where a browser that comes back had come to."""
@@ -149,10 +149,10 @@ class GraphQLOverHttp:
                 return interrupted(request_id)
         return stream(found, context, request_id)
 
-    def _body(self, request: Request, ran: Ran) -> dict[str, Any]:
-        body = laid_out(ran.result, request.record.request_id)
+    def _body(self, request: Request, outcome: Outcome) -> dict[str, Any]:
+        body = to_response(outcome.result, request.record.request_id)
         if COST_HEADER in request.headers:
-            body["extensions"] = {"cost": {"requested": ran.cost, "limit": self._options.max_cost}}
+            body["extensions"] = {"cost": {"requested": outcome.cost, "limit": self._options.max_cost}}
         return body
 
     def _refuse(self, request: Request, media_type: str, refused: Refused) -> Answer:
@@ -160,7 +160,7 @@ class GraphQLOverHttp:
         return _response(status, media_type, self._errors(request, refused), refused.headers)
 
     def _errors(self, request: Request, refused: Refused) -> dict[str, Any]:
-        return {"errors": shown(refused.errors, request.record.request_id)}
+        return {"errors": format_errors(refused.errors, request.record.request_id)}
 
 
 def _last_event_id(request: Request) -> str | None:
@@ -179,12 +179,12 @@ def _last_event_id(request: Request) -> str | None:
 def refuse_at_the_door(error: GatewayError) -> Answer:
     """Answer a request that comes from where it must not, or is meant for another host."""
     stage = Stage.HOST if isinstance(error, UnknownHost) else Stage.SITE
-    body = {"errors": [{"message": error.message, "extensions": facts_of(error)}]}
+    body = {"errors": [{"message": error.message, "extensions": extensions_of(error)}]}
     return _response(status_of(stage, JSON, by_draft=False), JSON, body)
 
 
-def _told(error: GatewayError) -> GraphQLError:
-    return GraphQLError(error.message, extensions=facts_of(error))
+def _logged(error: GatewayError) -> GraphQLError:
+    return GraphQLError(error.message, extensions=extensions_of(error))
 
 
 def _check_kind(request: Request, kind: OperationType) -> None:

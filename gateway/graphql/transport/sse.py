@@ -16,7 +16,7 @@ from graphql import ExecutionResult
 from starlette.responses import Response, StreamingResponse
 
 from gateway.errors import Unavailable
-from gateway.graphql.errors import laid_out
+from gateway.graphql.errors import to_response
 from gateway.graphql.refusal import EVENT_STREAM
 
 if TYPE_CHECKING:
@@ -82,9 +82,9 @@ async def _events(results: Results, context: Context, request_id: str) -> AsyncI
                     _tell_lost(request_id)
                     return
                 waiting = None
-                cursor = context.told
+                cursor = context.last_cursor
                 number = b"" if cursor is None else b"id: " + cursor.encode() + b"\n"
-                yield number + b"event: next\ndata: " + orjson.dumps(laid_out(result, request_id)) + b"\n\n"
+                yield number + b"event: next\ndata: " + orjson.dumps(to_response(result, request_id)) + b"\n\n"
     finally:
         if waiting is not None:
             waiting.cancel()

@@ -20,7 +20,7 @@ from gateway.auth.authenticator import ANONYMOUS, bearer_of, credential_of
 from gateway.domain import bounds
 from gateway.domain.read_json import NOT_JSON, read_json
 from gateway.errors import InvalidRequest, TooManyRequests, Unauthorized, Unavailable
-from gateway.graphql.errors import INTERNAL, laid_out, shown
+from gateway.graphql.errors import INTERNAL, format_errors, to_response
 from gateway.graphql.parameters import take_parameters
 from gateway.graphql.refusal import GRAPHQL_RESPONSE, Refused, status_of
 from gateway.graphql.transport.sse import just
@@ -365,7 +365,7 @@ class Connection:
         try:
             async with aclosing(results):
                 async for result in results:
-                    await self._tell(operation_id, "next", payload=laid_out(result, self._id))
+                    await self._tell(operation_id, "next", payload=to_response(result, self._id))
                     del result  # nothing that was told is held while the next is waited for
         except Unavailable:
             raise self._lost() from None
@@ -377,10 +377,10 @@ class Connection:
         return self._close(CloseCode.TRY_AGAIN_LATER, "The database is away: go on from the last cursor")
 
     async def _send_errors(self, operation_id: str, errors: Sequence[GraphQLError]) -> None:
-        await self._send({"id": operation_id, "type": "error", "payload": shown(errors, self._id)})
+        await self._send({"id": operation_id, "type": "error", "payload": format_errors(errors, self._id)})
 
     async def _refuse(self, operation_id: str, errors: Sequence[GraphQLError]) -> None:
-        await self._tell(operation_id, "error", payload=shown(errors, self._id))
+        await self._tell(operation_id, "error", payload=format_errors(errors, self._id))
 
     async def _tell(self, operation_id: str, kind: str, **payload: Any) -> None:
         """Send a message of the operation that runs here, unless nobody waits for it, or for another by its id."""
