@@ -46,8 +46,8 @@ class TokenStatusCache:
             self._seen.move_to_end(place)
             if len(self._seen) > MOST:
                 self._seen.popitem(last=False)
-        _, (has_good_key, epoch) = seen
-        return has_good_key and epoch in (None, who.epoch)  # of a thread that is gone there is nothing to be let into
+        _, (has_valid_key, epoch) = seen
+        return has_valid_key and epoch in (None, who.epoch)  # of a thread that is gone there is nothing to be let into
 
     async def later_epochs(self, holders: Iterable[Principal]) -> Mapping[tuple[str, str], TokenEpoch]:
         """Find which epochs the threads have that tokens let in to, by project and thread, where not the first."""

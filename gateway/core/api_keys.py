@@ -1,6 +1,6 @@
-"""What can be done with keys: operators make and end them, and servers find them by their secrets.
+"""The use cases of API keys: operators create and revoke them, and servers find them by their secrets.
 
-Must not be here: how a request carries a secret (`web`), what an operator is shown (`operate`).
+Must not be here: how a request carries a secret (`auth`), what an operator sees (`cli`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 async def create(store: Store, new: NewApiKey) -> tuple[ApiKey, str]:
-    """Make a key, and give the secret that nobody can be told again."""
+    """Create a key, and return it with its secret, which cannot be read again."""
     now = int(time.time())
     secret = new_secret()
     ends = None if new.expires_in_s is None else now + new.expires_in_s
@@ -33,15 +33,15 @@ async def create(store: Store, new: NewApiKey) -> tuple[ApiKey, str]:
 
 
 async def list_all(store: Store) -> list[ApiKey]:
-    """Read all keys, oldest first, those that are over too."""
+    """Return all keys, oldest first, including expired and revoked ones."""
     async with store.read() as reads:
         return await reads.list_keys()
 
 
 async def revoke(store: Store, key_id: str) -> None:
-    """End a key at once.
+    """Revoke a key at once.
 
-    Errors: NotFound, also for one that was revoked before.
+    Errors: NotFound, also for a key that is already revoked.
     """
     async with store.write() as transaction:
         found = (await transaction.get_keys([key_id])).get(key_id)
@@ -51,9 +51,9 @@ async def revoke(store: Store, key_id: str) -> None:
 
 
 async def rotate(store: Store, key_id: str, grace_s: int) -> tuple[ApiKey, str]:
-    """Make a key like another one, which ends at once or, with time to change over, later.
+    """Replace a key by a new one; the old one is revoked at once or, with a grace period, expires later.
 
-    Errors: NotFound, also for one that is over.
+    Errors: NotFound, also for a key that is expired or revoked.
     """
     now = int(time.time())
     secret = new_secret()
@@ -66,14 +66,14 @@ async def rotate(store: Store, key_id: str, grace_s: int) -> tuple[ApiKey, str]:
         if grace_s:
             await transaction.expire_key(key_id, now + grace_s)
         elif not await transaction.revoke_key(key_id, now):
-            raise NotFound("key", key_id)  # somebody else was quicker
+            raise NotFound("key", key_id)  # a concurrent call revoked it
         await transaction.add_key(key, digest_of(secret))
     _note(Event.KEY_ROTATED, old, replaced_by=key.id, grace_s=grace_s)
     return key, secret
 
 
 async def find(store: Store, secret: str) -> ApiKey | None:
-    """Find the key of a secret, if it still lets anybody in; one look-up by index, compared in constant time."""
+    """Return the key of a secret, if it is valid; one lookup by index, compared in constant time."""
     digest = digest_of(secret)
     async with store.read() as reads:
         found = await reads.find_key(digest)
@@ -83,7 +83,7 @@ async def find(store: Store, secret: str) -> ApiKey | None:
 
 
 async def still_good(store: Store, key_ids: Collection[str]) -> set[str]:
-    """Say which keys still let anybody in."""
+    """Return those of the keys that are valid."""
     now = time.time()
     async with store.read() as reads:
         found = await reads.get_keys(list(key_ids))
@@ -91,17 +91,17 @@ async def still_good(store: Store, key_ids: Collection[str]) -> set[str]:
 
 
 async def any_made(store: Store) -> bool:
-    """Say whether a key was ever made: from then on the server asks for one."""
+    """Say whether a key was ever created: from then on the server requires one."""
     async with store.read() as reads:
         return await reads.any_key()
 
 
 async def note_uses(store: Store, uses: Mapping[str, int]) -> None:
-    """Note when keys were last used."""
+    """Record when keys were last used."""
     async with store.write() as transaction:
         await transaction.note_uses(uses)
 
 
 def _note(event: Event, key: ApiKey, **more: str | int) -> None:
-    """Tell what an operator has done to a key, once it is done."""
+    """Write what an operator did to a key to the audit log."""
     audit.note(event, principal=OPERATOR, project=key.project_id, target=key.id, **more)

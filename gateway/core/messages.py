@@ -1,6 +1,6 @@
-"""What can be done with messages: one function is one use case and one transaction.
+"""The use cases of messages: one function is one use case and one transaction.
 
-Must not be here: reading requests, rendering answers, SQL.
+Must not be here: parsing requests, rendering responses, SQL.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 
 async def create(store: Store, who: Principal, thread_id: ThreadId, new: NewMessage) -> Message:
-    """Add a message to the end of a thread; a caller that may only send adds whole messages of a user's.
+    """Add a message to the end of a thread; the scope `send` allows only completed messages of the role `user`.
 
     Errors: Forbidden; NotFound for the thread.
     """
-    if not (Scope.SEND in who.scopes and _is_of_user(new)):
+    if not (Scope.SEND in who.scopes and _is_user_message(new)):
         who.require(Scope.WRITE)
-    return await store.add_message(who.reach, _made(thread_id, new, int(time.time())))
+    return await store.add_message(who.reach, _new_message(thread_id, new, int(time.time())))
 
 
 async def append(
@@ -51,13 +51,13 @@ async def append(
     Errors: NotFound for the thread.
     """
     first_position, created_at = await transaction.take_positions(who.reach, thread_id, len(added), now)
-    made = [_made(thread_id, new, created_at) for new in added]
+    made = [_new_message(thread_id, new, created_at) for new in added]
     await transaction.add_messages(who.reach, made, first_position)
     return made
 
 
 async def get(store: Store, who: Principal, thread_id: ThreadId, message_id: MessageId) -> Message:
-    """Find a message of a thread.
+    """Return a message of a thread.
 
     Errors: NotFound for the thread, then for the message in it.
     """
@@ -72,14 +72,14 @@ async def get(store: Store, who: Principal, thread_id: ThreadId, message_id: Mes
 
 
 async def get_many(store: Store, who: Principal, message_ids: Sequence[str]) -> dict[str, Message]:
-    """Find messages of any thread by id in one statement; those that are not there are left out."""
+    """Return messages of any thread by id in one statement; unknown ids are omitted."""
     who.require(Scope.READ)
     async with store.read() as reads:
         return await reads.get_messages(who.reach, message_ids)
 
 
 async def thread_of(store: Store, who: Principal, message_id: MessageId, *needed: Scope) -> ThreadId:
-    """Find the thread of a message, for callers that name the message alone, and what it takes to do something to it.
+    """Return the thread of a message, after a check of the scopes that the caller's next step needs.
 
     Errors: Forbidden; NotFound.
     """
@@ -101,7 +101,7 @@ async def update(
     who.require(Scope.READ, Scope.WRITE)
     async with store.write() as transaction:
         position = await transaction.next_position(who.reach, thread_id)
-        message = await _held(transaction, who, thread_id, message_id)
+        message = await _locked_message(transaction, who, thread_id, message_id)
         if patch.metadata is not UNSET:
             message = message._replace(metadata_json=dump_text(metadata.merge(message.metadata, patch.metadata)))
             await transaction.set_message_metadata(who.reach, message, position)
@@ -109,9 +109,9 @@ async def update(
 
 
 async def delete(store: Store, who: Principal, thread_id: ThreadId, message_id: MessageId) -> None:
-    """Delete the content of a message for good; its place stays, so that cursors go on working.
+    """Delete the content of a message permanently; its place is kept, so that cursors stay valid.
 
-    Errors: NotFound for the thread, then for the message in it, also for the second time.
+    Errors: NotFound for the thread, then for the message in it, also if it is already deleted.
     """
     who.require(Scope.WRITE)
     async with store.write() as transaction:
@@ -124,7 +124,7 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId, message_id: 
 async def list_page(
     store: Store, who: Principal, thread_id: ThreadId, page: PageRequest, run_id: str | None = None
 ) -> Page[Message]:
-    """Read one page of a thread's messages, all or those of one run.
+    """Return one page of a thread's messages, all or those of one run.
 
     Errors: NotFound for the thread; InvalidRequest for a cursor that names no message of it.
     """
@@ -139,7 +139,7 @@ async def list_page(
 async def list_wire_page(
     store: Store, who: Principal, thread_id: ThreadId, page: PageRequest, run_id: str | None = None
 ) -> WirePage:
-    """Read the same page as the wire has it.
+    """Return the same page as JSON objects of the API.
 
     Errors: as `list_page`.
     """
@@ -160,7 +160,7 @@ async def thread_with_page(
     run_id: str | None = None,
     fields: Fields,
 ) -> tuple[Thread | None, Rows[Message], PageEnds]:
-    """Find a thread, some fields of one page of its messages, and its ends; it may be empty for whatever reason."""
+    """Return a thread, some fields of one page of its messages, and the page's ends; unknown cursors give no rows."""
     who.require(Scope.READ)
     async with store.read() as reads:
         thread, found, beyond = await reads.get_thread_with_messages(who.reach, thread_id, page, run_id, fields)
@@ -170,7 +170,7 @@ async def thread_with_page(
 async def list_page_of_each(
     store: Store, who: Principal, thread_ids: Sequence[str], page: PageRequest, run_id: str | None = None
 ) -> dict[str, Page[Message]]:
-    """Read the same page of several threads in one statement; a page may be empty for whatever reason."""
+    """Return the same page of several threads in one statement; unknown threads and cursors give empty pages."""
     who.require(Scope.READ)
     async with store.read() as reads:
         return await reads.list_messages_of_each(who.reach, thread_ids, page, run_id)
@@ -185,7 +185,7 @@ async def page_ends(
     *,
     run_id: str | None = None,
 ) -> PageEnds:
-    """Say whether the list of messages goes on beyond a page that was read, on each side."""
+    """Say whether the list of messages continues before and after a page."""
     who.require(Scope.READ)
 
     async def any_from(cursor: str, *, up: bool) -> bool:
@@ -203,19 +203,19 @@ async def count_of_run(store: Store, who: Principal, thread_id: ThreadId, run_id
 
 
 async def _refuse_unknown(reads: Reads, who: Principal, thread_id: ThreadId, page: PageRequest) -> None:
-    """Refuse a thread or cursors that are not there; rows would have proved them, so only an empty page needs this."""
+    """Refuse an unknown thread or cursors; only an empty page needs this check."""
     if not await reads.get_threads(who.reach, [thread_id]):
         raise NotFound("thread", thread_id)
     await paging.refuse_unknown_cursors(page, partial(reads.has_place_in_thread, who.reach, thread_id))
 
 
-def _is_of_user(new: NewMessage) -> bool:
-    """Say whether a message is what a user says: whole, and of no run or assistant."""
+def _is_user_message(new: NewMessage) -> bool:
+    """Say whether a message has the role `user`, is completed, and belongs to no run or assistant."""
     is_whole = new.role is Role.USER and new.status is Status.COMPLETED
     return is_whole and new.run_id is None and new.assistant_id is None
 
 
-def _made(thread_id: ThreadId, new: NewMessage, created_at: int) -> Message:
+def _new_message(thread_id: ThreadId, new: NewMessage, created_at: int) -> Message:
     return Message(
         id=new_message_id(),
         thread_id=thread_id,
@@ -231,8 +231,8 @@ def _made(thread_id: ThreadId, new: NewMessage, created_at: int) -> Message:
     )
 
 
-async def _held(transaction: Writes, who: Principal, thread_id: ThreadId, message_id: MessageId) -> Message:
-    """Find a message of a thread whose row the transaction holds."""
+async def _locked_message(transaction: Writes, who: Principal, thread_id: ThreadId, message_id: MessageId) -> Message:
+    """Return a message of a thread whose row the transaction has locked."""
     found = (await transaction.get_messages(who.reach, [message_id])).get(message_id)
     if found is None or found.thread_id != thread_id:
         raise NotFound("message", message_id)

@@ -1,6 +1,6 @@
-"""What pages of threads and pages of messages have in common beyond their statement.
+"""What pages of threads and pages of messages have in common, except their statements.
 
-Must not be here: the comparison of keys, which is SQL's.
+Must not be here: the comparison of keys, which is done in SQL.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 class AnyFrom(Protocol):
-    """Ask whether anything lies at a cursor or beyond it, towards higher (`up`) or lower keys."""
+    """Say whether anything is at a cursor or past it, towards higher (`up`) or lower keys."""
 
     def __call__(self, cursor: str, *, up: bool) -> Awaitable[bool]:
-        """Ask the store."""
+        """Query the store."""
 
 
 async def refuse_unknown_cursors(page: PageRequest, has_place: Callable[[str], Awaitable[bool]]) -> None:
     """Refuse cursors that name nothing in the list.
 
-    Only an empty page needs this: a cursor without a place leaves no rows.
+    Only an empty page needs this check: an unknown cursor gives no rows.
     Errors: InvalidRequest.
     """
     for param, cursor in page.cursors():
@@ -33,19 +33,19 @@ async def refuse_unknown_cursors(page: PageRequest, has_place: Callable[[str], A
 
 
 async def page_ends(page: PageRequest, found: Page[Any] | Rows[Any], any_from: AnyFrom) -> PageEnds:
-    """Say whether the whole list goes on beyond a page, on each side, and ask the store about its cursors."""
-    up, sure = page.order is Order.ASC, ends_of(page, found, EdgeFlags())
-    after = not sure.has_previous and page.after is not None and await any_from(page.after, up=not up)
-    before = not sure.has_next and page.before is not None and await any_from(page.before, up=up)
+    """Say whether the list continues before and after a page, and query the store for its cursors."""
+    up, known = page.order is Order.ASC, ends_of(page, found, EdgeFlags())
+    after = not known.has_previous and page.after is not None and await any_from(page.after, up=not up)
+    before = not known.has_next and page.before is not None and await any_from(page.before, up=up)
     return ends_of(page, found, EdgeFlags(after, before))
 
 
-def ends_of(page: PageRequest, found: Page[Any] | Rows[Any], beyond: EdgeFlags) -> PageEnds:
-    """Say whether the whole list goes on beyond a page, on each side.
+def ends_of(page: PageRequest, found: Page[Any] | Rows[Any], edges: EdgeFlags) -> PageEnds:
+    """Say whether the list continues before and after a page.
 
-    On the side that one walks to, the row too many has told; a cursor is asked whether anything lies at it or
-    beyond, since between the page and the cursor there is nothing else.
+    In the direction of paging, the extra row shows it; at a cursor it is whether anything is at the cursor or past it,
+    since nothing is between the page and the cursor.
     Source: Relay Cursor Connections, "HasPreviousPage" and "HasNextPage", in their exact form.
     """
-    more_behind, more_ahead = (found.has_more, False) if page.from_end else (False, found.has_more)
-    return PageEnds(has_next=more_ahead or beyond.before, has_previous=more_behind or beyond.after)
+    more_before, more_after = (found.has_more, False) if page.from_end else (False, found.has_more)
+    return PageEnds(has_next=more_after or edges.before, has_previous=more_before or edges.after)

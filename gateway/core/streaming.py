@@ -1,8 +1,8 @@
-"""A message that is written as it comes: begun by `messages.create`, grown here piece by piece, finished here.
+"""The use cases of a message in progress: `messages.create` begins it, text is appended and it is finished here.
 
-A piece is a row of its own, so that appending costs the same however long the message is; every FOLD pieces the
-content is written as a whole, so that reading it does not have to lay thousands of pieces together.
-Must not be here: SQL, what a piece looks like on either face.
+Each appended text is a row of its own (a delta), so that appending costs the same however long the message is; after
+FOLD deltas the content is written as a whole, so that a read does not have to join thousands of deltas.
+Must not be here: SQL, what a delta is in either face.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NUL: Final = "\0"
 
 
 async def append_text(store: Store, who: Principal, message_id: MessageId, text: str) -> Message:
-    """Add text to the last part of a message in progress, or begin a part where the last one is no text.
+    """Append text to the last part of a message in progress, or begin a new part where the last one is no text.
 
     Errors: NotFound; InvalidRequest where the message is finished, or would grow too long.
     """
@@ -41,13 +41,13 @@ async def append_text(store: Store, who: Principal, message_id: MessageId, text:
         delta = _next_delta(message, last, text)
         grown = with_appended_text(message, [(delta.part_index, delta.text)])
         _refuse_too_long(grown)
-        # PostgreSQL keeps no NUL in a text; in the content, which is JSON, it is escaped. Both databases do the same.
-        is_kept_whole = _NUL in text
-        if not is_kept_whole:
+        # PostgreSQL stores no NUL in a text; in the content, which is JSON, it is escaped. Both databases do the same.
+        is_rewritten = _NUL in text
+        if not is_rewritten:
             await transaction.add_delta(who.reach, message, position, delta)
         if delta.number >= FOLD:
             position = await transaction.next_position(who.reach, message.thread_id)
-        if is_kept_whole or delta.number >= FOLD:
+        if is_rewritten or delta.number >= FOLD:
             await transaction.set_message_content(who.reach, grown, position)
     return grown
 
@@ -55,7 +55,7 @@ async def append_text(store: Store, who: Principal, message_id: MessageId, text:
 async def finish(store: Store, who: Principal, message_id: MessageId, ending: Ending) -> Message:
     """Finish a message in progress.
 
-    Errors: NotFound; InvalidRequest where it is finished already.
+    Errors: NotFound; InvalidRequest where it is already finished.
     """
     who.require(Scope.READ, Scope.WRITE)
     now = int(time.time())
@@ -72,7 +72,7 @@ async def finish(store: Store, who: Principal, message_id: MessageId, ending: En
 
 
 async def _in_progress(transaction: Writes, who: Principal, message_id: MessageId) -> tuple[Message, int]:
-    """Hold the thread of a message, and find the message as it is then."""
+    """Lock the thread of a message, and return the message as it is then, with its position."""
     seen = await _found(transaction, who, message_id)
     position = await transaction.next_position(who.reach, seen.thread_id)
     message = await _found(transaction, who, message_id)
@@ -103,11 +103,11 @@ def _next_delta(message: Message, last: Delta | None, text: str) -> Delta:
 
 
 def _refuse_too_long(grown: Message) -> None:
-    """Hold a message that has grown to the bound of a new one; a content of few bytes has no more characters."""
+    """Apply the bound of a new message to one that has grown; few bytes of content have no more characters."""
     if len(grown.content_json) > bounds.TEXT.number:
         validate.total(count_characters(orjson.loads(grown.content_json)), "text", bounds.TEXT)
 
 
 def utf16_length(text: str) -> int:
-    """Count a text as a browser does."""
+    """Return the length of a text in UTF-16 code units, as in JavaScript."""
     return len(text) + sum(character > "\uffff" for character in text)

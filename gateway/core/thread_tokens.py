@@ -1,8 +1,8 @@
-"""What can be done with tokens for one thread: of each thread is known which of them are still good.
+"""The use cases of thread tokens: which are valid, and their revocation.
 
-A thread counts how often its tokens were revoked. A token says what that number was when it was made, and is good as
-long as it stays so; nothing else is kept of it.
-Must not be here: how a token is signed and read (`web`).
+A thread counts how often its tokens were revoked. A token contains that count as it was when the token was issued, and
+is valid while the count is the same; nothing else of a token is stored.
+Must not be here: how a token is signed and verified (`auth`).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class Standing(NamedTuple):
-    """Whether the key that a token was made with is good, and the epoch of its thread, if that is there."""
+    """Whether the key that issued a token is valid, and the epoch of its thread, if the thread exists."""
 
-    has_good_key: bool
+    has_valid_key: bool
     epoch: TokenEpoch | None
 
 
 async def epoch_of(store: Store, who: Principal, thread_id: ThreadId) -> TokenEpoch:
-    """Find the epoch that a token which is made now belongs to.
+    """Return the epoch of a token that is issued now.
 
     Errors: Forbidden; NotFound.
     """
@@ -45,7 +45,7 @@ async def epoch_of(store: Store, who: Principal, thread_id: ThreadId) -> TokenEp
 
 
 async def revoke(store: Store, who: Principal, thread_id: ThreadId) -> None:
-    """End all tokens for a thread that were made until now.
+    """Revoke all tokens for a thread that were issued until now.
 
     Errors: Forbidden; NotFound.
     """
@@ -58,8 +58,8 @@ async def revoke(store: Store, who: Principal, thread_id: ThreadId) -> None:
 
 
 async def standing(store: Store, reach: Reach, key_id: str | None) -> Standing:
-    """Find what a token for one thread stands or falls with, in one statement."""
-    assert reach.thread_id is not None  # noqa: S101  (it is a token's)
+    """Return what the validity of a token for one thread depends on, in one statement."""
+    assert reach.thread_id is not None  # noqa: S101  (a token has one)
     async with store.read() as reads:
         if key_id is None:
             return Standing(True, (await reads.token_epochs(reach, [reach.thread_id])).get(reach.thread_id))
@@ -71,9 +71,9 @@ async def standing(store: Store, reach: Reach, key_id: str | None) -> Standing:
 
 
 async def later_epochs(store: Store, wanted: Mapping[str, Collection[str]]) -> dict[tuple[str, str], TokenEpoch]:
-    """Find the epochs of threads of several projects, by project and thread, where they are not the first.
+    """Return the epochs of threads of several projects, by project and thread, except those that are the first.
 
-    Many may be asked for again and again: one statement for each project, and few rows.
+    It is called often with many threads: one statement for each project, and few rows.
     """
     found: dict[tuple[str, str], TokenEpoch] = {}
     async with store.read() as reads:

@@ -1,6 +1,6 @@
-"""What can be done with threads: one function is one use case and one transaction.
+"""The use cases of threads: one function is one use case and one transaction.
 
-Must not be here: reading requests, rendering answers, SQL.
+Must not be here: parsing requests, rendering responses, SQL.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 
 async def create(store: Store, who: Principal, new: NewThread) -> Thread:
-    """Make a thread and the messages that it begins with, all or nothing.
+    """Create a thread with its first messages, all or nothing.
 
-    Errors: Forbidden; InvalidRequest where an end user makes it for another.
+    Errors: Forbidden; InvalidRequest where an end user creates it for another one.
     """
     who.require(Scope.WRITE)
     who.require_many_threads()
@@ -54,7 +54,7 @@ async def create(store: Store, who: Principal, new: NewThread) -> Thread:
 
 
 async def get(store: Store, who: Principal, thread_id: ThreadId) -> Thread:
-    """Find a thread.
+    """Return a thread.
 
     Errors: NotFound.
     """
@@ -65,14 +65,14 @@ async def get(store: Store, who: Principal, thread_id: ThreadId) -> Thread:
 
 
 async def get_many(store: Store, who: Principal, thread_ids: Sequence[str]) -> dict[str, Thread]:
-    """Find threads by id in one statement; those that are not there are left out."""
+    """Return threads by id in one statement; unknown ids are omitted."""
     who.require(Scope.READ)
     async with store.read() as reads:
         return await reads.get_threads(who.reach, thread_ids)
 
 
 async def update(store: Store, who: Principal, thread_id: ThreadId, patch: ThreadPatch) -> Thread:
-    """Change a thread: metadata key by key, tool resources as a whole.
+    """Update a thread: metadata key by key, tool resources as a whole.
 
     Errors: NotFound; InvalidRequest where the merged metadata has too many pairs.
     """
@@ -80,21 +80,21 @@ async def update(store: Store, who: Principal, thread_id: ThreadId, patch: Threa
     async with store.write() as transaction:
         position = await transaction.next_position(who.reach, thread_id)
         thread = (await transaction.get_threads(who.reach, [thread_id]))[thread_id]
-        told = Inferred(0)
+        given = Inferred(0)
         if patch.metadata is not UNSET:
-            told |= Inferred.METADATA
+            given |= Inferred.METADATA
             thread = thread._replace(metadata_json=dump_text(metadata.merge(thread.metadata, patch.metadata)))
         if patch.tool_resources is not UNSET:
-            told |= Inferred.TOOL_RESOURCES
+            given |= Inferred.TOOL_RESOURCES
             thread = thread._replace(tool_resources_json=dump_text(patch.tool_resources))
-        await transaction.set_thread(who.reach, thread, told, position)
+        await transaction.set_thread(who.reach, thread, given, position)
     return thread
 
 
 async def delete(store: Store, who: Principal, thread_id: ThreadId) -> None:
-    """Delete a thread and all its messages for good.
+    """Delete a thread and all its messages permanently.
 
-    Errors: NotFound, also for the second time.
+    Errors: NotFound, also if it is already deleted.
     """
     who.require(Scope.WRITE)
     who.require_many_threads()
@@ -105,7 +105,7 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId) -> None:
 
 
 async def list_page(store: Store, who: Principal, page: PageRequest) -> Page[Thread]:
-    """Read one page of the threads that the caller can reach.
+    """Return one page of the threads that the caller can reach.
 
     Errors: InvalidRequest for a cursor that names none of them.
     """
@@ -118,7 +118,7 @@ async def list_page(store: Store, who: Principal, page: PageRequest) -> Page[Thr
 
 
 async def page_ends(store: Store, who: Principal, page: PageRequest, found: Page[Thread]) -> PageEnds:
-    """Say whether the list of threads goes on beyond a page that was read, on each side."""
+    """Say whether the list of threads continues before and after a page."""
     who.require(Scope.READ)
 
     async def any_from(cursor: str, *, up: bool) -> bool:
@@ -136,9 +136,9 @@ async def count(store: Store, who: Principal) -> int:
 
 
 def _owner(who: Principal, asked: str | None) -> str | None:
-    """Say whose a new thread is: an end user's threads are its own, a project's key makes them for anybody.
+    """Return the owner of a new thread: an end user owns its threads, a project's key creates them for any end user.
 
-    Whoever has a name that is given to no new thread goes on with the threads that bear it.
+    A name that new threads cannot have still gives access to the threads that have it.
     """
     own = who.reach.owner
     if own is not None and asked not in (None, own):

@@ -1,6 +1,6 @@
-"""Whole threads in and out, for import and export.
+"""The use cases of import and export, which move whole threads.
 
-Must not be here: files, lines, what is told of them (`transfer`).
+Must not be here: files, lines, reports about them (`transfer`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MESSAGES: Final = PageRequest(limit=500, order=Order.ASC)
 
 
 class Refused(NamedTuple):
-    """A thread that could not be taken, the message for which, and why."""
+    """A thread that was not imported, the message that caused it, and the reason."""
 
     staged: Staged
     reason: str
@@ -35,7 +35,7 @@ class Refused(NamedTuple):
 
 @dataclass(slots=True)
 class Taken:
-    """What an import has done: what was added, and what was there before, living or deleted."""
+    """The counts of an import: what was added, and what existed before, living or deleted."""
 
     threads: int = 0
     messages: int = 0
@@ -45,14 +45,14 @@ class Taken:
 
 
 class Given(NamedTuple):
-    """A thread to be taken; one that is not told was made up from its messages."""
+    """A thread to import; one without a line of its own is inferred from its messages."""
 
     thread: Thread
-    is_told: bool = True
+    has_line: bool = True
 
 
 class _RefusedError(Exception):
-    """A message cannot be taken, so its thread cannot."""
+    """A message cannot be imported, so its thread cannot."""
 
     def __init__(self, refused: Refused) -> None:
         super().__init__()
@@ -64,12 +64,12 @@ async def import_threads(
 ) -> Taken:
     """Add threads with all their staged messages, each whole or not at all, all in one transaction.
 
-    What is there already stays as it is, so a second time changes nothing; but what was inferred of a thread gives way
-    to its own line. What was deleted stays deleted, unless `replace_deleted`: then a thread begins anew.
+    What exists stays as it is, so a second import changes nothing; but what was inferred of a thread is replaced by its
+    own line. What was deleted stays deleted, unless `replace_deleted`: then the thread is created again.
     """
     async with store.write() as transaction:
         await transaction.lock_imports()
-        # The lock first: it waits for a deletion that runs, and only then is it certain what was deleted.
+        # The lock first: it waits for a running deletion, and only then is it certain what was deleted.
         thread_ids = [each.thread.id for each in given]
         ends = await transaction.lock_ends(who.reach, thread_ids)
         deleted = await transaction.deleted_threads(who.reach, thread_ids)
@@ -84,7 +84,7 @@ async def import_threads(
 
 @dataclass(slots=True)
 class _Import:
-    """One transaction of an import: what it writes with, and what it has found of the threads at hand."""
+    """One transaction of an import: what it writes with, and what it found of the given threads."""
 
     transaction: Writes
     who: Principal
@@ -93,7 +93,7 @@ class _Import:
     deleted: dict[str, Deleted]
 
     async def take(self, given: Sequence[Given]) -> Taken:
-        """Take what can be taken."""
+        """Import what can be imported."""
         if all(each.thread.id not in self.ends and each.thread.id not in self.deleted for each in given):
             moved = await self._take_new(given)
             if moved is not None:
@@ -104,7 +104,7 @@ class _Import:
         return taken
 
     async def _take_new(self, given: Sequence[Given]) -> Taken | None:
-        """Take threads of which nothing is there, as most are: nothing is looked up before; or give none."""
+        """Import threads that do not exist yet, as most do not, without lookups; return None if that fails."""
         thread_ids = [each.thread.id for each in given]
         before = dict(self.ends)
         try:
@@ -116,10 +116,10 @@ class _Import:
             return None
 
     async def _refusals(self, thread_ids: Sequence[ThreadId]) -> dict[ThreadId, Refused]:
-        """Find the threads that cannot be taken: nothing is written before that is known of all of them."""
+        """Find the threads that cannot be imported, before anything is written."""
         refused: dict[ThreadId, Refused] = {}
         owners: dict[str, ThreadId] = {}  # of the ids that are new; a thread too long for that is alone in its group
-        begun: set[ThreadId] = set()  # threads of which something new was met
+        begun: set[ThreadId] = set()  # threads with a new message
         for batch in self.staging.messages(*thread_ids):
             known = await self.transaction.known_messages(self.who.reach, [each.message_id for each in batch])
             for each in batch:
@@ -143,7 +143,7 @@ class _Import:
     async def _write(self, given: Sequence[Given], *, may_move: bool = False) -> Taken:
         reach = self.who.reach
         fresh = [each for each in given if each.thread.id not in self.ends and each.thread.id not in self.deleted]
-        inferred = {each.thread.id for each in fresh if not each.is_told}
+        inferred = {each.thread.id for each in fresh if not each.has_line}
         await self.transaction.add_threads(reach, [each.thread for each in fresh], inferred)
         taken = Taken(threads=len(fresh))
         if may_move:
@@ -152,14 +152,14 @@ class _Import:
                 taken.messages = moved
                 return taken
         self.ends |= {each.thread.id: End(0, 0) for each in fresh}
-        for thread, is_told in given:
+        for thread, has_line in given:
             if thread.id in self.deleted:
                 deleted = self.deleted[thread.id]
                 self.ends[thread.id] = await self.transaction.bring_back(
-                    reach, thread, deleted, is_inferred=not is_told
+                    reach, thread, deleted, is_inferred=not has_line
                 )
                 taken.threads += 1
-            elif is_told and (end := self.ends[thread.id]).inferred:
+            elif has_line and (end := self.ends[thread.id]).inferred:
                 self.ends[thread.id] = await self.transaction.fill_thread(reach, thread, end)
         taken.known += len(given) - taken.threads
         for batch in self.staging.messages(*(each.thread.id for each in given)):
@@ -167,7 +167,7 @@ class _Import:
         return taken
 
     async def _append(self, batch: Sequence[Staged], taken: Taken) -> None:
-        """Add the messages of a batch that are not there yet."""
+        """Add the messages of a batch that do not exist yet."""
         reach = self.who.reach
         known = await self.transaction.known_messages(reach, [each.message_id for each in batch])
         placed: list[tuple[int, Message]] = []
@@ -189,13 +189,13 @@ class _Import:
 
 def _too_late(thread_id: str) -> str:
     return (
-        f"'{thread_id}' already holds newer messages, and a message is only ever added behind them: "
+        f"'{thread_id}' already holds newer messages, and messages can only be added after them: "
         "import all files of a thread in one run."
     )
 
 
 async def export_threads(store: Store, who: Principal) -> AsyncIterator[Thread]:
-    """Read all threads, oldest first."""
+    """Yield all threads, oldest first."""
     page = _THREADS
     while True:
         async with store.read() as reads:
@@ -208,7 +208,7 @@ async def export_threads(store: Store, who: Principal) -> AsyncIterator[Thread]:
 
 
 async def export_messages(store: Store, who: Principal, thread_id: ThreadId) -> AsyncIterator[Message]:
-    """Read all messages of a thread, oldest first."""
+    """Yield all messages of a thread, oldest first."""
     page = _MESSAGES
     while True:
         async with store.read() as reads:

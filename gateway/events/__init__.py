@@ -1,1 +1,1 @@
-"""How one process hears of what another has committed: hints to look, never the facts themselves."""
+"""Hints between processes that a thread has changed; a hint never contains the change itself."""

@@ -1,6 +1,7 @@
-"""Who follows what in this process, how they are woken, and how they are sent away before the process ends.
+"""The listeners of one process: how they are woken, and how they are disconnected before the process ends.
 
-A hint says only "look again": a listener that is busy while ten of them come looks once more, so nothing queues up.
+A hint only says that a thread has changed: a listener that gets ten while it is busy
+reads once more, so nothing queues.
 Must not be here: where hints from other processes come from (`postgres`, `polling`).
 """
 
@@ -26,25 +27,25 @@ class Hub:
         self.is_ending = False
 
     def listen(self, topic: Topic) -> AbstractContextManager[Event]:
-        """Hear of a topic for as long as the block: the event is set at each hint, the listener clears it."""
+        """Listen to a topic for the duration of the block: each hint sets the event, and the listener clears it."""
         return _Listening(self._listeners, topic)
 
     def wake(self, topics: Iterable[Topic]) -> None:
-        """Wake those who listen to some topics."""
+        """Wake the listeners of some topics."""
         for topic in topics:
             for hint in self._listeners.get(topic, ()):
                 hint.set()
 
     def wake_all(self) -> None:
-        """Wake everybody, where hints may have been lost."""
+        """Wake all listeners, where hints may have been lost."""
         self.wake(list(self._listeners))
 
     def topics(self) -> list[Topic]:
-        """Name what is listened to."""
+        """Return the topics that have listeners."""
         return list(self._listeners)
 
     def followers(self) -> Mapping[str, int]:
-        """Count who follows: connections, the subscriptions on them, and the threads that those are about."""
+        """Count connections, the subscriptions on them, and the threads of those."""
         subscriptions = sum(len(each) for each in list(self._listeners.values()))
         return {
             "connections": len(self._connections),
@@ -67,7 +68,7 @@ class Hub:
 
 
 class _Listening:
-    """A listener for as long as a block, in a third of the memory that a generator would take."""
+    """A listener for the duration of a block, in a third of the memory that a generator would take."""
 
     __slots__ = ("_all", "_hint", "_topic")
 

@@ -1,6 +1,6 @@
-"""Hints from other processes on one SQLite file, by looking at what is followed whenever the file has changed.
+"""Hints from other processes on one SQLite file, by polling the followed threads whenever the file has changed.
 
-Must not be here: SQL; the store says whether the file changed and where threads stand.
+Must not be here: SQL; the store returns the version of the file and the positions of threads.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ async def poll(
     version: Callable[[], Awaitable[object]],
     positions: Callable[[Sequence[Topic]], Awaitable[Mapping[Topic, int]]],
 ) -> None:
-    """Wake the listeners of threads that others have moved on, until cancelled."""
+    """Wake the listeners of threads that other processes have changed, until cancelled."""
     seen_version: object = None
     seen: Mapping[Topic, int] = {}
     while True:

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger(__name__)
 
 _FIRST_WAIT_S: Final = 0.1
-_LONGEST_WAIT_S: Final = 5.0
-_ALIVE_S: Final = 20.0  # how often a silent connection is asked whether it still lives
+_MAX_WAIT_S: Final = 5.0
+_ALIVE_S: Final = 20.0  # interval of the check that a silent connection is alive
 
 
 async def listen(url: str, channel: str, hub: Hub) -> None:
-    """Hand hints on until cancelled, over as many connections as it takes.
+    """Pass hints to the hub until cancelled; a lost connection is opened again.
 
-    LISTEN needs a connection of its own for as long as it lasts, so this one is not of the pool.
+    LISTEN occupies its connection, so this one is not from the pool.
     """
-    url = url.replace("postgresql+asyncpg://", "postgresql://", 1)  # the driver does not know itself by name
+    url = url.replace("postgresql+asyncpg://", "postgresql://", 1)  # the driver does not accept its own name
     wait_s = _FIRST_WAIT_S
     while True:
         try:
@@ -37,11 +37,11 @@ async def listen(url: str, channel: str, hub: Hub) -> None:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
             log.warning("no hints from PostgreSQL for %.1f s: %s", wait_s, error)
         await asyncio.sleep(wait_s)
-        wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+        wait_s = min(wait_s * 2, _MAX_WAIT_S)
 
 
 async def _listen_once(url: str, channel: str, hub: Hub) -> None:
-    def hear(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+    def on_notify(_connection: object, _pid: int, _channel: str, payload: object) -> None:
         project_id, _, thread_id = str(payload).partition(" ")
         hub.wake([(project_id, thread_id)])
 
@@ -49,7 +49,7 @@ async def _listen_once(url: str, channel: str, hub: Hub) -> None:
     try:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _connection: lost.set())
-        await connection.add_listener(channel, hear)
+        await connection.add_listener(channel, on_notify)
         hub.wake_all()
         while not lost.is_set():
             try:

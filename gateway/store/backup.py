@@ -1,8 +1,8 @@
-"""A copy of a SQLite database while it is served, by SQLite's own online backup.
+"""A backup of a SQLite database while it is served, by SQLite's own online backup.
 
-The source is only read, in one transaction: the copy is the database of one moment, commits go on beside it, and there
-is no second writer. SQLite may then not shorten its log until the copy is done.
-Must not be here: PostgreSQL, which has tools of its own.
+The source is only read, in one transaction: the copy is a snapshot, commits continue meanwhile, and there is no second
+writer. SQLite cannot truncate its log until the copy is done.
+Must not be here: PostgreSQL, which has its own tools.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from sqlalchemy import make_url
 
 from gateway.errors import BackupFailed, InvalidSetting
 
-_PAGES: Final = 1024  # at a time, and Ctrl-C is heard between two
+_PAGES: Final = 1024  # at a time; Ctrl-C is handled in between
 
 
 def back_up(url: str, target: Path) -> int:
-    """Copy the database of a URL into a file that is not there yet, check it, and give its size in bytes.
+    """Copy the database of a URL into a new file, check it, and return its size in bytes.
 
-    The file appears under its name when it is whole and on disk.
+    The file gets its name when it is complete and on disk.
     Errors: InvalidSetting; BackupFailed; OSError where the file cannot be written.
     """
     source = sqlite_file(url)
-    _refuse_to_write_over(target)
+    _refuse_to_overwrite(target)
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=".partial")
     partial = Path(name)
     try:
@@ -37,7 +37,7 @@ def back_up(url: str, target: Path) -> int:
             _check(copy)
         os.fsync(descriptor)
         size = partial.stat().st_size
-        _refuse_to_write_over(target)
+        _refuse_to_overwrite(target)
         partial.rename(target)
         _sync_folder(target.parent)
     except sqlite3.Error as error:
@@ -49,7 +49,7 @@ def back_up(url: str, target: Path) -> int:
 
 
 def sqlite_file(url: str) -> Path:
-    """Name the file of a SQLite database.
+    """Return the file of a SQLite database.
 
     Errors: InvalidSetting for another database.
     """
@@ -61,13 +61,13 @@ def sqlite_file(url: str) -> Path:
     return Path(parsed.database or "")
 
 
-def _refuse_to_write_over(target: Path) -> None:
+def _refuse_to_overwrite(target: Path) -> None:
     if target.exists():
-        raise BackupFailed(f"'{target}' is there already. Name a file that is not.")
+        raise BackupFailed(f"'{target}' already exists. Name a file that does not exist.")
 
 
 def _read(source: Path) -> sqlite3.Connection:
-    """Open a database for reading alone, at the moment that it has now."""
+    """Open a database read-only, with its snapshot of now."""
     if not source.exists():
         raise BackupFailed(f"There is no database '{source}'.")
     connection = sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
@@ -77,7 +77,7 @@ def _read(source: Path) -> sqlite3.Connection:
 
 
 def _check(copy: sqlite3.Connection) -> None:
-    # One file, which can be opened anywhere; a server that it is restored to takes up the log again.
+    # One file, which can be opened anywhere; a server that opens a restored one enables the log again.
     copy.execute("PRAGMA journal_mode = DELETE")
     found = [row[0] for row in copy.execute("PRAGMA integrity_check")]
     if found != ["ok"]:

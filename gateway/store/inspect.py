@@ -1,6 +1,6 @@
-"""What an operator wants to know of a database before it is served; nothing is changed or made.
+"""What `gateway doctor` reads of a database; nothing is changed or created.
 
-Must not be here: what is good and what is not (`doctor`).
+Must not be here: which of it is a problem (`cli.doctor`).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from gateway.store.engines.open import open_engines
 from gateway.store.schema import tables
 from gateway.store.schema.revision import HEAD, opened, revision_of
 
-_CLOCK: Final = {"postgresql": "SELECT extract(epoch FROM clock_timestamp())"}  # SQLite has the one of this machine
+_CLOCK: Final = {"postgresql": "SELECT extract(epoch FROM clock_timestamp())"}  # SQLite uses the clock of this machine
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was seen of a database that answers.
+    """What was read of a database.
 
     Units: `newest` is the latest second of a message or thread, if there is one; `ahead_s` is how far the database's
     clock is ahead of ours.
@@ -32,7 +32,7 @@ class Inspection:
 
 
 async def inspect_database(url: str) -> Inspection:
-    """Look at a database; a SQLite file that is not there would be made, so ask for that before.
+    """Inspect a database; a SQLite file that does not exist would be created, so check that before.
 
     Errors: InvalidSetting where it cannot be opened.
     """

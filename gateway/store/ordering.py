@@ -1,6 +1,6 @@
-"""The order of a thread's messages that were read from several lists, or from one that does not run one way.
+"""The order of a thread's messages that were read from several lists, or from one that is not sorted.
 
-Must not be here: the table that they lie in (`staging`).
+Must not be here: the table that contains them (`staging`).
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from gateway.domain.direction import Direction, DirectionDetector
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_ONE_WAY: Final = (Direction.RISING, Direction.FALLING)
+_SORTED: Final = (Direction.RISING, Direction.FALLING)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a list was read: its file, which way it runs if its times do not tell, and whether somebody said so."""
+    """Where a list was read: its file, its direction if its times do not show it, and whether that is explicit."""
 
     file: int
     fallback: Direction
-    is_said: bool
+    is_explicit: bool
 
 
 @dataclass(slots=True)
 class _List:
-    """The messages of one list as they were read: where each lies in the table, and its time."""
+    """The messages of one list as they were read: the place of each in the table, and its time."""
 
     number: int
     source: Source
@@ -45,7 +45,7 @@ class _List:
         self.detector.add(second)
 
     def oldest_first(self) -> Iterator[tuple[int, int]]:
-        """Give the messages in their order, and with each the second that it counts as: never before the last one's."""
+        """Yield the messages in their order, each with its effective second: never before that of the previous one."""
         places = range(len(self.seqs))
         if self.direction is Direction.FALLING:
             places = places[::-1]
@@ -59,7 +59,7 @@ class _List:
 
     @property
     def rank(self) -> tuple[int, int, int]:
-        """Where a list stands among others in a second that they share: the one that reaches further back is first."""
+        """The rank of a list among others in a second that they share: the one that begins earlier is first."""
         number = -self.number if self.direction is Direction.FALLING else self.number
         return min(self.seconds), max(self.seconds), number
 
@@ -67,25 +67,25 @@ class _List:
 def arrange(
     rows: Iterable[tuple[int, int, int]],
     sources: Mapping[int, Source],
-    told: Direction | None,
+    explicit: Direction | None,
     whole: Mapping[int, Direction],
 ) -> Iterator[tuple[int, int]]:
-    """Give where the messages of a thread lie, oldest first, and the second that each counts as.
+    """Yield the places of a thread's messages, oldest first, each with its effective second.
 
-    `rows` are the place, the time and the list of each as they were read, no message twice; `told` is the direction
-    of all lists where the file itself says it; `whole` those of lists with the messages that others repeat, which
-    count where the rest of one does not tell.
+    `rows` are the place, the time and the list of each as they were read, without duplicates; `explicit` is the
+    direction of all lists where the file declares it; `whole` those of lists with their duplicates, used where the rest
+    of a list does not show it.
     """
     lists = [each for own in _by_file(rows, sources) for each in own]
     for each in lists:
-        each.direction = told or each.detector.direction
-        if each.direction is Direction.UNKNOWN and whole.get(each.number) in _ONE_WAY:
+        each.direction = explicit or each.detector.direction
+        if each.direction is Direction.UNKNOWN and whole.get(each.number) in _SORTED:
             each.direction = whole[each.number]
-    said = {each.direction for each in lists if each.direction in _ONE_WAY}
+    known = {each.direction for each in lists if each.direction in _SORTED}
     for each in lists:
         if each.direction is Direction.UNKNOWN:
-            agreed = next(iter(said)) if len(said) == 1 else each.source.fallback
-            each.direction = each.source.fallback if each.source.is_said else agreed
+            agreed = next(iter(known)) if len(known) == 1 else each.source.fallback
+            each.direction = each.source.fallback if each.source.is_explicit else agreed
     lists.sort(key=attrgetter("rank"))
     keys = [
         (second, rank, place, seq)
@@ -98,7 +98,7 @@ def arrange(
 
 
 def _by_file(rows: Iterable[tuple[int, int, int]], sources: Mapping[int, Source]) -> Iterator[list[_List]]:
-    """Take the lists of each file; where they run one way one behind the other, they are pages of one list."""
+    """Return the lists of each file; lists that are sorted when joined are pages of one list."""
     for _, own in groupby(rows, key=lambda row: sources[row[2]].file):
         lists: dict[int, _List] = {}
         whole: _List | None = None

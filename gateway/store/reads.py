@@ -1,9 +1,9 @@
 """What can be read from the store, without a transaction.
 
-Each statement sees one moment. Where a call sends several, the later ones may see more than the first, never less of
-what it has found but what was deleted meanwhile, and that is left out.
+Each statement sees one snapshot. Where a call runs several, the later ones may see changes since the first; what was
+deleted meanwhile is omitted.
 
-Must not be here: the text of statements (`statements`, `follow_statements`), changes (`writes`).
+Must not be here: the text of statements (`statements`), changes (`writes`).
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_POSITION = itemgetter(-2)  # in front of the bytes
-_BESIDE = -3  # what stands beside a page, in front of both
+_POSITION = itemgetter(-2)  # the column before the bytes
+_THREAD = -3  # the column before both, in a statement that also selects a thread
 _THREAD_ID = Message._fields.index("thread_id")
 _STATUS = itemgetter(Message._fields.index("status_value"))
 _IN_PROGRESS = Status.IN_PROGRESS.value
 _OBJECT = ord("{")
 _ANY_THREAD_FROM = {up: partial(threads.any_thread_from, up=up) for up in (True, False)}
-# How a database that sends all that was asked for is asked for a page instead.
+# The statements for a database that sends all selected rows: they leave out the texts of rows after the page.
 _LISTS: tuple[Callable[..., Select[Any]], ...] = (
     messages.list_messages,
     messages.list_wire_messages,
@@ -60,7 +60,7 @@ _ANY_MESSAGE_FROM = {up: partial(messages.any_message_from, up=up) for up in (Tr
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[T]):
-    """What lies behind a position: items with their own, how far this has looked, and whether it may go on at once."""
+    """Items after a position, each with its own, the position of the next batch, and whether that may have items."""
 
     items: list[tuple[int, T]]
     position: int
@@ -75,14 +75,14 @@ class Reads:
         self._connection = connection  # None in a transaction that only SQLAlchemy can run statements in
 
     async def get_threads(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, Thread]:
-        """Find threads by id; those that are not there are left out."""
+        """Return threads by id; unknown ids are omitted."""
         found = await self._found(threads.get_threads, reach, list(thread_ids))
         return {thread.id: thread for thread in rows.threads_of(found)}
 
     async def get_messages(self, reach: Reach, message_ids: Sequence[str]) -> dict[str, Message]:
-        """Find messages of any thread by id; those that are not there are left out.
+        """Return messages of any thread by id; unknown ids are omitted.
 
-        Errors: AnswerTooLarge where there are several, and more than one answer may hold.
+        Errors: AnswerTooLarge where there are several, larger than the limit of one response.
         """
         is_one = len(message_ids) == 1
         build = messages.get_messages if is_one or self._is_local else postgres_pages.get_messages_within_bytes
@@ -91,16 +91,16 @@ class Reads:
         return {message.id: message for message in whole}
 
     async def list_threads(self, reach: Reach, page: PageRequest) -> Page[Thread]:
-        """Read one page of a project's threads."""
+        """Return one page of a project's threads."""
         return _page(await self._found(threads.list_threads, reach, page), rows.threads_of, page)
 
     async def list_messages(self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None) -> Page[Message]:
-        """Read one page of a thread's messages; an unknown thread or cursor gives an empty one."""
+        """Return one page of a thread's messages; an unknown thread or cursor gives an empty one."""
         found = await self._cut(messages.list_messages, reach, thread_id, page, run_id)
         return await self._page_of_messages(reach, page, found)
 
     async def list_wire_messages(self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None) -> WirePage:
-        """Read the same page as the wire has it, laid out by the database but for messages in progress."""
+        """Return the same page as JSON objects of the API, written by the database except messages in progress."""
         found = await self._cut(messages.list_wire_messages, reach, thread_id, page, run_id)
         objects: list[bytes] = [row[0] for row in found.rows]
         growing = [each.decode() for each in objects if each[0] != _OBJECT]
@@ -117,10 +117,10 @@ class Reads:
     async def get_thread_with_messages(
         self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields
     ) -> tuple[Thread | None, Rows[Message], EdgeFlags]:
-        """Find a thread and read some fields of one page of its messages; an unknown cursor gives an empty one."""
+        """Return a thread and some fields of one page of its messages; an unknown cursor gives an empty one."""
         fields = fields if "id" in fields else (*fields, "id")
-        thread, beyond, found = await self._thread_beside(reach, thread_id, page, run_id, fields)
-        return thread, await self._page_of_rows(reach, page, fields, found), beyond
+        thread, edges, found = await self._thread_with_rows(reach, thread_id, page, run_id, fields)
+        return thread, await self._page_of_rows(reach, page, fields, found), edges
 
     async def _page_of_rows(
         self, reach: Reach, page: PageRequest, fields: Fields, found: PageRows[Any]
@@ -136,10 +136,10 @@ class Reads:
         items = await self._whole(reach, rows.messages_of(found.rows))
         return Page(tuple(reversed(items) if page.from_end else items), found.has_more, found.stored)
 
-    async def _thread_beside(
+    async def _thread_with_rows(
         self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields
     ) -> tuple[Thread | None, EdgeFlags, PageRows[Any]]:
-        """Read a thread, what lies beyond the cursors, and the rows of the page, in the order of the walk."""
+        """Return a thread, the edge flags of a page, and the rows of the page, in the order of the scan."""
         take = partial(take_page, limit=page.limit)
         if self._connection is not None and self._connection.is_local:
             own, of_page = await self._connection.take_each(
@@ -148,19 +148,19 @@ class Reads:
             )
             return (*rows.thread_with_edges(own[0]), of_page) if own else (None, EdgeFlags(), take_page((), 0))
         found = await self._found(postgres_pages.get_thread_with_messages, reach, thread_id, page, run_id, fields)
-        is_up = is_ascending(page)
-        in_order = sorted(found, key=_POSITION, reverse=not is_up)
+        ascends = is_ascending(page)
+        in_order = sorted(found, key=_POSITION, reverse=not ascends)
         if not in_order:
             return None, EdgeFlags(), take_page((), 0)
-        with_thread = in_order.pop(0 if is_up else -1)  # OF_THREAD lies below all positions
-        return (*rows.thread_with_edges(wire.load(with_thread[_BESIDE])), take(in_order))
+        with_thread = in_order.pop(0 if ascends else -1)  # OF_THREAD is lower than all positions
+        return (*rows.thread_with_edges(wire.load(with_thread[_THREAD])), take(in_order))
 
     async def list_messages_of_each(
         self, reach: Reach, thread_ids: Sequence[str], page: PageRequest, run_id: str | None
     ) -> dict[str, Page[Message]]:
-        """Read the same page of several threads in one step.
+        """Return the same page of several threads in one round trip.
 
-        Errors: AnswerTooLarge where they are more than one answer may hold.
+        Errors: AnswerTooLarge where they are larger than the limit of one response.
         """
         if len(thread_ids) == 1:
             return {thread_ids[0]: await self.list_messages(reach, thread_ids[0], page, run_id)}
@@ -180,7 +180,7 @@ class Reads:
         }
 
     async def list_messages_after(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Message]:
-        """Read the messages of a thread behind a position, in order."""
+        """Return the messages of a thread after a position, in order."""
         local, remote = following.list_messages_after, postgres_pages.messages_after_within_bytes
         build: Build = local if self._is_local else remote
         found = await self._taken(partial(take_page, limit=limit), build, reach, thread_id, position, limit)
@@ -192,11 +192,11 @@ class Reads:
         )
 
     async def list_changes(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Change]:
-        """Read what happened in a thread behind a position, in order; what has gone meanwhile is left out."""
+        """Return the changes of a thread after a position, in order; what was deleted meanwhile is omitted."""
         met = await self._rows(following.list_changes(reach, thread_id, position, limit))
         found, has_more, _ = take_page(met, limit)
-        shown = {row.id for row in found if row.kind in _SHOWS_MESSAGE}
-        by_id = await self.get_messages(reach, list(shown)) if shown else {}
+        changed = {row.id for row in found if row.kind in _WITH_MESSAGE}
+        by_id = await self.get_messages(reach, list(changed)) if changed else {}
         has_thread = any(row.kind == following.THREAD for row in found)
         own = await self.get_threads(reach, [thread_id]) if has_thread else {}
         changes = (_CHANGES[row.kind](row, by_id, own) for row in found)
@@ -207,35 +207,35 @@ class Reads:
         )
 
     async def last_positions(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, int]:
-        """Find how far threads have come; those that are not there are left out."""
+        """Return the last positions of threads; unknown ids are omitted."""
         found = await self._found(following.last_positions, reach, list(thread_ids))
         return {row[0]: row[1] for row in found}
 
     async def span_of(self, reach: Reach, thread_id: str) -> tuple[int, int] | None:
-        """Find the position at which a thread begins, and how far it has come, if it is there."""
+        """Return the positions at which a thread begins and ends, if it exists."""
         found = await self._found(following.last_positions, reach, [thread_id])
         return next(((begin, last) for _, last, begin in found), None)
 
     async def data_version(self) -> tuple[int, int]:
-        """Name this connection, and read SQLite's own count of changes to the file by others than it."""
+        """Return the id of this connection, and SQLite's counter of changes to the file by other connections."""
         raw = await self._sqlalchemy.get_raw_connection()
         version: int = (await self._sqlalchemy.execute(text("PRAGMA data_version"))).scalar_one()
         return id(raw.driver_connection), version
 
     async def position_of(self, reach: Reach, thread_id: str, message_id: str) -> int | None:
-        """Find the position of a message of the thread, living or deleted."""
+        """Return the position of a message of the thread, living or deleted."""
         statement = select(messages.place_of_message(reach, thread_id, message_id))
         position: int | None = (await self._sqlalchemy.execute(statement)).scalar_one()
         return position
 
     async def any_thread_from(self, reach: Reach, cursor: str, *, up: bool) -> bool:
-        """Say whether a thread lies at a cursor or beyond it."""
+        """Say whether a thread is at a cursor or past it."""
         return await self._flag(_ANY_THREAD_FROM[up], reach, cursor)
 
     async def any_message_from(
         self, reach: Reach, thread_id: str, run_id: str | None, cursor: str, *, up: bool
     ) -> bool:
-        """Say whether a message of a thread lies at a cursor or beyond it."""
+        """Say whether a message of a thread is at a cursor or past it."""
         return await self._flag(_ANY_MESSAGE_FROM[up], reach, thread_id, cursor, run_id)
 
     async def has_place_among_threads(self, reach: Reach, cursor: str) -> bool:
@@ -259,29 +259,29 @@ class Reads:
         return count
 
     async def find_key(self, digest: str) -> tuple[ApiKey, str] | None:
-        """Find the key whose secret has a digest, and give the digest that stands with it."""
+        """Return the key whose secret has a digest, with the digest that is stored."""
         found = await self._found(api_keys.find_key, digest)
         return (rows.key_of(found[0]), found[0][-1]) if found else None
 
     async def get_keys(self, key_ids: Sequence[str]) -> dict[str, ApiKey]:
-        """Find keys by id; those that are not there are left out."""
+        """Return keys by id; unknown ids are omitted."""
         found = map(rows.key_of, await self._found(api_keys.get_keys, list(key_ids)))
         return {key.id: key for key in found}
 
     async def token_epochs(self, reach: Reach, thread_ids: Collection[str]) -> dict[str, TokenEpoch]:
-        """Find the token epochs of threads; those that are not there are left out."""
+        """Return the token epochs of threads; unknown ids are omitted."""
         found = await self._found(thread_tokens.token_epochs, reach, wire.dump_text(list(thread_ids)))
         return {row[0]: rows.epoch_of(row) for row in found}
 
     async def later_epochs(self, reach: Reach, thread_ids: Collection[str]) -> dict[str, TokenEpoch]:
-        """Find the same of threads that have had another epoch than the first."""
+        """Return the same of those threads whose epoch is not the first."""
         found = await self._found(thread_tokens.later_epochs, reach, wire.dump_text(list(thread_ids)))
         return {row[0]: rows.epoch_of(row) for row in found}
 
     async def token_standing(
         self, reach: Reach, thread_id: str, key_id: str
     ) -> tuple[ApiKey, TokenEpoch | None] | None:
-        """Find a key and the token epoch of a thread, where they are there."""
+        """Return a key and the token epoch of a thread, where they exist."""
         found = await self._found(thread_tokens.token_standing, reach, thread_id, key_id)
         if not found:
             return None
@@ -290,26 +290,26 @@ class Reads:
         return rows.key_of(row), rows.epoch_of(row) if has_thread else None
 
     async def list_keys(self) -> list[ApiKey]:
-        """Read all keys, oldest first."""
+        """Return all keys, oldest first."""
         return [rows.key_of(row) for row in await self._rows(api_keys.list_keys())]
 
     async def any_key(self) -> bool:
-        """Say whether a key was ever made."""
+        """Say whether a key was ever created."""
         return await self._flag(api_keys.any_key)
 
     async def is_migrated(self) -> bool:
-        """Say whether there are the tables that this program needs, or a later one's."""
+        """Say whether the database has the tables of this version, or of a later one."""
         return await self._sqlalchemy.run_sync(is_migrated)
 
     async def _whole(self, reach: Reach, found: Sequence[Message]) -> Sequence[Message]:
-        """Lay the text that messages in progress have gained behind their content; for others nothing is read."""
+        """Add the deltas of messages in progress to their content; for others nothing is read."""
         if _IN_PROGRESS not in map(_STATUS, found):
             return found
         grown = await self._grown(reach, [each.id for each in found if each.status_value == _IN_PROGRESS])
         return [grown.get(message.id, message) for message in found]
 
     async def _whole_rows(self, reach: Reach, fields: Fields, found: list[Any]) -> list[Any]:
-        """Do the same for rows, which have no content where a message is in progress."""
+        """Do the same for rows, whose content is null where a message is in progress."""
         content = fields.index("content_json")
         if None not in map(itemgetter(content), found):
             return found
@@ -319,25 +319,25 @@ class Reads:
         return [
             row if row[content] is not None else read(grown[row[place]])
             for row in found
-            if row[content] is not None or row[place] in grown  # else it was deleted meanwhile
+            if row[content] is not None or row[place] in grown  # otherwise it was deleted meanwhile
         ]
 
     async def _grown(self, reach: Reach, growing: Sequence[str]) -> dict[str, Message]:
-        """Read messages in progress with all their text; those that are not there are left out."""
+        """Return messages in progress with all their text; unknown ids are omitted."""
         whole: dict[str, Message] = {}
-        gained: dict[str, list[tuple[int, str]]] = {}
+        deltas: dict[str, list[tuple[int, str]]] = {}
         for row in await self._rows(following.list_growing(reach, growing)):
             if row.part_index is None:
                 [whole[row.id]] = rows.messages_of([row])
             else:
-                gained.setdefault(row.id, []).append((row.part_index, row.content.decode()))
-        return {id_: with_appended_text(message, gained.get(id_, ())) for id_, message in whole.items()}
+                deltas.setdefault(row.id, []).append((row.part_index, row.content.decode()))
+        return {id_: with_appended_text(message, deltas.get(id_, ())) for id_, message in whole.items()}
 
     async def _rows(self, statement: Executable) -> Sequence[Any]:
         return (await self._sqlalchemy.execute(statement)).all()
 
     def _found(self, build: Build, *arguments: Any) -> Awaitable[Sequence[Any]]:
-        """Run a statement that runs often; its rows are read by number, since drivers know no names."""
+        """Run a frequent statement; its columns are read by index, since rows of drivers have no names."""
         return self._rows(build(*arguments)) if self._connection is None else self._connection.rows(build, arguments)
 
     @property
@@ -345,12 +345,12 @@ class Reads:
         return self._connection is not None and self._connection.is_local
 
     def _cut(self, listed: Build, *arguments: Any) -> Awaitable[PageRows[Any]]:
-        """Read what one page holds of a list, for which the third argument is the page that was asked for."""
+        """Return the rows of one page of a list; the third argument is the page request."""
         build = listed if self._is_local else _WITHIN_BYTES[listed]
         return self._taken(partial(take_page, limit=arguments[2].limit), build, *arguments)
 
     def _taken(self, take: Take[T], build: Build, *arguments: Any) -> Awaitable[T]:
-        """Run a statement, and give what a function takes of its rows."""
+        """Run a statement, and return what a function takes from its rows."""
         if self._connection is None:
             return self._taken_of(take, build(*arguments))
         return self._connection.take(take, build, arguments)
@@ -363,7 +363,7 @@ class Reads:
         return bool(row[0])
 
 
-_SHOWS_MESSAGE = (following.CREATED, following.UPDATED)
+_WITH_MESSAGE = (following.CREATED, following.UPDATED)
 _CHANGES: dict[str, Callable[[Any, Mapping[str, Message], Mapping[str, Thread]], Change | None]] = {
     following.CREATED: lambda row, by_id, _: (
         change.MessageCreated(row.position, by_id[row.id]) if row.id in by_id else None

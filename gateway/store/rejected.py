@@ -1,6 +1,6 @@
-"""Where lines that could not be taken belong among the messages of their thread.
+"""The places of rejected lines among the messages of their thread.
 
-Must not be here: the table that both lie in (`staging`).
+Must not be here: the table that contains both (`staging`).
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     Refused = tuple[int, int, int | None]  # its place among all that was read, its list, its second
 
 
-def beside(refused: Iterable[Refused], placed: Iterable[tuple[int, int, int]]) -> dict[int, list[int]]:
-    """Find before which rank each line that was refused belongs: beside the one that it was read beside.
+def places_of(refused: Iterable[Refused], placed: Iterable[tuple[int, int, int]]) -> dict[int, list[int]]:
+    """Find the rank before which each rejected line belongs: next to the message that it was read next to.
 
-    `placed` are the place, the list and the second of each message, in their order. A list of which nothing else was
-    taken goes by its times.
+    `placed` are the place, the list and the second of each message, in their order. The lines of a list without any
+    accepted message are placed by their times.
     """
     ranks: dict[int, list[tuple[int, int]]] = {}
     seconds: list[int] = []
     for rank, (seq, number, second) in enumerate(placed):
         ranks.setdefault(number, []).append((seq, rank))
         seconds.append(second)
-    waiting: dict[int, list[int]] = {}
+    places: dict[int, list[int]] = {}
     alone: dict[int, list[Refused]] = {}
     for line in refused:
         seq, number, _ = line
@@ -38,19 +38,19 @@ def beside(refused: Iterable[Refused], placed: Iterable[tuple[int, int, int]]) -
         elif len(own) > 1 and own[0][0] > own[-1][0]:
             place = bisect_right(in_order, (seq,))
             before = in_order[place][1] + 1 if place < len(in_order) else 0
-            waiting.setdefault(before, []).insert(0, seq)
+            places.setdefault(before, []).insert(0, seq)
         else:
             place = bisect_left(in_order, (seq,))
             before = in_order[place - 1][1] + 1 if place else in_order[0][1]
-            waiting.setdefault(before, []).append(seq)
+            places.setdefault(before, []).append(seq)
     for each in alone.values():
         for seq, before in _by_times(each, seconds):
-            waiting.setdefault(before, []).append(seq)
-    return waiting
+            places.setdefault(before, []).append(seq)
+    return places
 
 
 def _by_times(refused: Sequence[Refused], seconds: Sequence[int]) -> Iterable[tuple[int, int]]:
-    """Give the lines of one list with the rank before which each belongs; one without a time follows the one before."""
+    """Yield the lines of one list with the rank before which each belongs; one without a time follows the previous."""
     falls = len(seconds) > 1 and seconds[0] > seconds[-1]
     detector = DirectionDetector()
     for _, _, second in refused:

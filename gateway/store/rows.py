@@ -1,4 +1,4 @@
-"""Rows to domain objects and back, side by side.
+"""The conversion of rows to domain objects and back.
 
 Must not be here: statements.
 """
@@ -31,18 +31,18 @@ _KEY_WIDTH = len(KEY_COLUMNS)
 
 
 def threads_of(found: Iterable[Sequence[Any]]) -> list[Thread]:
-    """Make threads of rows of THREAD_COLUMNS."""
+    """Convert rows of THREAD_COLUMNS to threads."""
     return list(map(_AS_THREAD, found))
 
 
 def thread_with_edges(row: Sequence[Any]) -> tuple[Thread, EdgeFlags]:
-    """Make a thread of a row of `get_thread_with_edges`, and its flags."""
+    """Convert a row of `get_thread_with_edges` to a thread and its edge flags."""
     *of_thread, flags = row
     return Thread(*of_thread), EdgeFlags(after=bool(flags & EDGE_AFTER), before=bool(flags & EDGE_BEFORE))
 
 
 def row_of_thread(project_id: str, thread: Thread, inferred: int | None = None) -> Values:
-    """Lay a thread without messages out as a row of its table."""
+    """Convert a thread without messages to a row of its table."""
     return {
         "project_id": project_id,
         "id": thread.id,
@@ -58,12 +58,12 @@ def row_of_thread(project_id: str, thread: Thread, inferred: int | None = None) 
 
 
 def messages_of(found: Iterable[Sequence[Any]]) -> list[Message]:
-    """Make messages of rows that begin with MESSAGE_COLUMNS, without a step of Python's own for each of them."""
+    """Convert rows that begin with MESSAGE_COLUMNS to messages, without a Python call for each of them."""
     return list(map(_AS_MESSAGE, map(_OF_MESSAGE, found)))
 
 
 def row_of_message(project_id: str, message: Message, position: int) -> Values:
-    """Lay a message out as a row of its table."""
+    """Convert a message to a row of its table."""
     return {
         "project_id": project_id,
         "thread_id": message.thread_id,
@@ -87,7 +87,7 @@ IMPORTED: Final = ("project_id", "position", *(column.name for column in MESSAGE
 
 
 def imported(project_id: str, placed: Iterable[tuple[int, Message]]) -> list[tuple[Any, ...]]:
-    """Lay messages out as rows of the columns IMPORTED, for many at once."""
+    """Convert messages to rows of the columns IMPORTED."""
     return [
         (project_id, position, *message[:_CONTENT], message.content_json.decode(), *message[_CONTENT + 1 :])
         for position, message in placed
@@ -95,17 +95,17 @@ def imported(project_id: str, placed: Iterable[tuple[int, Message]]) -> list[tup
 
 
 def epoch_of(row: Sequence[Any]) -> TokenEpoch:
-    """Make a token epoch of a row that ends in EPOCH_COLUMNS; threads of before have none, which is the first."""
+    """Convert a row that ends in EPOCH_COLUMNS to a token epoch; older threads have none, which is the first."""
     *_, generation, revocations = row
     return TokenEpoch(generation or 0, revocations or 0)
 
 
 def key_of(row: Sequence[Any]) -> ApiKey:
-    """Make a key of a row that begins with KEY_COLUMNS."""
+    """Convert a row that begins with KEY_COLUMNS to a key."""
     key_id, project_id, name, scopes, *rest = row[:_KEY_WIDTH]
     return ApiKey(key_id, project_id, name, frozenset(map(Scope, scopes.split(","))), *rest)
 
 
 def row_of_key(key: ApiKey, digest: str) -> Values:
-    """Lay a key out as a row of its table."""
+    """Convert a key to a row of its table."""
     return {**asdict(key), "scopes": ",".join(sorted(key.scopes)), "digest": digest}

@@ -1,6 +1,6 @@
-"""A passing table on disk in which an import sorts what it reads, so that memory does not grow with the files.
+"""A temporary table on disk in which an import sorts what it reads, so that memory does not grow with the files.
 
-Must not be here: anything of the database that is served; how lists are put in order (`arranging`).
+Must not be here: the tables of the database that is served; the order of several lists (`ordering`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gateway.domain.direction import Direction, DirectionDetector
 from gateway.domain.ids import ThreadId
 from gateway.domain.thread import Thread
 from gateway.store.ordering import Source, arrange
-from gateway.store.rejected import beside
+from gateway.store.rejected import places_of
 from gateway.store.rows import messages_of
 from gateway.store.statements.messages import MESSAGE_COLUMNS
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from gateway.domain.message import Message
 
-BATCH: Final = 1_000  # messages that are read, looked up and written at once
-BATCH_BYTES: Final = 8 * 1024 * 1024  # of their content, from which on a batch ends
-GROUP: Final = 20_000  # messages that are taken in one transaction, unless one thread has more
+BATCH: Final = 1_000  # messages that are read, checked and written at once
+BATCH_BYTES: Final = 8 * 1024 * 1024  # of their content, at which a batch ends
+GROUP: Final = 20_000  # messages of one transaction, unless one thread has more
 
 _COLUMNS: Final = tuple(column.name for column in MESSAGE_COLUMNS)
 _CONTENT: Final = _COLUMNS.index("content")
@@ -38,10 +38,10 @@ _TABLES: Final = f"""
     PRAGMA synchronous = OFF;
     CREATE TABLE threads (seq INTEGER PRIMARY KEY, id UNIQUE, created_at, metadata, tool_resources, owner);
     CREATE TABLE messages (seq INTEGER PRIMARY KEY, {", ".join(_COLUMNS)}, list, source, place);
-    CREATE TABLE refused (seq INTEGER PRIMARY KEY, thread_id, list, raw, second);
-    CREATE TABLE spoilt (id PRIMARY KEY, reason) WITHOUT ROWID;
-    CREATE TABLE told (id PRIMARY KEY, direction) WITHOUT ROWID;
-    CREATE TABLE whole (thread_id, list, direction, PRIMARY KEY (thread_id, list)) WITHOUT ROWID;
+    CREATE TABLE refused_lines (seq INTEGER PRIMARY KEY, thread_id, list, raw, second);
+    CREATE TABLE refused_threads (id PRIMARY KEY, reason) WITHOUT ROWID;
+    CREATE TABLE explicit_order (id PRIMARY KEY, direction) WITHOUT ROWID;
+    CREATE TABLE full_lists (thread_id, list, direction, PRIMARY KEY (thread_id, list)) WITHOUT ROWID;
     CREATE TABLE places (seq INTEGER PRIMARY KEY, rank, second);
 """
 _INDEX: Final = "CREATE INDEX by_thread ON messages (thread_id, seq, created_at, list)"
@@ -49,12 +49,13 @@ _ADD_THREAD: Final = (
     "INSERT OR IGNORE INTO threads (id, created_at, metadata, tool_resources, owner) VALUES (?, ?, ?, ?, ?)"
 )
 _ADD_MESSAGE: Final = f"INSERT INTO messages VALUES (?, {'?, ' * len(_COLUMNS)}?, ?, ?)"  # noqa: S608  (our own names)
-# A message tells enough of a thread that has no line of its own: where only messages were kept, nothing is lost.
+# A thread without a line of its own is inferred from its messages, so an export of messages alone can be imported.
 _THREADS: Final = """
-    SELECT made, id, created_at, metadata, tool_resources, owner FROM (SELECT 0 AS made, * FROM threads UNION ALL
+    SELECT inferred, id, created_at, metadata, tool_resources, owner FROM
+    (SELECT 0 AS inferred, * FROM threads UNION ALL
     SELECT 1, min(seq), thread_id, min(created_at), '{}', '{}', NULL FROM messages
     WHERE thread_id NOT IN (SELECT id FROM threads) GROUP BY thread_id)
-    WHERE id NOT IN (SELECT id FROM spoilt) ORDER BY made, seq
+    WHERE id NOT IN (SELECT id FROM refused_threads) ORDER BY inferred, seq
 """
 _TIMES: Final = "SELECT created_at, list FROM messages WHERE thread_id = ? ORDER BY seq"
 _ROWS: Final = "SELECT seq, created_at, list FROM messages WHERE thread_id = ? ORDER BY seq"
@@ -65,9 +66,9 @@ _DROP_REPEATED: Final = (
 _OWN: Final = "FROM {schema}messages AS m WHERE thread_id = ?"
 _PLACED: Final = "FROM {schema}messages AS m JOIN {schema}places AS p ON p.seq = m.seq WHERE thread_id = ?"
 _LISTED: Final = ", ".join(f"m.{name}" for name in _COLUMNS)
-# The same into the tables of SQLite, where the content is text, without a step of Python's for each message.
+# A copy into SQLite's own tables, where the content is text, takes no Python call for each message.
 _ATTACHED: Final = "SELECT file FROM pragma_database_list WHERE name = 'staging'"
-_KEPT: Final = ", ".join("CAST(m.content AS TEXT)" if name == "content" else f"m.{name}" for name in _COLUMNS)
+_STORED: Final = ", ".join("CAST(m.content AS TEXT)" if name == "content" else f"m.{name}" for name in _COLUMNS)
 _MOVE_END: Final = (
     "UPDATE main.threads SET message_count = ?, last_position = ?, last_created_at = ? WHERE project_id = ? AND id = ?"
 )
@@ -76,7 +77,7 @@ _ANY_DELETED: Final = "SELECT 1 FROM main.deleted_messages WHERE project_id = ? 
 
 
 class _Order(NamedTuple):
-    """How a thread's messages lie in their order: how many there are, from where, by what, and the last second."""
+    """The order of a thread's messages: their number, FROM, ORDER BY, the column of the second, and the last second."""
 
     messages: int
     found_in: str
@@ -86,22 +87,22 @@ class _Order(NamedTuple):
 
     @property
     def read(self) -> str:
-        """Read them in their order, and behind each the second that it counts as."""
+        """The statement that selects them in their order, each followed by its effective second."""
         own = self.found_in.format(schema="")
         return f"SELECT {_LISTED}, source, place, {self.second} {own} ORDER BY {self.by}"
 
     @property
     def move(self) -> str:
-        """Write them into the table of messages that is served."""
+        """The statement that copies them into the table of messages that is served."""
         return (
             f"INSERT INTO main.messages (project_id, position, {', '.join(_COLUMNS)}) "
-            f"SELECT ?, row_number() OVER (ORDER BY {self.by}), {_KEPT} {self.found_in.format(schema='staging.')} "
+            f"SELECT ?, row_number() OVER (ORDER BY {self.by}), {_STORED} {self.found_in.format(schema='staging.')} "
             f"ORDER BY {self.by}"
         )
 
 
 class Staged(tuple[Any, ...]):
-    """A message and where it was read, as it lies in the table."""
+    """A row of the table: a message and where it was read."""
 
     __slots__ = ()
 
@@ -118,7 +119,7 @@ class Staged(tuple[Any, ...]):
 
     @property
     def thread_id(self) -> ThreadId:
-        """The thread that it belongs to."""
+        """The thread of the message."""
         thread_id: ThreadId = self[1]
         return thread_id
 
@@ -130,13 +131,13 @@ class Staged(tuple[Any, ...]):
 
     @property
     def place(self) -> str:
-        """Where in the file it stood."""
+        """The place in the file."""
         place: str = self[-2]
         return place
 
     @property
     def second(self) -> int:
-        """The second that it counts as: its own, or that of the one before it where a clock went back."""
+        """The effective second: its own, or that of the previous message where a clock went back."""
         second: int = self[-1]
         return second
 
@@ -148,7 +149,7 @@ class Staging:
     """The table, from `with` until its end."""
 
     def __enter__(self) -> Self:
-        """Make the table in a folder of its own."""
+        """Create the table in a folder of its own."""
         self._folder = TemporaryDirectory(prefix="gateway-import-")
         self._file = Path(self._folder.name) / "staging.db"
         self._db = sqlite3.connect(self._file, isolation_level=None)
@@ -164,26 +165,27 @@ class Staging:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take it away again."""
+        """Delete the table."""
         self._db.close()
         self._folder.cleanup()
 
-    def begin_list(self, file: int, fallback: Direction, *, is_said: bool) -> int:
-        """Begin a list of a file; what is added with its number stands in it, in the order in which it is added.
+    def begin_list(self, file: int, fallback: Direction, *, is_explicit: bool) -> int:
+        """Begin a list of a file, and return its number; messages are added to it in the order of the file.
 
-        `fallback` is the way it runs if its times do not tell; with `is_said`, whatever other lists of a thread do.
+        `fallback` is its direction if its times do not show it; with `is_explicit`, also if other lists of a
+        thread have another one.
         """
         number = len(self._sources)
-        self._sources[number] = Source(file, fallback, is_said)
+        self._sources[number] = Source(file, fallback, is_explicit)
         return number
 
     def add_thread(self, thread: Thread) -> bool:
-        """Keep a thread, and say whether it is new; the first of one id counts."""
+        """Add a thread, and say whether it is new; the first one of an id is used."""
         values = (thread.id, thread.created_at, thread.metadata_json, thread.tool_resources_json, thread.owner)
         return self._db.execute(_ADD_THREAD, values).rowcount > 0
 
     def add_message(self, number: int, source: str, place: str, message: Message) -> None:
-        """Keep a message of a list."""
+        """Add a message of a list."""
         self._seq += 1
         self._read.append((self._seq, *message, number, source, place))
         self._bytes += len(message.content_json)
@@ -191,61 +193,65 @@ class Staging:
             self._write()
 
     def add_refused(self, number: int, thread_id: str, raw: bytes, second: int | None) -> None:
-        """Keep a line that cannot be taken at its place among the messages of its thread; `second` is its time."""
+        """Add a rejected line at its place among the messages of its thread; `second` is its time."""
         self._seq += 1
-        self._db.execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?)", (self._seq, thread_id, number, raw, second))
+        self._db.execute(
+            "INSERT INTO refused_lines VALUES (?, ?, ?, ?, ?)", (self._seq, thread_id, number, raw, second)
+        )
 
-    def spoil(self, thread_id: str, reason: str) -> None:
-        """Let a thread be refused whole; the first reason counts."""
-        self._db.execute("INSERT OR IGNORE INTO spoilt VALUES (?, ?)", (thread_id, reason))
+    def refuse_thread(self, thread_id: str, reason: str) -> None:
+        """Refuse a whole thread; the first reason is used."""
+        self._db.execute("INSERT OR IGNORE INTO refused_threads VALUES (?, ?)", (thread_id, reason))
 
-    def tell_order(self, thread_id: str, direction: Direction) -> None:
-        """Note which way all lists of a thread run, whatever its times say."""
-        self._db.execute("INSERT OR IGNORE INTO told VALUES (?, ?)", (thread_id, direction.value))
+    def set_order(self, thread_id: str, direction: Direction) -> None:
+        """Set the direction of all lists of a thread, whatever its times show."""
+        self._db.execute("INSERT OR IGNORE INTO explicit_order VALUES (?, ?)", (thread_id, direction.value))
 
-    def settle(self) -> None:
-        """Make ready what was added, so that the rest may be asked for."""
+    def finish(self) -> None:
+        """Finish adding, so that the table can be read."""
         self._write()
         self._db.execute(_INDEX)
-        self._db.execute("COMMIT")  # so that the database may read it too
+        self._db.execute("COMMIT")  # so that the other database can read it too
 
-    def spoilt(self) -> Iterator[tuple[ThreadId, str]]:
-        """Give the threads that are refused whole, and why."""
-        yield from starmap(lambda id_, reason: (ThreadId(id_), reason), self._db.execute("SELECT * FROM spoilt"))
+    def refused_threads(self) -> Iterator[tuple[ThreadId, str]]:
+        """Yield the refused threads, and why."""
+        yield from starmap(
+            lambda id_, reason: (ThreadId(id_), reason), self._db.execute("SELECT * FROM refused_threads")
+        )
 
     def thread(self, thread_id: str) -> Thread | None:
-        """Find what was told of a thread."""
+        """Return a thread that has a line of its own."""
         row = self._db.execute(
             "SELECT id, created_at, metadata, tool_resources, owner FROM threads WHERE id = ?", (thread_id,)
         ).fetchone()
         return None if row is None else _thread(*row)
 
     def threads(self) -> Iterator[tuple[Thread, bool]]:
-        """Give all threads that are not spoilt, and whether they were told.
+        """Yield all threads that are not refused, and whether they have lines of their own.
 
-        Those that were read come first, in their order, then those that only messages speak of.
+        Those that have come first, in their order, then those that are inferred from messages.
         """
-        for made, *row in self._db.execute(_THREADS):
-            yield _thread(*row), not made
+        for inferred, *row in self._db.execute(_THREADS):
+            yield _thread(*row), not inferred
 
     def groups(self) -> Iterator[list[tuple[Thread, bool]]]:
-        """Give all threads in groups that are worth a transaction; a long one stands alone."""
+        """Yield all threads in groups, one for each transaction; a long thread is a group of its own."""
         group: list[tuple[Thread, bool]] = []
         size = 0
-        for thread, is_told in self.threads():
+        for thread, has_line in self.threads():
             order = self._order(thread.id)
             weight = 1 + order.messages + (len(thread.metadata_json) + len(thread.tool_resources_json)) // 1_000
             if group and size + weight > GROUP:
                 yield group
                 group, size, self._group = [], 0, {}
-            group.append((thread, is_told))
+            group.append((thread, has_line))
             self._group[thread.id] = order
             size += weight
         if group:
             yield group
 
     def messages(self, *thread_ids: str) -> Iterator[Sequence[Staged]]:
-        """Give the messages of threads in batches, thread after thread, oldest first."""
+        """Yield the messages of threads in batches, thread after thread, oldest first."""
         batch: list[Staged] = []
         weight = 0
         for thread_id in thread_ids:
@@ -260,22 +266,22 @@ class Staging:
             yield batch
 
     def lines_of(self, thread_id: str, *, newest_first: bool) -> Iterator[bytes | Message]:
-        """Give all of a thread that is refused, in its order: lines that could not be taken at their places."""
+        """Yield all messages of a refused thread in their order, with its rejected lines at their places."""
         order = self._order(thread_id)
         if newest_first:
             order = order._replace(by=_REVERSED[order.by])
         refused = self._db.execute(
-            "SELECT seq, list, second FROM refused WHERE thread_id = ? ORDER BY seq", (thread_id,)
+            "SELECT seq, list, second FROM refused_lines WHERE thread_id = ? ORDER BY seq", (thread_id,)
         )
-        waiting = beside(refused.fetchall(), self._ranks(order, thread_id))
+        pending = places_of(refused.fetchall(), self._ranks(order, thread_id))
         for rank, row in enumerate(self._db.execute(order.read, (thread_id,))):
-            yield from map(self._raw, waiting.pop(rank, ()))
+            yield from map(self._raw, pending.pop(rank, ()))
             yield _AS_STAGED(row).message
-        for seqs in waiting.values():
+        for seqs in pending.values():
             yield from map(self._raw, seqs)
 
     def _raw(self, seq: int) -> bytes:
-        raw: bytes = self._db.execute("SELECT raw FROM refused WHERE seq = ?", (seq,)).fetchone()[0]
+        raw: bytes = self._db.execute("SELECT raw FROM refused_lines WHERE seq = ?", (seq,)).fetchone()[0]
         return raw
 
     def _ranks(self, order: _Order, thread_id: str) -> Iterable[tuple[int, int, int]]:
@@ -287,10 +293,10 @@ class Staging:
         return sum(self._group[each].messages for each in thread_ids)
 
     def move_into(self, connection: sqlite3.Connection, project_id: str, thread_ids: Sequence[str]) -> int | None:
-        """Write all messages of new threads of the group at hand into SQLite's tables, and say how many.
+        """Copy all messages of new threads of the current group into SQLite's tables, and return their number.
 
-        Nothing is written, and None is said, where one of the ids is, or may be, taken: who takes them one by one
-        knows what to say of each; or where the connection has read from another table before.
+        Nothing is written, and None returned, where one of the ids exists or may exist: an import one by one then finds
+        the reason; or where the connection has another staging table attached.
         """
         if connection.execute(_ANY_DELETED, (project_id,)).fetchone():
             return None
@@ -298,7 +304,7 @@ class Staging:
         if attached is None:
             connection.execute("ATTACH ? AS staging", (str(self._file),))
         elif not Path(attached[0]).exists() or not self._file.samefile(attached[0]):
-            return None  # of an earlier import over this connection; it cannot be detached within a transaction
+            return None  # of an earlier import; it cannot be detached within a transaction
         orders = [(thread_id, self._group[thread_id]) for thread_id in thread_ids]
         connection.execute("SAVEPOINT moving")
         try:
@@ -321,8 +327,8 @@ class Staging:
     def _order(self, thread_id: str) -> _Order:
         """Find the order of a thread's messages: mostly that of the one list that they were read from, or its reverse.
 
-        Lists of the API begin with the newest where nothing was said, so within a second the last one read is the
-        first one made in a list whose times only ever fall.
+        Lists of the API begin with the newest by default, so in a list whose times only fall, the last one read of a
+        second is the first one created.
         """
         detector, numbers, last = DirectionDetector(), set(), 0
         for created_at, number in self._db.execute(_TIMES, (thread_id,)):
@@ -332,33 +338,33 @@ class Staging:
         direction = detector.direction
         if direction is Direction.UNKNOWN and numbers:
             direction = self._sources[min(numbers)].fallback
-        told = self._db.execute("SELECT direction FROM told WHERE id = ?", (thread_id,)).fetchone()
-        if len(numbers) > 1 or told or not (detector.is_monotonic or detector.direction is Direction.UNKNOWN):
-            return self._arranged(thread_id, Direction(told[0]) if told else None)
+        explicit = self._db.execute("SELECT direction FROM explicit_order WHERE id = ?", (thread_id,)).fetchone()
+        if len(numbers) > 1 or explicit or not (detector.is_monotonic or detector.direction is Direction.UNKNOWN):
+            return self._arranged(thread_id, Direction(explicit[0]) if explicit else None)
         by = "m.seq DESC" if direction is Direction.FALLING else "m.seq"
         return _Order(detector.count, _OWN, by, "created_at", last)
 
-    def _arranged(self, thread_id: str, told: Direction | None) -> _Order:
-        """Note the places of messages that do not lie in their order."""
+    def _arranged(self, thread_id: str, explicit: Direction | None) -> _Order:
+        """Store the places of messages that are not in their order."""
         whole = self._whole(thread_id)
         self._db.execute(_DROP_REPEATED, (thread_id,))
         rows = self._db.execute(_ROWS, (thread_id,))
         count, last = 0, 0
         self._db.execute("BEGIN")
-        for rank, (seq, second) in enumerate(arrange(rows, self._sources, told, whole)):
+        for rank, (seq, second) in enumerate(arrange(rows, self._sources, explicit, whole)):
             self._db.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?)", (seq, rank, second))
             count, last = rank + 1, second
         self._db.execute("COMMIT")
         return _Order(count, _PLACED, "p.rank", "p.second", last)
 
     def _whole(self, thread_id: str) -> dict[int, Direction]:
-        """Find which way the lists of a thread ran when no message had been left out; a second time nothing is new."""
-        judges: dict[int, DirectionDetector] = {}
+        """Return the directions of a thread's lists with all their messages; those of the first call are stored."""
+        detectors: dict[int, DirectionDetector] = {}
         for created_at, number in self._db.execute(_TIMES, (thread_id,)):
-            judges.setdefault(number, DirectionDetector()).add(created_at)
-        rows = [(thread_id, number, detector.direction.value) for number, detector in judges.items()]
-        self._db.executemany("INSERT OR IGNORE INTO whole VALUES (?, ?, ?)", rows)
-        found = self._db.execute("SELECT list, direction FROM whole WHERE thread_id = ?", (thread_id,))
+            detectors.setdefault(number, DirectionDetector()).add(created_at)
+        rows = [(thread_id, number, detector.direction.value) for number, detector in detectors.items()]
+        self._db.executemany("INSERT OR IGNORE INTO full_lists VALUES (?, ?, ?)", rows)
+        found = self._db.execute("SELECT list, direction FROM full_lists WHERE thread_id = ?", (thread_id,))
         return {number: Direction(value) for number, value in found}
 
 

@@ -1,6 +1,6 @@
-"""What can be changed in the store, all of it or nothing, within one transaction.
+"""What can be changed in the store, within one transaction.
 
-Must not be here: the text of statements, when a transaction begins and ends (`sql`).
+Must not be here: the text of statements (`statements`), when a transaction begins and ends (`store`).
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 _ALL_INFERRED: Final = sum(Inferred)
 _PROGRESS = ("status", "content", "completed_at", "incomplete_at", "incomplete_reason")
 
-# What stands in a statement for the id and the end of a thread, where many are moved at once.
+# The bind parameters for the id and the end of a thread, where many are set at once.
 _END: Final[Sequence[Any]] = (bindparam("id_"), bindparam("position_", type_=BigInteger()), bindparam("second_"))
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """Text that a message has gained: the `number`th since its content was written, at `start` of one part."""
+    """Text that was appended to a message: the `number`th since its content was written, at `start` of one part."""
 
     number: int
     part_index: int
@@ -63,18 +63,18 @@ class End(NamedTuple):
 
 
 class Deleted(NamedTuple):
-    """What is kept of a deleted thread: its place in the list, and the position at which its next life begins."""
+    """What is stored of a deleted thread: its place in the list, and the position at which a new one would begin."""
 
     seq: int
     generation: int
 
 
-# Where threads begin anew that a version deleted which did not keep how far they had come.
-_FAR_BEYOND: Final = 1 << 40
+# The beginning of a thread that replaces one deleted by a version that did not store its last position.
+_DEFAULT_GENERATION: Final = 1 << 40
 
 
 class Writes(Reads):
-    """What can be changed; `touched` names the threads whose followers shall look once it is committed."""
+    """What can be changed; `touched` are the threads whose followers get a hint after the commit."""
 
     def __init__(self, sqlalchemy: AsyncConnection, database: Database, connection: Connection | None = None) -> None:
         super().__init__(sqlalchemy, connection)
@@ -82,14 +82,14 @@ class Writes(Reads):
         self.touched: set[Topic] = set()
 
     async def lock_ends(self, reach: Reach, thread_ids: Sequence[str]) -> dict[ThreadId, End]:
-        """Find where threads end, and keep others from changing them until this transaction does."""
+        """Return the ends of threads, and lock their rows until this transaction ends."""
         found = await self._rows(importing.lock_ends(reach, thread_ids))
         return {thread_id: End(*end) for thread_id, *end in found}
 
     async def next_position(self, reach: Reach, thread_id: str) -> int:
-        """Take a position for a change of a thread or its messages, and keep others from changing it until the end.
+        """Allocate a position for a change of a thread or its messages, and lock the thread until the transaction ends.
 
-        Whoever changes anything in a thread comes through here or `take_positions` first, so no two wait in a circle.
+        Every change of a thread calls this or `take_positions` first, so there are no deadlocks.
         Errors: NotFound for the thread.
         """
         taken = await self._rows(threads.next_position(reach, thread_id))
@@ -104,7 +104,7 @@ class Writes(Reads):
         await self.add_threads(reach, [thread])
 
     async def add_threads(self, reach: Reach, added: Sequence[Thread], inferred: Container[str] = ()) -> None:
-        """Add threads without messages, in their order; those that are inferred give way to what is told of them."""
+        """Add threads without messages, in their order; lines of their own replace what is inferred of them."""
         if added:
             values = [
                 rows.row_of_thread(reach.project_id, thread, _ALL_INFERRED if thread.id in inferred else None)
@@ -113,13 +113,13 @@ class Writes(Reads):
             await self._sqlalchemy.execute(threads.insert_thread(), values)
 
     async def fill_thread(self, reach: Reach, thread: Thread, end: End) -> End:
-        """Let what is told of a thread take the place of what is still inferred of it; give where it ends now."""
+        """Replace what is inferred of a thread by its own line; return its new end."""
         await self._sqlalchemy.execute(importing.fill_thread(reach, thread))
         self.touched.add((reach.project_id, thread.id))
         return End(end.position + 1, end.second)
 
     async def bring_back(self, reach: Reach, thread: Thread, deleted: Deleted, *, is_inferred: bool) -> End:
-        """Add a thread that was deleted once more, without messages and at its old place; give where it begins."""
+        """Add a deleted thread again, without messages and at its old place; return its end."""
         begin = deleted.generation
         row = rows.row_of_thread(reach.project_id, thread, _ALL_INFERRED if is_inferred else None)
         row |= {"seq": deleted.seq, "generation": begin, "last_position": begin}
@@ -129,7 +129,7 @@ class Writes(Reads):
         return End(begin, 0)
 
     async def take_positions(self, reach: Reach, thread_id: str, count: int, created_at: int) -> tuple[int, int]:
-        """Take the next positions of a thread: the first of them, and the second that they count as.
+        """Allocate the next positions of a thread; return the first of them, and the second that their messages get.
 
         Errors: NotFound for the thread.
         """
@@ -153,14 +153,14 @@ class Writes(Reads):
         return created_at
 
     async def add_messages(self, reach: Reach, added: Sequence[Message], first_position: int) -> None:
-        """Add messages at positions that were taken for them."""
+        """Add messages at positions that were allocated for them."""
         values = [rows.row_of_message(reach.project_id, message, first_position + n) for n, message in enumerate(added)]
         await self._sqlalchemy.execute(messages.insert_messages(), values)
 
-    async def set_thread(self, reach: Reach, thread: Thread, told: Inferred, position: int) -> None:
-        """Write what of a thread can change, as the change at a position; what a client told is inferred no more."""
+    async def set_thread(self, reach: Reach, thread: Thread, given: Inferred, position: int) -> None:
+        """Write the fields of a thread that can change, as a change; fields that are `given` are not inferred now."""
         changes = {"metadata": thread.metadata_json, "tool_resources": thread.tool_resources_json}
-        statement = threads.set_thread(reach, thread.id, told, **changes, changed_position=position)
+        statement = threads.set_thread(reach, thread.id, given, **changes, changed_position=position)
         await self._sqlalchemy.execute(statement)
 
     async def set_message_metadata(self, reach: Reach, message: Message, position: int) -> None:
@@ -170,7 +170,7 @@ class Writes(Reads):
         )
 
     async def set_message_content(self, reach: Reach, message: Message, position: int) -> None:
-        """Write the content of a message as a whole, and how far it has come; the text it gained is part of that."""
+        """Write the content of a message as a whole, and its status; its deltas are part of the content then."""
         row = rows.row_of_message(reach.project_id, message, position)
         changes = {name: row[name] for name in _PROGRESS}
         statement = messages.set_message(reach, message.id, **changes, changed_position=position)
@@ -178,17 +178,17 @@ class Writes(Reads):
         await self._sqlalchemy.execute(following.remove_deltas(reach, message.id))
 
     async def last_delta(self, reach: Reach, message_id: str) -> Delta | None:
-        """Find the last text that a message has gained since its content was written as a whole."""
+        """Return the last delta of a message since its content was written as a whole."""
         found = await self._rows(following.last_delta(reach, message_id))
         return next((Delta(row.number, row.part_index, row.start, row.text) for row in found), None)
 
     async def add_delta(self, reach: Reach, message: Message, position: int, delta: Delta) -> None:
-        """Add text that a message has gained."""
+        """Add a delta of a message."""
         values = {"project_id": reach.project_id, "thread_id": message.thread_id, "message_id": message.id}
         await self._sqlalchemy.execute(following.insert_delta(), {**values, "position": position, **asdict(delta)})
 
     async def remove_thread(self, reach: Reach, thread_id: ThreadId) -> bool:
-        """Delete a thread with its messages and keep its place; say whether it was there."""
+        """Delete a thread with its messages and store its place; say whether it existed."""
         removed = await self._rows(threads.remove_thread(reach, thread_id))
         self.touched.add((reach.project_id, thread_id))
         for created_at, seq, owner, last_position in removed:
@@ -204,7 +204,7 @@ class Writes(Reads):
         return bool(removed)
 
     async def remove_message(self, reach: Reach, thread_id: ThreadId, message_id: MessageId) -> bool:
-        """Delete a message and keep its place; say whether it was there.
+        """Delete a message and store its place; say whether it existed.
 
         Errors: NotFound for the thread.
         """
@@ -218,28 +218,28 @@ class Writes(Reads):
         return bool(removed)
 
     async def revoke_tokens(self, reach: Reach, thread_id: ThreadId) -> bool:
-        """Begin a new token epoch of a thread; say whether it is there."""
+        """Begin a new token epoch of a thread; say whether the thread exists."""
         return bool(await self._rows(thread_tokens.revoke_tokens(reach, thread_id)))
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
-        """Undo, where the block raises, what it has changed, and nothing else of the transaction."""
+        """Run the block in a savepoint, which is rolled back when it raises."""
         async with self._sqlalchemy.begin_nested():
             yield
 
     async def lock_imports(self) -> None:
-        """Let no other import change anything until the end: two of the same files would add the same ids."""
+        """Block other imports until the transaction ends: two of the same files would add the same ids."""
         await self._sqlalchemy.run_sync(self._database.lock_imports)
 
     async def known_messages(self, reach: Reach, message_ids: Sequence[str]) -> dict[str, str]:
-        """Find which ids are taken, by living or deleted messages, and the thread that has each."""
+        """Return which ids belong to living or deleted messages, and the thread of each."""
         found = await self._rows(messages.known_messages(reach, dump_text(message_ids)))
         return dict(found)
 
     async def append_messages(
         self, reach: Reach, placed: Sequence[tuple[int, Message]], ends: Mapping[ThreadId, End]
     ) -> None:
-        """Add many messages at their positions in threads whose ends are locked, and note where these end now."""
+        """Add many messages at their positions in threads whose ends are locked, and set the new ends."""
         if not placed:
             return
         values = rows.imported(reach.project_id, placed)
@@ -249,7 +249,7 @@ class Writes(Reads):
         self.touched.update((reach.project_id, thread_id) for thread_id in ends)
 
     async def move_staged(self, reach: Reach, staging: Staging, thread_ids: Sequence[str]) -> int | None:
-        """Add all staged messages of threads that were just added, and say how many; or none, where that is no way."""
+        """Copy all staged messages of threads that were just added; return their number, or None if that fails."""
         move = partial(staging.move_into, project_id=reach.project_id, thread_ids=thread_ids)
         moved = await self._database.call_sqlite(self._sqlalchemy, move)
         if moved is not None:
@@ -257,24 +257,26 @@ class Writes(Reads):
         return moved
 
     async def deleted_threads(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, Deleted]:
-        """Find which threads were there and were deleted."""
+        """Return which of the threads were deleted."""
         found = await self._rows(importing.deleted_threads_of(reach, thread_ids))
-        return {row.id: Deleted(row.seq, _FAR_BEYOND if row.generation is None else row.generation) for row in found}
+        return {
+            row.id: Deleted(row.seq, _DEFAULT_GENERATION if row.generation is None else row.generation) for row in found
+        }
 
     async def add_key(self, key: ApiKey, digest: str) -> None:
-        """Add a key, known by the digest of its secret."""
+        """Add a key with the digest of its secret."""
         await self._sqlalchemy.execute(api_keys.insert_key(), rows.row_of_key(key, digest))
 
     async def revoke_key(self, key_id: str, revoked_at: int) -> bool:
-        """Revoke a key; say whether it was there and not revoked before."""
+        """Revoke a key; say whether it existed and was not revoked."""
         return (await self._sqlalchemy.execute(api_keys.revoke_key(key_id, revoked_at))).rowcount > 0
 
     async def expire_key(self, key_id: str, expires_at: int) -> None:
-        """Let a key end at a time, if it does not end before."""
+        """Set the expiry of a key, if it does not expire earlier."""
         await self._sqlalchemy.execute(api_keys.expire_key(key_id, expires_at))
 
     async def note_uses(self, uses: Mapping[str, int]) -> None:
-        """Note when keys were last used."""
-        # In one order, so that two processes which note the same keys do not wait for each other in a circle.
+        """Record when keys were last used."""
+        # In one order, so that two processes with the same keys do not deadlock.
         values = [{"key_id": key_id, "at": at} for key_id, at in sorted(uses.items())]
         await self._sqlalchemy.execute(api_keys.note_use(), values)

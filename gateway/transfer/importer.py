@@ -126,13 +126,13 @@ class _Stager:
     def _keep(self, entry: Entry, found: Thread | Message | archive.ThreadOrder) -> None:
         thread_id = found.id if isinstance(found, Thread) else found.thread_id
         if self._spoils_next is not None:
-            self.staging.spoil(thread_id, self._spoils_next)
+            self.staging.refuse_thread(thread_id, self._spoils_next)
             self._spoils_next = None
         self._before = thread_id
         if isinstance(found, Message):
             self.staging.add_message(self._number(entry.origin), entry.origin.source, entry.place, found)
         elif not isinstance(found, Thread):
-            self.staging.tell_order(found.thread_id, found.direction)
+            self.staging.set_order(found.thread_id, found.direction)
         elif not self.staging.add_thread(found):  # an exporter was run again into the same file
             self._numbers.pop(entry.origin, None)
 
@@ -140,7 +140,7 @@ class _Stager:
         number = self._numbers.get(origin)
         if number is None:
             fallback = self.order or (Direction.FALLING if origin.is_page else Direction.RISING)
-            number = self.staging.begin_list(origin.file, fallback, is_said=self.order is not None)
+            number = self.staging.begin_list(origin.file, fallback, is_explicit=self.order is not None)
             self._numbers[origin] = number
         return number
 
@@ -163,7 +163,7 @@ class _Stager:
             self.rejects.add(raw)
             return
         for each in owners:
-            self.staging.spoil(each, at)
+            self.staging.refuse_thread(each, at)
         self._before = owners[-1]
         self.staging.add_refused(self._number(entry.origin), owners[0], raw, _second_of(entry.value))
 
@@ -194,7 +194,7 @@ def stage(
             report(f"{name}: No thread or message of the Assistants API found{_named(source, passed)}.")
             rejects.count += 1
             del stager.skipped[passed_before:]
-    staging.settle()
+    staging.finish()
     return stager.skipped
 
 
@@ -207,7 +207,7 @@ def _named(source: str, passed: list[str]) -> str:
 
 def reject_incomplete_threads(staging: Staging, rejects: Rejects) -> None:
     """Tell of the threads of which a line could not be taken, and keep all that was read of them."""
-    for thread_id, at in staging.spoilt():
+    for thread_id, at in staging.refused_threads():
         lines = rejects.add_thread(staging, thread_id)
         report(f"{thread_id}: none of its {lines} lines was imported, because of an error at {at}.")
 

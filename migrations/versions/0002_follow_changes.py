@@ -1,7 +1,7 @@
-"""Positions of changes, so that a follower can go on from any of them, and the text that messages in progress gain.
+"""Positions of changes, from any of which a follower can resume, and the deltas of messages in progress.
 
-No log of events is kept: the position of a row's last change says all that somebody who comes back has to know,
-since the row itself is the truth. So the cost is one number a row, and nothing has to be cleaned away.
+There is no log of events: the position of a row's last change is all that a follower needs to resume, since it reads
+the row itself. So the cost is one number per row, and nothing has to be cleaned up.
 """
 
 import sqlalchemy as sa

@@ -1,7 +1,7 @@
-"""What an import inferred of a thread, which life of its id a thread is, and which of its tokens were revoked.
+"""What an import inferred of a thread, the generation of its id, and which of its tokens were revoked.
 
-Expand, then contract: every column is nullable, and NULL is what a row of the previous version means (told, the first
-life, nothing revoked), so that version goes on serving a database of this one.
+Expand, then contract: every column is nullable, and NULL is what a row of the previous version means (not inferred, the
+first generation, nothing revoked), so that version can serve a database of this one.
 """
 
 import sqlalchemy as sa
@@ -22,7 +22,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take them away again; tokens that were revoked alone would be good again."""
+    """Drop the columns; tokens that were revoked without their thread become valid again."""
     op.drop_column("deleted_threads", "generation")
     op.drop_column("threads", "token_epoch")
     op.drop_column("threads", "generation")

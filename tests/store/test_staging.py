@@ -29,17 +29,19 @@ def staging() -> Iterator[Staging]:
         yield opened
 
 
-def add(staging: Staging, *lists: list[dict[str, Any]], fallback: Direction = RISING, is_said: bool = False) -> None:
+def add(
+    staging: Staging, *lists: list[dict[str, Any]], fallback: Direction = RISING, is_explicit: bool = False
+) -> None:
     """Add lists, each of a file of its own, and make them ready."""
     for file, values in enumerate(lists):
-        number = staging.begin_list(file, fallback, is_said=is_said)
+        number = staging.begin_list(file, fallback, is_explicit=is_explicit)
         for line, value in enumerate(values):
             found = archive.read(value)
             if isinstance(found, Thread):
                 staging.add_thread(found)
             elif isinstance(found, Message):
                 staging.add_message(number, "file", f"line {line}", found)
-    staging.settle()
+    staging.finish()
 
 
 def ids(staging: Staging, thread_id: str = "thread_a") -> list[str]:
@@ -99,13 +101,13 @@ def test_each_list_runs_its_own_way(staging: Staging, lists: list[list[dict[str,
 
 
 def test_what_a_list_does_not_tell_is_said(staging: Staging) -> None:
-    add(staging, [a_message(f"msg_{n}") for n in (3, 2, 1)], fallback=FALLING, is_said=True)
+    add(staging, [a_message(f"msg_{n}") for n in (3, 2, 1)], fallback=FALLING, is_explicit=True)
 
     assert ids(staging) == ["1", "2", "3"]
 
 
 def test_what_the_file_itself_says_counts_more_than_times(staging: Staging) -> None:
-    staging.tell_order("thread_a", RISING)
+    staging.set_order("thread_a", RISING)
     add(staging, [a_message(f"msg_{n}", created_at=9 - n) for n in range(3)])
 
     assert ids(staging) == ["0", "1", "2"]
@@ -131,7 +133,7 @@ def test_threads_come_in_the_order_in_which_they_were_read(staging: Staging) -> 
 def test_a_thread_is_made_for_messages_without_one(staging: Staging) -> None:
     add(staging, [a_message("msg_1", "thread_x", created_at=9), a_message("msg_2", "thread_x", created_at=4)])
 
-    assert [(thread.id, thread.created_at, thread.metadata, is_told) for thread, is_told in staging.threads()] == [
+    assert [(thread.id, thread.created_at, thread.metadata, has_line) for thread, has_line in staging.threads()] == [
         ("thread_x", 4, {}, False)
     ]
 
@@ -160,8 +162,8 @@ def test_a_message_comes_out_as_it_was_put_in(staging: Staging) -> None:
         a_message(**facts, status="incomplete", incomplete_details={"reason": "run_failed"}, incomplete_at=3)
     )
     assert isinstance(message, Message)
-    staging.add_message(staging.begin_list(0, RISING, is_said=False), "file", "line 1", message)
-    staging.settle()
+    staging.add_message(staging.begin_list(0, RISING, is_explicit=False), "file", "line 1", message)
+    staging.finish()
 
     [[staged]] = staging.messages("thread_a")
 

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 async def load(store: Store, who: Principal, thread: Thread, messages: Sequence[Message]) -> Taken:
     """Take a thread with its messages, which are a list in the order of the conversation."""
     with Staging() as staging:
-        number = staging.begin_list(0, Direction.RISING, is_said=True)
+        number = staging.begin_list(0, Direction.RISING, is_explicit=True)
         staging.add_thread(thread)
         for place, each in enumerate(messages):
             staging.add_message(number, "-", str(place), each)
-        staging.settle()
+        staging.finish()
         [group] = staging.groups()
         given = [Given(*each) for each in group]
         return await transfer.import_threads(store, who, given, staging)

@@ -133,7 +133,7 @@ def test_a_message_that_would_stand_before_others_is_refused_and_told(database_u
     said = take_some(database_url, a_thread(), a_message(ONE, created_at=1), a_message("msg_3", created_at=3))
 
     reason = (
-        "'thread_a' already holds newer messages, and a message is only ever added behind them: "
+        "'thread_a' already holds newer messages, and messages can only be added after them: "
         "import all files of a thread in one run. None of the 3 lines of its thread was imported."
     )
     assert said == [f"-: line 2: {reason}"]

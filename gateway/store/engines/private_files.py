@@ -1,4 +1,4 @@
-"""Files that hold what people wrote: readable and writable by their owner alone (mode 0600), whatever the umask says.
+"""Files with message content: readable and writable by their owner only (mode 0600), whatever the umask is.
 
 Must not be here: what is written into them.
 """
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger(__name__)
 
 _PRIVATE: Final = 0o600
-_OTHERS: Final = 0o077  # all bits of the group and of everybody else
-_BESIDE: Final = ("", "-wal", "-shm", "-journal")  # SQLite gives the others the mode of the first when it makes them
+_OTHERS: Final = 0o077  # all bits of the group and of others
+_BESIDE: Final = ("", "-wal", "-shm", "-journal")  # SQLite creates the others with the mode of the first
 
 
 def open_private(target: Path, *, truncate: bool = True) -> BinaryIO:
-    """Open a file for writing from its begin; one that is there is emptied, or left to the caller to empty.
+    """Open a file for writing from its beginning; an existing one is truncated unless the caller does that.
 
     Errors: OSError.
     """
@@ -39,7 +39,7 @@ def open_private(target: Path, *, truncate: bool = True) -> BinaryIO:
 
 
 def tighten(file: Path) -> None:
-    """Take from a regular file of ours the rights that others have on it, and log that; none are ever given.
+    """Remove the permissions that others have on a regular file of ours, and log that; none are ever added.
 
     A file of another owner, or on a file system without modes, stays as it is, which is logged too.
     """
@@ -54,23 +54,23 @@ def tighten(file: Path) -> None:
         return
     except PermissionError:
         is_private = False
-    outcome = "now only its owner can read it" if is_private else "that cannot be changed: it belongs to somebody else"
+    outcome = "now only its owner can read it" if is_private else "that cannot be changed: it belongs to another user"
     log.warning("other users of this machine could open %s (mode %04o); %s", file, found.st_mode & 0o7777, outcome)
 
 
 def keep_database_private(engine: AsyncEngine, *, is_writer: bool) -> None:
-    """Make the file of a SQLite database private before it is opened; the writer also tightens one that is there.
+    """Make the file of a SQLite database private before it is opened; the writer also tightens an existing one.
 
-    It does so behind all else that is done on connecting, which fails where the file is no database: then it is
-    somebody's, and a mistyped URL changes nothing of it. A file that exists is never opened here: to close it again
-    would drop the locks that this process has on it.
+    It does so after all other listeners of a connect, which fail where the file is no database: so a mistyped URL does
+    not change another file. An existing file is never opened here: to close it would drop the locks that this process
+    has on it.
     """
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def make(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:
         file, is_made = _file_of(arguments[0], is_uri=bool(options.get("uri")))
         if is_made:
-            with suppress(OSError):  # it is there, or cannot be made, for which SQLite has its own words
+            with suppress(OSError):  # it exists, or cannot be created, which SQLite reports
                 os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE))
 
     if not is_writer:
@@ -85,7 +85,7 @@ def keep_database_private(engine: AsyncEngine, *, is_writer: bool) -> None:
 
 
 def _file_of(database: str, *, is_uri: bool) -> tuple[Path, bool]:
-    """Name the file of a database, and say whether SQLite would make it. Source: SQLite, "URI Filenames"."""
+    """Return the file of a database, and whether SQLite would create it. Source: SQLite, "URI Filenames"."""
     if not is_uri:
         return Path(database).resolve(), True
     parts = urlsplit(database)

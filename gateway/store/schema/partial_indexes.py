@@ -1,6 +1,6 @@
-"""All tables with those indexes that hold a part of the rows: for who makes or compares tables, and for nobody else.
+"""All tables with their partial indexes: only for code that creates or compares tables.
 
-For their conditions SQLAlchemy loads all that it knows of both databases, a thirtieth of what a server would load.
+For their conditions SQLAlchemy loads both dialects, a thirtieth of what a server would load.
 Must not be here: tables, and indexes of all rows (`tables`).
 """
 
@@ -20,13 +20,13 @@ __all__ = ["metadata"]
 _OF_THREAD: Final = (messages.c.project_id, messages.c.thread_id)
 
 
-def _where_it_is(column: Column[Any], name: str, *columns: Column[Any]) -> None:
-    """Make an index of those rows that have a value in a column."""
+def _where_not_null(column: Column[Any], name: str, *columns: Column[Any]) -> None:
+    """Create an index of those rows that have a value in a column."""
     condition = text(f"{column.name} IS NOT NULL")
     Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
 
 
-_where_it_is(
+_where_not_null(
     threads.c.owner,
     "ix_threads_owner",
     threads.c.project_id,
@@ -34,5 +34,5 @@ _where_it_is(
     threads.c.created_at,
     threads.c.seq,
 )
-_where_it_is(messages.c.run_id, "ix_messages_run", *_OF_THREAD, messages.c.run_id, messages.c.position)
-_where_it_is(messages.c.changed_position, "ix_messages_changed", *_OF_THREAD, messages.c.changed_position)
+_where_not_null(messages.c.run_id, "ix_messages_run", *_OF_THREAD, messages.c.run_id, messages.c.position)
+_where_not_null(messages.c.changed_position, "ix_messages_changed", *_OF_THREAD, messages.c.changed_position)

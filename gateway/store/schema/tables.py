@@ -1,4 +1,4 @@
-"""The one description of tables and columns; why they lie as they do stands in the first migration.
+"""The one definition of tables and columns; the first migration explains their design.
 
 Must not be here: statements; indexes of a part of a table (`partial_indexes`).
 """
@@ -31,14 +31,15 @@ metadata = MetaData(
 # SQLite gives out row ids only for a column whose type is exactly INTEGER.
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
 
-# `seq` counts threads in the order of their making and breaks ties between threads of one second. SQLite would give
-# the number of a deleted thread out again, and two places in the list would be one; AUTOINCREMENT forbids it.
-# `inferred` is the sum of what an import made up from messages alone (`domain.thread.Inferred`). A thread that was
-# deleted and imported anew goes on from where the old one ended: `generation` is the position at which it begins, so a
-# number below that is a cursor of the old one; where a thread was deleted, it is where the next would begin.
-# `token_epoch` how often the thread's tokens were revoked; NULL is nothing, the first, and never.
-# `last_position` and `last_created_at` are where the next message of the thread goes on. Every later change takes a
-# position too (`changed_position`, `deleted_position`, a delta's own), so one number says how far a follower has come.
+# `seq` numbers threads in the order of their creation and breaks ties between threads of one second. SQLite would
+# reuse the number of a deleted thread, and two places in the list would be equal; AUTOINCREMENT forbids it.
+# `inferred` is the sum of what an import inferred from messages alone (`domain.thread.Inferred`). A thread that was
+# deleted and imported again continues the positions of the old one: `generation` is the position at which it begins, so
+# a lower number is a cursor of the old one; of a deleted thread, it is where the next one would begin.
+# `token_epoch` counts the revocations of the thread's tokens; NULL means none inferred, the first and no revocation.
+# `last_position` and `last_created_at` are the end of the thread, after which its next message is added. Every later
+# change takes a position too (`changed_position`, `deleted_position`, a delta's own), so one number is a follower's
+# progress.
 threads = Table(
     "threads",
     metadata,
@@ -85,7 +86,7 @@ messages = Table(
     ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),
 )
 
-# The text that a message in progress has gained since its content was last written as a whole.
+# The text that was appended to a message in progress since its content was last written as a whole.
 message_deltas = Table(
     "message_deltas",
     metadata,
@@ -102,8 +103,8 @@ message_deltas = Table(
     Index(None, "project_id", "message_id", "position"),
 )
 
-# What was deleted leaves its place, so that a cursor which names it goes on working; nothing else of it stays.
-# A table of its own keeps the pages of living messages free of gaps that a reader would have to step over.
+# The place of a deleted message is kept, so that a cursor which names it stays valid; nothing else is kept of it.
+# A table of its own keeps the pages of living messages free of gaps that a scan would have to skip.
 deleted_messages = Table(
     "deleted_messages",
     metadata,
@@ -129,7 +130,7 @@ deleted_threads = Table(
     PrimaryKeyConstraint("project_id", "id"),
 )
 
-# A key is known by the SHA-256 of its secret alone; `hint` is the end of the secret, for people who look for one.
+# Of a key's secret only the SHA-256 is stored; `hint` is the end of the secret, by which people identify a key.
 keys = Table(
     "keys",
     metadata,

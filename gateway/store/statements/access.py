@@ -1,7 +1,7 @@
-"""What a caller can reach: every statement on rows that exist begins here.
+"""The rows that a caller can reach: every statement on existing rows begins here.
 
 `within` (or `within_thread`) is the only way to start one.
-Must not be here: what is asked of the rows (`threads`, `messages`, `following`).
+Must not be here: what is selected of the rows (`threads`, `messages`, `following`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def within(table: FromClause, reach: Reach) -> ColumnElement[bool]:
 def within_thread(table: FromClause, reach: Reach, thread_id: str) -> ColumnElement[bool]:
     """Narrow a table to the rows of one thread, if the caller can reach it.
 
-    The owner is looked up once and before the rows: a join would let planners read them in another order than asked.
+    The owner is looked up once and before the rows: with a join, a planner could read them in another order.
     """
     if reach.owner is None:
         return and_(within(table, reach), table.c.thread_id == thread_id)
@@ -45,7 +45,7 @@ def within_thread(table: FromClause, reach: Reach, thread_id: str) -> ColumnElem
 
 
 def _is_owned(table: FromClause, reach: Reach) -> ColumnElement[bool]:
-    """Look at whose thread a row belongs to; the owner is kept in one place, and a lookup by key finds it."""
+    """Compare the owner of a row's thread; it is stored once, and a lookup by key finds it."""
     owned = tables.threads.alias("owned")
     return exists().where(
         owned.c.project_id == table.c.project_id, owned.c.id == table.c.thread_id, owned.c.owner == reach.owner

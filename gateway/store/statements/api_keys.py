@@ -1,6 +1,6 @@
 """Pure builders of statements on keys.
 
-They are what finds a caller's project in the first place, so these statements alone are not narrowed to one.
+They find the project of a caller, so only these statements are not limited to one.
 Must not be here: threads and messages.
 """
 
@@ -30,7 +30,7 @@ KEY_COLUMNS = (
 
 
 def find_key(digest: str) -> Select[Any]:
-    """Select the key whose secret has a digest, and behind it that digest."""
+    """Select the key whose secret has a digest, and that digest."""
     return select(*KEY_COLUMNS, tables.keys.c.digest).where(tables.keys.c.digest == digest)
 
 
@@ -45,7 +45,7 @@ def list_keys() -> Select[Any]:
 
 
 def any_key() -> Select[Any]:
-    """Ask whether a key was ever made."""
+    """Select whether a key was ever created."""
     return select(exists(select(tables.keys.c.id)))
 
 
@@ -64,13 +64,13 @@ def revoke_key(key_id: str, revoked_at: int) -> Update:
 
 
 def expire_key(key_id: str, expires_at: int) -> Update:
-    """Let a key end at a time, if it does not end before."""
+    """Set the expiry of a key, if it does not expire earlier."""
     sooner = or_(tables.keys.c.expires_at.is_(None), tables.keys.c.expires_at > expires_at)
     return update(tables.keys).where(tables.keys.c.id == key_id, sooner).values(expires_at=expires_at)
 
 
 def note_use() -> Update:
-    """Note when keys were last used, one parameter set each; a later time that stands there stays."""
+    """Record when keys were last used, one parameter set each; a later time is kept."""
     is_later = or_(tables.keys.c.last_used_at.is_(None), tables.keys.c.last_used_at < bindparam("at"))
     return (
         update(tables.keys)

@@ -1,4 +1,4 @@
-"""Pure builders of statements that follow a thread from a position on, and of the text that messages gain.
+"""Pure builders of statements that follow a thread from a position on, and of the deltas of messages.
 
 Must not be here: pages and single rows (`threads`, `messages`).
 """
@@ -41,7 +41,7 @@ CREATED, UPDATED, DELETED, DELTA, THREAD = "created", "updated", "deleted", "del
 
 
 def list_changes(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
-    """Select what happened in a thread behind a position, in order.
+    """Select the changes of a thread after a position, in order.
 
     Shape: at most `limit` rows of position, kind, id, of a delta its part, start and text, and BYTES. A message that
     was changed twice comes once, at its last change.
@@ -73,7 +73,7 @@ def list_changes(reach: Reach, thread_id: str, position: int, limit: int) -> Sel
 
 
 def list_messages_after(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
-    """Select the messages of a thread behind a position, in order, and behind each its position and BYTES."""
+    """Select the messages of a thread after a position, in order, each with its position and BYTES."""
     return (
         select(*MESSAGE_COLUMNS, tables.messages.c.position, page_bytes.of_message(reach))
         .where(
@@ -87,19 +87,19 @@ def list_messages_after(reach: Reach, thread_id: str, position: int, limit: int)
 
 
 def last_positions(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
-    """Select how far threads have come, and where they begin; those that are not there are left out."""
+    """Select the last positions of threads, and those at which they begin."""
     span = select(tables.threads.c.id, tables.threads.c.last_position, func.coalesce(tables.threads.c.generation, 0))
     return span.where(within(tables.threads, reach), tables.threads.c.id.in_(thread_ids))
 
 
 def list_growing(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
-    """Select messages in progress, and behind each the text that it has gained, in order.
+    """Select messages in progress, each followed by its deltas, in order.
 
     Shape: MESSAGE_COLUMNS and a part index. A row without that is a message as it was last written as a whole; one
-    with it is a text, which stands in `content`, and has nothing else but the ids.
-    One statement, since the text moves into its message from time to time: two could miss it in both places.
+    with it is a delta, whose text is in `content`, and which has only the ids beside it.
+    One statement, since deltas move into their message from time to time: two could miss them in both places.
     """
-    gained: dict[Any, Any] = {
+    values: dict[Any, Any] = {
         tables.messages.c.id: tables.message_deltas.c.message_id,
         tables.messages.c.thread_id: tables.message_deltas.c.thread_id,
         CONTENT: utf8(tables.message_deltas.c.text),
@@ -108,7 +108,7 @@ def list_growing(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
         within(tables.messages, reach), tables.messages.c.id.in_(message_ids)
     )
     pieces = select(
-        *(gained.get(column, null()).label(column.name) for column in MESSAGE_COLUMNS),
+        *(values.get(column, null()).label(column.name) for column in MESSAGE_COLUMNS),
         tables.message_deltas.c.part_index,
         tables.message_deltas.c.position,
     ).where(within(tables.message_deltas, reach), tables.message_deltas.c.message_id.in_(message_ids))
@@ -117,7 +117,7 @@ def list_growing(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
 
 
 def last_delta(reach: Reach, message_id: str) -> Select[Any]:
-    """Select the last text that a message has gained, and how many there are."""
+    """Select the last delta of a message, which has their number."""
     return (
         select(tables.message_deltas)
         .where(within(tables.message_deltas, reach), tables.message_deltas.c.message_id == message_id)
@@ -132,7 +132,7 @@ def insert_delta() -> Insert:
 
 
 def remove_deltas(reach: Reach, message_id: str) -> Delete:
-    """Delete the deltas of a message, once they stand in its content or with it."""
+    """Delete the deltas of a message, once they are part of its content or it is deleted."""
     return delete(tables.message_deltas).where(
         within(tables.message_deltas, reach), tables.message_deltas.c.message_id == message_id
     )
@@ -142,7 +142,7 @@ _NO_TEXT = literal(None, Text).label("text")
 
 
 def _begins_before(reach: Reach, thread_id: str, position: int) -> ColumnElement[bool]:
-    """Look whether a thread is the one that was followed: it begins behind all positions of one that was deleted."""
+    """Compare whether a thread is the followed one: a new one begins after all positions of a deleted one."""
     begin = func.coalesce(tables.threads.c.generation, 0)
     return exists().where(within(tables.threads, reach), tables.threads.c.id == thread_id, begin <= position)
 

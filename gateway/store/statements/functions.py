@@ -1,6 +1,6 @@
-"""Functions that statements use and that the two databases spell in different ways.
+"""SQL functions whose names differ between the two databases.
 
-Must not be here: all other differences between them (`base`).
+Must not be here: all other differences between them (`engines`).
 """
 
 from __future__ import annotations
@@ -15,55 +15,55 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
 
 
-class _Spelt(FunctionElement[Any]):
-    """A function with its spelling on each database: `{0}` is all its arguments, `{1}` and `{2}` are single ones."""
+class _PerDatabase(FunctionElement[Any]):
+    """A function with its SQL on each database: `{0}` is all its arguments, `{1}` and `{2}` are single ones."""
 
     spellings: ClassVar[dict[str, str]]
 
 
-@compiles(_Spelt)
-def _written(element: _Spelt, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(_PerDatabase)
+def _compile(element: _PerDatabase, compiler: SQLCompiler, **options: Any) -> str:
     arguments = [compiler.process(each, **options) for each in element.clauses]
     return element.spellings[compiler.dialect.name].format(", ".join(arguments), *arguments)
 
 
-class utf8(_Spelt):  # noqa: N801  (it stands in statements like SQLAlchemy's own functions)
-    """A text as the bytes that it is kept as, which drivers then need not decode."""
+class utf8(_PerDatabase):  # noqa: N801  (it is used like SQLAlchemy's own functions)
+    """A text as its stored bytes, which drivers need not decode."""
 
     type = LargeBinary()
     inherit_cache = True
     spellings: ClassVar = {"sqlite": "CAST({0} AS BLOB)", "postgresql": "convert_to({0}, 'UTF8')"}
 
 
-class filled(_Spelt):  # noqa: N801  (as above)
-    """A text with `%s` for each of some columns, which none of them may lack."""
+class filled(_PerDatabase):  # noqa: N801  (as above)
+    """A template with `%s` for each of some columns, none of which may be null."""
 
     type = Text()
     inherit_cache = True
     spellings: ClassVar = {"sqlite": "printf({0})", "postgresql": "format({0})"}
 
 
-class text_as_json(_Spelt):  # noqa: N801  (as above)
-    """A text as JSON, also where there is none."""
+class text_as_json(_PerDatabase):  # noqa: N801  (as above)
+    """A text as JSON, or the JSON null."""
 
     type = Text()
     inherit_cache = True
     spellings: ClassVar = {
-        # json_quote gives the same for nothing, in more than twice the time.
+        # json_quote(NULL) returns the same, in more than twice the time.
         "sqlite": "CASE WHEN {0} IS NULL THEN 'null' ELSE json_quote({0}) END",
         "postgresql": "coalesce(CAST(to_json({0}) AS TEXT), 'null')",
     }
 
 
-class number_as_json(_Spelt):  # noqa: N801  (as above)
-    """A number as JSON, also where there is none."""
+class number_as_json(_PerDatabase):  # noqa: N801  (as above)
+    """A number as JSON, or the JSON null."""
 
     type = Text()
     inherit_cache = True
     spellings: ClassVar = {"sqlite": "ifnull({0}, 'null')", "postgresql": "coalesce(CAST({0} AS TEXT), 'null')"}
 
 
-class json_row(_Spelt):  # noqa: N801  (as above)
+class json_row(_PerDatabase):  # noqa: N801  (as above)
     """Some columns as one text, an array of JSON."""
 
     type = Text()
@@ -71,7 +71,7 @@ class json_row(_Spelt):  # noqa: N801  (as above)
     spellings: ClassVar = {"sqlite": "json_array({0})", "postgresql": "CAST(json_build_array({0}) AS TEXT)"}
 
 
-class among(_Spelt):  # noqa: N801  (as above)
+class among(_PerDatabase):  # noqa: N801  (as above)
     """Whether a column is one of many texts, given as one value: an array of JSON, so that all have one statement.
 
     It has no type: of a boolean SQLAlchemy would ask `= 1` on SQLite, which then finds nothing by index.
@@ -84,8 +84,8 @@ class among(_Spelt):  # noqa: N801  (as above)
     }
 
 
-class octets(_Spelt):  # noqa: N801  (as above)
-    """How many bytes a text takes in UTF-8; PostgreSQL knows it without reading a text that lies elsewhere."""
+class octets(_PerDatabase):  # noqa: N801  (as above)
+    """The length of a text in UTF-8 bytes; PostgreSQL knows it without reading a text that is stored out of line."""
 
     type = Integer()
     inherit_cache = True

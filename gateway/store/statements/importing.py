@@ -1,6 +1,6 @@
-"""Pure builders of statements that only an import needs: what it meets, and what it may fill or bring back.
+"""Pure builders of statements that only an import needs.
 
-Must not be here: the rows of messages, which are copied (`dialect.insert_rows`).
+Must not be here: the rows of messages, which are copied (`engines.base.Database.insert_rows`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def lock_ends(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
-    """Select where threads end and what was inferred of them, and hold their rows until the transaction ends."""
+    """Select the ends of threads and what was inferred of them, and lock their rows until the transaction ends."""
     ends = select(
         tables.threads.c.id,
         tables.threads.c.last_position,
@@ -34,33 +34,35 @@ def lock_ends(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
 
 
 def deleted_threads_of(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
-    """Select which threads were deleted: the id of each, its place in the list, and where its next life begins."""
+    """Select which threads were deleted: the id of each, its place in the list, and where a new one would begin."""
     gone = tables.deleted_threads
     return select(gone.c.id, gone.c.seq, gone.c.generation).where(within(gone, reach), gone.c.id.in_(thread_ids))
 
 
 def forget_deletions(reach: Reach, thread_ids: Sequence[str]) -> Delete:
-    """Delete what was kept of deleted threads."""
+    """Delete what was stored of deleted threads."""
     return delete(tables.deleted_threads).where(
         within(tables.deleted_threads, reach), tables.deleted_threads.c.id.in_(thread_ids)
     )
 
 
 def fill_thread(reach: Reach, thread: Thread) -> Update:
-    """Let what is told of a thread take the place of what is still inferred of it, as a change at the next position."""
+    """Replace what is inferred of a thread by its own line, as a change at the next position."""
     position = tables.threads.c.last_position + 1
 
-    def told(field: Inferred, value: Any, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    def replace(field: Inferred, value: Any, column: ColumnElement[Any]) -> ColumnElement[Any]:
         return case((tables.threads.c.inferred.bitwise_and(int(field)) != 0, value), else_=column)
 
     return (
         update(tables.threads)
         .where(within(tables.threads, reach), tables.threads.c.id == thread.id)
         .values(
-            created_at=told(Inferred.CREATED_AT, thread.created_at, tables.threads.c.created_at),
-            metadata=told(Inferred.METADATA, thread.metadata_json, tables.threads.c.metadata),
-            tool_resources=told(Inferred.TOOL_RESOURCES, thread.tool_resources_json, tables.threads.c.tool_resources),
-            owner=func.coalesce(tables.threads.c.owner, told(Inferred.OWNER, thread.owner, null())),
+            created_at=replace(Inferred.CREATED_AT, thread.created_at, tables.threads.c.created_at),
+            metadata=replace(Inferred.METADATA, thread.metadata_json, tables.threads.c.metadata),
+            tool_resources=replace(
+                Inferred.TOOL_RESOURCES, thread.tool_resources_json, tables.threads.c.tool_resources
+            ),
+            owner=func.coalesce(tables.threads.c.owner, replace(Inferred.OWNER, thread.owner, null())),
             inferred=None,
             last_position=position,
             changed_position=position,

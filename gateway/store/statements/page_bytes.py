@@ -1,8 +1,8 @@
-"""How many bytes are stored of what a page shows, and how PostgreSQL leaves out what no page holds.
+"""The limit on the stored bytes of a page, and how PostgreSQL leaves out the texts of rows after it.
 
-SQLite gives rows one by one, so there it is enough to stop asking (`domain.page.take_page`). PostgreSQL sends all that
-was asked for: so it counts along, and sends the rows after the end of a page without their texts. How long those are
-it knows without reading them, since they are stored elsewhere and compressed.
+SQLite yields rows one by one, so there it is enough to stop reading (`domain.page.take_page`). PostgreSQL sends all
+selected rows: so the statement sums the bytes, and selects the rows after the end of a page without their texts. It
+knows the lengths of those without reading them, since they are stored out of line and compressed.
 Must not be here: where a page begins and how many items it has at most (`messages`).
 """
 
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
 
     from gateway.domain.principal import Reach
 
-BYTES: Final = "bytes"  # a column behind those of a row
+BYTES: Final = "bytes"  # the last column of a row
 _TEXTS: Final = (tables.messages.c.content, tables.messages.c.attachments, tables.messages.c.metadata)
 _KEY: Final = tables.messages.c.position
 _COLUMNS: Final[frozenset[Any]] = frozenset(tables.messages.c)
 
 
 def of_message(reach: Reach) -> Label[int]:
-    """Count what is stored of a message; of one in progress also the text that it has gained."""
-    gained = select(cast(func.coalesce(func.sum(octets(tables.message_deltas.c.text)), 0), Integer))
-    gained = gained.where(
+    """Select the stored bytes of a message; of one in progress also those of its deltas."""
+    of_deltas = select(cast(func.coalesce(func.sum(octets(tables.message_deltas.c.text)), 0), Integer))
+    of_deltas = of_deltas.where(
         within(tables.message_deltas, reach), tables.message_deltas.c.message_id == tables.messages.c.id
     )
-    growing = tables.messages.c.status == Status.IN_PROGRESS.value
+    in_progress = tables.messages.c.status == Status.IN_PROGRESS.value
     content, attachments, metadata = map(octets, _TEXTS)
-    return (content + attachments + metadata + case((growing, gained.scalar_subquery()), else_=0)).label(BYTES)
+    return (content + attachments + metadata + case((in_progress, of_deltas.scalar_subquery()), else_=0)).label(BYTES)
 
 
 def of_thread() -> ColumnElement[int]:
-    """Count what is stored of a thread itself."""
+    """Select the stored bytes of a thread itself."""
     return octets(tables.threads.c.metadata) + octets(tables.threads.c.tool_resources)
 
 
 def limit_bytes(listed: Select[Any], *, up: bool) -> Select[Any]:
-    """Select the same page, without the texts of what lies behind its end.
+    """Select the same page, without the texts of rows after its end.
 
     Shape: the rows of `listed`, which has BYTES among its columns, in order of their positions.
     """
@@ -57,9 +57,9 @@ def limit_bytes(listed: Select[Any], *, up: bool) -> Select[Any]:
 
 
 def limit_bytes_of_each(listed: Select[Any], wanted: FromClause, *, up: bool) -> Select[Any]:
-    """Select the same page for each row of `wanted`, and no texts once all of them are too many for one answer.
+    """Select the same page for each row of `wanted`, without texts once all of them exceed the limit of a response.
 
-    Shape: the rows of `listed`, which may look at `wanted`, and of each page in order.
+    Shape: the rows of `listed`, which may refer to `wanted`, and of each page in order.
     """
     page = _with_texts_of(listed, up=up).lateral("page")
     held = func.sum(case((page.c.content.is_not(None), page.c[BYTES]))).over(rows=(None, 0))
@@ -69,14 +69,14 @@ def limit_bytes_of_each(listed: Select[Any], wanted: FromClause, *, up: bool) ->
 
 
 def limit_bytes_unordered(found: Select[Any]) -> Select[Any]:
-    """Select the same messages, without the texts of those that are too many for one answer, whichever these are."""
+    """Select the same messages, without the texts of those that exceed the limit of a response, in any order."""
     counted = _raw(found).subquery("counted")
     held = func.sum(counted.c[BYTES]).over(rows=(None, 0))
     return _shown(found, _within(MAX_ANSWER_BYTES, counted, held).subquery("page"))
 
 
 def _with_texts_of(listed: Select[Any], *, up: bool) -> Select[Any]:
-    """Select what rows are made of, and the texts only of those that a page holds."""
+    """Select the columns that rows are computed from, and the texts only of rows of the page."""
     counted = _raw(listed).subquery("counted")
     key = counted.c[_KEY.name]
     held = func.sum(counted.c[BYTES]).over(order_by=key.asc() if up else key.desc(), rows=(None, 0))
@@ -84,13 +84,13 @@ def _with_texts_of(listed: Select[Any], *, up: bool) -> Select[Any]:
 
 
 def _within(at_most: int, counted: FromClause, held: ColumnElement[Any]) -> Select[Any]:
-    """Select rows with their texts, as long as what they hold together is no more; the first has them in any case."""
+    """Select rows with their texts while their sum is within a limit; the first one always has them."""
     rows = select(*counted.c, held.label("held")).subquery("rows")
     return select(*_only_where(or_(rows.c.held <= at_most, rows.c.held == rows.c[BYTES]), rows))
 
 
 def _raw(listed: Select[Any]) -> Select[Any]:
-    """Select the columns that those of a statement are made of."""
+    """Select the columns that those of a statement are computed from."""
     columns: list[Any] = list(listed.inner_columns)
     used = {_KEY}.union(*(iterate(each) for each in columns if not _is_stored(each)))
     return listed.with_only_columns(*(each for each in tables.messages.c if each in used), *filter(_is_stored, columns))
@@ -107,7 +107,7 @@ def _only_where(kept: ColumnElement[bool], rows: FromClause) -> list[ColumnEleme
 
 
 def _shown(listed: Select[Any], page: FromClause) -> Select[Any]:
-    """Select the columns of a statement from the rows that they are made of."""
+    """Select the columns of a statement from the rows that they are computed from."""
 
     def from_page(element: Any, **_options: Any) -> Any:
         return page.c[element.name] if element in _COLUMNS else None

@@ -1,6 +1,6 @@
-"""Pages as PostgreSQL is asked for them: what does not fit into one comes without its texts, or all of it would come.
+"""Pages of PostgreSQL, within the limit on bytes: it sends all selected rows, so those after the limit have no texts.
 
-Must not be here: which rows those are (`messages`, `following`), how they are counted (`page_bytes`).
+Must not be here: which rows those are (`messages`, `following`), how bytes are summed (`page_bytes`).
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ OF_THREAD: Final = -1  # a position that no message has
 
 
 def get_messages_within_bytes(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
-    """Select the same, but what is too much for one answer without its texts."""
+    """Select the same, without the texts of messages that exceed the limit of a response."""
     return page_bytes.limit_bytes_unordered(messages.get_messages(reach, message_ids))
 
 
 def page_within_bytes(
     listed: Callable[..., Select[Any]], reach: Reach, thread_id: str, page: PageRequest, *rest: Any
 ) -> Select[Any]:
-    """Select what `statements.list_messages` or one like it does, but that no page holds in bytes without its texts."""
+    """Select the rows of `list_messages` or one like it, without the texts of rows that exceed the limit of a page."""
     return page_bytes.limit_bytes(listed(reach, thread_id, page, *rest), up=is_ascending(page))
 
 
 def get_thread_with_messages(
     reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None, fields: Fields = Message._fields
 ) -> CompoundSelect[Any]:
-    """Select a thread and one page of its messages in one statement, which ends early.
+    """Select a thread and one page of its messages in one statement, within the limit of a page.
 
-    Shape: the rows of `list_message_fields`, a null and their positions in front of BYTES, in any order; and one that
+    Shape: the rows of `list_message_fields`, a null and their positions before BYTES, in any order; and one that
     has there the row of `get_thread_with_edges` as an array of JSON, and OF_THREAD.
     """
     thread = messages.get_thread_with_edges(reach, thread_id, page, run_id).subquery()
@@ -55,25 +55,25 @@ def get_thread_with_messages(
     )
     listed = messages.list_message_fields(reach, thread_id, page, run_id, fields)
     listed = listed.add_columns(null().label("thread"), tables.messages.c.position)
-    early = page_bytes.limit_bytes(listed, up=is_ascending(page)).subquery()
-    stored = early.c[page_bytes.BYTES]
-    return union_all(own, select(*(each for each in early.c if each is not stored), stored))
+    limited = page_bytes.limit_bytes(listed, up=is_ascending(page)).subquery()
+    stored = limited.c[page_bytes.BYTES]
+    return union_all(own, select(*(each for each in limited.c if each is not stored), stored))
 
 
 def list_messages_of_each(reach: Reach, thread_ids: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
     """Select the same page of several threads, whose ids are an array of JSON, in one statement of PostgreSQL.
 
-    Shape: the rows of `list_messages`, those of each thread in order; no texts once they are too many for one answer.
+    Shape: the rows of `list_messages`, in order for each thread; no texts once they exceed the limit of a response.
     """
-    text: Any = thread_ids  # or what stands for it, where a statement is prepared
+    text: Any = thread_ids  # or its bind parameter, where a statement is prepared
     text = text if isinstance(text, ColumnElement) else literal(text, Text())
     wanted = func.json_array_elements_text(cast(text, JSON)).table_valued("id")
     wanted = wanted.render_derived(name="wanted")
-    one = literal_column("wanted.id", Text())  # whose statement is within that of all
+    one = literal_column("wanted.id", Text())  # the id of the outer statement
     listed = messages.list_messages(reach, one, page, run_id)  # type: ignore[arg-type]
     return page_bytes.limit_bytes_of_each(listed, wanted, up=is_ascending(page))
 
 
 def messages_after_within_bytes(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
-    """Select the same, but what is too much for one batch without its texts."""
+    """Select the same, without the texts of messages that exceed the limit of a batch."""
     return page_bytes.limit_bytes(following.list_messages_after(reach, thread_id, position, limit), up=True)

@@ -1,6 +1,6 @@
-"""Pure builders of statements on what tokens for one thread stand or fall with.
+"""Pure builders of statements on what the validity of thread tokens depends on.
 
-Must not be here: the tokens themselves, of which nothing is kept.
+Must not be here: the tokens themselves, which are not stored.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 
     from gateway.domain.principal import Reach
 
-# In the order of the fields of `domain.principal.TokenEpoch`, behind the thread's id.
+# The thread's id, then the fields of `domain.principal.TokenEpoch` in their order.
 EPOCH_COLUMNS = (tables.threads.c.id.label("thread_id"), tables.threads.c.generation, tables.threads.c.token_epoch)
 
 
 def token_epochs(reach: Reach, thread_ids: str | ColumnElement[str]) -> Select[Any]:
-    """Select the token epochs of many threads, an array of JSON; those that are not there are left out."""
+    """Select the token epochs of many threads, an array of JSON."""
     wanted = thread_ids if isinstance(thread_ids, ColumnElement) else literal(thread_ids, Text())
     return select(*EPOCH_COLUMNS).where(within(tables.threads, reach), among(tables.threads.c.id, wanted))
 
 
 def later_epochs(reach: Reach, thread_ids: str | ColumnElement[str]) -> Select[Any]:
-    """Select the same of threads that have had another epoch than the first, as few have."""
+    """Select the same of threads whose epoch is not the first, as of few."""
     return token_epochs(reach, thread_ids).where(
         or_(tables.threads.c.generation.is_not(None), tables.threads.c.token_epoch.is_not(None))
     )
 
 
 def token_standing(reach: Reach, thread_id: str, key_id: str) -> Select[Any]:
-    """Select a key, and behind it the token epoch of a thread, or nulls where that is not there.
+    """Select a key and the token epoch of a thread, or nulls where the thread does not exist.
 
     Shape: one row of KEY_COLUMNS and EPOCH_COLUMNS; none for an unknown key.
     """
