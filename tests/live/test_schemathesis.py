@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import pytest
 
+from tests.effort import times
 from tests.live.server import Server, environment, run_gateway, serving
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _CONFIG: Final = Path(__file__).with_name("schemathesis.toml")
 
 
 class Fuzzer:
-    """Runs schemathesis against a server: a few examples, always the same; or every phase that it has, and new ones."""
+    """Runs schemathesis against a server: a few examples; or, with `--slow`, many in every phase that it has."""
 
     def __init__(self, folder: Path, *, is_slow: bool) -> None:
         self._folder = folder
@@ -41,9 +42,8 @@ class Fuzzer:
         return self._run(f"{server.base_url}/graphql", *without, *arguments, **hooks)
 
     def _run(self, url: str, *arguments: str, **given: str) -> str:
-        few = ("--max-examples", "5", "--generation-deterministic")
-        many = ("--max-examples", "100", "--generation-database", "none")
-        drawn = many if self._is_slow else few
+        # They are others each time; what it prints where it finds something begins with what draws them again.
+        drawn = ("--max-examples", str(times(fast=3, slow=100)), "--generation-database", "none")
         ran = subprocess.run(
             [_PROGRAM, "--config-file", _CONFIG, "run", url, "--no-color", *drawn, *arguments],
             cwd=self._folder,
