@@ -33,7 +33,7 @@ from gateway.store.engines.open import open_engines
 from gateway.store.schema.migrate import migrate
 from gateway.store.schema.tables import metadata
 from gateway.store.store import Store
-from tests import effort
+from tests import effort, pace
 from tests.clients import node
 from tests.faces import GraphQL
 from tests.postgres import postgres_server
@@ -69,6 +69,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     effort.choose(is_slow=config.getoption("--slow"))
+    config.pluginmanager.register(pace)
     runner.COMPILE_AT_USE = 1 if config.getoption("--operations") == "compiled" else math.inf
     is_worker = hasattr(config, "workerinput")
     if is_worker or config.getoption("--without-postgres") or config.option.collectonly or URL_VARIABLE in os.environ:
@@ -85,8 +86,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     _choose_counted(items)
-    # Those that ask for more time go first, so that no worker has one left when the others have nothing to do.
-    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+    pace.sort(config, items)
     for item in items:
         if config.getoption("--slow"):
             item.add_marker(pytest.mark.timeout(1200))

@@ -129,7 +129,7 @@ async def kept(sqlite_url: str) -> AsyncIterator[tuple[Inside, httpx.AsyncClient
 async def begin_to_stop(server: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tell a server to stop, which waits long for what is on its way."""
     monkeypatch.setattr(http_protocol, "LAST_S", PATIENCE_S * 2)
-    server.server.should_exit = True
+    server.begin_to_stop()
     await until(lambda: server.hub.is_ending)
 
 

@@ -1,0 +1,68 @@
+"""What keeps the suite quick: the order of its tests, and how much of the processor each may take.
+
+Must not be here: how often a test tries what it claims (`effort`).
+"""
+
+from __future__ import annotations
+
+import resource
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+MOST_CPU_S: Final = 20  # of a test in the fast form; those of today take 4 s at most where nothing else runs
+_LONG_S: Final = 3  # the others keep their order, so that what a module makes for its tests is made once
+_NOTED: Final = "gateway/seconds"
+
+
+def sort(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the tests that took long in the last run, or that ask for more time.
+
+    Otherwise one worker would have a long test left when the others have nothing to do.
+    """
+    noted = _noted(config)
+
+    def seconds(item: pytest.Item) -> float:
+        return noted.get(item.nodeid, 60.0 if item.get_closest_marker("timeout") else 0.0)
+
+    items.sort(key=seconds, reverse=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Refuse a test that takes more than its share: what it repeats belongs to `--slow`."""
+    before = _cpu_s()
+    result = yield
+    taken = _cpu_s() - before
+    if taken > MOST_CPU_S and not item.config.getoption("--slow"):
+        pytest.fail(f"{taken:.0f} s of CPU, and {MOST_CPU_S} s is the most without --slow: see CONTRIBUTING.md")
+    return result
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Note how long the long tests took."""
+    taken: defaultdict[str, float] = defaultdict(float)
+    for report in (each for reports in terminalreporter.stats.values() for each in reports):
+        if isinstance(report, pytest.TestReport):
+            taken[report.nodeid] += report.duration
+    kept = {name: seconds for name, seconds in _noted(config).items() if name not in taken}
+    _cache(config).set(_NOTED, kept | {name: round(each, 1) for name, each in taken.items() if each >= _LONG_S})
+
+
+def _noted(config: pytest.Config) -> dict[str, float]:
+    noted: dict[str, float] = _cache(config).get(_NOTED, {})
+    return noted
+
+
+def _cache(config: pytest.Config) -> Any:
+    return config.cache  # it is typed as if it could be missing
+
+
+def _cpu_s() -> float:
+    """Take what this process has used, and those that it has waited for."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in used)
