@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,11 +33,13 @@ def test_a_block_of_an_unknown_kind_has_no_executor() -> None:
     assert kind_of(Block("README.md", 1, "cobol", "STOP RUN.", "")) is None
 
 
+@pytest.mark.timeout(300)  # each starts a dozen programs
 @pytest.mark.uncounted
 @pytest.mark.usefixtures("node_clients")
 @pytest.mark.parametrize("page", WITH_BLOCKS)
 def test_the_blocks_of_a_page_do_what_it_says(page: str, tmp_path: Path, postgres_of: Callable[[str], str]) -> None:
-    with Session(tmp_path, lambda: postgres_of(f"docs_{page.partition('.')[0].rpartition('/')[2]}")) as session:
+    database = re.sub(r"\W", "_", page.removesuffix(".md")).lower()
+    with Session(tmp_path, lambda: postgres_of(database)) as session:
         for block in blocks_of(page):
             kind = kind_of(block)
             assert kind
