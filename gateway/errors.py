@@ -1,23 +1,23 @@
-"""Every error this package raises on purpose; what a face answers to each stands in that face's one table.
+"""The exceptions that this package raises on purpose; each face maps them to responses in one table.
 
 GatewayError
-├── InvalidRequest      the caller sent something that cannot be accepted
-├── Unauthorized        nobody who is known sends this
-├── Forbidden           the caller is known, and may not do this
-├── TooManyRequests     the caller asks more, or more at once, than it may
-├── NotFound            no such object for this caller
+├── InvalidRequest      the request holds an invalid value
+├── Unauthorized        the credential is missing, invalid, expired or revoked
+├── Forbidden           the caller lacks a permission
+├── TooManyRequests     a rate limit or a limit of concurrent requests is exceeded
+├── NotFound            the object does not exist for this caller
 ├── UnknownUrl          no such path
-├── WrongMethod         the path is there, this method is not
-├── BodyTooLarge        the body passed the limit while it was read
-├── UnsupportedCoding   the body is coded in a way that is not read here
-├── AnswerTooLarge      the answer would hold more than one may
-├── UnknownHost         the request names a host that this server does not go by
-├── CrossSite           a page of another site made a browser send it
-├── Unavailable         the database is busy or away; the same request may succeed later
-└── OperatorError       for the person at the command line
-    ├── InvalidSetting      a setting has a value it cannot take
-    ├── DatabaseBehind      the database has not been migrated to this version
-    └── BackupFailed        no backup was made
+├── WrongMethod         the path exists, but not with this method
+├── BodyTooLarge        the request body exceeds the limit
+├── UnsupportedCoding   the Content-Encoding of the body is not supported
+├── AnswerTooLarge      the response would exceed the limit
+├── UnknownHost         the Host header names an unknown host
+├── CrossSite           the request came from a page of an origin that is not allowed
+├── Unavailable         the database is busy or unavailable; a retry may succeed
+└── OperatorError       the operator has to act; the message says how
+    ├── InvalidSetting      a setting has an invalid value
+    ├── DatabaseBehind      the database has to be migrated
+    └── BackupFailed        the backup was not created
 
 Must not be here: status codes, formatting for any face.
 """
@@ -42,9 +42,9 @@ def excerpt_of_name(sent: str) -> str:
 
 
 class GatewayError(Exception):
-    """Base of the tree: a message for the caller, and where it helps the field and a stable code.
+    """The base class: a message for the caller, and where useful the field and a stable code.
 
-    `type` is the wire's word for whose fault it is, the same in both faces.
+    `type` is the error type of the wire format, the same in both faces.
     """
 
     type: ClassVar[str] = "invalid_request_error"
@@ -57,19 +57,19 @@ class GatewayError(Exception):
 
 
 class InvalidRequest(GatewayError):
-    """The caller sent something that cannot be accepted; `param` names the field."""
+    """A field of the request is invalid; `param` names it."""
 
 
 class Unauthorized(GatewayError):
-    """The caller has not said who it is, or what it said is not, or no longer, good."""
+    """The credential is missing, invalid, expired or revoked."""
 
 
 class Forbidden(GatewayError):
-    """The caller is known, and may not do this."""
+    """The caller lacks a permission."""
 
 
 class TooManyRequests(GatewayError):
-    """The caller asks more than it may; `retry_after_s` is when it may ask again."""
+    """A rate limit is exceeded; `retry_after_s` is when to retry."""
 
     def __init__(self, message: str, *, code: str, retry_after_s: int) -> None:
         super().__init__(message, code=code)
@@ -77,7 +77,7 @@ class TooManyRequests(GatewayError):
 
 
 class NotFound(GatewayError):
-    """There is no such object for this caller: never made, deleted, or another project's."""
+    """The object does not exist for this caller: never created, deleted, or of another project."""
 
     def __init__(self, kind: str, object_id: str) -> None:
         super().__init__(f"No {kind} found with id '{excerpt(object_id)}'.")
@@ -96,15 +96,15 @@ class WrongMethod(GatewayError):
 
 
 class BodyTooLarge(GatewayError):
-    """The request's body is larger than this server reads."""
+    """The request body is larger than the limit."""
 
 
 class UnsupportedCoding(GatewayError):
-    """The request's body is coded in a way that this server does not read."""
+    """The Content-Encoding of the request body is not supported."""
 
 
 class AnswerTooLarge(GatewayError):
-    """What is asked for at once holds more than one answer may."""
+    """The response would be larger than the limit."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -113,7 +113,7 @@ class AnswerTooLarge(GatewayError):
 
 
 class UnknownHost(GatewayError):
-    """The request is meant for a host that this server does not go by."""
+    """The Host header names a host that this server does not serve."""
 
     def __init__(self, host: str) -> None:
         super().__init__(
@@ -123,7 +123,7 @@ class UnknownHost(GatewayError):
 
 
 class CrossSite(GatewayError):
-    """A page of an origin that is not let in made a browser send the request."""
+    """A browser sent the request from a page of an origin that is not allowed."""
 
     def __init__(self, origin: str) -> None:
         super().__init__(
@@ -134,22 +134,22 @@ class CrossSite(GatewayError):
 
 
 class Unavailable(GatewayError):
-    """The database cannot answer now; the same request may be sent again."""
+    """The database is busy or unavailable; the request may be retried."""
 
     type = "server_error"
 
 
 class OperatorError(GatewayError):
-    """Something the person at the command line has to mend; the message says how."""
+    """The operator has to fix something; the message says how."""
 
 
 class InvalidSetting(OperatorError):
-    """A setting has a value that it cannot take."""
+    """A setting has an invalid value."""
 
 
 class DatabaseBehind(OperatorError):
-    """The database has not been migrated to the version that this program needs."""
+    """The database schema is older than this program needs."""
 
 
 class BackupFailed(OperatorError):
-    """No backup was made, and nothing was left where it should have been."""
+    """The backup was not created, and no partial file is left."""

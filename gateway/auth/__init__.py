@@ -1,1 +1,1 @@
-"""Authentication and rate limits: who sends a request, and how often."""
+"""Authentication (API keys, JWTs, thread tokens) and rate limits."""

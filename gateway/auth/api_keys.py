@@ -1,6 +1,6 @@
-"""The keys that this process has seen lately, when they were last used, and what tokens stand or fall with.
+"""Caches of API keys and of the status of thread tokens, and the times of last use.
 
-Must not be here: what is kept of keys (`core.api_keys`).
+Must not be here: stored keys (`core.api_keys`).
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from gateway.domain.api_key import ApiKey
     from gateway.domain.principal import Principal, Reach, TokenEpoch
 
-FRESH_S: Final = 0.4  # how long a key is believed without a look; so a revoked one is refused within a second
-WRITE_S: Final = 30.0  # how often last uses are written down
+FRESH_S: Final = 0.4  # lifetime of a cached key; so a revoked one is rejected within a second
+WRITE_S: Final = 30.0  # interval of writing the times of last use
 MOST: Final = 10_000
 
 
 class TokenStatusCache:
-    """Says which tokens for one thread are still good: their keys are, and nobody has revoked them since.
+    """Caches whether thread tokens are valid: their API key is, and they were not revoked.
 
-    One is looked up again only after FRESH_S; so a revoked one is refused within a second, by all processes.
+    An entry lives for FRESH_S; so a revoked token is rejected within a second, by all processes.
     """
 
     def __init__(self, store: Store) -> None:
@@ -38,7 +38,7 @@ class TokenStatusCache:
         self._seen: OrderedDict[tuple[Reach, str | None], tuple[float, Standing]] = OrderedDict()
 
     async def is_valid(self, who: Principal, key_id: str | None) -> bool:
-        """Say whether a token still lets its holder in."""
+        """Check whether a token is still valid."""
         place = who.reach, key_id
         seen = self._seen.get(place)
         if seen is None or time.monotonic() - seen[0] >= FRESH_S:
@@ -47,10 +47,10 @@ class TokenStatusCache:
             if len(self._seen) > MOST:
                 self._seen.popitem(last=False)
         _, (has_valid_key, epoch) = seen
-        return has_valid_key and epoch in (None, who.epoch)  # of a thread that is gone there is nothing to be let into
+        return has_valid_key and epoch in (None, who.epoch)  # None: the thread was deleted
 
     async def later_epochs(self, holders: Iterable[Principal]) -> Mapping[tuple[str, str], TokenEpoch]:
-        """Find which epochs the threads have that tokens let in to, by project and thread, where not the first."""
+        """Find the epochs of the threads of tokens, by project and thread, where they are not the first."""
         wanted = defaultdict[str, set[str]](set)
         for who in holders:
             if who.reach.thread_id is not None:
@@ -58,13 +58,13 @@ class TokenStatusCache:
         return await thread_tokens.later_epochs(self._store, wanted) if wanted else {}
 
     def invalidate(self, reach: Reach) -> None:
-        """Look the tokens for a thread up again before any of them is believed."""
+        """Drop the cached tokens of a thread."""
         for place in [each for each in self._seen if each[0] == reach]:
             del self._seen[place]
 
 
 class ApiKeyCache:
-    """Finds keys by their secrets; one that is good is looked up again only after FRESH_S."""
+    """Finds API keys by their secrets; a valid key is cached for FRESH_S."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -75,15 +75,15 @@ class ApiKeyCache:
         self._asked_at = float("-inf")
 
     async def requires_keys(self) -> bool:
-        """Say whether a key was ever made; once one was, the answer stays."""
+        """Check whether any key was ever created; once true, it stays true."""
         if not self._requires_keys and time.monotonic() - self._asked_at >= FRESH_S:
             self._requires_keys = await api_keys.any_made(self._store)
             self._asked_at = time.monotonic()
         return self._requires_keys
 
     async def find(self, secret: str) -> Principal | None:
-        """Find out who comes with a secret, if its key lets anybody in."""
-        digest = digest_of(secret)  # the secret itself is not kept, also not in memory
+        """Return the principal of a secret, if its key is valid."""
+        digest = digest_of(secret)  # the secret itself is never cached
         seen = self._seen.get(digest)
         if seen is None or time.monotonic() - seen[0] >= FRESH_S:
             seen = self._keep(digest, await api_keys.find(self._store, secret))
@@ -97,11 +97,11 @@ class ApiKeyCache:
         return who
 
     async def valid_ids(self, key_ids: Collection[str]) -> set[str]:
-        """Say which keys still let anybody in."""
+        """Return the keys that are still valid."""
         return await api_keys.still_good(self._store, key_ids)
 
     async def write_last_uses(self) -> None:
-        """Write last uses down from time to time, and at the end; it never ends by itself."""
+        """Write the times of last use every WRITE_S, and when cancelled."""
         try:
             while True:
                 await asyncio.sleep(WRITE_S)

@@ -1,6 +1,6 @@
-"""Who sends a request: the one door of both faces.
+"""Authentication of requests and connections, for both faces.
 
-Must not be here: what a caller may do (`domain.principal`), how keys are kept (`core.api_keys`).
+Must not be here: authorization (`domain.principal`), storage of API keys (`core.api_keys`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 
-ANY_CALLER: Final = "everybody"  # stands for a key: it lets anybody in, as long as no key was made
+ANY_CALLER: Final = "everybody"  # in place of a key id: valid until the first key is created
 ANONYMOUS: Final = Principal(Reach("default"), key_id=ANY_CALLER)
 RECHECK_S: Final = 0.4  # how often those who stay are looked at again; with the cache's own time, below a second
 MAX_CREDENTIAL: Final = bounds.CREDENTIAL.number
@@ -43,9 +43,9 @@ _NO_KEY: Final = (
 
 
 class Authenticator:
-    """Lets callers in by what they carry, and sends those away who have stayed beyond its time.
+    """Authenticates callers by their credentials, and closes connections whose credential expires or is revoked.
 
-    Without a key cache everybody is let in; without one of the others, nobody comes with that kind of credential.
+    Without a key cache every request is accepted; without one of the others, that kind of credential is rejected.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class Authenticator:
         self._connected: set[tuple[Principal, Callable[[], None]]] = set()
 
     async def authenticate(self, credential: str | None) -> Principal:
-        """Find out who comes with a credential.
+        """Return the principal of a credential.
 
-        The limit on failures stands behind the look-up, since nothing else tells a valid credential, which it must
-        not refuse. A look-up is bounded: one row by its digest, or one signature.
-        Errors: Unauthorized; TooManyRequests where it failed too often; Unavailable where it cannot be found out now.
+        The limit of failures is applied after the look-up, since it must never reject a valid credential. A look-up is
+        bounded: one row by its digest, or one signature.
+        Errors: Unauthorized; TooManyRequests after too many failures; Unavailable if the look-up is not possible now.
         """
         try:
             found = await self._find(credential)
@@ -91,25 +91,25 @@ class Authenticator:
         return found
 
     def on_revocation(self, who: Principal, close: Callable[[], None]) -> AbstractContextManager[None]:
-        """Call `close` once the caller, who stays connected, would not be let in any more."""
+        """Call `close` when the credential of a connected caller expires or is revoked."""
         return Registration(self._connected, (who, close))
 
     def background_tasks(self) -> list[Coroutine[Any, Any, None]]:
-        """Give what has to run beside the requests, as long as they do."""
+        """Return the coroutines that run while the server does."""
         return [] if self._key_cache is None else [self._recheck_forever(), self._key_cache.write_last_uses()]
 
     async def _recheck_forever(self) -> None:
-        can_look = True
+        is_available = True
         while True:
             await asyncio.sleep(RECHECK_S)
             try:
                 await self._recheck()
-                can_look = True
-            except Unavailable:  # what they could hear comes from there too
-                if can_look:
+                is_available = True
+            except Unavailable:  # their events come from the database too
+                if is_available:
                     log.warning("open connections cannot be re-authenticated: the database is unavailable")
-                can_look = False
-            except Exception:  # whatever it was, a revoked key must not stay for it
+                is_available = False
+            except Exception:  # an unexpected error must not keep a revoked key connected
                 log.exception("open connections could not be re-authenticated")
 
     async def _recheck(self) -> None:
@@ -124,12 +124,14 @@ class Authenticator:
         for who, close in list(self._connected):
             is_over = who.expires_at is not None and who.expires_at <= now
             has_no_key = who.key_id is not None and who.key_id not in good
-            epoch = epochs.get((who.reach.project_id, who.reach.thread_id or ""), who.epoch)  # or its thread is gone
+            epoch = epochs.get(
+                (who.reach.project_id, who.reach.thread_id or ""), who.epoch
+            )  # missing if the thread was deleted
             if is_over or has_no_key or epoch != who.epoch:
                 close()
 
     def invalidate_tokens(self, project_id: str, thread_id: ThreadId) -> None:
-        """Look tokens for a thread up again, since they were revoked here; other processes do so within a second."""
+        """Drop the cached tokens of a thread, since they were revoked; other processes notice within a second."""
         if self._key_cache is not None:
             self._key_cache.token_statuses.invalidate(Reach(project_id, thread_id=thread_id))
 
@@ -166,18 +168,18 @@ class Authenticator:
 
 
 def credential_of(headers: HeadersLike) -> str | None:
-    """Find what a request carries: a bearer token, or Azure's `api-key`."""
+    """Return the credential of a request: a bearer token, or Azure's `api-key`."""
     return bearer_of(headers.get("authorization") or "") or (headers.get("api-key") or "").strip() or None
 
 
 def bearer_of(header: str) -> str | None:
-    """Read a bearer token out of an `Authorization` header."""
+    """Parse a bearer token from an `Authorization` header."""
     kind, _, value = header.partition(" ")
     return value.strip() or None if kind.lower() == "bearer" else None
 
 
 def invalid_api_key(credential: str) -> Unauthorized:
-    """Refuse a credential, in the same words whether it was never good or is not any more.
+    """Create the error for an invalid credential, with the same text whether it is unknown, expired or revoked.
 
     Source: rest-contract §5, "bad API key".
     """

@@ -1,6 +1,6 @@
-"""Failed authentication, by the address that it comes from: told to the audit log, and not each time.
+"""Failed authentication in the audit log, aggregated by address.
 
-Must not be here: whether a caller is refused.
+Must not be here: limits of failures (`rate_limits`).
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from typing import Final
 from gateway.observability import audit
 from gateway.observability.record import UNKNOWN, current
 
-EACH_S: Final = 60.0  # an address has a line in this time, with how often it has failed since the last one
-MOST: Final = 1_000  # addresses that are known
-LINES: Final = 60  # in that time, of all addresses together
+EACH_S: Final = 60.0  # one line per address in this time, with its failures since the last line
+MOST: Final = 1_000  # addresses in memory
+LINES: Final = 60  # lines in that time, for all addresses together
 _LONGEST: Final = 100
-_PREFIX: Final = 64  # bits of an IPv6 address that one customer has
+_PREFIX: Final = 64  # bits of an IPv6 network of one customer
 
 
 def network_of(address: str) -> str:
-    """Name whom an address belongs to: of IPv6 one customer has as many as it likes, all in one /64."""
+    """Return the network of an address: for IPv6 its /64, in which one customer can use any address."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
-        return address[:_LONGEST]  # whatever a proxy has sent
+        return address[:_LONGEST]  # an invalid value from a proxy
     if not isinstance(found, IPv6Address):
         return str(found)
     return str(found.ipv4_mapped or ip_network((int(found), _PREFIX), strict=False))
 
 
 class FailureLog:
-    """Counts failed authentication, and tells of it within bounds."""
+    """Counts failed authentication, and writes a bounded number of lines."""
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()  # when it was told last, and how many since
+        self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()  # time of the last line, and failures since
         self._since, self._lines = float("-inf"), 0
-        self._unlisted = 0  # of addresses that had no line when all were used up
+        self._unlisted = 0  # failures of addresses without a line, after LINES were used up
 
     def record(self, *, has_credential: bool) -> str:
-        """Take note that the caller of the request that runs has not proved who it is, and name its network."""
+        """Record a failed authentication of the current request, and return its network."""
         request, now = current.get(), time.monotonic()
         address = network_of(request.address) if request else UNKNOWN
         written_at, unwritten = self._seen.pop(address, (float("-inf"), 0))

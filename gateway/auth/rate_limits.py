@@ -1,8 +1,8 @@
-"""How often, and how much at once, each caller may ask.
+"""Rate limits and limits of concurrent requests per caller.
 
-Both faces count alike: a REST request is one, a GraphQL operation one for each hundred objects that it may ask for,
-which is what the largest page of REST brings.
-Must not be here: who calls (`authenticator`), what is answered to those who are refused (faces).
+A REST request costs one unit; a GraphQL operation one unit for each hundred objects of its cost, the size of the
+largest page of REST.
+Must not be here: authentication (`authenticator`), error responses (faces).
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 
-OBJECTS: Final = 100  # of a GraphQL operation's cost, that count as one request
+OBJECTS: Final = 100  # of a GraphQL operation's cost that count as one request
 MEMORY: Final = "memory"
 POOL: Final = 20  # connections to Redis
-STORE_S: Final = 1.0  # how long Redis may take to answer
-# Networks are counted in so many places, whatever their number: they take 5 MB at most. Two that meet in one share its
-# limit, which costs neither anything but the word that it is refused with.
+STORE_S: Final = 1.0  # timeout of Redis
+# Networks are hashed into so many counters, which take 5 MB at most. Two networks that share a counter share its
+# limit, which changes only the error that a failed request gets.
 NETWORKS: Final = 8_192
 _FAILED: Final = "failed-authentication"
 _TOO_MANY_FAILED: Final = "Too many requests from your address had no valid API key. Please try again later."
@@ -46,10 +46,10 @@ _SLOW_DOWN: Final = "You've exceeded the rate limit, please slow down and try ag
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """What one caller may do: reads and writes in a time, as `600/minute`, and requests at once; None is any number.
+    """The limits of one caller: reads and writes per time, as `600/minute`, and concurrent requests; None is unlimited.
 
-    `failures` is how often authentication may fail from one address until it is refused with another word.
-    `store` is where they are counted: `memory` by each process for itself, or a Redis for all of them together.
+    `failures` limits failed authentication per address. `store` is where requests are counted: `memory` in each
+    process, or the URL of a Redis for all processes.
     """
 
     reads: str | None = None
@@ -60,22 +60,22 @@ class RateLimits:
 
 
 class RateLimiter:
-    """Counts what each caller does."""
+    """Applies the limits to each caller."""
 
     def __init__(self, limits: RateLimits) -> None:
         self._counter = _Counter(limits) if limits.reads is not None or limits.writes is not None else None
         self._limits = limits
-        self._failures: _Counter | None = None  # made by the first one: it takes a library that few else need
+        self._failures: _Counter | None = None  # created on first use: it loads a library that few installations need
         self._concurrent = limits.concurrent
         self._running: Counter[str] = Counter()
 
     async def close(self) -> None:
-        """Close the connections to Redis, if there are any."""
+        """Close the connections to Redis, if any."""
         for each in {self._counter, self._failures} - {None}:
             await cast("_Counter", each).close()
 
     async def charge_failure(self, network: str) -> None:
-        """Count a failed authentication from a network; who is known is never asked for it.
+        """Count a failed authentication from a network; never called for a valid credential.
 
         Errors: TooManyRequests.
         """
@@ -84,16 +84,16 @@ class RateLimiter:
             await self._failures.count_failure(network)
 
     def charge(self, who: Principal, scope: Scope, units: int = 1) -> Awaitable[None] | None:
-        """Count what a caller does, or give back what was counted where `units` is negative; None if nothing counts.
+        """Charge units to a caller, or refund them if negative; None if there is no limit.
 
-        Errors: TooManyRequests, when it is awaited.
+        Errors: TooManyRequests, when awaited.
         """
         return None if self._counter is None or not units else self._counter.count(who.buckets, scope, units)
 
     def acquire(self, who: Principal, scope: Scope, units: int = 1) -> AbstractAsyncContextManager[None] | None:
-        """Let a caller do something, which lasts as long as the block; None where nothing is counted.
+        """Charge units and take a slot of concurrent requests for the block; None if there is no limit.
 
-        Errors: TooManyRequests, as the block begins.
+        Errors: TooManyRequests, on entry.
         """
         is_counted = self._counter is not None and units != 0
         return self._acquire(who, scope, units) if is_counted or self._concurrent is not None else None
@@ -116,11 +116,11 @@ class RateLimiter:
 
 
 class _Counter:
-    """Counts requests in a time."""
+    """Counts requests in sliding windows."""
 
     def __init__(self, limits: RateLimits) -> None:
-        # Whoever is alone with the server on a machine is not counted, and need not load what counts.
-        from limits import parse  # noqa: PLC0415  (as said above)
+        # A server without limits does not load the library.
+        from limits import parse  # noqa: PLC0415  (see above)
         from limits.aio.strategies import SlidingWindowCounterRateLimiter  # noqa: PLC0415
         from limits.errors import StorageError  # noqa: PLC0415
 
@@ -132,19 +132,19 @@ class _Counter:
         self._away = StorageError
 
     async def close(self) -> None:
-        """Close the connections to Redis, if there are any."""
+        """Close the connections to Redis, if any."""
         if self._pool is not None:
             await self._pool.aclose()
 
     async def count(self, buckets: tuple[str, ...], scope: Scope, units: int) -> None:
-        """Count what a caller does in each of its buckets, or in none where one of them is full.
+        """Charge each bucket of a caller, or none if one of them is full.
 
         Errors: TooManyRequests.
         """
         limit = self._limits.get(scope)
         if limit is None:
             return
-        cost = min(units, limit.amount)  # what costs more than there ever is could never be done
+        cost = min(units, limit.amount)  # a higher cost could never be charged
         try:
             is_allowed = len(buckets) == 1 or all(
                 [await self._limiter.test(limit, each, scope.value, cost=cost) for each in buckets]
@@ -184,7 +184,7 @@ class _Counter:
 
 
 def units_of(cost: int) -> int:
-    """Say how many requests a GraphQL operation of a cost counts as."""
+    """Convert the cost of a GraphQL operation to units."""
     return max(1, math.ceil(cost / OBJECTS))
 
 
@@ -200,6 +200,6 @@ def _storage(pool: BlockingConnectionPool | None) -> Storage:
 
     if pool is None:
         return MemoryStorage()
-    # The pool is ours, since the library has no way to close one.
+    # Our own pool, since the library cannot close its own.
     options: dict[str, Any] = {"connection_pool": pool}
     return RedisStorage("async+redis://", wrap_exceptions=True, implementation="redispy", **options)

@@ -1,7 +1,7 @@
-"""Signed tokens that let whoever holds one into a single thread, for a short time.
+"""Thread tokens: signed, short-lived tokens with access to a single thread.
 
-A backend hands one to a browser; nothing of it is kept here, so it costs no look-up but that of what it falls with.
-Must not be here: who may make one for which thread (`core`).
+A backend gives one to a browser. Tokens are not stored; only their API key and epoch are looked up.
+Must not be here: who may create one for which thread (`core`).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ SHORTEST_SECRET: Final = 32  # bytes; RFC 7518, 3.2: a key at least as long as t
 LONGEST_S: Final = 24 * 3_600
 _ALGORITHM: Final = "HS256"
 _REQUIRED: Final = ["exp", "aud", "project", "thread", "scopes", "by"]
-_OURS: Final = "gateway:thread"  # nobody else's token is one of these, whoever shares the secret
+_OURS: Final = "gateway:thread"  # the audience, so that no other JWT signed with the same secret is accepted
 
 
 class ThreadTokens:
-    """Makes the tokens of one secret, which all begin with `prefix`; reads those of the secret before it too."""
+    """Creates tokens with one secret, and verifies those of the old secret too; all start with `prefix`."""
 
     prefix: Final = PREFIX
 
@@ -40,9 +40,9 @@ class ThreadTokens:
     def make(
         self, who: Principal, thread_id: ThreadId, epoch: TokenEpoch, scopes: frozenset[Scope], expires_in_s: int
     ) -> tuple[str, int]:
-        """Make a token for a thread that the caller has found, and say when it ends.
+        """Create a token for a thread of the caller; return it and its expiry.
 
-        Errors: Forbidden where it would let in further than its maker; InvalidRequest.
+        Errors: Forbidden if it would grant more than the caller has; InvalidRequest.
         """
         who.require_many_threads()
         who.require(*sorted(Scope.WRITE if scope is Scope.SEND else scope for scope in scopes))
@@ -71,15 +71,15 @@ class ThreadTokens:
         return token, ends
 
     def read(self, token: str) -> Principal | None:
-        """Find out who comes with a token; None where it is not ours, altered, or over."""
+        """Return the principal of a token; None if it is invalid or expired."""
         claims = self._claims(token.removeprefix(PREFIX))
         if claims is None:
             return None
         try:
             scopes = frozenset(map(Scope, claims["scopes"]))
-        except (ValueError, TypeError):  # a later version may know more of them
+        except (ValueError, TypeError):  # a later version may have more scopes
             return None
-        # What our secret has signed has the form that `make` gave it; in the version before without an epoch.
+        # Our signature proves that `make` created it; the previous version set no epoch.
         by, key_id, thread_id = claims["by"], claims.get("key"), claims["thread"]
         return Principal(
             reach=Reach(claims["project"], thread_id=ids.ThreadId(thread_id)),
@@ -87,7 +87,7 @@ class ThreadTokens:
             name=f"{by}/{thread_id}",
             key_id=key_id,
             expires_at=claims["exp"],
-            # An end user asks no more often by making tokens; and a browser cannot use up what its backend has.
+            # Tokens do not raise an end user's limits, and a browser cannot use up those of its backend.
             counted_in=(by,) if key_id is None else (f"thread:{thread_id}", f"tokens:{key_id}"),
             epoch=TokenEpoch(claims.get("generation", 0), claims.get("revocations", 0)),
         )

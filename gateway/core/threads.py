@@ -142,5 +142,7 @@ def _owner(who: Principal, asked: str | None) -> str | None:
     """
     own = who.reach.owner
     if own is not None and asked not in (None, own):
-        raise InvalidRequest("Invalid 'owner'. Expected nothing, or yourself.", param="owner", code="invalid_value")
+        raise InvalidRequest(
+            "Invalid 'owner'. Expected null or the calling end user.", param="owner", code="invalid_value"
+        )
     return asked if own is None else parse.new_owner(own)

@@ -1,6 +1,6 @@
-"""A project's key: what is kept of it, what its secret looks like, and how an operator's words for it are read.
+"""API keys: the stored form, secrets and their hashes, and the options of a new key.
 
-Must not be here: looking keys up, telling them to people.
+Must not be here: look-ups, output.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gateway.errors import excerpt
 
 PREFIX: Final = "sk-"  # the shape that SDKs expect and that scanners for leaked secrets know
 _ALPHABET: Final = string.ascii_letters + string.digits
-_SECRET_LENGTH: Final = 43  # 256 bits: nobody guesses one, so a plain hash of it tells nothing
+_SECRET_LENGTH: Final = 43  # 256 bits cannot be guessed, so a plain hash is safe
 _ID_LENGTH: Final = 16
 _HINT_LENGTH: Final = 4
 _choices: Final = random.SystemRandom().choices
@@ -31,7 +31,7 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """One key, without its secret, which nobody keeps.
+    """One key, without its secret, which is not stored.
 
     `hint` is how the secret ends.
     Units: times are Unix seconds, UTC.
@@ -48,17 +48,17 @@ class ApiKey:
     last_used_at: int | None = None
 
     def is_active(self, now: float) -> bool:
-        """Say whether the key lets anybody in."""
+        """Check whether the key is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
     def principal(self) -> Principal:
-        """Say who comes with this key."""
+        """Return the principal of this key."""
         return Principal(Reach(self.project_id), self.scopes, self.id, self.id, self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
 class NewApiKey:
-    """What an operator asks of a new key."""
+    """The options of a new key."""
 
     project_id: str
     name: str
@@ -67,27 +67,27 @@ class NewApiKey:
 
 
 def new_id() -> str:
-    """Make the public name of a key."""
+    """Create a random key ID."""
     return "key_" + "".join(_choices(_ALPHABET, k=_ID_LENGTH))
 
 
 def new_secret() -> str:
-    """Make an unguessable secret."""
+    """Create a random secret."""
     return PREFIX + "".join(_choices(_ALPHABET, k=_SECRET_LENGTH))
 
 
 def digest_of(secret: str) -> str:
-    """Name a secret by what is kept of it."""
+    """Return the SHA-256 of a secret, which is what is stored."""
     return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 
 def hint_of(secret: str) -> str:
-    """Say how a secret ends, for people who look for the key that they have."""
+    """Return the last characters of a secret, to recognise a key."""
     return secret[-_HINT_LENGTH:]
 
 
 def new_key(project: str, name: str, scopes: str, expires: str | None) -> NewApiKey:
-    """Read what an operator asks of a new key.
+    """Parse the options of a new key.
 
     Errors: InvalidRequest.
     """
@@ -107,7 +107,7 @@ def _name(text: str) -> str:
 
 
 def project_id(text: str) -> str:
-    """Read the name of a project.
+    """Parse the name of a project.
 
     Errors: InvalidRequest.
     """
@@ -121,7 +121,7 @@ def project_id(text: str) -> str:
 
 
 def scopes_of(words: list[str]) -> frozenset[Scope]:
-    """Read a list of scopes that a key can have.
+    """Parse the scopes of a key.
 
     Errors: InvalidRequest.
     """
@@ -130,7 +130,7 @@ def scopes_of(words: list[str]) -> frozenset[Scope]:
 
 
 def duration(text: str, path: str) -> int:
-    """Read how long something lasts, in seconds.
+    """Parse a duration, in seconds.
 
     Errors: InvalidRequest.
     """

@@ -1,6 +1,6 @@
-"""Objects that were exported elsewhere, taken in as they are: ids, times, runs and annotations stay what they were.
+"""Imported objects: IDs, times, runs and annotations are preserved.
 
-`parse` says what a caller may create; this says what may have come to be in years of use.
+`parse` validates what a caller may create; this accepts what years of use may have created.
 Source: rest-contract §2 (objects as read), §10 (exports).
 Must not be here: files and lines (`transfer`).
 """
@@ -76,27 +76,27 @@ _SHORT_ATTACHMENTS: Final = 300
 
 
 class ThreadOrder(NamedTuple):
-    """Which way all lists of a thread run, whatever their times say."""
+    """The order of all lists of a thread, regardless of their times."""
 
     thread_id: ids.ThreadId
     direction: Direction
 
 
 def order_record(thread_id: str, direction: Direction) -> JsonObject:
-    """Lay out what an export says of a thread whose times do not tell its order."""
+    """Create the line of an export that gives the order of a thread if its times do not."""
     return {"object": ORDER, "thread_id": thread_id, "order": direction.value}
 
 
 def read(value: object) -> Thread | Message | ThreadOrder:
-    """Read one of the API's own objects, however much it holds.
+    """Parse an object of the API, without limits of size.
 
-    Errors: InvalidRequest where it is none, or is not whole.
+    Errors: InvalidRequest if it is not one, or is incomplete.
     """
     return read_fast(value) or read_strictly(value)
 
 
 def check_bounds(message: Message) -> None:
-    """Refuse a message that holds more than an import takes where nobody says otherwise.
+    """Reject a message that exceeds the limits of an import.
 
     Errors: InvalidRequest with a code of LIMIT_CODES.
     """
@@ -121,9 +121,9 @@ def check_bounds(message: Message) -> None:
 
 
 def read_strictly(value: object) -> Thread | Message | ThreadOrder:
-    """Read one of the API's own objects step by step, so that what is wrong with it can be told.
+    """Parse an object of the API step by step, with an error for each fault.
 
-    Errors: InvalidRequest where it is none, or is not whole.
+    Errors: InvalidRequest if it is not one, or is incomplete.
     """
     raw = validate.root_object(value)
     validate.fields(raw, "", required=("object",), optional=tuple(raw))
@@ -136,9 +136,9 @@ def read_strictly(value: object) -> Thread | Message | ThreadOrder:
 
 
 def read_fast(raw: Any) -> Message | None:
-    """Read a message as nearly all are: texts, and nothing that is only let through with a closer look.
+    """Parse a message that holds only texts, as nearly all do; None for any other.
 
-    An import reads millions of them, and this takes a fifth of the time; it never says no, only that it does not know.
+    An import reads millions of them, and this takes a fifth of the time of `read_strictly`.
     """
     if type(raw) is not dict or not raw.keys() <= _KNOWN or raw.get("object") != MESSAGE:
         return None

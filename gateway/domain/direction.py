@@ -1,6 +1,6 @@
-"""Which way a list of messages runs, as its times tell it: oldest first, newest first, or neither.
+"""The order of a list of messages, inferred from its times: oldest first, newest first, or neither.
 
-Must not be here: where lists begin and end (`transfer`), how messages are sorted (`store.ordering`).
+Must not be here: where lists begin and end (`transfer`), sorting (`store.ordering`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Direction(Enum):
 
 
 class DirectionDetector:
-    """Looks at the times of a list one by one, and keeps a few numbers of them."""
+    """Infers the order from the times of a list, one by one, in constant memory."""
 
     __slots__ = ("_falls", "_first", "_high", "_last", "_low", "_rises", "_step_back", "_step_up", "count")
 
@@ -31,7 +31,7 @@ class DirectionDetector:
         self._first = self._last = self._high = self._low = 0
 
     def add(self, second: int) -> None:
-        """Look at the next time."""
+        """Add the next time."""
         self.count += 1
         if self.count == 1:
             self._first = self._last = self._high = self._low = second
@@ -48,7 +48,7 @@ class DirectionDetector:
 
     @property
     def is_monotonic(self) -> bool:
-        """Whether no time goes against another, and some differ."""
+        """Whether the times only rise or only fall."""
         return (self._rises == 0) != (self._falls == 0)
 
     @property

@@ -104,7 +104,7 @@ class TextContent:
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """An uploaded image and how closely a model shall look at it."""
+    """An uploaded image and the level of detail for a model."""
 
     file_id: str
     detail: str
@@ -120,7 +120,7 @@ class ImageFileContent:
 
 @dataclass(frozen=True, slots=True)
 class ImageUrl:
-    """An image somewhere else and how closely a model shall look at it."""
+    """An image somewhere else and the level of detail for a model."""
 
     url: str
     detail: str

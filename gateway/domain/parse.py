@@ -1,6 +1,6 @@
-"""Raw JSON objects in, valid domain objects out; every limit on a thread or message lives here.
+"""Parsing of raw JSON objects to valid domain objects, with every limit of threads and messages.
 
-Both faces come through here: REST with its bodies, GraphQL with its inputs laid out as the wire has them.
+Both faces use it: REST for its bodies, GraphQL for its inputs in the format of REST.
 Source: rest-contract §2 to §5; openapi-threads.yaml, Create…/Modify…Request.
 Must not be here: anything that needs the database.
 """
@@ -42,7 +42,7 @@ _WHOLE: Final = Status.COMPLETED.value
 _BEGINNINGS: Final = (_WHOLE, Status.IN_PROGRESS.value)
 _ENDINGS: Final = (Status.COMPLETED.value, Status.INCOMPLETE.value)
 _REFERENCE: Final = re.compile(f"[!-~]{{1,{bounds.REFERENCE.number}}}")
-# Letters beyond ASCII are let in: many pages name their images so, and browsers encode them.
+# Letters outside ASCII are allowed: many URLs of images have them, and browsers encode them.
 _WEB_ADDRESS: Final = re.compile(
     r"https?://([^\x00-\x20\x7f/?#\[\]]|\[[0-9A-Fa-f:.]+\])+([/?#][^\x00-\x20\x7f]*)?", re.IGNORECASE
 )
@@ -66,7 +66,7 @@ def new_thread(body: object, *, from_worker: bool = False) -> NewThread:
 
 
 def owner(value: object, path: str = "owner") -> str | None:
-    """Take the name of an end user, as whoever lets users in gives them out."""
+    """Parse the name of an end user, as an identity provider assigns it."""
     if value is None:
         return None
     text = validate.a_string(value, path)
@@ -80,7 +80,7 @@ def owner(value: object, path: str = "owner") -> str | None:
 
 
 def new_owner(value: object) -> str | None:
-    """Take the name of an end user that a thread shall belong to; one that is kept from before may look otherwise."""
+    """Parse the owner of a new thread; stored owners may have a wider set of characters."""
     text = owner(value)
     if text is None or validate.is_plain(text):
         return text
@@ -131,12 +131,12 @@ def message_patch(body: object) -> MessagePatch:
 
 
 def appended_text(text: str) -> str:
-    """Take text for a message in progress."""
+    """Parse text for a message in progress."""
     return validate.a_string(text, "text", at_least=1, at_most=MAX_CONTENT)
 
 
 def ending(status: Status, reason: IncompleteReason | None) -> Ending:
-    """Take how a message in progress ends: whole, or broken off for a reason."""
+    """Parse the end of a message in progress: completed, or incomplete for a reason."""
     validate.one_of(status.value, "status", _ENDINGS)
     param = "incompleteReason"
     if status is Status.INCOMPLETE and reason is None:
@@ -147,7 +147,7 @@ def ending(status: Status, reason: IncompleteReason | None) -> Ending:
 
 
 def reference(value: object, path: str) -> str | None:
-    """Take the id of something that lives elsewhere (a run, an assistant): opaque, but printable and short."""
+    """Parse the ID of an object that is not stored here (a run, an assistant): opaque, printable and short."""
     if value is None:
         return None
     text = validate.a_string(value, path)
@@ -174,7 +174,7 @@ def _content(value: object, path: str, *, is_whole: bool) -> list[dict[str, Any]
 
 
 def count_parts(message: object) -> int:
-    """Count the parts and attachments of a message that nobody has looked at yet."""
+    """Count the parts and attachments of a message before it is parsed."""
     if not isinstance(message, dict):
         return 0
     content, attachments = message.get("content"), message.get("attachments")
@@ -256,7 +256,7 @@ def _metadata(value: object, path: str) -> Metadata:
 
 
 def _metadata_patch(value: object) -> MetadataPatch:
-    # A null takes the key away: ours, the original could not remove one.
+    # A null removes the key: an extension, the original could not.
     pairs = _metadata_pairs(value, "metadata")
     refuse_too_many(sum(text is not None for text in pairs.values()))
     return {key: None if text is None else _metadata_value(text, f"metadata.{key}") for key, text in pairs.items()}
@@ -297,12 +297,9 @@ def _file_search(value: object, path: str) -> dict[str, Any]:
     raw = validate.an_object(value, path)
     validate.fields(raw, path, optional=("vector_store_ids", "vector_stores"))
     if raw.get("vector_stores") is not None:
-        # Making up a store that holds no files would lose them without a word.
+        # Creating a store without files would silently lose them.
         param = f"{path}.vector_stores"
-        message = (
-            f"Invalid '{param}': this server keeps threads and messages and makes no vector stores. "
-            "Use 'vector_store_ids'."
-        )
+        message = f"Invalid '{param}': this server creates no vector stores. Use 'vector_store_ids'."
         raise InvalidRequest(message, param=param, code="invalid_value")
     return {
         "vector_store_ids": _id_list(

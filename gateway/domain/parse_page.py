@@ -60,7 +60,7 @@ def from_arguments(
 ) -> PageRequest:
     """Parse GraphQL's arguments: `limit` is REST's word, `first` and `last` are Relay's, one of them at most.
 
-    Relay's may be 0: such a page has no items and says what lies beyond it.
+    Relay's may be 0: such a page has no items, only page info.
     Source: Relay Cursor Connections, "Pagination algorithm": "If first is less than 0: Throw an error".
     """
     sizes = {name: size for name, size in (("limit", limit), ("first", first), ("last", last)) if size is not None}

@@ -1,6 +1,6 @@
-"""Who calls, what of a project the caller can reach, and what it may do there.
+"""The principal of a request: which threads it can reach, and its scopes.
 
-Must not be here: how a caller proves who it is (`web`, `core.api_keys`).
+Must not be here: authentication (`auth`).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Principal:
         raise Forbidden(message, code="missing_scope")
 
     def require_many_threads(self) -> None:
-        """Refuse a caller that was let into one thread alone to make or delete threads, or tokens for them.
+        """Reject the principal of a thread token, which can neither create or delete threads nor manage tokens.
 
         Errors: Forbidden.
         """

@@ -1,6 +1,6 @@
-"""The grammar in which raw JSON is refused: which field, what was expected, what came.
+"""Validation errors of raw JSON: the field, what was expected, and what was given.
 
-Every refusal of a body, a query string or a GraphQL input is worded here, so that all sound alike.
+Every error of a body, a query string or a GraphQL input has its text here, so that all have one style.
 Source: rest-contract §5 (texts, `param`, `code`), "Type words" and "List joins" below its table.
 Must not be here: which fields a thread or a message has (`parse`).
 """
@@ -118,7 +118,7 @@ def a_string(value: object, path: str, *, at_least: int = 0, at_most: int | None
 
 
 def is_plain(text: str) -> bool:
-    """Say whether a name shows as it is: it holds no control and no half character, and nothing that turns text round.
+    """Check that a name has no control characters, no surrogates and no marks that change the direction of text.
 
     Source: Unicode, general category Cc (C0, DEL, C1) and property Bidi_Control.
     """
@@ -151,7 +151,7 @@ def an_integer(value: object, path: str, *, at_least: int, at_most: int) -> int:
 
 
 def fields(raw: JsonObject, path: str, *, required: Sequence[str] = (), optional: Sequence[str] = ()) -> None:
-    """Hold an object to the keys it may have; what is missing is told before what is unknown."""
+    """Check the keys of an object; missing keys are reported before unknown ones."""
     for key in required:
         if key not in raw:
             param = within(path, key)

@@ -1,8 +1,7 @@
-"""The audit log: who made, ended and deleted what, and who could not prove who they are. One JSON object a line.
+"""The audit log: keys, tokens, deletions and failed authentication, one JSON object a line.
 
-The logger `gateway.audit` writes it, one message a line, only once a thing is done: committed, and so
-acknowledged. Never in it: what a person wrote, metadata, secrets, tokens.
-Must not be here: where the lines go (`logs`).
+The logger `gateway.audit` writes a line after the commit. Never in it: message content, metadata, secrets, tokens.
+Must not be here: where the lines are written (`log`).
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import orjson
 from gateway.observability.record import UNKNOWN, current
 
 LOGGER: Final = "gateway.audit"
-OPERATOR: Final = "operator"  # whoever has a shell on the machine, and runs commands there
+OPERATOR: Final = "operator"  # the principal of commands
 log: Final = logging.getLogger(LOGGER)
 
 
@@ -35,7 +34,7 @@ class Event(StrEnum):
 
 
 def note(event: Event, *, principal: str, project: str, target: str, **more: str | int | None) -> None:
-    """Tell that something was done; `target` is the id of what it was done to."""
+    """Write an event; `target` is the ID of its object."""
     line = {
         "event": event.value,
         "principal": principal,

@@ -1,4 +1,4 @@
-"""How the log is written: one JSON object a line; at a terminal, words in colours.
+"""Log formats: one JSON object a line, or coloured text at a terminal.
 
 Never in it: texts of messages, metadata, variables, query strings, keys, passwords.
 Must not be here: when something is logged.
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 _FIRST_ERROR: Final = 400
 _LONGEST_REASON: Final = 500
-_MOST_WAITING: Final = 1_000  # lines of a command, which has a few
+_MOST_WAITING: Final = 1_000  # lines of a command
 
 
 def log_config(audit_log: str = "") -> dict[str, Any]:
-    """Describe to `logging.config` how messages of ours, of uvicorn and of libraries are written, all in one way.
+    """Return the configuration of `logging`, for our messages and those of uvicorn and libraries.
 
-    But the audit log, whose messages are JSON already, and go to a file where one is named.
+    The audit log is separate: its messages are JSON already, and go to a file if one is configured.
     """
     return {
         "version": 1,
@@ -51,13 +51,13 @@ def log_config(audit_log: str = "") -> dict[str, Any]:
 
 
 def audit_handler(path: str) -> logging.Handler:
-    """Make what writes the audit log: behind what a file has already, or to the standard error."""
+    """Create the handler of the audit log: it appends to a file, or writes to standard error."""
     return _AuditFile(path) if path else logging.StreamHandler()
 
 
 @contextmanager
 def audited(path: str) -> Iterator[None]:
-    """Write the audit log of a command, behind what the command tells its operator."""
+    """Write the audit log of a command, after the output of the command."""
     handler = audit_handler(path)
     waiting = MemoryHandler(_MOST_WAITING, flushLevel=logging.CRITICAL, target=handler)
     audit.log.addHandler(waiting)
@@ -74,7 +74,7 @@ def audited(path: str) -> Iterator[None]:
 
 
 class _AuditFile(WatchedFileHandler):
-    """A file that its owner alone can read, opened again when something has moved it away."""
+    """A file that only its owner can read, reopened after log rotation."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path, encoding="utf-8", delay=True)
@@ -85,13 +85,13 @@ class _AuditFile(WatchedFileHandler):
 
 
 def formatter() -> logging.Formatter:
-    """Make the formatter of messages."""
+    """Create the formatter of messages."""
     return _terminal_formatter() if sys.stderr.isatty() else _AsJson()
 
 
 def _terminal_formatter() -> logging.Formatter:
-    # A server has no terminal, and would keep 80 modules for one: structlog loads Rich, and that loads Pygments.
-    import structlog  # noqa: PLC0415  (as said above)
+    # A server has no terminal, and would keep 80 modules in memory: structlog loads Rich, and that loads Pygments.
+    import structlog  # noqa: PLC0415  (see above)
 
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     return structlog.stdlib.ProcessorFormatter(
@@ -105,14 +105,14 @@ def _terminal_formatter() -> logging.Formatter:
 
 
 def filter_of_paths() -> logging.Filter:
-    """Make a filter for uvicorn's lines on WebSockets, which repeat the query string; ours tell of those."""
+    """Create a filter that drops uvicorn's lines on WebSockets, which hold the query string; ours replace them."""
     return _WithoutPaths()
 
 
 def request_log() -> Observer:
-    """Make what writes one line for each request, connection and operation; a probe is told only when it failed.
+    """Create the observer that writes one line for each request, connection and operation; of probes only failures.
 
-    These lines go past `logging`, whose records take longer than all the rest of it.
+    The lines do not use `logging`, whose records would take longer than everything else.
     """
     write = _to_terminal() if sys.stderr.isatty() else _as_json(sys.stderr.buffer)
 
@@ -145,7 +145,7 @@ def _to_terminal() -> Callable[[dict[str, Any]], None]:
 
 
 def log_fields(record: RequestRecord) -> dict[str, Any]:
-    """Lay record out as the fields of a line."""
+    """Convert a record to the fields of a line."""
     event = {
         "id": record.request_id,
         "principal": record.principal,
@@ -188,9 +188,9 @@ def _isoformat(moment: datetime) -> str:
 
 
 def _traceback(exc_info: Any) -> str:
-    """Write a traceback with the first line of each error's message.
+    """Format a traceback with only the first line of each error message.
 
-    Databases tell the row that they refused in the lines behind it, and SQLAlchemy the statement.
+    The other lines can hold data: databases append the row, and SQLAlchemy the statement.
     """
     blocks: list[str] = []
     error: BaseException | None = exc_info[1]

@@ -1,7 +1,7 @@
-"""What Prometheus reads: how many requests, how long, how much of everything is in use.
+"""The Prometheus metrics and their endpoint.
 
-Labels are taken from fixed sets (a route's template, the kind of an operation, the class of a status), so that no
-client can make more series. Each process counts for itself and has a port of its own.
+Labels have fixed sets of values (route templates, kinds of operations, classes of statuses), so that no client can
+create more series. Each process counts for itself and has its own port.
 Must not be here: where the numbers come from (`record`, and what is given to `Metrics`).
 """
 
@@ -33,17 +33,17 @@ _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One number that is looked up whenever somebody asks, or several that differ in one label."""
+    """A metric that is read at each scrape; it may have several values by one label."""
 
     name: str
-    told: str
+    help: str
     read: Callable[[], Mapping[str, float]]
     label: str
     is_counter: bool = False
 
 
 class Metrics:
-    """The metrics of one process, for who asks on one of some ports."""
+    """The metrics of one process, served on the first free port of a range."""
 
     def __init__(self, host: str, ports: range) -> None:
         self._host = host
@@ -54,7 +54,7 @@ class Metrics:
         self.registry.register(self._counts)
 
     def count(self, record: RequestRecord) -> None:
-        """Take in what is known of a request that has ended; connections last too long to be of use here."""
+        """Count a request that has ended; WebSocket connections last too long for these histograms."""
         counts = self._counts
         counts.statements += record.statements
         counts.bytes_out += record.bytes_out
@@ -67,14 +67,14 @@ class Metrics:
             series.within[bisect_left(_SECONDS, record.seconds)] += 1
 
     def watch(self, readings: Iterable[Reading]) -> None:
-        """Also tell what is looked up whenever somebody asks."""
-        self.registry.register(_Looker(tuple(readings)))
+        """Register metrics that are read at each scrape."""
+        self.registry.register(_Readings(tuple(readings)))
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """Answer on the first free port for as long as the block, in a thread of its own.
+        """Serve the metrics within the block, on the first free port and in a separate thread.
 
-        Without a free port nobody is told anything, and requests are served all the same.
+        Without a free port only the metrics are missing; requests are served as usual.
         """
         for port in self._ports:
             try:
@@ -95,7 +95,7 @@ class Metrics:
 
 @dataclass(slots=True)
 class _Series:
-    """How often something took no longer than each of _SECONDS but longer than the one before, and all together."""
+    """A histogram: the number of values in each bucket of _SECONDS, and their sum."""
 
     within: list[int] = field(default_factory=lambda: [0] * (len(_SECONDS) + 1))
     seconds: float = 0.0
@@ -103,9 +103,9 @@ class _Series:
 
 @dataclass(slots=True, eq=False)
 class _Counts:
-    """What is counted of requests, by one thread alone: the library's own numbers each take a lock.
+    """The counters of requests, written by one thread without locks, unlike those of the library.
 
-    Who reads meanwhile may find a request in one number that is not yet in another.
+    A scrape meanwhile may see a request in one number and not yet in another.
     """
 
     series: dict[tuple[Any, ...], _Series] = field(default_factory=dict)
@@ -113,26 +113,26 @@ class _Counts:
     bytes_out: int = 0
 
     def collect(self) -> Iterator[Metric]:
-        """Lay them out as the library does."""
-        told = "Duration of requests and of operations on WebSockets in seconds"
-        seconds = HistogramMetricFamily("gateway_request_seconds", told, labels=_LABELS)
+        """Return the metrics in the format of the library."""
+        text = "Duration of requests and of operations on WebSockets in seconds"
+        seconds = HistogramMetricFamily("gateway_request_seconds", text, labels=_LABELS)
         for (*labels, status), series in list(self.series.items()):
             buckets = list(zip([*map(floatToGoString, _SECONDS), "+Inf"], accumulate(series.within), strict=True))
             seconds.add_metric([*labels, f"{status}xx"], buckets, series.seconds)
         yield seconds
-        told = "SQL statements that requests sent to the database"
-        yield CounterMetricFamily("gateway_statements", told, self.statements)
+        text = "SQL statements that requests sent to the database"
+        yield CounterMetricFamily("gateway_statements", text, self.statements)
         yield CounterMetricFamily("gateway_response_bytes", "Bytes of response bodies", self.bytes_out)
 
 
 @dataclass(frozen=True, slots=True)
-class _Looker:
+class _Readings:
     readings: tuple[Reading, ...]
 
     def collect(self) -> Iterator[Metric]:
         for each in self.readings:
             family = CounterMetricFamily if each.is_counter else GaugeMetricFamily
-            metric = family(each.name, each.told, labels=[each.label])
+            metric = family(each.name, each.help, labels=[each.label])
             for value, number in each.read().items():
                 metric.add_metric([value], number)
             yield metric

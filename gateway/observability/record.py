@@ -1,7 +1,7 @@
-"""What is known of the request that runs: who sent it, what it asks for, what it has taken. For the log and metrics.
+"""The record of the current request, for the log, metrics and traces: who sent it, what it was, what it took.
 
-Never in it: what a person wrote. A route is the template and not the path, an operation its name and not its text.
-Must not be here: what is made of the record (`logs`, `observability.metrics`, `tracing`).
+Never in it: message content. A route is the template and not the path, an operation its name and not its text.
+Must not be here: the log, metrics and traces themselves (`log`, `metrics`, `tracing`).
 """
 
 from __future__ import annotations
@@ -18,20 +18,18 @@ if TYPE_CHECKING:
 
     Observer = Callable[["RequestRecord"], None]
     AsgiScope = MutableMapping[str, Any]
-    Tracer = Callable[
-        ["RequestRecord", AsgiScope], AbstractContextManager[object]
-    ]  # while that runs of which the record are
+    Tracer = Callable[["RequestRecord", AsgiScope], AbstractContextManager[object]]  # wraps the handling of a request
 
-SCOPE: Final = "gateway.record"  # where the scope of a request keeps them
+SCOPE: Final = "gateway.record"  # the key of the record in an ASGI scope
 UNKNOWN: Final = "-"
 PARENT: Final = frozenset({b"traceparent", b"tracestate"})  # W3C "Trace Context": the headers that name a trace
-PROBES: Final = frozenset({"/healthz", "/readyz"})  # asked so often that they are told of only when they fail
+PROBES: Final = frozenset({"/healthz", "/readyz"})  # so frequent that only failures are logged
 _LONGEST_NAME: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """How many requests the caller may send in a time, how many of them are left, and when there are more again."""
+    """The state of the caller's rate limit: the limit, what is left, and the seconds until it resets."""
 
     limit: int
     remaining: int
@@ -40,7 +38,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The trace that a request is part of, and how a step of it is followed, by its name, while a block runs."""
+    """The trace of a request; `span` opens a child span by its name for a block."""
 
     id: str
     span: Callable[[str], AbstractContextManager[object]]
@@ -48,10 +46,10 @@ class Trace:
 
 @dataclass(slots=True)
 class RequestRecord:
-    """One HTTP request, one WebSocket, or one operation on a WebSocket; filled in by whoever finds something out.
+    """One HTTP request, one WebSocket, or one operation on a WebSocket; filled in while it is handled.
 
-    `address` is the client's, as proxies that are trusted give it. `status` is a WebSocket's close code, and for an
-    operation what HTTP would have answered.
+    `address` is the client's, as trusted proxies give it. `status` is the close code of a WebSocket, and for an
+    operation the status that HTTP would have.
     """
 
     kind: Literal["request", "connection", "operation"]
@@ -72,13 +70,13 @@ class RequestRecord:
 
     @property
     def operation(self) -> str:
-        """The GraphQL operation in words, as `query Newest`."""
+        """The type and name of the GraphQL operation, as `query Newest`."""
         if self.operation_name == UNKNOWN:
             return self.operation_type
         return f"{self.operation_type} {self.operation_name}"
 
     def name_operation(self, operation_type: str, name: str | None) -> None:
-        """Note which GraphQL operation it is; a client may give it a name of any length."""
+        """Set the GraphQL operation; a client may give it a name of any length."""
         self.operation_type = operation_type
         self.operation_name = name[:_LONGEST_NAME] if name else UNKNOWN
 
@@ -87,7 +85,7 @@ class RequestRecord:
         self.seconds = time.perf_counter() - self._started
 
 
-# For those who are asked deep inside, and know of no request: the store counts its statements here.
+# For code that knows no request: the store counts its statements here.
 current: Final[ContextVar[RequestRecord | None]] = ContextVar("request_record", default=None)
 
 
@@ -95,15 +93,15 @@ _NO_SPAN: Final = nullcontext()
 
 
 def span(name: str) -> AbstractContextManager[object]:
-    """Let a step of the request that runs be seen in its trace, where there is one."""
+    """Open a span in the trace of the current request, if there is one."""
     record = current.get()
     return record.trace.span(name) if record and record.trace else _NO_SPAN
 
 
 def no_observer(_facts: RequestRecord) -> None:
-    """Keep no log, as tests and other programs that bring their own do."""
+    """Observe nothing."""
 
 
 def no_tracer(_facts: RequestRecord, _scope: AsgiScope) -> AbstractContextManager[object]:
-    """Make no traces."""
+    """Trace nothing."""
     return _NO_SPAN

@@ -1,9 +1,9 @@
-"""Traces by OpenTelemetry: a span for each request, for the execution of its operations, and for each statement.
+"""OpenTelemetry traces: a span for each request, for the execution of its operations, and for each statement.
 
-Never in it: what a person wrote. So the spans are made here from record, and by no instrumentation: those tell paths
-with their query strings, and errors of databases, which repeat rows.
-Imported only where traces are wanted, since what it stands on is an extra.
-Must not be here: when something is followed (`record.step`, `web.middleware`, `store.engines.instrumentation`).
+Never in it: message content. So the spans are made here from records, and not by instrumentation libraries, which
+record query strings and database errors that repeat rows.
+Imported only if traces are enabled, since OpenTelemetry is an extra.
+Must not be here: when spans begin (`record.span`, `web.middleware`, `store.engines`).
 Source: OpenTelemetry semantic conventions for HTTP, database and GraphQL spans; W3C Trace Context.
 """
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
     from gateway.observability.record import AsgiScope
 
-_FIRST_FAULT: Final = 500  # below, the client's request was wrong, and the server did what it should
-_LONGEST_STATEMENT: Final = 2_000  # a hundred pages in one statement are twenty times that
+_FIRST_FAULT: Final = 500  # lower statuses are errors of the client
+_LONGEST_STATEMENT: Final = 2_000  # a statement of a hundred pages has twenty times that
 
 
 class Tracing:
     """The spans of one process, until `close`."""
 
     def __init__(self, processor: SpanProcessor) -> None:
-        # What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say goes before our own name.
+        # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override our name.
         resource = Resource.create({"service.name": "threads-gateway"}).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(processor)
@@ -47,10 +47,9 @@ class Tracing:
 
     @contextmanager
     def trace(self, record: RequestRecord, scope: AsgiScope) -> Iterator[None]:
-        """Follow a request, or an operation on a WebSocket, for as long as the block.
+        """Trace a request, or an operation on a WebSocket, within the block.
 
-        A WebSocket itself has no span: it lasts for hours, and says nothing that its operations do not. Probes have
-        none, since they say nothing but that they were asked.
+        WebSockets have no span, since they last for hours and their operations have their own; probes have none either.
         """
         if record.kind == "connection" or scope["path"] in PROBES:
             yield
@@ -71,7 +70,7 @@ class Tracing:
                 _end_request_span(span, record)
 
     def statement(self, database: str, text: str) -> Callable[[BaseException | None], None] | None:
-        """Begin the span of a statement within one that runs; what is given back ends it."""
+        """Begin the span of a statement as a child of the current one; the returned function ends it."""
         if not get_current_span().is_recording():
             return None
         operation = text.split(maxsplit=1)[0]
@@ -81,7 +80,7 @@ class Tracing:
             attributes={
                 "db.system.name": database,
                 "db.operation.name": operation,
-                "db.query.text": text[:_LONGEST_STATEMENT],  # its values stand beside it, and are not looked at
+                "db.query.text": text[:_LONGEST_STATEMENT],  # without its parameter values
             },
         )
 
@@ -93,7 +92,7 @@ class Tracing:
         return end
 
     def close(self) -> None:
-        """Send what was not sent yet; a collector that is away holds it up for OTEL_EXPORTER_OTLP_TIMEOUT, 10 s."""
+        """Flush; an unavailable collector delays this by OTEL_EXPORTER_OTLP_TIMEOUT, 10 s by default."""
         self._provider.shutdown()
 
     def _spans_within(self, record: RequestRecord) -> Callable[[str], AbstractContextManager[object]]:
@@ -112,7 +111,7 @@ class Tracing:
 
 
 def to_collector() -> Tracing:
-    """Send spans by OTLP over HTTP to where OTEL_EXPORTER_OTLP_ENDPOINT says, a batch at a time, in a thread."""
+    """Export spans by OTLP over HTTP to OTEL_EXPORTER_OTLP_ENDPOINT, in batches and in a thread."""
     return Tracing(BatchSpanProcessor(OTLPSpanExporter()))
 
 
@@ -126,7 +125,7 @@ def _end_request_span(span: Span, record: RequestRecord) -> None:
             "gateway.request_id": record.request_id,
             "http.request.method": method,
             "http.response.status_code": record.status,
-            # The path itself holds ids, and whatever a client makes up.
+            # The path itself holds IDs and other input of clients.
             **({"http.route": record.route, "url.path": record.route} if is_routed else {}),
             **_operation(record),
         }
@@ -141,6 +140,6 @@ def _operation(record: RequestRecord) -> dict[str, str]:
 
 
 def _mark_failed(span: Span, kind: str) -> None:
-    """Mark a span as failed by the kind of the error alone; its message may repeat what was sent."""
+    """Mark a span as failed by the type of the error only; its message may repeat input."""
     span.set_attribute("error.type", kind)
     span.set_status(StatusCode.ERROR)

@@ -1,6 +1,6 @@
-"""One REST call: who sends what to which store, parsed no further than an endpoint asks.
+"""One REST call: its principal, store and request, parsed on demand.
 
-Must not be here: what any single endpoint does.
+Must not be here: endpoints.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Principal
     from gateway.web.request import Request
 
-_KEPT: Final = 64  # query strings that are read once; clients ask for the same page again and again
-_SHORT: Final = 1_000  # bytes of such a string; what is longer is read each time, and not kept
+_KEPT: Final = 64  # query strings in the cache; clients repeat the same ones
+_SHORT: Final = 1_000  # bytes of a query string in the cache
 _BETA: Final = re.compile(r"([A-Za-z0-9_-]+)=(v[0-9]+)")
 
 
 @dataclass(slots=True)  # not frozen: one is made for each request, and takes three times as long when it is
 class Call:
-    """What an endpoint works with."""
+    """The input of an endpoint."""
 
     store: Store
     who: Principal
@@ -49,7 +49,7 @@ class Call:
         return ids.message_id(self.request.path_params["message_id"])
 
     def page(self, as_cursor: Callable[[str], str | None]) -> tuple[PageRequest, str | None]:
-        """Read which page of a list is asked for, and of which run, whose name was not looked at yet.
+        """Parse the page request of a list, and its `run_id`, which is not validated yet.
 
         Errors: InvalidRequest.
         """
@@ -57,15 +57,15 @@ class Call:
         return (_page if len(query_string) <= _SHORT else _page.__wrapped__)(query_string, as_cursor)
 
     async def json(self) -> Any:
-        """Read the body as JSON; no body is an empty object, as the .NET client sends it.
+        """Read the body as JSON; an empty body is an empty object, as the .NET client sends it.
 
-        Errors: BodyTooLarge; InvalidRequest where it is not JSON, or too much of it.
+        Errors: BodyTooLarge; InvalidRequest if it is not JSON or exceeds a limit.
         """
         body = await read_body(self.request)
         try:
             return read_json(body, string=bounds.JSON_STRING.number) if body else {}
         except InvalidRequest as error:
-            if error.code == bounds.JSON_VALUES.code:  # the wire has no such word: some array is far too long
+            if error.code == bounds.JSON_VALUES.code:  # the wire format has no such code: some array is far too long
                 error.code = bounds.CONTENT_PARTS.code
             raise
 
@@ -77,7 +77,7 @@ def _page(query_string: bytes, as_cursor: Callable[[str], str | None]) -> tuple[
 
 
 def check_beta(header: str | None) -> None:
-    """Hold the `OpenAI-Beta` header, where there is one, to the version that is spoken here.
+    """Check the version in the `OpenAI-Beta` header, if present.
 
     Several official clients forgot the header for whole releases, so it may be missing.
     Errors: InvalidRequest. Source: rest-contract §5.

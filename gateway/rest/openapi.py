@@ -1,7 +1,6 @@
-"""The description of the REST face that clients and their tools read: OpenAPI 3.1.
+"""The OpenAPI 3.1 document of the REST face.
 
-It is written by hand, so that it says what was promised and not what the program happens to do; tests hold both
-together, and to the original.
+It is written by hand, since it is a promise; tests compare it with the program and with the original API.
 """
 
 from __future__ import annotations
@@ -19,5 +18,5 @@ _DOCUMENT: Final = Path(__file__).with_name("openapi.json").read_bytes()
 
 
 async def describe(_request: Request) -> Response:
-    """Answer `/openapi.json`, which is public text: nobody needs a key."""
+    """Answer `/openapi.json`, which is public and needs no key."""
     return Response(_DOCUMENT, media_type="application/json")

@@ -1,7 +1,7 @@
-"""Domain objects and errors to answers on the wire.
+"""Responses: domain objects and errors in the wire format.
 
 Source: rest-contract §2.5 (list), §2.6 (deleted), §5 (errors).
-Must not be here: the objects themselves, which `domain.wire` lays out.
+Must not be here: the JSON of threads and messages (`domain.wire`).
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ def thread(found: Thread) -> Answer:
 
 
 def read_thread(found: Thread) -> Answer:
-    """Answer a GET with a thread; there, and only there, a thread without resources shows an empty interpreter.
+    """Answer a GET with a thread; only there, a thread without tool resources has an empty `code_interpreter`.
 
-    Source: rest-contract §2.2, "`tool_resources` quirks": clients reach into it without looking first.
+    Source: rest-contract §2.2, "`tool_resources` quirks": clients access it without a check.
     """
-    shown = wire.thread(found)
+    body = wire.thread(found)
     if not found.tool_resources:
-        shown["tool_resources"] = {"code_interpreter": {"file_ids": []}}
-    return _answer(shown)
+        body["tool_resources"] = {"code_interpreter": {"file_ids": []}}
+    return _answer(body)
 
 
 def message(found: Message) -> Answer:
@@ -86,17 +86,17 @@ def messages_page(page: WirePage) -> Answer:
 
 
 def deleted(kind: str, object_id: str) -> Answer:
-    """Answer that a thread or message is no more."""
+    """Answer a DELETE of a thread or message."""
     return _answer({"id": object_id, "object": f"{kind}.deleted", "deleted": True})
 
 
 def error(raised: GatewayError) -> Answer:
-    """Answer with a refusal in the wire's envelope."""
+    """Answer with an error."""
     return _answer(_envelope(raised), status=STATUS[type(raised)], headers=_headers(raised))
 
 
 def crash() -> Answer:
-    """Answer for a fault of our own; what happened stands in the log only."""
+    """Answer an unexpected exception; the details are only in the log."""
     return _answer({"error": {**_envelope(_CRASH)["error"], "type": "server_error"}}, status=500)
 
 

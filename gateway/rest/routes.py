@@ -1,6 +1,6 @@
-"""The path table of the REST face.
+"""The routes of the REST face.
 
-Must not be here: what an endpoint does.
+Must not be here: endpoints.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
     Endpoint = Callable[[Call], Awaitable[Answer]]
 
-# The SDKs' base path, and the two spellings of Azure OpenAI, whose `api-version` says nothing that matters here.
+# The base path of the SDKs, and the two of Azure OpenAI, whose `api-version` is ignored.
 PREFIXES: Final = ("/v1", "/openai/v1", "/openai")
 
 
-async def runs_are_not_kept(_call: Call) -> NoReturn:
-    """Refuse what would make a model answer."""
+async def refuse_runs(_call: Call) -> NoReturn:
+    """Reject calls that would run a model."""
     raise UnknownUrl("Runs are not served here: this server keeps threads and messages and does not run models.")
 
 
-_RUNS: Final = dict.fromkeys(("GET", "POST", "DELETE", "PUT", "PATCH"), runs_are_not_kept)
+_RUNS: Final = dict.fromkeys(("GET", "POST", "DELETE", "PUT", "PATCH"), refuse_runs)
 
 PATHS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "/threads/runs": _RUNS,
@@ -62,7 +62,7 @@ PATHS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
 
 
 class Route(NamedTuple):
-    """One line of the table, and what a path of it looks like behind the prefix."""
+    """One route: the pattern of its paths, without the prefix, and an endpoint for each method."""
 
     pattern: re.Pattern[str]
     template: str
@@ -73,7 +73,7 @@ _DEEPEST: Final = max(path.count("/") for path in PATHS)
 
 
 def _by_depth() -> dict[int, list[Route]]:
-    """Sort the table by the number of slashes, so that a path is held against two patterns at most."""
+    """Group the routes by the number of slashes, so that a path is matched with two patterns at most."""
     found = defaultdict[int, list[Route]](list)
     for path, endpoints in PATHS.items():
         found[path.count("/")].append(Route(compile_path(path)[0], path, endpoints))
@@ -91,7 +91,7 @@ class RestFace:
         self._authenticator = authenticator
 
     def find(self, request: Request) -> Awaitable[Answer] | None:
-        """Begin to answer a request, if its path is of this face."""
+        """Start to handle a request; None if its path is not of this face."""
         for prefix in PREFIXES:
             if request.path.startswith(prefix):
                 path = request.path[len(prefix) :]
@@ -122,7 +122,7 @@ class RestFace:
 
 
 def _with_slashes(path_params: Mapping[str, str]) -> dict[str, str]:
-    """Decode what was sent as %2F, now that the path is taken apart."""
+    """Decode %2F in path parameters, after the path was split."""
     return {name: value.replace(ENCODED_SLASH, "/") for name, value in path_params.items()}
 
 
@@ -132,14 +132,14 @@ def _answered(endpoint: Endpoint, call: Call) -> Awaitable[Answer]:
 
 
 async def unknown_url(request: StarletteRequest, _error: Exception) -> Response:
-    """Answer for a path that is in no table; what is no coroutine would be run in a thread."""
+    """Answer an unknown path; a coroutine, since Starlette would run a function in a thread."""
     return _response(render.error(UnknownUrl(f"Invalid URL ({request.method} {excerpt(request.scope['path'])})")))
 
 
 async def wrong_method(request: StarletteRequest, error: Exception) -> Response:
-    """Answer for a method that a path outside our table does not have."""
+    """Answer a wrong method on a path of another route."""
     allowed = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
-    # Starlette keeps methods in a set, which has another order in each process.
+    # Starlette keeps methods in a set, whose order differs between processes.
     refused = _wrong_method(request.method, request.scope["path"], ", ".join(sorted(allowed.split(", "))))
     return _response(render.error(refused))
 

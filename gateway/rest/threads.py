@@ -20,7 +20,7 @@ async def create_thread(call: Call) -> Answer:
 
 
 async def list_threads(call: Call) -> Answer:
-    """Answer GET /threads, which the original kept to itself."""
+    """Answer GET /threads, an extension of the original API."""
     page, _ = call.page(ids.as_thread_id)
     return render.threads_page(await threads.list_page(call.store, call.who, page))
 

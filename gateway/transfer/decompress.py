@@ -1,6 +1,6 @@
-"""Files as bytes of UTF-8, whatever they were packed or written in; what cannot be taken is named in one sentence.
+"""Opening of files as UTF-8: gzip is decompressed, UTF-16 recoded; other formats are rejected with a message.
 
-Must not be here: what stands in a file (`sources`).
+Must not be here: the content of files (`sources`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STDIN: Final = "-"
 GZIP: Final = b"\x1f\x8b"
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _PIECE: Final = 256 * 1024
-_ALWAYS: Final = bounds.LINE.number  # so much may come out of the smallest file
+_ALWAYS: Final = bounds.LINE.number  # decompressed bytes that any file may have
 _UNPACK: Final = "Extract it, and import the files or the folder."
 _NOT_OURS: Final = {
     b"PK\x03\x04": f"This is a ZIP archive. {_UNPACK}",
@@ -37,29 +37,29 @@ _NOT_OURS: Final = {
     codecs.BOM_UTF32_LE: "This text is encoded as UTF-32. Expected UTF-8.",
     codecs.BOM_UTF32_BE: "This text is encoded as UTF-32. Expected UTF-8.",
 }
-# Where the zeros of JSON lie that was written without a mark: its first two characters are of ASCII.
+# The places of zero bytes in UTF-16 without a byte order mark: JSON starts with two ASCII characters.
 _BY_ZEROS: Final[dict[tuple[int, ...], str]] = {(0, 1, 0, 1): "utf-16-le", (1, 0, 1, 0): "utf-16-be"}
 _TAR: Final = (257, b"ustar")
-# What reading may meet in a file that is damaged.
+# Exceptions of reading a damaged file.
 DAMAGED: Final = (BadGzipFile, EOFError, zlib.error, UnicodeError)
 
 
 class UnreadableError(Exception):
-    """A file that cannot be taken, with the sentence that says why."""
+    """A file in a format that is not supported; the message says which."""
 
 
 @contextmanager
 def open_text(source: str) -> Iterator[IO[bytes]]:
-    """Open a file or standard input for as long as the block.
+    """Open a file or standard input within the block.
 
-    Errors: OSError where it cannot be opened; UnreadableError where it is of a kind that is not taken.
+    Errors: OSError if it cannot be opened; UnreadableError if its format is not supported.
     """
     with nullcontext(sys.stdin.buffer) if source == STDIN else Path(source).open("rb") as stream:
         yield _as_utf_8(_as_buffered(stream))
 
 
 def damage_message(error: BaseException) -> str:
-    """Say what is wrong with a file that broke off while it was read."""
+    """Return the message for a damaged file."""
     if isinstance(error, UnicodeError):
         return "The UTF-16 text is truncated or damaged."
     return "The gzip data is truncated or damaged."
@@ -94,7 +94,7 @@ def _head_of(stream: io.BufferedReader) -> bytes:
 
 
 class _Raw(io.RawIOBase):
-    """Bytes that another stream gives."""
+    """The bytes of another stream, counted."""
 
     def __init__(self, stream: IO[bytes] | GzipFile) -> None:
         self._stream = stream
@@ -115,7 +115,7 @@ class _Raw(io.RawIOBase):
 
 
 class _Inflated(_Raw):
-    """What was packed by gzip; a file that swells beyond all measure is not read on."""
+    """Decompressed gzip data; reading stops at the limit of the compression ratio."""
 
     def __init__(self, stream: io.BufferedReader) -> None:
         self._packed = _Raw(stream)
@@ -133,7 +133,7 @@ class _Inflated(_Raw):
 
 
 class _Recoded(_Raw):
-    """UTF-16, as some shells write it, as UTF-8."""
+    """UTF-16, as some shells write it, recoded as UTF-8."""
 
     def __init__(self, stream: IO[bytes], encoding: str) -> None:
         super().__init__(stream)

@@ -1,6 +1,6 @@
-"""Export: every thread and behind it its messages, one of the API's own objects a line.
+"""Export: each thread followed by its messages, one object of the API a line.
 
-Must not be here: how an object is laid out (`domain.wire`).
+Must not be here: the JSON of an object (`domain.wire`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Principal
 
 
-_PLAIN_ORDERS: Final = (Direction.RISING, Direction.UNKNOWN)  # what is read as it stands, for what its times are
+_PLAIN_ORDERS: Final = (Direction.RISING, Direction.UNKNOWN)  # orders that an import infers from the times
 
 
 async def export(store: Store, who: Principal, out: IO[bytes], advance: Callable[[int], None]) -> None:

@@ -1,6 +1,6 @@
-"""Import: read and sort everything first, then add thread after thread, and tell what could not be taken.
+"""Import: stage and sort all lines, then add thread by thread, and report what was rejected.
 
-Must not be here: what is read how (`sources`), what is taken how (`core.transfer`).
+Must not be here: reading files (`sources`), writing threads (`core.transfer`).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from gateway.transfer.sources import Entry, Origin
 
 FLAG: Final = "--beyond-bounds"
-_NAMED: Final = 3  # of the files that were passed over
-# Objects of the API that stand beside threads and are no part of what is kept: each is refused for itself.
+_NAMED: Final = 3  # skipped files that a message names
+# Objects of the API that are not stored: each is rejected by itself.
 _OTHERS: Final = (
     "assistant",
     "thread.run",
@@ -45,7 +45,7 @@ _OTHERS: Final = (
 
 @dataclass(slots=True)
 class Rejects:
-    """What could not be taken: told at once, and kept in a file that may be imported again once it is mended."""
+    """The rejected lines, in a file that can be corrected and imported again."""
 
     file: IO[bytes] | None
     order: Direction | None = None
@@ -53,13 +53,13 @@ class Rejects:
     _is_emptied: bool = field(default=False, init=False)
 
     def add(self, raw: bytes) -> None:
-        """Keep a line as it came."""
+        """Write a line unchanged."""
         self.count += 1
         if raw:
             self._write(raw)
 
     def add_thread(self, staging: Staging, thread_id: str) -> int:
-        """Keep all lines of a thread, in the direction in which lists are read that do not tell theirs."""
+        """Write all lines of a thread, in the default order of lists."""
         found = staging.thread(thread_id)
         lines = 0
         if found is not None:
@@ -97,11 +97,11 @@ class _Stager:
     skipped: list[str] = field(default_factory=list)
     _numbers: dict[Origin, int] = field(default_factory=dict)
     _file: int = -1
-    _before: str | None = None  # the thread of the last line of this file that said its thread
-    _spoils_next: str | None = None  # the reason for which the next thread is refused, where one line did not say its
+    _before: str | None = None  # the thread of the last line of this file that names one
+    _spoils_next: str | None = None  # why the next thread is rejected, after a line that names none
 
     def take(self, entry: Entry) -> bool:
-        """Keep an entry, and say whether it is ours, if only for its faults."""
+        """Stage an entry; return whether it belongs to the Assistants API, even if it is invalid."""
         if entry.origin.file != self._file:
             self._file, self._before, self._spoils_next = entry.origin.file, None, None
             self._numbers.clear()
@@ -133,7 +133,7 @@ class _Stager:
             self.staging.add_message(self._number(entry.origin), entry.origin.source, entry.place, found)
         elif not isinstance(found, Thread):
             self.staging.set_order(found.thread_id, found.direction)
-        elif not self.staging.add_thread(found):  # an exporter was run again into the same file
+        elif not self.staging.add_thread(found):  # an export was appended to the same file
             self._numbers.pop(entry.origin, None)
 
     def _number(self, origin: Origin) -> int:
@@ -155,7 +155,7 @@ class _Stager:
         if is_alone:
             self.rejects.add(raw)
             return
-        # A line that does not say its thread is one of those beside it.
+        # A line without a thread belongs to one of the adjacent lines.
         owners = thread_ids or tuple(filter(None, [self._before]))
         if not thread_ids or self._spoils_next is not None:
             self._spoils_next = None if thread_ids else at
@@ -176,7 +176,7 @@ def stage(
     *,
     is_bounded: bool = True,
 ) -> list[str]:
-    """Read all sources into the staging table; give the files in which nothing was ours.
+    """Read all sources into the staging tables; return the files without threads or messages.
 
     A source that cannot be read is reported and counted among the rejects, and the others are read.
     """
@@ -206,7 +206,7 @@ def _named(source: str, passed: list[str]) -> str:
 
 
 def reject_incomplete_threads(staging: Staging, rejects: Rejects) -> None:
-    """Tell of the threads of which a line could not be taken, and keep all that was read of them."""
+    """Report the threads with a rejected line, and write all their lines to the rejects."""
     for thread_id, at in staging.refused_threads():
         lines = rejects.add_thread(staging, thread_id)
         report(f"{thread_id}: none of its {lines} lines was imported, because of an error at {at}.")
@@ -241,20 +241,20 @@ def _raw_of(entry: Entry) -> bytes:
     if entry.raw is not None and b"\n" not in entry.raw:
         return entry.raw
     if entry.raw is not None and entry.fault is not None:
-        return entry.raw.replace(b"\r", b" ").replace(b"\n", b" ")  # rejects have one line each
+        return entry.raw.replace(b"\r", b" ").replace(b"\n", b" ")  # rejects are JSON Lines
     try:
         return wire.dump(entry.value)
-    except TypeError:  # nested too deep to be written again; it is refused for that
+    except TypeError:  # nested too deep to be serialized
         return b""
 
 
 def _is_alone(entry: Entry) -> bool:
-    """Say whether what is no JSON looks like nothing that has to do with a thread."""
+    """Check whether an invalid line cannot be part of a thread."""
     return bool(entry.raw) and b"{" not in (entry.raw or b"") and b'"' not in (entry.raw or b"")
 
 
 def _is_other(value: Any) -> bool:
-    """Say whether an object is of another kind, so that nothing of a thread is missing without it."""
+    """Check whether an object is of another type, so that no thread is incomplete without it."""
     if not isinstance(value, dict):
         return True
     kind = value.get("object")
@@ -262,13 +262,13 @@ def _is_other(value: Any) -> bool:
 
 
 def _second_of(value: Any) -> int | None:
-    """Find the time of an object that could not be taken."""
+    """Return the time of a rejected object."""
     second = value.get("created_at") if isinstance(value, dict) else None
     return second if type(second) is int and 0 <= second <= archive.MAX_TIME else None
 
 
 def _threads_of(value: Any) -> tuple[str, ...]:
-    """Find the thread that an object names which could not be taken."""
+    """Return the thread that a rejected object names."""
     if not isinstance(value, dict):
         return ()
     named = (value.get("thread_id"), value.get("id"))

@@ -1,6 +1,6 @@
-"""What an import says on the standard error stream; nothing that a file holds reaches a terminal as it is.
+"""Messages of an import on standard error, with control characters of files escaped.
 
-Must not be here: how far it has come (`progress`).
+Must not be here: progress (`cli.progress`).
 """
 
 from __future__ import annotations
@@ -11,5 +11,5 @@ from gateway.domain.printable import printable
 
 
 def report(sentence: str) -> None:
-    """Say a sentence on a line of its own."""
+    """Print a message on its own line."""
     click.echo(printable(sentence), err=True)

@@ -1,1 +1,1 @@
-"""What both faces share of HTTP: bodies, headers, origins, request ids."""
+"""HTTP for both faces: middleware, request bodies, headers, origins and health probes."""

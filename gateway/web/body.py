@@ -1,4 +1,4 @@
-"""Bounds on what a request may bring.
+"""Reading a request body within its limit.
 
 Must not be here: limits on threads and messages (`domain.parse`).
 """
@@ -19,10 +19,10 @@ MAX_BODY: Final = bounds.BODY.number
 
 
 async def read_body(request: Request, most: int = MAX_BODY) -> bytes:
-    """Read a body that may be at most so many bytes long, as it comes and as it is without its coding.
+    """Read and decompress a body; the limit holds for both its compressed and its decompressed size.
 
-    Errors: BodyTooLarge, before anything is read where the length was announced, else at the first byte too many;
-    UnsupportedCoding; InvalidRequest where it is not coded as it says; ClientDisconnect.
+    Errors: BodyTooLarge, at once if Content-Length exceeds the limit, else at the first byte over it;
+    UnsupportedCoding; InvalidRequest if the gzip data is invalid; ClientDisconnect.
     """
     inflater = inflater_for(request.headers, most)
     announced = request.headers.get("content-length") or "0"

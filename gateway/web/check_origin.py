@@ -1,6 +1,6 @@
-"""Who is let in to the routes: requests that are meant for this server, from pages that may use it.
+"""The check of the Host and Origin headers before routing, and the answer to CORS preflights.
 
-Must not be here: who has a key (`authenticator`); what a refusal looks like, which each face says for itself.
+Must not be here: authentication (`auth`); the format of an error response, which each face defines.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ if TYPE_CHECKING:
     from gateway.web.origins import OriginPolicy
     from gateway.web.request import HeadersLike
 
-# What asks from within the machine or the cluster names an address, and learns only whether we live.
-_TOLD_TO_ALL: Final = ("/healthz", "/readyz")
+# Probes of a cluster send an IP address as Host, and the responses hold no data.
+_ANY_HOST: Final = ("/healthz", "/readyz")
 _READING: Final = ("GET", "HEAD")
 _PREFLIGHT_S: Final = 7200  # what Chromium keeps an answer at the longest
 _METHODS: Final = "GET, POST, DELETE"
 
 
 def check_origin(scope: Scope, headers: HeadersLike, policy: OriginPolicy) -> Answer | None:
-    """Let a request pass, or agree to what a browser asks for the page of a site that is let in.
+    """Check the Host and Origin headers; return the response to a CORS preflight of an allowed origin.
 
-    A page of another site can make a browser send a POST without asking first, and cannot read what is answered;
-    so reading is let pass. A WebSocket is looked at by GraphQL, which closes it with a code of its protocol.
+    A page of another origin can make a browser send a POST without a preflight, but cannot read the response; so GET
+    and HEAD are accepted. The origin of a WebSocket is checked by the GraphQL face, which has a close code for it.
     Errors: UnknownHost, CrossSite.
     """
-    if not policy.allows_host(headers) and scope["path"] not in _TOLD_TO_ALL:
+    if not policy.allows_host(headers) and scope["path"] not in _ANY_HOST:
         raise UnknownHost(headers.get("host") or "")
     if scope["type"] == "websocket" or scope["method"] in _READING:
         return None
     if policy.is_cross_origin(headers):
         raise CrossSite(headers.get("origin") or "")
     if scope["method"] == "OPTIONS" and headers.get("origin") in policy.origins:
-        return _agreed(headers)
+        return _preflight(headers)
     return None
 
 
-def _agreed(headers: HeadersLike) -> Answer:
-    """Let a page that is let in send any header: SDKs bring new ones (`x-stainless-...`) with each release."""
+def _preflight(headers: HeadersLike) -> Answer:
+    """Allow any header for an allowed origin: SDKs add new ones (`x-stainless-...`) with each release."""
     asked = headers.get("access-control-request-headers")
     names = {"access-control-allow-headers": asked} if asked else {}
-    agreed = {"access-control-allow-methods": _METHODS, "access-control-max-age": str(_PREFLIGHT_S)}
-    return Answer(b"", 204, headers=as_headers({**agreed, **names}))
+    allowed = {"access-control-allow-methods": _METHODS, "access-control-max-age": str(_PREFLIGHT_S)}
+    return Answer(b"", 204, headers=as_headers({**allowed, **names}))

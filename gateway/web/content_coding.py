@@ -1,7 +1,7 @@
-"""The content coding of a request's body: gzip is inflated as it comes, within the bound of a body that is not coded.
+"""Content-Encoding of request bodies: gzip is decompressed as a stream, within the limit of a plain body.
 
 Source: RFC 9110, 8.4 (Content-Encoding), 12.5.3 (Accept-Encoding in an answer); RFC 1952 (members).
-Must not be here: reading a body (`limits`).
+Must not be here: reading a body (`body`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WITH_HEADER: Final = 16 + zlib.MAX_WBITS  # zlib: gzip and nothing else
 
 
 def inflater_for(headers: HeadersLike, most: int) -> Inflater | None:
-    """Find what decodes a body of at most so many bytes; None where it is not coded.
+    """Create the decompressor of a body of at most so many bytes; None without Content-Encoding.
 
     Errors: UnsupportedCoding.
     """
@@ -40,7 +40,7 @@ def inflater_for(headers: HeadersLike, most: int) -> Inflater | None:
 
 
 class Inflater:
-    """Inflates a body piece by piece, and stops at the first byte too many: a few kilobytes may stand for gigabytes."""
+    """Decompresses a body piece by piece and stops at the limit: a few kilobytes can expand to gigabytes."""
 
     def __init__(self, most: int) -> None:
         self._most = self._left = most
@@ -48,9 +48,9 @@ class Inflater:
         self._member = zlib.decompressobj(_WITH_HEADER)
 
     def feed(self, piece: bytes) -> bytes:
-        """Inflate the next piece.
+        """Decompress the next piece.
 
-        Errors: BodyTooLarge; InvalidRequest where it is no gzip.
+        Errors: BodyTooLarge; InvalidRequest if it is not gzip.
         """
         found: list[bytes] = []
         while piece:
@@ -68,9 +68,9 @@ class Inflater:
         return b"".join(found)
 
     def end(self) -> None:
-        """Take the end of the body.
+        """Finish the body.
 
-        Errors: InvalidRequest where something is missing.
+        Errors: InvalidRequest if the gzip data is truncated.
         """
         if not self._member.eof:
             raise _no_gzip()
@@ -83,7 +83,7 @@ class Inflater:
 
 
 def too_large(most: int) -> BodyTooLarge:
-    """Refuse a body of more bytes than that, coded or not."""
+    """Create the error for a body over the limit."""
     return BodyTooLarge(f"The request body is too large. Expected at most {most} bytes.", code=bounds.BODY.code)
 
 

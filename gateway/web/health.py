@@ -1,6 +1,6 @@
-"""Whether this process lives, and whether it should be sent requests; for balancers and supervisors.
+"""The health probes: liveness (`/healthz`) and readiness (`/readyz`), for load balancers and supervisors.
 
-Neither needs a key, and neither says more than what an operator has to look at.
+Neither needs a key, and neither reveals more than what an operator has to check.
 Must not be here: how a database is asked (`store`).
 """
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-CHECK_S: Final = 2.0  # how long the database may take; supervisors give a probe some seconds at most
-KEPT_S: Final = 1.0  # how long a finding is given again, so that nobody can keep the database busy with probes
+CHECK_S: Final = 2.0  # time limit of the database check; supervisors time a probe out after some seconds
+KEPT_S: Final = 1.0  # how long a result is cached, so that probes cannot overload the database
 _HEADERS: Final = {"cache-control": "no-store"}
 _STOPS: Final = {"draining": "The server is shutting down."}
 _AWAY: Final = {"database": f"The database did not answer within {CHECK_S:g} s."}
@@ -27,12 +27,12 @@ _BEHIND: Final = {"migrations": "The database schema is older than this version 
 
 
 async def liveness(_request: Request) -> Response:
-    """Answer `/healthz`: the process runs, whatever else does not."""
+    """Answer `/healthz`: the process is running."""
     return JSONResponse({"status": "ok"}, headers=_HEADERS)
 
 
 class Readiness:
-    """Answers `/readyz`; `is_migrated` asks the database, and may raise Unavailable."""
+    """Answers `/readyz`; `is_migrated` queries the database and may raise Unavailable."""
 
     def __init__(self, is_migrated: Callable[[], Awaitable[bool]], is_draining: Callable[[], bool]) -> None:
         self._is_migrated = is_migrated
@@ -42,14 +42,14 @@ class Readiness:
         self._asked: set[asyncio.Future[bool]] = set()
 
     async def answer(self, _request: Request) -> Response:
-        """Answer whether requests may be sent here, and if not, why."""
+        """Answer 200 if the server accepts requests, else 503 with the reasons."""
         failed = _STOPS if self._is_draining() else await self._found()
         if failed:
             return JSONResponse({"status": "not ready", "failed": failed}, 503, headers=_HEADERS)
         return JSONResponse({"status": "ready"}, headers=_HEADERS)
 
     async def _found(self) -> Mapping[str, str]:
-        """Give what is known, or find it out; who comes meanwhile waits for the same check."""
+        """Return the cached result or run the check; concurrent probes share one check."""
         loop = asyncio.get_running_loop()
         if self._checking is None or (self._checking.done() and loop.time() >= self._stale_at):
             self._checking = loop.create_task(self._check())
@@ -62,7 +62,7 @@ class Readiness:
         await asyncio.wait({asked}, timeout=CHECK_S)
         self._stale_at = asyncio.get_running_loop().time() + KEPT_S
         if not asked.done():
-            asked.cancel()  # not waited for: a driver may take long to let go
+            asked.cancel()  # not awaited: a driver may take long to cancel
             return _AWAY
         try:
             return {} if asked.result() else _BEHIND
@@ -72,4 +72,4 @@ class Readiness:
     def _forget(self, asked: asyncio.Future[bool]) -> None:
         self._asked.discard(asked)
         if not asked.cancelled():
-            asked.exception()  # seen, so that asyncio does not tell it
+            asked.exception()  # retrieved, so that asyncio does not log it

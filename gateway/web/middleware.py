@@ -1,6 +1,6 @@
 """The outermost layer: the headers of every response, the response to a crash, and the record of each request.
 
-Must not be here: routes, what a face answers.
+Must not be here: routes; responses of a face.
 """
 
 from __future__ import annotations
@@ -26,26 +26,25 @@ if TYPE_CHECKING:
 
     from gateway.observability.record import Observer, Tracer
 
-    # A face answers whole, or gives what sends the answer itself, piece by piece; None for a path that it does not have
+    # A face returns a response, or an ASGI app that streams it; None for a path that it does not have
     Face = Callable[[Request], Awaitable[Answer | ASGIApp] | None]
 
 log: Final = logging.getLogger(__name__)
 
 _NO_HEADERS: Final = Headers([])
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_HELD: Final = 256 * 1024  # bytes of an answer that are not held twice for one client
-_WENT_AWAY: Final = 499  # nginx's word for a client that did not wait for its answer
+_HELD: Final = 256 * 1024  # larger responses are not buffered twice for one client
+_WENT_AWAY: Final = 499  # as in nginx: the client closed the request
 _CUT_OFF: Final = 1006  # RFC 6455, 7.1.5: closed without a close frame
 _STARTS: Final = ("http.response.start", "websocket.http.response.start")
 _VERSION: Final = (b"openai-version", b"2020-10-01")
 
 
 class RequestMiddleware:
-    """Give each request an id, its answer the wire's headers, each crash an answer of ours, and tell how it went.
+    """Add request IDs and response headers, turn crashes into responses, and report each request to the observer.
 
-    What a face has at its path is asked first, and the application's other routes for all the rest: a page of
-    messages is too quick to look through a table of patterns for it. So is what serves WebSockets at a path, since
-    all that stands between is held for as long as one is open.
+    The faces are asked before the other routes of the application: matching a table of patterns takes too long for
+    a page of messages. WebSockets are served directly too, since each layer would keep memory while one is open.
     Source: rest-contract §6 (headers); §4 "check order" (doubled slashes count as one).
     """
 
@@ -71,7 +70,7 @@ class RequestMiddleware:
         self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on and dress its answer."""
+        """Handle a request, a WebSocket or the lifespan of the application."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -93,7 +92,7 @@ class RequestMiddleware:
         try:
             answer = await self._answer(request)
             if not isinstance(answer, Answer):
-                scope["path"] = display_path(scope["path"])  # nothing that answers so has an id in its path
+                scope["path"] = display_path(scope["path"])  # these routes have no IDs in their paths
                 await answer(scope, receive, self._dressed(request, send))
                 return
         except ClientDisconnect:
@@ -129,8 +128,8 @@ class RequestMiddleware:
         if len(body) < _HELD:
             await send({"type": "http.response.body", "body": body})
             return
-        # The next request of a client that sends several at once is answered only when this has gone: the server waits
-        # for that in front of the piece that ends an answer, and holds one answer for each connection.
+        # With pipelining, the next request is handled only when this body has been written: the server waits before the
+        # last piece of a response, and buffers one response for each connection.
         await send({"type": "http.response.body", "body": body, "more_body": True})
         await send({"type": "http.response.body"})
 
@@ -176,7 +175,7 @@ class RequestMiddleware:
                 own = [(b"x-request-id", record.request_id.encode()), _VERSION]
                 message["headers"] = [*written, *own, *security_headers(written, scope, headers, self._origin_policy)]
             if message["type"] == "websocket.accept":
-                headers = _NO_HEADERS  # of an open WebSocket they are needed no more
+                headers = _NO_HEADERS  # an open WebSocket needs them no longer
             if message["type"] == "websocket.close":
                 record.status = message.get("code") or record.status
             else:
@@ -202,9 +201,9 @@ class RequestMiddleware:
 def early_headers(
     origin_policy: OriginPolicy, observer: Observer
 ) -> Callable[[int, str, list[tuple[bytes, bytes]], int], list[Any]]:
-    """Give what dresses a refusal that is written before there is a request, and tells of it as of any other.
+    """Return a function that makes the headers of a response sent before there is a request, and reports it.
 
-    It takes the status, the scheme, those headers that were read, and the length of the body.
+    It takes the status, the scheme, the headers that were read, and the length of the body.
     """
 
     def dress(status: int, scheme: str, headers: list[tuple[bytes, bytes]], length: int) -> list[Any]:
@@ -219,7 +218,7 @@ def early_headers(
 
 
 async def _deny(answer: Answer, send: Send) -> None:
-    """Answer a WebSocket's handshake with a refusal. Source: ASGI, "WebSocket Denial Response"."""
+    """Reject a WebSocket handshake. Source: ASGI, "WebSocket Denial Response"."""
     headers = [
         (b"content-length", b"%d" % len(answer.body)),
         (b"content-type", answer.media_type),
@@ -241,7 +240,7 @@ def _allowance(record: RequestRecord) -> list[tuple[bytes, bytes]]:
 
 
 def _new_record(scope: Scope) -> RequestRecord:
-    # A method is whatever a client makes up; in a log and as a label only those that somebody serves are of use.
+    # Clients can send any method; logs and labels name only the ones that exist.
     method = scope.get("method", "GET")
     kind: Literal["request", "connection"] = "request" if scope["type"] == "http" else "connection"
     record = RequestRecord(kind, f"req_{os.urandom(16).hex()}", method if method in _METHODS else "OTHER")
@@ -251,10 +250,10 @@ def _new_record(scope: Scope) -> RequestRecord:
 
 
 def normalize_path(path: str, raw: bytes = b"") -> str:
-    """Write a path without doubled slashes and without one at its end, as clients with an empty id send it.
+    """Remove doubled and trailing slashes, which clients with an empty ID send.
 
-    A slash that was sent encoded (`raw` is the path as it was sent) is part of a segment, and ENCODED_SLASH stands
-    for it. Source: RFC 3986, 2.2 and 3.3.
+    An encoded slash (`raw` is the path as sent) is part of a segment; ENCODED_SLASH takes its place.
+    Source: RFC 3986, 2.2 and 3.3.
     """
     if b"%2" in raw and b"%2f" in raw.lower():
         path = "/".join(unquote(part).replace("/", ENCODED_SLASH) for part in raw.decode("latin-1").split("/"))

@@ -1,6 +1,6 @@
-"""Which hosts this server goes by, and from which origins' pages a browser may use it.
+"""The allowed hosts, and the allowed origins of cross-origin requests (CORS).
 
-Must not be here: what is answered to the others (`check_origin`).
+Must not be here: the response to other requests (`check_origin`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from gateway.web.request import HeadersLike
 
-_KEPT: Final = 64  # names that are looked through once; clients send the same ones again and again
+_KEPT: Final = 64  # host names in the cache; clients repeat the same ones
 _LONGEST: Final = 261  # RFC 1035, 2.3.4: 255 for a name; and a port
 LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 
@@ -35,29 +35,29 @@ class Origins:
         self._subdomains = re.compile("|".join(wild)) if wild else None
 
     def __contains__(self, origin: object) -> bool:
-        """Say whether the value of an `Origin` header is allowed."""
+        """Check whether the value of an `Origin` header is allowed."""
         if origin in self._exact:
             return True
         return self._subdomains is not None and isinstance(origin, str) and bool(self._subdomains.fullmatch(origin))
 
     def __bool__(self) -> bool:
-        """Say whether there is any."""
+        """Check whether any origin is configured."""
         return bool(self._exact or self._subdomains)
 
 
 @dataclass(frozen=True, slots=True)
 class OriginPolicy:
-    """The choices of one server: no hosts let it go by any name, and no origins let in its own pages alone."""
+    """The hosts and origins of a server; without hosts any host is allowed, without origins only same-origin pages."""
 
     hosts: tuple[str, ...] = ()
     origins: Origins = field(default_factory=Origins)
     with_credentials: bool = False
 
     def allows_host(self, headers: HeadersLike) -> bool:
-        """Say whether a request is meant for this server.
+        """Check the Host header.
 
-        A page whose name was made to point at this machine only after it was loaded (DNS rebinding) is of the same
-        origin as we are, and nothing but the name in `Host` tells it from a page of ours.
+        It is the only protection from DNS rebinding, where a page's host name is pointed at this machine after the page
+        was loaded: such a page counts as same-origin.
         """
         if not self.hosts:
             return True
@@ -65,9 +65,9 @@ class OriginPolicy:
         return len(names) == 1 and len(names[0]) <= _LONGEST and _is_one_of(self.hosts, names[0])
 
     def is_cross_origin(self, headers: HeadersLike) -> bool:
-        """Say whether a page of another origin, and none that is let in, made a browser send this.
+        """Check whether a browser sent this from a page of an origin that is not allowed.
 
-        Programs that are no browsers send neither header.
+        Clients other than browsers send neither header.
         Source: Go's `http.CrossOriginProtection`; Fetch Metadata; RFC 6455, section 10.2.
         """
         origin = headers.get("origin")
@@ -85,7 +85,7 @@ class OriginPolicy:
 
 
 def default_hosts(address: str) -> tuple[str, ...]:
-    """Name the hosts that a server goes by where nobody has said: on this machine's own address, only its own names."""
+    """Return the allowed hosts by default: names of localhost on a loopback address, else any host."""
     try:
         is_own = ip_address(address).is_loopback
     except ValueError:
@@ -95,7 +95,7 @@ def default_hosts(address: str) -> tuple[str, ...]:
 
 
 def is_private(address: str, proxies: str) -> bool:
-    """Say whether nobody but this machine reaches a server: it listens there alone, and no proxy stands in front."""
+    """Check whether only this machine can reach a server: it listens on loopback, and there is no trusted proxy."""
     return bool(default_hosts(address)) and not proxies
 
 

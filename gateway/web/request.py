@@ -1,7 +1,7 @@
-"""One HTTP request as both faces read it, and the answer that they give.
+"""The request and response objects of both faces.
 
-Starlette's own classes do more than is needed here, and cost a page of messages a tenth of its instructions.
-Must not be here: what an answer carries besides (`envelope`), bounds on a body (`limits`).
+Starlette's classes do more than is needed, and would take a tenth of the instructions of a page of messages.
+Must not be here: common response headers (`middleware`), limits of a body (`body`).
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ ENCODED_SLASH: Final = "\udc2f"  # stands for %2F in a path, which separates not
 
 
 class HeadersLike(Protocol):
-    """Headers by name, in small letters; Starlette's are such, too."""
+    """Headers by lower-case name, such as ours and Starlette's."""
 
     def get(self, name: str, /) -> str | None:
-        """Give the first value."""
+        """Return the first value."""
 
     def getlist(self, name: str, /) -> list[str]:
-        """Give all values."""
+        """Return all values."""
 
     def __contains__(self, name: object, /) -> bool:
-        """Say whether there is one."""
+        """Check whether a header is present."""
 
 
 class Headers:
-    """The headers of a request; each is decoded only when it is asked for."""
+    """The headers of a request; decoded on access."""
 
     __slots__ = ("_first", "_raw")
 
@@ -44,20 +44,20 @@ class Headers:
         self._first = dict(reversed(raw))
 
     def get(self, name: str, /) -> str | None:
-        """Give the first value."""
+        """Return the first value."""
         value = self._first.get(name.encode())
         return None if value is None else value.decode("latin-1")
 
     def getlist(self, name: str, /) -> list[str]:
-        """Give all values."""
-        if len(self._first) == len(self._raw):  # each is there once
+        """Return all values."""
+        if len(self._first) == len(self._raw):  # no header is repeated
             value = self.get(name)
             return [] if value is None else [value]
         wanted = name.encode()
         return [value.decode("latin-1") for each, value in self._raw if each == wanted]
 
     def forget(self, but: Container[bytes]) -> None:
-        """Let go of all but some, in the server's own list too, where a connection goes on that needs no others."""
+        """Drop all headers but some, also from the server's list, to save memory on a long-lived connection."""
         self._raw[:] = [each for each in self._raw if each[0] in but]
         self._first = dict(reversed(self._raw))
 
@@ -67,7 +67,7 @@ class Headers:
 
 @dataclass(slots=True)
 class Request:
-    """A request; `path` is that of `envelope.normalize_path`, and `path_params` are what a route has found in it."""
+    """A request; `path` is normalized, and `path_params` are set by the matching route."""
 
     scope: Scope
     receive: Receive
@@ -84,7 +84,7 @@ class Request:
 
 
 def display_path(path: str) -> str:
-    """Write a path for people, with encoded slashes as they were sent."""
+    """Format a path for logs and errors, with encoded slashes as sent."""
     return path.replace(ENCODED_SLASH, "%2F")
 
 
@@ -94,7 +94,7 @@ def query_pairs(query_string: bytes) -> list[tuple[str, str]]:
 
 
 class Answer(NamedTuple):
-    """A whole answer; `headers` are those that this answer alone has."""
+    """A complete response; `headers` are its own, without the common ones."""
 
     body: bytes
     status: int = 200
@@ -103,5 +103,5 @@ class Answer(NamedTuple):
 
 
 def as_headers(given: Mapping[str, str] | None) -> tuple[tuple[bytes, bytes], ...]:
-    """Write headers as they go over the wire."""
+    """Encode headers for the wire."""
     return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in (given or {}).items())

@@ -1,7 +1,6 @@
-"""What every answer tells a browser about itself: how it may be used, and which pages may read it.
+"""The security and CORS headers of every response, errors included.
 
-A crash and a refusal tell it too.
-Must not be here: what is answered.
+Must not be here: which origins are allowed (`origins`).
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
     Header = tuple[bytes, bytes]
 
 _ALWAYS: Final = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
-# For all but the pages, which bring their own. A browser that shows an answer loads and runs nothing for it; and it is
-# kept for nobody else: caches know that of what was asked with `Authorization`, but not with `api-key`.
+# For everything but HTML pages, which set their own. A browser that displays a response loads and runs nothing, and
+# shared caches store nothing: they respect `Authorization`, but do not know `api-key`.
 _OF_DATA: Final = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
@@ -38,7 +37,7 @@ _EXPOSED: Final = (
 def security_headers(
     written: Sequence[Header], scope: Scope, headers: HeadersLike, policy: OriginPolicy
 ) -> Sequence[Header]:
-    """Write what an answer that has these headers of its own still has to tell."""
+    """Return the headers that a response with these own headers still needs."""
     safe: Sequence[Header] = _ALL
     if written:
         names = {name for name, _ in written}

@@ -137,7 +137,7 @@ async def test_an_end_user_makes_no_threads_for_another_whether_there_is_one(
             "mutation($owner: String) { createThread(input: {owner: $owner}) { thread { id } } }", owner=owner
         )
 
-    assert error["message"] == "Invalid 'owner'. Expected nothing, or yourself."
+    assert error["message"] == "Invalid 'owner'. Expected null or the calling end user."
     assert [each for each in seen if "threads" in each] == []
 
 

@@ -14,7 +14,7 @@ import yaml
 from gateway.domain import bounds, parse
 from gateway.domain.page import DEFAULT_LIMIT, MAX_LIMIT
 from gateway.rest import render
-from gateway.rest.routes import PATHS, PREFIXES, runs_are_not_kept
+from gateway.rest.routes import PATHS, PREFIXES, refuse_runs
 from tests.live.server import ROOT
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def test_it_has_every_operation_that_is_routed_and_no_other() -> None:
         (path, method)
         for path, endpoints in PATHS.items()
         for method, endpoint in endpoints.items()
-        if endpoint is not runs_are_not_kept  # a refusal in better words than those of an unknown URL
+        if endpoint is not refuse_runs  # a refusal in better words than those of an unknown URL
     }
 
     assert operations(DOCUMENT["paths"]) == routed

@@ -58,10 +58,10 @@ _PLAIN: Final = """<!doctype html>
   -d '{"query": "{ threads(first: 5) { nodes { id createdAt messages(last: 3) { nodes { role text } } } } }"}'</pre>
 <p><code>gateway schema</code> prints the schema. The REST face is at <code>/v1/threads</code>.</p>
 <h2>GraphiQL is not in this installation</h2>
-<p>The explorer that belongs here is built by npm while pip installs, and that could not be done. To get it, run this in
-a clone of the repository, where npm can fetch packages, and start the server again:</p>
+<p>GraphiQL is built by npm during the installation, which was not possible. To install it, run this in a clone of the
+repository, with npm and network access, and restart the server:</p>
 <pre>pip install -v --force-reinstall --no-deps .</pre>
-<p>If it fails again, its output tells why.</p>
+<p>If it fails again, see its output for the reason.</p>
 </html>
 """
 

@@ -94,4 +94,4 @@ async def _events(results: Results, context: Context, request_id: str) -> AsyncI
 
 
 def _tell_lost(request_id: str) -> None:
-    log.warning("%s: the database is away from a follower", request_id)
+    log.warning("%s: the database is unavailable to a subscription", request_id)
