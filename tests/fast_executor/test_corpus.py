@@ -1,4 +1,4 @@
-"""Real operations on the real application: a compiled one answers what graphql-core does, key for key."""
+"""Real operations on the real application: compiled ones have the same response, in the same key order."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ async def faces(filled: Path) -> AsyncIterator[tuple[Face, Face]]:
         yield both
 
 
-async def test_the_metric_tells_how_many_operations_were_compiled_and_how_many_were_not(
-    faces: tuple[Face, Face], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_metric_counts_operations_by_executor(faces: tuple[Face, Face], monkeypatch: pytest.MonkeyPatch) -> None:
     compiled, _ = faces
     monkeypatch.setattr(runner, "COMPILE_AT_USE", 2)
 
@@ -48,7 +46,7 @@ async def test_the_metric_tells_how_many_operations_were_compiled_and_how_many_w
 
 
 @_each_case
-async def test_a_compiled_operation_answers_what_a_normal_one_does(case: Case, faces: tuple[Face, Face]) -> None:
+async def test_compiled_operation_has_the_same_response(case: Case, faces: tuple[Face, Face]) -> None:
     compiled, normal = faces
 
     answers = await compiled.answers(case)

@@ -1,4 +1,4 @@
-"""What graphql-core does with values, nulls, errors, abstract types and directives, a plan does too.
+"""Values, nulls, errors, abstract types and directives: a plan has the same result as graphql-core.
 
 Each case is executed with the hints of the schema and without any.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
-from tests.fast_executor.house import BROKEN, HINTS, TOLD, WITHOUT, Cat, Dog, Room, Stone, both
+from tests.fast_executor.sample_schema import BROKEN, HINTS, TOLD, WITHOUT, Cat, Dog, Room, Stone, both
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -283,7 +283,7 @@ def _all_of(*tables: dict[str, Case]) -> list[Any]:
 
 @pytest.mark.parametrize("hints", [HINTS, WITHOUT], ids=["with hints", "without hints"])
 @pytest.mark.parametrize("case", _all_of(_LEAVES, _LISTS, _NULLS, _ABSTRACT, _DIRECTIVES, _SELECTIONS))
-async def test_a_plan_does_the_same_with(case: Case, hints: FieldHints) -> None:
+async def test_plan_equals_graphql_core(case: Case, hints: FieldHints) -> None:
     compiled, normal = await both(case.text, case.root, case.raw or {}, hints)
 
     assert compiled == normal

@@ -1,4 +1,4 @@
-"""FieldHints are promises, and a plan keeps to what the resolvers say where a value is none that was promised."""
+"""Hints, and the fallback to resolvers for values that a hint did not promise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.fast_executor import (
     Serialized,
     Template,
 )
-from tests.fast_executor.both import plan_of, run_compiled, run_normally
+from tests.fast_executor.comparison import plan_of, run_compiled, run_normally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,14 +37,14 @@ _WRITTEN: Final = FieldHints({("Query", "colour"): Serialized("letter", _COLOURS
 _SAMPLED: Final = Template(orjson.loads, [MARKER], "stored", b'["', b'"]')
 
 
-async def test_what_a_way_writes_is_the_answer() -> None:
+async def test_serialized_value_is_the_result() -> None:
     answer = await run_compiled(plan_of(_SCHEMA, "{ colour }", _WRITTEN), {}, SimpleNamespace(letter="g"))
 
     assert answer.data == b'{"colour":"GREEN"}'
 
 
 @pytest.mark.parametrize("letter", ["g", "x", 5])
-async def test_what_a_way_cannot_write_is_left_to_the_resolver(letter: Any) -> None:
+async def test_value_that_cannot_be_serialized_calls_the_resolver(letter: Any) -> None:
     root = SimpleNamespace(letter=letter)
 
     answer = await run_compiled(plan_of(_SCHEMA, "{ colour }", _WRITTEN), {}, root)
@@ -69,7 +69,7 @@ async def test_what_a_way_cannot_write_is_left_to_the_resolver(letter: Any) -> N
     ],
     ids=repr,
 )
-async def test_what_only_begins_and_ends_like_a_sample_is_not_taken_for_one(words: list[str]) -> None:
+async def test_value_that_only_resembles_the_template_is_read_completely(words: list[str]) -> None:
     schema = build_schema("type Query { self: Row } type Row { words: [String!]! }")
     row = SimpleNamespace(words=words, stored=orjson.dumps(words))
 
@@ -92,7 +92,7 @@ async def test_what_only_begins_and_ends_like_a_sample_is_not_taken_for_one(word
         ("none", []),
     ],
 )
-async def test_a_resolver_is_told_which_children_will_be_asked_for(asked: str, told: list[SelectedField]) -> None:
+async def test_resolver_gets_the_look_ahead(asked: str, told: list[SelectedField]) -> None:
     seen: list[Sequence[SelectedField]] = []
 
     def resolve(
@@ -179,7 +179,7 @@ def _paging(seen: list[Any], *, by_row: bool) -> FieldHints:
         ("__typename", {}, {"__typename": "Page"}),
     ],
 )
-async def test_rows_are_read_where_nothing_but_their_places_is_asked_for(
+async def test_rows_are_read_if_only_columns_are_selected(
     asked: str, columns: Any, expected: dict[str, Any], *, by_row: bool
 ) -> None:
     seen: list[Any] = []

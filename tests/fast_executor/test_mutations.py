@@ -1,4 +1,4 @@
-"""Mutations happen one after the other, whatever they give and however long they take."""
+"""Mutations run serially, whatever they return and however long they take."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from graphql import parse
 
-from tests.fast_executor.both import plan_of, run_compiled, run_normally
-from tests.fast_executor.house import HINTS, SCHEMA, WITHOUT, Counter
+from tests.fast_executor.comparison import plan_of, run_compiled, run_normally
+from tests.fast_executor.sample_schema import HINTS, SCHEMA, WITHOUT, Counter
 
 if TYPE_CHECKING:
     from gateway.fast_executor import FieldHints
@@ -55,7 +55,7 @@ _CASES: Final = {
 
 @pytest.mark.parametrize("hints", [HINTS, WITHOUT], ids=["with hints", "without hints"])
 @pytest.mark.parametrize(("text", "done", "data"), _CASES.values(), ids=_CASES)
-async def test_mutations_happen(text: str, done: list[str], data: str, hints: FieldHints) -> None:
+async def test_mutations_run_serially(text: str, done: list[str], data: str, hints: FieldHints) -> None:
     compiled_root, normal_root = Counter(), Counter()
 
     compiled = await run_compiled(plan_of(SCHEMA, text, hints), {}, compiled_root)
@@ -66,7 +66,7 @@ async def test_mutations_happen(text: str, done: list[str], data: str, hints: Fi
     assert compiled_root.done == normal_root.done == done
 
 
-async def test_an_argument_that_is_null_by_a_variable_stops_only_its_own() -> None:
+async def test_null_variable_fails_only_its_field() -> None:
     text = "mutation ($n: Int = 1) { a: add(number: $n) { total } b: laterAdd(number: 2) { total } }"
     root = Counter()
 
@@ -76,7 +76,7 @@ async def test_an_argument_that_is_null_by_a_variable_stops_only_its_own() -> No
     assert root.done == ["laterAdd 2"]
 
 
-async def test_a_mutation_without_which_there_is_no_data_stops_those_behind_it() -> None:
+async def test_failed_non_null_mutation_stops_later_ones() -> None:
     text = "mutation { a: add(number: 1) { total } b: sureAdd(number: 2) { total } c: add(number: 3) { total } }"
 
     class Failing(Counter):

@@ -1,4 +1,4 @@
-"""Whatever is asked of whatever schema, and whatever its resolvers give, a plan answers what graphql-core does."""
+"""For random schemas, operations and values, a plan has the same result as graphql-core."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from hypothesis import Phase, given, note, settings
 from hypothesis import strategies as st
 
 from tests.effort import times
-from tests.fast_executor.asking import operations
-from tests.fast_executor.both import every_error, plan_of, run_compiled, run_normally
-from tests.fast_executor.values import Values
-from tests.fast_executor.worlds import worlds
+from tests.fast_executor.comparison import every_error, plan_of, run_compiled, run_normally
+from tests.fast_executor.random_operations import operations
+from tests.fast_executor.random_schemas import worlds
+from tests.fast_executor.random_values import Values
 
 if TYPE_CHECKING:
-    from tests.fast_executor.asking import Asked
-    from tests.fast_executor.worlds import World
+    from tests.fast_executor.random_operations import Asked
+    from tests.fast_executor.random_schemas import World
 
 _TIMES: Final = 3  # that a plan is executed, with other variables and values each time
 # Examples with and without awaiting; with --slow they are 7,200, and 21,600 executions.
@@ -94,7 +94,7 @@ async def prove(data: st.DataObject, *, is_async: bool) -> None:
 
 @_many
 @given(st.data())
-def test_a_plan_answers_what_graphql_core_does_at_once(data: st.DataObject) -> None:
+def test_plan_equals_graphql_core_without_awaiting(data: st.DataObject) -> None:
     asyncio.run(prove(data, is_async=False))
 
 
@@ -102,13 +102,13 @@ def test_a_plan_answers_what_graphql_core_does_at_once(data: st.DataObject) -> N
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning")
 @_many
 @given(st.data())
-def test_a_plan_answers_what_graphql_core_does_where_it_waits(data: st.DataObject) -> None:
+def test_plan_equals_graphql_core_with_awaiting(data: st.DataObject) -> None:
     asyncio.run(prove(data, is_async=True))
 
 
 @settings(_many, max_examples=_EXAMPLES // 4)
 @given(st.data())
-def test_the_operations_that_are_drawn_are_valid(data: st.DataObject) -> None:
+def test_random_operations_are_valid(data: st.DataObject) -> None:
     world = data.draw(worlds(is_async=True))
 
     asked = data.draw(operations(world, 1))

@@ -9,7 +9,7 @@ import pytest
 from graphql import Executor, build_schema, execute_subscription_event, parse
 
 from gateway.fast_executor import Attribute, FieldHints, Resolver
-from tests.fast_executor.both import lay, plan_of, run_compiled
+from tests.fast_executor.comparison import lay, plan_of, run_compiled
 
 _SCHEMA: Final = build_schema("""
     type Tick { number: Int!, word: String }
@@ -44,7 +44,7 @@ _HINTS: Final = FieldHints(
     ],
     ids=repr,
 )
-async def test_an_event_is_answered_as_graphql_core_answers_it(event: Any, hints: FieldHints, *, short: bool) -> None:
+async def test_event_result_equals_graphql_core(event: Any, hints: FieldHints, *, short: bool) -> None:
     raw = {"from": 1, "short": short}
     executor: Any = Executor.build(_SCHEMA, parse(_TEXT), raw_variable_values=raw)
     normal: Any = execute_subscription_event(executor.build_per_event_executor(event))

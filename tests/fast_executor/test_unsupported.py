@@ -6,7 +6,7 @@ import pytest
 from graphql import GraphQLSchema, build_schema, parse
 
 from gateway.fast_executor import FieldHints, Reason, Unsupported, compile_operation
-from tests.fast_executor.both import operation_of, plan_of
+from tests.fast_executor.comparison import operation_of, plan_of
 
 _SCHEMA: Final = build_schema("""
     directive @slowly on FIELD
@@ -49,14 +49,14 @@ def _refusal(schema: GraphQLSchema, text: str) -> Reason:
     ("reason", "text"),
     [pytest.param(reason, text, id=reason.name) for reason, texts in _CASES.items() for text in texts],
 )
-def test_an_operation_is_left_to_the_normal_way_for(reason: Reason, text: str) -> None:
+def test_operation_is_unsupported_for(reason: Reason, text: str) -> None:
     assert _refusal(_SCHEMA, text) is reason
 
 
-def test_every_reason_has_a_case() -> None:
+def test_every_unsupported_reason_has_a_case() -> None:
     assert set(_CASES) == set(Reason)
 
 
 @pytest.mark.parametrize("text", [_conditions(4), _wide(400)], ids=["conditions", "selection sets"])
-def test_an_operation_is_compiled_up_to_its_bounds(text: str) -> None:
+def test_operation_at_the_limits_is_compiled(text: str) -> None:
     assert plan_of(_SCHEMA, text)

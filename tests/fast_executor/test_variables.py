@@ -1,4 +1,4 @@
-"""Variables and arguments are coerced as graphql-core does it, and refused in its words."""
+"""Variables and arguments are coerced like in graphql-core, with the same errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.fast_executor.house import HINTS, WITHOUT, Room, both
+from tests.fast_executor.sample_schema import HINTS, WITHOUT, Room, both
 
 if TYPE_CHECKING:
     from gateway.fast_executor import FieldHints
@@ -75,21 +75,21 @@ _GIVEN: Final[dict[str, tuple[str, list[dict[str, Any]]]]] = {
 
 @pytest.mark.parametrize("hints", [HINTS, WITHOUT], ids=["with hints", "without hints"])
 @pytest.mark.parametrize(("text", "given"), _GIVEN.values(), ids=_GIVEN)
-async def test_a_plan_takes_what_graphql_core_takes(text: str, given: list[dict[str, Any]], hints: FieldHints) -> None:
+async def test_plan_coerces_like_graphql_core(text: str, given: list[dict[str, Any]], hints: FieldHints) -> None:
     for raw in given:
         compiled, normal = await both(text, Room, raw, hints)
 
         assert compiled == normal
 
 
-async def test_arguments_come_as_the_schema_names_them_with_their_defaults() -> None:
+async def test_arguments_have_schema_names_and_defaults() -> None:
     compiled, _ = await both(_AT, Room, {"at": {"floor": 1, "near": [{"floor": 2, "room": None}]}})
 
     near = "[{'room': None, 'floor': 2}]"
     assert compiled.data.decode() == f"""{{"place":"[('at', {{'room': 'hall', 'floor': 1, 'near': {near}}})]"}}"""
 
 
-async def test_wrong_variables_are_refused_before_anything_is_executed() -> None:
+async def test_invalid_variables_are_refused_before_execution() -> None:
     compiled, _ = await both(_SHOUT, Room, {"times": "2"})
 
     assert compiled.data == b"null"

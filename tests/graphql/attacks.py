@@ -1,4 +1,4 @@
-"""Documents that are made to cost more than they look: each is small, and must be refused soon."""
+"""Small documents that are expensive to process, which must be refused quickly."""
 
 from __future__ import annotations
 

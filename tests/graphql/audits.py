@@ -1,4 +1,4 @@
-"""The server audits of npm's graphql-http 1.23.1 as a table: what is sent, and what each of them asks of the answer.
+"""The server audits of npm's graphql-http 1.23.1 as a table: the request and the expected response of each.
 
 Ids and sentences are the tool's own (`tests/live/test_audits.py` compares them). Requests are those that it sends by
 `fetch`, but that no media type is accepted where it names none: `fetch` would send `*/*` there.

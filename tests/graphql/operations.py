@@ -1,4 +1,4 @@
-"""Selections that ask for all there is."""
+"""Selections of all fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application with chosen options, and what it sends to its database."""
+"""The application with given options, and the statements that it sends to its database."""
 
 from __future__ import annotations
 

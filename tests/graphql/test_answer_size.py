@@ -1,4 +1,4 @@
-"""Answers that are too large, or take too long without ever waiting, by either executor."""
+"""Responses that are too large, or take too long without awaiting, in both executors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def aliased(page: str, count: int) -> str:
     ("parts", "count", "is_answered"),
     [(90, 10, True), (110, 10, False), (900, 1, True), (1_100, 1, False), (155_000, 10, False)],
 )
-async def test_an_answer_of_too_many_objects_is_refused(
+async def test_response_with_too_many_objects_is_refused(
     store: Store,
     who: Principal,
     graphql: GraphQL,
@@ -66,9 +66,7 @@ async def test_an_answer_of_too_many_objects_is_refused(
 
 @EITHER
 @pytest.mark.parametrize("field", ["text", PARTS])
-async def test_a_long_text_that_is_asked_for_again_and_again_is_refused(
-    store: Store, who: Principal, graphql: GraphQL, field: str
-) -> None:
+async def test_repeated_long_text_is_refused(store: Store, who: Principal, graphql: GraphQL, field: str) -> None:
     thread_id = await make_thread(store, who)
     await put_message(store, who, thread_id, content=[text_part('1 MB "as said"' + "é" * 500_000)])
     both = [" ".join(f"f{n}: {field}" for n in range(count)) for count in (15, 17)]
@@ -80,9 +78,7 @@ async def test_a_long_text_that_is_asked_for_again_and_again_is_refused(
 
 
 @EITHER
-async def test_pages_that_hold_too_much_together_are_refused_whatever_is_selected(
-    store: Store, who: Principal, graphql: GraphQL
-) -> None:
+async def test_pages_with_too_many_bytes_in_total_are_refused(store: Store, who: Principal, graphql: GraphQL) -> None:
     thread_id = await make_thread(store, who)
     for _ in range(9):
         await put_message(store, who, thread_id, content=[text_part("x" * 1_000_000)])
@@ -95,7 +91,7 @@ async def test_pages_that_hold_too_much_together_are_refused_whatever_is_selecte
 
 
 @EITHER
-async def test_nodes_are_as_many_as_were_asked_for_or_none(store: Store, who: Principal, graphql: GraphQL) -> None:
+async def test_nodes_returns_all_messages_or_an_error(store: Store, who: Principal, graphql: GraphQL) -> None:
     thread_id = await make_thread(store, who)
     made = [await put_message(store, who, thread_id, content=[text_part("x" * 1_000_000)]) for _ in range(17)]
     query = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }"
@@ -107,7 +103,7 @@ async def test_nodes_are_as_many_as_were_asked_for_or_none(store: Store, who: Pr
 
 
 @EITHER
-async def test_the_deadline_holds_in_code_that_never_waits(store: Store, who: Principal) -> None:
+async def test_deadline_stops_execution_that_never_awaits(store: Store, who: Principal) -> None:
     thread_id = await make_thread(store, who)
     await put_message(store, who, thread_id, content=[text_part("a")] * 24_000)
     fields = " ".join(f"f{n}: type" for n in range(25))
@@ -121,7 +117,7 @@ async def test_the_deadline_holds_in_code_that_never_waits(store: Store, who: Pr
 
 
 @EITHER
-async def test_a_batch_holds_no_more_than_one_answer(store: Store, who: Principal) -> None:
+async def test_batch_has_the_size_limit_of_one_response(store: Store, who: Principal) -> None:
     thread_id = await make_thread(store, who)
     await put_message(store, who, thread_id, content=[text_part("x" * 7_000_000)])
     one = {"query": aliased(PAGE % "text", 1), "variables": {"id": thread_id}}
@@ -134,7 +130,7 @@ async def test_a_batch_holds_no_more_than_one_answer(store: Store, who: Principa
 
 
 @pytest.mark.parametrize("compiled_from", [1])
-def test_braces_in_texts_are_no_objects() -> None:
+def test_braces_in_strings_are_not_counted_as_objects() -> None:
     text = '{"' * 60_000
 
     written = bounded(_result({"a": text}), meter(1), 3)

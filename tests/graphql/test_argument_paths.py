@@ -1,4 +1,4 @@
-"""`extensions.param` names the place in GraphQL's arguments that a refusal is about."""
+"""`extensions.param` is the path of the invalid value in the arguments."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ IMAGE = inputs.ContentPartInput(image_url=inputs.ImageUrlInput(url="x"))
         ("elsewhere", {"input": new_message(text="a")}, "input"),
     ],
 )
-def test_a_place_is_named_as_it_is_written(param: str, given: dict[str, Any], path: str) -> None:
+def test_path_is_converted_to_argument_path(param: str, given: dict[str, Any], path: str) -> None:
     assert argument_path(param, given) == path
 
 
-def test_every_resolver_that_takes_arguments_names_them() -> None:
+def test_every_resolver_with_arguments_converts_paths() -> None:
     silent = {
         f"{kind.name}.{name}"
         for kind in SCHEMA.type_map.values()

@@ -1,4 +1,4 @@
-"""Why a WebSocket is closed: tools show the beginning of a reason, and cut the rest."""
+"""Reasons of WebSocket closes: tools show only their beginning."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def reasons() -> list[str]:
     return [each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)]
 
 
-def test_the_reasons_are_found() -> None:
+def test_source_has_close_reasons() -> None:
     assert len(reasons()) > 10
 
 
 @pytest.mark.parametrize("reason", reasons())
-def test_a_reason_is_told_in_what_is_shown_of_it(reason: str) -> None:
+def test_close_reason_is_clear_in_its_first_characters(reason: str) -> None:
     assert len(reason) <= READ
 
 
@@ -39,7 +39,7 @@ def test_a_reason_is_told_in_what_is_shown_of_it(reason: str) -> None:
         pytest.param("\u00e9" * 500, "\u00e9" * 59 + " ...", id="one word, of more bytes than characters"),
     ],
 )
-def test_a_longer_reason_is_cut_to_what_a_close_frame_holds(reason: str, told: str) -> None:
+def test_long_close_reason_is_truncated(reason: str, told: str) -> None:
     cut = Closing(CloseCode.BAD_REQUEST, reason).reason
 
     assert cut == told

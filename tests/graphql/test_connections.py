@@ -86,7 +86,7 @@ REFUSED = [
 
 @table_of_pages
 @pytest.mark.uncounted
-async def test_messages_come_as_asked(
+async def test_messages_page_matches_arguments(
     store: Store,
     who: Principal,
     graphql: GraphQL,
@@ -108,7 +108,7 @@ async def test_messages_come_as_asked(
 
 @table_of_pages
 @pytest.mark.uncounted
-async def test_threads_come_as_asked(
+async def test_threads_page_matches_arguments(
     store: Store,
     who: Principal,
     graphql: GraphQL,
@@ -127,7 +127,7 @@ async def test_threads_come_as_asked(
 
 
 @pytest.mark.parametrize(("asked", "param", "code"), REFUSED)
-async def test_messages_are_refused_when_asked_with(
+async def test_messages_refuses_arguments(
     graphql: GraphQL, thread_id: str, asked: dict[str, Any], param: str, code: str
 ) -> None:
     error = await graphql.refusal(MESSAGES, id=thread_id, **asked)
@@ -136,15 +136,13 @@ async def test_messages_are_refused_when_asked_with(
 
 
 @pytest.mark.parametrize(("asked", "param", "code"), REFUSED)
-async def test_threads_are_refused_when_asked_with(
-    graphql: GraphQL, asked: dict[str, Any], param: str, code: str
-) -> None:
+async def test_threads_refuses_arguments(graphql: GraphQL, asked: dict[str, Any], param: str, code: str) -> None:
     error = await graphql.refusal(THREADS, **asked)
 
     assert error["extensions"] == {"code": code, "param": param, "type": "invalid_request_error"}
 
 
-async def test_a_message_of_another_thread_is_no_cursor(store: Store, who: Principal, graphql: GraphQL) -> None:
+async def test_cursor_of_another_thread_is_refused(store: Store, who: Principal, graphql: GraphQL) -> None:
     thread_id, other = await make_thread(store, who, count=3), await make_thread(store, who)
     [foreign] = await fill_thread(store, who, other, [None])
 
@@ -153,7 +151,7 @@ async def test_a_message_of_another_thread_is_no_cursor(store: Store, who: Princ
     assert error["message"] == f"Invalid 'after': '{foreign.id}'. Expected the ID of an object in this list."
 
 
-async def test_the_default_page_has_twenty_items(store: Store, who: Principal, graphql: GraphQL) -> None:
+async def test_default_page_size_is_20(store: Store, who: Principal, graphql: GraphQL) -> None:
     thread_id = await make_thread(store, who, count=21)
 
     data = await graphql(MESSAGES, id=thread_id)
@@ -163,14 +161,14 @@ async def test_the_default_page_has_twenty_items(store: Store, who: Principal, g
 
 
 @pytest.mark.parametrize("asked", [{}, {"first": 0}, {"last": 0}], ids=["nothing", "first=0", "last=0"])
-async def test_an_empty_list_has_no_cursors(graphql: GraphQL, thread_id: str, asked: dict[str, Any]) -> None:
+async def test_empty_list_has_null_cursors(graphql: GraphQL, thread_id: str, asked: dict[str, Any]) -> None:
     data = await graphql(MESSAGES, id=thread_id, **asked)
 
     found = data["thread"]["messages"]
     assert found == {**_connection([], has_next=False, has_previous=False), "totalCount": 0}
 
 
-async def test_the_total_counts_what_was_not_deleted(store: Store, who: Principal, graphql: GraphQL) -> None:
+async def test_total_count_excludes_deleted_messages(store: Store, who: Principal, graphql: GraphQL) -> None:
     thread_id = await make_thread(store, who)
     gone, *_ = await fill_thread(store, who, thread_id, [None] * 4)
     await messages.delete(store, who, thread_id, gone.id)
@@ -189,7 +187,7 @@ async def test_the_total_counts_what_was_not_deleted(store: Store, who: Principa
         pytest.param(Reach("default", owner="nobody"), 0, id="an end user without threads"),
     ],
 )
-async def test_the_total_of_threads_counts_those_in_reach(store: Store, reach: Reach, count: int) -> None:
+async def test_total_count_of_threads_excludes_other_projects(store: Store, reach: Reach, count: int) -> None:
     for made_by, owner in ((Reach("default"), None), (Reach("default"), "tim"), (Reach("other"), "mia")):
         await threads.create(store, Principal(made_by), NewThread({}, {}, owner=owner))
     for _ in range(2):
@@ -198,9 +196,7 @@ async def test_the_total_of_threads_counts_those_in_reach(store: Store, reach: R
     assert await threads.count(store, Principal(reach)) == count
 
 
-async def test_a_list_of_one_run_holds_and_counts_that_run_alone(
-    store: Store, who: Principal, graphql: GraphQL
-) -> None:
+async def test_run_filter_applies_to_page_and_total_count(store: Store, who: Principal, graphql: GraphQL) -> None:
     thread_id = await make_thread(store, who)
     made = await fill_thread(store, who, thread_id, ["run_a", None, "run_b", "run_a", "run_b", "run_a"])
 
@@ -212,9 +208,7 @@ async def test_a_list_of_one_run_holds_and_counts_that_run_alone(
 
 
 @pytest.mark.parametrize("run_id", ["", "run 1", "x" * 129])
-async def test_a_run_that_cannot_be_is_refused_as_rest_refuses_it(
-    graphql: GraphQL, thread_id: str, run_id: str
-) -> None:
+async def test_invalid_run_id_has_the_rest_error(graphql: GraphQL, thread_id: str, run_id: str) -> None:
     error = await graphql.refusal(MESSAGES, id=thread_id, runId=run_id)
 
     answer = await graphql.http.get(f"/threads/{thread_id}/messages", params={"run_id": run_id})
@@ -223,7 +217,7 @@ async def test_a_run_that_cannot_be_is_refused_as_rest_refuses_it(
     assert error["extensions"] == {**refused, "param": "runId"}
 
 
-async def test_a_deleted_message_goes_on_being_a_cursor(store: Store, who: Principal, graphql: GraphQL) -> None:
+async def test_deleted_message_stays_a_valid_cursor(store: Store, who: Principal, graphql: GraphQL) -> None:
     thread_id = ThreadId(await make_thread(store, who))
     made = await fill_thread(store, who, thread_id, [None] * 4)
     await messages.delete(store, who, thread_id, made[1].id)

@@ -80,23 +80,21 @@ def cost(text: str, **variables: Any) -> int:
         ),
     ],
 )
-def test_an_operation_costs_the_objects_that_it_may_return(
-    document: str, variables: dict[str, Any], expected: int
-) -> None:
+def test_cost_is_the_maximum_number_of_objects(document: str, variables: dict[str, Any], expected: int) -> None:
     assert cost(document, **variables) == expected
 
 
-def test_the_introspection_of_graphiql_costs_less_than_a_third_of_what_is_allowed() -> None:
+def test_introspection_of_graphiql_costs_less_than_a_third_of_the_limit() -> None:
     assert cost(get_introspection_query(input_value_deprecation=True)) < 5_000 / 3
 
 
-async def test_a_mutation_costs_what_it_returns(thread_id: str) -> None:
+async def test_mutation_cost_is_its_number_of_objects(thread_id: str) -> None:
     document = "mutation($t: ID!) { deleteThread(input: { id: $t }) { deletedThreadId } }"
 
     assert cost(document, t=thread_id) == 1
 
 
-async def test_what_is_too_costly_is_refused_with_both_numbers_and_without_a_statement(store: Store) -> None:
+async def test_too_costly_operation_is_refused_before_any_statement(store: Store) -> None:
     async with serving(store, max_cost=20) as http:
         with statements_of(store) as statements:
             answer = await http.post(URL, json={"query": "{ threads { nodes { id } } }"})
@@ -106,14 +104,14 @@ async def test_what_is_too_costly_is_refused_with_both_numbers_and_without_a_sta
     assert statements == []
 
 
-async def test_what_costs_just_the_limit_runs(store: Store) -> None:
+async def test_operation_at_the_cost_limit_runs(store: Store) -> None:
     async with serving(store, max_cost=21) as http:
         answer = await http.post(URL, json={"query": "{ threads { nodes { id } } }"})
 
     assert answer.json() == {"data": {"threads": {"nodes": []}}}
 
 
-async def test_who_asks_is_told_the_cost(rest: httpx.AsyncClient) -> None:
+async def test_cost_header_is_sent_on_request(rest: httpx.AsyncClient) -> None:
     body = {"query": "{ threads { nodes { id } } }"}
 
     answer = await rest.post(URL, json=body, headers={"GraphQL-Cost": "1"})
@@ -121,7 +119,7 @@ async def test_who_asks_is_told_the_cost(rest: httpx.AsyncClient) -> None:
     assert answer.json()["extensions"] == {"cost": {"requested": 21, "limit": 5_000}}
 
 
-async def test_who_does_not_ask_is_not_told_the_cost(rest: httpx.AsyncClient) -> None:
+async def test_cost_header_is_absent_by_default(rest: httpx.AsyncClient) -> None:
     answer = await rest.post(URL, json={"query": "{ __typename }"})
 
     assert answer.json() == {"data": {"__typename": "Query"}}

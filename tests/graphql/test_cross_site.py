@@ -32,9 +32,7 @@ SITE_OF_ANOTHER = {"origin": "https://evil.example", "sec-fetch-site": "cross-si
         pytest.param({"origin": "https://evil.example"}, id="an origin in an old browser"),
     ],
 )
-async def test_a_get_that_a_page_of_another_site_could_send_is_refused(
-    rest: httpx.AsyncClient, store: Store, headers: dict[str, str]
-) -> None:
+async def test_simple_cross_site_get_is_refused(rest: httpx.AsyncClient, store: Store, headers: dict[str, str]) -> None:
     with statements_of(store) as statements:
         answer = await rest.get(URL, params=QUERY, headers=headers)
 
@@ -56,9 +54,7 @@ async def test_a_get_that_a_page_of_another_site_could_send_is_refused(
         pytest.param({"sec-fetch-mode": "cors"}, id="fetch outside of a browser, as the audits use it"),
     ],
 )
-async def test_a_get_that_no_page_of_another_site_could_send_is_answered(
-    rest: httpx.AsyncClient, headers: dict[str, str]
-) -> None:
+async def test_preflighted_get_is_answered(rest: httpx.AsyncClient, headers: dict[str, str]) -> None:
     answer = await rest.get(URL, params=QUERY, headers=headers)
 
     assert answer.status_code == 200
@@ -69,7 +65,7 @@ async def test_a_get_that_no_page_of_another_site_could_send_is_answered(
     "content_type",
     ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a", "", "application/jsonp"],
 )
-async def test_a_post_that_a_form_could_send_is_refused(rest: httpx.AsyncClient, content_type: str) -> None:
+async def test_form_post_is_refused(rest: httpx.AsyncClient, content_type: str) -> None:
     headers = {"content-type": content_type, "GraphQL-Require-Preflight": "1"}
 
     answer = await rest.post(URL, content=b'{"query": "{ __typename }"}', headers=headers)
@@ -77,7 +73,7 @@ async def test_a_post_that_a_form_could_send_is_refused(rest: httpx.AsyncClient,
     assert answer.status_code == 415
 
 
-async def test_the_question_of_a_browser_on_another_site_is_not_agreed_to(rest: httpx.AsyncClient) -> None:
+async def test_cross_site_preflight_is_refused(rest: httpx.AsyncClient) -> None:
     headers = {**SITE_OF_ANOTHER, "access-control-request-method": "POST"}
 
     answer = await rest.options(URL, headers=headers)
@@ -86,7 +82,7 @@ async def test_the_question_of_a_browser_on_another_site_is_not_agreed_to(rest: 
     assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_a_browser_that_follows_a_link_from_another_site_sees_the_page(rest: httpx.AsyncClient) -> None:
+async def test_cross_site_link_opens_graphiql(rest: httpx.AsyncClient) -> None:
     headers = {"accept": "text/html,*/*;q=0.8", "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
 
     answer = await rest.get(URL, headers=headers)
@@ -126,7 +122,9 @@ async def test_a_browser_that_follows_a_link_from_another_site_sees_the_page(res
         pytest.param("APPLICATION/JSON; charset=UTF-8", "application/json", id="capitals and parameters"),
     ],
 )
-async def test_the_heaviest_media_type_is_answered(rest: httpx.AsyncClient, accept: str | None, expected: str) -> None:
+async def test_media_type_of_highest_quality_is_used(
+    rest: httpx.AsyncClient, accept: str | None, expected: str
+) -> None:
     request = rest.build_request("POST", URL, json={"query": "{ __typename }"})
     del request.headers["accept"]
     if accept is not None:
@@ -138,7 +136,7 @@ async def test_the_heaviest_media_type_is_answered(rest: httpx.AsyncClient, acce
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "application/json;q=x", "*/*;q=0"])
-async def test_who_accepts_nothing_of_ours_gets_406(rest: httpx.AsyncClient, accept: str) -> None:
+async def test_unacceptable_media_type_is_406(rest: httpx.AsyncClient, accept: str) -> None:
     answer = await rest.post(URL, json={"query": "{ __typename }"}, headers={"accept": accept})
 
     assert answer.status_code == 406
@@ -152,19 +150,19 @@ async def test_who_accepts_nothing_of_ours_gets_406(rest: httpx.AsyncClient, acc
         pytest.param("application/json; charset=iso-8859-1", 415, id="Latin 1"),
     ],
 )
-async def test_bodies_are_utf_8(rest: httpx.AsyncClient, content_type: str, status: int) -> None:
+async def test_body_charset_is_utf_8(rest: httpx.AsyncClient, content_type: str, status: int) -> None:
     answer = await rest.post(URL, content=b'{"query": "{ __typename }"}', headers={"content-type": content_type})
 
     assert answer.status_code == status
 
 
-async def test_batches_are_off(rest: httpx.AsyncClient) -> None:
+async def test_batches_are_disabled_by_default(rest: httpx.AsyncClient) -> None:
     answer = await rest.post(URL, json=[{"query": "{ __typename }"}])
 
     assert answer.status_code == 400
 
 
-async def test_a_batch_is_answered_in_its_order_where_it_is_on(store: Store) -> None:
+async def test_batch_results_keep_the_order(store: Store) -> None:
     async with serving(store, batch=3) as http:
         answer = await http.post(
             URL, json=[{"query": "{ __typename }"}, {"query": "{ nope }"}, {"query": "{ a: __typename }"}]
@@ -178,7 +176,7 @@ async def test_a_batch_is_answered_in_its_order_where_it_is_on(store: Store) -> 
 
 
 @pytest.mark.parametrize("count", [0, 4])
-async def test_a_batch_has_at_least_one_request_and_at_most_as_many_as_are_let_in(store: Store, count: int) -> None:
+async def test_batch_size_is_limited(store: Store, count: int) -> None:
     async with serving(store, batch=3) as http:
         answer = await http.post(URL, json=[{"query": "{ __typename }"}] * count)
 

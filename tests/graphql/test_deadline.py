@@ -120,7 +120,7 @@ def assert_cut_off(answer: httpx.Response) -> None:
 
 
 @pytest.mark.parametrize("query", [*READS, pytest.param(CREATE, id="a mutation")])
-async def test_postgres_stops_the_statement(postgres_store: Store, postgres_url: str, query: str) -> None:
+async def test_deadline_cancels_the_statement_on_postgres(postgres_store: Store, postgres_url: str, query: str) -> None:
     async with serving(postgres_store, timeout_s=DEADLINE_S) as http:
         thread_id = await make_thread(http)
 
@@ -134,7 +134,7 @@ async def test_postgres_stops_the_statement(postgres_store: Store, postgres_url:
     assert (has_waited, has_stopped) == (True, True)
 
 
-async def test_postgres_is_well_afterwards_and_nothing_was_written(postgres_store: Store, postgres_url: str) -> None:
+async def test_postgres_connection_is_usable_after_a_deadline(postgres_store: Store, postgres_url: str) -> None:
     async with serving(postgres_store, timeout_s=DEADLINE_S) as http:
         thread_id = await make_thread(http)
         async with locked(postgres_url):
@@ -148,7 +148,7 @@ async def test_postgres_is_well_afterwards_and_nothing_was_written(postgres_stor
     assert counted.json()["data"]["thread"]["messages"]["totalCount"] == 1
 
 
-async def test_sqlite_is_well_afterwards_and_nothing_was_written(sqlite_store: Store, sqlite_url: str) -> None:
+async def test_sqlite_connection_is_usable_after_a_deadline(sqlite_store: Store, sqlite_url: str) -> None:
     async with serving(sqlite_store, timeout_s=DEADLINE_S) as http:
         thread_id = await make_thread(http)
         with writing(sqlite_url):
@@ -164,7 +164,7 @@ async def test_sqlite_is_well_afterwards_and_nothing_was_written(sqlite_store: S
 
 
 @pytest.mark.parametrize("query", READS)
-async def test_sqlite_lets_the_request_go_and_gives_the_connection_back(sqlite_store: Store, query: str) -> None:
+async def test_sqlite_deadline_releases_request_and_connection(sqlite_store: Store, query: str) -> None:
     async with serving(sqlite_store, timeout_s=0.1) as http:
         thread_id = await make_thread(http)
         started = time.monotonic()
@@ -186,9 +186,7 @@ async def test_sqlite_lets_the_request_go_and_gives_the_connection_back(sqlite_s
     assert counted.json()["data"]["thread"]["messages"]["totalCount"] == 0
 
 
-async def test_fields_of_a_mutation_that_were_done_before_the_deadline_stay(
-    postgres_store: Store, postgres_url: str
-) -> None:
+async def test_mutation_fields_before_the_deadline_are_committed(postgres_store: Store, postgres_url: str) -> None:
     query = """mutation ($t: ID!) {
       a: createMessage(input: { threadId: $t, role: USER, content: { text: "a" } }) { message { id } }
       b: updateThread(input: { id: "THREAD", metadata: { a: "b" } }) { thread { id } }
@@ -206,9 +204,7 @@ async def test_fields_of_a_mutation_that_were_done_before_the_deadline_stay(
     assert counted.json()["data"]["thread"]["messages"]["totalCount"] == 1
 
 
-async def test_a_request_that_is_cancelled_takes_its_operation_with_it(
-    postgres_store: Store, postgres_url: str
-) -> None:
+async def test_cancelled_request_cancels_its_operation(postgres_store: Store, postgres_url: str) -> None:
     async with serving(postgres_store) as http:
         thread_id = await make_thread(http)
         async with locked(postgres_url) as running:

@@ -20,11 +20,11 @@ def documents() -> Documents:
     return Documents(SCHEMA)
 
 
-def test_a_text_is_parsed_and_validated_once(documents: Documents) -> None:
+def test_document_is_parsed_and_validated_once(documents: Documents) -> None:
     assert documents.get("{ __typename }") is documents.get("{ __typename }")
 
 
-def test_no_more_is_kept_than_decided(documents: Documents) -> None:
+def test_cache_size_is_limited(documents: Documents) -> None:
     documents.kept = LruCache(_KEPT)
     first = documents.get(_large(0))
     _fill(documents)
@@ -33,7 +33,7 @@ def test_no_more_is_kept_than_decided(documents: Documents) -> None:
     assert documents.kept.weight <= _KEPT
 
 
-def test_a_text_that_was_used_lately_is_kept(documents: Documents) -> None:
+def test_recently_used_document_stays_cached(documents: Documents) -> None:
     documents.kept = LruCache(_KEPT)
     first = documents.get(_large(0))
     _fill(documents, and_read=_large(0))
@@ -41,7 +41,7 @@ def test_a_text_that_was_used_lately_is_kept(documents: Documents) -> None:
     assert documents.get(_large(0)) is first
 
 
-def test_no_syntax_tree_is_kept_of_what_was_refused(documents: Documents) -> None:
+def test_invalid_document_keeps_no_syntax_tree(documents: Documents) -> None:
     for text in ("{ conversations }", "{"):
         for _ in range(2):
             with pytest.raises(Refused) as refused:
@@ -51,27 +51,27 @@ def test_no_syntax_tree_is_kept_of_what_was_refused(documents: Documents) -> Non
             assert refused.value.errors[0].locations
 
 
-def test_a_text_of_as_many_tokens_as_may_be_is_read(documents: Documents) -> None:
+def test_document_at_the_token_limit_is_parsed(documents: Documents) -> None:
     assert documents.get(_text_of(LIMITS.tokens))
 
 
-def test_a_text_of_too_many_tokens_is_refused(documents: Documents) -> None:
+def test_document_with_too_many_tokens_is_refused(documents: Documents) -> None:
     [error] = _errors(documents, _text_of(LIMITS.tokens + 1))
 
     assert str(LIMITS.tokens) in error
 
 
-def test_a_text_that_is_nested_too_deeply_is_refused(documents: Documents) -> None:
+def test_document_nested_too_deeply_is_refused(documents: Documents) -> None:
     assert _errors(documents, "{ node(id: 1) " * 1_200 + "{ id }" + "}" * 1_200)
 
 
-def test_what_does_not_stand_in_the_schema_is_refused(documents: Documents) -> None:
+def test_unknown_field_is_refused(documents: Documents) -> None:
     [error] = _errors(documents, "{ conversations }")
 
     assert error == "Cannot query field 'conversations' on type 'Query'."
 
 
-def test_a_refusal_is_told_again_for_the_same_text(documents: Documents) -> None:
+def test_errors_of_invalid_document_are_cached(documents: Documents) -> None:
     assert _errors(documents, "{ conversations }") == _errors(documents, "{ conversations }")
 
 
@@ -111,7 +111,7 @@ def _errors(documents: Documents, text: str) -> list[str]:
     ],
     ids=["query", "one message", "and something else", "a fragment of that name"],
 )
-def test_what_is_not_handed_over_whole_is_not_let_go_at_once(
+def test_only_single_create_message_mutation_is_cancellable(
     documents: Documents, text: str, *, is_cancellable: bool
 ) -> None:
     operation = documents.get(text).operation(None)

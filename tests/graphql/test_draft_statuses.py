@@ -54,7 +54,7 @@ async def status(store: Store, body: Any, accept: str, **options: Any) -> int:
 
 
 @pytest.mark.parametrize(("body", "known_to_all", "by_audits", "by_the_draft"), CASES)
-async def test_each_outcome_has_its_status(
+async def test_outcome_has_its_status(
     store: Store, body: Any, known_to_all: int, by_audits: int, by_the_draft: int
 ) -> None:
     found = [
@@ -69,20 +69,20 @@ async def test_each_outcome_has_its_status(
 
 @pytest.mark.parametrize("stage", list(Stage))
 @pytest.mark.parametrize("by_draft", [False, True])
-def test_each_stage_has_a_status(stage: Stage, *, by_draft: bool) -> None:
+def test_stage_has_a_status(stage: Stage, *, by_draft: bool) -> None:
     found = {status_of(stage, media_type, by_draft=by_draft) for media_type in (JSON, GRAPHQL_RESPONSE)}
 
     assert found <= {200, 294, 400, 401, 403, 405, 406, 413, 415, 421, 422, 429, 503}
 
 
-async def test_a_document_that_is_not_trusted_is_not_valid_by_the_draft(store: Store) -> None:
+async def test_untrusted_document_is_422_in_the_draft(store: Store) -> None:
     options = {"trusted": TrustedDocuments(TrustMode.ONLY, {"a": "{ __typename }"}), "by_draft": True}
 
     assert await status(store, {"query": "{ threads { nodes { id } } }"}, GRAPHQL_RESPONSE, **options) == 422
 
 
 @pytest.mark.parametrize("by_draft", [False, True])
-async def test_the_method_counts_before_the_draft(store: Store, *, by_draft: bool) -> None:
+async def test_method_is_checked_before_parameters(store: Store, *, by_draft: bool) -> None:
     async with serving(store, by_draft=by_draft) as http:
         answer = await http.put(URL, json={})
 

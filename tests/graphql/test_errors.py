@@ -32,27 +32,27 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("fault", "extensions"), FAULTS, ids=lambda each: type(each).__name__)
-def test_an_error_of_ours_is_shown_with_its_facts(fault: GatewayError, extensions: dict[str, Any]) -> None:
+def test_gateway_error_has_its_extensions(fault: GatewayError, extensions: dict[str, Any]) -> None:
     [told] = format_errors([GraphQLError(fault.message, path=["a"], original_error=fault)], REQUEST_ID)
 
     assert told == {"message": fault.message, "path": ["a"], "extensions": extensions}
 
 
-def test_an_error_of_graphql_is_shown_as_it_is() -> None:
+def test_graphql_error_is_unchanged() -> None:
     [told] = format_errors([GraphQLError("Syntax Error: Unexpected <EOF>.")], REQUEST_ID)
 
     assert told["message"] == "Syntax Error: Unexpected <EOF>."
     assert told["extensions"] == {"code": "graphql_error", "param": None, "type": "invalid_request_error"}
 
 
-def test_any_other_error_is_masked() -> None:
+def test_unexpected_error_is_masked() -> None:
     [told] = format_errors([GraphQLError("secret", path=["thread"], original_error=RuntimeError("secret"))], REQUEST_ID)
 
     assert "secret" not in str(told)
     assert told["extensions"] == {"code": "internal", "param": None, "type": "server_error"}
 
 
-def test_every_error_that_core_may_raise_has_a_code() -> None:
+def test_every_core_error_has_a_code() -> None:
     kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GatewayError)}
     of_http = {errors.UnknownUrl, errors.WrongMethod, errors.UnknownHost, errors.CrossSite}
     of_http |= {errors.BodyTooLarge, errors.UnsupportedCoding}
@@ -60,7 +60,7 @@ def test_every_error_that_core_may_raise_has_a_code() -> None:
     assert {kind for kind in kinds if not issubclass(kind, OperatorError)} - of_http - {GatewayError} == set(CODES)
 
 
-async def test_the_request_id_that_a_masked_error_names_is_in_the_log_and_the_header(
+async def test_masked_error_has_the_request_id_of_log_and_header(
     store: Store, who: Principal, rest: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = await put_message(store, who, await make_thread(store, who), content=[{"type": "hologram"}])
@@ -78,7 +78,7 @@ async def test_the_request_id_that_a_masked_error_names_is_in_the_log_and_the_he
     assert "hologram" not in answer.text
 
 
-async def test_a_database_without_tables_is_a_masked_error(bare: GraphQL) -> None:
+async def test_database_without_tables_is_a_masked_error(bare: GraphQL) -> None:
     error = await bare.refusal("{ threads { nodes { id } } }")
 
     assert error["extensions"]["code"] == "internal"

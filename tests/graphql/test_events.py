@@ -1,4 +1,4 @@
-"""What happens in a thread is told alike by graphql-core and by a plan that is kept for a subscription."""
+"""Events of a thread are the same in graphql-core and in the plan of a subscription."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ EVENTS = f"""subscription($id: ID!, $short: Boolean = false) {{ told: threadEven
     [(ADDED, {ADDS}), (ADDED_TEXT, {ADDS}), (EVENTS, {ADDS, CHANGES})],
     ids=["messages", "their texts", "all events"],
 )
-async def test_all_that_happens_is_told_alike(
+async def test_all_events_are_the_same_in_both_executors(
     store: Store, hub: Hub, who: Principal, text: str, kinds: set[str]
 ) -> None:
     thread_id = await make_thread(store, who)

@@ -1,4 +1,4 @@
-"""GraphiQL as it is served: the page, its policy, its files, and what stands there when it could not be built."""
+"""GraphiQL as it is served: the page, its policy, its files, and the page without a build."""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ async def http(sqlite_url: str, built: Path) -> AsyncIterator[httpx.AsyncClient]
     await store.close()
 
 
-async def test_a_browser_gets_the_page_as_it_was_built(http: httpx.AsyncClient) -> None:
+async def test_browser_gets_the_built_page(http: httpx.AsyncClient) -> None:
     answer = await http.get("/graphql", headers=_BROWSER)
 
     assert (answer.status_code, answer.text) == (200, _INDEX)
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
 
 
-async def test_the_page_is_asked_for_each_time_and_differs_by_what_is_accepted(http: httpx.AsyncClient) -> None:
+async def test_page_is_revalidated_and_varies_by_accept(http: httpx.AsyncClient) -> None:
     headers = (await http.get("/graphql", headers=_BROWSER)).headers
 
     assert (headers["cache-control"], headers["vary"]) == ("no-cache", "accept")
 
 
-async def test_the_policy_names_no_foreign_host(http: httpx.AsyncClient) -> None:
+async def test_content_security_policy_has_no_foreign_host(http: httpx.AsyncClient) -> None:
     headers = (await http.get("/graphql", headers=_BROWSER)).headers
 
     policy = dict(each.split(" ", 1) for each in headers["content-security-policy"].split("; "))
@@ -89,7 +89,7 @@ async def test_the_policy_names_no_foreign_host(http: httpx.AsyncClient) -> None
         ("icons-ABC.ttf", "application/octet-stream"),
     ],
 )
-async def test_an_asset_is_kept_for_good(http: httpx.AsyncClient, built: Path, name: str, media_type: str) -> None:
+async def test_asset_is_immutable(http: httpx.AsyncClient, built: Path, name: str, media_type: str) -> None:
     answer = await http.get(f"/graphql/assets/{name}")
 
     assert (answer.status_code, answer.content) == (200, (built / "assets" / name).read_bytes())
@@ -110,7 +110,7 @@ async def test_an_asset_is_kept_for_good(http: httpx.AsyncClient, built: Path, n
         pytest.param("gzip;q=0, *", False, id="all but this"),
     ],
 )
-async def test_an_asset_is_compressed_for_who_takes_that(
+async def test_asset_is_compressed_if_accepted(
     http: httpx.AsyncClient, built: Path, accepted: str, *, is_compressed: bool
 ) -> None:
     async with http.stream("GET", "/graphql/assets/main-ABC.js", headers={"accept-encoding": accepted}) as answer:
@@ -124,7 +124,7 @@ async def test_an_asset_is_compressed_for_who_takes_that(
     assert answer.headers["vary"] == "accept-encoding"
 
 
-async def test_an_asset_of_which_no_compressed_one_was_built_is_sent_as_it_is(http: httpx.AsyncClient) -> None:
+async def test_asset_without_compressed_file_is_sent_uncompressed(http: httpx.AsyncClient) -> None:
     answer = await http.get("/graphql/assets/icons-ABC.ttf", headers={"accept-encoding": "gzip"})
 
     assert (answer.content, answer.headers.get("content-encoding")) == (b"\0\1", None)
@@ -142,14 +142,14 @@ async def test_an_asset_of_which_no_compressed_one_was_built_is_sent_as_it_is(ht
         "/graphql/index.html",
     ],
 )
-async def test_what_is_not_there_is_refused_as_on_any_url(http: httpx.AsyncClient, path: str) -> None:
+async def test_unknown_asset_has_the_error_of_unknown_urls(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.get(path)
 
     assert answer.status_code == 404
     assert answer.json()["error"]["message"].startswith("Invalid URL (GET /graphql/")
 
 
-async def test_an_asset_that_went_while_the_server_ran_is_not_there(http: httpx.AsyncClient, built: Path) -> None:
+async def test_deleted_asset_is_404(http: httpx.AsyncClient, built: Path) -> None:
     for file in (built / "assets").glob("main-ABC.js*"):
         file.unlink()
 
@@ -157,7 +157,7 @@ async def test_an_asset_that_went_while_the_server_ran_is_not_there(http: httpx.
 
 
 @pytest.mark.parametrize("path", ["/graphql/assets/main-ABC.js", "/"])
-async def test_a_wrong_method_is_refused_in_our_envelope(http: httpx.AsyncClient, path: str) -> None:
+async def test_wrong_method_has_the_error_envelope(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.post(path)
 
     assert answer.status_code == 405
@@ -165,7 +165,7 @@ async def test_a_wrong_method_is_refused_in_our_envelope(http: httpx.AsyncClient
     assert {each.strip() for each in answer.headers["allow"].split(",")} == {"GET", "HEAD"}
 
 
-async def test_without_a_bundle_the_page_tells_how_to_get_it(http: httpx.AsyncClient, built: Path) -> None:
+async def test_page_without_bundle_explains_the_build(http: httpx.AsyncClient, built: Path) -> None:
     (built / "index.html").unlink()
     bare = httpx.ASGITransport(serve_store(open_store("sqlite:///none.db"), graphiql=built))
     async with httpx.AsyncClient(transport=bare, base_url="http://threads.test") as client:
@@ -180,14 +180,14 @@ async def test_without_a_bundle_the_page_tells_how_to_get_it(http: httpx.AsyncCl
     )
 
 
-async def test_a_browser_that_follows_a_link_with_a_query_gets_the_page(http: httpx.AsyncClient) -> None:
+async def test_link_with_query_opens_graphiql(http: httpx.AsyncClient) -> None:
     answer = await http.get("/graphql", params={"query": "{ __typename }"}, headers=_BROWSER)
 
     assert (answer.status_code, answer.text) == (200, _INDEX)
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "application/json, text/html;q=0.1"])
-async def test_who_sends_a_query_by_get_is_no_browser(http: httpx.AsyncClient, accept: str) -> None:
+async def test_get_with_query_is_executed(http: httpx.AsyncClient, accept: str) -> None:
     headers = {"accept": accept, "sec-fetch-site": "none"}
 
     answer = await http.get("/graphql", params={"query": "{ __typename }"}, headers=headers)
@@ -196,7 +196,7 @@ async def test_who_sends_a_query_by_get_is_no_browser(http: httpx.AsyncClient, a
 
 
 @pytest.mark.parametrize("file", sorted((_SOURCES / "examples").glob("*.graphql")), ids=lambda file: file.stem)
-def test_each_example_fits_the_schema(file: Path) -> None:
+def test_example_is_valid(file: Path) -> None:
     schema = build_schema(print_schema())
     document = parse(file.read_text())
     variables = file.with_suffix(".variables.json")
@@ -209,7 +209,7 @@ def test_each_example_fits_the_schema(file: Path) -> None:
     assert f"./examples/{file.name}" in (_SOURCES / "main.jsx").read_text()
 
 
-def test_the_lock_file_holds_digests_and_no_addresses() -> None:
+def test_lock_file_has_digests_and_no_urls() -> None:
     packages = json.loads((_SOURCES / "package-lock.json").read_text())["packages"]
 
     assert {name for name, package in packages.items() if name and "integrity" not in package} == set()
@@ -217,7 +217,7 @@ def test_the_lock_file_holds_digests_and_no_addresses() -> None:
 
 
 @pytest.mark.skipif(not (BUILT / "index.html").is_file(), reason="GraphiQL was not built in this checkout")
-def test_the_built_page_names_only_files_of_its_own() -> None:
+def test_built_page_references_only_own_files() -> None:
     named = re.findall(r'(?:src|href)="([^"]+)"', (BUILT / "index.html").read_text())
 
     files = [url for url in named if not url.startswith("data:")]

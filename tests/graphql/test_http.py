@@ -1,4 +1,4 @@
-"""GraphQL over HTTP, where it says more than the audits of graphql-http, which have a table of their own."""
+"""GraphQL over HTTP, beyond the audits of graphql-http (`test_audits`)."""
 
 from __future__ import annotations
 
@@ -32,43 +32,41 @@ def case(name: str, *values: Any) -> Any:
         case("upper case and parameters", f"{NEW.upper()}; charset=utf-8", f"{NEW}; charset=utf-8"),
     ],
 )
-async def test_the_answer_has_the_media_type_that_is_accepted(
-    rest: httpx.AsyncClient, accept: str, content_type: str
-) -> None:
+async def test_response_has_the_accepted_media_type(rest: httpx.AsyncClient, accept: str, content_type: str) -> None:
     answer = await rest.post(URL, json=QUERY, headers={"accept": accept})
 
     assert (answer.status_code, answer.headers["content-type"]) == (200, content_type)
 
 
 @pytest.mark.parametrize("accept", ["text/html", "image/png, text/plain"])
-async def test_an_answer_that_nobody_accepts_is_406(rest: httpx.AsyncClient, accept: str) -> None:
+async def test_unacceptable_response_is_406(rest: httpx.AsyncClient, accept: str) -> None:
     answer = await rest.post(URL, json=QUERY, headers={"accept": accept})
 
     assert answer.status_code == 406
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "", "application/x-www-form-urlencoded", "multipart/form-data"])
-async def test_a_body_that_is_not_called_json_is_415(rest: httpx.AsyncClient, content_type: str) -> None:
+async def test_body_of_another_media_type_is_415(rest: httpx.AsyncClient, content_type: str) -> None:
     answer = await rest.post(URL, content=json.dumps(QUERY), headers={"content-type": content_type})
 
     assert answer.status_code == 415
 
 
 @pytest.mark.parametrize("content_type", [f'{OLD};charset="UTF8"', OLD.upper()])
-async def test_a_body_that_is_called_json_is_read(rest: httpx.AsyncClient, content_type: str) -> None:
+async def test_json_body_is_parsed(rest: httpx.AsyncClient, content_type: str) -> None:
     answer = await rest.post(URL, content=json.dumps(QUERY), headers={"content-type": content_type})
 
     assert answer.json() == {"data": {"__typename": "Query"}}
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
-async def test_another_method_is_405_and_told_which_are_allowed(rest: httpx.AsyncClient, method: str) -> None:
+async def test_other_method_is_405_with_allow_header(rest: httpx.AsyncClient, method: str) -> None:
     answer = await rest.request(method, URL)
 
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
 
 
-async def test_a_query_may_come_by_get(rest: httpx.AsyncClient) -> None:
+async def test_query_by_get_is_executed(rest: httpx.AsyncClient) -> None:
     asked = {
         "query": "query A($id: ID!) { a: node(id: $id) { id } } query B { b: __typename }",
         "variables": '{"id": "x"}',
@@ -81,13 +79,13 @@ async def test_a_query_may_come_by_get(rest: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("accept", [NEW, OLD])
-async def test_a_mutation_by_get_is_405_and_told_to_come_by_post(rest: httpx.AsyncClient, accept: str) -> None:
+async def test_mutation_by_get_is_405_with_allow_post(rest: httpx.AsyncClient, accept: str) -> None:
     answer = await rest.get(URL, params={"query": MUTATION}, headers={"accept": accept, **NO_FORM})
 
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
-async def test_a_mutation_by_get_changes_nothing(rest: httpx.AsyncClient) -> None:
+async def test_mutation_by_get_writes_nothing(rest: httpx.AsyncClient) -> None:
     await rest.get(URL, params={"query": MUTATION}, headers=NO_FORM)
 
     assert (await rest.get("/threads")).json()["data"] == []
@@ -103,13 +101,13 @@ BAD_BODIES = [
 
 @pytest.mark.parametrize("body", BAD_BODIES)
 @pytest.mark.parametrize("accept", [NEW, OLD])
-async def test_a_request_without_the_right_shape_is_400(rest: httpx.AsyncClient, body: bytes, accept: str) -> None:
+async def test_malformed_request_is_400(rest: httpx.AsyncClient, body: bytes, accept: str) -> None:
     answer = await rest.post(URL, content=body, headers={**JSON_BODY, "accept": accept})
 
     assert (answer.status_code, [*answer.json()]) == (400, ["errors"])
 
 
-async def test_a_request_may_hold_what_nobody_knows(rest: httpx.AsyncClient) -> None:
+async def test_unknown_parameters_are_ignored(rest: httpx.AsyncClient) -> None:
     answer = await rest.post(URL, json={**QUERY, "other": 1})
 
     assert answer.json() == {"data": {"__typename": "Query"}}
@@ -127,7 +125,7 @@ NEVER_RAN = [
 
 @pytest.mark.parametrize("body", NEVER_RAN)
 @pytest.mark.parametrize(("accept", "status"), [(NEW, 400), (OLD, 200)])
-async def test_a_request_that_never_ran_has_no_data(
+async def test_refused_request_has_no_data(
     rest: httpx.AsyncClient, body: dict[str, Any], accept: str, status: int
 ) -> None:
     answer = await rest.post(URL, json=body, headers={"accept": accept})
@@ -136,14 +134,14 @@ async def test_a_request_that_never_ran_has_no_data(
 
 
 @pytest.mark.parametrize("accept", [NEW, OLD])
-async def test_a_request_that_ran_and_failed_is_200_with_null(rest: httpx.AsyncClient, accept: str) -> None:
+async def test_failed_execution_is_200_with_null(rest: httpx.AsyncClient, accept: str) -> None:
     answer = await rest.post(URL, json={"query": "{ threads(limit: 0) { nodes { id } } }"}, headers={"accept": accept})
 
     assert (answer.status_code, answer.json()["data"]) == (200, None)
 
 
 @pytest.mark.parametrize("size", [bounds.GRAPHQL_BODY.number, bounds.GRAPHQL_BODY.number + 1])
-async def test_a_body_of_more_than_a_mebibyte_is_413(rest: httpx.AsyncClient, size: int) -> None:
+async def test_body_above_the_limit_is_413(rest: httpx.AsyncClient, size: int) -> None:
     body = json.dumps(QUERY).encode().ljust(size)
 
     answer = await rest.post(URL, content=body, headers=JSON_BODY)
@@ -151,7 +149,7 @@ async def test_a_body_of_more_than_a_mebibyte_is_413(rest: httpx.AsyncClient, si
     assert answer.status_code == (200 if size == bounds.GRAPHQL_BODY.number else 413)
 
 
-async def test_a_body_that_grows_too_large_unannounced_is_413(rest: httpx.AsyncClient) -> None:
+async def test_chunked_body_above_the_limit_is_413(rest: httpx.AsyncClient) -> None:
     async def chunks() -> Any:
         for _ in range(5):
             yield b" " * (1024 * 1024)
@@ -162,19 +160,19 @@ async def test_a_body_that_grows_too_large_unannounced_is_413(rest: httpx.AsyncC
     assert answer.json()["errors"][0]["extensions"]["code"] == "body_too_large"
 
 
-async def test_a_browser_gets_a_page(rest: httpx.AsyncClient) -> None:
+async def test_browser_gets_an_html_page(rest: httpx.AsyncClient) -> None:
     answer = await rest.get(URL, headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
 
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
 
 
-async def test_the_page_repeats_nothing_that_could_run(rest: httpx.AsyncClient) -> None:
+async def test_page_reflects_no_input(rest: httpx.AsyncClient) -> None:
     answer = await rest.get(URL, headers={"accept": "text/html", "host": "<script>"})
 
     assert "<script>" not in answer.text
 
 
-async def test_every_answer_carries_a_request_id(rest: httpx.AsyncClient) -> None:
+async def test_every_response_has_a_request_id(rest: httpx.AsyncClient) -> None:
     answers = [await rest.post(URL, json=QUERY), await rest.put(URL), await rest.post(URL, content=b"")]
 
     ids = {each.headers["x-request-id"] for each in answers}

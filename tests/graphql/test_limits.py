@@ -94,7 +94,7 @@ def _json(text: str) -> bytes:
 
 
 @pytest.mark.parametrize(("document", "code"), [pytest.param(text, code, id=name) for name, text, code in DOCUMENTS])
-async def test_a_document_is_refused_soon_and_without_a_statement(
+async def test_attack_is_refused_quickly_without_a_statement(
     http: httpx.AsyncClient, sqlite_store: Store, document: str, code: str
 ) -> None:
     with statements_of(sqlite_store) as statements:
@@ -106,7 +106,7 @@ async def test_a_document_is_refused_soon_and_without_a_statement(
 
 
 @pytest.mark.parametrize(("document", "variables", "code"), [pytest.param(*rest, id=name) for name, *rest in VARIABLES])
-async def test_variables_are_refused_soon_and_without_a_statement(
+async def test_large_variables_are_refused_quickly_without_a_statement(
     http: httpx.AsyncClient, sqlite_store: Store, document: str, variables: str, code: str
 ) -> None:
     with statements_of(sqlite_store) as statements:
@@ -120,7 +120,7 @@ async def test_variables_are_refused_soon_and_without_a_statement(
 @pytest.mark.parametrize(
     "document", ["{ " + "a" * 14_000 + " }", '{ threads(first: "' + "a" * 14_000 + '") { nodes { id } } }']
 )
-async def test_a_refusal_repeats_little_of_what_was_sent(http: httpx.AsyncClient, document: str) -> None:
+async def test_error_repeats_little_of_the_request(http: httpx.AsyncClient, document: str) -> None:
     [error] = (await http.post(URL, json={"query": document})).json()["errors"]
 
     assert error["message"].count("aa") * 2 <= bounds.SHOWN.number
@@ -141,7 +141,7 @@ async def test_a_refusal_repeats_little_of_what_was_sent(http: httpx.AsyncClient
         pytest.param("{ " + " ".join(f"a{n}: thread(id: {n}) {{ id }}" for n in range(20)) + " }", id="20 threads"),
     ],
 )
-async def test_a_sensible_document_passes(http: httpx.AsyncClient, document: str) -> None:
+async def test_ordinary_document_passes(http: httpx.AsyncClient, document: str) -> None:
     answer = (await http.post(URL, json={"query": document})).json()
 
     assert "errors" not in answer
@@ -160,7 +160,7 @@ async def test_a_sensible_document_passes(http: httpx.AsyncClient, document: str
         pytest.param(Limits(value_depth=0), "too_deep", id="lists and objects"),
     ],
 )
-def test_a_document_on_the_limit_passes_and_one_more_does_not(limits: Limits, code: str) -> None:
+def test_document_limit_is_inclusive(limits: Limits, code: str) -> None:
     document = parse(
         '{ a: threads { nodes { ...m } } b: nodes(ids: ["x"]) { id @skip(if: false) id } }'
         " fragment m on Thread { messages { nodes { id } } }"
@@ -184,7 +184,7 @@ def test_a_document_on_the_limit_passes_and_one_more_does_not(limits: Limits, co
         pytest.param(Limits(characters=10), id="characters"),
     ],
 )
-def test_a_text_on_the_limit_is_parsed_and_a_longer_one_is_not(limits: Limits) -> None:
+def test_text_limit_is_inclusive(limits: Limits) -> None:
     text = "{ a b c } #"
     parse_within(text, Limits(tokens=5, comments=1, characters=11))
 
@@ -196,7 +196,7 @@ def test_a_text_on_the_limit_is_parsed_and_a_longer_one_is_not(limits: Limits) -
     assert error.extensions["code"] == "document_too_large"
 
 
-def test_an_unused_fragment_is_measured_too() -> None:
+def test_unused_fragment_is_measured() -> None:
     document = parse("{ id } fragment a on Thread { a: id b: id }")
 
     with pytest.raises(Refused):
@@ -210,7 +210,7 @@ def test_an_unused_fragment_is_measured_too() -> None:
         pytest.param({"a": [1, 2, 3]}, Limits(values=3), id="values"),
     ],
 )
-def test_variables_beyond_a_limit_are_refused(variables: dict[str, Any], limits: Limits) -> None:
+def test_variables_above_a_limit_are_refused(variables: dict[str, Any], limits: Limits) -> None:
     check_variables(variables, Limits(value_depth=3, values=4))
 
     with pytest.raises(Refused):

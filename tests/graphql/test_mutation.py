@@ -33,7 +33,7 @@ DELETE_MESSAGE = (
 )
 
 
-async def test_create_thread_makes_one_with_its_messages(graphql: GraphQL) -> None:
+async def test_create_thread_creates_its_messages(graphql: GraphQL) -> None:
     first = {"role": "USER", "content": {"text": "hi"}, "metadata": {"n": "1"}}
     second = {"role": "ASSISTANT", "content": {"text": "ho"}, "runId": "run_1", "assistantId": "asst_1"}
     resources = {"code_interpreter": {"file_ids": ["file-1"]}}
@@ -53,13 +53,13 @@ async def test_create_thread_makes_one_with_its_messages(graphql: GraphQL) -> No
     }
 
 
-async def test_create_thread_takes_nothing_at_all(graphql: GraphQL) -> None:
+async def test_create_thread_accepts_an_empty_input(graphql: GraphQL) -> None:
     thread = (await graphql(CREATE_THREAD, input={}))["createThread"]["thread"]
 
     assert (thread["metadata"], thread["messages"]["totalCount"]) == ({}, 0)
 
 
-async def test_create_thread_takes_null_for_what_may_be_left_out(graphql: GraphQL) -> None:
+async def test_create_thread_accepts_null_for_optional_fields(graphql: GraphQL) -> None:
     nothing = {"messages": None, "metadata": None, "toolResources": None}
 
     thread = (await graphql(CREATE_THREAD, input=nothing))["createThread"]["thread"]
@@ -67,7 +67,7 @@ async def test_create_thread_takes_null_for_what_may_be_left_out(graphql: GraphQ
     assert (thread["metadata"], thread["messages"]["totalCount"]) == ({}, 0)
 
 
-async def test_update_thread_sets_adds_and_removes_metadata(graphql: GraphQL, thread_id: str) -> None:
+async def test_update_thread_merges_metadata(graphql: GraphQL, thread_id: str) -> None:
     await graphql(UPDATE_THREAD, input={"id": thread_id, "metadata": {"a": "1", "b": "2"}})
 
     data = await graphql(UPDATE_THREAD, input={"id": thread_id, "metadata": {"a": None, "b": "3", "c": ""}})
@@ -85,7 +85,7 @@ async def test_update_thread_replaces_tool_resources(graphql: GraphQL, thread_id
 
 
 @pytest.mark.parametrize("change", [{}, {"metadata": None}, {"metadata": {}}], ids=["nothing", "null", "no pairs"])
-async def test_update_thread_changes_nothing_by(graphql: GraphQL, thread_id: str, change: dict[str, Any]) -> None:
+async def test_update_thread_keeps_fields_for(graphql: GraphQL, thread_id: str, change: dict[str, Any]) -> None:
     await graphql(UPDATE_THREAD, input={"id": thread_id, "metadata": {"a": "1"}})
 
     data = await graphql(UPDATE_THREAD, input={"id": thread_id, **change})
@@ -93,14 +93,14 @@ async def test_update_thread_changes_nothing_by(graphql: GraphQL, thread_id: str
     assert data["updateThread"]["thread"]["metadata"] == {"a": "1"}
 
 
-async def test_delete_thread_tells_the_id_that_is_gone(graphql: GraphQL, thread_id: str) -> None:
+async def test_delete_thread_returns_the_deleted_id(graphql: GraphQL, thread_id: str) -> None:
     data = await graphql(DELETE_THREAD, input={"id": thread_id})
 
     assert data == {"deleteThread": {"deletedThreadId": thread_id}}
     assert await graphql("query($id: ID!) { thread(id: $id) { id } }", id=thread_id) == {"thread": None}
 
 
-async def test_create_message_shows_the_message_its_edge_and_its_thread(graphql: GraphQL, thread_id: str) -> None:
+async def test_create_message_returns_message_edge_and_thread(graphql: GraphQL, thread_id: str) -> None:
     new = {
         "threadId": thread_id,
         "role": "ASSISTANT",
@@ -129,7 +129,7 @@ async def test_create_message_shows_the_message_its_edge_and_its_thread(graphql:
     }
 
 
-async def test_create_message_takes_parts_of_each_kind(graphql: GraphQL, thread_id: str) -> None:
+async def test_create_message_accepts_every_kind_of_part(graphql: GraphQL, thread_id: str) -> None:
     parts = [
         {"text": "look"},
         {"imageFile": {"fileId": "file-1"}},
@@ -150,7 +150,7 @@ async def test_create_message_takes_parts_of_each_kind(graphql: GraphQL, thread_
     ]
 
 
-async def test_update_message_changes_metadata_and_not_the_text(graphql: GraphQL, thread_id: str) -> None:
+async def test_update_message_changes_only_metadata(graphql: GraphQL, thread_id: str) -> None:
     message_id = await _message(graphql, thread_id)
 
     data = await graphql(UPDATE_MESSAGE, input={"id": message_id, "metadata": {"old": None, "new": "1"}})
@@ -158,7 +158,7 @@ async def test_update_message_changes_metadata_and_not_the_text(graphql: GraphQL
     assert data["updateMessage"]["message"] == {"id": message_id, "metadata": {"new": "1"}, "text": "hi"}
 
 
-async def test_delete_message_shows_the_thread_without_it(graphql: GraphQL, thread_id: str) -> None:
+async def test_delete_message_returns_the_thread_without_it(graphql: GraphQL, thread_id: str) -> None:
     message_id = await _message(graphql, thread_id)
 
     data = await graphql(DELETE_MESSAGE, input={"id": message_id})
@@ -167,7 +167,7 @@ async def test_delete_message_shows_the_thread_without_it(graphql: GraphQL, thre
     assert data == {"deleteMessage": {"deletedMessageId": message_id, "thread": thread}}
 
 
-async def test_mutations_of_one_operation_run_one_after_the_other(graphql: GraphQL, thread_id: str) -> None:
+async def test_mutations_of_one_operation_run_serially(graphql: GraphQL, thread_id: str) -> None:
     add = (
         "createMessage(input: {threadId: $id, role: USER, content: {text: %s}}) { thread { messages { totalCount } } }"
     )
@@ -180,7 +180,7 @@ async def test_mutations_of_one_operation_run_one_after_the_other(graphql: Graph
     assert counts == [1, 2]
 
 
-async def test_what_a_mutation_refuses_leaves_the_ones_before_it_done(graphql: GraphQL, thread_id: str) -> None:
+async def test_failed_mutation_keeps_earlier_ones(graphql: GraphQL, thread_id: str) -> None:
     operation = """mutation($id: ID!) {
         a: updateThread(input: {id: $id, metadata: {a: "1"}}) { thread { metadata } }
         b: deleteThread(input: {id: "thread_none"}) { deletedThreadId }
@@ -194,7 +194,7 @@ async def test_what_a_mutation_refuses_leaves_the_ones_before_it_done(graphql: G
 
 
 @pytest.mark.parametrize("operation", [DELETE_THREAD, UPDATE_THREAD])
-async def test_a_thread_that_is_not_there_is_not_found(graphql: GraphQL, operation: str) -> None:
+async def test_unknown_thread_is_not_found(graphql: GraphQL, operation: str) -> None:
     error = await graphql.refusal(operation, input={"id": "thread_none"})
 
     assert error["message"] == "No thread found with id 'thread_none'."
@@ -202,7 +202,7 @@ async def test_a_thread_that_is_not_there_is_not_found(graphql: GraphQL, operati
 
 
 @pytest.mark.parametrize("operation", [DELETE_MESSAGE, UPDATE_MESSAGE])
-async def test_a_message_that_is_not_there_is_not_found(graphql: GraphQL, operation: str) -> None:
+async def test_unknown_message_is_not_found(graphql: GraphQL, operation: str) -> None:
     error = await graphql.refusal(operation, input={"id": "msg_none"})
 
     assert error["message"] == "No message found with id 'msg_none'."
@@ -214,15 +214,13 @@ async def test_a_message_that_is_not_there_is_not_found(graphql: GraphQL, operat
     [{}, {"text": "a", "parts": []}, {"text": None}, {"parts": [{"text": "a", "imageFile": {"fileId": "f"}}]}],
     ids=["neither", "both", "null", "part of two kinds"],
 )
-async def test_content_must_be_one_of_its_kinds(graphql: GraphQL, thread_id: str, content: dict[str, Any]) -> None:
+async def test_content_is_exactly_one_kind(graphql: GraphQL, thread_id: str, content: dict[str, Any]) -> None:
     error = await graphql.refusal(CREATE_MESSAGE, input={"threadId": thread_id, "role": "USER", "content": content})
 
     assert error["extensions"]["code"] == "graphql_error"
 
 
-async def test_deleting_twice_is_refused_the_second_time(
-    rest: httpx.AsyncClient, graphql: GraphQL, thread_id: str
-) -> None:
+async def test_second_delete_is_not_found(rest: httpx.AsyncClient, graphql: GraphQL, thread_id: str) -> None:
     await rest.delete(f"/threads/{thread_id}")
 
     error = await graphql.refusal(DELETE_THREAD, input={"id": thread_id})

@@ -21,14 +21,14 @@ def persisted(text: str) -> dict[str, Any]:
     return {"persistedQuery": {"version": 1, "sha256Hash": sha256(text)}}
 
 
-async def test_an_unknown_hash_is_answered_with_the_words_that_clients_know(rest: httpx.AsyncClient) -> None:
+async def test_unknown_hash_is_persisted_query_not_found(rest: httpx.AsyncClient) -> None:
     answer = await rest.post(URL, json={"extensions": persisted(QUERY)})
 
     [error] = answer.json()["errors"]
     assert (error["message"], error["extensions"]["code"]) == ("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND")
 
 
-async def test_a_document_that_came_with_its_hash_is_known_by_the_hash(rest: httpx.AsyncClient) -> None:
+async def test_document_sent_with_its_hash_is_persisted(rest: httpx.AsyncClient) -> None:
     await rest.post(URL, json={"query": QUERY, "extensions": persisted(QUERY)})
 
     answer = await rest.post(URL, json={"extensions": persisted(QUERY)})
@@ -36,7 +36,7 @@ async def test_a_document_that_came_with_its_hash_is_known_by_the_hash(rest: htt
     assert answer.json() == DATA
 
 
-async def test_the_hash_may_be_sent_by_get(rest: httpx.AsyncClient) -> None:
+async def test_hash_by_get_is_executed(rest: httpx.AsyncClient) -> None:
     preflighted = {"Apollo-Require-Preflight": "true"}
     extensions = json.dumps(persisted(QUERY))
     await rest.get(URL, params={"query": QUERY, "extensions": extensions}, headers=preflighted)
@@ -46,7 +46,7 @@ async def test_the_hash_may_be_sent_by_get(rest: httpx.AsyncClient) -> None:
     assert answer.json() == DATA
 
 
-async def test_a_document_that_came_without_a_hash_is_not_kept(rest: httpx.AsyncClient) -> None:
+async def test_document_without_hash_is_not_persisted(rest: httpx.AsyncClient) -> None:
     await rest.post(URL, json={"query": QUERY})
 
     answer = await rest.post(URL, json={"extensions": persisted(QUERY)})
@@ -54,7 +54,7 @@ async def test_a_document_that_came_without_a_hash_is_not_kept(rest: httpx.Async
     assert answer.json()["errors"][0]["message"] == "PersistedQueryNotFound"
 
 
-async def test_a_document_that_is_not_valid_is_not_kept(rest: httpx.AsyncClient) -> None:
+async def test_invalid_document_is_not_persisted(rest: httpx.AsyncClient) -> None:
     await rest.post(URL, json={"query": "{ nope }", "extensions": persisted("{ nope }")})
 
     answer = await rest.post(URL, json={"extensions": persisted("{ nope }")})
@@ -62,7 +62,7 @@ async def test_a_document_that_is_not_valid_is_not_kept(rest: httpx.AsyncClient)
     assert answer.json()["errors"][0]["message"] == "PersistedQueryNotFound"
 
 
-async def test_a_hash_of_something_else_is_refused_and_nothing_is_kept_by_it(rest: httpx.AsyncClient) -> None:
+async def test_wrong_hash_is_refused_and_not_persisted(rest: httpx.AsyncClient) -> None:
     lie = persisted("{ threads { nodes { id } } }")
 
     refused = await rest.post(URL, json={"query": QUERY, "extensions": lie}, headers=RESPONSE)
@@ -82,22 +82,20 @@ async def test_a_hash_of_something_else_is_refused_and_nothing_is_kept_by_it(res
         pytest.param({"version": 1, "sha256Hash": 7}, "bad_request", id="a number"),
     ],
 )
-async def test_an_extension_that_is_none_of_version_1_is_refused(
-    rest: httpx.AsyncClient, extension: Any, code: str
-) -> None:
+async def test_other_version_of_the_extension_is_refused(rest: httpx.AsyncClient, extension: Any, code: str) -> None:
     answer = await rest.post(URL, json={"query": QUERY, "extensions": {"persistedQuery": extension}}, headers=RESPONSE)
 
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["extensions"]["code"] == code
 
 
-async def test_null_is_no_extension(rest: httpx.AsyncClient) -> None:
+async def test_null_extension_is_ignored(rest: httpx.AsyncClient) -> None:
     answer = await rest.post(URL, json={"query": QUERY, "extensions": {"persistedQuery": None}})
 
     assert answer.json() == DATA
 
 
-async def test_a_mutation_by_its_hash_is_not_run_by_get(rest: httpx.AsyncClient) -> None:
+async def test_persisted_mutation_by_get_is_refused(rest: httpx.AsyncClient) -> None:
     mutation = "mutation { createThread(input: {}) { thread { id } } }"
     await rest.post(URL, json={"query": mutation, "extensions": persisted(mutation)})
 
@@ -109,7 +107,7 @@ async def test_a_mutation_by_its_hash_is_not_run_by_get(rest: httpx.AsyncClient)
     assert answer.headers["allow"] == "POST"
 
 
-def test_what_was_used_least_lately_makes_room() -> None:
+def test_least_recently_used_entry_is_evicted() -> None:
     kept: LruCache[str] = LruCache(10)
     kept.put("a", "1", 5)
     kept.put("b", "2", 5)
@@ -120,7 +118,7 @@ def test_what_was_used_least_lately_makes_room() -> None:
     assert [kept.get(key) for key in "abc"] == ["1", None, "3"]
 
 
-def test_what_is_too_heavy_alone_is_not_kept_and_pushes_nothing_out() -> None:
+def test_too_heavy_entry_is_not_stored() -> None:
     kept: LruCache[str] = LruCache(10)
     kept.put("a", "1", 5)
 
@@ -129,7 +127,7 @@ def test_what_is_too_heavy_alone_is_not_kept_and_pushes_nothing_out() -> None:
     assert [kept.get(key) for key in "ab"] == ["1", None]
 
 
-def test_what_is_put_again_weighs_once() -> None:
+def test_replaced_entry_is_weighed_once() -> None:
     kept: LruCache[str] = LruCache(10)
     kept.put("a", "1", 5)
 

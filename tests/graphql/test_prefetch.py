@@ -1,4 +1,4 @@
-"""Whatever is chosen of the messages of a thread is answered alike, read ahead as rows or as whole messages."""
+"""Any selection of messages has the same result, prefetched as rows or read as whole messages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PLACE = {"type": "file_path", "text": "x", "start_index": 0, "end_index": 1, "fi
     lists=st.lists(st.sampled_from(LISTS), min_size=1, max_size=2, unique=True),
     window=st.sampled_from(["first: 3", "last: 3", "first: 9", "last: 2, order: ASC"]),
 )
-async def test_any_choice_of_fields_is_answered_alike(
+async def test_any_fields_are_the_same_with_and_without_prefetch(
     store: Store, who: Principal, graphql: GraphQL, chosen: list[str], lists: list[str], window: str
 ) -> None:
     thread_id = await _thread_of_all_kinds(store, who)
@@ -55,7 +55,7 @@ async def test_any_choice_of_fields_is_answered_alike(
     before=st.none() | st.integers(0, 7),
     run_id=st.sampled_from([None, "run_a"]),
 )
-async def test_any_page_is_answered_alike(
+async def test_any_page_is_the_same_with_and_without_prefetch(
     store: Store,
     who: Principal,
     graphql: GraphQL,
@@ -84,7 +84,7 @@ async def test_any_page_is_answered_alike(
 
 
 @pytest.mark.parametrize("compiled_from", [1, math.inf])
-async def test_a_thread_that_is_not_there_has_no_page(
+async def test_unknown_thread_is_null_with_a_page(
     store: Store, who: Principal, graphql: GraphQL, compiled_from: float
 ) -> None:
     thread_id = await make_thread(store, who)

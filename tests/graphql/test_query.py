@@ -28,13 +28,13 @@ NODES = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
 IMPOSSIBLE = ["x", "thread_", "msg_", "thread_" + "a" * 121, "msg_!", "run_1", "thread_none", "msg_none"]
 
 
-async def test_node_finds_a_thread(graphql: GraphQL, thread_id: str) -> None:
+async def test_node_returns_a_thread(graphql: GraphQL, thread_id: str) -> None:
     data = await graphql("query($id: ID!) { node(id: $id) { __typename id } }", id=thread_id)
 
     assert data == {"node": {"__typename": "Thread", "id": thread_id}}
 
 
-async def test_node_finds_a_message(store: Store, who: Principal, graphql: GraphQL) -> None:
+async def test_node_returns_a_message(store: Store, who: Principal, graphql: GraphQL) -> None:
     message = await put_message(store, who, await make_thread(store, who))
 
     data = await graphql("query($id: ID!) { node(id: $id) { __typename id } }", id=message.id)
@@ -58,14 +58,14 @@ async def test_thread_is_null_for_a_message(store: Store, who: Principal, graphq
     assert await graphql("query($id: ID!) { thread(id: $id) { id } }", id=message.id) == {"thread": None}
 
 
-async def test_thread_is_null_when_it_was_deleted(store: Store, who: Principal, graphql: GraphQL) -> None:
+async def test_thread_is_null_for_a_deleted_thread(store: Store, who: Principal, graphql: GraphQL) -> None:
     thread_id = await make_thread(store, who)
     await threads.delete(store, who, thread_id)
 
     assert await graphql("query($id: ID!) { thread(id: $id) { id } }", id=thread_id) == {"thread": None}
 
 
-async def test_node_is_null_when_a_message_was_deleted(store: Store, who: Principal, graphql: GraphQL) -> None:
+async def test_node_is_null_for_a_deleted_message(store: Store, who: Principal, graphql: GraphQL) -> None:
     thread_id = await make_thread(store, who)
     [message] = await fill_thread(store, who, thread_id, [None])
     await messages.delete(store, who, thread_id, message.id)
@@ -73,9 +73,7 @@ async def test_node_is_null_when_a_message_was_deleted(store: Store, who: Princi
     assert await graphql("query($id: ID!) { node(id: $id) { id } }", id=message.id) == {"node": None}
 
 
-async def test_nodes_come_mixed_in_the_order_of_their_ids_and_null_where_unknown(
-    store: Store, who: Principal, graphql: GraphQL
-) -> None:
+async def test_nodes_keep_the_order_of_their_ids(store: Store, who: Principal, graphql: GraphQL) -> None:
     thread_id = await make_thread(store, who)
     message = await put_message(store, who, thread_id)
 
@@ -85,11 +83,11 @@ async def test_nodes_come_mixed_in_the_order_of_their_ids_and_null_where_unknown
     assert data["nodes"] == [a_message, None, {"__typename": "Thread", "id": thread_id}, None, a_message]
 
 
-async def test_nodes_takes_a_hundred_ids(graphql: GraphQL, thread_id: str) -> None:
+async def test_nodes_accepts_100_ids(graphql: GraphQL, thread_id: str) -> None:
     assert len((await graphql(NODES, ids=[thread_id] * 100))["nodes"]) == 100
 
 
-async def test_nodes_refuses_more_than_a_hundred_ids(graphql: GraphQL, thread_id: str) -> None:
+async def test_nodes_refuses_101_ids(graphql: GraphQL, thread_id: str) -> None:
     error = await graphql.refusal(NODES, ids=[thread_id] * 101)
 
     assert error["extensions"] == {
@@ -99,7 +97,7 @@ async def test_nodes_refuses_more_than_a_hundred_ids(graphql: GraphQL, thread_id
     }
 
 
-async def test_a_thread_shows_all_its_fields(store: Store, who: Principal, graphql: GraphQL) -> None:
+async def test_thread_has_all_its_fields(store: Store, who: Principal, graphql: GraphQL) -> None:
     resources = {"file_search": {"vector_store_ids": ["vs_1"]}}
     new = NewThread(metadata={"a": "ü"}, tool_resources=resources)
     thread = await threads.create(store, who, new)
@@ -116,7 +114,7 @@ async def test_a_thread_shows_all_its_fields(store: Store, who: Principal, graph
     }
 
 
-async def test_a_message_shows_all_its_fields(store: Store, who: Principal, graphql: GraphQL) -> None:
+async def test_message_has_all_its_fields(store: Store, who: Principal, graphql: GraphQL) -> None:
     thread_id = await make_thread(store, who)
     message = await put_message(
         store,
@@ -157,7 +155,7 @@ async def test_a_message_shows_all_its_fields(store: Store, who: Principal, grap
     }
 
 
-async def test_every_kind_of_part_shows_what_it_holds(store: Store, who: Principal, graphql: GraphQL) -> None:
+async def test_every_kind_of_part_has_its_fields(store: Store, who: Principal, graphql: GraphQL) -> None:
     message = await put_message(store, who, await make_thread(store, who), content=EVERY_PART)
 
     [text, azure, image_file, plain_image_file, image_url, bare_image_file, refusal, bye] = (
@@ -212,7 +210,7 @@ async def test_every_kind_of_part_shows_what_it_holds(store: Store, who: Princip
     assert bye == {"__typename": "TextContent", "type": "text", "text": {"value": "Bye", "annotations": []}}
 
 
-async def test_a_message_in_progress_has_no_end(store: Store, who: Principal, graphql: GraphQL) -> None:
+async def test_message_in_progress_has_no_end_times(store: Store, who: Principal, graphql: GraphQL) -> None:
     message = await put_message(store, who, await make_thread(store, who), status=Status.IN_PROGRESS)
 
     node = (await graphql(NODE, id=message.id))["node"]
@@ -221,7 +219,7 @@ async def test_a_message_in_progress_has_no_end(store: Store, who: Principal, gr
 
 
 @pytest.mark.parametrize("reason", IncompleteReason)
-async def test_a_message_that_broke_off_says_when_and_why(
+async def test_incomplete_message_has_time_and_reason(
     store: Store, who: Principal, graphql: GraphQL, reason: IncompleteReason
 ) -> None:
     broken = {"status": Status.INCOMPLETE, "incomplete_at": SOME_SECOND, "incomplete_reason": reason}
@@ -234,9 +232,7 @@ async def test_a_message_that_broke_off_says_when_and_why(
 
 
 @pytest.mark.usefixtures("_thread_goes_when_its_messages_are_read")
-async def test_a_thread_deleted_while_its_messages_are_read_is_not_found(
-    store: Store, who: Principal, graphql: GraphQL
-) -> None:
+async def test_thread_deleted_during_a_query_is_not_found(store: Store, who: Principal, graphql: GraphQL) -> None:
     message = await put_message(store, who, await make_thread(store, who))
 
     answer = await graphql.answer(

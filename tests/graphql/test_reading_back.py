@@ -1,4 +1,4 @@
-"""What a mutation reads beyond what its write returns."""
+"""Mutations that select data which their caller must not read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def refused(document: str, who: Principal = WRITER, **variables: Any) -> Executi
     return refuse_reading_back(SCHEMA, parsed, operation, variables, who)
 
 
-def test_these_fields_below_a_mutation_ask_the_store() -> None:
+def test_payload_fields_that_read_the_store() -> None:
     found, pending = (
         set[str](),
         [get_named_type(each.type) for each in (SCHEMA.mutation_type or _none()).fields.values()],
@@ -74,7 +74,7 @@ def _none() -> GraphQLObjectType:
         ("edge { node { thread { __typename } } }", True),
     ],
 )
-def test_a_mutation_is_refused_by_what_it_really_selects(selection: str, *, is_refused: bool) -> None:
+def test_mutation_is_refused_only_for_included_fields(selection: str, *, is_refused: bool) -> None:
     document = (
         f'mutation($yes: Boolean!) {{ createMessage(input: {{threadId: "t", role: USER, content: {{text: "a"}}}}) '
         f"{{ {selection} }} }} fragment F on CreateMessagePayload {{ message {{ thread {{ id }} }} }}"
@@ -84,7 +84,7 @@ def test_a_mutation_is_refused_by_what_it_really_selects(selection: str, *, is_r
     assert refused(document, Principal(Reach("p"), ALL_SCOPES), yes=True) is None
 
 
-def test_each_fragment_is_walked_once() -> None:
+def test_each_fragment_is_visited_once() -> None:
     chain = " ".join(f"fragment F{n} on Message {{ ...F{n + 1} ...F{n + 1} }}" for n in range(60))
     document = (
         "mutation { createMessage(input: {}) { message { ...F0 } } } " + chain + " fragment F60 on Message { id }"

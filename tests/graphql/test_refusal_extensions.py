@@ -1,4 +1,4 @@
-"""Why a request is not executed is told with the same facts as any error: code, param and type, null where none."""
+"""Refused requests have the extensions of all errors: code, param and type, null if there is none."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ AT_THE_DOOR = [
 
 
 @pytest.mark.parametrize(("_stage", "parts", "code", "kind"), AT_THE_DOOR)
-async def test_who_is_not_let_in_is_told_with_the_same_facts(
+async def test_authentication_error_has_the_extensions(
     store: Store, _stage: Stage, parts: dict[str, Any], code: str, kind: str
 ) -> None:
     transport = httpx.ASGITransport(serve_store(store, **parts))
@@ -168,7 +168,7 @@ async def test_who_is_not_let_in_is_told_with_the_same_facts(
 
 
 @pytest.mark.parametrize(("_stage", "sent", "extensions", "options"), ROWS)
-async def test_a_refusal_is_told_with_all_its_facts(
+async def test_refusal_has_code_param_and_type(
     store: Store, _stage: Stage, sent: dict[str, Any], extensions: dict[str, Any], options: dict[str, Any]
 ) -> None:
     async with serving(store, **options) as http:
@@ -184,16 +184,14 @@ async def test_a_refusal_is_told_with_all_its_facts(
         pytest.param("{ threads { nodes { id } } }", {"code": "too_costly", "requested": 21, "limit": 1}, id="costly"),
     ],
 )
-async def test_a_limit_stands_beside_them(store: Store, asked: str, facts: dict[str, Any]) -> None:
+async def test_refusal_has_the_limit(store: Store, asked: str, facts: dict[str, Any]) -> None:
     async with serving(store, max_cost=1) as http:
         answer = await http.request(url="/graphql", **document(asked))
 
     assert [each["extensions"] for each in answer.json()["errors"]] == [{"param": None, "type": YOURS, **facts}]
 
 
-async def test_an_answer_that_is_too_large_is_refused_with_the_same_facts(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_too_large_response_has_the_extensions(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer_size, "_BYTES", 1)
     async with serving(store) as http:
         answer = await http.request(url="/graphql", **document("{ threads { nodes { id } } }"))
@@ -202,7 +200,7 @@ async def test_an_answer_that_is_too_large_is_refused_with_the_same_facts(
     assert [each["extensions"] for each in answer.json()["errors"]] == [expected]
 
 
-def test_every_stage_that_refuses_is_there() -> None:
+def test_table_has_every_refusing_stage() -> None:
     elsewhere = {Stage.PARTLY, Stage.DONE, Stage.SIZE}  # of which the last is in the test above
 
     assert {each.values[0] for each in (*ROWS, *AT_THE_DOOR)} == {*Stage} - elsewhere

@@ -1,4 +1,4 @@
-"""What REST refuses, GraphQL refuses in the same words and with the same facts."""
+"""GraphQL refuses the same values as REST, with the same message and extensions."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def cases_of(table: dict[str, Any]) -> pytest.MarkDecorator:
 
 
 @cases_of(CONTENT)
-async def test_content_of_a_message(
+async def test_content_error_equals_rest(
     rest: httpx.AsyncClient, graphql: GraphQL, thread_id: str, case: tuple[Json, Any, str]
 ) -> None:
     content, wire, place = case
@@ -96,7 +96,7 @@ async def test_content_of_a_message(
 
 
 @cases_of(CONTENT)
-async def test_content_of_a_message_in_a_new_thread(
+async def test_content_error_in_a_new_thread_equals_rest(
     rest: httpx.AsyncClient, graphql: GraphQL, case: tuple[Json, Any, str]
 ) -> None:
     content, wire, place = case
@@ -111,7 +111,7 @@ async def test_content_of_a_message_in_a_new_thread(
 
 
 @cases_of(ATTACHMENTS)
-async def test_attachments(
+async def test_attachments_error_equals_rest(
     rest: httpx.AsyncClient, graphql: GraphQL, thread_id: str, case: tuple[Json, Json, str]
 ) -> None:
     attachment, wire, place = case
@@ -124,7 +124,7 @@ async def test_attachments(
 
 
 @cases_of(METADATA)
-async def test_metadata_of_a_new_thread(rest: httpx.AsyncClient, graphql: GraphQL, case: Any) -> None:
+async def test_metadata_error_of_a_new_thread_equals_rest(rest: httpx.AsyncClient, graphql: GraphQL, case: Any) -> None:
     refused = await rest.post("/threads", json={"metadata": case})
     error = await graphql.refusal(CREATE_THREAD, input={"metadata": case})
 
@@ -132,7 +132,7 @@ async def test_metadata_of_a_new_thread(rest: httpx.AsyncClient, graphql: GraphQ
 
 
 @cases_of(METADATA)
-async def test_metadata_of_a_changed_thread(
+async def test_metadata_error_of_a_thread_update_equals_rest(
     rest: httpx.AsyncClient, graphql: GraphQL, thread_id: str, case: Any
 ) -> None:
     refused = await rest.post(f"/threads/{thread_id}", json={"metadata": case})
@@ -142,7 +142,9 @@ async def test_metadata_of_a_changed_thread(
 
 
 @cases_of(METADATA)
-async def test_metadata_of_a_new_message(rest: httpx.AsyncClient, graphql: GraphQL, thread_id: str, case: Any) -> None:
+async def test_metadata_error_of_a_new_message_equals_rest(
+    rest: httpx.AsyncClient, graphql: GraphQL, thread_id: str, case: Any
+) -> None:
     refused = await rest.post(f"/threads/{thread_id}/messages", json={"role": "user", "content": "a", "metadata": case})
     error = await graphql.refusal(CREATE_MESSAGE, input=_message(thread_id, metadata=case))
 
@@ -150,7 +152,7 @@ async def test_metadata_of_a_new_message(rest: httpx.AsyncClient, graphql: Graph
 
 
 @cases_of(METADATA)
-async def test_metadata_of_a_changed_message(
+async def test_metadata_error_of_a_message_update_equals_rest(
     rest: httpx.AsyncClient, graphql: GraphQL, thread_id: str, case: Any
 ) -> None:
     path = f"/threads/{thread_id}/messages"
@@ -162,7 +164,7 @@ async def test_metadata_of_a_changed_message(
     _assert_same(error, refused, _at(refused))
 
 
-async def test_metadata_that_is_too_much_only_when_merged(
+async def test_error_of_too_many_merged_keys_equals_rest(
     rest: httpx.AsyncClient, graphql: GraphQL, thread_id: str
 ) -> None:
     await rest.post(f"/threads/{thread_id}", json={"metadata": {str(n): "" for n in range(16)}})
@@ -174,7 +176,7 @@ async def test_metadata_that_is_too_much_only_when_merged(
 
 
 @cases_of(RESOURCES)
-async def test_tool_resources_of_a_new_thread(rest: httpx.AsyncClient, graphql: GraphQL, case: Any) -> None:
+async def test_tool_resources_error_equals_rest(rest: httpx.AsyncClient, graphql: GraphQL, case: Any) -> None:
     refused = await rest.post("/threads", json={"tool_resources": case})
     error = await graphql.refusal(CREATE_THREAD, input={"toolResources": case})
 
@@ -183,7 +185,7 @@ async def test_tool_resources_of_a_new_thread(rest: httpx.AsyncClient, graphql: 
 
 @cases_of({name: text.format(kind="thread") for name, text in IDS.items() if text})
 @pytest.mark.parametrize("deed", ["create a message", "update", "delete"])
-async def test_ids_of_threads(rest: httpx.AsyncClient, graphql: GraphQL, case: str, deed: str) -> None:
+async def test_thread_id_error_equals_rest(rest: httpx.AsyncClient, graphql: GraphQL, case: str, deed: str) -> None:
     if deed == "create a message":
         refused = await rest.post(f"/threads/{case}/messages", json={"role": "user", "content": "a"})
         error = await graphql.refusal(CREATE_MESSAGE, input=_message(case))
@@ -199,7 +201,9 @@ async def test_ids_of_threads(rest: httpx.AsyncClient, graphql: GraphQL, case: s
 
 @cases_of({name: text.format(kind="msg") for name, text in IDS.items() if text})
 @pytest.mark.parametrize("deed", ["update", "delete"])
-async def test_ids_of_messages(rest: httpx.AsyncClient, graphql: GraphQL, thread_id: str, case: str, deed: str) -> None:
+async def test_message_id_error_equals_rest(
+    rest: httpx.AsyncClient, graphql: GraphQL, thread_id: str, case: str, deed: str
+) -> None:
     path = f"/threads/{thread_id}/messages/{case}"
     if deed == "update":
         refused = await rest.post(path, json={})
@@ -213,7 +217,7 @@ async def test_ids_of_messages(rest: httpx.AsyncClient, graphql: GraphQL, thread
 
 @pytest.mark.parametrize("field", ["runId", "assistantId"])
 @pytest.mark.parametrize("reference", ["", "a b", "é", "x" * 129])
-async def test_a_reference_that_cannot_be_is_named_with_its_place(graphql: GraphQL, field: str, reference: str) -> None:
+async def test_invalid_reference_has_its_argument_path(graphql: GraphQL, field: str, reference: str) -> None:
     messages = [{"role": "USER", "content": {"text": "a"}, **given} for given in ({}, {field: reference})]
 
     error = await graphql.refusal(CREATE_THREAD, input={"messages": messages})
@@ -223,7 +227,7 @@ async def test_a_reference_that_cannot_be_is_named_with_its_place(graphql: Graph
 
 
 @pytest.mark.parametrize("literal", ["{a: $nothing}", "{a: [$nothing]}"])
-async def test_a_variable_that_is_not_given_inside_metadata_is_no_fault_of_ours(graphql: GraphQL, literal: str) -> None:
+async def test_omitted_variable_in_metadata_is_accepted(graphql: GraphQL, literal: str) -> None:
     operation = f"mutation($nothing: String) {{ createThread(input: {{metadata: {literal}}}) {{ thread {{ id }} }} }}"
 
     answer = await graphql.answer(operation)

@@ -118,14 +118,14 @@ ENUMS = {
 }
 
 
-def test_the_committed_schema_is_the_one_that_is_served() -> None:
+def test_committed_schema_is_current() -> None:
     committed = Path(__file__).parents[2] / "schema.graphql"
 
     assert committed.read_text() == PRINTED
 
 
 @pytest.mark.parametrize(("name", "fields"), FIELDS.items(), ids=list(FIELDS))
-def test_the_type_has_the_fields_that_were_decided(name: str, fields: list[str]) -> None:
+def test_type_has_its_fields(name: str, fields: list[str]) -> None:
     found = SCHEMA.type_map[name]
 
     assert isinstance(found, GraphQLObjectType | GraphQLInterfaceType)
@@ -133,7 +133,7 @@ def test_the_type_has_the_fields_that_were_decided(name: str, fields: list[str])
 
 
 @pytest.mark.parametrize(("name", "fields"), INPUTS.items(), ids=list(INPUTS))
-def test_the_input_has_just_the_fields_that_were_decided(name: str, fields: list[str]) -> None:
+def test_input_has_its_fields(name: str, fields: list[str]) -> None:
     found = SCHEMA.type_map[name]
 
     assert isinstance(found, GraphQLInputObjectType)
@@ -141,12 +141,12 @@ def test_the_input_has_just_the_fields_that_were_decided(name: str, fields: list
 
 
 @pytest.mark.parametrize("name", ["MessageContentInput", "ContentPartInput"])
-def test_the_input_is_one_of_its_fields(name: str) -> None:
+def test_input_is_one_of(name: str) -> None:
     assert f"input {name} @oneOf {{" in PRINTED
 
 
 @pytest.mark.parametrize(("name", "members"), UNIONS.items(), ids=list(UNIONS))
-def test_the_union_has_the_members_that_were_decided(name: str, members: set[str]) -> None:
+def test_union_has_its_members(name: str, members: set[str]) -> None:
     found = SCHEMA.type_map[name]
 
     assert isinstance(found, GraphQLUnionType)
@@ -154,25 +154,25 @@ def test_the_union_has_the_members_that_were_decided(name: str, members: set[str
 
 
 @pytest.mark.parametrize(("name", "values"), ENUMS.items(), ids=list(ENUMS))
-def test_the_enum_has_the_values_that_were_decided(name: str, values: set[str]) -> None:
+def test_enum_has_its_values(name: str, values: set[str]) -> None:
     found = SCHEMA.type_map[name]
 
     assert isinstance(found, GraphQLEnumType)
     assert set(found.values) == values
 
 
-def test_both_lists_come_newest_first_if_nothing_is_said() -> None:
+def test_lists_are_newest_first_by_default() -> None:
     assert PRINTED.count("order: SortOrder! = DESC\n") == 2
 
 
-def test_threads_and_messages_are_the_nodes() -> None:
+def test_threads_and_messages_implement_node() -> None:
     node = SCHEMA.type_map["Node"]
 
     assert isinstance(node, GraphQLInterfaceType)
     assert {each.name for each in SCHEMA.get_possible_types(node)} == {"Thread", "Message"}
 
 
-def test_everything_is_described() -> None:
+def test_every_schema_element_has_a_description() -> None:
     described: dict[str, str | None] = {}
     for type_name, kind in SCHEMA.type_map.items():
         if type_name.startswith("__") or type_name in ("String", "Int", "Boolean", "ID", "Float"):

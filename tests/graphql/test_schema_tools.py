@@ -1,4 +1,4 @@
-"""What tools of others say of `schema.graphql`: @graphql-eslint, Relay's compiler, and GraphQL Inspector."""
+"""`schema.graphql` in third-party tools: @graphql-eslint, Relay's compiler, and GraphQL Inspector."""
 
 from __future__ import annotations
 
@@ -74,9 +74,7 @@ def checked(node_clients: Path, folder: Path, *files: str) -> str:
     return str(ran.stdout)
 
 
-def test_types_that_code_generator_makes_are_strict_and_know_scalars_and_inputs_of_one_field(
-    node_clients: Path, typed: Path
-) -> None:
+def test_generated_types_are_strict(node_clients: Path, typed: Path) -> None:
     both = '{ text: "Hello", parts: [] }'
     (typed / "wrong.ts").write_text(
         f'import {{ SAY, said }} from "./typed";\nexport const both: typeof said = {{ ...said, content: {both} }};\n'
@@ -95,7 +93,7 @@ def test_types_that_code_generator_makes_are_strict_and_know_scalars_and_inputs_
 
 
 @pytest.mark.usefixtures("node_clients")
-def test_nothing_that_clients_of_the_last_release_use_is_broken_unannounced() -> None:
+def test_last_release_has_no_unannounced_breaking_change() -> None:
     tag = release.last(ROOT)
     if tag is None:
         pytest.skip(
@@ -132,7 +130,7 @@ def git(repository: Path, *arguments: str) -> None:
         pytest.param("run failed.", "RUN_FAILED", "", "IncompleteReason.RUN_FAILED", id="value gone"),
     ],
 )
-def test_a_breaking_change_is_refused_until_it_is_announced(
+def test_unannounced_breaking_change_is_refused(
     node_clients: Path, released: Path, description: str, old: str, new: str, broken: str
 ) -> None:
     changed, count = re.subn(rf'"""[^"]* {description}"""\n *{old}\n', f"{new}\n", print_schema())
@@ -152,7 +150,7 @@ def test_the_last_release_is_the_highest_version_of_all_tags(released: Path) -> 
 
 
 @pytest.mark.usefixtures("node_clients")
-def test_what_breaks_nobody_needs_no_announcement(released: Path) -> None:
+def test_compatible_change_needs_no_announcement(released: Path) -> None:
     (released / "schema.graphql").write_text(print_schema() + "\nextend type Thread { title: String }\n")
 
     assert release.unannounced(released, "v0.10.0") == {}

@@ -1,4 +1,4 @@
-"""How many statements an operation costs: as many for two threads as for twenty."""
+"""The number of statements per operation does not depend on the number of threads."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ OPERATIONS = {
 @pytest.mark.parametrize("size", [2, 20])
 @pytest.mark.parametrize(("selection", "cost"), OPERATIONS.values(), ids=list(OPERATIONS))
 @pytest.mark.uncounted
-async def test_an_operation_costs_the_same_for_two_threads_and_for_twenty(
+async def test_number_of_statements_is_independent_of_the_page_size(
     store: Store, who: Principal, graphql: GraphQL, selection: str, cost: int, size: int
 ) -> None:
     for _ in range(20):
@@ -66,7 +66,7 @@ PAGE = """query($id: ID!, $after: String) { thread(id: $id) { metadata messages(
 
 
 @pytest.mark.parametrize("has_cursor", [False, True], ids=["first", "after a cursor"])
-async def test_a_thread_with_a_page_and_all_that_is_told_of_it_is_one_round_trip(
+async def test_thread_with_a_page_is_one_round_trip(
     store: Store,
     who: Principal,
     graphql: GraphQL,
@@ -87,7 +87,7 @@ async def test_a_thread_with_a_page_and_all_that_is_told_of_it_is_one_round_trip
     assert found["thread"]["messages"]["pageInfo"]["hasPreviousPage"] is has_cursor
 
 
-async def test_nodes_cost_one_statement_a_kind(store: Store, who: Principal, graphql: GraphQL) -> None:
+async def test_nodes_needs_one_statement_per_type(store: Store, who: Principal, graphql: GraphQL) -> None:
     thread_ids = [await make_thread(store, who) for _ in range(10)]
     message_ids = [each.id for each in await fill_thread(store, who, thread_ids[0], [None] * 10)]
 
@@ -97,7 +97,7 @@ async def test_nodes_cost_one_statement_a_kind(store: Store, who: Principal, gra
     assert len(ran) == 2
 
 
-async def test_more_pages_than_one_statement_can_hold_are_read(store: Store, who: Principal, graphql: GraphQL) -> None:
+async def test_more_pages_than_fit_into_one_statement_are_read(store: Store, who: Principal, graphql: GraphQL) -> None:
     # SQLite joins 500 selects at most; six times a hundred threads ask for their pages in one step.
     thread_ids = [new_thread_id() for _ in range(600)]
     async with store.write() as transaction:

@@ -1,4 +1,4 @@
-"""createThreadToken: who gets a token, for what, and what it then opens."""
+"""createThreadToken: who gets a token, for which thread, and its permissions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def made(graphql: GraphQL, thread_id: str, **asked: Any) -> str:
     return token
 
 
-async def test_a_token_that_reads_reads_and_does_not_write(store: Store) -> None:
+async def test_read_token_cannot_write(store: Store) -> None:
     async with calling(store, ThreadTokens("s" * 32)) as graphql:
         thread_id = await new_thread(graphql)
         holder = holding(graphql, await made(graphql, thread_id, access="READ"))
@@ -63,7 +63,7 @@ async def test_a_token_that_reads_reads_and_does_not_write(store: Store) -> None
     assert refused["extensions"]["code"] == "missing_scope"
 
 
-async def test_a_token_that_writes_writes_there_and_nowhere_else(store: Store) -> None:
+async def test_write_token_is_limited_to_its_thread(store: Store) -> None:
     async with calling(store, ThreadTokens("s" * 32)) as graphql:
         thread_id, other = await new_thread(graphql), await new_thread(graphql)
         holder = holding(graphql, await made(graphql, thread_id, access="READ_WRITE"))
@@ -76,7 +76,7 @@ async def test_a_token_that_writes_writes_there_and_nowhere_else(store: Store) -
     assert another["extensions"]["code"] == "missing_scope"
 
 
-async def test_a_token_that_sends_sends_and_does_no_more(store: Store) -> None:
+async def test_send_token_can_only_add_user_messages(store: Store) -> None:
     async with calling(store, ThreadTokens("s" * 32)) as graphql:
         thread_id = await new_thread(graphql)
         holder = holding(graphql, await made(graphql, thread_id, access="SEND"))
@@ -87,7 +87,7 @@ async def test_a_token_that_sends_sends_and_does_no_more(store: Store) -> None:
     assert refused["extensions"]["code"] == "missing_scope"
 
 
-async def test_tokens_are_revoked(store: Store) -> None:
+async def test_revoked_tokens_are_refused(store: Store) -> None:
     async with calling(store, ThreadTokens("s" * 32)) as graphql:
         thread_id = await new_thread(graphql)
         token = await made(graphql, thread_id, access="READ")
@@ -99,14 +99,14 @@ async def test_tokens_are_revoked(store: Store) -> None:
     assert refused["extensions"]["code"] == "invalid_api_key"
 
 
-async def test_a_token_is_made_for_a_thread_that_is_there(store: Store) -> None:
+async def test_token_for_unknown_thread_is_refused(store: Store) -> None:
     async with calling(store, ThreadTokens("s" * 32)) as graphql:
         refused = await graphql.refusal(MAKE, threadId="thread_unknown", access="READ", expiresIn=60)
 
     assert refused["extensions"]["code"] == "not_found"
 
 
-async def test_a_token_lasts_a_day_at_most(store: Store) -> None:
+async def test_token_lifetime_is_at_most_one_day(store: Store) -> None:
     async with calling(store, ThreadTokens("s" * 32)) as graphql:
         thread_id = await new_thread(graphql)
         refused = await graphql.refusal(MAKE, threadId=thread_id, access="READ", expiresIn=86_401)
@@ -118,7 +118,7 @@ async def test_a_token_lasts_a_day_at_most(store: Store) -> None:
     }
 
 
-async def test_without_a_secret_no_tokens_are_made(store: Store) -> None:
+async def test_tokens_need_a_secret(store: Store) -> None:
     async with calling(store, None) as graphql:
         thread_id = await new_thread(graphql)
         refused = await graphql.refusal(MAKE, threadId=thread_id, access="READ", expiresIn=60)

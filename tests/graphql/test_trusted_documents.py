@@ -47,7 +47,7 @@ def trusting(mode: TrustMode) -> TrustedDocuments:
         pytest.param(APOLLO, f"sha256:{sha256(TRUSTED)}", id="by the hash that the appendix names"),
     ],
 )
-def test_a_manifest_gives_its_documents(tmp_path: Path, content: Any, document_id: str) -> None:
+def test_manifest_is_loaded(tmp_path: Path, content: Any, document_id: str) -> None:
     found = load_trusted(manifest(tmp_path, content), "only")
 
     assert found.by_id[document_id] == TRUSTED
@@ -62,7 +62,7 @@ def test_a_manifest_gives_its_documents(tmp_path: Path, content: Any, document_i
         pytest.param(f"sha256:{sha256(TRUSTED)}", id="the hash with its prefix"),
     ],
 )
-def test_a_folder_gives_its_documents(tmp_path: Path, document_id: str) -> None:
+def test_folder_is_loaded(tmp_path: Path, document_id: str) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "Kind.graphql").write_text(TRUSTED)
     (tmp_path / "README.md").write_text("no document")
@@ -81,17 +81,17 @@ def test_a_folder_gives_its_documents(tmp_path: Path, document_id: str) -> None:
         pytest.param(APOLLO | {"operations": [{"id": "a"}]}, "a body", id="an operation without a body"),
     ],
 )
-def test_a_manifest_that_is_none_is_told(tmp_path: Path, content: Any, told: str) -> None:
+def test_invalid_manifest_is_an_error(tmp_path: Path, content: Any, told: str) -> None:
     with pytest.raises(InvalidSetting, match=told):
         load_trusted(manifest(tmp_path, content), "off")
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InvalidSetting, match="cannot be read"):
         load_trusted(str(tmp_path / "none.json"), "off")
 
 
-def test_two_files_of_one_name_are_told(tmp_path: Path) -> None:
+def test_two_files_with_the_same_name_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.graphql").write_text("{ a }")
     (tmp_path / "a.gql").write_text("{ b }")
 
@@ -99,35 +99,35 @@ def test_two_files_of_one_name_are_told(tmp_path: Path) -> None:
         load_trusted(str(tmp_path), "off")
 
 
-def test_a_mode_without_documents_is_told() -> None:
+def test_mode_without_documents_is_an_error() -> None:
     with pytest.raises(InvalidSetting, match="GATEWAY_TRUSTED_MODE is only"):
         load_trusted("", "only")
 
 
 @pytest.mark.parametrize("parameter", ["documentId", "doc_id", "id"])
 @pytest.mark.parametrize("mode", list(TrustMode))
-async def test_a_trusted_document_is_run_by_its_id(store: Store, mode: TrustMode, parameter: str) -> None:
+async def test_trusted_document_is_executed_by_id(store: Store, mode: TrustMode, parameter: str) -> None:
     async with serving(store, trusted=trusting(mode)) as http:
         answer = await http.post(URL, json={parameter: "kind"})
 
     assert answer.json() == DATA
 
 
-async def test_a_trusted_document_is_run_by_get(store: Store) -> None:
+async def test_trusted_document_is_executed_by_get(store: Store) -> None:
     async with serving(store, trusted=trusting(TrustMode.ONLY)) as http:
         answer = await http.get(URL, params={"documentId": "kind"}, headers={"GraphQL-Require-Preflight": "1"})
 
     assert answer.json() == DATA
 
 
-async def test_the_hash_of_apollos_client_may_be_the_id_of_a_trusted_document(store: Store) -> None:
+async def test_apollo_hash_can_be_a_trusted_id(store: Store) -> None:
     async with serving(store, trusted=trusting(TrustMode.ONLY)) as http:
         answer = await http.post(URL, json={"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "kind"}}})
 
     assert answer.json() == DATA
 
 
-async def test_an_unknown_id_is_refused(store: Store) -> None:
+async def test_unknown_document_id_is_refused(store: Store) -> None:
     async with serving(store, trusted=trusting(TrustMode.OFF)) as http:
         answer = await http.post(URL, json={"documentId": "none"}, headers=RESPONSE)
 
@@ -135,7 +135,7 @@ async def test_an_unknown_id_is_refused(store: Store) -> None:
     assert answer.json()["errors"][0]["extensions"]["code"] == "document_not_found"
 
 
-async def test_an_id_and_a_document_together_are_refused(store: Store) -> None:
+async def test_id_with_document_is_refused(store: Store) -> None:
     async with serving(store, trusted=trusting(TrustMode.OFF)) as http:
         answer = await http.post(URL, json={"documentId": "kind", "query": TRUSTED})
 
@@ -153,7 +153,7 @@ async def test_an_id_and_a_document_together_are_refused(store: Store) -> None:
         pytest.param({"extensions": {"persistedQuery": {"version": 1, "sha256Hash": sha256(OTHER)}}}, id="a hash"),
     ],
 )
-async def test_only_trusted_documents_run_in_the_mode_only(store: Store, body: Any) -> None:
+async def test_mode_only_refuses_untrusted_documents(store: Store, body: Any) -> None:
     async with serving(store, trusted=trusting(TrustMode.ONLY)) as http:
         answer = await http.post(URL, json=body, headers=RESPONSE)
 
@@ -161,16 +161,14 @@ async def test_only_trusted_documents_run_in_the_mode_only(store: Store, body: A
     assert answer.json()["errors"][0]["extensions"]["code"] == "document_not_trusted"
 
 
-async def test_the_text_of_a_trusted_document_is_trusted(store: Store) -> None:
+async def test_trusted_text_is_executed(store: Store) -> None:
     async with serving(store, trusted=trusting(TrustMode.ONLY)) as http:
         answer = await http.post(URL, json={"query": TRUSTED})
 
     assert answer.json() == DATA
 
 
-async def test_the_mode_log_lets_others_pass_and_tells_each_once(
-    store: Store, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_mode_log_warns_once_per_untrusted_document(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "gateway.graphql.documents.persisted")
     async with serving(store, trusted=trusting(TrustMode.LOG)) as http:
         answers = [await http.post(URL, json={"query": text}) for text in (OTHER, OTHER, TRUSTED)]

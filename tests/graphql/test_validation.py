@@ -1,4 +1,4 @@
-"""What graphql-js 16 refuses of a document, we refuse, and take what it takes; where we go further it is said why."""
+"""Validation accepts and refuses the same documents as graphql-js 16; exceptions have their reason."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _is_valid(text: str) -> bool:
 
 
 @pytest.mark.uncounted
-def test_the_corpus_is_judged_as_graphql_js_judges_it(node_clients: Path, tmp_path: Path) -> None:
+def test_validation_matches_graphql_js(node_clients: Path, tmp_path: Path) -> None:
     schema, documents, script = tmp_path / "schema.graphql", tmp_path / "documents.json", node_clients / "validate.mjs"
     schema.write_text(print_schema())
     documents.write_text(json.dumps([*CORPUS, *STRICTER]))
@@ -148,5 +148,5 @@ def _names() -> set[str]:
 
 
 @pytest.mark.parametrize("text", STRICTER)
-def test_a_variable_of_a_one_of_input_is_not_null(text: str) -> None:
+def test_one_of_variable_is_non_null(text: str) -> None:
     assert not _is_valid(text)

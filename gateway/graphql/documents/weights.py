@@ -1,7 +1,7 @@
 """The maximum memory of a cached document, estimated from its text before it is executed.
 
-The numbers were measured with tracemalloc on CPython 3.11 (`tests/graphql/test_weights.py` repeats that with the worst
-documents that were found); a character count is no measure: four letters that cannot be parsed take 4,600 bytes.
+The numbers were measured with tracemalloc on CPython 3.11 (`tests/graphql/test_document_memory.py` repeats that
+with the worst known documents); a character count is no measure: four letters that cannot be parsed take 4,600 bytes.
 Must not be here: the cache itself (`cache`).
 """
 

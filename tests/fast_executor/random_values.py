@@ -1,4 +1,4 @@
-"""What the fields of a world give: right values, and such as nobody expects; always the same ones for a seed."""
+"""Values of a random schema, valid and unexpected ones, determined by a seed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from graphql import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 
-    from tests.fast_executor.worlds import World
+    from tests.fast_executor.random_schemas import World
 
 TEXTS: Final = ("", "plain", 'a "quote"', "back\\slash", "🙂 ü", "\u2028\x00", '","more":[]}', "\\")
 NOTE_BEGIN, NOTE_END = b'{"sort":"plain","text":"', b'","more":[]}'

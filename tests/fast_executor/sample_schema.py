@@ -1,4 +1,4 @@
-"""A schema of a house with its inhabitants, in which all can happen that an executor has to do something about.
+"""A sample schema that covers every case of an executor: nulls, errors, awaitables, abstract types, arguments.
 
 Where a field has a hint, it reads the same value as the field's resolver; each test chooses the values.
 """
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from graphql import GraphQLError, GraphQLObjectType, build_schema, parse
 
 from gateway.fast_executor import Attribute, FieldHint, FieldHints, Resolver
-from tests.fast_executor.both import plan_of, run_compiled, run_normally
+from tests.fast_executor.comparison import plan_of, run_compiled, run_normally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tests.fast_executor.both import Laid
+    from tests.fast_executor.comparison import Laid
 
 SDL: Final = """
     scalar Json

@@ -41,7 +41,7 @@ from gateway.fast_executor import (
     Serialized,
     Template,
 )
-from tests.fast_executor.values import NOTE_BEGIN, NOTE_END, Note, Thing, note_of
+from tests.fast_executor.random_values import NOTE_BEGIN, NOTE_END, Note, Thing, note_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

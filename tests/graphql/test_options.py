@@ -34,13 +34,13 @@ async def error(store: Store, query: str, variables: Any = None, **options: Any)
         pytest.param("{ ...a } fragment a on Query { ... { __schema { queryType { name } } } }", id="in a fragment"),
     ],
 )
-async def test_introspection_that_is_switched_off_is_refused(store: Store, document: str) -> None:
+async def test_disabled_introspection_is_refused(store: Store, document: str) -> None:
     refused = await error(store, document, introspection=False)
 
     assert refused["extensions"]["code"] == "introspection_disabled"
 
 
-async def test_no_type_is_found_where_introspection_is_switched_off(store: Store) -> None:
+async def test_type_is_null_without_introspection(store: Store) -> None:
     query = '{ a: __type(name: "Thread") { name fields { name } } b: __type(name: "None") { name } __typename }'
 
     async with serving(store, introspection=False) as http:
@@ -49,14 +49,14 @@ async def test_no_type_is_found_where_introspection_is_switched_off(store: Store
     assert answer.json() == {"data": {"a": None, "b": None, "__typename": "Query"}}
 
 
-async def test_a_type_is_found_where_introspection_is_on(store: Store) -> None:
+async def test_type_is_found_with_introspection(store: Store) -> None:
     async with serving(store) as http:
         answer = await http.post(URL, json={"query": '{ __type(name: "Thread") { name } }'})
 
     assert answer.json() == {"data": {"__type": {"name": "Thread"}}}
 
 
-async def test_the_store_is_read_the_same_where_introspection_is_switched_off(store: Store) -> None:
+async def test_queries_work_without_introspection(store: Store) -> None:
     made = 'mutation { createThread(input: { messages: [{ role: USER, content: { text: "a" } }] }) { thread { id } } }'
     read = "{ threads { nodes { __typename messages { nodes { __typename content { __typename } } } } } }"
 
@@ -88,9 +88,7 @@ async def test_the_store_is_read_the_same_where_introspection_is_switched_off(st
         ),
     ],
 )
-async def test_suggestions_are_switched_off_everywhere(
-    store: Store, document: str, variables: Any, hidden: str
-) -> None:
+async def test_suggestions_can_be_disabled(store: Store, document: str, variables: Any, hidden: str) -> None:
     with_suggestions = await error(store, document, variables)
     without = await error(store, document, variables, suggestions=False)
 
@@ -99,14 +97,14 @@ async def test_suggestions_are_switched_off_everywhere(
     assert f"'{hidden}'" not in without["message"]
 
 
-async def test_the_page_is_shown_to_browsers(store: Store) -> None:
+async def test_graphiql_is_served_to_browsers(store: Store) -> None:
     async with serving(store) as http:
         answer = await http.get(URL, headers={"accept": "text/html"})
 
     assert answer.headers["content-type"].startswith("text/html")
 
 
-async def test_the_page_can_be_switched_off(store: Store) -> None:
+async def test_graphiql_can_be_disabled(store: Store) -> None:
     async with serving(store, graphiql=False) as http:
         answer = await http.get(URL, headers={"accept": "text/html"})
 
@@ -117,9 +115,7 @@ async def test_the_page_can_be_switched_off(store: Store) -> None:
 @pytest.mark.parametrize(
     ("accept", "graphiql"), [("*/*", True), ("*/*", False), ("text/html,application/xhtml+xml", False)]
 )
-async def test_the_root_tells_programs_where_the_faces_are_and_browsers_where_there_is_no_page(
-    store: Store, accept: str, *, graphiql: bool
-) -> None:
+async def test_root_lists_the_urls_of_both_apis(store: Store, accept: str, *, graphiql: bool) -> None:
     async with serving(store, graphiql=graphiql) as http:
         answer = await http.get("/", headers={"accept": accept})
 
@@ -127,13 +123,13 @@ async def test_the_root_tells_programs_where_the_faces_are_and_browsers_where_th
     assert re.findall(r"^  (/\w+)", answer.text, re.MULTILINE) == ["/v1", "/graphql"]
 
 
-def test_a_developer_has_all_three() -> None:
+def test_development_profile_enables_all_three() -> None:
     settings = Settings()
 
     assert [getattr(settings, name) for name in SWITCHES] == [True, True, True]
 
 
-def test_production_has_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_production_profile_disables_all_three(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_PROFILE", "production")
 
     settings = load_settings()
@@ -141,7 +137,7 @@ def test_production_has_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [getattr(settings, name) for name in SWITCHES] == [False, False, False]
 
 
-def test_what_is_said_goes_before_the_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_explicit_setting_overrides_the_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_PROFILE", "production")
     monkeypatch.setenv("GATEWAY_INTROSPECTION", "true")
 
@@ -150,7 +146,7 @@ def test_what_is_said_goes_before_the_profile(monkeypatch: pytest.MonkeyPatch) -
     assert [getattr(settings, name) for name in SWITCHES] == [True, False, False]
 
 
-def test_workers_are_told_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_have_the_same_options(monkeypatch: pytest.MonkeyPatch) -> None:
     told = load_settings({"profile": "production", "graphql_cost": "7"})
     for name in SETTINGS:
         monkeypatch.setenv(f"GATEWAY_{name.upper()}", "")  # so that all of it is undone
@@ -160,5 +156,5 @@ def test_workers_are_told_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings() == told
 
 
-def test_the_defaults_of_the_settings_are_those_of_the_face() -> None:
+def test_settings_have_the_default_options() -> None:
     assert graphql_options(Settings()) == Options()

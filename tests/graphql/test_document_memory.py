@@ -1,4 +1,4 @@
-"""What the cache of documents takes is measured with the worst documents that were found: never more than was said."""
+"""The memory of cached documents, measured with the worst known documents, stays within its estimate."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def copies_of(text: str, count: int) -> Iterable[str]:
 
 
 @pytest.mark.parametrize("what", WORST)
-async def test_a_document_and_its_plans_take_no_more_than_their_weight(sqlite_store: Store, what: str) -> None:
+async def test_document_with_plans_stays_within_its_estimate(sqlite_store: Store, what: str) -> None:
     async with operating(sqlite_store) as operations:
         message = '{ role: USER, content: { text: "hi" } }'
         made = await ask(
@@ -139,7 +139,7 @@ async def test_a_document_and_its_plans_take_no_more_than_their_weight(sqlite_st
 
 
 @pytest.mark.parametrize("what", REFUSALS)
-async def test_a_refusal_takes_no_more_than_its_weight(sqlite_store: Store, what: str) -> None:
+async def test_invalid_document_stays_within_its_estimate(sqlite_store: Store, what: str) -> None:
     async with operating(sqlite_store) as operations:
         refused = operations.documents.refused
         count = times(fast=100, slow=300) if len(REFUSALS[what]) < 10 else times(fast=10, slow=30)
@@ -161,7 +161,7 @@ async def test_a_refusal_takes_no_more_than_its_weight(sqlite_store: Store, what
         assert taken <= refused.weight - before_weight + SLACK
 
 
-async def test_an_operation_whose_plan_would_be_too_large_is_executed_without_one(sqlite_store: Store) -> None:
+async def test_operation_with_too_large_plan_is_executed_without(sqlite_store: Store) -> None:
     async with operating(sqlite_store) as operations:
         large, small = (
             operations.documents.get(text.replace("(id: T)", '(id: "thread_a")')).operation(None)
@@ -174,7 +174,7 @@ async def test_an_operation_whose_plan_would_be_too_large_is_executed_without_on
     assert small.plan is None
 
 
-async def test_a_plan_keeps_nothing_of_what_the_first_request_brought(sqlite_store: Store) -> None:
+async def test_plan_keeps_no_values_of_a_request(sqlite_store: Store) -> None:
     text = (
         "query ($id: ID!, $long: Boolean!, $other: [ID!]!) "
         "{ thread(id: $id) @include(if: $long) { id } nodes(ids: $other) { id } }"
@@ -190,5 +190,5 @@ async def test_a_plan_keeps_nothing_of_what_the_first_request_brought(sqlite_sto
     assert list(prototype.variable_values.coerced) == ["long"]
 
 
-def test_all_that_is_kept_of_documents_is_below_64_mib() -> None:
+def test_document_caches_are_below_64_mib() -> None:
     assert KEPT + REFUSED + PERSISTED + MAX_PLAN <= 64 * MIB

@@ -1,4 +1,4 @@
-"""Valid operations on a world at random, with variables for them: right ones, wrong ones, and none."""
+"""Random valid operations for a random schema, with valid, invalid and missing variables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
 
-    from tests.fast_executor.worlds import World
+    from tests.fast_executor.random_schemas import World
 
 _DEPTH: Final = 4
 _CONDITIONS: Final = 3  # that are variables

@@ -1,4 +1,4 @@
-"""An operation executed by graphql-core and by a plan, and both results laid out so that they can be compared."""
+"""An operation executed by graphql-core and by a plan, with comparable results."""
 
 from __future__ import annotations
 
