@@ -11,12 +11,12 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from load import LONG, PROJECT
+from bench.systems.rows import LONG, PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from load import Loaded
+    from bench.systems.rows import Loaded
 
 GRAPHQL_20: Final = "GraphQL page of 20"
 GRAPHQL_100: Final = "GraphQL page of 100"

@@ -13,22 +13,22 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from cases import REST_20, REST_100, Asked, cases_of
-from figures import Counted, Round
-from firing import Firing
-from instructions import count
-from line import Line
-from server import serve
-from systems import HELLO, OURS, SYSTEMS
+from bench.cases import REST_20, REST_100, Asked, cases_of
+from bench.instructions.count import count
+from bench.load.client import Firing
+from bench.load.single_connection import Line
+from bench.report.result import Counted, Round
+from bench.systems.catalog import HELLO, OURS, SYSTEMS
+from bench.systems.server import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cases import Case
-    from databases import Prepared
-    from instructions import Counter
-    from server import Server
-    from systems import System
+    from bench.cases import Case
+    from bench.instructions.count import Counter
+    from bench.systems.catalog import System
+    from bench.systems.databases import Prepared
+    from bench.systems.server import Server
 
 WARM_UP: Final = 0.2  # of the time of a case
 

@@ -1,4 +1,4 @@
-"""Show what becomes of our server's cost as things grow: `python bench/sizes.py`, on both databases.
+"""Show what becomes of our server's cost as things grow: `python -m bench.sizes`, on both databases.
 
 The length of a thread, the size of a page, subscribers, clients that ask side by side. Prints tables in Markdown.
 Must not be here: other systems (`run`), what is measured of one request (`instructions`, `firing`).
@@ -16,29 +16,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # this checkout is measured, whatever else is installed
-
-import curves
-from cases import GRAPHQL_20, GRAPHQL_MIDDLE, REST_20, REST_100, Asked, cases_of, page_case
-from curves import Curve, Point
-from databases import database, empty_beside, prepared
-from facts import machine
-from firing import Firing
-from following import allow_files, followers
-from instructions import count, counter
-from plot import draw_curves
-from server import serve
-from systems import OURS, SYSTEMS
-from tables import NAMES
+from bench.cases import GRAPHQL_20, GRAPHQL_MIDDLE, REST_20, REST_100, Asked, cases_of, page_case
+from bench.instructions.count import count, counter
+from bench.load.client import Firing
+from bench.load.followers import allow_files, followers
+from bench.report import curves
+from bench.report.curves import Curve, Point
+from bench.report.machine import machine
+from bench.report.plot import draw_curves
+from bench.report.tables import NAMES
+from bench.systems.catalog import OURS, SYSTEMS
+from bench.systems.databases import database, empty_beside, prepared
+from bench.systems.server import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from cases import Case
-    from databases import Prepared
-    from firing import Seen
-    from instructions import Counter
-    from server import Server
+    from bench.cases import Case
+    from bench.instructions.count import Counter
+    from bench.load.client import Seen
+    from bench.systems.databases import Prepared
+    from bench.systems.server import Server
 
 _OURS: Final = SYSTEMS[OURS]
 _LENGTH: Final = "length of the thread"

@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BENCH = Path(__file__).parents[1] / "bench"
+ROOT = Path(__file__).parents[1]
 TINY = ("--messages", "300", "--long", "100", "--seconds", "0.1", "--connections", "2", "--rounds", "1")
 LITTLE = ("--imported", "100", "--followers", "10", "--requests", "30", "--more-requests", "30")
 PAGES = {"GraphQL page of 20", "GraphQL page of 100"}
@@ -42,9 +42,9 @@ ON_NODE = {name: PAGES | {"GraphQL create"} for name in ("mercurius", "postgraph
 def asked(folder: Path, database: str, systems: Sequence[str], *more: str) -> dict[str, set[str]]:
     """Measure with tiny sizes, and name the cases that each system has answered; one wrong answer would end it."""
     kept = folder / "kept.json"
-    command = [sys.executable, str(BENCH / "run.py"), database, *TINY, "--no-instructions", *more, "--json", str(kept)]
+    command = [sys.executable, "-m", "bench", database, *TINY, "--no-instructions", *more, "--json", str(kept)]
 
-    done = subprocess.run([*command, "--systems", *systems], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, "--systems", *systems], capture_output=True, text=True, check=False, cwd=ROOT)
 
     assert done.returncode == 0, done.stderr
     assert "### Targets" in done.stdout
@@ -73,9 +73,9 @@ def test_every_system_answers_the_same_on_postgres(tmp_path: Path) -> None:
 def test_every_size_is_measured(tmp_path: Path) -> None:
     kept = tmp_path / "kept.json"
     sizes = ["--lengths", "100", "200", "--pages", "1", "5", "--clients", "1", "2", "--subscribers", "10", "20"]
-    command = [sys.executable, str(BENCH / "sizes.py"), "sqlite", *sizes, "--seconds", "0.1", "--no-instructions"]
+    command = [sys.executable, "-m", "bench.sizes", "sqlite", *sizes, "--seconds", "0.1", "--no-instructions"]
 
-    done = subprocess.run([*command, "--json", str(kept)], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, "--json", str(kept)], capture_output=True, text=True, check=False, cwd=ROOT)
 
     assert done.returncode == 0, done.stderr
     found = json.loads(kept.read_text())["curves"]

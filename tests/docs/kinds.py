@@ -133,7 +133,7 @@ KINDS: Final = (
         executed="tests/live/test_frontends.py",
     ),
     Kind("the command that CI runs", _is_sh(r"-m tests$"), _is_ci),
-    Kind("options of a program", _is_sh(r"python (-m tests|-m bench|bench/)"), _has_options),
+    Kind("options of a program", _is_sh(r"python (-m tests|-m bench)"), _has_options),
     Kind("serve", lambda block: block.language == "sh" and _SERVES.search(block.text) is not None, _serve),
     Kind("container", lambda block: block.language == "sh" and _CONTAINER.search(block.text) is not None, _container),
     Kind("shell", _is_in("sh"), _shell),

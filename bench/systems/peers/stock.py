@@ -12,16 +12,17 @@ from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from listen import database_url, serve
 from sqlalchemy import make_url, select, update
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from starlette.applications import Starlette
 from starlette.routing import Route
-from stock_models import Message as MessageRow
-from stock_models import Thread as ThreadRow
 from strawberry.asgi import GraphQL
 from strawberry.extensions import ParserCache, SchemaExtension, ValidationCache
 from strawberry.scalars import JSON
+
+from bench.systems.peers.listen import database_url, serve
+from bench.systems.peers.stock_models import Message as MessageRow
+from bench.systems.peers.stock_models import Thread as ThreadRow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

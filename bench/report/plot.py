@@ -8,16 +8,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from cases import GRAPHQL_20, GRAPHQL_100, GRAPHQL_CREATE, LIKE
-from systems import OURS, SYSTEMS
-from tables import NAMES
+from bench.cases import GRAPHQL_20, GRAPHQL_100, GRAPHQL_CREATE, LIKE
+from bench.report.tables import NAMES
+from bench.systems.catalog import OURS, SYSTEMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from curves import Curve
-    from figures import Result, Summary
+    from bench.report.curves import Curve
+    from bench.report.result import Result, Summary
 
 _WORKS: Final = (GRAPHQL_20, GRAPHQL_100, GRAPHQL_CREATE)
 _OURS_COLOUR: Final = "#1f77b4"

@@ -37,7 +37,7 @@ def install() -> None:
     arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     ran = npm(arguments, return_completed_process=True, cwd=PEERS, capture_output=True, text=True)
     if ran.returncode:
-        raise SystemExit(f"npm could not install bench/peers:\n{ran.stderr!s}")
+        raise SystemExit(f"npm could not install bench/systems/peers:\n{ran.stderr!s}")
     _NOTE.write_text(lock)
 
 

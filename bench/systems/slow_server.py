@@ -6,11 +6,7 @@ Must not be here: anything that a request does.
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Final
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gateway.auth import api_keys
 from gateway.cli.commands import main

@@ -11,19 +11,21 @@ import resource
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from cases import request
-from line import Line
-from server import serve
-from systems import OURS, SYSTEMS
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
+
+from bench.cases import request
+from bench.load.single_connection import Line
+from bench.systems.catalog import OURS, SYSTEMS
+from bench.systems.server import serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from databases import Prepared
-    from server import Server
     from websockets.asyncio.client import ClientConnection
+
+    from bench.systems.databases import Prepared
+    from bench.systems.server import Server
 
 PATIENCE_S: Final = 120
 THREADS: Final = 10  # that are followed, each by as many

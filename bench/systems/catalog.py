@@ -12,12 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import npm
+from bench.systems import npm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+ROOT: Final = Path(__file__).resolve().parents[2]
 SQLITE: Final = "sqlite"
 POSTGRES: Final = "postgresql"
 HELLO: Final = "hello"
@@ -49,9 +49,11 @@ class System:
     def command(self, *, slowly: bool = False) -> list[str]:
         """Name the program that serves it on any free port; ours has another way in where it runs slowly."""
         if self.program is None:
-            ours = [str(ROOT / "bench" / "slowly.py")] if slowly else ["-m", "gateway"]
-            return [sys.executable, *ours, "serve", "--host", "127.0.0.1", "--port", "0"]
-        return [npm.node() if self.on_node else sys.executable, str(npm.PEERS / self.program)]
+            ours = "bench.systems.slow_server" if slowly else "gateway"
+            return [sys.executable, "-m", ours, "serve", "--host", "127.0.0.1", "--port", "0"]
+        if self.on_node:
+            return [npm.node(), str(npm.PEERS / self.program)]
+        return [sys.executable, "-m", f"bench.systems.peers.{self.program}"]
 
     def versions(self) -> str:
         """Say what it is made of."""
@@ -64,14 +66,14 @@ _DRIVERS: Final = ("asyncpg", "aiosqlite")
 SYSTEMS: Final = {
     each.name: each
     for each in (
-        System(HELLO, "ASGI that answers as many bytes", "hello", "hello.py", _ASGI),
-        System(BARE, "bare ASGI app, one prepared statement", "rest", "bare.py", (*_ASGI, *_DRIVERS)),
+        System(HELLO, "ASGI that answers as many bytes", "hello", "hello", _ASGI),
+        System(BARE, "bare ASGI app, one prepared statement", "rest", "bare", (*_ASGI, *_DRIVERS)),
         System(OURS, "ours", "ours", None, ("strawberry-graphql", "graphql-core", "orjson", *_ASGI, *_DRIVERS)),
         System(
             STOCK,
             "stock Strawberry + SQLAlchemy ORM",
             "graphql",
-            "stock.py",
+            "stock",
             ("strawberry-graphql", "graphql-core", "sqlalchemy", "starlette", *_ASGI, *_DRIVERS),
         ),
         System(

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 import orjson
-from bare_databases import open_database
-from listen import database_url, serve
+
+from bench.systems.peers.bare_databases import open_database
+from bench.systems.peers.listen import database_url, serve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bare_databases import Database
+    from bench.systems.peers.bare_databases import Database
 
 _HEADERS: Final = (b"content-type", b"application/json")
 

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from tables import NAMES, table
+from bench.report.tables import NAMES, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,9 +15,9 @@ from typing import IO, TYPE_CHECKING, Final, Self
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from cases import Case
+    from bench.cases import Case
 
-FIRE: Final = Path(__file__).with_name("fire.py")
+LOAD_GENERATOR: Final = Path(__file__).with_name("load_generator.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Firing:
     """The program, within `with`."""
 
     def __enter__(self) -> Self:
-        command = [sys.executable, str(FIRE)]
+        command = [sys.executable, str(LOAD_GENERATOR)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         return self
 

@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from databases import empty_beside
-from load import rows
-from systems import environment
+from bench.systems.catalog import environment
+from bench.systems.databases import empty_beside
+from bench.systems.rows import rows
 
 _NAME: Final = "gateway_bench_import"
 _KEPT: Final = ("id", "created_at", "thread_id", "role", "status", "run_id", "assistant_id", "completed_at")

@@ -20,17 +20,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from dumps import in_libraries
-from line import Line
-from server import STOP_S, serve
+from bench.instructions.callgrind import in_libraries
+from bench.load.single_connection import Line
+from bench.systems.server import STOP_S, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from cases import Case
-    from server import Server
-    from systems import System
+    from bench.cases import Case
+    from bench.systems.catalog import System
+    from bench.systems.server import Server
 
 ATTACH_S: Final = 0.2  # what perf takes to look at a process
 _PERF: Final = ("perf", "stat", "-x", ",", "-e", "instructions")

@@ -1,4 +1,4 @@
-"""Measure our server beside others in one run, on the same rows: `python bench/run.py`, for both databases.
+"""Measure our server beside others in one run, on the same rows: `python -m bench`, for both databases.
 
 A database is `sqlite` or `postgres` for a passing one, or the URL of an empty one or of one that was filled before.
 All systems run side by side and are asked in turn, case by case and round by round; then their instructions are
@@ -16,26 +16,23 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # this checkout is measured, whatever else is installed
-
-import npm
-from databases import database, prepared
-from facts import machine
-from figures import Result
-from instructions import counter
-from more import Sizes, findings
-from plot import draw_result
-from rounds import How, counted, measure
-from systems import OURS, SYSTEMS, versions
-from tables import comparison, everything
-
+from bench.instructions.count import counter
+from bench.load.extras import Sizes, findings
+from bench.report.machine import machine
+from bench.report.plot import draw_result
+from bench.report.result import Result
+from bench.report.tables import comparison, everything
+from bench.rounds import How, counted, measure
+from bench.systems import npm
+from bench.systems.catalog import OURS, SYSTEMS, versions
+from bench.systems.databases import database, prepared
 from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from instructions import Counter
-    from systems import System
+    from bench.instructions.count import Counter
+    from bench.systems.catalog import System
 
 _LEAST: Final = 100  # messages of the long thread: the largest page
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cases import (
+from bench.cases import (
     GRAPHQL_20,
     GRAPHQL_100,
     GRAPHQL_CREATE,
@@ -16,13 +16,13 @@ from cases import (
     REST_100,
     REST_CREATE,
 )
-from systems import BARE, OURS, SYSTEMS
-from targets import NOTHING, TARGETS, cost_ratio
+from bench.report.targets import NOTHING, TARGETS, cost_ratio
+from bench.systems.catalog import BARE, OURS, SYSTEMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from figures import Result, Spread, Summary
+    from bench.report.result import Result, Spread, Summary
 
 _GRAPHQL: Final = (GRAPHQL_20, GRAPHQL_100, GRAPHQL_CREATE)
 _REST: Final = (REST_20, REST_100, REST_CREATE)

@@ -15,7 +15,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from instructions import Counter
+    from bench.instructions.count import Counter
 
 _SYNCS: Final = 50
 

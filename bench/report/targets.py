@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cases import GRAPHQL_20, GRAPHQL_100, GRAPHQL_CREATE, GRAPHQL_MIDDLE, LIKE, REST_20, REST_CREATE
-from systems import BARE, OURS, POSTGRES, SQLITE, STOCK
+from bench.cases import GRAPHQL_20, GRAPHQL_100, GRAPHQL_CREATE, GRAPHQL_MIDDLE, LIKE, REST_20, REST_CREATE
+from bench.systems.catalog import BARE, OURS, POSTGRES, SQLITE, STOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from figures import Result
+    from bench.report.result import Result
 
     Figure = Callable[[Result, str], float | None]
 

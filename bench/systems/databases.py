@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from load import prepare, run_alone
 from sqlalchemy import make_url
-from systems import SQLITE, environment
 
+from bench.systems.catalog import SQLITE, environment
+from bench.systems.rows import prepare, run_alone
 from gateway.settings.load import load_settings
 from tests.postgres import postgres_server
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from load import Loaded
+    from bench.systems.rows import Loaded
 
 _SECRET: Final = re.compile(r"sk-\S+")
 

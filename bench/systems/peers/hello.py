@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from listen import serve
+from bench.systems.peers.listen import serve
 
 
 @lru_cache

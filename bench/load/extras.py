@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from cases import GRAPHQL_20, GRAPHQL_CREATE, REST_20, REST_CREATE, Asked, cases_of
-from figures import Finding
-from firing import Firing
-from following import bytes_of_follower
-from importing import messages_a_second
-from line import Line
-from server import serve
-from systems import BARE, OURS, SQLITE, SYSTEMS
-from targets import GROWTH, IDLE, IMPORT, RESIDENT, SHARED_COMMITS, START, TAIL
+from bench.cases import GRAPHQL_20, GRAPHQL_CREATE, REST_20, REST_CREATE, Asked, cases_of
+from bench.load.client import Firing
+from bench.load.followers import bytes_of_follower
+from bench.load.imports import messages_a_second
+from bench.load.single_connection import Line
+from bench.report.result import Finding
+from bench.report.targets import GROWTH, IDLE, IMPORT, RESIDENT, SHARED_COMMITS, START, TAIL
+from bench.systems.catalog import BARE, OURS, SQLITE, SYSTEMS
+from bench.systems.server import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cases import Case
-    from databases import Prepared
-    from server import Server
+    from bench.cases import Case
+    from bench.systems.databases import Prepared
+    from bench.systems.server import Server
 
 WRITERS: Final = 32
 _MEGABYTE: Final = 1e6

@@ -1,0 +1,4 @@
+"""Instructions counted for each request.
+
+Must not be here: what is timed.
+"""

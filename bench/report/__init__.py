@@ -1,0 +1,4 @@
+"""What a run found, as tables, figures and targets.
+
+Must not be here: how anything is measured.
+"""
