@@ -250,7 +250,7 @@ async def test_without_its_key_a_subscription_is_refused_as_a_query_is(
     await visit.tab.screenshot(tmp_path / "opened-without-key.png")
     keep(tmp_path / "opened-without-key.png")
     await visit.run('subscription Told { messageAdded(threadId: "thread_000000000000000000000000") { cursor } }')
-    await visit.see("Forbidden: an API key is needed")
+    await visit.see("Forbidden: API key required")
     await visit.tab.screenshot(tmp_path / "subscription-without-key.png")
     keep(tmp_path / "subscription-without-key.png")
     shown = await visit.tab.run(f"document.querySelector('{_RESULT}').innerText")

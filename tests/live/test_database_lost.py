@@ -32,7 +32,7 @@ subscription($threadId: ID!, $after: String) {
   threadEvents(threadId: $threadId, after: $after) { cursor ... on MessageCreated { message { text } } }
 }"""
 WITH_THREAD = ADDED.replace("node {", "node { thread { id }")
-LATER = (1013, "The database is away: go on from the last cursor")
+LATER = (1013, "Database unavailable: resume from the last cursor")
 BOTH = pytest.mark.parametrize("query", [pytest.param(ADDED, id="added"), pytest.param(EVENTS, id="events")])
 
 

@@ -120,7 +120,7 @@ def test_watching_without_a_key_ends_and_says_so(node_clients: Path, tmp_path: P
 
     assert node_clients
     assert found["code"] == 4403
-    assert found["reason"].startswith("Forbidden: an API key is needed")
+    assert found["reason"].startswith("Forbidden: API key required")
 
 
 def test_a_subscription_and_a_query_go_on_with_a_fresh_token(node_clients: Path, tmp_path: Path) -> None:

@@ -220,7 +220,7 @@ def test_who_follows_with_a_revoked_token_is_sent_away_and_nobody_else(served: S
             await asyncio.to_thread(served.graphql, alice, SAY, threadId=thread, role="USER")
             return gone, await own.texts(1)
 
-    assert asyncio.run(ends()) == ((4403, "Forbidden: what you came with is no longer good"), ["hi"])
+    assert asyncio.run(ends()) == ((4403, "Forbidden: the credential is no longer valid"), ["hi"])
 
 
 def test_who_follows_with_a_token_is_sent_away_when_it_ends(served: Served, alice: str) -> None:
@@ -234,7 +234,7 @@ def test_who_follows_with_a_token_is_sent_away_when_it_ends(served: Served, alic
             assert await socket.texts(1) == ["hi"]
             return await socket.end()
 
-    assert asyncio.run(end()) == (4403, "Forbidden: what you came with is no longer good")
+    assert asyncio.run(end()) == (4403, "Forbidden: the credential is no longer valid")
     assert served.rest(token, "GET", f"/threads/{thread}").code == "invalid_api_key"
 
 

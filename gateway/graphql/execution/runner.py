@@ -316,3 +316,8 @@ def rate_limited(error: TooManyRequests) -> Refused:
     """Make the refusal of a caller that exceeds its rate limit."""
     headers = {"retry-after": str(error.retry_after_s)}
     return Refused(Stage.RATE, [GraphQLError(error.message, extensions=extensions_of(error))], headers)
+
+
+async def single_result(result: ExecutionResult) -> Results:
+    """Yield the one result of a query or mutation, as a subscription yields many."""
+    yield result

@@ -17,6 +17,7 @@ from starlette.responses import Response, StreamingResponse
 
 from gateway.errors import Unavailable
 from gateway.graphql.errors import to_response
+from gateway.graphql.execution.runner import single_result
 from gateway.graphql.refusal import EVENT_STREAM
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 def stream(found: Results | ExecutionResult, context: Context, request_id: str) -> StreamingResponse:
     """Answer with results as they come; each event's id is the cursor to go on from."""
-    results = just(found) if isinstance(found, ExecutionResult) else found
+    results = single_result(found) if isinstance(found, ExecutionResult) else found
     events = _events(results, context, request_id)
     return StreamingResponse(events, headers=_HEADERS, media_type=EVENT_STREAM)
 
@@ -45,11 +46,6 @@ def interrupted(request_id: str) -> Response:
     """Answer with a stream that is over, and not complete: a client comes back, where a status would be the end."""
     _tell_lost(request_id)
     return Response(_KEEP_ALIVE, headers=_HEADERS, media_type=EVENT_STREAM)
-
-
-async def just(result: ExecutionResult) -> Results:
-    """Give the one result of a query or mutation as a stream."""
-    yield result
 
 
 async def _events(results: Results, context: Context, request_id: str) -> AsyncIterator[bytes]:

@@ -41,7 +41,7 @@ def trusting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @_named
-async def test_it_is_executed_over_a_websocket(trusting: Server, parameters: dict[str, Any]) -> None:
+async def test_trusted_document_is_executed_over_websocket(trusting: Server, parameters: dict[str, Any]) -> None:
     async with socket_to(trusting.base_url) as socket:
         await socket.send("subscribe", id="1", payload={**parameters, "variables": {}})
 
@@ -49,14 +49,14 @@ async def test_it_is_executed_over_a_websocket(trusting: Server, parameters: dic
 
 
 @_named
-async def test_it_is_executed_over_http(trusting: Server, parameters: dict[str, Any]) -> None:
+async def test_trusted_document_is_executed_over_http(trusting: Server, parameters: dict[str, Any]) -> None:
     async with httpx.AsyncClient(base_url=trusting.base_url, timeout=PATIENCE_S) as http:
         answer = await http.post("/graphql", json=parameters)
 
     assert answer.json() == _DATA
 
 
-async def test_it_is_executed_by_get(trusting: Server) -> None:
+async def test_trusted_document_is_executed_by_get(trusting: Server) -> None:
     params = {"query": "", "documentId": sha256(_TRUSTED)}
     async with httpx.AsyncClient(base_url=trusting.base_url, timeout=PATIENCE_S) as http:
         answer = await http.get("/graphql", params=params, headers={"graphql-require-preflight": "1"})
@@ -64,7 +64,7 @@ async def test_it_is_executed_by_get(trusting: Server) -> None:
     assert answer.json() == _DATA
 
 
-async def test_an_empty_query_alone_names_no_document(trusting: Server) -> None:
+async def test_empty_query_without_an_id_is_not_trusted(trusting: Server) -> None:
     async with socket_to(trusting.base_url) as socket:
         await socket.send("subscribe", id="1", payload={"query": ""})
         refused = await socket.receive()

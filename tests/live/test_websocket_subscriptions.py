@@ -1,4 +1,4 @@
-"""Following a thread over a WebSocket: what comes, and what is left behind when either side goes."""
+"""Subscriptions over WebSocket: which events are delivered, and what is released when a connection ends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         pytest.param({"threadId": "nonsense"}, "invalid_value", id="no id"),
     ],
 )
-async def test_a_thread_that_cannot_be_followed_is_an_error_with_a_code(
+async def test_subscription_to_an_unknown_thread_sends_error_with_code(
     base_url: str, variables: dict[str, str], code: str
 ) -> None:
     async with socket_to(base_url) as socket:
@@ -35,7 +35,7 @@ async def test_a_thread_that_cannot_be_followed_is_an_error_with_a_code(
         assert (refused["type"], refused["payload"][0]["extensions"]["code"]) == ("error", code)
 
 
-async def test_a_cursor_that_names_nothing_is_an_error_with_a_code(inside: Inside, thread: ThreadId) -> None:
+async def test_unknown_cursor_sends_error_with_param(inside: Inside, thread: ThreadId) -> None:
     async with socket_to(inside.base_url) as socket:
         await socket.subscribe(ADDED, threadId=thread, after="msg_nowhere")
 
@@ -43,7 +43,7 @@ async def test_a_cursor_that_names_nothing_is_an_error_with_a_code(inside: Insid
         assert (refused["type"], refused["payload"][0]["extensions"]["param"]) == ("error", "after")
 
 
-async def test_a_follower_hears_what_was_missed_and_what_comes(inside: Inside, thread: ThreadId) -> None:
+async def test_subscription_delivers_missed_and_new_messages(inside: Inside, thread: ThreadId) -> None:
     [first, *_] = await say(inside.store, WHO, thread, "1", "2", "3")
     async with socket_to(inside.base_url) as socket:
         await socket.subscribe(ADDED, threadId=thread, after=first)
@@ -53,7 +53,7 @@ async def test_a_follower_hears_what_was_missed_and_what_comes(inside: Inside, t
         assert (missed, await socket.texts(1)) == (["2", "3"], ["4"])
 
 
-async def test_complete_stops_a_subscription(inside: Inside, thread: ThreadId) -> None:
+async def test_complete_from_the_client_ends_the_subscription(inside: Inside, thread: ThreadId) -> None:
     async with socket_to(inside.base_url) as socket:
         await socket.subscribe(ADDED, threadId=thread)
         await until(lambda: bool(inside.hub.topics()))
@@ -65,7 +65,7 @@ async def test_complete_stops_a_subscription(inside: Inside, thread: ThreadId) -
         assert await socket.receive() == {"type": "pong"}
 
 
-async def test_the_end_of_the_thread_completes_its_subscription(inside: Inside, thread: ThreadId) -> None:
+async def test_deleted_thread_completes_its_subscription(inside: Inside, thread: ThreadId) -> None:
     async with socket_to(inside.base_url) as socket:
         await socket.subscribe(EVENTS, threadId=thread)
         await until(lambda: bool(inside.hub.topics()))
@@ -77,7 +77,7 @@ async def test_the_end_of_the_thread_completes_its_subscription(inside: Inside, 
         assert await socket.receive() == {"id": "1", "type": "complete"}
 
 
-async def test_a_client_that_goes_away_frees_its_followers(inside: Inside, thread: ThreadId) -> None:
+async def test_disconnect_releases_all_subscriptions(inside: Inside, thread: ThreadId) -> None:
     async with socket_to(inside.base_url) as socket:
         for n in range(3):
             await socket.subscribe(ADDED, str(n), threadId=thread)
@@ -86,7 +86,7 @@ async def test_a_client_that_goes_away_frees_its_followers(inside: Inside, threa
     await until(lambda: not inside.hub.topics())
 
 
-async def test_a_client_that_vanishes_while_it_is_written_to_is_no_failure(
+async def test_disconnect_during_a_send_logs_no_failure(
     inside: Inside, thread: ThreadId, caplog: pytest.LogCaptureFixture
 ) -> None:
     await say(inside.store, WHO, thread, *("x" * 5_000 for _ in range(60)))
@@ -101,7 +101,7 @@ async def test_a_client_that_vanishes_while_it_is_written_to_is_no_failure(
     assert "Traceback" not in caplog.text
 
 
-async def test_one_operation_too_many_is_refused_and_the_others_go_on(
+async def test_operation_above_the_limit_is_refused_and_others_continue(
     inside: Inside, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(websocket, "MAX_OPERATIONS", 3)
@@ -116,7 +116,7 @@ async def test_one_operation_too_many_is_refused_and_the_others_go_on(
         assert {(await socket.receive())["id"] for _ in range(3)} == {"0", "1", "2"}
 
 
-async def test_a_slow_reader_is_cut_off_and_goes_on_from_its_cursor(
+async def test_slow_client_is_disconnected_and_resumes_from_its_cursor(
     inside: Inside, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(websocket, "SEND_S", 0.2)

@@ -31,7 +31,7 @@ def texts(events: list[Event]) -> list[str]:
     return [each.data["data"]["messageAdded"]["node"]["text"] for each in events]
 
 
-async def test_a_follower_hears_what_was_missed_and_what_comes(
+async def test_stream_delivers_missed_and_new_messages(
     inside: Inside, http: httpx.AsyncClient, thread: ThreadId
 ) -> None:
     await say(inside.store, WHO, thread, "1", "2")
@@ -42,7 +42,7 @@ async def test_a_follower_hears_what_was_missed_and_what_comes(
         assert (texts(missed), texts(await take(events, 1))) == (["1", "2"], ["3"])
 
 
-async def test_the_id_of_an_event_is_its_cursor(inside: Inside, http: httpx.AsyncClient, thread: ThreadId) -> None:
+async def test_event_id_is_the_cursor_of_the_message(inside: Inside, http: httpx.AsyncClient, thread: ThreadId) -> None:
     made = await say(inside.store, WHO, thread, "1", "2")
     async with stream_of(http, ADDED, threadId=thread, after="0") as events:
         told = await take(events, 2)
@@ -52,7 +52,7 @@ async def test_the_id_of_an_event_is_its_cursor(inside: Inside, http: httpx.Asyn
     ]
 
 
-async def test_the_id_of_a_delta_is_its_cursor(inside: Inside, http: httpx.AsyncClient, thread: ThreadId) -> None:
+async def test_event_id_is_the_cursor_of_the_delta(inside: Inside, http: httpx.AsyncClient, thread: ThreadId) -> None:
     begun = await begin(inside.store, WHO, thread)
     await grow(inside.store, WHO, begun.id, "a", "b")
     async with stream_of(http, EVENTS, threadId=thread, after="0") as events:
@@ -63,7 +63,7 @@ async def test_the_id_of_a_delta_is_its_cursor(inside: Inside, http: httpx.Async
 
 
 @pytest.mark.parametrize("query", [ADDED, EVENTS])
-async def test_last_event_id_goes_on_behind_it_whatever_after_says(
+async def test_last_event_id_overrides_after(
     inside: Inside, http: httpx.AsyncClient, thread: ThreadId, query: str
 ) -> None:
     await say(inside.store, WHO, thread, "1", "2", "3")
@@ -76,7 +76,7 @@ async def test_last_event_id_goes_on_behind_it_whatever_after_says(
     assert again == told[1:]
 
 
-async def test_a_silent_stream_is_kept_alive(
+async def test_idle_stream_sends_keep_alive_comments(
     http: httpx.AsyncClient, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sse, "KEEP_ALIVE_S", 0.01)
@@ -85,7 +85,7 @@ async def test_a_silent_stream_is_kept_alive(
         assert await take(events_of(response), 3) == [None, None, None]
 
 
-async def test_what_comes_after_a_keep_alive_is_heard_once(
+async def test_message_after_a_keep_alive_is_delivered_once(
     inside: Inside, http: httpx.AsyncClient, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sse, "KEEP_ALIVE_S", 0.01)
@@ -102,9 +102,7 @@ async def test_what_comes_after_a_keep_alive_is_heard_once(
     assert texts(heard) == ["0", "1", "2", "3", "4"]
 
 
-async def test_the_end_of_the_thread_completes_the_stream(
-    inside: Inside, http: httpx.AsyncClient, thread: ThreadId
-) -> None:
+async def test_deleted_thread_completes_the_stream(inside: Inside, http: httpx.AsyncClient, thread: ThreadId) -> None:
     async with stream_of(http, EVENTS, threadId=thread) as events:
         await until(lambda: bool(inside.hub.topics()))
         await threads.delete(inside.store, WHO, thread)
@@ -115,7 +113,7 @@ async def test_the_end_of_the_thread_completes_the_stream(
     assert (complete.kind, complete.data) == ("complete", None)
 
 
-async def test_a_subscription_may_come_by_get(inside: Inside, http: httpx.AsyncClient, thread: ThreadId) -> None:
+async def test_subscription_by_get_is_accepted(inside: Inside, http: httpx.AsyncClient, thread: ThreadId) -> None:
     await say(inside.store, WHO, thread, "1")
     asked = {"query": ADDED, "variables": f'{{"threadId": "{thread}", "after": "0"}}'}
     async with http.stream("GET", "/graphql", params=asked, headers=AS_STREAM) as response:
@@ -124,7 +122,7 @@ async def test_a_subscription_may_come_by_get(inside: Inside, http: httpx.AsyncC
     assert texts([each for each in found if each is not None]) == ["1"]
 
 
-async def test_the_stream_may_not_be_kept_by_anybody_on_the_way(http: httpx.AsyncClient, thread: ThreadId) -> None:
+async def test_stream_forbids_caching_and_proxy_buffering(http: httpx.AsyncClient, thread: ThreadId) -> None:
     body = {"query": ADDED, "variables": {"threadId": thread}}
     async with http.stream("POST", "/graphql", json=body, headers=AS_STREAM) as response:
         assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
@@ -133,7 +131,7 @@ async def test_the_stream_may_not_be_kept_by_anybody_on_the_way(http: httpx.Asyn
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_query_as_a_stream_is_answered_once_and_completed(http: httpx.AsyncClient, method: str) -> None:
+async def test_query_as_stream_sends_one_next_and_complete(http: httpx.AsyncClient, method: str) -> None:
     query = {"query": "{ __typename }"}
     given = {"params": query} if method == "GET" else {"json": query}
     async with http.stream(method, "/graphql", headers=AS_STREAM, **given) as response:  # type: ignore[arg-type]
@@ -146,7 +144,7 @@ async def test_a_query_as_a_stream_is_answered_once_and_completed(http: httpx.As
     ]
 
 
-async def test_a_mutation_by_get_is_refused_also_as_a_stream(inside: Inside, http: httpx.AsyncClient) -> None:
+async def test_mutation_by_get_as_stream_is_refused_with_405(inside: Inside, http: httpx.AsyncClient) -> None:
     asked = {"query": "mutation { createThread(input: {}) { thread { id } } }"}
 
     refused = await http.get("/graphql", params=asked, headers=AS_STREAM)
@@ -155,14 +153,16 @@ async def test_a_mutation_by_get_is_refused_also_as_a_stream(inside: Inside, htt
     assert not await _threads(inside, http)
 
 
-async def test_a_mutation_by_post_is_carried_out_also_as_a_stream(inside: Inside, http: httpx.AsyncClient) -> None:
+async def test_mutation_by_post_as_stream_writes_to_the_store(inside: Inside, http: httpx.AsyncClient) -> None:
     async with stream_of(http, "mutation { createThread(input: {}) { thread { id } } }") as events:
         [told, _] = await rest_of(events)
 
     assert await _threads(inside, http) == [told.data["data"]["createThread"]["thread"]["id"]]
 
 
-async def test_a_subscription_that_asks_for_json_is_sent_to_a_stream(http: httpx.AsyncClient, thread: ThreadId) -> None:
+async def test_subscription_as_json_is_refused_and_names_event_stream(
+    http: httpx.AsyncClient, thread: ThreadId
+) -> None:
     refused = await http.post("/graphql", json={"query": ADDED, "variables": {"threadId": thread}})
 
     assert refused.status_code == 406
@@ -176,7 +176,7 @@ async def test_a_subscription_that_asks_for_json_is_sent_to_a_stream(http: httpx
         pytest.param({"threadId": "nonsense"}, "invalid_value", id="no id"),
     ],
 )
-async def test_a_thread_that_cannot_be_followed_is_told_and_completed(
+async def test_subscription_to_an_unknown_thread_sends_error_and_complete(
     http: httpx.AsyncClient, variables: dict[str, str], code: str
 ) -> None:
     async with stream_of(http, ADDED, **variables) as events:
@@ -186,7 +186,7 @@ async def test_a_thread_that_cannot_be_followed_is_told_and_completed(
     assert complete.kind == "complete"
 
 
-async def test_variables_that_are_nested_too_deeply_are_refused_before_a_stream_begins(
+async def test_deeply_nested_variables_are_refused_before_the_stream_starts(
     http: httpx.AsyncClient, thread: ThreadId
 ) -> None:
     deep: list[Any] = []
@@ -200,14 +200,14 @@ async def test_variables_that_are_nested_too_deeply_are_refused_before_a_stream_
     assert refused.json()["errors"][0]["extensions"]["code"] == "variables_too_large"
 
 
-async def test_a_last_event_id_that_names_nothing_is_told(http: httpx.AsyncClient, thread: ThreadId) -> None:
+async def test_unknown_last_event_id_sends_error(http: httpx.AsyncClient, thread: ThreadId) -> None:
     async with stream_of(http, ADDED, "msg_nowhere", threadId=thread) as events:
         [told, _] = await rest_of(events)
 
     assert told.data["errors"][0]["extensions"]["param"] == "after"
 
 
-async def test_a_client_that_goes_away_frees_its_follower(
+async def test_disconnect_releases_the_subscription(
     inside: Inside, http: httpx.AsyncClient, thread: ThreadId, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with stream_of(http, ADDED, threadId=thread):
@@ -217,7 +217,7 @@ async def test_a_client_that_goes_away_frees_its_follower(
     assert "Traceback" not in caplog.text
 
 
-async def test_a_client_that_goes_away_while_it_is_written_to_frees_its_follower(
+async def test_disconnect_during_a_send_releases_the_subscription(
     inside: Inside, http: httpx.AsyncClient, thread: ThreadId, caplog: pytest.LogCaptureFixture
 ) -> None:
     await say(inside.store, WHO, thread, *("x" * 200_000 for _ in range(60)))

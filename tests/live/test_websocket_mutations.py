@@ -1,4 +1,4 @@
-"""A mutation over a WebSocket that has begun is finished, like one over HTTP, whatever its client does meanwhile."""
+"""Mutations over WebSocket: a running mutation finishes, as over HTTP, whatever its client does."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def close(socket: Socket) -> None:
     await socket.raw.close()
 
 
-async def say_hello_again(socket: Socket) -> None:
+async def send_second_connection_init(socket: Socket) -> None:
     await socket.send("connection_init")
     assert (await socket.end())[0] == 4429
 
@@ -66,8 +66,8 @@ async def complete(socket: Socket) -> None:
     assert await socket.receive() == {"type": "pong"}
 
 
-@pytest.mark.parametrize("leave", [abort, close, say_hello_again, complete])
-async def test_a_client_that_leaves_does_not_undo_what_has_begun(
+@pytest.mark.parametrize("leave", [abort, close, send_second_connection_init, complete])
+async def test_running_mutation_finishes_after_the_client_leaves(
     inside: Inside, thread: ThreadId, leave: Callable[[Socket], Awaitable[None]], caplog: pytest.LogCaptureFixture
 ) -> None:
     with inside.hub.listen((WHO.reach.project_id, thread)) as hint:
@@ -83,7 +83,7 @@ async def test_a_client_that_leaves_does_not_undo_what_has_begun(
     assert "Traceback" not in caplog.text
 
 
-async def test_what_is_completed_is_not_answered_and_its_id_is_free(inside: Inside, thread: ThreadId) -> None:
+async def test_completed_mutation_sends_nothing_and_frees_its_id(inside: Inside, thread: ThreadId) -> None:
     async with socket_to(inside.base_url) as socket:
         with inside.hub.listen((WHO.reach.project_id, thread)) as hint:
             async with held(inside, thread):
@@ -99,7 +99,7 @@ async def test_what_is_completed_is_not_answered_and_its_id_is_free(inside: Insi
     assert found[0]["payload"] == {"data": {"__typename": "Query"}}
 
 
-async def test_what_is_completed_and_still_runs_counts_as_running(
+async def test_completed_mutation_counts_towards_the_limit_while_it_runs(
     inside: Inside, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(websocket, "MAX_OPERATIONS", 1)
@@ -112,9 +112,7 @@ async def test_what_is_completed_and_still_runs_counts_as_running(
     assert (refused["type"], refused["id"]) == ("error", "2")
 
 
-async def test_a_server_that_stops_answers_what_has_begun_before_it_sends_its_client_away(
-    inside: Inside, thread: ThreadId
-) -> None:
+async def test_shutdown_answers_a_running_mutation_before_it_closes_with_1001(inside: Inside, thread: ThreadId) -> None:
     async with socket_to(inside.base_url) as mutating, socket_to(inside.base_url) as following:
         await following.subscribe(ADDED, threadId=thread)
         async with held(inside, thread):
