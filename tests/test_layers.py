@@ -75,7 +75,7 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "transfer": {"orjson", "click"},  # it reports to a person at a terminal as it reads
     "server": {"uvicorn", "httptools", "websockets", "click", "sqlalchemy"},
     "app": {"starlette"},
-    "cli": {"click", "rich"},
+    "cli": {"click", "rich", "orjson"},
     "__main__": set[str](),
 }
 # graphql-core decides which arguments these take; our executors override them.

@@ -1,4 +1,4 @@
-"""The command line: each command reads its settings, does its work, and tells what went wrong in one message.
+"""The command line: each command reads its settings, does its work, and reports an error as one message.
 
 Must not be here: the work itself.
 """
@@ -20,7 +20,7 @@ with loading():
     from gateway.domain.printable import printable
     from gateway.errors import GatewayError
     from gateway.observability.log import audited
-    from gateway.settings.load import load_settings
+    from gateway.settings.load import load_settings, load_with_sources
     from gateway.settings.table import SETTINGS
 
 _DATABASE = ("database_url",)
@@ -29,7 +29,7 @@ _SERVER = tuple(name for name in SETTINGS if SETTINGS[name].has_flag)
 
 
 class ErrorReportingGroup(click.Group):
-    """A group of commands that tells the errors of ours as one message, without a traceback; none steers a terminal."""
+    """A group of commands that reports our errors as one message: no traceback, no control characters."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -38,7 +38,7 @@ class ErrorReportingGroup(click.Group):
         except GatewayError as error:
             raise click.ClickException("\n".join(map(printable, error.message.split("\n")))) from None
         except BrokenPipeError:
-            raise  # `gateway export | head`: click ends the program without a word
+            raise  # `gateway export | head`: click exits without a message
         except OSError as error:
             what = f"'{printable(os.fsdecode(error.filename))}'" if error.filename else "The database or a file"
             raise click.ClickException(f"{what} cannot be used: {error.strerror or error}") from None
@@ -47,25 +47,27 @@ class ErrorReportingGroup(click.Group):
 @click.group(cls=ErrorReportingGroup)
 @click.version_option(package_name="threads-gateway", prog_name="gateway")
 def main() -> None:
-    """A store of chat threads and messages that OpenAI's Assistants SDKs and GraphQL clients share.
+    """A store of chat threads and messages for OpenAI's Assistants SDKs and GraphQL clients.
 
     \b
-      gateway serve                      serve both faces on 127.0.0.1:8000, kept in ./gateway.db
-      gateway import threads.jsonl       take in what was exported elsewhere
-      gateway export -o threads.jsonl    give all of it out again
-      gateway keys create                let in only those who have a key
+      gateway serve                      serve REST and GraphQL on 127.0.0.1:8000, stored in ./gateway.db
+      gateway import threads.jsonl       import exported threads
+      gateway export -o threads.jsonl    export all threads
+      gateway keys create                require API keys, and create the first one
+      gateway config                     print the settings in effect
 
-    Every setting can be given as a flag, as an environment variable GATEWAY_..., or in a file .env.
+    Every setting can be given as a flag, as an environment variable GATEWAY_..., or in a file .env. Secrets have no
+    flag.
     """
 
 
 @main.command(cls=GroupedCommand)
 @settings_options(*_SERVER)
 def serve(**flags: Any) -> None:
-    """Serve the REST and the GraphQL face.
+    """Serve the REST and GraphQL APIs.
 
-    A SQLite database is made and migrated at the start; a PostgreSQL database is migrated by `gateway migrate`.
-    Ctrl-C and SIGTERM let running requests finish. Other machines are served once there is a key, or end users' tokens.
+    A SQLite database is created and migrated at startup; migrate a PostgreSQL database with `gateway migrate`. On
+    Ctrl-C and SIGTERM, running requests finish first. To serve other machines, create an API key or configure JWTs.
 
     \b
       gateway serve --port 9000
@@ -78,11 +80,29 @@ def serve(**flags: Any) -> None:
 
 
 @main.command(cls=GroupedCommand)
+@settings_options(*_SERVER)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def config(*, as_json: bool, **flags: Any) -> None:
+    """Print the settings in effect and the source of each: default, profile, .env, environment or flag.
+
+    Secrets are masked, also those inside URLs.
+
+    \b
+      gateway config
+      gateway config --json
+    """
+    with loading():
+        from gateway.cli.config import show_config, show_config_as_json  # noqa: PLC0415  (as above)
+
+    (show_config_as_json if as_json else show_config)(load_with_sources(flags))
+
+
+@main.command(cls=GroupedCommand)
 @settings_options(*_DATABASE)
 def migrate(**flags: Any) -> None:
-    """Bring the database to the tables that this version needs.
+    """Migrate the database to the tables of this version.
 
-    It may run while servers of the version before are up, and twice at once: the second waits for the first.
+    It can run while servers of the previous version are running; of two migrations at once, the second waits.
 
     \b
       gateway migrate --database-url postgresql://app:secret@db/threads
@@ -94,7 +114,7 @@ def migrate(**flags: Any) -> None:
     click.echo("The database is up to date.", err=True)
 
 
-@main.command(cls=GroupedCommand)
+@main.command()
 def schema() -> None:
     """Print the GraphQL schema, for code generators and editors.
 
@@ -109,22 +129,22 @@ def schema() -> None:
 
 @main.command(name="import", cls=GroupedCommand)
 @click.argument("sources", nargs=-1, metavar="[FILE | FOLDER | -]...")
-@click.option("--project", default="default", show_default=True, metavar="NAME", help="Whose threads they become.")
-@click.option("--rejects", metavar="FILE", help="Keep all lines of the threads that could not be taken in this file.")
-@click.option("--order", type=click.Choice(["asc", "desc"]), help="The order of lists whose times do not tell it.")
-@click.option("--replace-deleted", is_flag=True, help="Import threads anew that were deleted here.")
-@click.option("--beyond-bounds", is_flag=True, help="Take lines and messages of any size.")
+@click.option("--project", default="default", show_default=True, metavar="NAME", help="Project of the threads.")
+@click.option("--rejects", type=click.Path(dir_okay=False), help="File for all lines of the rejected threads.")
+@click.option("--order", type=click.Choice(["asc", "desc"]), help="Order of lists whose timestamps do not show it.")
+@click.option("--replace-deleted", is_flag=True, help="Import threads again that were deleted here.")
+@click.option("--beyond-bounds", is_flag=True, help="Accept lines and messages of any size.")
 @settings_options(*_DATABASE)
 def import_(sources: tuple[str, ...], project: str, database_url: str | None, **choices: Any) -> None:
-    """Take in threads and messages that were exported elsewhere, with their ids, times and order.
+    """Import threads and messages with their ids, timestamps and order.
 
-    A file holds one object of the API a line, `thread` or `thread.message`, in any order, or pages, arrays and files of
-    assistants-thread-export/v1; a folder holds such files. It may be packed by gzip. Without a file, standard input is
-    read. Lists that begin with the newest message, as the API gives them, are turned round.
+    A file has one API object per line, `thread` or `thread.message`, in any order, or contains pages, arrays or
+    assistants-thread-export/v1; a folder contains such files. Files may be compressed with gzip. Without a file,
+    standard input is read. Lists with the newest message first, as the API returns them, are reversed.
 
-    Each thread is taken whole or not at all: import all files of a thread in one run. What is there already stays as it
-    is, so an import can be repeated. A line that cannot be taken is reported with its reason, its thread goes to the
-    rejects, and the rest goes on; the exit code is then 1. More stands in docs/migrating-from-assistants.md.
+    A thread is imported completely or not at all, so import all files of a thread in one run. Existing threads and
+    messages are not changed, so an import can be repeated. Rejected lines are reported with the reason; the import
+    continues, and the exit code is 1. See docs/migrating-from-assistants.md.
 
     \b
       gateway import threads.jsonl messages.jsonl --rejects rejected.jsonl
@@ -140,13 +160,19 @@ def import_(sources: tuple[str, ...], project: str, database_url: str | None, **
 
 
 @main.command(cls=GroupedCommand)
-@click.option("--project", default="default", show_default=True, metavar="NAME", help="Whose threads are given out.")
-@click.option("-o", "--output", default="-", metavar="FILE", help="Where to write; standard output if not given.")
+@click.option("--project", default="default", show_default=True, metavar="NAME", help="Project to export.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    default="-",
+    help="Output file. [default: standard output]",
+)
 @settings_options(*_DATABASE)
 def export(project: str, output: str, **flags: Any) -> None:
-    """Give out all threads of a project, each with its messages behind it, one object of the API a line.
+    """Export all threads of a project, each followed by its messages, one API object per line.
 
-    Importing the file into an empty database gives the same threads again, and exporting those the same bytes.
+    Importing the file into an empty database restores the same threads; exporting those again gives the same bytes.
 
     \b
       gateway export -o threads.jsonl
@@ -159,10 +185,10 @@ def export(project: str, output: str, **flags: Any) -> None:
 
 @main.group(name="keys")
 def keys_() -> None:
-    """Let in only those who have a key.
+    """Create, list, rotate and revoke API keys.
 
-    As long as no key was ever made, the server lets in everybody, and listens on this machine alone. Each key belongs
-    to a project, and sees the threads of that project only.
+    Until you create the first API key, the server is unauthenticated and listens on localhost only. A key belongs to a
+    project and gives access to the threads of that project only.
 
     \b
       gateway keys create --project shop --scopes read,write --expires 90d --name "the web shop"
@@ -172,16 +198,16 @@ def keys_() -> None:
     """
 
 
-@keys_.command(cls=GroupedCommand, name="create")
-@click.option("--project", default="default", show_default=True, metavar="NAME", help="Whose threads it opens.")
-@click.option("--scopes", default="read,write", show_default=True, metavar="LIST", help="What it may do there.")
-@click.option("--expires", metavar="DURATION", help="When it ends by itself, such as 90d or 12h; never if not given.")
-@click.option("--name", default="", metavar="TEXT", help="What you will know it by in the list.")
+@keys_.command(name="create", cls=GroupedCommand)
+@click.option("--project", default="default", show_default=True, metavar="NAME", help="Project that the key opens.")
+@click.option("--scopes", default="read,write", show_default=True, metavar="LIST", help="Scopes: read, write or both.")
+@click.option("--expires", metavar="DURATION", help="Time to live, such as 90d or 12h. [default: no expiry]")
+@click.option("--name", default="", metavar="TEXT", help="Name of the key in the list.")
 @settings_options(*_KEYS)
 def create_key(project: str, scopes: str, expires: str | None, name: str, **flags: Any) -> None:
-    """Make a key and show its secret, once.
+    """Create an API key and print its secret, once.
 
-    From the first key on, servers that are already running let in nobody without one.
+    After the first key is created, running servers require one in every request.
 
     \b
       gateway keys create --project shop --scopes read --expires 90d
@@ -194,21 +220,21 @@ def create_key(project: str, scopes: str, expires: str | None, name: str, **flag
         run_create(settings.database_url, new_key(project, name, scopes, expires))
 
 
-@keys_.command(cls=GroupedCommand, name="list")
+@keys_.command(name="list", cls=GroupedCommand)
 @settings_options(*_DATABASE)
 def list_keys(**flags: Any) -> None:
-    """Show all keys: what they may do, how their secrets end, when they were last used."""
+    """List all API keys with their scopes, last characters, expiry and last use."""
     with loading():
         from gateway.cli.keys import run_list  # noqa: PLC0415  (as above)
 
     run_list(load_settings(flags).database_url)
 
 
-@keys_.command(cls=GroupedCommand, name="revoke")
+@keys_.command(name="revoke", cls=GroupedCommand)
 @click.argument("key_id", metavar="ID")
 @settings_options(*_KEYS)
 def revoke_key(key_id: str, **flags: Any) -> None:
-    """End a key: within a second no server lets anybody in with it, and who is connected with it is sent away."""
+    """Revoke an API key: within a second all servers refuse it and disconnect its clients."""
     with loading():
         from gateway.cli.keys import run_revoke  # noqa: PLC0415  (as above)
 
@@ -217,12 +243,12 @@ def revoke_key(key_id: str, **flags: Any) -> None:
         run_revoke(settings.database_url, key_id)
 
 
-@keys_.command(cls=GroupedCommand, name="rotate")
+@keys_.command(name="rotate", cls=GroupedCommand)
 @click.argument("key_id", metavar="ID")
-@click.option("--grace", metavar="DURATION", help="How long the old one still works, such as 1d; else it ends.")
+@click.option("--grace", metavar="DURATION", help="How long the old key remains valid, such as 1d. [default: 0]")
 @settings_options(*_KEYS)
 def rotate_key(key_id: str, grace: str | None, **flags: Any) -> None:
-    """Make a key in the place of another: the same project, name, scopes and time to live, and another secret."""
+    """Replace an API key by one with the same project, name, scopes and time to live, and a new secret."""
     with loading():
         from gateway.cli.keys import run_rotate  # noqa: PLC0415  (as above)
 
@@ -234,10 +260,10 @@ def rotate_key(key_id: str, grace: str | None, **flags: Any) -> None:
 @main.command(cls=GroupedCommand)
 @settings_options(*_SERVER)
 def doctor(**flags: Any) -> None:
-    """Look at all that a server needs, and say what to do; nothing is changed.
+    """Check everything that a server needs, and say how to fix what is wrong; nothing is changed.
 
-    Settings, SQLite's version, room on the disk, database, migrations, clock and keys, with the settings that `serve`
-    would have. The exit code is 1 if something has to be mended first.
+    Checks the settings, SQLite's version, free disk space, database, migrations, clock and API keys, with the settings
+    that `serve` would use. The exit code is 1 if a problem prevents the start.
 
     \b
       gateway doctor
@@ -254,11 +280,11 @@ def doctor(**flags: Any) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @settings_options(*_DATABASE)
 def backup(file: Path, **flags: Any) -> None:
-    """Copy a SQLite database into FILE, also while it is served.
+    """Copy a SQLite database to FILE, also while it is being served.
 
-    The copy holds all that was acknowledged before the command began. It is checked, and appears under its name when it
-    is whole. To restore it, stop the server and put the file in the place of the database; files beside that which end
-    in -wal and -shm must go. PostgreSQL is backed up by its own tools (pg_dump, or a copy with its log).
+    The copy contains everything that was acknowledged before the command began. It is checked, and gets its name when
+    it is complete. To restore it, stop the server, replace the database file, and remove the files next to it that end
+    in -wal and -shm. Back up PostgreSQL with its own tools (pg_dump, or a base backup with WAL archiving).
 
     \b
       gateway backup backups/threads-$(date +%F).db

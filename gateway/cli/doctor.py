@@ -1,6 +1,6 @@
-"""`gateway doctor`: look at everything that a server stands on, and say what to do where it is not right.
+"""`gateway doctor`: check everything that a server needs, and say how to fix what is wrong.
 
-Nothing is changed or made.
+Nothing is changed or created.
 Must not be here: how a database is looked at (`store.inspect`).
 """
 
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 _MB: Final = 1_000_000
 _FULL_MB, _SCARCE_MB = 100, 1_000
 _SOON_S: Final = 14 * 86_400
-_CLOCK_S: Final = 5  # what machines that ask a time server differ by at most
+_CLOCK_S: Final = 5  # machines with NTP differ by less
 
 
 class Level(Enum):
-    """How bad it is; the value is how it is shown."""
+    """How serious a finding is; the value is its color."""
 
     OK = "green"
     WARNING = "yellow"
@@ -48,7 +48,7 @@ class Level(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check has found, and what to do."""
+    """The result of one check, and how to fix it."""
 
     level: Level
     said: str
@@ -61,50 +61,48 @@ Check = Callable[[Settings], Awaitable[Finding]]
 async def _settings(settings: Settings) -> Finding:
     load_trusted(settings.trusted_documents, settings.trusted_mode)
     if not default_hosts(settings.host) and settings.profile == "development":
-        said = f"the profile is development, and {settings.host} can be reached from other machines"
-        return Finding(Level.WARNING, said, "Set GATEWAY_PROFILE=production, so that the schema is told to nobody.")
-    return Finding(Level.OK, f"the profile is {settings.profile}, and it listens on {settings.host}")
+        said = f"profile development, and {settings.host} is reachable from other machines"
+        return Finding(Level.WARNING, said, "Set GATEWAY_PROFILE=production, which disables introspection.")
+    return Finding(Level.OK, f"profile {settings.profile}, listening on {settings.host}")
 
 
 async def _sqlite(settings: Settings) -> Finding:
     version = sqlite3.sqlite_version
     if not can_lose_commits():
         return Finding(Level.OK, f"version {version}")
-    said = f"version {version} can lose messages when several processes write to one file"
+    said = f"version {version} can lose messages if several processes write to one file"
     if settings.workers > 1:
         advice = "Set GATEWAY_WORKERS=1, use PostgreSQL, or a Python with SQLite 3.51.3 or later."
         return Finding(Level.FAILURE, said, advice)
-    advice = "One server alone is safe: import and keep other programs off the file while it serves, or use 3.51.3."
+    advice = "A single server is safe. Let no other program write to the file while it runs, or use SQLite 3.51.3."
     return Finding(Level.WARNING, said, advice)
 
 
 async def _disk(settings: Settings) -> Finding:
     folder = sqlite_file(settings.database_url).absolute().parent
     if not folder.exists():
-        return Finding(Level.FAILURE, f"there is no folder {folder}", "Make it, or set GATEWAY_DATABASE_URL.")
+        return Finding(Level.FAILURE, f"folder {folder} does not exist", "Create it, or set GATEWAY_DATABASE_URL.")
     free_mb = shutil.disk_usage(folder).free // _MB
-    said = f"{free_mb:,} MB are free in {folder}"
+    said = f"{free_mb:,} MB free in {folder}"
     if free_mb < _FULL_MB:
-        return Finding(Level.FAILURE, said, "Make room: without it nothing can be written.")
-    return Finding(Level.WARNING, said, "Make room soon.") if free_mb < _SCARCE_MB else Finding(Level.OK, said)
+        return Finding(Level.FAILURE, said, "Free disk space: writes will fail.")
+    return Finding(Level.WARNING, said, "Free disk space soon.") if free_mb < _SCARCE_MB else Finding(Level.OK, said)
 
 
 async def _database(settings: Settings) -> Finding:
     await inspect_database(settings.database_url)
-    return Finding(Level.OK, "it answers")
+    return Finding(Level.OK, "reachable")
 
 
 async def _migrations(settings: Settings) -> Finding:
     revision = (await inspect_database(settings.database_url)).revision
     if revision == HEAD:
-        return Finding(Level.OK, f"the database is at {HEAD}")
-    said = f"the database is at {revision or 'none'}, and this program needs {HEAD}"
+        return Finding(Level.OK, f"the database is at revision {HEAD}")
+    said = f"the database is at revision {revision or 'none'}; this version needs {HEAD}"
     if revision is not None and revision > HEAD:
-        return Finding(
-            Level.WARNING, said, "A later version has migrated it. Run: pip install --upgrade threads-gateway"
-        )
+        return Finding(Level.WARNING, said, "A later version migrated it. Run: pip install --upgrade threads-gateway")
     if migrates_itself(settings.database_url):
-        return Finding(Level.WARNING, said, "The server migrates it when it starts.")
+        return Finding(Level.WARNING, said, "The server migrates it at startup.")
     return Finding(Level.FAILURE, said, "Run: gateway migrate")
 
 
@@ -112,13 +110,13 @@ async def _clock(settings: Settings) -> Finding:
     looked = await inspect_database(settings.database_url)
     if abs(looked.ahead_s) > _CLOCK_S:
         said = f"the database's clock differs from this machine's by {looked.ahead_s:+.0f} s"
-        return Finding(Level.WARNING, said, "Let both ask a time server.")
+        return Finding(Level.WARNING, said, "Synchronize both clocks with NTP.")
     future_s = (looked.newest or 0) - time.time()
     if future_s > _CLOCK_S:
         said = f"the newest message is {future_s:.0f} s in the future"
-        advice = "The clock was set back, or still is. Messages keep their order; until then they all get that second."
+        advice = "The clock was or is wrong. Messages keep their order; until then, new ones get the same timestamp."
         return Finding(Level.WARNING, said, advice)
-    return Finding(Level.OK, "it agrees with what is stored")
+    return Finding(Level.OK, "no message is in the future")
 
 
 async def _keys(settings: Settings) -> Finding:
@@ -129,18 +127,18 @@ async def _keys(settings: Settings) -> Finding:
     ending = [key.id for key in good if _ends_soon(key, now)]
     if ending:
         advice = "Run: gateway keys rotate KEY --grace 1d"
-        return Finding(Level.WARNING, f"within two weeks these end: {', '.join(ending)}", advice)
+        return Finding(Level.WARNING, f"expiring within two weeks: {', '.join(ending)}", advice)
     if made or settings.jwt_jwks_url or settings.jwt_secret:
-        return Finding(Level.OK, f"{len(good)} of {len(made)} let somebody in")
+        return Finding(Level.OK, f"{len(good)} of {len(made)} API keys are valid")
     if is_private(settings.host, settings.trusted_proxies):
-        advice = "To close it, run: gateway keys create"
-        return Finding(Level.WARNING, "none: whoever is on this machine reads and writes everything", advice)
+        advice = "To require authentication, run: gateway keys create"
+        return Finding(Level.WARNING, "none: unauthenticated on localhost until you create the first API key", advice)
     level = Level.WARNING if settings.insecure_open else Level.FAILURE
-    said = "none: whoever reaches the port would read and write everything"
+    said = "none: every client that can connect would have full access"
     return Finding(level, said, "Run: gateway keys create")
 
 
-# In the order in which they are shown.
+# In the order in which they are printed.
 CHECKS: Final[dict[str, Check]] = {"settings": _settings}
 CHECKS_OF_SQLITE: Final[dict[str, Check]] = {"SQLite": _sqlite, "disk": _disk}
 CHECKS_OF_DATABASE: Final[dict[str, Check]] = {
@@ -152,7 +150,7 @@ CHECKS_OF_DATABASE: Final[dict[str, Check]] = {
 
 
 def run_doctor(settings: Settings) -> bool:
-    """Show what all checks find, and say whether a server can be started."""
+    """Print the findings of all checks, and return whether a server can start."""
     found = asyncio.run(_examine(settings))
     for name, finding in found.items():
         level = click.style(f"{finding.level.name.lower():<9}", fg=finding.level.value)
@@ -165,17 +163,17 @@ def run_doctor(settings: Settings) -> bool:
 async def _examine(settings: Settings) -> dict[str, Finding]:
     is_file = migrates_itself(settings.database_url)
     before = CHECKS | (CHECKS_OF_SQLITE if is_file else {})
-    found = {name: await _asked(check, settings) for name, check in before.items()}
+    found = {name: await _run(check, settings) for name, check in before.items()}
     if is_file and not (file := sqlite_file(settings.database_url)).exists():
-        return found | {"database": Finding(Level.OK, f"{file} is not there yet; the server makes it")}
+        return found | {"database": Finding(Level.OK, f"{file} does not exist yet; the server creates it")}
     for name, check in CHECKS_OF_DATABASE.items():
-        found[name] = await _asked(check, settings)
+        found[name] = await _run(check, settings)
         if name in ("database", "migrations") and found[name].level is not Level.OK:
-            break  # what follows would only fail for the same reason
+            break  # the other checks would fail for the same reason
     return found
 
 
-async def _asked(check: Check, settings: Settings) -> Finding:
+async def _run(check: Check, settings: Settings) -> Finding:
     try:
         return await check(settings)
     except GatewayError as error:

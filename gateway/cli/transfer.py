@@ -1,6 +1,6 @@
-"""The commands `import` and `export`: open the store, do the work, tell how it went.
+"""The commands `import` and `export`: open the store, do the work, report the result.
 
-Must not be here: flags (`transfer`).
+Must not be here: flags (`commands`).
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from gateway.cli.open_store import run_with_store
 from gateway.cli.progress import shown
 from gateway.domain.direction import Direction
 from gateway.domain.principal import Principal, Reach
@@ -19,24 +20,20 @@ from gateway.errors import InvalidSetting
 from gateway.store.engines.private_files import open_private
 from gateway.store.schema.ready import make_ready
 from gateway.store.staging import Staging
-from gateway.store.store import opened_store
 from gateway.transfer.exporter import export
 from gateway.transfer.importer import Rejects, load, reject_incomplete_threads, stage
 from gateway.transfer.reporting import report
 from gateway.transfer.sources import size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
     from typing import BinaryIO
 
-    from gateway.core import Store
     from gateway.core.transfer import Taken
-
-T = TypeVar("T")
 
 
 class Choices(NamedTuple):
-    """What an import is asked beside its sources: each as the flag of its name."""
+    """The options of an import: each as the flag of its name."""
 
     rejects: str | None = None
     order: str | None = None
@@ -45,7 +42,7 @@ class Choices(NamedTuple):
 
 
 def run_import(database_url: str, project_id: str, sources: Sequence[str], choices: Choices) -> bool:
-    """Import all sources, and say at the end what was done; tell whether everything could be taken.
+    """Import all sources and report the counts; return whether everything was imported.
 
     Errors: OSError where the rejects cannot be written; InvalidSetting where they would write over a source;
     DatabaseBehind; Unavailable.
@@ -59,25 +56,25 @@ def run_import(database_url: str, project_id: str, sources: Sequence[str], choic
         rejects = Rejects(kept, Direction(choices.order) if choices.order else None)
         staging = stack.enter_context(Staging())
         with shown("Reading", None if None in sizes else sum(size or 0 for size in sizes)) as advance:
-            passed_over = stage(sources, staging, rejects, advance, is_bounded=not choices.beyond_bounds)
+            skipped = stage(sources, staging, rejects, advance, is_bounded=not choices.beyond_bounds)
         reject_incomplete_threads(staging, rejects)
         with shown("Adding messages") as advance:
-            taken = asyncio.run(
-                _with_store(
-                    database_url,
-                    lambda store: load(store, who, staging, rejects, advance, replace_deleted=choices.replace_deleted),
-                )
+            taken = run_with_store(
+                database_url,
+                lambda store: load(store, who, staging, rejects, advance, replace_deleted=choices.replace_deleted),
             )
-    _sum_up(taken, rejects.count, passed_over)
+    _sum_up(taken, rejects.count, skipped)
     return rejects.count == 0
 
 
-def _sum_up(taken: Taken, rejected: int, passed_over: Sequence[str]) -> None:
-    if passed_over:
-        report(f"Passed over, since it is of another kind: {passed_over[0]}{_and_more(len(passed_over))}.")
+def _sum_up(taken: Taken, rejected: int, skipped: Sequence[str]) -> None:
+    if skipped:
+        report(f"Skipped, because it contains no threads or messages: {skipped[0]}{_and_more(len(skipped))}.")
     if taken.deleted:
-        report(f"Deleted here before, and not taken again without --replace-deleted: {taken.deleted} threads.")
-    report(f"Threads: {taken.threads}, messages: {taken.messages}, there before: {taken.known}, rejected: {rejected}.")
+        report(f"Deleted here earlier, not imported again without --replace-deleted: {taken.deleted} threads.")
+    report(
+        f"Threads: {taken.threads}, messages: {taken.messages}, already present: {taken.known}, rejected: {rejected}."
+    )
 
 
 def _and_more(many: int) -> str:
@@ -95,7 +92,7 @@ def run_export(database_url: str, project_id: str, target: str) -> None:
         click.open_file("-", "wb") if target == "-" else open_private(Path(target)) as out,
         shown("Messages") as advance,
     ):
-        asyncio.run(_with_store(database_url, lambda store: export(store, who, out, advance)))
+        run_with_store(database_url, lambda store: export(store, who, out, advance))
 
 
 def _opened_rejects(target: str) -> BinaryIO:
@@ -107,9 +104,4 @@ def _refuse_to_write_over(sources: Sequence[str], rejects_file: str | None) -> N
         return
     for source in sources:
         if Path(source).exists() and Path(source).samefile(rejects_file):
-            raise InvalidSetting(f"--rejects: expected another file than '{source}', which is to be imported.")
-
-
-async def _with_store(database_url: str, work: Callable[[Store], Awaitable[T]]) -> T:
-    async with opened_store(database_url) as store:
-        return await work(store)
+            raise InvalidSetting(f"--rejects: expected a file other than '{source}', which is imported.")

@@ -1,4 +1,4 @@
-"""What is found out of the database before a process serves it.
+"""What is checked and opened before a server starts: settings that need each other, the database, keys, ports.
 
 Must not be here: what is served (`serve`).
 """
@@ -6,14 +6,37 @@ Must not be here: what is served (`serve`).
 from __future__ import annotations
 
 import asyncio
+import socket
+from typing import TYPE_CHECKING, Final
 
 from gateway.core import api_keys
+from gateway.errors import InvalidSetting
+from gateway.graphql.documents.trusted import load_trusted
+from gateway.store.engines.open import refuse_several_processes, url_to_listen_at
 from gateway.store.schema.ready import make_ready
 from gateway.store.store import opened_store
+from gateway.web.origins import is_private
+
+if TYPE_CHECKING:
+    from gateway.settings.table import Settings
+
+_BACKLOG: Final = 2048
+
+
+def is_ready_and_open(settings: Settings) -> bool:
+    """Check the settings and the database, and return whether the server is unauthenticated.
+
+    Errors: DatabaseBehind; Unavailable; InvalidSetting.
+    """
+    if settings.workers > 1:
+        refuse_several_processes(settings.database_url)
+    url_to_listen_at(settings.database_url, settings.listen_url)
+    load_trusted(settings.trusted_documents, settings.trusted_mode)  # a worker could no longer report the error
+    return not any_key_made(settings.database_url) and is_open_without_keys(settings)
 
 
 def any_key_made(database_url: str) -> bool:
-    """Say whether an API key was ever made, and make the database ready for that.
+    """Make the database ready, and return whether an API key was ever created.
 
     Errors: DatabaseBehind; Unavailable.
     """
@@ -24,3 +47,44 @@ def any_key_made(database_url: str) -> bool:
             return await api_keys.any_made(store)
 
     return asyncio.run(ask())
+
+
+def is_open_without_keys(settings: Settings) -> bool:
+    """Return whether a server without API keys is unauthenticated; that is allowed on localhost without a proxy.
+
+    Errors: InvalidSetting where other machines could connect.
+    """
+    if settings.jwt_jwks_url or settings.jwt_secret:
+        return False
+    if not is_private(settings.host, settings.trusted_proxies) and not settings.insecure_open:
+        by_proxy = bool(settings.trusted_proxies)
+        where = "GATEWAY_TRUSTED_PROXIES: through a proxy it" if by_proxy else f"GATEWAY_HOST: {settings.host}"
+        message = (
+            f"{where} is reachable from other machines, and without an API key every client would have full access. "
+            "Create one first: gateway keys create (or, on an isolated network: --insecure-open)"
+        )
+        raise InvalidSetting(message)
+    return True
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Bind the port, and check that the ports of metrics are free.
+
+    Errors: InvalidSetting.
+    """
+    listener = _listen_on(settings.host, settings.port, "GATEWAY_HOST, GATEWAY_PORT")
+    try:
+        for port in settings.metrics_ports():  # each worker binds one later, when an error can no longer be reported
+            _listen_on(settings.host, port, "GATEWAY_METRICS_PORT").close()
+    except InvalidSetting:
+        listener.close()
+        raise
+    return listener
+
+
+def _listen_on(host: str, port: int, variables: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise InvalidSetting(f"{variables}: cannot listen on {host} port {port}: {error.strerror}") from error

@@ -21,7 +21,7 @@ from tests.exports import ROOT, a_thread, environment, give, held, lines, run, t
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMMANDS = ["serve", "keys", "migrate", "schema", "import", "export", "backup", "doctor"]
+COMMANDS = ["serve", "config", "keys", "migrate", "schema", "import", "export", "backup", "doctor"]
 
 
 # What is on a command line can be read by everybody on the machine.
@@ -249,7 +249,7 @@ def test_the_name_of_a_key_of_before_steers_no_terminal(sqlite_url: str) -> None
 
 
 def test_an_address_that_cannot_be_listened_on_is_told(sqlite_url: str) -> None:
-    done = run("serve", "--database-url", sqlite_url, "--host", "192.0.2.1", "--port", "9")
+    done = run("serve", "--database-url", sqlite_url, "--host", "192.0.2.1", "--port", "9", "--insecure-open")
 
     assert done.exit_code == 1
     assert done.stderr.startswith("Error: GATEWAY_HOST, GATEWAY_PORT: cannot listen on 192.0.2.1 port 9: ")
@@ -301,7 +301,7 @@ def test_export_into_import_moves_everything_through_a_pipe(sqlite_url: str, tmp
         )
 
     assert (done.returncode, done.stdout) == (0, b"")
-    assert done.stderr == b"Threads: 2, messages: 0, there before: 0, rejected: 0.\n"
+    assert done.stderr == b"Threads: 2, messages: 0, already present: 0, rejected: 0.\n"
     assert give(target) == give(sqlite_url) == lines([a_thread("thread_a"), a_thread("thread_b")])
 
 

@@ -65,21 +65,21 @@ def test_a_database_with_a_key_needs_nothing(database_url: str) -> None:
     assert {"settings", "database", "migrations", "clock", "keys"} <= found.keys()
 
 
-def test_a_file_that_is_not_there_yet_is_no_fault_and_is_not_made(tmp_path: Path) -> None:
+def test_a_missing_sqlite_file_is_no_fault_and_is_not_created(tmp_path: Path) -> None:
     code, found = examined(f"sqlite:///{tmp_path}/new.db")
 
     assert code == 0
-    assert found["database"] == ("ok", f"{tmp_path}/new.db is not there yet; the server makes it")
+    assert found["database"] == ("ok", f"{tmp_path}/new.db does not exist yet; the server creates it")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
     code, found = examined(f"sqlite:///{tmp_path}/none/new.db")
 
     assert (code, found["disk"][0]) == (1, "failure")
 
 
-def test_a_database_that_cannot_be_reached_is_told_without_its_password() -> None:
+def test_a_database_that_cannot_be_reached_is_reported_without_its_password() -> None:
     code, found = examined("postgresql://app:secret@127.0.0.1:1/threads")
 
     assert (code, found["database"][0]) == (1, "failure")
@@ -91,12 +91,14 @@ def test_a_database_that_cannot_be_reached_is_told_without_its_password() -> Non
 @pytest.mark.parametrize(
     ("empty_database_url", "code", "level", "advice"),
     [
-        pytest.param("sqlite", 0, "warning", "The server migrates it when it starts.", id="sqlite"),
+        pytest.param("sqlite", 0, "warning", "The server migrates it at startup.", id="sqlite"),
         pytest.param("postgres", 1, "failure", "Run: gateway migrate", id="postgres"),
     ],
     indirect=["empty_database_url"],
 )
-def test_a_database_that_was_not_migrated_is_told(empty_database_url: str, code: int, level: str, advice: str) -> None:
+def test_a_database_that_was_not_migrated_is_reported(
+    empty_database_url: str, code: int, level: str, advice: str
+) -> None:
     if make_url(empty_database_url).get_backend_name() == "sqlite":
         execute(empty_database_url, "CREATE TABLE other (a)")
 
@@ -106,7 +108,7 @@ def test_a_database_that_was_not_migrated_is_told(empty_database_url: str, code:
     assert found["migrations"][1].endswith(advice)
 
 
-def test_a_database_of_a_later_version_is_told(sqlite_url: str) -> None:
+def test_a_database_of_a_later_version_is_reported(sqlite_url: str) -> None:
     execute(sqlite_url, "UPDATE alembic_version SET version_num = '9999'")
 
     code, found = examined(sqlite_url)
@@ -115,7 +117,7 @@ def test_a_database_of_a_later_version_is_told(sqlite_url: str) -> None:
 
 
 @pytest.mark.parametrize(("workers", "code", "level"), [("1", 0, "warning"), ("2", 1, "failure")])
-def test_a_sqlite_that_can_lose_messages_is_told(
+def test_a_sqlite_that_can_lose_messages_is_reported(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch, workers: str, code: int, level: str
 ) -> None:
     monkeypatch.setattr(doctor, "can_lose_commits", lambda: True)
@@ -126,7 +128,7 @@ def test_a_sqlite_that_can_lose_messages_is_told(
 
 
 @pytest.mark.parametrize(("free_mb", "code", "level"), [(50, 1, "failure"), (500, 0, "warning"), (5_000, 0, "ok")])
-def test_a_disk_that_is_nearly_full_is_told(
+def test_a_disk_that_is_nearly_full_is_reported(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch, free_mb: int, code: int, level: str
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _folder: Disk(0, 0, free_mb * 1_000_000))
@@ -145,14 +147,14 @@ def test_a_disk_that_is_nearly_full_is_told(
         pytest.param(("--host", "0.0.0.0", "--insecure-open"), 0, "warning", id="wanted"),  # noqa: S104
     ],
 )
-def test_a_server_without_keys_is_told(sqlite_url: str, flags: tuple[str, ...], code: int, level: str) -> None:
+def test_a_server_without_keys_is_reported(sqlite_url: str, flags: tuple[str, ...], code: int, level: str) -> None:
     exit_code, found = examined(sqlite_url, *flags)
 
     assert (exit_code, found["keys"][0]) == (code, level)
     assert found["keys"][1].endswith("gateway keys create")
 
 
-def test_a_key_that_ends_soon_is_told_by_its_id(sqlite_url: str) -> None:
+def test_a_key_that_ends_soon_is_reported_by_its_id(sqlite_url: str) -> None:
     run("keys", "create", "--database-url", sqlite_url, "--expires", "10d")
 
     code, found = examined(sqlite_url)
@@ -161,7 +163,7 @@ def test_a_key_that_ends_soon_is_told_by_its_id(sqlite_url: str) -> None:
     assert "key_" in found["keys"][1]
 
 
-def test_a_clock_that_was_set_back_is_told(sqlite_url: str) -> None:
+def test_a_clock_that_was_set_back_is_reported(sqlite_url: str) -> None:
     take(sqlite_url, a_thread())
     execute(sqlite_url, "UPDATE threads SET last_created_at = 9999999999")
 
@@ -171,7 +173,7 @@ def test_a_clock_that_was_set_back_is_told(sqlite_url: str) -> None:
     assert "in the future" in found["clock"][1]
 
 
-def test_trusted_documents_that_cannot_be_read_are_told(sqlite_url: str, tmp_path: Path) -> None:
+def test_trusted_documents_that_cannot_be_read_are_reported(sqlite_url: str, tmp_path: Path) -> None:
     flags = ("--trusted-documents", str(tmp_path / "none"), "--trusted-mode", "only")
 
     code, found = examined(sqlite_url, *flags)

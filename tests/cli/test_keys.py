@@ -41,22 +41,20 @@ def test_only_the_secret_goes_to_standard_output(keys: Commands) -> None:
     made = keys("create", "--project", "shop", "--scopes", "read", "--expires", "90d")
 
     assert re.fullmatch(r"sk-[A-Za-z0-9]{43}\n", made.stdout)
-    assert re.match(
-        r"key_\w{16}: may read the threads of project 'shop', until \d{4}-\d\d-\d\d \d\d:\d\d\.\n", made.stderr
-    )
+    assert re.match(r"key_\w{16}: read access to project 'shop', until \d{4}-\d\d-\d\d \d\d:\d\d\.\n", made.stderr)
     assert made.stdout.strip() not in made.stderr
 
 
 def test_where_there_are_no_keys_the_list_says_how_to_make_one(keys: Commands) -> None:
-    assert keys("list").stderr == "There are no keys. Make one with: gateway keys create\n"
+    assert keys("list").stderr == "There are no API keys. Create one with: gateway keys create\n"
 
 
 def test_a_key_is_listed_with_what_it_may_do_and_what_became_of_it(keys: Commands) -> None:
     good, over = keys.new_id("--name", "the web shop"), keys.new_id("--project", "shop")
     revoked = keys("revoke", over)
 
-    assert revoked.stderr.startswith(f"{over} lets nobody in any more.\n")
-    assert re.search(r"default +read,write +the web shop .* never +never +good", keys.listed(good))
+    assert revoked.stderr.startswith(f"{over} is revoked.\n")
+    assert re.search(r"default +read,write +the web shop .* never +never +valid", keys.listed(good))
     assert re.search(r"shop .* revoked", keys.listed(over))
 
 
@@ -66,8 +64,8 @@ def test_a_rotated_key_lasts_as_long_as_its_grace(keys: Commands) -> None:
     new = keys("rotate", old, "--grace", "1d")
 
     assert new.stdout.startswith("sk-")
-    assert " good" in keys.listed(old)
-    assert not re.search(r"never +never +good", keys.listed(old))
+    assert " valid" in keys.listed(old)
+    assert not re.search(r"never +never +valid", keys.listed(old))
 
 
 def test_a_key_that_nobody_has_cannot_be_ended(keys: Commands) -> None:

@@ -64,7 +64,7 @@ def test_an_import_sums_up_on_a_terminal_what_it_did(sqlite_url: str, file: Path
     seen = seen_on_a_terminal("import", str(file), "--database-url", sqlite_url)
 
     assert f"{file}: line 4: Invalid JSON" in seen
-    assert "Threads: 1, messages: 2, there before: 0, rejected: 1." in seen
+    assert "Threads: 1, messages: 2, already present: 0, rejected: 1." in seen
 
 
 def test_an_export_shows_on_a_terminal_how_far_it_is(sqlite_url: str, file: Path) -> None:
@@ -78,7 +78,7 @@ def test_in_a_pipe_only_the_sum_is_said_where_all_goes_well(sqlite_url: str, fil
     said = said_in_a_pipe("import", str(file), "--database-url", sqlite_url, **more)
     said += said_in_a_pipe("export", "--database-url", sqlite_url, **more)
 
-    assert said == b"Threads: 1, messages: 2, there before: 0, rejected: 0.\n"
+    assert said == b"Threads: 1, messages: 2, already present: 0, rejected: 0.\n"
 
 
 def test_who_watches_sees_a_bar_with_its_task(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gateway.events.hub import Hub
 
 THREAD, MESSAGE = a_thread(metadata={"of": "shop"}), a_message(metadata={"of": "shop"})
-TAKEN = "Threads: 1, messages: 1, there before: 0, rejected: 0.\n"
+TAKEN = "Threads: 1, messages: 1, already present: 0, rejected: 0.\n"
 SAME_IDS = [a_thread(metadata={"of": "rival"}), a_message(metadata={"of": "rival"})]
 SHOP, RIVAL = Principal(Reach("shop")), Principal(Reach("rival"))
 

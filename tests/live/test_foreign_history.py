@@ -169,7 +169,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_a_case_is_taken_whole_with_nothing_but_a_summary(world: World, case: str, threads: int, messages: int) -> None:
     done = world.imports[case]
 
-    said = f"Threads: {threads}, messages: {messages}, there before: 0, rejected: 0.\n"
+    said = f"Threads: {threads}, messages: {messages}, already present: 0, rejected: 0.\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, "", said)
 
 
@@ -235,7 +235,7 @@ def test_i_a_folder_of_another_program_is_refused_with_a_sentence_and_a_summary(
     sentence, summary = done.stderr.splitlines()
     assert (done.returncode, done.stdout) == (1, "")
     assert sentence.startswith("I: No thread or message of the Assistants API found")
-    assert summary == "Threads: 0, messages: 0, there before: 0, rejected: 1."
+    assert summary == "Threads: 0, messages: 0, already present: 0, rejected: 1."
 
 
 @pytest.mark.parametrize("letter", ["j1", "j2", "j3"], ids=["a page over lines", "a page on a line", "an array"])

@@ -193,21 +193,21 @@ def test_with_a_key_other_machines_are_served(sqlite_url: str, tmp_path: Path) -
     _, secret = Operator(sqlite_url, tmp_path).new_key()
 
     with serving(sqlite_url, "--host", "0.0.0.0", folder=tmp_path) as server:  # noqa: S104
-        assert "Open:" not in server.stderr
+        assert "Unauthenticated" not in server.stderr
         assert status_with(server, {}) == 401
         assert status_with(server, bearer(secret)) == 200
 
 
-def test_whoever_opens_it_to_other_machines_is_told_so_loudly(sqlite_url: str, tmp_path: Path) -> None:
+def test_the_banner_warns_of_an_unauthenticated_server_on_all_addresses(sqlite_url: str, tmp_path: Path) -> None:
     flags = ("--host", "0.0.0.0", "--insecure-open")  # noqa: S104
     with serving(sqlite_url, *flags, folder=tmp_path) as server:
-        assert "INSECURE: EVERYBODY WHO REACHES THIS ADDRESS" in server.stderr
+        assert "INSECURE: UNAUTHENTICATED FOR EVERY CLIENT" in server.stderr
         assert status_with(server, {}) == 200
 
 
-def test_an_open_server_says_so_and_how_to_close_it(sqlite_url: str, tmp_path: Path) -> None:
+def test_the_banner_on_localhost_names_the_command_for_keys(sqlite_url: str, tmp_path: Path) -> None:
     with serving(sqlite_url, folder=tmp_path) as server:
-        assert "Open: whoever reaches this address" in server.stderr
+        assert "Unauthenticated on localhost until you create the first API key" in server.stderr
         assert "gateway keys create" in server.stderr
 
 

@@ -130,7 +130,7 @@ def test_a_password_is_never_shown(postgres_url: str, tmp_path: Path, place: str
     with serving(None, folder=tmp_path, given=given, is_forked=False) as server:
         server.stop()
 
-    assert "Threads are kept in postgresql://" in server.stderr
+    assert "Database: postgresql://" in server.stderr
     assert SECRET not in server.stderr
 
 

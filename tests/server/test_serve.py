@@ -1,4 +1,4 @@
-"""What a server does before it serves, without one: where it listens, whom it lets in, what it says of itself."""
+"""What happens before a server starts: checks, ports and the banner."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import socket
 import pytest
 
 from gateway.errors import InvalidSetting
-from gateway.server import serve
+from gateway.server import serve, startup
 from gateway.settings.load import load_settings
 from tests.ports import free_port, free_ports
 
 
-def test_it_listens_at_a_port_that_is_free() -> None:
-    with serve._listen(load_settings({"port": "0", "metrics_port": str(free_ports())})) as listener:  # noqa: SLF001
+def test_a_free_port_is_bound() -> None:
+    with startup.listen(load_settings({"port": "0", "metrics_port": str(free_ports())})) as listener:
         assert listener.getsockname()[1] > 0
 
 
@@ -24,36 +24,38 @@ def test_it_listens_at_a_port_that_is_free() -> None:
         pytest.param("metrics_port", "GATEWAY_METRICS_PORT", id="metrics"),
     ],
 )
-def test_a_port_that_is_taken_is_told_by_its_variable(taken: str, variable: str) -> None:
+def test_a_port_in_use_is_refused_by_its_variable(taken: str, variable: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         given = {"port": "0", taken: str(other.getsockname()[1])}
 
         with pytest.raises(InvalidSetting, match=variable):
-            serve._listen(load_settings(given))  # noqa: SLF001
+            startup.listen(load_settings(given))
 
 
 @pytest.mark.parametrize(
     ("given", "host", "key", "warning"),
     [
-        pytest.param({}, "127.0.0.1", "any api_key", "Open: ", id="open on this machine"),
-        pytest.param({"host": "::1"}, "[::1]", "any api_key", "Open: ", id="IPv6"),
-        pytest.param({"insecure_open": "true"}, "127.0.0.1", "any api_key", "INSECURE", id="open to everybody"),
+        pytest.param({}, "127.0.0.1", "any api_key", "Unauthenticated on localhost", id="localhost"),
+        pytest.param({"host": "::1"}, "[::1]", "any api_key", "Unauthenticated on localhost", id="IPv6"),
+        pytest.param({"insecure_open": "true"}, "127.0.0.1", "any api_key", "INSECURE", id="all machines"),
     ],
 )
-def test_an_open_server_says_so(given: dict[str, str | None], host: str, key: str, warning: str) -> None:
-    told = serve._banner(load_settings(given), 8000, is_open=True)  # noqa: SLF001
+def test_the_banner_of_an_unauthenticated_server_warns(
+    given: dict[str, str | None], host: str, key: str, warning: str
+) -> None:
+    banner = serve._banner(load_settings(given), 8000, is_open=True)  # noqa: SLF001
 
-    assert f"base_url=http://{host}:8000/v1   ({key})" in told
-    assert warning in told
+    assert f"base_url=http://{host}:8000/v1   ({key})" in banner
+    assert warning in banner
 
 
-def test_a_password_is_not_shown() -> None:
+def test_the_banner_shows_no_password() -> None:
     url = "postgresql://app:secret-1@db/threads?password=secret-2"
 
-    told = serve._banner(load_settings({"database_url": url}), 8000, is_open=False)  # noqa: SLF001
+    banner = serve._banner(load_settings({"database_url": url}), 8000, is_open=False)  # noqa: SLF001
 
-    assert "secret" not in told
-    assert "api_key=sk-..." in told
+    assert "secret" not in banner
+    assert "api_key=sk-..." in banner
 
 
 @pytest.mark.parametrize(
@@ -63,10 +65,10 @@ def test_a_password_is_not_shown() -> None:
         pytest.param({"trusted_proxies": "10.0.0.1"}, "GATEWAY_TRUSTED_PROXIES", id="behind a proxy"),
     ],
 )
-def test_without_keys_nobody_else_may_reach_it(given: dict[str, str | None], variable: str) -> None:
+def test_without_keys_other_machines_are_refused(given: dict[str, str | None], variable: str) -> None:
     with pytest.raises(InvalidSetting, match=variable):
-        serve._is_open(load_settings(given))  # noqa: SLF001
+        startup.is_open_without_keys(load_settings(given))
 
 
-def test_without_keys_this_machine_may() -> None:
-    assert serve._is_open(load_settings({"port": str(free_port())}))  # noqa: SLF001
+def test_without_keys_localhost_is_served() -> None:
+    assert startup.is_open_without_keys(load_settings({"port": str(free_port())}))

@@ -223,7 +223,7 @@ def test_rejects_are_not_written_over_what_is_imported(sqlite_url: str, tmp_path
     done = run("import", str(file), "--rejects", str(file), "--database-url", sqlite_url)
 
     assert (done.exit_code, file.read_bytes()) == (1, lines([a_thread()]))
-    assert done.stderr == f"Error: --rejects: expected another file than '{file}', which is to be imported.\n"
+    assert done.stderr == f"Error: --rejects: expected a file other than '{file}', which is imported.\n"
 
 
 def test_a_missing_file_is_reported_and_the_others_are_imported(sqlite_url: str, tmp_path: Path) -> None:

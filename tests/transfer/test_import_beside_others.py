@@ -87,7 +87,7 @@ def test_a_thread_that_was_deleted_stays_deleted_with_its_messages(database_url:
 
     said = told(run("import", "--database-url", database_url, given=lines(objects)))
 
-    assert said == ["Deleted here before, and not taken again without --replace-deleted: 1 threads."]
+    assert said == ["Deleted here earlier, not imported again without --replace-deleted: 1 threads."]
     assert held(database_url) == []
 
 
