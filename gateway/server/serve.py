@@ -14,7 +14,7 @@ from uvicorn.supervisors import Multiprocess
 from gateway.observability.log import log_config
 from gateway.server.http_protocol import HttpProtocol, WebSocketProtocol
 from gateway.server.quick_imports import loading
-from gateway.server.startup import is_ready_and_open, listen
+from gateway.server.startup import has_keys_and_is_ready, is_open_without_keys, listen
 from gateway.settings.load import export_to_environment
 from gateway.settings.masking import mask_url
 
@@ -37,12 +37,13 @@ def serve(settings: Settings) -> None:
     Errors: DatabaseBehind; InvalidSetting where the address cannot be listened on, or only with authentication, the
     database cannot be shared or listened to, or the trusted documents cannot be read.
     """
-    is_open = is_ready_and_open(settings)
+    has_keys = has_keys_and_is_ready(settings)
     with loading():
         config = _config(settings)
         if settings.workers == 1:
             config.load_app()  # takes a second, in which clients that connected already would wait
     listener = listen(settings)
+    is_open = not has_keys and is_open_without_keys(settings)
     click.echo(_banner(settings, listener.getsockname()[1], is_open=is_open), err=True)
     export_to_environment(settings)
     try:

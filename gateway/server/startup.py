@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _BACKLOG: Final = 2048
 
 
-def is_ready_and_open(settings: Settings) -> bool:
-    """Check the settings and the database, and return whether the server is unauthenticated.
+def has_keys_and_is_ready(settings: Settings) -> bool:
+    """Check the settings, make the database ready, and return whether an API key was ever created.
 
     Errors: DatabaseBehind; Unavailable; InvalidSetting.
     """
@@ -32,7 +32,7 @@ def is_ready_and_open(settings: Settings) -> bool:
         refuse_several_processes(settings.database_url)
     url_to_listen_at(settings.database_url, settings.listen_url)
     load_trusted(settings.trusted_documents, settings.trusted_mode)  # a worker could no longer report the error
-    return not any_key_made(settings.database_url) and is_open_without_keys(settings)
+    return any_key_made(settings.database_url)
 
 
 def any_key_made(database_url: str) -> bool:

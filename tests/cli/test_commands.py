@@ -249,7 +249,7 @@ def test_the_name_of_a_key_of_before_steers_no_terminal(sqlite_url: str) -> None
 
 
 def test_an_address_that_cannot_be_listened_on_is_told(sqlite_url: str) -> None:
-    done = run("serve", "--database-url", sqlite_url, "--host", "192.0.2.1", "--port", "9", "--insecure-open")
+    done = run("serve", "--database-url", sqlite_url, "--host", "192.0.2.1", "--port", "9")
 
     assert done.exit_code == 1
     assert done.stderr.startswith("Error: GATEWAY_HOST, GATEWAY_PORT: cannot listen on 192.0.2.1 port 9: ")
