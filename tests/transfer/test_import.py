@@ -235,7 +235,7 @@ def test_a_missing_file_is_reported_and_the_others_are_imported(sqlite_url: str,
 
     assert done.stderr.splitlines() == [
         f"{missing}: the file: It cannot be read: No such file or directory.",
-        "Threads: 1, messages: 0, there before: 0, rejected: 1.",
+        "Threads: 1, messages: 0, already present: 0, rejected: 1.",
     ]
     assert (done.exit_code, held(sqlite_url)) == (1, ["thread_a"])
 
@@ -245,7 +245,7 @@ def test_a_missing_file_alone_ends_with_a_summary(sqlite_url: str, tmp_path: Pat
 
     assert (done.exit_code, done.stderr.splitlines()[-1]) == (
         1,
-        "Threads: 0, messages: 0, there before: 0, rejected: 1.",
+        "Threads: 0, messages: 0, already present: 0, rejected: 1.",
     )
 
 
