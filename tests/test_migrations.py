@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).parents[1]
 
 
-async def test_an_empty_database_becomes_what_the_tables_say(empty_database_url: str) -> None:
+async def test_an_empty_database_is_migrated_to_the_tables(empty_database_url: str) -> None:
     await migrate(empty_database_url)
 
     assert await _differences(empty_database_url) == []
 
 
-async def test_a_table_that_is_missing_would_be_seen(empty_database_url: str) -> None:
+async def test_the_comparison_finds_a_missing_table(empty_database_url: str) -> None:
     await migrate(empty_database_url)
     async with _connection(empty_database_url) as connection:
         await connection.execute(text("DROP TABLE deleted_threads"))
@@ -45,7 +45,7 @@ async def test_a_table_that_is_missing_would_be_seen(empty_database_url: str) ->
     assert [each[0] for each in await _differences(empty_database_url)] == ["add_table"]
 
 
-async def test_down_to_base_leaves_no_table_but_alembics(empty_database_url: str) -> None:
+async def test_downgrade_to_base_leaves_only_alembics_table(empty_database_url: str) -> None:
     await migrate(empty_database_url)
 
     await migrate(empty_database_url, "base")
@@ -54,7 +54,7 @@ async def test_down_to_base_leaves_no_table_but_alembics(empty_database_url: str
         assert await connection.run_sync(lambda sync: inspect(sync).get_table_names()) == ["alembic_version"]
 
 
-async def test_down_to_base_and_up_again_is_what_the_tables_say(empty_database_url: str) -> None:
+async def test_downgrade_and_upgrade_restore_the_tables(empty_database_url: str) -> None:
     await migrate(empty_database_url)
     await migrate(empty_database_url, "base")
 
@@ -74,7 +74,7 @@ async def test_migrating_again_changes_nothing(empty_database_url: str) -> None:
         assert (await connection.execute(text("SELECT id FROM deleted_threads"))).scalar_one() == "thread_kept"
 
 
-async def test_two_migrations_at_once_both_succeed(empty_database_url: str) -> None:
+async def test_two_concurrent_migrations_both_succeed(empty_database_url: str) -> None:
     command = (sys.executable, "-m", "gateway", "migrate", "--database-url", empty_database_url)
 
     processes = [
@@ -86,13 +86,13 @@ async def test_two_migrations_at_once_both_succeed(empty_database_url: str) -> N
     assert await _differences(empty_database_url) == []
 
 
-def test_the_revision_that_a_server_needs_is_the_last_of_the_scripts() -> None:
+def test_the_required_revision_is_the_last_script() -> None:
     scripts = ScriptDirectory(str(CHECKOUT / "migrations"))
 
     assert scripts.get_current_head() == HEAD
 
 
-def test_a_server_that_finds_its_tables_loads_neither_alembic_nor_the_driver_of_another_database(
+def test_a_server_with_a_ready_database_loads_neither_alembic_nor_the_other_driver(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     program = (
@@ -113,12 +113,12 @@ async def test_a_migrated_database_is_accepted(empty_database_url: str) -> None:
     await require_head(empty_database_url)
 
 
-async def test_an_empty_database_is_refused_with_the_command_that_mends_it(empty_database_url: str) -> None:
+async def test_an_empty_database_is_refused_with_the_command_to_run(empty_database_url: str) -> None:
     with pytest.raises(DatabaseBehind, match=r"revision none, .* needs \d+\. Run: gateway migrate$"):
         await require_head(empty_database_url)
 
 
-async def test_a_database_of_a_later_version_is_refused_with_the_command_that_mends_it(
+async def test_a_database_of_a_later_version_is_refused_with_the_command_to_run(
     empty_database_url: str,
 ) -> None:
     await _make_later(empty_database_url)

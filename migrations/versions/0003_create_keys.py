@@ -1,7 +1,7 @@
 """Keys, and the end users that threads belong to.
 
-The owner stands on the thread alone; messages are found through it, by a look-up of the thread's key. On a page of 20
-that costs less than keeping it on each message, and it is said in one place.
+The owner is a column of the thread only; messages are found through it, by a lookup of the thread's key. On a page of
+20 that costs less than a column of each message, and it is stored once.
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""Paging as one would do it with a list in memory: the model that the store is held against."""
+"""A model of paging over a list in memory, which the store is compared with."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is told of one page."""
+    """The result of one page."""
 
     ids: list[str]
     has_more: bool
@@ -81,7 +81,7 @@ class Asking:
         return Answer([walk[n].id for n in page], len(inside) > len(page), has_next, has_previous)
 
 
-def told(page: Page[Any], ends: PageEnds) -> Answer:
+def answer_of(page: Page[Any], ends: PageEnds) -> Answer:
     """Put what core gave into the words of the model."""
     return Answer([item.id for item in page.items], page.has_more, ends.has_next, ends.has_previous)
 

@@ -1,4 +1,4 @@
-"""Keys as servers and operators use them: made, found by their secrets, ended."""
+"""API keys: creation, lookup by secret, revocation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_a_key_is_found_by_its_secret(store: Store) -> None:
     assert await api_keys.find(store, secret) == made
 
 
-async def test_a_key_opens_its_project_with_its_scopes(store: Store) -> None:
+async def test_a_key_gives_its_scopes_in_its_project(store: Store) -> None:
     made, _ = await api_keys.create(store, SHOP)
 
     who = made.principal()
@@ -33,13 +33,13 @@ async def test_a_key_opens_its_project_with_its_scopes(store: Store) -> None:
     assert (who.reach, who.scopes, who.key_id) == (Reach("shop"), frozenset({Scope.READ}), made.id)
 
 
-async def test_nothing_is_found_by_another_secret(store: Store) -> None:
+async def test_another_secret_finds_no_key(store: Store) -> None:
     _, secret = await api_keys.create(store, SHOP)
 
     assert await api_keys.find(store, secret[:-1]) is None
 
 
-async def test_no_secret_is_kept(store: Store) -> None:
+async def test_no_secret_is_stored(store: Store) -> None:
     _, secret = await api_keys.create(store, SHOP)
 
     async with store._engines.reader.connect() as connection:  # noqa: SLF001
@@ -72,7 +72,7 @@ async def test_a_key_that_has_expired_is_not_found(store: Store) -> None:
     assert await api_keys.find(store, secret) is None
 
 
-async def test_a_rotated_key_has_another_secret_and_all_else_the_same(store: Store) -> None:
+async def test_a_rotated_key_differs_only_in_its_secret(store: Store) -> None:
     old, old_secret = await api_keys.create(store, NewApiKey("shop", "the web shop", frozenset({Scope.READ}), 3_600))
 
     new, secret = await api_keys.rotate(store, old.id, grace_s=0)
@@ -82,7 +82,7 @@ async def test_a_rotated_key_has_another_secret_and_all_else_the_same(store: Sto
     assert new.expires_at == new.created_at + 3_600
 
 
-async def test_a_rotated_key_may_work_on_for_a_while(store: Store) -> None:
+async def test_a_rotated_key_is_valid_for_its_grace_period(store: Store) -> None:
     old, secret = await api_keys.create(store, SHOP)
 
     await api_keys.rotate(store, old.id, grace_s=60)
@@ -92,7 +92,7 @@ async def test_a_rotated_key_may_work_on_for_a_while(store: Store) -> None:
     assert time.time() < (still.expires_at or 0) <= time.time() + 60
 
 
-async def test_rotating_never_makes_the_old_key_last_longer(store: Store) -> None:
+async def test_rotation_never_extends_the_old_key(store: Store) -> None:
     old, _ = await api_keys.create(store, NewApiKey("shop", "", frozenset(Scope), expires_in_s=60))
 
     await api_keys.rotate(store, old.id, grace_s=3_600)
@@ -101,7 +101,7 @@ async def test_rotating_never_makes_the_old_key_last_longer(store: Store) -> Non
     assert kept.expires_at == old.expires_at
 
 
-async def test_what_is_over_cannot_be_rotated(store: Store) -> None:
+async def test_an_invalid_key_cannot_be_rotated(store: Store) -> None:
     old, _ = await api_keys.create(store, SHOP)
     await api_keys.revoke(store, old.id)
 
@@ -109,7 +109,7 @@ async def test_what_is_over_cannot_be_rotated(store: Store) -> None:
         await api_keys.rotate(store, old.id, grace_s=0)
 
 
-async def test_all_keys_are_listed_with_those_that_are_over(store: Store) -> None:
+async def test_the_list_of_keys_includes_invalid_ones(store: Store) -> None:
     first, _ = await api_keys.create(store, SHOP)
     second, _ = await api_keys.create(store, SHOP)
     await api_keys.revoke(store, first.id)
@@ -119,7 +119,7 @@ async def test_all_keys_are_listed_with_those_that_are_over(store: Store) -> Non
     assert found == {first.id: False, second.id: True}
 
 
-async def test_keys_are_asked_for_from_the_first_one_on(store: Store) -> None:
+async def test_a_key_is_required_after_the_first_one_exists(store: Store) -> None:
     before = await api_keys.any_made(store)
     made, _ = await api_keys.create(store, SHOP)
     await api_keys.revoke(store, made.id)
@@ -127,7 +127,7 @@ async def test_keys_are_asked_for_from_the_first_one_on(store: Store) -> None:
     assert (before, await api_keys.any_made(store)) == (False, True)
 
 
-async def test_the_last_use_is_the_latest_that_was_noted(store: Store) -> None:
+async def test_the_last_use_is_the_latest_recorded_one(store: Store) -> None:
     made, _ = await api_keys.create(store, SHOP)
 
     for at in (100, 200, 150):

@@ -37,7 +37,7 @@ async def followed(
         return [message.text for _, message in await take(found, count)]
 
 
-async def test_without_a_cursor_one_hears_only_what_comes(
+async def test_a_follower_without_a_cursor_gets_only_new_messages(
     store: Store, hub: Hub, who: Principal, thread: ThreadId
 ) -> None:
     await say(store, who, thread, "before")
@@ -49,13 +49,15 @@ async def test_without_a_cursor_one_hears_only_what_comes(
     assert message.text == "after"
 
 
-async def test_behind_a_message_come_those_after_it(store: Store, hub: Hub, who: Principal, thread: ThreadId) -> None:
+async def test_a_message_id_as_cursor_resumes_after_that_message(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId
+) -> None:
     _, second, *_ = await say(store, who, thread, "1", "2", "3", "4")
 
     assert await followed(store, hub, who, thread, second, 2) == ["3", "4"]
 
 
-async def test_behind_a_deleted_message_come_those_after_it(
+async def test_a_deleted_message_id_as_cursor_resumes_after_its_place(
     store: Store, hub: Hub, who: Principal, thread: ThreadId
 ) -> None:
     _, second, *_ = await say(store, who, thread, "1", "2", "3", "4")
@@ -64,18 +66,18 @@ async def test_behind_a_deleted_message_come_those_after_it(
     assert await followed(store, hub, who, thread, second, 2) == ["3", "4"]
 
 
-async def test_behind_the_cursor_of_a_change_comes_the_next_change(
+async def test_the_cursor_of_a_change_resumes_with_the_next_change(
     store: Store, hub: Hub, who: Principal, thread: ThreadId
 ) -> None:
     made = await say(store, who, thread, "1", "2", "3")
-    told = await changes_after(store, hub, who, thread, "0", 3)
+    found = await changes_after(store, hub, who, thread, "0", 3)
 
-    onwards = await changes_after(store, hub, who, thread, str(told[1].position), 1)
+    onwards = await changes_after(store, hub, who, thread, str(found[1].position), 1)
 
     assert [each.message.id for each in onwards if isinstance(each, change.MessageCreated)] == made[2:]
 
 
-async def test_the_cursor_of_a_change_is_also_a_place_among_messages(
+async def test_the_cursor_of_a_change_also_works_for_messages(
     store: Store, hub: Hub, who: Principal, thread: ThreadId
 ) -> None:
     await say(store, who, thread, "1", "2")
@@ -101,10 +103,10 @@ async def test_a_message_of_another_thread_is_no_cursor(store: Store, who: Princ
         await follow.start(store, who, thread, foreign)
 
 
-async def test_a_position_that_the_thread_has_not_come_to_is_no_cursor(
+async def test_a_position_after_the_end_of_the_thread_is_no_cursor(
     store: Store, who: Principal, thread: ThreadId
 ) -> None:
-    # It was told by another thread, or by a database that has since been put back: waiting for it would be silence.
+    # It is of another thread, or from before the database was restored: a follower would wait without end.
     await say(store, who, thread, "1")
 
     with pytest.raises(InvalidRequest):
@@ -121,7 +123,7 @@ async def test_a_thread_of_another_project_cannot_be_followed(store: Store, thre
         await follow.start(store, Principal(Reach("another")), thread, None)
 
 
-async def test_a_change_of_another_thread_wakes_nobody(
+async def test_a_change_of_another_thread_wakes_no_follower(
     store: Store, hub: Hub, who: Principal, thread: ThreadId
 ) -> None:
     with hub.listen((who.reach.project_id, thread)) as hint:
@@ -130,7 +132,7 @@ async def test_a_change_of_another_thread_wakes_nobody(
         assert not hint.is_set()
 
 
-async def test_what_is_undone_wakes_nobody(store: Store, hub: Hub, who: Principal, thread: ThreadId) -> None:
+async def test_a_rolled_back_change_wakes_no_follower(store: Store, hub: Hub, who: Principal, thread: ThreadId) -> None:
     with hub.listen((who.reach.project_id, thread)) as hint:
         with suppress(ZeroDivisionError):
             async with store.write() as transaction:
@@ -141,7 +143,7 @@ async def test_what_is_undone_wakes_nobody(store: Store, hub: Hub, who: Principa
 
 
 @pytest.mark.parametrize("missed", [1, 2, 3, 4, 6, 7])
-async def test_what_was_missed_comes_whole_at_every_border_of_a_batch(
+async def test_missed_messages_are_complete_at_every_batch_boundary(
     store: Store, hub: Hub, who: Principal, thread: ThreadId, missed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow, "BATCH", 3)
@@ -158,7 +160,7 @@ async def test_what_was_missed_comes_whole_at_every_border_of_a_batch(
 
 
 @pytest.mark.parametrize("missed", [follow.BATCH, follow.BATCH + 1])
-async def test_all_changes_of_a_full_batch_come_and_then_the_live_one(
+async def test_a_full_batch_of_changes_is_followed_by_the_live_one(
     store: Store, hub: Hub, who: Principal, thread: ThreadId, missed: int
 ) -> None:
     made = await say(store, who, thread, *(str(n) for n in range(missed)))
@@ -172,7 +174,7 @@ async def test_all_changes_of_a_full_batch_come_and_then_the_live_one(
     assert live == change.MessageDeleted(missed + 1, made[0])
 
 
-async def test_a_batch_in_which_all_have_gone_meanwhile_does_not_end_the_following(
+async def test_a_batch_of_only_deleted_messages_does_not_end_following(
     store: Store, hub: Hub, who: Principal, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow, "BATCH", 2)
@@ -180,20 +182,22 @@ async def test_a_batch_in_which_all_have_gone_meanwhile_does_not_end_the_followi
     for each in made:
         await messages.delete(store, who, thread, each)
 
-    told = await changes_after(store, hub, who, thread, "0", 4)
+    found = await changes_after(store, hub, who, thread, "0", 4)
 
-    assert [each.message_id for each in told if isinstance(each, change.MessageDeleted)] == made
+    assert [each.message_id for each in found if isinstance(each, change.MessageDeleted)] == made
 
 
-async def test_every_kind_of_change_is_told_in_order(store: Store, hub: Hub, who: Principal, thread: ThreadId) -> None:
+async def test_every_kind_of_change_is_emitted_in_order(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId
+) -> None:
     [first, second] = await say(store, who, thread, "1", "2")
     await messages.update(store, who, thread, first, MessagePatch({"a": "b"}))
     await threads.update(store, who, thread, ThreadPatch(metadata={"c": "d"}))
     await messages.delete(store, who, thread, second)
 
-    told = await changes_after(store, hub, who, thread, "0", 4)
+    found = await changes_after(store, hub, who, thread, "0", 4)
 
-    assert [(type(each), each.position) for each in told] == [
+    assert [(type(each), each.position) for each in found] == [
         (change.MessageCreated, 1),
         (change.MessageUpdated, 3),
         (change.ThreadUpdated, 4),
@@ -201,7 +205,7 @@ async def test_every_kind_of_change_is_told_in_order(store: Store, hub: Hub, who
     ]
 
 
-async def test_deleting_the_thread_ends_the_following_of_messages(
+async def test_following_messages_ends_when_the_thread_is_deleted(
     store: Store, hub: Hub, who: Principal, thread: ThreadId
 ) -> None:
     following = asyncio.create_task(rest_of(follow.messages(store, hub, who, thread, 0)))
@@ -223,7 +227,7 @@ async def test_deleting_the_thread_is_the_last_change(store: Store, hub: Hub, wh
     assert last == (1, change.ThreadDeleted(1, thread))
 
 
-async def test_a_follower_that_left_leaves_nothing_in_the_hub(
+async def test_a_disconnected_follower_is_removed_from_the_hub(
     store: Store, hub: Hub, who: Principal, thread: ThreadId
 ) -> None:
     await say(store, who, thread, "1")
@@ -265,7 +269,7 @@ def _borrowed(store: Store) -> int:
 
 @pytest.mark.parametrize("follower", [follow.messages, follow.changes])
 @pytest.mark.uncounted
-async def test_a_follower_that_waits_holds_nothing_of_what_it_has_told_but_the_last(
+async def test_a_waiting_follower_holds_only_the_last_message_it_emitted(
     store: Store, hub: Hub, who: Principal, thread: ThreadId, follower: Any
 ) -> None:
     await say(store, who, thread, *map(str, range(20)))

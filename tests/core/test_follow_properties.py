@@ -1,4 +1,4 @@
-"""Whatever happens in a thread, and wherever a follower is cut off and comes back, it ends with what REST lists."""
+"""Whatever happens in a thread, and wherever a follower disconnects and resumes, it ends with what REST lists."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _small_borders(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Followers:
-    """One client of each subscription, which may be cut off at any time and goes on from what it was told last."""
+    """One client of each subscription, which may disconnect at any time and resumes after its last event."""
 
     store: Store
     hub: Hub
@@ -87,10 +87,10 @@ class Followers:
     async def _follow_changes(self) -> None:
         position = await follow.start(self.store, self.who, self.thread_id, self._cursors["changes"])
         async with aclosing(follow.changes(self.store, self.hub, self.who, self.thread_id, position)) as found:
-            async for at, told in found:
-                self.picture.apply(told)
+            async for at, event in found:
+                self.picture.apply(event)
                 self._cursors["changes"] = str(at)
-                if isinstance(told, change.MessageCreated) and told.message.text == END:
+                if isinstance(event, change.MessageCreated) and event.message.text == END:
                     return
 
 
@@ -156,7 +156,7 @@ async def test_a_follower_ends_with_what_rest_lists(
 
 @PROPERTY
 @given(steps=STEPS)
-async def test_who_comes_at_the_end_sees_what_rest_lists(
+async def test_a_late_follower_sees_what_rest_lists(
     store: Store, hub: Hub, who: Principal, rest: httpx.AsyncClient, steps: list[tuple[Any, ...]]
 ) -> None:
     followers = Followers(store, hub, who, await make_thread(store, who))
@@ -172,7 +172,7 @@ async def test_who_comes_at_the_end_sees_what_rest_lists(
     assert followers.transcript == [each["id"] for each in listed]
 
 
-async def test_the_text_of_a_message_never_gets_shorter_while_it_is_read(store: Store, who: Principal) -> None:
+async def test_the_text_of_a_message_in_progress_never_gets_shorter(store: Store, who: Principal) -> None:
     thread_id = await make_thread(store, who)
     written = (await begin(store, who, thread_id)).id
     seen: list[int] = []

@@ -1,4 +1,4 @@
-"""Pages that end early by the bytes stored of them, against a model in memory: both databases, all ways to read one."""
+"""Pages within the limit on bytes, compared with a model in memory: both databases, all functions that read one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.domain.page import Order, PageRequest
 from gateway.errors import AnswerTooLarge
 from gateway.store.statements import page_bytes
 from gateway.store.store import opened_store
-from tests.core.model import Asking, Entry, askings, told
+from tests.core.model import Asking, Entry, answer_of, askings
 from tests.make import make_thread, put_message, text_part
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 
 
 @given(sizes=SIZES, asked=askings(st.sampled_from(RUNS)))
-async def test_every_way_to_read_a_page_ends_it_where_the_model_does(
+async def test_every_function_ends_a_page_where_the_model_does(
     store: Store, who: Principal, sizes: list[int], asked: list[Asking]
 ) -> None:
     thread_id, entries = await _thread_of(store, who, sizes)
@@ -61,7 +61,7 @@ async def test_every_way_to_read_a_page_ends_it_where_the_model_does(
         written = await messages.list_wire_page(store, who, thread_id, request, asking.run_id)
 
         expected = asking.expect(entries, AT_MOST)
-        assert told(found, ends) == expected
+        assert answer_of(found, ends) == expected
         assert (len(written.objects), written.has_more) == (len(expected.ids), expected.has_more)
         for fields in FIELDS:
             _, rows, own = await messages.thread_with_page(
@@ -73,7 +73,7 @@ async def test_every_way_to_read_a_page_ends_it_where_the_model_does(
 
 
 @given(sizes=SIZES, limit=st.integers(1, 8), order=st.sampled_from(Order), is_forward=st.booleans())
-async def test_a_walk_meets_every_message_once(
+async def test_paging_visits_every_message_once(
     store: Store, who: Principal, *, sizes: list[int], limit: int, order: Order, is_forward: bool
 ) -> None:
     thread_id, entries = await _thread_of(store, who, sizes)
@@ -93,7 +93,7 @@ async def test_a_walk_meets_every_message_once(
 
 
 @given(sizes=SIZES, others=SIZES, limit=st.integers(1, 8))
-async def test_pages_of_several_threads_end_alike_or_are_refused_together(
+async def test_pages_of_several_threads_equal_single_ones_or_are_too_large(
     store: Store, who: Principal, sizes: list[int], others: list[int], limit: int
 ) -> None:
     several = [(await _thread_of(store, who, each))[0] for each in (sizes, others)]
@@ -110,7 +110,7 @@ async def test_pages_of_several_threads_end_alike_or_are_refused_together(
 
 
 @given(sizes=SIZES)
-async def test_messages_by_their_ids_are_all_of_them_or_none(store: Store, who: Principal, sizes: list[int]) -> None:
+async def test_messages_by_id_are_all_returned_or_too_large(store: Store, who: Principal, sizes: list[int]) -> None:
     _, entries = await _thread_of(store, who, sizes)
     wanted = [each.id for each in entries]
 
@@ -126,7 +126,7 @@ async def test_messages_by_their_ids_are_all_of_them_or_none(store: Store, who: 
 
 
 @given(sizes=SIZES)
-async def test_followers_and_exports_meet_every_message_in_batches_that_end_early(
+async def test_followers_and_exports_visit_every_message_within_byte_limits(
     store: Store, who: Principal, sizes: list[int]
 ) -> None:
     thread_id, entries = await _thread_of(store, who, sizes)
@@ -150,7 +150,7 @@ async def test_followers_and_exports_meet_every_message_in_batches_that_end_earl
     assert told_of == met == exported == [each.id for each in entries]
 
 
-async def test_text_that_a_message_in_progress_has_gained_counts(store: Store, who: Principal) -> None:
+async def test_deltas_of_a_message_in_progress_count_as_its_bytes(store: Store, who: Principal) -> None:
     thread_id = await make_thread(store, who)
     growing = [await put_message(store, who, thread_id, status=Status.IN_PROGRESS) for _ in range(3)]
     for each in growing:

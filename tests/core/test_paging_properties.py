@@ -16,7 +16,7 @@ from gateway.domain import ids, parse_page
 from gateway.domain.ids import MessageId, ThreadId
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Principal, Reach
-from tests.core.model import Asking, Change, Entry, askings, changes, told
+from tests.core.model import Asking, Change, Entry, answer_of, askings, changes
 from tests.make import SOME_SECOND, fill_thread, make_thread, make_thread_of_second
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _projects = count()
 
 
 @given(history=changes(st.sampled_from(range(3))), asked=askings(st.sampled_from(RUNS)))
-async def test_every_page_of_messages_is_the_models(
+async def test_every_page_of_messages_equals_the_models(
     store: Store, who: Principal, history: list[Change], asked: list[Asking]
 ) -> None:
     thread_id = await make_thread(store, who)
@@ -46,12 +46,12 @@ async def test_every_page_of_messages_is_the_models(
         ends = await messages.page_ends(store, who, thread_id, page, found, run_id=asking.run_id)
         written = await messages.list_wire_page(store, who, thread_id, page, asking.run_id)
 
-        assert told(found, ends) == asking.expect(entries)
+        assert answer_of(found, ends) == asking.expect(entries)
         assert (ids_of(written), written.has_more) == ([each.id for each in found.items], found.has_more)
 
 
 @given(history=changes(st.sampled_from(range(3))), asked=askings(st.sampled_from(RUNS)))
-async def test_pages_of_several_threads_are_what_each_thread_gives_alone(
+async def test_pages_of_several_threads_equal_those_of_each_thread_alone(
     store: Store, who: Principal, history: list[Change], asked: list[Asking]
 ) -> None:
     full, empty = await make_thread(store, who), await make_thread(store, who)
@@ -66,7 +66,9 @@ async def test_pages_of_several_threads_are_what_each_thread_gives_alone(
 
 
 @given(history=changes(st.integers(0, 2)), asked=askings(st.none()))
-async def test_every_page_of_threads_is_the_models(store: Store, history: list[Change], asked: list[Asking]) -> None:
+async def test_every_page_of_threads_equals_the_models(
+    store: Store, history: list[Change], asked: list[Asking]
+) -> None:
     who = Principal(Reach(f"project_{next(_projects)}"))
     made: list[tuple[int, Entry]] = []
     for change in history:
@@ -83,7 +85,7 @@ async def test_every_page_of_threads_is_the_models(store: Store, history: list[C
         found = await threads.list_page(store, who, page)
         ends = await threads.page_ends(store, who, page, found)
 
-        assert told(found, ends) == asking.expect(entries)
+        assert answer_of(found, ends) == asking.expect(entries)
 
 
 @given(
@@ -93,7 +95,7 @@ async def test_every_page_of_threads_is_the_models(store: Store, history: list[C
     is_forward=st.booleans(),
     deletes=st.lists(st.lists(st.integers(0, 1000), max_size=3), max_size=30),
 )
-async def test_a_walk_meets_once_what_stays_though_other_messages_and_its_cursor_go(
+async def test_paging_visits_remaining_messages_once_while_others_and_its_cursor_are_deleted(
     store: Store, who: Principal, *, size: int, limit: int, order: Order, is_forward: bool, deletes: list[list[int]]
 ) -> None:
     thread_id = await make_thread(store, who)
@@ -153,7 +155,7 @@ async def test_a_hundred_threads_of_one_second_page_completely(store: Store, who
 
 @BOTH_ORDERS
 @pytest.mark.parametrize("way", ["after", "before"])
-async def test_a_walk_meets_once_what_stays_while_others_write(
+async def test_paging_visits_existing_messages_once_during_concurrent_writes(
     store: Store, who: Principal, order: Order, way: str
 ) -> None:
     thread_id = await make_thread(store, who)
@@ -180,7 +182,7 @@ async def test_a_walk_meets_once_what_stays_while_others_write(
 
 
 @BOTH_ORDERS
-async def test_rest_walks_by_the_last_id_until_there_is_no_more(
+async def test_rest_pages_by_last_id_to_the_end(
     store: Store, who: Principal, rest: httpx.AsyncClient, order: Order
 ) -> None:
     thread_id = await make_thread(store, who, count=24)
@@ -197,7 +199,7 @@ async def test_rest_walks_by_the_last_id_until_there_is_no_more(
 
 
 @BOTH_ORDERS
-async def test_graphql_walks_back_by_the_start_cursor_until_nothing_is_in_front(
+async def test_graphql_pages_backwards_by_start_cursor_to_the_beginning(
     store: Store, who: Principal, graphql: GraphQL, order: Order
 ) -> None:
     thread_id = await make_thread(store, who, count=24)

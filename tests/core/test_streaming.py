@@ -39,8 +39,8 @@ async def shown(store: Store, who: Principal, message_id: MessageId) -> Message:
 
 
 async def deltas(store: Store, hub: Hub, who: Principal, thread: ThreadId, count: int) -> list[change.MessageDelta]:
-    told = await changes_after(store, hub, who, thread, "0", count)
-    return [each for each in told if isinstance(each, change.MessageDelta)]
+    found = await changes_after(store, hub, who, thread, "0", count)
+    return [each for each in found if isinstance(each, change.MessageDelta)]
 
 
 @contextmanager
@@ -58,13 +58,13 @@ def statements() -> Iterator[list[tuple[str, Any]]]:
         event.remove(Engine, "before_cursor_execute", note)
 
 
-async def test_a_message_may_begin_with_nothing(store: Store, who: Principal, thread: ThreadId) -> None:
+async def test_a_message_can_begin_without_content(store: Store, who: Principal, thread: ThreadId) -> None:
     begun = await begin(store, who, thread)
 
     assert (begun.status, begun.content, begun.completed_at) == (Status.IN_PROGRESS, (), None)
 
 
-async def test_text_comes_behind_what_is_there(store: Store, who: Principal, thread: ThreadId) -> None:
+async def test_text_is_appended_to_the_existing_text(store: Store, who: Principal, thread: ThreadId) -> None:
     begun = await begin(store, who, thread, text_part("He"))
 
     await grow(store, who, begun.id, "llo", " there")
@@ -72,13 +72,13 @@ async def test_text_comes_behind_what_is_there(store: Store, who: Principal, thr
     assert (await shown(store, who, begun.id)).text == "Hello there"
 
 
-async def test_appending_answers_with_the_text_so_far(store: Store, who: Principal, thread: ThreadId) -> None:
+async def test_append_returns_the_text_so_far(store: Store, who: Principal, thread: ThreadId) -> None:
     begun = await begin(store, who, thread, text_part("He"))
 
     assert (await streaming.append_text(store, who, begun.id, "llo")).text == "Hello"
 
 
-async def test_text_behind_an_image_is_a_new_part(store: Store, who: Principal, thread: ThreadId) -> None:
+async def test_text_after_an_image_is_a_new_part(store: Store, who: Principal, thread: ThreadId) -> None:
     begun = await begin(store, who, thread, IMAGE)
 
     await grow(store, who, begun.id, "a ", "cat")
@@ -86,7 +86,7 @@ async def test_text_behind_an_image_is_a_new_part(store: Store, who: Principal, 
     assert orjson.loads((await shown(store, who, begun.id)).content_json) == [IMAGE, text_part("a cat")]
 
 
-async def test_offsets_count_as_a_browser_does(store: Store, hub: Hub, who: Principal, thread: ThreadId) -> None:
+async def test_offsets_are_utf16_code_units(store: Store, hub: Hub, who: Principal, thread: ThreadId) -> None:
     begun = await begin(store, who, thread, text_part("\U0001f600"))
 
     await grow(store, who, begun.id, "\u00e9", "\U0001f600\U0001f600", "x")
@@ -98,7 +98,7 @@ async def test_offsets_count_as_a_browser_does(store: Store, hub: Hub, who: Prin
     ]
 
 
-async def test_deltas_behind_an_image_name_the_part_that_they_begin(
+async def test_deltas_after_an_image_have_the_index_of_the_new_part(
     store: Store, hub: Hub, who: Principal, thread: ThreadId
 ) -> None:
     begun = await begin(store, who, thread, IMAGE)
@@ -108,7 +108,7 @@ async def test_deltas_behind_an_image_name_the_part_that_they_begin(
     assert [(each.part_index, each.offset) for each in await deltas(store, hub, who, thread, 3)] == [(1, 0), (1, 2)]
 
 
-async def test_offsets_go_on_behind_a_fold(
+async def test_offsets_continue_after_a_fold(
     store: Store, hub: Hub, who: Principal, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streaming, "FOLD", 2)
@@ -121,7 +121,7 @@ async def test_offsets_go_on_behind_a_fold(
 
 
 @pytest.mark.parametrize("pieces", [4, 5, 6, 10, 11])
-async def test_text_is_whole_on_either_side_of_a_fold(
+async def test_text_is_complete_before_and_after_a_fold(
     store: Store, who: Principal, thread: ThreadId, pieces: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streaming, "FOLD", 5)
@@ -132,7 +132,7 @@ async def test_text_is_whole_on_either_side_of_a_fold(
     assert (await shown(store, who, begun.id)).text == "".join(f"{n} " for n in range(pieces))
 
 
-async def test_pieces_go_at_a_fold(
+async def test_a_fold_deletes_the_deltas(
     store: Store, hub: Hub, who: Principal, thread: ThreadId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streaming, "FOLD", 3)
@@ -140,11 +140,11 @@ async def test_pieces_go_at_a_fold(
 
     await grow(store, who, begun.id, "1", "2", "3")
 
-    told = await changes_after(store, hub, who, thread, "0", 2)
-    assert [type(each) for each in told] == [change.MessageCreated, change.MessageUpdated]
+    found = await changes_after(store, hub, who, thread, "0", 2)
+    assert [type(each) for each in found] == [change.MessageCreated, change.MessageUpdated]
 
 
-async def test_a_message_that_is_finished_whole_says_so(store: Store, who: Principal, thread: ThreadId) -> None:
+async def test_a_completed_message_has_its_status_and_time(store: Store, who: Principal, thread: ThreadId) -> None:
     begun = await begin(store, who, thread, text_part("a"))
     await grow(store, who, begun.id, "b")
 
@@ -156,7 +156,7 @@ async def test_a_message_that_is_finished_whole_says_so(store: Store, who: Princ
     assert (found.incomplete_at, found.incomplete_reason) == (None, None)
 
 
-async def test_a_message_that_breaks_off_says_why(store: Store, who: Principal, thread: ThreadId) -> None:
+async def test_an_incomplete_message_has_its_reason(store: Store, who: Principal, thread: ThreadId) -> None:
     begun = await begin(store, who, thread, text_part("a"))
 
     await streaming.finish(store, who, begun.id, Ending(Status.INCOMPLETE, IncompleteReason.MAX_TOKENS))
@@ -167,7 +167,7 @@ async def test_a_message_that_breaks_off_says_why(store: Store, who: Principal, 
     assert found.completed_at is None
 
 
-async def test_a_message_is_finished_once(store: Store, who: Principal, thread: ThreadId) -> None:
+async def test_a_finished_message_cannot_be_finished_again(store: Store, who: Principal, thread: ThreadId) -> None:
     begun = await begin(store, who, thread)
     await streaming.finish(store, who, begun.id, WHOLE)
 
@@ -177,7 +177,7 @@ async def test_a_message_is_finished_once(store: Store, who: Principal, thread: 
     assert refused.value.code == "message_not_in_progress"
 
 
-async def test_a_finished_message_gains_nothing(store: Store, who: Principal, thread: ThreadId) -> None:
+async def test_a_finished_message_accepts_no_text(store: Store, who: Principal, thread: ThreadId) -> None:
     [whole] = await say(store, who, thread, "whole")
 
     with pytest.raises(InvalidRequest) as refused:
@@ -187,7 +187,7 @@ async def test_a_finished_message_gains_nothing(store: Store, who: Principal, th
     assert (await shown(store, who, whole)).text == "whole"
 
 
-async def test_a_message_that_is_not_there_gains_nothing(store: Store, who: Principal, thread: ThreadId) -> None:
+async def test_an_unknown_message_accepts_no_text(store: Store, who: Principal, thread: ThreadId) -> None:
     begun = await begin(store, who, thread)
     await messages.delete(store, who, thread, begun.id)
 
@@ -195,7 +195,7 @@ async def test_a_message_that_is_not_there_gains_nothing(store: Store, who: Prin
         await streaming.append_text(store, who, begun.id, "more")
 
 
-async def test_a_message_may_grow_to_the_limit_and_no_further(store: Store, who: Principal, thread: ThreadId) -> None:
+async def test_a_message_can_grow_to_the_limit_and_not_over_it(store: Store, who: Principal, thread: ThreadId) -> None:
     begun = await begin(store, who, thread, text_part("x" * (MAX_CONTENT - 2)))
     await grow(store, who, begun.id, "yy")
 
@@ -219,7 +219,7 @@ async def test_all_text_of_concurrent_appends_is_kept(
     assert sorted(text.replace("><", "> <").split()) == sorted(pieces)
 
 
-async def test_rest_shows_the_text_so_far_and_that_more_comes(
+async def test_rest_returns_the_text_so_far_and_the_status_in_progress(
     store: Store, who: Principal, thread: ThreadId, rest: httpx.AsyncClient
 ) -> None:
     begun = await begin(store, who, thread, text_part("a"))
@@ -232,7 +232,9 @@ async def test_rest_shows_the_text_so_far_and_that_more_comes(
     assert (one["status"], one["content"], one["completed_at"]) == ("in_progress", [text_part("abc")], None)
 
 
-async def test_metadata_may_change_while_a_message_grows(store: Store, who: Principal, thread: ThreadId) -> None:
+async def test_metadata_can_change_while_a_message_is_in_progress(
+    store: Store, who: Principal, thread: ThreadId
+) -> None:
     begun = await begin(store, who, thread, text_part("a"))
     await grow(store, who, begun.id, "b")
 
@@ -243,7 +245,7 @@ async def test_metadata_may_change_while_a_message_grows(store: Store, who: Prin
     assert (await shown(store, who, begun.id)).text == "abc"
 
 
-async def test_a_message_that_is_deleted_while_it_grows_leaves_no_text_behind(
+async def test_deleting_a_message_in_progress_deletes_its_deltas(
     store: Store, hub: Hub, who: Principal, thread: ThreadId
 ) -> None:
     begun = await begin(store, who, thread)
@@ -251,14 +253,12 @@ async def test_a_message_that_is_deleted_while_it_grows_leaves_no_text_behind(
 
     await messages.delete(store, who, thread, begun.id)
 
-    [told] = await changes_after(store, hub, who, thread, "0", 1)
-    assert told == change.MessageDeleted(3, begun.id)
+    [found] = await changes_after(store, hub, who, thread, "0", 1)
+    assert found == change.MessageDeleted(3, begun.id)
 
 
 @pytest.mark.parametrize("length", [10, 100_000])
-async def test_appending_writes_the_text_alone_however_long_the_message_is(
-    store: Store, who: Principal, thread: ThreadId, length: int
-) -> None:
+async def test_append_writes_only_the_new_text(store: Store, who: Principal, thread: ThreadId, length: int) -> None:
     begun = await begin(store, who, thread, text_part("x" * length))
 
     with statements() as ran:
@@ -269,7 +269,7 @@ async def test_appending_writes_the_text_alone_however_long_the_message_is(
     assert sum(len(str(value)) for values in written for value in values) < 300
 
 
-async def test_a_page_of_growing_messages_costs_one_statement_more(
+async def test_a_page_with_messages_in_progress_takes_one_more_statement(
     store: Store, who: Principal, thread: ThreadId, rest: httpx.AsyncClient
 ) -> None:
     await say(store, who, thread, "whole")

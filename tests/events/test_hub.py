@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 ONE, OTHER = ("p", "thread_1"), ("p", "thread_2")
 
 
-def test_a_hint_reaches_all_who_listen_to_its_topic(hub: Hub) -> None:
+def test_a_hint_wakes_all_listeners_of_its_topic(hub: Hub) -> None:
     with hub.listen(ONE) as first, hub.listen(ONE) as second:
         hub.wake([ONE])
 
@@ -16,7 +16,7 @@ def test_a_hint_reaches_all_who_listen_to_its_topic(hub: Hub) -> None:
         assert second.is_set()
 
 
-def test_a_hint_does_not_reach_who_listens_to_something_else(hub: Hub) -> None:
+def test_a_hint_does_not_wake_listeners_of_another_topic(hub: Hub) -> None:
     with hub.listen(OTHER) as hint:
         hub.wake([ONE])
 
@@ -30,7 +30,7 @@ def test_the_same_thread_id_in_another_project_is_another_topic(hub: Hub) -> Non
         assert not hint.is_set()
 
 
-def test_a_hint_that_comes_while_one_is_busy_is_kept(hub: Hub) -> None:
+def test_a_hint_for_a_busy_listener_is_kept(hub: Hub) -> None:
     with hub.listen(ONE) as hint:
         hint.clear()
         hub.wake([ONE])
@@ -39,7 +39,7 @@ def test_a_hint_that_comes_while_one_is_busy_is_kept(hub: Hub) -> None:
         assert hint.is_set()
 
 
-def test_waking_all_reaches_every_topic(hub: Hub) -> None:
+def test_wake_all_wakes_every_topic(hub: Hub) -> None:
     with hub.listen(ONE) as first, hub.listen(OTHER) as second:
         hub.wake_all()
 
@@ -47,14 +47,14 @@ def test_waking_all_reaches_every_topic(hub: Hub) -> None:
         assert second.is_set()
 
 
-def test_who_left_is_forgotten(hub: Hub) -> None:
+def test_a_listener_is_removed_at_its_end(hub: Hub) -> None:
     with hub.listen(ONE):
         assert hub.topics() == [ONE]
 
     assert hub.topics() == []
 
 
-def test_one_who_leaves_takes_nobody_along(hub: Hub) -> None:
+def test_removing_a_listener_keeps_the_others(hub: Hub) -> None:
     with hub.listen(ONE) as staying:
         with hub.listen(ONE):
             pass
@@ -63,13 +63,13 @@ def test_one_who_leaves_takes_nobody_along(hub: Hub) -> None:
         assert staying.is_set()
 
 
-def test_a_hint_that_nobody_waits_for_leaves_nothing(hub: Hub) -> None:
+def test_a_hint_without_listeners_leaves_nothing(hub: Hub) -> None:
     hub.wake([ONE])
 
     assert hub.topics() == []
 
 
-def test_at_the_end_all_who_stay_are_asked_to_leave_once(hub: Hub) -> None:
+def test_shutdown_calls_every_callback_once(hub: Hub) -> None:
     asked: list[str] = []
     with hub.on_shutdown(lambda: asked.append("first")), hub.on_shutdown(lambda: asked.append("second")):
         hub.end()
@@ -78,7 +78,7 @@ def test_at_the_end_all_who_stay_are_asked_to_leave_once(hub: Hub) -> None:
     assert sorted(asked) == ["first", "second"]
 
 
-def test_who_left_is_not_asked_to_leave(hub: Hub) -> None:
+def test_shutdown_does_not_call_removed_callbacks(hub: Hub) -> None:
     asked: list[str] = []
     with hub.on_shutdown(lambda: asked.append("left")):
         pass
@@ -88,7 +88,7 @@ def test_who_left_is_not_asked_to_leave(hub: Hub) -> None:
     assert asked == []
 
 
-def test_who_comes_after_the_end_is_asked_to_leave_at_once(hub: Hub) -> None:
+def test_a_callback_registered_after_shutdown_is_called_at_once(hub: Hub) -> None:
     asked: list[str] = []
     hub.end()
 

@@ -49,7 +49,7 @@ async def other(sqlite_url: str) -> AsyncIterator[Store]:
     await opened.close()
 
 
-async def test_what_another_process_writes_is_heard(ours: Store, other: Store, hub: Hub, who: Principal) -> None:
+async def test_a_write_of_another_process_wakes_followers(ours: Store, other: Store, hub: Hub, who: Principal) -> None:
     thread_id = await make_thread(other, who)
     async with polling(hub, ours):
         found = follow.messages(ours, hub, who, thread_id, 0)
@@ -61,7 +61,7 @@ async def test_what_another_process_writes_is_heard(ours: Store, other: Store, h
         await found.aclose()
 
 
-async def test_what_another_process_writes_is_heard_whichever_connection_looks(
+async def test_a_write_of_another_process_is_seen_by_every_connection(
     ours: Store, other: Store, who: Principal
 ) -> None:
     # Each connection counts the file's versions for itself, so two of them may give the same number for two states.
@@ -75,7 +75,7 @@ async def test_what_another_process_writes_is_heard_whichever_connection_looks(
     assert len(set(seen)) == len(seen)
 
 
-async def test_a_thread_that_another_process_deletes_ends_its_following(
+async def test_a_deletion_by_another_process_ends_following(
     ours: Store, other: Store, hub: Hub, who: Principal
 ) -> None:
     thread_id = await make_thread(other, who)
@@ -89,9 +89,7 @@ async def test_a_thread_that_another_process_deletes_ends_its_following(
         assert await rest_of(found) == []
 
 
-async def test_a_thread_that_stands_still_is_not_woken_by_another(
-    ours: Store, other: Store, hub: Hub, who: Principal
-) -> None:
+async def test_an_unchanged_thread_is_not_woken(ours: Store, other: Store, hub: Hub, who: Principal) -> None:
     still, moving = await make_thread(other, who), await make_thread(other, who)
     async with polling(hub, ours):
         with hub.listen((who.reach.project_id, still)) as never, hub.listen((who.reach.project_id, moving)) as hint:
@@ -105,7 +103,7 @@ async def test_a_thread_that_stands_still_is_not_woken_by_another(
             assert not never.is_set()
 
 
-async def test_a_database_that_cannot_answer_is_asked_again(hub: Hub) -> None:
+async def test_polling_continues_after_the_database_was_unavailable(hub: Hub) -> None:
     topic = ("p", "thread_1")
     refusals = [Unavailable("busy")]
 

@@ -25,21 +25,21 @@ LISTENERS = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND dat
 
 @asynccontextmanager
 async def listening(url: str, hub: Hub) -> AsyncIterator[None]:
-    """Hear what other processes change, from the moment on that hints come."""
+    """Listen to other processes for the duration of the block, which begins once hints arrive."""
     with hub.listen(("any", "thread")) as hint:
-        hearing = asyncio.create_task(listen(url, CHANNEL, hub))
-        await asyncio.wait_for(hint.wait(), PATIENCE_S)  # it wakes everybody once it listens
+        listening_task = asyncio.create_task(listen(url, CHANNEL, hub))
+        await asyncio.wait_for(hint.wait(), PATIENCE_S)  # `listen` wakes all listeners once it is connected
     try:
         yield
     finally:
-        hearing.cancel()
+        listening_task.cancel()
         with suppress(asyncio.CancelledError):
-            await hearing
+            await listening_task
 
 
 @pytest.fixture
 async def other(postgres_url: str) -> AsyncIterator[Store]:
-    """Open the store of another process, whose changes our hub does not hear of by itself."""
+    """Open the store of another process, whose changes reach our hub only as hints."""
     opened = open_store(postgres_url)
     yield opened
     await opened.close()
@@ -53,7 +53,9 @@ async def outsider(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-async def test_a_commit_of_another_process_is_heard(other: Store, hub: Hub, who: Principal, postgres_url: str) -> None:
+async def test_a_commit_of_another_process_wakes_followers(
+    other: Store, hub: Hub, who: Principal, postgres_url: str
+) -> None:
     thread_id = await make_thread(other, who)
     async with listening(postgres_url, hub):
         with hub.listen((who.reach.project_id, thread_id)) as hint:
@@ -79,7 +81,7 @@ async def test_one_commit_is_one_hint_however_much_it_changes(
     assert told == [f"{who.reach.project_id} {thread_id}", f"{who.reach.project_id} {last}"]
 
 
-async def test_what_another_process_undoes_is_not_heard(
+async def test_a_rollback_of_another_process_wakes_no_follower(
     other: Store, who: Principal, outsider: asyncpg.Connection
 ) -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
@@ -95,7 +97,7 @@ async def test_what_another_process_undoes_is_not_heard(
     assert await asyncio.wait_for(heard.get(), PATIENCE_S) == f"{who.reach.project_id} {last}"
 
 
-async def test_a_lost_connection_is_made_anew_and_nothing_is_missed(
+async def test_a_lost_connection_is_reopened_and_no_change_is_missed(
     other: Store, hub: Hub, who: Principal, postgres_url: str, outsider: asyncpg.Connection
 ) -> None:
     thread_id = await make_thread(other, who)
@@ -112,7 +114,7 @@ async def test_a_lost_connection_is_made_anew_and_nothing_is_missed(
         await found.aclose()
 
 
-async def test_all_are_woken_once_the_connection_is_back(
+async def test_all_listeners_are_woken_after_a_reconnect(
     hub: Hub, postgres_url: str, outsider: asyncpg.Connection
 ) -> None:
     async with listening(postgres_url, hub):
@@ -123,25 +125,23 @@ async def test_all_are_woken_once_the_connection_is_back(
             await asyncio.wait_for(asyncio.gather(hint.wait(), other_hint.wait()), PATIENCE_S)
 
 
-async def test_a_server_that_is_away_is_asked_again(postgres_url: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unavailable_server_is_retried(postgres_url: str, caplog: pytest.LogCaptureFixture) -> None:
     nobody = postgres_url.replace("/migrated_", "/nobody_")
-    hearing = asyncio.create_task(listen(nobody, CHANNEL, Hub()))
+    listening_task = asyncio.create_task(listen(nobody, CHANNEL, Hub()))
 
     await until(lambda: caplog.text.count("no hints from PostgreSQL") >= 2)
 
-    hearing.cancel()
+    listening_task.cancel()
     with suppress(asyncio.CancelledError):
-        await hearing
+        await listening_task
 
 
-async def test_the_url_may_name_the_driver(hub: Hub, postgres_url: str) -> None:
+async def test_the_url_can_name_the_driver(hub: Hub, postgres_url: str) -> None:
     async with listening(postgres_url.replace("postgresql://", "postgresql+asyncpg://"), hub):
         assert hub.topics() == []
 
 
-async def test_the_end_of_hearing_leaves_no_connection(
-    hub: Hub, postgres_url: str, outsider: asyncpg.Connection
-) -> None:
+async def test_listening_closes_its_connection(hub: Hub, postgres_url: str, outsider: asyncpg.Connection) -> None:
     async with listening(postgres_url, hub):
         assert len(await outsider.fetch(LISTENERS)) == 1
 
@@ -150,5 +150,5 @@ async def test_the_end_of_hearing_leaves_no_connection(
 
 async def _until_listeners(outsider: asyncpg.Connection, are_so: Callable[[list[int]], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while not are_so([row["pid"] for row in await outsider.fetch(LISTENERS)]):  # noqa: ASYNC110  (only asking tells)
+        while not are_so([row["pid"] for row in await outsider.fetch(LISTENERS)]):  # noqa: ASYNC110  (there is no event to wait for)
             await asyncio.sleep(0.01)

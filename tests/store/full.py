@@ -1,4 +1,4 @@
-"""A database with enough rows that a planner which could scan, would."""
+"""A database with enough rows that a planner would scan a table if it could."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ async def fill(connection: AsyncConnection) -> None:
 
 
 def paging_and_looking_up(thread_id: str, reach: Reach = ALL) -> dict[str, ClauseElement]:
-    """Name every statement of a reader, as it is asked of one thread; cursors stand in its middle."""
+    """Name every statement of a reader, with the arguments for one thread; cursors are in its middle."""
     middle, near = f"msg_{thread_id}_150", f"msg_{thread_id}_160"
-    # How many rows lie in front of a thread in the list is for SMALL, LARGE and GAPPED the same but for 0, 1 and 2.
+    # SMALL, LARGE and GAPPED have the same number of rows before them in the list, except for 0, 1 and 2.
     asked = {
         "newest": PageRequest(20),
         "oldest": PageRequest(20, Order.ASC),

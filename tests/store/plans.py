@@ -1,4 +1,4 @@
-"""What each database says of how it runs a statement."""
+"""The query plans of both databases."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COUNTS: Final = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Inde
 
 @asynccontextmanager
 async def filled(url: str, fill: Callable[[AsyncConnection], Awaitable[None]]) -> AsyncIterator[AsyncConnection]:
-    """Connect to a database of this purpose alone that was filled anew and has counted what it has."""
+    """Fill a database of its own, update its statistics, and connect to it."""
     engines = open_engines(url)
     async with engines.writer.connect() as connection:
         if connection.dialect.name == "postgresql":  # deleted rows would count, too
@@ -39,14 +39,14 @@ async def filled(url: str, fill: Callable[[AsyncConnection], Awaitable[None]]) -
 
 
 async def sqlite_plan(connection: AsyncConnection, statement: ClauseElement) -> str:
-    """Tell which indexes SQLite takes, a line each."""
+    """Return the indexes that SQLite uses, one line each."""
     compiled = statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
     rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")
     return "\n".join(row.detail for row in rows)
 
 
 async def postgres_plan(connection: AsyncConnection, statement: ClauseElement, mode: str = "force_custom_plan") -> Plan:
-    """Run a statement as the driver does, prepared and with parameters, and tell how it went."""
+    """Run a statement as the driver does, prepared and with parameters, and return its plan."""
     compiled = statement.compile(dialect=_POSTGRES, compile_kwargs={"render_postcompile": True})
     values = [compiled.params[name] for name in compiled.positiontup or ()]  # type: ignore[attr-defined]
     given = ", ".join("NULL" if value is None else repr(value) for value in values)

@@ -1,4 +1,4 @@
-"""One message added in as few steps as each database needs."""
+"""A message is added in as few round trips as each database allows."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_a_message_is_added_in_one_round_trip(
         assert all(word in statement for word in words)
 
 
-async def test_what_is_answered_is_what_is_kept(one: Store, who: Principal, thread_id: ThreadId) -> None:
+async def test_the_returned_message_equals_the_stored_one(one: Store, who: Principal, thread_id: ThreadId) -> None:
     made = [await messages.create(one, who, thread_id, new_message(run_id=run)) for run in (None, "run_a")]
 
     found = await messages.list_page(one, who, thread_id, PageRequest(10, Order.ASC))
@@ -64,7 +64,7 @@ async def test_what_is_answered_is_what_is_kept(one: Store, who: Principal, thre
 
 
 @pytest.mark.parametrize("stranger", STRANGERS.values(), ids=list(STRANGERS))
-async def test_a_stranger_adds_nothing(one: Store, who: Principal, thread_id: ThreadId, stranger: Reach) -> None:
+async def test_another_principal_adds_nothing(one: Store, who: Principal, thread_id: ThreadId, stranger: Reach) -> None:
     with pytest.raises(NotFound):
         await messages.create(one, Principal(stranger), thread_id, new_message())
 

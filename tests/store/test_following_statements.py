@@ -87,7 +87,7 @@ def test_changes_are_one_limited_select_of_each_kind(dialect: Dialect) -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda each: each.name)
-def test_growing_messages_and_their_text_are_read_in_one_statement(dialect: Dialect) -> None:
+def test_messages_in_progress_and_their_deltas_are_read_in_one_statement(dialect: Dialect) -> None:
     text = _text(following.list_growing(P, ["m"]), dialect)
 
     assert "FROM messages WHERE project_id = 'p' AND id IN ('m') UNION ALL SELECT" in text
@@ -121,7 +121,7 @@ async def test_sqlite_searches_an_index_for_every_part(sqlite_full: AsyncConnect
     assert {name for name, plan in plans.items() if "SEARCH" not in plan} == set()
 
 
-async def test_sqlite_goes_on_from_a_position_by_the_range_of_the_index(sqlite_full: AsyncConnection) -> None:
+async def test_sqlite_scans_an_index_range_from_a_position(sqlite_full: AsyncConnection) -> None:
     plan = await sqlite_plan(sqlite_full, _asked(LARGE)["list_changes"])
 
     for table, at in (
@@ -144,7 +144,7 @@ async def test_postgres_scans_no_table(postgres_full: AsyncConnection, mode: str
 
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-async def test_postgres_touches_as_many_rows_in_a_large_thread_as_in_a_small_one(
+async def test_postgres_reads_as_many_rows_in_a_large_thread_as_in_a_small_one(
     postgres_full: AsyncConnection, mode: str
 ) -> None:
     small, large = _asked(SMALL), _asked(LARGE)
@@ -157,7 +157,7 @@ async def test_postgres_touches_as_many_rows_in_a_large_thread_as_in_a_small_one
     assert {name: rows for name, rows in touched.items() if rows[0] != rows[1]} == {}
 
 
-async def test_postgres_touches_no_more_than_a_batch_of_each_kind(postgres_full: AsyncConnection) -> None:
+async def test_postgres_reads_at_most_a_batch_of_each_kind(postgres_full: AsyncConnection) -> None:
     plan = await postgres_plan(postgres_full, _asked(LARGE)["list_changes"], "force_generic_plan")
 
     assert _rows_touched(plan) <= 5 * LIMIT + GROWING * 10  # and what those have gained that are in progress

@@ -1,4 +1,4 @@
-"""Transactions on SQLite that wait side by side: one commit for several, and each for itself in all else."""
+"""Group commit on SQLite: concurrent transactions share a commit and are otherwise independent."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def add(store: Store, who: Principal, thread_id: ThreadId, count: int) -> 
     return await asyncio.gather(*adding, return_exceptions=True)
 
 
-async def test_writers_that_wait_side_by_side_share_commits(
+async def test_concurrent_writers_share_commits(
     one: Store, who: Principal, thread_id: ThreadId, commits: list[str]
 ) -> None:
     commits.clear()
@@ -82,7 +82,7 @@ async def test_writers_that_wait_side_by_side_share_commits(
     assert 1 <= len(commits) <= 4
 
 
-async def test_a_writer_alone_commits_for_itself(
+async def test_sequential_writers_commit_separately(
     one: Store, who: Principal, thread_id: ThreadId, commits: list[str]
 ) -> None:
     commits.clear()
@@ -93,7 +93,7 @@ async def test_a_writer_alone_commits_for_itself(
     assert len(commits) == 3
 
 
-async def test_whoever_hears_of_its_write_finds_it_on_disk(
+async def test_an_acknowledged_write_is_on_disk(
     one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str
 ) -> None:
     found = []
@@ -107,7 +107,9 @@ async def test_whoever_hears_of_its_write_finds_it_on_disk(
     assert all(seen >= n for n, seen in enumerate(found, 1))
 
 
-async def test_one_that_fails_fails_alone(one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str) -> None:
+async def test_a_failed_transaction_does_not_fail_its_group(
+    one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str
+) -> None:
     taken = await messages.create(one, who, thread_id, new_message())
 
     ended = await asyncio.gather(
@@ -122,7 +124,7 @@ async def test_one_that_fails_fails_alone(one: Store, who: Principal, thread_id:
     assert [each.id for each in (await messages.list_page(one, who, thread_id, PAGE)).items] == [taken.id]
 
 
-async def test_who_does_not_wait_any_more_writes_nothing(
+async def test_a_cancelled_waiting_write_writes_nothing(
     one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str
 ) -> None:
     async with one.write():
@@ -137,7 +139,7 @@ async def test_who_does_not_wait_any_more_writes_nothing(
     assert texts_on_disk(sqlite_url) == 1
 
 
-async def test_who_waits_too_long_is_told_to_come_again(
+async def test_a_write_that_waits_too_long_is_unavailable(
     one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(base, "WAIT_S", 0.05)
@@ -149,7 +151,7 @@ async def test_who_waits_too_long_is_told_to_come_again(
     assert len(await add(one, who, thread_id, 2)) == texts_on_disk(sqlite_url) == 2
 
 
-async def test_no_more_wait_than_may(
+async def test_the_number_of_waiting_writes_is_bounded(
     one: Store, who: Principal, thread_id: ThreadId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group_commit, "MAX_WAITING", 3)
@@ -163,7 +165,7 @@ async def test_no_more_wait_than_may(
     assert [type(each).__name__ for each in ended] == ["Message"] * 3 + ["Unavailable"] * 2
 
 
-async def test_one_that_is_given_up_in_its_middle_is_undone_alone(
+async def test_a_cancelled_transaction_is_rolled_back_alone(
     one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str
 ) -> None:
     has_written, others = asyncio.Event(), asyncio.Event()
@@ -193,7 +195,7 @@ def _without_commit(_works: Any, connection: sqlite3.Connection, *, begins: bool
     connection.execute("BEGIN IMMEDIATE")
 
 
-async def test_all_that_share_a_commit_that_fails_are_told_to_come_again(
+async def test_a_failed_commit_is_unavailable_for_its_whole_group(
     one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call = Connection.call

@@ -52,7 +52,7 @@ async def test_sqlite_searches_an_index_and_sorts_nothing(sqlite_full: AsyncConn
 
 
 @_each_reach
-async def test_sqlite_goes_from_a_cursor_by_the_range_of_the_index(sqlite_full: AsyncConnection, reach: Reach) -> None:
+async def test_sqlite_scans_an_index_range_from_a_cursor(sqlite_full: AsyncConnection, reach: Reach) -> None:
     asked = paging_and_looking_up(LARGE, reach) | paging_threads(reach)
     bounded = {name: each for name, each in asked.items() if re.search("after|before|between|any_", name)}
 
@@ -63,7 +63,7 @@ async def test_sqlite_goes_from_a_cursor_by_the_range_of_the_index(sqlite_full: 
 
 
 @_each_reach
-async def test_sqlite_finds_a_thread_and_what_lies_beyond_a_page_by_index(
+async def test_sqlite_finds_a_thread_and_the_edges_of_a_page_by_index(
     sqlite_full: AsyncConnection, reach: Reach
 ) -> None:
     page = PageRequest(20, Order.ASC, after=f"msg_{LARGE}_150")
@@ -109,7 +109,7 @@ async def test_postgres_scans_indexes_only_and_sorts_nothing(
 
 @_each_reach
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-async def test_postgres_sorts_nothing_to_end_a_page_early(
+async def test_postgres_sorts_nothing_to_limit_the_bytes_of_a_page(
     postgres_full: AsyncConnection, mode: str, reach: Reach
 ) -> None:
     middle = f"msg_{LARGE}_150"
@@ -141,7 +141,7 @@ async def test_postgres_reads_pages_of_several_threads_by_index_and_sorts_nothin
 @_each_reach
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 @pytest.mark.parametrize("thread_id", [LARGE, GAPPED])
-async def test_postgres_touches_as_many_rows_in_a_large_thread_as_in_a_small_one(
+async def test_postgres_reads_as_many_rows_in_a_large_thread_as_in_a_small_one(
     postgres_full: AsyncConnection, thread_id: str, mode: str, reach: Reach
 ) -> None:
     small, large = paging_and_looking_up(SMALL, reach), paging_and_looking_up(thread_id, reach)
@@ -154,7 +154,7 @@ async def test_postgres_touches_as_many_rows_in_a_large_thread_as_in_a_small_one
     assert {name: rows for name, rows in touched.items() if rows[0] != rows[1]} == {}
 
 
-async def test_postgres_touches_one_page_of_rows_and_the_cursors(postgres_full: AsyncConnection) -> None:
+async def test_postgres_reads_one_page_of_rows_and_the_cursors(postgres_full: AsyncConnection) -> None:
     asked = {
         **paging_and_looking_up(LARGE),
         **{name: each for name, each in paging_threads().items() if name != "count_messages_of_run"},

@@ -85,7 +85,7 @@ _each_stranger = pytest.mark.parametrize("stranger", STRANGERS.values(), ids=lis
 
 @_each_stranger
 @pytest.mark.uncounted
-async def test_a_stranger_finds_and_changes_nothing(store: Store, who: Principal, stranger: Reach) -> None:
+async def test_another_principal_finds_and_changes_nothing(store: Store, who: Principal, stranger: Reach) -> None:
     thread, message = await _something(store, who)
 
     for name, call in CALLS.items():
@@ -99,7 +99,7 @@ async def test_a_stranger_finds_and_changes_nothing(store: Store, who: Principal
 
 @_each_stranger
 @pytest.mark.uncounted
-async def test_a_stranger_finds_nothing_outside_of_transactions_either(
+async def test_another_principal_finds_nothing_outside_transactions(
     store: Store, who: Principal, stranger: Reach
 ) -> None:
     thread, message = await _something(store, who)
@@ -121,7 +121,7 @@ async def test_a_stranger_finds_nothing_outside_of_transactions_either(
     ],
 )
 @pytest.mark.uncounted
-async def test_who_can_reach_a_thread_finds_something_by_each_call(
+async def test_every_call_finds_rows_for_the_owner_of_a_thread(
     store: Store, who: Principal, reach: Callable[[Reach, Thread], Reach]
 ) -> None:
     for name, call in CALLS.items():
@@ -133,7 +133,7 @@ async def test_who_can_reach_a_thread_finds_something_by_each_call(
 
 
 @_each_stranger
-async def test_a_stranger_changes_nothing(store: Store, who: Principal, stranger: Reach) -> None:
+async def test_another_principal_changes_nothing(store: Store, who: Principal, stranger: Reach) -> None:
     thread, message = await _something(store, who)
 
     for name, call in CHANGES.items():
@@ -144,7 +144,7 @@ async def test_a_stranger_changes_nothing(store: Store, who: Principal, stranger
         assert (name, await messages.get(store, who, thread.id, message.id)) == (name, message)
 
 
-async def test_a_deleted_thread_is_known_only_where_it_could_be_reached(store: Store, who: Principal) -> None:
+async def test_a_deleted_thread_is_known_only_to_its_owner(store: Store, who: Principal) -> None:
     thread, _ = await _something(store, who)
     await threads.delete(store, who, thread.id)
     reaches = [who.reach, replace(who.reach, owner=OWNER), *STRANGERS.values()]
@@ -169,7 +169,7 @@ async def test_two_projects_may_have_the_same_ids(store: Store, who: Principal) 
 
 
 @_each_stranger
-async def test_a_stranger_finds_nothing_of_the_tokens_of_a_thread(
+async def test_another_principal_finds_no_token_epochs_of_a_thread(
     store: Store, who: Principal, stranger: Reach
 ) -> None:
     thread, _ = await _something(store, who)
@@ -185,7 +185,7 @@ async def test_a_stranger_finds_nothing_of_the_tokens_of_a_thread(
     assert standing == [(key, TokenEpoch(0, 1)), (key, None)]
 
 
-def test_every_method_with_a_project_is_looked_at() -> None:
+def test_every_method_with_a_project_has_a_case() -> None:
     methods = {
         name
         for name, method in inspect.getmembers(Writes, inspect.isfunction)

@@ -67,7 +67,7 @@ def threads(staging: Staging) -> list[str]:
         pytest.param([], [], id="none"),
     ],
 )
-def test_messages_come_oldest_first_and_ties_as_they_were_made(
+def test_messages_are_oldest_first_and_ties_in_order_of_creation(
     staging: Staging, times: list[int], order: list[int]
 ) -> None:
     add(staging, [a_message(f"msg_{number}", created_at=time) for number, time in enumerate(times)])
@@ -76,7 +76,7 @@ def test_messages_come_oldest_first_and_ties_as_they_were_made(
 
 
 def of(*numbers: int) -> list[dict[str, Any]]:
-    """Lay out messages of which two have one second."""
+    """Make messages of which two share a second."""
     return [a_message(f"msg_{n}", created_at=n // 2) for n in numbers]
 
 
@@ -94,26 +94,26 @@ def of(*numbers: int) -> list[dict[str, Any]]:
         pytest.param([of(2, 3, 4, 5, 6, 7, 8, 9), of(9, 8, 7, 6, 5, 4, 3, 2)], id="all of it both ways"),
     ],
 )
-def test_each_list_runs_its_own_way(staging: Staging, lists: list[list[dict[str, Any]]]) -> None:
+def test_each_list_has_its_own_direction(staging: Staging, lists: list[list[dict[str, Any]]]) -> None:
     add(staging, *lists)
 
     assert ids(staging) == list("23456789")
 
 
-def test_what_a_list_does_not_tell_is_said(staging: Staging) -> None:
+def test_the_fallback_applies_to_a_list_without_a_direction(staging: Staging) -> None:
     add(staging, [a_message(f"msg_{n}") for n in (3, 2, 1)], fallback=FALLING, is_explicit=True)
 
     assert ids(staging) == ["1", "2", "3"]
 
 
-def test_what_the_file_itself_says_counts_more_than_times(staging: Staging) -> None:
+def test_an_explicit_order_takes_precedence_over_times(staging: Staging) -> None:
     staging.set_order("thread_a", RISING)
     add(staging, [a_message(f"msg_{n}", created_at=9 - n) for n in range(3)])
 
     assert ids(staging) == ["0", "1", "2"]
 
 
-def test_each_thread_is_turned_round_for_itself(staging: Staging) -> None:
+def test_each_thread_is_reversed_independently(staging: Staging) -> None:
     rising = [a_message(f"msg_up{n}", "thread_up", created_at=n // 2) for n in range(4)]
     falling = [a_message(f"msg_down{n}", "thread_down", created_at=4 - n // 2) for n in range(4)]
     add(staging, [*itertools.chain(*zip(rising, falling, strict=True))])
@@ -124,13 +124,13 @@ def test_each_thread_is_turned_round_for_itself(staging: Staging) -> None:
     )
 
 
-def test_threads_come_in_the_order_in_which_they_were_read(staging: Staging) -> None:
+def test_threads_keep_the_order_of_reading(staging: Staging) -> None:
     add(staging, [a_thread("thread_z", created_at=5), a_thread("thread_a", created_at=9), a_thread("thread_m")])
 
     assert threads(staging) == ["z", "a", "m"]
 
 
-def test_a_thread_is_made_for_messages_without_one(staging: Staging) -> None:
+def test_a_thread_is_inferred_for_messages_without_one(staging: Staging) -> None:
     add(staging, [a_message("msg_1", "thread_x", created_at=9), a_message("msg_2", "thread_x", created_at=4)])
 
     assert [(thread.id, thread.created_at, thread.metadata, has_line) for thread, has_line in staging.threads()] == [
@@ -138,25 +138,25 @@ def test_a_thread_is_made_for_messages_without_one(staging: Staging) -> None:
     ]
 
 
-def test_no_thread_is_made_where_the_line_of_one_comes_behind_its_messages(staging: Staging) -> None:
+def test_no_thread_is_inferred_when_its_line_follows_its_messages(staging: Staging) -> None:
     add(staging, [a_message(thread_id="thread_x"), a_thread("thread_x", metadata={"k": "v"})])
 
     assert [thread.metadata for thread, _ in staging.threads()] == [{"k": "v"}]
 
 
-def test_threads_that_were_made_come_behind_those_that_were_read(staging: Staging) -> None:
+def test_inferred_threads_follow_those_that_were_read(staging: Staging) -> None:
     add(staging, [a_message(thread_id="thread_first"), a_thread("thread_then")])
 
     assert threads(staging) == ["then", "first"]
 
 
-def test_the_first_of_two_threads_with_one_id_counts(staging: Staging) -> None:
+def test_the_first_of_two_threads_with_one_id_is_used(staging: Staging) -> None:
     add(staging, [a_thread(metadata={"n": "1"}), a_thread(metadata={"n": "2"})])
 
     assert [thread.metadata for thread, _ in staging.threads()] == [{"n": "1"}]
 
 
-def test_a_message_comes_out_as_it_was_put_in(staging: Staging) -> None:
+def test_a_staged_message_is_unchanged(staging: Staging) -> None:
     facts = {"run_id": "run_1", "assistant_id": "asst_1", "role": "assistant", "metadata": {"k": "🙂"}}
     message = archive.read(
         a_message(**facts, status="incomplete", incomplete_details={"reason": "run_failed"}, incomplete_at=3)
@@ -170,9 +170,7 @@ def test_a_message_comes_out_as_it_was_put_in(staging: Staging) -> None:
     assert (staged.source, staged.place, staged.message) == ("file", "line 1", message)
 
 
-def test_messages_come_in_batches_so_that_a_long_thread_is_never_held_whole(
-    staging: Staging, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_messages_of_a_long_thread_are_read_in_batches(staging: Staging, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BATCH", 4)
     add(staging, [a_message(f"msg_{number}", created_at=number) for number in range(10)])
 

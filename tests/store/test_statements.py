@@ -1,4 +1,4 @@
-"""The text of every statement. What differs between the databases is told once, in `_on_sqlite`."""
+"""The text of every statement. The differences between the databases are in `_on_sqlite`."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def test_pages_of_several_threads_are_one_limited_select_for_each_of_their_ids()
     assert found.count("LIMIT") == 1
 
 
-def test_a_page_that_ends_early_selects_the_same_columns_of_the_same_rows() -> None:
+def test_a_page_within_bytes_selects_the_same_columns_of_the_same_rows() -> None:
     listed = messages.list_messages
     page = PageRequest(2, DESC, after="a")
 
@@ -235,7 +235,7 @@ def test_a_page_that_ends_early_selects_the_same_columns_of_the_same_rows() -> N
 
 
 @pytest.mark.parametrize("dialect", [POSTGRES, SQLITE], ids=lambda each: each.name)
-def test_a_thread_and_its_page_are_two_selects_laid_side_by_side(dialect: Dialect) -> None:
+def test_a_thread_and_its_page_are_one_union_of_two_selects(dialect: Dialect) -> None:
     found = _text(BOTH, dialect)
 
     assert re.search(rf"FROM threads WHERE {ONE_THREAD}\) AS \w+ UNION ALL SELECT ", found)
@@ -257,7 +257,7 @@ def test_every_where_begins_with_the_project(statement: ClauseElement) -> None:
     assert text.count(" WHERE ") == len(tables)
 
 
-def test_every_builder_that_takes_a_project_is_looked_at() -> None:
+def test_every_builder_with_a_reach_has_a_case() -> None:
     builders = {
         name
         for module in (threads, messages)

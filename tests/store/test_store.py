@@ -65,7 +65,7 @@ async def test_positions_are_in_the_order_of_commits(store: Store, who: Principa
     assert len({len(each) for each in seen}) > 0
 
 
-async def test_created_at_never_decreases_though_the_clock_goes_back(
+async def test_created_at_never_decreases_when_the_clock_goes_back(
     store: Store, who: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([1000.9, 990.0, 1001.0, 5.0, 1002.0])
@@ -77,7 +77,7 @@ async def test_created_at_never_decreases_though_the_clock_goes_back(
     assert [each.created_at for each in made] == [1000, 1000, 1001, 1001, 1002]
 
 
-async def test_a_message_is_told_as_it_is_stored_though_the_clock_went_back(
+async def test_a_message_is_returned_as_stored_after_the_clock_went_back(
     store: Store, who: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([1000.0, 1.0])
@@ -158,7 +158,7 @@ async def test_a_transaction_that_raises_leaves_nothing(store: Store, who: Princ
     assert (await threads.get(store, who, thread_id)).message_count == 1
 
 
-async def test_a_fault_in_a_statement_is_not_told_as_unavailable(store: Store, who: Principal) -> None:
+async def test_an_error_in_a_statement_is_not_unavailable(store: Store, who: Principal) -> None:
     thread_id = await make_thread(store, who)
 
     with pytest.raises(Exception, match=r"role|NOT NULL") as raised:

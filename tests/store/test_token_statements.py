@@ -34,14 +34,14 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
 
 
 @pytest.mark.parametrize(("statement", "part"), CASES.values(), ids=list(CASES))
-def test_a_statement_begins_with_what_its_caller_reaches(statement: ClauseElement, part: str) -> None:
+def test_a_statement_begins_with_the_reach_of_its_caller(statement: ClauseElement, part: str) -> None:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     compiled = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
     assert part in re.sub(r"\b(threads|keys)\.", "", " ".join(compiled.split()))
 
 
-def test_every_builder_is_looked_at() -> None:
+def test_every_builder_has_a_case() -> None:
     builders = {name for name, each in vars(thread_tokens).items() if inspect.isfunction(each)}
 
     assert {

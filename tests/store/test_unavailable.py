@@ -1,4 +1,4 @@
-"""What is told when the database is busy or away: Unavailable, so that clients try again."""
+"""A busy or unreachable database raises Unavailable, so that clients retry."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ async def test_postgres_that_was_restarted_is_unavailable_once(postgres_url: str
     assert thread_id
 
 
-async def test_a_database_without_tables_is_a_fault_and_not_unavailable(
+async def test_a_database_without_tables_is_an_error_and_not_unavailable(
     empty_database_url: str, who: Principal
 ) -> None:
     store = open_store(empty_database_url)

@@ -1,4 +1,4 @@
-"""What those hear who watch statements: each once, and its end however it comes."""
+"""Watched statements are reported once at their start and once at their end, whatever the outcome."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SELECT = text("SELECT 1")
 
 
 @pytest.mark.parametrize("end", ["reader", "writer"])
-async def test_a_statement_is_told_once_as_it_begins_and_once_as_it_ends(database_url: str, end: str) -> None:
+async def test_a_statement_is_reported_once_at_its_start_and_once_at_its_end(database_url: str, end: str) -> None:
     told: list[object] = []
 
     def begin(_database: str, statement: str) -> OnEnd:
@@ -38,7 +38,7 @@ async def test_a_statement_is_told_once_as_it_begins_and_once_as_it_ends(databas
     assert told == ["SELECT 1", None]
 
 
-async def test_what_nobody_waits_for_is_only_told_as_it_begins(database_url: str, who: Principal) -> None:
+async def test_a_statement_without_an_end_callback_is_reported_at_its_start(database_url: str, who: Principal) -> None:
     told: list[str] = []
     store = open_store(database_url)
     store.watch(lambda database, _statement: told.append(database))
@@ -49,7 +49,7 @@ async def test_what_nobody_waits_for_is_only_told_as_it_begins(database_url: str
     assert set(told) == {database_url.partition(":")[0].partition("+")[0]}
 
 
-async def test_a_statement_that_is_given_up_has_ended(postgres_url: str) -> None:
+async def test_a_cancelled_statement_is_reported_as_ended(postgres_url: str) -> None:
     began, ends = asyncio.Event(), list[BaseException | None]()
 
     def begin(_database: str, _statement: str) -> OnEnd:

@@ -1,4 +1,4 @@
-"""Messages that the database lays out are the same as those that we lay out."""
+"""Messages written as JSON by the database equal those written by Python."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ fields = st.fixed_dictionaries(
 
 
 @given(made=st.lists(fields, max_size=4), page=st.builds(PageRequest, st.integers(1, 5), st.sampled_from(Order)))
-async def test_a_page_that_the_database_has_written_holds_what_we_would_write(
+async def test_a_wire_page_of_the_database_equals_that_of_python(
     store: Store, who: Principal, made: list[dict[str, Any]], page: PageRequest
 ) -> None:
     thread_id = await make_thread(store, who)
@@ -50,9 +50,7 @@ async def test_a_page_that_the_database_has_written_holds_what_we_would_write(
     assert [in_order(each) for each in written] == [in_order(wire.dump(wire.message(each))) for each in listed]
 
 
-async def test_a_written_page_shows_the_text_that_a_message_in_progress_has_gained(
-    store: Store, who: Principal
-) -> None:
+async def test_a_wire_page_contains_the_deltas_of_a_message_in_progress(store: Store, who: Principal) -> None:
     thread_id = await make_thread(store, who, 1)
     begun = await put_message(store, who, thread_id, status=Status.IN_PROGRESS)
     await streaming.append_text(store, who, ids.MessageId(begun.id), "so")
