@@ -19,7 +19,7 @@ _ENVIRONMENT: Final = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def main() -> int:
-    """Run ruff, then mypy beside pytest, whose workers often wait for what they test; mypy is told of at the end."""
+    """Run ruff, then mypy beside pytest, whose workers often wait for what they test; mypy is reported at the end."""
     for check in _RUFF:
         if status := _started(*check).wait():
             return status

@@ -153,7 +153,7 @@ def _postgres_database(config: pytest.Config, purpose: str) -> Iterator[str]:
 def postgres_of(request: pytest.FixtureRequest) -> Iterator[Callable[[str], str]]:
     """Give the URL of a migrated PostgreSQL database for a purpose, the same one each time.
 
-    A server that lets in everybody stops doing so when somebody makes a key in its database, so one that outlives a
+    A server without keys requires them as soon as a key is created in its database, so one that outlives a
     test has a database of its own, and so have keys that do.
     """
     with ExitStack() as stack:

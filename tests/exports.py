@@ -21,7 +21,7 @@ ROOT: Final = Path(__file__).parents[1]
 
 
 def a_thread(thread_id: Any = "thread_a", **fields: Any) -> dict[str, Any]:
-    """Lay out a thread as the API does."""
+    """Make a thread as the API does."""
     return {
         "id": thread_id,
         "object": "thread",
@@ -33,7 +33,7 @@ def a_thread(thread_id: Any = "thread_a", **fields: Any) -> dict[str, Any]:
 
 
 def a_message(message_id: Any = "msg_a", thread_id: Any = "thread_a", **fields: Any) -> dict[str, Any]:
-    """Lay out a message as the API does."""
+    """Make a message as the API does."""
     return {
         "id": message_id,
         "object": "thread.message",
@@ -50,12 +50,12 @@ def a_message(message_id: Any = "msg_a", thread_id: Any = "thread_a", **fields: 
 
 
 def a_text(value: str, *annotations: dict[str, Any]) -> dict[str, Any]:
-    """Lay out a part that is text."""
+    """Make a text part."""
     return {"type": "text", "text": {"value": value, "annotations": list(annotations)}}
 
 
 def an_export(thread: Any, *messages: Any, **fields: Any) -> bytes:
-    """Lay out a file of assistants-thread-export/v1, as its exporter writes it."""
+    """Make a file of assistants-thread-export/v1, as its exporter writes it."""
     whole = {"export_schema": "assistants-thread-export/v1", "thread": thread, "messages": messages, "runs": []}
     return orjson.dumps({**whole, "files": {}, "errors": [], **fields}, option=orjson.OPT_INDENT_2)
 
@@ -88,7 +88,7 @@ def take(database_url: str, *objects: Any) -> None:
 
 
 def take_some(database_url: str, *objects: Any) -> list[str]:
-    """Import objects from standard input, and give what is told of those that cannot be taken."""
+    """Import objects from standard input, and return what is reported of those that are rejected."""
     done = run("import", "--database-url", database_url, given=lines(objects))
     assert (done.exit_code, done.stdout) == (1, "")
     return told(done)

@@ -62,7 +62,7 @@ async def rest_of(found: AsyncIterator[T]) -> list[T]:
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    """Wait for a state that nobody tells of, and fail where it does not come."""
+    """Poll for a state, and fail if it does not occur."""
     async with asyncio.timeout(PATIENCE_S):
         while not is_so():  # noqa: ASYNC110  (pools and logs have no event to wait for)
             await asyncio.sleep(0.005)

@@ -10,7 +10,7 @@ import pytest
 
 
 def lacking(what: str) -> NoReturn:
-    """Fail in CI, where everything shall be there, and skip elsewhere."""
+    """Fail in CI, where everything must be installed, and skip elsewhere."""
     if os.environ.get("CI") == "true":
         pytest.fail(what)
     pytest.skip(what)

@@ -62,7 +62,7 @@ ATTACHMENTS: list[dict[str, Any]] = [
 
 
 def text_part(text: str, annotations: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-    """Lay out a text part as it is stored."""
+    """Make a text part as it is stored."""
     return {"type": "text", "text": {"value": text, "annotations": list(annotations)}}
 
 

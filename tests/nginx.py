@@ -48,7 +48,7 @@ http {{
 
 @dataclass(frozen=True)
 class Behind:
-    """What stands in front of a gateway."""
+    """The proxy of a gateway."""
 
     port: int
     plain_port: int

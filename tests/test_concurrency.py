@@ -18,7 +18,7 @@ async def test_all_who_wait_for_an_event_go_on_once_it_is_set() -> None:
     assert event.is_set()
 
 
-async def test_who_comes_after_an_event_was_set_does_not_wait_and_after_it_was_cleared_does() -> None:
+async def test_wait_returns_at_once_only_while_the_event_is_set() -> None:
     event = Event(is_set=True)
     await event.wait()
 

@@ -1,4 +1,4 @@
-"""What is installed is pinned by hashes, and what is shipped is told in an SBOM."""
+"""What is installed is pinned by hashes, and an SBOM lists what is shipped."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def token(**claims: Any) -> str:
     return jwt.encode({"iss": "us", "aud": "them", "exp": time.time() + 60, "sub": "alice", **claims}, SECRET)
 
 
-async def test_a_secret_for_end_users_lets_them_in(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_jwt_secret_authenticates_end_users(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_JWT_SECRET", SECRET)
     settings = load_settings({"jwt_issuer": "us", "jwt_audience": "them"})
 

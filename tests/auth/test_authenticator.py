@@ -1,4 +1,4 @@
-"""Who is let in, with what, and in which words the others are refused."""
+"""Authentication: which credentials are accepted, and the errors for the others."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def test_a_refused_key_is_shown_by_its_ends(credential: str, shown: str) -> None
     assert invalid_api_key(credential).message.startswith(f"Incorrect API key provided: {shown}. ")
 
 
-async def test_as_long_as_no_key_was_made_everybody_is_let_in(store: Store) -> None:
+async def test_requests_are_anonymous_until_the_first_key_is_created(store: Store) -> None:
     authenticator = Authenticator(ApiKeyCache(store))
 
     assert await authenticator.authenticate(None) is await authenticator.authenticate("any") is ANONYMOUS
 
 
-async def test_from_the_first_key_on_nobody_is_let_in_without_one(
+async def test_a_credential_is_required_after_the_first_key_is_created(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(key_cache, "FRESH_S", 0)
@@ -92,7 +92,7 @@ async def test_a_key_lets_into_its_project(store: Store) -> None:
 
 
 @pytest.mark.parametrize("credential", ["any", "sk-unknown", "tt-unknown", "a.b.c", "sk-" + "x" * 9_000, "sk-\udcff"])
-async def test_nobody_is_let_in_with(store: Store, credential: str) -> None:
+async def test_an_invalid_credential_is_rejected(store: Store, credential: str) -> None:
     await api_keys.create(store, ANY)
 
     with pytest.raises(Unauthorized) as raised:
@@ -115,7 +115,7 @@ async def test_a_key_is_looked_up_once_in_a_while(store: Store, monkeypatch: pyt
 
 
 async def test_a_key_is_believed_for_less_than_a_second(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert max(key_cache.FRESH_S, RECHECK_S) < 1  # who sends requests, and who stays
+    assert max(key_cache.FRESH_S, RECHECK_S) < 1  # for requests, and for open connections
     monkeypatch.setattr(key_cache, "FRESH_S", 0)
     made, secret = await api_keys.create(store, ANY)
     keys = ApiKeyCache(store)
@@ -149,7 +149,7 @@ async def test_last_uses_are_written_down_at_the_end(store: Store) -> None:
     assert (key.last_used_at or 0) >= made.created_at
 
 
-async def test_who_stays_is_sent_away_when_its_key_is_revoked(store: Store) -> None:
+async def test_a_connection_is_closed_when_its_key_is_revoked(store: Store) -> None:
     made, secret = await api_keys.create(store, ANY)
     _, other_secret = await api_keys.create(store, ANY)
     authenticator = Authenticator(ApiKeyCache(store))
@@ -172,7 +172,7 @@ async def test_who_stays_is_sent_away_when_its_key_is_revoked(store: Store) -> N
 @pytest.mark.parametrize(
     "who", [ANONYMOUS, Principal(Reach("shop"), expires_at=1.0), Principal(Reach("shop"), key_id="key_unknown")]
 )
-async def test_who_would_not_be_let_in_any_more_is_sent_away(store: Store, who: Principal) -> None:
+async def test_a_connection_is_closed_when_its_credential_expires_or_is_unknown(store: Store, who: Principal) -> None:
     await api_keys.create(store, ANY)
     authenticator = Authenticator(ApiKeyCache(store))
     gone = asyncio.Event()
@@ -252,7 +252,7 @@ async def test_what_was_revoked_here_is_refused_at_once(store: Store, monkeypatc
     assert (await authenticator.authenticate(other)).reach.thread_id == other_id
 
 
-async def test_who_stays_with_a_revoked_token_is_sent_away_and_who_lost_its_thread_is_not(store: Store) -> None:
+async def test_a_connection_is_closed_when_its_token_is_revoked(store: Store) -> None:
     authenticator = Authenticator(ApiKeyCache(store), tokens=ThreadTokens(SECRET))
     gone = [asyncio.Event() for _ in range(3)]
     made = [await a_token(store, authenticator, SHOP) for _ in gone]

@@ -266,7 +266,7 @@ async def test_a_key_that_was_added_is_fetched_when_a_token_names_it(monkeypatch
         assert await users.verify(signed(private("ES256"), "ES256", "a")) is None
 
 
-async def test_a_set_that_is_emptied_lets_nobody_in_from_its_next_reading_on(
+async def test_an_empty_jwks_rejects_all_tokens_after_the_next_fetch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jwt_module, "REFETCH_S", 0)
@@ -329,7 +329,7 @@ async def test_tokens_of_the_secret_before_are_still_taken() -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"keys": "x"}, []])
-async def test_where_keys_were_never_read_nobody_can_be_told_apart(tmp_path: Path, body: Any) -> None:
+async def test_authentication_is_unavailable_until_the_jwks_is_read(tmp_path: Path, body: Any) -> None:
     file = tmp_path / "jwks.json"
     file.write_text(json.dumps(body))
     users = JwtVerifier(JwtRules(str(file), "", SHARED.issuer, SHARED.audience))

@@ -70,7 +70,7 @@ async def test_callers_of_one_name_in_two_projects_are_counted_apart() -> None:
 
 
 def of_token(key: str, thread: str) -> Principal:
-    """Make who comes with a token for a thread that a key has made."""
+    """Make the principal of a thread token that a key has created."""
     return Principal(Reach("p"), name=f"{key}/{thread}", counted_in=(f"thread:{thread}", f"tokens:{key}"))
 
 
@@ -162,7 +162,7 @@ def test_an_operation_counts_once_for_each_hundred_objects(cost: int, units: int
     assert units_of(cost) == units
 
 
-async def test_rest_tells_what_is_left_and_refuses_in_the_wires_words(store: Store) -> None:
+async def test_rest_returns_rate_limit_headers_and_429(store: Store) -> None:
     async with calling(store, writes="2/day") as http:
         answers = [await http.post("/v1/threads") for _ in range(3)]
 
@@ -255,7 +255,9 @@ async def test_processes_that_share_a_redis_count_together(redis_url: str) -> No
     assert done == [True, True, True, False]
 
 
-async def test_where_redis_is_away_everybody_is_let_through(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_requests_are_accepted_while_redis_is_unavailable(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     rates = RateLimiter(RateLimits(reads="1/day", store=f"unix://{tmp_path}/none.sock"))
 
     assert [await let(rates, ALICE, Scope.READ) for _ in range(2)] == [True, True]

@@ -1,4 +1,4 @@
-"""Tokens for one thread: what they let in to, and what they never do."""
+"""Thread tokens: what they grant, and what they never do."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_token_that_an_end_user_has_made_counts_as_that_end_user() -> None:
     assert buckets_of(alice) == alice.buckets == ("shop/user:alice",)
 
 
-def test_a_token_lets_in_no_further_than_its_maker() -> None:
+def test_a_token_grants_no_more_than_its_creator_has() -> None:
     reader = Principal(Reach("shop"), frozenset({Scope.READ}))
 
     with pytest.raises(Forbidden):

@@ -172,9 +172,7 @@ def test_an_import_makes_a_sqlite_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["import", "export"])
-def test_a_postgresql_database_that_was_not_migrated_is_told_with_the_command_that_does_it(
-    postgres_url: str, command: str
-) -> None:
+def test_serve_names_the_migrate_command_for_an_old_database(postgres_url: str, command: str) -> None:
     elsewhere = make_url(postgres_url).set(database="postgres").render_as_string(hide_password=False)
 
     done = run(command, "--database-url", elsewhere)
@@ -194,9 +192,7 @@ def test_a_postgresql_database_that_was_not_migrated_is_told_with_the_command_th
         pytest.param("postgresql://app:secret@127.0.0.1:1/db?sslmode=require", "Connect call failed", id="sslmode"),
     ],
 )
-def test_a_database_that_cannot_be_used_is_told_in_one_line_without_its_password(
-    command: str, url: str, told: str
-) -> None:
+def test_a_database_error_hides_the_password(command: str, url: str, told: str) -> None:
     done = run(command, "--database-url", url)
 
     assert (done.exit_code, done.stdout) == (1, "")
@@ -221,7 +217,7 @@ def test_a_database_url_that_is_refused_does_not_show_its_password(url: str, tol
     assert "secret@" not in done.stderr
 
 
-def test_a_postgresql_role_that_does_not_exist_is_told(postgres_url: str) -> None:
+def test_an_unknown_postgresql_role_is_reported(postgres_url: str) -> None:
     nobody = make_url(postgres_url).set(username="nobody", password="secret")  # noqa: S106  (it opens nothing)
     url = nobody.render_as_string(hide_password=False)
 
@@ -248,14 +244,14 @@ def test_the_name_of_a_key_of_before_steers_no_terminal(sqlite_url: str) -> None
     assert r"\x1b]0;a\x07[bold]b" in run("keys", "list", "--database-url", sqlite_url).stdout
 
 
-def test_an_address_that_cannot_be_listened_on_is_told(sqlite_url: str) -> None:
+def test_an_unusable_listen_address_is_reported(sqlite_url: str) -> None:
     done = run("serve", "--database-url", sqlite_url, "--host", "192.0.2.1", "--port", "9")
 
     assert done.exit_code == 1
     assert done.stderr.startswith("Error: GATEWAY_HOST, GATEWAY_PORT: cannot listen on 192.0.2.1 port 9: ")
 
 
-def test_a_port_for_metrics_that_is_taken_is_told(sqlite_url: str) -> None:
+def test_a_metrics_port_in_use_is_reported(sqlite_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -272,7 +268,7 @@ def test_all_wrong_variables_are_reported_at_once() -> None:
     assert re.findall("GATEWAY_[A-Z]+(?=:)", done.stderr) == ["GATEWAY_PORT", "GATEWAY_WORKERS"]
 
 
-def test_a_word_that_is_no_command_is_told_with_the_exit_code_of_usage() -> None:
+def test_an_unknown_command_exits_with_the_usage_code() -> None:
     assert run("sevre").exit_code == click.UsageError.exit_code
 
 

@@ -90,7 +90,7 @@ def main(base_url: str) -> None:
 def outcome(client: OpenAI, base_url: str, name: str) -> str:
     try:
         CHECKS[name](client, base_url)
-    except Exception:  # noqa: BLE001  (whatever it was, it is told, and the next check runs)
+    except Exception:  # noqa: BLE001  (any error is reported, and the next check runs)
         return traceback.format_exc()
     return "ok"
 

@@ -28,7 +28,7 @@ def test_systemd_understands_every_line(tmp_path: Path) -> None:
 
     ran = analyze("verify", "--man=no", unit)
 
-    assert UNIT.name not in ran.stderr  # it also tells what it finds wrong with the machine's own units
+    assert UNIT.name not in ran.stderr  # it also reports what is wrong with the machine's own units
 
 
 def test_the_server_is_shut_in() -> None:

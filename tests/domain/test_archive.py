@@ -41,7 +41,7 @@ URL = {"url": "https://example.org/a.png", "detail": "auto"}
 
 
 def again(value: dict[str, Any]) -> Any:
-    """Read an object and lay it out as an export does."""
+    """Read an object and serialize it as an export does."""
     found = archive.read(value)
     assert not isinstance(found, ThreadOrder)
     return orjson.loads(wire.dump(wire.thread(found) if isinstance(found, Thread) else wire.message(found)))
@@ -225,7 +225,7 @@ def test_a_message_may_hold_ten_times_what_may_be_made_and_no_more(
         held_to_bounds(**{field: most})
 
     assert refused.value.code in archive.LIMIT_CODES
-    assert archive.read(a_message(**{field: most}))  # where somebody says that it shall be taken
+    assert archive.read(a_message(**{field: most}))  # accepted without limits
 
 
 @pytest.mark.parametrize("owner", ["a\u202eb", "\x85", "x" * 255])

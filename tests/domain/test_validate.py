@@ -56,7 +56,7 @@ def test_only_a_whole_number_is_an_integer(value: object, word: str) -> None:
         pytest.param({"y": 1, "one": 1, "two": 2, "x": 1}, "Unknown parameter: 'a[0].y'.", id="the first unknown"),
     ],
 )
-def test_the_first_fault_among_fields_is_told(raw: validate.JsonObject, told: str) -> None:
+def test_the_first_invalid_field_is_reported(raw: validate.JsonObject, told: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         validate.fields(raw, "a[0]", required=("one", "two"))
 

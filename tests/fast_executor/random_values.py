@@ -42,7 +42,7 @@ class Note(Named):
         self.sort, self.text, self.more = sort, text, more
 
     def stored(self) -> dict[str, Any]:
-        """Lay it out as it is stored."""
+        """Serialize it as it is stored."""
         return {"sort": self.sort, "text": self.text, "more": [each.stored() for each in self.more]}
 
 

@@ -25,7 +25,7 @@ MESSAGES = (
 )
 THREADS = f"query({_ARGUMENTS}) {{ threads({_GIVEN}) {{ {_PAGE} totalCount }} }}"
 
-# What is asked of a list of five, made in the order 0 to 4; what comes, whether more lies behind, and in front.
+# What is asked of a list of five, made in the order 0 to 4; what comes, whether more follows, and precedes.
 PAGES: list[tuple[dict[str, Any], list[int], bool, bool]] = [
     ({}, [4, 3, 2, 1, 0], False, False),
     ({"order": "ASC"}, [0, 1, 2, 3, 4], False, False),

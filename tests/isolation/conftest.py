@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def world_url(request: pytest.FixtureRequest, new_sqlite_url: Callable[[], str]) -> str:
-    """Give the URL of a database of its own: a server that lets in everybody would see the keys and stop doing so."""
+    """Give the URL of a database of its own: a server without keys would see the new keys and require them."""
     if request.param == "postgres":
         url: str = request.getfixturevalue("postgres_of")("keyed")
         return url

@@ -1,4 +1,4 @@
-"""With the first key, nothing that anybody could get before lets anybody in any more."""
+"""With the first key, no token that was created before it is accepted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_a_token_that_anybody_could_make_is_refused(store: Store, authenti
         await authenticator.authenticate(token)
 
 
-async def test_who_stays_with_such_a_token_is_sent_away(store: Store, authenticator: Authenticator) -> None:
+async def test_a_connection_with_such_a_token_is_closed(store: Store, authenticator: Authenticator) -> None:
     gone = asyncio.Event()
 
     with authenticator.on_revocation(await authenticator.authenticate(await a_token_of_anybodys(store)), gone.set):

@@ -68,9 +68,7 @@ async def test_what_another_project_deleted_may_be_imported(store: Store, databa
     assert (await messages.get(store, RIVAL, THREAD["id"], MESSAGE["id"])).id == MESSAGE["id"]
 
 
-async def test_a_follower_is_told_nothing_of_the_same_thread_of_another_project(
-    store: Store, hub: Hub, database_url: str
-) -> None:
+async def test_a_follower_gets_no_events_of_another_project(store: Store, hub: Hub, database_url: str) -> None:
     for project in ("shop", "rival"):
         await asyncio.to_thread(import_into, database_url, project, THREAD, MESSAGE)
     position = await follow.start(store, SHOP, THREAD["id"], None)

@@ -27,7 +27,7 @@ where_no_database_has_a_part = pytest.mark.parametrize("world_url", ["sqlite"], 
 
 
 def missing_scope(way: Way) -> str:
-    """Say what a caller is told that may not do this, whatever it names."""
+    """Return the error for a caller without permission, whatever it names."""
     if way.face is not Face.REST:
         return "missing_scope"
     return "403" if way.method == "HEAD" else "403 missing_scope"
@@ -75,7 +75,7 @@ async def test_who_can_reach_it_finds_it(served: Served, face: Face) -> None:
 @where_no_database_has_a_part
 @each_face
 @pytest.mark.uncounted
-async def test_a_missing_scope_is_told_before_anything_is_looked_for(served: Served, face: Face) -> None:
+async def test_a_missing_scope_is_reported_before_any_look_up(served: Served, face: Face) -> None:
     world = served.world
 
     for way in on(face, [*WAYS, *NAMELESS]):
@@ -90,7 +90,7 @@ async def test_a_missing_scope_is_told_before_anything_is_looked_for(served: Ser
 @where_no_database_has_a_part
 @each_face
 @pytest.mark.uncounted
-async def test_who_is_nobody_is_told_so_before_anything_is_looked_for(served: Served, face: Face) -> None:
+async def test_an_unauthenticated_request_is_rejected_before_any_look_up(served: Served, face: Face) -> None:
     for way, (name, nobody) in product(on(face, [*WAYS, *RUNS, *NAMELESS]), served.world.nobodies.items()):
         told = await ask(served, way, nobody, nobody.own)
 

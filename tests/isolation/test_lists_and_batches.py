@@ -1,4 +1,4 @@
-"""What is told of one's own tells nothing of others', also where several things are asked at once."""
+"""Answers about own objects reveal nothing of others', also when several are requested together."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ async def test_the_ends_of_a_list_are_those_of_what_can_be_reached(
 
 @pytest.mark.parametrize("kind", ["end user", "token"])
 @pytest.mark.parametrize("side", ["after", "before"])
-async def test_nothing_lies_beyond_ones_own_cursor(store: Store, http: httpx.AsyncClient, kind: str, side: str) -> None:
+async def test_a_page_after_the_last_cursor_is_empty(
+    store: Store, http: httpx.AsyncClient, kind: str, side: str
+) -> None:
     own = await between_others(store)
     graphql = come_as(http, await credential_for(store, kind, own))
 

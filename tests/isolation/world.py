@@ -42,7 +42,7 @@ class Names:
 
 @dataclass(frozen=True)
 class Key:
-    """A key that was made, and who comes with it, if all is allowed to it."""
+    """A key, and its principal with all scopes."""
 
     id: str
     secret: str
@@ -51,7 +51,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who comes with a credential, and what it has itself."""
+    """A caller with a credential, and the objects that it owns."""
 
     credential: str | None
     own: Names

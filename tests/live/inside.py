@@ -30,7 +30,7 @@ WHO: Final = Principal(Reach("default"))  # everybody, as long as nobody has mad
 
 
 class Quiet(uvicorn.Server):
-    """A server that leaves the signals to pytest, and stops when it is told, not up to 0.1 s later."""
+    """A server that leaves the signals to pytest, and stops at once, not up to 0.1 s later."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

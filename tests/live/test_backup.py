@@ -112,7 +112,7 @@ def test_a_file_that_is_there_is_not_written_over(sqlite_url: str, tmp_path: Pat
     assert "is there already" in done.stderr
 
 
-def test_a_damaged_database_is_told_and_nothing_is_left(
+def test_backup_of_a_damaged_database_fails_and_leaves_no_file(
     sqlite_url: str, tmp_path: Path, held: sqlite3.Connection
 ) -> None:
     held.execute("CREATE TABLE large (a)")
@@ -129,7 +129,7 @@ def test_a_damaged_database_is_told_and_nothing_is_left(
     assert [each.name for each in tmp_path.iterdir() if each.name.startswith("copies")] == []
 
 
-def test_a_database_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> None:
+def test_backup_of_a_missing_database_fails_and_creates_none(tmp_path: Path) -> None:
     done = run("backup", str(tmp_path / "copy.db"), "--database-url", f"sqlite:///{tmp_path}/none.db")
 
     assert done.exit_code == 1
@@ -137,7 +137,7 @@ def test_a_database_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_not_there_is_told(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(sqlite_url: str, tmp_path: Path) -> None:
     done = run("backup", str(tmp_path / "none" / "copy.db"), "--database-url", sqlite_url)
 
     assert done.exit_code == 1

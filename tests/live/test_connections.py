@@ -167,18 +167,18 @@ async def test_headers_just_at_the_limits_are_taken(server: Inside) -> None:
         pytest.param(CREATE + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", id="a body in chunks"),
     ],
 )
-async def test_who_begins_and_does_not_go_on_is_told(server: Inside, begun: bytes) -> None:
+async def test_an_incomplete_request_gets_an_error(server: Inside, begun: bytes) -> None:
     assert await refusal_of(server, begun) == (408, "request_timeout")
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_who_says_nothing_is_told_nothing(server: Inside) -> None:
+async def test_a_silent_connection_gets_no_response(server: Inside) -> None:
     async with connected(server) as (reader, _):
         assert await all_of(reader) == b""
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_who_says_next_to_nothing_after_an_answer_is_sent_away(server: Inside) -> None:
+async def test_a_slow_second_request_is_disconnected(server: Inside) -> None:
     async with connected(server) as (reader, writer):
         writer.write(LIST)
         await answer_of(reader)
@@ -208,7 +208,7 @@ async def test_a_body_has_more_time_the_more_of_it_has_come(server: Inside) -> N
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_who_follows_is_not_sent_away(server: Inside) -> None:
+async def test_a_follower_is_not_disconnected(server: Inside) -> None:
     thread_id = await make_thread(server.store, WHO)
     body = {"query": ADDED, "variables": {"threadId": thread_id}}
     async with (

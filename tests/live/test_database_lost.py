@@ -146,7 +146,7 @@ async def test_a_stream_ends_without_complete_until_the_database_is_back(
     assert texts == ["1", "2", "3"]
 
 
-async def test_an_event_that_can_be_read_only_in_part_is_told_later_and_whole(sqlite_url: str) -> None:
+async def test_an_event_that_cannot_be_read_completely_is_emitted_later(sqlite_url: str) -> None:
     async with serving_inside(sqlite_url) as inside:
         thread = await make_thread(inside.store, WHO)
         await say(inside.store, WHO, thread, "1")

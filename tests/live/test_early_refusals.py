@@ -103,7 +103,7 @@ async def answer_to(port: int, *pieces: bytes) -> tuple[int, dict[str, str]]:
         ),
     ],
 )
-async def test_a_page_that_is_let_in_can_read_a_refusal(server: Server, status: int, request_: bytes) -> None:
+async def test_a_page_of_an_allowed_origin_can_read_an_error(server: Server, status: int, request_: bytes) -> None:
     answered, headers = await answer_to(server.port, request_)
 
     assert answered == status
@@ -225,7 +225,7 @@ async def test_that_the_server_is_not_ready_can_be_read(tmp_path: Path) -> None:
         pytest.param(414, b"GET /" + b"a" * MAX_TARGET, id="a head that was too long before it was too slow"),
     ],
 )
-async def test_who_comes_too_slowly_can_read_so(
+async def test_a_slow_client_can_read_the_error(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch, status: int, begun: bytes
 ) -> None:
     monkeypatch.setattr(http_protocol, "WAIT_S", 0.5)

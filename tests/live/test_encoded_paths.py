@@ -110,7 +110,7 @@ def test_no_other_path_is_reached_by_an_encoded_slash_or_line_break(live_server:
     assert answer["error"]["message"].startswith("Invalid URL (GET /")
 
 
-def test_what_is_sent_to_an_encoded_slash_is_told_by_the_wrong_method_too(live_server: Server) -> None:
+def test_a_wrong_method_error_keeps_the_encoded_slash(live_server: Server) -> None:
     status, answer = ask(live_server, "/v1/threads/a%2Fb", "PUT")
 
     assert (status, answer["error"]["message"]) == (405, "Invalid method for URL (PUT /v1/threads/a%2Fb)")

@@ -1,4 +1,4 @@
-"""Who fails to prove who it is may do so only so often; a valid credential is let in from everywhere, always."""
+"""Failed authentication is limited by address; a valid credential is always accepted."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ V1_THREAD: Final = {key: value for key, value in a_thread("thread_h").items() if
 
 
 def a_page(letter: str) -> dict[str, Any]:
-    """Lay out an answer of the API, newest first."""
+    """Make a response of the API, newest first."""
     items = [a_message(f"msg_{letter}{n}", f"thread_{letter}", created_at=1_700_000_000 + n // 2) for n in (3, 2, 1)]
     return {"object": "list", "data": items, "first_id": items[0]["id"], "last_id": items[-1]["id"], "has_more": False}
 

@@ -128,7 +128,7 @@ async def test_a_handshake_whose_body_does_not_come_ends(server: Inside, monkeyp
 
 
 @pytest.mark.parametrize("version", ["8", "99", "13, 8", "x"])
-async def test_a_handshake_of_another_version_is_told_ours(server: Inside, version: str) -> None:
+async def test_a_handshake_of_another_version_gets_the_supported_one(server: Inside, version: str) -> None:
     async with connected(server) as (reader, writer):
         writer.write(head(*HANDSHAKE, f"Sec-WebSocket-Version: {version}") + SMUGGLED)
         lines, _, body = (await all_of(reader)).partition(b"\r\n\r\n")

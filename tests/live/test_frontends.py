@@ -91,7 +91,7 @@ def test_what_is_refused_says_its_code_and_what_is_not_there_is_null(frontend: P
     ],
 )
 @on_sqlite
-async def test_watching_over_a_line_that_breaks_tells_each_message_once(
+async def test_watching_emits_each_message_once_when_the_connection_breaks(
     live_server: Server, node_clients: Path, tmp_path: Path, file: str, after_bytes: int
 ) -> None:
     texts = [*TEXTS[:20], "the end"]
@@ -163,7 +163,7 @@ def test_text_is_drawn_at_its_place_and_a_gap_is_mended(live_server: Server, fro
 
 
 @on_sqlite
-def test_relay_tells_of_errors_that_stand_beside_data(live_server: Server, frontend: Path) -> None:
+def test_relay_reports_errors_beside_data(live_server: Server, frontend: Path) -> None:
     found = use(frontend, "relayErrors", thread_with(live_server, ["Hello"]))
 
     assert (
@@ -188,7 +188,7 @@ def test_urql_keeps_whole_messages_without_a_warning(live_server: Server, fronte
     assert found == {"kinds": [part["type"] for part in content], "files": 1, "warnings": []}
 
 
-def test_urql_is_told_of_every_type_that_a_message_holds_and_that_has_no_id() -> None:
+def test_urql_is_configured_for_every_type_without_id() -> None:
     types = build_schema(print_schema()).type_map.values()
     told = HELD_WITHIN.search(page.files()["urql.js"])
     assert told

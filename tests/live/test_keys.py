@@ -95,7 +95,7 @@ def test_a_running_server_asks_for_keys_from_the_first_one_on(server: Server, op
     assert status_with(server, {"api-key": secret}, "/openai/threads?api-version=2024-05-01-preview") == 200
 
 
-def test_a_revoked_key_lets_nobody_in_and_sends_followers_away(server: Server, operator: Operator) -> None:
+def test_a_revoked_key_is_rejected_and_its_followers_disconnected(server: Server, operator: Operator) -> None:
     key_id, secret = operator.new_key("--project", "shop", "--name", "the web shop", "--expires", "90d")
     _, other = operator.new_key("--project", "shop")
     thread_id = sdk(server, secret).beta.threads.create(messages=[{"role": "user", "content": "hi"}]).id
@@ -172,7 +172,7 @@ def test_a_rotated_key_gives_way_to_another(server: Server, operator: Operator) 
         (("rotate", "key_unknown"), "Error: No key found with id 'key_unknown'."),
     ],
 )
-def test_what_cannot_be_done_is_told_in_one_message(
+def test_a_failed_keys_command_prints_one_message(
     sqlite_url: str, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     ran = run_here("keys", *arguments, "--database-url", sqlite_url, folder=tmp_path)

@@ -153,7 +153,7 @@ def test_a_told_line_fills_each_field_that_no_client_has_written(
     assert datetime.fromisoformat(by_graphql["createdAt"]).timestamp() == created_at
 
 
-def test_an_owner_that_was_told_is_never_replaced(world: World) -> None:
+def test_an_explicit_owner_is_never_replaced(world: World) -> None:
     owners = {name: world.graphql(THREAD, id=f"thread_{name}")["thread"]["owner"] for name in TOLD_AT}
 
     assert owners == dict.fromkeys(TOLD_AT, "alice")
@@ -166,9 +166,7 @@ def test_a_thread_without_a_line_of_its_own_stays_as_it_was_inferred(world: Worl
 
 
 @pytest.mark.parametrize(("order", "expected"), [("asc", AFTER), ("desc", AFTER[::-1])])
-def test_a_thread_whose_time_was_told_stands_at_its_place_in_the_list(
-    world: World, order: str, expected: list[str]
-) -> None:
+def test_a_thread_with_an_explicit_time_is_sorted_by_it(world: World, order: str, expected: list[str]) -> None:
     assert world.listed(order=order, limit=100) == expected
     assert list(world.edges(order=order.upper())) == expected
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_each_process_tells_its_metrics_on_a_port_of_its_own(postgres_url: str, tmp_path: Path) -> None:
+def test_each_process_serves_metrics_on_its_own_port(postgres_url: str, tmp_path: Path) -> None:
     port = free_ports()
     given = {"GATEWAY_WORKERS": "2", "GATEWAY_METRICS_PORT": str(port)}
     with (

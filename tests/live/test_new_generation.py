@@ -51,7 +51,7 @@ def import_anew(database_url: str, *objects: dict[str, Any]) -> None:
 
 
 async def live_and_die(base_url: str) -> dict[str, str]:
-    """Write into thread_a and delete it while it is followed; give the cursors that were told."""
+    """Write into thread_a and delete it while it is followed; return the cursors that were emitted."""
     async with (
         httpx.AsyncClient(base_url=base_url, timeout=PATIENCE_S) as http,
         stream_of(http, EVENTS, threadId="thread_a", after="0") as events,
@@ -164,7 +164,7 @@ def begin_anew_unseen(url: str, server: Server, thread_id: str) -> None:
         )
     finally:
         server.process.send_signal(signal.SIGCONT)
-    if url.startswith("sqlite"):  # where one process is told nothing of what another writes
+    if url.startswith("sqlite"):  # where one process gets no events of another
         body = {"role": "user", "content": "of the new life"}
         answer = httpx.post(f"{server.base_url}/v1/threads/{thread_id}/messages", json=body, timeout=PATIENCE_S)
         answer.raise_for_status()

@@ -1,4 +1,4 @@
-"""A server of the production profile tells nobody which names it has: no answer says "Did you mean", on any way in."""
+"""With the production profile no name of the schema leaks: no response says "Did you mean", on any way in."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def test_an_id_of_strange_letters_is_not_found(raw: Raw, encoded: str) -> None:
     assert (status, refusal["error"]["type"]) == (404, "invalid_request_error")
 
 
-def test_the_id_undefined_is_told_from_one_that_is_not_there(raw: Raw) -> None:
+def test_the_id_undefined_differs_from_an_unknown_id(raw: Raw) -> None:
     status, refusal = raw("GET", "/v1/threads/undefined")
 
     assert (status, refusal["error"]["param"]) == (400, "thread_id")

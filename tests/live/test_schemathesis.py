@@ -86,7 +86,7 @@ def key_and_server(
         yield made.stdout.strip(), server
 
 
-def test_rest_answers_as_it_says_where_everybody_is_let_in(fuzz: Fuzzer, live_server: Server) -> None:
+def test_rest_conforms_to_openapi_without_keys(fuzz: Fuzzer, live_server: Server) -> None:
     assert fuzz.over_rest(live_server, "--exclude-checks", "ignored_auth") == ""
 
 
@@ -96,14 +96,14 @@ def test_rest_answers_as_it_says_to_a_key_and_to_nobody_else(fuzz: Fuzzer, key_a
     assert fuzz.over_rest(server, "--header", f"Authorization: Bearer {key}") == ""
 
 
-def test_rest_lets_nobody_in_without_the_key(fuzz: Fuzzer, key_and_server: tuple[str, Server]) -> None:
+def test_rest_rejects_requests_without_the_key(fuzz: Fuzzer, key_and_server: tuple[str, Server]) -> None:
     _, server = key_and_server
 
     assert fuzz.over_rest(server, "--mode", "positive") == ""
 
 
 @pytest.mark.parametrize("live_server", ["sqlite"], indirect=True)  # the REST face is held to it on both databases
-def test_graphql_answers_as_it_says_where_everybody_is_let_in(fuzz: Fuzzer, live_server: Server) -> None:
+def test_graphql_conforms_to_its_schema_without_keys(fuzz: Fuzzer, live_server: Server) -> None:
     assert fuzz.over_graphql(live_server) == ""
 
 

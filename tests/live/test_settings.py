@@ -1,4 +1,4 @@
-"""Settings as an operator gives them: by flag, environment or `.env`; what is wrong is told in one message."""
+"""Settings as an operator gives them: by flag, environment or `.env`; errors are reported in one message."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ def test_a_wrong_variable_is_refused_by_its_name(tmp_path: Path, name: str, valu
     assert_told(ran, f"GATEWAY_{name.upper()}", word)
 
 
-def test_a_port_in_use_is_told_by_its_variable(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_by_its_variable(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ran = run_gateway("serve", "--port", str(taken.getsockname()[1]), folder=tmp_path)
 
     assert_told(ran, "GATEWAY_PORT", "in use")
 
 
-def test_a_file_that_is_no_database_is_told_by_its_variable(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_reported_by_its_variable(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("Dear reader, " * 100)
 
     ran = run_gateway("migrate", "--database-url", "sqlite:///letter.txt", folder=tmp_path)
@@ -119,7 +119,7 @@ def test_nothing_follows_the_message_that_a_file_cannot_be_opened(monkeypatch: p
     assert left_behind == []
 
 
-def test_a_database_that_is_not_there_is_told_by_its_variable(postgres_url: str, tmp_path: Path) -> None:
+def test_a_missing_database_is_reported_by_its_variable(postgres_url: str, tmp_path: Path) -> None:
     url = make_url(postgres_url).set(database="no_such_database", password=SECRET)
 
     ran = run_here("migrate", f"--database-url={url.render_as_string(hide_password=False)}", folder=tmp_path)
@@ -195,7 +195,7 @@ def test_help_teaches_each_command(tmp_path: Path, command: tuple[str, ...], wor
     assert word in ran.stdout
 
 
-def test_a_command_that_is_not_there_is_told_with_the_way_to_help(tmp_path: Path) -> None:
+def test_an_unknown_command_prints_how_to_get_help(tmp_path: Path) -> None:
     ran = run_gateway("sreve", folder=tmp_path)
 
     assert ran.returncode == 2

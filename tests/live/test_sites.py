@@ -72,7 +72,7 @@ async def close_code_of(socket: ClientConnection) -> int | None:
         pytest.param("http://localhost:8080", 403, id="another port"),
     ],
 )
-def test_a_page_is_let_in_by_its_origin_as_browsers_write_it(server: Server, origin: str, status: int) -> None:
+def test_an_origin_is_compared_as_browsers_serialize_it(server: Server, origin: str, status: int) -> None:
     answer = httpx.post(f"{server.base_url}/v1/threads", headers={"origin": origin}, timeout=PATIENCE_S)
 
     assert answer.status_code == status
@@ -80,7 +80,7 @@ def test_a_page_is_let_in_by_its_origin_as_browsers_write_it(server: Server, ori
     assert answer.headers["vary"] == "origin"
 
 
-def test_a_browser_is_told_to_ask_for_the_subdomain_that_it_named(server: Server) -> None:
+def test_the_cors_response_repeats_the_origin_of_the_subdomain(server: Server) -> None:
     asked = {"origin": PREVIEW, "access-control-request-method": "POST"}
 
     answer = httpx.options(f"{server.base_url}/graphql", headers=asked, timeout=PATIENCE_S)
@@ -122,7 +122,7 @@ async def test_a_websocket_to_another_name_is_refused(server: Server) -> None:
 
 
 @pytest.mark.parametrize("origin", [APP, PREVIEW])
-async def test_a_websocket_from_a_page_that_is_let_in_is_kept(server: Server, origin: str) -> None:
+async def test_a_websocket_of_an_allowed_origin_stays_open(server: Server, origin: str) -> None:
     async with open_socket(server, origin) as socket:
         await socket.send('{"type": "connection_init"}')
 

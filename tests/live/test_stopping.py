@@ -1,4 +1,4 @@
-"""What becomes of followers when the server is told to stop: they are sent away at once, requests are finished."""
+"""Shutdown: followers are disconnected at once, running requests finish."""
 
 from __future__ import annotations
 
@@ -92,9 +92,7 @@ async def test_two_workers_send_their_followers_away(postgres_url: str, tmp_path
         assert await asyncio.to_thread(server.wait) == 0
 
 
-async def test_a_request_that_runs_is_finished_though_followers_are_sent_away(
-    database_url: str, tmp_path: Path
-) -> None:
+async def test_a_running_request_finishes_when_followers_are_disconnected(database_url: str, tmp_path: Path) -> None:
     with serving(database_url, folder=tmp_path) as server:
         thread_id = thread_with(server)
         body = b'{"role": "user", "content": "begun"}'
@@ -145,7 +143,7 @@ async def test_a_request_that_was_on_its_way_is_the_last_on_its_connection(
     assert (answer.status_code, answer.headers["connection"]) == (200, "close")
 
 
-async def test_a_probe_on_a_kept_connection_is_told_that_the_server_stops(
+async def test_a_probe_on_an_open_connection_reports_the_shutdown(
     kept: tuple[Inside, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, http = kept

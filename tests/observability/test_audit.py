@@ -29,7 +29,7 @@ def test_the_documentation_has_each_event_and_no_other() -> None:
     assert re.findall(r"^\| `([a-z.]+)` \|", table, re.MULTILINE) == [each.value for each in Event]
 
 
-def test_each_event_is_told_by_somebody() -> None:
+def test_each_audit_event_has_a_caller() -> None:
     source = "".join(each.read_text(encoding="utf-8") for each in (Path(__file__).parents[2] / "gateway").rglob("*.py"))
 
     assert [each.name for each in Event if f"Event.{each.name}" not in source] == []

@@ -58,13 +58,13 @@ def test_a_failure_has_its_traceback_and_what_led_to_it() -> None:
     assert f'File "{__file__}"' in told
 
 
-def test_of_an_error_only_the_first_line_is_told_since_databases_put_rows_behind_it() -> None:
+def test_only_the_first_line_of_an_error_is_logged() -> None:
     told = written(failed(RuntimeError("violates a constraint\nDETAIL:  Failing row contains (secret)."))).popitem()[1]
 
     assert told.endswith("RuntimeError: violates a constraint")
 
 
-def test_errors_that_are_each_others_causes_are_told() -> None:
+def test_circular_causes_are_logged() -> None:
     one, two = RuntimeError("one"), RuntimeError("two")
     one.__cause__, two.__cause__ = two, one
 
@@ -132,7 +132,7 @@ def test_a_request_at_a_terminal_is_one_line_too(terminal: Callable[[], str]) ->
 
 
 @pytest.mark.parametrize(("status", "lines"), [(200, 0), (503, 1)])
-def test_a_probe_is_told_only_when_it_fails(capsys: pytest.CaptureFixture[str], status: int, lines: int) -> None:
+def test_a_probe_is_logged_only_if_it_fails(capsys: pytest.CaptureFixture[str], status: int, lines: int) -> None:
     request_log()(ended(route="/readyz", status=status))
 
     assert capsys.readouterr().err.count("\n") == lines

@@ -86,7 +86,7 @@ async def test_connections_of_websockets_are_no_requests(metrics: Metrics) -> No
     assert value(metrics.registry, "gateway_response_bytes_total") == 5
 
 
-async def test_documents_that_were_kept_are_told_from_new_ones(http: httpx.AsyncClient, metrics: Metrics) -> None:
+async def test_document_look_ups_are_counted_as_hits_and_misses(http: httpx.AsyncClient, metrics: Metrics) -> None:
     for _ in range(3):
         await http.post("/graphql", json=PAGE)
 
@@ -97,7 +97,7 @@ async def test_documents_that_were_kept_are_told_from_new_ones(http: httpx.Async
 
 
 @pytest.mark.usefixtures("http")
-async def test_connections_are_told_with_how_many_there_may_be(store: Store, metrics: Metrics) -> None:
+async def test_database_connections_have_a_metric_with_their_limit(store: Store, metrics: Metrics) -> None:
     async with store.write():
         assert value(metrics.registry, "gateway_connections", pool="writer") == 1
     assert value(metrics.registry, "gateway_connections") == 0
@@ -105,7 +105,7 @@ async def test_connections_are_told_with_how_many_there_may_be(store: Store, met
 
 
 @pytest.mark.usefixtures("http")
-async def test_followers_are_told(hub: Hub, metrics: Metrics) -> None:
+async def test_open_subscriptions_have_a_metric(hub: Hub, metrics: Metrics) -> None:
     with hub.on_shutdown(lambda: None), hub.listen(("default", "thread_a")), hub.listen(("default", "thread_a")):
         told = {of: value(metrics.registry, "gateway_followers", of=of) for of in hub.followers()}
 

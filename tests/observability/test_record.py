@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Told(list[RequestRecord]):
-    """What was told of requests."""
+    """The observed records of requests."""
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def http(store: Store, told: Told) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_a_call_is_told_with_the_template_of_its_path(http: httpx.AsyncClient, told: Told) -> None:
+async def test_a_request_is_recorded_with_its_route_template(http: httpx.AsyncClient, told: Told) -> None:
     answer = await http.get("/v1/threads/thread_nobody?api_key=secret")
 
     [record] = told
@@ -59,7 +59,7 @@ async def test_a_path_that_nobody_serves_has_no_route(http: httpx.AsyncClient, t
         pytest.param("{", ("-", "-"), id="none at all"),
     ],
 )
-async def test_a_graphql_operation_is_told_by_its_name(
+async def test_a_graphql_operation_is_recorded_by_its_name(
     http: httpx.AsyncClient, told: Told, query: str, operation: tuple[str, str]
 ) -> None:
     await http.post("/graphql", json={"query": query})

@@ -1,4 +1,4 @@
-"""What one face tells of a thread or a message, the other tells too."""
+"""Both faces return the same data of a thread or a message."""
 
 from __future__ import annotations
 

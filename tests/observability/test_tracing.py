@@ -48,7 +48,7 @@ class Seen(InMemorySpanExporter):
         return sorted(self.get_finished_spans(), key=lambda span: span.start_time or 0)
 
     def tree(self) -> list[Any]:
-        """Lay them out as names, each followed by the list of those below it where there are any."""
+        """Return them as names, each followed by the list of those below it where there are any."""
         spans = self.in_order()
         ids = {span.context.span_id for span in spans if span.context}
 
@@ -163,7 +163,7 @@ async def test_what_a_client_does_wrong_is_no_failure(http: httpx.AsyncClient, s
     assert seen.server().status.status_code is StatusCode.UNSET
 
 
-async def test_a_failure_is_told_by_its_kind_and_not_by_its_message(
+async def test_a_failed_span_holds_the_error_type_and_no_message(
     http: httpx.AsyncClient, seen: Seen, own_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
@@ -244,7 +244,7 @@ async def test_what_has_not_been_sent_yet_is_sent_before_a_server_has_stopped(sq
     assert seen.tree() == ["GET /v1/threads", ["SELECT"]]
 
 
-def test_what_is_told_of_a_request_names_its_trace(seen: Seen) -> None:
+def test_the_record_of_a_request_has_its_trace_id(seen: Seen) -> None:
     record = RequestRecord("request", "req_1", "GET")
 
     with Tracing(SimpleSpanProcessor(seen)).trace(record, SCOPE):

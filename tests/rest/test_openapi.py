@@ -91,7 +91,7 @@ def resolved(document: Any, at: Any) -> Any:
 
 
 def statements(document: Any) -> Any:
-    """Give what a description says: of paths, who is let in, and schemas, in a form that can be compared."""
+    """Give what a description says: of paths, security and schemas, in a form that can be compared."""
     kept = {key: document[key] for key in ("paths", "security")}
     components = {key: document["components"][key] for key in ("securitySchemes", "schemas")}
     return resolved(document, {**kept, "components": components})
@@ -110,7 +110,7 @@ def differences(theirs: Any, ours: Any, at: str = "") -> Iterator[str]:
 
 
 def _by_name(items: list[Any]) -> dict[str, Any]:
-    """Index a list by what tells its items apart: their name, themselves, or else their place."""
+    """Index a list by what identifies its items: their name, themselves, or else their place."""
     return {str(each.get("name", place) if isinstance(each, dict) else each): each for place, each in enumerate(items)}
 
 
@@ -169,7 +169,7 @@ def test_it_names_every_prefix_as_a_server() -> None:
     assert [server["url"] for server in DOCUMENT["servers"]] == list(PREFIXES)
 
 
-def test_every_status_of_a_refusal_is_told_by_some_operation() -> None:
+def test_every_error_status_is_documented_for_an_operation() -> None:
     told = {status for path, method in operations(DOCUMENT["paths"]) for status in _responses(path, method)}
 
     # What no operation can answer, since it answers for those that are not there: 405.

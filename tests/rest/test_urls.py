@@ -127,7 +127,7 @@ async def test_a_path_of_runs_says_that_there_are_none(bare: httpx.AsyncClient, 
         pytest.param("/threads/thread_a/messages/msg_a", {"GET", "POST", "DELETE"}, id="a message"),
     ],
 )
-async def test_a_wrong_method_is_told_which_are_right(
+async def test_a_wrong_method_gets_the_allowed_methods(
     bare: httpx.AsyncClient, method: str, path: str, allowed: set[str]
 ) -> None:
     # httpx writes methods in capitals, so a lower-case one has to be put into the request itself.

@@ -47,7 +47,7 @@ def told_of(served: Served, target: str, event: str) -> dict[str, Any]:
         assert time.monotonic() < end, f"no {event} of {target}"
 
 
-def test_what_is_deleted_over_either_face_is_told_with_who_and_when(served: Served) -> None:
+def test_deletions_by_both_faces_are_audited(served: Served) -> None:
     alice, (key_id, key) = user("alice", scope="threads:read threads:write"), served.new_key()
     made = [served.new_thread(alice) for _ in range(2)]
     messages = [served.rest(key, "GET", f"/threads/{each}/messages").body["data"][0]["id"] for each in made]
@@ -66,7 +66,7 @@ def test_what_is_deleted_over_either_face_is_told_with_who_and_when(served: Serv
         assert set(line) == WHOLE | ({"thread"} if kind == "message" else set())
 
 
-def test_tokens_that_are_made_and_revoked_are_told(served: Served) -> None:
+def test_created_and_revoked_tokens_are_audited(served: Served) -> None:
     alice = user("alice")
     thread = served.new_thread(alice)
     token = served.token(alice, thread, "SEND")
@@ -95,7 +95,7 @@ def test_what_was_refused_is_not_told_as_done(served: Served) -> None:
     assert [each["event"] for each in lines(served.server.stderr) if each["object"] == thread] == ["thread.deleted"]
 
 
-def test_nothing_that_people_wrote_is_told(served: Served) -> None:
+def test_the_audit_log_holds_no_message_content(served: Served) -> None:
     alice = user("alice")
     hush = "a text of somebody's"
     thread = served.new_thread(alice, metadata={"note": hush}, messages=[{"role": "user", "content": hush}])
@@ -115,7 +115,7 @@ def quiet(served: Served) -> Iterator[Served]:
         yield replace(served, server=server)
 
 
-def test_failed_authentication_is_told_by_address_and_not_each_time(quiet: Served) -> None:
+def test_failed_authentication_is_audited_by_address(quiet: Served) -> None:
     url, wrong = f"{quiet.server.base_url}/v1/threads", {"authorization": "Bearer sk-wrong-wrong-wrong"}
     sent = ["203.0.113.5"] * 5 + [f"2001:db8:0:1::{n}" for n in range(5)] + ["2001:db8:0:2::1"]
     with httpx.Client(timeout=PATIENCE_S) as http:
@@ -130,7 +130,7 @@ def test_failed_authentication_is_told_by_address_and_not_each_time(quiet: Serve
     assert "sk-wrong-wrong-wrong" not in quiet.server.stderr
 
 
-def test_commands_on_keys_are_told_behind_what_their_operator_reads(served: Served) -> None:
+def test_keys_commands_are_audited_after_their_output(served: Served) -> None:
     made, secret = served.keys("create", "--name", "a name")
     key_id = made.partition(":")[0]
     rotated, other = served.keys("rotate", key_id, "--grace", "1h")

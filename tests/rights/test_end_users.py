@@ -84,13 +84,13 @@ def test_the_doctor_tells_no_secret(served: Served) -> None:
 
 
 @where_no_database_has_a_part
-def test_no_secret_is_told_in_the_log(served: Served) -> None:
+def test_the_log_holds_no_secret(served: Served) -> None:
     served.rest(user("alice", OLD_JWT_SECRET, scope=BOTH), "GET", "/threads")
 
     assert not [name for name, value in SECRETS.items() if len(value) == 32 and value in served.server.stderr]
 
 
-async def test_a_set_of_keys_that_is_emptied_lets_nobody_in(
+async def test_an_emptied_jwks_rejects_all_tokens(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jwt_module, "FRESH_S", 0)

@@ -1,4 +1,4 @@
-"""Tokens for one thread at a served process: what each access lets do, what none is told, and how they are revoked."""
+"""Tokens for one thread at a served process: what each access allows, what none can read, and how they are revoked."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_token_that_sends_changes_and_deletes_nothing(served: Served, alice: s
 
 
 @pytest.mark.parametrize("access", ["READ", "SEND", "READ_WRITE"])
-def test_no_token_is_told_whose_its_thread_is(served: Served, alice: str, thread: str, access: str) -> None:
+def test_a_thread_token_cannot_read_the_owner(served: Served, alice: str, thread: str, access: str) -> None:
     holder = served.token(alice, thread, access)
 
     asked = [served.graphql(holder, OWNERS, threadId=thread) for _ in range(3)]  # from the second time on compiled
@@ -167,7 +167,7 @@ async def opened(served: Served, credential: str) -> AsyncIterator[Socket]:
         yield socket
 
 
-def test_revoked_tokens_let_nobody_in_and_later_ones_do(served: Served, alice: str) -> None:
+def test_revoked_tokens_are_rejected_and_later_ones_accepted(served: Served, alice: str) -> None:
     thread, other = served.new_thread(alice), served.new_thread(alice)
     _, rival = served.new_key("--project", "rival")
     held = {access: served.token(alice, thread, access) for access in ("READ", "SEND", "READ_WRITE")}
@@ -183,7 +183,7 @@ def test_revoked_tokens_let_nobody_in_and_later_ones_do(served: Served, alice: s
     assert served.graphql(rival, REVOKE, threadId=thread).code == "not_found"
 
 
-def test_revoked_tokens_let_nobody_in_at_another_process_within_a_second(served: Served, alice: str) -> None:
+def test_revoked_tokens_are_rejected_by_another_process_within_a_second(served: Served, alice: str) -> None:
     thread = served.new_thread(alice)
     token = served.token(alice, thread, "READ")
     with serving(served.database_url, folder=served.folder, given=SECRETS) as server:
@@ -198,7 +198,7 @@ def test_revoked_tokens_let_nobody_in_at_another_process_within_a_second(served:
     assert (before, statuses[-1]) == (200, 401)
 
 
-def test_who_follows_with_a_revoked_token_is_sent_away_and_nobody_else(served: Served, alice: str) -> None:
+def test_only_followers_with_a_revoked_token_are_disconnected(served: Served, alice: str) -> None:
     thread = served.new_thread(alice)
     token = served.token(alice, thread, "READ")
 
@@ -223,7 +223,7 @@ def test_who_follows_with_a_revoked_token_is_sent_away_and_nobody_else(served: S
     assert asyncio.run(ends()) == ((4403, "Forbidden: the credential is no longer valid"), ["hi"])
 
 
-def test_who_follows_with_a_token_is_sent_away_when_it_ends(served: Served, alice: str) -> None:
+def test_a_follower_is_disconnected_when_its_token_expires(served: Served, alice: str) -> None:
     thread = served.new_thread(alice)
     minted = served.graphql(alice, MINT.replace("600", "2"), threadId=thread, access="READ")
     token = minted.body["data"]["createThreadToken"]["token"]

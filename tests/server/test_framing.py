@@ -127,7 +127,7 @@ async def test_a_trailer_is_no_header() -> None:
     assert asked.headers == [[(b"host", b"localhost"), (b"transfer-encoding", b"chunked")]]
 
 
-async def test_a_protocol_that_is_left_out_is_told_to_nobody() -> None:
+async def test_a_protocol_that_was_not_offered_is_not_selected() -> None:
     asked, _ = await feed(head("GET /", "Upgrade: h2c", "Connection: Upgrade", "A: b"))
 
     assert asked.headers == [[(b"host", b"localhost"), (b"connection", b"Upgrade"), (b"a", b"b")]]

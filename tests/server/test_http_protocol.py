@@ -13,7 +13,7 @@ from gateway.server.http_protocol import CUT_S, END_FOLLOWING, STALL_S, HttpProt
 
 @dataclass
 class Clock(asyncio.TimerHandle):
-    """A loop with one timer, the last that was set, which rings when it is told to."""
+    """A loop with one timer, the last that was set, which fires on demand."""
 
     waits_s: float | None = None
     _call: Any = None

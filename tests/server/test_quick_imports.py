@@ -16,7 +16,7 @@ def test_nobody_looks_for_garbage_while_something_is_loaded() -> None:
     assert (looked, gc.isenabled()) == (False, True)
 
 
-def test_what_was_loaded_is_looked_at_no_more() -> None:
+def test_loaded_objects_are_exempt_from_garbage_collection() -> None:
     with loading():
         loaded = [{"a module's": "objects"}]
 

@@ -22,7 +22,7 @@ A_SECOND = 1_700_000_000
 
 
 def m(number: int, **fields: Any) -> dict[str, Any]:
-    """Lay out a message of which two have one second."""
+    """Make a message of which two have one second."""
     return a_message(f"msg_{number}", **{"created_at": A_SECOND + number // 2, **fields})
 
 
@@ -163,7 +163,7 @@ def test_messages_come_in_the_order_of_the_conversation(
     assert importing(give(database_url)).exit_code == 0  # it changes nothing
 
 
-def test_a_folder_of_another_program_is_told(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_folder_of_another_program_is_reported(sqlite_url: str, tmp_path: Path) -> None:
     """Case I."""
     (tmp_path / "conversations-000.json").write_bytes(b'[{"title":"t","mapping":{}}]')
     (tmp_path / "user.json").write_bytes(b"{}")
@@ -186,7 +186,7 @@ def test_what_is_packed_in_a_folder_is_named(sqlite_url: str, tmp_path: Path, na
     assert f"of another kind: {tmp_path / name}." in done.stderr
 
 
-def test_what_steers_a_terminal_is_told_as_its_escape(sqlite_url: str) -> None:
+def test_control_characters_are_printed_as_escapes(sqlite_url: str) -> None:
     done = run("import", "--database-url", sqlite_url, given=lines([m(1, role="\x1b]0;you\x07\x9b\u202e")]))
 
     assert r"\x1b]0;you\x07\x9b\u202e" in told(done)[0]

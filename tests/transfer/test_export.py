@@ -57,7 +57,7 @@ def test_an_export_goes_to_a_file(sqlite_url: str, tmp_path: Path, flag: str) ->
     assert file.read_bytes() == give(sqlite_url)
 
 
-def test_a_file_that_cannot_be_written_is_told(sqlite_url: str, tmp_path: Path) -> None:
+def test_an_unwritable_output_file_is_reported(sqlite_url: str, tmp_path: Path) -> None:
     file = tmp_path / "missing" / "threads.jsonl"
 
     done = run("export", "-o", str(file), "--database-url", sqlite_url)

@@ -157,9 +157,7 @@ def test_an_id_that_two_threads_of_one_import_have_goes_to_the_first(database_ur
     assert said == [f"-: line 3: 'msg_1' is already a message of 'thread_b'. {none}"]
 
 
-def test_a_bad_line_is_told_with_file_number_and_reason_and_the_rest_is_taken(
-    database_url: str, tmp_path: Path
-) -> None:
+def test_an_invalid_line_is_reported_and_the_rest_imported(database_url: str, tmp_path: Path) -> None:
     file = tmp_path / "threads.jsonl"
     good = lines([a_thread(), a_message(ONE), a_message(TWO)])
     file.write_bytes(b"done\n" + good + b"\n" + lines([a_message("msg_b", "thread_b", role="system")]))

@@ -58,7 +58,7 @@ BEFORE = {
 
 
 def imported(folder: Path, empty: str, *given: list[dict[str, Any]]) -> tuple[list[str], list[Any]]:
-    """Import one after the other into a new database; give what was told, and all rows of its tables."""
+    """Import one after the other into a new database; return the messages, and all rows of its tables."""
     folder.mkdir()
     shutil.copy(empty.removeprefix("sqlite:///"), folder / "threads.db")
     told = [

@@ -262,7 +262,7 @@ def test_a_line_of_too_many_values_is_refused_before_they_are_made(tmp_path: Pat
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Lay out a folder as the exporter does."""
+    """Make a folder as the exporter does."""
     (tmp_path / "threads").mkdir()
     (tmp_path / "manifest.json").write_bytes(b'{"export_schema": "assistants-export-manifest/v1"}')
     (tmp_path / "assistants.json").write_bytes(b'[{"id": "asst_1", "object": "assistant"}]')

@@ -37,13 +37,13 @@ async def test_a_name_that_was_made_to_point_here_is_refused(visiting: Visiting,
     assert answer.headers["x-request-id"].startswith("req_")
 
 
-async def test_a_name_of_this_machine_is_let_in(visiting: Visiting) -> None:
+async def test_a_host_name_of_this_machine_is_accepted(visiting: Visiting) -> None:
     async with visiting("http://localhost:8000", **LOCAL) as http:
         assert (await http.get("/v1/threads")).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-async def test_whether_the_server_lives_is_told_by_any_name(visiting: Visiting, path: str) -> None:
+async def test_probes_accept_any_host(visiting: Visiting, path: str) -> None:
     async with visiting("http://10.0.0.5:8000", **LOCAL) as http:
         assert (await http.get(path)).status_code != 421
 
@@ -81,7 +81,7 @@ async def test_a_post_from_elsewhere_is_taken(visiting: Visiting, headers: dict[
         pytest.param("PUT", "/v1/threads", 405, id="a wrong method"),
     ],
 )
-async def test_a_page_that_is_let_in_may_read_every_answer(
+async def test_a_page_of_an_allowed_origin_may_read_every_response(
     visiting: Visiting, method: str, path: str, status: int
 ) -> None:
     async with visiting(**LET_IN) as http:
@@ -96,7 +96,7 @@ async def test_a_page_that_is_let_in_may_read_every_answer(
 
 
 @pytest.mark.parametrize("path", ["/v1/threads", "/graphql", "/v1/anything"])
-async def test_the_question_of_a_browser_for_a_page_that_is_let_in_is_agreed_to(visiting: Visiting, path: str) -> None:
+async def test_a_preflight_of_an_allowed_origin_is_accepted(visiting: Visiting, path: str) -> None:
     async with visiting(**LET_IN) as http:
         answer = await http.options(path, headers={"origin": APP, **ASKS})
 
@@ -118,7 +118,7 @@ async def test_the_question_of_a_browser_for_any_other_page_is_refused(
     assert [name for name in answer.headers if name.startswith("access-control-")] == []
 
 
-async def test_cookies_are_let_in_where_that_is_set(visiting: Visiting) -> None:
+async def test_credentials_are_allowed_if_configured(visiting: Visiting) -> None:
     async with visiting(**LET_IN, with_credentials=True) as http:
         answers = [await http.get("/v1/threads", headers={"origin": origin}) for origin in (APP, EVIL)]
 
@@ -130,7 +130,7 @@ async def test_an_answer_differs_by_origin_for_caches_too_where_nobody_named_one
         assert (await http.get("/v1/threads")).headers["vary"] == "origin"
 
 
-async def test_a_page_that_is_let_in_may_ask_graphql_by_get(visiting: Visiting) -> None:
+async def test_a_page_of_an_allowed_origin_may_query_graphql_by_get(visiting: Visiting) -> None:
     headers = {"origin": APP, "sec-fetch-site": "cross-site", "sec-fetch-mode": "cors"}
     async with visiting(**LET_IN) as http:
         answer = await http.get("/graphql", params={"query": "{ __typename }"}, headers=headers)

@@ -70,7 +70,7 @@ async def test_a_server_without_its_database_is_alive_and_not_ready(tmp_path: Pa
     assert "nowhere" not in ready.text
 
 
-async def test_a_database_that_was_not_migrated_is_told_with_the_command_that_does_it(empty_database_url: str) -> None:
+async def test_readyz_names_the_migrate_command_for_an_old_database(empty_database_url: str) -> None:
     answer = await probe(empty_database_url)
 
     assert answer.status_code == 503

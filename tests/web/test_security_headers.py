@@ -47,14 +47,12 @@ async def test_a_page_keeps_its_own_policy(visiting: Visiting) -> None:
 
 
 @pytest.mark.parametrize(("scheme", "told"), [("http", None), ("https", "max-age=31536000")])
-async def test_browsers_are_told_to_stay_with_tls_where_they_came_by_it(
-    visiting: Visiting, scheme: str, told: str | None
-) -> None:
+async def test_responses_over_tls_have_an_hsts_header(visiting: Visiting, scheme: str, told: str | None) -> None:
     async with visiting(f"{scheme}://gateway") as http:
         assert (await http.get("/v1/threads")).headers.get("strict-transport-security") == told
 
 
-async def test_a_crash_can_be_read_by_a_page_that_is_let_in() -> None:
+async def test_a_page_of_an_allowed_origin_can_read_a_crash() -> None:
     async def crash(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise RuntimeError("a fault of ours")
 
