@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from graphql import GraphQLSchema
 
 
-class Laid(NamedTuple):
-    """A result: its data as JSON text, the keys in their order, and its errors as a response tells them."""
+class Result(NamedTuple):
+    """A result: its data as JSON text, the keys in their order, and its formatted errors."""
 
     data: bytes
     errors: list[dict[str, Any]]
 
 
-def lay(result: ExecutionResult) -> Laid:
-    """Lay a result out; what is stored JSON in it is read, and written as all the rest is."""
+def to_result(result: ExecutionResult) -> Result:
+    """Convert a result; stored JSON in it is parsed and serialized like all other values."""
     data = orjson.dumps(orjson.loads(orjson.dumps(result.data)))
-    return Laid(data, [dict(each.formatted) for each in result.errors or ()])
+    return Result(data, [dict(each.formatted) for each in result.errors or ()])
 
 
 def operation_of(document: DocumentNode) -> OperationDefinitionNode:
@@ -51,16 +51,16 @@ def plan_of(schema: GraphQLSchema, document: DocumentNode | str, hints: FieldHin
 
 async def run_normally(
     schema: GraphQLSchema, document: DocumentNode, raw: dict[str, Any], root: Any = None, context: Any = None
-) -> Laid:
-    """Let graphql-core execute an operation."""
+) -> Result:
+    """Execute an operation with graphql-core."""
     result: Any = execute(schema, document, root, context, raw)
-    return lay(await result if isawaitable(result) else result)
+    return to_result(await result if isawaitable(result) else result)
 
 
 async def every_error(
     schema: GraphQLSchema, document: DocumentNode, raw: dict[str, Any], root: Any = None, context: Any = None
 ) -> list[dict[str, Any]]:
-    """Let graphql-core find all errors there are: none makes a null of its parent, and so hides those beside it."""
+    """Execute with graphql-core without error propagation, so that no error hides another."""
     directive = DirectiveNode(name=NameNode(value=GraphQLDisableErrorPropagationDirective.name), arguments=())
     definitions = [
         OperationDefinitionNode(**{key: getattr(each, key) for key in each.keys} | {"directives": (directive,)})
@@ -71,13 +71,13 @@ async def every_error(
     return (await run_normally(schema, DocumentNode(definitions=tuple(definitions)), raw, root, context)).errors
 
 
-async def run_compiled(plan: Plan, raw: dict[str, Any], root: Any = None, context: Any = None) -> Laid:
-    """Let a plan execute its operation."""
+async def run_compiled(plan: Plan, raw: dict[str, Any], root: Any = None, context: Any = None) -> Result:
+    """Execute an operation with its plan."""
     variables = plan.coerce(raw)
     if isinstance(variables, list):
-        return lay(_refused(variables))
+        return to_result(_refused(variables))
     result = plan.execute(variables, context, root)
-    return lay(await result if isawaitable(result) else result)
+    return to_result(await result if isawaitable(result) else result)
 
 
 def _refused(errors: list[GraphQLError]) -> ExecutionResult:

@@ -196,7 +196,7 @@ class _Asking:
         if may_be_null and self._chance(6):
             return "null"
         if is_list_type(kind):
-            if self._chance(4):  # one value stands for a list of it
+            if self._chance(4):  # a single value is coerced to a list
                 return self._literal(kind.of_type, may_be_null=False, is_constant=is_constant)
             items = [self._literal(kind.of_type, is_constant=is_constant) for _ in range(self._draw(below(3)))]
             return f"[{', '.join(items)}]"

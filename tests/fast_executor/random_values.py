@@ -29,7 +29,7 @@ NOTE_BEGIN, NOTE_END = b'{"sort":"plain","text":"', b'","more":[]}'
 
 
 class Named:
-    """What has no address in its text."""
+    """An object whose repr has no address."""
 
     def __repr__(self) -> str:
         return type(self).__name__
@@ -42,12 +42,12 @@ class Note(Named):
         self.sort, self.text, self.more = sort, text, more
 
     def stored(self) -> dict[str, Any]:
-        """Serialize it as it is stored."""
+        """Convert it to its stored form."""
         return {"sort": self.sort, "text": self.text, "more": [each.stored() for each in self.more]}
 
 
 def note_of(stored: bytes) -> Note:
-    """Read one that is stored."""
+    """Load a stored note."""
     return _note(orjson.loads(stored))
 
 
@@ -56,7 +56,7 @@ def _note(stored: dict[str, Any]) -> Note:
 
 
 class Awaited(Named):
-    """An awaitable that can be awaited as often as one likes."""
+    """An awaitable that can be awaited several times."""
 
     def __init__(self, value: Any, turns: int) -> None:
         self._value, self._turns = value, turns
@@ -70,7 +70,7 @@ class Awaited(Named):
 
 
 class Each(Named):
-    """An iterable that can be walked as often as one likes, in whatever order that is done."""
+    """An iterable that can be iterated several times, also concurrently."""
 
     def __init__(self, items: list[Any]) -> None:
         self._items = items
@@ -92,7 +92,7 @@ class EachLater(Named):
 
 
 class Thing(Named):
-    """An object whose attributes come into being when somebody asks for them."""
+    """An object whose attributes are created on first access."""
 
     kind = ""
 
@@ -107,7 +107,7 @@ class Thing(Named):
 
     def answer(self, name: str, arguments: Mapping[str, Any]) -> Any:
         """Give what a field's resolver gives, or raise it."""
-        rng = Random(f"{self._seed}.{name}{sorted(arguments.items(), key=str)}")  # noqa: S311  (nobody is to be surprised twice)
+        rng = Random(f"{self._seed}.{name}{sorted(arguments.items(), key=str)}")  # noqa: S311  (reproducible)
         value = self._values.value(self._values.world.type_of(self.kind, name), rng)
         if isinstance(value, Exception) and rng.random() < 0.5:
             raise value
@@ -117,8 +117,8 @@ class Thing(Named):
 class Values:
     """Makes the values of one execution."""
 
-    def __init__(self, world: World, surprises: tuple[str, ...], rate: float) -> None:
-        self.world, self._surprises, self._rate = world, surprises, rate
+    def __init__(self, world: World, unexpected_kinds: tuple[str, ...], rate: float) -> None:
+        self.world, self._unexpected_kinds, self._rate = world, unexpected_kinds, rate
 
     def root(self, kind: str, seed: int) -> Thing:
         """Make the value of a root type."""
@@ -127,7 +127,7 @@ class Values:
     def attribute(self, kind: str, seed: str, name: str) -> Any:
         """Make an attribute: of a field, of what is stored of it, or of what is known of it."""
         field, _, of = name.partition("_")
-        rng = Random(seed.removesuffix("_stored").removesuffix("_known"))  # noqa: S311  (nobody is to be surprised twice)
+        rng = Random(seed.removesuffix("_stored").removesuffix("_known"))  # noqa: S311  (reproducible)
         how, declared = self.world.hows[kind, field], self.world.type_of(kind, field)
         if how == "sampled":
             note = self._note(rng)
@@ -157,7 +157,7 @@ class Values:
     def _stored_word(self, declared: Any, rng: Random) -> Any:
         if not is_non_null_type(declared) and rng.random() < 0.2:
             return None
-        is_bad = "wrong" in self._surprises and rng.random() < self._rate
+        is_bad = "wrong" in self._unexpected_kinds and rng.random() < self._rate
         return "mauve" if is_bad else rng.choice(("r", "g", "b"))
 
     def _plain(self, kind: Any, rng: Random) -> Any:
@@ -172,9 +172,9 @@ class Values:
         return _leaf(kind.name, rng)
 
     def value(self, kind: Any, rng: Random) -> Any:
-        """Make a value of a type, or a surprise in its place."""
-        if self._surprises and rng.random() < self._rate:
-            return self._surprise(rng.choice(self._surprises), kind, rng)
+        """Make a value of a type, or an unexpected one."""
+        if self._unexpected_kinds and rng.random() < self._rate:
+            return self._unexpected(rng.choice(self._unexpected_kinds), kind, rng)
         if is_non_null_type(kind):
             return self._some(kind.of_type, rng)
         return None if rng.random() < 0.1 else self._some(kind, rng)
@@ -193,17 +193,17 @@ class Values:
             return self.world.classes[kind.name](self, f"{rng.random()}")
         return _leaf(kind.name, rng)
 
-    def _surprise(self, surprise: str, kind: Any, rng: Random) -> Any:
-        if surprise == "null":
+    def _unexpected(self, unexpected: str, kind: Any, rng: Random) -> Any:
+        if unexpected == "null":
             return rng.choice((None, Undefined))
-        if surprise == "error":
+        if unexpected == "error":
             return rng.choice((ValueError("it broke"), GraphQLError("so it is", extensions={"code": 7})))
-        if surprise == "awaited":
+        if unexpected == "awaited":
             return Awaited(self.value(kind, rng), rng.randrange(3))
-        if surprise == "other class":
+        if unexpected == "other class":
             named = get_named_type(kind)
             return self.world.others[named.name](self, f"{rng.random()}") if named.name in self.world.others else 3
-        if surprise == "iterable":
+        if unexpected == "iterable":
             return self._iterable([self.value(_item(kind), rng) for _ in range(rng.randrange(3))], rng)
         return rng.choice((True, 0, 7, 2**31, 1.0, 1.5, math.nan, "12", "none", "boom", [], [[]], {}, b"bytes"))
 

@@ -17,7 +17,7 @@ from tests.fast_executor.comparison import plan_of, run_compiled, run_normally
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tests.fast_executor.comparison import Laid
+    from tests.fast_executor.comparison import Result
 
 SDL: Final = """
     scalar Json
@@ -185,7 +185,9 @@ SCHEMA, HINTS = _build()
 WITHOUT: Final = FieldHints()  # graphql-core resolves everything, and the plan only remembers what is asked for
 
 
-async def both(text: str, root: Callable[[], Any], raw: dict[str, Any], hints: FieldHints = HINTS) -> tuple[Laid, Laid]:
+async def both(
+    text: str, root: Callable[[], Any], raw: dict[str, Any], hints: FieldHints = HINTS
+) -> tuple[Result, Result]:
     """Execute an operation with a plan and by graphql-core; the plan twice, for what it keeps of the first time."""
     plan = plan_of(SCHEMA, text, hints)
     await run_compiled(plan, raw, root())
@@ -193,4 +195,4 @@ async def both(text: str, root: Callable[[], Any], raw: dict[str, Any], hints: F
 
 
 BROKEN: Final = ValueError("it broke")
-TOLD: Final = GraphQLError("told", extensions={"code": "told"})
+EXTENDED: Final = GraphQLError("extended", extensions={"code": "extended"})

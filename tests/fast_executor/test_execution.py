@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
-from tests.fast_executor.sample_schema import BROKEN, HINTS, TOLD, WITHOUT, Cat, Dog, Room, Stone, both
+from tests.fast_executor.sample_schema import BROKEN, EXTENDED, HINTS, WITHOUT, Cat, Dog, Room, Stone, both
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,9 @@ _LISTS: Final = {
     "an error in a sure list of sure words": _room(
         "surelySureWords", "null", ["it broke"], surelySureWords=["a", BROKEN]
     ),
-    "several errors in a list": _room("words", '{"words":[null,null]}', ["it broke", "told"], words=[BROKEN, TOLD]),
+    "several errors in a list": _room(
+        "words", '{"words":[null,null]}', ["it broke", "extended"], words=[BROKEN, EXTENDED]
+    ),
     "lists of lists": _room("grid", '{"grid":[[1,2],[],null]}', grid=[[1, 2], (), None]),
     "a null deep in lists": _room("grid", '{"grid":[[1],null]}', grid=[[1], [2, None]]),
     "awaitables in a list": _room("words", '{"words":["a","b"]}', words=lambda: [_later("a"), "b"]),
@@ -132,13 +134,13 @@ _NULLS: Final = {
     "a null that comes later where none may be": _room("laterSure", "null", [f"{_NULL} Room.laterSure."]),
     "an error": _room("name sure", '{"name":null,"sure":"a"}', ["it broke"], name=BROKEN, sure="a"),
     "an error that is raised": _room("name", '{"name":null}', ["it broke"], name=_raises(BROKEN)),
-    "an error with extensions": _room("name", '{"name":null}', ["told"], name=TOLD),
+    "an error with extensions": _room("name", '{"name":null}', ["extended"], name=EXTENDED),
     "an error that comes later": _room("later name", '{"later":null,"name":"a"}', ["it broke"], later=BROKEN, name="a"),
     "an error where no null may be": _room("sure", "null", ["it broke"], sure=BROKEN),
     "an error goes up to what may be null": _room(_INNER, '{"inner":null}', inner=Room(innerSure=Room(sure=BROKEN))),
     "a null goes up to what may be null": _room(_INNER, '{"inner":null}', inner=Room(innerSure=Room())),
     "one side fails": _room(
-        f"name {_INNER}", '{"name":"a","inner":null}', name="a", inner=Room(innerSure=Room(sure=TOLD))
+        f"name {_INNER}", '{"name":"a","inner":null}', name="a", inner=Room(innerSure=Room(sure=EXTENDED))
     ),
     "a late error goes up": _room(
         _LATER, '{"laterInner":null}', laterInner=Room(laterInnerSure=Room(laterSure=BROKEN))
@@ -153,7 +155,7 @@ _NULLS: Final = {
         "{ sureRoom { innerSure { sure } } }", lambda: Room(sureRoom=Room(innerSure=Room())), "null"
     ),
     "errors of aliases": Case(
-        "{ a: failing b: laterFailing c: failing }", lambda: Room(failing=BROKEN, laterFailing=TOLD)
+        "{ a: failing b: laterFailing c: failing }", lambda: Room(failing=BROKEN, laterFailing=EXTENDED)
     ),
     "an error beside what comes later": _room(
         "later sure laterInner { later }", "null", later="a", sure=BROKEN, laterInner=Room(later="b")

@@ -80,7 +80,7 @@ async def test_value_that_only_resembles_the_template_is_read_completely(words: 
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "expected"),
     [
         ("page { words size }", [SelectedField("words", {"first": 2}, {}), SelectedField("size", {}, {})]),
         ("page { of { size ... { n: words } } }", [SelectedField("of", {}, None)]),
@@ -92,7 +92,7 @@ async def test_value_that_only_resembles_the_template_is_read_completely(words: 
         ("none", []),
     ],
 )
-async def test_resolver_gets_the_look_ahead(asked: str, told: list[SelectedField]) -> None:
+async def test_resolver_gets_the_look_ahead(asked: str, expected: list[SelectedField]) -> None:
     seen: list[Sequence[SelectedField]] = []
 
     def resolve(
@@ -100,16 +100,16 @@ async def test_resolver_gets_the_look_ahead(asked: str, told: list[SelectedField
     ) -> None:
         seen.append(look_ahead())
 
-    knowing = Resolver(resolve, wants_look_ahead=True)
+    page = Resolver(resolve, wants_look_ahead=True)
     words = Resolver(lambda _source, _context, _arguments: [])
-    hints = FieldHints({("Query", "page"): knowing, ("Query", "none"): knowing, ("Page", "words"): words})
+    hints = FieldHints({("Query", "page"): page, ("Query", "none"): page, ("Page", "words"): words})
     await run_compiled(plan_of(_SCHEMA, f"query ($n: Int = 7) {{ {asked} }}", hints), {})
 
-    assert seen == [told]
+    assert seen == [expected]
 
 
 class Row(NamedTuple):
-    """What a row stands for."""
+    """The named tuple that a row replaces."""
 
     a: str
     b: str

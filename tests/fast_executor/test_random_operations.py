@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 _TIMES: Final = 3  # that a plan is executed, with other variables and values each time
 # Examples with and without awaiting; with --slow they are 7,200, and 21,600 executions.
 _EXAMPLES: Final = times(fast=10, slow=3_600)
-_SURPRISES: Final = ("null", "error", "wrong", "other class", "iterable")
+_UNEXPECTED: Final = ("null", "error", "wrong", "other class", "iterable")
 _ONLY_LATER: Final = ("awaited",)
 # To explain a failure takes Python's tracing, and minutes.
 _many: Final = settings(max_examples=_EXAMPLES, phases=[Phase.reuse, Phase.generate, Phase.shrink])
 
 
 @st.composite
-def surprises(draw: st.DrawFn, *, is_async: bool) -> tuple[tuple[str, ...], float]:
-    kinds = _SURPRISES + (_ONLY_LATER if is_async else ())
+def unexpected_kinds(draw: st.DrawFn, *, is_async: bool) -> tuple[tuple[str, ...], float]:
+    kinds = _UNEXPECTED + (_ONLY_LATER if is_async else ())
     chosen = draw(st.lists(st.sampled_from(kinds), max_size=3, unique=True))
     return tuple(chosen), draw(st.sampled_from((0.03, 0.1, 0.3)))
 
@@ -83,7 +83,7 @@ async def prove(data: st.DataObject, *, is_async: bool) -> None:
     """Draw a world, an operation, and values for it, and compare what comes of them."""
     world = data.draw(worlds(is_async=is_async))
     asked = data.draw(operations(world, _TIMES))
-    compared = Compared(world, asked, Values(world, *data.draw(surprises(is_async=is_async))))
+    compared = Compared(world, asked, Values(world, *data.draw(unexpected_kinds(is_async=is_async))))
     for raw in asked.variables:
         seed = data.draw(st.integers(0, 10_000))
         note(f"{print_schema(world.schema)}\n{world.hints}\n{world.hows}\n{asked.text}\n{raw}\n{seed}")

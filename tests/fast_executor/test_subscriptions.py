@@ -9,7 +9,7 @@ import pytest
 from graphql import Executor, build_schema, execute_subscription_event, parse
 
 from gateway.fast_executor import Attribute, FieldHints, Resolver
-from tests.fast_executor.comparison import lay, plan_of, run_compiled
+from tests.fast_executor.comparison import plan_of, run_compiled, to_result
 
 _SCHEMA: Final = build_schema("""
     type Tick { number: Int!, word: String }
@@ -49,4 +49,4 @@ async def test_event_result_equals_graphql_core(event: Any, hints: FieldHints, *
     executor: Any = Executor.build(_SCHEMA, parse(_TEXT), raw_variable_values=raw)
     normal: Any = execute_subscription_event(executor.build_per_event_executor(event))
 
-    assert await run_compiled(plan_of(_SCHEMA, _TEXT, hints), raw, event) == lay(normal)
+    assert await run_compiled(plan_of(_SCHEMA, _TEXT, hints), raw, event) == to_result(normal)

@@ -61,7 +61,7 @@ _GIVEN: Final[dict[str, tuple[str, list[dict[str, Any]]]]] = {
         "query ($at: Place = {floor: 7}) { place(at: $at) }",
         [{}, {"at": None}, {"at": {"floor": 1}}],
     ),
-    "a nullable variable where a default stands": (
+    "a nullable variable for an argument with a default": (
         "query ($times: Int) { shout(times: $times) }",
         [{}, {"times": 2}, {"times": None}],
     ),
@@ -69,7 +69,7 @@ _GIVEN: Final[dict[str, tuple[str, list[dict[str, Any]]]]] = {
         "query ($a: Int!, $b: Int!, $c: Mood) { a: place(list: [$a, $b], mood: $c) }",
         [{"a": "x", "c": "y"}],
     ),
-    "what nobody has declared": (_LIST, [{"list": [1], "other": 1}]),
+    "an undeclared variable": (_LIST, [{"list": [1], "other": 1}]),
 }
 
 

@@ -38,7 +38,7 @@ _ALIASED: Final = numbered("a#: fields { type { fields { name } } }", 25)
 DOCUMENTS: Final = (
     ("fragment fan-out, 18 levels", fan_out(18), "too_many_fields"),
     ("fragment fan-out, 40 levels", fan_out(40), "too_many_fields"),
-    ("fragments nested beyond the stack", fan_out(97), "too_deep"),
+    ("fragments nested deeper than the stack", fan_out(97), "too_deep"),
     ("10,000 repeated fields", "{ threads { nodes { " + "id " * 10_000 + "} } }", "document_too_large"),
     ("900 repeated fields", "{ threads { nodes { " + "id " * 900 + "} } }", "too_many_fields"),
     ("140 repeated fields with fields", "{ " + "threads { nodes { id } } " * 140 + "}", "too_many_fields"),

@@ -38,7 +38,7 @@ async def test_audit_passes(http: httpx.AsyncClient, audit: Audit) -> None:
     media_types = [audit.media_type] if audit.media_type else [NEW, OLD]
     assert answer.headers["content-type"] in [f"{each}; charset=utf-8" for each in media_types], audit.sentence
     assert audit.never not in body, audit.sentence
-    # No audit asks for it of all of them: what ran tells data, and what never ran errors without.
+    # Not part of the audits: an executed request has data, a refused one only errors.
     assert [*body] in (["data"], ["errors"])
 
 

@@ -25,7 +25,7 @@ MESSAGES = (
 )
 THREADS = f"query({_ARGUMENTS}) {{ threads({_GIVEN}) {{ {_PAGE} totalCount }} }}"
 
-# What is asked of a list of five, made in the order 0 to 4; what comes, whether more follows, and precedes.
+# Arguments for a list of five items, created in the order 0 to 4; the expected items, hasNextPage, hasPreviousPage.
 PAGES: list[tuple[dict[str, Any], list[int], bool, bool]] = [
     ({}, [4, 3, 2, 1, 0], False, False),
     ({"order": "ASC"}, [0, 1, 2, 3, 4], False, False),
@@ -69,7 +69,7 @@ table_of_pages = pytest.mark.parametrize(("asked", "numbers", "has_next", "has_p
 REFUSED = [
     pytest.param({"limit": 0}, "limit", "integer_below_min_value", id="limit=0"),
     pytest.param({"first": -1}, "first", "integer_below_min_value", id="first=-1"),
-    pytest.param({"first": 0, "after": "msg_unknown"}, "after", "invalid_value", id="first=0 behind an unknown one"),
+    pytest.param({"first": 0, "after": "msg_unknown"}, "after", "invalid_value", id="first=0 after an unknown cursor"),
     pytest.param({"last": 0, "before": "thread_unknown"}, "before", "invalid_value", id="last=0 before an unknown one"),
     pytest.param({"last": -1}, "last", "integer_below_min_value", id="last=-1"),
     pytest.param({"limit": 101}, "limit", "integer_above_max_value", id="limit=101"),

@@ -31,7 +31,7 @@ def cost(text: str, **variables: Any) -> int:
         pytest.param("{ __typename }", {}, 0, id="no object"),
         pytest.param('{ thread(id: "a") { id metadata } }', {}, 1, id="one object"),
         pytest.param("{ threads { pageInfo { endCursor } } }", {}, 2, id="a connection and its page info"),
-        pytest.param("{ threads { nodes { id } } }", {}, 21, id="twenty if nothing is said"),
+        pytest.param("{ threads { nodes { id } } }", {}, 21, id="twenty by default"),
         pytest.param("{ threads(first: 5) { nodes { id } } }", {}, 6, id="first"),
         pytest.param("{ threads(last: 5) { nodes { id } } }", {}, 6, id="last"),
         pytest.param("{ threads(limit: 5) { nodes { id } } }", {}, 6, id="limit"),
@@ -55,7 +55,7 @@ def cost(text: str, **variables: Any) -> int:
         pytest.param("query($n: Int) { threads(first: $n) { nodes { id } } }", {}, 21, id="a variable left out"),
         pytest.param('{ nodes(ids: ["a", "b", "c"]) { id } }', {}, 3, id="as many as ids"),
         pytest.param("query($i: [ID!]!) { nodes(ids: $i) { id } }", {"i": ["a", "b"]}, 2, id="ids in a variable"),
-        pytest.param('{ nodes(ids: "a") { id } }', {}, 1, id="one id that stands for a list"),
+        pytest.param('{ nodes(ids: "a") { id } }', {}, 1, id="one id coerced to a list"),
         pytest.param('query($i: ID!) { nodes(ids: [$i, "b"]) { id } }', {"i": "a"}, 2, id="a variable in a list"),
         pytest.param(
             "{ ...a ...b } fragment a on Query { threads { ...n } } fragment b on Query { threads { ...n } }"

@@ -48,7 +48,7 @@ async def test_simple_cross_site_get_is_refused(rest: httpx.AsyncClient, store: 
         pytest.param({"Apollo-Require-Preflight": "true"}, id="Apollo's header"),
         pytest.param({"X-Apollo-Operation-Name": "Q"}, id="Apollo's older header"),
         pytest.param({"content-type": "application/json"}, id="a JSON content type"),
-        pytest.param(SITE_OF_ANOTHER | {"GraphQL-Require-Preflight": "1"}, id="another site that was let in"),
+        pytest.param(SITE_OF_ANOTHER | {"GraphQL-Require-Preflight": "1"}, id="an allowed other site"),
         pytest.param({"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}, id="a page of ours"),
         pytest.param({"sec-fetch-site": "none", "sec-fetch-mode": "navigate"}, id="an address that was typed"),
         pytest.param({"sec-fetch-mode": "cors"}, id="fetch outside of a browser, as the audits use it"),

@@ -62,7 +62,7 @@ async def locked(url: str) -> AsyncIterator[Running]:
 
 @dataclass(frozen=True)
 class Running:
-    """The statements that wait for the lock; who looks must not stand in a transaction, which sees only one moment."""
+    """The statements that wait for the lock; not within a transaction, whose snapshot would be stale."""
 
     onlooker: AsyncConnection
 

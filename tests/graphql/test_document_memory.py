@@ -98,9 +98,9 @@ async def ask_all(operations: Operations, text: str) -> None:
     """Execute all that a document holds as often as its plans need to be whole."""
     names: list[str | None] = [*re.findall(r"query (q\d+)", text)] or [None]
     flags = text.count("Boolean!")
-    for name, said in itertools.product(names, itertools.product((True, False), repeat=flags)):
+    for name, flags_given in itertools.product(names, itertools.product((True, False), repeat=flags)):
         for _ in range(2):
-            await ask(operations, text, name, **{f"b{n}": each for n, each in enumerate(said)})
+            await ask(operations, text, name, **{f"b{n}": each for n, each in enumerate(flags_given)})
 
 
 def held() -> int:
@@ -123,7 +123,7 @@ async def test_document_with_plans_stays_within_its_estimate(sqlite_store: Store
         thread_id = made["createThread"]["thread"]["id"]
         count = 2 if len(WORST[what]) > 900 else times(fast=4, slow=8)
         first, *others = copies_of(WORST[what].replace("(id: T)", f'(id: "{thread_id}")'), count)
-        await ask_all(operations, first)  # what is made once for all stands then
+        await ask_all(operations, first)  # warm up: what is created only once
         kept, before_weight = operations.documents.kept, operations.documents.kept.weight
         tracemalloc.start(1)
         try:
@@ -145,7 +145,7 @@ async def test_invalid_document_stays_within_its_estimate(sqlite_store: Store, w
         count = times(fast=100, slow=300) if len(REFUSALS[what]) < 10 else times(fast=10, slow=30)
         first, *others = copies_of(REFUSALS[what], count)
         with suppress(Refused):
-            operations.documents.get(first)  # what is made once for all stands then
+            operations.documents.get(first)  # warm up: what is created only once
         before_weight = refused.weight
         tracemalloc.start(1)
         try:

@@ -33,23 +33,25 @@ FAULTS = [
 
 @pytest.mark.parametrize(("fault", "extensions"), FAULTS, ids=lambda each: type(each).__name__)
 def test_gateway_error_has_its_extensions(fault: GatewayError, extensions: dict[str, Any]) -> None:
-    [told] = format_errors([GraphQLError(fault.message, path=["a"], original_error=fault)], REQUEST_ID)
+    [formatted] = format_errors([GraphQLError(fault.message, path=["a"], original_error=fault)], REQUEST_ID)
 
-    assert told == {"message": fault.message, "path": ["a"], "extensions": extensions}
+    assert formatted == {"message": fault.message, "path": ["a"], "extensions": extensions}
 
 
 def test_graphql_error_is_unchanged() -> None:
-    [told] = format_errors([GraphQLError("Syntax Error: Unexpected <EOF>.")], REQUEST_ID)
+    [formatted] = format_errors([GraphQLError("Syntax Error: Unexpected <EOF>.")], REQUEST_ID)
 
-    assert told["message"] == "Syntax Error: Unexpected <EOF>."
-    assert told["extensions"] == {"code": "graphql_error", "param": None, "type": "invalid_request_error"}
+    assert formatted["message"] == "Syntax Error: Unexpected <EOF>."
+    assert formatted["extensions"] == {"code": "graphql_error", "param": None, "type": "invalid_request_error"}
 
 
 def test_unexpected_error_is_masked() -> None:
-    [told] = format_errors([GraphQLError("secret", path=["thread"], original_error=RuntimeError("secret"))], REQUEST_ID)
+    [formatted] = format_errors(
+        [GraphQLError("secret", path=["thread"], original_error=RuntimeError("secret"))], REQUEST_ID
+    )
 
-    assert "secret" not in str(told)
-    assert told["extensions"] == {"code": "internal", "param": None, "type": "server_error"}
+    assert "secret" not in str(formatted)
+    assert formatted["extensions"] == {"code": "internal", "param": None, "type": "server_error"}
 
 
 def test_every_core_error_has_a_code() -> None:

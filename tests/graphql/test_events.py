@@ -36,7 +36,7 @@ CONTENT = "content { __typename ... on TextContent { text { value annotations { 
 ADDED = f"subscription($id: ID!) {{ messageAdded(threadId: $id) {{ cursor node {{ {MESSAGE} {CONTENT} }} }} }}"
 ADDED_TEXT = f"subscription($id: ID!) {{ messageAdded(threadId: $id) {{ node {{ id {CONTENT} }} place: cursor }} }}"
 ADDS, CHANGES = "a message more", "something else"
-EVENTS = f"""subscription($id: ID!, $short: Boolean = false) {{ told: threadEvents(threadId: $id) {{
+EVENTS = f"""subscription($id: ID!, $short: Boolean = false) {{ event: threadEvents(threadId: $id) {{
   __typename cursor
   ... on MessageCreated {{ message {{ ...Whole }} }}
   ... on MessageUpdated {{ message {{ ...Whole @skip(if: $short) id }} }}
@@ -63,8 +63,8 @@ async def test_all_events_are_the_same_in_both_executors(
 
     async for kind in _all_that_happens(store, who, thread_id):
         if kind in kinds:
-            told, told_normally = [_laid(*await take(each, 1)) for each in (by_plan, normally)]
-            assert told == told_normally
+            events, normal_events = [_formatted(*await take(each, 1)) for each in (by_plan, normally)]
+            assert events == normal_events
 
     assert operations.executed() == {"compiled": 1, "normal": 1}
     await by_plan.aclose()
@@ -86,7 +86,7 @@ async def _followed(
 
 async def _all_that_happens(store: Store, who: Principal, thread_id: ThreadId) -> AsyncIterator[str]:
     """Do one thing after the other, each of which is one event, and say of what kind it was."""
-    [said] = await say(store, who, thread_id, 'a "quote" 🙂')
+    [message_id] = await say(store, who, thread_id, 'a "quote" 🙂')
     yield ADDS
     growing = await begin(store, who, thread_id, text_part("so"))
     yield ADDS
@@ -94,9 +94,9 @@ async def _all_that_happens(store: Store, who: Principal, thread_id: ThreadId) -
     yield CHANGES
     await streaming.finish(store, who, growing.id, WHOLE)
     yield CHANGES
-    await messages.update(store, who, thread_id, said, parse.message_patch({"metadata": {"a": "1"}}))
+    await messages.update(store, who, thread_id, message_id, parse.message_patch({"metadata": {"a": "1"}}))
     yield CHANGES
-    await messages.delete(store, who, thread_id, said)
+    await messages.delete(store, who, thread_id, message_id)
     yield CHANGES
     await threads.update(store, who, thread_id, parse.thread_patch({"metadata": {"b": "2"}}))
     yield CHANGES
@@ -104,6 +104,6 @@ async def _all_that_happens(store: Store, who: Principal, thread_id: ThreadId) -
     yield CHANGES
 
 
-def _laid(result: ExecutionResult) -> tuple[Any, Any]:
+def _formatted(result: ExecutionResult) -> tuple[Any, Any]:
     """Lay a result out as it goes over the wire."""
     return orjson.loads(orjson.dumps(result.data)), [each.formatted for each in result.errors or ()]

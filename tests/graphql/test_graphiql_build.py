@@ -112,7 +112,7 @@ def test_failed_build_is_a_warning(home: Path, programs: Path) -> None:
     _, app = install(home)
 
     [warning] = app.warnings
-    assert "the installation goes on" in warning
+    assert "the installation continues" in warning
     assert "no network" in warning
     assert not (home / "built").exists()
 

