@@ -33,8 +33,9 @@ from gateway.observability.log import request_log
 from gateway.observability.record import no_observer, no_tracer
 from gateway.rest import openapi, render
 from gateway.rest.routes import RestFace, unknown_url, wrong_method
-from gateway.server.http_protocol import DRESS_REFUSAL, END_FOLLOWING, take_long_messages
+from gateway.server.app_state import CLOSE_SUBSCRIPTIONS, REFUSAL_HEADERS
 from gateway.server.memory import give_back_large_blocks
+from gateway.server.websocket_protocol import allow_long_messages
 from gateway.settings.load import load_settings, wants_traces
 from gateway.settings.values import OFF
 from gateway.store.engines.open import migrates_itself, url_to_listen_at
@@ -309,7 +310,7 @@ def serve_store(
         origin_policy=policy,
         observer=heard.observer,
         tracer=heard.tracer,
-        sockets={URL: GraphQLOverWebSocket(operations, policy, heard.observer, heard.tracer, take_long_messages)},
+        sockets={URL: GraphQLOverWebSocket(operations, policy, heard.observer, heard.tracer, allow_long_messages)},
     )
 
 
@@ -341,7 +342,10 @@ def _lifespan(
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
         running = [asyncio.create_task(each) for each in (hints, *operations.authenticator.background_tasks()) if each]
         with heard.metrics.serving() if heard.metrics else nullcontext():
-            yield {END_FOLLOWING: operations.hub.end, DRESS_REFUSAL: early_headers(origin_policy, heard.observer)}
+            yield {
+                CLOSE_SUBSCRIPTIONS: operations.hub.end,
+                REFUSAL_HEADERS: early_headers(origin_policy, heard.observer),
+            }
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

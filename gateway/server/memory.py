@@ -1,6 +1,6 @@
-"""How this process gives memory back.
+"""Return freed memory to the operating system.
 
-Must not be here: what it is taken for.
+Must not be here: what allocates it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ _LARGE: Final = 512 * 1024
 
 
 def give_back_large_blocks() -> None:
-    """Let each large block be a mapping of its own, which is gone with it; where the C library cannot, do nothing.
+    """Allocate large blocks as separate mappings, which return to the system when freed; without glibc do nothing.
 
-    Left to itself glibc moves this bound up to 32 MB, and holds what answers of some megabytes took between others
-    (measured: 43 MB for each answer of 16 MB that nobody reads).
+    By default glibc raises this threshold up to 32 MB, and keeps the memory of large responses between other blocks
+    (measured: 43 MB for each response of 16 MB that no client reads).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

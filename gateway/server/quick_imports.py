@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Look for no garbage in this block, and never at what it has loaded: that stays as long as the process.
+    """Disable garbage collection during the block, and exclude what it loaded from later collections.
 
-    To look at it some three hundred times was a ninth of the time of the server's start.
+    About three hundred collections took a ninth of the server's start.
     """
     gc.disable()
     try:

@@ -12,9 +12,10 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from gateway.observability.log import log_config
-from gateway.server.http_protocol import HttpProtocol, WebSocketProtocol
+from gateway.server.http_protocol import HttpProtocol
 from gateway.server.quick_imports import loading
 from gateway.server.startup import has_keys_and_is_ready, is_open_without_keys, listen
+from gateway.server.websocket_protocol import WebSocketProtocol
 from gateway.settings.load import export_to_environment
 from gateway.settings.masking import mask_url
 

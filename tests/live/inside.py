@@ -14,7 +14,8 @@ from gateway.app import Listeners, serve_store
 from gateway.domain import bounds
 from gateway.domain.principal import Principal, Reach
 from gateway.events.hub import Hub
-from gateway.server.http_protocol import HttpProtocol, WebSocketProtocol
+from gateway.server.http_protocol import HttpProtocol
+from gateway.server.websocket_protocol import WebSocketProtocol
 from gateway.store.store import Store, open_store
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from gateway.domain.principal import Principal, Reach
-from gateway.server import http_protocol
+from gateway.server import timeouts
 from gateway.server.http_protocol import MAX_HEAD, MAX_HEADERS, MAX_TARGET
 from tests.following import PATIENCE_S, make_thread
 from tests.live.inside import serving_inside
@@ -42,7 +42,7 @@ async def server(new_sqlite_url: Callable[[], str]) -> AsyncIterator[Inside]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let clients have less time than a test."""
-    monkeypatch.setattr(http_protocol, "WAIT_S", SHORT_S)
+    monkeypatch.setattr(timeouts, "REQUEST_S", SHORT_S)
 
 
 @asynccontextmanager
@@ -132,7 +132,7 @@ async def test_what_does_not_end_is_given_up(server: Inside, begun: bytes, piece
 
 @pytest.mark.usefixtures("impatient")
 async def test_who_goes_on_after_a_refusal_is_cut_off(server: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "CUT_S", SHORT_S)
+    monkeypatch.setattr(timeouts, "CLOSE_S", SHORT_S)
     async with connected(server) as (reader, writer):
         writer.write(b"hello\r\n\r\n")
         await all_of(reader)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from gateway.server import http_protocol
-from gateway.server.http_protocol import LOOK_BYTES, LOOK_HEADERS, MAX_HEAD, MAX_HEADERS, MAX_TARGET
+from gateway.server import timeouts
+from gateway.server.http_protocol import MAX_HEAD, MAX_HEADERS, MAX_TARGET, ORIGIN_SEARCH_BYTES, ORIGIN_SEARCH_HEADERS
 from gateway.web.origins import OriginPolicy, Origins
 from tests.following import PATIENCE_S
 from tests.live.inside import serving_inside
@@ -72,7 +72,9 @@ async def answer_to(port: int, *pieces: bytes) -> tuple[int, dict[str, str]]:
         ),
         pytest.param(414, LONG_URL + ORIGIN + b"\r\n", id="a long URL"),
         pytest.param(414, LONG_URL + ORIGIN + NEXT, id="a long URL, of a head that does not end"),
-        pytest.param(414, LONG_URL + b"A: a\r\n" * (LOOK_HEADERS // 2) + ORIGIN + b"\r\n", id="and headers before"),
+        pytest.param(
+            414, LONG_URL + b"A: a\r\n" * (ORIGIN_SEARCH_HEADERS // 2) + ORIGIN + b"\r\n", id="and headers before"
+        ),
         pytest.param(
             414,
             LONG_URL.replace(b"a", b"a" * 20) + ORIGIN + b"\r\n",
@@ -138,11 +140,11 @@ async def test_nobody_else_can_and_nothing_of_theirs_comes_back(server: Server, 
 @pytest.mark.parametrize(
     ("status", "pieces"),
     [
-        pytest.param(414, (b"GET /" + b"a" * (LOOK_BYTES + MAX_TARGET),), id="a URL that does not end"),
-        pytest.param(414, (LONG_URL + b"A: a\r\n" * (LOOK_HEADERS + 10),), id="headers that do not end"),
+        pytest.param(414, (b"GET /" + b"a" * (ORIGIN_SEARCH_BYTES + MAX_TARGET),), id="a URL that does not end"),
+        pytest.param(414, (LONG_URL + b"A: a\r\n" * (ORIGIN_SEARCH_HEADERS + 10),), id="headers that do not end"),
         pytest.param(414, (LONG_URL + b"A: " + b"a" * 8 * MAX_HEAD,), id="a header that does not end"),
         pytest.param(
-            431, (LIST + b"A: a\r\n" * (MAX_HEADERS + LOOK_HEADERS + 10),), id="too many headers, without end"
+            431, (LIST + b"A: a\r\n" * (MAX_HEADERS + ORIGIN_SEARCH_HEADERS + 10),), id="too many headers, without end"
         ),
     ],
 )
@@ -228,7 +230,7 @@ async def test_that_the_server_is_not_ready_can_be_read(tmp_path: Path) -> None:
 async def test_a_slow_client_can_read_the_error(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch, status: int, begun: bytes
 ) -> None:
-    monkeypatch.setattr(http_protocol, "WAIT_S", 0.5)
+    monkeypatch.setattr(timeouts, "REQUEST_S", 0.5)
     async with serving_inside(sqlite_url, origin_policy=OriginPolicy(origins=Origins(PAGE.decode()))) as inside:
         answered, headers = await answer_to(int(inside.base_url.rpartition(":")[2]), begun)
 

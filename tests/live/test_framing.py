@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from gateway.server import http_protocol
+from gateway.server import timeouts
 from tests.following import PATIENCE_S
 from tests.lacking import program
 from tests.live.inside import serving_inside
@@ -120,7 +120,7 @@ async def test_a_handshake_with_a_body_is_none(server: Inside) -> None:
 
 
 async def test_a_handshake_whose_body_does_not_come_ends(server: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "WAIT_S", SHORT_S)
+    monkeypatch.setattr(timeouts, "REQUEST_S", SHORT_S)
     async with connected(server) as (reader, writer):
         writer.write(head(*HANDSHAKE, "Sec-WebSocket-Version: 13", "Content-Length: 10"))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway.server import http_protocol
+from gateway.server import timeouts
 from tests.following import PATIENCE_S, make_thread, say, take, until
 from tests.live.inside import WHO, serving_inside
 from tests.live.subscribing import ADDED, stream_of
@@ -70,7 +70,7 @@ def text_in(told: Any) -> str:
 async def test_a_stream_that_nobody_reads_is_cut_off_and_goes_on_from_its_last_event(
     inside: Inside, query: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(http_protocol, "STALL_S", 0.1)
+    monkeypatch.setattr(timeouts, "WRITE_S", 0.1)
     thread = await make_thread(inside.store, WHO)
     await say(inside.store, WHO, thread, *TEXTS)
     body = {"query": query, "variables": {"threadId": thread, "after": "0"}}
@@ -92,7 +92,7 @@ async def test_a_stream_that_nobody_reads_is_cut_off_and_goes_on_from_its_last_e
 
 
 async def test_a_page_that_nobody_reads_is_cut_off(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "STALL_S", 0.1)
+    monkeypatch.setattr(timeouts, "WRITE_S", 0.1)
     thread = await make_thread(inside.store, WHO)
     await say(inside.store, WHO, thread, *TEXTS)
 
@@ -106,7 +106,7 @@ async def test_a_page_that_nobody_reads_is_cut_off(inside: Inside, monkeypatch: 
 async def test_a_stream_that_nobody_reads_cannot_hold_the_stop_up(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_protocol, "CUT_S", 0.1)
+    monkeypatch.setattr(timeouts, "CLOSE_S", 0.1)
     async with serving_inside(sqlite_url) as inside:
         thread = await make_thread(inside.store, WHO)
         await say(inside.store, WHO, thread, *TEXTS)
@@ -116,7 +116,7 @@ async def test_a_stream_that_nobody_reads_cannot_hold_the_stop_up(
             [connection] = inside.connections
             await until(lambda: connection.flow.write_paused)
 
-            async with asyncio.timeout(http_protocol.STALL_S / 2):
+            async with asyncio.timeout(timeouts.WRITE_S / 2):
                 await inside.stop()
 
             assert len(await rest_of(raw)) < sum(map(len, TEXTS))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from gateway.server import http_protocol
-from gateway.server.http_protocol import CUT_S
+from gateway.server import timeouts
+from gateway.server.timeouts import CLOSE_S
 from tests.following import PATIENCE_S, rest_of, take, until
 from tests.live.inside import Inside, serving_inside
 from tests.live.server import serving, until_refused
@@ -126,7 +126,7 @@ async def kept(sqlite_url: str) -> AsyncIterator[tuple[Inside, httpx.AsyncClient
 
 async def begin_to_stop(server: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tell a server to stop, which waits long for what is on its way."""
-    monkeypatch.setattr(http_protocol, "LAST_S", PATIENCE_S * 2)
+    monkeypatch.setattr(timeouts, "LAST_REQUEST_S", PATIENCE_S * 2)
     server.begin_to_stop()
     await until(lambda: server.hub.is_ending)
 
@@ -227,4 +227,4 @@ async def test_a_client_that_does_not_read_cannot_hold_the_stop_up(sqlite_url: s
             await asyncio.to_thread(server.wait)
 
             # Well below the 30 s that a request may take, however slow the machine is.
-            assert time.monotonic() - started < CUT_S + 15
+            assert time.monotonic() - started < CLOSE_S + 15

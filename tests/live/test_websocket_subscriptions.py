@@ -121,7 +121,7 @@ async def test_slow_client_is_disconnected_and_resumes_from_its_cursor(
 ) -> None:
     monkeypatch.setattr(websocket, "SEND_S", 0.2)
     monkeypatch.setattr(websocket, "CLOSE_S", 0.1)
-    monkeypatch.setattr("gateway.server.http_protocol.CUT_S", 0.1)
+    monkeypatch.setattr("gateway.server.timeouts.CLOSE_S", 0.1)
     texts = [f"{n} " + "x" * 200_000 for n in range(60)]
     await say(inside.store, WHO, thread, *texts)
     heard: list[dict[str, Any]] = []

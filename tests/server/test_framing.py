@@ -10,8 +10,10 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from gateway.server import http_protocol
-from gateway.server.http_protocol import DRESS_REFUSAL, END_FOLLOWING, HttpProtocol, WebSocketProtocol
+from gateway.server import timeouts
+from gateway.server.app_state import CLOSE_SUBSCRIPTIONS, REFUSAL_HEADERS
+from gateway.server.http_protocol import HttpProtocol
+from gateway.server.websocket_protocol import WebSocketProtocol
 from tests.effort import times
 from tests.following import PATIENCE_S
 from tests.framing import CASES, HANDSHAKE, MARKED, Case, Seen, head, marked
@@ -87,7 +89,7 @@ class Asked:
         await send({"type": "http.response.body", "body": b""})
 
 
-STATE = {END_FOLLOWING: lambda: None, DRESS_REFUSAL: lambda *_: []}
+STATE = {CLOSE_SUBSCRIPTIONS: lambda: None, REFUSAL_HEADERS: lambda *_: []}
 CONFIG = uvicorn.Config(Asked(), http=HttpProtocol, ws=WebSocketProtocol, log_config=None)
 CONFIG.load()
 
@@ -137,7 +139,7 @@ async def test_a_websocket_that_nobody_opens_ends(monkeypatch: pytest.MonkeyPatc
     async def waits(_scope: Any, _receive: Any, _send: Any) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(http_protocol, "WAIT_S", 0.01)
+    monkeypatch.setattr(timeouts, "REQUEST_S", 0.01)
     CONFIG.loaded_app = waits
     state, transport = ServerState(), Transport()
     transport.protocol = HttpProtocol(CONFIG, state, STATE)

@@ -8,7 +8,9 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from gateway.server.http_protocol import CUT_S, END_FOLLOWING, STALL_S, HttpProtocol
+from gateway.server.app_state import CLOSE_SUBSCRIPTIONS
+from gateway.server.http_protocol import HttpProtocol
+from gateway.server.timeouts import CLOSE_S, WRITE_S
 
 
 @dataclass
@@ -72,14 +74,14 @@ async def app(_scope: Any, _receive: Any, _send: Any) -> None:
 def protocol(clock: Clock, transport: Transport) -> Any:
     config = uvicorn.Config(app, log_config=None)
     config.load()
-    made: Any = HttpProtocol(config, ServerState(), {END_FOLLOWING: lambda: None}, clock)  # type: ignore[arg-type]
+    made: Any = HttpProtocol(config, ServerState(), {CLOSE_SUBSCRIPTIONS: lambda: None}, clock)  # type: ignore[arg-type]
     made.connection_made(transport)
     return made
 
 
 def test_a_client_that_reads_nothing_is_cut_off(protocol: Any, clock: Clock, transport: Transport) -> None:
     protocol.pause_writing()
-    assert clock.waits_s == STALL_S
+    assert clock.waits_s == WRITE_S
 
     clock.ring()
 
@@ -93,7 +95,7 @@ def test_a_client_that_reads_slowly_is_not(protocol: Any, clock: Clock, transpor
         clock.ring()
 
     assert not transport.is_aborted
-    assert clock.waits_s == STALL_S
+    assert clock.waits_s == WRITE_S
 
 
 @pytest.mark.parametrize("end", [lambda each: each.resume_writing(), lambda each: each.connection_lost(OSError())])
@@ -111,4 +113,4 @@ def test_once_the_server_stops_less_is_waited_for(protocol: Any, clock: Clock, *
     for deed in deeds if is_first else reversed(deeds):
         deed()
 
-    assert clock.waits_s == CUT_S
+    assert clock.waits_s == CLOSE_S
