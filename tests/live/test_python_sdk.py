@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import openai
+import pytest
 
 from tests.clients.python_sdk import CLIENTS
 from tests.clients.sdk_checks import CHECKS
@@ -45,5 +46,6 @@ def test_the_newest_sdk_finds_all_that_it_expects(live_server: Server) -> None:
     assert summary_of(sys.executable, live_server) == {"sdk": openai.__version__, "outcomes": ALL_WELL}
 
 
+@pytest.mark.parametrize("live_server", ["sqlite"], indirect=True)  # the newest one is tried on both databases
 def test_an_old_sdk_finds_all_that_it_expects(live_server: Server, python_with_old_sdk: Path) -> None:
     assert summary_of(python_with_old_sdk, live_server) == {"sdk": OLD_SDK, "outcomes": ALL_WELL}

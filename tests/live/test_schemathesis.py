@@ -86,6 +86,7 @@ def key_and_server(
         yield made.stdout.strip(), server
 
 
+@pytest.mark.parametrize("live_server", ["postgres"], indirect=True)  # with a key it is SQLite
 def test_rest_conforms_to_openapi_without_keys(fuzz: Fuzzer, live_server: Server) -> None:
     assert fuzz.over_rest(live_server, "--exclude-checks", "ignored_auth") == ""
 
@@ -102,7 +103,7 @@ def test_rest_rejects_requests_without_the_key(fuzz: Fuzzer, key_and_server: tup
     assert fuzz.over_rest(server, "--mode", "positive") == ""
 
 
-@pytest.mark.parametrize("live_server", ["sqlite"], indirect=True)  # the REST face is held to it on both databases
+@pytest.mark.parametrize("live_server", ["sqlite"], indirect=True)  # without a key, REST is held to it on PostgreSQL
 def test_graphql_conforms_to_its_schema_without_keys(fuzz: Fuzzer, live_server: Server) -> None:
     assert fuzz.over_graphql(live_server) == ""
 
