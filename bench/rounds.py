@@ -118,7 +118,7 @@ def refuse_other_answers(contenders: Sequence[Contender]) -> None:
 
 
 def messages_in(answer: Any) -> Iterator[tuple[str, str]]:
-    """Find the messages of an answer, however it is laid out: what has an id and content."""
+    """Find the messages of an answer in any format: objects with an id and content."""
     if isinstance(answer, list):
         for each in answer:
             yield from messages_in(each)

@@ -77,7 +77,7 @@ _FACES: Final = """Threads and messages, with two faces:
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """Who hears of requests: of each that has ended, of what they are counted for, of each as it runs."""
+    """The observer of requests, their metrics and traces."""
 
     observer: Observer = no_observer
     metrics: Metrics | None = None
@@ -192,7 +192,7 @@ def origin_policy_of(settings: Settings) -> OriginPolicy:
 
 
 def authenticator_of(settings: Settings, key_cache: ApiKeyCache) -> Authenticator:
-    """Read what the settings say of who is let in."""
+    """Make the authenticator that the settings describe."""
     return Authenticator(
         key_cache, jwt_verifier_of(settings), thread_tokens_of(settings), RateLimiter(rate_limits_of(settings))
     )
@@ -259,7 +259,7 @@ def root(*, has_page: bool) -> Callable[[Request], Response]:
 
 
 def refuse(path: str, error: GatewayError) -> Answer:
-    """Answer what the door refuses in the words of the face that was asked."""
+    """Return an error in the format of the face that was requested."""
     return refuse_at_the_door(error) if path == URL else render.error(error)
 
 
@@ -285,8 +285,8 @@ def serve_store(
 ) -> RequestMiddleware:
     """Make the application over an open store, which it closes when it ends: the one callable for users and tests.
 
-    `graphiql` is where GraphiQL was built; `hub` is what the store tells of changes, and `hints` tells it of others'.
-    Without an `authenticator` everybody is let in, without `listeners` nobody hears of anything.
+    `graphiql` is the folder of the built GraphiQL. `hub` gets the changes of the store, and `hints` those of others.
+    Without an `authenticator` every request is accepted, without `listeners` none is logged.
     """
     options, heard = options or Options(), listeners or Listeners()
     if heard.tracing:

@@ -30,7 +30,7 @@ NAMES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 def everything(result: Result) -> str:
-    """Lay out all that a run has found."""
+    """Format the results of a run."""
     parts = [part for database in result.databases() for part in _of_database(result, database)]
     facts = "; ".join(f"{name}: {value}" for name, value in result.facts.items())
     made_of = "\n".join(f"* {name}: {value}" for name, value in result.versions.items())

@@ -113,7 +113,7 @@ def thread_numbers(message_count: int, long_count: int) -> Iterator[int]:
 
 
 def rows(message_count: int, long_count: int) -> tuple[Iterable[Values], Iterable[Values]]:
-    """Lay out all threads, in the order of their making, and all messages, in theirs."""
+    """Generate all threads and all messages, each in the order of creation."""
     chance = random.Random(1)  # noqa: S311  (nothing secret: the same every time)
     first, last, counts = dict[int, int](), dict[int, int](), Counter[int]()
     for n, number in enumerate(thread_numbers(message_count, long_count)):

@@ -60,7 +60,7 @@ class FilePath:
 
 @strawberry.type
 class Text:
-    """A text with what stands behind places in it."""
+    """A text with its annotations."""
 
     value: str
     annotations: list[Annotated[FileCitation | FilePath, strawberry.union("Annotation")]]

@@ -1,4 +1,4 @@
-"""What a browser sees at `/graphql`: GraphiQL, or a plain page that tells how to get it, and the files it is made of.
+"""The page at `/graphql`: GraphiQL with its files, or a plain page that explains how to install it.
 
 Must not be here: anything from a foreign host; how GraphiQL is built (`graphiql/build.py`).
 """

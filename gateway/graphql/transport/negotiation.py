@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gateway.web.origins import OriginPolicy
     from gateway.web.request import HeadersLike, Request
 
-# A page of another site can send these only after the browser has asked us, and we agree only for who is let in.
+# A page of another origin can send these only after a preflight, which only allowed origins pass.
 _KEPT: Final = 64  # values of a header that are read once; clients send the same ones again and again
 _SHORT: Final = 500  # characters of such a value; what is longer is read each time, and not kept
 _PREFLIGHTED: Final = ("graphql-require-preflight", "apollo-require-preflight", "x-apollo-operation-name")
@@ -78,10 +78,10 @@ def check_media_type(request: Request) -> None:
 
 
 def check_site(request: Request, origin_policy: OriginPolicy) -> None:
-    """Refuse what a page of another site can make a browser send without asking us first.
+    """Reject a request that a page of another origin can make a browser send without a preflight.
 
-    A POST of JSON is never sent unasked. A GET passes with a header that makes browsers ask, from an origin that is
-    let in, or where the browser says that the page is ours or there is none (Sec-Fetch-Site). Programs that are no
+    A POST of JSON always needs a preflight. A GET is accepted with a header that needs one, from an allowed origin,
+    or if the browser marks it as same-origin or without a page (Sec-Fetch-Site). Programs that are no
     browsers need such a header too, but for those that speak `fetch` outside of one: they say Sec-Fetch-Mode `cors`,
     with which a browser on another site must send an Origin. Pages cannot set headers that begin with Sec-.
     Source: Fetch, "CORS-safelisted request-header" and "Origin header"; Fetch Metadata.
