@@ -38,7 +38,7 @@ MAX_TARGET: Final = bounds.TARGET.number
 MAX_HEAD: Final = bounds.HEAD.number
 MAX_HEADERS: Final = bounds.HEADERS.number
 MAX_HANDSHAKE_LINE: Final = bounds.HANDSHAKE_LINE.number
-# How far the rest of a head that is refused is read, and dropped, until `Origin` says whether its page may be told why.
+# How far the rest of a rejected head is read and dropped, to find its `Origin` for the CORS headers of the error.
 ORIGIN_SEARCH_BYTES: Final = 1024 * 1024
 ORIGIN_SEARCH_HEADERS: Final = 1_000
 
