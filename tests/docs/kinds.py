@@ -74,7 +74,8 @@ def _is_json_printed(session: Session, block: Block) -> None:
 
 
 def _is_printed(session: Session, block: Block) -> None:
-    assert pattern_of(block.text.strip()).fullmatch(session.printed.strip()), f"{block}: printed was\n{session.printed}"
+    shown, printed = ("\n".join(map(str.strip, text.strip().splitlines())) for text in (block.text, session.printed))
+    assert pattern_of(shown).fullmatch(printed), f"{block}: printed was\n{session.printed}"
 
 
 def _is_shipped(_session: Session, block: Block) -> None:
