@@ -1,10 +1,10 @@
-"""Measure our server beside others in one run, on the same rows: `python -m bench`, for both databases.
+"""Benchmark our server and others on the same rows: `python -m bench`, for both databases.
 
-A database is `sqlite` or `postgres` for a passing one, or the URL of an empty one or of one that was filled before.
-All systems run side by side and are asked in turn, case by case and round by round; then their instructions are
-counted, where this machine can; then what else our server is to come to is measured. Prints Markdown. Nothing is
-judged: it fails only where an answer is wrong.
-Must not be here: the rows (`load`), the requests (`cases`), the systems (`systems`).
+A database is `sqlite` or `postgres` for a temporary one, or the URL of an empty one or of one that an earlier run
+filled. All systems run at the same time and get their requests in turn, case by case and round by round. Then
+instructions are counted, if this machine can count them, and other properties of our server are measured. Prints
+Markdown. It fails only if an answer is wrong.
+Must not be here: the rows and the systems (`systems`), the requests (`cases`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.report.machine import machine
 from bench.report.plot import draw_result
 from bench.report.result import Result
 from bench.report.tables import comparison, everything
-from bench.rounds import How, counted, measure
+from bench.rounds import Settings, counted, measure
 from bench.systems import npm
 from bench.systems.catalog import OURS, SYSTEMS, versions
 from bench.systems.databases import database, prepared
@@ -38,7 +38,7 @@ _LEAST: Final = 100  # messages of the long thread: the largest page
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure on one database after the other, and show what was found."""
+    """Measure on one database after the other, and print the result."""
     options = _options().parse_args(arguments)
     if not _LEAST <= options.long < options.messages:
         raise SystemExit(f"--long: expected at least {_LEAST}, and less than --messages.")
@@ -62,18 +62,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(
     result: Result, url: str, chosen: Sequence[System], options: argparse.Namespace, counting: Counter | None
 ) -> None:
-    """Take everything that is measured on one database."""
+    """Run all measurements on one database."""
     ready = prepared(url, options.messages, options.long)
     result.facts[ready.kind] = ready.loaded.database
     systems = [each for each in chosen if ready.kind in each.databases]
-    how = How(options.seconds, options.connections, options.rounds)
+    how = Settings(options.seconds, options.connections, options.rounds)
     result.rounds += measure(ready, systems, how)
     _keep(result, options)
     if counting is not None:
         for each in counted(counting, ready, systems):
             result.counted.append(each)
             _keep(result, options)
-    if not options.no_more:
+    if not options.no_extras:
         result.findings += findings(ready, _sizes(options))
 
 
@@ -84,7 +84,7 @@ def _sizes(options: argparse.Namespace) -> Sizes:
         imported=options.imported,
         followers=options.followers,
         requests=options.requests,
-        more_requests=options.more_requests,
+        extra_requests=options.extra_requests,
     )
 
 
@@ -98,7 +98,7 @@ def _show(result: Result, options: argparse.Namespace) -> None:
 
 
 def _keep(result: Result, options: argparse.Namespace) -> None:
-    """Keep what was found until now: a run takes long, and may be stopped."""
+    """Write the result so far: a run takes long and may be interrupted."""
     if options.json is not None:
         result.write(options.json)
 
@@ -106,7 +106,7 @@ def _keep(result: Result, options: argparse.Namespace) -> None:
 def _facts(options: argparse.Namespace, counting: Counter | None) -> dict[str, str]:
     return {
         "messages": f"{options.messages:,}, {options.long:,} of them in the long thread",
-        "asked": f"{options.rounds} rounds of {options.seconds:g} s each over {options.connections} connections",
+        "load": f"{options.rounds} rounds of {options.seconds:g} s each over {options.connections} connections",
         **machine(counting),
     }
 
@@ -117,24 +117,36 @@ def _options() -> argparse.ArgumentParser:
         "databases", metavar="DATABASE", nargs="*", default=["sqlite", "postgres"], help="sqlite, postgres or a URL"
     )
     parser.add_argument(
-        "--systems", nargs="*", choices=SYSTEMS, default=list(SYSTEMS), metavar="NAME", help="beside ours: %(choices)s"
+        "--systems",
+        nargs="*",
+        choices=SYSTEMS,
+        default=list(SYSTEMS),
+        metavar="NAME",
+        help="systems to compare with ours: %(choices)s",
     )
-    parser.add_argument("--messages", type=int, default=1_000_000, help="in all threads [%(default)s]")
-    parser.add_argument("--long", type=int, default=300_000, help="of them in the long thread [%(default)s]")
-    parser.add_argument("--rounds", type=int, default=3, help="in which all systems are asked in turn [%(default)s]")
-    parser.add_argument("--seconds", type=float, default=3.0, help="for each case in a round [%(default)s]")
-    parser.add_argument("--connections", type=int, default=16, help="that ask side by side [%(default)s]")
-    parser.add_argument("--imported", type=int, default=100_000, help="messages that are imported [%(default)s]")
-    parser.add_argument("--followers", type=int, default=1_000, help="that wait over WebSocket [%(default)s]")
-    parser.add_argument("--requests", type=int, default=10_000, help="until memory is looked at [%(default)s]")
+    parser.add_argument("--messages", type=int, default=1_000_000, help="messages in all threads [%(default)s]")
+    parser.add_argument("--long", type=int, default=300_000, help="messages in the long thread [%(default)s]")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds [%(default)s]")
+    parser.add_argument("--seconds", type=float, default=3.0, help="seconds for each case in a round [%(default)s]")
+    parser.add_argument("--connections", type=int, default=16, help="concurrent connections [%(default)s]")
+    parser.add_argument("--imported", type=int, default=100_000, help="messages to import [%(default)s]")
+    parser.add_argument("--followers", type=int, default=1_000, help="subscribers over WebSocket [%(default)s]")
+    parser.add_argument("--requests", type=int, default=10_000, help="requests before memory is measured [%(default)s]")
     parser.add_argument(
-        "--more-requests", type=int, default=0, help="that memory must not grow by, say 100000: takes minutes [none]"
+        "--extra-requests",
+        type=int,
+        default=0,
+        help="further requests after which memory growth is measured, such as 100000 (minutes) [none]",
     )
-    parser.add_argument("--no-more", action="store_true", help="only the cases: no starts, memory, import, followers")
-    parser.add_argument("--no-instructions", action="store_true", help="count none: under valgrind it takes minutes")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep everything in this file too")
-    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw it")
-    parser.add_argument("--compare", type=Path, metavar="FILE", help="show ratios to what an earlier run has kept")
+    parser.add_argument(
+        "--no-extras", action="store_true", help="only the cases; skip start time, memory, import and subscribers"
+    )
+    parser.add_argument(
+        "--no-instructions", action="store_true", help="do not count instructions (minutes under valgrind)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result to this file")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the result")
+    parser.add_argument("--compare", type=Path, metavar="FILE", help="print ratios to the result of an earlier run")
     return parser
 
 

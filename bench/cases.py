@@ -1,8 +1,8 @@
-"""What is asked of the systems: a table of cases for each way of speaking, with requests as bytes and what is good.
+"""Benchmark cases: a table of requests and their expected answers for each protocol.
 
 The GraphQL texts are the same for all that can take them; PostGraphile, whose schema comes from the tables, has its own
 spelling of the same selection.
-Must not be here: how requests are sent (`fire`), who speaks which way (`systems`).
+Must not be here: how requests are sent (`load`), which system uses which protocol (`systems`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ LIKE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Requests that are sent in turn; each good answer holds `mark` once for each of `messages`."""
+    """Requests that are sent in turn; a good answer contains `mark` as often as `messages` says."""
 
     name: str
     requests: list[str] = field(repr=False)
@@ -48,13 +48,13 @@ class Case:
 
     @property
     def is_read(self) -> bool:
-        """Say whether it shows messages of the long thread, the same ones for everybody."""
+        """Check whether it reads messages of the long thread, the same for all systems."""
         return self.name not in (GRAPHQL_CREATE, REST_CREATE)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What requests are made of: the database's ids, our server's key, and the sizes of the bare app's pages."""
+class CaseInputs:
+    """Inputs of the requests: ids in the database, the API key of our server, and sizes of its pages."""
 
     loaded: Loaded
     key: str
@@ -84,59 +84,60 @@ _MESSAGE: Final = '"thread.message"'
 _HELLO: Final = '"hello"'
 
 
-def cases_of(speaks: str, asked: Asked) -> list[Case]:
-    """Make the table of cases for who speaks one way."""
-    return _SPOKEN[speaks](asked)
+def cases_for(protocol: str, inputs: CaseInputs) -> list[Case]:
+    """Make the table of cases of a protocol."""
+    return _BY_PROTOCOL[protocol](inputs)
 
 
-def _graphql_cases(asked: Asked) -> list[Case]:
+def _graphql_cases(inputs: CaseInputs) -> list[Case]:
     content = {"role": "USER", "content": {"text": TEXT}, "metadata": _NOTES}
     created = [
-        _graphql(CREATE, {"input": {"threadId": thread_id, **content}}, asked.key) for thread_id in asked.loaded.written
+        _graphql(CREATE, {"input": {"threadId": thread_id, **content}}, inputs.key)
+        for thread_id in inputs.loaded.written
     ]
     return [
-        page_case(asked.key, 20),
-        page_case(asked.key, 100),
+        page_case(inputs.key, 20),
+        page_case(inputs.key, 100),
         Case(GRAPHQL_CREATE, created, _EDGE, 1),
     ]
 
 
-def _rest_cases(asked: Asked) -> list[Case]:
+def _rest_cases(inputs: CaseInputs) -> list[Case]:
     body = {"role": "user", "content": TEXT, "metadata": _NOTES}
-    threads = asked.loaded.written
+    threads = inputs.loaded.written
     return [
-        Case(REST_20, [_rest_page(asked.key, 20)], _MESSAGE, 20),
-        Case(REST_100, [_rest_page(asked.key, 100)], _MESSAGE, 100),
+        Case(REST_20, [_rest_page(inputs.key, 20)], _MESSAGE, 20),
+        Case(REST_100, [_rest_page(inputs.key, 100)], _MESSAGE, 100),
         Case(
             REST_CREATE,
-            [request("POST", f"/v1/threads/{each}/messages", body, asked.key) for each in threads],
+            [request("POST", f"/v1/threads/{each}/messages", body, inputs.key) for each in threads],
             _MESSAGE,
             1,
         ),
     ]
 
 
-def _our_cases(asked: Asked) -> list[Case]:
-    middle = [_page(asked.key, 20, after) for after in asked.loaded.cursors]
-    return [*_graphql_cases(asked), Case(GRAPHQL_MIDDLE, middle, _EDGE, 20), *_rest_cases(asked)]
+def _our_cases(inputs: CaseInputs) -> list[Case]:
+    middle = [_page(inputs.key, 20, after) for after in inputs.loaded.cursors]
+    return [*_graphql_cases(inputs), Case(GRAPHQL_MIDDLE, middle, _EDGE, 20), *_rest_cases(inputs)]
 
 
-def _postgraphile_cases(asked: Asked) -> list[Case]:
+def _postgraphile_cases(inputs: CaseInputs) -> list[Case]:
     parts = json.dumps([{"type": "text", "text": {"value": TEXT, "annotations": []}}])
     given = {"role": "user", "content": parts, "metadata": json.dumps(_NOTES)}
     pages = [
         Case(name, [_graphql(_TABLES_PAGE, {"project": PROJECT, "id": LONG, "limit": limit})], _EDGE, limit)
         for name, limit in ((GRAPHQL_20, 20), (GRAPHQL_100, 100))
     ]
-    created = [_graphql(_TABLES_CREATE, {"input": {"thread": each, **given}}) for each in asked.loaded.written]
+    created = [_graphql(_TABLES_CREATE, {"input": {"thread": each, **given}}) for each in inputs.loaded.written]
     return [*pages, Case(GRAPHQL_CREATE, created, _EDGE, 1)]
 
 
-def _hello_cases(asked: Asked) -> list[Case]:
-    return [Case(name, [request("GET", f"/{asked.sizes[name]}")], _HELLO, 1) for name in (REST_20, REST_100)]
+def _hello_cases(inputs: CaseInputs) -> list[Case]:
+    return [Case(name, [request("GET", f"/{inputs.sizes[name]}")], _HELLO, 1) for name in (REST_20, REST_100)]
 
 
-_SPOKEN: Final[dict[str, Callable[[Asked], list[Case]]]] = {
+_BY_PROTOCOL: Final[dict[str, Callable[[CaseInputs], list[Case]]]] = {
     "hello": _hello_cases,
     "rest": _rest_cases,
     "ours": _our_cases,
@@ -146,7 +147,7 @@ _SPOKEN: Final[dict[str, Callable[[Asked], list[Case]]]] = {
 
 
 def page_case(key: str, limit: int) -> Case:
-    """Ask for the long thread's newest messages."""
+    """Request the newest messages of the long thread."""
     return Case(f"GraphQL page of {limit}", [_page(key, limit)], _EDGE, limit)
 
 
@@ -163,7 +164,7 @@ def _graphql(query: str, variables: dict[str, Any], key: str = "any") -> str:
 
 
 def request(method: str, path: str, body: dict[str, Any] | None = None, key: str = "any") -> str:
-    """Write one request of HTTP/1.1, which keeps the connection."""
+    """Format a request of HTTP/1.1 that keeps the connection open."""
     content = "" if body is None else json.dumps(body)
     head = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Accept: application/json", f"Authorization: Bearer {key}"]
     if body is not None:

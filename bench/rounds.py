@@ -1,7 +1,7 @@
-"""Measure systems side by side on one database: round for round, case by case, one system after the other.
+"""Measure systems on one database in turn: round by round, case by case, one system after the other.
 
-What the machine does besides then falls on all of them alike.
-Must not be here: which databases (`databases`), how it is shown (`tables`).
+Other load on the machine then affects all of them alike.
+Must not be here: databases (`systems.databases`), tables (`report.tables`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.cases import REST_20, REST_100, Asked, cases_of
+from bench.cases import REST_20, REST_100, CaseInputs, cases_for
 from bench.instructions.count import count
-from bench.load.client import Firing
-from bench.load.single_connection import Line
+from bench.load.client import LoadClient
+from bench.load.single_connection import SingleConnection
 from bench.report.result import Counted, Round
 from bench.systems.catalog import HELLO, OURS, SYSTEMS
 from bench.systems.server import serve
@@ -34,8 +34,8 @@ WARM_UP: Final = 0.2  # of the time of a case
 
 
 @dataclass(frozen=True, slots=True)
-class How:
-    """How long each case is asked, over how many connections, and how often."""
+class Settings:
+    """Seconds of each case in a round, connections, and rounds."""
 
     seconds: float
     connections: int
@@ -43,33 +43,33 @@ class How:
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
-    """A system that runs, and what it is asked."""
+class RunningSystem:
+    """A running system and its cases."""
 
     system: System
     server: Server
     cases: list[Case]
 
 
-def measure(prepared: Prepared, systems: Sequence[System], how: How) -> Iterator[Round]:
-    """Start all systems on a database, see that they answer alike, and ask them all in turn.
+def measure(prepared: Prepared, systems: Sequence[System], settings: Settings) -> Iterator[Round]:
+    """Start all systems on a database, check that their answers agree, and measure them in turn.
 
     Errors: SystemExit where an answer is wrong.
     """
     with ExitStack() as stack:
-        firing = stack.enter_context(Firing())
+        client = stack.enter_context(LoadClient())
         servers = dict(zip([each.name for each in systems], _all_served(stack, systems, prepared.url), strict=True))
-        asked = Asked(prepared.loaded, prepared.key, sizes_of(prepared, servers[OURS]))
-        contenders = [Contender(each, servers[each.name], cases_of(each.speaks, asked)) for each in systems]
-        refuse_other_answers(contenders)
-        names = dict.fromkeys(case.name for each in contenders for case in each.cases)
-        for number in range(how.rounds):
+        inputs = CaseInputs(prepared.loaded, prepared.key, sizes_of(prepared, servers[OURS]))
+        running = [RunningSystem(each, servers[each.name], cases_for(each.protocol, inputs)) for each in systems]
+        check_answers_agree(running)
+        names = dict.fromkeys(case.name for each in running for case in each.cases)
+        for number in range(settings.rounds):
             for name in names:
-                for each in contenders:
+                for each in running:
                     for case in each.cases:
                         if case.name == name:
                             print(f"{prepared.kind}, round {number + 1}: {name}, {each.system.name}", file=sys.stderr)
-                            yield _round(firing, each, case, prepared.kind, number, how)
+                            yield _round(client, each, case, prepared.kind, number, settings)
 
 
 def _all_served(stack: ExitStack, systems: Sequence[System], url: str) -> list[Server]:
@@ -81,11 +81,11 @@ def _all_served(stack: ExitStack, systems: Sequence[System], url: str) -> list[S
 def counted(counter: Counter, prepared: Prepared, systems: Sequence[System]) -> Iterator[Counted]:
     """Count the instructions of all systems, each in a server of its own."""
     with serve(SYSTEMS[OURS], prepared.url) as server:
-        asked = Asked(prepared.loaded, prepared.key, sizes_of(prepared, server))
+        inputs = CaseInputs(prepared.loaded, prepared.key, sizes_of(prepared, server))
     for system in systems:
         print(f"{prepared.kind}, counting instructions: {system.name}", file=sys.stderr)
         try:
-            for case, kilo, libraries in count(counter, system, prepared.url, cases_of(system.speaks, asked)):
+            for case, kilo, libraries in count(counter, system, prepared.url, cases_for(system.protocol, inputs)):
                 yield Counted(system.name, prepared.kind, case, kilo, libraries)
         except (OSError, SystemExit) as error:
             if not system.on_node:
@@ -94,27 +94,27 @@ def counted(counter: Counter, prepared: Prepared, systems: Sequence[System]) -> 
 
 
 def sizes_of(prepared: Prepared, server: Server) -> dict[str, int]:
-    """Ask ours how large its pages are: who says hello answers as much."""
-    asked = Asked(prepared.loaded, prepared.key, {})
-    cases = {case.name: case for case in cases_of(OURS, asked)}
-    with Line(server.port) as line:
-        return {name: len(line.ask(cases[name].requests[0])) for name in (REST_20, REST_100)}
+    """Measure the size of our pages; the `hello` app answers with as many bytes."""
+    inputs = CaseInputs(prepared.loaded, prepared.key, {})
+    cases = {case.name: case for case in cases_for(OURS, inputs)}
+    with SingleConnection(server.port) as connection:
+        return {name: len(connection.ask(cases[name].requests[0])) for name in (REST_20, REST_100)}
 
 
-def refuse_other_answers(contenders: Sequence[Contender]) -> None:
-    """See that all show the same messages for the same page: ids and texts, in the same order."""
+def check_answers_agree(running: Sequence[RunningSystem]) -> None:
+    """Check that all systems return the same messages for a page: ids and texts, in the same order."""
     seen = dict[int, tuple[str, list[tuple[str, str]]]]()
-    for each in contenders:
+    for each in running:
         if each.system.name == HELLO:
             continue
-        with Line(each.server.port) as line:
+        with SingleConnection(each.server.port) as connection:
             for case in each.cases:
                 if not case.is_read or len(case.requests) > 1:
                     continue
-                shown = list(messages_in(json.loads(line.ask(case.requests[0]))))
+                shown = list(messages_in(json.loads(connection.ask(case.requests[0]))))
                 who, expected = seen.setdefault(case.messages, (each.system.name, shown))
                 if shown != expected or len(shown) != case.messages:
-                    raise SystemExit(f"{case.name}: {each.system.name} shows other messages than {who}.")
+                    raise SystemExit(f"{case.name}: {each.system.name} returns other messages than {who}.")
 
 
 def messages_in(answer: Any) -> Iterator[tuple[str, str]]:
@@ -129,11 +129,11 @@ def messages_in(answer: Any) -> Iterator[tuple[str, str]]:
             yield from messages_in(list(answer.values()))
 
 
-def _round(firing: Firing, each: Contender, case: Case, kind: str, number: int, how: How) -> Round:
-    """Ask one case of one system: to warm it up, then measured."""
-    firing.fire(each.server.port, case, how.connections, how.seconds * WARM_UP)
+def _round(client: LoadClient, each: RunningSystem, case: Case, kind: str, number: int, settings: Settings) -> Round:
+    """Measure a case on a system, after warming up."""
+    client.send_requests(each.server.port, case, settings.connections, settings.seconds * WARM_UP)
     before = each.server.cpu_s()
-    seen = firing.fire(each.server.port, case, how.connections, how.seconds)
+    seen = client.send_requests(each.server.port, case, settings.connections, settings.seconds)
     cpu_s = each.server.cpu_s() - before
     requests = seen.requests
     return Round(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 TINY = ("--messages", "300", "--long", "100", "--seconds", "0.1", "--connections", "2", "--rounds", "1")
-LITTLE = ("--imported", "100", "--followers", "10", "--requests", "30", "--more-requests", "30")
+LITTLE = ("--imported", "100", "--followers", "10", "--requests", "30", "--extra-requests", "30")
 PAGES = {"GraphQL page of 20", "GraphQL page of 100"}
 OURS = PAGES | {
     "GraphQL page of 20 after a cursor in the middle",
@@ -56,7 +56,7 @@ def asked(folder: Path, database: str, systems: Sequence[str], *more: str) -> di
 
 
 def test_every_case_is_answered_well(tmp_path: Path) -> None:
-    assert asked(tmp_path, f"sqlite:///{tmp_path / 'bench.db'}", ["hello", "bare", "stock"], "--no-more") == IN_PYTHON
+    assert asked(tmp_path, f"sqlite:///{tmp_path / 'bench.db'}", ["hello", "bare", "stock"], "--no-extras") == IN_PYTHON
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
-"""Read what callgrind has dumped: how many instructions, and in which libraries they were.
+"""Read a dump of callgrind: instructions of each library.
 
 Source: Valgrind's manual, "Callgrind Format Specification".
-Must not be here: how it is made to dump (`instructions`).
+Must not be here: how callgrind is controlled (`count`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _COST: Final = re.compile(r"[+*\d-]\S* (\d+)$")
 
 
 def in_libraries(dump: Path) -> Counter[str]:
-    """Add up the instructions of each library, or program, by its short name."""
+    """Sum the instructions of each library or program, by its short name."""
     names, found = dict[str, str](), Counter[str]()
     current, is_call = "", False
     with dump.open(errors="replace") as lines:

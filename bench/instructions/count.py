@@ -1,9 +1,9 @@
-"""How many instructions a server takes for a request: by perf where it can count, else by valgrind's callgrind.
+"""Count a server's instructions for a request, by perf where it works, else by valgrind's callgrind.
 
 Counted over one connection, in a pass of its own: counting slows a server down, so nothing is timed meanwhile. perf
 counts the kernel's instructions too; callgrind those of the process alone, so its figures are lower: compare them with
 those of `hello` and `bare` of the same run.
-Must not be here: what is asked.
+Must not be here: which requests are sent (`cases`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bench.instructions.callgrind import in_libraries
-from bench.load.single_connection import Line
+from bench.load.single_connection import SingleConnection
 from bench.systems.server import STOP_S, serve
 
 if TYPE_CHECKING:
@@ -49,31 +49,31 @@ _SLOW: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Instructions:
-    """How many, and how many of them in which libraries, where that is known."""
+    """A number of instructions, and that of each library where it is known."""
 
     requests: int
     total: int
     libraries: dict[str, int] = field(default_factory=dict)
 
     def each(self) -> tuple[float, dict[str, float]]:
-        """Give thousands for each request."""
+        """Divide by the number of requests. Units: thousands."""
         parts = {name: number / self.requests / 1_000 for name, number in self.libraries.items()}
         return self.total / self.requests / 1_000, parts
 
 
 class Counter(Protocol):
-    """A way to count."""
+    """A tool that counts instructions."""
 
     @property
     def name(self) -> str:
-        """Say who counts what."""
+        """Name the tool and what it counts."""
 
     @property
     def requests(self) -> int:
-        """Say how many requests are counted of each case."""
+        """Requests of each case that are counted."""
 
     def warm_up(self, system: System) -> int:
-        """Say how many requests go ahead of those that are counted."""
+        """Requests that warm a system up before any is counted."""
 
     def serving(self, system: System, database_url: str) -> AbstractContextManager[Server]:
         """Serve a system so that it can be counted."""
@@ -90,7 +90,7 @@ class Perf:
     requests: int = 1_000
 
     def warm_up(self, system: System) -> int:
-        """Let what compiles as it runs compile."""
+        """Give just-in-time compilers time."""
         return 2_000 if system.on_node else 200
 
     def serving(self, system: System, database_url: str) -> AbstractContextManager[Server]:
@@ -104,8 +104,8 @@ class Perf:
         time.sleep(ATTACH_S)
         sent = send(self.requests)
         counting.send_signal(signal.SIGINT)
-        _, told = counting.communicate(timeout=STOP_S)
-        counted = _PERF_COUNTED.search(told)
+        _, output = counting.communicate(timeout=STOP_S)
+        counted = _PERF_COUNTED.search(output)
         return Instructions(sent, int(counted[1])) if counted else None
 
 
@@ -165,7 +165,7 @@ def count(
     counter: Counter, system: System, database_url: str, cases: Sequence[Case]
 ) -> Iterator[tuple[str, float | None, dict[str, float]]]:
     """Count a system's instructions, in thousands for each request, of one case after the other, and by library."""
-    with counter.serving(system, database_url) as server, Line(server.port) as line:
+    with counter.serving(system, database_url) as server, SingleConnection(server.port) as connection:
         for case in cases:
             requests = itertools.cycle(case.requests)
 
@@ -173,7 +173,7 @@ def count(
                 end = time.monotonic() + _PATIENCE_S
                 sent = 0
                 while sent < number and (sent < _AT_LEAST or time.monotonic() < end):
-                    line.ask(next(requests))
+                    connection.ask(next(requests))
                     sent += 1
                 return sent
 

@@ -1,6 +1,6 @@
-"""The program `fire`, kept running beside us for one job after the other.
+"""A client of the load generator, which keeps running for one job after the other.
 
-Must not be here: what it does (`fire`), what is asked (`cases`).
+Must not be here: how requests are sent (`load_generator`), which requests (`cases`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ LOAD_GENERATOR: Final = Path(__file__).with_name("load_generator.py")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a job has seen; `cpu_s` is what asking took."""
+class JobResult:
+    """The result of a job; `cpu_s` is the CPU time of the load generator."""
 
     requests: int
     seconds: float
@@ -33,8 +33,8 @@ class Seen:
     first_bad: str
 
 
-class Firing:
-    """The program, within `with`."""
+class LoadClient:
+    """The load generator, started by `with`."""
 
     def __enter__(self) -> Self:
         command = [sys.executable, str(LOAD_GENERATOR)]
@@ -47,8 +47,10 @@ class Firing:
         self._process.kill()
         self._process.communicate()
 
-    def fire(self, port: int, case: Case, connections: int, seconds: float, at_most: int | None = None) -> Seen:
-        """Ask a case for some seconds, or so many times.
+    def send_requests(
+        self, port: int, case: Case, connections: int, seconds: float, at_most: int | None = None
+    ) -> JobResult:
+        """Send the requests of a case for some seconds, or a number of them.
 
         Errors: SystemExit with the first answer that was not good.
         """
@@ -57,10 +59,10 @@ class Firing:
         _pipe(self._process.stdin).flush()
         line = _pipe(self._process.stdout).readline()
         if not line:
-            raise SystemExit(f"{case.name}: the program that asks has ended.")
-        seen = Seen(**json.loads(line))
+            raise SystemExit(f"{case.name}: the load generator has ended.")
+        seen = JobResult(**json.loads(line))
         if seen.bad:
-            raise SystemExit(f"{case.name}: {seen.bad} answers were not good, the first was:\n{seen.first_bad}")
+            raise SystemExit(f"{case.name}: {seen.bad} wrong answers, the first was:\n{seen.first_bad}")
         return seen
 
 

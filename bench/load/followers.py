@@ -1,6 +1,6 @@
-"""Clients that follow threads over WebSocket and wait: what each of them costs the server.
+"""Subscribers of threads over WebSocket, and the memory that each takes in the server.
 
-Must not be here: what a server holds otherwise (`server`).
+Must not be here: other memory of a server (`extras`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from bench.cases import request
-from bench.load.single_connection import Line
+from bench.load.single_connection import SingleConnection
 from bench.systems.catalog import OURS, SYSTEMS
 from bench.systems.server import serve
 
@@ -35,7 +35,7 @@ _ADDED: Final = """subscription Follow($threadId: ID!) {
 
 
 class Followers:
-    """Those of some threads of their own, on one server."""
+    """Subscribers on one server, to threads of their own."""
 
     def __init__(self, server: Server, key: str, stack: AsyncExitStack) -> None:
         self._server, self._key, self._stack = server, key, stack
@@ -43,7 +43,7 @@ class Followers:
         self._sockets: list[ClientConnection] = []
 
     async def add(self, count: int) -> None:
-        """Connect so many more to new threads, and wait until all have heard a message: they follow, and wait."""
+        """Subscribe more clients to new threads, and wait until each has received a message."""
         threads = [json.loads(self._post("/v1/threads", {}))["id"] for _ in range(THREADS)]
         new = [await self._follow(threads[n % THREADS]) for n in range(count)]
         await self._say(threads, new)
@@ -51,11 +51,11 @@ class Followers:
         self._sockets += new
 
     async def say(self) -> None:
-        """Add a message to each thread, and wait until all followers have heard it."""
+        """Add a message to each thread, and wait until all subscribers have received it."""
         await self._say(self._threads, self._sockets)
 
     async def _say(self, threads: list[str], sockets: list[ClientConnection]) -> None:
-        waiting = asyncio.gather(*[_heard(each) for each in sockets])
+        waiting = asyncio.gather(*[_received(each) for each in sockets])
         for thread_id in threads:
             body = {"role": "user", "content": "Hello"}
             await asyncio.to_thread(self._post, f"/v1/threads/{thread_id}/messages", body)
@@ -76,25 +76,25 @@ class Followers:
         return socket
 
     def _post(self, path: str, body: dict[str, Any]) -> bytes:
-        with Line(self._server.port) as line:
-            return line.ask(request("POST", path, body, self._key))
+        with SingleConnection(self._server.port) as connection:
+            return connection.ask(request("POST", path, body, self._key))
 
 
 @asynccontextmanager
 async def followers(server: Server, key: str) -> AsyncIterator[Followers]:
-    """Give room for followers, and close them all."""
+    """Open a set of subscribers, and close all of them at the end."""
     async with AsyncExitStack() as stack:
         yield Followers(server, key, stack)
 
 
 def allow_files(count: int) -> None:
-    """Let us, and the servers that we start, open so many files."""
+    """Raise the limit on open files of this process and its children."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, count)), hard))
 
 
 def bytes_of_follower(prepared: Prepared, count: int) -> float:
-    """Say what each of so many adds to the memory of a server that has warmed up with a tenth of them."""
+    """Measure the memory of a subscriber, after a tenth of them has warmed the server up."""
     allow_files(count * 2)
 
     async def follow(server: Server) -> float:
@@ -112,11 +112,11 @@ async def _send(socket: ClientConnection, **message: Any) -> None:
     await socket.send(json.dumps(message))
 
 
-async def _heard(socket: ClientConnection) -> None:
+async def _received(socket: ClientConnection) -> None:
     """Wait for the next message of a thread."""
     while True:
-        told = json.loads(await socket.recv())
-        if told["type"] == "next" and "errors" not in told["payload"]:
+        message = json.loads(await socket.recv())
+        if message["type"] == "next" and "errors" not in message["payload"]:
             return
-        if told["type"] != "ping":
-            raise SystemExit(f"A follower was told: {told}")
+        if message["type"] != "ping":
+            raise SystemExit(f"A subscriber received: {message}")

@@ -1,6 +1,6 @@
-"""How fast `gateway import` takes messages in: a new database, one file, the program on one core.
+"""Throughput of `gateway import`: a new database, one file, the program on one core.
 
-Must not be here: other ways of filling a database (`load`).
+Must not be here: how databases are filled otherwise (`systems.rows`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KEPT: Final = ("id", "created_at", "thread_id", "role", "status", "run_id", "as
 
 
 def messages_a_second(url: str, count: int) -> float:
-    """Import so many messages into an empty database beside this one; the program's start is part of the time."""
+    """Import messages into a new database; the start of the program is part of the time."""
     with (
         tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder,
         empty_beside(url, _NAME, Path(folder)) as empty,
@@ -47,7 +47,7 @@ def _gateway(*arguments: str, url: str) -> None:
 
 
 def _write(file: Path, count: int) -> None:
-    """Write the rows that a database would be filled with as the API's objects, a line each."""
+    """Write the rows of a filled database as objects of the API, one a line."""
     threads, messages = rows(count, count // 3)
     with file.open("w") as lines:
         for row in threads:

@@ -1,8 +1,8 @@
-"""Send requests to a server on this machine for some seconds, over connections that each wait for their answers.
+"""Load generator: send requests to a local server for some seconds over connections that each wait for their answer.
 
-A program of its own, so that what it costs is not the server's: for each job, a line in JSON on standard input,
-what was seen goes out as a line on standard output.
-Must not be here: what is asked, and of which server.
+It is a separate process, so that its CPU time is not the server's. It reads a job as a line of JSON on standard input
+and writes the result as a line of JSON on standard output.
+Must not be here: which requests are sent, and to which server.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 @dataclass(slots=True)
-class Seen:
-    """What all connections have seen: a time for each good answer, and a few of those that were not good."""
+class Observations:
+    """Response times of all connections, and the first bad answer."""
 
     times: list[float] = field(default_factory=list)
     bad: int = 0
     first_bad: str = ""
 
     def refuse(self, answer: bytes) -> None:
-        """Note an answer that is not good."""
+        """Count a bad answer."""
         self.bad += 1
         self.first_bad = self.first_bad or answer[:1000].decode(errors="replace")
 
@@ -48,19 +48,19 @@ class Seen:
 class Connection(asyncio.Protocol):
     """One connection: it sends the next request as soon as the last one is answered, until the end."""
 
-    def __init__(self, job: dict[str, Any], requests: Iterator[bytes], seen: Seen, end: float) -> None:
+    def __init__(self, job: dict[str, Any], requests: Iterator[bytes], seen: Observations, end: float) -> None:
         self._mark, self._count = job["mark"].encode(), job["messages"]
         self._requests, self._seen, self._end = requests, seen, end
         self._answer, self._length, self._is_waiting = bytearray(), 0, False
         self.closed = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Send the first request."""
         self._transport = cast("asyncio.Transport", transport)
         self._go_on(time.perf_counter())
 
     def data_received(self, data: bytes) -> None:
-        """Collect an answer; when it is whole, detector it and go on."""
+        """Collect an answer; when it is whole, check it and send the next request."""
         self._answer += data
         if not self._length and (head := self._answer.find(_END_OF_HEAD)) >= 0:
             length = _LENGTH.search(self._answer, 0, head)
@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
         self._go_on(now)
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Note it where the server has hung up before it answered."""
+        """Count a connection that the server closed without an answer."""
         if self._is_waiting:
             self._seen.refuse(b"the connection was closed without an answer")
         self.closed.set_result(None)
@@ -97,12 +97,12 @@ class Connection(asyncio.Protocol):
         return answer[9:12] == b"200" and b'"errors":' not in answer and answer.count(self._mark) == self._count
 
 
-async def fire(job: dict[str, Any]) -> dict[str, Any]:
-    """Do a job: `port`, `connections`, `seconds`, `requests` in turn, `mark` and `messages` of a good answer.
+async def send_requests(job: dict[str, Any]) -> dict[str, Any]:
+    """Run a job: `port`, `connections`, `seconds`, `requests` in turn, `mark` and `messages` of a good answer.
 
     `at_most` is how many requests are sent, if that is not null.
     """
-    seen, loop = Seen(), asyncio.get_running_loop()
+    seen, loop = Observations(), asyncio.get_running_loop()
     in_turn = itertools.cycle([request.encode() for request in job["requests"]])
     requests = itertools.islice(in_turn, job["at_most"])
     begin, used = time.perf_counter(), time.process_time()
@@ -132,4 +132,4 @@ def _percentile(times: list[float], share: float) -> float:
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         for line in sys.stdin:
-            print(json.dumps(runner.run(fire(json.loads(line)))), flush=True)
+            print(json.dumps(runner.run(send_requests(json.loads(line)))), flush=True)

@@ -1,4 +1,7 @@
-"""One connection to a server, over which one request after the other is answered: for counting, not for timing."""
+"""One connection to a server for requests one after the other.
+
+Must not be here: anything that is timed (`load_generator`).
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
-class Line:
-    """The connection, within `with`."""
+class SingleConnection:
+    """The connection, open until the end of `with`."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
@@ -29,9 +32,9 @@ class Line:
         self._socket.close()
 
     def ask(self, request: str) -> bytes:
-        """Send a request and give the body of its answer.
+        """Send a request and return the body of its answer.
 
-        Errors: SystemExit where the answer is none that a case would take.
+        Errors: SystemExit if the answer is an error.
         """
         self._socket.sendall(request.encode())
         answer = b""
@@ -42,11 +45,11 @@ class Line:
         while length and len(body) < int(length[1]):
             body += self._more()
         if not head[9:12] == b"200" or b'"errors":' in body:
-            raise SystemExit(f"An answer was not good:\n{(head + _END_OF_HEAD + body[:1000]).decode(errors='replace')}")
+            raise SystemExit(f"Wrong answer:\n{(head + _END_OF_HEAD + body[:1000]).decode(errors='replace')}")
         return body
 
     def _more(self) -> bytes:
         more = self._socket.recv(65_536)
         if not more:
-            raise SystemExit("The server has hung up before it answered.")
+            raise SystemExit("The server closed the connection before it answered.")
         return more

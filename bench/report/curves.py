@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What something cost at one size."""
+    """A cost at one size."""
 
     size: int
     value: float
@@ -26,7 +26,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """What something cost at several sizes; `of` says what grows, `scale` how its cost is drawn."""
+    """A cost at several sizes; `of` names the size, `scale` the axis of the cost."""
 
     name: str
     database: str
@@ -38,7 +38,7 @@ class Curve:
 
 
 def as_tables(curves: Sequence[Curve]) -> str:
-    """Lay the curves out in Markdown: a table for each thing that grows."""
+    """Format curves as Markdown: a table for each varied size."""
     parts = []
     for name in dict.fromkeys(each.name for each in curves):
         drawn = [each for each in curves if each.name == name]
@@ -50,7 +50,7 @@ def as_tables(curves: Sequence[Curve]) -> str:
 
 
 def write(curves: Sequence[Curve], facts: dict[str, str], file: Path) -> None:
-    """Keep everything as JSON."""
+    """Write curves as JSON."""
     kept = {"facts": facts, "curves": [asdict(each) for each in curves]}
     file.write_text(json.dumps(kept, indent=1) + "\n")
 

@@ -1,6 +1,6 @@
-"""What figures were taken on.
+"""The machine of a run.
 
-Must not be here: figures.
+Must not be here: results.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def machine(counting: Counter | None) -> dict[str, str]:
 
 
 def _sync_ms(folder: Path) -> float:
-    """Say what it takes to put a few bytes on this disk: what a commit that waits for it costs at least."""
+    """Measure a synchronous write to this disk, the least cost of a durable commit. Units: milliseconds."""
     times = []
     with tempfile.NamedTemporaryFile(dir=folder) as file:
         for _ in range(_SYNCS):

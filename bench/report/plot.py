@@ -1,6 +1,6 @@
 """Figures as pictures (SVG), by matplotlib, which `pip install -e '.[bench]'` brings.
 
-Must not be here: what figures there are (`figures`, `sizes`).
+Must not be here: results (`result`, `curves`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _UNSIGNED: Final = {"Date": None, "Creator": None}
 
 
 def draw_result(result: Result, file: Path) -> None:
-    """Draw what a page and a creation cost each system: a row for each database, a bar for each system."""
+    """Draw the cost of reads and writes: a row for each database, a bar for each system."""
     pyplot = _pyplot()
     databases = [each for each in result.databases() if result.systems(each)]
     with pyplot.rc_context(_PLAIN):
@@ -53,7 +53,7 @@ def _bars(result: Result, database: str, work: str) -> Iterator[tuple[str, Summa
         for case, face in ((LIKE[work], "REST"), (work, "GraphQL")):
             found = result.summary(system, database, case)
             if found is not None:
-                yield (f"ours, {face}" if system == OURS else SYSTEMS[system].told), found
+                yield (f"ours, {face}" if system == OURS else SYSTEMS[system].description), found
 
 
 def _draw_bars(panel: Any, bars: Sequence[tuple[str, Summary]]) -> None:
@@ -69,7 +69,7 @@ def _draw_bars(panel: Any, bars: Sequence[tuple[str, Summary]]) -> None:
 
 
 def draw_curves(curves: Sequence[Curve], file: Path) -> None:
-    """Draw what becomes of cost as something grows, a panel for each."""
+    """Draw cost against size, a panel for each size that is varied."""
     pyplot = _pyplot()
     names = list(dict.fromkeys(each.name for each in curves))
     rows = math.ceil(len(names) / _ACROSS)
@@ -84,7 +84,7 @@ def draw_curves(curves: Sequence[Curve], file: Path) -> None:
 
 
 def _draw_curves(panel: Any, curves: Sequence[Curve]) -> None:
-    """Draw those that are of one thing; what grows is on a scale of powers."""
+    """Draw the curves of one panel; sizes are on a logarithmic axis."""
     first = curves[0]
     for each in curves:
         sizes, values = zip(*((point.size, point.value) for point in each.points), strict=True)

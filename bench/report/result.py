@@ -1,4 +1,4 @@
-"""What a run has found: each round of each case, what was counted, what else was measured; and what these come to.
+"""The result of a run: rounds of each case, counted instructions, other findings, and their summaries.
 
 Must not be here: how any of it is measured or shown.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One system asked one case once; `cpu_ms` is the server's for a request, `client_cpu_ms` that of asking."""
+    """One round of a case on a system; `cpu_ms` is the server's CPU time a request, `client_cpu_ms` the client's."""
 
     system: str
     database: str
@@ -33,7 +33,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Thousands of instructions for a request, and in which libraries; None where nothing could be counted."""
+    """Thousands of instructions a request, in all and by library; None if they could not be counted."""
 
     system: str
     database: str
@@ -44,18 +44,18 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One more figure of ours, which is no request's: `work` names it in `targets`."""
+    """Another property of our server; `work` names it in `targets`."""
 
     work: str
     database: str
     value: float
     unit: str
-    told: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What several rounds come to."""
+    """Median and extremes of several rounds."""
 
     median: float
     least: float
@@ -63,14 +63,14 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Spread:
-        """Take the middle and both ends."""
+        """Compute median and extremes."""
         found = sorted(values)
         return cls(statistics.median(found), found[0], found[-1])
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the rounds of one case by one system come to."""
+    """Summary of the rounds of a case on a system."""
 
     per_second: Spread
     p50_ms: Spread
@@ -81,7 +81,7 @@ class Summary:
 
 @dataclass(slots=True)
 class Result:
-    """Everything."""
+    """The whole result."""
 
     facts: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Result:
     findings: list[Finding] = field(default_factory=list)
 
     def summary(self, system: str, database: str, case: str) -> Summary | None:
-        """Sum a case up, if this system was asked it."""
+        """Summarize a case, if this system has it."""
         key = (system, database, case)
         rounds = [each for each in self.rounds if (each.system, each.database, each.case) == key]
         if not rounds:
@@ -104,16 +104,16 @@ class Result:
         )
 
     def kilo_instructions(self, system: str, database: str, case: str) -> float | None:
-        """Find what was counted."""
+        """Find the counted instructions of a case."""
         key = (system, database, case)
         return next((e.kilo_instructions for e in self.counted if (e.system, e.database, e.case) == key), None)
 
     def finding(self, work: str, database: str) -> Finding | None:
-        """Find one more figure."""
+        """Find a property by its name."""
         return next((each for each in self.findings if (each.work, each.database) == (work, database)), None)
 
     def databases(self) -> list[str]:
-        """Name the kinds of databases that were asked, in their order."""
+        """Name the kinds of databases that were measured, in their order."""
         return list(
             dict.fromkeys(
                 database
@@ -122,20 +122,20 @@ class Result:
         )
 
     def cases(self, database: str) -> list[str]:
-        """Name the cases that were asked, in their order."""
+        """Name the cases that were measured, in their order."""
         return list(dict.fromkeys(each.case for each in self.rounds if each.database == database))
 
     def systems(self, database: str) -> list[str]:
-        """Name the systems that were asked, in their order."""
+        """Name the systems that were measured, in their order."""
         return list(dict.fromkeys(each.system for each in self.rounds if each.database == database))
 
     def write(self, file: Path) -> None:
-        """Keep everything as JSON."""
+        """Write the result as JSON."""
         file.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def read(cls, file: Path) -> Result:
-        """Read what an earlier run has kept."""
+        """Read the result of an earlier run."""
         kept: dict[str, Any] = json.loads(file.read_text())
         return cls(
             facts=kept["facts"],

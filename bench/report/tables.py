@@ -1,6 +1,6 @@
-"""Figures as Markdown.
+"""Results as tables in Markdown.
 
-Must not be here: what figures there are (`figures`), what they should be (`targets`).
+Must not be here: results (`result`), targets (`targets`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NAMES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 def everything(result: Result) -> str:
-    """Format the results of a run."""
+    """Format the whole result."""
     parts = [part for database in result.databases() for part in _of_database(result, database)]
     facts = "; ".join(f"{name}: {value}" for name, value in result.facts.items())
     made_of = "\n".join(f"* {name}: {value}" for name, value in result.versions.items())
@@ -46,7 +46,7 @@ def _of_database(result: Result, database: str) -> Iterator[str]:
 
 
 def overview(result: Result, database: str) -> str:
-    """Set the systems side by side: what a page of 20, one of 100 and a creation cost each."""
+    """Compare the systems: the cost of a page of 20, of a page of 100 and of a creation."""
     heads = ["system"]
     for work in ("page 20", "page 100", "create"):
         heads += [f"{work}, kinstr", "CPU µs", "requests/s"]
@@ -55,8 +55,8 @@ def overview(result: Result, database: str) -> str:
         for face, cases in (("GraphQL", _GRAPHQL), ("REST", _REST)):
             found = [result.summary(system, database, case) for case in cases]
             if any(found):
-                told = SYSTEMS[system].told + (f", {face}" if system == OURS else "")
-                lines.append([told, *(cell for each in found for cell in _costs(each))])
+                description = SYSTEMS[system].description + (f", {face}" if system == OURS else "")
+                lines.append([description, *(cell for each in found for cell in _costs(each))])
     return table(heads, lines)
 
 
@@ -67,7 +67,7 @@ def _costs(found: Summary | None) -> list[str]:
 
 
 def details(result: Result, database: str) -> str:
-    """Show each case of each system with its spread, beside ours and the bare app's."""
+    """Format each case of each system with its spread and its ratios to ours and to the bare app."""
     heads = ["case", "system", "requests/s", "p50 ms", "p99 ms", "CPU ms/request", "kinstr", "cost to bare", "to ours"]
     lines = []
     for case in result.cases(database):
@@ -85,7 +85,7 @@ def details(result: Result, database: str) -> str:
 
 
 def libraries(result: Result, database: str) -> Iterator[str]:
-    """Say in which libraries our instructions are, case by case, where that was counted."""
+    """Format our instructions by library, where they were counted."""
     ours = [each for each in result.counted if (each.system, each.database) == (OURS, database) and each.libraries]
     names = list(dict.fromkeys(name for each in ours for name in each.libraries))
     if ours:
@@ -95,7 +95,7 @@ def libraries(result: Result, database: str) -> Iterator[str]:
 
 
 def targets(result: Result) -> str:
-    """Say which targets are kept, and by how much all are missed or kept."""
+    """Format all targets with their verdicts."""
     databases = result.databases()
     heads = ["work", "target", *(NAMES[each] for each in databases)]
     lines = [[each.work, each.wanted, *(each.verdict(result, one) for one in databases)] for each in TARGETS]
@@ -103,7 +103,7 @@ def targets(result: Result) -> str:
 
 
 def comparison(now: Result, then: Result) -> str:
-    """Divide what each case cost now by what it cost in an earlier run."""
+    """Format ratios to an earlier run."""
     heads = ["database", "case", "system", "kinstr", "CPU", "requests/s"]
     lines = []
     for database in now.databases():
@@ -119,7 +119,7 @@ def comparison(now: Result, then: Result) -> str:
 
 
 def table(heads: Sequence[str], lines: Iterable[Sequence[str]], words: int = 1) -> str:
-    """Lay a table out; the first columns are words, all others figures."""
+    """Format a table; the first columns are text, all others numbers."""
     rule = ["---"] * words + ["---:"] * (len(heads) - words)
     return "\n".join(f"| {' | '.join(line)} |" for line in [list(heads), rule, *lines])
 

@@ -1,4 +1,4 @@
-"""What our server must come to, and by how much a run is over or under it.
+"""Targets of our server, and verdicts on a result.
 
 Must not be here: how anything is measured.
 """
@@ -32,7 +32,7 @@ _BOTH: Final = (SQLITE, POSTGRES)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A figure that is at most, or at least, so much."""
+    """An upper or lower limit on a measured value."""
 
     work: str
     limit: float
@@ -43,11 +43,11 @@ class Target:
 
     @property
     def wanted(self) -> str:
-        """Write what is wanted."""
+        """Format the limit."""
         return f"{'≥' if self.at_least else '≤'} {self.limit:,.6g} {self.unit}".rstrip()
 
     def verdict(self, result: Result, database: str) -> str:
-        """Write what was found, and by how much it misses or keeps the target."""
+        """Format the measured value and its distance from the limit."""
         if database not in self.databases:
             return NOTHING
         found = self.figure(result, database)
@@ -67,7 +67,7 @@ def _kilo(case: str) -> Figure:
 
 
 def _to_bare(case: str) -> Figure:
-    """Compare with what of the bare app is like it: instructions, or else time on the processor."""
+    """Compute the ratio to the like case of the bare app: instructions, or else CPU time."""
     return lambda result, database: cost_ratio(result, database, (OURS, case), (BARE, LIKE[case]))
 
 
@@ -91,7 +91,7 @@ def _to_stock(result: Result, database: str) -> float | None:
 
 
 def cost_ratio(result: Result, database: str, one: tuple[str, str], other: tuple[str, str]) -> float | None:
-    """Divide what two cases cost: in instructions where both were counted, else in time on the processor."""
+    """Compute the cost ratio of two cases: instructions where both were counted, else CPU time."""
     counted = [result.kilo_instructions(system, database, case) for system, case in (one, other)]
     if counted[0] and counted[1]:
         return counted[0] / counted[1]

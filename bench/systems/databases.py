@@ -1,6 +1,6 @@
-"""The databases that a run is made on: passing ones, or those that were named; filled, and with a key for ours.
+"""The databases of a run, temporary or named, filled and with an API key for our server.
 
-Must not be here: the rows (`load`).
+Must not be here: rows (`rows`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SECRET: Final = re.compile(r"sk-\S+")
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A database that is filled; `key` is the secret that lets into our server."""
+    """A filled database; `key` is an API key of our server."""
 
     kind: str
     url: str
@@ -43,7 +43,7 @@ class Prepared:
 
 @contextmanager
 def database(name: str) -> Iterator[str]:
-    """Give the URL of the database that was named, and make one where only its kind is said."""
+    """Open the named database, or a temporary one if only its kind is given."""
     if name == SQLITE:
         with tempfile.TemporaryDirectory(prefix="gateway-bench-", dir=os.environ.get("TMPDIR")) as folder:
             yield f"sqlite:///{folder}/bench.db"
@@ -58,7 +58,7 @@ def database(name: str) -> Iterator[str]:
 
 @contextmanager
 def empty_beside(url: str, name: str, folder: Path) -> Iterator[str]:
-    """Make another database of the same kind, a file in a folder or beside it on the same server, and remove it."""
+    """Create another database of the same kind, in a folder or on the same server, and remove it at the end."""
     parsed = make_url(url)
     if parsed.get_backend_name() == SQLITE:
         yield f"sqlite:///{folder}/{name}.db"
@@ -71,13 +71,13 @@ def empty_beside(url: str, name: str, folder: Path) -> Iterator[str]:
 
 
 def prepared(url: str, message_count: int, long_count: int) -> Prepared:
-    """Fill a database, or find it filled by an earlier run, and make a key."""
+    """Fill a database, unless an earlier run has filled it, and create an API key."""
     loaded = asyncio.run(prepare(url, message_count, long_count))
     return Prepared(make_url(url).get_backend_name(), url, _make_key(url), loaded)
 
 
 def _make_key(url: str) -> str:
-    """Make a key as a user does: with keys made, our server checks each request's."""
+    """Create an API key as a user does; our server then authenticates each request."""
     command = [sys.executable, "-m", "gateway", "keys", "create", "--name", "bench"]
     variables = {**os.environ, **environment(url)}
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)

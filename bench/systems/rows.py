@@ -1,6 +1,6 @@
-"""Fill a database with threads as a busy server would have left them: the same rows for the same sizes, every time.
+"""Fill a database with threads as on a busy server; the same sizes give the same rows.
 
-Must not be here: what is asked of the server (`cases`).
+Must not be here: requests (`cases`).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _WORDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the cases need to know of a database that was filled."""
+    """Ids and sizes of a filled database."""
 
     database: str
     messages: int
@@ -65,9 +65,9 @@ class Loaded:
 
 
 async def prepare(url: str, message_count: int, long_count: int) -> Loaded:
-    """Fill an empty database, or find what an earlier run has left in it.
+    """Fill an empty database, or use the rows of an earlier run.
 
-    Errors: SystemExit where the database holds anything else: it may be somebody's.
+    Errors: SystemExit if the database holds other data.
     """
     await migrate(url)
     backend = make_url(url).get_backend_name()
@@ -101,7 +101,7 @@ async def run_alone(url: str, *statements: str) -> None:
 
 
 def thread_numbers(message_count: int, long_count: int) -> Iterator[int]:
-    """Number the thread of each message, in the order of their making; 0 is the long one, spread evenly."""
+    """Number the thread of each message, in order of creation; 0 is the long one, spread evenly."""
     others = 0
     for n in range(message_count):
         if n * long_count // message_count < (n + 1) * long_count // message_count:
@@ -113,7 +113,7 @@ def thread_numbers(message_count: int, long_count: int) -> Iterator[int]:
 
 
 def rows(message_count: int, long_count: int) -> tuple[Iterable[Values], Iterable[Values]]:
-    """Generate all threads and all messages, each in the order of creation."""
+    """Generate the rows of all threads and of all messages, in order of creation."""
     chance = random.Random(1)  # noqa: S311  (nothing secret: the same every time)
     first, last, counts = dict[int, int](), dict[int, int](), Counter[int]()
     for n, number in enumerate(thread_numbers(message_count, long_count)):
@@ -196,7 +196,7 @@ async def _fill_postgres(url: str, message_count: int, long_count: int) -> None:
 
 
 def _names(table: Table) -> list[str]:
-    """Name the columns that a row has when it is made: `seq` is given out, and nothing has been changed yet."""
+    """Name the columns of a new row; the database assigns `seq`."""
     return [column.name for column in table.columns if column.name not in ("seq", "changed_position")]
 
 

@@ -1,6 +1,6 @@
-"""A server that is measured: a process, from `with` until its end, and what it has used of the processor and memory.
+"""The process of a measured server, its CPU time and its memory.
 
-Must not be here: what is asked of it, which systems there are (`systems`).
+Must not be here: requests (`cases`), systems (`catalog`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _URL: Final = re.compile(r"http://127\.0\.0\.1:(\d+)/graphql")
 
 
 class Server:
-    """A server that runs, with the processes that it has started."""
+    """A running server with its child processes."""
 
     def __init__(self, pid: int, port: int) -> None:
         self.pid = pid
@@ -37,16 +37,16 @@ class Server:
         self._process = psutil.Process(pid)
 
     def processes(self) -> list[psutil.Process]:
-        """Name all its processes; a database that it asks is none of them."""
+        """List its processes, without those of a database."""
         return [self._process, *self._process.children(recursive=True)]
 
     def cpu_s(self) -> float:
-        """Say how long it has run on a processor, in its own code and in the kernel's."""
+        """Read its CPU time, user and system. Units: seconds."""
         times = [process.cpu_times() for process in self.processes()]
         return float(sum(each.user + each.system for each in times))
 
     def resident_bytes(self) -> int:
-        """Say how much memory it holds."""
+        """Read its resident memory."""
         return sum(process.memory_info().rss for process in self.processes())
 
 
@@ -54,7 +54,7 @@ class Server:
 def serve(
     system: System, database_url: str, under: Sequence[str] = (), given: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
-    """Run a system on a database, on any free port, under another program if one is named."""
+    """Serve a system on a free port, under another program such as valgrind if one is given."""
     variables = {**os.environ, **environment(database_url), **(given or {})}
     with tempfile.TemporaryFile() as said:
         command = [*under, *system.command(slowly=bool(under))]

@@ -1,6 +1,6 @@
-"""Our server for where it runs fifty times slower: what it does once in a while it then does as often a request.
+"""Our server under valgrind, where it runs fifty times slower: intervals are longer by the same factor.
 
-Under valgrind it would look its key up at every few requests, which is otherwise once in some hundreds.
+Otherwise it would look its API key up every few requests instead of once in some hundreds.
 Must not be here: anything that a request does.
 """
 

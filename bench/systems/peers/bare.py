@@ -1,7 +1,7 @@
 """The least that can answer from the same tables in Python: bare ASGI, one prepared statement, stored text joined.
 
-It reads a thread's newest messages and adds one, in the shape of our REST face; nothing is checked, nobody is asked
-for a key. What a real server takes beyond this is what it does for its users.
+It reads a thread's newest messages and adds one, in the shape of our REST face; input is not validated and
+requests are not authenticated. What a real server takes beyond this is what it does for its users.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Bare:
 
 
 def page(rows: Sequence[Any], limit: int, thread_id: str) -> bytes:
-    """Lay a list out; one row more than is shown says that there are more."""
+    """Format a list; one extra row shows whether there are more."""
     shown = rows[:limit]
     data = b",".join([message(row, thread_id) for row in shown])
     more = b"true" if len(rows) > limit else b"false"
@@ -75,7 +75,7 @@ def page(rows: Sequence[Any], limit: int, thread_id: str) -> bytes:
 
 
 def message(row: Sequence[Any], thread_id: str) -> bytes:
-    """Lay a message out, its content as it is stored."""
+    """Format a message, its content as it is stored."""
     id_, created_at, assistant_id, run_id, status, completed_at, role, content, attachments, metadata = row
     assistant = f'"{assistant_id}"' if assistant_id else "null"
     run = f'"{run_id}"' if run_id else "null"

@@ -1,4 +1,4 @@
-"""Serve an app with uvicorn, and tell where, the way the program that measures waits for.
+"""Serve an app with uvicorn, and print its URL for the benchmark.
 
 Must not be here: apps.
 """
@@ -16,12 +16,12 @@ DATABASE_URL: Final = "PEER_DATABASE_URL"
 
 
 def database_url() -> str:
-    """Say which database the peer is to answer from."""
+    """Read the URL of the database."""
     return os.environ[DATABASE_URL]
 
 
 def serve(app: Any) -> None:
-    """Serve until told to stop, on any free port, with the loop and the parser that ours has."""
+    """Serve on a free port until terminated, with the event loop and parser of our server."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     print(f"Listening on http://127.0.0.1:{listener.getsockname()[1]}/graphql", file=sys.stderr, flush=True)
     uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])

@@ -1,6 +1,6 @@
 """Strawberry and SQLAlchemy's ORM as their documentation shows them, on the same tables and for the same queries.
 
-With Strawberry's caches of parsed and validated documents, as anybody would who had looked at what it costs once.
+With Strawberry's caches of parsed and validated documents, as the documentation advises.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Info = strawberry.Info[dict[str, Any], None]
 
 @strawberry.enum
 class MessageRole(Enum):
-    """Who speaks."""
+    """The author of a message."""
 
     USER = "user"
     ASSISTANT = "assistant"
@@ -44,7 +44,7 @@ class MessageRole(Enum):
 
 @strawberry.type
 class FileCitation:
-    """A place in a text that cites a file."""
+    """An annotation that cites a file."""
 
     text: str
     file_id: str
@@ -52,7 +52,7 @@ class FileCitation:
 
 @strawberry.type
 class FilePath:
-    """A place in a text that stands for a file."""
+    """An annotation that links to a file."""
 
     text: str
     file_id: str
@@ -125,7 +125,7 @@ class MessageEdge:
 
 @strawberry.type
 class PageInfo:
-    """Where a page lies."""
+    """Position of a page."""
 
     has_next_page: bool
     has_previous_page: bool
@@ -169,7 +169,7 @@ class Thread:
 
 @strawberry.input
 class MessageContentInput:
-    """What is said."""
+    """Content of a new message."""
 
     text: str
 
@@ -186,14 +186,14 @@ class CreateMessageInput:
 
 @strawberry.type
 class CreateMessagePayload:
-    """What was added."""
+    """Result of the mutation."""
 
     edge: MessageEdge
 
 
 @strawberry.type
 class Query:
-    """What can be read."""
+    """Queries."""
 
     @strawberry.field
     async def thread(self, info: Info, id: strawberry.ID) -> Thread | None:  # noqa: A002  (the schema's word)
@@ -204,7 +204,7 @@ class Query:
 
 @strawberry.type
 class Mutation:
-    """What can be changed."""
+    """Mutations."""
 
     @strawberry.mutation
     async def create_message(self, info: Info, input: CreateMessageInput) -> CreateMessagePayload:  # noqa: A002  (the schema's word)
