@@ -33,7 +33,7 @@ log: Final = logging.getLogger(__name__)
 
 ANY_CALLER: Final = "everybody"  # in place of a key id: valid until the first key is created
 ANONYMOUS: Final = Principal(Reach("default"), key_id=ANY_CALLER)
-RECHECK_S: Final = 0.4  # how often those who stay are looked at again; with the cache's own time, below a second
+RECHECK_S: Final = 0.4  # interval of re-authentication; together with the cache's FRESH_S below a second
 MAX_CREDENTIAL: Final = bounds.CREDENTIAL.number
 _SHOWN_START, _SHOWN_END, _MOST_SHOWN = 8, 4, 64
 _NO_KEY: Final = (

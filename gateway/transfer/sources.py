@@ -53,7 +53,7 @@ class Entry(NamedTuple):
     """One object, or what could not be read as one.
 
     `raw` is what stood there, or none where that is what writing the value gives; `size` is how far it reached in the
-    file. What is foreign is no fault: it is of another kind and was passed over.
+    file. A foreign entry is no fault: it is of another type and is skipped.
     """
 
     origin: Origin

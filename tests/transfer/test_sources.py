@@ -238,7 +238,7 @@ def test_a_file_that_cannot_be_taken_says_why_in_one_sentence(tmp_path: Path, co
     assert found.fault.startswith(fault)
 
 
-def test_what_swells_beyond_all_measure_is_not_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_stops_at_the_limit_of_the_compression_ratio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decompress, "_ALWAYS", 1_000_000)
     file = tmp_path / "bomb.jsonl.gz"
     file.write_bytes(gzip.compress(b"\n" * 20_000_000))
