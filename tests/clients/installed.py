@@ -18,23 +18,29 @@ if TYPE_CHECKING:
 _CHECKOUT: Final = Path(__file__).parents[2]
 
 
-def install(folder: Path) -> Path:
-    """Build the wheel, install it into a new environment, and give that environment's folder of programs.
+def programs_in(folder: Path) -> Path:
+    """Give the folder of programs of the environment that `install` makes in a folder."""
+    return Path(sysconfig.get_path("scripts", "venv", _paths(folder)))
+
+
+def install(folder: Path) -> None:
+    """Build the wheel, and install it into a new environment.
 
     Only what the wheel needs beside itself is borrowed, from the environment of the tests: a line in a .pth file adds
     its packages, but not what its own .pth files point to, which is this checkout if it is installed editable.
     """
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
     subprocess.run((*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, _CHECKOUT), check=True)
-    environment = folder / "environment"
-    venv.create(environment, symlinks=True)
-    paths = {"base": str(environment), "platbase": str(environment)}
-    packages = Path(sysconfig.get_path("purelib", "venv", paths))
+    venv.create(folder / "environment", symlinks=True)
+    packages = Path(sysconfig.get_path("purelib", "venv", _paths(folder)))
     (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
     [wheel] = folder.glob("*.whl")
-    programs = Path(sysconfig.get_path("scripts", "venv", paths))
-    subprocess.run((*pip, "--python", programs / "python", "install", "-q", "--no-deps", wheel), check=True)
-    return programs
+    python = programs_in(folder) / "python"
+    subprocess.run((*pip, "--python", python, "install", "-q", "--no-deps", wheel), check=True)
+
+
+def _paths(folder: Path) -> dict[str, str]:
+    return dict.fromkeys(("base", "platbase"), str(folder / "environment"))
 
 
 @asynccontextmanager

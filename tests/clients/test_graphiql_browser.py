@@ -21,6 +21,7 @@ import pytest
 
 from tests.clients import chromium, installed
 from tests.clients.cut_off import Network, NotPermittedError, cut_off
+from tests.clients.node import made_once
 from tests.lacking import lacking
 
 if TYPE_CHECKING:
@@ -94,8 +95,15 @@ def browser() -> str:
 
 @pytest.fixture(scope="module")
 def programs(browser: str, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001  (in vain without it)
-    """Install the wheel."""
-    return installed.install(tmp_path_factory.mktemp("installed"))
+    """Install the wheel, once for all workers of this run."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "installed"
+    folder.mkdir(exist_ok=True)
+    programs = installed.programs_in(folder)
+    with made_once(programs / "gateway", note=folder / "note", what="installed") as is_made:
+        if not is_made:
+            installed.install(folder)
+    return programs
 
 
 @asynccontextmanager
