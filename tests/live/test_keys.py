@@ -167,7 +167,10 @@ def test_a_rotated_key_gives_way_to_another(server: Server, operator: Operator) 
     [
         (("create", "--project", "My Shop"), "Error: Invalid 'project': 'My Shop'. Expected"),
         (("create", "--scopes", "admin"), "Error: Invalid value: 'admin'. Supported values are: 'read' and 'write'."),
-        (("create", "--expires", "soon"), "Error: Invalid 'expires': 'soon'. Expected a whole number followed by s, m, h or d"),
+        (
+            ("create", "--expires", "soon"),
+            "Error: Invalid 'expires': 'soon'. Expected a whole number followed by s, m, h or d",
+        ),
         (("revoke", "key_unknown"), "Error: No key found with id 'key_unknown'."),
         (("rotate", "key_unknown"), "Error: No key found with id 'key_unknown'."),
     ],
