@@ -40,8 +40,7 @@ _TOO_MANY_STORES: Final = (
     "but got an array with length 2 instead."
 )
 _NO_STORES: Final = (
-    "Invalid 'tool_resources.file_search.vector_stores': this server keeps threads and messages and makes no vector "
-    "stores. Use 'vector_store_ids'."
+    "Invalid 'tool_resources.file_search.vector_stores': this server creates no vector stores. Use 'vector_store_ids'."
 )
 _CODE_FILES: Final = "tool_resources.code_interpreter.file_ids"
 _STORE_IDS: Final = "tool_resources.file_search.vector_store_ids"
