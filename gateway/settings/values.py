@@ -42,7 +42,7 @@ class Seconds(click.FloatRange):
         """Convert a number; click's range accepts NaN, which compares false with both bounds."""
         number = super().convert(value, param, ctx)
         if number != number:  # noqa: PLR0124  (only NaN differs from itself)
-            self.fail(f"{value!r} is not in the range {self._describe_range()}.", param, ctx)
+            self.fail(f"{value!r} is not in the range 0<x<={_HOUR_S}.", param, ctx)
         return number
 
 
