@@ -183,9 +183,9 @@ def invalid_api_key(credential: str) -> Unauthorized:
 
     Source: rest-contract §5, "bad API key".
     """
-    length = min(len(credential), _MOST_SHOWN)
-    # At most half of a credential is shown, so of a short one less than its first 8 and last 4 characters.
-    start, end = (_SHOWN_START, _SHOWN_END) if length >= 2 * (_SHOWN_START + _SHOWN_END) else (length // 3, 0)
-    shown = credential[:start] + "*" * (length - start - end) + credential[len(credential) - end :]
+    shown = credential[:_MOST_SHOWN]
+    if len(shown) > _SHOWN_START + _SHOWN_END:
+        stars = "*" * (len(shown) - _SHOWN_START - _SHOWN_END)
+        shown = f"{shown[:_SHOWN_START]}{stars}{credential[-_SHOWN_END:]}"
     message = f"Incorrect API key provided: {shown}. You can make one with: gateway keys create"
     return Unauthorized(message, code="invalid_api_key")

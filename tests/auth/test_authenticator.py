@@ -51,12 +51,9 @@ def test_a_credential_is_a_bearer_token_or_azures_header(headers: dict[str, str]
 @pytest.mark.parametrize(
     ("credential", "shown"),
     [
-        ("a", "*"),
-        ("sk-short", "sk******"),
-        ("sk-1234567", "sk-*******"),
-        ("sk-1234567890", "sk-1*********"),
-        ("sk-" + "x" * 20, "sk-xxxx" + "*" * 16),
-        ("sk-" + "x" * 17 + "yyyy", "sk-xxxxx" + "*" * 12 + "yyyy"),
+        ("sk-short", "sk-short"),
+        ("sk-123456789", "sk-123456789"),
+        ("sk-1234567890", "sk-12345*7890"),
         ("sk-" + "x" * 200 + "yyyy", "sk-xxxxx" + "*" * 52 + "yyyy"),
     ],
 )

@@ -90,7 +90,7 @@ def test_a_running_server_asks_for_keys_from_the_first_one_on(server: Server, op
 
     assert re.fullmatch(r"sk-[A-Za-z0-9]{43}", secret)
     assert status_with(server, bearer(secret)) == 200
-    with pytest.raises(openai.AuthenticationError, match=r"Incorrect API key provided: sk\*{6}\."):
+    with pytest.raises(openai.AuthenticationError, match="Incorrect API key provided: sk-wrong"):
         sdk(server, "sk-wrong").beta.threads.create()
     assert status_with(server, {"api-key": secret}, "/openai/threads?api-version=2024-05-01-preview") == 200
 
@@ -142,7 +142,7 @@ def test_a_websocket_without_a_good_key_is_closed_with_4403(server: Server, oper
     no_code, no_reason = asyncio.run(close_code({}))
 
     assert (code, long_code, no_code) == (4403, 4403, 4403)
-    assert reason[:55] == "Forbidden: Incorrect API key provided: sk******. You ca"
+    assert reason[:55] == "Forbidden: Incorrect API key provided: sk-wrong. You ca"
     assert long_reason.startswith("Forbidden: Incorrect API key provided: sk-wwwww***")
     assert long_reason.endswith(" ...")
     assert no_reason.startswith("Forbidden: API key required: send Authorization: Bearer ")
@@ -189,7 +189,7 @@ def test_without_a_key_other_machines_are_not_served(sqlite_url: str, tmp_path: 
     ran = run_gateway("serve", "--host", "0.0.0.0", "--database-url", sqlite_url, folder=tmp_path)  # noqa: S104
 
     assert ran.returncode == 1
-    assert "Make one first: gateway keys create" in ran.stderr
+    assert "Create one first: gateway keys create" in ran.stderr
 
 
 def test_with_a_key_other_machines_are_served(sqlite_url: str, tmp_path: Path) -> None:
