@@ -109,7 +109,7 @@ def test_a_file_that_is_there_is_not_written_over(sqlite_url: str, tmp_path: Pat
     done = run("backup", str(target), "--database-url", sqlite_url)
 
     assert (done.exit_code, target.read_text()) == (1, "precious")
-    assert "is there already" in done.stderr
+    assert "already exists" in done.stderr
 
 
 def test_backup_of_a_damaged_database_fails_and_leaves_no_file(

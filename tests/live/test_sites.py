@@ -100,7 +100,7 @@ def test_behind_a_proxy_a_server_without_keys_is_refused(tmp_path: Path) -> None
     ran = run_gateway("serve", "--port", "0", "--trusted-proxies", "127.0.0.1", folder=tmp_path)
 
     assert ran.returncode == 1
-    assert ran.stderr.startswith("Error: GATEWAY_TRUSTED_PROXIES: by a proxy it can be reached from other machines")
+    assert ran.stderr.startswith("Error: GATEWAY_TRUSTED_PROXIES: through a proxy it is reachable from other machines")
 
 
 def test_a_server_of_this_machine_goes_by_no_other_name(server: Server) -> None:

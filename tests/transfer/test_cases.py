@@ -183,7 +183,7 @@ def test_what_is_packed_in_a_folder_is_named(sqlite_url: str, tmp_path: Path, na
     done = run("import", str(tmp_path), "--database-url", sqlite_url)
 
     assert (done.exit_code, held(sqlite_url)) == (0, ["thread_a", "msg_1"])
-    assert f"of another kind: {tmp_path / name}." in done.stderr
+    assert f"contains no threads or messages: {tmp_path / name}." in done.stderr
 
 
 def test_control_characters_are_printed_as_escapes(sqlite_url: str) -> None:
