@@ -29,17 +29,17 @@ _OWN: Final = [*_GATEWAY, *_MIGRATIONS]
 MAY_IMPORT: Final = {
     "errors": set[str](),
     "concurrency": set[str](),
-    "observability": set[str](),
+    "observability": {"settings"},
     "fast_executor": set[str](),  # a package that could be one of its own
     "domain": {"errors"},
     "settings": {"domain", "errors"},  # of the domain the numbers that bounds have if nothing is said
     "events": {"concurrency", "domain", "errors"},
     "store": {"observability", "domain", "errors"},
     "core": {"store", "events", "observability", "domain", "errors"},
-    "web": {"observability", "domain", "errors"},
-    "auth": {"web", "core", "concurrency", "observability", "domain", "errors"},
+    "web": {"settings", "observability", "domain", "errors"},
+    "auth": {"settings", "web", "core", "concurrency", "observability", "domain", "errors"},
     "rest": {"auth", "web", "core", "domain", "errors"},
-    "graphql": {"auth", "web", "core", "fast_executor", "events", "observability", "domain", "errors"},
+    "graphql": {"settings", "auth", "web", "core", "fast_executor", "events", "observability", "domain", "errors"},
     "transfer": {"core", "store", "domain", "errors"},
     "server": {"settings", "store", "core", "graphql", "web", "concurrency", "observability", "domain", "errors"},
     "app": {

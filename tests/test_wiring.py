@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from gateway.app import authenticator_of, create_app, hints_from_others, listeners_of
+from gateway.app import create_app, hints_from_others
 from gateway.auth.api_keys import ApiKeyCache
+from gateway.auth.build import authenticator_of
 from gateway.errors import InvalidSetting
 from gateway.events.hub import Hub
+from gateway.observability.listeners import listeners_of
 from gateway.observability.record import RequestRecord
 from gateway.settings.load import load_settings
 from gateway.store.engines.open import open_engines, refuse_several_processes, url_to_listen_at

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    from gateway.settings.table import Settings
     from gateway.web.request import HeadersLike
 
 _KEPT: Final = 64  # host names in the cache; clients repeat the same ones
@@ -104,3 +105,10 @@ def _is_one_of(hosts: tuple[str, ...], host: str) -> bool:
     name = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
     name = name.lower().removesuffix(".")
     return any(name.endswith(each[1:]) if each.startswith("*.") else name == each for each in hosts)
+
+
+def origin_policy_of(settings: Settings) -> OriginPolicy:
+    """Read what the settings say of hosts and origins."""
+    hosts = tuple(settings.hosts.split(",")) if settings.hosts else default_hosts(settings.host)
+    origins = [name for name in settings.cors_origins.split(",") if name]
+    return OriginPolicy(hosts, Origins(*origins), settings.cors_credentials)

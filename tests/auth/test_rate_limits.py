@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway.app import rate_limits_of, serve_store
+from gateway.app import serve_store
 from gateway.auth.authenticator import Authenticator
+from gateway.auth.build import rate_limits_of
 from gateway.auth.rate_limits import NETWORKS, RateLimiter, RateLimits, units_of
 from gateway.domain.principal import Principal, Reach, Scope
 from gateway.errors import TooManyRequests

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 from graphql import OperationDefinitionNode, parse
 
-from gateway.app import Listeners, serve_store
+from gateway.app import serve_store
 from gateway.domain.ids import MessageId, ThreadId
 from gateway.domain.message import IncompleteReason, Role, Status
 from gateway.domain.principal import Principal, Reach
@@ -27,6 +27,7 @@ from gateway.domain.wire import dump_text
 from gateway.events.hub import Hub
 from gateway.graphql.options import Options
 from gateway.graphql.schema.scalars import iso
+from gateway.observability.listeners import Listeners
 from gateway.observability.metrics import Metrics
 from gateway.store.engines.open import open_engines
 from gateway.store.schema.migrate import migrate

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway.app import graphql_options, serve_store
+from gateway.app import serve_store
+from gateway.graphql.options import options_of
 from gateway.settings.load import load_settings
 from gateway.store.store import open_store
 from tests.graphql.audits import AUDITS, NEW, OLD, Audit
@@ -19,7 +20,7 @@ MANY = 61  # in graphql-http 1.23.1
 @pytest.fixture(scope="module", params=["development", "production"])
 async def http(request: pytest.FixtureRequest, new_sqlite_url: Callable[[], str]) -> AsyncIterator[httpx.AsyncClient]:
     """Call one application of each profile, with no headers but those that are given; no audit writes anything."""
-    options = graphql_options(load_settings({"profile": request.param}))
+    options = options_of(load_settings({"profile": request.param}))
     store = open_store(new_sqlite_url())
     transport = httpx.ASGITransport(serve_store(store, options))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from graphql import get_introspection_query
 
-from gateway.app import graphql_options
-from gateway.graphql.options import Options
+from gateway.graphql.options import Options, options_of
 from gateway.settings.load import export_to_environment, load_settings
 from gateway.settings.table import SETTINGS, Settings
 from tests.graphql.serving import RESPONSE, URL, serving
@@ -157,4 +156,4 @@ def test_workers_have_the_same_options(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_settings_have_the_default_options() -> None:
-    assert graphql_options(Settings()) == Options()
+    assert options_of(Settings()) == Options()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
-from gateway.app import Listeners, serve_store
+from gateway.app import serve_store
 from gateway.domain import bounds
 from gateway.domain.principal import Principal, Reach
 from gateway.events.hub import Hub
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from gateway.auth.authenticator import Authenticator
+    from gateway.observability.listeners import Listeners
     from gateway.web.middleware import RequestMiddleware
     from gateway.web.origins import OriginPolicy
 

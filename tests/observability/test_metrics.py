@@ -6,7 +6,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.app import Listeners, serve_store
+from gateway.app import serve_store
+from gateway.observability.listeners import Listeners
 from gateway.observability.metrics import Metrics
 from gateway.observability.record import RequestRecord
 from tests.ports import free_ports

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from gateway.app import Listeners, serve_store
+from gateway.app import serve_store
+from gateway.observability.listeners import Listeners
 from gateway.observability.record import RequestRecord
 
 if TYPE_CHECKING:

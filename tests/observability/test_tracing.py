@@ -12,8 +12,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from gateway.app import Listeners, serve_store, tracing_if_wanted
+from gateway.app import serve_store
 from gateway.domain.principal import Principal, Reach
+from gateway.observability.listeners import Listeners, tracing_if_wanted
 from gateway.observability.record import RequestRecord
 from gateway.observability.tracing import Tracing
 from gateway.settings.load import wants_traces

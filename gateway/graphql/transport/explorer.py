@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
-from gateway.graphql.transport.negotiation import accepts_gzip
+from gateway.graphql.transport.negotiation import accepts_gzip, wants_page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.requests import Request
 
@@ -40,6 +40,12 @@ _COMPRESSED: Final = {**_ASSET, "content-encoding": "gzip"}
 _GZIP: Final = ".gz"  # what `graphiql/bundle.mjs` writes beside a file
 # Written here, since browsers refuse a script with another type and the machine's own table may hold one.
 _MEDIA_TYPES: Final[Mapping[str, str]] = {".js": "text/javascript", ".css": "text/css"}
+
+_FACES: Final = """Threads and messages, with two faces:
+
+  /v1        REST: the base_url of an OpenAI SDK
+  /graphql   GraphQL
+"""
 
 _PLAIN: Final = """<!doctype html>
 <html lang="en">
@@ -96,3 +102,15 @@ class Explorer:
             raise HTTPException(404) from None
         media_type = _MEDIA_TYPES.get(file.suffix, "application/octet-stream")
         return Response(content, headers=_COMPRESSED if compressed else _ASSET, media_type=media_type)
+
+
+def root(*, has_page: bool) -> Callable[[Request], Response]:
+    """Lead a browser from the root to the page, if there is one, and tell everybody else where the faces are."""
+
+    def answer(request: Request) -> Response:
+        headers = {"vary": "accept"}
+        if has_page and wants_page(request.method, request.headers):
+            return RedirectResponse("/graphql", headers=headers)
+        return PlainTextResponse(_FACES, headers=headers)
+
+    return answer

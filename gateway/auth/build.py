@@ -1,0 +1,72 @@
+"""The authenticator and its parts, made as the settings say.
+
+Must not be here: what they do (`authenticator`, `jwt`, `thread_tokens`, `rate_limits`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gateway.auth.authenticator import Authenticator
+from gateway.auth.rate_limits import RateLimiter, RateLimits
+from gateway.settings.values import OFF
+from gateway.web.origins import default_hosts
+
+if TYPE_CHECKING:
+    from gateway.auth.api_keys import ApiKeyCache
+    from gateway.auth.jwt import JwtVerifier
+    from gateway.auth.thread_tokens import ThreadTokens
+    from gateway.settings.table import Settings
+
+_RATE: Final = "6000/minute"  # a hundred a second, as who writes answers token by token may need
+_AT_ONCE: Final = "100"
+_FAILED_AUTH: Final = "60/minute"
+
+
+def authenticator_of(settings: Settings, key_cache: ApiKeyCache) -> Authenticator:
+    """Make the authenticator that the settings describe."""
+    return Authenticator(
+        key_cache, jwt_verifier_of(settings), thread_tokens_of(settings), RateLimiter(rate_limits_of(settings))
+    )
+
+
+def jwt_verifier_of(settings: Settings) -> JwtVerifier | None:
+    """Make what recognises end users, where the settings say whose tokens are taken."""
+    if not settings.jwt_jwks_url and not settings.jwt_secret:
+        return None
+    from gateway.auth.jwt import JwtRules, JwtVerifier  # noqa: PLC0415  (with `jwt` come 60 modules of cryptography)
+
+    return JwtVerifier(
+        JwtRules(
+            jwks=settings.jwt_jwks_url,
+            secret=settings.jwt_secret,
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+            old_secret=settings.jwt_secret_old,
+            require_scopes=settings.jwt_require_scopes,
+        )
+    )
+
+
+def thread_tokens_of(settings: Settings) -> ThreadTokens | None:
+    """Make what signs tokens for one thread, where there is a secret for it."""
+    if not settings.token_secret:
+        return None
+    from gateway.auth.thread_tokens import ThreadTokens  # noqa: PLC0415  (as above)
+
+    return ThreadTokens(settings.token_secret, settings.token_secret_old)
+
+
+def rate_limits_of(settings: Settings) -> RateLimits:
+    """Read what the settings say of rates; nobody is slowed down who is alone with the server on a machine."""
+    is_own = bool(default_hosts(settings.host))
+    reads, writes, concurrent = (
+        None if given == OFF or (not given and is_own) else given or default
+        for given, default in (
+            (settings.rate_reads, _RATE),
+            (settings.rate_writes, _RATE),
+            (settings.rate_at_once, _AT_ONCE),
+        )
+    )
+    failures = None if settings.rate_failed_auth == OFF else settings.rate_failed_auth or _FAILED_AUTH
+    return RateLimits(reads, writes, None if concurrent is None else int(concurrent), settings.rate_store, failures)
