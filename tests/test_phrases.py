@@ -9,6 +9,7 @@ import ast
 import re
 import subprocess
 import tokenize
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -115,15 +116,18 @@ def helps(command: click.Command, name: str) -> Iterator[Text]:
             yield from helps(below, f"{name} {each}")
 
 
+@cache
 def _documents() -> list[Text]:
     files = _files("*.md", "deploy/*", "schema.graphql", "gateway/rest/openapi.json", "gateway/**/*.html")
     return [Text(_name(path), 1, path.read_text(encoding="utf-8")) for path in files]
 
 
+@cache
 def _messages() -> list[Text]:
     return [text for path in _files("gateway/*.py", "gateway/**/*.py") for text in messages_of(path)]
 
 
+@cache
 def _remarks() -> list[Text]:
     files = _files("gateway/*.py", "gateway/**/*.py", "tests/*.py", "tests/**/*.py", "bench/*.py", "bench/**/*.py")
     return [text for path in [*files, *_files("migrations/**/*.py")] for text in remarks_of(path)]
