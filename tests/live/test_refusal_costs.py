@@ -84,7 +84,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
     with serving(url, folder=folder) as server:
         measured = Measured(server, key)
         assert httpx.get(f"{server.base_url}/v1/threads", headers=measured.known).status_code == 200
-        # What is imported at the first request of a kind is no cost of a refusal.
+        # Modules that the first request of a kind imports are no cost of a refusal.
         for method, path in (("POST", "/graphql"), ("POST", "/v1/threads"), ("POST", "/nothing")):
             measured.refusal(method, path, b"[", measured.known)
         yield measured

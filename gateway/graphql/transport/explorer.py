@@ -105,7 +105,7 @@ class Explorer:
 
 
 def root(*, has_page: bool) -> Callable[[Request], Response]:
-    """Lead a browser from the root to the page, if there is one, and tell everybody else where the faces are."""
+    """Redirect a browser from `/` to the page, if there is one; answer other clients with the URLs of both APIs."""
 
     def answer(request: Request) -> Response:
         headers = {"vary": "accept"}
