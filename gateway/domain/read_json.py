@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _BLOCK: Final = 128 * 1024  # bytes that are counted at a time; more where a string is longer
 _SPACE: Final = b" \t\r\n"
-_NEXT: Final = re.compile(rb"[^\s\[{]")  # behind which a text may be cut outside of strings
+_UNCUT: Final = re.compile(rb"[\s\[{]*")  # where a text may not be cut outside of strings; it may after the next byte
 _STEP: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: a level down, a level up
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[{]}"))
 # A text of a ninth of the bound on memory cannot exceed it: 4 bytes a character, and two strings for each value.
@@ -139,12 +139,8 @@ def _blocks(text: bytes) -> Iterator[tuple[list[bytes], list[bytes]]]:
     begin, in_string = 0, False
     while begin < len(text):
         end = begin + _BLOCK
-        if in_string != text.count(b'"', begin, end) % 2:
-            end = text.find(b'"', end)
-        elif found := _NEXT.search(text, end):
-            end = found.start() if found[0] == b'"' else found.end()
-        else:
-            end = -1
+        ends_in_string = in_string != text.count(b'"', begin, end) % 2
+        end = text.find(b'"', end) if ends_in_string else _next_cut(text, end)
         block = text[begin:end] if end >= 0 else text[begin:]
         pieces = block.split(b'"')
         yield pieces[not in_string :: 2], pieces[in_string::2]
@@ -153,6 +149,15 @@ def _blocks(text: bytes) -> Iterator[tuple[list[bytes], list[bytes]]]:
             begin, in_string = end + 1, not in_string
         else:
             begin = end if end >= 0 else len(text)
+
+
+def _next_cut(text: bytes, begin: int) -> int:
+    """Find where a text may be cut outside of strings: before a quotation mark or after another byte; -1 if nowhere."""
+    found = _UNCUT.match(text, begin)
+    end = found.end() if found else begin
+    if end >= len(text):
+        return -1
+    return end if text[end : end + 1] == b'"' else end + 1
 
 
 def bracket_steps(outside: bytes) -> memoryview:
