@@ -150,7 +150,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     url = f"sqlite:///{folder / 'threads.db'}"
     if request.param == "postgres":
         postgres_of: Callable[[str], str] = request.getfixturevalue("postgres_of")
-        url = postgres_of("foreign")
+        url = postgres_of(folder.name)  # another one each time that this is set up, since the cases are new to it
     imports = {}
     for case, files in FILES.items():
         (folder / case).mkdir()

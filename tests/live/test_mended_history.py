@@ -108,7 +108,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     url = f"sqlite:///{folder / 'threads.db'}"
     if request.param == "postgres":
         postgres_of: Callable[[str], str] = request.getfixturevalue("postgres_of")
-        url = postgres_of("mended")
+        url = postgres_of(folder.name)  # another one each time that this is set up
     made = World(url, folder, is_stopped_for_imports=request.param == "sqlite")
     with made.stack:
         heard = [

@@ -185,7 +185,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory, postgres_of: Callable[[str
     folder = tmp_path_factory.mktemp("odd")
     given = {"GATEWAY_TOKEN_SECRET": "s" * 32}
     with ExitStack() as stack:
-        urls = (f"sqlite:///{folder / 'threads.db'}", postgres_of("odd"))
+        urls = (f"sqlite:///{folder / 'threads.db'}", postgres_of(folder.name))
         yield [stack.enter_context(serving(url, folder=folder, given=given)) for url in urls]
 
 
