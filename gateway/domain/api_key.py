@@ -16,7 +16,7 @@ from gateway.domain import validate
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach, Scope
 from gateway.errors import excerpt
 
-PREFIX: Final = "sk-"  # the shape that SDKs expect and that scanners for leaked secrets know
+PREFIX: Final = "sk-"  # the format that SDKs and secret scanners expect
 _ALPHABET: Final = string.ascii_letters + string.digits
 _SECRET_LENGTH: Final = 43  # 256 bits cannot be guessed, so a plain hash is safe
 _ID_LENGTH: Final = 16

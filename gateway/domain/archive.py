@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 THREAD: Final = "thread"
 MESSAGE: Final = "thread.message"
-ORDER: Final = "thread.order"  # ours: it says what the times of a thread's messages do not
-MAX_TIME: Final = 253_402_300_799  # the last second of the year 9999; milliseconds taken for seconds lie far beyond
+ORDER: Final = "thread.order"  # ours: the order where the times of messages do not determine it
+MAX_TIME: Final = 253_402_300_799  # the last second of the year 9999; milliseconds in place of seconds are larger
 MAX_INDEX: Final = 2**31 - 1  # GraphQL's Int
-MAX_DEPTH: Final = 128  # orjson writes no more than 254 levels, and what is kept is written inside of other objects
+MAX_DEPTH: Final = 128  # orjson serializes at most 254 levels, and stored JSON is nested in other objects
 LIMIT_CODES: Final = frozenset({bounds.IMPORT_PARTS.code, bounds.IMPORT_TEXT.code})  # codes of `check_bounds`
 
 _STATUSES: Final = tuple(status.value for status in Status)
@@ -60,7 +60,7 @@ _PART: Final = frozenset({"type", "text"})
 _PART_TEXT: Final = frozenset({"value", "annotations"})
 _CITATION: Final = frozenset({"type", "text", "start_index", "end_index", "file_citation"})
 _CITED_FILE: Final = frozenset({"file_id", "quote"})
-# What each kind of annotation points to: what that must have, and what it may have.
+# The target of each kind of annotation: its required and its optional keys.
 _CITED: Final = {
     "file_citation": ("file_id", "quote"),
     "file_path": ("file_id", "quote"),
@@ -68,15 +68,15 @@ _CITED: Final = {
 }
 _TEXT: Final = frozenset({str})
 _REFERENCE: Final = re.compile(r"[^\x00]{1,512}", re.DOTALL)
-# Those that are there already may hold what no new one may: what was exported is always taken back.
+# Wider than for new input: every export can be imported.
 _OWNER: Final = re.compile("[^\x00-\x1f\x7f\ud800-\udfff]{1,255}")
-# What is shorter than these passes no bound, whatever it holds.
+# Shorter JSON cannot exceed a limit.
 _SHORT_CONTENT: Final = 100_000
 _SHORT_ATTACHMENTS: Final = 300
 
 
 class ThreadOrder(NamedTuple):
-    """The order of all lists of a thread, regardless of their times."""
+    """The order of all lists of a thread, regardless of times."""
 
     thread_id: ids.ThreadId
     direction: Direction
@@ -136,7 +136,7 @@ def read_strictly(value: object) -> Thread | Message | ThreadOrder:
 
 
 def read_fast(raw: Any) -> Message | None:
-    """Parse a message that holds only texts, as nearly all do; None for any other.
+    """Parse a message whose parts are all text, as nearly all are; return None for any other.
 
     An import reads millions of them, and this takes a fifth of the time of `read_strictly`.
     """
@@ -177,7 +177,7 @@ def read_fast(raw: Any) -> Message | None:
 
 
 def is_too_deep(value: object) -> bool:
-    """Say whether a JSON value is nested so deep that it could be read but never be written again."""
+    """Check whether a JSON value is nested too deeply to be serialized again."""
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [
@@ -233,7 +233,7 @@ def _thread(raw: JsonObject) -> Thread:
 def _message(raw: JsonObject) -> Message:
     _check_fields(raw, _MESSAGE_FIELDS, required=("id", "created_at", "thread_id", "role", "content"))
     created_at = _time(raw["created_at"], "created_at")
-    # Outside of streams the original told no status (rest-contract §2.3): what it listed was complete.
+    # The original API has no status outside of streams (rest-contract §2.3): listed messages are completed.
     says_status = raw.get("status") is not None
     completed_at = _time_or_null(raw.get("completed_at"), "completed_at")
     details = raw.get("incomplete_details")
@@ -269,7 +269,7 @@ _READERS: Final[dict[str, Callable[[JsonObject], Thread | Message | ThreadOrder]
 
 
 def _check_fields(raw: JsonObject, known: tuple[str, ...], required: tuple[str, ...]) -> None:
-    """Refuse fields that would be lost; one that holds nothing (v1 left `file_ids: []` behind) loses nothing."""
+    """Reject fields that would be lost; an empty one (`file_ids: []` of v1) loses nothing."""
     empty = tuple(key for key, value in raw.items() if value in (None, [], {}, ""))
     validate.fields(raw, "", required=required, optional=known + empty)
 
@@ -322,7 +322,7 @@ def _metadata(value: object) -> JsonObject:
 
 
 def _each(value: object, path: str, take: Callable[[object, str], None]) -> list[Any]:
-    """Look at every item and keep all of them as they came, also keys that nobody knows any more."""
+    """Validate every item and keep all of them unchanged, unknown keys included."""
     items = validate.an_array(value, path)
     for index, item in enumerate(items):
         take(item, f"{path}[{index}]")
@@ -330,7 +330,7 @@ def _each(value: object, path: str, take: Callable[[object, str], None]) -> list
 
 
 def _member(value: object, path: str, key: str) -> Any:
-    """Take what an object holds under a key that must be there."""
+    """Return the value of a required key."""
     raw = validate.an_object(value, path)
     validate.fields(raw, path, required=(key,), optional=tuple(raw))
     return raw[key]
@@ -350,7 +350,7 @@ def _annotation(value: object, path: str) -> None:
     raw = validate.an_object(value, path)
     kind = validate.one_of(_member(value, path, "type"), f"{path}.type", tuple(_CITED))
     validate.a_string(_member(value, path, "text"), f"{path}.text")
-    for key in ("start_index", "end_index"):  # Azure's agents leave them out
+    for key in ("start_index", "end_index"):  # Azure's agents omit them
         if raw.get(key) is not None:
             validate.an_integer(raw[key], f"{path}.{key}", at_least=0, at_most=MAX_INDEX)
     needed, optional = _CITED[kind]
@@ -383,7 +383,7 @@ _PARTS: Final = {"text": _text, "image_file": _image_file, "image_url": _image_u
 
 
 def _attachments(raw: JsonObject) -> list[Any]:
-    """Take the attachments, and behind them the files that version 1 named on the message, which had no tools."""
+    """Return the attachments, followed by the `file_ids` of version 1, which have no tools."""
     attachments = _each(_given(raw, "attachments", []), "attachments", _attachment)
     attached = {each.get("file_id") for each in attachments}
     files: list[str] = _each(_given(raw, "file_ids", []), "file_ids", _file_id)
@@ -395,13 +395,13 @@ def _file_id(value: object, path: str) -> None:
 
 
 def _given(raw: JsonObject, key: str, otherwise: object) -> object:
-    """Take a field that may be left out or null; anything else that is empty is looked at like the rest."""
+    """Return an optional or nullable field; other empty values are validated."""
     value = raw.get(key)
     return otherwise if value is None else value
 
 
 def _attachment(value: object, path: str) -> None:
-    """Look at an attachment; what lies in no file of the API has another source and no id."""
+    """Validate an attachment; one that is not a file of the API has another source and no ID."""
     raw = validate.an_object(value, path)
     if raw.get("file_id") is not None:
         validate.a_string(raw["file_id"], f"{path}.file_id")

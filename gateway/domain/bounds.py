@@ -1,8 +1,8 @@
-"""The one table of bounds: how much of anything is taken, kept or answered, with the error that passing it gives.
+"""The table of all limits on input, stored objects and responses, each with the error code of a value over it.
 
-A bound on input holds for new input only: what is stored stays readable, changeable and exportable, however large.
-`docs/limits.md` is this table for people; a test holds the two together.
-Must not be here: code that enforces a bound; bounds that nobody can run into (sizes of caches and pools).
+Limits on input hold for new input only: stored objects of any size can be read, changed and exported.
+`docs/limits.md` documents this table; a test compares both.
+Must not be here: code that enforces a limit; internal bounds that no client can reach (sizes of caches and pools).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ MIB: Final = 1024 * KIB
 
 
 class Bound(NamedTuple):
-    """At most `number` of something, counted in `unit`.
+    """A limit of `number` in `unit`.
 
-    Errors: `code` is that of the error in both faces; of a WebSocket that is closed, its close code.
+    Errors: `code` is the error code of both faces, or the close code of a WebSocket.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Bound(NamedTuple):
     reason: str
 
 
-# What a message or thread may hold when it is made or changed.
+# Content of a message or thread that is created or changed.
 CONTENT_PARTS: Final = Bound(
     "content_parts", 500, "parts", "array_above_max_length", "reading a message creates an object for each part"
 )
@@ -69,11 +69,11 @@ METADATA_VALUE: Final = Bound(
     "metadata_value", 512, "characters", "string_above_max_length", "the original service's bound"
 )
 
-# What one request may ask for.
+# Requests for several objects.
 PAGE: Final = Bound("page", 100, "items", "integer_above_max_value", "the original service's bound")
 NODES: Final = Bound("nodes", 100, "ids", "array_above_max_length", "the size of the largest page")
 
-# What one answer may hold; counted are the bytes that are stored, whatever is selected of them.
+# Responses; stored bytes count, whatever fields are selected.
 PAGE_BYTES: Final = Bound(
     "page_bytes",
     8 * MIB,
@@ -96,7 +96,7 @@ ANSWER_OBJECTS: Final = Bound(
     "each is created and serialized in Python while other requests wait",
 )
 
-# What a request may bring, whoever sends it.
+# Request bodies and messages, before authentication.
 BODY: Final = Bound("body", 4 * MIB, "bytes", "body_too_large", "it is held in memory; the longest text fits, escaped")
 GRAPHQL_BODY: Final = Bound(
     "graphql_body",
@@ -146,7 +146,7 @@ SHOWN: Final = Bound(
     "errors end in logs, and unauthenticated clients can cause them",
 )
 
-# Heads and connections.
+# Request heads and connections.
 TARGET: Final = Bound("target", 32 * KIB, "bytes of path and query", "url_too_long", "a GraphQL document fits")
 HEAD: Final = Bound(
     "head", 64 * KIB, "bytes of path, query and headers", "headers_too_large", "unauthenticated clients can send it"
@@ -197,7 +197,7 @@ VARIABLE_VALUES: Final = Bound(
     "variable_values", 12_000, "values in variables", "variables_too_large", "each is coerced in Python"
 )
 
-# An import takes ten times what a message may hold, and what years of use have made besides.
+# An import accepts ten times as much as a request: years of use may have produced it.
 _IMPORTED: Final = 10
 IMPORT_PARTS: Final = Bound(
     "import_parts", _IMPORTED * CONTENT_PARTS.number, "parts", CONTENT_PARTS.code, CONTENT_PARTS.reason

@@ -1,6 +1,6 @@
-"""What happened in a thread, one dataclass a kind; each knows its position, from which a follower can go on.
+"""Changes of a thread, one data class for each kind, with the position from which a follower can resume.
 
-Must not be here: how changes are found (`store`) or heard of (`events`).
+Must not be here: how changes are read (`store`) or announced (`events`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from gateway.domain.message import Message
     from gateway.domain.thread import Thread
 
-Topic = tuple[str, str]  # the project and the thread in which something happened
+Topic = tuple[str, str]  # project and thread
 
 
 @dataclass(frozen=True, slots=True)
 class MessageCreated:
-    """A message was added; it is shown as it is now."""
+    """A message was created; `message` is its current state."""
 
     position: int
     message: Message
@@ -25,7 +25,7 @@ class MessageCreated:
 
 @dataclass(frozen=True, slots=True)
 class MessageUpdated:
-    """A message was changed or finished; it is shown as it is now."""
+    """A message was changed or finished; `message` is its current state."""
 
     position: int
     message: Message
@@ -41,9 +41,9 @@ class MessageDeleted:
 
 @dataclass(frozen=True, slots=True)
 class MessageDelta:
-    """A message in progress gained text.
+    """Text was appended to a message in progress.
 
-    Units: `offset` counts UTF-16 code units, as a browser's `length` does.
+    Units: `offset` is in UTF-16 code units, like `length` in JavaScript.
     """
 
     position: int
@@ -55,7 +55,7 @@ class MessageDelta:
 
 @dataclass(frozen=True, slots=True)
 class ThreadUpdated:
-    """The thread itself was changed; it is shown as it is now."""
+    """The thread itself was changed; `thread` is its current state."""
 
     position: int
     thread: Thread
@@ -63,7 +63,7 @@ class ThreadUpdated:
 
 @dataclass(frozen=True, slots=True)
 class ThreadDeleted:
-    """The thread is gone, and nothing comes after this."""
+    """The thread was deleted; no change follows."""
 
     position: int
     thread_id: str

@@ -8,12 +8,12 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-_SKEW_S: Final = 60  # how far the clocks of those who wrote messages may differ
-_RARE: Final = 10  # one step the wrong way in so many messages, and one in any list
+_SKEW_S: Final = 60  # allowed clock skew between the writers of messages
+_RARE: Final = 10  # one step against the order in so many messages, and one in any list
 
 
 class Direction(Enum):
-    """Which way a list runs; UNKNOWN is a list of one second, MIXED one in no order at all."""
+    """The order of a list; UNKNOWN if all times are equal, MIXED if there is no order."""
 
     RISING = "asc"
     FALLING = "desc"
@@ -48,12 +48,12 @@ class DirectionDetector:
 
     @property
     def is_monotonic(self) -> bool:
-        """Whether the times only rise or only fall."""
+        """Whether the times only rise, or only fall."""
         return (self._rises == 0) != (self._falls == 0)
 
     @property
     def direction(self) -> Direction:
-        """Which way the list runs: its order is the conversation's, also where a clock went back a little."""
+        """The order of the list; small steps back of a clock are ignored."""
         if self._rises == self._falls == 0:
             return Direction.UNKNOWN
         if self.is_monotonic:

@@ -1,6 +1,6 @@
-"""Ids of threads and messages: how they are made and what may be one.
+"""IDs of threads and messages: how they are generated, and which strings are valid ones.
 
-Must not be here: look-ups; whether an id exists is for the store to say.
+Must not be here: look-ups; only the store knows whether an ID exists.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ ThreadId = NewType("ThreadId", str)
 MessageId = NewType("MessageId", str)
 
 _ALPHABET: Final = string.ascii_letters + string.digits
-_RANDOM_LENGTH: Final = 24  # as the original service made them: 142 bits, nobody guesses one
-# One draw gives more bytes than are needed; those that would make some letters likelier than others are left out.
-_DRAWN: Final = 48
+_RANDOM_LENGTH: Final = 24  # as the original service made them: 142 bits cannot be guessed
+# Rejection sampling: one draw has more bytes than needed; bytes that would bias the distribution are dropped.
+_DRAW: Final = 48
 _LETTERS: Final = (_ALPHABET * 4).encode()
-_UNFAIR: Final = bytes(range(len(_LETTERS), 256))
-_TABLE: Final = _LETTERS + _UNFAIR
+_BIASED: Final = bytes(range(len(_LETTERS), 256))
+_TABLE: Final = _LETTERS + _BIASED
 
-# Imported ids are kept as they are, so more is accepted than is made here; the bound keeps index entries small.
+# Imported IDs are preserved, so these patterns are wider than what is generated; the bound keeps index entries small.
 _THREAD: Final = re.compile(r"thread_[A-Za-z0-9_-]{1,120}")
 _MESSAGE: Final = re.compile(r"msg_[A-Za-z0-9_-]{1,120}")
 
 
 def new_thread_id() -> ThreadId:
-    """Make an unguessable thread id."""
+    """Generate a random thread ID."""
     return ThreadId(f"thread_{_random()}")
 
 
 def new_message_id() -> MessageId:
-    """Make an unguessable message id."""
+    """Generate a random message ID."""
     return MessageId(f"msg_{_random()}")
 
 
 def _random() -> str:
     found = b""
-    while len(found) < _RANDOM_LENGTH:  # once, but for one draw in many ages of the world
-        found = os.urandom(_DRAWN).translate(_TABLE, _UNFAIR)
+    while len(found) < _RANDOM_LENGTH:  # nearly always once
+        found = os.urandom(_DRAW).translate(_TABLE, _BIASED)
     return found[:_RANDOM_LENGTH].decode()
 
 
 def not_empty(text: str, path: str) -> str:
-    """Refuse an empty text in place of an id: some clients write one where they have none, and would miss the answer.
+    """Reject an empty ID: some clients send one by mistake, and would take an empty answer for a result.
 
     Errors: InvalidRequest.
     """
@@ -55,19 +55,19 @@ def not_empty(text: str, path: str) -> str:
 
 
 def as_thread_id(text: str) -> ThreadId | None:
-    """Take a text as a thread id, or give None where it cannot be one."""
+    """Convert a string to a thread ID, or return None if it is not a valid one."""
     return ThreadId(text) if _THREAD.fullmatch(text) else None
 
 
 def as_message_id(text: str) -> MessageId | None:
-    """Take a text as a message id, or give None where it cannot be one."""
+    """Convert a string to a message ID, or return None if it is not a valid one."""
     return MessageId(text) if _MESSAGE.fullmatch(text) else None
 
 
 def thread_id(text: str) -> ThreadId:
-    """Parse the id of a thread that a caller named.
+    """Parse a thread ID of a request.
 
-    Errors: InvalidRequest without the prefix; NotFound where no thread can have such an id.
+    Errors: InvalidRequest without the prefix; NotFound if no thread can have this ID.
     """
     if not text.startswith("thread"):
         raise _wrong_prefix("thread_id", text, "thread")
@@ -78,9 +78,9 @@ def thread_id(text: str) -> ThreadId:
 
 
 def message_id(text: str) -> MessageId:
-    """Parse the id of a message that a caller named.
+    """Parse a message ID of a request.
 
-    Errors: InvalidRequest without the prefix; NotFound where no message can have such an id.
+    Errors: InvalidRequest without the prefix; NotFound if no message can have this ID.
     """
     if not text.startswith("msg"):
         raise _wrong_prefix("message_id", text, "msg")

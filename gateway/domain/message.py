@@ -1,4 +1,4 @@
-"""A message, the parts of its content, and what is needed to make or change one.
+"""A message, the parts of its content, and the input to create or change one.
 
 Must not be here: how it is read from a request (`parse`) or kept (`store`).
 """
@@ -27,14 +27,14 @@ _MOST_OBJECTS: Final = bounds.ANSWER_OBJECTS.number
 
 
 class Role(Enum):
-    """Who speaks in a message."""
+    """The role of a message's author."""
 
     USER = "user"
     ASSISTANT = "assistant"
 
 
 class Status(Enum):
-    """How far a message has come; what a person writes is complete at once."""
+    """The status of a message; messages of users are completed at once."""
 
     IN_PROGRESS = "in_progress"
     INCOMPLETE = "incomplete"
@@ -42,7 +42,7 @@ class Status(Enum):
 
 
 class IncompleteReason(Enum):
-    """Why a message stays incomplete."""
+    """The reason why a message is incomplete."""
 
     CONTENT_FILTER = "content_filter"
     MAX_TOKENS = "max_tokens"
@@ -53,7 +53,7 @@ class IncompleteReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FileCitation:
-    """A place in a text that cites a file; where it begins and ends is not always said."""
+    """A citation of a file in a text; its start and end are optional."""
 
     text: str
     start_index: int | None
@@ -64,7 +64,7 @@ class FileCitation:
 
 @dataclass(frozen=True, slots=True)
 class FilePath:
-    """A place in a text that stands for a file which was made."""
+    """A reference in a text to a generated file."""
 
     text: str
     start_index: int | None
@@ -74,7 +74,7 @@ class FilePath:
 
 @dataclass(frozen=True, slots=True)
 class UrlCitation:
-    """A place in a text that cites a page of the web, as Azure's agents do."""
+    """A citation of a web page in a text, as Azure's agents produce it."""
 
     text: str
     start_index: int | None
@@ -88,7 +88,7 @@ Annotation = FileCitation | FilePath | UrlCitation
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text and the annotations that point into it."""
+    """A text and its annotations."""
 
     value: str
     annotations: tuple[Annotation, ...]
@@ -96,7 +96,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class TextContent:
-    """A part that is text."""
+    """A text part."""
 
     text: Text
     type: str = "text"
@@ -104,7 +104,7 @@ class TextContent:
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """An uploaded image and the level of detail for a model."""
+    """An uploaded image, and the level of detail for a model."""
 
     file_id: str
     detail: str
@@ -112,7 +112,7 @@ class ImageFile:
 
 @dataclass(frozen=True, slots=True)
 class ImageFileContent:
-    """A part that is an uploaded image."""
+    """A part with an uploaded image."""
 
     image_file: ImageFile
     type: str = "image_file"
@@ -120,7 +120,7 @@ class ImageFileContent:
 
 @dataclass(frozen=True, slots=True)
 class ImageUrl:
-    """An image somewhere else and the level of detail for a model."""
+    """An image at a URL, and the level of detail for a model."""
 
     url: str
     detail: str
@@ -128,7 +128,7 @@ class ImageUrl:
 
 @dataclass(frozen=True, slots=True)
 class ImageUrlContent:
-    """A part that is an image somewhere else."""
+    """A part with an image at a URL."""
 
     image_url: ImageUrl
     type: str = "image_url"
@@ -136,7 +136,7 @@ class ImageUrlContent:
 
 @dataclass(frozen=True, slots=True)
 class RefusalContent:
-    """A part in which a model says that it will not answer."""
+    """A model's refusal to answer."""
 
     refusal: str
     type: str = "refusal"
@@ -147,17 +147,17 @@ ContentPart = TextContent | ImageFileContent | ImageUrlContent | RefusalContent
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that came with a message, and the tools which may read it; one that lies elsewhere has no id."""
+    """A file attached to a message, and the tools that may read it; a file of another source has no ID."""
 
     file_id: str | None
     tools: tuple[str, ...]
 
 
 class MessageRow(NamedTuple):
-    """What is kept of a message, in the order of the columns: a row becomes one without a look at what is in it.
+    """The stored fields of a message, in the order of the columns, so that a row becomes one without conversion.
 
-    The content is UTF-8, since an answer is: as text it would be decoded, and with one emoji in it take four bytes a
-    character, only to be encoded again. What else is kept as JSON is short.
+    The content is UTF-8, as in a response: a `str` would be decoded only to be encoded again, and with one emoji take
+    four bytes per character. Other JSON is short.
     """
 
     id: MessageId
@@ -176,24 +176,24 @@ class MessageRow(NamedTuple):
 
 
 class Message(MessageRow):
-    """One message as it is kept; JSON stays text, and words stay words, until somebody asks for what is in it.
+    """A message as it is stored; its JSON and its enums are converted on first use.
 
     Units: `created_at`, `completed_at` and `incomplete_at` are Unix seconds, UTC.
     """
 
     @property
     def role(self) -> Role:
-        """Who speaks."""
+        """The role of the author."""
         return ROLE_OF[self.role_value]
 
     @property
     def status(self) -> Status:
-        """How far it has come."""
+        """The status."""
         return STATUS_OF[self.status_value]
 
     @property
     def incomplete_reason(self) -> IncompleteReason | None:
-        """Why it stays incomplete."""
+        """The reason why it is incomplete."""
         return None if self.reason_value is None else IncompleteReason(self.reason_value)
 
     @property
@@ -208,7 +208,7 @@ class Message(MessageRow):
 
     @cached_property
     def text(self) -> str:
-        """What the text parts say, one below the other."""
+        """The text of all text parts, joined by line breaks."""
         return "\n".join(part.text.value for part in self.content if isinstance(part, TextContent))
 
     @cached_property
@@ -228,7 +228,7 @@ class Message(MessageRow):
 
 
 def with_created_at(message: Message, created_at: int) -> Message:
-    """Give a new message the second that its place in its thread has."""
+    """Set the time of a new message to that of its position in the thread."""
     if message.created_at == created_at:
         return message
     completed_at = None if message.completed_at is None else created_at
@@ -236,7 +236,7 @@ def with_created_at(message: Message, created_at: int) -> Message:
 
 
 def load_content(content_json: bytes) -> tuple[ContentPart, ...]:
-    """Read the parts of a content that is kept.
+    """Parse stored content to its parts.
 
     Errors: AnswerTooLarge, before a content is read that holds more objects with types than an answer may. Import has
     taken such: of a quotation mark within a text nobody takes one for the end of a name, since a backslash precedes it.
@@ -246,18 +246,18 @@ def load_content(content_json: bytes) -> tuple[ContentPart, ...]:
     return tuple(PART_READERS[part["type"]](part) for part in orjson.loads(content_json))
 
 
-# What stands around the text of a message that is one text without annotations, as most are.
+# The JSON around the text of content that is one text without annotations, as most is.
 SIMPLE_BEGIN: Final = b'[{"type":"text","text":{"value":"'
 SIMPLE_END: Final = b'","annotations":[]}}]'
 
 
 def count_characters(parts: Iterable[Mapping[str, Any]]) -> int:
-    """Count the characters of all text parts of a content as the wire has it."""
+    """Count the characters of all text parts of content in the format of the API."""
     return sum(len(part["text"]["value"]) for part in parts if part["type"] == "text")
 
 
 def with_appended_text(message: Message, gained: Sequence[tuple[int, str]]) -> Message:
-    """Lay text that a message in progress has gained behind its content: pieces by the index of their part."""
+    """Append deltas to the content of a message in progress: pairs of part index and text."""
     if not gained:
         return message
     parts = orjson.loads(message.content_json)
@@ -270,7 +270,7 @@ def with_appended_text(message: Message, gained: Sequence[tuple[int, str]]) -> M
 
 @dataclass(slots=True)  # not frozen, as `Rows`
 class NewMessage:
-    """What a caller gives to make a message; `content` and `attachments` are lists as the wire shows them."""
+    """Input to create a message; `content` and `attachments` are lists in the format of the API."""
 
     role: Role
     content: list[dict[str, Any]]
@@ -283,7 +283,7 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a message in progress ends; `reason` is there if, and only if, it broke off."""
+    """The end of a message in progress; `reason` is set if and only if it is incomplete."""
 
     status: Status
     reason: IncompleteReason | None
@@ -291,7 +291,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class MessagePatch:
-    """What a caller wants changed in a message; what is UNSET stays."""
+    """Changes of a message; fields that are UNSET stay."""
 
     metadata: MetadataPatch | Literal[Unset.UNSET] = UNSET
 
@@ -333,10 +333,10 @@ def _place(each: dict[str, Any]) -> tuple[str, int | None, int | None]:
     return each["text"], each.get("start_index"), each.get("end_index")
 
 
-# To look a word up in an enum of Python takes ten times as long as in a dict.
+# A lookup in a Python enum takes ten times as long as in a dict.
 ROLE_OF: Final = {each.value: each for each in Role}
 STATUS_OF: Final = {each.value: each for each in Status}
-# What is stored was checked on its way in, so these read without asking again.
+# Stored content was validated when it was written, so these do not validate again.
 PART_READERS: Final[dict[str, Callable[[dict[str, Any]], ContentPart]]] = {
     "text": _text,
     "image_file": _image_file,

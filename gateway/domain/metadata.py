@@ -1,4 +1,7 @@
-"""Metadata: up to sixteen pairs of text on a thread or message, changed key by key."""
+"""Metadata: up to sixteen pairs of strings on a thread or message, and how a patch is merged into it.
+
+Must not be here: parsing of requests (`parse`).
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,15 @@ MetadataPatch = dict[str, str | None]
 
 
 def load_metadata(text: str) -> Metadata:
-    """Read metadata from its stored JSON."""
+    """Parse stored metadata."""
     loaded: Metadata = orjson.loads(text)
     return loaded
 
 
 def merge(current: Metadata, patch: MetadataPatch) -> Metadata:
-    """Lay a patch over metadata: sent keys are set, a null takes its key away, all others stay.
+    """Merge a patch into metadata: a null removes its key, and keys that are not in the patch stay.
 
-    Errors: InvalidRequest where the result has too many pairs; the limit counts after the merge.
+    Errors: InvalidRequest if the result has too many pairs.
     """
     merged = {key: value for key, value in {**current, **patch}.items() if value is not None}
     refuse_too_many(len(merged))
@@ -28,7 +31,7 @@ def merge(current: Metadata, patch: MetadataPatch) -> Metadata:
 
 
 def refuse_too_many(pairs: int, path: str = "metadata") -> None:
-    """Refuse more pairs than an object may carry; `path` names the field."""
+    """Reject more pairs than the limit; `path` is the field in the error."""
     most = bounds.METADATA_PAIRS.number
     if pairs <= most:
         return

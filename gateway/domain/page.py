@@ -1,4 +1,4 @@
-"""What a page is and what may be asked of one, for both faces.
+"""Pages and page requests of both faces, and the limits on the bytes of a page and a response.
 
 Must not be here: reading a query string or GraphQL arguments (`parse_page`), SQL.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R", bound="Sequence[Any]")
 
-Fields = tuple[str, ...]  # of a tuple with names, in the order in which rows hold them
+Fields = tuple[str, ...]  # names of fields of a named tuple, in the order of the values in a row
 DEFAULT_LIMIT: Final = 20
 MAX_LIMIT: Final = bounds.PAGE.number
 MAX_BYTES: Final = bounds.PAGE_BYTES.number
@@ -27,20 +27,20 @@ MAX_ANSWER_BYTES: Final = bounds.ANSWER_BYTES.number
 
 
 class Order(Enum):
-    """The order in which a list is walked, by the time of creation."""
+    """The order of a list, by the time of creation."""
 
     ASC = "asc"
     DESC = "desc"
 
-    __hash__ = object.__hash__  # each is there once; the one of Enum hashes its name in Python
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash runs in Python
 
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Which part of a list is asked for.
+    """Which part of a list to return.
 
-    `after` and `before` are ids of the list's own objects and bound an open interval, read in `order`;
-    `from_end` takes the last `limit` items of that interval instead of the first.
+    `after` and `before` are IDs of objects in the list; they bound an open interval in `order`.
+    `from_end` selects the last `limit` items of the interval instead of the first.
     """
 
     limit: int = DEFAULT_LIMIT
@@ -50,13 +50,13 @@ class PageRequest:
     from_end: bool = False
 
     def cursors(self) -> list[tuple[str, str]]:
-        """Name the cursors that were given, each with its parameter."""
+        """List the given cursors, each with the name of its parameter."""
         given = (("after", self.after), ("before", self.before))
         return [(param, cursor) for param, cursor in given if cursor is not None]
 
 
 class PageRows(NamedTuple, Generic[R]):
-    """What one page holds of the rows of a walk, whether the walk goes on, and the bytes that are stored of it."""
+    """The rows of one page, whether more rows follow, and the stored bytes of the page."""
 
     rows: list[R]
     has_more: bool
@@ -64,11 +64,10 @@ class PageRows(NamedTuple, Generic[R]):
 
 
 def take_page(found: Iterable[R], limit: int) -> PageRows[R]:
-    """Keep what one page holds of what a walk meets.
+    """Take the rows of one page from a scan, within the limits on items and bytes.
 
-    Each row ends with the bytes that are stored of its item, whatever else was read of it: so a page is as long for
-    whoever selects little of it. It has at least one item; there is one row more where the walk goes on, and none is
-    asked for behind the first that is too many.
+    The last value of each row is the stored size of its item, whatever columns were selected: so the length of a page
+    does not depend on the selection. A page has at least one item. The scan stops at the first row after the page.
     """
     kept: list[R] = []
     stored, keep = 0, kept.append
@@ -84,33 +83,36 @@ def take_page(found: Iterable[R], limit: int) -> PageRows[R]:
 
 @dataclass(slots=True)
 class AnswerBudget:
-    """What several reads may hold together, as it stands in one answer."""
+    """The limit on the stored bytes of all reads of one response."""
 
     stored: int = 0
     count: int = 0
 
     def fits(self, *read: tuple[int, int]) -> bool:
-        """Count what was read, its bytes and its items, and say whether it may be; one alone may be of any size."""
+        """Add reads, each with its bytes and items; return whether they are within the limit.
+
+        A single item may have any size.
+        """
         for stored, count in read:
             self.stored += stored
             self.count += count
         return self.stored <= MAX_ANSWER_BYTES or self.count <= 1
 
     def take_page(self, found: Iterable[R], limit: int) -> PageRows[R]:
-        """PageRows one of several pages.
+        """Take the rows of one of several pages.
 
         Errors: AnswerTooLarge.
         """
         page = take_page(found, limit)
         if not self.fits((page.stored, len(page.rows))):
-            page.rows.clear()  # an error keeps the frames that it passed, and so their rows
+            page.rows.clear()  # the traceback would keep the rows alive
             raise AnswerTooLarge
         return page
 
     def whole(self, found: Iterable[R]) -> list[R]:
-        """Take all rows, each of which ends with its bytes.
+        """Take all rows; the last value of each is its stored size.
 
-        Errors: AnswerTooLarge, before more than that has been asked for.
+        Errors: AnswerTooLarge, at the first row over the limit.
         """
         kept: list[R] = []
         for row in found:
@@ -123,7 +125,7 @@ class AnswerBudget:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some items in the order asked for, and whether the interval holds more on the side one walks to."""
+    """Items in the requested order, and whether more items follow in the direction of paging."""
 
     items: tuple[T, ...]
     has_more: bool
@@ -131,16 +133,16 @@ class Page(Generic[T]):
 
     @property
     def id_at_ends(self) -> tuple[str | None, str | None]:
-        """The ids of the first and the last item."""
+        """The IDs of the first and the last item."""
         items: tuple[Any, ...] = self.items
         return (items[0].id, items[-1].id) if items else (None, None)
 
 
-@dataclass  # not frozen, as all that each page makes anew: it would take three times as long
+@dataclass  # not frozen: creating a frozen instance takes three times as long
 class Rows(Generic[T]):
-    """A page of tuples of a class of which some fields were read, the id among them.
+    """A page of named tuples of which only some fields were read, `id` among them.
 
-    A row begins with those fields, in this order.
+    Shape: each row begins with the values of `fields`, in this order.
     """
 
     kind: type[T]
@@ -151,21 +153,21 @@ class Rows(Generic[T]):
 
     @cached_property
     def items(self) -> tuple[T, ...]:
-        """The tuples that the rows stand for, with nothing in the fields that were not read."""
+        """The rows as named tuples; fields that were not read are None."""
         places: Fields = getattr(self.kind, "_fields")  # noqa: B009  (a type variable has none that mypy knows)
         at = [self.fields.index(name) if name in self.fields else None for name in places]
         return tuple(self.kind(*[None if n is None else row[n] for n in at]) for row in self.rows)
 
     @property
     def id_at_ends(self) -> tuple[str | None, str | None]:
-        """The ids of the first and the last."""
+        """The IDs of the first and the last item."""
         place = self.fields.index("id")
         return (self.rows[0][place], self.rows[-1][place]) if self.rows else (None, None)
 
 
 @dataclass(slots=True)
 class WirePage:
-    """A page of objects as the wire has them, and which the first and the last of them are."""
+    """A page of serialized JSON objects of the API, with the IDs of the first and the last."""
 
     objects: Sequence[bytes]
     first_id: str | None
@@ -175,7 +177,7 @@ class WirePage:
 
 @dataclass(slots=True)
 class EdgeFlags:
-    """Whether anything lies at each cursor of a page or on its far side; False where there is no such cursor."""
+    """Whether items exist at each cursor of a page request or past it; False without that cursor."""
 
     after: bool = False
     before: bool = False
@@ -183,7 +185,7 @@ class EdgeFlags:
 
 @dataclass(slots=True)
 class PageEnds:
-    """Whether the whole list goes on beyond a page, on each side (Relay's `PageInfo`)."""
+    """Whether the list has items before and after a page (Relay's `PageInfo`)."""
 
     has_next: bool
     has_previous: bool

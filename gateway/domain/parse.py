@@ -50,7 +50,7 @@ _OWNER: Final = re.compile(f"[^\x00-\x1f\x7f\ud800-\udfff]{{1,{bounds.OWNER.numb
 
 
 def new_thread(body: object, *, from_worker: bool = False) -> NewThread:
-    """Parse the body of createThread; no body at all means an empty thread."""
+    """Parse the body of createThread; without a body the thread is empty."""
     raw = validate.root_object(body)
     validate.fields(raw, "", optional=("messages", "tool_resources", "metadata", "owner"))
     messages = validate.an_array(raw.get("messages", []), "messages", at_most=bounds.THREAD_MESSAGES.number)
@@ -92,7 +92,7 @@ def new_owner(value: object) -> str | None:
 
 
 def thread_patch(body: object) -> ThreadPatch:
-    """Parse the body of modifyThread; a field that is null or not there stays as it is."""
+    """Parse the body of modifyThread; a field that is null or missing stays."""
     raw = validate.root_object(body)
     validate.fields(raw, "", optional=("tool_resources", "metadata"))
     resources = raw.get("tool_resources")
@@ -124,7 +124,7 @@ def new_message(body: object, path: str = "", *, from_worker: bool = False) -> N
 
 
 def message_patch(body: object) -> MessagePatch:
-    """Parse the body of modifyMessage; nothing but metadata ever changes."""
+    """Parse the body of modifyMessage; only metadata can change."""
     raw = validate.root_object(body)
     validate.fields(raw, "", optional=("metadata",))
     return MessagePatch(UNSET if raw.get("metadata") is None else _metadata_patch(raw["metadata"]))
@@ -207,7 +207,7 @@ def _image_url_part(value: object, path: str) -> dict[str, Any]:
     if not _WEB_ADDRESS.fullmatch(url):
         message = f"Invalid '{path}.url'. Expected a valid URL, but got a value with an invalid format."
         validate.refuse(message, f"{path}.url", "invalid_value")
-    # The original fills in the default here, and only here (rest-contract §2.4).
+    # The original API adds the default here, and only here (rest-contract §2.4).
     detail = validate.one_of(raw.get("detail", "auto"), f"{path}.detail", DETAILS)
     return {"type": "image_url", "image_url": {"url": url, "detail": detail}}
 
@@ -256,7 +256,7 @@ def _metadata(value: object, path: str) -> Metadata:
 
 
 def _metadata_patch(value: object) -> MetadataPatch:
-    # A null removes the key: an extension, the original could not.
+    # A null removes the key, which is an extension of the original API.
     pairs = _metadata_pairs(value, "metadata")
     refuse_too_many(sum(text is not None for text in pairs.values()))
     return {key: None if text is None else _metadata_value(text, f"metadata.{key}") for key, text in pairs.items()}

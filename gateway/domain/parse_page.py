@@ -1,4 +1,4 @@
-"""What a caller asks of a list, from a query string or from GraphQL arguments, as one PageRequest.
+"""Parsing of the page parameters of a query string and of GraphQL arguments, to a PageRequest.
 
 Must not be here: paging itself; whether a cursor exists is for the store to say.
 """
@@ -19,7 +19,7 @@ _LIST_KEYS: Final = ("limit", "order", "after", "before", "run_id")
 
 
 def query_parameters(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Read the parameters of a list from a query string; keys that are none of ours are ignored.
+    """Read the page parameters of a query string; unknown keys are ignored.
 
     Errors: InvalidRequest where one is given twice.
     """
@@ -34,7 +34,7 @@ def query_parameters(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def from_query(query: dict[str, str], as_cursor: Callable[[str], str | None]) -> PageRequest:
-    """Parse REST's `limit`, `order`, `after` and `before`; `as_cursor` says what can be an id of this list.
+    """Parse REST's `limit`, `order`, `after` and `before`; `as_cursor` checks a cursor's form.
 
     `before` alone asks for the page next to the cursor, so that paging back meets every item.
     """
@@ -58,7 +58,7 @@ def from_arguments(
     after: str | None,
     before: str | None,
 ) -> PageRequest:
-    """Parse GraphQL's arguments: `limit` is REST's word, `first` and `last` are Relay's, one of them at most.
+    """Parse GraphQL's page arguments: at most one of `limit` (as in REST), `first` and `last` (Relay).
 
     Relay's may be 0: such a page has no items, only page info.
     Source: Relay Cursor Connections, "Pagination algorithm": "If first is less than 0: Throw an error".
@@ -80,7 +80,7 @@ def from_arguments(
 
 
 def unknown_cursor(param: str, cursor: str) -> InvalidRequest:
-    """Make the refusal of a cursor that names nothing in this list."""
+    """Create the error for a cursor that is not an object of this list."""
     message = f"Invalid '{param}': '{excerpt(cursor)}'. Expected the ID of an object in this list."
     return InvalidRequest(message, param=param, code="invalid_value")
 
@@ -95,7 +95,7 @@ def _cursor(value: str | None, param: str, as_cursor: Callable[[str], str | None
 
 
 def _number(text: str) -> int | str:
-    # int() alone would also take "1_0", " 5 " and digits of other scripts; thirty digits are no page size.
+    # int() alone also accepts "1_0", " 5 " and digits of other scripts; the length bounds its cost.
     digits = text.removeprefix("-")
     return int(text) if digits.isascii() and digits.isdigit() and len(digits) <= 30 else text  # noqa: PLR2004
 

@@ -13,7 +13,7 @@ from gateway.errors import Forbidden
 
 
 class Scope(StrEnum):
-    """What a caller may be allowed to do; SEND is a part of WRITE that only tokens for one thread are given alone."""
+    """What a principal may do; SEND is the part of WRITE that a thread token can have alone."""
 
     READ = "read"
     WRITE = "write"
@@ -25,7 +25,7 @@ ALL_SCOPES: Final = frozenset({Scope.READ, Scope.WRITE})
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Which threads can be reached: all of a project, those of one owner in it, or one alone.
+    """Which threads are accessible: all of a project, those of one owner, or a single one.
 
     Every statement begins with one; what it does not reach is not there.
     """
@@ -36,7 +36,7 @@ class Reach:
 
 
 class TokenEpoch(NamedTuple):
-    """Which life of its id a thread is, and how often its tokens were revoked: a token is good for one of both."""
+    """The generation of a thread and the number of revocations of its tokens; a token is valid for one such pair."""
 
     generation: int = 0
     revocations: int = 0
@@ -44,7 +44,7 @@ class TokenEpoch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller of one request.
+    """The authenticated caller of a request.
 
     `name` is for logs, never a secret; `key_id` is the key that the caller falls with, and `epoch` that which it needs
     its thread to have. `counted_in` names what its requests count in, where that is not the caller alone.
@@ -61,11 +61,11 @@ class Principal:
 
     @property
     def buckets(self) -> tuple[str, ...]:
-        """Name the buckets that its requests count in, all of them; those of two projects are never the same."""
+        """Name the rate limit buckets of its requests; projects never share one."""
         return tuple([f"{self.reach.project_id}/{each}" for each in self.counted_in or (self.name,)])
 
     def require(self, *needed: Scope) -> None:
-        """Refuse a caller that may not do a kind of thing.
+        """Check that the principal has a scope.
 
         What is changed is shown as a whole, with what was there before; so to change it one must be allowed to read.
         Errors: Forbidden.

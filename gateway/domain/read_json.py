@@ -1,8 +1,8 @@
-"""JSON from outside: its values, its levels and the memory of its strings are counted before any object is built.
+"""Parsing of untrusted JSON: values, levels and the memory of strings are counted before any object is created.
 
-A parser makes objects of all that it reads: a body of `[[],[],...]` takes sixty times its bytes in memory, and one
+A parser creates all objects of a text: a body of `[[],[],...]` takes sixty times its bytes in memory, and one
 emoji makes each character of its string take four bytes.
-Must not be here: what an object may hold (`parse`); how many bytes are read (`web.body`, `transfer`).
+Must not be here: validation of objects (`parse`); limits on bytes (`web.body`, `transfer`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A thread, and what is needed to make or change one.
+"""A thread, and the input to create or change one.
 
-Must not be here: how it is read from a request (`parse`) or kept (`store`).
+Must not be here: parsing of requests (`parse`), storage (`store`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ToolResources = dict[str, Any]
 
 
 class Inferred(IntFlag):
-    """What of a thread an import made up from its messages, and nobody has told or changed since."""
+    """Fields of a thread that an import inferred from its messages, and that no import or request has set since."""
 
     CREATED_AT = 1
     METADATA = 2
@@ -32,7 +32,7 @@ class Inferred(IntFlag):
 
 
 class ThreadRow(NamedTuple):
-    """What is kept of a thread, in the order of the columns."""
+    """The stored fields of a thread, in the order of the columns."""
 
     id: ThreadId
     created_at: int
@@ -43,9 +43,9 @@ class ThreadRow(NamedTuple):
 
 
 class Thread(ThreadRow):
-    """One thread as it is kept; JSON stays text until somebody asks for what is in it.
+    """A thread as it is stored; its JSON is parsed on first use.
 
-    `owner` is the end user that it belongs to, if it belongs to one.
+    `owner` is the end user that the thread belongs to, if any.
     Units: `created_at` is Unix seconds, UTC.
     """
 
@@ -56,14 +56,14 @@ class Thread(ThreadRow):
 
     @cached_property
     def tool_resources(self) -> ToolResources:
-        """The tool resources as the wire has them."""
+        """The tool resources, in the format of the API."""
         loaded: ToolResources = orjson.loads(self.tool_resources_json)
         return loaded
 
 
 @dataclass(frozen=True, slots=True)
 class NewThread:
-    """What a caller gives to make a thread; its messages are created with it or not at all."""
+    """Input to create a thread; its messages are created in the same transaction."""
 
     metadata: Metadata
     tool_resources: ToolResources
@@ -73,7 +73,7 @@ class NewThread:
 
 @dataclass(frozen=True, slots=True)
 class ThreadPatch:
-    """What a caller wants changed in a thread; what is UNSET stays."""
+    """Changes of a thread; fields that are UNSET stay."""
 
     metadata: MetadataPatch | Literal[Unset.UNSET] = UNSET
     tool_resources: ToolResources | Literal[Unset.UNSET] = UNSET

@@ -1,4 +1,4 @@
-"""The third state of a field: not sent at all, as against null and a value."""
+"""The state of a field that was not sent, different from null."""
 
 from __future__ import annotations
 

@@ -33,44 +33,44 @@ _TYPE_WORDS = {
 
 
 def type_word(value: object) -> str:
-    """Say what kind of JSON value this is, with its article."""
-    return _TYPE_WORDS.get(type(value), "nothing")  # as a GraphQL variable that was not given, inside a literal
+    """Name the JSON type of a value, with its article."""
+    return _TYPE_WORDS.get(type(value), "nothing")  # an unset GraphQL variable inside a literal
 
 
 def refuse(message: str, param: str | None, code: str) -> NoReturn:
-    """Refuse the request."""
+    """Reject the request."""
     raise InvalidRequest(message, param=param, code=code)
 
 
 def refuse_type(param: str, expected: str, value: object) -> NoReturn:
-    """Refuse a value of the wrong JSON type."""
+    """Reject a value of the wrong JSON type."""
     refuse(
         f"Invalid type for '{param}': expected {expected}, but got {type_word(value)} instead.", param, "invalid_type"
     )
 
 
 def within(path: str, key: str) -> str:
-    """Name a key below a path; all keys that a caller may have made up are named here."""
+    """Return the path of a key, which may be any text of a client."""
     key = excerpt_of_name(key)
     return f"{path}.{key}" if path else key
 
 
 def root_object(value: object) -> JsonObject:
-    """Take the root of a body, which must be an object."""
+    """Check that a body is an object."""
     if isinstance(value, dict):
         return value
     refuse(f"Invalid type: expected an object, but got {type_word(value)} instead.", None, "invalid_type")
 
 
 def an_object(value: object, path: str, expected: str = "an object") -> JsonObject:
-    """Take a value that must be an object."""
+    """Check that a value is an object."""
     if isinstance(value, dict):
         return value
     refuse_type(path, expected, value)
 
 
 def an_array(value: object, path: str, *, at_least: int = 0, at_most: int | None = None) -> list[Any]:
-    """Take a value that must be an array of a bounded length."""
+    """Check that a value is an array of bounded length."""
     if not isinstance(value, list):
         refuse_type(path, "an array", value)
     if len(value) < at_least:
@@ -89,7 +89,7 @@ def an_array(value: object, path: str, *, at_least: int = 0, at_most: int | None
 
 
 def total(found: int, path: str, bound: Bound) -> None:
-    """Refuse more of something than may be in a field, counted over all that it holds."""
+    """Reject too many items, counted over a whole field."""
     if found > bound.number:
         what = "string" if bound.code == "string_above_max_length" else "array"
         message = (
@@ -99,7 +99,7 @@ def total(found: int, path: str, bound: Bound) -> None:
 
 
 def a_string(value: object, path: str, *, at_least: int = 0, at_most: int | None = None) -> str:
-    """Take a value that must be a string of a bounded length, counted in code points."""
+    """Check that a value is a string of bounded length, in code points."""
     if not isinstance(value, str):
         refuse_type(path, "a string", value)
     if len(value) < at_least:
@@ -126,7 +126,7 @@ def is_plain(text: str) -> bool:
 
 
 def one_of(value: object, path: str, supported: Sequence[str]) -> str:
-    """Take a string that must be one of a few."""
+    """Check that a value is one of several strings."""
     text = a_string(value, path)
     if text in supported:
         return text
@@ -134,7 +134,7 @@ def one_of(value: object, path: str, supported: Sequence[str]) -> str:
 
 
 def an_integer(value: object, path: str, *, at_least: int, at_most: int) -> int:
-    """Take a whole number within bounds; JSON's `true` is none."""
+    """Check that a value is an integer within bounds; `true` is not an integer."""
     if not isinstance(value, int) or isinstance(value, bool):
         refuse_type(path, "an integer", value)
     if value < at_least:

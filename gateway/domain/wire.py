@@ -1,8 +1,8 @@
-"""Domain objects out, the API's own JSON objects as bytes; the other way round of `parse`.
+"""Serialization of domain objects to JSON objects of the API, the inverse of `parse`.
 
-Stored JSON is handed on as it lies, without parsing it again.
-Source: rest-contract §2; key order as it was sent live.
-Must not be here: envelopes of lists and errors, which belong to the REST face.
+Stored JSON is inserted without parsing it.
+Source: rest-contract §2; the order of keys is that of recorded responses.
+Must not be here: envelopes of lists and errors (`rest`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ JsonValue = dict[str, Any]
 
 
 def thread(thread: Thread) -> JsonValue:
-    """Lay a thread out as the API's `thread` object, ready for `dump`."""
-    extension = {} if thread.owner is None else {"owner": thread.owner}  # ours: the wire knows no end users
+    """Convert a thread to the API's `thread` object, ready for `dump`."""
+    extension = {} if thread.owner is None else {"owner": thread.owner}  # ours: the original API has no end users
     return {
         "id": thread.id,
         "object": "thread",
@@ -33,8 +33,8 @@ def thread(thread: Thread) -> JsonValue:
 
 
 def message(message: Message) -> JsonValue:
-    """Lay a message out as the API's `thread.message` object, ready for `dump`."""
-    # Taken apart at once: a page has many, and each attribute of a tuple by its name takes as long as three values.
+    """Convert a message to the API's `thread.message` object, ready for `dump`."""
+    # Unpacked at once: access to a field by name takes as long as three values, and a page has many.
     (
         id_,
         thread_id,
@@ -69,15 +69,15 @@ def message(message: Message) -> JsonValue:
 
 
 def dump(value: object) -> bytes:
-    """Write compact JSON in UTF-8."""
+    """Serialize to compact JSON in UTF-8."""
     return orjson.dumps(value)
 
 
 def load(text: str | bytes) -> Any:
-    """Read JSON."""
+    """Parse JSON."""
     return orjson.loads(text)
 
 
 def dump_text(value: object) -> str:
-    """Write compact JSON as it is stored."""
+    """Serialize to compact JSON text, as it is stored."""
     return orjson.dumps(value).decode()
