@@ -7,7 +7,7 @@ import pytest
 from gateway.concurrency import Event, Inbox
 
 
-async def test_all_who_wait_for_an_event_go_on_once_it_is_set() -> None:
+async def test_all_waiters_of_an_event_continue_once_it_is_set() -> None:
     event = Event()
     waiting = [asyncio.create_task(event.wait()) for _ in range(3)]
     await asyncio.sleep(0)
@@ -28,7 +28,7 @@ async def test_wait_returns_at_once_only_while_the_event_is_set() -> None:
         await asyncio.wait_for(event.wait(), 0.01)
 
 
-async def test_who_gives_up_waiting_takes_nobody_with_it() -> None:
+async def test_a_cancelled_waiter_does_not_cancel_others() -> None:
     event = Event()
     patient, impatient = asyncio.create_task(event.wait()), asyncio.create_task(event.wait())
     await asyncio.sleep(0)
@@ -41,7 +41,7 @@ async def test_who_gives_up_waiting_takes_nobody_with_it() -> None:
     assert impatient.cancelled()
 
 
-async def test_an_event_that_is_set_and_cleared_at_once_lets_go_all_who_have_waited() -> None:
+async def test_an_event_that_is_set_and_cleared_at_once_releases_all_waiters() -> None:
     event = Event()
     waiting = asyncio.create_task(event.wait())
     await asyncio.sleep(0)
@@ -52,7 +52,7 @@ async def test_an_event_that_is_set_and_cleared_at_once_lets_go_all_who_have_wai
     await asyncio.wait_for(waiting, 1)
 
 
-async def test_what_comes_is_taken_in_the_order_of_its_coming() -> None:
+async def test_items_are_received_in_the_order_of_their_arrival() -> None:
     inbox = Inbox[str]()
     inbox.put_nowait("a")
     inbox.put_nowait("b")
@@ -63,7 +63,7 @@ async def test_what_comes_is_taken_in_the_order_of_its_coming() -> None:
     assert inbox.empty()
 
 
-async def test_who_takes_waits_for_what_comes() -> None:
+async def test_a_receiver_waits_for_the_next_item() -> None:
     inbox = Inbox[str]()
     taking = asyncio.create_task(inbox.get())
     await asyncio.sleep(0)
@@ -73,7 +73,7 @@ async def test_who_takes_waits_for_what_comes() -> None:
     assert await asyncio.wait_for(taking, 1) == "a"
 
 
-async def test_nothing_is_lost_when_who_takes_gives_up_as_it_comes() -> None:
+async def test_no_item_is_lost_when_a_receiver_is_cancelled_as_it_arrives() -> None:
     inbox = Inbox[str]()
     taking = asyncio.create_task(inbox.get())
     await asyncio.sleep(0)

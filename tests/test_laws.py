@@ -141,7 +141,7 @@ def test_a_source_that_breaks_a_law_is_found(law: Callable[[ast.Module], object]
     assert law(ast.parse(source)) == found
 
 
-def test_resolvers_may_take_many_arguments() -> None:
+def test_resolvers_may_have_many_parameters() -> None:
     resolver = ast.parse("@strawberry.field\ndef f(a, b, c, d, e, f): ...\ndef g(a, b, c, d, e, f): ...")
 
     assert laws.many_positional(resolver, resolvers_may=True) == {"g"}

@@ -187,7 +187,7 @@ def test_functions_have_at_most_40_lines() -> None:
     assert long == set(LONG_FUNCTIONS)
 
 
-def test_functions_take_at_most_five_arguments_by_position() -> None:
+def test_functions_have_at_most_five_positional_parameters() -> None:
     def many(path: Path) -> set[str]:
         overrides = OF_GRAPHQL_CORE if _layer(path) == "fast_executor" else set()
         return laws.many_positional(_tree(path), resolvers_may=_layer(path) == "graphql") - overrides

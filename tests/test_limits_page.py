@@ -42,7 +42,7 @@ def test_a_bound_has_its_row_with_number_error_and_reason(bound: Bound) -> None:
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_each_test_that_a_row_names_is_there(name: str) -> None:
+def test_each_test_named_in_a_row_exists(name: str) -> None:
     named = named_in(ROWS[name])
 
     assert named

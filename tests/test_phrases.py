@@ -146,19 +146,19 @@ def test_all_kinds_of_text_are_searched() -> None:
     }
 
 
-def test_documents_hold_no_phrase_of_our_own() -> None:
+def test_documents_contain_no_listed_phrase() -> None:
     assert found(_documents(), [*_phrases(EVERYWHERE), *_phrases(FOR_READERS)]) == []
 
 
-def test_help_texts_hold_no_phrase_of_our_own() -> None:
+def test_help_texts_contain_no_listed_phrase() -> None:
     assert found(helps(main, "gateway"), [*_phrases(EVERYWHERE), *_phrases(FOR_READERS)]) == []
 
 
-def test_messages_hold_no_phrase_of_our_own() -> None:
+def test_messages_contain_no_listed_phrase() -> None:
     assert found(_messages(), [*_phrases(EVERYWHERE), *_phrases(FOR_READERS)]) == []
 
 
-def test_docstrings_comments_and_test_names_hold_no_phrase_of_our_own() -> None:
+def test_docstrings_comments_and_test_names_contain_no_listed_phrase() -> None:
     assert found(_remarks(), _phrases(EVERYWHERE)) == []
 
 
@@ -171,7 +171,9 @@ def test_docstrings_comments_and_test_names_hold_no_phrase_of_our_own() -> None:
             'x = 1\n"""Everybody\nis let\n in."""', ["a.py:3: 'is let in'; say instead: allow"], id="a string"
         ),
         pytest.param("x = 1  # it lets in all", ["a.py:1: 'lets in'; say instead: allow"], id="a comment"),
-        pytest.param("def test_it_lets_in_all(): ...", ["a.py:1: 'lets in'; say instead: allow"], id="a test's name"),
+        pytest.param(
+            "def test_it_authenticates_all(): ...", ["a.py:1: 'lets in'; say instead: allow"], id="a test's name"
+        ),
         pytest.param("lets_in = 1", [], id="another name"),
     ],
 )

@@ -131,7 +131,7 @@ def test_undocumented_modules_are_those_of_the_table() -> None:
 
 
 @pytest.mark.parametrize(("module", "names"), MODULES.items())
-def test_undocumented_module_has_what_we_import(module: str, names: set[str]) -> None:
+def test_undocumented_module_has_the_imported_names(module: str, names: set[str]) -> None:
     assert names <= set(dir(import_module(module)))
 
 

@@ -41,11 +41,11 @@ def test_every_line_is_a_pinned_requirement_or_a_hash_and_names_no_host(file: st
     assert all(hashes for _, hashes in pinned(file).values())
 
 
-def test_what_is_shipped_is_what_is_tested() -> None:
+def test_the_shipped_dependencies_are_the_tested_ones() -> None:
     assert pinned("runtime.txt").items() <= pinned("versions.txt").items()
 
 
-def test_every_requirement_of_ours_is_pinned_to_a_release_that_it_allows() -> None:
+def test_every_requirement_is_pinned_to_an_allowed_release() -> None:
     known = pinned("versions.txt")
     builds = re.findall(r'requires = \["([^"]+)"\]', (ROOT / "pyproject.toml").read_text())
 
@@ -54,7 +54,7 @@ def test_every_requirement_of_ours_is_pinned_to_a_release_that_it_allows() -> No
         assert requirement.specifier.contains(pin), requirement
 
 
-def test_what_the_tests_run_with_is_what_is_pinned() -> None:
+def test_the_installed_versions_are_the_pinned_ones() -> None:
     known = pinned("versions.txt")
     ours = [Requirement(each) for each in requires("threads-gateway") or () if "extra" not in each]
 
@@ -75,7 +75,7 @@ def test_the_sbom_lists_what_is_shipped_with_every_hash(sbom: dict[str, Any]) ->
     } == shipped
 
 
-def test_the_sbom_is_one_by_its_own_rules(sbom: dict[str, Any]) -> None:
+def test_the_sbom_is_valid_cyclonedx(sbom: dict[str, Any]) -> None:
     components = [sbom["metadata"]["component"], *sbom["components"]]
     refs = [each["bom-ref"] for each in components]
 

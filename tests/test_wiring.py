@@ -41,14 +41,14 @@ async def test_a_jwt_secret_authenticates_end_users(store: Store, monkeypatch: p
     assert who.reach.owner == "alice"
 
 
-async def test_a_secret_for_thread_tokens_makes_a_maker_of_them(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_token_secret_enables_thread_tokens(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_TOKEN_SECRET", SECRET)
 
     assert authenticator_of(load_settings(), ApiKeyCache(store)).tokens is not None
     assert authenticator_of(load_settings({"profile": "production"}), ApiKeyCache(store)).tokens is not None
 
 
-def test_a_port_for_metrics_lets_requests_be_counted() -> None:
+def test_a_metrics_port_enables_request_metrics() -> None:
     listeners = listeners_of(load_settings({"metrics_port": str(free_ports())}))
 
     listeners.observer(RequestRecord("request", "req_a", "GET", route="/v1/threads", status=200))
@@ -70,7 +70,7 @@ async def test_an_application_is_made_without_reaching_the_database() -> None:
         pytest.param({}, False, id="SQLite and one"),
     ],
 )
-async def test_changes_by_other_processes_are_heard_of_where_there_may_be_any(
+async def test_changes_of_other_processes_are_polled_if_there_can_be_any(
     store: Store, given: dict[str, str | None], *, is_heard: bool
 ) -> None:
     hints = hints_from_others(store, Hub(), load_settings(given))
@@ -88,7 +88,7 @@ def test_a_pooler_needs_the_address_of_the_database_itself() -> None:
         url_to_listen_at(pooled, "")
 
 
-def test_another_kind_of_database_is_refused_by_its_name() -> None:
+def test_an_unsupported_database_is_refused_by_name() -> None:
     with pytest.raises(InvalidSetting, match="'mysql'"):
         open_engines("mysql://db/threads")
 
@@ -104,7 +104,7 @@ def test_another_kind_of_database_is_refused_by_its_name() -> None:
         pytest.param((3, 51, 3), False, id="mended"),
     ],
 )
-def test_two_processes_serve_one_file_only_where_sqlite_loses_nothing(
+def test_two_processes_serve_one_file_only_with_a_safe_sqlite(
     monkeypatch: pytest.MonkeyPatch, version: tuple[int, int, int], *, is_refused: bool
 ) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", version)

@@ -80,7 +80,7 @@ async def test_a_credential_is_required_after_the_first_key_is_created(
         await authenticator.authenticate(None)
 
 
-async def test_a_key_lets_into_its_project(store: Store) -> None:
+async def test_a_key_authenticates_for_its_project(store: Store) -> None:
     made, secret = await api_keys.create(store, ANY)
 
     who = await Authenticator(ApiKeyCache(store)).authenticate(secret)
@@ -98,7 +98,7 @@ async def test_an_invalid_credential_is_rejected(store: Store, credential: str) 
     assert raised.value.code == "invalid_api_key"
 
 
-async def test_a_key_is_looked_up_once_in_a_while(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_key_is_cached_between_lookups(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_cache, "FRESH_S", 3_600)
     _, secret = await api_keys.create(store, ANY)
     keys = ApiKeyCache(store)
@@ -123,7 +123,7 @@ async def test_a_key_is_believed_for_less_than_a_second(store: Store, monkeypatc
     assert await keys.find(secret) is None
 
 
-async def test_the_ring_holds_a_bounded_number_of_keys(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_key_cache_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_cache, "MOST", 3)
     keys = ApiKeyCache(store)
 
@@ -133,7 +133,7 @@ async def test_the_ring_holds_a_bounded_number_of_keys(store: Store, monkeypatch
     assert len(keys._seen) == 3  # noqa: SLF001
 
 
-async def test_last_uses_are_written_down_at_the_end(store: Store) -> None:
+async def test_last_uses_of_keys_are_written_at_shutdown(store: Store) -> None:
     made, secret = await api_keys.create(store, ANY)
     keys = ApiKeyCache(store)
     noting = asyncio.create_task(keys.write_last_uses())
@@ -180,7 +180,7 @@ async def test_a_connection_is_closed_when_its_credential_expires_or_is_unknown(
     assert gone.is_set()
 
 
-async def test_a_thread_token_lets_into_one_thread_also_where_the_server_is_open(store: Store) -> None:
+async def test_a_thread_token_is_limited_to_its_thread_on_an_open_server(store: Store) -> None:
     tokens = ThreadTokens(SECRET)
     token, _ = tokens.make(ANONYMOUS, THREAD, TokenEpoch(), ALL_SCOPES, 60)
 
@@ -217,7 +217,7 @@ async def a_token(store: Store, authenticator: Authenticator, maker: Principal) 
 
 
 @pytest.mark.parametrize("has_key", [True, False])
-async def test_a_token_is_looked_up_by_one_statement_once_in_a_while(
+async def test_a_token_is_cached_between_lookups_of_one_statement(
     store: Store, monkeypatch: pytest.MonkeyPatch, *, has_key: bool
 ) -> None:
     monkeypatch.setattr(key_cache, "FRESH_S", 3_600)
@@ -233,7 +233,7 @@ async def test_a_token_is_looked_up_by_one_statement_once_in_a_while(
     assert len(seen) == 1
 
 
-async def test_what_was_revoked_here_is_refused_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_key_revoked_in_this_process_is_refused_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_cache, "FRESH_S", 3_600)
     authenticator = Authenticator(ApiKeyCache(store), tokens=ThreadTokens(SECRET))
     thread_id, token = await a_token(store, authenticator, SHOP)

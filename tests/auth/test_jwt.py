@@ -85,7 +85,7 @@ def served(body: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
-async def test_the_subject_is_the_owner_of_its_threads_alone() -> None:
+async def test_the_subject_of_a_jwt_is_the_owner_of_its_threads() -> None:
     who = await JwtVerifier(SHARED).verify(signed(SECRET, "HS256"))
 
     assert who is not None
@@ -123,7 +123,7 @@ async def scopes_of(rules: JwtRules, **claims: Any) -> frozenset[Scope]:
     ],
 )
 @pytest.mark.parametrize("is_strict", [True, False])
-async def test_what_a_token_allows_are_the_words_of_ours_in_all_its_claims(
+async def test_a_jwt_has_the_known_scopes_of_all_its_claims(
     claims: dict[str, Any], scopes: frozenset[Scope], *, is_strict: bool
 ) -> None:
     assert await scopes_of(replace(SHARED, require_scopes=is_strict), **claims) == scopes
@@ -144,14 +144,12 @@ async def test_what_a_token_allows_are_the_words_of_ours_in_all_its_claims(
         pytest.param({"permissions": ["threads:read threads:write"]}, id="several words in one of a list"),
     ],
 )
-async def test_where_a_claim_is_there_and_has_no_word_of_ours_nothing_is_allowed(claims: dict[str, Any]) -> None:
+async def test_a_scope_claim_without_known_scopes_allows_nothing(claims: dict[str, Any]) -> None:
     assert await scopes_of(SHARED, **claims) == NOTHING
 
 
 @pytest.mark.parametrize(("is_strict", "scopes"), [(True, NOTHING), (False, ALL_SCOPES)])
-async def test_what_a_token_without_scopes_allows_is_the_operators_to_say(
-    *, is_strict: bool, scopes: frozenset[Scope]
-) -> None:
+async def test_the_scopes_of_a_jwt_without_any_are_a_setting(*, is_strict: bool, scopes: frozenset[Scope]) -> None:
     assert await scopes_of(replace(SHARED, require_scopes=is_strict)) == scopes
 
 
@@ -168,7 +166,7 @@ def ending(exp: str) -> str:
 
 
 @pytest.mark.parametrize("exp", ["9223372036854775808", "1e300", "1" + "0" * 400, "253402300800", "253402300798.125"])
-async def test_a_token_may_end_at_any_time_to_come(exp: str) -> None:
+async def test_a_token_may_expire_at_any_future_time(exp: str) -> None:
     who = await JwtVerifier(SHARED).verify(ending(exp))
 
     assert who is not None
@@ -179,7 +177,7 @@ async def test_a_token_may_end_at_any_time_to_come(exp: str) -> None:
     "exp",
     ["-1", "-1e300", "0", "1e999", "-1e999", "NaN", '"99999999999"', "true", "null", "[]", "{}", "1" + "0" * 5_000],
 )
-async def test_a_token_whose_end_is_past_or_no_time_is_none(exp: str) -> None:
+async def test_a_jwt_with_a_past_or_invalid_expiry_is_not_verified(exp: str) -> None:
     assert await JwtVerifier(SHARED).verify(ending(exp)) is None
 
 
@@ -213,7 +211,7 @@ async def test_a_token_whose_end_is_past_or_no_time_is_none(exp: str) -> None:
         pytest.param("\udcff", id="no text"),
     ],
 )
-async def test_nobody_is_recognised_by(token: str) -> None:
+async def test_a_jwt_is_not_verified_if(token: str) -> None:
     assert await JwtVerifier(SHARED).verify(token) is None
 
 
@@ -227,13 +225,13 @@ async def test_a_token_is_checked_with_the_key_that_it_names(tmp_path: Path, kin
     assert await users.verify(signed(private(kind), kind)) is None
 
 
-async def test_where_there_is_one_key_a_token_need_not_name_it(tmp_path: Path) -> None:
+async def test_a_token_without_key_id_uses_the_only_key(tmp_path: Path) -> None:
     users = by_file(tmp_path, public("ES256", None))
 
     assert await users.verify(signed(private("ES256"), "ES256")) is not None
 
 
-async def test_a_public_key_is_never_taken_for_a_shared_secret(tmp_path: Path) -> None:
+async def test_a_public_key_is_never_used_as_a_shared_secret(tmp_path: Path) -> None:
     shown = public("RS256", "a")
     users = by_file(tmp_path, shown, {"kty": "oct", "k": "c3Nz" * 12, "kid": "oct", "alg": "HS256"})
 
@@ -282,7 +280,7 @@ async def test_an_empty_jwks_rejects_all_tokens_after_the_next_fetch(
 
 
 @pytest.mark.parametrize("other", [5, {}, {"kty": "later"}, {"kty": "EC", "crv": "later"}, {"kty": "RSA", "n": 5}])
-async def test_one_key_that_cannot_be_used_spoils_no_others(tmp_path: Path, other: Any) -> None:
+async def test_one_unusable_signing_key_does_not_affect_others(tmp_path: Path, other: Any) -> None:
     users = by_file(tmp_path, other, public("ES256", "a"))
 
     assert await users.verify(signed(private("ES256"), "ES256", "a")) is not None
@@ -295,7 +293,7 @@ async def test_a_key_for_something_else_checks_no_signature(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("kid", ["../../etc/passwd", "a' OR 1=1 --", "", "\x00", "http://127.0.0.1/keys"])
-async def test_a_key_id_is_only_looked_up_among_those_of_the_set(tmp_path: Path, kid: str) -> None:
+async def test_a_key_id_is_only_looked_up_in_its_key_set(tmp_path: Path, kid: str) -> None:
     users = by_file(tmp_path, public("ES256", "a"))
 
     assert await users.verify(signed(private("ES256"), "ES256", kid)) is None
@@ -308,9 +306,7 @@ async def test_a_document_that_is_too_large_is_no_set(tmp_path: Path) -> None:
         await users.verify(signed(private("ES256"), "ES256", "a"))
 
 
-async def test_a_document_that_comes_too_slowly_is_not_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_document_that_arrives_too_slowly_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jwt_module, "FETCH_S", 0)
     users = by_file(tmp_path, public("ES256", "a"))
 
@@ -318,7 +314,7 @@ async def test_a_document_that_comes_too_slowly_is_not_waited_for(
         await users.verify(signed(private("ES256"), "ES256", "a"))
 
 
-async def test_tokens_of_the_secret_before_are_still_taken() -> None:
+async def test_tokens_of_the_previous_secret_are_accepted() -> None:
     old, new = "o" * 32, "n" * 32
     users = JwtVerifier(replace(SHARED, secret=new, old_secret=old))
 
@@ -338,7 +334,7 @@ async def test_authentication_is_unavailable_until_the_jwks_is_read(tmp_path: Pa
         await users.verify(signed(private("ES256"), "ES256", "a"))
 
 
-async def test_keys_that_cannot_be_fetched_again_are_believed_for_a_while(
+async def test_signing_keys_that_cannot_be_refreshed_are_trusted_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jwt_module, "REFETCH_S", 0)
@@ -365,7 +361,7 @@ async def test_keys_that_cannot_be_fetched_again_are_believed_for_a_while(
         pytest.param(b" " * (jwt_module.MAX_JWKS + 1), "at most", id="too large"),
     ],
 )
-def test_what_is_no_set_of_keys_is_refused(tmp_path: Path, document: bytes, fault: str) -> None:
+def test_an_invalid_key_set_is_refused(tmp_path: Path, document: bytes, fault: str) -> None:
     file = tmp_path / "jwks.json"
     file.write_bytes(document)
 
@@ -380,6 +376,6 @@ def test_a_set_may_hold_keys_of_kinds_that_are_not_known(tmp_path: Path) -> None
     assert jwt_module._fetched(str(file)) == {}  # noqa: SLF001  (as above)
 
 
-def test_a_set_at_an_address_that_nobody_answers_is_an_error_of_the_system() -> None:
+def test_an_unreachable_key_set_is_a_system_error() -> None:
     with pytest.raises(OSError, match="refused"):
         jwt_module._fetched(f"http://127.0.0.1:{free_port()}/jwks.json")  # noqa: SLF001  (as above)

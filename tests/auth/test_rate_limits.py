@@ -75,7 +75,7 @@ def of_token(key: str, thread: str) -> Principal:
     return Principal(Reach("p"), name=f"{key}/{thread}", counted_in=(f"thread:{thread}", f"tokens:{key}"))
 
 
-async def test_who_counts_in_two_buckets_is_let_while_there_is_room_in_both() -> None:
+async def test_a_client_of_two_buckets_is_allowed_while_both_have_capacity() -> None:
     rates = RateLimiter(RateLimits(reads="2/day"))
     first, second, third = (of_token("key_a", f"thread_{n}") for n in "abc")
 
@@ -84,7 +84,7 @@ async def test_who_counts_in_two_buckets_is_let_while_there_is_room_in_both() ->
     assert asked == [True, True, False, True]
 
 
-async def test_what_one_full_bucket_refuses_is_not_counted_in_the_other() -> None:
+async def test_a_request_refused_by_one_bucket_is_not_counted_in_the_other() -> None:
     rates = RateLimiter(RateLimits(reads="1/day"))
     await let(rates, of_token("key_a", "thread_a"), Scope.READ)
 
@@ -93,7 +93,7 @@ async def test_what_one_full_bucket_refuses_is_not_counted_in_the_other() -> Non
     assert (refused, await let(rates, of_token("key_b", "thread_b"), Scope.READ)) == (False, True)
 
 
-async def test_both_buckets_bound_what_runs_at_once() -> None:
+async def test_both_buckets_limit_concurrent_requests() -> None:
     rates = RateLimiter(RateLimits(concurrent=1))
 
     async with rates.acquire(of_token("key_a", "thread_a"), Scope.READ) or nullcontext():
@@ -120,7 +120,7 @@ async def test_so_many_may_run_at_once_and_no_more() -> None:
     assert await let(rates, ALICE, Scope.READ)
 
 
-async def test_nothing_is_kept_of_those_who_have_gone() -> None:
+async def test_nothing_is_kept_of_disconnected_clients() -> None:
     rates = RateLimiter(RateLimits(concurrent=1))
 
     await asyncio.gather(*(let(rates, Principal(Reach("p"), name=str(n)), Scope.READ) for n in range(10)))
@@ -128,13 +128,13 @@ async def test_nothing_is_kept_of_those_who_have_gone() -> None:
     assert not rates._running  # noqa: SLF001
 
 
-async def test_what_costs_more_than_there_ever_is_can_be_done_once() -> None:
+async def test_an_operation_above_the_whole_limit_can_run_once() -> None:
     rates = RateLimiter(RateLimits(reads="5/day"))
 
     assert [await let(rates, ALICE, Scope.READ, units) for units in (50, 1)] == [True, False]
 
 
-async def test_what_was_given_back_can_be_taken_again() -> None:
+async def test_returned_capacity_can_be_acquired_again() -> None:
     rates = RateLimiter(RateLimits(reads="2/day"))
 
     async def take(units: int) -> bool:
@@ -180,7 +180,7 @@ async def test_rest_returns_rate_limit_headers_and_429(store: Store) -> None:
     assert answers[2].headers["x-ratelimit-reset-requests"] == answers[2].headers["retry-after"] + "s"
 
 
-async def test_what_is_refused_is_not_done(store: Store) -> None:
+async def test_a_refused_operation_has_no_effect(store: Store) -> None:
     async with calling(store, writes="1/day") as http:
         for _ in range(3):
             await http.post("/v1/threads")
@@ -220,7 +220,7 @@ async def test_a_mutation_is_a_write(store: Store) -> None:
         ),
     ],
 )
-def test_rates_are_off_for_who_is_alone_with_the_server(flags: dict[str, str], rules: RateLimits) -> None:
+def test_rate_limits_are_off_by_default_on_a_local_server(flags: dict[str, str], rules: RateLimits) -> None:
     assert rate_limits_of(load_settings(flags)) == rules
 
 

@@ -19,7 +19,7 @@ SHOP = Principal(Reach("shop"), name="key_a", key_id="key_a")
 TOKENS = ThreadTokens(SECRET)
 
 
-def test_a_token_is_its_makers_project_and_one_thread() -> None:
+def test_a_thread_token_reaches_one_thread_in_its_creators_project() -> None:
     token, ends = TOKENS.make(SHOP, THREAD, TokenEpoch(), frozenset({Scope.READ}), 60)
 
     who = TOKENS.read(token)
@@ -42,12 +42,12 @@ def buckets_of(maker: Principal) -> tuple[str, ...]:
     return who.buckets
 
 
-def test_a_token_counts_in_its_thread_and_with_the_other_tokens_of_its_key_but_not_as_the_key() -> None:
+def test_a_token_is_rate_limited_by_thread_and_by_the_tokens_of_its_key() -> None:
     assert buckets_of(SHOP) == ("shop/thread:thread_a", "shop/tokens:key_a")
     assert not {*buckets_of(SHOP)} & {*SHOP.buckets}
 
 
-def test_a_token_that_an_end_user_has_made_counts_as_that_end_user() -> None:
+def test_a_token_created_by_an_end_user_is_rate_limited_as_that_user() -> None:
     alice = Principal(Reach("shop", owner="alice"), name="user:alice")
 
     assert buckets_of(alice) == alice.buckets == ("shop/user:alice",)
@@ -60,7 +60,7 @@ def test_a_token_grants_no_more_than_its_creator_has() -> None:
         TOKENS.make(reader, THREAD, TokenEpoch(), ALL_SCOPES, 60)
 
 
-def test_a_token_lasts_no_longer_than_what_it_was_made_with() -> None:
+def test_a_token_expires_no_later_than_its_creators_credential() -> None:
     soon = int(time.time()) + 5
 
     _, ends = TOKENS.make(Principal(Reach("shop"), expires_at=soon), THREAD, TokenEpoch(), ALL_SCOPES, 3_600)
@@ -74,7 +74,7 @@ def test_a_token_makes_no_tokens() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, -1, LONGEST_S + 1])
-def test_a_token_lasts_from_a_second_to_a_day(seconds: int) -> None:
+def test_a_token_is_valid_for_a_second_to_a_day(seconds: int) -> None:
     with pytest.raises(InvalidRequest, match="expiresIn"):
         TOKENS.make(SHOP, THREAD, TokenEpoch(), ALL_SCOPES, seconds)
 
@@ -98,11 +98,11 @@ def signed(secret: str, algorithm: str, **changed: Any) -> str:
     return PREFIX + jwt.encode(claims, secret, algorithm)
 
 
-def test_what_our_secret_signed_is_read() -> None:
+def test_a_token_signed_with_the_secret_is_verified() -> None:
     assert TOKENS.read(signed(SECRET, "HS256")) is not None
 
 
-def test_tokens_of_the_secret_before_are_still_read_and_none_are_made_with_it() -> None:
+def test_the_previous_secret_verifies_tokens_and_signs_none() -> None:
     rotated, unknown = ThreadTokens(SECRET, OTHER_SECRET), ThreadTokens("n" * 32, OTHER_SECRET)
 
     made, _ = rotated.make(SHOP, THREAD, TokenEpoch(), ALL_SCOPES, 60)

@@ -28,7 +28,7 @@ COMMANDS = ["serve", "config", "keys", "migrate", "schema", "import", "export", 
 _WITH_FLAGS = {name for name, setting in SETTINGS.items() if setting.has_flag}
 
 
-def test_every_command_is_listed_with_what_it_does() -> None:
+def test_every_command_is_listed_with_its_description() -> None:
     listed = run("--help").stdout
 
     assert [line.split()[0] for line in listed.partition("Commands:\n")[2].splitlines()] == sorted(COMMANDS)
@@ -40,7 +40,7 @@ def test_every_setting_has_a_flag_on_serve() -> None:
     assert flags == _WITH_FLAGS
 
 
-def test_a_server_with_default_settings_loads_nothing_that_it_was_not_asked_for(sqlite_url: str) -> None:
+def test_a_server_with_default_settings_imports_no_optional_library(sqlite_url: str) -> None:
     asked_for_by_settings = {
         "jwt",
         "cryptography",
@@ -139,14 +139,14 @@ def test_a_command_that_needs_a_database_has_a_flag_for_it(command: str) -> None
         pytest.param(["backup"], ["gateway backup backups/threads-$(date +%F).db"], id="backup"),
     ],
 )
-def test_help_has_its_examples_on_lines_of_their_own(arguments: list[str], examples: list[str]) -> None:
+def test_help_has_each_example_on_its_own_line(arguments: list[str], examples: list[str]) -> None:
     told = [line.strip() for line in run(*arguments, "--help").stdout.splitlines()]
 
     for example in examples:
         assert any(line.startswith(example.strip()) for line in told), example
 
 
-def test_schema_prints_what_is_committed() -> None:
+def test_schema_command_prints_the_committed_schema() -> None:
     assert run("schema").stdout == (ROOT / "schema.graphql").read_text()
 
 
@@ -229,14 +229,14 @@ def test_an_unknown_postgresql_role_is_reported(postgres_url: str) -> None:
 
 
 @pytest.mark.parametrize("command", [["import"], ["keys", "revoke"]])
-def test_what_steers_a_terminal_is_escaped_in_an_error(command: list[str], sqlite_url: str) -> None:
+def test_control_characters_are_escaped_in_an_error(command: list[str], sqlite_url: str) -> None:
     done = run(*command, "no\x1b]0;such\x07\x9b\u202e", "--database-url", sqlite_url)
 
     assert done.exit_code == 1
     assert r"no\x1b]0;such\x07\x9b\u202e" in done.stderr
 
 
-def test_the_name_of_a_key_of_before_steers_no_terminal(sqlite_url: str) -> None:
+def test_the_name_of_an_older_key_is_escaped_for_terminals(sqlite_url: str) -> None:
     assert run("keys", "create", "--database-url", sqlite_url).exit_code == 0
     with closing(sqlite3.connect(str(make_url(sqlite_url).database))) as database, database:
         database.execute("UPDATE keys SET name = ?", ("\x1b]0;a\x07[bold]b",))
@@ -272,7 +272,7 @@ def test_an_unknown_command_exits_with_the_usage_code() -> None:
     assert run("sevre").exit_code == click.UsageError.exit_code
 
 
-def test_settings_come_from_a_file_dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_read_from_a_dot_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     take(f"sqlite:///{tmp_path / 'here.db'}", a_thread())
     (tmp_path / ".env").write_text("GATEWAY_DATABASE_URL=sqlite:///here.db\n")
     monkeypatch.chdir(tmp_path)

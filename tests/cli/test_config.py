@@ -61,7 +61,7 @@ def test_each_setting_is_printed_with_its_value_and_source(tmp_path: Path) -> No
     assert lines["GATEWAY_HOSTS"] == ["default"]
 
 
-def test_json_holds_values_of_their_types() -> None:
+def test_json_lines_have_typed_values() -> None:
     printed = json.loads(shown("--json", GATEWAY_GRAPHIQL="off", GATEWAY_TOKEN_SECRET=HUSH))
 
     assert len(printed) == len(SETTINGS)
@@ -86,7 +86,7 @@ def test_no_value_of_a_secret_setting_is_printed(form: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in HOLDING.items() for value in values])
-def test_a_secret_is_masked_wherever_it_stands(name: str, value: str) -> None:
+def test_a_secret_is_masked_in_every_output(name: str, value: str) -> None:
     masked = mask(SETTINGS[name], value)
 
     assert HUSH not in masked
@@ -109,5 +109,5 @@ def test_a_secret_is_masked_wherever_it_stands(name: str, value: str) -> None:
         ("redis://cache/0?db=1&password=x", f"redis://cache/0?db={MASK}&password={MASK}"),
     ],
 )
-def test_a_url_keeps_what_is_certainly_no_secret(url: str, masked: str) -> None:
+def test_a_masked_url_keeps_its_public_parts(url: str, masked: str) -> None:
     assert mask_url(url) == masked

@@ -73,7 +73,7 @@ def test_a_missing_sqlite_file_is_no_fault_and_is_not_created(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
+def test_a_missing_database_folder_is_reported(tmp_path: Path) -> None:
     code, found = examined(f"sqlite:///{tmp_path}/none/new.db")
 
     assert (code, found["disk"][0]) == (1, "failure")

@@ -45,11 +45,11 @@ def test_only_the_secret_goes_to_standard_output(keys: Commands) -> None:
     assert made.stdout.strip() not in made.stderr
 
 
-def test_where_there_are_no_keys_the_list_says_how_to_make_one(keys: Commands) -> None:
+def test_an_empty_key_list_names_the_command_to_create_one(keys: Commands) -> None:
     assert keys("list").stderr == "There are no API keys. Create one with: gateway keys create\n"
 
 
-def test_a_key_is_listed_with_what_it_may_do_and_what_became_of_it(keys: Commands) -> None:
+def test_a_key_is_listed_with_its_scopes_and_status(keys: Commands) -> None:
     good, over = keys.new_id("--name", "the web shop"), keys.new_id("--project", "shop")
     revoked = keys("revoke", over)
 
@@ -58,7 +58,7 @@ def test_a_key_is_listed_with_what_it_may_do_and_what_became_of_it(keys: Command
     assert re.search(r"shop .* revoked", keys.listed(over))
 
 
-def test_a_rotated_key_lasts_as_long_as_its_grace(keys: Commands) -> None:
+def test_a_rotated_key_is_valid_during_its_grace_period(keys: Commands) -> None:
     old = keys.new_id()
 
     new = keys("rotate", old, "--grace", "1d")
@@ -68,7 +68,7 @@ def test_a_rotated_key_lasts_as_long_as_its_grace(keys: Commands) -> None:
     assert not re.search(r"never +never +valid", keys.listed(old))
 
 
-def test_a_key_that_nobody_has_cannot_be_ended(keys: Commands) -> None:
+def test_an_unknown_key_cannot_be_revoked(keys: Commands) -> None:
     ended = keys("revoke", "key_unknown")
 
     assert (ended.exit_code, ended.stderr) == (1, "Error: No key found with id 'key_unknown'.\n")

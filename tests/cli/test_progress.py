@@ -57,7 +57,7 @@ def test_an_import_shows_on_a_terminal_how_far_it_is(sqlite_url: str, file: Path
     assert "Adding messages" in seen
 
 
-def test_an_import_sums_up_on_a_terminal_what_it_did(sqlite_url: str, file: Path) -> None:
+def test_an_import_prints_a_summary_on_a_terminal(sqlite_url: str, file: Path) -> None:
     with file.open("ab") as more:
         more.write(b"no\n")
 
@@ -74,14 +74,16 @@ def test_an_export_shows_on_a_terminal_how_far_it_is(sqlite_url: str, file: Path
 
 
 @pytest.mark.parametrize("more", [{}, {"FORCE_COLOR": "1"}, {"TTY_COMPATIBLE": "1"}], ids=str)
-def test_in_a_pipe_only_the_sum_is_said_where_all_goes_well(sqlite_url: str, file: Path, more: dict[str, str]) -> None:
+def test_a_successful_import_into_a_pipe_prints_only_its_summary(
+    sqlite_url: str, file: Path, more: dict[str, str]
+) -> None:
     said = said_in_a_pipe("import", str(file), "--database-url", sqlite_url, **more)
     said += said_in_a_pipe("export", "--database-url", sqlite_url, **more)
 
     assert said == b"Threads: 1, messages: 2, already present: 0, rejected: 0.\n"
 
 
-def test_who_watches_sees_a_bar_with_its_task(
+def test_a_terminal_shows_a_progress_bar_with_its_task(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(progress, "_is_watched", lambda: True)

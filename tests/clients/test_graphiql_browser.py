@@ -150,9 +150,7 @@ async def visit(browser: str, programs: Path, network: Network | None, tmp_path:
         yield visit
 
 
-async def test_server_and_browser_run_where_nothing_outside_can_be_reached(
-    visit: Visit, network: Network | None
-) -> None:
+async def test_graphiql_works_without_network_access(visit: Visit, network: Network | None) -> None:
     if network is None:
         pytest.skip("nobody may make a network on this system: only a proxy has noted what would leave it")
 
@@ -214,9 +212,7 @@ async def test_a_subscription_shows_a_message_that_is_made_meanwhile(visit: Visi
     assert shaken["request"]["headers"]["Sec-WebSocket-Protocol"] == "graphql-transport-ws"
 
 
-async def test_example_tabs_take_the_newest_thread_and_a_link_brings_its_operation(
-    visit: Visit, tmp_path: Path
-) -> None:
+async def test_example_tabs_use_the_newest_thread_and_a_link_opens_its_operation(visit: Visit, tmp_path: Path) -> None:
     await visit.open("ReadMessages", "query ReadMessages")
     await visit.tab.click(_RUN)
     await visit.see("There is no thread yet.")

@@ -87,9 +87,7 @@ async def test_the_cursor_of_a_change_also_works_for_messages(
 
 
 @pytest.mark.parametrize("cursor", ["msg_unknown", "nonsense", "-1", "1.5", "\u0663", "9" * 19, "00", "01", "thread_x"])
-async def test_a_cursor_that_names_nothing_is_refused(
-    store: Store, who: Principal, thread: ThreadId, cursor: str
-) -> None:
+async def test_an_unknown_cursor_is_refused(store: Store, who: Principal, thread: ThreadId, cursor: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         await follow.start(store, who, thread, cursor)
 

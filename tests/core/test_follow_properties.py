@@ -135,7 +135,7 @@ async def _change(
 
 @PROPERTY
 @given(steps=STEPS)
-async def test_a_follower_ends_with_what_rest_lists(
+async def test_a_follower_has_received_what_rest_lists(
     store: Store, hub: Hub, who: Principal, rest: httpx.AsyncClient, steps: list[tuple[Any, ...]]
 ) -> None:
     followers = Followers(store, hub, who, await make_thread(store, who))
@@ -156,7 +156,7 @@ async def test_a_follower_ends_with_what_rest_lists(
 
 @PROPERTY
 @given(steps=STEPS)
-async def test_a_late_follower_sees_what_rest_lists(
+async def test_a_late_follower_receives_what_rest_lists(
     store: Store, hub: Hub, who: Principal, rest: httpx.AsyncClient, steps: list[tuple[Any, ...]]
 ) -> None:
     followers = Followers(store, hub, who, await make_thread(store, who))

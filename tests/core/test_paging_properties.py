@@ -182,7 +182,7 @@ async def test_paging_visits_existing_messages_once_during_concurrent_writes(
 
 
 @BOTH_ORDERS
-async def test_rest_pages_by_last_id_to_the_end(
+async def test_rest_pages_by_last_id_until_the_end(
     store: Store, who: Principal, rest: httpx.AsyncClient, order: Order
 ) -> None:
     thread_id = await make_thread(store, who, count=24)

@@ -58,7 +58,7 @@ def statements() -> Iterator[list[tuple[str, Any]]]:
         event.remove(Engine, "before_cursor_execute", note)
 
 
-async def test_a_message_can_begin_without_content(store: Store, who: Principal, thread: ThreadId) -> None:
+async def test_a_message_in_progress_can_have_no_content(store: Store, who: Principal, thread: ThreadId) -> None:
     begun = await begin(store, who, thread)
 
     assert (begun.status, begun.content, begun.completed_at) == (Status.IN_PROGRESS, (), None)
@@ -269,7 +269,7 @@ async def test_append_writes_only_the_new_text(store: Store, who: Principal, thr
     assert sum(len(str(value)) for values in written for value in values) < 300
 
 
-async def test_a_page_with_messages_in_progress_takes_one_more_statement(
+async def test_a_page_with_messages_in_progress_needs_one_more_statement(
     store: Store, who: Principal, thread: ThreadId, rest: httpx.AsyncClient
 ) -> None:
     await say(store, who, thread, "whole")

@@ -53,7 +53,7 @@ def answering(status: int) -> Iterator[int]:
         server.shutdown()
 
 
-def test_the_dockerfile_is_written_as_it_should_be() -> None:
+def test_the_dockerfile_passes_hadolint() -> None:
     ran = subprocess.run(
         [Path(sys.executable).with_name("hadolint"), DEPLOY / "Dockerfile"],
         capture_output=True,
@@ -64,7 +64,7 @@ def test_the_dockerfile_is_written_as_it_should_be() -> None:
     assert (ran.returncode, ran.stdout) == (0, "")
 
 
-def test_what_is_copied_makes_the_wheel(tmp_path: Path) -> None:
+def test_the_files_copied_into_the_image_build_the_wheel(tmp_path: Path) -> None:
     for copied in instructions(BUILD, "COPY"):
         *sources, target = copied.split()
         for source in sources:
@@ -87,7 +87,7 @@ def test_what_is_copied_makes_the_wheel(tmp_path: Path) -> None:
     assert "gateway/migrations/env.py" in names
 
 
-def test_the_dockerignore_lets_through_what_is_copied_and_no_more() -> None:
+def test_the_dockerignore_includes_only_copied_files() -> None:
     let_through = {line[1:] for line in (DEPLOY / "Dockerfile.dockerignore").read_text().split() if line[0] == "!"}
 
     copied = {source for line in instructions(BUILD, "COPY") for source in line.split()[:-1]}
@@ -100,7 +100,7 @@ def test_the_image_runs_the_server_without_rights() -> None:
 
 
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
-def test_the_image_asks_the_server_whether_it_lives(status: int, code: int) -> None:
+def test_the_image_has_a_health_check(status: int, code: int) -> None:
     [line] = [each.strip() for each in DOCKERFILE.splitlines() if each.startswith("HEALTHCHECK ")]
     program, *arguments = yaml.safe_load(line.partition(" CMD ")[2])
 
@@ -116,14 +116,14 @@ def test_the_image_asks_the_server_whether_it_lives(status: int, code: int) -> N
 
 
 @pytest.mark.parametrize("file", sorted(DEPLOY.iterdir()), ids=lambda file: file.name)
-def test_every_setting_that_is_named_is_there(file: Path) -> None:
+def test_every_setting_named_in_the_docs_exists(file: Path) -> None:
     named = set(re.findall(rf"\b{PREFIX}([A-Z_]+)\b", file.read_text()))
 
     assert named <= {name.upper() for name in SETTINGS}
 
 
 @pytest.mark.parametrize("service", [each for each in SERVICES.values() if "command" in each])
-def test_every_command_that_is_run_is_there(service: dict[str, Any]) -> None:
+def test_every_command_in_a_block_exists(service: dict[str, Any]) -> None:
     program, command, *_ = service["command"]
 
     assert program == "gateway"
@@ -135,13 +135,13 @@ def test_the_database_is_migrated_before_it_is_served() -> None:
     assert SERVICES["gateway"]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
 
 
-def test_nothing_is_reached_from_other_machines() -> None:
+def test_nothing_is_reachable_from_other_machines() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
 
     assert ports == ["127.0.0.1:8000:8000"]
 
 
-def test_no_password_stands_in_the_file() -> None:
+def test_no_password_is_in_the_file() -> None:
     passwords = re.findall(r"PASSWORD: (\S+)|://\w+:(\S+)", (DEPLOY / "compose.yaml").read_text())
 
     assert passwords

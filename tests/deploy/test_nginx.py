@@ -62,21 +62,21 @@ async def test_an_sdk_works_by_tls(behind: Behind) -> None:
     assert found.metadata == {"by": "tls"}
 
 
-async def test_the_gateway_knows_that_it_was_asked_by_tls(behind: Behind) -> None:
+async def test_the_gateway_detects_tls_at_the_proxy(behind: Behind) -> None:
     async with behind.client() as http:
         answer = await http.get("/v1/threads", headers={"x-forwarded-proto": "http"})
 
     assert answer.headers["strict-transport-security"] == "max-age=31536000"
 
 
-async def test_the_largest_body_comes_through(behind: Behind) -> None:
+async def test_the_largest_body_passes_the_proxy(behind: Behind) -> None:
     async with behind.client() as http:
         answer = await http.post("/v1/threads", content=b"{}".ljust(MAX_BODY))
 
     assert answer.status_code == 200
 
 
-async def test_who_asks_without_tls_is_led_to_it(behind: Behind) -> None:
+async def test_a_plain_request_is_redirected_to_tls(behind: Behind) -> None:
     async with httpx.AsyncClient() as http:
         answer = await http.post(f"http://127.0.0.1:{behind.plain_port}/v1/threads?a=1", headers={"host": NAME})
 
@@ -84,7 +84,7 @@ async def test_who_asks_without_tls_is_led_to_it(behind: Behind) -> None:
 
 
 @pytest.mark.parametrize("name", ["other.example.com", "threads.example.com.evil.example", "127.0.0.1", ""])
-async def test_the_port_without_tls_answers_to_no_other_name(behind: Behind, name: str) -> None:
+async def test_the_plain_port_refuses_other_host_names(behind: Behind, name: str) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", behind.plain_port)
     host = f"Host: {name}\r\n" if name else ""
     writer.write(f"GET / HTTP/1.{1 if name else 0}\r\n{host}\r\n".encode())
@@ -95,7 +95,7 @@ async def test_the_port_without_tls_answers_to_no_other_name(behind: Behind, nam
         await writer.wait_closed()
 
 
-async def test_the_port_with_tls_hands_out_nothing_under_another_name(behind: Behind) -> None:
+async def test_the_tls_port_refuses_other_host_names(behind: Behind) -> None:
     async with behind.client() as http:
         answer = await http.get("/v1/threads", headers={"host": "other.example.com"})
 
@@ -111,7 +111,7 @@ async def test_only_a_websocket_is_an_upgrade(behind: Behind, protocol: str) -> 
     assert answer.json()["metadata"] == {"of": "me"}
 
 
-async def test_a_websocket_may_be_asked_for_in_letters_of_any_size(behind: Behind) -> None:
+async def test_the_upgrade_header_is_case_insensitive(behind: Behind) -> None:
     reader, writer = await asyncio.open_connection("localhost", behind.port, ssl=behind.tls)
     lines = ("Host: localhost", "Connection: upgrade", "Upgrade: WebSocket", "Sec-WebSocket-Version: 13")
     key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
@@ -123,7 +123,7 @@ async def test_a_websocket_may_be_asked_for_in_letters_of_any_size(behind: Behin
         await writer.wait_closed()
 
 
-async def test_a_websocket_and_a_stream_hear_at_once(behind: Behind) -> None:
+async def test_a_websocket_and_a_stream_receive_at_once(behind: Behind) -> None:
     async with behind.client() as http, socket_to(str(http.base_url).rstrip("/"), ssl=behind.tls) as follower:
         thread_id = (await http.post("/v1/threads")).json()["id"]
         await follower.subscribe(ADDED, threadId=thread_id, after="0")
@@ -143,7 +143,7 @@ async def test_a_websocket_and_a_stream_hear_at_once(behind: Behind) -> None:
         pytest.param("/graphql/assets/{}", "*/*", True, id="a file of GraphiQL"),
     ],
 )
-async def test_what_may_hold_a_secret_is_never_compressed(
+async def test_responses_with_secrets_are_never_compressed(
     behind: Behind, path: str, accept: str, *, is_compressed: bool
 ) -> None:
     scripts = sorted(each.name for each in (BUILT / "assets").glob("main-*.js"))

@@ -26,7 +26,7 @@ def none_of(_conf: str) -> None:
         pytest.param(with_old_map, id="behind nginx with the map as it was"),
     ],
 )
-def test_a_request_hidden_in_a_body_reaches_nobody(tmp_path: Path, front: Callable[[str], str | None]) -> None:
+def test_a_request_smuggled_in_a_body_is_never_executed(tmp_path: Path, front: Callable[[str], str | None]) -> None:
     with target(tmp_path, conf=front(CONF.read_text())) as at:
         figures = attack(at, 18, gap_s=0.05)
 

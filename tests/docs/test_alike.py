@@ -35,7 +35,7 @@ def test_random_values_are_alike(shown: Any, printed: Any) -> None:
         pytest.param("ready", "not ready", id="another text"),
     ],
 )
-def test_other_values_are_not_alike(shown: Any, printed: Any) -> None:
+def test_different_values_are_not_equal(shown: Any, printed: Any) -> None:
     assert not is_alike(shown, printed)
 
 
@@ -43,5 +43,5 @@ def test_a_printed_text_is_compared_whole() -> None:
     assert pattern_of("user: Hello").fullmatch("user: Hello\nmore") is None
 
 
-def test_the_last_json_is_taken_of_several() -> None:
+def test_the_last_of_several_json_outputs_is_used() -> None:
     assert last_json('{"a": 1}{"b": 2}\n') == {"b": 2}

@@ -6,7 +6,7 @@ from gateway.settings.table import SETTINGS
 from tests.docs import configuration
 
 
-def test_the_page_is_what_the_settings_make_it() -> None:
+def test_the_configuration_page_is_generated_from_the_settings() -> None:
     page = configuration.PAGE.read_text(encoding="utf-8")
 
     assert page == configuration.generated(), "renew it: python -m tests.docs.configuration"

@@ -53,12 +53,12 @@ def test_a_block_that_is_wrong_fails(session: Session, language: str, text: str)
         execute(session, language, text)
 
 
-def test_a_setting_that_the_server_does_not_take_fails(session: Session) -> None:
+def test_a_dotenv_block_with_an_invalid_setting_fails(session: Session) -> None:
     with pytest.raises(InvalidSetting, match="GATEWAY_PORT"):
         execute(session, "dotenv", "GATEWAY_PORT=http\n")
 
 
-def test_variables_of_a_shell_block_are_there_for_the_next_one(session: Session) -> None:
+def test_variables_of_a_shell_block_are_kept_for_the_next_one(session: Session) -> None:
     session.shell("cd deploy\nNAME='two words'")
     session.shell('echo "$NAME"\nls deploy/compose.yaml')
 

@@ -63,7 +63,7 @@ def test_readme_is_short() -> None:
     assert len(text_of(README).splitlines()) <= MOST_LINES
 
 
-def test_readme_says_in_the_first_screen_what_it_is_not() -> None:
+def test_readme_names_in_the_first_screen_what_the_project_is_not() -> None:
     first = " ".join(text_of(README).splitlines()[:FIRST_SCREEN])
 
     assert "does not call models and has no runs" in first

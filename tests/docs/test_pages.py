@@ -39,7 +39,7 @@ def test_a_block_of_an_unknown_kind_has_no_executor() -> None:
 @pytest.mark.uncounted
 @pytest.mark.usefixtures("node_clients")
 @pytest.mark.parametrize("page", WITH_BLOCKS)
-def test_the_blocks_of_a_page_do_what_it_says(page: str, tmp_path: Path, postgres_of: Callable[[str], str]) -> None:
+def test_the_blocks_of_a_page_work_as_documented(page: str, tmp_path: Path, postgres_of: Callable[[str], str]) -> None:
     database = re.sub(r"\W", "_", page.removesuffix(".md")).lower()
     with Session(tmp_path, lambda: postgres_of(database)) as session:
         for block in blocks_of(page):

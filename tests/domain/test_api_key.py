@@ -14,7 +14,7 @@ from gateway.errors import InvalidRequest
 BOTH = ALL_SCOPES
 
 
-def test_a_secret_has_the_shape_that_scanners_look_for() -> None:
+def test_a_secret_has_the_format_of_secret_scanners() -> None:
     assert re.fullmatch(r"sk-[A-Za-z0-9]{43}", api_key.new_secret())
 
 
@@ -22,7 +22,7 @@ def test_no_two_secrets_are_the_same() -> None:
     assert len({api_key.new_secret() for _ in range(100)}) == 100
 
 
-def test_what_is_kept_of_a_secret_is_its_hash() -> None:
+def test_only_the_hash_of_a_secret_is_stored() -> None:
     assert api_key.digest_of("sk-abc") == "1460db1b6902f8b1fc2a40d9381a24d0fd22c3bc1b2c6f999c521da73776fbe0"
 
 
@@ -46,12 +46,12 @@ def test_a_key_is_good_until_it_expires_or_is_revoked(
 
 
 @pytest.mark.parametrize("name", ["a", "shop", "shop-2_eu", "0", "a" * 63])
-def test_a_project_may_be_called(name: str) -> None:
+def test_a_project_name_is_accepted(name: str) -> None:
     assert api_key.project_id(name) == name
 
 
 @pytest.mark.parametrize("name", ["", "Shop", "-a", "_a", "a b", "a/b", "ä", "a" * 64, "a\n"])
-def test_a_project_may_not_be_called(name: str) -> None:
+def test_a_project_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequest, match="Invalid 'project'"):
         api_key.project_id(name)
 

@@ -47,7 +47,7 @@ def again(value: dict[str, Any]) -> Any:
     return orjson.loads(wire.dump(wire.thread(found) if isinstance(found, Thread) else wire.message(found)))
 
 
-def test_a_thread_is_given_back_as_it_came() -> None:
+def test_a_thread_is_returned_unchanged() -> None:
     thread = a_thread(
         "thread_AbcDEF012",
         created_at=1,
@@ -88,7 +88,7 @@ def test_a_thread_is_given_back_as_it_came() -> None:
         pytest.param({**a_text("x"), "later": {"made": ["up"]}}, id="a key that nobody knows yet"),
     ],
 )
-def test_a_part_is_given_back_as_it_came(part: dict[str, Any]) -> None:
+def test_a_part_is_returned_unchanged(part: dict[str, Any]) -> None:
     assert again(a_message(content=[part, part]))["content"] == [part, part]
 
 
@@ -116,7 +116,7 @@ def test_a_part_is_given_back_as_it_came(part: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_a_field_of_a_message_is_given_back_as_it_came(field: str, value: object) -> None:
+def test_a_field_of_a_message_is_returned_unchanged(field: str, value: object) -> None:
     assert again(a_message(**{field: value}))[field] == value
 
 
@@ -157,13 +157,13 @@ def test_a_field_of_a_thread_that_is_null_is_empty(field: str) -> None:
 
 
 @pytest.mark.parametrize("nothing", [None, [], {}, ""])
-def test_an_unknown_field_that_holds_nothing_is_let_go(nothing: object) -> None:
+def test_an_empty_unknown_field_is_dropped(nothing: object) -> None:
     assert again(a_message(file_ids=nothing)).keys() == again(a_message()).keys()
 
 
 @pytest.mark.parametrize("something", [0, False, ["file-1"], {"a": None}, "x", [None]])
 @pytest.mark.parametrize("make", [a_message, a_thread])
-def test_an_unknown_field_that_holds_something_is_refused(make: Any, something: object) -> None:
+def test_an_unknown_field_with_a_value_is_refused(make: Any, something: object) -> None:
     with pytest.raises(InvalidRequest, match=r"Unknown parameter: 'feeling'\."):
         archive.read(make(feeling=something))
 
@@ -185,7 +185,7 @@ def test_files_of_version_1_become_attachments_without_tools(fields: dict[str, A
 
 
 @pytest.mark.parametrize("file_ids", ["file-1", [1], {"a": 1}])
-def test_files_of_version_1_that_are_none_are_refused(file_ids: object) -> None:
+def test_invalid_file_ids_of_version_1_are_refused(file_ids: object) -> None:
     with pytest.raises(InvalidRequest, match="Invalid type for 'file_ids"):
         archive.read(a_message(file_ids=file_ids))
 
@@ -209,7 +209,7 @@ MANY = [
 
 
 @pytest.mark.parametrize(("field", "most", "one", "reason"), MANY)
-def test_a_message_may_hold_ten_times_what_may_be_made_and_no_more(
+def test_an_imported_message_may_have_ten_times_the_limits_of_a_new_one(
     field: str, most: Any, one: Any, reason: str
 ) -> None:
     held_to_bounds(**{field: most})
@@ -229,12 +229,12 @@ def test_a_message_may_hold_ten_times_what_may_be_made_and_no_more(
 
 
 @pytest.mark.parametrize("owner", ["a\u202eb", "\x85", "x" * 255])
-def test_an_owner_that_none_may_be_given_today_is_taken_back(owner: str) -> None:
+def test_an_exported_owner_of_older_rules_is_imported(owner: str) -> None:
     assert again(a_thread(owner=owner))["owner"] == owner
 
 
 @pytest.mark.parametrize("owner", ["", "a\nb", "x" * 256])
-def test_an_owner_that_there_never_was_is_refused(owner: str) -> None:
+def test_an_invalid_owner_is_refused(owner: str) -> None:
     with pytest.raises(InvalidRequest, match="Invalid 'owner'"):
         archive.read(a_thread(owner=owner))
 
@@ -323,7 +323,7 @@ def test_an_owner_that_there_never_was_is_refused(owner: str) -> None:
         ),
     ],
 )
-def test_what_is_not_whole_is_refused_with_its_reason(value: object, reason: str) -> None:
+def test_an_invalid_object_is_refused_with_its_reason(value: object, reason: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         archive.read(value)
 
@@ -340,7 +340,7 @@ def test_a_message_without_a_field_that_it_needs_is_refused(field: str) -> None:
 
 
 @pytest.mark.parametrize("depth", [300, 1000])
-def test_what_could_not_be_written_again_is_refused(depth: int) -> None:
+def test_json_that_could_not_be_serialized_again_is_refused(depth: int) -> None:
     deep = orjson.loads("[" * depth + "]" * depth)
 
     with pytest.raises(InvalidRequest, match="expected at most 128 levels"):
@@ -375,7 +375,7 @@ threads = st.fixed_dictionaries({}, optional={key: st.just(value) | json for key
         pytest.param({"content": []}, id="no content"),
     ],
 )
-def test_what_is_read_at_a_glance_is_what_a_close_look_finds(fields: dict[str, Any]) -> None:
+def test_the_fast_parser_returns_the_result_of_the_full_parser(fields: dict[str, Any]) -> None:
     value = a_message(**fields)
 
     assert archive.read_fast(value) == archive.read_strictly(value)
@@ -404,7 +404,7 @@ messages_nearly_plain = st.builds(
 
 
 @given(json | messages | messages_nearly_plain)
-def test_a_glance_finds_what_a_close_look_finds_or_nothing(value: object) -> None:
+def test_the_fast_parser_returns_the_result_of_the_full_parser_or_none(value: object) -> None:
     found = archive.read_fast(value)
 
     assert found is None or found == archive.read_strictly(value)
@@ -421,7 +421,7 @@ def test_any_json_value_is_read_or_refused(value: object) -> None:
 
 
 @given(messages | threads)
-def test_what_was_read_once_is_read_the_same_from_its_export(value: object) -> None:
+def test_an_exported_object_is_imported_unchanged(value: object) -> None:
     try:
         found = archive.read(value)
     except InvalidRequest:

@@ -94,13 +94,13 @@ CASES = [
 
 
 @pytest.mark.parametrize(("bound", "make", "param"), CASES)
-def test_as_much_as_the_bound_is_taken(bound: Bound, make: Case, param: str) -> None:
+def test_input_at_the_limit_is_accepted(bound: Bound, make: Case, param: str) -> None:
     assert param
     make(bound.number)
 
 
 @pytest.mark.parametrize(("bound", "make", "param"), CASES)
-def test_one_more_is_refused_with_the_error_of_the_bound(bound: Bound, make: Case, param: str) -> None:
+def test_input_over_the_limit_is_refused_with_the_error_of_the_limit(bound: Bound, make: Case, param: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         make(bound.number + 1)
 
@@ -108,7 +108,7 @@ def test_one_more_is_refused_with_the_error_of_the_bound(bound: Bound, make: Cas
     assert str(bound.number) in refused.value.message
 
 
-def test_a_patch_may_take_more_pairs_away_than_an_object_may_have() -> None:
+def test_a_patch_may_remove_more_pairs_than_an_object_may_have() -> None:
     removed = dict.fromkeys(map(str, range(1_000)))
 
     assert parse.message_patch({"metadata": removed}).metadata == removed
@@ -125,5 +125,5 @@ def test_an_error_shows_no_more_of_a_value_and_a_name_than_the_bound() -> None:
 
 
 @pytest.mark.parametrize("shorten", [excerpt, excerpt_of_name])
-def test_what_is_short_is_shown_as_it_was_sent(shorten: Callable[[str], str]) -> None:
+def test_short_input_is_quoted_unchanged(shorten: Callable[[str], str]) -> None:
     assert shorten("k" * bounds.METADATA_KEY.number) == "k" * bounds.METADATA_KEY.number

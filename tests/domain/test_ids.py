@@ -42,7 +42,7 @@ def test_made_ids_are_ids_and_differ(make: Callable[[], str], take: Callable[[st
         pytest.param("0-9_az-AZ", id="dashes and underlines"),
     ],
 )
-def test_an_imported_id_may_be_longer_or_shorter_than_ours(
+def test_an_imported_id_may_be_longer_or_shorter_than_a_generated_one(
     prefix: str, take: Callable[[str], str | None], rest: str
 ) -> None:
     assert take(prefix + rest) == prefix + rest
@@ -62,13 +62,11 @@ def test_an_imported_id_may_be_longer_or_shorter_than_ours(
         pytest.param("a b", id="a blank"),
     ],
 )
-def test_what_no_database_should_be_asked_for_is_no_id(
-    prefix: str, take: Callable[[str], str | None], rest: str
-) -> None:
+def test_text_of_another_form_is_no_id(prefix: str, take: Callable[[str], str | None], rest: str) -> None:
     assert take(prefix + rest) is None
 
 
-def test_an_id_of_one_kind_is_none_of_the_other() -> None:
+def test_a_thread_id_is_not_a_message_id() -> None:
     assert ids.as_message_id(ids.new_thread_id()) is None
     assert ids.as_thread_id(ids.new_message_id()) is None
 

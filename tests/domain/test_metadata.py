@@ -15,7 +15,7 @@ PATCHES = st.dictionaries(KEYS, st.none() | st.text(max_size=3))
 
 
 @given(current=CURRENT, patch=PATCHES)
-def test_a_merge_takes_each_key_from_the_patch_or_leaves_it(
+def test_a_merge_has_the_keys_of_the_patch_and_the_remaining_ones(
     current: dict[str, str], patch: dict[str, str | None]
 ) -> None:
     wanted = {key: patch.get(key, current.get(key)) for key in current.keys() | patch.keys()}
@@ -29,7 +29,7 @@ def test_a_merge_takes_each_key_from_the_patch_or_leaves_it(
 
 
 @given(current=CURRENT, patch=PATCHES)
-def test_a_merge_leaves_what_it_was_given_alone(current: dict[str, str], patch: dict[str, str | None]) -> None:
+def test_a_merge_does_not_modify_its_arguments(current: dict[str, str], patch: dict[str, str | None]) -> None:
     before = (dict(current), dict(patch))
 
     with suppress(InvalidRequest):
@@ -39,7 +39,7 @@ def test_a_merge_leaves_what_it_was_given_alone(current: dict[str, str], patch: 
 
 
 @given(current=CURRENT, patch=st.dictionaries(KEYS, st.none() | st.text(max_size=3), max_size=4))
-def test_a_merge_done_again_changes_nothing(current: dict[str, str], patch: dict[str, str | None]) -> None:
+def test_a_repeated_merge_changes_nothing(current: dict[str, str], patch: dict[str, str | None]) -> None:
     try:
         once = metadata.merge(current, patch)
     except InvalidRequest:

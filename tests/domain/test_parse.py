@@ -182,13 +182,13 @@ def test_the_id_of_a_run_may_have_128_characters() -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"metadata": None, "tool_resources": None}], ids=["absent", "null"])
-def test_a_patch_leaves_what_it_does_not_set(body: object) -> None:
+def test_a_patch_keeps_fields_that_it_does_not_set(body: object) -> None:
     patch = parse.thread_patch(body)
 
     assert (patch.metadata, patch.tool_resources) == (UNSET, UNSET)
 
 
-def test_a_patch_may_take_more_keys_away_than_an_object_may_have() -> None:
+def test_a_patch_may_remove_more_keys_than_an_object_may_have() -> None:
     keys = dict.fromkeys(map(str, range(100)))
 
     assert parse.message_patch({"metadata": keys}).metadata == keys

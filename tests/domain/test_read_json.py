@@ -68,14 +68,14 @@ def test_values_and_levels_are_counted_exactly(value: Any, indent: bool, is_text
         pytest.param(lambda n: b'{"a":' * n + b"1" + b"}" * n, LEVELS, "too_deep", id="levels of objects"),
     ],
 )
-def test_as_much_as_the_bound_is_read_and_one_more_is_not(make: Callable[[int], bytes], most: int, code: str) -> None:
+def test_the_limit_of_json_values_is_exact(make: Callable[[int], bytes], most: int, code: str) -> None:
     assert read_json(make(most), string=STRING) == orjson.loads(make(most))
     assert code_of(make(most + 1)) == code
     assert code_of(make(most + 1).decode()) == code
 
 
 @pytest.mark.parametrize("text", ['"[[', "\\", '\\"', '\\\\"[', "[" * 200, '{"' * 70_000, "\\" * 7])
-def test_what_stands_inside_of_strings_does_not_count(text: str) -> None:
+def test_brackets_inside_strings_do_not_count(text: str) -> None:
     value = {"content": text, text: [text, {"a": text}]}
 
     assert read_json(orjson.dumps(value)) == value

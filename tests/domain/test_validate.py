@@ -30,7 +30,7 @@ def test_every_kind_of_json_has_its_word(value: object, word: str) -> None:
         pytest.param(("a", "b", "c"), "'a', 'b', and 'c'", id="three"),
     ],
 )
-def test_what_is_supported_is_listed_as_in_a_sentence(supported: tuple[str, ...], listed: str) -> None:
+def test_supported_values_are_listed_as_in_a_sentence(supported: tuple[str, ...], listed: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         validate.one_of("x", "field", supported)
 
@@ -38,7 +38,7 @@ def test_what_is_supported_is_listed_as_in_a_sentence(supported: tuple[str, ...]
 
 
 @pytest.mark.parametrize("value", [1, 100], ids=["least", "most"])
-def test_bounds_belong_to_what_they_bound(value: int) -> None:
+def test_integers_equal_to_the_bounds_are_valid(value: int) -> None:
     assert validate.an_integer(value, "limit", at_least=1, at_most=100) == value
 
 

@@ -63,7 +63,7 @@ def test_removing_a_listener_keeps_the_others(hub: Hub) -> None:
         assert staying.is_set()
 
 
-def test_a_hint_without_listeners_leaves_nothing(hub: Hub) -> None:
+def test_a_hint_without_listeners_keeps_no_state(hub: Hub) -> None:
     hub.wake([ONE])
 
     assert hub.topics() == []

@@ -64,9 +64,7 @@ async def test_a_commit_of_another_process_wakes_followers(
             await asyncio.wait_for(hint.wait(), PATIENCE_S)
 
 
-async def test_one_commit_is_one_hint_however_much_it_changes(
-    other: Store, who: Principal, outsider: asyncpg.Connection
-) -> None:
+async def test_one_commit_sends_one_hint_per_thread(other: Store, who: Principal, outsider: asyncpg.Connection) -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
     await outsider.add_listener(CHANNEL, lambda *given: heard.put_nowait(given[3]))
     thread_id, last = await make_thread(other, who), await make_thread(other, who)

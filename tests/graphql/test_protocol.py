@@ -188,7 +188,7 @@ def test_connection_init_passes_its_payload_to_authentication() -> None:
 
 
 @pytest.mark.parametrize("closing", CLOSED_BY_SERVER.values(), ids=[kind.name for kind in CLOSED_BY_SERVER])
-def test_reason_of_a_close_by_the_server_fits_into_what_tools_show(closing: Close) -> None:
+def test_reason_of_a_close_fits_into_the_display_of_tools(closing: Close) -> None:
     assert len(closing.reason) <= SHOWN
 
 
@@ -200,7 +200,7 @@ def test_reason_of_a_close_by_the_server_fits_into_what_tools_show(closing: Clos
         pytest.param("\u00e9" * 500, "\u00e9" * 59 + " ...", id="one word with more bytes than characters"),
     ],
 )
-def test_reason_is_cut_to_what_a_close_frame_holds(reason: str, sent: str) -> None:
+def test_reason_is_truncated_to_the_size_of_a_close_frame(reason: str, sent: str) -> None:
     cut = close(CloseCode.BAD_REQUEST, reason).reason
 
     assert cut == sent

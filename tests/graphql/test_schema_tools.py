@@ -98,7 +98,7 @@ def test_every_breaking_change_since_the_last_release_is_announced() -> None:
     assert release.unannounced(release.last(), SCHEMA, CHANGELOG) == {}
 
 
-def test_committed_schema_belongs_to_a_version_before_the_current_one() -> None:
+def test_committed_schema_is_of_an_earlier_version() -> None:
     sections = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", CHANGELOG, re.MULTILINE)
 
     assert release.last().version in sections[1:]

@@ -33,7 +33,7 @@ async def a_token_of_anybodys(store: Store) -> str:
     return TOKENS.make(ANONYMOUS, await make_thread(store, ANONYMOUS), TokenEpoch(), ALL_SCOPES, 3_600)[0]
 
 
-async def test_a_token_that_anybody_could_make_is_refused(store: Store, authenticator: Authenticator) -> None:
+async def test_an_unsigned_token_is_refused(store: Store, authenticator: Authenticator) -> None:
     token = await a_token_of_anybodys(store)
     await authenticator.authenticate(token)
 

@@ -32,7 +32,7 @@ def exported(database_url: str, project: str) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in done.stdout_bytes.splitlines()]
 
 
-def test_an_import_is_the_same_whether_another_project_has_the_ids(database_url: str) -> None:
+def test_an_import_does_not_depend_on_ids_of_another_project(database_url: str) -> None:
     into_empty = import_into(database_url, "shop", THREAD, MESSAGE)
     into_other = import_into(database_url, "rival", *SAME_IDS)
 
@@ -40,7 +40,7 @@ def test_an_import_is_the_same_whether_another_project_has_the_ids(database_url:
     assert [each["metadata"]["of"] for each in exported(database_url, "rival")] == ["rival"] * 2
 
 
-def test_a_project_exports_its_own_alone(database_url: str) -> None:
+def test_an_export_has_only_the_threads_of_its_project(database_url: str) -> None:
     import_into(database_url, "shop", THREAD, MESSAGE)
     before = exported(database_url, "shop")
 
@@ -50,7 +50,7 @@ def test_a_project_exports_its_own_alone(database_url: str) -> None:
     assert exported(database_url, "third") == []
 
 
-def test_an_id_of_another_thread_of_another_project_is_not_taken(database_url: str) -> None:
+def test_a_message_id_of_another_project_is_refused(database_url: str) -> None:
     import_into(database_url, "shop", THREAD, MESSAGE)
 
     told = import_into(database_url, "rival", a_thread("thread_b"), a_message(MESSAGE["id"], "thread_b"))
@@ -58,7 +58,7 @@ def test_an_id_of_another_thread_of_another_project_is_not_taken(database_url: s
     assert told == (0, TAKEN)
 
 
-async def test_what_another_project_deleted_may_be_imported(store: Store, database_url: str) -> None:
+async def test_an_id_deleted_in_another_project_can_be_imported(store: Store, database_url: str) -> None:
     await asyncio.to_thread(import_into, database_url, "shop", THREAD, MESSAGE)
     await threads.delete(store, SHOP, THREAD["id"])
 

@@ -35,7 +35,7 @@ def missing_scope(way: Way) -> str:
 
 @each_face
 @pytest.mark.uncounted
-async def test_what_a_caller_cannot_reach_is_as_if_it_had_never_been(served: Served, face: Face) -> None:
+async def test_unreachable_objects_are_indistinguishable_from_missing_ones(served: Served, face: Face) -> None:
     world = served.world
     before = await everything_in(world.store)
 
@@ -58,7 +58,7 @@ def refusal_of(way: Way, stranger: Caller) -> str:
 
 @each_face
 @pytest.mark.uncounted
-async def test_who_can_reach_it_finds_it(served: Served, face: Face) -> None:
+async def test_a_caller_with_access_finds_the_objects(served: Served, face: Face) -> None:
     store, shop, living = served.world.store, served.world.shop, served.world.hidden["a living one"]
 
     for way, name in product(on(face, WAYS), await callers(store, shop, living)):
@@ -90,7 +90,7 @@ async def test_a_missing_scope_is_reported_before_any_look_up(served: Served, fa
 @where_no_database_has_a_part
 @each_face
 @pytest.mark.uncounted
-async def test_an_unauthenticated_request_is_rejected_before_any_look_up(served: Served, face: Face) -> None:
+async def test_an_unauthenticated_request_is_rejected_before_any_lookup(served: Served, face: Face) -> None:
     for way, (name, nobody) in product(on(face, [*WAYS, *RUNS, *NAMELESS]), served.world.nobodies.items()):
         told = await ask(served, way, nobody, nobody.own)
 
@@ -112,7 +112,7 @@ async def test_a_revoked_token_is_nobodys(served: Served, face: Face) -> None:
 
 @each_face
 @pytest.mark.uncounted
-async def test_a_token_that_sends_reads_and_adds_what_a_user_says_and_nothing_else(served: Served, face: Face) -> None:
+async def test_a_send_token_reads_and_adds_user_messages(served: Served, face: Face) -> None:
     store, shop = served.world.store, served.world.shop
 
     for way in on(face, WAYS):

@@ -57,7 +57,7 @@ async def between_others(store: Store) -> Names:
 
 @pytest.mark.parametrize("kind", ["end user", "token"])
 @pytest.mark.parametrize("asked", ["first: 1", "last: 1", "first: 1, order: ASC"])
-async def test_the_ends_of_a_list_are_those_of_what_can_be_reached(
+async def test_the_ends_of_a_list_depend_only_on_reachable_threads(
     store: Store, http: httpx.AsyncClient, kind: str, asked: str
 ) -> None:
     own = await between_others(store)
@@ -93,7 +93,7 @@ async def test_a_page_after_the_last_cursor_is_empty(
     assert {end for end, is_so in found["pageInfo"].items() if is_so} == {others_side}
 
 
-async def test_one_look_up_gives_each_its_own(store: Store, http: httpx.AsyncClient) -> None:
+async def test_one_lookup_returns_each_its_own(store: Store, http: httpx.AsyncClient) -> None:
     hidden, own = await make_names(store, ALICE), await make_names(store, Reach("shop", owner="bob"))
     graphql = come_as(http, end_user("bob"))
 
@@ -112,7 +112,9 @@ async def test_requests_of_one_body_are_those_of_one_caller(store: Store, http: 
     assert answers == [{"data": {"node": None}}, {"data": {"node": {"id": own.thread}}}, {"data": {"node": None}}]
 
 
-async def test_a_document_that_another_has_sent_is_run_for_who_asks(store: Store, http: httpx.AsyncClient) -> None:
+async def test_a_document_cached_for_one_client_runs_with_the_principal_of_another(
+    store: Store, http: httpx.AsyncClient
+) -> None:
     hidden = await make_names(store, ALICE)
     by_hash: dict[str, Any] = {
         "variables": {"id": hidden.thread},
@@ -128,9 +130,7 @@ async def test_a_document_that_another_has_sent_is_run_for_who_asks(store: Store
 
 
 @pytest.mark.parametrize("owner", ["alice", "never"])
-async def test_an_end_user_makes_no_threads_for_another_whether_there_is_one(
-    store: Store, http: httpx.AsyncClient, owner: str
-) -> None:
+async def test_an_end_user_cannot_create_threads_for_another(store: Store, http: httpx.AsyncClient, owner: str) -> None:
     await make_names(store, ALICE)
     graphql = come_as(http, end_user("bob"))
 
@@ -143,13 +143,13 @@ async def test_an_end_user_makes_no_threads_for_another_whether_there_is_one(
     assert [each for each in seen if "threads" in each] == []
 
 
-async def test_what_an_end_user_makes_is_its_own(http: httpx.AsyncClient) -> None:
+async def test_an_end_user_owns_the_threads_that_it_creates(http: httpx.AsyncClient) -> None:
     made = (await http.post("/threads", headers={"authorization": f"Bearer {end_user('bob')}"})).json()
 
     assert made["owner"] == "bob"
 
 
-async def test_a_token_for_a_thread_makes_no_others(store: Store, http: httpx.AsyncClient) -> None:
+async def test_a_thread_token_cannot_create_tokens(store: Store, http: httpx.AsyncClient) -> None:
     own = await make_names(store, ALICE)
     graphql = come_as(http, await credential_for(store, "token", own))
 

@@ -62,7 +62,7 @@ def test_every_path_and_method_is_in_the_table() -> None:
     assert {(way.method, way.route) for way in rest_ways() if way.method != "HEAD"} == served
 
 
-def test_every_path_that_can_be_read_is_asked_for_its_headers_too() -> None:
+def test_every_readable_path_supports_head() -> None:
     read = {f"/v1{path}" for path, endpoints in PATHS.items() if "GET" in endpoints and "runs" not in path}
 
     assert {way.route for way in rest_ways() if way.method == "HEAD"} == read
@@ -114,13 +114,13 @@ def test_every_argument_that_can_name_something_is_in_the_table() -> None:
         (SCHEMA.subscription_type, Face.WEBSOCKET),
     ],
 )
-def test_every_root_field_is_asked_for(root: GraphQLObjectType, face: Face) -> None:
+def test_every_root_field_has_a_case(root: GraphQLObjectType, face: Face) -> None:
     asked = {field for way in ALL if way.face is face for field in root_fields(way)}
 
     assert set(root.fields) <= asked
 
 
-def test_every_subscription_is_gone_on_with_by_the_id_of_an_event_too() -> None:
+def test_every_subscription_resumes_from_the_id_of_an_event() -> None:
     assert SCHEMA.subscription_type is not None
     resumed = {field for way in ALL if "last-event-id" in way.headers for field in root_fields(way)}
 

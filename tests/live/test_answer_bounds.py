@@ -80,7 +80,7 @@ def code_of(answer: Any) -> str:
     return code
 
 
-def test_rest_pages_end_early_and_go_on_where_they_ended(filled: Filled) -> None:
+def test_rest_pages_that_end_early_continue_at_their_end(filled: Filled) -> None:
     url = f"{filled.server.base_url}/v1/threads/{filled.heavy}/messages"
     met: list[str] = []
     lengths: list[int] = []
@@ -122,7 +122,7 @@ def test_many_parts_that_are_stored_are_refused_at_once_by_ten_aliases(filled: F
     assert _cpu_s(filled.server) - before < 3 * 3.0  # it took 20 s each
 
 
-def test_a_thread_that_is_too_large_to_answer_keeps_its_other_fields(filled: Filled) -> None:
+def test_a_thread_over_the_response_limit_keeps_its_other_fields(filled: Filled) -> None:
     query = f"query($id: ID!) {{ {PAGE % ('first: 100', 'id role metadata')} }}"
 
     answers = [ask(filled.server, query, id=filled.in_parts) for _ in range(3)]
@@ -130,7 +130,7 @@ def test_a_thread_that_is_too_large_to_answer_keeps_its_other_fields(filled: Fil
     assert [len(each["data"]["thread"]["messages"]["nodes"]) for each in answers] == [1, 1, 1]
 
 
-def test_the_deadline_holds_within_a_second_in_code_that_never_waits(filled: Filled) -> None:
+def test_the_deadline_interrupts_code_that_never_waits_within_a_second(filled: Filled) -> None:
     fields = " ".join(f"f{n}: type" for n in range(28))
     query = f"query($id: ID!) {{ {PAGE % ('first: 1', f'content {{ ... on TextContent {{ {fields} }} }}')} }}"
     began, before = time.monotonic(), _cpu_s(filled.server)
@@ -143,7 +143,7 @@ def test_the_deadline_holds_within_a_second_in_code_that_never_waits(filled: Fil
     assert time.monotonic() - began < PATIENCE_S
 
 
-def test_nodes_are_all_that_were_asked_for_or_none(filled: Filled) -> None:
+def test_nodes_returns_all_requested_objects_or_an_error(filled: Filled) -> None:
     base = f"query($id: ID!, $after: String) {{ {PAGE % ('first: 8, after: $after', 'id')} }}"
     found: list[str] = []
     for _ in range(3):
@@ -157,7 +157,7 @@ def test_nodes_are_all_that_were_asked_for_or_none(filled: Filled) -> None:
     assert code_of(is_too_large) == "answer_too_large"
 
 
-async def test_the_same_is_said_over_websocket_and_in_a_stream(filled: Filled) -> None:
+async def test_websocket_and_stream_return_the_same_error(filled: Filled) -> None:
     aliases = " ".join(f"a{n}: {PAGE % ('first: 100', 'id')}" for n in range(3))
     query = f"query($id: ID!) {{ {aliases} }}"
     asked = {"query": query, "variables": {"id": filled.heavy}}
@@ -173,7 +173,7 @@ async def test_the_same_is_said_over_websocket_and_in_a_stream(filled: Filled) -
     assert code_of(over_sse.json()) == "answer_too_large"
 
 
-def test_clients_that_do_not_read_take_little_memory_and_let_others_through(filled: Filled) -> None:
+def test_clients_that_do_not_read_take_little_memory_and_block_no_others(filled: Filled) -> None:
     server = filled.server
     two = f"a: {PAGE % ('first: 100', 'id text')} b: {PAGE % ('last: 100', 'id text')}"
     body = json.dumps({"query": f"query($id: ID!) {{ {two} }}", "variables": {"id": filled.heavy}}).encode()

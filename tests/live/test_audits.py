@@ -23,6 +23,6 @@ def told(request: pytest.FixtureRequest, sqlite_url: str, node_clients: Path, tm
     return results
 
 
-def test_all_audits_of_graphql_http_say_ok(told: dict[str, Any]) -> None:
+def test_all_graphql_http_audits_pass(told: dict[str, Any]) -> None:
     assert {audit_id: each for audit_id, each in told.items() if each["status"] != "ok"} == {}
     assert {audit_id: each["name"] for audit_id, each in told.items()} == {each.id: each.sentence for each in AUDITS}

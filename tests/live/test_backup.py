@@ -44,9 +44,7 @@ async def ids_in(http: httpx.AsyncClient, thread_id: str) -> set[str]:
             return set(found)
 
 
-async def test_a_copy_made_beside_writers_serves_all_that_was_acknowledged_before(
-    sqlite_url: str, tmp_path: Path
-) -> None:
+async def test_a_backup_during_writes_has_all_messages_acknowledged_before_it(sqlite_url: str, tmp_path: Path) -> None:
     acknowledged: list[str] = []
     has_enough = asyncio.Event()
     copy = tmp_path / "copy.db"
@@ -102,7 +100,7 @@ def test_a_copy_is_one_file_that_only_its_owner_reads(sqlite_url: str, tmp_path:
     copy.close()
 
 
-def test_a_file_that_is_there_is_not_written_over(sqlite_url: str, tmp_path: Path) -> None:
+def test_an_existing_file_is_not_overwritten(sqlite_url: str, tmp_path: Path) -> None:
     target = tmp_path / "copy.db"
     target.write_text("precious")
 
@@ -144,7 +142,7 @@ def test_a_missing_folder_is_reported(sqlite_url: str, tmp_path: Path) -> None:
     assert "No such file or directory" in done.stderr
 
 
-def test_postgresql_is_left_to_its_own_tools(tmp_path: Path) -> None:
+def test_backup_of_postgresql_names_pg_dump(tmp_path: Path) -> None:
     done = run("backup", str(tmp_path / "copy.db"), "--database-url", "postgresql://app:secret@db/threads")
 
     assert done.exit_code == 1

@@ -90,7 +90,7 @@ def client(live_server: Server) -> Iterator[httpx.Client]:
 
 
 @EACH
-def test_rest_takes_as_much_as_the_bound_and_refuses_one_more(client: httpx.Client, bound: Bound, made: Made) -> None:
+def test_the_limit_of_rest_input_is_exact(client: httpx.Client, bound: Bound, made: Made) -> None:
     taken = client.post("/v1/threads", json=made(bound.number))
     refused = client.post("/v1/threads", json=made(bound.number + 1))
 
@@ -101,7 +101,7 @@ def test_rest_takes_as_much_as_the_bound_and_refuses_one_more(client: httpx.Clie
 
 
 @EACH
-def test_graphql_takes_as_much_and_refuses_one_more(client: httpx.Client, bound: Bound, made: Made) -> None:
+def test_the_limit_of_graphql_input_is_exact(client: httpx.Client, bound: Bound, made: Made) -> None:
     def create(body: dict[str, Any]) -> dict[str, Any]:
         variables = {"input": as_input(body)}
         answer: dict[str, Any] = client.post("/graphql", json={"query": CREATE, "variables": variables}).json()
@@ -127,7 +127,7 @@ def test_fields_of_one_request_that_send_one_variable_again_count_together(clien
     assert (error["path"], error["extensions"]["code"]) == (["a2"], bounds.REQUEST_PARTS.code)
 
 
-async def test_text_that_is_appended_counts_with_all_that_is_there(inside: Inside, thread: ThreadId) -> None:
+async def test_appended_text_counts_with_the_text_already_stored(inside: Inside, thread: ThreadId) -> None:
     most = bounds.TEXT.number
     begun = await begin(inside.store, WHO, thread, text_part("x" * (most - 2)), text_part("\U0001f600"))
 
@@ -141,7 +141,7 @@ async def test_text_that_is_appended_counts_with_all_that_is_there(inside: Insid
     assert refused["errors"][0]["extensions"]["code"] == bounds.TEXT.code
 
 
-async def test_text_behind_as_many_parts_as_may_be_begins_no_other(inside: Inside, thread: ThreadId) -> None:
+async def test_appended_text_cannot_add_a_part_over_the_limit(inside: Inside, thread: ThreadId) -> None:
     image = {"type": "image_file", "image_file": {"file_id": "file-1"}}
     begun = await begin(inside.store, WHO, thread, *[image] * bounds.CONTENT_PARTS.number)
 

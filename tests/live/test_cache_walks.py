@@ -20,7 +20,7 @@ MEANWHILE: Final = ["said meanwhile", "said at last"]
 
 
 @pytest.mark.parametrize("client", ["apollo", "urql", "relay"])
-def test_a_cache_that_walks_both_ways_and_watches_holds_each_message_once_and_in_order(
+def test_a_client_cache_that_pages_both_ways_and_subscribes_has_each_message_once_in_order(
     live_server: Server, frontend: Path, node_clients: Path, client: str
 ) -> None:
     thread_id = thread_with(live_server, TEXTS)

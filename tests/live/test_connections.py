@@ -102,7 +102,7 @@ async def refusal_of(server: Inside, *pieces: bytes) -> tuple[int, str]:
         ),
     ],
 )
-async def test_what_is_no_request_is_refused_in_our_envelope(
+async def test_an_unparsable_request_is_refused_in_the_error_envelope(
     server: Inside, head: bytes, refused: tuple[int, str]
 ) -> None:
     assert await refusal_of(server, head) == refused
@@ -117,7 +117,7 @@ async def test_what_is_no_request_is_refused_in_our_envelope(
         pytest.param(CREATE + b"Transfer-Encoding: chunked\r\n\r\n1;", b"a" * 4096, id="an extension of a chunk"),
     ],
 )
-async def test_what_does_not_end_is_given_up(server: Inside, begun: bytes, piece: bytes) -> None:
+async def test_a_request_that_does_not_end_is_cancelled(server: Inside, begun: bytes, piece: bytes) -> None:
     async with connected(server) as (reader, writer):
         writer.write(begun)
         answer = asyncio.create_task(answer_of(reader))
@@ -131,7 +131,9 @@ async def test_what_does_not_end_is_given_up(server: Inside, begun: bytes, piece
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_who_goes_on_after_a_refusal_is_cut_off(server: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_sends_on_after_a_refusal_is_disconnected(
+    server: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(timeouts, "CLOSE_S", SHORT_S)
     async with connected(server) as (reader, writer):
         writer.write(b"hello\r\n\r\n")
@@ -149,7 +151,7 @@ async def until_cut_off(writer: asyncio.StreamWriter) -> None:
             await asyncio.sleep(0)
 
 
-async def test_headers_just_at_the_limits_are_taken(server: Inside) -> None:
+async def test_headers_at_the_limits_are_accepted(server: Inside) -> None:
     many = b"".join(b"A%d: %b\r\n" % (n, b"a" * 600) for n in range(MAX_HEADERS - 1))
     async with connected(server) as (reader, writer):
         writer.write(b"GET /v1/threads?" + b"a" * 4_000 + b" HTTP/1.1\r\n" + HOST + many + b"\r\n")
@@ -188,7 +190,7 @@ async def test_a_slow_second_request_is_disconnected(server: Inside) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_body_that_comes_after_its_answer_gets_no_second_one(server: Inside) -> None:
+async def test_a_body_that_arrives_after_its_response_gets_no_second_response(server: Inside) -> None:
     async with connected(server) as (reader, writer):
         writer.write(CREATE.replace(b"POST", b"PUT") + b"Content-Length: 9\r\n\r\n{")
         status, _ = await answer_of(reader)
@@ -197,7 +199,7 @@ async def test_a_body_that_comes_after_its_answer_gets_no_second_one(server: Ins
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_body_has_more_time_the_more_of_it_has_come(server: Inside) -> None:
+async def test_the_deadline_of_a_body_grows_with_the_bytes_received(server: Inside) -> None:
     body = b"{}".ljust(4_000)
     async with connected(server) as (reader, writer):
         writer.write(CREATE + b"Content-Length: %d\r\n\r\n" % len(body) + body[:-1])
@@ -226,7 +228,7 @@ async def test_a_follower_is_not_disconnected(server: Inside) -> None:
         assert "late" in str(await anext(events))
 
 
-async def test_a_refusal_does_not_break_into_the_answer_before(server: Inside) -> None:
+async def test_a_refusal_waits_for_the_previous_response(server: Inside) -> None:
     async with connected(server) as (reader, writer):
         writer.write(LIST + LIST + b"no HTTP\r\n\r\n")
         answers = await all_of(reader)

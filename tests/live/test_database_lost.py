@@ -164,7 +164,7 @@ async def test_an_event_that_cannot_be_read_completely_is_emitted_later(sqlite_u
     assert (end, text) == (LATER, "2")
 
 
-async def test_followers_of_a_server_whose_connections_postgres_ends_come_back_at_once(
+async def test_followers_resume_at_once_after_postgres_closes_all_connections(
     postgres_url: str, store: Store, thread: ThreadId, tmp_path: Path
 ) -> None:
     end_others = (

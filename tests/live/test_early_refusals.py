@@ -127,7 +127,9 @@ async def test_a_page_of_an_allowed_origin_can_read_an_error(server: Server, sta
         pytest.param(431, LIST + b"A: a\r\n" * MAX_HEADERS + b"Origin: %b\r\n\r\n", id="many headers"),
     ],
 )
-async def test_nobody_else_can_and_nothing_of_theirs_comes_back(server: Server, status: int, request_: bytes) -> None:
+async def test_another_origin_cannot_read_an_early_refusal_and_is_not_echoed(
+    server: Server, status: int, request_: bytes
+) -> None:
     answered, headers = await answer_to(server.port, request_.replace(b"%b", OTHER))
 
     assert answered == status
@@ -158,7 +160,7 @@ async def test_a_refused_head_is_read_only_so_far_for_its_origin(
     assert "access-control-allow-origin" not in headers
 
 
-async def test_an_origin_of_the_request_before_is_not_taken_for_one_of_this(server: Server) -> None:
+async def test_the_origin_of_a_previous_request_is_not_reused(server: Server) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     async with asyncio.timeout(PATIENCE_S):
         writer.write(LIST + ORIGIN + b"\r\n")
@@ -172,7 +174,7 @@ async def test_an_origin_of_the_request_before_is_not_taken_for_one_of_this(serv
     assert b"access-control-allow-origin" not in second
 
 
-async def test_a_request_behind_one_that_was_refused_before_its_body_came_keeps_its_headers(server: Server) -> None:
+async def test_a_request_after_an_early_refusal_keeps_its_headers(server: Server) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     async with asyncio.timeout(PATIENCE_S):
         writer.write(b"POST /graphql HTTP/1.1\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n" + HOST + b"\r\n")
@@ -196,7 +198,7 @@ async def test_a_refusal_is_found_in_the_log_by_its_id(server: Server) -> None:
     assert "414" in line
 
 
-async def test_who_asks_too_often_can_read_so(server: Server) -> None:
+async def test_a_rate_limited_page_can_read_the_error(server: Server) -> None:
     made = b"POST /v1/threads HTTP/1.1\r\nContent-Length: 0\r\n" + HOST + ORIGIN + b"\r\n"
     answers = [await answer_to(server.port, made) for _ in range(4)]
 
@@ -205,7 +207,7 @@ async def test_who_asks_too_often_can_read_so(server: Server) -> None:
     assert headers["x-request-id"].startswith("req_")
 
 
-async def test_that_the_server_is_not_ready_can_be_read(tmp_path: Path) -> None:
+async def test_the_reason_why_a_server_is_not_ready_is_readable(tmp_path: Path) -> None:
     given = {"GATEWAY_CORS_ORIGINS": PAGE.decode()}
     with serving(f"sqlite:///{tmp_path / 'threads.db'}", folder=tmp_path, given=given) as server:
         with sqlite3.connect(tmp_path / "threads.db") as database:

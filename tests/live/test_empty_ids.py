@@ -105,7 +105,7 @@ async def test_an_empty_last_event_id_is_refused(http: httpx.AsyncClient, thread
     assert _refusal(answer.json()["errors"]) == (True, "Last-Event-ID")
 
 
-async def test_a_null_cursor_is_none_at_all(live_server: Server, thread: str) -> None:
+async def test_a_null_cursor_is_no_cursor(live_server: Server, thread: str) -> None:
     async with socket_to(live_server.base_url) as socket:
         await socket.subscribe(ADDED, threadId=thread, after=None)
         await socket.subscribe("{ __typename }", "2")

@@ -85,7 +85,7 @@ def test_a_message_with_an_encoded_slash_is_looked_for_in_its_thread(live_server
     assert (status, answer["error"]["message"]) == (404, "No message found with id 'msg_a/b'.")
 
 
-def test_letters_may_be_encoded_wherever_they_stand(live_server: Server, thread_id: str) -> None:
+def test_letters_of_a_path_may_be_percent_encoded_anywhere(live_server: Server, thread_id: str) -> None:
     encoded = "".join(f"%{ord(letter):02x}" for letter in thread_id)
 
     assert ask(live_server, f"/%761/%74hreads/{encoded}")[1]["id"] == thread_id

@@ -111,7 +111,7 @@ def test_one_network_of_ipv6_is_one_address(http: httpx.Client) -> None:
     assert beside.status_code == 401
 
 
-async def test_a_websocket_is_closed_with_the_same_words(server: Server, secret: str) -> None:
+async def test_a_websocket_is_closed_with_the_same_reason(server: Server, secret: str) -> None:
     async def end_of(headers: dict[str, str]) -> Any:
         async with open_socket(server.base_url, additional_headers=as_from("192.0.2.30")) as socket:
             await socket.send("connection_init", payload=headers)
@@ -126,7 +126,7 @@ async def test_a_websocket_is_closed_with_the_same_words(server: Server, secret:
         assert await socket.receive() == {"type": "connection_ack"}
 
 
-def test_a_request_behind_one_that_was_refused_before_its_body_came_keeps_its_headers(server: Server) -> None:
+def test_a_request_after_an_early_refusal_keeps_its_headers(server: Server) -> None:
     head = "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port), PATIENCE_S) as raw, raw.makefile("rb") as answers:
         raw.sendall(head.encode())

@@ -166,20 +166,22 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.mark.parametrize(
     ("case", "threads", "messages"), [("F", 1, 1), ("G", 1, 1), ("H", 1, 1), ("J", 3, 9), ("K", 3, 3)]
 )
-def test_a_case_is_taken_whole_with_nothing_but_a_summary(world: World, case: str, threads: int, messages: int) -> None:
+def test_a_valid_case_is_imported_completely_and_prints_only_a_summary(
+    world: World, case: str, threads: int, messages: int
+) -> None:
     done = world.imports[case]
 
     said = f"Threads: {threads}, messages: {messages}, already present: 0, rejected: 0.\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, "", said)
 
 
-def test_f_what_the_sdk_dumps_is_kept_byte_for_byte_with_its_nulls(world: World) -> None:
+def test_f_objects_dumped_by_the_sdk_are_kept_byte_for_byte(world: World) -> None:
     assert world.holds("thread_f", "msg_f", "content", SDK_CONTENT)
     assert world.holds("thread_f", "msg_f", "attachments", SDK_ATTACHMENTS)
     assert b'"tool_resources":' + orjson.dumps(SDK_TOOLS) in world.rest("threads/thread_f").content
 
 
-def test_f_what_is_null_is_shown_by_graphql_as_what_holds_without_it(world: World) -> None:
+def test_f_null_fields_have_their_defaults_in_graphql(world: World) -> None:
     found = world.message("msg_f")
 
     image, web, text = found["content"]
@@ -197,7 +199,7 @@ def test_f_what_is_null_is_shown_by_graphql_as_what_holds_without_it(world: Worl
     assert found["attachments"] == [{"fileId": "file-1", "tools": []}, {"fileId": None, "tools": ["file_search"]}]
 
 
-def test_g_what_azure_writes_is_kept_byte_for_byte(world: World) -> None:
+def test_g_objects_of_azure_are_kept_byte_for_byte(world: World) -> None:
     assert world.holds("thread_g", "msg_g", "content", AZURE_CONTENT)
     assert world.holds("thread_g", "msg_g", "attachments", AZURE_ATTACHMENTS)
 
@@ -229,7 +231,7 @@ def test_h_files_of_version_1_are_attachments_without_tools(world: World) -> Non
     assert b"file_ids" not in world.exported
 
 
-def test_i_a_folder_of_another_program_is_refused_with_a_sentence_and_a_summary(world: World) -> None:
+def test_i_a_folder_of_another_program_is_refused_with_a_reason_and_a_summary(world: World) -> None:
     done = world.imports["I"]
 
     sentence, summary = done.stderr.splitlines()
@@ -239,7 +241,7 @@ def test_i_a_folder_of_another_program_is_refused_with_a_sentence_and_a_summary(
 
 
 @pytest.mark.parametrize("letter", ["j1", "j2", "j3"], ids=["a page over lines", "a page on a line", "an array"])
-def test_j_answers_of_the_api_are_taken_in_the_order_of_the_conversation(world: World, letter: str) -> None:
+def test_j_api_responses_are_imported_in_the_order_of_the_conversation(world: World, letter: str) -> None:
     listed = world.rest(f"threads/thread_{letter}/messages?order=asc").json()["data"]
 
     assert [each["id"] for each in listed] == [f"msg_{letter}{n}" for n in (1, 2, 3)]
@@ -247,6 +249,6 @@ def test_j_answers_of_the_api_are_taken_in_the_order_of_the_conversation(world: 
 
 
 @pytest.mark.parametrize("letter", ["k1", "k2", "k3"], ids=["UTF-16", "a name in capitals", "gzip"])
-def test_k_a_file_in_another_dress_is_taken(world: World, letter: str) -> None:
+def test_k_a_file_in_another_encoding_is_imported(world: World, letter: str) -> None:
     assert world.holds(f"thread_{letter}", f"msg_{letter}", "content", [a_text(f"msg_{letter}")])
     assert world.rest(f"threads/thread_{letter}").json()["created_at"] == 1_700_000_000

@@ -62,7 +62,7 @@ async def all_of(reader: asyncio.StreamReader) -> bytes:
         return await reader.read()
 
 
-async def test_a_body_that_comes_after_a_head_with_an_upgrade_is_no_request(server: Inside) -> None:
+async def test_a_body_after_an_upgrade_request_is_not_parsed_as_a_request(server: Inside) -> None:
     lines = ("Upgrade: x", "Connection: upgrade", f"Content-Length: {len(SMUGGLED)}")
     async with connected(server) as (reader, writer):
         writer.write(head("PUT /v1/threads", *lines))  # which is answered without its body
@@ -74,7 +74,7 @@ async def test_a_body_that_comes_after_a_head_with_an_upgrade_is_no_request(serv
     assert b"x-request-id" in answers
 
 
-async def test_a_body_that_breaks_off_behind_its_answer_gets_no_second_one(server: Inside) -> None:
+async def test_a_body_that_ends_early_after_its_response_gets_no_second_response(server: Inside) -> None:
     async with connected(server) as (reader, writer):
         writer.write(head("PUT /v1/threads", "Transfer-Encoding: chunked"))  # which is answered without its body
         assert (await answer_of(reader))[0] == 405
@@ -84,7 +84,7 @@ async def test_a_body_that_breaks_off_behind_its_answer_gets_no_second_one(serve
 
 
 @pytest.mark.parametrize("wrong", [head("GET /", "Content-Length: x"), head("CONNECT /"), b"no request\r\n"])
-async def test_a_head_that_is_wrong_behind_an_answer_gets_its_own(server: Inside, wrong: bytes) -> None:
+async def test_an_invalid_head_after_a_response_gets_its_own_response(server: Inside, wrong: bytes) -> None:
     async with connected(server) as (reader, writer):
         writer.write(head("GET /healthz"))
         assert (await answer_of(reader))[0] == 200
@@ -94,7 +94,7 @@ async def test_a_head_that_is_wrong_behind_an_answer_gets_its_own(server: Inside
 
 
 @pytest.mark.parametrize("protocols", ["x", "h2c", "TLS/1.0", "websocket", "websocket, x", "x, websocket"])
-async def test_an_upgrade_that_we_do_not_know_leaves_the_body_as_it_is(server: Inside, protocols: str) -> None:
+async def test_an_unknown_upgrade_does_not_change_the_body(server: Inside, protocols: str) -> None:
     lines = (f"Upgrade: {protocols}", "Connection: keep-alive, Upgrade", f"Content-Length: {len(MARKED)}")
     async with connected(server) as (reader, writer):
         writer.write(head("POST /v1/threads", *lines) + MARKED)
@@ -112,14 +112,14 @@ async def test_curl_asks_for_http_2_and_keeps_its_body(server: Inside) -> None:
     assert json.loads(out)["metadata"] == {"of": "curl"}
 
 
-async def test_a_handshake_with_a_body_is_none(server: Inside) -> None:
+async def test_a_handshake_with_a_body_is_refused(server: Inside) -> None:
     async with connected(server) as (reader, writer):
         writer.write(head(*HANDSHAKE, "Sec-WebSocket-Version: 13", "Content-Length: 10") + b"0123456789" + SMUGGLED)
 
         assert [(await answer_of(reader))[0] for _ in range(2)] == [403, 200]  # as without
 
 
-async def test_a_handshake_whose_body_does_not_come_ends(server: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_handshake_whose_body_does_not_arrive_ends(server: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeouts, "REQUEST_S", SHORT_S)
     async with connected(server) as (reader, writer):
         writer.write(head(*HANDSHAKE, "Sec-WebSocket-Version: 13", "Content-Length: 10"))
@@ -138,7 +138,7 @@ async def test_a_handshake_of_another_version_gets_the_supported_one(server: Ins
     assert json.loads(body)["error"]["code"] == "websocket_version_not_supported"
 
 
-async def test_what_comes_with_a_handshake_is_heard_once_it_is_open(server: Inside) -> None:
+async def test_messages_sent_with_the_handshake_are_received_once_it_is_open(server: Inside) -> None:
     text = b'{"type":"ping"}'
     frame = bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
     lines = (*HANDSHAKE, "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: graphql-transport-ws")
@@ -152,7 +152,7 @@ async def test_what_comes_with_a_handshake_is_heard_once_it_is_open(server: Insi
     assert answered.endswith(b'{"type":"pong"}')
 
 
-async def test_a_handshake_behind_a_request_that_is_not_answered_is_none(server: Inside) -> None:
+async def test_a_handshake_pipelined_after_an_unanswered_request_is_refused(server: Inside) -> None:
     async with connected(server) as (reader, writer):
         writer.write(SMUGGLED + head(*HANDSHAKE, "Sec-WebSocket-Version: 13"))
 

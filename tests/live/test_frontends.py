@@ -57,7 +57,7 @@ def test_each_file_of_the_page_is_used_by_a_test() -> None:
 
 
 @on_sqlite
-def test_pages_are_walked_both_ways(live_server: Server, frontend: Path) -> None:
+def test_lists_are_paged_in_both_directions(live_server: Server, frontend: Path) -> None:
     found = use(frontend, "pages", thread_with(live_server, TEXTS))
 
     assert found == {
@@ -75,7 +75,7 @@ def test_a_thread_and_a_message_are_created(frontend: Path) -> None:
 
 
 @on_sqlite
-def test_what_is_refused_says_its_code_and_what_is_not_there_is_null(frontend: Path) -> None:
+def test_a_refusal_has_its_code_and_a_missing_object_is_null(frontend: Path) -> None:
     found = use(frontend, "refused")
 
     assert found["thread"] is None
@@ -107,11 +107,11 @@ async def test_watching_emits_each_message_once_when_the_connection_breaks(
 
 @pytest.mark.parametrize("file", ["watch-ws.js", "watch-sse.js"])
 @on_sqlite
-def test_watching_what_is_not_there_says_so(frontend: Path, file: str) -> None:
+def test_watching_an_unknown_thread_prints_an_error(frontend: Path, file: str) -> None:
     assert use(frontend, "refusedToWatch", file) == ["not_found"]
 
 
-def test_watching_without_a_key_ends_and_says_so(node_clients: Path, tmp_path: Path) -> None:
+def test_watching_without_a_key_prints_an_error(node_clients: Path, tmp_path: Path) -> None:
     assert run_gateway("keys", "create", folder=tmp_path).returncode == 0
     folder = tmp_path / "page"
     folder.mkdir()
@@ -123,7 +123,7 @@ def test_watching_without_a_key_ends_and_says_so(node_clients: Path, tmp_path: P
     assert found["reason"].startswith("Forbidden: API key required")
 
 
-def test_a_subscription_and_a_query_go_on_with_a_fresh_token(node_clients: Path, tmp_path: Path) -> None:
+def test_a_subscription_and_a_query_continue_with_a_fresh_token(node_clients: Path, tmp_path: Path) -> None:
     folder = tmp_path / "page"
     folder.mkdir()
     with serving(None, folder=tmp_path, given={"GATEWAY_TOKEN_SECRET": "x" * 32}) as server:
@@ -136,7 +136,7 @@ def test_a_subscription_and_a_query_go_on_with_a_fresh_token(node_clients: Path,
 
 
 @on_sqlite
-def test_a_reply_is_drawn_as_it_is_written(live_server: Server, frontend: Path) -> None:
+def test_a_reply_is_rendered_while_it_is_streamed(live_server: Server, frontend: Path) -> None:
     pieces = ["A thread ", "is a 🧵", ", of course."]
 
     seen = use(frontend, "reply", thread_with(live_server, []), *pieces)
@@ -146,14 +146,14 @@ def test_a_reply_is_drawn_as_it_is_written(live_server: Server, frontend: Path) 
 
 
 @on_sqlite
-def test_a_reply_that_breaks_off_says_why(live_server: Server, frontend: Path) -> None:
+def test_an_incomplete_reply_has_its_reason(live_server: Server, frontend: Path) -> None:
     found = use(frontend, "brokenReply", thread_with(live_server, []))
 
     assert found == {"error": "the model broke off", "text": "half ", "incompleteReason": "RUN_FAILED"}
 
 
 @on_sqlite
-def test_text_is_drawn_at_its_place_and_a_gap_is_mended(live_server: Server, frontend: Path) -> None:
+def test_text_is_rendered_at_its_offset_and_a_gap_is_refetched(live_server: Server, frontend: Path) -> None:
     thread_id = thread_with(live_server, ["Hello"])
     listed = httpx.get(f"{live_server.base_url}/v1/threads/{thread_id}/messages").json()
 

@@ -30,7 +30,7 @@ def ask(http: httpx.Client, query: str, **headers: str) -> Any:
     return http.post("/graphql", json={"query": query}, headers=headers).json()
 
 
-def test_every_scalar_of_ours_names_a_specification(http: httpx.Client) -> None:
+def test_every_custom_scalar_has_a_specification_url(http: httpx.Client) -> None:
     told = ask(http, "{ __schema { types { kind name specifiedByURL } } }")["data"]["__schema"]["types"]
 
     named = {each["name"]: each["specifiedByURL"] for each in told if each["specifiedByURL"]}
@@ -41,7 +41,7 @@ def test_every_scalar_of_ours_names_a_specification(http: httpx.Client) -> None:
     }
 
 
-def test_a_new_thread_comes_with_its_edge(http: httpx.Client) -> None:
+def test_create_thread_returns_an_edge(http: httpx.Client) -> None:
     made = ask(http, _MAKE)["data"]["createThread"]
 
     thread_id = made["thread"]["id"]
@@ -51,7 +51,7 @@ def test_a_new_thread_comes_with_its_edge(http: httpx.Client) -> None:
     assert behind["data"] == {"threads": {"nodes": []}}
 
 
-def test_threads_are_counted_when_that_is_asked_for(http: httpx.Client) -> None:
+def test_threads_are_counted_when_total_count_is_selected(http: httpx.Client) -> None:
     query = "{ threads(first: 0) { totalCount nodes { id } pageInfo { hasNextPage hasPreviousPage endCursor } } }"
     ask(http, _MAKE)
     before = ask(http, query)["data"]["threads"]["totalCount"]

@@ -54,7 +54,7 @@ async def test_it_is_inflated(http: httpx.AsyncClient, path: str, body: bytes, c
 
 @_each_face
 @pytest.mark.parametrize("coding", ["identity", "", "identity, identity"])
-async def test_what_is_not_coded_is_taken_as_it_is(
+async def test_a_body_without_content_encoding_is_read_unchanged(
     http: httpx.AsyncClient, path: str, body: bytes, coding: str
 ) -> None:
     answer = await http.post(path, content=body, headers={"content-encoding": coding})
@@ -63,7 +63,7 @@ async def test_what_is_not_coded_is_taken_as_it_is(
 
 
 @_each_face
-async def test_members_behind_each_other_are_one_body(http: httpx.AsyncClient, path: str, body: bytes) -> None:
+async def test_concatenated_gzip_members_are_one_body(http: httpx.AsyncClient, path: str, body: bytes) -> None:
     coded = gzip.compress(body[:9]) + gzip.compress(body[9:])
 
     answer = await http.post(path, content=coded, headers={"content-encoding": "gzip"})
@@ -73,7 +73,7 @@ async def test_members_behind_each_other_are_one_body(http: httpx.AsyncClient, p
 
 @_each_face
 @pytest.mark.parametrize("coding", ["br", "deflate", "zstd", "compress", "gzip, gzip", "gzip, br", "x" * 500])
-async def test_another_coding_is_415_and_hears_which_is_taken(
+async def test_an_unsupported_content_encoding_is_415_with_the_supported_one(
     http: httpx.AsyncClient, path: str, body: bytes, coding: str
 ) -> None:
     answer = await http.post(path, content=body, headers={"content-encoding": coding})
@@ -97,7 +97,7 @@ async def test_another_coding_is_415_and_hears_which_is_taken(
         pytest.param(lambda _coded: _MEMBERS, id="forty thousand members"),
     ],
 )
-async def test_what_is_no_whole_gzip_is_400(http: httpx.AsyncClient, path: str, body: bytes, damage: Any) -> None:
+async def test_an_invalid_gzip_body_is_400(http: httpx.AsyncClient, path: str, body: bytes, damage: Any) -> None:
     answer = await http.post(path, content=damage(gzip.compress(body)), headers={"content-encoding": "gzip"})
 
     assert (answer.status_code, _code(answer)) == (400, "invalid_content_encoding")
@@ -105,7 +105,7 @@ async def test_what_is_no_whole_gzip_is_400(http: httpx.AsyncClient, path: str, 
 
 @_each_face
 @pytest.mark.parametrize("is_announced", [True, False], ids=["announced", "in chunks"])
-async def test_a_small_body_that_stands_for_a_large_one_is_413(
+async def test_a_small_body_that_decompresses_to_a_large_one_is_413(
     http: httpx.AsyncClient, path: str, body: bytes, *, is_announced: bool
 ) -> None:
     async def pieces() -> AsyncIterator[bytes]:

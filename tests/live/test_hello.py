@@ -39,7 +39,7 @@ def hello(size: int) -> str:
     return json.dumps({"type": "connection_init", "payload": {"a": "x" * (size - len(empty))}})
 
 
-async def test_a_hello_as_long_as_it_may_be_is_taken(base_url: str) -> None:
+async def test_a_connection_init_of_the_largest_size_is_accepted(base_url: str) -> None:
     async with open_socket(base_url) as socket:
         await socket.raw.send(hello(bounds.HELLO.number))
 
@@ -57,7 +57,7 @@ async def test_a_longer_one_closes_with_the_code_of_the_bound(base_url: str, pie
         assert (await socket.end())[0] == int(bounds.HELLO.code)
 
 
-async def test_after_the_hello_a_message_may_be_as_long_as_a_body(base_url: str) -> None:
+async def test_after_connection_init_a_message_may_have_the_size_of_a_body(base_url: str) -> None:
     async with socket_to(base_url) as socket:
         await socket.raw.send(json.dumps({"type": "pong", "payload": {"a": "x" * (bounds.GRAPHQL_BODY.number - 100)}}))
         await socket.send("ping")
@@ -82,7 +82,7 @@ async def test_after_it_too_many_values_or_levels_close_with_4400(base_url: str,
 
 
 @pytest.mark.parametrize("name", BEFORE)
-async def test_nothing_of_what_is_sent_before_the_hello_comes_back(
+async def test_messages_before_connection_init_are_not_echoed(
     base_url: str, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     told: list[str] = []

@@ -82,7 +82,7 @@ def bearer(secret: str) -> dict[str, str]:
     return {"authorization": f"Bearer {secret}"}
 
 
-def test_a_running_server_asks_for_keys_from_the_first_one_on(server: Server, operator: Operator) -> None:
+def test_a_running_server_requires_a_key_once_the_first_is_created(server: Server, operator: Operator) -> None:
     sdk(server, "any").beta.threads.create()
 
     _, secret = operator.new_key()
@@ -148,7 +148,7 @@ def test_a_websocket_without_a_good_key_is_closed_with_4403(server: Server, oper
     assert no_reason.startswith("Forbidden: API key required: send Authorization: Bearer ")
 
 
-def test_a_rotated_key_gives_way_to_another(server: Server, operator: Operator) -> None:
+def test_rotating_a_key_creates_its_successor(server: Server, operator: Operator) -> None:
     key_id, secret = operator.new_key("--scopes", "read")
 
     second = operator("rotate", key_id)
@@ -214,7 +214,7 @@ def test_the_banner_on_localhost_names_the_command_for_keys(sqlite_url: str, tmp
         assert "gateway keys create" in server.stderr
 
 
-def test_end_users_see_their_own_threads_and_hand_out_tokens_for_them(sqlite_url: str, tmp_path: Path) -> None:
+def test_end_users_reach_their_own_threads_and_create_tokens_for_them(sqlite_url: str, tmp_path: Path) -> None:
     with serving(sqlite_url, folder=tmp_path, given=USERS) as server:
         alice, bob = (sdk(server, _user(name)) for name in ("alice", "bob"))
         thread = alice.beta.threads.create()

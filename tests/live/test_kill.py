@@ -116,7 +116,7 @@ async def after_kills(database_url: str, tmp_path: Path) -> tuple[list[str], Ack
 
 @pytest.mark.timeout(180)
 @pytest.mark.uncounted
-async def test_what_was_acknowledged_survives_kills(
+async def test_acknowledged_messages_survive_kills(
     after_kills: tuple[list[str], Acknowledged], database_url: str, tmp_path: Path
 ) -> None:
     threads, acknowledged = after_kills

@@ -69,7 +69,7 @@ def is_refused_for_its_rate(errors: Any) -> bool:
 
 
 @pytest.mark.parametrize("what", REFUSED)
-async def test_what_is_refused_is_counted_over_http(http: httpx.AsyncClient, what: str) -> None:
+async def test_refusals_are_counted_over_http(http: httpx.AsyncClient, what: str) -> None:
     answers = [await http.post("/graphql", json=told(what, n)) for n in range(MANY)]
 
     assert [answer.status_code == 429 for answer in answers] == [False] * ALLOWED + [True] * (MANY - ALLOWED)
@@ -77,14 +77,14 @@ async def test_what_is_refused_is_counted_over_http(http: httpx.AsyncClient, wha
     assert is_refused_for_its_rate(answers[-1].json()["errors"])
 
 
-async def test_of_two_hundred_syntax_errors_five_are_looked_at(http: httpx.AsyncClient) -> None:
+async def test_of_two_hundred_syntax_errors_five_are_reported(http: httpx.AsyncClient) -> None:
     answers = [await http.post("/graphql", json={"query": f"a{n:03}"}) for n in range(200)]
 
     assert sum(answer.status_code != 429 for answer in answers) == ALLOWED
 
 
 @pytest.mark.parametrize("body", ["{", "[]", "1"])
-async def test_a_body_that_is_none_is_counted(http: httpx.AsyncClient, body: str) -> None:
+async def test_an_invalid_body_is_counted_by_the_rate_limit(http: httpx.AsyncClient, body: str) -> None:
     json_type = {"content-type": "application/json"}
     answers = [await http.post("/graphql", content=body, headers=json_type) for _ in range(MANY)]
 
@@ -99,7 +99,7 @@ async def test_each_request_of_a_batch_is_counted(http: httpx.AsyncClient) -> No
 
 
 @pytest.mark.parametrize("what", REFUSED)
-async def test_what_is_refused_is_counted_over_sse(http: httpx.AsyncClient, what: str) -> None:
+async def test_refusals_are_counted_over_sse(http: httpx.AsyncClient, what: str) -> None:
     stream = {"accept": "text/event-stream"}
     answers = [await http.post("/graphql", json=told(what, n), headers=stream) for n in range(MANY)]
 
@@ -107,7 +107,7 @@ async def test_what_is_refused_is_counted_over_sse(http: httpx.AsyncClient, what
 
 
 @pytest.mark.parametrize("what", REFUSED)
-async def test_what_is_refused_is_counted_over_websocket(server: Server, headers: dict[str, str], what: str) -> None:
+async def test_refusals_are_counted_over_websocket(server: Server, headers: dict[str, str], what: str) -> None:
     refused = []
     async with socket_to(server.base_url, additional_headers=headers) as socket:
         for n in range(MANY):
@@ -119,7 +119,7 @@ async def test_what_is_refused_is_counted_over_websocket(server: Server, headers
     assert refused == [False] * ALLOWED + [True] * (MANY - ALLOWED)
 
 
-async def test_a_write_takes_no_read_whether_its_document_is_known_or_not(http: httpx.AsyncClient) -> None:
+async def test_a_mutation_does_not_consume_the_read_rate_limit(http: httpx.AsyncClient) -> None:
     made = "mutation { createThread(input: {}) { thread { id } } }"
     known = [(await http.post("/graphql", json={"query": made})).status_code for _ in range(3)]
     new = [(await http.post("/graphql", json={"query": f"{made} #{n}"})).status_code for n in range(2)]
@@ -131,7 +131,7 @@ async def test_a_write_takes_no_read_whether_its_document_is_known_or_not(http: 
     assert [answer.headers["x-ratelimit-remaining-requests"] for answer in reads] == ["4", "3", "2", "1", "0", "0"]
 
 
-async def test_what_an_operation_costs_besides_is_taken_when_it_is_known(http: httpx.AsyncClient) -> None:
+async def test_the_remaining_cost_of_an_operation_is_charged_once_known(http: httpx.AsyncClient) -> None:
     page = {"query": "query ($n: Int!) { threads(first: $n) { nodes { id } } }", "variables": {"n": 100}}
     answers = [await http.post("/graphql", json=page) for _ in range(3)]
 

@@ -143,7 +143,7 @@ async def test_no_secret_and_no_text_of_a_person_is_in_the_log_or_a_trace_whatev
     assert {"graphql.execute", "graphql.subscribe", "subscription", "query Inline"} <= spans
 
 
-async def test_every_request_has_one_line_by_whose_id_its_failure_is_found(database_url: str, tmp_path: Path) -> None:
+async def test_every_request_logs_one_line_whose_id_finds_its_failure(database_url: str, tmp_path: Path) -> None:
     with serving(database_url, folder=tmp_path) as server:
         async with (
             refusing_rows(database_url),
@@ -168,7 +168,7 @@ async def test_every_request_has_one_line_by_whose_id_its_failure_is_found(datab
     assert any(reason in told["exception"] for reason in reasons)
 
 
-async def test_a_websocket_has_a_line_at_its_end_and_one_for_each_operation(sqlite_url: str, tmp_path: Path) -> None:
+async def test_a_websocket_logs_one_line_at_its_end_and_one_per_operation(sqlite_url: str, tmp_path: Path) -> None:
     with serving(sqlite_url, folder=tmp_path) as server:
         async with socket_to(server.base_url) as socket:
             await socket.subscribe("query Newest { threads { nodes { id } } }")

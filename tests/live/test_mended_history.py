@@ -137,7 +137,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         pytest.param("tools", TOLD, MY_TOOLS, id="tool resources written by REST"),
     ],
 )
-def test_a_told_line_fills_each_field_that_no_client_has_written(
+def test_a_threads_line_fills_each_field_that_no_client_has_written(
     world: World, name: str, metadata: dict[str, str], tool_resources: dict[str, Any]
 ) -> None:
     by_rest = world.ask("GET", f"/v1/threads/thread_{name}")
@@ -159,7 +159,7 @@ def test_an_explicit_owner_is_never_replaced(world: World) -> None:
     assert owners == dict.fromkeys(TOLD_AT, "alice")
 
 
-def test_a_thread_without_a_line_of_its_own_stays_as_it_was_inferred(world: World) -> None:
+def test_a_thread_without_its_own_line_keeps_inferred_fields(world: World) -> None:
     found = world.ask("GET", "/v1/threads/thread_silent")
 
     assert (found["created_at"], found["metadata"]) == (A_SECOND + FIRST_HEARD["silent"], {})
@@ -171,12 +171,12 @@ def test_a_thread_with_an_explicit_time_is_sorted_by_it(world: World, order: str
     assert list(world.edges(order=order.upper())) == expected
 
 
-def test_the_cursors_of_all_threads_stay_what_they_were(world: World) -> None:
+def test_the_cursors_of_all_threads_stay_valid(world: World) -> None:
     assert world.edges() == {name: world.cursors[name] for name in AFTER}
 
 
 @pytest.mark.parametrize("name", STAYED)
-def test_a_cursor_that_a_client_holds_goes_on_at_the_same_thread(world: World, name: str) -> None:
+def test_a_cursor_of_a_client_continues_at_the_same_thread(world: World, name: str) -> None:
     at = AFTER.index(name)
 
     assert list(world.edges(after=world.cursors[name])) == AFTER[at + 1 :]
@@ -186,14 +186,14 @@ def test_a_cursor_that_a_client_holds_goes_on_at_the_same_thread(world: World, n
 
 
 @pytest.mark.parametrize("name", TOLD_AT)
-def test_the_cursor_of_a_thread_goes_with_it_to_its_new_place(world: World, name: str) -> None:
+def test_the_cursor_of_a_thread_is_valid_at_its_new_position(world: World, name: str) -> None:
     at = AFTER.index(name)
 
     assert list(world.edges(after=world.cursors[name])) == AFTER[at + 1 :]
     assert world.listed(order="asc", after=f"thread_{name}") == AFTER[at + 1 :]
 
 
-def test_the_messages_of_a_thread_stay_when_its_line_is_taken(world: World) -> None:
+def test_the_messages_of_a_thread_stay_when_its_line_is_imported_later(world: World) -> None:
     found = world.ask("GET", "/v1/threads/thread_plain/messages")
 
     assert [each["id"] for each in found["data"]] == ["msg_plain"]

@@ -92,7 +92,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.mark.parametrize("which", OLD_CURSORS)
 @pytest.mark.parametrize("query", [pytest.param(EVENTS, id="threadEvents"), pytest.param(ADDED, id="messageAdded")])
-async def test_a_cursor_of_the_old_life_is_unknown_over_ws(world: World, which: str, query: str) -> None:
+async def test_a_cursor_of_the_old_generation_is_unknown_over_ws(world: World, which: str, query: str) -> None:
     async with socket_to(world.server.base_url) as socket:
         await socket.subscribe(query, threadId="thread_a", after=world.cursors[which])
 
@@ -104,7 +104,7 @@ async def test_a_cursor_of_the_old_life_is_unknown_over_ws(world: World, which: 
 
 @pytest.mark.parametrize("which", OLD_CURSORS)
 @pytest.mark.parametrize("by_header", [False, True])
-async def test_a_cursor_of_the_old_life_is_unknown_over_sse(world: World, which: str, *, by_header: bool) -> None:
+async def test_a_cursor_of_the_old_generation_is_unknown_over_sse(world: World, which: str, *, by_header: bool) -> None:
     cursor = world.cursors[which]
     after, header = (None, cursor) if by_header else (cursor, None)
     async with (
@@ -123,9 +123,7 @@ def is_unknown(errors: list[dict[str, Any]]) -> bool:
 
 
 @pytest.mark.parametrize(("after", "expected"), [("0", ["msg_1", "msg_3"]), ("msg_1", ["msg_3"])])
-async def test_what_names_the_beginning_or_a_message_of_the_new_life_goes_on_from_there(
-    world: World, after: str, expected: list[str]
-) -> None:
+async def test_a_cursor_of_the_new_generation_resumes_from_there(world: World, after: str, expected: list[str]) -> None:
     async with socket_to(world.server.base_url) as socket:
         await socket.subscribe(ADDED, threadId="thread_a", after=after)
         heard = [(await socket.receive())["payload"]["data"]["messageAdded"]["node"]["id"] for _ in expected]
@@ -133,7 +131,7 @@ async def test_what_names_the_beginning_or_a_message_of_the_new_life_goes_on_fro
     assert heard == expected
 
 
-async def test_a_cursor_of_the_new_life_is_known(world: World) -> None:
+async def test_a_cursor_of_the_new_generation_is_known(world: World) -> None:
     async with socket_to(world.server.base_url) as socket:
         await socket.subscribe(EVENTS, threadId="thread_a", after="0")
         first, second = [(await socket.receive())["payload"]["data"]["threadEvents"] for _ in range(2)]
@@ -171,7 +169,7 @@ def begin_anew_unseen(url: str, server: Server, thread_id: str) -> None:
 
 
 @pytest.mark.parametrize(("query", "last"), [(EVENTS, ["ThreadDeleted"]), (ADDED, [])], ids=["events", "messages"])
-async def test_a_follower_over_ws_ends_though_the_thread_lives_again(
+async def test_a_follower_over_ws_ends_when_its_thread_is_deleted_and_created_again(
     frozen: tuple[str, Server], query: str, last: list[str]
 ) -> None:
     url, server = frozen
@@ -188,7 +186,9 @@ async def test_a_follower_over_ws_ends_though_the_thread_lives_again(
     assert told[-1] == {"id": "1", "type": "complete"}
 
 
-async def test_a_follower_over_sse_ends_though_the_thread_lives_again(frozen: tuple[str, Server]) -> None:
+async def test_a_follower_over_sse_ends_when_its_thread_is_deleted_and_created_again(
+    frozen: tuple[str, Server],
+) -> None:
     url, server = frozen
     await asyncio.to_thread(take, url, a_thread("thread_sse"), a_message("msg_old", "thread_sse"))
     async with (

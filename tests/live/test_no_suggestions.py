@@ -86,7 +86,7 @@ async def answers_to(server: Server, http: httpx.AsyncClient, document: str, var
 
 
 @pytest.mark.parametrize("what", MISSPELT)
-async def test_nothing_misspelt_is_answered_with_a_suggestion(production: Server, what: str) -> None:
+async def test_no_misspelled_name_gets_a_suggestion(production: Server, what: str) -> None:
     async with httpx.AsyncClient(base_url=production.base_url, timeout=PATIENCE_S) as http:
         answers = await answers_to(production, http, *MISSPELT[what])
 

@@ -25,7 +25,7 @@ def test_the_node_sdk_finds_all_that_the_python_sdk_expects(live_server: Server,
     }
 
 
-def test_the_lock_file_names_no_addresses_and_checks_what_it_gets() -> None:
+def test_the_lock_file_has_hashes_and_no_addresses() -> None:
     packages = [package for name, package in LOCKED.items() if name]
 
     assert packages

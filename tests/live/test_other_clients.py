@@ -62,7 +62,7 @@ def test_dotnet_makes_a_thread_with_an_empty_body_of_no_type(raw: Raw) -> None:
     assert json.loads(answer.read())["object"] == "thread"
 
 
-def test_ruby_names_a_content_type_where_there_is_no_content(raw: Raw) -> None:
+def test_rubys_content_type_without_a_body_is_accepted(raw: Raw) -> None:
     path = f"/v1/threads/{raw.new_thread()}"
 
     answers = [raw(method, path, headers={**JSON, **BETA})[0] for method in ("GET", "DELETE")]
@@ -88,7 +88,7 @@ def test_a_percent_encoded_id_is_the_same_id(raw: Raw) -> None:
 
 
 @pytest.mark.parametrize("encoded", ["thread_%00", "thread_%FF%FE", "thread_%2E%2E", "thread_%0D%0Ax", "thread_%25"])
-def test_an_id_of_strange_letters_is_not_found(raw: Raw, encoded: str) -> None:
+def test_an_id_with_invalid_characters_is_not_found(raw: Raw, encoded: str) -> None:
     status, refusal = raw("GET", f"/v1/threads/{encoded}")
 
     assert (status, refusal["error"]["type"]) == (404, "invalid_request_error")
@@ -124,7 +124,7 @@ def test_a_body_in_chunks_is_read_whole(raw: Raw) -> None:
     assert json.loads(raw.connection.getresponse().read())["metadata"] == {"from": "chunks"}
 
 
-def test_clients_that_go_away_leave_no_trace(database_url: str, tmp_path: Path) -> None:
+def test_disconnected_clients_release_all_resources(database_url: str, tmp_path: Path) -> None:
     whole = {"/v1/threads": b"{}", "/graphql": b'{"query": "{ threads { nodes { id } } }"}'}
     before_the_answer = [(path, len(body), body) for path, body in whole.items()] * 10
     within_the_body = [(path, 1000, body[:-1]) for path, body in whole.items()]

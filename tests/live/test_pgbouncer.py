@@ -104,7 +104,7 @@ async def test_requests_at_once_are_all_answered(server: Server) -> None:
     assert not [each for each in answers if "errors" in each.json()]
 
 
-async def test_a_follower_hears_what_another_process_adds(server: Server) -> None:
+async def test_a_follower_receives_messages_added_by_another_process(server: Server) -> None:
     async with httpx.AsyncClient(base_url=server.base_url, timeout=PATIENCE_S) as http:
         thread_id = (await http.post("/v1/threads")).json()["id"]
         async with socket_to(server.base_url) as one, socket_to(server.base_url) as two:
@@ -129,7 +129,7 @@ async def test_no_prepared_statement_is_left_behind(server: Server, pooler_url: 
 
 
 @pytest.mark.usefixtures("postgres_url")  # which empties it
-def test_commands_go_through_it_too(server: Server, pooler_url: str, tmp_path: Path) -> None:
+def test_commands_work_through_pgbouncer(server: Server, pooler_url: str, tmp_path: Path) -> None:
     httpx.post(f"{server.base_url}/v1/threads", timeout=PATIENCE_S).raise_for_status()
     set_url = ("--database-url", f"{pooler_url}?pgbouncer=transaction")
 
@@ -142,7 +142,7 @@ def test_commands_go_through_it_too(server: Server, pooler_url: str, tmp_path: P
     assert (tmp_path / "out.jsonl").stat().st_size > 0
 
 
-def test_without_a_way_past_it_serving_is_refused(pooler_url: str, tmp_path: Path) -> None:
+def test_serving_through_pgbouncer_without_a_listen_url_is_refused(pooler_url: str, tmp_path: Path) -> None:
     ran = run_gateway("serve", "--database-url", f"{pooler_url}?pgbouncer=transaction", folder=tmp_path)
 
     assert ran.returncode == 1

@@ -34,16 +34,14 @@ def modes_in(folder: Path, name: str = "") -> dict[str, int]:
     return {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir() if each.name.startswith(name)}
 
 
-def test_a_served_database_and_the_files_beside_it_are_their_owners_alone(tmp_path: Path) -> None:
+def test_a_served_database_and_its_files_are_readable_only_by_their_owner(tmp_path: Path) -> None:
     with umask(0), serving(f"sqlite:///{tmp_path}/gateway.db", folder=tmp_path, is_forked=False) as server:
         httpx.post(f"{server.base_url}/v1/threads").raise_for_status()
 
         assert modes_in(tmp_path) == dict.fromkeys(("gateway.db", "gateway.db-wal", "gateway.db-shm"), 0o600)
 
 
-def test_a_database_of_before_is_tightened_when_it_is_served_and_the_log_says_so(
-    sqlite_url: str, tmp_path: Path
-) -> None:
+def test_serving_an_older_database_restricts_its_file_permissions_and_logs_it(sqlite_url: str, tmp_path: Path) -> None:
     file = Path(sqlite_url.removeprefix("sqlite:///"))
     with serving(sqlite_url, folder=tmp_path) as server:
         httpx.post(f"{server.base_url}/v1/threads").raise_for_status()
@@ -72,7 +70,7 @@ def test_no_right_is_ever_given_to_a_database(sqlite_url: str, tmp_path: Path) -
     assert modes_in(tmp_path).keys() <= {file.name}
 
 
-def test_backups_exports_and_rejects_are_their_owners_alone(sqlite_url: str, tmp_path: Path) -> None:
+def test_backups_exports_and_rejects_are_readable_only_by_their_owner(sqlite_url: str, tmp_path: Path) -> None:
     source = tmp_path / "threads.jsonl"
     source.write_bytes(lines([a_thread(), a_message(role="nobody")]))
     database = ("--database-url", sqlite_url)
@@ -88,7 +86,7 @@ def test_backups_exports_and_rejects_are_their_owners_alone(sqlite_url: str, tmp
     )
 
 
-def test_an_export_over_a_file_that_is_there_tightens_it_and_leaves_what_is_no_file_alone(tmp_path: Path) -> None:
+def test_an_export_restricts_an_existing_file_and_not_a_device(tmp_path: Path) -> None:
     there = tmp_path / "exported"
     there.write_text("of before")
     there.chmod(OPEN_TO_ALL)
@@ -102,7 +100,7 @@ def test_an_export_over_a_file_that_is_there_tightens_it_and_leaves_what_is_no_f
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file of somebody else")
-def test_a_file_of_somebody_else_is_left_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_of_another_program_is_skipped_and_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     theirs = tmp_path / "gateway.db"
     theirs.touch()
     theirs.chmod(OPEN_TO_ALL)

@@ -47,5 +47,5 @@ def test_the_newest_sdk_finds_all_that_it_expects(live_server: Server) -> None:
 
 
 @pytest.mark.parametrize("live_server", ["sqlite"], indirect=True)  # the newest one is tried on both databases
-def test_an_old_sdk_finds_all_that_it_expects(live_server: Server, python_with_old_sdk: Path) -> None:
+def test_an_old_sdk_can_parse_every_response(live_server: Server, python_with_old_sdk: Path) -> None:
     assert summary_of(python_with_old_sdk, live_server) == {"sdk": OLD_SDK, "outcomes": ALL_WELL}

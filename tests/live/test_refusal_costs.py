@@ -115,7 +115,7 @@ def test_a_body_that_is_refused_elsewhere_costs_little(server: Measured, where: 
 
 @pytest.mark.parametrize("path", ["/v1/threads", "/v1/threads/thread_1/messages", "/graphql"])
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer nobody's"}], ids=["nothing", "a wrong key"])
-def test_a_body_of_nobody_who_is_known_costs_little(server: Measured, path: str, headers: dict[str, str]) -> None:
+def test_a_body_of_an_unauthenticated_client_costs_little(server: Measured, path: str, headers: dict[str, str]) -> None:
     spent = server.refusal("POST", path, REQUESTS["empty lists"], headers)
 
     assert (spent.ms < MOST_MS, spent.mb < MOST_MB) == (True, True), spent

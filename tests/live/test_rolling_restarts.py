@@ -224,11 +224,11 @@ async def restart_under_load(site: Site, node_clients: Path, *, restarts: int, s
 
 
 @pytest.mark.uncounted
-async def test_two_restarts_are_seen_by_no_sdk_and_lose_nothing(site: Site, node_clients: Path) -> None:
+async def test_two_restarts_cause_no_sdk_error_and_no_loss(site: Site, node_clients: Path) -> None:
     await restart_under_load(site, node_clients, restarts=2, seconds=0)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-async def test_two_minutes_of_restarts_are_seen_by_no_sdk_and_lose_nothing(site: Site, node_clients: Path) -> None:
+async def test_two_minutes_of_restarts_cause_no_sdk_error_and_no_loss(site: Site, node_clients: Path) -> None:
     await restart_under_load(site, node_clients, restarts=20, seconds=120)

@@ -30,13 +30,13 @@ def make_thread(server: Server) -> str:
     return thread_id
 
 
-def test_banner_says_where_an_sdk_and_a_browser_find_it(sqlite_url: str, tmp_path: Path) -> None:
+def test_banner_has_the_urls_for_sdks_and_browsers(sqlite_url: str, tmp_path: Path) -> None:
     with serving(sqlite_url, folder=tmp_path) as server:
         assert f"OpenAI SDK   base_url=http://127.0.0.1:{server.port}/v1   (any api_key)\n" in server.stderr
         assert f"GraphQL      http://127.0.0.1:{server.port}/graphql\n" in server.stderr
 
 
-def test_banner_is_all_that_a_server_says_whom_nobody_asks(database_url: str, tmp_path: Path) -> None:
+def test_an_idle_server_prints_only_its_banner(database_url: str, tmp_path: Path) -> None:
     with serving(database_url, folder=tmp_path, is_forked=False) as server:
         server.stop()
 
@@ -53,7 +53,7 @@ def test_a_browser_at_the_root_is_led_to_a_page(sqlite_url: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(("how", "code"), STOPS)
-async def test_a_stopping_server_finishes_what_it_has_begun(
+async def test_a_stopping_server_finishes_running_requests(
     database_url: str, tmp_path: Path, how: signal.Signals, code: int
 ) -> None:
     with serving(database_url, folder=tmp_path) as server:
@@ -72,7 +72,7 @@ async def test_a_stopping_server_finishes_what_it_has_begun(
 
 
 @pytest.mark.parametrize(("how", "code"), STOPS)
-async def test_what_a_stopping_server_has_answered_is_kept(
+async def test_messages_acknowledged_during_shutdown_are_kept(
     database_url: str, tmp_path: Path, how: signal.Signals, code: int
 ) -> None:
     with serving(database_url, folder=tmp_path) as server:
@@ -111,7 +111,7 @@ def test_sqlite_migrates_itself_at_the_start(tmp_path: Path) -> None:
         assert make_thread(server).startswith("thread_")
 
 
-def test_sqlite_lies_in_the_working_folder_where_nothing_is_set(tmp_path: Path) -> None:
+def test_sqlite_file_is_in_the_working_folder_by_default(tmp_path: Path) -> None:
     with serving(None, folder=tmp_path, is_forked=False) as server:
         make_thread(server)
 

@@ -68,7 +68,7 @@ def test_a_wrong_flag_is_refused_by_its_name(tmp_path: Path, name: str, value: s
 
 
 @pytest.mark.parametrize(("name", "value", "word"), UNUSABLE)
-def test_what_cannot_be_used_is_reported_by_its_variable(tmp_path: Path, name: str, value: str, word: str) -> None:
+def test_an_invalid_setting_is_reported_by_its_variable(tmp_path: Path, name: str, value: str, word: str) -> None:
     flags = {"port": "0", name: value}
 
     ran = runner_for(name)("serve", *(f"--{key.replace('_', '-')}={flags[key]}" for key in flags), folder=tmp_path)
@@ -108,7 +108,7 @@ def test_a_file_that_is_no_database_is_reported_by_its_variable(tmp_path: Path) 
     assert_told(ran, "GATEWAY_DATABASE_URL", "not a database")
 
 
-def test_nothing_follows_the_message_that_a_file_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_prints_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     left_behind: list[threading.ExceptHookArgs] = []
     monkeypatch.setattr(threading, "excepthook", left_behind.append)
 

@@ -88,11 +88,11 @@ def test_the_cors_response_repeats_the_origin_of_the_subdomain(server: Server) -
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (204, PREVIEW)
 
 
-def test_a_proxy_that_is_trusted_says_that_a_request_came_by_tls(server: Server) -> None:
+def test_a_trusted_proxy_can_declare_that_a_request_used_tls(server: Server) -> None:
     assert told_to_stay_with_tls(server) == "max-age=31536000"
 
 
-def test_nobody_else_says_that_a_request_came_by_tls(trusting_nobody: Server) -> None:
+def test_only_trusted_proxies_can_declare_tls(trusting_nobody: Server) -> None:
     assert told_to_stay_with_tls(trusting_nobody) is None
 
 
@@ -103,7 +103,7 @@ def test_behind_a_proxy_a_server_without_keys_is_refused(tmp_path: Path) -> None
     assert ran.stderr.startswith("Error: GATEWAY_TRUSTED_PROXIES: through a proxy it is reachable from other machines")
 
 
-def test_a_server_of_this_machine_goes_by_no_other_name(server: Server) -> None:
+def test_a_local_server_refuses_other_host_names(server: Server) -> None:
     headers = {"host": f"rebound.example:{server.port}"}
 
     answer = httpx.get(f"{server.base_url}/v1/threads", headers=headers, timeout=PATIENCE_S)
@@ -111,7 +111,7 @@ def test_a_server_of_this_machine_goes_by_no_other_name(server: Server) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (421, "unknown_host")
 
 
-async def test_a_websocket_to_another_name_is_refused(server: Server) -> None:
+async def test_a_websocket_to_an_unknown_host_name_is_refused(server: Server) -> None:
     uri = f"ws://rebound.example:{server.port}/graphql"
 
     with pytest.raises(InvalidStatus) as refused:

@@ -67,7 +67,7 @@ def text_in(told: Any) -> str:
 
 
 @pytest.mark.parametrize("query", [pytest.param(ADDED, id="messageAdded"), pytest.param(EVENTS, id="threadEvents")])
-async def test_a_stream_that_nobody_reads_is_cut_off_and_goes_on_from_its_last_event(
+async def test_an_unread_stream_is_closed_and_resumes_from_its_last_event(
     inside: Inside, query: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(timeouts, "WRITE_S", 0.1)
@@ -91,7 +91,9 @@ async def test_a_stream_that_nobody_reads_is_cut_off_and_goes_on_from_its_last_e
     assert "Traceback" not in caplog.text
 
 
-async def test_a_page_that_nobody_reads_is_cut_off(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_does_not_read_its_page_is_disconnected(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(timeouts, "WRITE_S", 0.1)
     thread = await make_thread(inside.store, WHO)
     await say(inside.store, WHO, thread, *TEXTS)
@@ -103,9 +105,7 @@ async def test_a_page_that_nobody_reads_is_cut_off(inside: Inside, monkeypatch: 
         assert len(await rest_of(raw)) < sum(map(len, TEXTS))
 
 
-async def test_a_stream_that_nobody_reads_cannot_hold_the_stop_up(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_unread_stream_does_not_delay_shutdown(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeouts, "CLOSE_S", 0.1)
     async with serving_inside(sqlite_url) as inside:
         thread = await make_thread(inside.store, WHO)

@@ -162,7 +162,7 @@ async def soak_on(url: str, folder: Path, followers: int, messages: int) -> list
 
 
 @pytest.mark.uncounted
-async def test_ten_followers_hear_all_of_two_hundred_messages(database_url: str, tmp_path: Path) -> None:
+async def test_ten_followers_receive_all_of_two_hundred_messages(database_url: str, tmp_path: Path) -> None:
     clients = await soak_on(database_url, tmp_path, 10, 200)
 
     assert sum(client.cuts for client in clients) >= 10
@@ -170,7 +170,7 @@ async def test_ten_followers_hear_all_of_two_hundred_messages(database_url: str,
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-async def test_two_hundred_followers_hear_all_of_ten_thousand_messages(database_url: str, tmp_path: Path) -> None:
+async def test_two_hundred_followers_receive_all_of_ten_thousand_messages(database_url: str, tmp_path: Path) -> None:
     clients = await soak_on(database_url, tmp_path, 200, 10_000)
 
     assert sum(client.cuts for client in clients) >= 1_000

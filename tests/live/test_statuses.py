@@ -62,7 +62,7 @@ def _error(answer: httpx.Response) -> Any:
         pytest.param("GET", "/", {"Accept": "text/html"}, 307, id="a browser at the root"),
     ],
 )
-def test_what_is_there_is_answered(
+def test_an_existing_path_is_answered(
     client: httpx.Client, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
     assert client.request(method, path, headers=headers).status_code == status
@@ -110,7 +110,7 @@ def test_an_sdk_shows_why_a_resource_is_not_served(client: httpx.Client) -> None
         sdk.models.list()
 
 
-def test_a_fault_of_ours_is_answered_in_the_envelope(client: httpx.Client, folder: Path) -> None:
+def test_an_internal_error_has_the_error_envelope(client: httpx.Client, folder: Path) -> None:
     thread_id = client.post("/v1/threads", json={"messages": [{"role": "user", "content": "x"}]}).json()["id"]
     with sqlite3.connect(folder / "gateway.db") as database:
         database.execute("UPDATE threads SET tool_resources = '{' WHERE id = ?", (thread_id,))

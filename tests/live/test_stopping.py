@@ -51,7 +51,7 @@ async def test_websockets_are_closed_with_1001(database_url: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("how", STOPS)
-async def test_streams_end_without_complete_so_that_clients_come_back(
+async def test_streams_end_without_complete_so_that_clients_reconnect(
     database_url: str, tmp_path: Path, how: signal.Signals
 ) -> None:
     with serving(database_url, folder=tmp_path) as server:
@@ -73,7 +73,7 @@ async def test_streams_end_without_complete_so_that_clients_come_back(
     assert "Traceback" not in server.stderr
 
 
-async def test_two_workers_send_their_followers_away(postgres_url: str, tmp_path: Path) -> None:
+async def test_two_workers_disconnect_their_followers_at_shutdown(postgres_url: str, tmp_path: Path) -> None:
     with serving(postgres_url, folder=tmp_path, given={"GATEWAY_WORKERS": "2"}, is_forked=False) as server:
         thread_id = thread_with(server, "1")
         async with (
@@ -131,7 +131,7 @@ async def begin_to_stop(server: Inside, monkeypatch: pytest.MonkeyPatch) -> None
     await until(lambda: server.hub.is_ending)
 
 
-async def test_a_request_that_was_on_its_way_is_the_last_on_its_connection(
+async def test_a_request_during_shutdown_is_the_last_on_its_connection(
     kept: tuple[Inside, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, http = kept
@@ -154,9 +154,7 @@ async def test_a_probe_on_an_open_connection_reports_the_shutdown(
     assert (answer.status_code, list(answer.json()["failed"])) == (503, ["draining"])
 
 
-async def test_a_websocket_that_was_on_its_way_is_sent_elsewhere(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_websocket_opened_during_shutdown_is_closed(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving_inside(sqlite_url) as server:
         host, port = server.base_url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as line:
@@ -169,7 +167,7 @@ async def test_a_websocket_that_was_on_its_way_is_sent_elsewhere(
     assert ended[0] == 1001
 
 
-async def test_a_connection_on_which_nothing_comes_is_closed_soon(kept: tuple[Inside, httpx.AsyncClient]) -> None:
+async def test_an_idle_connection_is_closed_soon(kept: tuple[Inside, httpx.AsyncClient]) -> None:
     server, http = kept
 
     await server.stop()
@@ -186,7 +184,7 @@ async def begin_request(server: Server) -> tuple[asyncio.StreamReader, asyncio.S
     return reader, writer
 
 
-async def test_a_request_that_does_not_end_is_cut_off_when_its_time_is_over(sqlite_url: str, tmp_path: Path) -> None:
+async def test_a_request_that_does_not_end_is_aborted_at_its_deadline(sqlite_url: str, tmp_path: Path) -> None:
     with serving(sqlite_url, "--shutdown-s", "1", folder=tmp_path) as server:
         _, writer = await begin_request(server)
         started = time.monotonic()
@@ -198,9 +196,7 @@ async def test_a_request_that_does_not_end_is_cut_off_when_its_time_is_over(sqli
         writer.close()
 
 
-async def test_nobody_can_connect_to_workers_that_finish_what_they_have_begun(
-    postgres_url: str, tmp_path: Path
-) -> None:
+async def test_stopping_workers_accept_no_connections(postgres_url: str, tmp_path: Path) -> None:
     with serving(postgres_url, "--workers", "2", folder=tmp_path, is_forked=False) as server:
         reader, writer = await begin_request(server)
 

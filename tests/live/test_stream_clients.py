@@ -36,7 +36,7 @@ def thread_with(server: Server, texts: list[str]) -> str:
         pytest.param("over_sse.mjs", 1_500, id="graphql-sse"),
     ],
 )
-async def test_a_client_that_is_cut_off_again_and_again_hears_each_message_once(
+async def test_a_client_that_is_disconnected_repeatedly_receives_each_message_once(
     database_url: str, tmp_path: Path, node_clients: Path, script: str, after_bytes: int
 ) -> None:
     with serving(database_url, folder=tmp_path) as server:

@@ -133,7 +133,7 @@ def turned(frontend: Path, node_clients: Path) -> Callable[[str], Any]:
 @pytest.mark.parametrize("walk", WALKS)
 @pytest.mark.parametrize("client", ["apollo", "urql", "relay"])
 @pytest.mark.parametrize("live_server", ["sqlite"], indirect=True)  # what is read is tried on both elsewhere
-def test_a_list_holds_each_message_once_and_in_order_wherever_it_turns(
+def test_a_paged_list_has_each_message_once_in_order_wherever_the_direction_changes(
     turned: Callable[[str], Any], client: str, walk: str
 ) -> None:
     seen = turned(client)["walks"][walk]["seen"]
@@ -144,7 +144,7 @@ def test_a_list_holds_each_message_once_and_in_order_wherever_it_turns(
 @pytest.mark.parametrize("walk", WALKS)
 @pytest.mark.parametrize("client", ["apollo", "urql"])  # Relay counts what a subscription told to no page
 @pytest.mark.parametrize("live_server", ["sqlite"], indirect=True)
-def test_a_list_that_has_come_to_its_end_says_so(turned: Callable[[str], Any], client: str, walk: str) -> None:
+def test_the_last_page_has_more_false(turned: Callable[[str], Any], client: str, walk: str) -> None:
     told = turned(client)["walks"][walk]
 
     assert (told["endsAtLast"], told["hasNextPage"]) == (True, False)

@@ -48,7 +48,7 @@ def mutate(server: Server, query: str, **given: object) -> str:
     return message_id
 
 
-async def test_what_one_server_writes_is_heard_through_the_other(servers: tuple[Server, Server]) -> None:
+async def test_a_write_through_one_server_is_received_through_the_other(servers: tuple[Server, Server]) -> None:
     one, two = servers
     thread_id = make_thread(one)
     async with socket_to(two.base_url) as socket:
@@ -59,7 +59,9 @@ async def test_what_one_server_writes_is_heard_through_the_other(servers: tuple[
             assert await socket.texts(1) == [str(n)]
 
 
-async def test_an_answer_that_one_server_writes_is_followed_through_the_other(servers: tuple[Server, Server]) -> None:
+async def test_a_message_streamed_through_one_server_is_followed_through_the_other(
+    servers: tuple[Server, Server],
+) -> None:
     one, two = servers
     thread_id = make_thread(one)
     begun = mutate(one, BEGIN, threadId=thread_id, role="ASSISTANT", content={"text": ""}, status="IN_PROGRESS")
@@ -76,9 +78,7 @@ async def test_an_answer_that_one_server_writes_is_followed_through_the_other(se
 
 
 @pytest.mark.parametrize("how", ["killed", "stopped"])
-async def test_followers_of_a_server_that_was_started_again_go_on_where_they_were(
-    postgres_url: str, tmp_path: Path, how: str
-) -> None:
+async def test_followers_resume_after_a_restart_of_their_server(postgres_url: str, tmp_path: Path, how: str) -> None:
     with serving(postgres_url, folder=tmp_path) as writer, ExitStack() as first:
         reader = first.enter_context(serving(postgres_url, folder=tmp_path))
         thread_id = make_thread(writer)
@@ -103,9 +103,7 @@ async def test_followers_of_a_server_that_was_started_again_go_on_where_they_wer
                 assert (missed, await socket.texts(1)) == (["3", "4"], ["5"])
 
 
-async def test_the_death_of_the_writing_server_leaves_followers_of_the_other_whole(
-    postgres_url: str, tmp_path: Path
-) -> None:
+async def test_followers_lose_nothing_when_the_writing_server_is_killed(postgres_url: str, tmp_path: Path) -> None:
     with serving(postgres_url, folder=tmp_path) as reader, serving(postgres_url, folder=tmp_path) as writer:
         thread_id = make_thread(writer)
         async with socket_to(reader.base_url) as socket:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
 
 
-def test_the_documentation_has_each_event_and_no_other() -> None:
+def test_the_documentation_has_exactly_the_audit_events() -> None:
     table = DOCUMENTED.partition("## Audit log")[2].partition("\n## ")[0]
 
     assert re.findall(r"^\| `([a-z.]+)` \|", table, re.MULTILINE) == [each.value for each in Event]
@@ -104,11 +104,11 @@ def test_a_bounded_number_of_addresses_is_known(monkeypatch: pytest.MonkeyPatch,
         ("testclient", "testclient"),
     ],
 )
-def test_an_address_stands_for_who_has_it(address: str, network: str) -> None:
+def test_an_address_is_logged_as_its_network(address: str, network: str) -> None:
     assert network_of(address) == network
 
 
-def test_a_command_writes_its_lines_at_its_end_and_leaves_the_logger_as_it_was(tmp_path: Path) -> None:
+def test_a_command_flushes_its_log_at_its_end_and_restores_the_logger(tmp_path: Path) -> None:
     file = tmp_path / "audit.log"
     with audited(str(file)):
         audit.note(Event.KEY_REVOKED, principal="operator", project="shop", target="key_a")

@@ -50,7 +50,7 @@ def test_a_message_is_an_object_with_its_time_and_level() -> None:
     assert line == {"event": "req_1: away", "logger": "gateway.web", "level": "warning"}
 
 
-def test_a_failure_has_its_traceback_and_what_led_to_it() -> None:
+def test_a_failure_is_logged_with_its_traceback_and_causes() -> None:
     told = written(failed(RuntimeError("the second"), ValueError("the first")))["exception"]
 
     assert "RuntimeError: the second" in told
@@ -82,7 +82,7 @@ def test_a_line_of_uvicorn_that_repeats_a_query_string_is_left_out() -> None:
     assert not filter_of_paths().filter(line)
 
 
-def test_a_terminal_gets_words_instead_of_json(terminal: Callable[[], str]) -> None:
+def test_a_terminal_gets_plain_lines_instead_of_json(terminal: Callable[[], str]) -> None:
     terminal()
 
     told = formatter().format(failed(RuntimeError("the reason")))
@@ -92,7 +92,7 @@ def test_a_terminal_gets_words_instead_of_json(terminal: Callable[[], str]) -> N
     assert not told.startswith("{")
 
 
-def test_a_request_is_one_line_with_its_facts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_request_is_logged_in_one_line_with_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
     record = ended(route="/graphql", principal="key_1", statements=2, bytes_out=10, seconds=0.00251)
     record.name_operation("query", "Newest")
 
@@ -115,7 +115,7 @@ def test_a_request_is_one_line_with_its_facts(capsys: pytest.CaptureFixture[str]
     }
 
 
-def test_a_request_that_is_part_of_a_trace_says_of_which(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_traced_request_is_logged_with_its_trace_id(capsys: pytest.CaptureFixture[str]) -> None:
     request_log()(ended(trace=Trace("0af7651916cd43dd8448eb211c80319c", span)))
 
     assert json.loads(capsys.readouterr().err)["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
@@ -138,7 +138,7 @@ def test_a_probe_is_logged_only_if_it_fails(capsys: pytest.CaptureFixture[str], 
     assert capsys.readouterr().err.count("\n") == lines
 
 
-def test_the_name_of_an_operation_is_not_told_beyond_a_hundred_letters() -> None:
+def test_the_name_of_an_operation_is_truncated_to_a_hundred_letters() -> None:
     record = ended()
 
     record.name_operation("query", "N" * 10_000)

@@ -87,7 +87,7 @@ async def test_connections_of_websockets_are_no_requests(metrics: Metrics) -> No
     assert value(metrics.registry, "gateway_response_bytes_total") == 5
 
 
-async def test_document_look_ups_are_counted_as_hits_and_misses(http: httpx.AsyncClient, metrics: Metrics) -> None:
+async def test_document_lookups_are_counted_as_hits_and_misses(http: httpx.AsyncClient, metrics: Metrics) -> None:
     for _ in range(3):
         await http.post("/graphql", json=PAGE)
 
@@ -113,7 +113,7 @@ async def test_open_subscriptions_have_a_metric(hub: Hub, metrics: Metrics) -> N
     assert told == {"connections": 1, "subscriptions": 2, "threads": 1}
 
 
-def test_the_second_process_takes_the_next_port_and_a_third_does_without(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_second_process_uses_the_next_metrics_port_and_a_third_none(caplog: pytest.LogCaptureFixture) -> None:
     port = free_ports()
     ports = range(port, port + 2)
 

@@ -45,7 +45,7 @@ async def test_a_request_is_recorded_with_its_route_template(http: httpx.AsyncCl
     assert record.seconds > 0
 
 
-async def test_a_path_that_nobody_serves_has_no_route(http: httpx.AsyncClient, told: Told) -> None:
+async def test_an_unknown_path_has_no_route(http: httpx.AsyncClient, told: Told) -> None:
     await http.request("BREW", "/coffee")
 
     assert (told[0].method, told[0].route, told[0].status) == ("OTHER", "-", 404)
@@ -68,9 +68,7 @@ async def test_a_graphql_operation_is_recorded_by_its_name(
     assert (told[0].route, told[0].operation_type, told[0].operation_name) == ("/graphql", *operation)
 
 
-async def test_statements_are_counted_and_the_begin_of_a_transaction_is_none(
-    http: httpx.AsyncClient, told: Told
-) -> None:
+async def test_statements_are_counted_without_the_begin_of_a_transaction(http: httpx.AsyncClient, told: Told) -> None:
     await http.post("/v1/threads")
     await http.post("/graphql", json={"query": "{ threads { nodes { id } } }"})
 
@@ -78,7 +76,7 @@ async def test_statements_are_counted_and_the_begin_of_a_transaction_is_none(
     assert told[0].statements <= 2  # the thread; PostgreSQL tells other processes of it
 
 
-async def test_requests_that_run_side_by_side_count_their_own_statements(http: httpx.AsyncClient, told: Told) -> None:
+async def test_concurrent_requests_count_their_own_statements(http: httpx.AsyncClient, told: Told) -> None:
     await asyncio.gather(*(http.get("/v1/threads") for _ in range(5)))
 
     assert [record.statements for record in told] == [1] * 5

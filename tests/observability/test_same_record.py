@@ -41,7 +41,7 @@ async def test_a_message_made_over_rest_is_read_over_graphql(
 
 @pytest.mark.parametrize("fields", MESSAGES, ids=range(len(MESSAGES)))
 @pytest.mark.uncounted
-async def test_both_faces_tell_the_same_of_a_message(
+async def test_both_faces_return_the_same_message(
     store: Store, who: Principal, rest: httpx.AsyncClient, graphql: GraphQL, fields: Json
 ) -> None:
     message = await put_message(store, who, await make_thread(store, who), **fields)
@@ -55,7 +55,7 @@ async def test_both_faces_tell_the_same_of_a_message(
     assert node == _graphql_message(wire)
 
 
-async def test_both_faces_tell_the_same_of_a_list(
+async def test_both_faces_return_the_same_list(
     store: Store, who: Principal, rest: httpx.AsyncClient, graphql: GraphQL
 ) -> None:
     thread_id = await make_thread(store, who, count=7)
@@ -76,7 +76,7 @@ async def test_both_faces_tell_the_same_of_a_list(
     [{}, {"metadata": {"k": "v"}}, {"tool_resources": {"file_search": {"vector_store_ids": ["vs_1"]}}}],
     ids=["nothing", "metadata", "tool resources"],
 )
-async def test_both_faces_tell_the_same_of_a_thread(rest: httpx.AsyncClient, graphql: GraphQL, body: Json) -> None:
+async def test_both_faces_return_the_same_thread(rest: httpx.AsyncClient, graphql: GraphQL, body: Json) -> None:
     wire = (await rest.post("/threads", json=body)).json()
 
     node = (await graphql(NODE, id=wire["id"]))["node"]

@@ -102,9 +102,7 @@ async def test_a_call_is_a_span_with_its_statements_below_it(http: httpx.AsyncCl
     assert "thread_nobody" not in str(statement.attributes)
 
 
-async def test_a_call_is_described_by_its_route_and_never_by_what_stands_in_its_url(
-    http: httpx.AsyncClient, seen: Seen
-) -> None:
+async def test_a_request_span_has_the_route_and_never_the_url(http: httpx.AsyncClient, seen: Seen) -> None:
     answer = await http.get("/v1/threads/thread_nobody?api_key=secret")
 
     assert dict(seen.server().attributes or {}) == {
@@ -117,7 +115,7 @@ async def test_a_call_is_described_by_its_route_and_never_by_what_stands_in_its_
     }
 
 
-async def test_a_call_goes_on_with_the_trace_that_it_comes_from(http: httpx.AsyncClient, seen: Seen) -> None:
+async def test_a_request_continues_the_trace_of_its_caller(http: httpx.AsyncClient, seen: Seen) -> None:
     await http.get("/v1/threads", headers=FROM_A_TRACE)
 
     span = seen.server()
@@ -127,7 +125,7 @@ async def test_a_call_goes_on_with_the_trace_that_it_comes_from(http: httpx.Asyn
 
 
 @pytest.mark.parametrize("sent", [{}, {"traceparent": "00-nothing"}], ids=["none", "a wrong one"])
-async def test_without_a_trace_a_call_begins_one(http: httpx.AsyncClient, seen: Seen, sent: dict[str, str]) -> None:
+async def test_a_request_without_a_trace_starts_one(http: httpx.AsyncClient, seen: Seen, sent: dict[str, str]) -> None:
     await http.get("/v1/threads", headers=sent)
 
     assert seen.server().parent is None
@@ -143,13 +141,13 @@ async def test_a_query_is_a_span_by_its_name_with_its_execution_and_statements_b
     assert (attributes["graphql.operation.type"], attributes["graphql.operation.name"]) == ("query", "Newest")
 
 
-async def test_requests_that_run_side_by_side_have_their_own_statements(http: httpx.AsyncClient, seen: Seen) -> None:
+async def test_concurrent_requests_record_their_own_statements(http: httpx.AsyncClient, seen: Seen) -> None:
     await asyncio.gather(*(http.get("/v1/threads") for _ in range(3)))
 
     assert seen.tree() == ["GET /v1/threads", ["SELECT"]] * 3
 
 
-async def test_a_path_that_nobody_serves_is_named_by_the_method_alone(http: httpx.AsyncClient, seen: Seen) -> None:
+async def test_the_span_of_an_unknown_path_is_named_by_its_method(http: httpx.AsyncClient, seen: Seen) -> None:
     await http.request("BREW", "/coffee")
 
     attributes = seen.server().attributes or {}
@@ -158,7 +156,7 @@ async def test_a_path_that_nobody_serves_is_named_by_the_method_alone(http: http
     assert "url.path" not in attributes
 
 
-async def test_what_a_client_does_wrong_is_no_failure(http: httpx.AsyncClient, seen: Seen) -> None:
+async def test_client_errors_are_not_logged_as_failures(http: httpx.AsyncClient, seen: Seen) -> None:
     await http.get("/v1/threads?limit=0")
 
     assert seen.server().status.status_code is StatusCode.UNSET
@@ -178,7 +176,7 @@ async def test_a_failed_span_holds_the_error_type_and_no_message(
     assert (span.attributes or {})["error.type"] == "500"
 
 
-async def test_a_statement_that_fails_is_a_span_that_failed_and_says_of_what_kind(
+async def test_a_failed_statement_is_a_failed_span_with_the_error_type(
     empty_database_url: str, seen: Seen, listeners: Listeners
 ) -> None:
     store = open_store(empty_database_url)
@@ -192,7 +190,7 @@ async def test_a_statement_that_fails_is_a_span_that_failed_and_says_of_what_kin
     assert str((statement.attributes or {})["error.type"]).endswith("Error")
 
 
-async def test_an_execution_that_is_refused_says_so(http: httpx.AsyncClient, seen: Seen) -> None:
+async def test_a_refused_execution_is_recorded(http: httpx.AsyncClient, seen: Seen) -> None:
     await http.post(
         "/graphql", json={"query": "{ threads(first: 100) { nodes { messages(first: 100) { nodes { id } } } } }"}
     )
@@ -208,7 +206,7 @@ async def test_a_probe_has_no_span(http: httpx.AsyncClient, seen: Seen, path: st
     assert seen.names() == []
 
 
-async def test_a_subscription_is_a_span_from_its_begin_to_its_end(
+async def test_a_subscription_is_one_span_for_its_whole_duration(
     database_url: str, seen: Seen, listeners: Listeners
 ) -> None:
     async with serving_inside(database_url, listeners=listeners) as inside:
@@ -234,7 +232,7 @@ async def test_a_subscription_is_a_span_from_its_begin_to_its_end(
     assert [f"{each.parent.span_id:016x}" for each in requests if each.parent] == [CALLER, CALLER]
 
 
-async def test_what_has_not_been_sent_yet_is_sent_before_a_server_has_stopped(sqlite_url: str, seen: Seen) -> None:
+async def test_pending_responses_are_sent_before_a_server_stops(sqlite_url: str, seen: Seen) -> None:
     tracing = Tracing(BatchSpanProcessor(seen, schedule_delay_millis=3_600_000))
     async with serving_inside(sqlite_url, listeners=Listeners(tracing=tracing)) as inside:
         async with httpx.AsyncClient(base_url=inside.base_url, timeout=PATIENCE_S) as http:
@@ -275,7 +273,7 @@ def test_a_service_has_our_name_unless_it_is_given_another(
         pytest.param({"TRACES_ENDPOINT": "http://collector:4318/v1/traces"}, id="one for traces"),
     ],
 )
-def test_traces_are_made_where_opentelemetrys_variables_say_where_to(
+def test_traces_are_exported_if_opentelemetry_variables_name_an_endpoint(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, str]
 ) -> None:
     for name, value in given.items():
@@ -302,7 +300,7 @@ def test_no_traces_are_made_where_opentelemetrys_variables_do_not_ask_for_them(
     assert not wants_traces()
 
 
-def test_where_opentelemetry_is_not_installed_no_traces_are_made_and_that_is_said(
+def test_without_opentelemetry_installed_traces_are_off_with_a_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")

@@ -30,7 +30,7 @@ def _text_of(message: Any) -> str:
         pytest.param("  \n", id="nothing but blanks"),
     ],
 )
-async def test_odd_text_comes_back_as_it_was_sent(rest: httpx.AsyncClient, thread_id: str, text: str) -> None:
+async def test_unusual_text_is_returned_unchanged(rest: httpx.AsyncClient, thread_id: str, text: str) -> None:
     made = await add(rest, thread_id, text, metadata={text: text})
 
     [listed] = (await page(rest, f"/threads/{thread_id}/messages"))["data"]
@@ -42,7 +42,7 @@ async def test_odd_text_comes_back_as_it_was_sent(rest: httpx.AsyncClient, threa
     [pytest.param("a", id="of one byte"), pytest.param("é", id="of two"), pytest.param("😀", id="of four")],
 )
 @pytest.mark.parametrize("as_part", [False, True], ids=["a string", "a part"])
-async def test_256_000_characters_are_taken(
+async def test_256_000_characters_are_accepted(
     rest: httpx.AsyncClient, thread_id: str, character: str, *, as_part: bool
 ) -> None:
     text = character * 256_000
@@ -78,7 +78,7 @@ async def test_metadata_is_counted_in_code_points(rest: httpx.AsyncClient, lengt
     assert (await rest.get(f"/threads/{thread['id']}")).json()["metadata"] == pair
 
 
-async def test_many_messages_come_with_one_thread(rest: httpx.AsyncClient) -> None:
+async def test_a_thread_is_created_with_many_messages(rest: httpx.AsyncClient) -> None:
     given = [{"role": "user", "content": f"{n}"} for n in range(1_000)]
 
     thread = await new_thread(rest, messages=given)
@@ -87,7 +87,7 @@ async def test_many_messages_come_with_one_thread(rest: httpx.AsyncClient) -> No
     assert [_text_of(each) for each in newest["data"]] == [f"{n}" for n in range(999, 899, -1)]
 
 
-async def test_text_goes_out_as_utf_8_and_not_as_escapes(rest: httpx.AsyncClient, thread_id: str) -> None:
+async def test_text_is_sent_as_utf_8_and_not_as_escapes(rest: httpx.AsyncClient, thread_id: str) -> None:
     await add(rest, thread_id, "é😀")
 
     answer = await rest.get(f"/threads/{thread_id}/messages")

@@ -33,9 +33,7 @@ async def test_a_list_has_its_keys_in_the_order_of_the_wire(rest: httpx.AsyncCli
     assert list(await page(rest, path)) == ["object", "data", "first_id", "last_id", "has_more"]
 
 
-async def test_a_list_gives_the_newest_twenty_when_nothing_is_asked(
-    rest: httpx.AsyncClient, thread_id: str, path: str
-) -> None:
+async def test_a_list_returns_the_newest_twenty_by_default(rest: httpx.AsyncClient, thread_id: str, path: str) -> None:
     made = await add_many(rest, thread_id, 21)
 
     found = await page(rest, path)
@@ -80,7 +78,7 @@ async def test_messages_of_one_second_keep_the_order_of_their_making(
     ],
 )
 @pytest.mark.uncounted
-async def test_a_page_is_what_was_asked(
+async def test_a_page_has_the_requested_items(
     rest: httpx.AsyncClient, thread_id: str, query: dict[str, Any], found: list[int], *, has_more: bool
 ) -> None:
     made = await add_many(rest, thread_id, 10)
@@ -96,7 +94,7 @@ async def test_a_page_is_what_was_asked(
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
 @pytest.mark.uncounted
-async def test_paging_on_meets_every_message_once(
+async def test_paging_forwards_returns_every_message_once(
     rest: httpx.AsyncClient, thread_id: str, path: str, order: str, limit: int
 ) -> None:
     made = await add_many(rest, thread_id, 7)
@@ -116,7 +114,7 @@ async def test_paging_on_meets_every_message_once(
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [1, 2, 3, 6, 7])
 @pytest.mark.uncounted
-async def test_paging_back_meets_every_message_once(
+async def test_paging_backwards_returns_every_message_once(
     rest: httpx.AsyncClient, thread_id: str, path: str, order: str, limit: int
 ) -> None:
     made = await add_many(rest, thread_id, 7)
@@ -158,7 +156,7 @@ async def test_a_cursor_may_be_of_another_run(
     assert ids(await page(rest, path, run_id="run_1", order="asc", after=cursor)) == [made.id]
 
 
-async def test_a_run_that_wrote_nothing_has_no_messages(rest: httpx.AsyncClient, thread_id: str, path: str) -> None:
+async def test_a_run_without_messages_has_an_empty_list(rest: httpx.AsyncClient, thread_id: str, path: str) -> None:
     await add_many(rest, thread_id, 1)
 
     assert (await page(rest, path, run_id="run_1"))["data"] == []

@@ -64,7 +64,7 @@ async def test_a_message_has_its_keys_in_the_order_of_the_wire(rest: httpx.Async
     assert [list(each) for each in (made, read, modified, listed)] == [KEYS] * 4
 
 
-async def test_a_message_is_the_same_wherever_it_is_shown(rest: httpx.AsyncClient, thread_id: str) -> None:
+async def test_a_message_is_equal_in_every_response(rest: httpx.AsyncClient, thread_id: str) -> None:
     path = f"/threads/{thread_id}/messages"
     made = await add(rest, thread_id, metadata={"a": "1"}, attachments=[{"file_id": "file-1", "tools": []}])
 
@@ -89,7 +89,7 @@ async def test_a_message_is_made_in_the_second_of_its_request(rest: httpx.AsyncC
     assert earliest <= message["created_at"] <= int(time.time())
 
 
-async def test_a_message_is_not_older_than_the_one_before_though_the_clock_goes_back(
+async def test_a_message_is_never_older_than_the_previous_one_when_the_clock_goes_back(
     rest: httpx.AsyncClient, thread_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([2_000_000_000.9, 1_999_999_000.0])
@@ -127,7 +127,7 @@ async def test_a_message_is_not_older_than_the_one_before_though_the_clock_goes_
         ),
     ],
 )
-async def test_content_as_it_goes_in_and_comes_out(
+async def test_content_is_returned_in_the_format_of_the_api(
     rest: httpx.AsyncClient, thread_id: str, sent: Any, shown: Any
 ) -> None:
     message = await add(rest, thread_id, sent)
@@ -135,7 +135,7 @@ async def test_content_as_it_goes_in_and_comes_out(
     assert message["content"] == shown
 
 
-async def test_attachments_come_back_as_they_were_sent(rest: httpx.AsyncClient, thread_id: str) -> None:
+async def test_attachments_are_returned_unchanged(rest: httpx.AsyncClient, thread_id: str) -> None:
     sent = [
         {"file_id": "file-1", "tools": [{"type": "file_search"}, {"type": "code_interpreter"}]},
         {"file_id": "file-1", "tools": [{"type": "file_search"}]},
@@ -153,7 +153,7 @@ async def test_an_optional_field_may_be_null(rest: httpx.AsyncClient, thread_id:
     assert not message[field]
 
 
-async def test_modifying_a_message_changes_its_metadata_alone(rest: httpx.AsyncClient, thread_id: str) -> None:
+async def test_modifying_a_message_changes_only_its_metadata(rest: httpx.AsyncClient, thread_id: str) -> None:
     made = await add(rest, thread_id, metadata={"a": "1"}, attachments=[{"file_id": "file-1", "tools": []}])
 
     modified = (await rest.post(f"/threads/{thread_id}/messages/{made['id']}", json={"metadata": {"b": "2"}})).json()
@@ -169,7 +169,7 @@ async def test_modifying_a_message_does_not_move_it(rest: httpx.AsyncClient, thr
     assert ids(await page(rest, f"/threads/{thread_id}/messages", order="asc")) == made
 
 
-async def test_a_deleted_message_says_so(rest: httpx.AsyncClient, thread_id: str) -> None:
+async def test_deleting_a_message_returns_a_deletion_object(rest: httpx.AsyncClient, thread_id: str) -> None:
     message = await add(rest, thread_id)
 
     answer = await rest.delete(f"/threads/{thread_id}/messages/{message['id']}")
@@ -179,7 +179,7 @@ async def test_a_deleted_message_says_so(rest: httpx.AsyncClient, thread_id: str
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-async def test_a_deleted_message_is_not_there(rest: httpx.AsyncClient, thread_id: str, method: str) -> None:
+async def test_a_deleted_message_is_not_found(rest: httpx.AsyncClient, thread_id: str, method: str) -> None:
     path = f"/threads/{thread_id}/messages/{(await add(rest, thread_id))['id']}"
     await rest.delete(path)
 
@@ -235,7 +235,7 @@ async def test_a_position_is_not_given_twice(rest: httpx.AsyncClient, thread_id:
     assert ids(found) == [made[2]]
 
 
-async def test_a_cursor_of_a_deleted_message_belongs_to_its_thread_alone(
+async def test_a_cursor_of_a_deleted_message_is_valid_only_in_its_thread(
     rest: httpx.AsyncClient, thread_id: str
 ) -> None:
     other = await new_thread(rest, messages=[{"role": "user", "content": "hi"}])
@@ -258,7 +258,7 @@ async def test_a_cursor_of_a_deleted_message_belongs_to_its_thread_alone(
         pytest.param("msg_%FF", "No message found with id 'msg_\ufffd'.", id="no UTF-8"),
     ],
 )
-async def test_an_id_of_another_shape_is_just_not_there(
+async def test_an_id_of_another_format_is_not_found(
     rest: httpx.AsyncClient, thread_id: str, method: str, path: str, told: str
 ) -> None:
     answer = await rest.request(method, f"/threads/{thread_id}/messages/{path}")

@@ -58,7 +58,7 @@ async def test_an_empty_body_changes_nothing(rest: httpx.AsyncClient, path: str)
         pytest.param({**PAIRS, "a": None, "b": None}, id="sixteen for the two"),
     ],
 )
-async def test_sixteen_pairs_after_the_merge_are_taken(
+async def test_sixteen_pairs_after_the_merge_are_accepted(
     rest: httpx.AsyncClient, path: str, sent: dict[str, str | None]
 ) -> None:
     answer = await rest.post(path, json={"metadata": sent})

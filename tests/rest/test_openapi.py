@@ -133,18 +133,18 @@ def test_every_difference_from_the_original_has_its_reason() -> None:
 
 
 @pytest.mark.parametrize("place", DIFFERENCES)
-def test_no_reason_is_given_for_what_does_not_differ(place: str) -> None:
+def test_each_documented_difference_exists(place: str) -> None:
     assert any(fnmatchcase(each, place) for each in FOUND)
 
 
-def test_a_difference_is_seen_wherever_it_is() -> None:
+def test_a_difference_is_found_at_any_position() -> None:
     theirs = {"a": {"enum": ["x", "y"]}, "b": 1, "description": "theirs"}
     ours = {"a": {"enum": ["y"]}, "c": 1, "description": "ours"}
 
     assert list(differences(theirs, ours)) == ["a.enum.x", "b", "c"]
 
 
-def test_it_has_every_operation_that_is_routed_and_no_other() -> None:
+def test_openapi_has_exactly_the_routed_operations() -> None:
     routed = {
         (path, method)
         for path, endpoints in PATHS.items()
@@ -196,7 +196,7 @@ def test_its_limits_are_those_of_the_program() -> None:
     assert (limit["maximum"], limit["default"]) == (MAX_LIMIT, DEFAULT_LIMIT)
 
 
-def test_its_arrays_are_as_long_as_the_program_takes_them() -> None:
+def test_openapi_arrays_have_the_limits_of_the_program() -> None:
     content, attachments = (SCHEMAS["CreateMessageRequest"]["properties"][name] for name in ("content", "attachments"))
     [parts] = [each for each in content["oneOf"] if each["type"] == "array"]
     [files] = [each for each in attachments["anyOf"] if each["type"] == "array"]
@@ -219,14 +219,14 @@ def test_its_version_is_that_of_the_program() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_it_is_served_to_whoever_asks(rest: httpx.AsyncClient, method: str) -> None:
+async def test_openapi_is_served_without_authentication(rest: httpx.AsyncClient, method: str) -> None:
     answer = await rest.request(method, "http://gateway/openapi.json")
 
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     assert method == "HEAD" or answer.json() == DOCUMENT
 
 
-async def test_it_is_not_to_be_written(rest: httpx.AsyncClient) -> None:
+async def test_openapi_is_read_only(rest: httpx.AsyncClient) -> None:
     answer = await rest.post("http://gateway/openapi.json")
 
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")

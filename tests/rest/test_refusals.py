@@ -77,7 +77,7 @@ def _worded(row: Refused, made: Made) -> bytes:
 
 
 @pytest.mark.uncounted
-async def test_a_refused_write_leaves_every_table_as_it_was(rest: httpx.AsyncClient, made: Made, store: Store) -> None:
+async def test_a_refused_write_changes_no_table(rest: httpx.AsyncClient, made: Made, store: Store) -> None:
     before = await _all_rows(store)
 
     for name, row in ROWS:

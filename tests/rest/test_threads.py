@@ -34,7 +34,9 @@ NO_FILES: dict[str, Any] = {"code_interpreter": {"file_ids": []}}
         ),
     ],
 )
-async def test_a_new_thread_needs_nothing(rest: httpx.AsyncClient, content: bytes, headers: dict[str, str]) -> None:
+async def test_a_thread_is_created_without_input(
+    rest: httpx.AsyncClient, content: bytes, headers: dict[str, str]
+) -> None:
     answer = await rest.post("/threads", content=content, headers=headers)
 
     thread = answer.json()
@@ -48,7 +50,7 @@ async def test_a_new_thread_needs_nothing(rest: httpx.AsyncClient, content: byte
     }
 
 
-async def test_a_new_thread_shows_what_it_was_given(rest: httpx.AsyncClient) -> None:
+async def test_a_new_thread_has_the_given_fields(rest: httpx.AsyncClient) -> None:
     thread = await new_thread(rest, metadata={"a": "1"}, tool_resources=RESOURCES)
 
     assert (thread["metadata"], thread["tool_resources"]) == ({"a": "1"}, RESOURCES)
@@ -127,7 +129,7 @@ async def test_a_modified_thread_stays_modified(rest: httpx.AsyncClient) -> None
     assert modified == {**made, "tool_resources": RESOURCES} == (await rest.get(f"/threads/{made['id']}")).json()
 
 
-async def test_messages_of_a_new_thread_stand_in_the_order_given(rest: httpx.AsyncClient) -> None:
+async def test_messages_of_a_new_thread_keep_the_given_order(rest: httpx.AsyncClient) -> None:
     given = [{"role": "user" if n % 2 else "assistant", "content": f"{n}", "metadata": {"n": f"{n}"}} for n in range(5)]
 
     thread = await new_thread(rest, messages=given)
@@ -147,7 +149,7 @@ async def test_messages_of_a_new_thread_are_not_older_than_it(rest: httpx.AsyncC
     assert message["created_at"] == thread["created_at"]
 
 
-async def test_a_deleted_thread_says_so(rest: httpx.AsyncClient, thread_id: str) -> None:
+async def test_deleting_a_thread_returns_a_deletion_object(rest: httpx.AsyncClient, thread_id: str) -> None:
     answer = await rest.delete(f"/threads/{thread_id}", headers={"Content-Type": "application/json"})
 
     assert answer.status_code == 200
@@ -164,7 +166,7 @@ async def test_a_deleted_thread_says_so(rest: httpx.AsyncClient, thread_id: str)
         pytest.param("POST", "/messages", id="add a message"),
     ],
 )
-async def test_a_deleted_thread_is_not_there(rest: httpx.AsyncClient, thread_id: str, method: str, tail: str) -> None:
+async def test_a_deleted_thread_is_not_found(rest: httpx.AsyncClient, thread_id: str, method: str, tail: str) -> None:
     body = {"role": "user", "content": "hi"} if tail and method == "POST" else None
     await rest.delete(f"/threads/{thread_id}")
 
@@ -198,7 +200,7 @@ async def test_a_list_of_no_threads_names_none(rest: httpx.AsyncClient) -> None:
     assert answer.text == '{"object":"list","data":[],"first_id":null,"last_id":null,"has_more":false}'
 
 
-async def test_threads_are_listed_as_they_were_made_newest_first(rest: httpx.AsyncClient) -> None:
+async def test_threads_are_listed_newest_first(rest: httpx.AsyncClient) -> None:
     made = [await new_thread(rest, metadata={"n": f"{n}"}) for n in range(3)]
 
     assert (await page(rest, "/threads"))["data"] == made[::-1]
@@ -227,7 +229,7 @@ async def test_a_deleted_thread_still_works_as_a_cursor(rest: httpx.AsyncClient)
     assert ids(await page(rest, "/threads", after=made[1])) == [made[0]]
 
 
-async def test_an_unknown_cursor_among_threads_is_refused_though_there_are_none(rest: httpx.AsyncClient) -> None:
+async def test_an_unknown_thread_cursor_is_refused_on_an_empty_list(rest: httpx.AsyncClient) -> None:
     answer = await rest.get("/threads", params={"after": "thread_nowhere"})
 
     assert answer.json()["error"] == {
@@ -250,9 +252,7 @@ async def test_an_unknown_cursor_among_threads_is_refused_though_there_are_none(
         pytest.param("thread", "No thread found with id 'thread'.", id="the prefix alone"),
     ],
 )
-async def test_an_id_of_another_shape_is_just_not_there(
-    rest: httpx.AsyncClient, method: str, path: str, told: str
-) -> None:
+async def test_an_id_of_another_format_is_not_found(rest: httpx.AsyncClient, method: str, path: str, told: str) -> None:
     answer = await rest.request(method, f"/threads/{path}")
 
     assert (answer.status_code, answer.json()["error"]["message"]) == (404, told)

@@ -111,7 +111,7 @@ async def test_an_unknown_url_is_named(bare: httpx.AsyncClient, method: str, pat
         pytest.param("/thread_a/runs/", id="a run without an id"),
     ],
 )
-async def test_a_path_of_runs_says_that_there_are_none(bare: httpx.AsyncClient, method: str, tail: str) -> None:
+async def test_a_runs_path_is_404_with_an_explanation(bare: httpx.AsyncClient, method: str, tail: str) -> None:
     answer = await bare.request(method, f"/threads{tail}")
 
     assert (answer.status_code, _error(answer)["message"]) == (404, RUNS)
@@ -172,7 +172,7 @@ async def test_every_base_path_reaches_the_same_threads(
 
 
 @pytest.mark.parametrize(("base", "headers"), BASES)
-async def test_every_base_path_takes_a_whole_conversation(
+async def test_every_base_path_serves_a_whole_conversation(
     rest: httpx.AsyncClient, base: str, headers: dict[str, str]
 ) -> None:
     query = {"api-version": "2024-05-01-preview"}
@@ -225,7 +225,7 @@ ODD = [
 
 
 @pytest.mark.parametrize(("method", "path", "headers"), ODD)
-async def test_no_request_meets_a_frameworks_own_answer(
+async def test_no_request_gets_a_response_of_the_framework(
     bare: httpx.AsyncClient, method: str, path: str, headers: dict[str, str]
 ) -> None:
     answer = await bare.request(

@@ -79,7 +79,7 @@ def test_created_and_revoked_tokens_are_audited(served: Served) -> None:
     assert token not in served.server.stderr
 
 
-def test_what_was_refused_is_not_told_as_done(served: Served) -> None:
+def test_refused_changes_are_not_audited(served: Served) -> None:
     alice = user("alice")
     thread = served.new_thread(alice)
     reader, bob = user("alice", scope="threads:read"), user("bob")
@@ -95,7 +95,7 @@ def test_what_was_refused_is_not_told_as_done(served: Served) -> None:
     assert [each["event"] for each in lines(served.server.stderr) if each["object"] == thread] == ["thread.deleted"]
 
 
-def test_the_audit_log_holds_no_message_content(served: Served) -> None:
+def test_the_audit_log_has_no_message_content(served: Served) -> None:
     alice = user("alice")
     hush = "a text of somebody's"
     thread = served.new_thread(alice, metadata={"note": hush}, messages=[{"role": "user", "content": hush}])
@@ -150,7 +150,7 @@ def test_keys_commands_are_audited_after_their_output(served: Served) -> None:
     assert other not in rotated
 
 
-def test_server_and_commands_share_a_file_that_its_owner_alone_can_read(served: Served, tmp_path: Path) -> None:
+def test_server_and_commands_share_a_file_readable_only_by_its_owner(served: Served, tmp_path: Path) -> None:
     file, moved = tmp_path / "audit.log", tmp_path / "audit.log.1"
     given = {**SECRETS, "GATEWAY_AUDIT_LOG": str(file)}
     with serving(served.database_url, folder=served.folder, given=given) as server:

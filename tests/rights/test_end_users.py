@@ -46,7 +46,7 @@ def allowed(served: Served, token: str) -> tuple[int, int]:
         pytest.param({"jti": "a"}, (403, 403), id="none, in production"),
     ],
 )
-def test_a_token_allows_what_its_claims_say_together(
+def test_a_token_has_the_scopes_of_all_its_claims(
     served: Served, claims: dict[str, Any], statuses: tuple[int, int]
 ) -> None:
     assert allowed(served, user("alice", **claims)) == statuses
@@ -54,7 +54,7 @@ def test_a_token_allows_what_its_claims_say_together(
 
 @where_no_database_has_a_part
 @pytest.mark.parametrize("exp", ["9223372036854775808", "1e300", "1" + "0" * 400])
-def test_a_token_may_end_at_any_time_to_come(served: Served, exp: str) -> None:
+def test_a_token_may_expire_at_any_future_time(served: Served, exp: str) -> None:
     alice = user("alice", exp=exp)
     thread_id = served.new_thread(alice)
 
@@ -65,18 +65,18 @@ def test_a_token_may_end_at_any_time_to_come(served: Served, exp: str) -> None:
 
 @where_no_database_has_a_part
 @pytest.mark.parametrize("exp", ["-1", "1e999", "NaN", '"99999999999"', "null", "[]"])
-def test_a_token_whose_end_is_past_or_no_time_is_refused(served: Served, exp: str) -> None:
+def test_a_token_with_a_past_or_invalid_expiry_is_refused(served: Served, exp: str) -> None:
     assert served.rest(user("alice", exp=exp), "GET", "/threads").code == "invalid_api_key"
 
 
 @where_no_database_has_a_part
-def test_a_token_of_the_secret_before_is_still_taken(served: Served) -> None:
+def test_a_token_of_the_previous_secret_is_accepted(served: Served) -> None:
     assert allowed(served, user("alice", OLD_JWT_SECRET)) == (200, 200)
     assert served.rest(user("alice", OLD_TOKEN_SECRET), "GET", "/threads").status == 401
 
 
 @where_no_database_has_a_part
-def test_the_doctor_tells_no_secret(served: Served) -> None:
+def test_doctor_prints_no_secret(served: Served) -> None:
     ran = run_gateway("doctor", "--database-url", served.database_url, folder=served.folder, given=SECRETS)
 
     assert ran.returncode == 0
@@ -84,7 +84,7 @@ def test_the_doctor_tells_no_secret(served: Served) -> None:
 
 
 @where_no_database_has_a_part
-def test_the_log_holds_no_secret(served: Served) -> None:
+def test_the_log_has_no_secret(served: Served) -> None:
     served.rest(user("alice", OLD_JWT_SECRET, scope=BOTH), "GET", "/threads")
 
     assert not [name for name, value in SECRETS.items() if len(value) == 32 and value in served.server.stderr]

@@ -40,14 +40,14 @@ def test_no_new_thread_belongs_to_such_a_name(served: Served, name: str) -> None
 
 
 @pytest.mark.parametrize("name", ["Zoë", "مريم", "e\u0301", "👩\u200d💻", "a b"])
-def test_names_of_people_are_taken(served: Served, name: str) -> None:
+def test_names_of_people_are_accepted_as_owners(served: Served, name: str) -> None:
     _, key = served.new_key("--project", "names")
 
     assert served.graphql(key, _MAKE, owner=name).body == {"data": {"createThread": {"thread": {"owner": name}}}}
 
 
 @_each_odd
-def test_an_end_user_with_such_a_name_goes_on_with_what_is_kept(served: Served, name: str) -> None:
+def test_an_end_user_with_a_name_of_older_rules_keeps_its_threads(served: Served, name: str) -> None:
     thread_id = f"thread_of{''.join(f'{ord(each):x}' for each in name)}"
     file = served.folder / f"{thread_id}.jsonl"
     kept = {"id": thread_id, "object": "thread", "created_at": 1, "metadata": {}, "tool_resources": {}, "owner": name}
@@ -66,7 +66,7 @@ def test_an_end_user_with_such_a_name_goes_on_with_what_is_kept(served: Served, 
 
 
 @pytest.mark.parametrize("name", [*_ODD.values(), "a\x1b]0;b", "a\nb"])
-def test_no_new_key_bears_such_a_name(served: Served, name: str) -> None:
+def test_a_new_key_cannot_have_a_name_with_control_characters(served: Served, name: str) -> None:
     ran = run_gateway("keys", "create", "--name", name, "--database-url", served.database_url, folder=served.folder)
 
     assert ran.returncode != 0

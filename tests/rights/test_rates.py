@@ -33,7 +33,7 @@ def reads(served: Served, credential: str, *, at_most: int = READS + 1) -> int:
     return at_most
 
 
-def test_tokens_of_a_key_use_up_what_they_share_and_never_what_the_key_has(counted: Served) -> None:
+def test_tokens_of_a_key_share_a_rate_limit_apart_from_the_keys_own(counted: Served) -> None:
     _, key = counted.new_key()
     threads = [counted.new_thread(key) for _ in range(2)]
     first, second, beside = (counted.token(key, each, "READ") for each in (*threads, threads[0]))
@@ -44,7 +44,7 @@ def test_tokens_of_a_key_use_up_what_they_share_and_never_what_the_key_has(count
     assert reads(counted, key, at_most=2) == 2
 
 
-def test_tokens_for_one_thread_use_up_what_it_has_whoever_made_them(counted: Served) -> None:
+def test_tokens_of_one_thread_share_a_rate_limit(counted: Served) -> None:
     (_, key), (_, other) = counted.new_key("--project", "shop"), counted.new_key("--project", "shop")
     thread = counted.new_thread(key)
 
@@ -60,7 +60,7 @@ def test_tokens_of_an_end_user_count_as_that_user(counted: Served) -> None:
     assert reads(counted, alice) == READS - 4
 
 
-def test_end_users_of_one_name_in_two_projects_are_two(counted: Served) -> None:
+def test_end_users_of_one_name_in_two_projects_are_different(counted: Served) -> None:
     bobs = [user("bob", project=each, scope="threads:read") for each in ("shop", "rival")]
 
     assert [reads(counted, each) for each in bobs] == [READS, READS]

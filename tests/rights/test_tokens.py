@@ -83,16 +83,14 @@ def test_a_token_that_sends_adds_whole_messages_of_a_user(served: Served, alice:
         {"role": "USER", "assistantId": "asst_a"},
     ],
 )
-def test_a_token_that_sends_adds_no_other_messages(
-    served: Served, alice: str, thread: str, given: dict[str, Any]
-) -> None:
+def test_a_send_token_adds_only_user_messages(served: Served, alice: str, thread: str, given: dict[str, Any]) -> None:
     before = served.rest(alice, "GET", f"/threads/{thread}/messages").body
 
     assert served.graphql(served.token(alice, thread, "SEND"), SAY, threadId=thread, **given).code == "missing_scope"
     assert served.rest(alice, "GET", f"/threads/{thread}/messages").body == before
 
 
-def test_a_token_that_sends_changes_and_deletes_nothing(served: Served, alice: str, thread: str) -> None:
+def test_a_send_token_changes_and_deletes_nothing(served: Served, alice: str, thread: str) -> None:
     sender, growing = served.token(alice, thread, "SEND"), message_in_progress(served, alice, thread)
     at, note = f"/threads/{thread}", {"metadata": {"a": "b"}}
 
@@ -138,7 +136,7 @@ def test_a_thread_token_cannot_read_the_owner(served: Served, alice: str, thread
 
 
 @pytest.mark.parametrize("access", ["READ", "READ_WRITE"])
-def test_no_event_tells_a_token_whose_its_thread_is(served: Served, alice: str, access: str) -> None:
+def test_no_event_shows_a_thread_token_the_owner_of_its_thread(served: Served, alice: str, access: str) -> None:
     thread = served.new_thread(alice)
     served.graphql(alice, NOTE, id=thread)
 
@@ -239,7 +237,7 @@ def test_a_follower_is_disconnected_when_its_token_expires(served: Served, alice
 
 
 @pytest.mark.parametrize("secret", [TOKEN_SECRET, OLD_TOKEN_SECRET])
-def test_a_token_of_the_version_before_is_good_until_it_is_revoked(served: Served, alice: str, secret: str) -> None:
+def test_a_token_of_the_previous_version_is_valid_until_revoked(served: Served, alice: str, secret: str) -> None:
     thread = served.new_thread(alice)
     maker = Principal(Reach("default", owner="alice"), name="user:alice")
     made, _ = ThreadTokens(secret).make(maker, ThreadId(thread), TokenEpoch(), frozenset({Scope.READ}), 600)
@@ -257,7 +255,7 @@ def without_epoch(token: str, secret: str) -> str:
     return PREFIX + jwt.encode({k: v for k, v in claims.items() if k not in TokenEpoch._fields}, secret, "HS256")
 
 
-def test_only_who_can_reach_a_thread_revokes_its_tokens(served: Served, alice: str, thread: str) -> None:
+def test_only_a_principal_that_reaches_a_thread_revokes_its_tokens(served: Served, alice: str, thread: str) -> None:
     token = served.token(alice, thread, "READ_WRITE")
 
     told = [
@@ -269,7 +267,7 @@ def test_only_who_can_reach_a_thread_revokes_its_tokens(served: Served, alice: s
     assert served.rest(token, "GET", f"/threads/{thread}").status == 200
 
 
-def test_a_token_falls_with_its_maker(served: Served) -> None:
+def test_a_token_is_revoked_with_the_key_that_created_it(served: Served) -> None:
     key_id, key = served.new_key()
     thread = served.new_thread(key)
     token = served.token(key, thread, "READ_WRITE")

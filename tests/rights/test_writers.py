@@ -82,7 +82,7 @@ def kept(served: Served, key: str, names: dict[str, Any]) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("selected", READING.values(), ids=READING)
-def test_what_would_show_more_than_it_writes_writes_nothing(
+def test_a_write_only_key_that_selects_more_writes_nothing(
     served: Served, key: str, writer: str, selected: str
 ) -> None:
     names = names_of(served, key)
@@ -106,7 +106,7 @@ async def over_websocket(served: Served, credential: str, payload: dict[str, Any
 
 
 @pytest.mark.parametrize("selected", WRITING.values(), ids=WRITING)
-def test_what_shows_only_what_it_writes_is_written(served: Served, key: str, writer: str, selected: str) -> None:
+def test_a_write_only_key_can_select_its_own_input(served: Served, key: str, writer: str, selected: str) -> None:
     for _ in range(3):
         names = names_of(served, key)
         asked, before = request_for(selected, names), kept(served, key, names)
@@ -115,7 +115,7 @@ def test_what_shows_only_what_it_writes_is_written(served: Served, key: str, wri
         assert kept(served, key, names) != before
 
 
-def test_over_rest_it_is_shown_what_it_has_written_and_changes_nothing(served: Served, key: str, writer: str) -> None:
+def test_a_write_only_key_creates_over_rest_and_cannot_modify(served: Served, key: str, writer: str) -> None:
     names = names_of(served, key)
     thread, note = f"/threads/{names['id']}", {"metadata": {"a": "b"}}
     made = served.rest(writer, "POST", f"{thread}/messages", {"role": "user", "content": "hi"})

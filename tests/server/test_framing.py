@@ -112,7 +112,7 @@ async def feed(*pieces: bytes) -> tuple[Asked, bytes]:
 
 @pytest.mark.parametrize("case", [pytest.param(each, id=each.name) for each in CASES if MARKED not in each.sent[-100:]])
 @pytest.mark.uncounted
-async def test_a_request_is_what_its_framing_says_wherever_it_is_cut(case: Case) -> None:
+async def test_a_request_is_parsed_by_its_framing_wherever_its_bytes_are_split(case: Case) -> None:
     sent = case.sent + marked("next", "Connection: close")
     seen = [*case.seen, NEXT] if case.is_open else [*case.seen]
     step = times(fast=5, slow=1)
@@ -135,7 +135,7 @@ async def test_a_protocol_that_was_not_offered_is_not_selected() -> None:
     assert asked.headers == [[(b"host", b"localhost"), (b"connection", b"Upgrade"), (b"a", b"b")]]
 
 
-async def test_a_websocket_that_nobody_opens_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_websocket_without_connection_init_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def waits(_scope: Any, _receive: Any, _send: Any) -> None:
         await asyncio.Event().wait()
 

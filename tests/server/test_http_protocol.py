@@ -79,7 +79,7 @@ def protocol(clock: Clock, transport: Transport) -> Any:
     return made
 
 
-def test_a_client_that_reads_nothing_is_cut_off(protocol: Any, clock: Clock, transport: Transport) -> None:
+def test_a_client_that_reads_nothing_is_disconnected(protocol: Any, clock: Clock, transport: Transport) -> None:
     protocol.pause_writing()
     assert clock.waits_s == WRITE_S
 
@@ -99,7 +99,7 @@ def test_a_client_that_reads_slowly_is_not(protocol: Any, clock: Clock, transpor
 
 
 @pytest.mark.parametrize("end", [lambda each: each.resume_writing(), lambda each: each.connection_lost(OSError())])
-def test_nobody_looks_at_a_client_that_has_read_or_is_gone(protocol: Any, clock: Clock, end: Any) -> None:
+def test_no_timer_remains_for_a_client_that_has_read_or_disconnected(protocol: Any, clock: Clock, end: Any) -> None:
     protocol.pause_writing()
 
     end(protocol)

@@ -9,7 +9,7 @@ import pytest
 from gateway.server.quick_imports import loading
 
 
-def test_nobody_looks_for_garbage_while_something_is_loaded() -> None:
+def test_garbage_collection_is_disabled_during_imports() -> None:
     with loading():
         looked = gc.isenabled()
 
@@ -23,7 +23,7 @@ def test_loaded_objects_are_exempt_from_garbage_collection() -> None:
     assert all(each is not loaded for each in gc.get_objects())
 
 
-def test_garbage_is_looked_for_again_where_loading_failed() -> None:
+def test_garbage_collection_is_enabled_again_after_a_failed_import() -> None:
     with pytest.raises(ImportError), loading():
         raise ImportError
 

@@ -29,7 +29,7 @@ def refusal(**flags: str) -> str:
     return refused.value.message
 
 
-def test_without_any_setting_there_is_a_file_and_a_port_of_this_machine_alone() -> None:
+def test_default_settings_use_a_local_file_and_a_local_port() -> None:
     settings = load_settings()
 
     assert asdict(settings) == {
@@ -73,20 +73,20 @@ def test_without_any_setting_there_is_a_file_and_a_port_of_this_machine_alone() 
     }
 
 
-def test_a_file_dot_env_comes_before_the_default(tmp_path: Path) -> None:
+def test_a_dot_env_file_overrides_the_default(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("GATEWAY_PORT=1\nOTHER=x\n")
 
     assert load_settings().port == 1
 
 
-def test_the_environment_comes_before_a_file_dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_overrides_a_dot_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".env").write_text("GATEWAY_PORT=1\n")
     monkeypatch.setenv("GATEWAY_PORT", "2")
 
     assert load_settings().port == 2
 
 
-def test_a_flag_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flag_overrides_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_PORT", "2")
 
     assert load_settings({"port": "3"}).port == 3
@@ -110,7 +110,7 @@ def test_a_flag_that_was_not_given_leaves_the_environment(monkeypatch: pytest.Mo
         ("sqlite:///postgres://", "sqlite:///postgres://"),
     ],
 )
-def test_a_database_url_is_taken(given: str, taken: str) -> None:
+def test_a_database_url_is_accepted(given: str, taken: str) -> None:
     assert load_settings({"database_url": given}).database_url == taken
 
 
@@ -130,7 +130,7 @@ def test_a_database_url_is_taken(given: str, taken: str) -> None:
         "postgresql+psycopg://db/threads",
     ],
 )
-def test_a_database_url_is_refused_with_what_it_takes(url: str) -> None:
+def test_an_invalid_database_url_is_refused_with_the_expected_form(url: str) -> None:
     said = refusal(database_url=url)
 
     assert said.startswith("--database-url: expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME.")
@@ -219,7 +219,7 @@ def test_a_wrong_value_of_a_flag_is_refused_by_its_flag(monkeypatch: pytest.Monk
         ("trusted_proxies", "10.0.0.5, 172.16.0.0/12,::1", "10.0.0.5,172.16.0.0/12,::1"),
     ],
 )
-def test_names_stand_with_commas_between_them(name: str, given: str, taken: str) -> None:
+def test_names_are_joined_with_commas(name: str, given: str, taken: str) -> None:
     assert getattr(load_settings({name: given}), name) == taken
 
 
@@ -302,13 +302,13 @@ def test_an_error_does_not_quote_a_value_that_may_be_secret(
     assert value not in said
 
 
-def test_keys_and_a_shared_secret_do_not_go_together() -> None:
+def test_a_key_set_and_a_shared_secret_exclude_each_other() -> None:
     said = refusal(jwt_jwks_url="https://id.example.com/jwks", jwt_secret="x" * 32)
 
     assert said == "GATEWAY_JWT_JWKS_URL and GATEWAY_JWT_SECRET: expected only one of them."
 
 
-def test_tokens_of_any_issuer_are_not_taken() -> None:
+def test_a_jwt_secret_needs_an_issuer_and_an_audience() -> None:
     said = refusal(jwt_secret="x" * 32, jwt_issuer="https://id.example.com")
 
     assert said.startswith("GATEWAY_JWT_ISSUER and GATEWAY_JWT_AUDIENCE: expected both")
@@ -321,13 +321,13 @@ def test_redis_needs_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["jwt_secret", "token_secret"])
-def test_an_old_secret_stands_beside_the_one_that_took_its_place(name: str) -> None:
+def test_an_old_secret_is_valid_beside_its_successor(name: str) -> None:
     said = refusal(**{f"{name}_old": "o" * 32})
 
     assert said.startswith(f"GATEWAY_{name.upper()}_OLD: expected GATEWAY_{name.upper()} too")
 
 
-def test_what_may_hold_a_secret_is_not_shown() -> None:
+def test_settings_with_secrets_are_not_shown() -> None:
     hush = "hush" * 8
     given = {
         "database_url": f"postgresql://app:{hush}@db/threads",
@@ -349,5 +349,5 @@ def test_what_may_hold_a_secret_is_not_shown() -> None:
         ({"jwt_require_scopes": "true"}, True),
     ],
 )
-def test_in_production_tokens_need_scopes_unless_said_otherwise(given: dict[str, str], *, is_needed: bool) -> None:
+def test_in_production_tokens_need_scopes_by_default(given: dict[str, str], *, is_needed: bool) -> None:
     assert load_settings(given).jwt_require_scopes is is_needed

@@ -165,7 +165,7 @@ async def test_the_number_of_waiting_writes_is_bounded(
     assert [type(each).__name__ for each in ended] == ["Message"] * 3 + ["Unavailable"] * 2
 
 
-async def test_a_cancelled_transaction_is_rolled_back_alone(
+async def test_a_cancelled_transaction_rolls_back_no_other(
     one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str
 ) -> None:
     has_written, others = asyncio.Event(), asyncio.Event()

@@ -178,7 +178,7 @@ def test_messages_of_a_long_thread_are_read_in_batches(staging: Staging, monkeyp
 
 
 @pytest.mark.parametrize("ends", ["well", "badly"])
-def test_nothing_is_left_on_disk(ends: str) -> None:
+def test_no_temporary_file_remains(ends: str) -> None:
     def folders() -> set[Path]:
         return set(Path(gettempdir()).glob("gateway-import-*"))
 

@@ -133,7 +133,7 @@ async def test_a_thread_deleted_amid_creates_and_deletes_leaves_no_row(
         assert await _column(engines, tables.deleted_messages, "position", thread_id) == []
 
 
-async def test_changes_of_metadata_at_once_are_all_kept(store: Store, who: Principal) -> None:
+async def test_concurrent_changes_of_metadata_are_all_kept(store: Store, who: Principal) -> None:
     thread_id = await make_thread(store, who)
     message = await messages.create(store, who, thread_id, new_message())
 
@@ -147,7 +147,7 @@ async def test_changes_of_metadata_at_once_are_all_kept(store: Store, who: Princ
     assert (await messages.get(store, who, thread_id, message.id)).metadata == keys
 
 
-async def test_a_transaction_that_raises_leaves_nothing(store: Store, who: Principal, engines: Engines) -> None:
+async def test_a_transaction_that_raises_writes_nothing(store: Store, who: Principal, engines: Engines) -> None:
     thread_id = await make_thread(store, who)
     taken = (await messages.create(store, who, thread_id, new_message())).id
 

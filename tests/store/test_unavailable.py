@@ -105,7 +105,7 @@ async def test_postgres_at_a_closed_port_is_unavailable(postgres_url: str, who: 
     await store.close()
 
 
-async def test_postgres_that_takes_no_more_connections_is_unavailable(postgres_url: str, who: Principal) -> None:
+async def test_postgres_without_free_connections_is_unavailable(postgres_url: str, who: Principal) -> None:
     owner, role = open_engines(postgres_url), "crowded"
     async with owner.reader.connect() as connection:
         await connection.exec_driver_sql(f"DROP ROLE IF EXISTS {role}")

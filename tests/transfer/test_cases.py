@@ -41,7 +41,7 @@ def importing(database_url: str, tmp_path: Path) -> Any:
     return done
 
 
-def test_a_line_of_its_own_takes_the_place_of_what_was_inferred(importing: Any, database_url: str) -> None:
+def test_a_threads_own_line_replaces_inferred_fields(importing: Any, database_url: str) -> None:
     """Case A."""
     own = a_thread(
         metadata={"customer": "42"}, tool_resources={"code_interpreter": {"file_ids": ["file-1"]}}, owner="x"
@@ -64,7 +64,7 @@ def test_a_thread_that_an_export_did_not_find_is_filled_by_a_later_line(importin
 
 
 @pytest.mark.parametrize("mended", ["the file", "the rejects"])
-def test_a_thread_with_a_bad_line_is_refused_whole_and_taken_once_it_is_mended(
+def test_a_thread_with_an_invalid_line_is_refused_whole_and_imported_once_repaired(
     importing: Any, database_url: str, tmp_path: Path, mended: str
 ) -> None:
     """Case B; also lines of other files, and of other threads."""
@@ -89,7 +89,7 @@ def test_a_thread_with_a_bad_line_is_refused_whole_and_taken_once_it_is_mended(
 
 @pytest.mark.parametrize("order", [(), ("--order", "asc"), ("--order", "desc")])
 @pytest.mark.parametrize("bad", [(7,), (4,), (1,), (5, 4), (4, 5), (9, 8, 1)], ids=str)
-def test_a_file_of_nothing_but_refused_lines_is_mended_at_its_time(
+def test_a_file_of_only_refused_lines_is_imported_once_it_is_repaired(
     importing: Any, database_url: str, tmp_path: Path, bad: tuple[int, ...], order: tuple[str, ...]
 ) -> None:
     of = [m(n, created_at=A_SECOND + n) for n in range(10)]
@@ -102,7 +102,7 @@ def test_a_file_of_nothing_but_refused_lines_is_mended_at_its_time(
     assert held(database_url)[1:] == [f"msg_{n}" for n in range(1, 10)]
 
 
-def test_what_was_deleted_is_brought_back_where_that_is_said(importing: Any, database_url: str) -> None:
+def test_a_deleted_thread_is_restored_with_its_flag(importing: Any, database_url: str) -> None:
     importing([a_thread(), m(1)])
     delete(database_url)
     assert importing([a_thread(), m(1), m(2)]).exit_code == 0
@@ -118,7 +118,7 @@ def delete(database_url: str) -> None:
     on(database_url, lambda store: threads.delete(store, WHO, A))
 
 
-def test_older_pages_in_a_later_run_are_refused_whole_with_what_to_do(importing: Any, database_url: str) -> None:
+def test_older_pages_in_a_later_import_are_refused_with_advice(importing: Any, database_url: str) -> None:
     """Case C."""
     importing([a_thread(), *map(m, (9, 8, 7, 6))])
 
@@ -154,7 +154,7 @@ ONE_SECOND = [m(n, created_at=A_SECOND) for n in (4, 3, 2)]
         ),
     ],
 )
-def test_messages_come_in_the_order_of_the_conversation(
+def test_messages_are_exported_in_the_order_of_the_conversation(
     importing: Any, database_url: str, files: list[Objects], flags: tuple[str, ...], numbers: str
 ) -> None:
     done = importing(*files, flags=flags)
@@ -175,7 +175,7 @@ def test_a_folder_of_another_program_is_reported(sqlite_url: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["rest.zip", "a/rest.TAR.GZ", "rest.jsonl.zst", "rest.tgz"])
-def test_what_is_packed_in_a_folder_is_named(sqlite_url: str, tmp_path: Path, name: str) -> None:
+def test_archives_in_a_folder_are_reported(sqlite_url: str, tmp_path: Path, name: str) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "all.jsonl").write_bytes(lines([a_thread(), m(1)]))
     (tmp_path / name).write_bytes(b"PK\x03\x04")
@@ -193,7 +193,7 @@ def test_control_characters_are_printed_as_escapes(sqlite_url: str) -> None:
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", done.stderr)
 
 
-def test_what_no_import_takes_unasked_is_taken_by_the_flag_that_is_named(importing: Any, database_url: str) -> None:
+def test_a_deleted_thread_is_imported_only_with_the_named_flag(importing: Any, database_url: str) -> None:
     large = [a_thread(), m(1, attachments=[{"file_id": "file-1", "tools": []}] * 5_001)]
 
     done = importing(large)
@@ -205,9 +205,7 @@ def test_what_no_import_takes_unasked_is_taken_by_the_flag_that_is_named(importi
 
 
 @pytest.mark.parametrize("bad", [b'{"object":"thread.message","id":"ms', b'{"object":"thread.message"}'])
-def test_a_line_that_does_not_say_its_thread_counts_to_those_beside_it(
-    importing: Any, database_url: str, bad: bytes
-) -> None:
+def test_an_unreadable_line_refuses_the_threads_beside_it(importing: Any, database_url: str, bad: bytes) -> None:
     each_thread = [lines([a_thread(f"thread_{each}"), a_message(f"msg_{each}", f"thread_{each}")]) for each in "abc"]
 
     done = importing(each_thread[0] + bad + b"\n" + each_thread[1] + each_thread[2])
@@ -232,7 +230,7 @@ def test_two_lines_that_became_one_are_missing_from_both_of_their_threads(
     assert held(database_url)[2:] == ["thread_a", "msg_a", "thread_b", "msg_b"]
 
 
-def test_an_object_of_another_kind_is_refused_alone(importing: Any, database_url: str) -> None:
+def test_an_object_of_an_unknown_type_is_refused_and_others_are_imported(importing: Any, database_url: str) -> None:
     done = importing([a_thread(), {"object": "thread.run", "id": "run_1", "thread_id": "thread_a"}, m(1)])
 
     assert (done.exit_code, held(database_url)) == (1, ["thread_a", "msg_1"])

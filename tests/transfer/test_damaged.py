@@ -136,7 +136,7 @@ def messages_of(exported: bytes) -> dict[str, set[str]]:
 
 
 @given(damages=st.lists(damages, min_size=1, max_size=4))
-def test_a_damaged_export_is_taken_thread_by_thread_or_refused_and_taken_once_it_is_whole(
+def test_a_damaged_export_is_imported_by_whole_threads_and_completed_by_a_later_import(
     sqlite_url: str, damages: list[Damage]
 ) -> None:
     found = damaged(damages)

@@ -18,7 +18,7 @@ def test_an_empty_database_gives_nothing(database_url: str) -> None:
     assert give(database_url) == b""
 
 
-def test_each_thread_stands_before_its_messages_and_the_oldest_first(database_url: str) -> None:
+def test_an_export_has_each_thread_before_its_messages_oldest_first(database_url: str) -> None:
     newer, older = a_thread("thread_n", created_at=9), a_thread("thread_o", created_at=3)
     take(database_url, newer, older, *(a_message(f"msg_{n}", f"thread_{n}", created_at=9) for n in "on"))
 
@@ -27,7 +27,7 @@ def test_each_thread_stands_before_its_messages_and_the_oldest_first(database_ur
     assert ids == ["thread_o", "msg_o", "thread_n", "msg_n"]
 
 
-def test_everything_comes_where_it_is_more_than_a_page(database_url: str) -> None:
+def test_an_export_of_more_than_a_page_is_complete(database_url: str) -> None:
     threads = [f"thread_{n}" for n in range(201)]
     messages = [f"msg_{n}" for n in range(1001)]
     take(database_url, *map(a_thread, threads), *(a_message(each, "thread_7") for each in messages))
@@ -47,7 +47,7 @@ def test_an_export_is_utf_8_without_needless_bytes(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("flag", ["-o", "--output"])
-def test_an_export_goes_to_a_file(sqlite_url: str, tmp_path: Path, flag: str) -> None:
+def test_an_export_is_written_to_a_file(sqlite_url: str, tmp_path: Path, flag: str) -> None:
     take(sqlite_url, a_thread(), a_message())
     file = tmp_path / "threads.jsonl"
 
@@ -65,7 +65,7 @@ def test_an_unwritable_output_file_is_reported(sqlite_url: str, tmp_path: Path) 
     assert (done.exit_code, done.stderr) == (1, f"Error: '{file}' cannot be used: No such file or directory\n")
 
 
-def test_an_export_stops_without_a_word_where_nobody_reads_on(sqlite_url: str) -> None:
+def test_an_export_ends_silently_when_its_pipe_is_closed(sqlite_url: str) -> None:
     take(sqlite_url, *(a_message(f"msg_{n}") for n in range(2000)))  # more than a pipe holds
     reader, writer = os.pipe()
     command = [sys.executable, "-m", "gateway", "export", "--database-url", sqlite_url]

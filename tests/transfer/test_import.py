@@ -14,7 +14,7 @@ ONE = "msg_1"
 TWO = "msg_2"
 
 
-def test_threads_and_messages_arrive_as_they_were(database_url: str) -> None:
+def test_threads_and_messages_are_moved_unchanged(database_url: str) -> None:
     annotation = {
         "type": "file_citation",
         "text": "[1]",
@@ -45,19 +45,19 @@ def test_threads_and_messages_arrive_as_they_were(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("given", [b"", b"\n\r\n"], ids=["empty", "blank"])
-def test_nothing_to_import_is_no_fault(database_url: str, given: bytes) -> None:
+def test_an_empty_import_succeeds(database_url: str, given: bytes) -> None:
     done = run("import", "--database-url", database_url, given=given)
 
     assert (done.exit_code, told(done), held(database_url)) == (0, [], [])
 
 
-def test_messages_may_stand_before_their_thread(database_url: str) -> None:
+def test_messages_may_precede_their_thread_in_a_file(database_url: str) -> None:
     take(database_url, a_message(ONE), a_message(TWO), a_thread(metadata={"k": "v"}))
 
     assert held(database_url) == ["thread_a", ONE, TWO]
 
 
-def test_messages_whose_thread_was_not_kept_make_one(database_url: str) -> None:
+def test_messages_without_a_thread_line_create_their_thread(database_url: str) -> None:
     take(database_url, a_message(ONE, created_at=9), a_message(TWO, created_at=7))
 
     assert orjson.loads(give(database_url).splitlines()[0]) == a_thread(created_at=7)
@@ -72,7 +72,7 @@ def test_interleaved_threads_keep_each_its_order(database_url: str) -> None:
     assert held(database_url) == [*each[0], *each[1]]
 
 
-def test_a_list_that_begins_with_the_newest_is_turned_round(database_url: str) -> None:
+def test_a_list_with_the_newest_first_is_reversed(database_url: str) -> None:
     take(database_url, a_thread(), *(a_message(f"msg_{n}", created_at=n // 3) for n in reversed(range(7))))
 
     assert held(database_url) == ["thread_a", *(f"msg_{n}" for n in range(7))]
@@ -86,7 +86,7 @@ def test_threads_of_one_second_keep_their_order(database_url: str) -> None:
     assert held(database_url) == ids
 
 
-def test_the_order_holds_beyond_one_batch(database_url: str) -> None:
+def test_the_order_is_kept_over_several_batches(database_url: str) -> None:
     ids = [f"msg_{n}" for n in range(1201)]
 
     take(database_url, *map(a_message, ids))
@@ -104,7 +104,7 @@ def test_importing_twice_changes_nothing(database_url: str) -> None:
     assert give(database_url) == before
 
 
-def test_a_thread_that_comes_twice_in_one_import_is_taken_once(database_url: str) -> None:
+def test_a_thread_that_occurs_twice_in_one_import_is_imported_once(database_url: str) -> None:
     take(database_url, a_thread(), a_message(ONE), a_thread(), a_message(ONE))
 
     assert held(database_url) == ["thread_a", ONE]
@@ -118,7 +118,7 @@ def test_messages_that_were_written_since_the_last_import_are_added(database_url
     assert held(database_url) == ["thread_a", ONE, TWO]
 
 
-def test_what_is_there_stays_as_it_is(database_url: str) -> None:
+def test_existing_objects_stay_unchanged(database_url: str) -> None:
     take(database_url, a_thread(metadata={"n": "1"}), a_message(metadata={"n": "1"}))
     before = give(database_url)
 
@@ -127,7 +127,7 @@ def test_what_is_there_stays_as_it_is(database_url: str) -> None:
     assert give(database_url) == before
 
 
-def test_a_message_that_would_stand_before_others_is_refused_and_told(database_url: str) -> None:
+def test_a_message_that_would_precede_stored_ones_is_refused_and_reported(database_url: str) -> None:
     take(database_url, a_thread(), a_message(TWO, created_at=2))
 
     said = take_some(database_url, a_thread(), a_message(ONE, created_at=1), a_message("msg_3", created_at=3))
@@ -140,7 +140,7 @@ def test_a_message_that_would_stand_before_others_is_refused_and_told(database_u
     assert held(database_url) == ["thread_a", TWO]
 
 
-def test_an_id_that_a_message_of_another_thread_has_is_refused_and_told(database_url: str) -> None:
+def test_a_message_id_of_another_thread_is_refused_and_reported(database_url: str) -> None:
     take(database_url, a_thread(), a_message(ONE))
 
     said = take_some(database_url, a_message(TWO, "thread_b"), a_message(ONE, "thread_b"))
@@ -150,7 +150,7 @@ def test_an_id_that_a_message_of_another_thread_has_is_refused_and_told(database
     assert held(database_url) == ["thread_a", ONE]
 
 
-def test_an_id_that_two_threads_of_one_import_have_goes_to_the_first(database_url: str) -> None:
+def test_a_message_id_in_two_threads_of_one_import_belongs_to_the_first(database_url: str) -> None:
     said = take_some(database_url, a_thread("thread_b"), a_message(ONE, "thread_b"), a_message(ONE, "thread_a"))
 
     none = "None of the 1 lines of its thread was imported."
@@ -173,7 +173,7 @@ def test_an_invalid_line_is_reported_and_the_rest_imported(database_url: str, tm
     assert (done.exit_code, held(database_url)) == (1, ["thread_a", ONE, TWO])
 
 
-def test_rejects_are_kept_as_they_came(database_url: str, tmp_path: Path) -> None:
+def test_rejects_are_kept_unchanged(database_url: str, tmp_path: Path) -> None:
     rejects = tmp_path / "rejects.jsonl"
     bad = b'{"object": "thread",  "id": "x"}'
 
@@ -182,7 +182,7 @@ def test_rejects_are_kept_as_they_came(database_url: str, tmp_path: Path) -> Non
     assert rejects.read_bytes() == b"no\n" + bad + b"\n"
 
 
-def test_nothing_is_rejected_where_all_is_well(database_url: str, tmp_path: Path) -> None:
+def test_a_valid_import_rejects_nothing(database_url: str, tmp_path: Path) -> None:
     rejects = tmp_path / "rejects.jsonl"
 
     run("import", "--rejects", str(rejects), "--database-url", database_url, given=lines([a_thread()]))
@@ -190,7 +190,7 @@ def test_nothing_is_rejected_where_all_is_well(database_url: str, tmp_path: Path
     assert rejects.read_bytes() == b""
 
 
-def test_rejects_can_be_imported_when_they_are_mended(database_url: str, tmp_path: Path) -> None:
+def test_repaired_rejects_can_be_imported(database_url: str, tmp_path: Path) -> None:
     rejects = tmp_path / "rejects.jsonl"
     good = lines([a_thread(), a_message(ONE), a_message(TWO), a_message("msg_b", "thread_b"), a_message("msg_3")])
     spoilt = good.replace(b'"msg_b","object":"thread.message"', b'"msg_b","object":"mesage"')
@@ -204,7 +204,7 @@ def test_rejects_can_be_imported_when_they_are_mended(database_url: str, tmp_pat
     assert (done.exit_code, held(database_url)) == (0, ["thread_a", ONE, TWO, "msg_3", "thread_b", "msg_b"])
 
 
-def test_what_only_the_database_refuses_is_rejected_too(database_url: str, tmp_path: Path) -> None:
+def test_rows_that_only_the_database_refuses_are_rejected(database_url: str, tmp_path: Path) -> None:
     rejects = tmp_path / "rejects.jsonl"
     take(database_url, a_thread(), a_message(ONE))
     stolen = a_message(ONE, "thread_b")
@@ -214,7 +214,7 @@ def test_what_only_the_database_refuses_is_rejected_too(database_url: str, tmp_p
     assert stolen.items() <= orjson.loads(rejects.read_bytes()).items()
 
 
-def test_rejects_are_not_written_over_what_is_imported(sqlite_url: str, tmp_path: Path) -> None:
+def test_rejects_do_not_overwrite_an_imported_file(sqlite_url: str, tmp_path: Path) -> None:
     file = tmp_path / "threads.jsonl"
     file.write_bytes(lines([a_thread()]))
 
@@ -258,7 +258,7 @@ def test_the_rejects_of_an_earlier_run_stay_until_something_is_rejected(sqlite_u
     assert rejects.read_bytes() == b"1\n"
 
 
-def test_a_folder_files_and_standard_input_are_taken_together(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_folder_files_and_standard_input_are_imported_together(sqlite_url: str, tmp_path: Path) -> None:
     folder = tmp_path / "export"
     (folder / "threads").mkdir(parents=True)
     (folder / "manifest.json").write_bytes(b"{}")
@@ -272,7 +272,7 @@ def test_a_folder_files_and_standard_input_are_taken_together(sqlite_url: str, t
     assert (done.exit_code, held(sqlite_url)) == (0, ["thread_a", ONE, TWO, "msg_3"])
 
 
-def test_messages_wait_for_a_bad_line_of_their_thread_and_come_with_it(database_url: str, tmp_path: Path) -> None:
+def test_messages_are_imported_with_the_repaired_line_of_their_thread(database_url: str, tmp_path: Path) -> None:
     rejects = tmp_path / "rejects.jsonl"
     arguments = ("import", "--database-url", database_url)
     spoilt = lines([a_thread(metadata={"k": 1}), a_message(ONE)])

@@ -100,7 +100,7 @@ def test_the_id_of_a_deleted_message_is_not_taken_by_another_thread(database_url
     assert said.startswith("-: line 1: 'msg_1' is already a message of 'thread_a'.")
 
 
-def test_what_was_changed_after_an_import_is_not_changed_back(database_url: str) -> None:
+def test_fields_changed_after_an_import_are_kept_by_the_next_import(database_url: str) -> None:
     objects = [a_thread(), a_message("msg_1", metadata={"n": "1"})]
     take(database_url, *objects)
     patch = MessagePatch(metadata={"n": "2"})
@@ -111,7 +111,7 @@ def test_what_was_changed_after_an_import_is_not_changed_back(database_url: str)
     assert orjson.loads(give(database_url).splitlines()[1])["metadata"] == {"n": "2"}
 
 
-async def test_a_new_message_goes_on_behind_what_was_imported(rest: httpx.AsyncClient, store: Store) -> None:
+async def test_a_new_message_follows_the_imported_ones(rest: httpx.AsyncClient, store: Store) -> None:
     await load(store, message(1), message(2))
 
     made = (await rest.post("/threads/thread_a/messages", json={"role": "user", "content": "hi"})).json()
@@ -135,7 +135,7 @@ async def test_a_second_import_counts_all_as_known(store: Store) -> None:
     assert (taken.threads, taken.messages, taken.known) == (0, 0, 3)
 
 
-async def test_a_thread_that_breaks_off_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_thread_that_fails_halfway_is_not_imported(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     async def break_off(*_arguments: object, **_more: object) -> None:
         raise RuntimeError
 
@@ -214,7 +214,7 @@ main()
 """
 
 
-def test_an_import_that_is_killed_leaves_no_half_thread_and_can_be_repeated(database_url: str, tmp_path: Path) -> None:
+def test_a_killed_import_leaves_only_whole_threads_and_can_be_repeated(database_url: str, tmp_path: Path) -> None:
     ids = [f"msg_{n}" for n in range(1_200)]
     file = tmp_path / "threads.jsonl"
     many = [a_message(each, "thread_b", created_at=n) for n, each in enumerate(ids)]
@@ -230,7 +230,7 @@ def test_an_import_that_is_killed_leaves_no_half_thread_and_can_be_repeated(data
     assert held(database_url) == ["thread_a", "msg_a", "thread_b", *ids]
 
 
-async def test_a_server_goes_on_writing_while_an_import_runs(postgres_url: str, tmp_path: Path) -> None:
+async def test_a_server_accepts_writes_while_an_import_runs(postgres_url: str, tmp_path: Path) -> None:
     """Its own thread, and one that the import fills at the same time."""
     file = tmp_path / "threads.jsonl"
     ids = [f"msg_{n}" for n in range(2_000)]

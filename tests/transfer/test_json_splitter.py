@@ -106,12 +106,12 @@ def test_skipping_the_rest_of_an_array_includes_its_bracket(items: list[Any], bl
 
 
 @pytest.mark.parametrize("content", [b"[[1, 2]", b'{"a": "', b'"\\', b"]"])
-def test_a_value_without_end_cannot_be_skipped(content: bytes) -> None:
+def test_an_unterminated_value_cannot_be_skipped(content: bytes) -> None:
     with pytest.raises(InvalidJsonError):
         JsonSplitter(BytesIO(content)).pass_over()
 
 
-def test_a_value_of_too_many_values_is_refused_before_its_end_is_read() -> None:
+def test_json_of_too_many_values_is_refused_before_its_end_is_read() -> None:
     stream = BytesIO(b"[" + b"[]," * 3 * MEGABYTE + b"1] 2")
     splitter = JsonSplitter(stream)
     splitter.next_byte()

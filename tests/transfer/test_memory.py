@@ -113,7 +113,7 @@ def test_one_value_that_is_four_times_as_long_needs_little_more_memory(
 @pytest.mark.timeout(600)
 @pytest.mark.uncounted
 @pytest.mark.parametrize(("name", "most"), [("lines.jsonl", 100), ("value.json", 20)])
-def test_a_message_of_four_million_empty_lists_is_refused_before_they_are_made(
+def test_a_message_of_four_million_empty_lists_is_refused_before_parsing(
     sqlite_url: str, tmp_path: Path, name: str, most: int
 ) -> None:
     head = b'{"object":"thread.message","id":"msg_1","thread_id":"thread_a","content":['

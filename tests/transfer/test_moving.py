@@ -71,7 +71,7 @@ def imported(folder: Path, empty: str, *given: list[dict[str, Any]]) -> tuple[li
 
 @pytest.mark.parametrize("before", BEFORE.values(), ids=list(BEFORE))
 @pytest.mark.parametrize("given", GIVEN.values(), ids=list(GIVEN))
-def test_what_is_moved_is_what_is_taken_one_by_one(
+def test_moving_staged_rows_equals_adding_them_one_by_one(
     given: list[dict[str, Any]],
     before: list[dict[str, Any]],
     sqlite_url: str,
@@ -112,9 +112,7 @@ def test_new_threads_are_moved_group_by_group(
     assert moves == [3, 3]
 
 
-def test_an_id_that_is_taken_leaves_nothing_of_what_was_moved_before_it(
-    sqlite_url: str, moves: list[int | None]
-) -> None:
+def test_a_duplicate_id_rolls_back_all_rows_moved_with_it(sqlite_url: str, moves: list[int | None]) -> None:
     take(sqlite_url, a_message("msg_1", "thread_z"))
 
     run(

@@ -193,7 +193,7 @@ def test_from_sqlite_to_postgresql_and_back_all_bytes_stay(
 
 @few
 @given(history=history)
-def test_importing_an_export_where_it_came_from_changes_nothing(empty: Empty, history: Any) -> None:
+def test_importing_an_export_into_its_own_database_changes_nothing(empty: Empty, history: Any) -> None:
     url = empty()
     asyncio.run(live(url, history))
     exported = give(url)
@@ -203,9 +203,7 @@ def test_importing_an_export_where_it_came_from_changes_nothing(empty: Empty, hi
 
 @few
 @given(history=history, data=st.data())
-def test_the_order_of_threads_in_a_file_says_nothing_of_the_order_of_seconds(
-    empty: Empty, history: Any, data: st.DataObject
-) -> None:
+def test_lines_of_different_threads_may_be_in_any_order(empty: Empty, history: Any, data: st.DataObject) -> None:
     """Lines of one thread keep their order; those of different threads may be mixed as one likes."""
     url = empty()
     asyncio.run(live(url, history))

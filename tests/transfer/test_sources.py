@@ -73,7 +73,7 @@ def test_a_line_that_is_not_json_is_a_fault_and_the_next_is_read(tmp_path: Path,
 
 @pytest.mark.parametrize("end", [b"\n", b""])
 @pytest.mark.parametrize(("length", "is_taken"), [(20, True), (21, False), (39, False), (40, False), (41, False)])
-def test_a_line_may_be_so_long_and_no_longer(
+def test_the_limit_of_a_line_is_exact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int, end: bytes, *, is_taken: bool
 ) -> None:
     monkeypatch.setattr(sources, "MAX_LINE", 20)
@@ -84,7 +84,7 @@ def test_a_line_may_be_so_long_and_no_longer(
     assert (entry.fault is None, entry.size) == (is_taken, len(line))
 
 
-def test_a_line_behind_one_that_is_too_long_has_its_own_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_after_one_that_is_too_long_has_its_own_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "MAX_LINE", 20)
 
     first, second = lines(tmp_path, b"x" * 100 + b'\n{"a":1}\n')
@@ -99,7 +99,7 @@ def test_sizes_add_up_to_the_file(tmp_path: Path) -> None:
     assert sum(entry.size for entry in lines(tmp_path, content)) == len(content)
 
 
-def test_standard_input_is_read_where_a_dash_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dash_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"a":1}\n')))
 
     [entry] = read_source("-")
@@ -160,7 +160,7 @@ FORMS = [
 
 
 @pytest.mark.parametrize(("name", "content"), FORMS)
-def test_messages_are_found_however_they_were_kept(tmp_path: Path, name: str, content: bytes) -> None:
+def test_messages_are_found_in_every_stored_form(tmp_path: Path, name: str, content: bytes) -> None:
     file = tmp_path / name
     file.write_bytes(content)
 
@@ -170,7 +170,7 @@ def test_messages_are_found_however_they_were_kept(tmp_path: Path, name: str, co
 
 @pytest.mark.parametrize("chunk", [1, 7, 64, 4_096])
 @pytest.mark.parametrize("text", ["x" * 300, 'a "quote", a \\ and {"thread_id": []} ' * 9, "\\" * 301])
-def test_values_are_cut_where_they_end_however_the_stream_comes(
+def test_json_values_are_split_at_their_ends_however_the_stream_arrives(
     text: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(json_splitter, "_CHUNK", chunk)
@@ -228,7 +228,7 @@ def test_a_value_that_is_too_long_is_passed_over_and_the_next_is_read(
         pytest.param("[".encode("utf-32"), "This text is encoded as UTF-32.", id="UTF-32"),
     ],
 )
-def test_a_file_that_cannot_be_taken_says_why_in_one_sentence(tmp_path: Path, content: bytes, fault: str) -> None:
+def test_a_file_that_cannot_be_imported_is_reported_in_one_sentence(tmp_path: Path, content: bytes, fault: str) -> None:
     file = tmp_path / "thread_a.json"
     file.write_bytes(content)
 
@@ -250,7 +250,7 @@ def test_reading_stops_at_the_limit_of_the_compression_ratio(tmp_path: Path, mon
     )
 
 
-def test_a_line_of_too_many_values_is_refused_before_they_are_made(tmp_path: Path) -> None:
+def test_a_line_of_too_many_values_is_refused_before_parsing(tmp_path: Path) -> None:
     bomb = b'{"object":"thread.message","thread_id":"thread_a","content":[' + b"[]," * 200_000 + b"1]}\n"
 
     [refused] = lines(tmp_path, bomb)
@@ -271,25 +271,25 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_of_a_folder_only_the_threads_are_taken(folder: Path) -> None:
+def test_only_thread_files_of_a_folder_are_imported(folder: Path) -> None:
     found = [entry for entry in read(folder) if not entry.is_foreign]
 
     assert sorted(entry.value["id"] for entry in found) == ["msg_a", "thread_a", "thread_b"]
 
 
-def test_a_folder_of_nothing_but_threads_is_taken_too(folder: Path) -> None:
+def test_a_folder_of_only_threads_is_imported(folder: Path) -> None:
     assert sorted(entry.value["id"] for entry in read(folder / "threads")) == ["msg_a", "thread_a", "thread_b"]
 
 
 @pytest.mark.parametrize("content", [b"{}", b"[]", b'[{"title": "t", "mapping": {}}]'])
-def test_what_is_of_another_kind_is_passed_over(folder: Path, content: bytes) -> None:
+def test_objects_of_other_types_are_skipped(folder: Path, content: bytes) -> None:
     (folder / "threads" / "thread_c.json").write_bytes(content)
 
     assert [entry.fault for entry in read(folder) if not entry.is_foreign] == [None] * 3
 
 
 @pytest.mark.parametrize("where", ["", "threads"])
-def test_an_export_of_another_version_is_a_fault(folder: Path, where: str) -> None:
+def test_an_export_of_an_unknown_version_is_an_error(folder: Path, where: str) -> None:
     (folder / where / "thread_c.json").write_bytes(an_export(a_thread(), export_schema="assistants-thread-export/v2"))
 
     assert [entry.origin.source for entry in read(folder) if entry.fault] == [str(folder / where / "thread_c.json")]
@@ -305,7 +305,7 @@ def test_folders_within_folders_are_read_and_hidden_files_are_not(tmp_path: Path
     assert [entry.value["id"] for entry in read(tmp_path)] == ["msg_1"]
 
 
-def test_a_folder_without_any_file_that_could_be_ours_is_a_fault(tmp_path: Path) -> None:
+def test_a_folder_without_an_importable_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "threads.txt").write_bytes(b"{}\n")
 
     [entry] = read(tmp_path)

@@ -86,14 +86,14 @@ async def test_a_body_too_large_for_graphql_has_the_same_code(rest: httpx.AsyncC
     assert (error["message"], error["extensions"]["code"]) == (message, TOO_LARGE["code"])
 
 
-async def test_a_body_too_large_makes_nothing(rest: httpx.AsyncClient) -> None:
+async def test_a_body_over_the_limit_creates_nothing(rest: httpx.AsyncClient) -> None:
     await rest.post("/threads", content=b"{}".ljust(MAX_BODY + 1))
 
     assert (await page(rest, "/threads"))["data"] == []
 
 
 @pytest.mark.parametrize("is_announced", [True, False], ids=["announced", "in chunks"])
-async def test_a_body_just_at_the_limit_is_taken(rest: httpx.AsyncClient, *, is_announced: bool) -> None:
+async def test_a_body_of_exactly_the_limit_is_accepted(rest: httpx.AsyncClient, *, is_announced: bool) -> None:
     body = b"{}".ljust(MAX_BODY) if is_announced else Counted(b"{}", MAX_BODY)
 
     answer = await rest.post("/threads", content=body)

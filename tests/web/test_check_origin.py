@@ -50,7 +50,7 @@ async def test_probes_accept_any_host(visiting: Visiting, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/threads", "/graphql"])
 @pytest.mark.parametrize("origin", [EVIL, "null", "http://gateway:81"])
-async def test_a_post_from_a_page_of_another_site_is_refused(visiting: Visiting, origin: str, path: str) -> None:
+async def test_a_cross_site_post_is_refused(visiting: Visiting, origin: str, path: str) -> None:
     headers = {"origin": origin, "content-type": "text/plain"}
     async with visiting(**LET_IN) as http:
         answer = await http.post(path, headers=headers, content=b"{}")
@@ -61,13 +61,13 @@ async def test_a_post_from_a_page_of_another_site_is_refused(visiting: Visiting,
     assert kept["data"] == []
 
 
-async def test_a_delete_from_a_page_of_another_site_is_refused(visiting: Visiting) -> None:
+async def test_a_cross_site_delete_is_refused(visiting: Visiting) -> None:
     async with visiting() as http:
         assert (await http.delete("/v1/threads/thread_a", headers={"origin": EVIL})).status_code == 403
 
 
 @pytest.mark.parametrize("headers", [{}, {"origin": "http://gateway"}, {"origin": APP}], ids=["none", "ours", "let in"])
-async def test_a_post_from_elsewhere_is_taken(visiting: Visiting, headers: dict[str, str]) -> None:
+async def test_a_post_that_no_foreign_page_sent_is_accepted(visiting: Visiting, headers: dict[str, str]) -> None:
     async with visiting(**LET_IN) as http:
         assert (await http.post("/v1/threads", headers=headers)).status_code == 200
 
@@ -108,9 +108,7 @@ async def test_a_preflight_of_an_allowed_origin_is_accepted(visiting: Visiting, 
 
 
 @pytest.mark.parametrize("chosen", [{}, LET_IN], ids=["nobody let in", "another let in"])
-async def test_the_question_of_a_browser_for_any_other_page_is_refused(
-    visiting: Visiting, chosen: dict[str, Any]
-) -> None:
+async def test_a_preflight_of_another_origin_is_refused(visiting: Visiting, chosen: dict[str, Any]) -> None:
     async with visiting(**chosen) as http:
         answer = await http.options("/v1/threads", headers={"origin": EVIL, **ASKS})
 
@@ -125,7 +123,7 @@ async def test_credentials_are_allowed_if_configured(visiting: Visiting) -> None
     assert [each.headers.get("access-control-allow-credentials") for each in answers] == ["true", None]
 
 
-async def test_an_answer_differs_by_origin_for_caches_too_where_nobody_named_one(visiting: Visiting) -> None:
+async def test_a_response_varies_by_origin_even_without_an_origin_header(visiting: Visiting) -> None:
     async with visiting(**LET_IN) as http:
         assert (await http.get("/v1/threads")).headers["vary"] == "origin"
 

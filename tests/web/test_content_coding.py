@@ -29,7 +29,7 @@ def inflate(coded: bytes, most: int, step: int) -> bytes:
 
 
 @pytest.mark.parametrize("step", [1, 2, 7, 1_000])
-def test_the_pieces_in_which_it_comes_make_no_difference(step: int) -> None:
+def test_parsing_does_not_depend_on_how_input_is_split(step: int) -> None:
     text = bytes(range(256)) * 20
 
     assert inflate(gzip.compress(text[:99]) + gzip.compress(text[99:]), len(text), step) == text
@@ -44,7 +44,7 @@ def test_the_bound_is_exact(step: int) -> None:
         inflate(coded, 999, step)
 
 
-def test_as_many_members_as_may_be_are_taken_and_one_more_is_not() -> None:
+def test_the_limit_of_gzip_members_is_exact() -> None:
     members = [gzip.compress(b"x")] * bounds.GZIP_MEMBERS.number
 
     assert len(inflate(b"".join(members), 1_000, 1_000_000)) == len(members)
@@ -53,7 +53,7 @@ def test_as_many_members_as_may_be_are_taken_and_one_more_is_not() -> None:
     assert refused.value.code == bounds.GZIP_MEMBERS.code
 
 
-def test_no_more_than_the_bound_is_held() -> None:
+def test_inflating_takes_little_more_memory_than_the_limit() -> None:
     coded = gzip.compress(bytes(50_000_000))
     tracemalloc.start()
     with pytest.raises(BodyTooLarge):
@@ -77,7 +77,7 @@ def test_no_more_than_the_bound_is_held() -> None:
         pytest.param("gzip", gzip.compress(b" " * (bounds.BODY.number + 1)), 413, id="too much"),
     ],
 )
-async def test_rest_reads_what_is_coded_by_gzip(rest: httpx.AsyncClient, coding: str, body: bytes, status: int) -> None:
+async def test_rest_accepts_gzip_bodies(rest: httpx.AsyncClient, coding: str, body: bytes, status: int) -> None:
     answer = await rest.post("/threads", content=body, headers={"content-encoding": coding})
 
     assert answer.status_code == status
@@ -92,9 +92,7 @@ async def test_rest_reads_what_is_coded_by_gzip(rest: httpx.AsyncClient, coding:
         pytest.param("gzip", gzip.compress(b" " * (bounds.GRAPHQL_BODY.number + 1)), 413, id="too much"),
     ],
 )
-async def test_graphql_reads_what_is_coded_by_gzip(
-    rest: httpx.AsyncClient, coding: str, body: bytes, status: int
-) -> None:
+async def test_graphql_accepts_gzip_bodies(rest: httpx.AsyncClient, coding: str, body: bytes, status: int) -> None:
     headers = {"content-encoding": coding, "content-type": "application/json"}
 
     answer = await rest.post("http://gateway/graphql", content=body, headers=headers)

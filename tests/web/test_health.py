@@ -82,7 +82,7 @@ async def test_readyz_names_the_migrate_command_for_an_old_database(empty_databa
 @pytest.mark.parametrize(
     ("revision", "status"), [pytest.param("0001", 503, id="earlier"), pytest.param("later", 200, id="later")]
 )
-async def test_servers_go_on_beside_a_later_version_but_not_before_their_own(
+async def test_a_server_is_ready_on_a_later_revision_and_not_on_an_earlier_one(
     empty_database_url: str, revision: str, status: int
 ) -> None:
     await migrate(empty_database_url)
@@ -139,7 +139,7 @@ async def test_many_probes_ask_the_database_once() -> None:
     assert len(asked) == 1
 
 
-async def test_what_was_found_is_found_out_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cached_probe_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "KEPT_S", 0.0)
     found = iter([True, False])
 

@@ -80,7 +80,7 @@ async def test_a_crash_is_answered_without_its_cause(rest: httpx.AsyncClient, cr
     )
 
 
-async def test_the_request_id_of_a_crash_stands_in_the_log_with_its_cause(
+async def test_the_request_id_of_a_crash_is_logged_with_its_cause(
     rest: httpx.AsyncClient, crashing: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = await rest.get(crashing)
@@ -104,7 +104,7 @@ async def test_no_two_requests_have_the_same_id(rest: httpx.AsyncClient) -> None
     assert len(set(given)) == 10
 
 
-async def test_a_request_id_of_the_caller_is_not_taken_over(rest: httpx.AsyncClient) -> None:
+async def test_a_request_id_of_the_client_is_not_adopted(rest: httpx.AsyncClient) -> None:
     answer = await rest.get("/unknown", headers={"X-Request-Id": "mine"})
 
     assert answer.headers.get_list("x-request-id") != ["mine"]
@@ -129,7 +129,7 @@ async def _run(app: ASGIApp, scope: Scope) -> list[Message]:
     return sent
 
 
-async def test_what_is_inside_sees_the_request_id_and_the_plain_path() -> None:
+async def test_the_inner_app_gets_the_request_id_and_the_plain_path() -> None:
     seen: list[Scope] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -142,7 +142,7 @@ async def test_what_is_inside_sees_the_request_id_and_the_plain_path() -> None:
     assert dict(start["headers"])[b"x-request-id"] == seen[0][SCOPE].request_id.encode()
 
 
-async def test_a_crash_within_an_answer_breaks_it_off_and_sends_no_second() -> None:
+async def test_a_crash_within_a_response_aborts_it_and_sends_no_second_response() -> None:
     sent: list[Message] = []
 
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -162,7 +162,7 @@ async def test_a_crash_within_an_answer_breaks_it_off_and_sends_no_second() -> N
     assert [message["status"] for message in sent] == [200]
 
 
-async def test_a_client_that_goes_away_is_no_crash(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_client_that_disconnects_is_not_logged_as_a_crash(caplog: pytest.LogCaptureFixture) -> None:
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise ClientDisconnect
 
@@ -172,7 +172,7 @@ async def test_a_client_that_goes_away_is_no_crash(caplog: pytest.LogCaptureFixt
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-async def test_what_is_no_request_passes_untouched() -> None:
+async def test_events_other_than_requests_pass_unchanged() -> None:
     seen: list[Scope] = []
 
     async def app(scope: Scope, _receive: Receive, _send: Send) -> None:

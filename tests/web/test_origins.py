@@ -27,19 +27,19 @@ LISTED = OriginPolicy(("threads.example.com", "*.apps.example.com", "[::1]"), Or
         ("", False),
     ],
 )
-def test_a_server_goes_by_the_names_that_it_was_given(host: str, *, is_ours: bool) -> None:
+def test_a_server_accepts_its_configured_host_names(host: str, *, is_ours: bool) -> None:
     assert LISTED.allows_host(Headers({"host": host})) is is_ours
 
 
-def test_a_request_without_a_host_is_not_ours() -> None:
+def test_a_request_without_a_host_header_is_not_allowed() -> None:
     assert not LISTED.allows_host(Headers({}))
 
 
-def test_a_request_with_two_hosts_is_not_ours() -> None:
+def test_a_request_with_two_host_headers_is_not_allowed() -> None:
     assert not LISTED.allows_host(Headers(raw=[(b"host", b"threads.example.com")] * 2))
 
 
-def test_a_server_without_names_goes_by_any() -> None:
+def test_a_server_without_host_names_accepts_any() -> None:
     assert OriginPolicy().allows_host(Headers({"host": "anything.example"}))
 
 
@@ -55,9 +55,7 @@ def test_a_server_without_names_goes_by_any() -> None:
         pytest.param("box", (), id="a name in the network"),
     ],
 )
-def test_where_nobody_has_said_a_server_of_this_machine_goes_by_its_names_only(
-    address: str, hosts: tuple[str, ...]
-) -> None:
+def test_default_host_names_depend_on_the_address(address: str, hosts: tuple[str, ...]) -> None:
     assert default_hosts(address) == hosts
 
 
@@ -79,7 +77,7 @@ def test_where_nobody_has_said_a_server_of_this_machine_goes_by_its_names_only(
         pytest.param({"sec-fetch-site": "same-site"}, True, id="a sister site"),
     ],
 )
-def test_a_page_of_another_origin_is_known(headers: dict[str, str], *, is_foreign: bool) -> None:
+def test_a_cross_origin_request_is_detected(headers: dict[str, str], *, is_foreign: bool) -> None:
     assert LISTED.is_cross_origin(Headers({"host": "gateway", **headers})) is is_foreign
 
 

@@ -26,9 +26,7 @@ ORIGIN = "https://app.example.com"
         pytest.param("GET", "/", id="a way to elsewhere"),
     ],
 )
-async def test_no_answer_can_be_run_framed_or_taken_for_another_type(
-    visiting: Visiting, method: str, path: str
-) -> None:
+async def test_no_response_can_be_framed_executed_or_sniffed(visiting: Visiting, method: str, path: str) -> None:
     async with visiting() as http:
         headers = (await http.request(method, path)).headers
 
@@ -37,7 +35,7 @@ async def test_no_answer_can_be_run_framed_or_taken_for_another_type(
     assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
 
 
-async def test_a_page_keeps_its_own_policy(visiting: Visiting) -> None:
+async def test_a_page_keeps_its_own_content_security_policy(visiting: Visiting) -> None:
     async with visiting() as http:
         headers = (await http.get("/graphql", headers={"accept": "text/html"})).headers
 
