@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.core import messages, threads
 from gateway.domain.ids import ThreadId, new_message_id, new_thread_id
-from gateway.domain.message import Message, NewMessage, Role, Status
+from gateway.domain.message import Message, NewMessage, Role, Status, plain_text
 from gateway.domain.thread import NewThread, Thread
 from gateway.domain.wire import dump, dump_text
 
@@ -96,15 +96,17 @@ async def fill_thread(
 async def put_message(store: Store, who: Principal, thread_id: ThreadId, **fields: Any) -> Message:
     """Add a message as it stands, whatever a face would say; `content` and `attachments` are lists."""
     reason = fields.pop("incomplete_reason", None)
+    content, status = fields.pop("content", []), fields.pop("status", Status.COMPLETED)
     message = Message(
         **{
             "id": new_message_id(),
             "thread_id": thread_id,
             "created_at": SOME_SECOND,
             "role_value": fields.pop("role", Role.ASSISTANT).value,
-            "status_value": fields.pop("status", Status.COMPLETED).value,
+            "status_value": status.value,
             "reason_value": None if reason is None else reason.value,
-            "content_json": dump(fields.pop("content", [])),
+            "content_json": dump(content),
+            "plain_text": None if status is Status.IN_PROGRESS else plain_text(content),
             "attachments_json": dump_text(fields.pop("attachments", [])),
             "metadata_json": dump_text(fields.pop("metadata", {})),
             **fields,

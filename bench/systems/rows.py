@@ -19,9 +19,9 @@ from sqlalchemy import func, make_url, select, text
 
 from gateway.domain import parse
 from gateway.domain.ids import MessageId, ThreadId
-from gateway.domain.message import Message, Role, Status
+from gateway.domain.message import Message, Role, Status, plain_text
 from gateway.domain.thread import Thread
-from gateway.domain.wire import dump, dump_text
+from gateway.domain.wire import dump, dump_text, load
 from gateway.store.engines.open import open_engines
 from gateway.store.rows import Values, row_of_message, row_of_thread
 from gateway.store.schema.migrate import migrate
@@ -154,6 +154,7 @@ def _message(key: str, thread_id: ThreadId, content: bytes, created_at: int, pos
         run_id=None if by_user else f"run_{key}",
         assistant_id=None if by_user else "asst_benchmark",
         completed_at=created_at,
+        plain_text=plain_text(load(content)),
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gateway.core import paging
 from gateway.domain import metadata
 from gateway.domain.ids import new_message_id
-from gateway.domain.message import Message, Role, Status
+from gateway.domain.message import Message, Role, Status, plain_text
 from gateway.domain.principal import Scope
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump, dump_text
@@ -228,6 +228,7 @@ def _new_message(thread_id: ThreadId, new: NewMessage, created_at: int) -> Messa
         run_id=new.run_id,
         assistant_id=new.assistant_id,
         completed_at=created_at if new.status is Status.COMPLETED else None,
+        plain_text=plain_text(new.content) if new.status is Status.COMPLETED else None,
     )
 
 

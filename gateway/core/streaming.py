@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from gateway.domain import bounds, validate
-from gateway.domain.message import Message, Status, count_characters, with_appended_text
+from gateway.domain.message import Message, Status, count_characters, plain_text, with_appended_text
 from gateway.domain.principal import Scope
 from gateway.errors import InvalidRequest, NotFound
 from gateway.store.writes import Delta
@@ -61,7 +61,10 @@ async def finish(store: Store, who: Principal, message_id: MessageId, ending: En
     now = int(time.time())
     async with store.write() as transaction:
         message, position = await _in_progress(transaction, who, message_id)
+        parts = orjson.loads(message.content_json)
         finished = message._replace(
+            content_json=orjson.dumps(parts),
+            plain_text=plain_text(parts),
             status_value=ending.status.value,
             completed_at=now if ending.status is Status.COMPLETED else None,
             incomplete_at=now if ending.status is Status.INCOMPLETE else None,

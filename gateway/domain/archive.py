@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.domain import bounds, ids, validate
 from gateway.domain.direction import Direction
-from gateway.domain.message import IncompleteReason, Message, Status
+from gateway.domain.message import IncompleteReason, Message, Status, plain_text
 from gateway.domain.parse import DETAILS, ROLES, TOOLS
 from gateway.domain.thread import Thread
 from gateway.domain.wire import dump, dump_text, load
@@ -173,7 +173,7 @@ def read_fast(raw: Any) -> Message | None:
         completed_at = created_at
     metadata_json = dump_text(metadata) if metadata else "{}"
     kept = (message_id, thread_id, created_at, role, _WHOLE, dump(content), "[]", metadata_json)
-    return Message(*kept, run_id, assistant_id, completed_at)
+    return Message(*kept, run_id, assistant_id, completed_at, plain_text=plain_text(content))
 
 
 def is_too_deep(value: object) -> bool:
@@ -237,13 +237,15 @@ def _message(raw: JsonObject) -> Message:
     says_status = raw.get("status") is not None
     completed_at = _time_or_null(raw.get("completed_at"), "completed_at")
     details = raw.get("incomplete_details")
+    status = validate.one_of(raw["status"], "status", _STATUSES) if says_status else _WHOLE
+    content = _each(raw["content"], "content", _part)
     return Message(
         id=ids.MessageId(_an_id(raw["id"], "id", ids.as_message_id, "msg_")),
         thread_id=ids.ThreadId(_an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_")),
         created_at=created_at,
         role_value=validate.one_of(raw["role"], "role", ROLES),
-        status_value=validate.one_of(raw["status"], "status", _STATUSES) if says_status else _WHOLE,
-        content_json=dump(_each(raw["content"], "content", _part)),
+        status_value=status,
+        content_json=dump(content),
         attachments_json=dump_text(_attachments(raw)),
         metadata_json=dump_text(_metadata(raw.get("metadata"))),
         run_id=_reference(raw.get("run_id"), "run_id"),
@@ -251,6 +253,7 @@ def _message(raw: JsonObject) -> Message:
         completed_at=created_at if completed_at is None and not says_status else completed_at,
         incomplete_at=_time_or_null(raw.get("incomplete_at"), "incomplete_at"),
         reason_value=None if details is None else _incomplete_reason(details),
+        plain_text=None if status == Status.IN_PROGRESS.value else plain_text(content),
     )
 
 

@@ -173,6 +173,7 @@ class MessageRow(NamedTuple):
     completed_at: int | None = None
     incomplete_at: int | None = None
     reason_value: str | None = None
+    plain_text: int | None = None  # whether the content is one text in the simple form, where that was noted
 
 
 class Message(MessageRow):
@@ -249,6 +250,17 @@ def load_content(content_json: bytes) -> tuple[ContentPart, ...]:
 # The JSON around the text of content that is one text without annotations, as most is.
 SIMPLE_BEGIN: Final = b'[{"type":"text","text":{"value":"'
 SIMPLE_END: Final = b'","annotations":[]}}]'
+_SIMPLE_PART: Final = ["type", "text"]
+_SIMPLE_TEXT: Final = ["value", "annotations"]
+
+
+def plain_text(parts: Sequence[dict[str, Any]]) -> int:
+    """Note whether a content, when it is written, has the simple form: no other keys, and these in their order."""
+    if len(parts) != 1:
+        return 0
+    [part] = parts
+    text: dict[str, Any] = part["text"] if list(part) == _SIMPLE_PART and part["type"] == "text" else {}
+    return int(list(text) == _SIMPLE_TEXT and type(text["value"]) is str and text["annotations"] == [])
 
 
 def count_characters(parts: Iterable[Mapping[str, Any]]) -> int:

@@ -80,6 +80,7 @@ def row_of_message(project_id: str, message: Message, position: int) -> Values:
         "completed_at": message.completed_at,
         "incomplete_at": message.incomplete_at,
         "incomplete_reason": message.reason_value,
+        "plain_text": message.plain_text,
     }
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Build = Callable[..., Executable]
 
-_NUMBERS: Final = ("created_at", "completed_at", "incomplete_at")  # of a message; all else is text
+_NUMBERS: Final = ("created_at", "completed_at", "incomplete_at", "plain_text")  # of a message; all else is text
 _CONTENT: Final = Message._fields.index("content_json")
 _MAX_SHAPES: Final = 500  # there are some dozens
 

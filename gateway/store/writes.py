@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 _ALL_INFERRED: Final = sum(Inferred)
-_PROGRESS = ("status", "content", "completed_at", "incomplete_at", "incomplete_reason")
+_PROGRESS = ("status", "content", "completed_at", "incomplete_at", "incomplete_reason", "plain_text")
 
 # The bind parameters for the id and the end of a thread, where many are set at once.
 _END: Final[Sequence[Any]] = (bindparam("id_"), bindparam("position_", type_=BigInteger()), bindparam("second_"))

@@ -24,7 +24,7 @@ P = Reach("p")
 THREAD = "<id, created_at, metadata, tool_resources, message_count, owner>"
 MESSAGE = (
     "<id, thread_id, created_at, role, status, content, attachments, metadata, run_id, assistant_id, completed_at, "
-    "incomplete_at, incomplete_reason>"
+    "incomplete_at, incomplete_reason, plain_text>"
 )
 THREAD_PLACE = (
     "(SELECT created_at, seq FROM threads AS cursor WHERE project_id = 'p' AND id = '{0}' "

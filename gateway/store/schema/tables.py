@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     PrimaryKeyConstraint,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
@@ -62,6 +63,8 @@ threads = Table(
     sqlite_autoincrement=True,
 )
 
+# `plain_text` is 1 where the content is exactly one text without annotations, 0 where it is not, and NULL where nobody
+# has looked: in a message in progress, and in one that was written or finished by a version without this column.
 messages = Table(
     "messages",
     metadata,
@@ -81,6 +84,7 @@ messages = Table(
     Column("incomplete_at", BigInteger),
     Column("incomplete_reason", Text),
     Column("changed_position", BigInteger),
+    Column("plain_text", SmallInteger),
     PrimaryKeyConstraint("project_id", "thread_id", "position"),
     UniqueConstraint("project_id", "id"),
     ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),

@@ -62,6 +62,7 @@ MESSAGE_COLUMNS: Final[tuple[Column[Any] | Label[Any], ...]] = (  # in the order
     tables.messages.c.completed_at,
     tables.messages.c.incomplete_at,
     tables.messages.c.incomplete_reason,
+    tables.messages.c.plain_text,
 )
 
 # Null for a message in progress, whose deltas are read apart: so a query for some fields need not read the status.

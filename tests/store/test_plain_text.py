@@ -1,0 +1,107 @@
+"""The mark on messages that are exactly one plain text: what gets it, and that every way of writing notes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.core import messages, streaming
+from gateway.domain import archive
+from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Message, plain_text
+from gateway.domain.page import PageRequest
+from gateway.domain.wire import dump, load
+from tests.exports import a_message, a_thread
+from tests.following import WHOLE, begin, grow, make_thread, say
+from tests.make import EVERY_PART
+from tests.make import make_thread as thread_of
+from tests.transfer import loading
+
+if TYPE_CHECKING:
+    from gateway.core import Store
+    from gateway.domain.ids import MessageId
+    from gateway.domain.principal import Principal
+
+TEXT = {"value": 'a "quoted" 🙂\n\x00', "annotations": []}
+PLAIN = [{"type": "text", "text": TEXT}]
+ODD: dict[str, list[Any]] = {
+    "nothing": [],
+    "two texts": PLAIN * 2,
+    "a key of the part": [{"type": "text", "text": TEXT, "id": 1}],
+    "a key of the text": [{"type": "text", "text": {**TEXT, "language": "en"}}],
+    "a key before the text": [{"type": "text", "text": {"language": "en", **TEXT}}],
+    "the text before its type": [{"text": TEXT, "type": "text"}],
+    "annotations before the value": [{"type": "text", "text": {"annotations": [], "value": "a"}}],
+    "a part within the annotations": [{"type": "text", "text": {"value": "a", "annotations": PLAIN}}],
+    "an image": [{"type": "image_file", "image_file": {"file_id": "file-1", "detail": "auto"}}],
+    "a refusal": [{"type": "refusal", "refusal": "no"}],
+    "all kinds": EVERY_PART,
+}
+
+
+def test_one_plain_text_has_the_mark() -> None:
+    stored = dump(PLAIN)
+
+    assert plain_text(PLAIN) == 1
+    assert load(b'"' + stored[len(SIMPLE_BEGIN) : -len(SIMPLE_END)] + b'"') == TEXT["value"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_any_other_content_has_no_mark(odd: str) -> None:
+    assert plain_text(ODD[odd]) == 0
+
+
+@pytest.mark.parametrize("unknown", [{}, {"run_steps": []}], ids=["fast", "strict"])
+def test_an_imported_message_is_marked_by_its_parsed_content(unknown: dict[str, Any]) -> None:
+    for content, mark in ((PLAIN, 1), (ODD["two texts"], 0), (ODD["a key of the text"], 0), (ODD["an image"], 0)):
+        raw = a_message(content=content, **unknown)
+        message = archive.read_fast(raw) or archive.read_strictly(raw)
+
+        assert isinstance(message, Message)
+        assert message.plain_text == mark
+
+
+def test_an_imported_message_in_progress_has_no_mark() -> None:
+    message = archive.read_strictly(a_message(content=PLAIN, status="in_progress"))
+
+    assert isinstance(message, Message)
+    assert message.plain_text is None
+
+
+async def test_a_created_message_is_marked(store: Store, who: Principal) -> None:
+    [alone] = await say(store, who, await make_thread(store, who), "hi")
+    thread_id = await thread_of(store, who, 1)
+    [within] = await _messages_of(store, who, thread_id)
+
+    assert (await _mark(store, who, alone), within.plain_text) == (1, 1)
+
+
+async def test_a_message_is_marked_when_it_is_finished(store: Store, who: Principal) -> None:
+    thread_id = await make_thread(store, who)
+    text, image = [(await begin(store, who, thread_id, *parts)).id for parts in ((), ODD["an image"])]
+    await grow(store, who, text, "a", "b")
+    before = [await _mark(store, who, each) for each in (text, image)]
+
+    finished = [await streaming.finish(store, who, each, WHOLE) for each in (text, image)]
+
+    assert before == [None, None]
+    assert [each.plain_text for each in finished] == [1, 0]
+    assert [await _mark(store, who, each) for each in (text, image)] == [1, 0]
+
+
+async def test_an_import_stores_the_mark(store: Store, who: Principal) -> None:
+    thread = archive.read_strictly(a_thread())
+    contents = [PLAIN, ODD["a key of the part"]]
+    given = [archive.read_strictly(a_message(f"msg_{n}", content=each)) for n, each in enumerate(contents)]
+
+    await loading.load(store, who, thread, given)  # type: ignore[arg-type]
+
+    assert [each.plain_text for each in await _messages_of(store, who, "thread_a")] == [0, 1]
+
+
+async def _mark(store: Store, who: Principal, message_id: MessageId) -> int | None:
+    return (await messages.get_many(store, who, [message_id]))[message_id].plain_text
+
+
+async def _messages_of(store: Store, who: Principal, thread_id: Any) -> list[Message]:
+    return list((await messages.list_page(store, who, thread_id, PageRequest())).items)
