@@ -171,9 +171,7 @@ def test_docstrings_comments_and_test_names_contain_no_listed_phrase() -> None:
             'x = 1\n"""Everybody\nis let\n in."""', ["a.py:3: 'is let in'; say instead: allow"], id="a string"
         ),
         pytest.param("x = 1  # it lets in all", ["a.py:1: 'lets in'; say instead: allow"], id="a comment"),
-        pytest.param(
-            "def test_it_authenticates_all(): ...", ["a.py:1: 'lets in'; say instead: allow"], id="a test's name"
-        ),
+        pytest.param("def test_it_lets_in_all(): ...", ["a.py:1: 'lets in'; say instead: allow"], id="a test's name"),
         pytest.param("lets_in = 1", [], id="another name"),
     ],
 )
