@@ -1,7 +1,7 @@
 """A mark on messages whose content is exactly one plain text, so that a reader can cut the text out without parsing.
 
-NULL means unknown: a message in progress, and whatever a previous version wrote. Nothing is filled in afterwards, since
-that would rewrite every message; a reader parses a content without a mark.
+NULL means unknown: a message in progress, and whatever a previous version wrote; a reader parses a content without a
+mark. `gateway.store.schema.backfill` sets the marks of older messages after this transaction, in batches.
 """
 
 import sqlalchemy as sa

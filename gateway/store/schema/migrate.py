@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 
 from gateway.errors import DatabaseBehind
 from gateway.store.engines.open import open_engines
+from gateway.store.schema.backfill import fill_plain_text
 from gateway.store.schema.revision import opened, revision_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _PACKAGE = Path(__file__).parents[2]
 async def migrate(url: str, revision: str = "head") -> None:
     """Migrate a database to a revision, in one transaction; concurrent migrations wait for each other.
 
+    The columns that are filled afterwards may be empty meanwhile, so that is done in batches, beside running servers.
     Errors: DatabaseBehind where it is newer than this program; InvalidSetting where it cannot be opened; whatever the
     database says where it cannot be changed.
     """
@@ -44,6 +46,8 @@ async def migrate(url: str, revision: str = "head") -> None:
     try:
         async with opened(engines.writer) as connection, connection.begin():
             await connection.run_sync(run)
+        if revision == "head":
+            await fill_plain_text(engines.writer)
     finally:
         await engines.dispose()
 
