@@ -14,6 +14,7 @@ from graphql.validation import NoFragmentCyclesRule, UniqueFragmentNamesRule
 from gateway.domain.principal import Scope
 from gateway.fast_executor.unsupported import Reason, Unsupported
 from gateway.graphql.documents.cost import Costs
+from gateway.graphql.documents.fast_validation import FastValidation
 from gateway.graphql.documents.limits import LIMITS, check_document, parse_within
 from gateway.graphql.documents.lru import LruCache
 from gateway.graphql.documents.measure import NotMeasurable
@@ -99,6 +100,7 @@ class Documents:
         self._schema = schema
         self._introspection = introspection
         self._suggestions = suggestions
+        self._fast = FastValidation(schema)
         self.kept: LruCache[Document] = LruCache(KEPT)
         self.refused: LruCache[tuple[Stage, list[GraphQLError]]] = LruCache(REFUSED)
 
@@ -139,7 +141,8 @@ class Documents:
             check_document(document, introspection=self._introspection)
         except NotMeasurable:
             self._apply(document, (UniqueFragmentNamesRule, NoFragmentCyclesRule))
-        self._apply(document, RULES)
+        if not self._fast.accepts(document):
+            self._apply(document, RULES)
 
     def _apply(self, document: DocumentNode, rules: tuple[type[ASTValidationRule], ...]) -> None:
         errors = validate(
