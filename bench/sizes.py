@@ -11,15 +11,19 @@ import asyncio
 import sys
 import tempfile
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bench.cases import GRAPHQL_20, GRAPHQL_MIDDLE, REST_20, REST_100, CaseInputs, cases_for, page_case
-from bench.instructions.count import count, counter
+from bench.cases import reads
+from bench.cases.case import Case, World
+from bench.cases.names import PAGE_20, PAGE_MIDDLE
+from bench.cases.tables import cases_for
+from bench.corpus.messages import MADE
+from bench.counting import count_cases
 from bench.load.client import LoadClient
 from bench.load.followers import allow_files, followers
+from bench.load.single_connection import SingleConnection
 from bench.report import curves
 from bench.report.curves import Curve, Point
 from bench.report.machine import machine
@@ -32,15 +36,13 @@ from bench.systems.server import serve
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from bench.cases import Case
-    from bench.instructions.count import Counter
     from bench.load.client import JobResult
     from bench.systems.databases import Prepared
     from bench.systems.server import Server
 
 _OURS: Final = SYSTEMS[OURS]
 _LENGTH: Final = "length of the thread"
-_SHORT: Final = {GRAPHQL_20: "newest 20", GRAPHQL_MIDDLE: "20 after the middle"}
+_SHORT: Final = {PAGE_20: "newest 20", PAGE_MIDDLE: "20 after the middle"}
 _MEASURE: Final = 10_000
 _TOGETHER: Final = 16  # clients, where they are not what grows
 
@@ -50,7 +52,7 @@ class Settings:
     """Tools for a measurement at one size."""
 
     client: LoadClient
-    counting: Counter | None
+    counts: bool
     seconds: float
 
     def cpu_us(self, server: Server, case: Case) -> float:
@@ -65,17 +67,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure on one database after the other, and print the result."""
     options = _options().parse_args(arguments)
     found: list[Curve] = []
-    with LoadClient() as client, nullcontext() if options.no_instructions else counter() as counting:
-        settings = Settings(client, counting, options.seconds)
+    with LoadClient() as client:
+        settings = Settings(client, not options.no_instructions, options.seconds)
         for name in options.databases:
             with database(name) as url:
                 found += _lengths(url, options.lengths, settings)
                 with tempfile.TemporaryDirectory() as folder, empty_beside(url, "sizes", Path(folder)) as empty:
-                    ready = prepared(empty, 20_000, 10_000)
+                    ready = prepared(empty, _OURS, 20_000, 10_000)
                     found += [*_pages(ready, options.pages, settings), *_clients(ready, options.clients, settings)]
                     found += _subscribers(ready, options.subscribers)
     found.sort(key=lambda each: each.name)
-    facts = machine(counting)
+    facts = machine()
     print(
         curves.as_tables(found),
         *_grown(found),
@@ -94,7 +96,7 @@ def _lengths(url: str, lengths: Sequence[int], settings: Settings) -> list[Curve
     kind = ""
     for length in lengths:
         with tempfile.TemporaryDirectory() as folder, empty_beside(url, f"sizes_{length}", Path(folder)) as empty:
-            ready = prepared(empty, length * 11 // 10, length)
+            ready = prepared(empty, _OURS, length * 11 // 10, length)
             kind = ready.kind
             _report_progress(f"{kind}: {_LENGTH} {length:,}")
             for (what, unit), value in _costs_of_pages(ready, settings):
@@ -103,14 +105,12 @@ def _lengths(url: str, lengths: Sequence[int], settings: Settings) -> list[Curve
 
 
 def _costs_of_pages(ready: Prepared, settings: Settings) -> Iterator[tuple[tuple[str, str], float]]:
-    inputs = CaseInputs(ready.loaded, ready.key, {REST_20: 0, REST_100: 0})
-    cases = [each for each in cases_for(OURS, inputs) if each.name in _SHORT]
-    with serve(_OURS, ready.url) as server:
-        for each in cases:
+    with serve(_OURS, ready.url) as server, SingleConnection(server.port) as maker:
+        for each in cases_for(OURS, World(ready.keys, maker, 0, ready.long), tuple(_SHORT)):
             yield (_SHORT[each.name], "CPU µs"), settings.cpu_us(server, each)
-    if settings.counting is not None:
-        for name, kilo, _ in count(settings.counting, _OURS, ready.url, cases):
-            yield (_SHORT[name], "thousand instructions"), kilo or 0.0
+    if settings.counts:
+        for found in count_cases(ready, [_OURS], tuple(_SHORT)):
+            yield (_SHORT[found.case], "thousand instructions"), found.kilo_instructions
 
 
 def _grown(found: Sequence[Curve]) -> Iterator[str]:
@@ -127,17 +127,22 @@ def _pages(ready: Prepared, sizes: Sequence[int], settings: Settings) -> list[Cu
     """Measure pages of each size."""
     with serve(_OURS, ready.url) as server:
         cost = [
-            Point(size, settings.cpu_us(server, page_case(ready.key, size)))
+            Point(size, settings.cpu_us(server, _page(ready, server, size)))
             for size in _with_progress(ready, "page of", sizes)
         ]
     return [Curve("size of a page", ready.kind, "GraphQL page", "messages", "CPU µs", cost)]
 
 
+def _page(ready: Prepared, server: Server, size: int) -> Case:
+    with SingleConnection(server.port) as maker:
+        return Case(PAGE_20, reads.page(limit=size)(World(ready.keys, maker, 0, ready.long)))
+
+
 def _clients(ready: Prepared, numbers: Sequence[int], settings: Settings) -> list[Curve]:
     """Measure a page of 20 for each number of concurrent clients."""
-    case = page_case(ready.key, 20)
     allow_files(2 * max(numbers))
     with serve(_OURS, ready.url) as server:
+        case = _page(ready, server, 20)
         settings.client.send_requests(server.port, case, _TOGETHER, settings.seconds / 5)
         seen: dict[int, JobResult] = {
             number: settings.client.send_requests(server.port, case, number, settings.seconds)
@@ -159,7 +164,7 @@ def _subscribers(ready: Prepared, numbers: Sequence[int]) -> list[Curve]:
     memory, delivery = list[Point](), list[Point]()
 
     async def follow(server: Server, number: int) -> None:
-        async with followers(server, ready.key) as following:
+        async with followers(server, ready.keys[MADE]) as following:
             await following.add(number)
             memory.append(Point(number, server.resident_bytes() / 1e6))
             await following.say()

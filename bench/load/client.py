@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from bench.cases import Case
+    from bench.cases.case import Case
 
 LOAD_GENERATOR: Final = Path(__file__).with_name("load_generator.py")
 
@@ -55,7 +55,7 @@ class LoadClient:
         Errors: SystemExit with the first answer that was not good.
         """
         how = {"port": port, "connections": connections, "seconds": seconds, "at_most": at_most}
-        _pipe(self._process.stdin).write(json.dumps(asdict(case) | how) + "\n")
+        _pipe(self._process.stdin).write(json.dumps({"asks": case.asks, **how}) + "\n")
         _pipe(self._process.stdin).flush()
         line = _pipe(self._process.stdout).readline()
         if not line:

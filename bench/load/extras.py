@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from bench.cases import GRAPHQL_20, GRAPHQL_CREATE, REST_20, REST_CREATE, CaseInputs, cases_for
+from bench.cases import names
+from bench.cases.case import World
+from bench.cases.tables import cases_for
 from bench.load.client import LoadClient
 from bench.load.followers import bytes_of_follower
 from bench.load.imports import messages_a_second
@@ -24,7 +26,7 @@ from bench.systems.server import serve
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bench.cases import Case
+    from bench.cases.case import Case
     from bench.systems.databases import Prepared
     from bench.systems.server import Server
 
@@ -47,21 +49,26 @@ class Sizes:
 
 def findings(prepared: Prepared, sizes: Sizes) -> Iterator[Finding]:
     """Measure one thing after the other."""
-    cases = {case.name: case for case in cases_for(OURS, CaseInputs(prepared.loaded, prepared.key, {REST_20: 0}))}
+    wanted = (names.PAGE_20, names.REST_20, names.CREATE, names.REST_CREATE)
     with LoadClient() as client:
-        with serve(SYSTEMS[OURS], prepared.url) as server:
+        with serve(prepared.ours, prepared.url) as server:
+            with SingleConnection(server.port) as maker:
+                world = World(prepared.keys, maker, 0, prepared.long)
+                cases = {case.name: case for case in cases_for(OURS, world, wanted)}
             _report_progress(prepared, "32 connections")
-            yield _tail(client, server, cases[GRAPHQL_20], prepared, sizes)
+            yield _tail(client, server, cases[names.PAGE_20], prepared, sizes)
             if prepared.kind == SQLITE:
-                yield _shared_commits(client, server, cases[REST_CREATE], prepared, sizes)
+                yield _shared_commits(client, server, cases[names.REST_CREATE], prepared, sizes)
         _report_progress(prepared, "starts and memory")
-        yield _start(cases[GRAPHQL_20], prepared)
-        yield from _memory(client, [cases[name] for name in (GRAPHQL_20, REST_20, GRAPHQL_CREATE)], prepared, sizes)
+        yield _start(cases[names.PAGE_20], prepared)
+        yield from _memory(
+            client, [cases[name] for name in (names.PAGE_20, names.REST_20, names.CREATE)], prepared, sizes
+        )
     _report_progress(prepared, "followers")
     each = bytes_of_follower(prepared, sizes.followers)
     yield Finding(IDLE, prepared.kind, each / 1_000, "KB", f"{sizes.followers:,} over WebSocket")
     _report_progress(prepared, "import")
-    yield Finding(IMPORT, prepared.kind, messages_a_second(prepared.url, sizes.imported), "messages/s", "one core")
+    yield Finding(IMPORT, prepared.kind, messages_a_second(prepared, sizes.imported), "messages/s", "one core")
 
 
 def _tail(client: LoadClient, server: Server, case: Case, prepared: Prepared, sizes: Sizes) -> Finding:
@@ -94,15 +101,15 @@ def _start(case: Case, prepared: Prepared) -> Finding:
     times = []
     for _ in range(_STARTS):
         begin = time.perf_counter()
-        with serve(SYSTEMS[OURS], prepared.url) as server, SingleConnection(server.port) as connection:
-            connection.ask(case.requests[0])
+        with serve(prepared.ours, prepared.url) as server, SingleConnection(server.port) as connection:
+            connection.check(case.asks[0])
             times.append((time.perf_counter() - begin) * 1_000)
     return Finding(START, prepared.kind, median(times), "ms", f"{min(times):.0f}..{max(times):.0f}")
 
 
 def _memory(client: LoadClient, cases: list[Case], prepared: Prepared, sizes: Sizes) -> Iterator[Finding]:
     """Measure the memory of a new server after some requests, reads and writes, and after many more."""
-    with serve(SYSTEMS[OURS], prepared.url) as server:
+    with serve(prepared.ours, prepared.url) as server:
         _ask_all(client, server, cases, sizes.requests)
         before = server.resident_bytes()
         yield Finding(RESIDENT, prepared.kind, before / _MEGABYTE, "MB", f"{sizes.requests:,} requests")

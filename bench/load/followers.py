@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from bench.cases import request
+from bench.cases.case import request
+from bench.corpus.messages import MADE
 from bench.load.single_connection import SingleConnection
-from bench.systems.catalog import OURS, SYSTEMS
 from bench.systems.server import serve
 
 if TYPE_CHECKING:
@@ -98,13 +98,13 @@ def bytes_of_follower(prepared: Prepared, count: int) -> float:
     allow_files(count * 2)
 
     async def follow(server: Server) -> float:
-        async with followers(server, prepared.key) as following:
+        async with followers(server, prepared.keys[MADE]) as following:
             await following.add(max(THREADS, count // 10))
             before = server.resident_bytes()
             await following.add(count)
             return (server.resident_bytes() - before) / count
 
-    with serve(SYSTEMS[OURS], prepared.url) as server:
+    with serve(prepared.ours, prepared.url) as server:
         return asyncio.run(follow(server))
 
 

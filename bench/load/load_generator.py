@@ -48,9 +48,8 @@ class Observations:
 class Connection(asyncio.Protocol):
     """One connection: it sends the next request as soon as the last one is answered, until the end."""
 
-    def __init__(self, job: dict[str, Any], requests: Iterator[bytes], seen: Observations, end: float) -> None:
-        self._mark, self._count = job["mark"].encode(), job["messages"]
-        self._requests, self._seen, self._end = requests, seen, end
+    def __init__(self, asks: Iterator[tuple[bytes, bytes, int]], seen: Observations, end: float) -> None:
+        self._asks, self._seen, self._end = asks, seen, end
         self._answer, self._length, self._is_waiting = bytearray(), 0, False
         self.closed = asyncio.get_running_loop().create_future()
 
@@ -82,10 +81,11 @@ class Connection(asyncio.Protocol):
         self.closed.set_result(None)
 
     def _go_on(self, now: float) -> None:
-        request = next(self._requests, None) if now < self._end else None
-        if request is None:
+        ask = next(self._asks, None) if now < self._end else None
+        if ask is None:
             self._transport.close()
             return
+        request, self._mark, self._count = ask
         self._answer.clear()
         self._length, self._is_waiting = 0, True
         self._sent = time.perf_counter()
@@ -98,18 +98,18 @@ class Connection(asyncio.Protocol):
 
 
 async def send_requests(job: dict[str, Any]) -> dict[str, Any]:
-    """Run a job: `port`, `connections`, `seconds`, `requests` in turn, `mark` and `messages` of a good answer.
+    """Run a job: `port`, `connections`, `seconds`, and `asks` in turn: a request, a mark, how often an answer has it.
 
     `at_most` is how many requests are sent, if that is not null.
     """
     seen, loop = Observations(), asyncio.get_running_loop()
-    in_turn = itertools.cycle([request.encode() for request in job["requests"]])
-    requests = itertools.islice(in_turn, job["at_most"])
+    in_turn = itertools.cycle([(request.encode(), mark.encode(), count) for request, mark, count in job["asks"]])
+    asks = itertools.islice(in_turn, job["at_most"])
     begin, used = time.perf_counter(), time.process_time()
     end = begin + job["seconds"]
     async with asyncio.timeout(job["seconds"] + GRACE_S):
         opening = (
-            loop.create_connection(lambda: Connection(job, requests, seen, end), "127.0.0.1", job["port"])
+            loop.create_connection(lambda: Connection(asks, seen, end), "127.0.0.1", job["port"])
             for _ in range(job["connections"])
         )
         await asyncio.gather(*[protocol.closed for _, protocol in await asyncio.gather(*opening)])

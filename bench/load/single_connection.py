@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, Self
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from bench.cases.case import Ask
+
 PATIENCE_S: Final = 120.0  # under valgrind everything takes fifty times as long
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -47,6 +49,15 @@ class SingleConnection:
         if not head[9:12] == b"200" or b'"errors":' in body:
             raise SystemExit(f"Wrong answer:\n{(head + _END_OF_HEAD + body[:1000]).decode(errors='replace')}")
         return body
+
+    def check(self, ask: Ask) -> None:
+        """Send the request of a case, and check its answer.
+
+        Errors: SystemExit if it is not a good one.
+        """
+        body = self.ask(ask.request)
+        if body.count(ask.mark.encode()) != ask.times:
+            raise SystemExit(f"Expected {ask.times} times {ask.mark}, got:\n{body[:1000].decode(errors='replace')}")
 
     def _more(self) -> bytes:
         more = self._socket.recv(65_536)

@@ -12,20 +12,16 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from bench.instructions.count import Counter
+from typing import Final
 
 _SYNCS: Final = 50
 
 
-def machine(counting: Counter | None) -> dict[str, str]:
-    """Describe the machine, and how instructions were counted on it."""
+def machine() -> dict[str, str]:
+    """Describe the machine."""
     cpuinfo = Path("/proc/cpuinfo")
     named = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.exists() else None
     return {
-        "instructions": counting.name if counting else "not counted",
         "CPU": named[1] if named else platform.processor(),
         "cores": str(os.cpu_count()),
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.cases import GRAPHQL_20, GRAPHQL_100, GRAPHQL_CREATE, LIKE
+from bench.cases.names import CREATE, LIST, MIX, PAGE_20
 from bench.report.tables import NAMES
 from bench.systems.catalog import OURS, SYSTEMS
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bench.report.curves import Curve
     from bench.report.result import Result, Summary
 
-_WORKS: Final = (GRAPHQL_20, GRAPHQL_100, GRAPHQL_CREATE)
+_WORKS: Final = (MIX, LIST, PAGE_20, CREATE)
 _OURS_COLOUR: Final = "#1f77b4"
 _OTHERS_COLOUR: Final = "#b0b0b0"
 _LEAST_US: Final = 30  # where all bars begin: less than anything takes
@@ -36,12 +36,12 @@ def draw_result(result: Result, file: Path) -> None:
     databases = [each for each in result.databases() if result.systems(each)]
     with pyplot.rc_context(_PLAIN):
         figure, grid = pyplot.subplots(
-            len(databases), len(_WORKS), figsize=(16, 0.6 + 2.1 * len(databases)), squeeze=False, layout="constrained"
+            len(databases), len(_WORKS), figsize=(18, 0.6 + 2.1 * len(databases)), squeeze=False, layout="constrained"
         )
         for panels, database in zip(grid, databases, strict=True):
             for panel, work in zip(panels, _WORKS, strict=True):
                 _draw_bars(panel, list(_bars(result, database, work)))
-                panel.set_title(f"{NAMES[database]}: {work.removeprefix('GraphQL ')}")
+                panel.set_title(f"{NAMES[database]}: {work}")
         figure.supxlabel(
             "server's time on the processor, µs a request: median and spread; thousand instructions beside it"
         )
@@ -50,10 +50,9 @@ def draw_result(result: Result, file: Path) -> None:
 
 def _bars(result: Result, database: str, work: str) -> Iterator[tuple[str, Summary]]:
     for system in reversed(result.systems(database)):
-        for case, face in ((LIKE[work], "REST"), (work, "GraphQL")):
-            found = result.summary(system, database, case)
-            if found is not None:
-                yield (f"ours, {face}" if system == OURS else SYSTEMS[system].description), found
+        found = result.summary(system, database, work)
+        if found is not None:
+            yield SYSTEMS[system].description, found
 
 
 def _draw_bars(panel: Any, bars: Sequence[tuple[str, Summary]]) -> None:

@@ -33,13 +33,14 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Thousands of instructions a request, in all and by library; None if they could not be counted."""
+    """Thousands of instructions a request, in all and by library; statements of SQL where the server counts them."""
 
     system: str
     database: str
     case: str
-    kilo_instructions: float | None
+    kilo_instructions: float
     libraries: dict[str, float] = field(default_factory=dict)
+    statements: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +106,13 @@ class Result:
 
     def kilo_instructions(self, system: str, database: str, case: str) -> float | None:
         """Find the counted instructions of a case."""
+        found = self.counted_case(system, database, case)
+        return found.kilo_instructions if found else None
+
+    def counted_case(self, system: str, database: str, case: str) -> Counted | None:
+        """Find what was counted for a case."""
         key = (system, database, case)
-        return next((e.kilo_instructions for e in self.counted if (e.system, e.database, e.case) == key), None)
+        return next((each for each in self.counted if (each.system, each.database, each.case) == key), None)
 
     def finding(self, work: str, database: str) -> Finding | None:
         """Find a property by its name."""
@@ -114,12 +120,8 @@ class Result:
 
     def databases(self) -> list[str]:
         """Name the kinds of databases that were measured, in their order."""
-        return list(
-            dict.fromkeys(
-                database
-                for database in (*(each.database for each in self.rounds), *(each.database for each in self.findings))
-            )
-        )
+        measured: tuple[list[Round] | list[Counted] | list[Finding], ...] = (self.rounds, self.counted, self.findings)
+        return list(dict.fromkeys(each.database for some in measured for each in some))
 
     def cases(self, database: str) -> list[str]:
         """Name the cases that were measured, in their order."""

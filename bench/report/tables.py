@@ -7,25 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bench.cases import (
-    GRAPHQL_20,
-    GRAPHQL_100,
-    GRAPHQL_CREATE,
-    LIKE,
-    REST_20,
-    REST_100,
-    REST_CREATE,
-)
-from bench.report.targets import NOTHING, TARGETS, cost_ratio
+from bench.cases.names import CREATE, LIKE, LIST, MIX, NODE, PAGE_20
+from bench.report.targets import NOTHING, TARGETS, UNKNOWN, cost_ratio
 from bench.systems.catalog import BARE, OURS, SYSTEMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from bench.report.result import Result, Spread, Summary
+    from bench.report.result import Result, Spread
 
-_GRAPHQL: Final = (GRAPHQL_20, GRAPHQL_100, GRAPHQL_CREATE)
-_REST: Final = (REST_20, REST_100, REST_CREATE)
+_SHOWN: Final = (MIX, LIST, PAGE_20, NODE, CREATE)
 NAMES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
@@ -38,83 +29,85 @@ def everything(result: Result) -> str:
 
 
 def _of_database(result: Result, database: str) -> Iterator[str]:
+    yield f"### {NAMES[database]}"
     if result.systems(database):
-        yield f"### {NAMES[database]}"
         yield overview(result, database)
         yield details(result, database)
-        yield from libraries(result, database)
+    yield from instructions(result, database)
 
 
 def overview(result: Result, database: str) -> str:
-    """Compare the systems: the cost of a page of 20, of a page of 100 and of a creation."""
-    heads = ["system"]
-    for work in ("page 20", "page 100", "create"):
-        heads += [f"{work}, kinstr", "CPU µs", "requests/s"]
+    """Compare the systems by CPU time."""
+    heads = ["system", *(f"{case}, CPU µs" for case in _SHOWN)]
     lines = []
     for system in result.systems(database):
-        for face, cases in (("GraphQL", _GRAPHQL), ("REST", _REST)):
-            found = [result.summary(system, database, case) for case in cases]
-            if any(found):
-                description = SYSTEMS[system].description + (f", {face}" if system == OURS else "")
-                lines.append([description, *(cell for each in found for cell in _costs(each))])
+        found = [result.summary(system, database, case) for case in _SHOWN]
+        if any(found):
+            costs = [NOTHING if each is None else f"{each.cpu_ms.median * 1_000:,.0f}" for each in found]
+            lines.append([SYSTEMS[system].description, *costs])
     return table(heads, lines)
-
-
-def _costs(found: Summary | None) -> list[str]:
-    if found is None:
-        return [NOTHING] * 3
-    return [_kilo(found.kilo_instructions), f"{found.cpu_ms.median * 1_000:,.0f}", f"{found.per_second.median:,.0f}"]
 
 
 def details(result: Result, database: str) -> str:
     """Format each case of each system with its spread and its ratios to ours and to the bare app."""
-    heads = ["case", "system", "requests/s", "p50 ms", "p99 ms", "CPU ms/request", "kinstr", "cost to bare", "to ours"]
+    heads = ["case", "system", "requests/s", "p50 ms", "p99 ms", "CPU ms/request", "cost to bare", "to ours"]
     lines = []
     for case in result.cases(database):
         for system in result.systems(database):
             found = result.summary(system, database, case)
             if found is None:
                 continue
-            to_bare = cost_ratio(result, database, (system, case), (BARE, LIKE[case]))
+            to_bare = cost_ratio(result, database, (system, case), (BARE, LIKE.get(case, case)))
             to_ours = cost_ratio(result, database, (system, case), (OURS, case))
             times = (_spread(found.p50_ms, 1), _spread(found.p99_ms, 1), _spread(found.cpu_ms, 2))
-            ratios = (_ratio(to_bare), _ratio(to_ours))
-            kilo = _kilo(found.kilo_instructions)
-            lines.append([case, system, _spread(found.per_second, 0), *times, kilo, *ratios])
+            lines.append([case, system, _spread(found.per_second, 0), *times, _ratio(to_bare), _ratio(to_ours)])
     return table(heads, lines, words=2)
 
 
-def libraries(result: Result, database: str) -> Iterator[str]:
-    """Format our instructions by library, where they were counted."""
-    ours = [each for each in result.counted if (each.system, each.database) == (OURS, database) and each.libraries]
-    names = list(dict.fromkeys(name for each in ours for name in each.libraries))
-    if ours:
-        lines = [[each.case, *(_kilo(each.libraries.get(name)) for name in names)] for each in ours]
-        yield "Where our instructions are, in thousands:"
-        yield table(["case", *names], lines)
+def instructions(result: Result, database: str) -> Iterator[str]:
+    """Format counted instructions in thousands, in all and by library, and statements of SQL."""
+    found = [each for each in result.counted if each.database == database]
+    names = list(dict.fromkeys(name for each in found for name in each.libraries))
+    if found:
+        lines = [
+            [
+                each.case,
+                each.system,
+                _kilo(each.kilo_instructions),
+                NOTHING if each.statements is None else f"{each.statements:.2f}",
+                *(_kilo(each.libraries.get(name)) for name in names),
+            ]
+            for each in found
+        ]
+        yield "Thousands of instructions a request, statements of SQL, and instructions by library:"
+        yield table(["case", "system", "all", "statements", *names], lines, words=2)
 
 
 def targets(result: Result) -> str:
-    """Format all targets with their verdicts."""
+    """Format all targets that were measured, with their verdicts."""
     databases = result.databases()
     heads = ["work", "target", *(NAMES[each] for each in databases)]
-    lines = [[each.work, each.wanted, *(each.verdict(result, one) for one in databases)] for each in TARGETS]
+    verdicts = {each: [each.verdict(result, one) for one in databases] for each in TARGETS}
+    lines = [[each.work, each.wanted, *found] for each, found in verdicts.items() if set(found) - UNKNOWN]
     return table(heads, lines)
 
 
 def comparison(now: Result, then: Result) -> str:
-    """Format ratios to an earlier run."""
-    heads = ["database", "case", "system", "kinstr", "CPU", "requests/s"]
+    """Format what was measured in an earlier run, and the ratio to it."""
+    heads = ["database", "case", "system", "kinstr then", "now", "ratio", "statements then", "now", "CPU ratio"]
     lines = []
     for database in now.databases():
-        for case in now.cases(database):
-            for system in now.systems(database):
-                new, old = (each.summary(system, database, case) for each in (now, then))
-                if new and old:
-                    kilo = _quotient(new.kilo_instructions, old.kilo_instructions)
-                    cpu = _quotient(new.cpu_ms.median, old.cpu_ms.median)
-                    rate = _quotient(new.per_second.median, old.per_second.median)
-                    lines.append([NAMES[database], case, system, *map(_ratio, (kilo, cpu, rate))])
+        timed = [(system, case) for case in now.cases(database) for system in now.systems(database)]
+        counted = [(each.system, each.case) for each in now.counted if each.database == database]
+        for system, case in dict.fromkeys([*timed, *counted]):
+            new, old = (each.counted_case(system, database, case) for each in (now, then))
+            summaries = [each.summary(system, database, case) for each in (now, then)]
+            cpu = [each.cpu_ms.median if each else None for each in summaries]
+            kilo = [each.kilo_instructions if each else None for each in (new, old)]
+            cells = [_kilo(kilo[1]), _kilo(kilo[0])]
+            ratio = _quotient(*kilo)
+            statements = [_ratio(each.statements) if each else NOTHING for each in (old, new)]
+            lines.append([NAMES[database], case, system, *cells, _ratio(ratio), *statements, _ratio(_quotient(*cpu))])
     return table(heads, lines, words=3)
 
 

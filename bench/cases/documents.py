@@ -1,0 +1,71 @@
+"""GraphQL documents of the cases, the same for all systems that can take them.
+
+Must not be here: variables and expected answers (`reads`, `writes`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_EDGE: Final = """cursor node {{ id role createdAt metadata {} }}"""
+_INFO: Final = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
+CONTENT: Final = """content { __typename
+  ... on TextContent { type text { value annotations { __typename } } } }"""
+IMAGES: Final = """content { __typename
+  ... on TextContent { type text { value annotations { __typename } } }
+  ... on ImageFileContent { type imageFile { fileId detail } }
+  ... on ImageUrlContent { type imageUrl { url detail } } }"""
+ANNOTATIONS: Final = """content { __typename
+  ... on TextContent { type text { value annotations { __typename
+    ... on FileCitation { text startIndex endIndex fileId }
+    ... on FilePath { text startIndex endIndex fileId }
+    ... on UrlCitation { text startIndex endIndex url title } } } } }"""
+
+
+def page(fields: str = CONTENT) -> str:
+    """Write a query for a page of messages with more fields of each."""
+    return f"""query Page($id: ID!, $limit: Int!, $after: String) {{ thread(id: $id) {{
+  messages(limit: $limit, after: $after) {{ edges {{ {_EDGE.format(fields)} }} {_INFO} }} }} }}"""
+
+
+def page_of(alias: str, thread_id: str, after: str) -> str:
+    """Write a query for a page of messages whose arguments are literals, under a name of its own."""
+    return f"""query Page {{ thread(id: "{thread_id}") {{ {alias}: messages(limit: 20, after: "{after}") {{
+  edges {{ {_EDGE.format(CONTENT)} }} {_INFO} }} }} }}"""
+
+
+PREVIEWS: Final = """query Previews($first: Int!) { threads(first: $first) { nodes { id metadata
+  messages(first: 1) { nodes { text role } } } } }"""
+THREADS: Final = f"""query Threads($first: Int!) {{ threads(first: $first) {{
+  edges {{ cursor node {{ id createdAt metadata }} }} {_INFO} }} }}"""
+THREAD: Final = "query One($id: ID!) { thread(id: $id) { id createdAt metadata toolResources } }"
+_MESSAGE: Final = "... on Message { role text createdAt }"
+NODE: Final = f"query Node($id: ID!) {{ node(id: $id) {{ id {_MESSAGE} }} }}"
+NODES: Final = f"query Nodes($ids: [ID!]!) {{ nodes(ids: $ids) {{ id {_MESSAGE} }} }}"
+
+CREATE: Final = f"""mutation Create($input: CreateMessageInput!) {{
+  createMessage(input: $input) {{ edge {{ {_EDGE.format(CONTENT)} }} }} }}"""
+CREATE_THREAD: Final = """mutation CreateThread($input: CreateThreadInput!) {
+  createThread(input: $input) { thread { id createdAt metadata } } }"""
+UPDATE_THREAD: Final = """mutation UpdateThread($input: UpdateThreadInput!) {
+  updateThread(input: $input) { thread { id metadata } } }"""
+DELETE_THREAD: Final = """mutation DeleteThread($input: DeleteThreadInput!) {
+  deleteThread(input: $input) { deletedThreadId } }"""
+GRANT: Final = """mutation CreateToken($input: CreateThreadTokenInput!) {
+  createThreadToken(input: $input) { token expiresAt } }"""
+REVOKE: Final = """mutation RevokeTokens($input: RevokeThreadTokensInput!) {
+  revokeThreadTokens(input: $input) { threadId } }"""
+UPDATE_MESSAGE: Final = """mutation UpdateMessage($input: UpdateMessageInput!) {
+  updateMessage(input: $input) { message { id metadata } } }"""
+APPEND: Final = """mutation Append($input: AppendMessageTextInput!) {
+  appendMessageText(input: $input) { message { id } } }"""
+FINISH: Final = """mutation Finish($input: FinishMessageInput!) {
+  finishMessage(input: $input) { message { id status } } }"""
+DELETE_MESSAGE: Final = """mutation DeleteMessage($input: DeleteMessageInput!) {
+  deleteMessage(input: $input) { deletedMessageId } }"""
+ADDED: Final = """subscription Added($threadId: ID!) {
+  messageAdded(threadId: $threadId) { cursor node { id text } } }"""
+EVENTS: Final = """subscription Events($threadId: ID!) { threadEvents(threadId: $threadId) { cursor __typename
+  ... on MessageCreated { message { id role text } }
+  ... on MessageUpdated { message { id status text } }
+  ... on MessageDelta { messageId text offset } } }"""

@@ -1,0 +1,53 @@
+"""Count the instructions of systems on one database, case by case, each system in a server of its own.
+
+Must not be here: how instructions are counted (`instructions`), what is timed (`rounds`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from typing import TYPE_CHECKING
+
+from bench.cases.case import World
+from bench.cases.tables import SIZED, TABLES, cases_for, chosen
+from bench.instructions.count import ALL, counted
+from bench.load.single_connection import SingleConnection
+from bench.report.result import Counted
+from bench.systems.catalog import OURS
+from bench.systems.server import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bench.cases.case import Case
+    from bench.systems.catalog import System
+    from bench.systems.databases import Prepared
+
+
+def count_cases(ready: Prepared, systems: Sequence[System], only: Sequence[str] = ()) -> Iterator[Counted]:
+    """Count all cases of all systems; what a case uses up is made by a server that is not counted."""
+    with serve(ready.ours, ready.url) as server, SingleConnection(server.port) as maker:
+        world = World(ready.keys, maker, ALL, ready.long, sizes_of(World(ready.keys, maker, ALL, ready.long)))
+        for system in systems:
+            if chosen(system.protocol, only):
+                yield from _of_system(ready, system, world, only)
+
+
+def _of_system(ready: Prepared, system: System, world: World, only: Sequence[str]) -> Iterator[Counted]:
+    with counted(system, ready.url) as counter, SingleConnection(counter.server.port) as connection:
+        for case in cases_for(system.protocol, world, only):
+            print(f"{ready.kind}, counting instructions: {case.name}, {system.name}", file=sys.stderr)
+            found = counter.count(_in_turn(case, connection))
+            yield Counted(system.name, ready.kind, case.name, found.kilo, found.libraries, found.statements)
+
+
+def _in_turn(case: Case, connection: SingleConnection) -> Callable[[], object]:
+    """Send the requests of a case one after the other, from the first again after the last."""
+    endless = itertools.cycle(case.asks)
+    return lambda: connection.check(next(endless))
+
+
+def sizes_of(world: World) -> dict[str, int]:
+    """Measure the size of our answers; the `hello` app answers with as many bytes."""
+    return {name: len(world.maker.ask(TABLES[OURS][name](world)[0].request)) for name in SIZED}
