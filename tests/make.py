@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from contextlib import asynccontextmanager, closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway.core import messages, threads
@@ -11,10 +15,11 @@ from gateway.domain.thread import NewThread, Thread
 from gateway.domain.wire import dump, dump_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
     from gateway.core import Store
     from gateway.domain.principal import Principal
+    from gateway.store.writes import Writes
 
 SOME_SECOND = 1_787_000_000
 
@@ -80,8 +85,7 @@ async def make_thread(store: Store, who: Principal, count: int = 0) -> ThreadId:
 async def make_thread_of_second(store: Store, who: Principal, created_at: int) -> ThreadId:
     """Make an empty thread as if it were that second."""
     thread = Thread(new_thread_id(), created_at, "{}", "{}", message_count=0)
-    async with store.write() as transaction:
-        await transaction.add_thread(who.reach, thread)
+    await store.write(lambda transaction: transaction.add_thread(who.reach, thread))
     return thread.id
 
 
@@ -89,8 +93,8 @@ async def fill_thread(
     store: Store, who: Principal, thread_id: ThreadId, run_ids: Sequence[str | None], now: int = SOME_SECOND
 ) -> list[Message]:
     """Add one message for each run (or for None), all in one transaction and one second."""
-    async with store.write() as transaction:
-        return await messages.append(transaction, who, thread_id, [new_message(run_id=each) for each in run_ids], now)
+    added = [new_message(run_id=each) for each in run_ids]
+    return await store.write(lambda transaction: messages.append(transaction, who, thread_id, added, now))
 
 
 async def put_message(store: Store, who: Principal, thread_id: ThreadId, **fields: Any) -> Message:
@@ -112,8 +116,46 @@ async def put_message(store: Store, who: Principal, thread_id: ThreadId, **field
             **fields,
         }
     )
-    async with store.write() as transaction:
-        taken = await transaction.take_positions(who.reach, thread_id, 1, message.created_at)
-        assert taken is not None
-        await transaction.add_messages(who.reach, [message], taken[0])
+
+    async def work(transaction: Writes) -> None:
+        position, _ = await transaction.take_positions(who.reach, thread_id, 1, message.created_at)
+        await transaction.add_messages(who.reach, [message], position)
+
+    await store.write(work)
     return message
+
+
+@asynccontextmanager
+async def holding(store: Store, *steps: Callable[[Writes], Awaitable[object]]) -> AsyncIterator[None]:
+    """Keep a transaction open for the block, after some steps; on SQLite it waits for another process with the lock."""
+    engines = store._engines  # noqa: SLF001
+    if engines.has_one_writer:
+        with closing(sqlite3.connect(str(engines.writer.url.database), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            running = asyncio.create_task(store.write(partial(_run, steps)))
+            await asyncio.sleep(0)
+            yield
+            other.execute("ROLLBACK")
+            await running
+        return
+    has_run, may_end = asyncio.Event(), asyncio.Event()
+
+    async def work(transaction: Writes) -> None:
+        await _run(steps, transaction)
+        has_run.set()
+        await may_end.wait()
+
+    running = asyncio.create_task(store.write(work))
+    waiting = asyncio.create_task(has_run.wait())
+    await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
+    try:
+        yield
+    finally:
+        waiting.cancel()
+        may_end.set()
+        await running
+
+
+async def _run(steps: Iterable[Callable[[Writes], Awaitable[object]]], transaction: Writes) -> None:
+    for step in steps:
+        await step(transaction)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from gateway.core import Store
+    from gateway.store.writes import Writes
 
 
 async def create(store: Store, new: NewApiKey) -> tuple[ApiKey, str]:
@@ -26,8 +27,7 @@ async def create(store: Store, new: NewApiKey) -> tuple[ApiKey, str]:
     secret = new_secret()
     ends = None if new.expires_in_s is None else now + new.expires_in_s
     key = ApiKey(new_id(), new.project_id, new.name, new.scopes, hint_of(secret), now, ends)
-    async with store.write() as transaction:
-        await transaction.add_key(key, digest_of(secret))
+    await store.write(lambda transaction: transaction.add_key(key, digest_of(secret)))
     _note(Event.KEY_CREATED, key)
     return key, secret
 
@@ -43,11 +43,14 @@ async def revoke(store: Store, key_id: str) -> None:
 
     Errors: NotFound, also for a key that is already revoked.
     """
-    async with store.write() as transaction:
+
+    async def work(transaction: Writes) -> ApiKey:
         found = (await transaction.get_keys([key_id])).get(key_id)
         if found is None or not await transaction.revoke_key(key_id, int(time.time())):
             raise NotFound("key", key_id)
-    _note(Event.KEY_REVOKED, found)
+        return found
+
+    _note(Event.KEY_REVOKED, await store.write(work))
 
 
 async def rotate(store: Store, key_id: str, grace_s: int) -> tuple[ApiKey, str]:
@@ -57,7 +60,8 @@ async def rotate(store: Store, key_id: str, grace_s: int) -> tuple[ApiKey, str]:
     """
     now = int(time.time())
     secret = new_secret()
-    async with store.write() as transaction:
+
+    async def work(transaction: Writes) -> tuple[ApiKey, ApiKey]:
         old = (await transaction.get_keys([key_id])).get(key_id)
         if old is None or not old.is_active(now):
             raise NotFound("key", key_id)
@@ -68,6 +72,9 @@ async def rotate(store: Store, key_id: str, grace_s: int) -> tuple[ApiKey, str]:
         elif not await transaction.revoke_key(key_id, now):
             raise NotFound("key", key_id)  # a concurrent call revoked it
         await transaction.add_key(key, digest_of(secret))
+        return old, key
+
+    old, key = await store.write(work)
     _note(Event.KEY_ROTATED, old, replaced_by=key.id, grace_s=grace_s)
     return key, secret
 
@@ -98,8 +105,7 @@ async def any_made(store: Store) -> bool:
 
 async def note_uses(store: Store, uses: Mapping[str, int]) -> None:
     """Record when keys were last used."""
-    async with store.write() as transaction:
-        await transaction.note_uses(uses)
+    await store.write(lambda transaction: transaction.note_uses(uses))
 
 
 def _note(event: Event, key: ApiKey, **more: str | int) -> None:

@@ -99,13 +99,16 @@ async def update(
     Errors: NotFound for the thread, then for the message in it; InvalidRequest where the merge has too many pairs.
     """
     who.require(Scope.READ, Scope.WRITE)
-    async with store.write() as transaction:
+
+    async def work(transaction: Writes) -> Message:
         position = await transaction.next_position(who.reach, thread_id)
         message = await _locked_message(transaction, who, thread_id, message_id)
         if patch.metadata is not UNSET:
             message = message._replace(metadata_json=dump_text(metadata.merge(message.metadata, patch.metadata)))
             await transaction.set_message_metadata(who.reach, message, position)
-    return message
+        return message
+
+    return await store.write(work)
 
 
 async def delete(store: Store, who: Principal, thread_id: ThreadId, message_id: MessageId) -> None:
@@ -114,9 +117,12 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId, message_id: 
     Errors: NotFound for the thread, then for the message in it, also if it is already deleted.
     """
     who.require(Scope.WRITE)
-    async with store.write() as transaction:
+
+    async def work(transaction: Writes) -> None:
         if not await transaction.remove_message(who.reach, thread_id, message_id):
             raise NotFound("message", message_id)
+
+    await store.write(work)
     project_id = who.reach.project_id
     audit.note(Event.MESSAGE_DELETED, principal=who.name, project=project_id, target=message_id, thread=thread_id)
 

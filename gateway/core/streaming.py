@@ -35,7 +35,8 @@ async def append_text(store: Store, who: Principal, message_id: MessageId, text:
     Errors: NotFound; InvalidRequest where the message is finished, or would grow too long.
     """
     who.require(Scope.READ, Scope.WRITE)
-    async with store.write() as transaction:
+
+    async def work(transaction: Writes) -> Message:
         message, position = await _in_progress(transaction, who, message_id)
         last = await transaction.last_delta(who.reach, message.id)
         delta = _next_delta(message, last, text)
@@ -49,7 +50,9 @@ async def append_text(store: Store, who: Principal, message_id: MessageId, text:
             position = await transaction.next_position(who.reach, message.thread_id)
         if is_rewritten or delta.number >= FOLD:
             await transaction.set_message_content(who.reach, grown, position)
-    return grown
+        return grown
+
+    return await store.write(work)
 
 
 async def finish(store: Store, who: Principal, message_id: MessageId, ending: Ending) -> Message:
@@ -59,7 +62,8 @@ async def finish(store: Store, who: Principal, message_id: MessageId, ending: En
     """
     who.require(Scope.READ, Scope.WRITE)
     now = int(time.time())
-    async with store.write() as transaction:
+
+    async def work(transaction: Writes) -> Message:
         message, position = await _in_progress(transaction, who, message_id)
         parts = orjson.loads(message.content_json)
         finished = message._replace(
@@ -71,7 +75,9 @@ async def finish(store: Store, who: Principal, message_id: MessageId, ending: En
             reason_value=None if ending.reason is None else ending.reason.value,
         )
         await transaction.set_message_content(who.reach, finished, position)
-    return finished
+        return finished
+
+    return await store.write(work)
 
 
 async def _in_progress(transaction: Writes, who: Principal, message_id: MessageId) -> tuple[Message, int]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Principal
     from gateway.domain.thread import NewThread, ThreadPatch
     from gateway.store.store import Store
+    from gateway.store.writes import Writes
 
 
 async def create(store: Store, who: Principal, new: NewThread) -> Thread:
@@ -46,10 +47,13 @@ async def create(store: Store, who: Principal, new: NewThread) -> Thread:
         message_count=0,
         owner=_owner(who, new.owner),
     )
-    async with store.write() as transaction:
+
+    async def work(transaction: Writes) -> None:
         await transaction.add_thread(who.reach, thread)
         if new.messages:
             await messages.append(transaction, who, thread.id, new.messages, now)
+
+    await store.write(work)
     return thread._replace(message_count=len(new.messages))
 
 
@@ -77,7 +81,8 @@ async def update(store: Store, who: Principal, thread_id: ThreadId, patch: Threa
     Errors: NotFound; InvalidRequest where the merged metadata has too many pairs.
     """
     who.require(Scope.READ, Scope.WRITE)
-    async with store.write() as transaction:
+
+    async def work(transaction: Writes) -> Thread:
         position = await transaction.next_position(who.reach, thread_id)
         thread = (await transaction.get_threads(who.reach, [thread_id]))[thread_id]
         given = Inferred(0)
@@ -88,7 +93,9 @@ async def update(store: Store, who: Principal, thread_id: ThreadId, patch: Threa
             given |= Inferred.TOOL_RESOURCES
             thread = thread._replace(tool_resources_json=dump_text(patch.tool_resources))
         await transaction.set_thread(who.reach, thread, given, position)
-    return thread
+        return thread
+
+    return await store.write(work)
 
 
 async def delete(store: Store, who: Principal, thread_id: ThreadId) -> None:
@@ -98,9 +105,12 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId) -> None:
     """
     who.require(Scope.WRITE)
     who.require_many_threads()
-    async with store.write() as transaction:
+
+    async def work(transaction: Writes) -> None:
         if not await transaction.remove_thread(who.reach, thread_id):
             raise NotFound("thread", thread_id)
+
+    await store.write(work)
     audit.note(Event.THREAD_DELETED, principal=who.name, project=who.reach.project_id, target=thread_id)
 
 

@@ -67,19 +67,22 @@ async def import_threads(
     What exists stays as it is, so a second import changes nothing; but what was inferred of a thread is replaced by its
     own line. What was deleted stays deleted, unless `replace_deleted`: then the thread is created again.
     """
-    async with store.write() as transaction:
+
+    async def work(transaction: Writes) -> Taken:
         await transaction.lock_imports()
         # The lock first: it waits for a running deletion, and only then is it certain what was deleted.
         thread_ids = [each.thread.id for each in given]
         ends = await transaction.lock_ends(who.reach, thread_ids)
         deleted = await transaction.deleted_threads(who.reach, thread_ids)
-        work = _Import(transaction, who, staging, ends, deleted if replace_deleted else {})
-        gone = deleted.keys() - work.deleted.keys()
+        running = _Import(transaction, who, staging, ends, deleted if replace_deleted else {})
+        gone = deleted.keys() - running.deleted.keys()
         living = [each for each in given if each.thread.id not in gone]
-        taken = await work.take(living)
+        taken = await running.take(living)
         taken.known += len(gone) + staging.count_messages(gone)
         taken.deleted = len(gone)
-    return taken
+        return taken
+
+    return await store.write(work)
 
 
 @dataclass(slots=True)

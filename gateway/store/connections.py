@@ -1,4 +1,4 @@
-"""The pool of connections that run single statements, each by one call of the driver and without a transaction.
+"""Connections: each runs statements by one call of the driver each, alone or within a transaction; and their pools.
 
 They come from SQLAlchemy's pool and go back to it at the end; a checkout from there for each statement would cost more
 than the statement.
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gateway.store.engines import base
 from gateway.store.engines.errors import is_usable_after
@@ -18,44 +18,49 @@ from gateway.store.engines.instrumentation import StatementListeners
 from gateway.store.engines.sqlite import take_each
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-    from gateway.store.engines.base import Engines, Take
-    from gateway.store.statement_cache import Build
+    from gateway.store.engines.base import Driver, Engines, Take, TransactionDriver
+    from gateway.store.statement_cache import Build, StatementCache
 
     Query = tuple[Take[Any], Build, tuple[Any, ...]]
 
+C = TypeVar("C", bound="Connection")
 T = TypeVar("T")
 
 
 class Connection:
     """One connection; its statements are named by a builder and the arguments of that."""
 
-    def __init__(self, sqlalchemy: AsyncConnection, driver: Any, engines: Engines) -> None:
-        rules = engines.rules
+    def __init__(self, sqlalchemy: AsyncConnection, raw: Any, driver: Driver, statements: StatementCache) -> None:
         self.sqlalchemy = sqlalchemy
+        self.raw = raw  # the driver's own
+        self.is_local = driver.is_local
         self._driver = driver
-        self._fetch, self._take, self._call = rules.fetch, rules.take, rules.call
-        self.is_local = rules.is_local
-        self._prepared = engines.statements.prepared
+        self._prepared = statements.prepared
         self._listeners = StatementListeners(sqlalchemy.sync_connection)
 
-    async def execute(self, text: str) -> None:
-        """Run a statement that begins or ends a transaction; it is not counted."""
-        await self._fetch(self._driver, text, ())
+    async def discard(self) -> None:
+        """Close the connection, whatever it does."""
+        await self.sqlalchemy.invalidate()
+        await self.sqlalchemy.close()
 
-    async def call(self, function: Callable[[Any], Any]) -> Any:
-        """Call a function with SQLite's own connection, in that one's thread."""
-        return await self._call(self._driver, function)
+    def execute(self, text: str) -> Awaitable[None]:
+        """Run a statement that begins or ends a transaction; it is not counted."""
+        return self._driver.execute(self.raw, text)
+
+    def call(self, function: Callable[[Any], Any]) -> Awaitable[Any]:
+        """Call a function with the driver's own connection; with SQLite's in that one's thread."""
+        return self._driver.call(self.raw, function)
 
     async def rows(self, build: Build, arguments: tuple[Any, ...]) -> Sequence[Any]:
         """Run a statement, and return its rows."""
         prepared, values = self._prepared(build, arguments)
         text, values = self._listeners.begin(prepared.text, values)
         try:
-            found = await self._fetch(self._driver, text, values)
+            found = await self._driver.fetch(self.raw, text, values)
         except BaseException as error:
             self._listeners.fail(error)
             raise
@@ -71,7 +76,7 @@ class Connection:
         prepared, values = self._prepared(build, arguments)
         text, values = self._listeners.begin(prepared.text, values)
         try:
-            found: T = await self._take(self._driver, text, values, take)
+            found: T = await self._driver.take(self.raw, text, values, take)
         except BaseException as error:
             self._listeners.fail(error)
             raise
@@ -85,7 +90,7 @@ class Connection:
             prepared, values = self._prepared(build, arguments)
             statements.append((prepared.text, values, take))
         with self._listeners.batch([each[:2] for each in statements]):
-            found: list[Any] = await self._call(self._driver, partial(take_each, statements))
+            found: list[Any] = await self._driver.call(self.raw, partial(take_each, statements))
         return found
 
     async def take_repeated(self, take: Take[T], build: Build, each: Sequence[tuple[Any, ...]]) -> list[T]:
@@ -95,24 +100,57 @@ class Connection:
             prepared, values = self._prepared(build, arguments)
             statements.append((prepared.text, values, take))
         with self._listeners.batch([statements[0][:2]]):
-            found: list[T] = await self._call(self._driver, partial(take_each, statements))
+            found: list[T] = await self._driver.call(self.raw, partial(take_each, statements))
         return found
 
 
-async def connect(engine: AsyncEngine, engines: Engines) -> Connection:
-    """Open a connection of one of the engines."""
+class TransactionConnection(Connection):
+    """A connection that runs transactions."""
+
+    def __init__(
+        self, sqlalchemy: AsyncConnection, raw: Any, driver: TransactionDriver, statements: StatementCache
+    ) -> None:
+        super().__init__(sqlalchemy, raw, driver, statements)
+        self.transaction_driver = driver
+
+    async def run_many(self, build: Build, each: Sequence[tuple[Any, ...]]) -> None:
+        """Run a statement for each of many arguments of one shape by one call of the driver; listeners see one."""
+        prepared = [self._prepared(build, arguments) for arguments in each]
+        text, _ = self._listeners.begin(prepared[0][0].text, ())
+        try:
+            await self.transaction_driver.run_many(self.raw, text, [values for _, values in prepared])
+        except BaseException as error:
+            self._listeners.fail(error)
+            raise
+        self._listeners.end(text, ())
+
+
+async def open_reader(engines: Engines) -> Connection:
+    """Open a connection that runs single statements."""
+    sqlalchemy, raw = await opened(engines.reader)
+    return Connection(sqlalchemy, raw, engines.driver, engines.statements)
+
+
+async def open_writer(engines: Engines) -> TransactionConnection:
+    """Open a connection that runs transactions."""
+    sqlalchemy, raw = await opened(engines.writer)
+    return TransactionConnection(sqlalchemy, raw, engines.transaction_driver, engines.statements)
+
+
+async def opened(engine: AsyncEngine) -> tuple[AsyncConnection, Any]:
+    """Open a connection of an engine; return it and the driver's own."""
     sqlalchemy = await engine.connect()
-    raw = await sqlalchemy.get_raw_connection()
-    return Connection(sqlalchemy, raw.driver_connection, engines)
+    return sqlalchemy, (await sqlalchemy.get_raw_connection()).driver_connection
 
 
-class ConnectionPool:
+class ConnectionPool(Generic[C]):
     """Lends connections in the order of requests; one that failed, or whose statement was cancelled, is closed."""
 
-    def __init__(self, engines: Engines) -> None:
-        self._engines = engines
-        self._idle: list[Connection] = []
-        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+    def __init__(self, connect: Callable[[], Awaitable[C]], at_most: int) -> None:
+        self._connect = connect
+        self._at_most = at_most
+        self._idle: list[C] = []
+        self._waiting: deque[asyncio.Future[C | None]] = deque()
         self._closing: set[asyncio.Task[None]] = set()
         self.open = 0
 
@@ -121,7 +159,7 @@ class ConnectionPool:
         """How many are borrowed now."""
         return self.open - len(self._idle)
 
-    def release(self, connection: Connection, error: BaseException | None) -> None:
+    def release(self, connection: C, error: BaseException | None) -> None:
         """Take a connection back, with the error that ended its use, if any."""
         if error is None or is_usable_after(error):
             self._give_back(connection)
@@ -136,11 +174,11 @@ class ConnectionPool:
         self._idle.clear()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
-    def acquire_idle(self) -> Connection | None:
+    def acquire_idle(self) -> C | None:
         """Lend an idle connection, if there is one."""
         return self._idle.pop() if self._idle else None
 
-    async def acquire(self) -> Connection:
+    async def acquire(self) -> C:
         """Lend a connection, which has to be released.
 
         Errors: TimeoutError where none is free in time; whatever the driver raises when it connects.
@@ -148,9 +186,9 @@ class ConnectionPool:
         while True:
             if self._idle:
                 return self._idle.pop()
-            if self.open < self._engines.rules.at_most:
-                return await self._connect()
-            waiting: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+            if self.open < self._at_most:
+                return await self._open()
+            waiting: asyncio.Future[C | None] = asyncio.get_running_loop().create_future()
             self._waiting.append(waiting)
             try:
                 async with asyncio.timeout(base.WAIT_S):
@@ -162,31 +200,30 @@ class ConnectionPool:
             if connection is not None:
                 return connection  # None: one was closed, and another may be opened
 
-    async def _connect(self) -> Connection:
+    async def _open(self) -> C:
         self.open += 1
         try:
-            return await connect(self._engines.reader, self._engines)
+            return await self._connect()
         except BaseException:
             self._note_closed()
             raise
 
-    def _give_back(self, connection: Connection) -> None:
+    def _give_back(self, connection: C) -> None:
         waiting = self._next_waiting()
         if waiting is None:
             self._idle.append(connection)
         else:
             waiting.set_result(connection)
 
-    def _discard(self, connection: Connection) -> None:
+    def _discard(self, connection: C) -> None:
         """Close a connection in the background: SQLite finishes a running statement before it closes."""
         task = asyncio.get_running_loop().create_task(self._close(connection))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def _close(self, connection: Connection) -> None:
+    async def _close(self, connection: C) -> None:
         try:
-            await connection.sqlalchemy.invalidate()
-            await connection.sqlalchemy.close()
+            await connection.discard()
         finally:
             self._note_closed()
 
@@ -196,7 +233,7 @@ class ConnectionPool:
         if waiting is not None:
             waiting.set_result(None)
 
-    def _next_waiting(self) -> asyncio.Future[Connection | None] | None:
+    def _next_waiting(self) -> asyncio.Future[C | None] | None:
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():

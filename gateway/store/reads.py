@@ -13,13 +13,12 @@ from functools import partial
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sqlalchemy import select, text
-
 from gateway.domain import change, wire
 from gateway.domain.message import Message, Status, with_appended_text
 from gateway.domain.page import AnswerBudget, EdgeFlags, Page, Rows, WirePage, take_page
 from gateway.store import rows
-from gateway.store.schema.revision import is_migrated
+from gateway.store.engines.errors import is_transient
+from gateway.store.schema import revision
 from gateway.store.statements import api_keys, following, messages, postgres_pages, thread_tokens, threads
 from gateway.store.statements.paging import is_ascending
 from gateway.store.statements.wire_message import id_of
@@ -27,8 +26,7 @@ from gateway.store.statements.wire_message import id_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-    from sqlalchemy import Executable, Select
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy import Select
 
     from gateway.domain.api_key import ApiKey
     from gateway.domain.change import Change
@@ -45,6 +43,9 @@ _POSITION = itemgetter(-2)  # the column before the bytes
 _THREAD = -3  # the column before both, in a statement that also selects a thread
 _THREAD_ID = Message._fields.index("thread_id")
 _STATUS = itemgetter(Message._fields.index("status_value"))
+_CONTENT = Message._fields.index("content_json")
+_PART_INDEX = len(Message._fields)  # the column after the message, in `list_growing`
+_KIND, _ID = 1, 2  # columns after the position, in `list_changes`
 _IN_PROGRESS = Status.IN_PROGRESS.value
 _OBJECT = ord("{")
 _ANY_THREAD_FROM = {up: partial(threads.any_thread_from, up=up) for up in (True, False)}
@@ -70,13 +71,12 @@ class Batch(Generic[T]):
 class Reads:
     """What can be read, over one connection."""
 
-    def __init__(self, sqlalchemy: AsyncConnection, connection: Connection | None = None) -> None:
-        self._sqlalchemy = sqlalchemy
-        self._connection = connection  # None in a transaction that only SQLAlchemy can run statements in
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     async def get_threads(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, Thread]:
         """Return threads by id; unknown ids are omitted."""
-        found = await self._found(threads.get_threads, reach, list(thread_ids))
+        found = await self._rows(threads.get_threads, reach, list(thread_ids))
         return {thread.id: thread for thread in rows.threads_of(found)}
 
     async def get_messages(self, reach: Reach, message_ids: Sequence[str]) -> dict[str, Message]:
@@ -85,14 +85,16 @@ class Reads:
         Errors: AnswerTooLarge where there are several, larger than the limit of one response.
         """
         is_one = len(message_ids) == 1
-        build = messages.get_messages if is_one or self._is_local else postgres_pages.get_messages_within_bytes
+        build = (
+            messages.get_messages if is_one or self._connection.is_local else postgres_pages.get_messages_within_bytes
+        )
         found = await self._taken(AnswerBudget().whole, build, reach, list(message_ids))
         whole = await self._whole(reach, rows.messages_of(found))
         return {message.id: message for message in whole}
 
     async def list_threads(self, reach: Reach, page: PageRequest) -> Page[Thread]:
         """Return one page of a project's threads."""
-        return _page(await self._found(threads.list_threads, reach, page), rows.threads_of, page)
+        return _page(await self._rows(threads.list_threads, reach, page), rows.threads_of, page)
 
     async def list_messages(self, reach: Reach, thread_id: str, page: PageRequest, run_id: str | None) -> Page[Message]:
         """Return one page of a thread's messages; an unknown thread or cursor gives an empty one."""
@@ -141,13 +143,13 @@ class Reads:
     ) -> tuple[Thread | None, EdgeFlags, PageRows[Any]]:
         """Return a thread, the edge flags of a page, and the rows of the page, in the order of the scan."""
         take = partial(take_page, limit=page.limit)
-        if self._connection is not None and self._connection.is_local:
+        if self._connection.is_local:
             own, of_page = await self._connection.take_each(
                 (list, messages.get_thread_with_edges, (reach, thread_id, page, run_id)),
                 (take, messages.list_message_fields, (reach, thread_id, page, run_id, fields)),
             )
             return (*rows.thread_with_edges(own[0]), of_page) if own else (None, EdgeFlags(), take_page((), 0))
-        found = await self._found(postgres_pages.get_thread_with_messages, reach, thread_id, page, run_id, fields)
+        found = await self._rows(postgres_pages.get_thread_with_messages, reach, thread_id, page, run_id, fields)
         ascends = is_ascending(page)
         in_order = sorted(found, key=_POSITION, reverse=not ascends)
         if not in_order:
@@ -165,13 +167,13 @@ class Reads:
         if len(thread_ids) == 1:
             return {thread_ids[0]: await self.list_messages(reach, thread_ids[0], page, run_id)}
         take = partial(AnswerBudget().take_page, limit=page.limit)
-        if self._connection is not None and self._connection.is_local:
+        if self._connection.is_local:
             each = [(reach, thread_id, page, run_id) for thread_id in thread_ids]
             found = await self._connection.take_repeated(take, messages.list_messages, each)
         else:
             of_each: dict[str, list[Any]] = {thread_id: [] for thread_id in thread_ids}
             build = postgres_pages.list_messages_of_each
-            for row in await self._found(build, reach, wire.dump_text(list(of_each)), page, run_id):
+            for row in await self._rows(build, reach, wire.dump_text(list(of_each)), page, run_id):
                 of_each[row[_THREAD_ID]].append(row)
             found = [take(of_each[thread_id]) for thread_id in thread_ids]
         return {
@@ -182,7 +184,7 @@ class Reads:
     async def list_messages_after(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Message]:
         """Return the messages of a thread after a position, in order."""
         local, remote = following.list_messages_after, postgres_pages.messages_after_within_bytes
-        build: Build = local if self._is_local else remote
+        build: Build = local if self._connection.is_local else remote
         found = await self._taken(partial(take_page, limit=limit), build, reach, thread_id, position, limit)
         whole = await self._whole(reach, rows.messages_of(found.rows))
         return Batch(
@@ -193,39 +195,38 @@ class Reads:
 
     async def list_changes(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Change]:
         """Return the changes of a thread after a position, in order; what was deleted meanwhile is omitted."""
-        met = await self._rows(following.list_changes(reach, thread_id, position, limit))
+        met = await self._rows(following.list_changes, reach, thread_id, position, limit)
         found, has_more, _ = take_page(met, limit)
-        changed = {row.id for row in found if row.kind in _WITH_MESSAGE}
+        changed = {row[_ID] for row in found if row[_KIND] in _WITH_MESSAGE}
         by_id = await self.get_messages(reach, list(changed)) if changed else {}
-        has_thread = any(row.kind == following.THREAD for row in found)
+        has_thread = any(row[_KIND] == following.THREAD for row in found)
         own = await self.get_threads(reach, [thread_id]) if has_thread else {}
-        changes = (_CHANGES[row.kind](row, by_id, own) for row in found)
+        changes = (_CHANGES[row[_KIND]](row, by_id, own) for row in found)
         return Batch(
             [(each.position, each) for each in changes if each is not None],
-            found[-1].position if found else position,
+            found[-1][0] if found else position,
             has_more or len(found) == limit,
         )
 
     async def last_positions(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, int]:
         """Return the last positions of threads; unknown ids are omitted."""
-        found = await self._found(following.last_positions, reach, list(thread_ids))
+        found = await self._rows(following.last_positions, reach, wire.dump_text(list(thread_ids)))
         return {row[0]: row[1] for row in found}
 
     async def span_of(self, reach: Reach, thread_id: str) -> tuple[int, int] | None:
         """Return the positions at which a thread begins and ends, if it exists."""
-        found = await self._found(following.last_positions, reach, [thread_id])
+        found = await self._rows(following.last_positions, reach, wire.dump_text([thread_id]))
         return next(((begin, last) for _, last, begin in found), None)
 
     async def data_version(self) -> tuple[int, int]:
         """Return the id of this connection, and SQLite's counter of changes to the file by other connections."""
-        raw = await self._sqlalchemy.get_raw_connection()
-        version: int = (await self._sqlalchemy.execute(text("PRAGMA data_version"))).scalar_one()
-        return id(raw.driver_connection), version
+        [row] = await self._rows(following.data_version)
+        return id(self._connection.raw), row[0]
 
     async def position_of(self, reach: Reach, thread_id: str, message_id: str) -> int | None:
         """Return the position of a message of the thread, living or deleted."""
-        statement = select(messages.place_of_message(reach, thread_id, message_id))
-        position: int | None = (await self._sqlalchemy.execute(statement)).scalar_one()
+        [row] = await self._rows(messages.position_of, reach, thread_id, message_id)
+        position: int | None = row[0]
         return position
 
     async def any_thread_from(self, reach: Reach, cursor: str, *, up: bool) -> bool:
@@ -248,41 +249,41 @@ class Reads:
 
     async def count_threads(self, reach: Reach) -> int:
         """Count the threads that the caller can reach."""
-        [row] = await self._found(threads.count_threads, reach)
+        [row] = await self._rows(threads.count_threads, reach)
         count: int = row[0]
         return count
 
     async def count_messages_of_run(self, reach: Reach, thread_id: str, run_id: str) -> int:
         """Count the messages of one run."""
-        [row] = await self._found(messages.count_messages_of_run, reach, thread_id, run_id)
+        [row] = await self._rows(messages.count_messages_of_run, reach, thread_id, run_id)
         count: int = row[0]
         return count
 
     async def find_key(self, digest: str) -> tuple[ApiKey, str] | None:
         """Return the key whose secret has a digest, with the digest that is stored."""
-        found = await self._found(api_keys.find_key, digest)
+        found = await self._rows(api_keys.find_key, digest)
         return (rows.key_of(found[0]), found[0][-1]) if found else None
 
     async def get_keys(self, key_ids: Sequence[str]) -> dict[str, ApiKey]:
         """Return keys by id; unknown ids are omitted."""
-        found = map(rows.key_of, await self._found(api_keys.get_keys, list(key_ids)))
+        found = map(rows.key_of, await self._rows(api_keys.get_keys, list(key_ids)))
         return {key.id: key for key in found}
 
     async def token_epochs(self, reach: Reach, thread_ids: Collection[str]) -> dict[str, TokenEpoch]:
         """Return the token epochs of threads; unknown ids are omitted."""
-        found = await self._found(thread_tokens.token_epochs, reach, wire.dump_text(list(thread_ids)))
+        found = await self._rows(thread_tokens.token_epochs, reach, wire.dump_text(list(thread_ids)))
         return {row[0]: rows.epoch_of(row) for row in found}
 
     async def later_epochs(self, reach: Reach, thread_ids: Collection[str]) -> dict[str, TokenEpoch]:
         """Return the same of those threads whose epoch is not the first."""
-        found = await self._found(thread_tokens.later_epochs, reach, wire.dump_text(list(thread_ids)))
+        found = await self._rows(thread_tokens.later_epochs, reach, wire.dump_text(list(thread_ids)))
         return {row[0]: rows.epoch_of(row) for row in found}
 
     async def token_standing(
         self, reach: Reach, thread_id: str, key_id: str
     ) -> tuple[ApiKey, TokenEpoch | None] | None:
         """Return a key and the token epoch of a thread, where they exist."""
-        found = await self._found(thread_tokens.token_standing, reach, thread_id, key_id)
+        found = await self._rows(thread_tokens.token_standing, reach, thread_id, key_id)
         if not found:
             return None
         [row] = found
@@ -291,7 +292,7 @@ class Reads:
 
     async def list_keys(self) -> list[ApiKey]:
         """Return all keys, oldest first."""
-        return [rows.key_of(row) for row in await self._rows(api_keys.list_keys())]
+        return [rows.key_of(row) for row in await self._rows(api_keys.list_keys)]
 
     async def any_key(self) -> bool:
         """Say whether a key was ever created."""
@@ -299,7 +300,13 @@ class Reads:
 
     async def is_migrated(self) -> bool:
         """Say whether the database has the tables of this version, or of a later one."""
-        return await self._sqlalchemy.run_sync(is_migrated)
+        try:
+            found = await self._rows(revision.select_revision)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            return False  # it has no table of revisions
+        return revision.is_migrated(found[0][0] if found else None)
 
     async def _whole(self, reach: Reach, found: Sequence[Message]) -> Sequence[Message]:
         """Add the deltas of messages in progress to their content; for others nothing is read."""
@@ -326,54 +333,43 @@ class Reads:
         """Return messages in progress with all their text; unknown ids are omitted."""
         whole: dict[str, Message] = {}
         deltas: dict[str, list[tuple[int, str]]] = {}
-        for row in await self._rows(following.list_growing(reach, growing)):
-            if row.part_index is None:
-                [whole[row.id]] = rows.messages_of([row])
+        for row in await self._rows(following.list_growing, reach, list(growing)):
+            part_index = row[_PART_INDEX]
+            if part_index is None:
+                [whole[row[0]]] = rows.messages_of([row])
             else:
-                deltas.setdefault(row.id, []).append((row.part_index, row.content.decode()))
+                deltas.setdefault(row[0], []).append((part_index, row[_CONTENT].decode()))
         return {id_: with_appended_text(message, deltas.get(id_, ())) for id_, message in whole.items()}
 
-    async def _rows(self, statement: Executable) -> Sequence[Any]:
-        return (await self._sqlalchemy.execute(statement)).all()
-
-    def _found(self, build: Build, *arguments: Any) -> Awaitable[Sequence[Any]]:
-        """Run a frequent statement; its columns are read by index, since rows of drivers have no names."""
-        return self._rows(build(*arguments)) if self._connection is None else self._connection.rows(build, arguments)
-
-    @property
-    def _is_local(self) -> bool:
-        return self._connection is not None and self._connection.is_local
+    def _rows(self, build: Build, *arguments: Any) -> Awaitable[Sequence[Any]]:
+        """Run a statement; its columns are read by index, since rows of drivers have no names."""
+        return self._connection.rows(build, arguments)
 
     def _cut(self, listed: Build, *arguments: Any) -> Awaitable[PageRows[Any]]:
         """Return the rows of one page of a list; the third argument is the page request."""
-        build = listed if self._is_local else _WITHIN_BYTES[listed]
+        build = listed if self._connection.is_local else _WITHIN_BYTES[listed]
         return self._taken(partial(take_page, limit=arguments[2].limit), build, *arguments)
 
     def _taken(self, take: Take[T], build: Build, *arguments: Any) -> Awaitable[T]:
         """Run a statement, and return what a function takes from its rows."""
-        if self._connection is None:
-            return self._taken_of(take, build(*arguments))
         return self._connection.take(take, build, arguments)
 
-    async def _taken_of(self, take: Take[T], statement: Executable) -> T:
-        return take(await self._rows(statement))
-
     async def _flag(self, build: Build, *arguments: Any) -> bool:
-        [row] = await self._found(build, *arguments)
+        [row] = await self._rows(build, *arguments)
         return bool(row[0])
 
 
 _WITH_MESSAGE = (following.CREATED, following.UPDATED)
 _CHANGES: dict[str, Callable[[Any, Mapping[str, Message], Mapping[str, Thread]], Change | None]] = {
     following.CREATED: lambda row, by_id, _: (
-        change.MessageCreated(row.position, by_id[row.id]) if row.id in by_id else None
+        change.MessageCreated(row[0], by_id[row[_ID]]) if row[_ID] in by_id else None
     ),
     following.UPDATED: lambda row, by_id, _: (
-        change.MessageUpdated(row.position, by_id[row.id]) if row.id in by_id else None
+        change.MessageUpdated(row[0], by_id[row[_ID]]) if row[_ID] in by_id else None
     ),
-    following.DELETED: lambda row, *_: change.MessageDeleted(row.position, row.id),
-    following.DELTA: lambda row, *_: change.MessageDelta(row.position, row.id, row.part_index, row.start, row.text),
-    following.THREAD: lambda row, _, own: change.ThreadUpdated(row.position, own[row.id]) if row.id in own else None,
+    following.DELETED: lambda row, *_: change.MessageDeleted(row[0], row[_ID]),
+    following.DELTA: lambda row, *_: change.MessageDelta(row[0], *row[_ID:-1]),
+    following.THREAD: lambda row, _, own: change.ThreadUpdated(row[0], own[row[_ID]]) if row[_ID] in own else None,
 }
 
 

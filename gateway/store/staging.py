@@ -152,7 +152,8 @@ class Staging:
         """Create the table in a folder of its own."""
         self._folder = TemporaryDirectory(prefix="gateway-import-")
         self._file = Path(self._folder.name) / "staging.db"
-        self._db = sqlite3.connect(self._file, isolation_level=None)
+        # An import reads it in the thread of the database that it writes, while the one that opened it waits.
+        self._db = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
         self._db.executescript(_TABLES)
         self._db.execute("BEGIN")
         self._read: list[tuple[Any, ...]] = []  # messages that are not in the table yet

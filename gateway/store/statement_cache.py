@@ -16,6 +16,7 @@ from sqlalchemy import BigInteger, Text, bindparam
 from gateway.domain.message import Message
 from gateway.domain.page import PageRequest
 from gateway.domain.principal import Reach
+from gateway.domain.thread import Thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     Build = Callable[..., Executable]
 
-_NUMBERS: Final = ("created_at", "completed_at", "incomplete_at", "plain_text")  # of a message; all else is text
+# Of a message or thread; all else is text.
+_NUMBERS: Final = frozenset({"created_at", "completed_at", "incomplete_at", "message_count", "plain_text"})
 _CONTENT: Final = Message._fields.index("content_json")
 _MAX_SHAPES: Final = 500  # there are some dozens
 
@@ -84,6 +86,16 @@ def _shape_of_message(message: Message, values: list[Any]) -> Any:
     return "message"
 
 
+def _shape_of_thread(thread: Thread, values: list[Any]) -> Any:
+    values += thread
+    return "thread"
+
+
+def _shape_of_row(row: dict[str, Any], values: list[Any]) -> Any:
+    values += row.values()
+    return tuple(row)
+
+
 def _shape_of_ids(ids: Sequence[str], values: list[Any]) -> Any:
     values += ids
     return len(ids)
@@ -102,6 +114,8 @@ _SHAPE_OF: Final[dict[type, Callable[[Any, list[Any]], Any]]] = {
     Reach: _shape_of_reach,
     PageRequest: _shape_of_page,
     Message: _shape_of_message,
+    Thread: _shape_of_thread,
+    dict: _shape_of_row,
     list: _shape_of_ids,
     str: _value,
     int: _value,
@@ -125,8 +139,10 @@ def _bind_parameters(arguments: tuple[Any, ...]) -> list[Any]:
         elif isinstance(each, PageRequest):
             limit, after, before = number(), text(each.after), text(each.before)
             parameters.append(PageRequest(limit, each.order, after, before, each.from_end))
-        elif isinstance(each, Message):
-            parameters.append(Message(*[number() if name in _NUMBERS else text("") for name in each._fields]))
+        elif isinstance(each, Message | Thread):
+            parameters.append(type(each)(*[number() if name in _NUMBERS else text("") for name in each._fields]))
+        elif isinstance(each, dict):
+            parameters.append({name: bindparam(_name(next(names))) for name in each})  # of the type of its column
         elif isinstance(each, list):
             parameters.append([text(one) for one in each])
         elif type(each) is int:

@@ -6,27 +6,30 @@ Must not be here: what is read (`reads`) and changed (`writes`), differences bet
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from gateway.domain.message import with_created_at
 from gateway.domain.principal import Reach
 from gateway.errors import NotFound
-from gateway.store.connections import ConnectionPool
-from gateway.store.engines.errors import translate, translated
+from gateway.store.connections import Connection, ConnectionPool, open_reader
+from gateway.store.engines.errors import translate
 from gateway.store.engines.instrumentation import watch_statements
 from gateway.store.engines.open import open_engines
+from gateway.store.engines.postgres import CHANNEL
 from gateway.store.group_commit import GroupCommit
 from gateway.store.reads import Reads
-from gateway.store.statements import messages, threads
+from gateway.store.statements import messages
+from gateway.store.transactions import Transactions
 from gateway.store.writes import Writes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from gateway.domain.change import Topic
     from gateway.domain.message import Message
-    from gateway.store.connections import Connection
+    from gateway.store.connections import TransactionConnection
     from gateway.store.engines.base import Engines
     from gateway.store.engines.instrumentation import OnBegin
 
@@ -43,67 +46,44 @@ class Store:
     def __init__(self, engines: Engines, publish: Publish) -> None:
         self._engines = engines
         self._publish = publish
-        self._pool = ConnectionPool(engines)
-        self._group_commit = GroupCommit(engines) if engines.has_one_writer else None
+        self._pool = ConnectionPool[Connection](partial(open_reader, engines), engines.connections_at_most()["reader"])
+        self._transactions = GroupCommit(engines) if engines.has_one_writer else Transactions(engines)
 
     def read(self) -> Borrowed[Reads]:
         """Borrow a connection to read with, for the duration of the block.
 
         Errors: Unavailable where the database is down or all connections stay busy.
         """
-        return Borrowed(self._pool, _reads)
+        return Borrowed(self._pool, Reads)
 
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[Writes]:
-        """Run one transaction: committed at the end of the block, rolled back when it raises.
+    async def write(self, work: Callable[[Writes], Awaitable[T]]) -> T:
+        """Run a transaction: committed when its function returns, rolled back when that raises.
 
+        The function waits for nothing but what it writes and reads: on SQLite it runs in the writer's thread.
         Errors: Unavailable where the database is down or its writer stays busy.
         """
-        with translated():
-            async with self._transaction() as writes:
-                yield writes
-        self._publish(writes.touched)
+        try:
+            result, touched = await self._transactions.run(partial(_transaction, work))
+        except Exception as error:
+            if (translation := translate(error)) is error:
+                raise
+            raise translation from error
+        self._publish(touched)
+        return result
 
     async def add_message(self, reach: Reach, message: Message) -> Message:
         """Add one message to the end of its thread, with as few round trips as the database allows.
 
         Errors: NotFound for the thread; Unavailable.
         """
-        if self._group_commit is None:
-            async with Borrowed(self._pool, self._writes) as writes:  # one statement is a transaction
-                created_at = await writes.append_message(reach, message)
-        else:
-            created_at = await self._append_in_group(self._group_commit, reach, message)
-        self._publish({(reach.project_id, message.thread_id)})
-        return with_created_at(message, created_at)
-
-    async def _append_in_group(self, group_commit: GroupCommit, reach: Reach, message: Message) -> int:
-        builds = (
-            (threads.take_positions, (reach, message.thread_id, 1, message.created_at)),
-            (messages.insert_at_end, (reach, message)),
-        )
-        prepared = [self._engines.statements.prepared(build, arguments) for build, arguments in builds]
-        with translated():
-            taken, _ = await group_commit.run([(each.text, values) for each, values in prepared])
-        if not taken:
+        if self._engines.has_one_writer:
+            return await self.write(partial(Writes.add_message, reach=reach, message=message))
+        async with Borrowed(self._pool, _itself) as connection:  # one statement is a transaction
+            found = await connection.rows(messages.append_message, (reach, message, CHANNEL))
+        if not found:
             raise NotFound("thread", message.thread_id)
-        created_at: int = taken[0][1]
-        return created_at
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Writes]:
-        if self._group_commit is not None:
-            async with self._group_commit.transaction() as connection:
-                yield self._writes(connection)
-            return
-        database = self._engines.database
-        async with self._engines.writer.begin() as sqlalchemy:
-            writes = Writes(sqlalchemy, database)
-            yield writes
-            await database.announce(sqlalchemy, writes.touched)
-
-    def _writes(self, connection: Connection) -> Writes:
-        return Writes(connection.sqlalchemy, self._engines.database, connection)
+        self._publish({(reach.project_id, message.thread_id)})
+        return with_created_at(message, found[0][0])
 
     async def data_version(self) -> tuple[int, int]:
         """Return SQLite's version of the file, and the connection that it is counted by.
@@ -138,25 +118,23 @@ class Store:
 
     def connections(self) -> Mapping[str, int]:
         """Count the connections that are borrowed now, by pool."""
-        writing = self._engines.writers().checkedout() if self._group_commit is None else self._group_commit.in_use
-        return {"writer": writing, "reader": self._pool.in_use}
+        return {"writer": self._transactions.in_use, "reader": self._pool.in_use}
 
     def connections_at_most(self) -> Mapping[str, int]:
         """Say how many connections each pool may have."""
-        return {"writer": self._engines.writers().size(), "reader": self._engines.rules.at_most}
+        return self._engines.connections_at_most()
 
     async def close(self) -> None:
         """Close all connections."""
         await self._pool.close()
-        if self._group_commit is not None:
-            await self._group_commit.close()
+        await self._transactions.close()
         await self._engines.dispose()
 
 
 class Borrowed(Generic[T]):
     """What is done over a connection of the pool, from `async with` until its end."""
 
-    def __init__(self, pool: ConnectionPool, use: Callable[[Connection], T]) -> None:
+    def __init__(self, pool: ConnectionPool[Connection], use: Callable[[Connection], T]) -> None:
         self._pool = pool
         self._use = use
 
@@ -175,8 +153,17 @@ class Borrowed(Generic[T]):
             raise translation from error
 
 
-def _reads(connection: Connection) -> Reads:
-    return Reads(connection.sqlalchemy, connection)
+def _itself(connection: Connection) -> Connection:
+    return connection
+
+
+async def _transaction(
+    work: Callable[[Writes], Awaitable[T]], connection: TransactionConnection
+) -> tuple[T, set[Topic]]:
+    writes = Writes(connection)
+    result = await work(writes)
+    await connection.transaction_driver.announce(connection.raw, writes.touched)
+    return result, writes.touched
 
 
 def open_store(url: str, publish: Publish = lambda _topics: None) -> Store:

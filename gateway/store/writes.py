@@ -8,23 +8,22 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sqlalchemy import BigInteger, bindparam
-
+from gateway.domain.message import with_created_at
 from gateway.domain.thread import Inferred
 from gateway.domain.wire import dump_text
 from gateway.errors import NotFound
 from gateway.store import rows
-from gateway.store.engines.postgres import CHANNEL
 from gateway.store.reads import Reads
 from gateway.store.schema import tables
 from gateway.store.statements import api_keys, following, importing, messages, thread_tokens, threads
+from gateway.store.statements.inserts import insert_row
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Mapping, Sequence
 
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy import Table
 
     from gateway.domain.api_key import ApiKey
     from gateway.domain.change import Topic
@@ -32,16 +31,11 @@ if TYPE_CHECKING:
     from gateway.domain.message import Message
     from gateway.domain.principal import Reach
     from gateway.domain.thread import Thread
-    from gateway.store.connections import Connection
-    from gateway.store.engines.base import Database
+    from gateway.store.connections import TransactionConnection
     from gateway.store.staging import Staging
-
 
 _ALL_INFERRED: Final = sum(Inferred)
 _PROGRESS = ("status", "content", "completed_at", "incomplete_at", "incomplete_reason", "plain_text")
-
-# The bind parameters for the id and the end of a thread, where many are set at once.
-_END: Final[Sequence[Any]] = (bindparam("id_"), bindparam("position_", type_=BigInteger()), bindparam("second_"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +70,15 @@ _DEFAULT_GENERATION: Final = 1 << 40
 class Writes(Reads):
     """What can be changed; `touched` are the threads whose followers get a hint after the commit."""
 
-    def __init__(self, sqlalchemy: AsyncConnection, database: Database, connection: Connection | None = None) -> None:
-        super().__init__(sqlalchemy, connection)
-        self._database = database
+    def __init__(self, connection: TransactionConnection) -> None:
+        super().__init__(connection)
+        self._connection: TransactionConnection = connection
+        self._driver = connection.transaction_driver
         self.touched: set[Topic] = set()
 
     async def lock_ends(self, reach: Reach, thread_ids: Sequence[str]) -> dict[ThreadId, End]:
         """Return the ends of threads, and lock their rows until this transaction ends."""
-        found = await self._rows(importing.lock_ends(reach, thread_ids))
+        found = await self._rows(importing.lock_ends, reach, dump_text(thread_ids))
         return {thread_id: End(*end) for thread_id, *end in found}
 
     async def next_position(self, reach: Reach, thread_id: str) -> int:
@@ -92,7 +87,7 @@ class Writes(Reads):
         Every change of a thread calls this or `take_positions` first, so there are no deadlocks.
         Errors: NotFound for the thread.
         """
-        taken = await self._rows(threads.next_position(reach, thread_id))
+        taken = await self._rows(threads.next_position, reach, thread_id)
         if not taken:
             raise NotFound("thread", thread_id)
         self.touched.add((reach.project_id, thread_id))
@@ -110,11 +105,11 @@ class Writes(Reads):
                 rows.row_of_thread(reach.project_id, thread, _ALL_INFERRED if thread.id in inferred else None)
                 for thread in added
             ]
-            await self._sqlalchemy.execute(threads.insert_thread(), values)
+            await self._insert(tables.threads, values)
 
     async def fill_thread(self, reach: Reach, thread: Thread, end: End) -> End:
         """Replace what is inferred of a thread by its own line; return its new end."""
-        await self._sqlalchemy.execute(importing.fill_thread(reach, thread))
+        await self._rows(importing.fill_thread, reach, thread)
         self.touched.add((reach.project_id, thread.id))
         return End(end.position + 1, end.second)
 
@@ -123,8 +118,8 @@ class Writes(Reads):
         begin = deleted.generation
         row = rows.row_of_thread(reach.project_id, thread, _ALL_INFERRED if is_inferred else None)
         row |= {"seq": deleted.seq, "generation": begin, "last_position": begin}
-        await self._sqlalchemy.execute(importing.forget_deletions(reach, [thread.id]))
-        await self._sqlalchemy.execute(threads.insert_thread(), row)
+        await self._rows(importing.forget_deletion, reach, thread.id)
+        await self._insert(tables.threads, [row])
         self.touched.add((reach.project_id, thread.id))
         return End(begin, 0)
 
@@ -133,63 +128,57 @@ class Writes(Reads):
 
         Errors: NotFound for the thread.
         """
-        taken = await self._found(threads.take_positions, reach, thread_id, count, created_at)
+        taken = await self._rows(threads.take_positions, reach, thread_id, count, created_at)
         if not taken:
             raise NotFound("thread", thread_id)
         self.touched.add((reach.project_id, thread_id))
         [(last_position, last_created_at)] = taken
         return last_position - count + 1, last_created_at
 
-    async def append_message(self, reach: Reach, message: Message) -> int:
-        """Add a message to the end of its thread and notify all processes; return the second that it gets.
+    async def add_message(self, reach: Reach, message: Message) -> Message:
+        """Add a message to the end of its thread; return it with the second that it gets.
 
-        It is one statement of PostgreSQL, so it needs no transaction.
         Errors: NotFound for the thread.
         """
-        found = await self._found(messages.append_message, reach, message, CHANNEL)
-        if not found:
-            raise NotFound("thread", message.thread_id)
-        created_at: int = found[0][0]
-        return created_at
+        _, created_at = await self.take_positions(reach, message.thread_id, 1, message.created_at)
+        await self._rows(messages.insert_at_end, reach, message)
+        return with_created_at(message, created_at)
 
     async def add_messages(self, reach: Reach, added: Sequence[Message], first_position: int) -> None:
         """Add messages at positions that were allocated for them."""
         values = [rows.row_of_message(reach.project_id, message, first_position + n) for n, message in enumerate(added)]
-        await self._sqlalchemy.execute(messages.insert_messages(), values)
+        await self._insert(tables.messages, values)
 
     async def set_thread(self, reach: Reach, thread: Thread, given: Inferred, position: int) -> None:
         """Write the fields of a thread that can change, as a change; fields that are `given` are not inferred now."""
         changes = {"metadata": thread.metadata_json, "tool_resources": thread.tool_resources_json}
-        statement = threads.set_thread(reach, thread.id, given, **changes, changed_position=position)
-        await self._sqlalchemy.execute(statement)
+        await self._rows(threads.set_thread, reach, thread.id, given, {**changes, "changed_position": position})
 
     async def set_message_metadata(self, reach: Reach, message: Message, position: int) -> None:
         """Write the metadata of a message, as the change at a position."""
-        await self._sqlalchemy.execute(
-            messages.set_message(reach, message.id, metadata=message.metadata_json, changed_position=position)
-        )
+        changes = {"metadata": message.metadata_json, "changed_position": position}
+        await self._rows(messages.set_message, reach, message.id, changes)
 
     async def set_message_content(self, reach: Reach, message: Message, position: int) -> None:
         """Write the content of a message as a whole, and its status; its deltas are part of the content then."""
         row = rows.row_of_message(reach.project_id, message, position)
         changes = {name: row[name] for name in _PROGRESS}
-        statement = messages.set_message(reach, message.id, **changes, changed_position=position)
-        await self._sqlalchemy.execute(statement)
-        await self._sqlalchemy.execute(following.remove_deltas(reach, message.id))
+        await self._rows(messages.set_message, reach, message.id, {**changes, "changed_position": position})
+        await self._rows(following.remove_deltas, reach, message.id)
 
     async def last_delta(self, reach: Reach, message_id: str) -> Delta | None:
         """Return the last delta of a message since its content was written as a whole."""
-        found = await self._rows(following.last_delta(reach, message_id))
-        return next((Delta(row.number, row.part_index, row.start, row.text) for row in found), None)
+        found = await self._rows(following.last_delta, reach, message_id)
+        return next((Delta(*row) for row in found), None)
 
     async def add_delta(self, reach: Reach, message: Message, position: int, delta: Delta) -> None:
         """Add a delta of a message."""
         values = {"project_id": reach.project_id, "thread_id": message.thread_id, "message_id": message.id}
-        await self._sqlalchemy.execute(following.insert_delta(), {**values, "position": position, **asdict(delta)})
+        await self._insert(tables.message_deltas, [{**values, "position": position, **asdict(delta)}])
 
     async def remove_thread(self, reach: Reach, thread_id: ThreadId) -> bool:
         """Delete a thread with its messages and store its place; say whether it existed."""
-        removed = await self._rows(threads.remove_thread(reach, thread_id))
+        removed = await self._rows(threads.remove_thread, reach, thread_id)
         self.touched.add((reach.project_id, thread_id))
         for created_at, seq, owner, last_position in removed:
             place = {
@@ -200,7 +189,7 @@ class Writes(Reads):
                 "owner": owner,
                 "generation": last_position + 1,
             }
-            await self._sqlalchemy.execute(threads.remember_thread(), place)
+            await self._insert(tables.deleted_threads, [place])
         return bool(removed)
 
     async def remove_message(self, reach: Reach, thread_id: ThreadId, message_id: MessageId) -> bool:
@@ -209,32 +198,38 @@ class Writes(Reads):
         Errors: NotFound for the thread.
         """
         deleted_position = await self.next_position(reach, thread_id)
-        removed = await self._rows(messages.remove_message(reach, thread_id, message_id))
+        removed = await self._rows(messages.remove_message, reach, thread_id, message_id)
         for (position,) in removed:
             place = {"project_id": reach.project_id, "id": message_id, "thread_id": thread_id, "position": position}
-            await self._sqlalchemy.execute(messages.remember_message(), {**place, "deleted_position": deleted_position})
-            await self._sqlalchemy.execute(following.remove_deltas(reach, message_id))
-            await self._sqlalchemy.execute(threads.uncount_message(reach, thread_id))
+            await self._insert(tables.deleted_messages, [{**place, "deleted_position": deleted_position}])
+            await self._rows(following.remove_deltas, reach, message_id)
+            await self._rows(threads.uncount_message, reach, thread_id)
         return bool(removed)
 
     async def revoke_tokens(self, reach: Reach, thread_id: ThreadId) -> bool:
         """Begin a new token epoch of a thread; say whether the thread exists."""
-        return bool(await self._rows(thread_tokens.revoke_tokens(reach, thread_id)))
+        return bool(await self._rows(thread_tokens.revoke_tokens, reach, thread_id))
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """Run the block in a savepoint, which is rolled back when it raises."""
-        async with self._sqlalchemy.begin_nested():
+        await self._connection.execute("SAVEPOINT part")
+        try:
             yield
+        except Exception:
+            await self._connection.execute("ROLLBACK TO SAVEPOINT part")
+            raise
+        finally:
+            await self._connection.execute("RELEASE SAVEPOINT part")
 
     async def lock_imports(self) -> None:
         """Block other imports until the transaction ends: two of the same files would add the same ids."""
-        await self._sqlalchemy.run_sync(self._database.lock_imports)
+        await self._driver.lock_imports(self._connection.raw)
 
     async def known_messages(self, reach: Reach, message_ids: Sequence[str]) -> dict[str, str]:
         """Return which ids belong to living or deleted messages, and the thread of each."""
-        found = await self._rows(messages.known_messages(reach, dump_text(message_ids)))
-        return dict(found)
+        found = await self._rows(messages.known_messages, reach, dump_text(message_ids))
+        return {row[0]: row[1] for row in found}
 
     async def append_messages(
         self, reach: Reach, placed: Sequence[tuple[int, Message]], ends: Mapping[ThreadId, End]
@@ -243,40 +238,49 @@ class Writes(Reads):
         if not placed:
             return
         values = rows.imported(reach.project_id, placed)
-        await self._database.insert_rows(self._sqlalchemy, tables.messages.name, rows.IMPORTED, values)
-        moved = [{"id_": own, "position_": end.position, "second_": end.second} for own, end in ends.items()]
-        await self._sqlalchemy.execute(threads.move_end(reach, *_END), moved)
+        await self._driver.insert_rows(self._connection.raw, tables.messages.name, rows.IMPORTED, values)
+        moved = [(reach, thread_id, end.position, end.second) for thread_id, end in ends.items()]
+        await self._connection.run_many(threads.move_end, moved)
         self.touched.update((reach.project_id, thread_id) for thread_id in ends)
 
     async def move_staged(self, reach: Reach, staging: Staging, thread_ids: Sequence[str]) -> int | None:
         """Copy all staged messages of threads that were just added; return their number, or None if that fails."""
+        if not self._connection.is_local:
+            return None
         move = partial(staging.move_into, project_id=reach.project_id, thread_ids=thread_ids)
-        moved = await self._database.call_sqlite(self._sqlalchemy, move)
+        moved: int | None = await self._connection.call(move)
         if moved is not None:
             self.touched.update((reach.project_id, thread_id) for thread_id in thread_ids)
         return moved
 
     async def deleted_threads(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, Deleted]:
         """Return which of the threads were deleted."""
-        found = await self._rows(importing.deleted_threads_of(reach, thread_ids))
+        found = await self._rows(importing.deleted_threads_of, reach, dump_text(thread_ids))
         return {
-            row.id: Deleted(row.seq, _DEFAULT_GENERATION if row.generation is None else row.generation) for row in found
+            thread_id: Deleted(seq, _DEFAULT_GENERATION if generation is None else generation)
+            for thread_id, seq, generation in found
         }
 
     async def add_key(self, key: ApiKey, digest: str) -> None:
         """Add a key with the digest of its secret."""
-        await self._sqlalchemy.execute(api_keys.insert_key(), rows.row_of_key(key, digest))
+        await self._insert(tables.keys, [rows.row_of_key(key, digest)])
 
     async def revoke_key(self, key_id: str, revoked_at: int) -> bool:
         """Revoke a key; say whether it existed and was not revoked."""
-        return (await self._sqlalchemy.execute(api_keys.revoke_key(key_id, revoked_at))).rowcount > 0
+        return bool(await self._rows(api_keys.revoke_key, key_id, revoked_at))
 
     async def expire_key(self, key_id: str, expires_at: int) -> None:
         """Set the expiry of a key, if it does not expire earlier."""
-        await self._sqlalchemy.execute(api_keys.expire_key(key_id, expires_at))
+        await self._rows(api_keys.expire_key, key_id, expires_at)
 
     async def note_uses(self, uses: Mapping[str, int]) -> None:
         """Record when keys were last used."""
         # In one order, so that two processes with the same keys do not deadlock.
-        values = [{"key_id": key_id, "at": at} for key_id, at in sorted(uses.items())]
-        await self._sqlalchemy.execute(api_keys.note_use(), values)
+        await self._connection.run_many(api_keys.note_use, sorted(uses.items()))
+
+    async def _insert(self, table: Table, added: Sequence[rows.Values]) -> None:
+        """Insert rows with values for the same columns."""
+        if len(added) == 1:
+            await self._rows(insert_row, table, added[0])
+        else:
+            await self._connection.run_many(insert_row, [(table, row) for row in added])

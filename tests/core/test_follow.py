@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.domain.change import Change
     from gateway.domain.ids import ThreadId
     from gateway.events.hub import Hub
+    from gateway.store.writes import Writes
 
 
 @pytest.fixture
@@ -131,11 +132,13 @@ async def test_a_change_of_another_thread_wakes_no_follower(
 
 
 async def test_a_rolled_back_change_wakes_no_follower(store: Store, hub: Hub, who: Principal, thread: ThreadId) -> None:
+    async def work(transaction: Writes) -> None:
+        await transaction.next_position(who.reach, thread)
+        raise ZeroDivisionError
+
     with hub.listen((who.reach.project_id, thread)) as hint:
         with suppress(ZeroDivisionError):
-            async with store.write() as transaction:
-                await transaction.next_position(who.reach, thread)
-                raise ZeroDivisionError
+            await store.write(work)
 
         assert not hint.is_set()
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from gateway.core import Store
     from gateway.domain.principal import Principal
+    from gateway.store.writes import Writes
 
 LISTENERS = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
 
@@ -69,9 +70,11 @@ async def test_one_commit_sends_one_hint_per_thread(other: Store, who: Principal
     await outsider.add_listener(CHANNEL, lambda *given: heard.put_nowait(given[3]))
     thread_id, last = await make_thread(other, who), await make_thread(other, who)
 
-    async with other.write() as transaction:
+    async def work(transaction: Writes) -> None:
         for _ in range(3):
             await transaction.next_position(who.reach, thread_id)
+
+    await other.write(work)
     await say(other, who, last, "the end")
 
     async with asyncio.timeout(PATIENCE_S):
@@ -86,10 +89,12 @@ async def test_a_rollback_of_another_process_wakes_no_follower(
     await outsider.add_listener(CHANNEL, lambda *given: heard.put_nowait(given[3]))
     undone, last = await make_thread(other, who), await make_thread(other, who)
 
+    async def work(transaction: Writes) -> None:
+        await transaction.next_position(who.reach, undone)
+        raise ZeroDivisionError
+
     with suppress(ZeroDivisionError):
-        async with other.write() as transaction:
-            await transaction.next_position(who.reach, undone)
-            raise ZeroDivisionError
+        await other.write(work)
     await say(other, who, last, "the end")
 
     assert await asyncio.wait_for(heard.get(), PATIENCE_S) == f"{who.reach.project_id} {last}"

@@ -137,14 +137,15 @@ async def fill(file: Path) -> None:
     """Make a database with three threads and their messages, always the same ones."""
     await asyncio.to_thread(asyncio.run, migrate(f"sqlite:///{file}"))
     store = Store(open_engines(f"sqlite:///{file}"), Hub().wake)
-    async with store.write() as transaction:
+    added = [
+        Thread(thread_id, SOME_SECOND, dump_text(metadata), "{}", message_count=0, owner=owner)
         for thread_id, metadata, owner in (
             (_ALPHA, {"n": "1"}, None),
             (_BETA, {"ü": "🙂"}, "somebody"),
             (_EMPTY, {}, None),
-        ):
-            thread = Thread(thread_id, SOME_SECOND, dump_text(metadata), "{}", message_count=0, owner=owner)
-            await transaction.add_thread(_DEFAULT.reach, thread)
+        )
+    ]
+    await store.write(lambda transaction: transaction.add_threads(_DEFAULT.reach, added))
     for thread_id, message_id, fields in _MESSAGES:
         await put_message(store, _DEFAULT, thread_id, id=MessageId(message_id), **fields)
     await store.close()

@@ -100,9 +100,8 @@ async def test_nodes_needs_one_statement_per_type(store: Store, who: Principal, 
 async def test_more_pages_than_fit_into_one_statement_are_read(store: Store, who: Principal, graphql: GraphQL) -> None:
     # SQLite joins 500 selects at most; six times a hundred threads ask for their pages in one step.
     thread_ids = [new_thread_id() for _ in range(600)]
-    async with store.write() as transaction:
-        for each in thread_ids:
-            await transaction.add_thread(who.reach, Thread(each, SOME_SECOND, "{}", "{}", message_count=0))
+    added = [Thread(each, SOME_SECOND, "{}", "{}", message_count=0) for each in thread_ids]
+    await store.write(lambda transaction: transaction.add_threads(who.reach, added))
     lists = " ".join(f"n{n}: nodes(ids: $ids{n}) {{ ...pages }}" for n in range(6))
     given = ", ".join(f"$ids{n}: [ID!]!" for n in range(6))
     pages = "fragment pages on Thread { messages(first: 1) { nodes { id } } }"

@@ -14,6 +14,7 @@ from gateway.graphql.transport import websocket
 from tests.following import PATIENCE_S, until
 from tests.live.inside import WHO, Inside
 from tests.live.subscribing import ADDED, socket_to
+from tests.make import holding
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,8 +31,7 @@ ANSWER = {"createMessage": {"message": {"text": "finished"}}}
 @asynccontextmanager
 async def held(inside: Inside, thread: ThreadId) -> AsyncIterator[None]:
     """Let nobody else change a thread."""
-    async with inside.store.write() as writes:
-        await writes.lock_ends(WHO.reach, [thread])
+    async with holding(inside.store, lambda transaction: transaction.lock_ends(WHO.reach, [thread])):
         yield
 
 

@@ -10,6 +10,7 @@ from gateway.app import serve_store
 from gateway.observability.listeners import Listeners
 from gateway.observability.metrics import Metrics
 from gateway.observability.record import RequestRecord
+from tests.make import holding
 from tests.ports import free_ports
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ async def test_document_lookups_are_counted_as_hits_and_misses(http: httpx.Async
 
 @pytest.mark.usefixtures("http")
 async def test_database_connections_have_a_metric_with_their_limit(store: Store, metrics: Metrics) -> None:
-    async with store.write():
+    async with holding(store):
         assert value(metrics.registry, "gateway_connections", pool="writer") == 1
     assert value(metrics.registry, "gateway_connections") == 0
     assert value(metrics.registry, "gateway_connections_limit") >= 5

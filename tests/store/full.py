@@ -101,7 +101,7 @@ def paging_threads(reach: Reach = ALL) -> dict[str, ClauseElement]:
         found[f"any_thread_from {up=}"] = threads.any_thread_from(reach, middle, up=up)
     return found | {
         "has_place_among_threads": threads.has_place_among_threads(reach, gone),
-        "deleted_threads_of": importing.deleted_threads_of(reach, [gone]),
+        "deleted_threads_of": importing.deleted_threads_of(reach, dump_text([gone])),
         "count_messages_of_run": messages.count_messages_of_run(reach, SMALL, "run_a"),
     }
 

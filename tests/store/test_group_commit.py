@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gateway.core import messages
+from gateway.domain.ids import ThreadId
 from gateway.domain.page import Order, PageRequest
+from gateway.domain.thread import Thread
 from gateway.errors import Unavailable
 from gateway.store import group_commit
 from gateway.store.connections import Connection
 from gateway.store.engines import base
 from gateway.store.store import open_store
-from tests.make import make_thread, new_message
+from tests.make import holding, make_thread, new_message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.core import Store
-    from gateway.domain.ids import ThreadId
     from gateway.domain.principal import Principal
+    from gateway.store.writes import Writes
 
 PAGE = PageRequest(1, Order.ASC)
 
@@ -127,7 +130,7 @@ async def test_a_failed_transaction_does_not_fail_its_group(
 async def test_a_cancelled_waiting_write_writes_nothing(
     one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str
 ) -> None:
-    async with one.write():
+    async with holding(one):
         leaving = asyncio.create_task(messages.create(one, who, thread_id, new_message()))
         await asyncio.sleep(0)
         leaving.cancel()
@@ -140,15 +143,18 @@ async def test_a_cancelled_waiting_write_writes_nothing(
 
 
 async def test_a_write_that_waits_too_long_is_unavailable(
-    one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+    who: Principal, thread_id: ThreadId, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(base, "WAIT_S", 0.05)
+    impatient = open_store(sqlite_url)
 
-    async with one.write():
-        ended = await add(one, who, thread_id, 3)
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ended = await add(impatient, who, thread_id, 3)
 
     assert {type(each) for each in ended} == {Unavailable}
-    assert len(await add(one, who, thread_id, 2)) == texts_on_disk(sqlite_url) == 2
+    assert len(await add(impatient, who, thread_id, 2)) == texts_on_disk(sqlite_url) == 2
+    await impatient.close()
 
 
 async def test_the_number_of_waiting_writes_is_bounded(
@@ -156,7 +162,7 @@ async def test_the_number_of_waiting_writes_is_bounded(
 ) -> None:
     monkeypatch.setattr(group_commit, "MAX_WAITING", 3)
 
-    async with one.write():
+    async with holding(one):
         adding = asyncio.create_task(add(one, who, thread_id, 5))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -168,21 +174,20 @@ async def test_the_number_of_waiting_writes_is_bounded(
 async def test_a_cancelled_transaction_rolls_back_no_other(
     one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str
 ) -> None:
-    has_written, others = asyncio.Event(), asyncio.Event()
+    has_written, may_end = threading.Event(), threading.Event()
 
-    async def give_up() -> None:
-        async with one.write() as writes:
-            await writes.take_positions(who.reach, thread_id, 100, 0)
-            has_written.set()
-            await others.wait()
+    async def give_up(writes: Writes) -> None:
+        await writes.take_positions(who.reach, thread_id, 100, 0)
+        has_written.set()
+        may_end.wait()
 
-    leaving = asyncio.create_task(give_up())
-    await has_written.wait()
+    leaving = asyncio.create_task(one.write(give_up))
+    await asyncio.to_thread(has_written.wait)
     adding = asyncio.create_task(add(one, who, thread_id, 5))
-    await asyncio.sleep(0)
     leaving.cancel()
-    made = await adding
     await asyncio.gather(leaving, return_exceptions=True)
+    may_end.set()
+    made = await adding
 
     assert [type(each).__name__ for each in made] == ["Message"] * 5
     async with one.read() as reads:
@@ -190,9 +195,40 @@ async def test_a_cancelled_transaction_rolls_back_no_other(
     assert texts_on_disk(sqlite_url) == 5
 
 
-def _without_commit(_works: Any, connection: sqlite3.Connection, *, begins: bool) -> None:
-    assert begins
-    connection.execute("BEGIN IMMEDIATE")
+async def test_a_transaction_that_waits_for_something_else_is_refused_and_rolled_back(
+    one: Store, who: Principal, thread_id: ThreadId
+) -> None:
+    async def wait(writes: Writes) -> None:
+        await writes.take_positions(who.reach, thread_id, 100, 0)
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="waits for nothing but its statements"):
+        await one.write(wait)
+
+    async with one.read() as reads:
+        assert await reads.last_positions(who.reach, [thread_id]) == {thread_id: 0}
+
+
+async def test_a_disk_that_is_full_within_a_transaction_is_unavailable(
+    one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str
+) -> None:
+    async def fill(writes: Writes) -> None:
+        raw = writes._connection.raw  # noqa: SLF001
+        pages = raw.execute("PRAGMA max_page_count = 1").fetchone()[0]  # as many as there are
+        try:
+            for n in range(pages):
+                await writes.add_thread(who.reach, Thread(ThreadId(f"thread_{n}"), 1, "x" * 9_000, "{}", 0))
+        finally:
+            raw.execute(f"PRAGMA max_page_count = {1 << 30}")
+
+    with pytest.raises(Unavailable):
+        await one.write(fill)
+
+    assert len(await add(one, who, thread_id, 2)) == texts_on_disk(sqlite_url) == 2
+
+
+def _without_commit(_works: Any, connection: Connection) -> None:
+    connection.raw.execute("BEGIN IMMEDIATE")
 
 
 async def test_a_failed_commit_is_unavailable_for_its_whole_group(

@@ -89,8 +89,7 @@ async def test_another_principal_finds_and_changes_nothing(store: Store, who: Pr
     thread, message = await _something(store, who)
 
     for name, call in CALLS.items():
-        async with store.write() as transaction:
-            found = await call(transaction, stranger, thread, message)
+        found = await store.write(_with(call, stranger, thread, message))
 
         assert (name, bool(found)) == (name, False)
         assert (name, await threads.get(store, who, thread.id)) == (name, thread)
@@ -126,8 +125,7 @@ async def test_every_call_finds_rows_for_the_owner_of_a_thread(
 ) -> None:
     for name, call in CALLS.items():
         thread, message = await _something(store, who)
-        async with store.write() as transaction:
-            found = await call(transaction, reach(who.reach, thread), thread, message)
+        found = await store.write(_with(call, reach(who.reach, thread), thread, message))
 
         assert (name, bool(found)) == (name, True)
 
@@ -137,8 +135,7 @@ async def test_another_principal_changes_nothing(store: Store, who: Principal, s
     thread, message = await _something(store, who)
 
     for name, call in CHANGES.items():
-        async with store.write() as transaction:
-            await call(transaction, stranger, thread, message)
+        await store.write(_with(call, stranger, thread, message))
 
         assert (name, await threads.get(store, who, thread.id)) == (name, thread)
         assert (name, await messages.get(store, who, thread.id, message.id)) == (name, message)
@@ -149,9 +146,11 @@ async def test_a_deleted_thread_is_known_only_to_its_owner(store: Store, who: Pr
     await threads.delete(store, who, thread.id)
     reaches = [who.reach, replace(who.reach, owner=OWNER), *STRANGERS.values()]
 
-    async with store.write() as transaction:
+    async def work(transaction: Writes) -> tuple[list[bool], list[bool]]:
         known = [bool(await transaction.deleted_threads(each, [thread.id])) for each in reaches]
-        placed = [await transaction.has_place_among_threads(each, thread.id) for each in reaches]
+        return known, [await transaction.has_place_among_threads(each, thread.id) for each in reaches]
+
+    known, placed = await store.write(work)
 
     assert known == placed == [True, True] + [False] * len(STRANGERS)
 
@@ -159,10 +158,12 @@ async def test_a_deleted_thread_is_known_only_to_its_owner(store: Store, who: Pr
 async def test_two_projects_may_have_the_same_ids(store: Store, who: Principal) -> None:
     thread, message = await _something(store, who)
 
-    async with store.write() as transaction:
+    async def work(transaction: Writes) -> None:
         await transaction.add_thread(STRANGER, thread)
         await transaction.take_positions(STRANGER, thread.id, 1, 0)
         await transaction.add_messages(STRANGER, [message], 1)
+
+    await store.write(work)
     await threads.delete(store, Principal(STRANGER), thread.id)
 
     assert await messages.get(store, who, thread.id, message.id) == message
@@ -174,8 +175,7 @@ async def test_another_principal_finds_no_token_epochs_of_a_thread(
 ) -> None:
     thread, _ = await _something(store, who)
     key, _ = await api_keys.create(store, NewApiKey(who.reach.project_id, "a key", ALL_SCOPES, None))
-    async with store.write() as transaction:
-        await transaction.revoke_tokens(who.reach, thread.id)
+    await store.write(lambda transaction: transaction.revoke_tokens(who.reach, thread.id))
 
     async with store.read() as reads:
         later = [await reads.later_epochs(each, [thread.id]) for each in (who.reach, stranger)]
@@ -203,15 +203,19 @@ def test_every_method_with_a_project_has_a_case() -> None:
         "move_staged",  # into threads that were just added: tests/transfer/test_moving.py
         "later_epochs",  # these two need a thread whose tokens were revoked, and a key: the test above
         "token_standing",
-        "append_message",  # PostgreSQL alone has it: tests/store/test_append.py
+        "add_message",  # tests/store/test_append.py
     }
+
+
+def _with(call: Call, reach: Reach, thread: Thread, message: Message) -> Callable[[Writes], Awaitable[Any]]:
+    return lambda transaction: call(transaction, reach, thread, message)
 
 
 async def _something(store: Store, who: Principal) -> tuple[Thread, Message]:
     thread_id = (await threads.create(store, who, NewThread(metadata={}, tool_resources={}, owner=OWNER))).id
     [message] = await fill_thread(store, who, thread_id, ["run_a"])
-    async with store.write() as transaction:
-        await transaction.add_delta(who.reach, message, 2, Delta(number=1, part_index=0, start=0, text="x"))
+    delta = Delta(number=1, part_index=0, start=0, text="x")
+    await store.write(lambda transaction: transaction.add_delta(who.reach, message, 2, delta))
     return await threads.get(store, who, thread_id), message
 
 

@@ -1,4 +1,4 @@
-"""The text of every statement. The differences between the databases are in `_on_sqlite`."""
+"""The text of every statement. The differences between the databases are in `on_sqlite`."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND id IN ('t', 'u')",
     ),
     "lock_ends": (
-        importing.lock_ends(P, ["t"]),
+        importing.lock_ends(P, '["m"]'),
         (
             "SELECT id, last_position, last_created_at, coalesce(inferred, 0) AS coalesce_1 FROM threads "
-            "WHERE project_id = 'p' AND id IN ('t') FOR UPDATE"
+            f"WHERE project_id = 'p' AND id {AMONG} FOR UPDATE"
         ),
     ),
     "get_messages": (
@@ -128,6 +128,7 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
     ),
     "place_of_thread": (threads.place_of_thread(P, "a"), THREAD_A),
     "place_of_message": (messages.place_of_message(P, "t", "a"), A),
+    "position_of": (messages.position_of(P, "t", "a"), f"SELECT {A} AS anon_1"),
     "has_place_among_threads": (
         threads.has_place_among_threads(P, "t"),
         (
@@ -147,12 +148,12 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         ),
     ),
     "deleted_threads_of": (
-        importing.deleted_threads_of(P, ["t"]),
-        "SELECT id, seq, generation FROM deleted_threads WHERE project_id = 'p' AND id IN ('t')",
+        importing.deleted_threads_of(P, '["m"]'),
+        f"SELECT id, seq, generation FROM deleted_threads WHERE project_id = 'p' AND id {AMONG}",
     ),
-    "forget_deletions": (
-        importing.forget_deletions(P, ["t"]),
-        "DELETE FROM deleted_threads WHERE project_id = 'p' AND id IN ('t')",
+    "forget_deletion": (
+        importing.forget_deletion(P, "t"),
+        f"DELETE FROM deleted_threads WHERE {ONE_THREAD}",
     ),
     "take_positions": (
         threads.take_positions(P, "t", 2, 5),
@@ -174,11 +175,11 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         ),
     ),
     "set_thread": (
-        threads.set_thread(P, "t", Inferred.METADATA, metadata="{}"),
+        threads.set_thread(P, "t", Inferred.METADATA, {"metadata": "{}"}),
         f"UPDATE threads SET metadata='{{}}', inferred=(inferred & -3) WHERE {ONE_THREAD}",
     ),
     "set_message": (
-        messages.set_message(P, "m", metadata="{}"),
+        messages.set_message(P, "m", {"metadata": "{}"}),
         "UPDATE messages SET metadata='{}' WHERE project_id = 'p' AND id = 'm'",
     ),
     "uncount_message": (
@@ -207,8 +208,8 @@ def test_statement_reads_on_postgres(statement: ClauseElement, expected: str) ->
 
 
 @pytest.mark.parametrize(("statement", "expected"), CASES.values(), ids=list(CASES))
-def test_statement_reads_on_sqlite(statement: ClauseElement, expected: str) -> None:
-    assert _text(statement, SQLITE) == _on_sqlite(expected)
+def test_statement_readson_sqlite(statement: ClauseElement, expected: str) -> None:
+    assert _text(statement, SQLITE) == on_sqlite(expected)
 
 
 def test_pages_of_several_threads_are_one_limited_select_for_each_of_their_ids() -> None:
@@ -288,7 +289,7 @@ _BYTES = re.compile(
 )
 
 
-def _on_sqlite(text: str) -> str:
+def on_sqlite(text: str) -> str:
     """SQLite locks nothing by row, since its transactions begin with the only writer's lock; and it has no arrays."""
     text = text.replace(AMONG, """IN (SELECT value FROM json_each('["m"]'))""")
     return re.sub(r"(LIMIT \d)", r"\1 OFFSET 0", text).removesuffix(" FOR UPDATE")

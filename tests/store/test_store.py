@@ -6,9 +6,10 @@ import sqlite3
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import OperationalError
 
 from gateway.core import messages, threads
 from gateway.domain.message import MessagePatch
@@ -151,7 +152,7 @@ async def test_a_transaction_that_raises_writes_nothing(store: Store, who: Princ
     thread_id = await make_thread(store, who)
     taken = (await messages.create(store, who, thread_id, new_message())).id
 
-    with pytest.raises((IntegrityError, sqlite3.IntegrityError)):
+    with pytest.raises((asyncpg.UniqueViolationError, sqlite3.IntegrityError)):
         await put_message(store, who, thread_id, id=taken)
 
     assert await _column(engines, tables.messages, "position", thread_id) == [1]

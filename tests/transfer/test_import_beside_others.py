@@ -25,6 +25,7 @@ from gateway.errors import NotFound
 from gateway.store.store import Store, open_store
 from gateway.store.writes import Writes
 from tests.exports import ROOT, a_message, a_thread, environment, give, held, lines, run, take, take_some, told
+from tests.make import holding
 from tests.transfer import loading
 
 if TYPE_CHECKING:
@@ -152,8 +153,7 @@ async def test_a_thread_that_fails_halfway_is_not_imported(store: Store, monkeyp
 async def test_a_thread_that_is_deleted_while_it_is_imported_is_not_brought_back(postgres_url: str) -> None:
     store = open_store(postgres_url)
     await load(store, message(1))
-    async with store.write() as transaction:
-        await transaction.remove_thread(WHO.reach, A)
+    async with holding(store, lambda transaction: transaction.remove_thread(WHO.reach, A)):
         importing = asyncio.create_task(load(store, message(1)))
         await until_one_waits(postgres_url)
 

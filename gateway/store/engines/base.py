@@ -1,4 +1,4 @@
-"""The interface that each database implements, and the engines that it opens.
+"""The interface that the driver of each database implements, and the engines that it opens.
 
 Must not be here: anything of one database (`sqlite`, `postgres`), which one a URL names (`open`).
 """
@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 from sqlalchemy import event
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncEngine
     from sqlalchemy.pool import QueuePool
 
     from gateway.domain.change import Topic
@@ -28,41 +27,43 @@ T = TypeVar("T")
 WAIT_S: Final = 10.0  # how long a request waits for a connection, or for SQLite's writer, before it gets a 503
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionRules:
-    """How many connections run single statements, and how to call the driver of one.
+class Driver(Protocol):
+    """How to run statements over connections of one driver; `is_local` is true where they need no round trip."""
 
-    `fetch` runs a statement and returns its rows; `take` passes the rows to a function, one by one where the driver
-    allows; `call` passes the driver's connection to a function. `is_local` is true where the database runs in this
-    process, so several statements cost no round trip.
-    """
-
-    at_most: int
-    fetch: Callable[[Any, str, Any], Awaitable[Sequence[Any]]]
-    take: Callable[[Any, str, Any, Take[Any]], Awaitable[Any]]
-    call: Callable[[Any, Callable[[Any], Any]], Awaitable[Any]]
     is_local: bool
 
+    async def execute(self, connection: Any, text: str) -> None:
+        """Run a statement without values and rows, such as those that begin and end transactions."""
 
-class Database(Protocol):
-    """What the two databases do in different ways within a transaction."""
+    def fetch(self, connection: Any, text: str, values: Any) -> Awaitable[Sequence[Any]]:
+        """Run a statement and return its rows."""
 
-    async def announce(self, connection: AsyncConnection, topics: Iterable[Topic]) -> None:
-        """Notify other processes of changes when the transaction commits, where the database can do that."""
+    async def take(self, connection: Any, text: str, values: Any, take: Take[T]) -> T:
+        """Run a statement and pass its rows to a function, one by one where the database yields them so."""
+
+    async def call(self, connection: Any, function: Callable[[Any], Any]) -> Any:
+        """Call a function with the driver's own connection."""
+
+
+class TransactionDriver(Driver, Protocol):
+    """The same for connections that run transactions."""
+
+    async def run_many(self, connection: Any, text: str, each: Sequence[Any]) -> None:
+        """Run a statement for each of many sequences of values, by one call of the driver."""
 
     async def insert_rows(
-        self, connection: AsyncConnection, table: str, columns: Sequence[str], values: Sequence[Sequence[Any]]
+        self, connection: Any, table: str, columns: Sequence[str], values: Sequence[Sequence[Any]]
     ) -> None:
         """Insert many rows by one call of the driver."""
 
-    async def call_sqlite(self, connection: AsyncConnection, function: Callable[[sqlite3.Connection], T]) -> T | None:
-        """Call a function with SQLite's own connection; other databases return None without a call."""
+    async def announce(self, connection: Any, topics: Iterable[Topic]) -> None:
+        """Notify other processes of changes when the transaction commits, where the database can do that."""
+
+    async def lock_imports(self, connection: Any) -> None:
+        """Wait for the import that runs on this database, and block others until the transaction ends."""
 
     def lock_migrations(self, connection: Connection) -> None:
         """Wait for the migration that runs on this database, and block others until the transaction ends."""
-
-    def lock_imports(self, connection: Connection) -> None:
-        """Wait for the import that runs on this database, and block others until the transaction ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,15 @@ class Engines:
 
     reader: AsyncEngine
     writer: AsyncEngine
-    database: Database
-    rules: ConnectionRules
+    driver: Driver
+    transaction_driver: TransactionDriver
     statements: StatementCache
     has_one_writer: bool
 
-    def writers(self) -> QueuePool:
-        """Return the pool of connections that run transactions."""
-        return cast("QueuePool", self.writer.pool)
+    def connections_at_most(self) -> Mapping[str, int]:
+        """Say how many connections each pool may have."""
+        pools = {"writer": self.writer.pool, "reader": self.reader.pool}
+        return {name: cast("QueuePool", pool).size() for name, pool in pools.items()}
 
     async def dispose(self) -> None:
         """Close all connections; the writer last, so that it is the one to checkpoint SQLite's log."""

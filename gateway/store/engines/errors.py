@@ -6,16 +6,12 @@ Must not be here: how an error is answered (the faces).
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from gateway.errors import Unavailable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # Connection failure; transaction rollback (deadlock); insufficient resources; operator intervention (shutdown, start).
 # Source: PostgreSQL, "PostgreSQL Error Codes", by class.
@@ -59,15 +55,3 @@ def is_usable_after(error: BaseException) -> bool:
 def translate(error: BaseException) -> BaseException:
     """Return Unavailable for a transient error; any other error is a bug of ours and returned as it is."""
     return Unavailable(_UNAVAILABLE) if is_transient(error) else error
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Translate the errors that a block raises."""
-    try:
-        yield
-    except Exception as error:
-        translation = translate(error)
-        if translation is error:
-            raise
-        raise translation from error

@@ -5,23 +5,19 @@ Must not be here: statements about threads and messages; how functions are spell
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.store.engines import base
-from gateway.store.engines.base import ConnectionRules, Engines, run_on_connect
+from gateway.store.engines.base import Engines, run_on_connect
 from gateway.store.engines.instrumentation import count_statements
 from gateway.store.statement_cache import StatementCache
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from sqlalchemy import URL, Connection
-    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from gateway.domain.change import Topic
     from gateway.store.engines.base import Take
@@ -38,31 +34,60 @@ _IMPORT_LOCK: Final = _MIGRATION_LOCK + 1  # and one importing transaction
 
 
 class Postgres:
-    """PostgreSQL's implementation of `Database`."""
+    """asyncpg, for single statements and for transactions."""
 
-    async def announce(self, connection: AsyncConnection, topics: Iterable[Topic]) -> None:
-        """Notify all processes; PostgreSQL sends that when the transaction commits, and only then."""
-        payloads = [{"channel": CHANNEL, "payload": f"{project_id} {thread_id}"} for project_id, thread_id in topics]
-        if payloads:
-            await connection.execute(text("SELECT pg_notify(:channel, :payload)"), payloads)
+    is_local = False
+
+    async def execute(self, connection: Any, text: str) -> None:
+        """Run a statement without preparing it."""
+        await connection.execute(text)
+
+    def fetch(self, connection: Any, text: str, values: Any) -> Awaitable[Sequence[Any]]:
+        """Run a statement, which is prepared the first time, and return its rows."""
+        found: Awaitable[Sequence[Any]] = connection.fetch(text, *values)
+        return found
+
+    async def take(self, connection: Any, text: str, values: Any, take: Take[T]) -> T:
+        """Run a statement and pass all its rows to a function."""
+        return take(await self.fetch(connection, text, values))
+
+    async def call(self, connection: Any, function: Callable[[Any], Any]) -> Any:
+        """Await a function of the driver's connection."""
+        return await function(connection)
+
+    async def run_many(self, connection: Any, text: str, each: Sequence[Any]) -> None:
+        """Run a statement for each of many sequences of values."""
+        await connection.executemany(text, each)
 
     async def insert_rows(
-        self, connection: AsyncConnection, table: str, columns: Sequence[str], values: Sequence[Sequence[Any]]
+        self, connection: Any, table: str, columns: Sequence[str], values: Sequence[Sequence[Any]]
     ) -> None:
         """Insert many rows with COPY."""
-        driver: Any = (await connection.get_raw_connection()).driver_connection
-        await driver.copy_records_to_table(table, columns=columns, records=values)
+        await connection.copy_records_to_table(table, columns=columns, records=values)
 
-    async def call_sqlite(self, connection: AsyncConnection, function: Callable[[sqlite3.Connection], T]) -> T | None:
-        """Return None: this is not SQLite."""
+    async def announce(self, connection: Any, topics: Iterable[Topic]) -> None:
+        """Notify all processes; PostgreSQL sends that when the transaction commits, and only then."""
+        payloads = [(CHANNEL, f"{project_id} {thread_id}") for project_id, thread_id in topics]
+        if payloads:
+            await self.run_many(connection, "SELECT pg_notify($1, $2)", payloads)
+
+    async def lock_imports(self, connection: Any) -> None:
+        """Take the advisory lock of imports."""
+        await self.execute(connection, f"SELECT pg_advisory_xact_lock({_IMPORT_LOCK})")
 
     def lock_migrations(self, connection: Connection) -> None:
         """Take the advisory lock of migrations."""
-        _lock(connection, _MIGRATION_LOCK)
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
 
-    def lock_imports(self, connection: Connection) -> None:
-        """Take the advisory lock of imports."""
-        _lock(connection, _IMPORT_LOCK)
+
+class PooledPostgres(Postgres):
+    """The same through a pooler that changes the connection with each transaction, so nothing stays prepared."""
+
+    async def fetch(self, connection: Any, text: str, values: Any) -> Sequence[Any]:
+        """Run a statement that is prepared for this one time."""
+        prepared = await connection.prepare(text, name="")
+        found: Sequence[Any] = await prepared.fetch(*values)
+        return found
 
 
 def open_postgres(url: URL) -> Engines:
@@ -90,31 +115,5 @@ def open_postgres(url: URL) -> Engines:
             # Our statements have one good plan each; by default the server plans a page again each time, which costs
             # more than a third of running it (measured: 100 microseconds of 380).
             run_on_connect(engine, "SET plan_cache_mode = force_generic_plan")
-    fetch = _fetch_unnamed if is_pooled else _fetch
-    rules = ConnectionRules(readers, fetch, partial(_take, fetch), _call, is_local=False)
-    return Engines(reader, writer, Postgres(), rules, StatementCache(reader.dialect), has_one_writer=False)
-
-
-def _lock(connection: Connection, key: int) -> None:
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
-
-
-def _fetch(driver: Any, statement: str, values: Any) -> Awaitable[Sequence[Any]]:
-    found: Awaitable[Sequence[Any]] = driver.fetch(statement, *values)
-    return found
-
-
-async def _fetch_unnamed(driver: Any, statement: str, values: Any) -> Sequence[Any]:
-    prepared = await driver.prepare(statement, name="")
-    found: Sequence[Any] = await prepared.fetch(*values)
-    return found
-
-
-async def _take(
-    fetch: Callable[[Any, str, Any], Awaitable[Sequence[Any]]], driver: Any, statement: str, values: Any, take: Take[T]
-) -> T:
-    return take(await fetch(driver, statement, values))
-
-
-async def _call(driver: Any, function: Callable[[Any], Any]) -> Any:
-    return await function(driver)
+    driver = PooledPostgres() if is_pooled else Postgres()
+    return Engines(reader, writer, driver, driver, StatementCache(reader.dialect), has_one_writer=False)

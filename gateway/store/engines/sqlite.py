@@ -13,7 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.store.engines import base
-from gateway.store.engines.base import ConnectionRules, Engines, run_on_connect
+from gateway.store.engines.base import Engines, run_on_connect
 from gateway.store.engines.instrumentation import count_statements
 from gateway.store.engines.private_files import keep_database_private
 from gateway.store.statement_cache import StatementCache
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from sqlalchemy import URL, Connection
-    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from gateway.domain.change import Topic
     from gateway.store.engines.base import Take
@@ -34,39 +33,79 @@ _IMPORT_CACHE_KB: Final = 16_000
 
 
 class Sqlite:
-    """SQLite's implementation of `Database`.
+    """aiosqlite: each call is one hop to the connection's thread and back."""
 
-    It needs no locks of its own: a transaction that writes holds SQLite's one writer from its beginning.
+    is_local = True
+
+    async def execute(self, connection: Any, text: str) -> None:
+        """Run a statement without values."""
+        await self.fetch(connection, text, ())
+
+    def fetch(self, connection: Any, text: str, values: Any) -> Awaitable[Sequence[Any]]:
+        """Run a statement and return its rows."""
+        found: Awaitable[Sequence[Any]] = connection.execute_fetchall(text, values)
+        return found
+
+    async def take(self, connection: Any, text: str, values: Any, take: Take[T]) -> T:
+        """Run a statement and return what a function takes from its rows."""
+        taken: T = await self.call(connection, partial(_taken, text, values, take))
+        return taken
+
+    async def call(self, connection: Any, function: Callable[[Any], Any]) -> Any:
+        """Call a function in the connection's thread, for which aiosqlite has no public name."""
+        return await connection._execute(function, connection._conn)  # noqa: SLF001
+
+
+class SqliteInThread:
+    """SQLite's own connection within its thread, in which a whole transaction runs: nothing here waits.
+
+    It needs no locks of its own: a transaction that writes holds SQLite's one writer from its beginning. And it
+    announces nothing: SQLite cannot notify other processes, they poll the file for changes (`events.polling`).
     """
 
-    async def announce(self, connection: AsyncConnection, topics: Iterable[Topic]) -> None:
-        """Do nothing: SQLite cannot notify other processes, they poll the file for changes (`events.polling`)."""
+    is_local = True
+
+    async def execute(self, connection: sqlite3.Connection, text: str) -> None:
+        """Run a statement without values."""
+        connection.execute(text)
+
+    async def fetch(self, connection: sqlite3.Connection, text: str, values: Any) -> Sequence[Any]:
+        """Run a statement and return its rows."""
+        return connection.execute(text, values).fetchall()
+
+    async def take(self, connection: sqlite3.Connection, text: str, values: Any, take: Take[T]) -> T:
+        """Run a statement and return what a function takes from its rows."""
+        return _taken(text, values, take, connection)
+
+    async def call(self, connection: sqlite3.Connection, function: Callable[[Any], Any]) -> Any:
+        """Call a function with the connection."""
+        return function(connection)
+
+    async def run_many(self, connection: sqlite3.Connection, text: str, each: Sequence[Any]) -> None:
+        """Run a statement for each of many sequences of values."""
+        connection.executemany(text, each)
 
     async def insert_rows(
-        self, connection: AsyncConnection, table: str, columns: Sequence[str], values: Sequence[Sequence[Any]]
+        self, connection: sqlite3.Connection, table: str, columns: Sequence[str], values: Sequence[Sequence[Any]]
     ) -> None:
-        """Insert many rows by one call of the driver."""
-        driver: Any = (await connection.get_raw_connection()).driver_connection
+        """Insert many rows."""
         placeholders = ", ".join("?" * len(columns))
         statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({placeholders})"  # noqa: S608  (our own names)
-        await driver.executemany(statement, values)
+        connection.executemany(statement, values)
 
-    async def call_sqlite(self, connection: AsyncConnection, function: Callable[[sqlite3.Connection], T]) -> T | None:
-        """Call a function with SQLite's own connection."""
-        driver: Any = (await connection.get_raw_connection()).driver_connection
-        result: T = await _call(driver, function)
-        return result
+    async def announce(self, connection: sqlite3.Connection, topics: Iterable[Topic]) -> None:
+        """Do nothing."""
 
-    def lock_migrations(self, connection: Connection) -> None:
-        """Do nothing: the transaction holds the writer."""
-
-    def lock_imports(self, connection: Connection) -> None:
-        """Enlarge the cache for an import: the transaction holds the writer.
+    async def lock_imports(self, connection: sqlite3.Connection) -> None:
+        """Enlarge the cache for an import.
 
         Each message has a random place in the index of ids, and with the usual 2 MB the pages of that are read and
         written again and again (measured: a third of the time that inserts take).
         """
-        connection.exec_driver_sql(f"PRAGMA cache_size = -{_IMPORT_CACHE_KB}")
+        connection.execute(f"PRAGMA cache_size = -{_IMPORT_CACHE_KB}")
+
+    def lock_migrations(self, connection: Connection) -> None:
+        """Do nothing: the transaction holds the writer."""
 
 
 def open_sqlite(url: URL) -> Engines:
@@ -98,8 +137,8 @@ def open_sqlite(url: URL) -> Engines:
 
     event.listen(writer.sync_engine, "do_connect", _try_file)
     event.listen(writer.sync_engine, "begin", _begin_write)
-    rules = ConnectionRules(READERS, _fetch, _take, _call, is_local=True)
-    return Engines(reader, writer, Sqlite(), rules, StatementCache(reader.dialect), has_one_writer=True)
+    statements = StatementCache(reader.dialect)
+    return Engines(reader, writer, Sqlite(), SqliteInThread(), statements, has_one_writer=True)
 
 
 def _try_file(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:
@@ -124,11 +163,6 @@ def can_lose_commits() -> bool:
     return not (version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45))
 
 
-def run_each(statements: Iterable[tuple[str, Any]], connection: sqlite3.Connection) -> list[list[Any]]:
-    """Run statements one after the other on SQLite's own connection; return the rows of each."""
-    return [connection.execute(text, values).fetchall() for text, values in statements]
-
-
 def take_each(queries: Iterable[tuple[str, Any, Take[Any]]], connection: sqlite3.Connection) -> list[Any]:
     """Run statements one after the other on SQLite's own connection; return what is taken from the rows of each."""
     return [_taken(statement, values, take, connection) for statement, values, take in queries]
@@ -140,17 +174,3 @@ def _taken(statement: str, values: Any, take: Take[T], connection: sqlite3.Conne
         return take(rows)
     finally:
         rows.close()  # an unfinished statement would keep its snapshot of the file
-
-
-def _fetch(driver: Any, statement: str, values: Any) -> Awaitable[Sequence[Any]]:
-    found: Awaitable[Sequence[Any]] = driver.execute_fetchall(statement, values)  # one hop to its thread and back
-    return found
-
-
-def _take(driver: Any, statement: str, values: Any, take: Take[T]) -> Awaitable[T]:
-    return _call(driver, partial(_taken, statement, values, take))
-
-
-async def _call(driver: Any, function: Callable[[Any], Any]) -> Any:
-    """Call a function in the connection's thread, for which aiosqlite has no public name."""
-    return await driver._execute(function, driver._conn)  # noqa: SLF001

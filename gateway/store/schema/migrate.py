@@ -35,7 +35,7 @@ async def migrate(url: str, revision: str = "head") -> None:
     engines = open_engines(url)
 
     def run(connection: Connection) -> None:
-        engines.database.lock_migrations(connection)
+        engines.transaction_driver.lock_migrations(connection)
         config = _config(connection)
         _refuse_later(ScriptDirectory.from_config(config), revision_of(connection))
         if revision == "base":

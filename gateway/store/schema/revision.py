@@ -6,9 +6,9 @@ Must not be here: how a database is migrated (`migrate`).
 from __future__ import annotations
 
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import inspect, text
+from sqlalchemy import column, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import InvalidSetting
@@ -16,7 +16,7 @@ from gateway.errors import InvalidSetting
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 HEAD: Final = "0005"  # the last script in `migrations/`
@@ -26,15 +26,20 @@ def revision_of(connection: Connection) -> str | None:
     """Read which revision a database is at, where it has been migrated at all."""
     if not inspect(connection).has_table("alembic_version"):
         return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return connection.execute(select_revision()).scalar()
 
 
-def is_migrated(connection: Connection) -> bool:
-    """Say whether a database has this program's tables, or a later one's; revisions are numbers of one length.
+def select_revision() -> Select[Any]:
+    """Select the revision of a database that has been migrated."""
+    return select(column("version_num")).select_from(table("alembic_version"))
+
+
+def is_migrated(revision: str | None) -> bool:
+    """Say whether a revision has this program's tables, or a later one's; revisions are numbers of one length.
 
     A server goes on beside a database that a later version has migrated: so all can be replaced one by one.
     """
-    return (revision_of(connection) or "") >= HEAD
+    return (revision or "") >= HEAD
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Insert, Select, Update, bindparam, exists, insert, or_, select, update
+from sqlalchemy import Select, Update, exists, or_, select, update
 
 from gateway.store.schema import tables
 
@@ -49,17 +49,13 @@ def any_key() -> Select[Any]:
     return select(exists(select(tables.keys.c.id)))
 
 
-def insert_key() -> Insert:
-    """Insert a key."""
-    return insert(tables.keys)
-
-
 def revoke_key(key_id: str, revoked_at: int) -> Update:
-    """Revoke a key that was not revoked before."""
+    """Revoke a key that was not revoked before; one row if there is one."""
     return (
         update(tables.keys)
         .where(tables.keys.c.id == key_id, tables.keys.c.revoked_at.is_(None))
         .values(revoked_at=revoked_at)
+        .returning(tables.keys.c.id)
     )
 
 
@@ -69,11 +65,7 @@ def expire_key(key_id: str, expires_at: int) -> Update:
     return update(tables.keys).where(tables.keys.c.id == key_id, sooner).values(expires_at=expires_at)
 
 
-def note_use() -> Update:
-    """Record when keys were last used, one parameter set each; a later time is kept."""
-    is_later = or_(tables.keys.c.last_used_at.is_(None), tables.keys.c.last_used_at < bindparam("at"))
-    return (
-        update(tables.keys)
-        .where(tables.keys.c.id == bindparam("key_id"), is_later)
-        .values(last_used_at=bindparam("at"))
-    )
+def note_use(key_id: str, at: int) -> Update:
+    """Record when a key was last used; a later time is kept."""
+    is_later = or_(tables.keys.c.last_used_at.is_(None), tables.keys.c.last_used_at < at)
+    return update(tables.keys).where(tables.keys.c.id == key_id, is_later).values(last_used_at=at)

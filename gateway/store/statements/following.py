@@ -16,24 +16,24 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    insert,
     literal,
     literal_column,
     null,
     select,
+    text,
     union_all,
 )
 
 from gateway.store.schema import tables
 from gateway.store.statements import page_bytes
 from gateway.store.statements.access import within, within_thread
-from gateway.store.statements.functions import octets, utf8
+from gateway.store.statements.functions import among, as_text, octets, utf8
 from gateway.store.statements.messages import CONTENT, MESSAGE_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Delete, Insert, Table
+    from sqlalchemy import Delete, Table, TextClause
 
     from gateway.domain.principal import Reach
 
@@ -86,10 +86,10 @@ def list_messages_after(reach: Reach, thread_id: str, position: int, limit: int)
     )
 
 
-def last_positions(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
-    """Select the last positions of threads, and those at which they begin."""
+def last_positions(reach: Reach, thread_ids: str) -> Select[Any]:
+    """Select the last positions of threads, an array of JSON, and those at which they begin."""
     span = select(tables.threads.c.id, tables.threads.c.last_position, func.coalesce(tables.threads.c.generation, 0))
-    return span.where(within(tables.threads, reach), tables.threads.c.id.in_(thread_ids))
+    return span.where(within(tables.threads, reach), among(tables.threads.c.id, as_text(thread_ids)))
 
 
 def list_growing(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
@@ -117,18 +117,22 @@ def list_growing(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
 
 
 def last_delta(reach: Reach, message_id: str) -> Select[Any]:
-    """Select the last delta of a message, which has their number."""
+    """Select the last delta of a message, which has their number.
+
+    Shape: number, part index, start and text.
+    """
+    deltas = tables.message_deltas.c
     return (
-        select(tables.message_deltas)
+        select(deltas.number, deltas.part_index, deltas.start, deltas.text)
         .where(within(tables.message_deltas, reach), tables.message_deltas.c.message_id == message_id)
         .order_by(tables.message_deltas.c.position.desc())
         .limit(1)
     )
 
 
-def insert_delta() -> Insert:
-    """Insert a delta."""
-    return insert(tables.message_deltas)
+def data_version() -> TextClause:
+    """Ask SQLite for its counter of changes to the file by other connections."""
+    return text("PRAGMA data_version")
 
 
 def remove_deltas(reach: Reach, message_id: str) -> Delete:

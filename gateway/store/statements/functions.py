@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import Integer, LargeBinary, Text
+from sqlalchemy import ColumnElement, Integer, LargeBinary, Text, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -90,3 +90,8 @@ class octets(_PerDatabase):  # noqa: N801  (as above)
     type = Integer()
     inherit_cache = True
     spellings: ClassVar = {"sqlite": "length(CAST({0} AS BLOB))", "postgresql": "octet_length({0})"}
+
+
+def as_text(value: str | ColumnElement[str]) -> ColumnElement[str]:
+    """Return a text as an argument of a function: itself, where it is already one of the statement's parameters."""
+    return value if isinstance(value, ColumnElement) else literal(value, Text())

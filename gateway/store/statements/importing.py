@@ -1,6 +1,6 @@
 """Pure builders of statements that only an import needs.
 
-Must not be here: the rows of messages, which are copied (`engines.base.Database.insert_rows`).
+Must not be here: the rows of messages, which are copied (`engines.base.TransactionDriver.insert_rows`).
 """
 
 from __future__ import annotations
@@ -12,37 +12,41 @@ from sqlalchemy import Select, case, delete, func, null, select, update
 from gateway.domain.thread import Inferred
 from gateway.store.schema import tables
 from gateway.store.statements.access import within
+from gateway.store.statements.functions import among, as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sqlalchemy import ColumnElement, Delete, Update
 
     from gateway.domain.principal import Reach
     from gateway.domain.thread import Thread
 
 
-def lock_ends(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
-    """Select the ends of threads and what was inferred of them, and lock their rows until the transaction ends."""
+def lock_ends(reach: Reach, thread_ids: str) -> Select[Any]:
+    """Select the ends of threads and what was inferred of them, and lock their rows until the transaction ends.
+
+    The ids, here and in the next one, are an array of JSON.
+    """
     ends = select(
         tables.threads.c.id,
         tables.threads.c.last_position,
         tables.threads.c.last_created_at,
         func.coalesce(tables.threads.c.inferred, 0),
     )
-    return ends.where(within(tables.threads, reach), tables.threads.c.id.in_(thread_ids)).with_for_update()
+    wanted = among(tables.threads.c.id, as_text(thread_ids))
+    return ends.where(within(tables.threads, reach), wanted).with_for_update()
 
 
-def deleted_threads_of(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
+def deleted_threads_of(reach: Reach, thread_ids: str) -> Select[Any]:
     """Select which threads were deleted: the id of each, its place in the list, and where a new one would begin."""
     gone = tables.deleted_threads
-    return select(gone.c.id, gone.c.seq, gone.c.generation).where(within(gone, reach), gone.c.id.in_(thread_ids))
+    wanted = among(gone.c.id, as_text(thread_ids))
+    return select(gone.c.id, gone.c.seq, gone.c.generation).where(within(gone, reach), wanted)
 
 
-def forget_deletions(reach: Reach, thread_ids: Sequence[str]) -> Delete:
-    """Delete what was stored of deleted threads."""
+def forget_deletion(reach: Reach, thread_id: str) -> Delete:
+    """Delete what was stored of a deleted thread."""
     return delete(tables.deleted_threads).where(
-        within(tables.deleted_threads, reach), tables.deleted_threads.c.id.in_(thread_ids)
+        within(tables.deleted_threads, reach), tables.deleted_threads.c.id == thread_id
     )
 
 

@@ -33,12 +33,12 @@ from gateway.domain.page import Order
 from gateway.store.schema import tables
 from gateway.store.statements import page_bytes, threads
 from gateway.store.statements.access import within, within_thread
-from gateway.store.statements.functions import among, utf8
+from gateway.store.statements.functions import among, as_text, utf8
 from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
 from gateway.store.statements.wire_message import WIRE_MESSAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import CompoundSelect, Insert, ScalarSelect, Select, Update
     from sqlalchemy.sql.base import ReadOnlyColumnCollection
@@ -167,18 +167,18 @@ def has_place_in_thread(reach: Reach, thread_id: str, message_id: str) -> Select
     return select(place_of_message(reach, thread_id, message_id).is_not(None))
 
 
+def position_of(reach: Reach, thread_id: str, message_id: str) -> Select[Any]:
+    """Select the position of a living or deleted message of a thread, or null."""
+    return select(place_of_message(reach, thread_id, message_id))
+
+
 def known_messages(reach: Reach, message_ids: str) -> CompoundSelect[Any]:
     """Select which of many ids, an array of JSON, are taken by living or deleted messages, and the thread of each."""
     alive, gone = tables.messages, tables.deleted_messages
     return union_all(
-        select(alive.c.id, alive.c.thread_id).where(within(alive, reach), among(alive.c.id, literal(message_ids))),
-        select(gone.c.id, gone.c.thread_id).where(within(gone, reach), among(gone.c.id, literal(message_ids))),
+        select(alive.c.id, alive.c.thread_id).where(within(alive, reach), among(alive.c.id, as_text(message_ids))),
+        select(gone.c.id, gone.c.thread_id).where(within(gone, reach), among(gone.c.id, as_text(message_ids))),
     )
-
-
-def insert_messages() -> Insert:
-    """Insert messages, one parameter set each."""
-    return insert(tables.messages)
 
 
 def append_message(reach: Reach, message: Message, channel: str) -> Select[Any]:
@@ -224,12 +224,10 @@ def _typed(value: Any, column: Column[Any]) -> Any:
     return value if isinstance(value, ColumnElement) else literal(value, column.type)
 
 
-def set_message(reach: Reach, message_id: str, **values: str | int | None) -> Update:
+def set_message(reach: Reach, message_id: str, values: Mapping[str, str | int | None]) -> Update:
     """Update columns of one message."""
     return (
-        update(tables.messages)
-        .where(within(tables.messages, reach), tables.messages.c.id == message_id)
-        .values(**values)
+        update(tables.messages).where(within(tables.messages, reach), tables.messages.c.id == message_id).values(values)
     )
 
 
@@ -240,11 +238,6 @@ def remove_message(reach: Reach, thread_id: str, message_id: str) -> ReturningDe
         .where(within_thread(tables.messages, reach, thread_id), tables.messages.c.id == message_id)
         .returning(tables.messages.c.position)
     )
-
-
-def remember_message() -> Insert:
-    """Insert the place of a deleted message."""
-    return insert(tables.deleted_messages)
 
 
 def _of_thread(reach: Reach, thread_id: str, run_id: str | None) -> ColumnElement[bool]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Text, func, literal, or_, select, true, update
+from sqlalchemy import func, or_, select, true, update
 
 from gateway.store.schema import tables
 from gateway.store.statements.access import within
 from gateway.store.statements.api_keys import KEY_COLUMNS
-from gateway.store.statements.functions import among
+from gateway.store.statements.functions import among, as_text
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
@@ -24,13 +24,12 @@ if TYPE_CHECKING:
 EPOCH_COLUMNS = (tables.threads.c.id.label("thread_id"), tables.threads.c.generation, tables.threads.c.token_epoch)
 
 
-def token_epochs(reach: Reach, thread_ids: str | ColumnElement[str]) -> Select[Any]:
+def token_epochs(reach: Reach, thread_ids: str) -> Select[Any]:
     """Select the token epochs of many threads, an array of JSON."""
-    wanted = thread_ids if isinstance(thread_ids, ColumnElement) else literal(thread_ids, Text())
-    return select(*EPOCH_COLUMNS).where(within(tables.threads, reach), among(tables.threads.c.id, wanted))
+    return select(*EPOCH_COLUMNS).where(within(tables.threads, reach), among(tables.threads.c.id, as_text(thread_ids)))
 
 
-def later_epochs(reach: Reach, thread_ids: str | ColumnElement[str]) -> Select[Any]:
+def later_epochs(reach: Reach, thread_ids: str) -> Select[Any]:
     """Select the same of threads whose epoch is not the first, as of few."""
     return token_epochs(reach, thread_ids).where(
         or_(tables.threads.c.generation.is_not(None), tables.threads.c.token_epoch.is_not(None))

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import case, delete, exists, func, insert, null, select, union_all, update
+from sqlalchemy import case, delete, exists, func, null, select, union_all, update
 
 from gateway.store.schema import tables
 from gateway.store.statements.access import within
 from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import ColumnElement, Insert, ScalarSelect, Select, Update
+    from sqlalchemy import ColumnElement, ScalarSelect, Select, Update
     from sqlalchemy.sql.dml import ReturningDelete
 
     from gateway.domain.page import PageRequest
@@ -75,11 +75,6 @@ def has_place_among_threads(reach: Reach, thread_id: str) -> Select[Any]:
     )
 
 
-def insert_thread() -> Insert:
-    """Insert a thread."""
-    return insert(tables.threads)
-
-
 def take_positions(reach: Reach, thread_id: str, count: int, created_at: int) -> Update:
     """Allocate the next positions of a thread, under its row's lock, and count the messages that will have them.
 
@@ -113,13 +108,13 @@ def move_end(reach: Reach, thread_id: str, position: int, second: int) -> Update
     return moved.values(message_count=further, last_position=position, last_created_at=second)
 
 
-def set_thread(reach: Reach, thread_id: str, given: Inferred, **values: str | int) -> Update:
+def set_thread(reach: Reach, thread_id: str, given: Inferred, values: Mapping[str, str | int]) -> Update:
     """Update columns of one thread, of which some are given by a client from now on and not inferred."""
     inferred = tables.threads.c.inferred.bitwise_and(~int(given))
     return (
         update(tables.threads)
         .where(within(tables.threads, reach), tables.threads.c.id == thread_id)
-        .values(**values, inferred=inferred)
+        .values({**values, "inferred": inferred})
     )
 
 
@@ -142,11 +137,6 @@ def remove_thread(reach: Reach, thread_id: str) -> ReturningDelete[Any]:
             tables.threads.c.created_at, tables.threads.c.seq, tables.threads.c.owner, tables.threads.c.last_position
         )
     )
-
-
-def remember_thread() -> Insert:
-    """Insert the place of a deleted thread."""
-    return insert(tables.deleted_threads)
 
 
 def count_threads(reach: Reach) -> Select[Any]:
