@@ -9,20 +9,20 @@ from typing import Final
 
 _EDGE: Final = """cursor node {{ id role createdAt metadata {} }}"""
 _INFO: Final = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
-CONTENT: Final = """content { __typename
+_CONTENT: Final = """content { __typename
   ... on TextContent { type text { value annotations { __typename } } } }"""
-IMAGES: Final = """content { __typename
+_IMAGES: Final = """content { __typename
   ... on TextContent { type text { value annotations { __typename } } }
   ... on ImageFileContent { type imageFile { fileId detail } }
   ... on ImageUrlContent { type imageUrl { url detail } } }"""
-ANNOTATIONS: Final = """content { __typename
+_ANNOTATIONS: Final = """content { __typename
   ... on TextContent { type text { value annotations { __typename
     ... on FileCitation { text startIndex endIndex fileId }
     ... on FilePath { text startIndex endIndex fileId }
     ... on UrlCitation { text startIndex endIndex url title } } } } }"""
 
 
-def page(fields: str = CONTENT) -> str:
+def _page(fields: str = _CONTENT) -> str:
     """Write a query for a page of messages with more fields of each."""
     return f"""query Page($id: ID!, $limit: Int!, $after: String) {{ thread(id: $id) {{
   messages(limit: $limit, after: $after) {{ edges {{ {_EDGE.format(fields)} }} {_INFO} }} }} }}"""
@@ -31,7 +31,7 @@ def page(fields: str = CONTENT) -> str:
 def page_of(alias: str, thread_id: str, after: str) -> str:
     """Write a query for a page of messages whose arguments are literals, under a name of its own."""
     return f"""query Page {{ thread(id: "{thread_id}") {{ {alias}: messages(limit: 20, after: "{after}") {{
-  edges {{ {_EDGE.format(CONTENT)} }} {_INFO} }} }} }}"""
+  edges {{ {_EDGE.format(_CONTENT)} }} {_INFO} }} }} }}"""
 
 
 PREVIEWS: Final = """query Previews($first: Int!) { threads(first: $first) { nodes { id metadata
@@ -44,7 +44,7 @@ NODE: Final = f"query Node($id: ID!) {{ node(id: $id) {{ id {_MESSAGE} }} }}"
 NODES: Final = f"query Nodes($ids: [ID!]!) {{ nodes(ids: $ids) {{ id {_MESSAGE} }} }}"
 
 CREATE: Final = f"""mutation Create($input: CreateMessageInput!) {{
-  createMessage(input: $input) {{ edge {{ {_EDGE.format(CONTENT)} }} }} }}"""
+  createMessage(input: $input) {{ edge {{ {_EDGE.format(_CONTENT)} }} }} }}"""
 CREATE_THREAD: Final = """mutation CreateThread($input: CreateThreadInput!) {
   createThread(input: $input) { thread { id createdAt metadata } } }"""
 UPDATE_THREAD: Final = """mutation UpdateThread($input: UpdateThreadInput!) {
@@ -69,3 +69,32 @@ EVENTS: Final = """subscription Events($threadId: ID!) { threadEvents(threadId: 
   ... on MessageCreated { message { id role text } }
   ... on MessageUpdated { message { id status text } }
   ... on MessageDelta { messageId text offset } } }"""
+
+PAGES: Final = {
+    "content": _page(),
+    "text": _page("text"),
+    "thread": _page(f"{_CONTENT} thread {{ id }}"),
+    "attachments": _page(f"{_CONTENT} attachments {{ fileId tools }}"),
+    "images": _page(_IMAGES),
+    "annotations": _page(_ANNOTATIONS),
+}
+ALL: Final = (
+    *PAGES.values(),
+    PREVIEWS,
+    THREADS,
+    THREAD,
+    NODE,
+    NODES,
+    CREATE,
+    CREATE_THREAD,
+    UPDATE_THREAD,
+    DELETE_THREAD,
+    GRANT,
+    REVOKE,
+    UPDATE_MESSAGE,
+    APPEND,
+    FINISH,
+    DELETE_MESSAGE,
+    ADDED,
+    EVENTS,
+)

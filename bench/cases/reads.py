@@ -21,10 +21,10 @@ _THREAD: Final = '"id":'
 _CREATED: Final = '"createdAt":'
 
 
-def page(kind: str = LONG, limit: int = 20, fields: str = documents.CONTENT, number: int = 0) -> Recipe:
-    """Ask for the newest messages of a thread."""
+def page(kind: str = LONG, limit: int = 20, fields: str = "content", number: int = 0) -> Recipe:
+    """Ask for the newest messages of a thread; `fields` names one of the documents."""
     variables = {"id": thread_id(kind, number), "limit": limit, "after": None}
-    return lambda world: [Ask(graphql(documents.page(fields), variables, world.keys[DEFAULT]), _EDGE, limit)]
+    return lambda world: [Ask(graphql(documents.PAGES[fields], variables, world.keys[DEFAULT]), _EDGE, limit)]
 
 
 def pages(world: World) -> list[Ask]:
@@ -54,13 +54,13 @@ def _middle(world: World) -> list[Ask]:
     spread = range(world.long * 2 // 5, world.long * 3 // 5, max(1, world.long // 5 // CURSORS))
     fixed = {"id": thread_id(LONG), "limit": 20}
     asked = [{**fixed, "after": message_id(LONG, place)} for place in spread]
-    return [Ask(graphql(documents.page(), each, world.keys[DEFAULT]), _EDGE, 20) for each in asked]
+    return [Ask(graphql(documents.PAGES["content"], each, world.keys[DEFAULT]), _EDGE, 20) for each in asked]
 
 
 def _growing(limit: int) -> Recipe:
     """Ask for a page whose newest message is in progress."""
     variables = {"id": thread_id(ORDINARY, 1), "limit": limit, "after": None}
-    return lambda world: [Ask(graphql(documents.page(), variables, world.keys[PROGRESS]), _EDGE, limit)]
+    return lambda world: [Ask(graphql(documents.PAGES["content"], variables, world.keys[PROGRESS]), _EDGE, limit)]
 
 
 def _rest_growing(world: World) -> list[Ask]:
@@ -111,11 +111,11 @@ GRAPHQL: Final[dict[str, Recipe]] = {
     "page-code-32k": page("code-32k"),
     "page-foreign": page("foreign"),
     "page-text": page(fields="text"),
-    "page-thread": page(fields=f"{documents.CONTENT} thread {{ id }}"),
-    "page-attachments": page("attachments", fields=f"{documents.CONTENT} attachments {{ fileId tools }}"),
-    "page-images": page("images", fields=documents.IMAGES),
+    "page-thread": page(fields="thread"),
+    "page-attachments": page("attachments", fields="attachments"),
+    "page-images": page("images", fields="images"),
     "page-parts": page("parts"),
-    "page-annotations": page("annotations", fields=documents.ANNOTATIONS),
+    "page-annotations": page("annotations", fields="annotations"),
     "page-in-progress": _growing(20),
     "thread": _thread,
     "threads": _threads,

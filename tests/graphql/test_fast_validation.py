@@ -13,7 +13,7 @@ from graphql.language import Lexer, Source, TokenKind
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from bench.cases import CREATE, PAGE
+from bench.cases import documents
 from gateway.graphql.documents.fast_validation import MAX_VISITS, FastValidation
 from gateway.graphql.documents.limits import check_document
 from gateway.graphql.documents.measure import NotMeasurable
@@ -41,7 +41,7 @@ _OF_DOCS: Final = [
     for text in _IN_MARKDOWN.findall(page.read_text(encoding="utf-8"))
 ]
 _CASES: Final = [each.query for each in load_cases()]
-_ORDINARY: Final = [text for text in (*_CASES, *_OF_DOCS, PAGE, CREATE) if not _INTROSPECTS.search(text)]
+_ORDINARY: Final = [text for text in (*_CASES, *_OF_DOCS, *documents.ALL) if not _INTROSPECTS.search(text)]
 _UNDECIDED: Final = {
     "{ __schema { types { name } } }",
     "{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }",
