@@ -210,17 +210,13 @@ class Message(MessageRow):
     @cached_property
     def text(self) -> str:
         """The text of all text parts, joined by line breaks."""
-        return "\n".join(part.text.value for part in self.content if isinstance(part, TextContent))
+        return parse_text(self.content_json)
 
     @cached_property
     def attachments(self) -> tuple[Attachment, ...]:
         """The attached files, in order."""
-        if self.attachments_json.count("{") > _MOST_OBJECTS:
-            raise AnswerTooLarge
-        return tuple(
-            Attachment(item.get("file_id"), tuple(tool["type"] for tool in item.get("tools") or ()))
-            for item in orjson.loads(self.attachments_json)
-        )
+        parsed = parse_attachments(self.attachments_json)
+        return tuple(Attachment(item.get("file_id"), tuple(tools_of(item))) for item in parsed)
 
     @cached_property
     def metadata(self) -> Metadata:
@@ -237,14 +233,52 @@ def with_created_at(message: Message, created_at: int) -> Message:
 
 
 def load_content(content_json: bytes) -> tuple[ContentPart, ...]:
-    """Parse stored content to its parts.
+    """Read the parts of a stored content.
 
-    Errors: AnswerTooLarge, before a content is read that holds more objects with types than an answer may. Import has
-    taken such: of a quotation mark within a text nobody takes one for the end of a name, since a backslash precedes it.
+    Errors: AnswerTooLarge.
     """
-    if content_json.count(b'"type":') > _MOST_OBJECTS:
+    return tuple(PART_READERS[part["type"]](part) for part in parse_content(content_json))
+
+
+def parse_content(content_json: bytes) -> list[dict[str, Any]]:
+    """Parse a stored content.
+
+    Errors: AnswerTooLarge, without parsing, if it has more objects with types than a response may have; an import
+    accepts such. A quotation mark within a text follows a backslash, so none is counted as the end of a key.
+    """
+    if len(content_json) > _MOST_OBJECTS and content_json.count(b'"type":') > _MOST_OBJECTS:
         raise AnswerTooLarge
-    return tuple(PART_READERS[part["type"]](part) for part in orjson.loads(content_json))
+    parts: list[dict[str, Any]] = orjson.loads(content_json)
+    return parts
+
+
+def parse_text(content_json: bytes) -> str:
+    """Parse the text of all text parts of a stored content, joined with line breaks.
+
+    Errors: AnswerTooLarge.
+    """
+    return "\n".join(part["text"]["value"] for part in parse_content(content_json) if part["type"] == "text")
+
+
+def parse_attachments(attachments_json: str) -> list[dict[str, Any]]:
+    """Parse stored attachments.
+
+    Errors: AnswerTooLarge.
+    """
+    if len(attachments_json) > _MOST_OBJECTS and attachments_json.count("{") > _MOST_OBJECTS:
+        raise AnswerTooLarge
+    attachments: list[dict[str, Any]] = orjson.loads(attachments_json)
+    return attachments
+
+
+def tools_of(attachment: dict[str, Any]) -> list[str]:
+    """Return the types of the tools that can read a stored attachment."""
+    return [tool["type"] for tool in attachment.get("tools") or ()]
+
+
+def detail_of(image: dict[str, Any]) -> str:
+    """Return the level of detail of a stored image."""
+    return image.get("detail") or "auto"
 
 
 # The JSON around the text of content that is one text without annotations, as most is.
@@ -315,12 +349,12 @@ def _text(part: dict[str, Any]) -> TextContent:
 
 def _image_file(part: dict[str, Any]) -> ImageFileContent:
     image = part["image_file"]
-    return ImageFileContent(ImageFile(image["file_id"], image.get("detail") or "auto"))
+    return ImageFileContent(ImageFile(image["file_id"], detail_of(image)))
 
 
 def _image_url(part: dict[str, Any]) -> ImageUrlContent:
     image = part["image_url"]
-    return ImageUrlContent(ImageUrl(image["url"], image.get("detail") or "auto"))
+    return ImageUrlContent(ImageUrl(image["url"], detail_of(image)))
 
 
 def _refusal(part: dict[str, Any]) -> RefusalContent:

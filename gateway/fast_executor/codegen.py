@@ -10,9 +10,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import groupby
 from keyword import iskeyword
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -37,13 +35,15 @@ from gateway.fast_executor.hints import (
     Attribute,
     Columns,
     FieldHints,
+    Key,
+    Parsed,
     Preloaded,
     Resolver,
     Self,
     Serialized,
-    Template,
 )
 from gateway.fast_executor.meter import LONG, Meter
+from gateway.fast_executor.pieces import Piece, as_bytes, joined
 from gateway.fast_executor.readers import Bailout, ObjectCheck, leaf_reader
 
 if TYPE_CHECKING:
@@ -69,8 +69,6 @@ _INVALID: Final = {
 
 _COLUMN: Final = "<{}:{}>"  # of a row; its index is known when the whole source is generated
 _COLUMN_INDEXES: Final = re.compile(r"\[<(\d+):(\w+)>\]")
-# Source: JSON (RFC 8259), section 7: a quotation mark within a string follows a backslash.
-_STRING_CONTENT: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+').fullmatch
 
 
 class Readers:
@@ -143,20 +141,16 @@ class _Source(NamedTuple):
         return f"{self.name}.{name}" if is_plain else f"getattr({self.name}, {name!r})"
 
 
-class _Piece(NamedTuple):
-    """A piece of JSON: the inside of an f-string, or an expression of type bytes."""
-
-    text: str
-    is_bytes: bool = False
-
-
 class _Function:
     """One function while it is generated, line by line; each value is assigned to a variable of its own."""
 
-    def __init__(self, readers: Readers, read: _ColumnsRead, *, takes_rows: bool = False) -> None:
+    def __init__(
+        self, readers: Readers, read: _ColumnsRead, *, takes_rows: bool = False, takes_json: bool = False
+    ) -> None:
         self._readers = readers
         self._read = read
         self._takes_rows = takes_rows
+        self._takes_json = takes_json
         self._lines: list[str] = []
         self._depth = 1
         self._names = 0
@@ -170,7 +164,9 @@ class _Function:
         Errors: _NeedsExecutor.
         """
         result = self._value(kind, details, "source")
-        text = "\n".join(["def read(source, meter):", *self._lines, f" return {result}"])
+        # Stored JSON is short enough to count its objects, and to look at the clock, once.
+        begin, end = ([" count = 0"], [" meter.add_objects(count)"]) if self._takes_json else ([], [])
+        text = "\n".join(["def read(source, meter):", *begin, *self._lines, *end, f" return {result}"])
         if self._takes_rows:
             columns = {str(id(own)): names for own, names in self._read.in_order().items()}
             text = _COLUMN_INDEXES.sub(lambda found: f"[{columns[found[1]].index(found[2])}]", text)
@@ -182,6 +178,9 @@ class _Function:
         """Generate the read of a value, and return its expression."""
         if is_non_null_type(kind):
             return self._non_null(kind.of_type, details, source)
+        if kind in _INVALID and self._takes_json:
+            self._bail_out_if(f"{source} is not None and ({_INVALID[kind].format(source)})")
+            return source
         result = self._assign("None")
         with self._block(f"if {source} is not None:"):
             self._line(f"{result} = {self._non_null(kind, details, source)}")
@@ -199,13 +198,13 @@ class _Function:
 
     def _list(self, kind: Any, details: FieldDetailsList, source: str) -> str:
         self._bail_out_if(f"type({source}) is not list and type({source}) is not tuple")
-        own = self._classes_of(kind.of_type) if is_non_null_type(kind) else []
+        own = self._classes_of(kind.of_type) if is_non_null_type(kind) and not self._takes_json else []
         if len(own) == 1:
             return self._json_list(kind.of_type, details, source, own[0], {})
         if is_non_null_type(kind) and is_composite_type(kind.of_type):
-            self._line(f"meter.add_objects(len({source}))")
+            self._line(f"count += len({source})" if self._takes_json else f"meter.add_objects(len({source}))")
         result, item = self._assign("[]"), self._name()
-        with self._block(f"for {item} in meter.iterate({source}):"):
+        with self._block(f"for {item} in {source if self._takes_json else f'meter.iterate({source})'}:"):
             self._line(f"{result}.append({self._value(kind, details, item)})")
         return result
 
@@ -226,8 +225,8 @@ class _Function:
         result, comma, item = self._assign("[b'[']"), self._assign("''"), self._name()
         with self._block(f"for {item} in meter.iterate({source}):"):
             of_item = _Source(item, own, self._read, is_row=True) if are_rows else self._exactly(own, item)
-            pieces = [_Piece(f"{{{comma}}}"), *self._json_object(kind, details, of_item, hints)]
-            self._line(f"{result} += ({_as_bytes(pieces)},)")
+            pieces = [Piece(f"{{{comma}}}"), *self._json_object(kind, details, of_item, hints)]
+            self._line(f"{result} += ({as_bytes(pieces)},)")
             self._line(f"{comma} = ','")
         self._line(f"{result}.append(b']')")
         return self._assign(f"fragment(meter.replace_text({before}, b''.join({result})))")
@@ -238,21 +237,21 @@ class _Function:
         details: FieldDetailsList,
         source: _Source,
         hints: Mapping[str, Serialized | Self],
-    ) -> list[_Piece]:
+    ) -> list[Piece]:
         """Generate an object as pieces of JSON."""
-        pieces: list[_Piece] = []
+        pieces: list[Piece] = []
         for key, selected in self._readers.collect(kind, details).items():
-            pieces.append(_Piece(f'{"," if pieces else "{{"}"{key}":'))
+            pieces.append(Piece(f'{"," if pieces else "{{"}"{key}":'))
             pieces += self._json_field(kind, selected, source, hints.get(selected[0].node.name.value))
-        return [*pieces, _Piece("}}" if pieces else "{{}}")]
+        return [*pieces, Piece("}}" if pieces else "{{}}")]
 
     def _json_field(
         self, kind: GraphQLObjectType, selected: FieldDetailsList, source: _Source, own: Serialized | Self | None
-    ) -> list[_Piece]:
+    ) -> list[Piece]:
         name = selected[0].node.name.value
         definition, hint = kind.fields.get(name), own or self._readers.hints.fields.get((kind.name, name))
         if definition is None:
-            return [_Piece(f"dumps({self._field(kind, selected, source, own)})", is_bytes=True)]
+            return [Piece(f"dumps({self._field(kind, selected, source, own)})", is_bytes=True)]
         self._count_field()
         if isinstance(hint, Self | Attribute) and is_non_null_type(definition.type):
             inner = definition.type.of_type
@@ -262,23 +261,21 @@ class _Function:
             if len(classes) == 1:
                 value = source.name if isinstance(hint, Self) else self._assign(source.attribute(hint.name))
                 return self._json_object(inner, selected, self._exactly(classes[0], value), {})
-        if isinstance(hint, Template):
-            return self._template(
-                hint, source, _Function(self._readers, self._read).function(definition.type, selected)
-            )
+        if isinstance(hint, Parsed):
+            return self._parsed(hint, definition.type, selected, source)
         if isinstance(hint, Serialized) and (hint.plain or hint.serialize is orjson.Fragment):
             return self._json_serialized(hint, source, may_be_null=not is_non_null_type(definition.type))
-        return [_Piece(f"dumps({self._field(kind, selected, source, own)})", is_bytes=True)]
+        return [Piece(f"dumps({self._field(kind, selected, source, own)})", is_bytes=True)]
 
-    def _json_serialized(self, hint: Serialized, source: _Source, *, may_be_null: bool) -> list[_Piece]:
+    def _json_serialized(self, hint: Serialized, source: _Source, *, may_be_null: bool) -> list[Piece]:
         value = self._cached(source, hint.name)
         text = value if hint.serialize in (None, orjson.Fragment) else self._call(hint.serialize, value)
         quote = '"' if hint.plain else ""
         if not may_be_null:
-            return [_Piece(f"{quote}{{{text if text == value else self._assign(text)}}}{quote}")]
+            return [Piece(f"{quote}{{{text if text == value else self._assign(text)}}}{quote}")]
         quoted = f"'{quote}' + {text} + '{quote}'"
         either = self._assign(f"'null' if {value} is None else {quoted}")
-        return [_Piece(f"{{{either}}}")]
+        return [Piece(f"{{{either}}}")]
 
     def _classes_of(self, kind: Any) -> list[type]:
         return self._readers.hints.classes_of(kind.name) if is_object_type(kind) else []
@@ -288,11 +285,13 @@ class _Function:
         if invalid is None:
             return self._assign(f"{self._global(leaf_reader(kind))}({source})")
         self._bail_out_if(invalid.format(source))
-        if kind is GraphQLString:
+        if kind is GraphQLString and not self._takes_json:  # which is counted when it is written
             self._count_text(source)
         return source
 
     def _object(self, kind: GraphQLObjectType, details: FieldDetailsList, source: str) -> str:
+        if self._takes_json:
+            return self._fields(kind, details, _Source(source, None, self._read), {})
         own = self._readers.hints.classes_of(kind.name)
         if len(own) == 1:
             return self._fields(kind, details, self._exactly(own[0], source), {})
@@ -349,9 +348,11 @@ class _Function:
         return result
 
     def _abstract(self, kind: Any, details: FieldDetailsList, source: str) -> str:
-        """Dispatch by the class of a value, if the possible types have classes."""
+        """Dispatch by the class of a value, if the possible types have classes, or by the tag of an object of JSON."""
         schema, types = self._readers.schema, self._readers.hints.types
         possible = {each.name: each for each in schema.get_possible_types(kind)} if is_abstract_type(kind) else {}
+        if self._takes_json:
+            return self._tagged(possible, details, source)
         by_class = {
             own: _Function(self._readers, self._read).function(possible[name], details)
             for own, name in types.items()
@@ -371,6 +372,8 @@ class _Function:
         definition, hint = kind.fields.get(name), own or self._readers.hints.fields.get((kind.name, name))
         if definition is None:
             raise _NeedsExecutor
+        if self._takes_json:
+            return self._value(definition.type, selected, self._assign(self._at_key(kind, name, source.name)))
         if isinstance(hint, Self):
             if source.is_row:  # a row has no class to check
                 self._read.is_known = False
@@ -381,11 +384,8 @@ class _Function:
             return self._serialized(hint, source, may_be_null=not is_non_null_type(definition.type))
         if isinstance(hint, Resolver) and hint.preloaded is not None:
             return self._preloaded_value(hint.preloaded, definition.type, selected, source)
-        if isinstance(hint, Template):
-            pieces = self._template(
-                hint, source, _Function(self._readers, self._read).function(definition.type, selected)
-            )
-            return self._assign(f"fragment({_joined(pieces)})")
+        if isinstance(hint, Parsed):
+            return self._assign(f"fragment({joined(self._parsed(hint, definition.type, selected, source))})")
         raise _NeedsExecutor
 
     def _serialized(self, hint: Serialized, source: _Source, *, may_be_null: bool) -> str:
@@ -401,33 +401,56 @@ class _Function:
         is_lookup = isinstance(of, dict) and serialize == of.__getitem__
         return f"{self._global(of)}[{value}]" if is_lookup else f"{self._global(serialize)}({value})"
 
-    def _template(self, hint: Template, source: _Source, read: Read) -> list[_Piece]:
-        """Generate the JSON around the string of a value that equals the sample, and a full read of all others."""
-        first, *others = orjson.dumps(read(hint.sample, Meter())).split(MARKER.encode())
-        stored = self._cached(source, hint.stored)
-        prefix, suffix, rest_of_suffix = map(self._global, (hint.prefix, hint.suffix, hint.suffix[1:]))
-        before, text, after, rest = (self._name() for _ in range(4))
-        again = f" + {text} + ".join(self._global(each) for each in others)
-        around = f"{before} = {self._global(first)}; " + (f"{after} = {again}" if others else f"{text} = {after} = b''")
-        # Few strings contain a quotation mark, so the first one closes most of them. If it does not, or the value has
-        # another prefix, the rest differs from the suffix: in JSON quotation marks come in pairs.
-        self._line(f"{text}, _, {rest} = {stored}.removeprefix({prefix}).partition(b'\"')")
-        with self._block(f"if {rest} == {rest_of_suffix}:"):
-            self._line(around)
-            self._count_text(text)
-        is_surrounded = f"{stored}.startswith({prefix}) and {stored}.endswith({suffix})"
-        within = f"{stored}, {len(hint.prefix)}, len({stored}) - {len(hint.suffix)}"
-        with self._block(f"elif {is_surrounded} and {self._global(_STRING_CONTENT)}({within}):"):
-            self._line(f"{text} = {stored}[{len(hint.prefix)}:-{len(hint.suffix)}]; {around}")
-            self._count_text(text)
-        with self._block("else:"):
-            whole = f"dumps({self._global(read)}({self._global(hint.load)}({stored}), meter))"
-            self._line(f"{before} = {after} = b''; {text} = {whole}")
-        return [_Piece(each, is_bytes=True) for each in (before, text, after)]
+    def _tagged(self, possible: Mapping[str, GraphQLObjectType], details: FieldDetailsList, source: str) -> str:
+        result, tag, word = self._assign("None"), self._assign(f"{source}['type']"), "if"
+        for each, name in self._readers.hints.tags.items():
+            if name in possible:
+                with self._block(f"{word} {tag} == {each!r}:"):
+                    self._line(f"{result} = {self._object(possible[name], details, source)}")
+                word = "elif"
+        if word == "if":
+            raise _NeedsExecutor
+        self._line("else: raise Bailout")
+        return result
 
-    def _count_text(self, text: str) -> None:
+    def _at_key(self, kind: GraphQLObjectType, name: str, source: str) -> str:
+        key = self._readers.hints.keys.get((kind.name, name))
+        if key is None:
+            raise _NeedsExecutor
+        if not isinstance(key, Key):
+            return f"{self._global(key)}({source})"
+        path = [f"[{each!r}]" for each in key.path]
+        if key.optional:
+            path[-1] = f".get({key.path[-1]!r})"
+        return source + "".join(path)
+
+    def _parsed(self, hint: Parsed, kind: Any, selected: FieldDetailsList, source: _Source) -> list[Piece]:
+        """Generate the JSON of a value that is stored as JSON: parsed, or around the string of a template."""
+        read = _Function(self._readers, self._read, takes_json=True).function(kind, selected)
+        stored = self._cached(source, hint.stored)
+        whole = f"dumps({self._global(read)}({self._global(hint.load)}({stored}), meter))"
+        template, text = hint.template, self._name()
+        if template is None:
+            self._line(f"{text} = {whole}")
+            self._count_text(text)
+            return [Piece(text, is_bytes=True)]
+        first, *others = orjson.dumps(read(template.sample, Meter())).split(MARKER.encode())
+        before, after = self._name(), self._name()
+        with self._block(f"if {self._cached(source, template.mark)}:"):
+            self._line(f"{text} = {stored}[{len(template.prefix)}:-{len(template.suffix)}]")
+            again = f" + {text} + ".join(self._global(each) for each in others)
+            self._line(
+                f"{before} = {self._global(first)}; " + (f"{after} = {again}" if others else f"{text} = {after} = b''")
+            )
+            self._count_text(text, "string")
+        with self._block("else:"):
+            self._line(f"{before} = {after} = b''; {text} = {whole}")
+            self._count_text(text)
+        return [Piece(each, is_bytes=True) for each in (before, text, after)]
+
+    def _count_text(self, text: str, kind: str = "text") -> None:
         with self._block(f"if len({text}) > {LONG}:"):
-            self._line(f"meter.add_text({text})")
+            self._line(f"meter.add_{kind}({text})")
 
     def _count_field(self) -> None:
         self._readers.fields_left -= 1
@@ -473,22 +496,3 @@ class _Function:
         name = f"k{len(self._globals)}"
         self._globals[name] = value
         return name
-
-
-def _joined(pieces: list[_Piece]) -> str:
-    """Generate an expression that joins pieces of JSON."""
-    return f"b''.join(({_as_bytes(pieces)},))"
-
-
-def _as_bytes(pieces: list[_Piece]) -> str:
-    """Generate pieces of JSON as a comma-separated list of bytes; adjacent texts become one string."""
-    groups = [
-        (is_bytes, [piece.text for piece in own]) for is_bytes, own in groupby(pieces, key=attrgetter("is_bytes"))
-    ]
-    return ", ".join(", ".join(texts) if is_bytes else _encoded("".join(texts)) for is_bytes, texts in groups)
-
-
-def _encoded(text: str) -> str:
-    """Generate the inside of an f-string as bytes; without replacement fields it becomes a literal."""
-    plain = text.replace("{{", "").replace("}}", "")
-    return f"f'{text}'.encode()" if "{" in plain else repr(text.replace("{{", "{").replace("}}", "}").encode())

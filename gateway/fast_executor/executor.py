@@ -175,11 +175,11 @@ class CompiledExecutor(MeteredExecutor):
     def _read(self, read: Read, value: Any) -> Any:
         """Read a value; if that fails, undo what the meter has counted of it."""
         meter = self.meter
-        objects, size = meter.objects, meter.bytes
+        before = meter.objects, meter.bytes, meter.strings
         try:
             return read(value, meter)
         except Exception:
-            meter.objects, meter.bytes = objects, size
+            meter.objects, meter.bytes, meter.strings = before
             raise
 
     def complete_object_value(

@@ -33,18 +33,32 @@ class Serialized:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Nearly all values of the attribute equal one sample but for a single string.
+    """Values with a true attribute `mark` equal the sample but for one string, in whose place that has MARKER.
 
-    The value is what `load` makes of the attribute `stored`, which is JSON in UTF-8. Values that start with `prefix`,
-    which opens a string, and end with `suffix`, which closes the same string, equal the sample, in which MARKER takes
-    the place of that string.
+    They are stored as `prefix`, the string as orjson writes it but without quotation marks, and `suffix`.
     """
 
-    load: Callable[[bytes], Any]
+    mark: str
     sample: Any
-    stored: str
     prefix: bytes
     suffix: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The value is what `load` makes of the attribute `stored`: JSON, whose objects are read by `FieldHints.keys`."""
+
+    load: Callable[[Any], Any]
+    stored: str
+    template: Template | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Where an object of JSON has the value of a field; the last key of the path may be missing if it is optional."""
+
+    path: tuple[str, ...]
+    optional: bool = False
 
 
 Columns = Mapping[type, tuple[str, ...]]
@@ -98,7 +112,7 @@ class Resolver:
     preloaded: Preloaded | None = None
 
 
-FieldHint = Attribute | Serialized | Template | Resolver
+FieldHint = Attribute | Serialized | Parsed | Resolver
 MARKER: Final = "\x7f\ue000"  # occurs in no text of a schema
 
 
@@ -107,11 +121,14 @@ class FieldHints:
     """The hints of a schema by type and field, and its object types by the classes of their values.
 
     A value of exactly such a class has that type, so neither `resolve_type` nor `is_type_of` is called; of a type with
-    such classes, values of other classes are left to graphql-core.
+    such classes, values of other classes are left to graphql-core. Objects of JSON (`Parsed`) have the type that `tags`
+    names by their key "type", where the schema leaves a choice, and their fields are found by keys or functions.
     """
 
     fields: Mapping[tuple[str, str], FieldHint] = field(default_factory=dict)
     types: Mapping[type, str] = field(default_factory=dict)
+    keys: Mapping[tuple[str, str], Key | Callable[[Any], Any]] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def classes_of(self, name: str) -> list[type]:
         """List the classes of a type's values."""

@@ -26,13 +26,14 @@ class Stopped(Exception):
 class Meter:
     """Counts for one execution; unlimited by default."""
 
-    __slots__ = ("_max_bytes", "_max_objects", "bytes", "deadline", "objects", "stopped_by")
+    __slots__ = ("_max_bytes", "_max_objects", "bytes", "deadline", "objects", "stopped_by", "strings")
 
     def __init__(
         self, max_objects: float = float("inf"), max_bytes: float = float("inf"), deadline: float = float("inf")
     ) -> None:
         self._max_objects, self._max_bytes, self.deadline = max_objects, max_bytes, deadline
         self.objects = self.bytes = 0
+        self.strings = 0  # bytes that are known to be within strings
         self.stopped_by: Literal["size", "time"] | None = None
 
     def check_deadline(self) -> None:
@@ -73,6 +74,14 @@ class Meter:
         self.bytes += len(text) if isinstance(text, bytes) else len(orjson.dumps(text)) - 2
         if self.bytes > self._max_bytes:
             self._stop("size")
+
+    def add_string(self, text: bytes) -> None:
+        """Count the inside of a long string.
+
+        Errors: Stopped.
+        """
+        self.strings += len(text)
+        self.add_text(text)
 
     def replace_text(self, before: int, text: bytes) -> bytes:
         """Count a piece of JSON instead of all text that was counted since `bytes` was `before`.

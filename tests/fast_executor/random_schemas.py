@@ -35,13 +35,15 @@ from gateway.fast_executor import (
     Attribute,
     FieldHint,
     FieldHints,
+    Key,
+    Parsed,
     Preloaded,
     Resolver,
     SelectedField,
     Serialized,
     Template,
 )
-from tests.fast_executor.random_values import NOTE_BEGIN, NOTE_END, Note, Thing, note_of
+from tests.fast_executor.random_values import NOTE_BEGIN, NOTE_END, Note, Thing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -193,7 +195,8 @@ class _Maker:
         known = {classes[name]: name for name in self._objects if self._draw(st.booleans())}
         for name in ("sort", "text", "more"):
             self.hints["Note", name] = Attribute(name)
-        hints = FieldHints(self.hints, {**known, Note: "Note"} if self._draw(st.booleans()) else known)
+        keys = {("Note", name): Key((name,)) for name in ("sort", "text", "more")}
+        hints = FieldHints(self.hints, {**known, Note: "Note"} if self._draw(st.booleans()) else known, keys)
         others: dict[str, type[Thing]] = {name: type(f"Other{name}", (classes[name],), {}) for name in own}
         return World(schema, hints, self._is_async, self.hows, classes, others)
 
@@ -284,7 +287,8 @@ def _hints_of(drawn: Drawn) -> tuple[Callable[..., Any] | None, FieldHint | None
         case "plain" | "attribute":
             return _reading(name), Attribute(name) if drawn.how == "attribute" else None
         case "sampled":
-            return _reading(name), Template(note_of, Note("plain", MARKER, []), stored, NOTE_BEGIN, NOTE_END)
+            template = Template(f"{name}_simple", Note("plain", MARKER, []).stored(), NOTE_BEGIN, NOTE_END)
+            return _reading(name), Parsed(orjson.loads, stored, template if len(name) % 2 else None)
         case "written":
             return _reading(stored), Serialized(stored)
         case "stored":

@@ -46,15 +46,6 @@ class Note(Named):
         return {"sort": self.sort, "text": self.text, "more": [each.stored() for each in self.more]}
 
 
-def note_of(stored: bytes) -> Note:
-    """Load a stored note."""
-    return _note(orjson.loads(stored))
-
-
-def _note(stored: dict[str, Any]) -> Note:
-    return Note(stored["sort"], stored["text"], [_note(each) for each in stored["more"]])
-
-
 class Awaited(Named):
     """An awaitable that can be awaited several times."""
 
@@ -127,10 +118,12 @@ class Values:
     def attribute(self, kind: str, seed: str, name: str) -> Any:
         """Make an attribute: of a field, of what is stored of it, or of what is known of it."""
         field, _, of = name.partition("_")
-        rng = Random(seed.removesuffix("_stored").removesuffix("_known"))  # noqa: S311  (reproducible)
+        rng = Random(seed.removesuffix("_stored").removesuffix("_known").removesuffix("_simple"))  # noqa: S311  (reproducible)
         how, declared = self.world.hows[kind, field], self.world.type_of(kind, field)
         if how == "sampled":
             note = self._note(rng)
+            if of == "simple":
+                return rng.choice((note.sort == "plain" and not note.more, None))
             return orjson.dumps(note.stored()) if of == "stored" else note
         if how == "word":
             return self._stored_word(declared, rng)

@@ -13,6 +13,8 @@ from gateway.fast_executor import (
     MARKER,
     Attribute,
     FieldHints,
+    Key,
+    Parsed,
     Preloaded,
     Resolver,
     SelectedField,
@@ -34,7 +36,7 @@ _COLOURS: Final = {"r": "RED", "g": "GREEN"}
 _ROOT: Final = _SCHEMA.type_map["Query"].fields  # type: ignore[attr-defined]
 _ROOT["colour"].resolve = lambda source, _info: _COLOURS[source.letter]
 _WRITTEN: Final = FieldHints({("Query", "colour"): Serialized("letter", _COLOURS.__getitem__)})
-_SAMPLED: Final = Template(orjson.loads, [MARKER], "stored", b'["', b'"]')
+_TEMPLATE: Final = Template("is_one", [MARKER], b'["', b'"]')
 
 
 async def test_serialized_value_is_the_result() -> None:
@@ -69,14 +71,63 @@ async def test_value_that_cannot_be_serialized_calls_the_resolver(letter: Any) -
     ],
     ids=repr,
 )
-async def test_value_that_only_resembles_the_template_is_read_completely(words: list[str]) -> None:
+@pytest.mark.parametrize("template", [_TEMPLATE, None], ids=["template", "none"])
+async def test_stored_json_is_read_with_a_template_and_without(words: list[str], template: Template | None) -> None:
     schema = build_schema("type Query { self: Row } type Row { words: [String!]! }")
-    row = SimpleNamespace(words=words, stored=orjson.dumps(words))
+    row = SimpleNamespace(words=words, stored=orjson.dumps(words), is_one=len(words) == 1)
 
-    plan = plan_of(schema, "{ self { words } }", FieldHints({("Row", "words"): _SAMPLED}))
+    parsed = Parsed(orjson.loads, "stored", template)
+    plan = plan_of(schema, "{ self { words } }", FieldHints({("Row", "words"): parsed}))
     answer = await run_compiled(plan, {}, SimpleNamespace(self=row))
 
     assert orjson.loads(answer.data) == {"self": {"words": words}}
+
+
+_PARTS: Final = build_schema("""
+    type Word { said: String!, at: Int, loud: Boolean! }
+    type Gap { length: Int! }
+    union Part = Word | Gap
+    type Line { parts: [Part!]! }
+    type Query { line: Line }
+""")
+_IN_JSON: Final = FieldHints(
+    {("Line", "parts"): Parsed(orjson.loads, "stored")},
+    keys={
+        ("Word", "said"): Key(("word", "said")),
+        ("Word", "at"): Key(("at",), optional=True),
+        ("Word", "loud"): lambda part: part["word"]["said"].isupper(),
+        ("Gap", "length"): Key(("length",)),
+    },
+    tags={"word": "Word", "gap": "Gap", "other": "Other"},
+)
+
+
+async def test_objects_of_json_are_read_by_their_tags_and_keys() -> None:
+    stored = [
+        {"type": "word", "word": {"said": "A", "more": 1}, "at": 7},
+        {"type": "gap", "length": 2, "said": "no"},
+        {"type": "word", "word": {"said": "b"}},
+    ]
+    asked = "{ line { parts { __typename ... on Word { said at loud } ... on Gap { n: length } } } }"
+
+    line = SimpleNamespace(stored=orjson.dumps(stored))
+    answer = await run_compiled(plan_of(_PARTS, asked, _IN_JSON), {}, SimpleNamespace(line=line))
+
+    assert orjson.loads(answer.data)["line"]["parts"] == [
+        {"__typename": "Word", "said": "A", "at": 7, "loud": True},
+        {"__typename": "Gap", "n": 2},
+        {"__typename": "Word", "said": "b", "at": None, "loud": False},
+    ]
+
+
+@pytest.mark.parametrize("stored", ['[{"type":"x"}]', '[{"type":"gap","length":"2"}]', '[{"type":"gap"}]', "{}", "["])
+async def test_json_that_is_not_as_expected_calls_the_resolver(stored: str) -> None:
+    line = SimpleNamespace(stored=stored, parts=[])
+    asked = "{ line { parts { ... on Word { said } ... on Gap { length } } } }"
+
+    answer = await run_compiled(plan_of(_PARTS, asked, _IN_JSON), {}, SimpleNamespace(line=line))
+
+    assert orjson.loads(answer.data) == {"line": {"parts": []}}
 
 
 @pytest.mark.parametrize(

@@ -39,21 +39,23 @@ def bounded(result: ExecutionResult, meter: Meter, object_bytes: int) -> Executi
     if result.data is None:
         return result
     serialized = orjson.dumps(result.data)
-    if len(serialized) > _BYTES or _has_too_many_objects(serialized, object_bytes):
+    strings = 0 if result.errors else meter.strings  # an error may have removed some
+    has_few = len(serialized) - strings <= _OBJECTS * object_bytes
+    if len(serialized) > _BYTES or not (has_few or _has_few_objects(serialized)):
         return None
     return ExecutionResult(cast("Any", orjson.Fragment(serialized)), result.errors)
 
 
-def _has_too_many_objects(serialized: bytes, object_bytes: int) -> bool:
+def _has_few_objects(serialized: bytes) -> bool:
     # Counting takes eight instructions per byte, and an ordinary page does not need it.
-    if len(serialized) <= _OBJECTS * object_bytes or serialized.count(b"{") <= _OBJECTS:
-        return False
+    if serialized.count(b"{") <= _OBJECTS:
+        return True
     objects = 0
     for each in _TEXT_OR_OBJECT.finditer(serialized):
         objects += each[0] == b"{"
         if objects > _OBJECTS:
-            return True
-    return False
+            return False
+    return True
 
 
 def too_large() -> Refused:

@@ -13,9 +13,20 @@ import orjson
 from graphql import GraphQLObjectType, get_named_type, get_nullable_type, is_input_object_type, is_list_type
 
 from gateway.domain import message
-from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Message, Text, TextContent
+from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Message
 from gateway.domain.thread import Thread
-from gateway.fast_executor import MARKER, Attribute, FieldHints, Preloaded, Resolver, Self, Serialized, Template
+from gateway.fast_executor import (
+    MARKER,
+    Attribute,
+    FieldHints,
+    Key,
+    Parsed,
+    Preloaded,
+    Resolver,
+    Self,
+    Serialized,
+    Template,
+)
 from gateway.graphql.execution.prefetch import find_messages, find_thread
 from gateway.graphql.schema.scalars import iso
 from gateway.graphql.schema.subscription import EVENT_TYPES
@@ -40,13 +51,6 @@ _TYPES: Final[Mapping[type, str]] = {
     Message: "Message",
     Edge: "MessageEdge",
     EdgeOfThread: "ThreadEdge",
-    message.TextContent: "TextContent",
-    message.ImageFileContent: "ImageFileContent",
-    message.ImageUrlContent: "ImageUrlContent",
-    message.RefusalContent: "RefusalContent",
-    message.FileCitation: "FileCitation",
-    message.FilePath: "FilePath",
-    message.UrlCitation: "UrlCitation",
     **{each: each.__name__ for each in EVENT_TYPES},
 }
 
@@ -56,9 +60,57 @@ def _names(kind: type[Enum]) -> Callable[[str], str]:
     return {each.value: each.name for each in kind}.__getitem__
 
 
-_SIMPLE: Final = Template(
-    message.load_content, (TextContent(Text(MARKER, ())),), "content_json", SIMPLE_BEGIN, SIMPLE_END
-)
+_CITATIONS: Final = ("FileCitation", "FilePath", "UrlCitation")
+_TAGS: Final[Mapping[str, str]] = {
+    "text": "TextContent",
+    "image_file": "ImageFileContent",
+    "image_url": "ImageUrlContent",
+    "refusal": "RefusalContent",
+    "file_citation": "FileCitation",
+    "file_path": "FilePath",
+    "url_citation": "UrlCitation",
+}
+
+
+# Where the stored JSON has the value of each field; a last key with a question mark may be missing.
+_PATHS: Final = {
+    "TextContent.type": "type",
+    "TextContent.text": "text",
+    "Text.value": "value",
+    "Text.annotations": "annotations",
+    "ImageFileContent.type": "type",
+    "ImageFileContent.imageFile": "image_file",
+    "ImageFile.fileId": "file_id",
+    "ImageUrlContent.type": "type",
+    "ImageUrlContent.imageUrl": "image_url",
+    "ImageUrl.url": "url",
+    "RefusalContent.type": "type",
+    "RefusalContent.refusal": "refusal",
+    "FileCitation.fileId": "file_citation.file_id",
+    "FileCitation.quote": "file_citation.quote?",
+    "FilePath.fileId": "file_path.file_id",
+    "UrlCitation.url": "url_citation.url",
+    "UrlCitation.title": "url_citation.title?",
+    "Attachment.fileId": "file_id?",
+    **{f"{kind}.text": "text" for kind in _CITATIONS},
+    **{f"{kind}.startIndex": "start_index?" for kind in _CITATIONS},
+    **{f"{kind}.endIndex": "end_index?" for kind in _CITATIONS},
+}
+_KEYS: Final[Mapping[tuple[str, str], Key | Convert]] = {
+    ("ImageFile", "detail"): message.detail_of,
+    ("ImageUrl", "detail"): message.detail_of,
+    ("Attachment", "tools"): message.tools_of,
+    **{
+        (kind, name): Key(tuple(path.rstrip("?").split(".")), optional=path.endswith("?"))
+        for (kind, name), path in ((where.split("."), path) for where, path in _PATHS.items())
+    },
+}
+
+
+def _plain(sample: Any) -> Template:
+    return Template("plain_text", sample, SIMPLE_BEGIN, SIMPLE_END)
+
+
 _STORED: Final[Mapping[tuple[str, str], FieldHint]] = {
     ("Thread", "id"): Serialized("id", plain=True),
     ("Thread", "metadata"): Serialized("metadata_json", orjson.Fragment),
@@ -66,7 +118,11 @@ _STORED: Final[Mapping[tuple[str, str], FieldHint]] = {
     ("Message", "id"): Serialized("id", plain=True),
     ("Message", "threadId"): Serialized("thread_id", plain=True),
     ("Message", "metadata"): Serialized("metadata_json", orjson.Fragment),
-    ("Message", "content"): _SIMPLE,
+    ("Message", "content"): Parsed(
+        message.parse_content, "content_json", _plain([{"type": "text", "text": {"value": MARKER, "annotations": []}}])
+    ),
+    ("Message", "text"): Parsed(message.parse_text, "content_json", _plain(MARKER)),
+    ("Message", "attachments"): Parsed(message.parse_attachments, "attachments_json"),
     ("Message", "role"): Serialized("role_value", _names(message.Role), plain=True),
     ("Message", "status"): Serialized("status_value", _names(message.Status), plain=True),
     ("Message", "runId"): Serialized("run_id"),
@@ -110,7 +166,7 @@ def hints_of(schema: GraphQLSchema) -> FieldHints:
         hint = found[key]
         if isinstance(hint, Resolver):
             found[key] = Resolver(hint.resolve, preloaded=preloaded)
-    return FieldHints(found, _TYPES)
+    return FieldHints(found, _TYPES, _KEYS, _TAGS)
 
 
 def _event(event: Any, _context: Context, _arguments: Mapping[str, Any]) -> Any:
