@@ -6,7 +6,10 @@ Must not be here: what an event or an item means.
 from __future__ import annotations
 
 import asyncio
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Hashable
 
 T = TypeVar("T")
 
@@ -89,3 +92,58 @@ class Inbox(Generic[T]):
         first, *rest = self._items
         self._items = tuple(rest)
         return first
+
+
+class SharedCalls(Generic[T]):
+    """Makes one call for all tasks that ask for the same while it runs; `keeps` its result for those that ask later.
+
+    The first task makes the call itself. If that is cancelled, the next makes it; any other error is that of all.
+    """
+
+    __slots__ = ("_calls", "_keeps")
+
+    def __init__(self, *, keeps: bool = False) -> None:
+        self._calls: dict[Hashable, _Call[T]] = {}
+        self._keeps = keeps
+
+    async def get(self, key: Hashable, call: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of the call with this key: of the one that runs, or of a new one."""
+        while (other := self._calls.get(key)) is not None:
+            if other.waiting is not None:
+                over = asyncio.get_running_loop().create_future()
+                other.waiting.append(over)
+                await over
+            if other.error is not None:
+                raise other.error
+            if other.results:
+                return other.results[0]
+        own = self._calls[key] = _Call()
+        try:
+            own.results = (await call(),)
+        except Exception as error:
+            own.error = error
+            raise
+        finally:
+            if not (own.results and self._keeps) and self._calls.get(key) is own:
+                del self._calls[key]
+            own.end()
+        return own.results[0]
+
+    def clear(self) -> None:
+        """Let no more tasks join the calls that run."""
+        self._calls.clear()
+
+
+class _Call(Generic[T]):
+    __slots__ = ("error", "results", "waiting")
+
+    def __init__(self) -> None:
+        self.results: tuple[T, ...] = ()  # one; none while it runs, and where it failed or was cancelled
+        self.error: Exception | None = None
+        self.waiting: list[asyncio.Future[None]] | None = []  # None once it is over
+
+    def end(self) -> None:
+        waiting, self.waiting = self.waiting or (), None
+        for each in waiting:
+            if not each.done():
+                each.set_result(None)

@@ -73,7 +73,7 @@ async def changes_after(
 ) -> list[Change]:
     """Take so many changes behind a cursor, without their positions."""
     position = await follow.start(store, who, thread_id, after)
-    return [each for _, each in await take(follow.changes(store, hub, who, thread_id, position), count)]
+    return [each for _, each, _ in await take(follow.changes(store, hub, who, thread_id, position), count)]
 
 
 @dataclass

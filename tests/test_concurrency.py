@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.concurrency import Event, Inbox
+from gateway.concurrency import Event, Inbox, SharedCalls
 
 
 async def test_all_waiters_of_an_event_continue_once_it_is_set() -> None:
@@ -83,3 +83,91 @@ async def test_no_item_is_lost_when_a_receiver_is_cancelled_as_it_arrives() -> N
     await asyncio.wait({taking})
 
     assert await inbox.get() == "a"
+
+
+class Source:
+    """Answers calls once it may, and counts them."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.may_answer = asyncio.Event()
+
+    async def call(self) -> int:
+        self.calls += 1
+        own = self.calls
+        await self.may_answer.wait()
+        return own
+
+    async def asked(self, shared: SharedCalls[int], *keys: str) -> list[asyncio.Task[int]]:
+        tasks = [asyncio.create_task(shared.get(key, self.call)) for key in keys]
+        await asyncio.sleep(0)
+        return tasks
+
+
+async def test_those_who_ask_for_the_same_at_once_share_one_call() -> None:
+    shared, source = SharedCalls[int](), Source()
+    asked = await source.asked(shared, "a", "a", "b")
+
+    source.may_answer.set()
+
+    assert await asyncio.gather(*asked) == [1, 1, 2]
+
+
+@pytest.mark.parametrize(("keeps", "calls"), [(True, 1), (False, 2)])
+async def test_a_result_is_there_later_only_where_it_is_kept(*, keeps: bool, calls: int) -> None:
+    shared, source = SharedCalls[int](keeps=keeps), Source()
+    source.may_answer.set()
+
+    found = [await shared.get("a", source.call) for _ in range(2)]
+
+    assert found == [1, calls]
+
+
+async def test_a_call_that_is_cancelled_is_made_again_by_the_next() -> None:
+    shared, source = SharedCalls[int](keeps=True), Source()
+    first, *others = await source.asked(shared, "a", "a", "a")
+
+    first.cancel()
+    await asyncio.wait([first])
+    source.may_answer.set()
+
+    assert await asyncio.gather(*others) == [2, 2]
+
+
+async def test_who_stops_waiting_for_a_call_ends_it_for_nobody() -> None:
+    shared, source = SharedCalls[int](), Source()
+    first, impatient, patient = await source.asked(shared, "a", "a", "a")
+
+    impatient.cancel()
+    await asyncio.wait([impatient])
+    source.may_answer.set()
+
+    assert [await first, await patient] == [1, 1]
+
+
+async def test_an_error_of_a_call_is_that_of_all_and_is_not_kept() -> None:
+    shared, may_fail = SharedCalls[int](keeps=True), asyncio.Event()
+
+    async def fail() -> int:
+        await may_fail.wait()
+        raise ZeroDivisionError
+
+    asked = [asyncio.create_task(shared.get("a", fail)) for _ in range(3)]
+    await asyncio.sleep(0)
+    may_fail.set()
+
+    assert [type(each) for each in await asyncio.gather(*asked, return_exceptions=True)] == [ZeroDivisionError] * 3
+    source = Source()
+    source.may_answer.set()
+    assert await shared.get("a", source.call) == 1
+
+
+async def test_a_call_that_was_cleared_is_joined_by_nobody_else() -> None:
+    shared, source = SharedCalls[int](), Source()
+    before = await source.asked(shared, "a", "a")
+
+    shared.clear()
+    after = await source.asked(shared, "a", "a")
+    source.may_answer.set()
+
+    assert await asyncio.gather(*before, *after) == [1, 1, 2, 2]

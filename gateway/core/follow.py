@@ -1,15 +1,18 @@
 """Following a thread: first the missed events, then new ones, each once and in order.
 
 A waiting follower holds no connection and no queue: it keeps its position, is woken by a hint, and reads from there. It
-listens before its first read, so no event is lost between the two.
+listens before its first read, so no event is lost between the two. Followers with one reach that read from one position
+at the same time share the read and what it finds; a read that began before the last hint is joined no more.
 Must not be here: how hints arrive (`events`), how events are sent (faces).
 """
 
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Final, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
+from gateway.concurrency import SharedCalls
 from gateway.domain import ids
 from gateway.domain.change import ThreadDeleted
 from gateway.domain.parse_page import unknown_cursor
@@ -23,16 +26,33 @@ if TYPE_CHECKING:
     from gateway.domain.change import Change
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
-    from gateway.domain.principal import Principal
+    from gateway.domain.principal import Principal, Reach
     from gateway.events.hub import Hub
     from gateway.store.reads import Batch, Reads
 
-    Read = Callable[[Reads, Principal, ThreadId, int], Awaitable[Batch["T"]]]
+    Read = Callable[[Reads, Reach, ThreadId, int], Awaitable[Batch["T"]]]
 
 T = TypeVar("T")
 
 BATCH: Final = 50
 _MAX_POSITION_DIGITS: Final = 18  # digits; a bigint has 19
+
+
+class Emitted(NamedTuple, Generic[T]):
+    """A message or a change, with its position; followers that have read it together get the same object.
+
+    `answers` is for what a face makes of it, which may depend on nothing of a follower but its reach and its key there.
+    """
+
+    position: int
+    item: T
+    answers: SharedCalls[Any]
+
+
+class _Found(NamedTuple, Generic[T]):
+    items: list[Emitted[T]]
+    position: int | None  # of the next batch; None if the thread is deleted
+    has_more: bool
 
 
 async def start(store: Store, who: Principal, thread_id: ThreadId, after: str | None) -> int:
@@ -66,61 +86,67 @@ async def _position_of(reads: Reads, who: Principal, thread_id: ThreadId, after:
 
 def messages(
     store: Store, hub: Hub, who: Principal, thread_id: ThreadId, position: int
-) -> AsyncGenerator[tuple[int, Message], None]:
+) -> AsyncGenerator[Emitted[Message], None]:
     """Yield the messages of a thread after a position as they are added, until the thread is deleted."""
-    return _follow(store, hub, who, thread_id, position=position, read=_messages_after)
+    return _follow(store, hub, who.reach, thread_id, position=position, read=_messages_after)
 
 
-async def _messages_after(reads: Reads, who: Principal, thread_id: ThreadId, position: int) -> Batch[Message]:
-    return await reads.list_messages_after(who.reach, thread_id, position, BATCH)
+async def _messages_after(reads: Reads, reach: Reach, thread_id: ThreadId, position: int) -> Batch[Message]:
+    return await reads.list_messages_after(reach, thread_id, position, BATCH)
 
 
 async def changes(
     store: Store, hub: Hub, who: Principal, thread_id: ThreadId, position: int
-) -> AsyncGenerator[tuple[int, Change], None]:
+) -> AsyncGenerator[Emitted[Change], None]:
     """Yield the changes of a thread after a position; the last one is the deletion of the thread."""
-    async with aclosing(_follow(store, hub, who, thread_id, position=position, read=_changes_after)) as found:
+    async with aclosing(_follow(store, hub, who.reach, thread_id, position=position, read=_changes_after)) as found:
         async for each in found:
-            position = each[0]
+            position = each.position
             yield each
-    yield position, ThreadDeleted(position, thread_id)
+            del each  # release it while waiting for the next
+    yield Emitted(position, ThreadDeleted(position, thread_id), SharedCalls())
 
 
-async def _changes_after(reads: Reads, who: Principal, thread_id: ThreadId, position: int) -> Batch[Change]:
-    return await reads.list_changes(who.reach, thread_id, position, BATCH)
+async def _changes_after(reads: Reads, reach: Reach, thread_id: ThreadId, position: int) -> Batch[Change]:
+    return await reads.list_changes(reach, thread_id, position, BATCH)
 
 
 async def _follow(
     store: Store,
     hub: Hub,
-    who: Principal,
+    reach: Reach,
     thread_id: ThreadId,
     *,
     position: int,
     read: Read[T],
-) -> AsyncGenerator[tuple[int, T], None]:
+) -> AsyncGenerator[Emitted[T], None]:
     """Read a thread from a position on, whenever a hint arrives, until the thread is deleted.
 
     No batch is held while it waits: a thousand followers would hold a thousand batches.
     """
-    with hub.listen((who.reach.project_id, thread_id)) as hint:
+    with hub.listen((reach.project_id, thread_id)) as audience:
         while True:
-            hint.clear()
-            unsent, next_position, has_more = await _read_batch(store, who, thread_id, position, read)
+            hints = audience.hints
+            found: _Found[T] = await audience.reads.get(
+                (reach, read, position), partial(_read_batch, store, reach, thread_id, position, read)
+            )
+            items, next_position, has_more = found
+            del found
+            unsent = items[::-1]
+            del items
             while unsent:
                 yield unsent.pop()
             if next_position is None:
                 return
             position = next_position
             if not has_more:
-                await hint.wait()
+                await audience.wait(hints)
 
 
-async def _read_batch(
-    store: Store, who: Principal, thread_id: ThreadId, position: int, read: Read[T]
-) -> tuple[list[tuple[int, T]], int | None, bool]:
+async def _read_batch(store: Store, reach: Reach, thread_id: ThreadId, position: int, read: Read[T]) -> _Found[T]:
     async with store.read() as reads:
-        found = await read(reads, who, thread_id, position)
-        span = None if found.items else await reads.span_of(who.reach, thread_id)
+        found = await read(reads, reach, thread_id, position)
+        span = None if found.items else await reads.span_of(reach, thread_id)
         is_there = bool(found.items) or (span is not None and span[0] <= position)
-    return [*reversed(found.items)], found.position if is_there else None, found.has_more
+    items = [Emitted(at, item, SharedCalls(keeps=True)) for at, item in found.items]
+    return _Found(items, found.position if is_there else None, found.has_more)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from gateway.auth.authenticator import Authenticator
+    from gateway.concurrency import SharedCalls
     from gateway.core import Store
     from gateway.domain.message import Message
     from gateway.domain.page import PageEnds, PageRequest
@@ -55,7 +56,8 @@ class Context:
     """The context value of one operation.
 
     `resume_after` is the cursor that a transport has received from its client; it overrides the argument `after`.
-    `last_cursor` is the cursor of the last event of a subscription, for transports that send event IDs.
+    `last_cursor` is the cursor of the last event of a subscription, for transports that send event IDs, and `answers`
+    holds what was made of that event for any of its followers.
     The loaders cache nothing: the payload of a mutation must contain the state after it.
     """
 
@@ -66,6 +68,7 @@ class Context:
     loads: set[asyncio.Task[Any]] = field(default_factory=set)  # tasks of loaders, which only the deadline cancels
     resume_after: str | None = None
     last_cursor: str | None = None
+    answers: SharedCalls[Any] | None = None
     parts: int = 0  # content parts and attachments of all messages that this operation creates
     prefetched: dict[str, Prefetched] = field(default_factory=dict)  # by thread
     read: AnswerBudget = field(default_factory=AnswerBudget)  # messages, counted whenever they are read

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,7 +18,6 @@ from tests.following import changes_after, make_thread, rest_of, say, take, unti
 
 if TYPE_CHECKING:
     from gateway.core import Store
-    from gateway.domain.change import Change
     from gateway.domain.ids import ThreadId
     from gateway.events.hub import Hub
     from gateway.store.writes import Writes
@@ -35,7 +34,7 @@ async def followed(
     """Read the texts of so many messages behind a cursor."""
     position = await follow.start(store, who, thread, after)
     async with aclosing(follow.messages(store, hub, who, thread, position)) as found:
-        return [message.text for _, message in await take(found, count)]
+        return [message.text for _, message, _ in await take(found, count)]
 
 
 async def test_a_follower_without_a_cursor_gets_only_new_messages(
@@ -46,7 +45,7 @@ async def test_a_follower_without_a_cursor_gets_only_new_messages(
 
     await say(store, who, thread, "after")
 
-    [(_, message)] = await take(follow.messages(store, hub, who, thread, position), 1)
+    [(_, message, _)] = await take(follow.messages(store, hub, who, thread, position), 1)
     assert message.text == "after"
 
 
@@ -128,7 +127,7 @@ async def test_a_change_of_another_thread_wakes_no_follower(
     with hub.listen((who.reach.project_id, thread)) as hint:
         await say(store, who, await make_thread(store, who), "elsewhere")
 
-        assert not hint.is_set()
+        assert not hint.hints
 
 
 async def test_a_rolled_back_change_wakes_no_follower(store: Store, hub: Hub, who: Principal, thread: ThreadId) -> None:
@@ -140,7 +139,7 @@ async def test_a_rolled_back_change_wakes_no_follower(store: Store, hub: Hub, wh
         with suppress(ZeroDivisionError):
             await store.write(work)
 
-        assert not hint.is_set()
+        assert not hint.hints
 
 
 @pytest.mark.parametrize("missed", [1, 2, 3, 4, 6, 7])
@@ -153,9 +152,9 @@ async def test_missed_messages_are_complete_at_every_batch_boundary(
 
     position = await follow.start(store, who, thread, "0")
     async with aclosing(follow.messages(store, hub, who, thread, position)) as found:
-        caught_up = [message.text for _, message in await take(found, missed)]
+        caught_up = [message.text for _, message, _ in await take(found, missed)]
         await say(store, who, thread, "live")
-        live = [message.text for _, message in await take(found, 1)]
+        live = [message.text for _, message, _ in await take(found, 1)]
 
     assert (caught_up, live) == (texts, ["live"])
 
@@ -169,9 +168,9 @@ async def test_a_full_batch_of_changes_is_followed_by_the_live_one(
     async with aclosing(follow.changes(store, hub, who, thread, 0)) as found:
         caught_up = await take(found, missed)
         await messages.delete(store, who, thread, made[0])
-        [(_, live)] = await take(found, 1)
+        [(_, live, _)] = await take(found, 1)
 
-    assert [each.message.id for _, each in caught_up if isinstance(each, change.MessageCreated)] == made
+    assert [each.message.id for _, each, _ in caught_up if isinstance(each, change.MessageCreated)] == made
     assert live == change.MessageDeleted(missed + 1, made[0])
 
 
@@ -224,8 +223,8 @@ async def test_deleting_the_thread_is_the_last_change(store: Store, hub: Hub, wh
 
     await threads.delete(store, who, thread)
 
-    [last] = cast("list[tuple[int, Change]]", await rest_of(found))
-    assert last == (1, change.ThreadDeleted(1, thread))
+    [last] = await rest_of(found)
+    assert last[:2] == (1, change.ThreadDeleted(1, thread))
 
 
 async def test_a_disconnected_follower_is_removed_from_the_hub(
@@ -257,7 +256,7 @@ async def test_followers_hold_no_connection_while_they_wait(
     await messages.get(store, who, thread, first)
     await say(store, who, thread, "2")
     async with asyncio.timeout(30):
-        heard = [message.text for _, message in await asyncio.gather(*waiting)]
+        heard = [message.text for _, message, _ in await asyncio.gather(*waiting)]
 
     assert heard == ["2"] * len(found)
     for each in found:
@@ -278,8 +277,7 @@ async def test_a_waiting_follower_holds_only_the_last_message_it_emitted(
     await take(found, 20)
 
     waiting = asyncio.create_task(anext(found))
-    [hint] = hub._listeners[who.reach.project_id, thread]  # noqa: SLF001
-    await until(lambda: bool(hint._waiting))  # noqa: SLF001
+    await until(lambda: bool(hub.listen((who.reach.project_id, thread))._waiting))  # noqa: SLF001
 
     gc.collect()
     held = [each for each in gc.get_objects() if isinstance(each, Message) and each.thread_id == thread]

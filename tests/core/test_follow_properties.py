@@ -78,7 +78,7 @@ class Followers:
     async def _follow_messages(self) -> None:
         position = await follow.start(self.store, self.who, self.thread_id, self._cursors["messages"])
         async with aclosing(follow.messages(self.store, self.hub, self.who, self.thread_id, position)) as found:
-            async for _, message in found:
+            async for _, message, _ in found:
                 self.transcript.append(message.id)
                 self._cursors["messages"] = message.id
                 if message.text == END:
@@ -87,7 +87,7 @@ class Followers:
     async def _follow_changes(self) -> None:
         position = await follow.start(self.store, self.who, self.thread_id, self._cursors["changes"])
         async with aclosing(follow.changes(self.store, self.hub, self.who, self.thread_id, position)) as found:
-            async for at, event in found:
+            async for at, event, _ in found:
                 self.picture.apply(event)
                 self._cursors["changes"] = str(at)
                 if isinstance(event, change.MessageCreated) and event.message.text == END:

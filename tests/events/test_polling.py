@@ -16,10 +16,9 @@ from tests.following import PATIENCE_S, make_thread, rest_of, say, take
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from gateway.concurrency import Event
     from gateway.core import Store
     from gateway.domain.principal import Principal
-    from gateway.events.hub import Hub
+    from gateway.events.hub import Audience, Hub
 
 
 @asynccontextmanager
@@ -56,7 +55,7 @@ async def test_a_write_of_another_process_wakes_followers(ours: Store, other: St
         for n in range(5):
             await say(other, who, thread_id, f"hello {n}")
 
-            [(_, message)] = await take(found, 1)
+            [(_, message, _)] = await take(found, 1)
             assert message.text == f"hello {n}"
         await found.aclose()
 
@@ -82,7 +81,7 @@ async def test_a_deletion_by_another_process_ends_following(
     [first] = await say(other, who, thread_id, "hello")
     async with polling(hub, ours):
         found = follow.messages(ours, hub, who, thread_id, 0)
-        assert [message.id for _, message in await take(found, 1)] == [first]
+        assert [message.id for _, message, _ in await take(found, 1)] == [first]
 
         await threads.delete(other, who, thread_id)
 
@@ -93,14 +92,13 @@ async def test_an_unchanged_thread_is_not_woken(ours: Store, other: Store, hub: 
     still, moving = await make_thread(other, who), await make_thread(other, who)
     async with polling(hub, ours):
         with hub.listen((who.reach.project_id, still)) as never, hub.listen((who.reach.project_id, moving)) as hint:
-            await _woken(hint)  # it wakes all whom it has not seen before
-            never.clear()
-            hint.clear()
-            for _ in range(3):
+            await _woken(hint, 0)  # it wakes all whom it has not seen before
+            before, seen = never.hints, hint.hints
+            for n in range(3):
                 await say(other, who, moving, "hello")
-                await _woken(hint)
+                await _woken(hint, seen + n)
 
-            assert not never.is_set()
+            assert never.hints == before
 
 
 async def test_polling_continues_after_the_database_was_unavailable(hub: Hub) -> None:
@@ -117,16 +115,15 @@ async def test_polling_continues_after_the_database_was_unavailable(hub: Hub) ->
 
     looking = asyncio.create_task(poll(hub, version, positions))
     with hub.listen(topic) as hint:
-        await asyncio.wait_for(hint.wait(), PATIENCE_S)
+        await _woken(hint, 0)
 
     looking.cancel()
     with suppress(asyncio.CancelledError):
         await looking
 
 
-async def _woken(hint: Event) -> None:
-    await asyncio.wait_for(hint.wait(), PATIENCE_S)
-    hint.clear()
+async def _woken(audience: Audience, hints: int) -> None:
+    await asyncio.wait_for(audience.wait(hints), PATIENCE_S)
 
 
 @asynccontextmanager

@@ -29,7 +29,7 @@ async def listening(url: str, hub: Hub) -> AsyncIterator[None]:
     """Listen to other processes for the duration of the block, which begins once hints arrive."""
     with hub.listen(("any", "thread")) as hint:
         listening_task = asyncio.create_task(listen(url, CHANNEL, hub))
-        await asyncio.wait_for(hint.wait(), PATIENCE_S)  # `listen` wakes all listeners once it is connected
+        await asyncio.wait_for(hint.wait(0), PATIENCE_S)  # `listen` wakes all listeners once it is connected
     try:
         yield
     finally:
@@ -62,7 +62,7 @@ async def test_a_commit_of_another_process_wakes_followers(
         with hub.listen((who.reach.project_id, thread_id)) as hint:
             await say(other, who, thread_id, "hello")
 
-            await asyncio.wait_for(hint.wait(), PATIENCE_S)
+            await asyncio.wait_for(hint.wait(0), PATIENCE_S)
 
 
 async def test_one_commit_sends_one_hint_per_thread(other: Store, who: Principal, outsider: asyncpg.Connection) -> None:
@@ -111,7 +111,7 @@ async def test_a_lost_connection_is_reopened_and_no_change_is_missed(
             await outsider.execute("SELECT pg_terminate_backend($1)", pid)
             await say(other, who, thread_id, f"while nobody listens {n}")
 
-            [(_, message)] = await take(found, 1)
+            [(_, message, _)] = await take(found, 1)
             assert message.text == f"while nobody listens {n}"
             await _until_listeners(outsider, lambda pids, gone=pid: bool(set(pids) - {gone}))  # type: ignore[misc]
         await found.aclose()
@@ -125,7 +125,7 @@ async def test_all_listeners_are_woken_after_a_reconnect(
             [pid] = [row["pid"] for row in await outsider.fetch(LISTENERS)]
             await outsider.execute("SELECT pg_terminate_backend($1)", pid)
 
-            await asyncio.wait_for(asyncio.gather(hint.wait(), other_hint.wait()), PATIENCE_S)
+            await asyncio.wait_for(asyncio.gather(hint.wait(0), other_hint.wait(0)), PATIENCE_S)
 
 
 async def test_an_unavailable_server_is_retried(postgres_url: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -77,5 +77,5 @@ async def test_a_follower_gets_no_events_of_another_project(store: Store, hub: H
     await say(store, RIVAL, THREAD["id"], "of rival's")
     [own] = await say(store, SHOP, THREAD["id"], "of shop's")
 
-    assert [each.id for _, each in await take(following, 1)] == [own]
+    assert [each.id for _, each, _ in await take(following, 1)] == [own]
     await following.aclose()

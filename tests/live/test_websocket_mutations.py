@@ -77,7 +77,7 @@ async def test_running_mutation_finishes_after_the_client_leaves(
                 await leave(socket)
                 if leave is not complete:
                     await until(lambda: not inside.connections)
-            await asyncio.wait_for(hint.wait(), PATIENCE_S)
+            await asyncio.wait_for(hint.wait(0), PATIENCE_S)
 
     assert await texts(inside, thread) == ["finished"]
     assert "Traceback" not in caplog.text
@@ -91,7 +91,7 @@ async def test_completed_mutation_sends_nothing_and_frees_its_id(inside: Inside,
                 await complete(socket)
                 await socket.subscribe("{ __typename }")
                 found: list[Any] = [await socket.receive(), await socket.receive()]
-            await asyncio.wait_for(hint.wait(), PATIENCE_S)
+            await asyncio.wait_for(hint.wait(0), PATIENCE_S)
         await socket.send("ping")
         found.append(await socket.receive())
 

@@ -34,15 +34,16 @@ REFUSED: Final = 2 * MIB  # for the errors of invalid documents
 _CANCELLABLE: Final = frozenset({"createMessage"})  # mutations that await only one call, which cancels cleanly
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Operation:
-    """One operation of a valid document, with its derived properties."""
+    """One operation of a valid document, with its derived properties; it equals no other."""
 
     document: DocumentNode
     node: OperationDefinitionNode
     costs: Costs
     uses: int = 0
     plan: Plan | Unsupported | None = None
+    inner_variables: tuple[str, ...] | None = None  # of a subscription, those that its events' answers depend on
     kind: OperationType = field(init=False)
     kind_name: str = field(init=False)
     scope: Scope = field(init=False)

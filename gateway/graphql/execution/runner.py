@@ -31,12 +31,13 @@ from gateway.graphql.documents.limits import LIMITS, check_variables
 from gateway.graphql.errors import cause_of, extensions_of
 from gateway.graphql.execution import answer_size
 from gateway.graphql.execution.deadline import Deadlines
+from gateway.graphql.execution.event_answers import answer_key
 from gateway.graphql.execution.field_hints import hints_of
 from gateway.graphql.execution.reading_back import refuse_reading_back
 from gateway.graphql.refusal import Refused, Stage, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Mapping
 
     from graphql import GraphQLSchema
 
@@ -124,29 +125,17 @@ class Runner:
         begun = cast("AsyncGenerator[Any, None] | ExecutionResult", await found if isawaitable(found) else found)
         if isinstance(begun, ExecutionResult):
             return _raise_unavailable(begun)
-        if plan is None:
-            return self._results(partial(_execute_event, executor), begun, context, operation.object_bytes)
-        return self._results(partial(_execute_planned_event, plan, executor), begun, context, operation.object_bytes)
+        execute = partial(_execute_event, executor) if plan is None else partial(_execute_planned_event, plan, executor)
+        answer = partial(self._answer_event, execute, context, operation.object_bytes)
+        return _results(begun, context, answer_key(operation, parameters.variables, context.who), answer)
 
-    async def _results(
-        self, execute: Execute, events: AsyncGenerator[Any, None], context: Context, object_bytes: int
-    ) -> Results:
-        """Execute a subscription for each event, with the limits of one operation.
-
-        graphql-core's own function needs two more generators, and keeps each event until the next arrives.
-        Source: GraphQL, 6.2.3.2, "MapSourceToResponseEvent".
-        """
-        async with aclosing(events):
-            async for event in events:
-                context.read, context.delivered = AnswerBudget(), AnswerBudget()
-                meter = answer_size.meter(self._options.timeout_s)
-                result = execute(event, meter)
-                del event
-                result = self._event_result(
-                    _raise_unavailable(await result if isawaitable(result) else result), meter, object_bytes
-                )
-                yield result
-                del result
+    async def _answer_event(self, execute: Execute, context: Context, object_bytes: int, event: Any) -> ExecutionResult:
+        """Execute a subscription for one event, with the limits of one operation."""
+        context.read, context.delivered = AnswerBudget(), AnswerBudget()
+        meter = answer_size.meter(self._options.timeout_s)
+        result = execute(event, meter)
+        found = _raise_unavailable(await result if isawaitable(result) else result)
+        return self._event_result(found, meter, object_bytes)
 
     def _event_result(self, result: ExecutionResult, meter: Meter, object_bytes: int) -> ExecutionResult:
         """Return the result of an event, or its error; the subscription continues in both cases."""
@@ -285,6 +274,27 @@ class Runner:
     async def close(self) -> None:
         """Wait for cancelled operations to end."""
         await asyncio.gather(*self._cancelled, return_exceptions=True)
+
+
+async def _results(
+    events: AsyncGenerator[Any, None],
+    context: Context,
+    key: Hashable,
+    answer: Callable[[Any], Awaitable[ExecutionResult]],
+) -> Results:
+    """Answer each event, or take the answer that another follower has left.
+
+    graphql-core's own function needs two more generators, and keeps each event until the next arrives.
+    Source: GraphQL, 6.2.3.2, "MapSourceToResponseEvent".
+    """
+    async with aclosing(events):
+        async for event in events:
+            answers, context.answers = context.answers, None
+            assert answers is not None  # noqa: S101  (each event comes with its own)
+            result = await answers.get(key, partial(answer, event))
+            del event, answers
+            yield result
+            del result
 
 
 def _execute_event(executor: MeteredExecutor, event: Any, meter: Meter) -> ExecutionResult | Awaitable[ExecutionResult]:

@@ -138,19 +138,23 @@ def _begin(ctx: Context, after: str | None) -> str | None:
 
 
 # Separate generators, so that an invalid request fails at once and not with its first event.
-async def _edges(ctx: Context, found: AsyncGenerator[tuple[int, DomainMessage], None]) -> AsyncGenerator[Edge, None]:
+async def _edges(
+    ctx: Context, found: AsyncGenerator[follow.Emitted[DomainMessage], None]
+) -> AsyncGenerator[Edge, None]:
     async with aclosing(found):
-        async for _, message in found:
-            ctx.last_cursor = message.id
+        async for each in found:
+            message = each.item
+            ctx.last_cursor, ctx.answers = message.id, each.answers
             yield Edge(message.id, message)
-            del message  # release it while waiting for the next
+            del each, message  # release it while waiting for the next
 
 
 async def _events(
-    ctx: Context, found: AsyncGenerator[tuple[int, change.Change], None]
+    ctx: Context, found: AsyncGenerator[follow.Emitted[change.Change], None]
 ) -> AsyncGenerator[ThreadEvent, None]:
     async with aclosing(found):
-        async for at, event in found:
-            ctx.last_cursor = str(at)
-            yield EVENTS[type(event)](str(at), event)
-            del event  # as above
+        async for each in found:
+            cursor = str(each.position)
+            ctx.last_cursor, ctx.answers = cursor, each.answers
+            yield EVENTS[type(each.item)](cursor, each.item)
+            del each  # as above

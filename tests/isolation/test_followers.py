@@ -1,0 +1,64 @@
+"""Followers of a thread share what they read, and no credential."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from gateway.core import thread_tokens
+from gateway.domain.principal import Reach
+from tests.following import say, until
+from tests.isolation.world import callers, make_names
+from tests.live.subscribing import EVENTS, open_socket
+
+if TYPE_CHECKING:
+    from gateway.domain.ids import ThreadId
+    from tests.isolation.asking import Served
+    from tests.isolation.world import Caller
+    from tests.live.subscribing import Socket
+
+OF_EACH: Final = 3  # followers
+
+
+@pytest.mark.uncounted
+async def test_a_revoked_follower_hears_no_more_of_what_the_others_share(served: Served) -> None:
+    store, shop = served.world.store, served.world.shop
+    names = await make_names(store, Reach("shop", owner="alice"))
+    good = await callers(store, shop, names)
+    async with AsyncExitStack() as stack:
+        sockets = {
+            name: [await follow(stack, served, each, names.thread) for _ in range(OF_EACH)]
+            for name, each in good.items()
+        }
+        strangers = [await follow(stack, served, each, names.thread) for each in served.world.strangers.values()]
+        assert [(await each.receive())["type"] for each in strangers] == ["error"] * len(strangers)
+
+        audience = served.inside.hub.listen((shop.who.reach.project_id, names.thread))
+        await until(lambda: len(audience._waiting) == OF_EACH * len(good))  # noqa: SLF001
+        [first] = await say(store, shop.who, names.thread, "before")
+        assert await heard(sockets) == {first}
+        await thread_tokens.revoke(store, shop.who, names.thread)
+        ended = [await each.end() for each in sockets.pop("a token for the thread")]
+        [second] = await say(store, shop.who, names.thread, "after")
+
+        assert [code for code, _ in ended] == [4403] * OF_EACH
+        assert await heard(sockets) == {second}
+        for each in strangers:
+            await each.send("ping")
+            assert await each.receive() == {"type": "pong"}
+
+
+async def follow(stack: AsyncExitStack, served: Served, caller: Caller, thread: ThreadId) -> Socket:
+    socket = await stack.enter_async_context(open_socket(served.inside.base_url))
+    await socket.send("connection_init", payload={"authorization": f"Bearer {caller.credential}"})
+    assert await socket.receive() == {"type": "connection_ack"}
+    await socket.subscribe(EVENTS, threadId=thread)
+    return socket
+
+
+async def heard(sockets: dict[str, list[Socket]]) -> set[str]:
+    """Receive one event on each, and give the ids of their messages."""
+    told = [await each.receive() for of_caller in sockets.values() for each in of_caller]
+    return {each["payload"]["data"]["threadEvents"]["message"]["id"] for each in told}
