@@ -11,7 +11,8 @@ EMOJI: Final = "\U0001f600".encode()
 
 def filled(unit: bytes, size: int, head: bytes = b"[", tail: bytes = b"]") -> bytes:
     """Repeat a value until the text is so long."""
-    return head + b",".join([unit] * ((size - len(head) - len(tail)) // (len(unit) + 1))) + tail
+    count = (size - len(head) - len(tail)) // (len(unit) + 1)
+    return head + ((unit + b",") * count)[:-1] + tail
 
 
 def numbered(unit: bytes, size: int, most: int) -> bytes:

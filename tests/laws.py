@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections import defaultdict, deque
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -24,15 +25,22 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Graph = dict[str, dict[str, set[str]]]  # of each package its children, and which children each of them imports
 
 
-def modules_named(tree: ast.Module) -> set[str]:
+@cache
+def nodes(tree: ast.AST) -> list[ast.AST]:
+    """Walk a tree; many laws look at the same ones, and to walk takes longer than to look."""
+    return list(ast.walk(tree))
+
+
+@cache
+def modules_named(tree: ast.Module) -> frozenset[str]:
     """Name all that a module imports, at any depth (also inside functions and for type checkers only)."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-    return names
+    return frozenset(names)
 
 
 def layers_named(tree: ast.Module) -> set[str]:
@@ -53,7 +61,7 @@ def store_imports_except(tree: ast.Module, allowed: str) -> set[str]:
 
 def relative_imports(tree: ast.Module) -> list[int]:
     """Give the lines of relative imports, which `modules_named` does not see."""
-    return [node.lineno for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+    return [node.lineno for node in nodes(tree) if isinstance(node, ast.ImportFrom) and node.level]
 
 
 def early_imports_of_extras(tree: ast.Module) -> set[str]:
@@ -64,8 +72,9 @@ def early_imports_of_extras(tree: ast.Module) -> set[str]:
 
 def environment_reads(tree: ast.Module) -> set[str]:
     """Name the ways in which a module reads the environment."""
-    reads = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)} | modules_named(tree)
-    return reads & _ENVIRONMENT
+    last = {name.rpartition(".")[2] for name in _ENVIRONMENT}
+    reads = {ast.unparse(node) for node in nodes(tree) if isinstance(node, ast.Attribute) and node.attr in last}
+    return (reads | modules_named(tree)) & _ENVIRONMENT
 
 
 def own_imports(tree: ast.Module) -> set[str]:
@@ -148,7 +157,7 @@ def duplicate_classes(sources: Mapping[str, ast.Module]) -> dict[str, list[str]]
 
 def functions(tree: ast.Module) -> list[_Function]:
     """Give all functions and methods of a module."""
-    return [node for node in ast.walk(tree) if isinstance(node, _Function)]
+    return [node for node in nodes(tree) if isinstance(node, _Function)]
 
 
 def long_functions(tree: ast.Module) -> set[str]:

@@ -12,6 +12,8 @@ from tests import laws
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.uncounted  # nothing of the program runs
+
 
 def _trees(sources: dict[str, str]) -> dict[str, ast.Module]:
     return {name: ast.parse(source) for name, source in sources.items()}

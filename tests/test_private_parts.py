@@ -25,10 +25,13 @@ from uvicorn.server import ServerState
 
 from gateway.server.http_protocol import HttpProtocol
 from gateway.server.websocket_protocol import WebSocketProtocol
+from tests.laws import nodes
 from tests.test_layers import _GATEWAY, _ROOT, _tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+pytestmark = pytest.mark.uncounted  # it reads sources, and makes what has tests of its own
 
 # Attributes with a leading underscore, and the distribution that they belong to.
 ATTRIBUTES: Final = {
@@ -70,14 +73,14 @@ PINNED: Final = {"aiosqlite", "graphql-core", "strawberry-graphql", "uvicorn"}
 
 def private_attributes(tree: ast.Module) -> Iterator[str]:
     """Name the attributes with a leading underscore that a module reads of something other than itself."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Attribute) and re.match(r"_[^_]", node.attr):
             yield node.attr
 
 
 def defined(tree: ast.Module) -> Iterator[str]:
     """Name what a module defines: functions, classes, variables and attributes."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -88,7 +91,7 @@ def defined(tree: ast.Module) -> Iterator[str]:
 
 def undocumented_imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
     """Name what a module imports from modules that their libraries do not document."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.ImportFrom) and node.module and _UNDOCUMENTED.fullmatch(node.module):
             yield from ((node.module, alias.name) for alias in node.names if node.module != "graphql.execution")
 
@@ -100,9 +103,7 @@ def inherited(protocol: type) -> set[str]:
     """Name the attributes that a class of ours takes from `self`, or overrides, and does not make itself."""
     module = _tree(Path(inspect.getfile(protocol)))
     [tree] = [node for node in module.body if isinstance(node, ast.ClassDef) and node.name == protocol.__name__]
-    used = {
-        node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self"
-    }
+    used = {node.attr for node in nodes(tree) if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self"}
     return used - set(defined(ast.Module([tree], [])))
 
 
