@@ -9,9 +9,7 @@ import asyncio
 from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from starlette.applications import Starlette
-from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.routing import Route
+from starlette.routing import Router
 
 from gateway.auth.api_keys import ApiKeyCache
 from gateway.auth.authenticator import Authenticator
@@ -27,7 +25,7 @@ from gateway.graphql.transport.http import URL, GraphQLOverHttp, refuse_at_the_d
 from gateway.graphql.transport.websocket import GraphQLOverWebSocket
 from gateway.observability.listeners import Listeners, listeners_of
 from gateway.rest import openapi, render
-from gateway.rest.routes import RestFace, unknown_url, wrong_method
+from gateway.rest.routes import RestFace
 from gateway.server.app_state import CLOSE_SUBSCRIPTIONS, REFUSAL_HEADERS
 from gateway.server.memory import give_back_large_blocks
 from gateway.server.websocket_protocol import allow_long_messages
@@ -38,12 +36,12 @@ from gateway.store.store import open_store
 from gateway.web.health import Readiness, liveness
 from gateway.web.middleware import RequestMiddleware, early_headers
 from gateway.web.origins import OriginPolicy, origin_policy_of
+from gateway.web.pages import Pages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
     from pathlib import Path
 
-    from starlette.routing import BaseRoute
     from starlette.types import Lifespan
 
     from gateway.core import Store
@@ -112,16 +110,12 @@ def serve_store(
     schema = build_schema()._schema  # noqa: SLF001
     operations = Operations(schema, store, hub or Hub(), options, authenticator)
     graphql = GraphQLOverHttp(operations, explorer.page, policy)
-    lifespan = _lifespan(operations, store, hints, heard, origin_policy=policy)
-    app = Starlette(routes=_routes(operations, store, explorer), lifespan=lifespan)
-    # Without the outermost layer that Starlette would make, which catches what the envelope catches.
-    app.middleware_stack = ExceptionMiddleware(app.router, {404: unknown_url, 405: wrong_method})
-    rest = RestFace(store, authenticator)
+    rest, pages = RestFace(store, authenticator), _pages(operations, store, explorer)
     return RequestMiddleware(
-        app,
-        face=lambda request: graphql.find(request) or rest.find(request),
+        lambda request: graphql.find(request) or rest.find(request) or pages.find(request),
         refuse=refuse,
         crashed=render.crash,
+        lifespan=Router(lifespan=_lifespan(operations, store, hints, heard, origin_policy=policy)),
         origin_policy=policy,
         observer=heard.observer,
         tracer=heard.tracer,
@@ -129,16 +123,18 @@ def serve_store(
     )
 
 
-def _routes(operations: Operations, store: Store, explorer: Explorer) -> list[BaseRoute]:
+def _pages(operations: Operations, store: Store, explorer: Explorer) -> Pages:
     """List what is served beside the faces."""
     readiness = Readiness(store.is_migrated, lambda: operations.hub.is_ending)
-    return [
-        Route("/", root(has_page=operations.options.graphiql)),
-        Route("/healthz", liveness),
-        Route("/readyz", readiness.answer),
-        Route(ASSETS, explorer.asset),
-        Route(openapi.URL, openapi.describe),
-    ]
+    return Pages(
+        {
+            "/": root(has_page=operations.options.graphiql),
+            "/healthz": liveness,
+            "/readyz": readiness.answer,
+            ASSETS: explorer.asset,
+            openapi.URL: openapi.describe,
+        }
+    )
 
 
 def _lifespan(
@@ -148,13 +144,13 @@ def _lifespan(
     heard: Listeners,
     *,
     origin_policy: OriginPolicy,
-) -> Lifespan[Starlette]:
+) -> Lifespan[Router]:
     """Run what belongs beside the requests for as long as they are served, and close all behind the last one."""
     if heard.metrics:
         heard.metrics.watch(readings(store, operations))
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(_app: Router) -> AsyncIterator[dict[str, Any]]:
         running = [asyncio.create_task(each) for each in (hints, *operations.authenticator.background_tasks()) if each]
         with heard.metrics.serving() if heard.metrics else nullcontext():
             yield {

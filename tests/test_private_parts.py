@@ -38,7 +38,6 @@ ATTRIBUTES: Final = {
     "_schema": "strawberry-graphql",
     "_execute": "aiosqlite",
     "_conn": "aiosqlite",
-    "_unset_keepalive_if_required": "uvicorn",
 }
 # Of the standard library, where it is documented.
 DOCUMENTED: Final = {"_replace", "_value_", "_fields", "_asdict"}
@@ -50,6 +49,7 @@ MODULES: Final = {
     "graphql.execution.values": {"VariableValues", "VariableValueSource", "get_argument_values"},
     "strawberry.types.fields.resolver": {"StrawberryResolver"},
     "strawberry.utils.str_converters": {"to_camel_case"},
+    "uvicorn.protocols.http.flow_control": {"HIGH_WATER_LIMIT", "FlowControl"},
     "uvicorn.protocols.http.httptools_impl": {"HttpToolsProtocol"},
     "uvicorn.protocols.websockets.websockets_sansio_impl": {"WebSocketsSansIOProtocol"},
     "uvicorn.supervisors": {"Multiprocess"},
@@ -60,8 +60,8 @@ _UNDOCUMENTED: Final = re.compile(
 # What our protocols read of `self` that their bases in uvicorn make.
 OF_PROTOCOLS: Final[dict[Any, set[str]]] = {
     HttpProtocol: {
-        *("_unset_keepalive_if_required", "app_state", "connections", "flow", "handle_websocket_upgrade", "loop"),
-        *("pipeline", "scheme", "scope", "server_state", "transport", "url"),
+        *("app", "app_state", "client", "connections", "flow", "handle_websocket_upgrade", "loop"),
+        *("scheme", "server", "server_state", "tasks", "timeout_keep_alive", "transport"),
     },
     WebSocketProtocol: {
         *("app_state", "close_sent", "config", "conn", "data_received", "disconnected", "handshake_complete", "loop"),
@@ -144,10 +144,6 @@ async def test_uvicorn_protocol_has_the_attributes_that_ours_reads(protocol: Any
 
     assert inherited(protocol) == OF_PROTOCOLS[protocol]
     assert OF_PROTOCOLS[protocol] <= set(dir(made)) | made_later
-
-
-def test_uvicorn_unsets_its_keep_alive_timer_by_a_method_without_arguments() -> None:
-    assert list(inspect.signature(HttpProtocol._unset_keepalive_if_required).parameters) == ["self"]  # noqa: SLF001
 
 
 def test_strawberry_schema_holds_the_schema_that_graphql_core_executes() -> None:

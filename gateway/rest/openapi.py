@@ -8,15 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from starlette.responses import Response
+from gateway.web.request import Answer
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from gateway.web.request import Request
 
 URL: Final = "/openapi.json"
 _DOCUMENT: Final = Path(__file__).with_name("openapi.json").read_bytes()
 
 
-async def describe(_request: Request) -> Response:
+async def describe(_request: Request) -> Answer:
     """Answer `/openapi.json`, which is public and needs no key."""
-    return Response(_DOCUMENT, media_type="application/json")
+    return Answer(_DOCUMENT)

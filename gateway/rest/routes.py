@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
 from starlette.routing import compile_path
 
 from gateway.auth.authenticator import credential_of
@@ -22,8 +20,6 @@ from gateway.web.request import ENCODED_SLASH, display_path
 if TYPE_CHECKING:
     import re
     from collections.abc import Awaitable, Callable, Mapping
-
-    from starlette.requests import Request as StarletteRequest
 
     from gateway.auth.authenticator import Authenticator
     from gateway.core import Store
@@ -129,24 +125,6 @@ def _with_slashes(path_params: Mapping[str, str]) -> dict[str, str]:
 def _answered(endpoint: Endpoint, call: Call) -> Awaitable[Answer]:
     check_beta(call.request.headers.get("openai-beta"))
     return endpoint(call)
-
-
-async def unknown_url(request: StarletteRequest, _error: Exception) -> Response:
-    """Answer an unknown path; a coroutine, since Starlette would run a function in a thread."""
-    return _response(render.error(UnknownUrl(f"Invalid URL ({request.method} {excerpt(request.scope['path'])})")))
-
-
-async def wrong_method(request: StarletteRequest, error: Exception) -> Response:
-    """Answer a wrong method on a path of another route."""
-    allowed = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
-    # Starlette keeps methods in a set, whose order differs between processes.
-    refused = _wrong_method(request.method, request.scope["path"], ", ".join(sorted(allowed.split(", "))))
-    return _response(render.error(refused))
-
-
-def _response(answer: Answer) -> Response:
-    headers = {name.decode(): value.decode() for name, value in answer.headers}
-    return Response(answer.body, answer.status, headers, media_type=answer.media_type.decode())
 
 
 def _wrong_method(method: str, path: str, allowed: str) -> WrongMethod:

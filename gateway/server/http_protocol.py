@@ -2,22 +2,26 @@
 
 Uvicorn alone accepts heads of any size, waits forever for the rest of a head, for a body, for a client that does not
 read and, on shutdown, for event streams; it answers invalid HTTP in plain text; and after a head with `Upgrade` it
-parses the body as the next request.
-Must not be here: WebSockets (`websocket_protocol`), the size of a body (`web.body`).
+parses the body as the next request. Of its protocol only what opens and closes a connection is used: its callbacks of
+the parser and its timer for each request would take as long as ours.
+Must not be here: a response (`exchange`), WebSockets (`websocket_protocol`), the size of a body (`web.body`).
 """
 
 from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import unquote
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.domain import bounds
 from gateway.server import timeouts
 from gateway.server.app_state import CLOSE_SUBSCRIPTIONS, REFUSAL_HEADERS
+from gateway.server.exchange import Exchange
 from gateway.server.framing import (
     VERSION,
     WEBSOCKET,
@@ -27,10 +31,12 @@ from gateway.server.framing import (
     what_follows,
     without_upgrade,
 )
+from gateway.web.request import header_lines
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections import deque
+    from collections.abc import Mapping, MutableMapping
 
     from gateway.server.websocket_protocol import WebSocketProtocol
 
@@ -60,6 +66,7 @@ REFUSALS: Final[Mapping[HTTPStatus, tuple[str, str]]] = {
 }
 _ORIGIN: Final = b"origin"
 _FRAMING: Final = frozenset({b"transfer-encoding", b"expect"})  # beside the length, which the parser looks at
+_ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 # Source: RFC 9110, section 15.5.22; RFC 6455, section 4.4.
 _ALTERNATIVE: Final = [
     (b"connection", b"upgrade"),
@@ -69,11 +76,11 @@ _ALTERNATIVE: Final = [
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One HTTP connection; closed if the client sends too slowly, or stops reading a response.
+    """One HTTP connection; closed if the client sends too slowly, or stops reading a response."""
 
-    Callbacks of the parser name the base class: `super()` takes as long as most of them.
-    """
-
+    cycle: Exchange | None  # type: ignore[assignment]  # the latest
+    scope: MutableMapping[str, Any]  # type: ignore[assignment]
+    pipeline: deque[Exchange]  # type: ignore[assignment]  # those behind it, each with its head alone
     _fault = HTTPStatus.BAD_REQUEST  # what is wrong where the parser gives up
     _is_silent = True
     _is_refused = False
@@ -82,7 +89,7 @@ class HttpProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _held_bytes = 0  # what has come since the parser last handed something out
     _body_bytes = 0
-    _waiting_since = 0.0  # when the head or the body that is awaited began to be
+    _waiting_since = 0.0  # when the request that is awaited, its head or its body, began to be
     _is_waiting = False  # whether a head or a body is
     _timer: asyncio.TimerHandle | None = None  # runs on when it came, since to make one for each request costs more
     _reader_timer: asyncio.TimerHandle | None = None
@@ -99,16 +106,22 @@ class HttpProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._stop_watching()
-        super().connection_lost(exc)
+        self.connections.discard(self)
+        if self.cycle is not None:
+            self.cycle.disconnected |= not self.cycle.response_complete
+            self.cycle.notify()
+        self.flow.resume_writing()
+        if exc is None:
+            self.transport.close()
+        self.parser = None  # type: ignore[assignment]  # it holds this object
 
     def data_received(self, data: bytes) -> None:
         """Parse received bytes; refuse a header or trailer that exceeds the limit before it ends."""
         if self._is_refused:
             return
-        if not self._is_waiting and (self.cycle is None or self.cycle.response_complete):
-            self._wait_for_head()  # even an empty line in front of the next request ends uvicorn's own wait for it
+        if not self._is_waiting and self._is_idle():
+            self._wait_for_head()  # even an empty line in front of the next request is a part of it
         self._held_bytes += len(data)
-        self._unset_keepalive_if_required()
         try:
             try:
                 self.parser.feed_data(data)
@@ -128,7 +141,7 @@ class HttpProtocol(HttpToolsProtocol):
         while True:
             version = self.parser.get_http_version()
             follows = what_follows(self.scope["method"], version, self.headers)
-            if follows is not Follows.BODY and (self.cycle is None or self.cycle.response_complete):
+            if follows is not Follows.BODY and self._is_idle():
                 if follows is Follows.WEBSOCKET:
                     self._become_websocket(bytes(rest))
                 else:
@@ -169,11 +182,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Start to count the bytes of a head."""
-        if not self._is_waiting:
-            self._wait_for_head()
-        HttpToolsProtocol.on_message_begin(self)  # behind it: the headers of the request's scope are this one's list
-        self._is_silent = False
-        self._is_in_head = True
+        self._wait_for_head()
+        self.url = b""
+        self.expect_100_continue = self._is_silent = False
         self._head_bytes = self._held_bytes = 0
 
     def on_url(self, url: bytes) -> None:
@@ -181,7 +192,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._held_bytes = 0
         self._head_bytes += len(url)
         if self._head_bytes <= MAX_TARGET:
-            HttpToolsProtocol.on_url(self, url)
+            self.url += url
         else:
             self._refuse_with_origin(HTTPStatus.REQUEST_URI_TOO_LONG)
 
@@ -189,10 +200,11 @@ class HttpProtocol(HttpToolsProtocol):
         """Store a header; drop a trailer, which the application would never see."""
         self._held_bytes = 0
         size = self._head_bytes = self._head_bytes + len(name) + len(value)
+        name = name.lower()
         if self._is_in_head and not self._origin_pieces:
-            HttpToolsProtocol.on_header(self, name, value)
+            self.headers.append((name, value))
         if self._origin_pieces or size > MAX_HEAD or len(self.headers) > MAX_HEADERS:
-            self._refuse_with_origin(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, name.lower(), value)
+            self._refuse_with_origin(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, name, value)
 
     def on_headers_complete(self) -> None:
         """Wait for the body and start the request, unless the parser stops here (see `_resume_after_upgrade`)."""
@@ -201,24 +213,35 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._body_bytes = 0
         self._waiting_since = self.loop.time()
+        parser = self.parser
+        version, method = parser.get_http_version(), parser.get_method().decode()
+        self.scope = self._scope(version, method)
         named = dict(self.headers)  # quicker than a loop
         if len(named) < len(self.headers) or not _FRAMING.isdisjoint(named):
-            self._check_framing()
-        if self.parser.should_upgrade():
-            self.scope["method"] = self.parser.get_method().decode()
-            if self.scope["method"] == "CONNECT":
+            self._check_framing(version)
+        if parser.should_upgrade():
+            if method == "CONNECT":
                 self._stop_parser(HTTPStatus.BAD_REQUEST)
             return
-        HttpToolsProtocol.on_headers_complete(self)
-        if self.cycle is not None and (self.expect_100_continue or self._is_shutting_down):
-            # A client that expects 100 Continue and gets an answer may send its body or not: nobody can know.
-            self.cycle.keep_alive = False
+        url = parse_url(self.url)
+        path = url.path.decode("ascii")
+        self.scope["path"] = unquote(path) if "%" in path else path
+        self.scope["raw_path"], self.scope["query_string"] = url.path, url.query or b""
+        # A client that expects 100 Continue and gets an answer may send its body or not: nobody can know.
+        is_last = version == "1.0" or self.expect_100_continue or self._is_shutting_down
+        self._add(keep_alive=not is_last and parser.should_keep_alive())
 
     def on_body(self, body: bytes) -> None:
         """Pass on a piece of the body."""
         self._held_bytes = 0
         self._body_bytes += len(body)
-        HttpToolsProtocol.on_body(self, body)
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.notify()
 
     def on_message_complete(self) -> None:
         """Stop waiting: the request is complete."""
@@ -226,7 +249,20 @@ class HttpProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         self._stop_waiting()
-        HttpToolsProtocol.on_message_complete(self)
+        if self.cycle is not None:
+            self.cycle.more_body = False
+            self.cycle.notify()
+
+    def on_response_complete(self) -> None:
+        """Begin the next request if it has arrived already; else wait for one."""
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._run(self.pipeline.pop())
+        elif not self._is_waiting:
+            self._waiting_since = self.loop.time()
+            self._start_timer(timeouts.REQUEST_S)
 
     def pause_writing(self) -> None:
         """Pause writing, and close the connection if the client does not read on."""
@@ -278,41 +314,83 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self.transport.abort()
 
+    def _scope(self, version: str, method: str) -> dict[str, Any]:
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "method": method,
+            "root_path": "",
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+        }
+
+    def _add(self, *, keep_alive: bool) -> None:
+        """Run a request, behind those that are under way."""
+        is_next = self._is_idle()
+        self.cycle = exchange = Exchange(
+            self, self.scope, keep_alive=keep_alive, expects_continue=self.expect_100_continue
+        )
+        if is_next:
+            self._run(exchange)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft(exchange)
+
+    def _run(self, exchange: Exchange) -> None:
+        task = self.loop.create_task(exchange.run(self.app))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
     def _wait_for_head(self) -> None:
         self.headers = []  # of the request before
-        self._is_in_head = self._is_waiting = True
-        self._waiting_since = self.loop.time()
+        self._is_in_head = True
+        if not self._is_waiting:
+            self._is_waiting = True
+            self._waiting_since = self.loop.time()
+            self._start_timer(timeouts.REQUEST_S)
+
+    def _start_timer(self, after_s: float) -> None:
         if self._timer is None:
-            self._timer = self.loop.call_later(timeouts.REQUEST_S, self._check_sender)
+            self._timer = self.loop.call_later(after_s, self._check_sender)
 
     def _stop_waiting(self) -> None:
         self._is_in_head = self._is_waiting = False
 
     def _check_sender(self) -> None:
-        """Refuse the request if it did not arrive in time."""
+        """Refuse a request that did not arrive in time; close a connection on which none has begun."""
         self._timer = None
-        if not self._is_waiting:
-            return
         now = self.loop.time()
-        if self.flow.read_paused:
-            self._waiting_since = now  # the server paused reading, so the client has to wait
-        more_s = 0.0 if self._is_in_head else self._body_bytes / timeouts.MIN_BYTES_PER_S
-        left_s = self._waiting_since + timeouts.REQUEST_S + more_s - now
+        if self._is_waiting:
+            if self.flow.read_paused:
+                self._waiting_since = now  # the server paused reading, so the client has to wait
+            more_s = 0.0 if self._is_in_head else self._body_bytes / timeouts.MIN_BYTES_PER_S
+            left_s = self._waiting_since + timeouts.REQUEST_S + more_s - now
+        elif self._is_idle():
+            left_s = self._waiting_since + self.timeout_keep_alive - now
+        else:
+            return
         if left_s > 0:
-            self._timer = self.loop.call_later(left_s, self._check_sender)
-        elif self._is_silent:
+            self._start_timer(min(left_s, timeouts.REQUEST_S))  # a request may begin meanwhile
+        elif self._is_silent or not self._is_waiting:
             self.transport.close()  # no request has started, so none is answered
         else:
             self._refuse(self._fault if self._origin_pieces else HTTPStatus.REQUEST_TIMEOUT)
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
     def _is_answered(self) -> bool:
         cycle = self.cycle
         return not self._is_in_head and cycle is not None and cycle.scope is self.scope and cycle.response_complete
 
-    def _check_framing(self) -> None:
+    def _check_framing(self, version: str) -> None:
         """Check headers that may not come twice, and those that change what belongs to a request."""
-        version = self.parser.get_http_version()
-        self.expect_100_continue &= version == VERSION
+        expected = [value.lower() for name, value in self.headers if name == b"expect"]
+        self.expect_100_continue = version == VERSION and b"100-continue" in expected
         if is_faulty(version, self.headers):
             self._stop_parser(HTTPStatus.BAD_REQUEST)
 
@@ -344,7 +422,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._stop_waiting()
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
-            self.cycle.message_event.set()
+            self.cycle.notify()
             if self.cycle.response_started or self.pipeline:
                 self.transport.close()
                 return
@@ -362,8 +440,7 @@ class HttpProtocol(HttpToolsProtocol):
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
-            *self.app_state[REFUSAL_HEADERS](fault, self.scheme, self.headers, len(body)),
             *(_ALTERNATIVE if fault is HTTPStatus.UPGRADE_REQUIRED else ()),
         ]
-        head = b"".join(b"%b: %b\r\n" % header for header in headers)
+        head = header_lines(headers) + self.app_state[REFUSAL_HEADERS](fault, self.scheme, self.headers, len(body))
         self.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (fault, fault.phrase.encode(), head, body))

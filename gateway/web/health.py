@@ -7,28 +7,27 @@ Must not be here: how a database is asked (`store`).
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Final
 
-from starlette.responses import JSONResponse, Response
-
 from gateway.errors import Unavailable
+from gateway.web.request import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from starlette.requests import Request
+    from gateway.web.request import Request
 
 CHECK_S: Final = 2.0  # time limit of the database check; supervisors time a probe out after some seconds
 KEPT_S: Final = 1.0  # how long a result is cached, so that probes cannot overload the database
-_HEADERS: Final = {"cache-control": "no-store"}
 _STOPS: Final = {"draining": "The server is shutting down."}
 _AWAY: Final = {"database": f"The database did not answer within {CHECK_S:g} s."}
 _BEHIND: Final = {"migrations": "The database schema is older than this version needs. Run: gateway migrate"}
 
 
-async def liveness(_request: Request) -> Response:
+async def liveness(_request: Request) -> Answer:
     """Answer `/healthz`: the process is running."""
-    return JSONResponse({"status": "ok"}, headers=_HEADERS)
+    return Answer(b'{"status":"ok"}')
 
 
 class Readiness:
@@ -41,12 +40,13 @@ class Readiness:
         self._stale_at = 0.0
         self._asked: set[asyncio.Future[bool]] = set()
 
-    async def answer(self, _request: Request) -> Response:
+    async def answer(self, _request: Request) -> Answer:
         """Answer 200 if the server accepts requests, else 503 with the reasons."""
         failed = _STOPS if self._is_draining() else await self._found()
         if failed:
-            return JSONResponse({"status": "not ready", "failed": failed}, 503, headers=_HEADERS)
-        return JSONResponse({"status": "ready"}, headers=_HEADERS)
+            reasons = json.dumps({"status": "not ready", "failed": failed}, separators=(",", ":"))
+            return Answer(reasons.encode(), 503)
+        return Answer(b'{"status":"ready"}')
 
     async def _found(self) -> Mapping[str, str]:
         """Return the cached result or run the check; concurrent probes share one check."""

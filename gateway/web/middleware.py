@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import unquote
 
 from starlette.requests import ClientDisconnect
@@ -16,63 +16,70 @@ from gateway.errors import GatewayError, UnknownUrl, excerpt
 from gateway.observability.record import SCOPE, RequestRecord, current, no_observer, no_tracer
 from gateway.web.check_origin import check_origin
 from gateway.web.origins import OriginPolicy
-from gateway.web.request import ENCODED_SLASH, Answer, Headers, Request, display_path
+from gateway.web.request import (
+    ENCODED_SLASH,
+    RESPOND,
+    Answer,
+    Headers,
+    Request,
+    as_pairs,
+    display_path,
+    header_lines,
+)
 from gateway.web.security_headers import security_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from gateway.observability.record import Observer, Tracer
 
-    # A face returns a response, or an ASGI app that streams it; None for a path that it does not have
-    Face = Callable[[Request], Awaitable[Answer | ASGIApp] | None]
+    # Finds what answers a request, with a response or an ASGI app that streams it; None for an unknown path
+    Find = Callable[[Request], Awaitable[Answer | ASGIApp] | None]
 
 log: Final = logging.getLogger(__name__)
 
 _NO_HEADERS: Final = Headers([])
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_HELD: Final = 256 * 1024  # larger responses are not buffered twice for one client
 _WENT_AWAY: Final = 499  # as in nginx: the client closed the request
 _CUT_OFF: Final = 1006  # RFC 6455, 7.1.5: closed without a close frame
 _STARTS: Final = ("http.response.start", "websocket.http.response.start")
-_VERSION: Final = (b"openai-version", b"2020-10-01")
+_NO_CONTENT: Final = 204
 
 
 class RequestMiddleware:
     """Add request IDs and response headers, turn crashes into responses, and report each request to the observer.
 
-    The faces are asked before the other routes of the application: matching a table of patterns takes too long for
-    a page of messages. WebSockets are served directly too, since each layer would keep memory while one is open.
+    WebSockets are served directly, since each layer would keep memory while one is open.
     Source: rest-contract §6 (headers); §4 "check order" (doubled slashes count as one).
     """
 
     def __init__(
         self,
-        app: ASGIApp,
+        find: Find,
         *,
-        face: Face = lambda _request: None,
         refuse: Callable[[str, GatewayError], Answer],
         crashed: Callable[[], Answer],
+        lifespan: ASGIApp,
         origin_policy: OriginPolicy | None = None,
         observer: Observer = no_observer,
         tracer: Tracer = no_tracer,
         sockets: Mapping[str, ASGIApp] | None = None,
     ) -> None:
-        self.app = app
-        self._sockets = sockets or {}
-        self._face = face
+        self._find = find
         self._refuse = refuse
         self._crashed = crashed
+        self._lifespan = lifespan
         self._origin_policy = origin_policy or OriginPolicy()
         self._observer = observer
         self._tracer = tracer
+        self._sockets = sockets or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request, a WebSocket or the lifespan of the application."""
         if scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
+            await self._lifespan(scope, receive, send)
             return
         record = _new_record(scope)
         inner = {**scope, SCOPE: record, "path": normalize_path(scope["path"], scope.get("raw_path") or b"")}
@@ -82,8 +89,6 @@ class RequestMiddleware:
             try:
                 await serve(inner, record, receive, send)
             finally:
-                if "route" in inner:
-                    record.route = inner["route"].path
                 record.end()
                 self._observer(record)
 
@@ -92,7 +97,6 @@ class RequestMiddleware:
         try:
             answer = await self._answer(request)
             if not isinstance(answer, Answer):
-                scope["path"] = display_path(scope["path"])  # these routes have no IDs in their paths
                 await answer(scope, receive, self._dressed(request, send))
                 return
         except ClientDisconnect:
@@ -108,30 +112,32 @@ class RequestMiddleware:
     async def _answer(self, request: Request) -> Answer | ASGIApp:
         try:
             agreed = check_origin(request.scope, request.headers, self._origin_policy)
+            if agreed is not None:
+                return agreed
+            answering = self._find(request)
+            if answering is None:
+                raise UnknownUrl(f"Invalid URL ({request.method} {excerpt(display_path(request.path))})")
+            return await answering
         except GatewayError as error:
             return self._refuse(request.path, error)
-        if agreed is not None:
-            return agreed
-        answering = self._face(request)
-        return self.app if answering is None else await answering
 
     async def _send(self, answer: Answer, request: Request, send: Send) -> None:
+        """Write a response at once, where the server can."""
         body, status, media_type, headers = answer
-        record = request.record
-        record.status = status
-        record.bytes_out = len(body)
-        own = [(b"content-length", b"%d" % len(body)), (b"content-type", media_type), *headers]
-        if status == 204:  # noqa: PLR2004  (RFC 9110: such an answer has no length, as it has no content)
-            own = [*headers]
-        dressed = [*own, *self._dress(request, headers)]
-        await send({"type": "http.response.start", "status": status, "headers": dressed})
-        if len(body) < _HELD:
-            await send({"type": "http.response.body", "body": body})
+        request.record.status = status
+        request.record.bytes_out = len(body)
+        own = header_lines(headers) if headers else b""
+        if media_type:
+            own = b"content-type: %b\r\n%b" % (media_type, own)
+        if status != _NO_CONTENT:
+            own = b"content-length: %d\r\n%b" % (len(body), own)
+        lines = own + self._common(request, headers)
+        extensions = request.scope.get("extensions")
+        if extensions and RESPOND in extensions:
+            await extensions[RESPOND](status, lines, body)
             return
-        # With pipelining, the next request is handled only when this body has been written: the server waits before the
-        # last piece of a response, and buffers one response for each connection.
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-        await send({"type": "http.response.body"})
+        await send({"type": "http.response.start", "status": status, "headers": as_pairs(lines)})
+        await send({"type": "http.response.body", "body": body})
 
     def _dressed(self, request: Request, send: Send) -> Send:
         record = request.record
@@ -140,23 +146,22 @@ class RequestMiddleware:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
                 written = list(message.get("headers", ()))
-                message["headers"] = [*written, *self._dress(request, written)]
+                message["headers"] = [*written, *as_pairs(self._common(request, written))]
             else:
                 record.bytes_out += len(message.get("body", b""))
             await send(message)
 
         return send_dressed
 
-    def _dress(self, request: Request, written: Any) -> list[tuple[bytes, bytes]]:
+    def _common(self, request: Request, written: Sequence[tuple[bytes, bytes]]) -> bytes:
         record = request.record
         record.end()
-        return [
-            (b"x-request-id", record.request_id.encode()),
-            _VERSION,
-            (b"openai-processing-ms", b"%d" % (record.seconds * 1000)),
-            *(_allowance(record) if record.allowance else ()),
-            *security_headers(written, request.scope, request.headers, self._origin_policy),
-        ]
+        return b"%bopenai-processing-ms: %d\r\n%b%b" % (
+            _named(record),
+            record.seconds * 1000,
+            _allowance(record) if record.allowance else b"",
+            security_headers(written, request.scope["scheme"], request.headers, self._origin_policy),
+        )
 
     async def _connection(self, scope: Scope, record: RequestRecord, receive: Receive, send: Send) -> None:
         record.status = _CUT_OFF
@@ -172,8 +177,8 @@ class RequestMiddleware:
             nonlocal headers
             if message["type"] in _STARTS:
                 written = list(message.get("headers", ()))
-                own = [(b"x-request-id", record.request_id.encode()), _VERSION]
-                message["headers"] = [*written, *own, *security_headers(written, scope, headers, self._origin_policy)]
+                secure = security_headers(written, scope["scheme"], headers, self._origin_policy)
+                message["headers"] = [*written, *as_pairs(_named(record) + secure)]
             if message["type"] == "websocket.accept":
                 headers = _NO_HEADERS  # an open WebSocket needs them no longer
             if message["type"] == "websocket.close":
@@ -200,19 +205,18 @@ class RequestMiddleware:
 
 def early_headers(
     origin_policy: OriginPolicy, observer: Observer
-) -> Callable[[int, str, list[tuple[bytes, bytes]], int], list[Any]]:
+) -> Callable[[int, str, list[tuple[bytes, bytes]], int], bytes]:
     """Return a function that makes the headers of a response sent before there is a request, and reports it.
 
     It takes the status, the scheme, the headers that were read, and the length of the body.
     """
 
-    def dress(status: int, scheme: str, headers: list[tuple[bytes, bytes]], length: int) -> list[Any]:
+    def dress(status: int, scheme: str, headers: list[tuple[bytes, bytes]], length: int) -> bytes:
         record = _new_record({"type": "http", "method": ""})
         record.status, record.bytes_out = status, length
         record.end()
         observer(record)
-        own = [(b"x-request-id", record.request_id.encode()), _VERSION]
-        return [*own, *security_headers((), {"scheme": scheme}, Headers(headers), origin_policy)]
+        return _named(record) + security_headers((), scheme, Headers(headers), origin_policy)
 
     return dress
 
@@ -228,15 +232,18 @@ async def _deny(answer: Answer, send: Send) -> None:
     await send({"type": "websocket.http.response.body", "body": answer.body})
 
 
-def _allowance(record: RequestRecord) -> list[tuple[bytes, bytes]]:
+def _named(record: RequestRecord) -> bytes:
+    return b"x-request-id: %b\r\nopenai-version: 2020-10-01\r\n" % record.request_id.encode()
+
+
+def _allowance(record: RequestRecord) -> bytes:
     if record.allowance is None:
-        return []
+        return b""
     left = record.allowance
-    return [
-        (b"x-ratelimit-limit-requests", b"%d" % left.limit),
-        (b"x-ratelimit-remaining-requests", b"%d" % left.remaining),
-        (b"x-ratelimit-reset-requests", b"%ds" % left.reset_s),
-    ]
+    return (
+        b"x-ratelimit-limit-requests: %d\r\nx-ratelimit-remaining-requests: %d\r\nx-ratelimit-reset-requests: %ds\r\n"
+        % (left.limit, left.remaining, left.reset_s)
+    )
 
 
 def _new_record(scope: Scope) -> RequestRecord:

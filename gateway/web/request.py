@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Container, Mapping, Sequence
 
     from starlette.types import Receive, Scope
 
     from gateway.observability.record import RequestRecord
 
 JSON: Final = b"application/json"
+RESPOND: Final = "gateway.respond"  # extension of the scope: writes a whole response, given status, lines and body
 ENCODED_SLASH: Final = "\udc2f"  # stands for %2F in a path, which separates nothing; decoded text holds no surrogates
+
+# What is left of a line without these bytes is control characters. Source: RFC 9110, section 5.5.
+_PRINTABLE: Final = bytes({*range(0x20, 0x100), 0x09} - {0x7F})
 
 
 class HeadersLike(Protocol):
@@ -105,3 +109,20 @@ class Answer(NamedTuple):
 def as_headers(given: Mapping[str, str] | None) -> tuple[tuple[bytes, bytes], ...]:
     """Encode headers for the wire."""
     return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in (given or {}).items())
+
+
+def header_lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Format headers as lines.
+
+    Errors: ValueError if a header holds a control character, such as a line break that would begin another one.
+    """
+    lines = b"".join([b"%b: %b\r\n" % each for each in headers])
+    if lines.translate(None, _PRINTABLE) != b"\r\n" * len(headers):
+        raise ValueError("A header holds a control character.")
+    return lines
+
+
+def as_pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
+    """Split lines of headers into names and values."""
+    pairs = [line.split(b": ", 1) for line in lines.split(b"\r\n")[:-1]]
+    return [(name, value) for name, value in pairs]

@@ -14,18 +14,20 @@ from graphql import (
     get_named_type,
     parse,
 )
-from starlette.applications import Starlette
 
-from gateway.app import serve_store
+from gateway import app
 from gateway.domain import parse_page
 from gateway.graphql.schema.build import build_schema
 from gateway.graphql.transport.explorer import ASSETS
 from gateway.rest.routes import PATHS, PREFIXES
 from gateway.store.store import open_store
+from gateway.web.pages import Pages
 from tests.isolation.ways import NAMELESS, RUNS, WAYS, Face, Way
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from gateway.web.pages import Endpoint
 
 ALL: Final = (*WAYS, *RUNS, *NAMELESS)
 SCHEMA: Final = build_schema()._schema  # noqa: SLF001
@@ -88,14 +90,20 @@ def test_every_parameter_of_a_list_that_can_name_something_does() -> None:
     assert named == {"/v1/threads": names - {"run_id"}, "/v1/threads/{thread_id}/messages": names}
 
 
-async def test_no_other_routes_are_served(sqlite_url: str) -> None:
+async def test_no_other_routes_are_served(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Mapping[str, Endpoint]] = []
+
+    def pages_of(pages: Mapping[str, Endpoint]) -> Pages:
+        served.append(pages)
+        return Pages(pages)
+
+    monkeypatch.setattr(app, "Pages", pages_of)
     store = open_store(sqlite_url)
-    app = serve_store(store).app
-    assert isinstance(app, Starlette)
-    served = {getattr(route, "path", None) for route in app.routes}
+    app.serve_store(store)
     await store.close()
 
-    assert served == NAMES_NOTHING  # and what the faces have: REST its PATHS, and GraphQL one URL
+    [pages] = served
+    assert set(pages) == NAMES_NOTHING  # and what the faces have: REST its PATHS, and GraphQL one URL
 
 
 def test_every_argument_that_can_name_something_is_in_the_table() -> None:

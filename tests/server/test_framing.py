@@ -89,7 +89,7 @@ class Asked:
         await send({"type": "http.response.body", "body": b""})
 
 
-STATE = {CLOSE_SUBSCRIPTIONS: lambda: None, REFUSAL_HEADERS: lambda *_: []}
+STATE = {CLOSE_SUBSCRIPTIONS: lambda: None, REFUSAL_HEADERS: lambda *_: b""}
 CONFIG = uvicorn.Config(Asked(), http=HttpProtocol, ws=WebSocketProtocol, log_config=None)
 CONFIG.load()
 

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from starlette.responses import Response
-
     from gateway.store.store import Store
+    from gateway.web.request import Answer
 
 
 async def probe(url: str, path: str = "/readyz", *, method: str = "GET", hub: Hub | None = None) -> httpx.Response:
@@ -103,7 +102,7 @@ async def test_a_server_that_stops_is_not_ready(sqlite_url: str) -> None:
     assert (answer.status_code, answer.json()["failed"]) == (503, {"draining": "The server is shutting down."})
 
 
-def ready(is_migrated: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[Response]]:
+def ready(is_migrated: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[Answer]]:
     readiness = Readiness(is_migrated, lambda: False)
     return lambda: readiness.answer(None)  # type: ignore[arg-type]  # it does not look at the request
 
@@ -119,7 +118,7 @@ async def test_a_database_that_hangs_is_not_waited_for(monkeypatch: pytest.Monke
             was_let_go.set()
         return True
 
-    assert (await ready(hang)()).status_code == 503
+    assert (await ready(hang)()).status == 503
     await asyncio.wait_for(was_let_go.wait(), 10)
 
 
@@ -135,7 +134,7 @@ async def test_many_probes_ask_the_database_once() -> None:
     together = await asyncio.gather(*(tell() for _ in range(10)))
     later = await tell()
 
-    assert {each.status_code for each in (*together, later)} == {200}
+    assert {each.status for each in (*together, later)} == {200}
     assert len(asked) == 1
 
 
@@ -148,4 +147,4 @@ async def test_a_cached_probe_expires(monkeypatch: pytest.MonkeyPatch) -> None:
 
     tell = ready(answer)
 
-    assert [(await tell()).status_code for _ in range(2)] == [200, 503]
+    assert [(await tell()).status for _ in range(2)] == [200, 503]

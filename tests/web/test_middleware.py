@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import httpx
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from gateway.web.request import Request
+
 REQUEST = {"type": "http", "method": "GET", "path": "/v1//threads/", "headers": [], "scheme": "http"}
 
 
@@ -112,7 +114,10 @@ async def test_a_request_id_of_the_client_is_not_adopted(rest: httpx.AsyncClient
 
 
 def _enveloped(app: ASGIApp) -> RequestMiddleware:
-    return RequestMiddleware(app, refuse=lambda _path, error: render.error(error), crashed=render.crash)
+    async def find(_request: Request) -> ASGIApp:
+        return app
+
+    return RequestMiddleware(find, refuse=lambda _path, error: render.error(error), crashed=render.crash, lifespan=app)
 
 
 async def _run(app: ASGIApp, scope: Scope) -> list[Message]:

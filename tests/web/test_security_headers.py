@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from starlette.routing import Router
 
 from gateway.rest import render
 from gateway.web.middleware import RequestMiddleware
 from gateway.web.origins import OriginPolicy, Origins
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
-
+    from gateway.web.request import Answer, Request
     from tests.web.conftest import Visiting
 
 ORIGIN = "https://app.example.com"
@@ -51,12 +51,16 @@ async def test_responses_over_tls_have_an_hsts_header(visiting: Visiting, scheme
 
 
 async def test_a_page_of_an_allowed_origin_can_read_a_crash() -> None:
-    async def crash(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    async def crash(_request: Request) -> Answer:
         raise RuntimeError("a fault of ours")
 
     policy = OriginPolicy(origins=Origins(ORIGIN))
     enveloped = RequestMiddleware(
-        crash, refuse=lambda _path, error: render.error(error), crashed=render.crash, origin_policy=policy
+        crash,
+        refuse=lambda _path, error: render.error(error),
+        crashed=render.crash,
+        lifespan=Router(),
+        origin_policy=policy,
     )
     transport = httpx.ASGITransport(enveloped)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:

@@ -5,20 +5,19 @@ Must not be here: anything from a foreign host; how GraphiQL is built (`graphiql
 
 from __future__ import annotations
 
+import asyncio
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
-
+from gateway.errors import UnknownUrl, excerpt
 from gateway.graphql.transport.negotiation import accepts_gzip, wants_page
+from gateway.web.request import Answer, as_headers, display_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from starlette.requests import Request
+    from gateway.web.request import Request
 
 BUILT: Final = Path(__file__).parents[1] / "graphiql" / "built"
 ASSETS: Final = "/graphql/assets/{name}"
@@ -39,9 +38,12 @@ _ASSET: Final = {
 _COMPRESSED: Final = {**_ASSET, "content-encoding": "gzip"}
 _GZIP: Final = ".gz"  # what `graphiql/bundle.mjs` writes beside a file
 # Written here, since browsers refuse a script with another type and the machine's own table may hold one.
-_MEDIA_TYPES: Final[Mapping[str, str]] = {".js": "text/javascript", ".css": "text/css"}
+_MEDIA_TYPES: Final[Mapping[str, bytes]] = {
+    ".js": b"text/javascript; charset=utf-8",
+    ".css": b"text/css; charset=utf-8",
+}
 
-_FACES: Final = """Threads and messages, with two faces:
+_FACES: Final = b"""Threads and messages, with two faces:
 
   /v1        REST: the base_url of an OpenAI SDK
   /graphql   GraphQL
@@ -81,36 +83,37 @@ class Explorer:
         files = {file.name: file for file in (built / "assets").glob("*")}
         self._assets = {name: (file, files.get(name + _GZIP)) for name, file in files.items() if file.suffix != _GZIP}
 
-    def page(self, request: Request) -> Response:
+    def page(self, request: Request) -> Answer:
         """Answer with the page."""
-        page = self._page or _PLAIN.replace("HOST", escape(request.url.netloc))
-        return HTMLResponse(page, headers=_PAGE)
+        page = self._page or _PLAIN.replace("HOST", escape(request.headers.get("host") or "localhost"))
+        return Answer(page.encode(), media_type=b"text/html; charset=utf-8", headers=as_headers(_PAGE))
 
-    async def asset(self, request: Request) -> Response:
+    async def asset(self, request: Request) -> Answer:
         """Answer with a file that the page needs.
 
-        Errors: HTTPException 404, which the application answers like any unknown URL.
+        Errors: UnknownUrl.
         """
+        unknown = UnknownUrl(f"Invalid URL ({request.method} {excerpt(display_path(request.path))})")
         file, compressed = self._assets.get(request.path_params["name"], (None, None))
         if file is None:
-            raise HTTPException(404)
+            raise unknown
         if not accepts_gzip(request.headers.get("accept-encoding")):
             compressed = None
         try:
-            content = await run_in_threadpool((compressed or file).read_bytes)
+            content = await asyncio.to_thread((compressed or file).read_bytes)
         except OSError:  # the package was installed anew behind a running server
-            raise HTTPException(404) from None
-        media_type = _MEDIA_TYPES.get(file.suffix, "application/octet-stream")
-        return Response(content, headers=_COMPRESSED if compressed else _ASSET, media_type=media_type)
+            raise unknown from None
+        media_type = _MEDIA_TYPES.get(file.suffix, b"application/octet-stream")
+        return Answer(content, media_type=media_type, headers=as_headers(_COMPRESSED if compressed else _ASSET))
 
 
-def root(*, has_page: bool) -> Callable[[Request], Response]:
+def root(*, has_page: bool) -> Callable[[Request], Awaitable[Answer]]:
     """Redirect a browser from `/` to the page, if there is one; answer other clients with the URLs of both APIs."""
 
-    def answer(request: Request) -> Response:
+    async def answer(request: Request) -> Answer:
         headers = {"vary": "accept"}
         if has_page and wants_page(request.method, request.headers):
-            return RedirectResponse("/graphql", headers=headers)
-        return PlainTextResponse(_FACES, headers=headers)
+            return Answer(b"", 307, b"", as_headers({"location": "/graphql", **headers}))
+        return Answer(_FACES, media_type=b"text/plain; charset=utf-8", headers=as_headers(headers))
 
     return answer

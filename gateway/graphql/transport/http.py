@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from graphql import GraphQLError, OperationType
-from starlette.requests import Request as StarletteRequest
 
 from gateway.auth.authenticator import credential_of
 from gateway.domain import bounds
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from graphql import ExecutionResult
-    from starlette.responses import Response
+    from starlette.types import ASGIApp
 
     from gateway.domain.principal import Principal
     from gateway.graphql.execution.operations import Operations
@@ -53,24 +52,22 @@ _WRITTEN: Final = {
 class GraphQLOverHttp:
     """The endpoint `/graphql`, whatever the method."""
 
-    def __init__(
-        self, operations: Operations, page: Callable[[StarletteRequest], Response], origin_policy: OriginPolicy
-    ) -> None:
+    def __init__(self, operations: Operations, page: Callable[[Request], Answer], origin_policy: OriginPolicy) -> None:
         self._operations = operations
         self._origin_policy = origin_policy
         self._options = operations.options
         self._page = page
 
-    def find(self, request: Request) -> Awaitable[Answer | Response] | None:
+    def find(self, request: Request) -> Awaitable[Answer | ASGIApp] | None:
         """Begin to answer a request, if its path is this endpoint's."""
         if request.path != URL:
             return None
         request.record.route = URL
         return self._answer(request)
 
-    async def _answer(self, request: Request) -> Answer | Response:
+    async def _answer(self, request: Request) -> Answer | ASGIApp:
         if self._options.graphiql and negotiation.wants_page(request.method, request.headers):
-            return self._page(StarletteRequest(request.scope))
+            return self._page(request)
         media_type = negotiation.accepted(request.headers.get("accept"))
         try:
             if media_type is None:
@@ -134,7 +131,7 @@ class GraphQLOverHttp:
         outcome = await self._operations.run(operation, parameters, context)
         return (Stage.PARTLY if outcome.result.errors else Stage.DONE), self._body(request, outcome)
 
-    async def _stream(self, request: Request, who: Principal, parameters: Parameters) -> Response:
+    async def _stream(self, request: Request, who: Principal, parameters: Parameters) -> Answer | ASGIApp:
         """Answer with events; `Last-Event-ID` says where a browser that comes back had come to."""
         operation = await self._operations.find(parameters, who)
         _check_kind(request, operation.kind)

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from graphql import ExecutionResult
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 
 from gateway.errors import Unavailable
 from gateway.graphql.errors import to_response
 from gateway.graphql.execution.runner import single_result
 from gateway.graphql.refusal import EVENT_STREAM
+from gateway.web.request import Answer, as_headers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,10 +43,10 @@ def stream(found: Results | ExecutionResult, context: Context, request_id: str) 
     return StreamingResponse(events, headers=_HEADERS, media_type=EVENT_STREAM)
 
 
-def interrupted(request_id: str) -> Response:
+def interrupted(request_id: str) -> Answer:
     """Answer with a stream that is over, and not complete: a client comes back, where a status would be the end."""
     _tell_lost(request_id)
-    return Response(_KEEP_ALIVE, headers=_HEADERS, media_type=EVENT_STREAM)
+    return Answer(_KEEP_ALIVE, media_type=b"text/event-stream; charset=utf-8", headers=as_headers(_HEADERS))
 
 
 async def _events(results: Results, context: Context, request_id: str) -> AsyncIterator[bytes]:
