@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bench.cases.tables import chosen
+from bench.costs import cost_cases
 from bench.counting import count_cases
 from bench.load.extras import Sizes, findings
 from bench.report.machine import machine
@@ -76,6 +77,9 @@ def _run(result: Result, url: str, systems: Sequence[System], options: argparse.
         for each in count_cases(ready, [each for each in systems if not each.on_node], options.only):
             result.counted.append(each)
             _keep(result, options)
+    if not (options.no_extras or options.instructions):
+        result.costs += cost_cases(ready, options.only)
+        _keep(result, options)
     if not (options.no_extras or options.instructions or options.only):
         result.findings += findings(ready, _sizes(options))
 
@@ -141,7 +145,11 @@ def _options() -> argparse.ArgumentParser:
     ):
         add(f"--{name}", type=int, default=default, metavar="N", help=f"{what} [%(default)s]")
     add("--seconds", type=float, default=3.0, help="seconds for each case in a round [%(default)s]")
-    add("--no-extras", action="store_true", help="skip start time, memory, import and subscribers")
+    add(
+        "--no-extras",
+        action="store_true",
+        help="skip costs over one connection, start time, memory, import and subscribers",
+    )
     add("--no-instructions", action="store_true", help="do not count instructions (minutes under valgrind)")
     add("--json", type=Path, metavar="FILE", help="write the result to this file")
     add("--plot", type=Path, metavar="FILE.svg", help="draw the result")

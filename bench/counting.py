@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import itertools
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bench.cases.case import World
 from bench.cases.tables import SIZED, TABLES, cases_for, chosen
 from bench.instructions.count import ALL, counted
-from bench.load.single_connection import SingleConnection
+from bench.load.single_connection import Maker, SingleConnection
 from bench.report.result import Counted
 from bench.systems.catalog import OURS
 from bench.systems.server import serve
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 
 def count_cases(ready: Prepared, systems: Sequence[System], only: Sequence[str] = ()) -> Iterator[Counted]:
     """Count all cases of all systems; what a case uses up is made by a server that is not counted."""
-    with serve(ready.ours, ready.url) as server, SingleConnection(server.port) as maker:
-        world = World(ready.keys, maker, ALL, ready.long, sizes_of(World(ready.keys, maker, ALL, ready.long)))
+    with serve(ready.ours, ready.url) as server:
+        world = World(ready.keys, Maker(server.port), ALL, ready.long)
+        world = replace(world, sizes=sizes_of(world))
         for system in systems:
             if chosen(system.protocol, only):
                 yield from _of_system(ready, system, world, only)

@@ -10,7 +10,7 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.cases import names
@@ -18,10 +18,11 @@ from bench.cases.case import World
 from bench.cases.tables import cases_for
 from bench.counting import sizes_of
 from bench.load.client import LoadClient
-from bench.load.single_connection import SingleConnection
+from bench.load.single_connection import Maker, SingleConnection
 from bench.report.result import Round
 from bench.systems.catalog import HELLO, OURS
 from bench.systems.server import serve
+from bench.systems.usage import usage_after, usage_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,8 +33,15 @@ if TYPE_CHECKING:
     from bench.systems.server import Server
 
 WARM_UP: Final = 0.2  # of the time of a case
-_SAME: Final = {names.PAGE_20: names.REST_20, names.PAGE_100: names.REST_100}
-TIMED: Final = tuple(dict.fromkeys((*names.LIKE, *names.LIKE.values())))
+TIMED: Final = (
+    names.MIX,
+    names.LIST,
+    names.PAGE_20,
+    names.NODE,
+    names.CREATE,
+    names.REST_20,
+    names.REST_CREATE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +70,8 @@ def measure(ready: Prepared, systems: Sequence[System], settings: Settings, only
     with ExitStack() as stack:
         client = stack.enter_context(LoadClient())
         servers = dict(zip([each.name for each in systems], _all_served(stack, systems, ready.url), strict=True))
-        maker = stack.enter_context(SingleConnection(servers[OURS].port))
-        world = World(ready.keys, maker, 0, ready.long)
-        world = World(ready.keys, maker, 0, ready.long, sizes_of(world))
+        world = World(ready.keys, Maker(servers[OURS].port), 0, ready.long)
+        world = replace(world, sizes=sizes_of(world))
         running = [
             RunningSystem(each, servers[each.name], {case.name: case for case in cases_for(each.protocol, world, only)})
             for each in systems
@@ -75,7 +82,7 @@ def measure(ready: Prepared, systems: Sequence[System], settings: Settings, only
                 for each in running:
                     if name in each.cases:
                         print(f"{ready.kind}, round {number + 1}: {name}, {each.system.name}", file=sys.stderr)
-                        yield _round(client, each, each.cases[name], ready.kind, number, settings)
+                        yield _round(client, ready, each, each.cases[name], number, settings)
 
 
 def _all_served(stack: ExitStack, systems: Sequence[System], url: str) -> list[Server]:
@@ -96,7 +103,7 @@ def check_answers_agree(running: Sequence[RunningSystem]) -> None:
                     continue
                 answer = json.loads(connection.ask(case.asks[0].request))
                 shown = list(messages_in(answer))
-                who, expected = seen.setdefault(_SAME.get(name, name), (each.system.name, shown))
+                who, expected = seen.setdefault(names.LIKE.get(name, name), (each.system.name, shown))
                 if shown != expected or not shown:
                     raise SystemExit(f"{name}: {each.system.name} returns other messages than {who}.")
 
@@ -114,22 +121,25 @@ def messages_in(answer: Any) -> Iterator[tuple[str, str]]:
             yield from messages_in(list(answer.values()))
 
 
-def _round(client: LoadClient, each: RunningSystem, case: Case, kind: str, number: int, settings: Settings) -> Round:
+def _round(
+    client: LoadClient, ready: Prepared, each: RunningSystem, case: Case, number: int, settings: Settings
+) -> Round:
     """Measure a case on a system, after warming up."""
     client.send_requests(each.server.port, case, settings.connections, settings.seconds * WARM_UP)
-    before = each.server.cpu_s()
+    before = usage_before(ready, each.server)
     seen = client.send_requests(each.server.port, case, settings.connections, settings.seconds)
-    cpu_s = each.server.cpu_s() - before
+    used = usage_after(ready, each.server).since(before)
     requests = seen.requests
     return Round(
         system=each.system.name,
-        database=kind,
+        database=ready.kind,
         case=case.name,
         number=number,
         requests=requests,
         per_second=requests / seen.seconds,
         p50_ms=seen.p50_ms,
         p99_ms=seen.p99_ms,
-        cpu_ms=cpu_s * 1000 / requests,
+        cpu_ms=used.server_s * 1000 / requests,
+        database_cpu_ms=used.database_s * 1000 / requests,
         client_cpu_ms=seen.cpu_s * 1000 / requests,
     )

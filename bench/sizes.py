@@ -23,7 +23,7 @@ from bench.corpus.messages import MADE
 from bench.counting import count_cases
 from bench.load.client import LoadClient
 from bench.load.followers import allow_files, followers
-from bench.load.single_connection import SingleConnection
+from bench.load.single_connection import Maker
 from bench.report import curves
 from bench.report.curves import Curve, Point
 from bench.report.machine import machine
@@ -105,8 +105,8 @@ def _lengths(url: str, lengths: Sequence[int], settings: Settings) -> list[Curve
 
 
 def _costs_of_pages(ready: Prepared, settings: Settings) -> Iterator[tuple[tuple[str, str], float]]:
-    with serve(_OURS, ready.url) as server, SingleConnection(server.port) as maker:
-        for each in cases_for(OURS, World(ready.keys, maker, 0, ready.long), tuple(_SHORT)):
+    with serve(_OURS, ready.url) as server:
+        for each in cases_for(OURS, World(ready.keys, Maker(server.port), 0, ready.long), tuple(_SHORT)):
             yield (_SHORT[each.name], "CPU µs"), settings.cpu_us(server, each)
     if settings.counts:
         for found in count_cases(ready, [_OURS], tuple(_SHORT)):
@@ -134,8 +134,7 @@ def _pages(ready: Prepared, sizes: Sequence[int], settings: Settings) -> list[Cu
 
 
 def _page(ready: Prepared, server: Server, size: int) -> Case:
-    with SingleConnection(server.port) as maker:
-        return Case(PAGE_20, reads.page(limit=size)(World(ready.keys, maker, 0, ready.long)))
+    return Case(PAGE_20, reads.page(limit=size)(World(ready.keys, Maker(server.port), 0, ready.long)))
 
 
 def _clients(ready: Prepared, numbers: Sequence[int], settings: Settings) -> list[Curve]:

@@ -5,6 +5,7 @@ Must not be here: any particular request.
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -31,7 +32,7 @@ class Case:
     asks: list[Ask] = field(repr=False)
 
 
-class Maker(Protocol):
+class Asks(Protocol):
     """Something that answers a request with the body of its answer."""
 
     def ask(self, request: str) -> bytes:
@@ -47,7 +48,7 @@ class World:
     """
 
     keys: Mapping[str, str]
-    maker: Maker
+    maker: Asks
     requests: int
     long: int
     sizes: Mapping[str, int] = field(default_factory=dict)
@@ -55,6 +56,15 @@ class World:
     def make(self, text: str) -> Any:
         """Ask the server that makes things, and decode its answer."""
         return json.loads(self.maker.ask(text))
+
+
+def mixed(lists: list[Ask], pages: list[Ask], created: list[Ask], single: list[Ask]) -> list[Ask]:
+    """Mix what users do: 40 % lists with previews, 40 % pages, 10 % new messages, 10 % single messages."""
+    every, each_page = itertools.cycle(lists), itertools.cycle(pages)
+    asks = []
+    for one, other in zip(created, single, strict=False):
+        asks += [ask for _ in range(4) for ask in (next(every), next(each_page))] + [one, other]
+    return asks
 
 
 def request(method: str, path: str, body: object = None, key: str = "any") -> str:

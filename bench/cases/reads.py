@@ -19,6 +19,7 @@ _TEXT: Final = '"text":'
 _MESSAGE: Final = '"thread.message"'
 _THREAD: Final = '"id":'
 _CREATED: Final = '"createdAt":'
+SINGLE: Final = [message_id(ORDINARY, place, number) for number in range(LISTED) for place in range(1, LENGTH, 7)]
 
 
 def page(kind: str = LONG, limit: int = 20, fields: str = "content", number: int = 0) -> Recipe:
@@ -40,8 +41,7 @@ def previews(project: str = DEFAULT) -> Recipe:
 
 def node(world: World) -> list[Ask]:
     """Ask for one message after the other by its id."""
-    ids = [message_id(ORDINARY, place, number) for number in range(LISTED) for place in range(1, LENGTH, 7)]
-    return [Ask(graphql(documents.NODE, {"id": each}, world.keys[DEFAULT]), _CREATED, 1) for each in ids]
+    return [Ask(graphql(documents.NODE, {"id": each}, world.keys[DEFAULT]), _CREATED, 1) for each in SINGLE]
 
 
 def rest_page(kind: str = LONG, limit: int = 20) -> Recipe:

@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Final
 
 from bench.cases import names, postgraphile, reads, writes
-from bench.cases.case import Ask, Case, request
+from bench.cases.case import Ask, Case, mixed, request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,21 +17,16 @@ if TYPE_CHECKING:
     from bench.cases.case import Recipe, World
 
 
-def mix(world: World) -> list[Ask]:
-    """Mix what users do: 40 % lists with previews, 40 % pages, 10 % new messages, 10 % single messages."""
-    [listed], pages = reads.previews()(world), iter(reads.pages(world) * 5)
-    rest = zip(pages, pages, pages, pages, writes.create(world), reads.node(world), strict=False)
-    return [
-        each for *four, one, single in rest for each in (*(e for page in four for e in (listed, page)), one, single)
-    ]
+def _mix(world: World) -> list[Ask]:
+    return mixed(reads.previews()(world), reads.pages(world), writes.create(world), reads.node(world))
 
 
 def _hello(case: str) -> Recipe:
     return lambda world: [Ask(request("GET", f"/{world.sizes[case]}"), '"hello"', 1)]
 
 
-_OURS: Final[dict[str, Recipe]] = {names.MIX: mix, **reads.GRAPHQL, **reads.REST, **writes.GRAPHQL, **writes.REST}
-_GRAPHQL: Final = (names.PAGE_20, names.PAGE_100, names.CREATE)
+_OURS: Final[dict[str, Recipe]] = {names.MIX: _mix, **reads.GRAPHQL, **reads.REST, **writes.GRAPHQL, **writes.REST}
+_GRAPHQL: Final = (names.MIX, names.LIST, names.PAGE_20, names.PAGE_100, names.NODE, names.CREATE)
 _BARE: Final = (names.REST_20, names.REST_100, names.REST_CREATE)
 SIZED: Final = (names.REST_20, names.REST_100, names.HEALTH)
 TABLES: Final[dict[str, dict[str, Recipe]]] = {

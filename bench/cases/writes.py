@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.cases.case import Recipe, World
 
 FOLDED: Final = 200  # deltas after which the server writes the text of a message as a whole
-_TURNS: Final = 8  # messages that are appended to in turn
+_TURNS: Final = 8  # messages at most that are appended to in turn
 LARGE: Final = 100_000
 _EDGE: Final = '"cursor":'
 _ID: Final = '"id":'
@@ -104,7 +104,7 @@ def _append(text: str, deltas: Callable[[World], int]) -> Recipe:
 
     def recipe(world: World) -> list[Ask]:
         thread = new_thread(world)
-        asks = [append(world, new_message(world, thread, text, "IN_PROGRESS")) for _ in range(_TURNS)]
+        asks = [append(world, new_message(world, thread, text, "IN_PROGRESS")) for _ in range(_turns(world))]
         for each in asks:
             for _ in range(deltas(world)):
                 world.make(each.request)
@@ -115,7 +115,11 @@ def _append(text: str, deltas: Callable[[World], int]) -> Recipe:
 
 def _almost_folded(world: World) -> int:
     """Count the deltas after which the last request is the last before the text is written as a whole."""
-    return max(0, FOLDED - 1 - -(-world.requests // _TURNS))
+    return max(0, FOLDED - 1 - -(-world.requests // _turns(world)))
+
+
+def _turns(world: World) -> int:
+    return max(1, min(_TURNS, world.requests))
 
 
 def _used_up(asks_for: Callable[[World, str, str], Ask]) -> Recipe:

@@ -17,7 +17,7 @@ from bench.cases.tables import cases_for
 from bench.load.client import LoadClient
 from bench.load.followers import bytes_of_follower
 from bench.load.imports import messages_a_second
-from bench.load.single_connection import SingleConnection
+from bench.load.single_connection import Maker, SingleConnection
 from bench.report.result import Finding
 from bench.report.targets import GROWTH, IDLE, IMPORT, RESIDENT, SHARED_COMMITS, START, TAIL
 from bench.systems.catalog import BARE, OURS, SQLITE, SYSTEMS
@@ -52,9 +52,8 @@ def findings(prepared: Prepared, sizes: Sizes) -> Iterator[Finding]:
     wanted = (names.PAGE_20, names.REST_20, names.CREATE, names.REST_CREATE)
     with LoadClient() as client:
         with serve(prepared.ours, prepared.url) as server:
-            with SingleConnection(server.port) as maker:
-                world = World(prepared.keys, maker, 0, prepared.long)
-                cases = {case.name: case for case in cases_for(OURS, world, wanted)}
+            world = World(prepared.keys, Maker(server.port), 0, prepared.long)
+            cases = {case.name: case for case in cases_for(OURS, world, wanted)}
             _report_progress(prepared, "32 connections")
             yield _tail(client, server, cases[names.PAGE_20], prepared, sizes)
             if prepared.kind == SQLITE:

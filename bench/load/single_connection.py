@@ -64,3 +64,18 @@ class SingleConnection:
         if not more:
             raise SystemExit("The server closed the connection before it answered.")
         return more
+
+
+class Maker:
+    """Asks each time over a new connection, since a server closes one that has been idle for a while."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def ask(self, request: str) -> bytes:
+        """Send a request and return the body of its answer.
+
+        Errors: SystemExit if the answer is an error.
+        """
+        with SingleConnection(self._port) as connection:
+            return connection.ask(request)

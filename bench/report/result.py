@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round of a case on a system; `cpu_ms` is the server's CPU time a request, `client_cpu_ms` the client's."""
+    """One round of a case on a system: CPU time a request of the server, of the database and of the client.
+
+    SQLite is part of the server.
+    """
 
     system: str
     database: str
@@ -28,6 +31,7 @@ class Round:
     p50_ms: float
     p99_ms: float
     cpu_ms: float
+    database_cpu_ms: float
     client_cpu_ms: float
 
 
@@ -41,6 +45,17 @@ class Counted:
     kilo_instructions: float
     libraries: dict[str, float] = field(default_factory=dict)
     statements: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a request of our server costs over one connection: CPU time in microseconds, and bytes of the log."""
+
+    database: str
+    case: str
+    server_cpu_us: float
+    database_cpu_us: float
+    wal_bytes: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +92,7 @@ class Summary:
     p50_ms: Spread
     p99_ms: Spread
     cpu_ms: Spread
+    database_cpu_ms: Spread
     kilo_instructions: float | None
 
 
@@ -88,6 +104,7 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
     rounds: list[Round] = field(default_factory=list)
     counted: list[Counted] = field(default_factory=list)
+    costs: list[Cost] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
     def summary(self, system: str, database: str, case: str) -> Summary | None:
@@ -101,6 +118,7 @@ class Result:
             p50_ms=Spread.of(each.p50_ms for each in rounds),
             p99_ms=Spread.of(each.p99_ms for each in rounds),
             cpu_ms=Spread.of(each.cpu_ms for each in rounds),
+            database_cpu_ms=Spread.of(each.database_cpu_ms for each in rounds),
             kilo_instructions=self.kilo_instructions(*key),
         )
 
@@ -118,10 +136,14 @@ class Result:
         """Find a property by its name."""
         return next((each for each in self.findings if (each.work, each.database) == (work, database)), None)
 
+    def cost(self, database: str, case: str) -> Cost | None:
+        """Find what a case of our server costs."""
+        return next((each for each in self.costs if (each.database, each.case) == (database, case)), None)
+
     def databases(self) -> list[str]:
         """Name the kinds of databases that were measured, in their order."""
-        measured: tuple[list[Round] | list[Counted] | list[Finding], ...] = (self.rounds, self.counted, self.findings)
-        return list(dict.fromkeys(each.database for some in measured for each in some))
+        measured: list[Round | Counted | Cost | Finding] = [*self.rounds, *self.counted, *self.costs, *self.findings]
+        return list(dict.fromkeys(each.database for each in measured))
 
     def cases(self, database: str) -> list[str]:
         """Name the cases that were measured, in their order."""
@@ -144,5 +166,6 @@ class Result:
             versions=kept["versions"],
             rounds=[Round(**each) for each in kept["rounds"]],
             counted=[Counted(**each) for each in kept["counted"]],
+            costs=[Cost(**each) for each in kept["costs"]],
             findings=[Finding(**each) for each in kept["findings"]],
         )

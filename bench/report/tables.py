@@ -14,7 +14,7 @@ from bench.systems.catalog import BARE, OURS, SYSTEMS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from bench.report.result import Result, Spread
+    from bench.report.result import Result, Spread, Summary
 
 _SHOWN: Final = (MIX, LIST, PAGE_20, NODE, CREATE)
 NAMES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
@@ -33,19 +33,26 @@ def _of_database(result: Result, database: str) -> Iterator[str]:
     if result.systems(database):
         yield overview(result, database)
         yield details(result, database)
+    yield from costs(result, database)
     yield from instructions(result, database)
 
 
 def overview(result: Result, database: str) -> str:
-    """Compare the systems by CPU time."""
+    """Compare the systems by CPU time: of the server, and in parentheses together with that of the database."""
     heads = ["system", *(f"{case}, CPU µs" for case in _SHOWN)]
     lines = []
     for system in result.systems(database):
         found = [result.summary(system, database, case) for case in _SHOWN]
         if any(found):
-            costs = [NOTHING if each is None else f"{each.cpu_ms.median * 1_000:,.0f}" for each in found]
-            lines.append([SYSTEMS[system].description, *costs])
+            lines.append([SYSTEMS[system].description, *(_cpu(each) for each in found)])
     return table(heads, lines)
+
+
+def _cpu(found: Summary | None) -> str:
+    if found is None:
+        return NOTHING
+    together = found.cpu_ms.median + found.database_cpu_ms.median
+    return f"{found.cpu_ms.median * 1_000:,.0f} ({together * 1_000:,.0f})"
 
 
 def details(result: Result, database: str) -> str:
@@ -83,6 +90,18 @@ def instructions(result: Result, database: str) -> Iterator[str]:
         yield table(["case", "system", "all", "statements", *names], lines, words=2)
 
 
+def costs(result: Result, database: str) -> Iterator[str]:
+    """Format what our cases cost over one connection."""
+    found = [each for each in result.costs if each.database == database]
+    if found:
+        lines = [
+            [each.case, *(f"{value:,.0f}" for value in (each.server_cpu_us, each.database_cpu_us, each.wal_bytes))]
+            for each in found
+        ]
+        yield "Over one connection, a request: CPU time in microseconds of server and database, bytes of its log:"
+        yield table(["case", "server", "database", "log"], lines)
+
+
 def targets(result: Result) -> str:
     """Format all targets that were measured, with their verdicts."""
     databases = result.databases()
@@ -94,20 +113,32 @@ def targets(result: Result) -> str:
 
 def comparison(now: Result, then: Result) -> str:
     """Format what was measured in an earlier run, and the ratio to it."""
-    heads = ["database", "case", "system", "kinstr then", "now", "ratio", "statements then", "now", "CPU ratio"]
+    heads = [
+        "database",
+        "case",
+        "system",
+        "kinstr then",
+        "now",
+        "ratio",
+        "statements then",
+        "now",
+        "database CPU ratio",
+        "log ratio",
+    ]
     lines = []
     for database in now.databases():
-        timed = [(system, case) for case in now.cases(database) for system in now.systems(database)]
+        costed = [(OURS, each.case) for each in now.costs if each.database == database]
         counted = [(each.system, each.case) for each in now.counted if each.database == database]
-        for system, case in dict.fromkeys([*timed, *counted]):
+        for system, case in dict.fromkeys([*counted, *costed]):
             new, old = (each.counted_case(system, database, case) for each in (now, then))
-            summaries = [each.summary(system, database, case) for each in (now, then)]
-            cpu = [each.cpu_ms.median if each else None for each in summaries]
+            costs_ = [each.cost(database, case) if system == OURS else None for each in (now, then)]
+            cpu = _quotient(*(each.database_cpu_us if each else None for each in costs_))
+            log = _quotient(*(each.wal_bytes if each else None for each in costs_))
             kilo = [each.kilo_instructions if each else None for each in (new, old)]
             cells = [_kilo(kilo[1]), _kilo(kilo[0])]
             ratio = _quotient(*kilo)
             statements = [_ratio(each.statements) if each else NOTHING for each in (old, new)]
-            lines.append([NAMES[database], case, system, *cells, _ratio(ratio), *statements, _ratio(_quotient(*cpu))])
+            lines.append([NAMES[database], case, system, *cells, _ratio(ratio), *statements, _ratio(cpu), _ratio(log)])
     return table(heads, lines, words=3)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,15 +25,16 @@ POSTGRES: Final = "postgresql"
 HELLO: Final = "hello"
 BARE: Final = "bare"
 OURS: Final = "ours"
-STOCK: Final = ("stock",)
-MERCURIUS: Final = ("mercurius",)
+STOCK: Final = ("stock", "stock-join")
+MERCURIUS: Final = ("mercurius", "mercurius-join")
 
 
 @dataclass(frozen=True, slots=True)
 class System:
     """A system; `protocol` names its requests in `cases`, `program` its module or file in `peers`, None for ours.
 
-    `checkout` is the one whose code is run; the peers always come with this one.
+    `checkout` is the one whose code is run; the peers always come with this one. `joins` says that the messages of a
+    list of threads are read by a lateral join, which SQLite does not have, instead of by a loader.
     """
 
     name: str
@@ -42,6 +43,7 @@ class System:
     program: str | None
     packages: tuple[str, ...]
     checkout: Path = ROOT
+    joins: bool = False
 
     @property
     def on_node(self) -> bool:
@@ -51,7 +53,7 @@ class System:
     @property
     def databases(self) -> tuple[str, ...]:
         """Name the databases that it supports."""
-        return (POSTGRES,) if self.on_node else (SQLITE, POSTGRES)
+        return (POSTGRES,) if self.on_node or self.joins else (SQLITE, POSTGRES)
 
     def command(self, *, slowly: bool = False) -> list[str]:
         """Build the command that serves it on a free port; ours has another entry point under valgrind."""
@@ -65,6 +67,7 @@ class System:
     def environment(self, database_url: str) -> dict[str, str]:
         """Build the environment variables that name the database and the checkout."""
         own = {"GATEWAY_DATABASE_URL": database_url, "PEER_DATABASE_URL": database_url}
+        own["PEER_PREVIEWS"] = "join" if self.joins else "loader"
         # What pip installs is compiled; a checkout is by its first start, unless that is forbidden.
         return {**own, "PYTHONPATH": str(self.checkout), "PYTHONDONTWRITEBYTECODE": ""}
 
@@ -76,26 +79,35 @@ class System:
 
 _ASGI: Final = ("uvicorn", "httptools", "uvloop")
 _DRIVERS: Final = ("asyncpg", "aiosqlite")
+_GRAPHQL: Final = ("strawberry-graphql", "graphql-core")
+_STOCK: Final = System(
+    "stock",
+    "stock Strawberry + SQLAlchemy ORM, loader",
+    "graphql",
+    "stock",
+    (*_GRAPHQL, "sqlalchemy", "starlette", *_ASGI, *_DRIVERS),
+)
+_MERCURIUS: Final = System(
+    "mercurius",
+    "Mercurius with JIT, loader",
+    "graphql",
+    "mercurius.mjs",
+    ("mercurius", "fastify", "graphql", "pg"),
+)
 SYSTEMS: Final = {
     each.name: each
     for each in (
         System(HELLO, "ASGI that answers as many bytes", "hello", "hello", _ASGI),
         System(BARE, "bare ASGI app, one prepared statement", "rest", "bare", (*_ASGI, *_DRIVERS)),
-        System(OURS, "ours", "ours", None, ("strawberry-graphql", "graphql-core", "orjson", *_ASGI, *_DRIVERS)),
-        System(
-            "stock",
-            "stock Strawberry + SQLAlchemy ORM",
-            "graphql",
-            "stock",
-            ("strawberry-graphql", "graphql-core", "sqlalchemy", "starlette", *_ASGI, *_DRIVERS),
-        ),
-        System(
-            "mercurius", "Mercurius with JIT", "graphql", "mercurius.mjs", ("mercurius", "fastify", "graphql", "pg")
-        ),
+        System(OURS, "ours", "ours", None, (*_GRAPHQL, "orjson", *_ASGI, *_DRIVERS)),
+        _STOCK,
+        replace(_STOCK, name="stock-join", description="stock Strawberry + SQLAlchemy ORM, join", joins=True),
+        _MERCURIUS,
+        replace(_MERCURIUS, name="mercurius-join", description="Mercurius with JIT, join", joins=True),
         System(
             "postgraphile", "PostGraphile 5, typed content", "postgraphile", "postgraphile.mjs", ("postgraphile", "pg")
         ),
-        System("yoga", "GraphQL Yoga", "graphql", "yoga.mjs", ("graphql-yoga", "graphql", "pg")),
+        System("yoga", "GraphQL Yoga, loader", "graphql", "yoga.mjs", ("graphql-yoga", "dataloader", "graphql", "pg")),
     )
 }
 

@@ -67,7 +67,7 @@ def serve(
 ) -> Iterator[Server]:
     """Serve a system on a free port, under another program such as valgrind if one is given."""
     metrics_port = _free_port()
-    own = {"GATEWAY_METRICS_PORT": str(metrics_port)}
+    own = {"GATEWAY_METRICS_PORT": str(metrics_port), "GATEWAY_TOKEN_SECRET": "bench" * 8}
     variables = {**os.environ, **system.environment(database_url), **own, **(given or {})}
     with tempfile.TemporaryFile() as said:
         command = [*under, *system.command(slowly=bool(under))]

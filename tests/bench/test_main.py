@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 TINY = ("--messages", "300", "--long", "200", "--seconds", "0.1", "--connections", "2", "--rounds", "1")
 LITTLE = ("--imported", "100", "--followers", "10", "--requests", "30", "--extra-requests", "30")
-PAGES = {"page-20", "page-100"}
-REST = {"rest-page-20", "rest-page-100"}
-OF_PEERS = PAGES | {"create"}
+OF_PEERS = {"mix", "list", "page-20", "node", "create"}
+REST = {"rest-page-20"}
 IN_PYTHON = {
     "hello": REST,
     "bare": REST | {"rest-create"},
-    "ours": OF_PEERS | REST | {"page-middle", "rest-create"},
+    "ours": OF_PEERS | REST | {"rest-create"},
     "stock": OF_PEERS,
 }
+JOINED = {"stock-join": OF_PEERS, "mercurius-join": OF_PEERS}
 MORE = {
     "gateway import",
     "idle follower",
@@ -57,7 +57,7 @@ def test_every_case_is_answered_well(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_every_system_answers_the_same_on_postgres(tmp_path: Path) -> None:
-    everybody = IN_PYTHON | ON_NODE
+    everybody = IN_PYTHON | JOINED | ON_NODE
 
     assert asked(tmp_path, "postgres", list(everybody), *LITTLE) == everybody
     found = json.loads((tmp_path / "kept.json").read_text())["findings"]

@@ -6,6 +6,7 @@ With Strawberry's caches of parsed and validated documents, as the documentation
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from datetime import UTC, datetime
 from enum import Enum
@@ -17,15 +18,17 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from starlette.applications import Starlette
 from starlette.routing import Route
 from strawberry.asgi import GraphQL
+from strawberry.dataloader import DataLoader
 from strawberry.extensions import ParserCache, SchemaExtension, ValidationCache
 from strawberry.scalars import JSON
 
 from bench.systems.peers.listen import database_url, serve
 from bench.systems.peers.stock_models import Message as MessageRow
 from bench.systems.peers.stock_models import Thread as ThreadRow
+from bench.systems.peers.stock_previews import newest_threads, previews_of, threads_with_previews
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -82,15 +85,26 @@ class ImageFileContent:
     file_id: str
 
 
-@strawberry.type
-class Message:
-    """A message."""
+@strawberry.interface
+class Node:
+    """What has an id."""
 
     id: strawberry.ID
+
+
+@strawberry.type
+class Message(Node):
+    """A message."""
+
     role: MessageRole
     created_at: datetime
     metadata: JSON
     content: list[Annotated[TextContent | ImageFileContent, strawberry.union("ContentPart")]]
+
+    @strawberry.field
+    def text(self) -> str:
+        """Join the texts of all parts."""
+        return "\n".join(part.text.value for part in self.content if isinstance(part, TextContent))
 
     @classmethod
     def of(cls, row: MessageRow) -> Message:
@@ -140,31 +154,56 @@ class MessageConnection:
     edges: list[MessageEdge]
     page_info: PageInfo
 
+    @strawberry.field
+    def nodes(self) -> list[Message]:
+        """Leave the cursors out."""
+        return [edge.node for edge in self.edges]
+
+    @classmethod
+    def of(cls, rows: Sequence[MessageRow], asked: int, after: str | None = None) -> MessageConnection:
+        """Make it of its rows and one more."""
+        edges = [MessageEdge(cursor=row.id, node=Message.of(row)) for row in rows[:asked]]
+        ends = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
+        more = {"has_next_page": len(rows) > asked, "has_previous_page": bool(after)}
+        return cls(edges=edges, page_info=PageInfo(**more, start_cursor=ends[0], end_cursor=ends[1]))
+
 
 @strawberry.type
-class Thread:
-    """A thread."""
+class Thread(Node):
+    """A thread; `newest` are the rows that a join has read with it."""
 
-    id: strawberry.ID
+    metadata: JSON
+    newest: strawberry.Private[list[MessageRow] | None] = None
+
+    @classmethod
+    def of(cls, row: ThreadRow, newest: list[MessageRow] | None = None) -> Thread:
+        """Make it of its row."""
+        return cls(id=strawberry.ID(row.id), metadata=JSON(json.loads(row.metadata_)), newest=newest)
 
     @strawberry.field
-    async def messages(self, info: Info, limit: int | None = None, after: str | None = None) -> MessageConnection:
-        """Read a page, newest first, and one row more."""
-        session, asked = info.context["session"], limit or 20
+    async def messages(
+        self, info: Info, limit: int | None = None, first: int | None = None, after: str | None = None
+    ) -> MessageConnection:
+        """Read a page, newest first, and one row more; previews of a list come from its join or from a loader."""
+        if self.newest is not None and first:
+            return MessageConnection.of(self.newest, first)
+        if first and not after:
+            return MessageConnection.of(await info.context["previews"].load((self.id, first)), first)
+        session, asked = info.context["session"], limit or first or 20
         own = (MessageRow.project_id == _PROJECT, MessageRow.thread_id == self.id)
         statement = select(MessageRow).where(*own).order_by(MessageRow.position.desc()).limit(asked + 1)
         if after:
             place = select(MessageRow.position).where(*own, MessageRow.id == after).scalar_subquery()
             statement = statement.where(MessageRow.position < place)
         rows = (await session.scalars(statement)).all()
-        edges = [MessageEdge(cursor=row.id, node=Message.of(row)) for row in rows[:asked]]
-        ends = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
-        return MessageConnection(
-            edges=edges,
-            page_info=PageInfo(
-                has_next_page=len(rows) > asked, has_previous_page=bool(after), start_cursor=ends[0], end_cursor=ends[1]
-            ),
-        )
+        return MessageConnection.of(rows, asked, after)
+
+
+@strawberry.type
+class ThreadConnection:
+    """A page of threads."""
+
+    nodes: list[Thread]
 
 
 @strawberry.input
@@ -199,7 +238,28 @@ class Query:
     async def thread(self, info: Info, id: strawberry.ID) -> Thread | None:  # noqa: A002  (the schema's word)
         """Find a thread."""
         row = await info.context["session"].scalar(select(ThreadRow).filter_by(project_id=_PROJECT, id=id))
-        return Thread(id=strawberry.ID(row.id)) if row else None
+        return Thread.of(row) if row else None
+
+    @strawberry.field
+    async def threads(self, info: Info, first: int = 20) -> ThreadConnection:
+        """List threads, newest first; a join reads previews with them if they are selected and it is wanted."""
+        session: AsyncSession = info.context["session"]
+        count = preview_count(info.selected_fields) if JOINS_PREVIEWS else None
+        if count:
+            found = await threads_with_previews(session, _PROJECT, first, count)
+            return ThreadConnection(nodes=[Thread.of(row, newest) for row, newest in found])
+        rows = await session.scalars(newest_threads(_PROJECT, first))
+        return ThreadConnection(nodes=[Thread.of(row) for row in rows])
+
+    @strawberry.field
+    async def node(self, info: Info, id: strawberry.ID) -> Node | None:  # noqa: A002  (the schema's word)
+        """Find a message or a thread."""
+        session: AsyncSession = info.context["session"]
+        if id.startswith("msg_"):
+            message = await session.scalar(select(MessageRow).filter_by(project_id=_PROJECT, id=id))
+            return Message.of(message) if message else None
+        thread = await session.scalar(select(ThreadRow).filter_by(project_id=_PROJECT, id=id))
+        return Thread.of(thread) if thread else None
 
 
 @strawberry.type
@@ -233,20 +293,34 @@ class Mutation:
 
 
 class OneSession(SchemaExtension):
-    """A session for each operation."""
+    """A session for each operation, and a loader on it."""
 
     async def on_execute(self) -> AsyncIterator[None]:
         """Open it around the execution."""
         async with SESSIONS() as session:
-            self.execution_context.context["session"] = session
+
+            async def load(keys: list[tuple[str, int]]) -> Sequence[Sequence[MessageRow]]:
+                return await previews_of(session, _PROJECT, keys)
+
+            self.execution_context.context |= {"session": session, "previews": DataLoader(load)}
             yield
+
+
+def preview_count(fields: Sequence[Any]) -> int | None:
+    """Find how many messages of each thread are selected."""
+    for place in ("nodes", "messages"):
+        fields = [each for field in fields for each in field.selections if getattr(each, "name", None) == place]
+    return next((int(each.arguments["first"]) for each in fields if "first" in each.arguments), None)
 
 
 URL = make_url(database_url())
 SESSIONS = async_sessionmaker(
     create_async_engine(URL.set(drivername=_DRIVERS[URL.get_backend_name()])), expire_on_commit=False
 )
-SCHEMA = strawberry.Schema(Query, Mutation, extensions=[ParserCache, ValidationCache, OneSession])
+JOINS_PREVIEWS = os.environ.get("PEER_PREVIEWS") == "join"
+SCHEMA = strawberry.Schema(
+    Query, Mutation, types=[Message, Thread], extensions=[ParserCache, ValidationCache, OneSession]
+)
 
 if __name__ == "__main__":
     serve(Starlette(routes=[Route("/graphql", GraphQL(SCHEMA))]))
