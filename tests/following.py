@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.core import follow, messages, streaming, threads
 from gateway.domain import change, parse
+from gateway.domain.delta import utf16_length
 from gateway.domain.message import Ending, NewMessage, Role, Status
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Picture:
                     return  # its creation comes, with this text in it, or it has been deleted
                 parts = self.held[message_id][1]
                 parts += [""] * (part_index + 1 - len(parts))
-                if offset == streaming.utf16_length(parts[part_index]):
+                if offset == utf16_length(parts[part_index]):
                     parts[part_index] += text
             case change.MessageDeleted(_, message_id):
                 self.held.pop(message_id, None)

@@ -93,8 +93,14 @@ async def fill_thread(
     store: Store, who: Principal, thread_id: ThreadId, run_ids: Sequence[str | None], now: int = SOME_SECOND
 ) -> list[Message]:
     """Add one message for each run (or for None), all in one transaction and one second."""
-    added = [new_message(run_id=each) for each in run_ids]
-    return await store.write(lambda transaction: messages.append(transaction, who, thread_id, added, now))
+
+    async def work(transaction: Writes) -> list[Message]:
+        position, second = await transaction.take_positions(who.reach, thread_id, len(run_ids), now)
+        added = [messages.from_new(thread_id, new_message(run_id=each), second) for each in run_ids]
+        await transaction.add_messages(who.reach, added, position)
+        return added
+
+    return await store.write(work)
 
 
 async def put_message(store: Store, who: Principal, thread_id: ThreadId, **fields: Any) -> Message:

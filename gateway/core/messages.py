@@ -19,6 +19,7 @@ from gateway.domain.wire import dump, dump_text
 from gateway.errors import NotFound
 from gateway.observability import audit
 from gateway.observability.audit import Event
+from gateway.store.writes import Place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,20 +41,7 @@ async def create(store: Store, who: Principal, thread_id: ThreadId, new: NewMess
     """
     if not (Scope.SEND in who.scopes and _is_user_message(new)):
         who.require(Scope.WRITE)
-    return await store.add_message(who.reach, _new_message(thread_id, new, int(time.time())))
-
-
-async def append(
-    transaction: Writes, who: Principal, thread_id: ThreadId, added: Sequence[NewMessage], now: int
-) -> list[Message]:
-    """Add messages to the end of a thread within a transaction, in their order.
-
-    Errors: NotFound for the thread.
-    """
-    first_position, created_at = await transaction.take_positions(who.reach, thread_id, len(added), now)
-    made = [_new_message(thread_id, new, created_at) for new in added]
-    await transaction.add_messages(who.reach, made, first_position)
-    return made
+    return await store.add_message(who.reach, from_new(thread_id, new, int(time.time())))
 
 
 async def get(store: Store, who: Principal, thread_id: ThreadId, message_id: MessageId) -> Message:
@@ -78,31 +66,18 @@ async def get_many(store: Store, who: Principal, message_ids: Sequence[str]) -> 
         return await reads.get_messages(who.reach, message_ids)
 
 
-async def thread_of(store: Store, who: Principal, message_id: MessageId, *needed: Scope) -> ThreadId:
-    """Return the thread of a message, after a check of the scopes that the caller's next step needs.
-
-    Errors: Forbidden; NotFound.
-    """
-    who.require(*needed)
-    async with store.read() as reads:
-        found = (await reads.get_messages(who.reach, [message_id])).get(message_id)
-    if found is None:
-        raise NotFound("message", message_id)
-    return found.thread_id
-
-
 async def update(
-    store: Store, who: Principal, thread_id: ThreadId, message_id: MessageId, patch: MessagePatch
+    store: Store, who: Principal, thread_id: ThreadId | None, message_id: MessageId, patch: MessagePatch
 ) -> Message:
-    """Change the metadata of a message, key by key.
+    """Change the metadata of a message of a thread, or of any if that is None, key by key.
 
     Errors: NotFound for the thread, then for the message in it; InvalidRequest where the merge has too many pairs.
     """
     who.require(Scope.READ, Scope.WRITE)
 
     async def work(transaction: Writes) -> Message:
-        position = await transaction.next_position(who.reach, thread_id)
-        message = await _locked_message(transaction, who, thread_id, message_id)
+        found_in, position = await _begin_change(transaction, who, thread_id, message_id)
+        message = await _locked_message(transaction, who, found_in, message_id)
         if patch.metadata is not UNSET:
             message = message._replace(metadata_json=dump_text(metadata.merge(message.metadata, patch.metadata)))
             await transaction.set_message_metadata(who.reach, message, position)
@@ -111,20 +86,24 @@ async def update(
     return await store.write(work)
 
 
-async def delete(store: Store, who: Principal, thread_id: ThreadId, message_id: MessageId) -> None:
-    """Delete the content of a message permanently; its place is kept, so that cursors stay valid.
+async def delete(store: Store, who: Principal, thread_id: ThreadId | None, message_id: MessageId) -> ThreadId:
+    """Delete the content of a message of a thread, or of any if that is None, permanently; return its thread.
 
+    Its place is kept, so that cursors stay valid.
     Errors: NotFound for the thread, then for the message in it, also if it is already deleted.
     """
     who.require(Scope.WRITE)
 
-    async def work(transaction: Writes) -> None:
-        if not await transaction.remove_message(who.reach, thread_id, message_id):
+    async def work(transaction: Writes) -> ThreadId:
+        found_in, position = await _begin_change(transaction, who, thread_id, message_id)
+        if not await transaction.remove_message(who.reach, Place(found_in, message_id, position)):
             raise NotFound("message", message_id)
+        return found_in
 
-    await store.write(work)
+    found_in = await store.write(work)
     project_id = who.reach.project_id
-    audit.note(Event.MESSAGE_DELETED, principal=who.name, project=project_id, target=message_id, thread=thread_id)
+    audit.note(Event.MESSAGE_DELETED, principal=who.name, project=project_id, target=message_id, thread=found_in)
+    return found_in
 
 
 async def list_page(
@@ -221,7 +200,8 @@ def _is_user_message(new: NewMessage) -> bool:
     return is_whole and new.run_id is None and new.assistant_id is None
 
 
-def _new_message(thread_id: ThreadId, new: NewMessage, created_at: int) -> Message:
+def from_new(thread_id: ThreadId, new: NewMessage, created_at: int) -> Message:
+    """Return the message that is stored for a new one."""
     return Message(
         id=new_message_id(),
         thread_id=thread_id,
@@ -236,6 +216,18 @@ def _new_message(thread_id: ThreadId, new: NewMessage, created_at: int) -> Messa
         completed_at=created_at if new.status is Status.COMPLETED else None,
         plain_text=plain_text(new.content) if new.status is Status.COMPLETED else None,
     )
+
+
+async def _begin_change(
+    transaction: Writes, who: Principal, thread_id: ThreadId | None, message_id: MessageId
+) -> tuple[ThreadId, int]:
+    """Lock the thread of a message, and return it with the position of the change.
+
+    Errors: NotFound for the thread, or for the message where no thread is given.
+    """
+    if thread_id is None:
+        return await transaction.next_position_of(who.reach, message_id)
+    return thread_id, await transaction.next_position(who.reach, thread_id)
 
 
 async def _locked_message(transaction: Writes, who: Principal, thread_id: ThreadId, message_id: MessageId) -> Message:

@@ -8,15 +8,15 @@ Must not be here: SQL, what a delta is in either face.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from gateway.domain import bounds, validate
-from gateway.domain.message import Message, Status, count_characters, plain_text, with_appended_text
+from gateway.domain.delta import last_of
+from gateway.domain.message import Message, Status, plain_text, with_appended_text
 from gateway.domain.principal import Scope
 from gateway.errors import InvalidRequest, NotFound
-from gateway.store.writes import Delta
+from gateway.store.writes import Place
 
 if TYPE_CHECKING:
     from gateway.core import Store
@@ -27,28 +27,38 @@ if TYPE_CHECKING:
 
 FOLD: Final = 200
 _NUL: Final = "\0"
+_NOT_READ: Final[list[Any]] = [None] * (len(Message._fields) - 2)  # all but the ids
 
 
-async def append_text(store: Store, who: Principal, message_id: MessageId, text: str) -> Message:
+async def append_text(
+    store: Store, who: Principal, message_id: MessageId, text: str, *, is_read: bool = True
+) -> Message:
     """Append text to the last part of a message in progress, or begin a new part where the last one is no text.
 
+    The message is returned as it is then; where it is not read, it has nothing but its ids.
     Errors: NotFound; InvalidRequest where the message is finished, or would grow too long.
     """
     who.require(Scope.READ, Scope.WRITE)
 
     async def work(transaction: Writes) -> Message:
-        message, position = await _in_progress(transaction, who, message_id)
-        last = await transaction.last_delta(who.reach, message.id)
-        delta = _next_delta(message, last, text)
-        grown = with_appended_text(message, [(delta.part_index, delta.text)])
-        _refuse_too_long(grown)
+        thread_id, position = await transaction.next_position_of(who.reach, message_id)
+        last, message = await transaction.last_delta(who.reach, message_id), None
+        if last is None or last.characters is None:
+            message = await _in_progress(transaction, who, message_id)
+            last = last_of(message, last)
+        delta = last.followed_by(text)
         # PostgreSQL stores no NUL in a text; in the content, which is JSON, it is escaped. Both databases do the same.
-        is_rewritten = _NUL in text
-        if not is_rewritten:
-            await transaction.add_delta(who.reach, message, position, delta)
-        if delta.number >= FOLD:
-            position = await transaction.next_position(who.reach, message.thread_id)
-        if is_rewritten or delta.number >= FOLD:
+        is_rewritten = _NUL in text or delta.number >= FOLD
+        if message is None and (is_read or is_rewritten):
+            message = await _in_progress(transaction, who, message_id)
+        if _NUL not in text:
+            await transaction.add_delta(who.reach, Place(thread_id, message_id, position), delta)
+        if message is None:
+            return Message(message_id, thread_id, *_NOT_READ)
+        grown = with_appended_text(message, [(delta.part_index, text)])
+        if is_rewritten:
+            if delta.number >= FOLD:
+                position = await transaction.next_position(who.reach, thread_id)
             await transaction.set_message_content(who.reach, grown, position)
         return grown
 
@@ -64,7 +74,8 @@ async def finish(store: Store, who: Principal, message_id: MessageId, ending: En
     now = int(time.time())
 
     async def work(transaction: Writes) -> Message:
-        message, position = await _in_progress(transaction, who, message_id)
+        _, position = await transaction.next_position_of(who.reach, message_id)
+        message = await _in_progress(transaction, who, message_id)
         parts = orjson.loads(message.content_json)
         finished = message._replace(
             content_json=orjson.dumps(parts),
@@ -80,43 +91,15 @@ async def finish(store: Store, who: Principal, message_id: MessageId, ending: En
     return await store.write(work)
 
 
-async def _in_progress(transaction: Writes, who: Principal, message_id: MessageId) -> tuple[Message, int]:
-    """Lock the thread of a message, and return the message as it is then, with its position."""
-    seen = await _found(transaction, who, message_id)
-    position = await transaction.next_position(who.reach, seen.thread_id)
-    message = await _found(transaction, who, message_id)
+async def _in_progress(transaction: Writes, who: Principal, message_id: MessageId) -> Message:
+    """Return a message whose thread the transaction has locked.
+
+    Errors: NotFound; InvalidRequest where it is finished.
+    """
+    message = (await transaction.get_messages(who.reach, [message_id])).get(message_id)
+    if message is None:
+        raise NotFound("message", message_id)
     if message.status is not Status.IN_PROGRESS:
         reason = f"Message '{message_id}' is {message.status.value}. Expected a message in progress."
         raise InvalidRequest(reason, param="messageId", code="message_not_in_progress")
-    return message, position
-
-
-async def _found(transaction: Writes, who: Principal, message_id: MessageId) -> Message:
-    found = (await transaction.get_messages(who.reach, [message_id])).get(message_id)
-    if found is None:
-        raise NotFound("message", message_id)
-    return found
-
-
-def _next_delta(message: Message, last: Delta | None, text: str) -> Delta:
-    if last is not None:
-        start, part_index, number = last.start + utf16_length(last.text), last.part_index, last.number + 1
-    else:
-        parts = orjson.loads(message.content_json)
-        goes_on = bool(parts) and parts[-1]["type"] == "text"
-        start = utf16_length(parts[-1]["text"]["value"]) if goes_on else 0
-        part_index, number = len(parts) - 1 if goes_on else len(parts), 1
-        if not goes_on:
-            validate.total(len(parts) + 1, "text", bounds.CONTENT_PARTS)
-    return Delta(number=number, part_index=part_index, start=start, text=text)
-
-
-def _refuse_too_long(grown: Message) -> None:
-    """Apply the bound of a new message to one that has grown; few bytes of content have no more characters."""
-    if len(grown.content_json) > bounds.TEXT.number:
-        validate.total(count_characters(orjson.loads(grown.content_json)), "text", bounds.TEXT)
-
-
-def utf16_length(text: str) -> int:
-    """Return the length of a text in UTF-16 code units, as in JavaScript."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    return message

@@ -44,17 +44,12 @@ async def create(store: Store, who: Principal, new: NewThread) -> Thread:
         created_at=now,
         metadata_json=dump_text(new.metadata),
         tool_resources_json=dump_text(new.tool_resources),
-        message_count=0,
+        message_count=len(new.messages),
         owner=_owner(who, new.owner),
     )
-
-    async def work(transaction: Writes) -> None:
-        await transaction.add_thread(who.reach, thread)
-        if new.messages:
-            await messages.append(transaction, who, thread.id, new.messages, now)
-
-    await store.write(work)
-    return thread._replace(message_count=len(new.messages))
+    added = [messages.from_new(thread.id, each, now) for each in new.messages]
+    await store.write(lambda transaction: transaction.add_thread(who.reach, thread, added))
+    return thread
 
 
 async def get(store: Store, who: Principal, thread_id: ThreadId) -> Thread:
@@ -83,8 +78,7 @@ async def update(store: Store, who: Principal, thread_id: ThreadId, patch: Threa
     who.require(Scope.READ, Scope.WRITE)
 
     async def work(transaction: Writes) -> Thread:
-        position = await transaction.next_position(who.reach, thread_id)
-        thread = (await transaction.get_threads(who.reach, [thread_id]))[thread_id]
+        thread, position = await transaction.begin_change(who.reach, thread_id)
         given = Inferred(0)
         if patch.metadata is not UNSET:
             given |= Inferred.METADATA

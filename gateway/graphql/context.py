@@ -69,6 +69,7 @@ class Context:
     resume_after: str | None = None
     last_cursor: str | None = None
     answers: SharedCalls[Any] | None = None
+    reads_changed: bool = True  # whether the payload of the mutation that runs needs more of its object than the ids
     parts: int = 0  # content parts and attachments of all messages that this operation creates
     prefetched: dict[str, Prefetched] = field(default_factory=dict)  # by thread
     read: AnswerBudget = field(default_factory=AnswerBudget)  # messages, counted whenever they are read

@@ -16,7 +16,6 @@ from gateway.store.connections import Connection, ConnectionPool, open_reader
 from gateway.store.engines.errors import translate
 from gateway.store.engines.instrumentation import watch_statements
 from gateway.store.engines.open import open_engines
-from gateway.store.engines.postgres import CHANNEL
 from gateway.store.group_commit import GroupCommit
 from gateway.store.reads import Reads
 from gateway.store.statements import messages
@@ -79,7 +78,7 @@ class Store:
         if self._engines.has_one_writer:
             return await self.write(partial(Writes.add_message, reach=reach, message=message))
         async with Borrowed(self._pool, _itself) as connection:  # one statement is a transaction
-            found = await connection.rows(messages.append_message, (reach, message, CHANNEL))
+            found = await connection.rows(messages.append_message, (reach, message))
         if not found:
             raise NotFound("thread", message.thread_id)
         self._publish({(reach.project_id, message.thread_id)})
@@ -162,7 +161,7 @@ async def _transaction(
 ) -> tuple[T, set[Topic]]:
     writes = Writes(connection)
     result = await work(writes)
-    await connection.transaction_driver.announce(connection.raw, writes.touched)
+    await connection.transaction_driver.announce(connection.raw, writes.touched - writes.announced)
     return result, writes.touched
 
 

@@ -6,12 +6,12 @@ Must not be here: the text of statements (`statements`), when a transaction begi
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from gateway.domain.delta import Delta
 from gateway.domain.message import with_created_at
-from gateway.domain.thread import Inferred
+from gateway.domain.thread import Inferred, Thread
 from gateway.domain.wire import dump_text
 from gateway.errors import NotFound
 from gateway.store import rows
@@ -30,22 +30,20 @@ if TYPE_CHECKING:
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import Message
     from gateway.domain.principal import Reach
-    from gateway.domain.thread import Thread
     from gateway.store.connections import TransactionConnection
     from gateway.store.staging import Staging
+    from gateway.store.statement_cache import Build
 
 _ALL_INFERRED: Final = sum(Inferred)
 _PROGRESS = ("status", "content", "completed_at", "incomplete_at", "incomplete_reason", "plain_text")
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """Text that was appended to a message: the `number`th since its content was written, at `start` of one part."""
+class Place(NamedTuple):
+    """The position of a change of a message."""
 
-    number: int
-    part_index: int
-    start: int
-    text: str
+    thread_id: ThreadId
+    message_id: MessageId
+    position: int
 
 
 class End(NamedTuple):
@@ -75,6 +73,7 @@ class Writes(Reads):
         self._connection: TransactionConnection = connection
         self._driver = connection.transaction_driver
         self.touched: set[Topic] = set()
+        self.announced: set[Topic] = set()  # those of which other processes are notified already
 
     async def lock_ends(self, reach: Reach, thread_ids: Sequence[str]) -> dict[ThreadId, End]:
         """Return the ends of threads, and lock their rows until this transaction ends."""
@@ -84,19 +83,52 @@ class Writes(Reads):
     async def next_position(self, reach: Reach, thread_id: str) -> int:
         """Allocate a position for a change of a thread or its messages, and lock the thread until the transaction ends.
 
-        Every change of a thread calls this or `take_positions` first, so there are no deadlocks.
+        Every change of a thread calls this, or one of the next two or `take_positions`, first, so there are no
+        deadlocks.
         Errors: NotFound for the thread.
         """
-        taken = await self._rows(threads.next_position, reach, thread_id)
-        if not taken:
-            raise NotFound("thread", thread_id)
-        self.touched.add((reach.project_id, thread_id))
-        position: int = taken[0][0]
+        found = await self._changed(reach, NotFound("thread", thread_id), threads.next_position, thread_id)
+        position: int = found[0]
         return position
 
-    async def add_thread(self, reach: Reach, thread: Thread) -> None:
-        """Add a thread without messages."""
-        await self.add_threads(reach, [thread])
+    async def next_position_of(self, reach: Reach, message_id: MessageId) -> tuple[ThreadId, int]:
+        """Do the same for the thread of a message, and return that too.
+
+        Errors: NotFound for the message.
+        """
+        unknown = NotFound("message", message_id)
+        position, thread_id, _ = await self._changed(reach, unknown, threads.next_position_of_message, message_id)
+        return thread_id, position
+
+    async def begin_change(self, reach: Reach, thread_id: ThreadId) -> tuple[Thread, int]:
+        """Do the same for a thread, and return the thread itself.
+
+        Errors: NotFound.
+        """
+        position, _, _, *own = await self._changed(
+            reach, NotFound("thread", thread_id), threads.begin_change, thread_id
+        )
+        return Thread(*own), position
+
+    async def _changed(self, reach: Reach, unknown: NotFound, build: Build, object_id: str) -> Sequence[Any]:
+        """Allocate a position by a statement that announces the change too."""
+        found = await self._rows(build, reach, object_id)
+        if not found:
+            raise unknown
+        topic = (reach.project_id, found[0][1])
+        self.touched.add(topic)
+        self.announced.add(topic)
+        row: Sequence[Any] = found[0]
+        return row
+
+    async def add_thread(self, reach: Reach, thread: Thread, added: Sequence[Message] = ()) -> None:
+        """Add a thread with all its messages; nobody can follow it yet."""
+        row = rows.row_of_thread(reach.project_id, thread)
+        if added:
+            row |= {"message_count": len(added), "last_position": len(added), "last_created_at": added[-1].created_at}
+        await self._insert(tables.threads, [row])
+        if added:
+            await self.add_messages(reach, added, 1)
 
     async def add_threads(self, reach: Reach, added: Sequence[Thread], inferred: Container[str] = ()) -> None:
         """Add threads without messages, in their order; lines of their own replace what is inferred of them."""
@@ -131,8 +163,10 @@ class Writes(Reads):
         taken = await self._rows(threads.take_positions, reach, thread_id, count, created_at)
         if not taken:
             raise NotFound("thread", thread_id)
-        self.touched.add((reach.project_id, thread_id))
-        [(last_position, last_created_at)] = taken
+        topic = (reach.project_id, thread_id)
+        self.touched.add(topic)
+        self.announced.add(topic)
+        last_position, last_created_at, _ = taken[0]
         return last_position - count + 1, last_created_at
 
     async def add_message(self, reach: Reach, message: Message) -> Message:
@@ -140,9 +174,10 @@ class Writes(Reads):
 
         Errors: NotFound for the thread.
         """
-        _, created_at = await self.take_positions(reach, message.thread_id, 1, message.created_at)
-        await self._rows(messages.insert_at_end, reach, message)
-        return with_created_at(message, created_at)
+        position, created_at = await self.take_positions(reach, message.thread_id, 1, message.created_at)
+        message = with_created_at(message, created_at)
+        await self.add_messages(reach, [message], position)
+        return message
 
     async def add_messages(self, reach: Reach, added: Sequence[Message], first_position: int) -> None:
         """Add messages at positions that were allocated for them."""
@@ -171,10 +206,11 @@ class Writes(Reads):
         found = await self._rows(following.last_delta, reach, message_id)
         return next((Delta(*row) for row in found), None)
 
-    async def add_delta(self, reach: Reach, message: Message, position: int, delta: Delta) -> None:
+    async def add_delta(self, reach: Reach, place: Place, delta: Delta) -> None:
         """Add a delta of a message."""
-        values = {"project_id": reach.project_id, "thread_id": message.thread_id, "message_id": message.id}
-        await self._insert(tables.message_deltas, [{**values, "position": position, **asdict(delta)}])
+        await self._insert(
+            tables.message_deltas, [{"project_id": reach.project_id, **place._asdict(), **delta._asdict()}]
+        )
 
     async def remove_thread(self, reach: Reach, thread_id: ThreadId) -> bool:
         """Delete a thread with its messages and store its place; say whether it existed."""
@@ -192,16 +228,13 @@ class Writes(Reads):
             await self._insert(tables.deleted_threads, [place])
         return bool(removed)
 
-    async def remove_message(self, reach: Reach, thread_id: ThreadId, message_id: MessageId) -> bool:
-        """Delete a message and store its place; say whether it existed.
-
-        Errors: NotFound for the thread.
-        """
-        deleted_position = await self.next_position(reach, thread_id)
+    async def remove_message(self, reach: Reach, place: Place) -> bool:
+        """Delete a message and store its place, as the change at a position; say whether it existed."""
+        thread_id, message_id, deleted_position = place
         removed = await self._rows(messages.remove_message, reach, thread_id, message_id)
         for (position,) in removed:
-            place = {"project_id": reach.project_id, "id": message_id, "thread_id": thread_id, "position": position}
-            await self._insert(tables.deleted_messages, [{**place, "deleted_position": deleted_position}])
+            gone = {"project_id": reach.project_id, "id": message_id, "thread_id": thread_id, "position": position}
+            await self._insert(tables.deleted_messages, [{**gone, "deleted_position": deleted_position}])
             await self._rows(following.remove_deltas, reach, message_id)
             await self._rows(threads.uncount_message, reach, thread_id)
         return bool(removed)

@@ -50,7 +50,7 @@ TEXTS: dict[str, tuple[ClauseElement, str]] = {
     "last_delta": (
         following.last_delta(P, "m"),
         (
-            "SELECT number, part_index, start, text FROM message_deltas "
+            "SELECT number, part_index, start, text, next_start, characters FROM message_deltas "
             "WHERE project_id = 'p' AND message_id = 'm' ORDER BY position DESC LIMIT 1"
         ),
     ),

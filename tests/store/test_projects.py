@@ -10,12 +10,13 @@ import pytest
 
 from gateway.core import api_keys, messages, threads
 from gateway.domain.api_key import NewApiKey
+from gateway.domain.delta import Delta
 from gateway.domain.page import PageRequest
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach, TokenEpoch
 from gateway.domain.thread import Inferred, NewThread
 from gateway.errors import NotFound
 from gateway.store.reads import Reads
-from gateway.store.writes import Delta, End, Writes
+from gateway.store.writes import End, Place, Writes
 from tests.make import fill_thread
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ CALLS: dict[str, Call] = {
     "count_messages_of_run": lambda tx, who, thread, _: tx.count_messages_of_run(who, thread.id, "run_a"),
     "lock_ends": lambda tx, who, thread, _: tx.lock_ends(who, [thread.id]),
     "next_position": lambda tx, who, thread, _: _or_nothing(tx.next_position(who, thread.id)),
+    "next_position_of": lambda tx, who, _, message: _or_nothing(tx.next_position_of(who, message.id)),
+    "begin_change": lambda tx, who, thread, _: _or_nothing(tx.begin_change(who, thread.id)),
     "list_messages_after": lambda tx, who, thread, _: _what_is_behind(tx.list_messages_after(who, thread.id, 0, 9)),
     "list_changes": lambda tx, who, thread, _: _what_is_behind(tx.list_changes(who, thread.id, 0, 9)),
     "last_positions": lambda tx, who, thread, _: tx.last_positions(who, [thread.id]),
@@ -67,7 +70,7 @@ CALLS: dict[str, Call] = {
     "last_delta": lambda tx, who, _, message: tx.last_delta(who, message.id),
     "take_positions": lambda tx, who, thread, _: _or_nothing(tx.take_positions(who, thread.id, 1, 0)),
     "remove_thread": lambda tx, who, thread, _: tx.remove_thread(who, thread.id),
-    "remove_message": lambda tx, who, thread, message: _or_nothing(tx.remove_message(who, thread.id, message.id)),
+    "remove_message": lambda tx, who, thread, message: tx.remove_message(who, Place(thread.id, message.id, 9)),
     "token_epochs": lambda tx, who, thread, _: tx.token_epochs(who, [thread.id]),
     "revoke_tokens": lambda tx, who, thread, _: tx.revoke_tokens(who, thread.id),
     "known_messages": lambda tx, who, _, message: tx.known_messages(who, [message.id]),
@@ -215,7 +218,7 @@ async def _something(store: Store, who: Principal) -> tuple[Thread, Message]:
     thread_id = (await threads.create(store, who, NewThread(metadata={}, tool_resources={}, owner=OWNER))).id
     [message] = await fill_thread(store, who, thread_id, ["run_a"])
     delta = Delta(number=1, part_index=0, start=0, text="x")
-    await store.write(lambda transaction: transaction.add_delta(who.reach, message, 2, delta))
+    await store.write(lambda transaction: transaction.add_delta(who.reach, Place(thread_id, message.id, 2), delta))
     return await threads.get(store, who, thread_id), message
 
 

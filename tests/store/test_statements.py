@@ -39,6 +39,10 @@ THREAD_A, THREAD_B = THREAD_PLACE.format("a"), THREAD_PLACE.format("b")
 OF_THREAD = "project_id = 'p' AND thread_id = 't'"
 ONE_THREAD = "project_id = 'p' AND id = 't'"
 AMONG = """= ANY (ARRAY(SELECT jsonb_array_elements_text(CAST('["m"]' AS JSONB))))"""
+ANNOUNCED = "pg_notify('gateway_changes', project_id || ' ' || id) AS anon_1"
+FURTHER = "UPDATE threads SET last_position=(last_position + 1)"
+AGAIN = THREAD[1:-1].replace("id,", "id AS id__1,", 1)
+POSITION = f"RETURNING last_position, id, {ANNOUNCED}"
 
 CASES: dict[str, tuple[ClauseElement, str]] = {
     "get_threads": (
@@ -160,12 +164,17 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         (
             "UPDATE threads SET message_count=(message_count + 2), last_position=(last_position + 2), "
             "last_created_at=CASE WHEN (last_created_at > 5) THEN last_created_at ELSE 5 END "
-            f"WHERE {ONE_THREAD} RETURNING last_position, last_created_at"
+            f"WHERE {ONE_THREAD} RETURNING last_position, last_created_at, {ANNOUNCED}"
         ),
     ),
-    "next_position": (
-        threads.next_position(P, "t"),
-        f"UPDATE threads SET last_position=(last_position + 1) WHERE {ONE_THREAD} RETURNING last_position",
+    "next_position": (threads.next_position(P, "t"), f"{FURTHER} WHERE {ONE_THREAD} {POSITION}"),
+    "begin_change": (threads.begin_change(P, "t"), f"{FURTHER} WHERE {ONE_THREAD} {POSITION}, {AGAIN}"),
+    "next_position_of_message": (
+        threads.next_position_of_message(P, "m"),
+        (
+            f"{FURTHER} WHERE project_id = 'p' AND id = (SELECT thread_id FROM messages WHERE project_id = 'p' "
+            f"AND id = 'm') {POSITION}"
+        ),
     ),
     "move_end": (
         threads.move_end(P, "t", 7, 5),
@@ -208,7 +217,7 @@ def test_statement_reads_on_postgres(statement: ClauseElement, expected: str) ->
 
 
 @pytest.mark.parametrize(("statement", "expected"), CASES.values(), ids=list(CASES))
-def test_statement_readson_sqlite(statement: ClauseElement, expected: str) -> None:
+def test_statement_reads_on_sqlite(statement: ClauseElement, expected: str) -> None:
     assert _text(statement, SQLITE) == on_sqlite(expected)
 
 
@@ -275,7 +284,6 @@ def test_every_builder_with_a_reach_has_a_case() -> None:
         "list_message_fields",  # as the next
         "list_wire_messages",  # begins with `list_messages`: tests/store/test_wire_pages.py
         "get_thread_with_edges",
-        "insert_at_end",  # for a transaction that has taken its position: tests/store/test_append.py
         "append_message",  # begins with `take_positions`: tests/store/test_append.py
     }
 
@@ -291,6 +299,7 @@ _BYTES = re.compile(
 
 def on_sqlite(text: str) -> str:
     """SQLite locks nothing by row, since its transactions begin with the only writer's lock; and it has no arrays."""
+    text = text.replace(ANNOUNCED, "NULL AS anon_1")
     text = text.replace(AMONG, """IN (SELECT value FROM json_each('["m"]'))""")
     return re.sub(r"(LIMIT \d)", r"\1 OFFSET 0", text).removesuffix(" FOR UPDATE")
 

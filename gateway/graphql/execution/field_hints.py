@@ -27,7 +27,7 @@ from gateway.fast_executor import (
     Serialized,
     Template,
 )
-from gateway.graphql.execution.prefetch import find_messages, find_thread
+from gateway.graphql.execution.prefetch import append_text, find_messages, find_thread
 from gateway.graphql.schema.scalars import iso
 from gateway.graphql.schema.subscription import EVENT_TYPES
 from gateway.graphql.schema.types import Edge, EdgeOfThread
@@ -159,6 +159,9 @@ def hints_of(schema: GraphQLSchema) -> FieldHints:
     messages = found["Thread", "messages"]
     if isinstance(messages, Resolver):
         found["Thread", "messages"] = Resolver(partial(find_messages, messages.resolve))
+    appends = found["Mutation", "appendMessageText"]
+    if isinstance(appends, Resolver):
+        found["Mutation", "appendMessageText"] = Resolver(partial(append_text, appends.resolve), wants_look_ahead=True)
     events = schema.type_map["Subscription"]
     if isinstance(events, GraphQLObjectType):
         found |= {("Subscription", name): Resolver(_event) for name in events.fields}

@@ -1,6 +1,7 @@
 """Prefetch: read a thread together with the page of messages that the operation selects of it.
 
 The fast executor provides the look-ahead; without it the same fields are resolved one by one.
+A mutation looks ahead too, at what it need not read.
 Must not be here: page arguments (`types`).
 """
 
@@ -18,6 +19,7 @@ from gateway.graphql.schema.types import MessageConnection, page_request
 
 _BOUNDS: Final = ("limit", "first", "last", "after", "before")
 _ARGUMENTS: Final = ("order", "runId", *_BOUNDS)
+_IDS: Final = frozenset({"id", "thread_id"})
 _KEPT: Final = 64  # parsed arguments; clients request the same pages again and again
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from gateway.fast_executor.hints import LookAhead
     from gateway.graphql.context import Context
 
-    Resolve = Callable[[Thread, Context, Mapping[str, Any]], Any]
+    Resolve = Callable[[Any, Context, Mapping[str, Any]], Any]
 
 
 async def find_thread(
@@ -67,6 +69,16 @@ def find_messages(resolve: Resolve, source: Thread, context: Context, arguments:
         return resolve(source, context, arguments)
     context.count_delivered(prefetched.found)
     return MessageConnection(found=prefetched.found, asked=prefetched.key, of=source, ends=prefetched.ends)
+
+
+def append_text(
+    resolve: Resolve, source: Any, context: Context, arguments: Mapping[str, Any], look_ahead: LookAhead
+) -> Any:
+    """Resolve `Mutation.appendMessageText`, which reads the message only if more than its ids is selected."""
+    selected = look_ahead()
+    columns = [(each.columns or {}).get(Message) for each in selected]
+    context.reads_changed = not selected or any(each is None or not _IDS.issuperset(each) for each in columns)
+    return resolve(source, context, arguments)
 
 
 def _key_of(thread_id: ids.ThreadId, child: SelectedField) -> PageKey | None:

@@ -212,8 +212,7 @@ class Mutation:
         """POST /threads/{thread_id}/messages/{message_id}."""
         patch = parse.message_patch({"metadata": inputs.or_null(input.metadata)})
         ctx, message_id = info.context, ids.message_id(input.id)
-        thread_id = await messages.thread_of(ctx.store, ctx.who, message_id, Scope.READ, Scope.WRITE)
-        changed = await messages.update(ctx.store, ctx.who, thread_id, message_id, patch)
+        changed = await messages.update(ctx.store, ctx.who, None, message_id, patch)
         return UpdateMessagePayload(message=changed)
 
     @strawberry.mutation(description="Append text to a message in progress. Subscribers receive it immediately.")
@@ -226,7 +225,8 @@ class Mutation:
         """Append text to a streamed message."""
         text = parse.appended_text(input.text)
         message_id = ids.message_id(input.message_id)
-        grown = await streaming.append_text(info.context.store, info.context.who, message_id, text)
+        ctx = info.context
+        grown = await streaming.append_text(ctx.store, ctx.who, message_id, text, is_read=ctx.reads_changed)
         return UpdateMessagePayload(message=grown)
 
     @strawberry.mutation(description="Set the final status of a message in progress.")
@@ -252,8 +252,7 @@ class Mutation:
     ) -> DeleteMessagePayload:
         """DELETE /threads/{thread_id}/messages/{message_id}."""
         ctx, message_id = info.context, ids.message_id(input.id)
-        thread_id = await messages.thread_of(ctx.store, ctx.who, message_id, Scope.WRITE)
-        await messages.delete(ctx.store, ctx.who, thread_id, message_id)
+        thread_id = await messages.delete(ctx.store, ctx.who, None, message_id)
         return DeleteMessagePayload(deleted_message_id=input.id, thread_id=thread_id)
 
 

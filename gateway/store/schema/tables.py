@@ -90,7 +90,9 @@ messages = Table(
     ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),
 )
 
-# The text that was appended to a message in progress since its content was last written as a whole.
+# The text that was appended to a message in progress since its content was last written as a whole. `next_start` is
+# where the next text of the part begins, and `characters` are all of the message so far; NULL in a delta of an older
+# version.
 message_deltas = Table(
     "message_deltas",
     metadata,
@@ -102,6 +104,8 @@ message_deltas = Table(
     Column("part_index", BigInteger, nullable=False),
     Column("start", BigInteger, nullable=False),
     Column("text", Text, nullable=False),
+    Column("next_start", BigInteger),
+    Column("characters", BigInteger),
     PrimaryKeyConstraint("project_id", "thread_id", "position"),
     ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),
     Index(None, "project_id", "message_id", "position"),

@@ -5,7 +5,7 @@ Must not be here: pages and single rows (`threads`, `messages`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -24,6 +24,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from gateway.domain.delta import Delta
 from gateway.store.schema import tables
 from gateway.store.statements import page_bytes
 from gateway.store.statements.access import within, within_thread
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
     from gateway.domain.principal import Reach
 
+DELTA_COLUMNS: Final = tuple(  # in the order of the fields of `domain.delta.Delta`
+    tables.message_deltas.c[name] for name in Delta._fields
+)
 CREATED, UPDATED, DELETED, DELTA, THREAD = "created", "updated", "deleted", "delta", "thread"
 
 
@@ -117,13 +121,9 @@ def list_growing(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
 
 
 def last_delta(reach: Reach, message_id: str) -> Select[Any]:
-    """Select the last delta of a message, which has their number.
-
-    Shape: number, part index, start and text.
-    """
-    deltas = tables.message_deltas.c
+    """Select the last delta of a message, which has their number, as DELTA_COLUMNS."""
     return (
-        select(deltas.number, deltas.part_index, deltas.start, deltas.text)
+        select(*DELTA_COLUMNS)
         .where(within(tables.message_deltas, reach), tables.message_deltas.c.message_id == message_id)
         .order_by(tables.message_deltas.c.position.desc())
         .limit(1)

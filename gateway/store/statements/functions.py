@@ -11,6 +11,8 @@ from sqlalchemy import ColumnElement, Integer, LargeBinary, Text, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from gateway.store.engines.postgres import CHANNEL
+
 if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -90,6 +92,16 @@ class octets(_PerDatabase):  # noqa: N801  (as above)
     type = Integer()
     inherit_cache = True
     spellings: ClassVar = {"sqlite": "length(CAST({0} AS BLOB))", "postgresql": "octet_length({0})"}
+
+
+class announced(_PerDatabase):  # noqa: N801  (as above)
+    """A notification of other processes that a thread has changed, by the ids of its project and its own.
+
+    PostgreSQL sends it when the transaction commits; for SQLite see `events.polling`.
+    """
+
+    inherit_cache = True
+    spellings: ClassVar = {"sqlite": "NULL", "postgresql": f"pg_notify('{CHANNEL}', {{1}} || ' ' || {{2}})"}
 
 
 def as_text(value: str | ColumnElement[str]) -> ColumnElement[str]:

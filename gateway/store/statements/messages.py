@@ -40,8 +40,7 @@ from gateway.store.statements.wire_message import WIRE_MESSAGE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import CompoundSelect, Insert, ScalarSelect, Select, Update
-    from sqlalchemy.sql.base import ReadOnlyColumnCollection
+    from sqlalchemy import CompoundSelect, ScalarSelect, Select, Update
     from sqlalchemy.sql.dml import ReturningDelete
 
     from gateway.domain.page import Fields, PageRequest
@@ -181,42 +180,23 @@ def known_messages(reach: Reach, message_ids: str) -> CompoundSelect[Any]:
     )
 
 
-def append_message(reach: Reach, message: Message, channel: str) -> Select[Any]:
-    """Allocate a position, insert a message there and notify listeners, in one statement of PostgreSQL.
+def append_message(reach: Reach, message: Message) -> Select[Any]:
+    """Allocate a position, insert a message there and announce it, in one statement of PostgreSQL.
 
-    Shape: one row, whose first column is the second that the message gets, or none for an unknown thread.
+    Shape: one row, the second that the message gets, or none for an unknown thread.
     """
     taken = threads.take_positions(reach, message.thread_id, 1, message.created_at).cte("taken")
-    added = _placed(reach, message, taken.c).returning(tables.messages.c.created_at).cte("added")
-    topic = (
-        _typed(reach.project_id, tables.messages.c.project_id)
-        + " "
-        + _typed(message.thread_id, tables.messages.c.thread_id)
-    )
-    return select(added.c.created_at, func.pg_notify(channel, topic))
-
-
-def insert_at_end(reach: Reach, message: Message) -> Insert:
-    """Insert a message at the last position of its thread, in the transaction that allocated it."""
-    return _placed(
-        reach, message, tables.threads.c, within(tables.threads, reach), tables.threads.c.id == message.thread_id
-    )
-
-
-def _placed(
-    reach: Reach, message: Message, place: ReadOnlyColumnCollection[str, Any], *narrowed: ColumnElement[bool]
-) -> Insert:
-    """Insert a message at the position, and with the second, that columns of another statement contain."""
     given = {tables.messages.c[each.name]: value for each, value in zip(MESSAGE_COLUMNS, message, strict=True)}
-    second = place.last_created_at
+    second = taken.c.last_created_at
     own = {
         tables.messages.c.project_id: _typed(reach.project_id, tables.messages.c.project_id),
-        tables.messages.c.position: place.last_position,
+        tables.messages.c.position: taken.c.last_position,
         **{column: _typed(value, column) for column, value in given.items()},
         tables.messages.c.created_at: second,
     }
     own[tables.messages.c.completed_at] = case((own[tables.messages.c.completed_at].is_not(None), second))
-    return insert(tables.messages).from_select(list(own), select(*own.values()).where(*narrowed))
+    added = insert(tables.messages).from_select(list(own), select(*own.values()))
+    return select(added.returning(tables.messages.c.created_at).cte("added").c.created_at)
 
 
 def _typed(value: Any, column: Column[Any]) -> Any:

@@ -12,13 +12,14 @@ from sqlalchemy import case, delete, exists, func, null, select, union_all, upda
 
 from gateway.store.schema import tables
 from gateway.store.statements.access import within
+from gateway.store.statements.functions import announced
 from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy import ColumnElement, ScalarSelect, Select, Update
-    from sqlalchemy.sql.dml import ReturningDelete
+    from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
     from gateway.domain.page import PageRequest
     from gateway.domain.principal import Reach
@@ -33,6 +34,7 @@ THREAD_COLUMNS: Final = (  # in the order of the fields of `domain.thread.Thread
     tables.threads.c.owner,
 )
 _KEY: Final = (tables.threads.c.created_at, tables.threads.c.seq)
+_ANNOUNCED: Final = announced(tables.threads.c.project_id, tables.threads.c.id)
 
 
 def get_threads(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
@@ -90,15 +92,33 @@ def take_positions(reach: Reach, thread_id: str, count: int, created_at: int) ->
             message_count=tables.threads.c.message_count + count,
             last_created_at=_later(created_at),
         )
-        .returning(tables.threads.c.last_position, tables.threads.c.last_created_at)
+        .returning(tables.threads.c.last_position, tables.threads.c.last_created_at, _ANNOUNCED)
     )
 
 
-def next_position(reach: Reach, thread_id: str) -> Update:
-    """Allocate one position of a thread for a change, under its row's lock; no row for an unknown thread."""
+def next_position(reach: Reach, thread_id: str | ScalarSelect[str]) -> ReturningUpdate[Any]:
+    """Allocate one position of a thread for a change, under its row's lock, and announce the change.
+
+    Shape: one row of the position, the thread's id and nothing, or none for an unknown thread.
+    """
     further = tables.threads.c.last_position + 1
     moved = update(tables.threads).where(within(tables.threads, reach), tables.threads.c.id == thread_id)
-    return moved.values(last_position=further).returning(tables.threads.c.last_position)
+    return moved.values(last_position=further).returning(
+        tables.threads.c.last_position, tables.threads.c.id, _ANNOUNCED
+    )
+
+
+def begin_change(reach: Reach, thread_id: str) -> ReturningUpdate[Any]:
+    """Do the same, and return the thread itself, as THREAD_COLUMNS after the others."""
+    return next_position(reach, thread_id).returning(*columns_for(reach))
+
+
+def next_position_of_message(reach: Reach, message_id: str) -> ReturningUpdate[Any]:
+    """Do the same for the thread of a message; no row for an unknown message."""
+    owned = select(tables.messages.c.thread_id).where(
+        within(tables.messages, reach), tables.messages.c.id == message_id
+    )
+    return next_position(reach, owned.scalar_subquery())
 
 
 def move_end(reach: Reach, thread_id: str, position: int, second: int) -> Update:
