@@ -86,6 +86,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        _leave_out_repeated(config, items)
     _choose_counted(items)
     pace.sort(config, items)
     for item in items:
@@ -93,6 +95,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.timeout(1200))
         elif item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.skip(reason="takes long; run with --slow"))
+
+
+def _leave_out_repeated(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the examples of tests marked `one_on_postgres` that are not the first on PostgreSQL."""
+    met: set[str] = set()
+    repeated: list[pytest.Item] = []
+    for item in items:
+        if item.get_closest_marker("one_on_postgres") and _is_on_postgres(item):
+            function = item.nodeid.partition("[")[0]
+            if function in met:
+                repeated.append(item)
+            met.add(function)
+    if repeated:
+        config.hook.pytest_deselected(items=repeated)
+        left_out = set(repeated)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _is_on_postgres(item: pytest.Item) -> bool:
+    given = getattr(item, "callspec", None)
+    return given is not None and "postgres" in given.params.values()
 
 
 @pytest.hookimpl(trylast=True)
@@ -113,9 +136,7 @@ def _choose_counted(items: list[pytest.Item]) -> None:
     met: set[object] = set()
     for item in items:
         drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-        given = getattr(item, "callspec", None)
-        on_postgres = given is not None and "postgres" in given.params.values()
-        if drawn or on_postgres or item.get_closest_marker("uncounted"):
+        if drawn or _is_on_postgres(item) or item.get_closest_marker("uncounted"):
             continue
         function = item.nodeid.partition("[")[0]
         needs_database = not _DATABASES.isdisjoint(getattr(item, "fixturenames", ()))

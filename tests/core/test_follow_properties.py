@@ -178,11 +178,11 @@ async def test_the_text_of_a_message_in_progress_never_gets_shorter(store: Store
     seen: list[int] = []
 
     async def read() -> None:
-        while not seen or seen[-1] < 60:
+        while not seen or seen[-1] < 20:
             seen.append(len((await messages.get_many(store, who, [written]))[written].text))
 
     reading = asyncio.create_task(read())
-    for _ in range(60):
+    for _ in range(20):  # six folds
         await streaming.append_text(store, who, written, "x")
     async with asyncio.timeout(PATIENCE_S):
         await reading

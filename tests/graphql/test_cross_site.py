@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from gateway.store.store import Store
 
-pytestmark = pytest.mark.counted
+pytestmark = [pytest.mark.counted, pytest.mark.one_on_postgres]
 
 QUERY = {"query": "{ threads { nodes { id } } }"}
 SITE_OF_ANOTHER = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}

@@ -11,6 +11,8 @@ from tests.graphql.serving import URL, serving
 if TYPE_CHECKING:
     from gateway.store.store import Store
 
+pytestmark = pytest.mark.one_on_postgres
+
 PARTLY = '{ __typename thread(id: "a") { id } nodes(ids: ["a"]) { id } threads(limit: 0) { nodes { id } } }'
 
 # What is sent, then the status: application/json in either mode; the new media type by the audits and by the draft.

@@ -12,6 +12,8 @@ from gateway.domain import bounds
 if TYPE_CHECKING:
     import httpx
 
+pytestmark = pytest.mark.one_on_postgres
+
 URL = "http://gateway/graphql"
 NEW, OLD = "application/graphql-response+json", "application/json"
 QUERY = {"query": "{ __typename }"}

@@ -14,6 +14,8 @@ from tests.graphql.serving import RESPONSE, URL, serving
 if TYPE_CHECKING:
     from gateway.store.store import Store
 
+pytestmark = pytest.mark.one_on_postgres
+
 SWITCHES = ("introspection", "suggestions", "graphiql")
 
 

@@ -23,7 +23,7 @@ from tests.graphql.serving import serving
 if TYPE_CHECKING:
     from gateway.store.store import Store
 
-pytestmark = pytest.mark.counted
+pytestmark = [pytest.mark.counted, pytest.mark.one_on_postgres]
 
 MINE, YOURS = "server_error", "invalid_request_error"
 HASH = "extensions.persistedQuery.sha256Hash"

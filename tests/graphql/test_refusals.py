@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.faces import GraphQL
 
-pytestmark = pytest.mark.counted
+pytestmark = [pytest.mark.counted, pytest.mark.one_on_postgres]
 
 Json = dict[str, Any]
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from gateway.store.store import Store
 
+pytestmark = pytest.mark.one_on_postgres
+
 TRUSTED = "query Kind { __typename }"
 OTHER = "{ threads { nodes { id } } }"
 DATA = {"data": {"__typename": "Query"}}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,8 @@ from gateway.domain.message import NewMessage, Role
 from tests.rest.calls import add_many, ids, page
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import httpx
 
     from gateway.core import Store
@@ -51,83 +54,74 @@ async def test_messages_of_one_second_keep_the_order_of_their_making(
 
 
 # Ten messages, 0 the oldest: what is asked, which come, and whether more do on the side to which one pages.
-@pytest.mark.parametrize(
-    ("query", "found", "has_more"),
-    [
-        pytest.param({"order": "asc", "limit": 3}, [0, 1, 2], True, id="the first page"),
-        pytest.param({"order": "asc", "limit": 10}, range(10), False, id="an exact fit"),
-        pytest.param({"order": "asc", "limit": 9}, range(9), True, id="one short of all"),
-        pytest.param({"order": "asc", "limit": 100}, range(10), False, id="more room than needed"),
-        pytest.param({"order": "asc", "after": 6, "limit": 3}, [7, 8, 9], False, id="after, an exact fit"),
-        pytest.param({"order": "asc", "after": 5, "limit": 3}, [6, 7, 8], True, id="after, one short"),
-        pytest.param({"order": "desc", "after": 5, "limit": 3}, [4, 3, 2], True, id="after, newest first"),
-        pytest.param({"after": 3, "limit": 3}, [2, 1, 0], False, id="after, newest first, an exact fit"),
-        pytest.param({"order": "asc", "after": 9}, [], False, id="after the last"),
-        pytest.param({"order": "desc", "after": 0}, [], False, id="after the last, newest first"),
-        pytest.param({"order": "asc", "before": 6, "limit": 3}, [3, 4, 5], True, id="before is the page next to it"),
-        pytest.param({"order": "asc", "before": 3, "limit": 3}, [0, 1, 2], False, id="before, an exact fit"),
-        pytest.param({"order": "desc", "before": 3, "limit": 3}, [6, 5, 4], True, id="before, newest first"),
-        pytest.param({"before": 6, "limit": 3}, [9, 8, 7], False, id="before, newest first, an exact fit"),
-        pytest.param({"order": "asc", "before": 0}, [], False, id="before the first"),
-        pytest.param({"order": "asc", "after": 2, "before": 6}, [3, 4, 5], False, id="between two"),
-        pytest.param({"order": "asc", "after": 2, "before": 6, "limit": 2}, [3, 4], True, id="between, the first page"),
-        pytest.param({"order": "asc", "after": 2, "before": 6, "limit": 3}, [3, 4, 5], False, id="between, exact fit"),
-        pytest.param({"order": "desc", "after": 6, "before": 2, "limit": 2}, [5, 4], True, id="between, newest first"),
-        pytest.param({"order": "asc", "after": 5, "before": 6}, [], False, id="between two neighbours"),
-        pytest.param({"order": "asc", "after": 6, "before": 2}, [], False, id="between, the wrong way round"),
-    ],
-)
+PAGES: dict[str, tuple[dict[str, Any], Sequence[int], bool]] = {
+    "the first page": ({"order": "asc", "limit": 3}, [0, 1, 2], True),
+    "an exact fit": ({"order": "asc", "limit": 10}, range(10), False),
+    "one short of all": ({"order": "asc", "limit": 9}, range(9), True),
+    "more room than needed": ({"order": "asc", "limit": 100}, range(10), False),
+    "after, an exact fit": ({"order": "asc", "after": 6, "limit": 3}, [7, 8, 9], False),
+    "after, one short": ({"order": "asc", "after": 5, "limit": 3}, [6, 7, 8], True),
+    "after, newest first": ({"order": "desc", "after": 5, "limit": 3}, [4, 3, 2], True),
+    "after, newest first, an exact fit": ({"after": 3, "limit": 3}, [2, 1, 0], False),
+    "after the last": ({"order": "asc", "after": 9}, [], False),
+    "after the last, newest first": ({"order": "desc", "after": 0}, [], False),
+    "before is the page next to it": ({"order": "asc", "before": 6, "limit": 3}, [3, 4, 5], True),
+    "before, an exact fit": ({"order": "asc", "before": 3, "limit": 3}, [0, 1, 2], False),
+    "before, newest first": ({"order": "desc", "before": 3, "limit": 3}, [6, 5, 4], True),
+    "before, newest first, an exact fit": ({"before": 6, "limit": 3}, [9, 8, 7], False),
+    "before the first": ({"order": "asc", "before": 0}, [], False),
+    "between two": ({"order": "asc", "after": 2, "before": 6}, [3, 4, 5], False),
+    "between, the first page": ({"order": "asc", "after": 2, "before": 6, "limit": 2}, [3, 4], True),
+    "between, exact fit": ({"order": "asc", "after": 2, "before": 6, "limit": 3}, [3, 4, 5], False),
+    "between, newest first": ({"order": "desc", "after": 6, "before": 2, "limit": 2}, [5, 4], True),
+    "between two neighbours": ({"order": "asc", "after": 5, "before": 6}, [], False),
+    "between, the wrong way round": ({"order": "asc", "after": 6, "before": 2}, [], False),
+}
+
+
 @pytest.mark.uncounted
-async def test_a_page_has_the_requested_items(
-    rest: httpx.AsyncClient, thread_id: str, query: dict[str, Any], found: list[int], *, has_more: bool
-) -> None:
+async def test_a_page_has_the_requested_items(rest: httpx.AsyncClient, thread_id: str, path: str) -> None:
     made = await add_many(rest, thread_id, 10)
-    asked = {key: made[value] if key in ("after", "before") else value for key, value in query.items()}
 
-    got = await page(rest, f"/threads/{thread_id}/messages", **asked)
+    for name, (query, found, has_more) in PAGES.items():
+        asked = {key: made[value] if key in ("after", "before") else value for key, value in query.items()}
+        got = await page(rest, path, **asked)
 
-    wanted = [made[n] for n in found]
-    assert (ids(got), got["has_more"]) == (wanted, has_more)
-    assert (got["first_id"], got["last_id"]) == ((wanted[0], wanted[-1]) if wanted else (None, None))
+        wanted = [made[n] for n in found]
+        assert (ids(got), got["has_more"]) == (wanted, has_more), name
+        ends = (wanted[0], wanted[-1]) if wanted else (None, None)
+        assert (got["first_id"], got["last_id"]) == ends, name
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
-@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
 @pytest.mark.uncounted
-async def test_paging_forwards_returns_every_message_once(
-    rest: httpx.AsyncClient, thread_id: str, path: str, order: str, limit: int
-) -> None:
+async def test_paging_forwards_returns_every_message_once(rest: httpx.AsyncClient, thread_id: str, path: str) -> None:
     made = await add_many(rest, thread_id, 7)
-    met: list[str] = []
-    query: dict[str, Any] = {"order": order, "limit": limit}
 
-    while True:
-        found = await page(rest, path, **query)
-        met += ids(found)
-        if not found["has_more"]:
-            break
-        query["after"] = found["last_id"]
+    for order, limit in product(("asc", "desc"), (1, 2, 3, 7, 8)):
+        met: list[str] = []
+        query: dict[str, Any] = {"order": order, "limit": limit}
+        has_more = True
+        while has_more:
+            found = await page(rest, path, **query)
+            met += ids(found)
+            query["after"], has_more = found["last_id"], found["has_more"]
 
-    assert met == (made if order == "asc" else made[::-1])
+        assert met == (made if order == "asc" else made[::-1]), (order, limit)
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
-@pytest.mark.parametrize("limit", [1, 2, 3, 6, 7])
 @pytest.mark.uncounted
-async def test_paging_backwards_returns_every_message_once(
-    rest: httpx.AsyncClient, thread_id: str, path: str, order: str, limit: int
-) -> None:
+async def test_paging_backwards_returns_every_message_once(rest: httpx.AsyncClient, thread_id: str, path: str) -> None:
     made = await add_many(rest, thread_id, 7)
-    wanted = made if order == "asc" else made[::-1]
-    met = [wanted[-1]]
 
-    while True:
-        found = await page(rest, path, order=order, limit=limit, before=met[0])
-        met = ids(found) + met
-        if not found["has_more"]:
-            break
+    for order, limit in product(("asc", "desc"), (1, 2, 3, 6, 7)):
+        wanted = made if order == "asc" else made[::-1]
+        met = [wanted[-1]]
+        has_more = True
+        while has_more:
+            found = await page(rest, path, order=order, limit=limit, before=met[0])
+            met, has_more = ids(found) + met, found["has_more"]
 
-    assert met == wanted
+        assert met == wanted, (order, limit)
 
 
 async def test_a_run_id_leaves_the_messages_of_that_run(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import time
+from itertools import product
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -247,23 +248,21 @@ async def test_a_cursor_of_a_deleted_message_is_valid_only_in_its_thread(
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "after")
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-@pytest.mark.parametrize(
-    ("path", "told"),
-    [
-        pytest.param("msg_%00", "No message found with id 'msg_\0'.", id="NUL"),
-        pytest.param("msg_a%0A", "No message found with id 'msg_a\n'.", id="a line end"),
-        pytest.param("msg_" + "a" * 500, f"No message found with id 'msg_{'a' * 121}...'.", id="500 characters"),
-        pytest.param("msg_%C3%A9%F0%9F%98%80", "No message found with id 'msg_é😀'.", id="unicode"),
-        pytest.param("msg_%FF", "No message found with id 'msg_\ufffd'.", id="no UTF-8"),
-    ],
-)
-async def test_an_id_of_another_format_is_not_found(
-    rest: httpx.AsyncClient, thread_id: str, method: str, path: str, told: str
-) -> None:
-    answer = await rest.request(method, f"/threads/{thread_id}/messages/{path}")
+# What is in the path, and how the error names it.
+NO_IDS = {
+    "msg_%00": "No message found with id 'msg_\0'.",  # NUL
+    "msg_a%0A": "No message found with id 'msg_a\n'.",  # a line end
+    "msg_" + "a" * 500: f"No message found with id 'msg_{'a' * 121}...'.",  # 500 characters
+    "msg_%C3%A9%F0%9F%98%80": "No message found with id 'msg_é😀'.",  # unicode
+    "msg_%FF": "No message found with id 'msg_\ufffd'.",  # no UTF-8
+}
 
-    assert (answer.status_code, answer.json()["error"]["message"]) == (404, told)
+
+async def test_an_id_of_another_format_is_not_found(rest: httpx.AsyncClient, thread_id: str) -> None:
+    for (path, told), method in product(NO_IDS.items(), ("GET", "POST", "DELETE")):
+        answer = await rest.request(method, f"/threads/{thread_id}/messages/{path}")
+
+        assert (answer.status_code, answer.json()["error"]["message"]) == (404, told), method
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])

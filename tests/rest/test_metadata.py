@@ -21,28 +21,28 @@ async def path(request: pytest.FixtureRequest, rest: httpx.AsyncClient, thread_i
     return f"/threads/{thread_id}/messages/{(await add(rest, thread_id, metadata=pairs))['id']}"
 
 
-@pytest.mark.parametrize(
-    ("sent", "left"),
-    [
-        pytest.param({}, {"a": "1", "b": "2"}, id="absent changes nothing"),
-        pytest.param({"metadata": None}, {"a": "1", "b": "2"}, id="null changes nothing"),
-        pytest.param({"metadata": {}}, {"a": "1", "b": "2"}, id="no pairs change nothing"),
-        pytest.param({"metadata": {"c": "3"}}, {"a": "1", "b": "2", "c": "3"}, id="a new key comes to the others"),
-        pytest.param({"metadata": {"a": "9"}}, {"a": "9", "b": "2"}, id="a known key is set"),
-        pytest.param({"metadata": {"a": ""}}, {"a": "", "b": "2"}, id="an empty text is a value"),
-        pytest.param({"metadata": {"a": None}}, {"b": "2"}, id="null removes a key"),
-        pytest.param({"metadata": {"x": None}}, {"a": "1", "b": "2"}, id="null for an unknown key is nothing"),
-        pytest.param({"metadata": {"a": None, "b": None}}, {}, id="all keys can go"),
-    ],
-)
-@pytest.mark.uncounted
-async def test_metadata_is_changed_key_by_key(
-    rest: httpx.AsyncClient, path: str, sent: dict[str, Any], left: dict[str, str]
-) -> None:
-    answer = await rest.post(path, json=sent)
+CHANGES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "absent changes nothing": ({}, {"a": "1", "b": "2"}),
+    "null changes nothing": ({"metadata": None}, {"a": "1", "b": "2"}),
+    "no pairs change nothing": ({"metadata": {}}, {"a": "1", "b": "2"}),
+    "a new key comes to the others": ({"metadata": {"c": "3"}}, {"a": "1", "b": "2", "c": "3"}),
+    "a known key is set": ({"metadata": {"a": "9"}}, {"a": "9", "b": "2"}),
+    "an empty text is a value": ({"metadata": {"a": ""}}, {"a": "", "b": "2"}),
+    "null removes a key": ({"metadata": {"a": None}}, {"b": "2"}),
+    "null for an unknown key is nothing": ({"metadata": {"x": None}}, {"a": "1", "b": "2"}),
+    "all keys can go": ({"metadata": {"a": None, "b": None}}, {}),
+}
 
-    assert answer.json()["metadata"] == left
-    assert (await rest.get(path)).json()["metadata"] == left
+
+@pytest.mark.uncounted
+async def test_metadata_is_changed_key_by_key(rest: httpx.AsyncClient, path: str) -> None:
+    for name, (sent, left) in CHANGES.items():
+        await rest.post(path, json={"metadata": {"a": "1", "b": "2", "c": None}})  # as it was
+
+        answer = await rest.post(path, json=sent)
+
+        assert answer.json()["metadata"] == left, name
+        assert (await rest.get(path)).json()["metadata"] == left, name
 
 
 async def test_an_empty_body_changes_nothing(rest: httpx.AsyncClient, path: str) -> None:

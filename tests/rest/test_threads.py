@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import time
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -240,19 +241,19 @@ async def test_an_unknown_thread_cursor_is_refused_on_an_empty_list(rest: httpx.
     }
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-@pytest.mark.parametrize(
-    ("path", "told"),
-    [
-        pytest.param("thread_%00", "No thread found with id 'thread_\0'.", id="NUL"),
-        pytest.param("thread_a%0A", "No thread found with id 'thread_a\n'.", id="a line end"),
-        pytest.param("thread_" + "a" * 500, f"No thread found with id 'thread_{'a' * 118}...'.", id="500 characters"),
-        pytest.param("thread_%C3%A9%F0%9F%98%80", "No thread found with id 'thread_é😀'.", id="unicode"),
-        pytest.param("thread_%FF", "No thread found with id 'thread_\ufffd'.", id="no UTF-8"),
-        pytest.param("thread", "No thread found with id 'thread'.", id="the prefix alone"),
-    ],
-)
-async def test_an_id_of_another_format_is_not_found(rest: httpx.AsyncClient, method: str, path: str, told: str) -> None:
-    answer = await rest.request(method, f"/threads/{path}")
+# What is in the path, and how the error names it.
+NO_IDS = {
+    "thread_%00": "No thread found with id 'thread_\0'.",  # NUL
+    "thread_a%0A": "No thread found with id 'thread_a\n'.",  # a line end
+    "thread_" + "a" * 500: f"No thread found with id 'thread_{'a' * 118}...'.",  # 500 characters
+    "thread_%C3%A9%F0%9F%98%80": "No thread found with id 'thread_é😀'.",  # unicode
+    "thread_%FF": "No thread found with id 'thread_\ufffd'.",  # no UTF-8
+    "thread": "No thread found with id 'thread'.",  # the prefix alone
+}
 
-    assert (answer.status_code, answer.json()["error"]["message"]) == (404, told)
+
+async def test_an_id_of_another_format_is_not_found(rest: httpx.AsyncClient) -> None:
+    for (path, told), method in product(NO_IDS.items(), ("GET", "POST", "DELETE")):
+        answer = await rest.request(method, f"/threads/{path}")
+
+        assert (answer.status_code, answer.json()["error"]["message"]) == (404, told), method

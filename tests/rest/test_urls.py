@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-pytestmark = pytest.mark.counted
+pytestmark = [pytest.mark.counted, pytest.mark.one_on_postgres]
 
 BASES = [
     pytest.param("http://gateway/v1", {"Authorization": "Bearer sk-x"}, id="OpenAI"),

@@ -87,6 +87,7 @@ def test_a_thread_with_an_invalid_line_is_refused_whole_and_imported_once_repair
     assert held(database_url)[2:] == ["thread_a", "msg_1", "msg_2", "msg_3", "msg_4"]
 
 
+@pytest.mark.one_on_postgres
 @pytest.mark.parametrize("order", [(), ("--order", "asc"), ("--order", "desc")])
 @pytest.mark.parametrize("bad", [(7,), (4,), (1,), (5, 4), (4, 5), (9, 8, 1)], ids=str)
 def test_a_file_of_only_refused_lines_is_imported_once_it_is_repaired(
@@ -154,6 +155,7 @@ ONE_SECOND = [m(n, created_at=A_SECOND) for n in (4, 3, 2)]
         ),
     ],
 )
+@pytest.mark.one_on_postgres
 def test_messages_are_exported_in_the_order_of_the_conversation(
     importing: Any, database_url: str, files: list[Objects], flags: tuple[str, ...], numbers: str
 ) -> None:

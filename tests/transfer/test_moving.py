@@ -11,6 +11,7 @@ import pytest
 
 from gateway.store import staging
 from gateway.store.writes import Writes
+from tests.effort import times
 from tests.exports import a_message, a_text, a_thread, lines, run, take
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 TABLES = ("threads", "messages", "deleted_messages", "deleted_threads")
 
 
-def of_thread(thread_id: str, *times: int, **fields: Any) -> list[dict[str, Any]]:
-    return [a_message(f"msg_{thread_id}_{n}", thread_id, created_at=time, **fields) for n, time in enumerate(times)]
+def of_thread(thread_id: str, *seconds: int, **fields: Any) -> list[dict[str, Any]]:
+    return [a_message(f"msg_{thread_id}_{n}", thread_id, created_at=each, **fields) for n, each in enumerate(seconds)]
 
 
 GIVEN = {
@@ -78,14 +79,15 @@ def test_moving_staged_rows_equals_adding_them_one_by_one(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    moved = imported(tmp_path / "moved", sqlite_url, before, given, given)
+    several = [each for each in (before, *[given] * times(fast=1, slow=2)) if each]
+    moved = imported(tmp_path / "moved", sqlite_url, *several)
 
     async def never(*_arguments: object) -> None:
         """Say that it is no way."""
 
     monkeypatch.setattr(Writes, "move_staged", never)
 
-    assert moved == imported(tmp_path / "taken", sqlite_url, before, given, given)
+    assert moved == imported(tmp_path / "taken", sqlite_url, *several)
 
 
 @pytest.fixture

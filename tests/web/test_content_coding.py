@@ -15,7 +15,7 @@ from gateway.web.content_coding import Inflater
 if TYPE_CHECKING:
     import httpx
 
-pytestmark = pytest.mark.counted
+pytestmark = [pytest.mark.counted, pytest.mark.one_on_postgres]
 
 CODED = gzip.compress(b'{"metadata": {"a": "1"}}')
 ASKED = gzip.compress(b'{"query": "{ __typename }"}')

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from gateway.web.request import Request
 
+pytestmark = pytest.mark.one_on_postgres
+
 REQUEST = {"type": "http", "method": "GET", "path": "/v1//threads/", "headers": [], "scheme": "http"}
 
 
