@@ -18,6 +18,7 @@ from gateway.web.body import read_body
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gateway.graphql.literals import Literals
     from gateway.graphql.refusal import Refused
     from gateway.web.request import Request
 
@@ -43,6 +44,7 @@ class Parameters:
     variables: dict[str, Any]
     operation_name: str | None
     extensions: dict[str, Any]
+    literals: Literals | None = None  # of the document, once it is found
 
 
 async def read_parameters(

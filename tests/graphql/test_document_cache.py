@@ -26,19 +26,19 @@ def test_document_is_parsed_and_validated_once(documents: Documents) -> None:
 
 def test_cache_size_is_limited(documents: Documents) -> None:
     documents.kept = LruCache(_KEPT)
-    first = documents.get(_large(0))
+    first = documents.get(_large(0)).operation(None)
     _fill(documents)
 
-    assert documents.get(_large(0)) is not first
+    assert documents.get(_large(0)).operation(None) is not first
     assert documents.kept.weight <= _KEPT
 
 
 def test_recently_used_document_stays_cached(documents: Documents) -> None:
     documents.kept = LruCache(_KEPT)
-    first = documents.get(_large(0))
+    first = documents.get(_large(0)).operation(None)
     _fill(documents, and_read=_large(0))
 
-    assert documents.get(_large(0)) is first
+    assert documents.get(_large(0)).operation(None) is first
 
 
 def test_invalid_document_keeps_no_syntax_tree(documents: Documents) -> None:

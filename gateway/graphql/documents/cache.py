@@ -6,7 +6,7 @@ Must not be here: execution, HTTP.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphql import FieldNode, GraphQLError, OperationType, get_operation_ast, validate
 from graphql.validation import NoFragmentCyclesRule, UniqueFragmentNamesRule
@@ -18,9 +18,11 @@ from gateway.graphql.documents.fast_validation import FastValidation
 from gateway.graphql.documents.limits import LIMITS, check_document, parse_within
 from gateway.graphql.documents.lru import LruCache
 from gateway.graphql.documents.measure import NotMeasurable
+from gateway.graphql.documents.shapes import shape_of
 from gateway.graphql.documents.trusted import sha256
 from gateway.graphql.documents.validation import RULES
-from gateway.graphql.documents.weights import MIB, weigh, weigh_refusal
+from gateway.graphql.documents.weights import MIB, weigh, weigh_literals, weigh_refusal
+from gateway.graphql.literals import Literals, split
 from gateway.graphql.refusal import Refused, Stage
 
 if TYPE_CHECKING:
@@ -28,9 +30,13 @@ if TYPE_CHECKING:
     from graphql.validation import ASTValidationRule
 
     from gateway.fast_executor import Plan
+    from gateway.graphql.documents.fast_validation import Accepted
+    from gateway.graphql.documents.shapes import Shape
+    from gateway.graphql.literals import Split
 
 KEPT: Final = 40 * MIB  # for documents and their plans: about 350; an application has some dozens
 REFUSED: Final = 2 * MIB  # for the errors of invalid documents
+LITERALS: Final = 4 * MIB  # for the texts and literals of documents that share one; some thousand of them
 _CANCELLABLE: Final = frozenset({"createMessage"})  # mutations that await only one call, which cancels cleanly
 
 
@@ -70,9 +76,16 @@ class Operation:
 class Document:
     """A valid document; its operations are found by name, or by None if there is only one."""
 
+    literals: None = None
+
     def __init__(
-        self, schema: GraphQLSchema, node: DocumentNode, without_plan: frozenset[str | None] = frozenset()
+        self,
+        schema: GraphQLSchema,
+        node: DocumentNode,
+        without_plan: frozenset[str | None] = frozenset(),
+        shape: Shape | None = None,
     ) -> None:
+        self.shape = shape
         self._schema = schema
         self._node = node
         self._without_plan = without_plan
@@ -88,10 +101,21 @@ class Document:
         own = node.name.value if node.name else None
         if own not in self._operations:
             plan = Unsupported(Reason.SIZE) if own in self._without_plan else None
-            costs = Costs(self._schema, self._node, node)
+            costs = Costs(self._schema, self._node, node, self.shape.names if self.shape else ())
             self._operations[own] = Operation(self._node, node, costs, plan=plan)
         self._operations[name] = self._operations[own]
         return self._operations[own]
+
+
+class SharedDocument(NamedTuple):
+    """A document with its own literals; the operations are those of all documents of its shape."""
+
+    document: Document
+    literals: Literals
+
+    def operation(self, name: str | None) -> Operation | None:
+        """Find an operation, as in a document of its own."""
+        return self.document.operation(name)
 
 
 class Documents:
@@ -103,47 +127,72 @@ class Documents:
         self._suggestions = suggestions
         self._fast = FastValidation(schema)
         self.kept: LruCache[Document] = LruCache(KEPT)
+        self.literals: LruCache[Literals] = LruCache(LITERALS)
         self.refused: LruCache[tuple[Stage, list[GraphQLError]]] = LruCache(REFUSED)
 
-    def cached(self, text: str) -> Document | None:
+    def cached(self, text: str) -> Document | SharedDocument | None:
         """Return the document of a text if it is in the cache."""
-        return self.kept.get(text)
+        literals = self.literals.get(text)
+        if literals is None:
+            return self.kept.get(text)
+        document = self.kept.get(literals.common)
+        is_same = document is not None and document.shape is not None and document.shape.identity is literals.shape
+        return SharedDocument(document, literals) if document is not None and is_same else None
 
-    def get(self, text: str) -> Document:
+    def get(self, text: str) -> Document | SharedDocument:
         """Return the document of a text, from the cache or parsed.
 
         Errors: Refused.
         """
         return self.cached(text) or self.load(text)
 
-    def load(self, text: str) -> Document:
-        """Parse, measure and validate a text, and cache the result.
+    def load(self, text: str) -> Document | SharedDocument:
+        """Parse, measure and validate a text, and cache the result; one that differs in literals alone is shared.
 
         Errors: Refused, for a document that cannot be parsed, is too large, or is not valid.
         """
+        own = split(text) if len(text) <= LIMITS.characters else None
+        similar = self.kept.touch(own.common) if own else None
+        shared = self._share(similar, own, text) if own and similar else None
+        if shared is not None:
+            return shared
+        node, accepted = self._read(text)
+        weight, without_plan = weigh(text, node)
+        shape = shape_of(own, node, accepted.arguments, text) if own and accepted and similar is None else None
+        document = Document(self._schema, node, without_plan, shape)
+        self.kept.put(own.common if own and shape else text, document, weight)
+        return (self._share(document, own, text) if own and shape else None) or document
+
+    def _share(self, document: Document, own: Split, text: str) -> SharedDocument | None:
+        """Find the literals of a text in the document that it shares; None if it does not fit."""
+        literals = document.shape.literals(own, text) if document.shape else None
+        if literals is None:
+            return None
+        self.literals.put(text, literals, weigh_literals(text, len(own.tokens)))
+        return SharedDocument(document, literals)
+
+    def _read(self, text: str) -> tuple[DocumentNode, Accepted | None]:
         text_hash = sha256(text)
         known = self.refused.get(text_hash)
         if known is not None:
             raise Refused(*known)  # a new exception, since each raise extends the traceback
         try:
             node = parse_within(text)
-            self._validate(node)
+            return node, self._validate(node)
         except Refused as refused:
             errors = [_without_nodes(each) for each in refused.errors]
             self.refused.put(text_hash, (refused.stage, errors), weigh_refusal(errors))
             raise Refused(refused.stage, errors) from None
-        weight, without_plan = weigh(text, node)
-        document = Document(self._schema, node, without_plan)
-        self.kept.put(text, document, weight)
-        return document
 
-    def _validate(self, document: DocumentNode) -> None:
+    def _validate(self, document: DocumentNode) -> Accepted | None:
         try:
             check_document(document, introspection=self._introspection)
         except NotMeasurable:
             self._apply(document, (UniqueFragmentNamesRule, NoFragmentCyclesRule))
-        if not self._fast.accepts(document):
+        accepted = self._fast.check(document)
+        if accepted is None:
             self._apply(document, RULES)
+        return accepted
 
     def _apply(self, document: DocumentNode, rules: tuple[type[ASTValidationRule], ...]) -> None:
         errors = validate(

@@ -59,16 +59,21 @@ class CostInput:
 
 
 class Costs:
-    """The costs of one operation, cached by the page sizes in its variables."""
+    """The costs of one operation, cached by the page sizes in its variables, and in literals that became variables."""
 
-    def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        literals: Iterable[str] = (),
+    ) -> None:
         self._schema = schema
         self._operation = operation
         found = [each for each in document.definitions if isinstance(each, FragmentDefinitionNode)]
         self._fragments = {each.name.value: each for each in found}
-        self._sizing = [
-            each.variable.name.value for each in operation.variable_definitions or () if _may_size(each.type)
-        ]
+        declared = [each.variable.name.value for each in operation.variable_definitions or () if _may_size(each.type)]
+        self._sizing = [*declared, *literals]
         self._known: dict[tuple[int | None, ...], int] = {}
 
     def of(self, variables: Mapping[str, Any]) -> int:

@@ -68,6 +68,18 @@ _LITERALS: Final[Mapping[Any, tuple[type, ...]]] = {
 _INT_LENGTH: Final = 9  # so many characters are within 32 bits for sure
 
 
+Argument = tuple["ArgumentNode", Any]  # with its type
+
+
+class Accepted(NamedTuple):
+    """What is known of a valid document: the arguments of its fields, each once, without those that are variables.
+
+    There are none where two fields merge, which depends on their values.
+    """
+
+    arguments: list[Argument]
+
+
 class _Unsure(Exception):
     """The document is invalid, or uses what is not decided here."""
 
@@ -98,16 +110,15 @@ class FastValidation:
             if each.name in _CONDITIONS
         }
 
-    def accepts(self, document: DocumentNode) -> bool:
-        """Report whether a document is valid for sure; False means that it may be.
+    def check(self, document: DocumentNode) -> Accepted | None:
+        """Check a document; None means that it may be invalid.
 
         Its fragments have no cycles, which `limits.check_document` has found out.
         """
         try:
-            _Document(self, document).check()
+            return _Document(self, document).check()
         except _Unsure:
-            return False
-        return True
+            return None
 
     def field(self, parent: Any, name: str) -> _Definition:
         """Find a field; introspection of the schema has a rule of its own, so it is left to graphql-core."""
@@ -143,8 +154,10 @@ class _Document:
         self._visits = 0
         self._declared: dict[str, tuple[Any, ValueNode | None]] = {}  # variables of the operation that is visited
         self._used: set[str] = set()
+        self._arguments: dict[int, Argument] = {}
+        self._merges = False  # fields with arguments
 
-    def check(self) -> None:
+    def check(self) -> Accepted:
         """Check all definitions.
 
         Errors: _Unsure.
@@ -162,6 +175,7 @@ class _Document:
         for operation in operations:
             self._operation(operation)
         _check(len(self._spread) == len(self._fragments))
+        return Accepted([] if self._merges else list(self._arguments.values()))
 
     def _operation(self, operation: OperationDefinitionNode) -> None:
         root = self._schema.get_root_type(operation.operation)
@@ -193,6 +207,7 @@ class _Document:
         for same in self._collect(selected).values():
             if len(same) > 1:
                 _check_equal(same)
+                self._merges = self._merges or bool(same[0][1].arguments)
             if same[0][0].is_composite:
                 self._object([(own.named, node.selection_set.selections) for own, node in same if node.selection_set])
 
@@ -233,7 +248,10 @@ class _Document:
         definition = self._validation.field(parent, node.name.value)
         _check((node.selection_set is not None) == definition.is_composite)
         if node.arguments or definition.required:
-            self._arguments(definition, node.arguments or ())
+            self._check_arguments(definition, node.arguments or ())
+            for each in node.arguments or ():
+                if not isinstance(each.value, VariableNode):
+                    self._arguments[id(each)] = each, definition.arguments[each.name.value].type
         return definition
 
     def _conditions(self, directives: tuple[DirectiveNode, ...]) -> None:
@@ -241,9 +259,9 @@ class _Document:
         names = [each.name.value for each in directives]
         _check(len(set(names)) == len(names) and all(name in known for name in names))
         for name, each in zip(names, directives, strict=True):
-            self._arguments(known[name], each.arguments or ())
+            self._check_arguments(known[name], each.arguments or ())
 
-    def _arguments(self, definition: _Definition, nodes: tuple[ArgumentNode, ...]) -> None:
+    def _check_arguments(self, definition: _Definition, nodes: tuple[ArgumentNode, ...]) -> None:
         given = {each.name.value for each in nodes}
         _check(len(given) == len(nodes) and definition.required <= given)
         _check(given <= definition.arguments.keys())

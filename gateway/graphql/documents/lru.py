@@ -18,12 +18,12 @@ class LruCache(Generic[T]):
         self.weight = 0
         self.hits = 0
         self.misses = 0
-        self._kept: dict[str, tuple[T, int]] = {}  # in the order of last use
+        self._kept: dict[str | bytes, tuple[T, int]] = {}  # in the order of last use
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def get(self, key: str) -> T | None:
+    def get(self, key: str | bytes) -> T | None:
         """Return a value and mark it as the most recently used."""
         found = self._kept.pop(key, None)
         if found is None:
@@ -33,7 +33,15 @@ class LruCache(Generic[T]):
         self._kept[key] = found
         return found[0]
 
-    def put(self, key: str, value: T, weight: int) -> None:
+    def touch(self, key: bytes) -> T | None:
+        """Return a value that is found by another key as well, and mark it, without counting a look-up."""
+        found = self._kept.pop(key, None)
+        if found is None:
+            return None
+        self._kept[key] = found
+        return found[0]
+
+    def put(self, key: str | bytes, value: T, weight: int) -> None:
         """Store a value; one that alone exceeds the limit is not stored."""
         _, before = self._kept.pop(key, (None, 0))
         self.weight -= before

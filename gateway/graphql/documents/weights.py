@@ -29,6 +29,8 @@ _OPERATION: Final = 8_000
 _PLAN: Final = 6_000
 _PLAN_FIELD: Final = 3_400  # at every spread of its fragment
 _PLAN_TOKEN: Final = 120  # values in the document are coerced once
+_LITERALS: Final = 1_000
+_LITERAL: Final = 150
 _REFUSAL: Final = 1_200
 _ERROR: Final = 1_600
 _LOCATION: Final = 200
@@ -58,6 +60,11 @@ def weigh(text: str, document: DocumentNode) -> Weighed:
             else:
                 weight += plan
     return Weighed(weight, frozenset(without_plan))
+
+
+def weigh_literals(text: str, tokens: int) -> int:
+    """Estimate the memory of a document that is its text and its literals."""
+    return _LITERALS + 3 * sys.getsizeof(text) + _LITERAL * tokens
 
 
 def weigh_refusal(errors: Sequence[GraphQLError]) -> int:

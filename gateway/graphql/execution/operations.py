@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.core import Store
     from gateway.domain.principal import Principal
     from gateway.events.hub import Hub
-    from gateway.graphql.documents.cache import Document, Operation
+    from gateway.graphql.documents.cache import Document, Operation, SharedDocument
     from gateway.graphql.execution.runner import Outcome, Results
     from gateway.graphql.options import Options
     from gateway.graphql.parameters import Parameters
@@ -64,7 +64,9 @@ class Operations:
         known = None if document is None else document.operation(parameters.operation_name)
         scope = Scope.READ if known is None else known.scope
         await self.charge(who, scope)
-        operation = known or _named(document or self.documents.load(text), parameters)
+        document = document or self.documents.load(text)
+        operation = known or _named(document, parameters)
+        parameters.literals = document.literals
         if operation.scope is not scope:
             await self.charge(who, scope, -1)
             await self.charge(who, operation.scope)
@@ -112,7 +114,7 @@ class Operations:
         await self._runner.close()
 
 
-def _named(document: Document, parameters: Parameters) -> Operation:
+def _named(document: Document | SharedDocument, parameters: Parameters) -> Operation:
     operation = document.operation(parameters.operation_name)
     if operation is None:
         message = "Invalid 'operationName': expected the name of an operation in the document."

@@ -84,12 +84,16 @@ class Runner:
             context.who, operation.scope, units_of(cost) - 1
         )  # one is taken
         if slot is None:
-            return Outcome(await self._execute(operation, begin, context, meter), cost)
-        try:
-            async with slot:
-                return Outcome(await self._execute(operation, begin, context, meter), cost)
-        except TooManyRequests as error:
-            raise rate_limited(error) from None
+            result = await self._execute(operation, begin, context, meter)
+        else:
+            try:
+                async with slot:
+                    result = await self._execute(operation, begin, context, meter)
+            except TooManyRequests as error:
+                raise rate_limited(error) from None
+        if result.errors and parameters.literals is not None:
+            parameters.literals.locate(result.errors)
+        return Outcome(result, cost)
 
     async def _execute(self, operation: Operation, begin: Begin, context: Context, meter: Meter) -> ExecutionResult:
         wait = self._within_deadline if operation.is_cancellable else self._until_deadline
@@ -153,12 +157,16 @@ class Runner:
         if plan is None:
             executor = self._executor(operation, parameters, context)
             executor.meter = meter
+            if parameters.literals is not None:
+                executor.variable_values = parameters.literals.added_to(executor.variable_values)
             coerced = executor.variable_values.coerced
             begin = self._check_read_access(partial(execute_root_selection_set, executor), operation, coerced, context)
             return begin, self._check_cost(operation, coerced)
         variables = plan.coerce(parameters.variables, max_errors=LIMITS.errors)
         if isinstance(variables, list):
-            raise _wrong_variables(variables)
+            raise _wrong_variables(variables, parameters)
+        if parameters.literals is not None:
+            variables = parameters.literals.added_to(variables)
         execute = partial(plan.execute, variables, context, meter=meter)
         begin = self._check_read_access(execute, operation, variables.coerced, context)
         return begin, self._check_cost(operation, variables.coerced)
@@ -206,7 +214,7 @@ class Runner:
             hide_suggestions=not self._options.suggestions or has_long_name(parameters.variables),
         )
         if isinstance(executor, list):
-            raise _wrong_variables(executor)
+            raise _wrong_variables(executor, parameters)
         return cast("MeteredExecutor", executor)
 
     def _check_cost(self, operation: Operation, variables: Mapping[str, Any]) -> int:
@@ -316,7 +324,9 @@ def _raise_unavailable(result: ExecutionResult) -> ExecutionResult:
     return result
 
 
-def _wrong_variables(errors: list[GraphQLError]) -> Refused:
+def _wrong_variables(errors: list[GraphQLError], parameters: Parameters) -> Refused:
+    if parameters.literals is not None:
+        parameters.literals.locate(errors)
     for error in errors:
         error.extensions = {"param": "variables", **(error.extensions or {})}
     return Refused(Stage.VARIABLES, errors)
