@@ -69,11 +69,11 @@ class Registration(Generic[T]):
 class Inbox(Generic[T]):
     """A queue for one consumer; its producer pauses reading, which bounds it."""
 
-    __slots__ = ("_arrived", "_items")
+    __slots__ = ("_items", "_waiting")
 
     def __init__(self) -> None:
         self._items: tuple[T, ...] = ()  # mostly one: reading is paused while an item waits
-        self._arrived = Event()
+        self._waiting: asyncio.Future[None] | None = None
 
     def empty(self) -> bool:
         """Return whether the queue is empty."""
@@ -82,13 +82,14 @@ class Inbox(Generic[T]):
     def put_nowait(self, item: T) -> None:
         """Append an item."""
         self._items = (*self._items, item)
-        self._arrived.set()
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     async def get(self) -> T:
         """Remove and return the oldest item; wait for one if the queue is empty."""
         while not self._items:
-            self._arrived.clear()
-            await self._arrived.wait()
+            self._waiting = asyncio.get_running_loop().create_future()
+            await self._waiting
         first, *rest = self._items
         self._items = tuple(rest)
         return first

@@ -8,7 +8,6 @@ Must not be here: how hints arrive (`events`), how events are sent (faces).
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
@@ -95,16 +94,11 @@ async def _messages_after(reads: Reads, reach: Reach, thread_id: ThreadId, posit
     return await reads.list_messages_after(reach, thread_id, position, BATCH)
 
 
-async def changes(
+def changes(
     store: Store, hub: Hub, who: Principal, thread_id: ThreadId, position: int
 ) -> AsyncGenerator[Emitted[Change], None]:
     """Yield the changes of a thread after a position; the last one is the deletion of the thread."""
-    async with aclosing(_follow(store, hub, who.reach, thread_id, position=position, read=_changes_after)) as found:
-        async for each in found:
-            position = each.position
-            yield each
-            del each  # release it while waiting for the next
-    yield Emitted(position, ThreadDeleted(position, thread_id), SharedCalls())
+    return _follow(store, hub, who.reach, thread_id, position=position, read=_changes_after, last=ThreadDeleted)
 
 
 async def _changes_after(reads: Reads, reach: Reach, thread_id: ThreadId, position: int) -> Batch[Change]:
@@ -119,8 +113,9 @@ async def _follow(
     *,
     position: int,
     read: Read[T],
+    last: Callable[[int, ThreadId], T] | None = None,
 ) -> AsyncGenerator[Emitted[T], None]:
-    """Read a thread from a position on, whenever a hint arrives, until the thread is deleted.
+    """Read a thread from a position on, whenever a hint arrives, until the thread is deleted; then emit the `last`.
 
     No batch is held while it waits: a thousand followers would hold a thousand batches.
     """
@@ -137,10 +132,12 @@ async def _follow(
             while unsent:
                 yield unsent.pop()
             if next_position is None:
-                return
+                break
             position = next_position
             if not has_more:
                 await audience.wait(hints)
+    if last is not None:
+        yield Emitted(position, last(position, thread_id), SharedCalls())
 
 
 async def _read_batch(store: Store, reach: Reach, thread_id: ThreadId, position: int, read: Read[T]) -> _Found[T]:

@@ -65,7 +65,6 @@ class Context:
     hub: Hub
     who: Principal
     authenticator: Authenticator
-    loads: set[asyncio.Task[Any]] = field(default_factory=set)  # tasks of loaders, which only the deadline cancels
     resume_after: str | None = None
     last_cursor: str | None = None
     answers: SharedCalls[Any] | None = None
@@ -95,6 +94,11 @@ class Context:
     def context(self) -> Context:
         """The only part of Strawberry's `Info` that resolvers use; the fast executor passes the context instead."""
         return self
+
+    @cached_property
+    def loads(self) -> set[asyncio.Task[Any]]:
+        """The tasks of the loaders, which only the deadline cancels."""
+        return set()
 
     @cached_property
     def threads(self) -> DataLoader[str, Thread | None]:

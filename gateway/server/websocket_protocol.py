@@ -5,7 +5,7 @@ Must not be here: HTTP (`http_protocol`), the messages of GraphQL (`graphql.tran
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidHandshake
@@ -25,7 +25,7 @@ _LONG_MESSAGES: Final = "gateway.long_messages"  # extension of the scope that r
 
 
 def allow_long_messages(scope: Mapping[str, Any]) -> None:
-    """Raise the size limit of messages to the server's, now that the client is authenticated."""
+    """Raise the size limit of messages to the server's, and drop its scope, now that the client is authenticated."""
     if extension := scope.get("extensions", {}).pop(_LONG_MESSAGES, None):
         extension["allow"]()
 
@@ -134,6 +134,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _allow_long_messages(self) -> None:
         self.conn.max_message_size = self.config.ws_max_size
+        cast("dict[str, Any]", self.scope).clear()  # the application has its own, and nobody else reads it
 
     def _abort_if_stalled(self) -> None:
         """Abort the connection of a client that does not read; one that reads may wait for running mutations."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -14,6 +13,7 @@ from gateway.core import messages, streaming, threads
 from gateway.domain import parse
 from gateway.graphql.execution import runner
 from gateway.graphql.execution.operations import Operations
+from gateway.graphql.execution.runner import EventResults
 from gateway.graphql.options import Options
 from gateway.graphql.parameters import Parameters
 from gateway.graphql.schema.build import build_schema
@@ -73,14 +73,14 @@ async def test_all_events_are_the_same_in_both_executors(
 
 async def _followed(
     operations: Operations, who: Principal, text: str, thread_id: ThreadId, compiled_from: float
-) -> AsyncGenerator[ExecutionResult, None]:
+) -> EventResults:
     parameters = Parameters(text, None, {"id": thread_id}, None, {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "COMPILE_AT_USE", compiled_from)
         found: Any = await operations.subscribe(
             await operations.find(parameters, who), parameters, operations.context(who)
         )
-    assert isinstance(found, AsyncGenerator), found
+    assert isinstance(found, EventResults), found
     return found
 
 

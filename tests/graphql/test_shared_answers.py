@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -13,6 +12,7 @@ from gateway.auth.authenticator import Authenticator
 from gateway.domain.principal import Principal, Reach, Scope
 from gateway.graphql.execution import runner
 from gateway.graphql.execution.operations import Operations
+from gateway.graphql.execution.runner import EventResults
 from gateway.graphql.options import Options
 from gateway.graphql.parameters import Parameters
 from gateway.graphql.schema.build import build_schema
@@ -55,13 +55,11 @@ async def answers_to(
     return answers
 
 
-async def _subscribed(
-    operations: Operations, who: Principal, name: str, variables: dict[str, Any]
-) -> AsyncGenerator[ExecutionResult, None]:
+async def _subscribed(operations: Operations, who: Principal, name: str, variables: dict[str, Any]) -> EventResults:
     parameters = Parameters(FOLLOW, None, variables, name, {})
     operation = await operations.find(parameters, who)
     found: Any = await operations.subscribe(operation, parameters, operations.context(who))
-    assert isinstance(found, AsyncGenerator), found
+    assert isinstance(found, EventResults), found
     return found
 
 

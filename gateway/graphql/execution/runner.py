@@ -6,11 +6,11 @@ Must not be here: HTTP, looking up documents (`persisted`, `cache`).
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
 from graphql import (
     ExecutionResult,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Mapping
 
     from graphql import GraphQLSchema
+    from graphql.execution.values import VariableValues
 
     from gateway.fast_executor import Meter, Plan
     from gateway.graphql.context import Context
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from gateway.graphql.options import Options
     from gateway.graphql.parameters import Parameters
 
-    Results = AsyncGenerator[ExecutionResult, None]
+    Results: TypeAlias = "AsyncGenerator[ExecutionResult, None] | EventResults"
     Begin = Callable[[], ExecutionResult | Awaitable[ExecutionResult]]
     Execute = Callable[[Any, Meter], ExecutionResult | Awaitable[ExecutionResult]]
 
@@ -125,13 +126,16 @@ class Runner:
         except TooManyRequests as error:
             raise rate_limited(error) from None
         found = create_source_event_stream(executor)
-        # graphql-core declares an iterator; our resolvers return a generator.
+        # graphql-core declares an iterator; ours can be closed.
         begun = cast("AsyncGenerator[Any, None] | ExecutionResult", await found if isawaitable(found) else found)
         if isinstance(begun, ExecutionResult):
             return _raise_unavailable(begun)
-        execute = partial(_execute_event, executor) if plan is None else partial(_execute_planned_event, plan, executor)
+        execute: Execute = partial(_execute_event, executor)
+        if plan is not None:  # it needs no executor, only the variables, which have been coerced without an error
+            variables = cast("VariableValues", plan.coerce(parameters.variables))
+            execute = partial(plan.execute, variables, context)
         answer = partial(self._answer_event, execute, context, operation.object_bytes)
-        return _results(begun, context, answer_key(operation, parameters.variables, context.who), answer)
+        return EventResults(begun, context, answer_key(operation, parameters.variables, context.who), answer)
 
     async def _answer_event(self, execute: Execute, context: Context, object_bytes: int, event: Any) -> ExecutionResult:
         """Execute a subscription for one event, with the limits of one operation."""
@@ -284,37 +288,46 @@ class Runner:
         await asyncio.gather(*self._cancelled, return_exceptions=True)
 
 
-async def _results(
-    events: AsyncGenerator[Any, None],
-    context: Context,
-    key: Hashable,
-    answer: Callable[[Any], Awaitable[ExecutionResult]],
-) -> Results:
-    """Answer each event, or take the answer that another follower has left.
+class EventResults:
+    """The results of a subscription: each event is answered here, or has the answer that another follower has left.
 
-    graphql-core's own function needs two more generators, and keeps each event until the next arrives.
+    graphql-core's own function needs two generators, and keeps each event until the next arrives.
     Source: GraphQL, 6.2.3.2, "MapSourceToResponseEvent".
     """
-    async with aclosing(events):
-        async for event in events:
-            answers, context.answers = context.answers, None
-            assert answers is not None  # noqa: S101  (each event comes with its own)
-            result = await answers.get(key, partial(answer, event))
-            del event, answers
-            yield result
-            del result
+
+    __slots__ = ("_answer", "_context", "_events", "_key")
+
+    def __init__(
+        self,
+        events: AsyncGenerator[Any, None],
+        context: Context,
+        key: Hashable,
+        answer: Callable[[Any], Awaitable[ExecutionResult]],
+    ) -> None:
+        self._events = events
+        self._context = context
+        self._key = key
+        self._answer = answer
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ExecutionResult:
+        event = await anext(self._events)
+        answers, self._context.answers = self._context.answers, None
+        assert answers is not None  # noqa: S101  (each event comes with its own)
+        found: ExecutionResult = await answers.get(self._key, partial(self._answer, event))
+        return found
+
+    async def aclose(self) -> None:
+        """Follow no longer."""
+        await self._events.aclose()
 
 
 def _execute_event(executor: MeteredExecutor, event: Any, meter: Meter) -> ExecutionResult | Awaitable[ExecutionResult]:
     own = cast("MeteredExecutor", executor.build_per_event_executor(event))
     own.meter = meter
     return execute_subscription_event(own)
-
-
-def _execute_planned_event(
-    plan: Plan, executor: MeteredExecutor, event: Any, meter: Meter
-) -> ExecutionResult | Awaitable[ExecutionResult]:
-    return plan.execute(executor.variable_values, executor.context_value, event, meter)
 
 
 def _raise_unavailable(result: ExecutionResult) -> ExecutionResult:

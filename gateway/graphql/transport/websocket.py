@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 from graphql import ExecutionResult, GraphQLError, OperationType
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocketDisconnect
 
 from gateway.auth.authenticator import ANONYMOUS, bearer_of, credential_of
 from gateway.domain import bounds
 from gateway.errors import TooManyRequests, Unauthorized, Unavailable
 from gateway.graphql.errors import INTERNAL, format_errors, to_response
+from gateway.graphql.execution.deadline import Deadlines
 from gateway.graphql.execution.runner import single_result
 from gateway.graphql.parameters import take_parameters
 from gateway.graphql.refusal import GRAPHQL_RESPONSE, Refused, status_of
@@ -41,10 +42,10 @@ from gateway.observability.record import PARENT, SCOPE, RequestRecord, current, 
 from gateway.web.request import Headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from gateway.graphql.execution.operations import Operations
     from gateway.graphql.execution.runner import Results
@@ -61,6 +62,7 @@ INIT_S: Final = 10.0  # time for a client to send `connection_init`
 SEND_S: Final = 30.0  # time for a client to read one message
 CLOSE_S: Final = 1.0  # time for a client to take the close frame
 MAX_OPERATIONS: Final = bounds.OPERATIONS.number
+_KEPT: Final = ("type", "scheme", "path", "headers", SCOPE)  # of the scope of a connection, once it is acknowledged
 _CREDENTIALS: Final = ("api-key", "apikey", "token")  # names in the payload beside `authorization`, in any case
 _NO_KEY: Final = "Forbidden: API key required: send Authorization: Bearer ... in the payload of connection_init"
 
@@ -89,10 +91,11 @@ class GraphQLOverWebSocket:
         self._origin_policy = origin_policy
         self._observer = observer
         self._tracer = tracer
+        self._sends = Deadlines()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection until either side ends it."""
-        socket, headers = WebSocket(scope, receive, send), Headers(scope["headers"])
+        socket, headers = Socket(scope, receive, send), Headers(scope["headers"])
         refused = Kind.CROSS_ORIGIN if self._origin_policy.is_cross_origin(headers) else None
         if SUBPROTOCOL not in scope.get("subprotocols", ()):
             await socket.accept()
@@ -100,10 +103,16 @@ class GraphQLOverWebSocket:
         else:
             await socket.accept(subprotocol=SUBPROTOCOL)
         if refused is not None:
-            await _send_close(socket, cast("Close", step(State.CONNECTED, Input(refused), ())))
+            await socket.close(cast("Close", step(State.CONNECTED, Input(refused), ())))
             return
         connection = Connection(
-            socket, headers, self._operations, self._observer, self._tracer, acknowledged=self._acknowledged
+            socket,
+            headers,
+            self._operations,
+            self._observer,
+            self._tracer,
+            acknowledged=self._acknowledged,
+            sends=self._sends,
         )
         with self._operations.hub.on_shutdown(connection.shut_down):
             try:
@@ -114,7 +123,7 @@ class GraphQLOverWebSocket:
                 await connection.stop()
                 with suppress(TimeoutError, WebSocketDisconnect):
                     async with asyncio.timeout(CLOSE_S):
-                        await _send_close(socket, closing.close)
+                        await socket.close(closing.close)
             except WebSocketDisconnect:
                 pass
             finally:
@@ -123,20 +132,60 @@ class GraphQLOverWebSocket:
                 connection.deregister()
 
 
+class Socket:
+    """The ASGI interface of a WebSocket; an object of Starlette's takes 1 KB more for as long as it is open."""
+
+    __slots__ = ("_receive", "_send", "is_open", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self.is_open = False
+
+    async def accept(self, subprotocol: str | None = None) -> None:
+        """Complete the handshake."""
+        await self._receive()  # `websocket.connect`
+        self.is_open = True
+        await self.send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
+
+    def receive(self) -> Awaitable[Message]:
+        """Return what comes next: a message of the client, or its leaving."""
+        return self._receive()
+
+    async def send(self, message: Message) -> None:
+        """Send a message of ASGI.
+
+        Errors: WebSocketDisconnect if the client has left.
+        """
+        try:
+            await self._send(message)
+        except OSError:
+            self.is_open = False
+            raise WebSocketDisconnect from None
+
+    async def close(self, close: Close) -> None:
+        """Close the connection."""
+        self.is_open = False
+        await self.send({"type": "websocket.close", "code": close.code, "reason": close.reason})
+
+
 class Connection:
     """One client: the state of its connection, and the operations that run for it."""
 
     def __init__(
         self,
-        socket: WebSocket,
+        socket: Socket,
         headers: Headers,
         operations: Operations,
         observer: Observer,
         tracer: Tracer,
         *,
         acknowledged: Acknowledged,
+        sends: Deadlines,
     ) -> None:
         self._socket = socket
+        self._sends = sends
         self._acknowledged = acknowledged
         self._headers = headers
         self._operations = operations
@@ -180,6 +229,7 @@ class Connection:
                     await self._perform(self._step(await self._authenticate(payload)))
                 case Acknowledge():
                     self._acknowledged(self._socket.scope)
+                    _release(self._socket.scope)
                     await self._send({"type": "connection_ack"})
                 case SendPong(payload):
                     await self._send({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
@@ -217,23 +267,25 @@ class Connection:
         try:
             is_initialised = self._state is State.ACKNOWLEDGED
             async with asyncio.timeout_at(None if is_initialised else self._init_by) as self._receiving:
-                return decode(await self._socket.receive_text())
+                message = await self._socket.receive()
         except TimeoutError:  # of `connection_init`, or at once by `_step`
             self._receiving = None
             self._step(Input(Kind.INIT_TIMEOUT))
             raise cast("Closing", self._closing) from None
-        except KeyError:
-            return NOT_TEXT
         finally:
             self._receiving = None
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect
+        text = message.get("text")
+        return NOT_TEXT if text is None else decode(text)
 
     async def _send(self, message: dict[str, Any]) -> None:
         """Send a message; close the connection of a client that does not read it in time."""
-        if self._socket.application_state is not WebSocketState.CONNECTED:
+        if not self._socket.is_open:
             raise WebSocketDisconnect  # another operation has noticed before
         try:
-            async with asyncio.timeout(SEND_S):
-                await self._socket.send_text(orjson.dumps(message).decode())
+            with self._sends.begin(asyncio.get_running_loop().time() + SEND_S):
+                await self._socket.send({"type": "websocket.send", "text": orjson.dumps(message).decode()})
         except TimeoutError:
             self._step(Input(Kind.CLIENT_TOO_SLOW))
             raise cast("Closing", self._closing) from None
@@ -288,7 +340,11 @@ class Connection:
                 results = await self._begin(operation_id, parameters, record)
                 del parameters  # a subscription may run for days, and no longer needs its document
                 if results is not None:
-                    await self._send_results(operation_id, results)
+                    async with aclosing(results):
+                        async for result in results:
+                            await self._send_for(operation_id, "next", payload=to_response(result, self._id))
+                            del result  # hold no sent result while waiting for the next
+                    await self._send_for(operation_id, "complete")
             except (Closing, WebSocketDisconnect):
                 pass  # `serve` gets the same
             except Unavailable:
@@ -325,13 +381,6 @@ class Connection:
             return None
         return results
 
-    async def _send_results(self, operation_id: str, results: Results) -> None:
-        async with aclosing(results):
-            async for result in results:
-                await self._send_for(operation_id, "next", payload=to_response(result, self._id))
-                del result  # hold no sent result while waiting for the next
-        await self._send_for(operation_id, "complete")
-
     def _database_unavailable(self) -> Input:
         """Close the connection: an error would end the operation for good, but after a close clients reconnect."""
         log.warning("%s: database unavailable, subscription interrupted", self._id)
@@ -359,8 +408,11 @@ class Connection:
             self._mutating -= {task}
 
 
-async def _send_close(socket: WebSocket, close: Close) -> None:
-    await socket.close(close.code, close.reason)
+def _release(scope: Scope) -> None:
+    """Drop what nobody reads while a connection is open."""
+    kept = {name: scope[name] for name in _KEPT if name in scope}
+    scope.clear()
+    scope.update(kept)
 
 
 def _credential_in(payload: Mapping[str, Any]) -> str | None:
