@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.core import messages, threads
 from gateway.domain.ids import ThreadId, new_message_id, new_thread_id
 from gateway.domain.message import Message, NewMessage, Role, Status, plain_text
+from gateway.domain.page import WHOLE, PageRead
 from gateway.domain.thread import NewThread, Thread
 from gateway.domain.wire import dump, dump_text
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
     from gateway.core import Store
+    from gateway.domain.page import Fields, PageRequest, Rows
     from gateway.domain.principal import Principal
     from gateway.store.writes import Writes
 
@@ -64,6 +66,19 @@ ATTACHMENTS: list[dict[str, Any]] = [
     {"file_id": "file-b", "tools": []},
     {"data_source": {"type": "uri_asset", "uri": "azureml://a"}, "tools": None},
 ]
+
+
+async def list_page(
+    store: Store,
+    who: Principal,
+    thread_id: ThreadId,
+    page: PageRequest,
+    run_id: str | None = None,
+    fields: Fields = WHOLE,
+) -> Rows:
+    """Read one page of a thread."""
+    [listed] = await messages.list_pages(store, who, PageRead((thread_id,), page, run_id, fields))
+    return listed.found
 
 
 def text_part(text: str, annotations: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from gateway.domain.message import Message
     from gateway.domain.principal import Principal, Reach
     from gateway.events.hub import Hub
-    from gateway.store.reads import Batch, Reads
+    from gateway.store.message_reads import Batch
+    from gateway.store.reads import Reads
 
     Read = Callable[[Reads, Reach, ThreadId, int], Awaitable[Batch["T"]]]
 

@@ -13,6 +13,7 @@ from gateway.core import paging
 from gateway.domain import metadata
 from gateway.domain.ids import new_message_id
 from gateway.domain.message import Message, Role, Status, plain_text
+from gateway.domain.page import EdgeFlags, ThreadPage
 from gateway.domain.principal import Scope
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump, dump_text
@@ -26,9 +27,8 @@ if TYPE_CHECKING:
 
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import MessagePatch, NewMessage
-    from gateway.domain.page import Fields, Page, PageEnds, PageRequest, Rows, WirePage
+    from gateway.domain.page import PageEnds, PageRead, PageRequest, Rows
     from gateway.domain.principal import Principal
-    from gateway.domain.thread import Thread
     from gateway.store.reads import Reads
     from gateway.store.store import Store
     from gateway.store.writes import Writes
@@ -106,59 +106,24 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId | None, messa
     return found_in
 
 
-async def list_page(
-    store: Store, who: Principal, thread_id: ThreadId, page: PageRequest, run_id: str | None = None
-) -> Page[Message]:
-    """Return one page of a thread's messages, all or those of one run.
+async def list_pages(store: Store, who: Principal, read: PageRead, *, known: bool = False) -> list[ThreadPage]:
+    """Return a page of messages of each thread; unless they are `known`, an empty one is checked.
 
-    Errors: NotFound for the thread; InvalidRequest for a cursor that names no message of it.
+    The ends of a page are known if it was read with its thread, or without a cursor.
+    Errors: NotFound for a thread; InvalidRequest for a cursor that names no message of it; AnswerTooLarge.
     """
     who.require(Scope.READ)
     async with store.read() as reads:
-        found = await reads.list_messages(who.reach, thread_id, page, run_id)
-        if not found.items:
-            await _refuse_unknown(reads, who, thread_id, page)
-    return found
-
-
-async def list_wire_page(
-    store: Store, who: Principal, thread_id: ThreadId, page: PageRequest, run_id: str | None = None
-) -> WirePage:
-    """Return the same page as JSON objects of the API.
-
-    Errors: as `list_page`.
-    """
-    who.require(Scope.READ)
-    async with store.read() as reads:
-        found = await reads.list_wire_messages(who.reach, thread_id, page, run_id)
-        if not found.objects:
-            await _refuse_unknown(reads, who, thread_id, page)
-    return found
-
-
-async def thread_with_page(
-    store: Store,
-    who: Principal,
-    thread_id: ThreadId,
-    page: PageRequest,
-    *,
-    run_id: str | None = None,
-    fields: Fields,
-) -> tuple[Thread | None, Rows[Message], PageEnds]:
-    """Return a thread, some fields of one page of its messages, and the page's ends; unknown cursors give no rows."""
-    who.require(Scope.READ)
-    async with store.read() as reads:
-        thread, found, beyond = await reads.get_thread_with_messages(who.reach, thread_id, page, run_id, fields)
-    return thread, found, paging.ends_of(page, found, beyond)
-
-
-async def list_page_of_each(
-    store: Store, who: Principal, thread_ids: Sequence[str], page: PageRequest, run_id: str | None = None
-) -> dict[str, Page[Message]]:
-    """Return the same page of several threads in one statement; unknown threads and cursors give empty pages."""
-    who.require(Scope.READ)
-    async with store.read() as reads:
-        return await reads.list_messages_of_each(who.reach, thread_ids, page, run_id)
+        pages = await reads.list_pages(who.reach, read)
+        if not known:
+            for thread_id, (found, *_) in zip(read.thread_ids, pages, strict=True):
+                if not found.rows:
+                    await _refuse_unknown(reads, who, thread_id, read.page)
+    flags = None if read.page.cursors() else EdgeFlags()
+    return [
+        ThreadPage(found, thread, None if (at := edges or flags) is None else paging.ends_of(read.page, found, at))
+        for found, thread, edges in pages
+    ]
 
 
 async def page_ends(
@@ -166,7 +131,7 @@ async def page_ends(
     who: Principal,
     thread_id: ThreadId,
     page: PageRequest,
-    found: Page[Message] | Rows[Message],
+    found: Rows,
     *,
     run_id: str | None = None,
 ) -> PageEnds:
@@ -187,7 +152,7 @@ async def count_of_run(store: Store, who: Principal, thread_id: ThreadId, run_id
         return await reads.count_messages_of_run(who.reach, thread_id, run_id)
 
 
-async def _refuse_unknown(reads: Reads, who: Principal, thread_id: ThreadId, page: PageRequest) -> None:
+async def _refuse_unknown(reads: Reads, who: Principal, thread_id: str, page: PageRequest) -> None:
     """Refuse an unknown thread or cursors; only an empty page needs this check."""
     if not await reads.get_threads(who.reach, [thread_id]):
         raise NotFound("thread", thread_id)

@@ -32,7 +32,7 @@ async def refuse_unknown_cursors(page: PageRequest, has_place: Callable[[str], A
             raise unknown_cursor(param, cursor)
 
 
-async def page_ends(page: PageRequest, found: Page[Any] | Rows[Any], any_from: AnyFrom) -> PageEnds:
+async def page_ends(page: PageRequest, found: Page[Any] | Rows, any_from: AnyFrom) -> PageEnds:
     """Say whether the list continues before and after a page, and query the store for its cursors."""
     up, known = page.order is Order.ASC, ends_of(page, found, EdgeFlags())
     after = not known.has_previous and page.after is not None and await any_from(page.after, up=not up)
@@ -40,7 +40,7 @@ async def page_ends(page: PageRequest, found: Page[Any] | Rows[Any], any_from: A
     return ends_of(page, found, EdgeFlags(after, before))
 
 
-def ends_of(page: PageRequest, found: Page[Any] | Rows[Any], edges: EdgeFlags) -> PageEnds:
+def ends_of(page: PageRequest, found: Page[Any] | Rows, edges: EdgeFlags) -> PageEnds:
     """Say whether the list continues before and after a page.
 
     In the direction of paging, the extra row shows it; at a cursor it is whether anything is at the cursor or past it,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from gateway.domain.page import Order, PageRequest
+from gateway.domain.page import Order, PageRead, PageRequest
 from gateway.store.writes import End
 
 if TYPE_CHECKING:
@@ -215,9 +215,10 @@ async def export_messages(store: Store, who: Principal, thread_id: ThreadId) -> 
     page = _MESSAGES
     while True:
         async with store.read() as reads:
-            found = await reads.list_messages(who.reach, thread_id, page, None)
+            [(found, *_)] = await reads.list_pages(who.reach, PageRead((thread_id,), page))
         for message in found.items:
             yield message
         if not found.has_more:
             return
-        page = PageRequest(limit=page.limit, order=page.order, after=found.items[-1].id)
+        if found.items:  # otherwise all were deleted meanwhile
+            page = PageRequest(limit=page.limit, order=page.order, after=found.items[-1].id)

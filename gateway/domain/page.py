@@ -7,23 +7,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from gateway.domain import bounds
+from gateway.domain.message import Message
 from gateway.errors import AnswerTooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from gateway.domain.thread import Thread
 
 T = TypeVar("T")
 R = TypeVar("R", bound="Sequence[Any]")
 
 Fields = tuple[str, ...]  # names of fields of a named tuple, in the order of the values in a row
+WHOLE: Final[Fields] = Message._fields  # messages as objects
+WIRE: Final[Fields] = ("id", "wire_json")  # messages as JSON objects of the API
 DEFAULT_LIMIT: Final = 20
 MAX_LIMIT: Final = bounds.PAGE.number
 MAX_BYTES: Final = bounds.PAGE_BYTES.number
 MAX_ANSWER_BYTES: Final = bounds.ANSWER_BYTES.number
+_AS_MESSAGE: Callable[[Any], Message] = partial(tuple.__new__, Message)  # without a Python call for each of them
+_ALL_FIELDS: Final = itemgetter(slice(len(WHOLE)))
 
 
 class Order(Enum):
@@ -138,41 +146,53 @@ class Page(Generic[T]):
         return (items[0].id, items[-1].id) if items else (None, None)
 
 
-@dataclass  # not frozen: creating a frozen instance takes three times as long
-class Rows(Generic[T]):
-    """A page of named tuples of which only some fields were read, `id` among them.
+class PageRead(NamedTuple):
+    """A read: the same page of one or several threads, all messages or those of one run, and some fields of each.
 
-    Shape: each row begins with the values of `fields`, in this order.
+    With `with_thread`, the page is that of one thread, which is read too.
     """
 
-    kind: type[T]
+    thread_ids: Sequence[str]
+    page: PageRequest
+    run_id: str | None = None
+    fields: Fields = WHOLE
+    with_thread: bool = False
+
+
+@dataclass  # not frozen, since one is made for each page, which would take three times as long
+class Rows:
+    """A page of messages of which some fields were read, the id among them.
+
+    A row begins with those fields, in this order.
+    """
+
     fields: Fields
     rows: Sequence[Sequence[Any]]
     has_more: bool
     stored: int = 0  # bytes
 
     @cached_property
-    def items(self) -> tuple[T, ...]:
-        """The rows as named tuples; fields that were not read are None."""
-        places: Fields = getattr(self.kind, "_fields")  # noqa: B009  (a type variable has none that mypy knows)
-        at = [self.fields.index(name) if name in self.fields else None for name in places]
-        return tuple(self.kind(*[None if n is None else row[n] for n in at]) for row in self.rows)
+    def items(self) -> tuple[Message, ...]:
+        """The messages, with None in the fields that were not read."""
+        if self.fields == WHOLE:
+            return tuple(map(_AS_MESSAGE, map(_ALL_FIELDS, self.rows)))
+        at = [self.fields.index(name) if name in self.fields else None for name in WHOLE]
+        return tuple(_AS_MESSAGE([None if n is None else row[n] for n in at]) for row in self.rows)
 
     @property
     def id_at_ends(self) -> tuple[str | None, str | None]:
-        """The IDs of the first and the last item."""
+        """The ids of the first and the last."""
         place = self.fields.index("id")
         return (self.rows[0][place], self.rows[-1][place]) if self.rows else (None, None)
 
 
 @dataclass(slots=True)
-class WirePage:
-    """A page of serialized JSON objects of the API, with the IDs of the first and the last."""
+class ThreadPage:
+    """A page of messages, with its thread, if that was asked for and exists, and with its ends, if they are known."""
 
-    objects: Sequence[bytes]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
+    found: Rows
+    thread: Thread | None = None
+    ends: PageEnds | None = None
 
 
 @dataclass(slots=True)

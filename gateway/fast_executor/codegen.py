@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import replace
-from keyword import iskeyword
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from graphql import (
@@ -30,6 +29,7 @@ from graphql import (
     is_object_type,
 )
 
+from gateway.fast_executor.columns import ColumnsRead, Source
 from gateway.fast_executor.hints import (
     MARKER,
     Attribute,
@@ -67,7 +67,6 @@ _INVALID: Final = {
     GraphQLInt: "type({0}) is not int or not -2147483648 <= {0} <= 2147483647",
 }
 
-_COLUMN: Final = "<{}:{}>"  # of a row; its index is known when the whole source is generated
 _COLUMN_INDEXES: Final = re.compile(r"\[<(\d+):(\w+)>\]")
 
 
@@ -79,13 +78,15 @@ class Readers:
         self.hints = hints
         self.collect = collect
         self.fields_left = MAX_FIELDS
+        self.prefetched = False
 
-    def build(self, kind: Any, details: FieldDetailsList) -> tuple[Read, Columns | None] | None:
+    def build(self, kind: Any, details: FieldDetailsList, *, prefetched: bool) -> tuple[Read, Columns | None] | None:
         """Generate the reader of a type with its selected fields, and list the columns that it reads.
 
-        None if fields have resolvers.
+        None if fields have resolvers, unless their results are `prefetched`.
         """
-        fields_left, columns = self.fields_left, _ColumnsRead()
+        self.prefetched = prefetched
+        fields_left, columns = self.fields_left, ColumnsRead()
         try:
             read = _Function(self, columns, takes_rows=True).function(kind, details)
             if columns.is_known:
@@ -100,52 +101,11 @@ class _NeedsExecutor(Exception):
     """A field has a resolver, or the selection is too large for one function."""
 
 
-class _ColumnsRead:
-    """Collects the columns of named tuples that are read, by class."""
-
-    def __init__(self) -> None:
-        self._read: dict[type, set[str]] = {}
-        self.is_known = True
-
-    def add(self, own: type, name: str) -> None:
-        """Add an attribute that is read; one that is no column may depend on all of them."""
-        self._read.setdefault(own, set()).add(name)
-        self.is_known = self.is_known and name in _columns_of(own)
-
-    def in_order(self) -> Columns:
-        """Return them in the order of the class's fields."""
-        return {own: tuple(name for name in _columns_of(own) if name in read) for own, read in self._read.items()}
-
-
-def _columns_of(own: type | None) -> tuple[str, ...]:
-    columns: tuple[str, ...] = getattr(own, "_fields", ())
-    return columns
-
-
-class _Source(NamedTuple):
-    """The variable of an object, and its class if that is known; the object may be a row."""
-
-    name: str
-    own: type | None
-    read: _ColumnsRead
-    is_row: bool = False
-
-    def attribute(self, name: str) -> str:
-        """Generate the expression of an attribute."""
-        columns = _columns_of(self.own)
-        if self.own is not None and columns:
-            self.read.add(self.own, name)
-        if name in columns:
-            return f"{self.name}[{_COLUMN.format(id(self.own), name) if self.is_row else columns.index(name)}]"
-        is_plain = name.isidentifier() and not iskeyword(name)
-        return f"{self.name}.{name}" if is_plain else f"getattr({self.name}, {name!r})"
-
-
 class _Function:
     """One function while it is generated, line by line; each value is assigned to a variable of its own."""
 
     def __init__(
-        self, readers: Readers, read: _ColumnsRead, *, takes_rows: bool = False, takes_json: bool = False
+        self, readers: Readers, read: ColumnsRead, *, takes_rows: bool = False, takes_json: bool = False
     ) -> None:
         self._readers = readers
         self._read = read
@@ -224,7 +184,7 @@ class _Function:
         before = self._assign("meter.bytes")
         result, comma, item = self._assign("[b'[']"), self._assign("''"), self._name()
         with self._block(f"for {item} in meter.iterate({source}):"):
-            of_item = _Source(item, own, self._read, is_row=True) if are_rows else self._exactly(own, item)
+            of_item = Source(item, own, self._read, is_row=True) if are_rows else self._exactly(own, item)
             pieces = [Piece(f"{{{comma}}}"), *self._json_object(kind, details, of_item, hints)]
             self._line(f"{result} += ({as_bytes(pieces)},)")
             self._line(f"{comma} = ','")
@@ -235,7 +195,7 @@ class _Function:
         self,
         kind: GraphQLObjectType,
         details: FieldDetailsList,
-        source: _Source,
+        source: Source,
         hints: Mapping[str, Serialized | Self],
     ) -> list[Piece]:
         """Generate an object as pieces of JSON."""
@@ -246,7 +206,7 @@ class _Function:
         return [*pieces, Piece("}}" if pieces else "{{}}")]
 
     def _json_field(
-        self, kind: GraphQLObjectType, selected: FieldDetailsList, source: _Source, own: Serialized | Self | None
+        self, kind: GraphQLObjectType, selected: FieldDetailsList, source: Source, own: Serialized | Self | None
     ) -> list[Piece]:
         name = selected[0].node.name.value
         definition, hint = kind.fields.get(name), own or self._readers.hints.fields.get((kind.name, name))
@@ -263,11 +223,13 @@ class _Function:
                 return self._json_object(inner, selected, self._exactly(classes[0], value), {})
         if isinstance(hint, Parsed):
             return self._parsed(hint, definition.type, selected, source)
+        if isinstance(hint, Resolver) and self._selects_parts(hint, definition.type, selected):
+            return self._json_object(definition.type.of_type, selected, source, hint.parts)
         if isinstance(hint, Serialized) and (hint.plain or hint.serialize is orjson.Fragment):
             return self._json_serialized(hint, source, may_be_null=not is_non_null_type(definition.type))
         return [Piece(f"dumps({self._field(kind, selected, source, own)})", is_bytes=True)]
 
-    def _json_serialized(self, hint: Serialized, source: _Source, *, may_be_null: bool) -> list[Piece]:
+    def _json_serialized(self, hint: Serialized, source: Source, *, may_be_null: bool) -> list[Piece]:
         value = self._cached(source, hint.name)
         text = value if hint.serialize in (None, orjson.Fragment) else self._call(hint.serialize, value)
         quote = '"' if hint.plain else ""
@@ -291,7 +253,7 @@ class _Function:
 
     def _object(self, kind: GraphQLObjectType, details: FieldDetailsList, source: str) -> str:
         if self._takes_json:
-            return self._fields(kind, details, _Source(source, None, self._read), {})
+            return self._fields(kind, details, Source(source, None, self._read), {})
         own = self._readers.hints.classes_of(kind.name)
         if len(own) == 1:
             return self._fields(kind, details, self._exactly(own[0], source), {})
@@ -299,19 +261,19 @@ class _Function:
         self._bail_out_if(
             f"type({source}) not in {self._global(check.accepted)} and not {self._global(check)}({source})"
         )
-        return self._fields(kind, details, _Source(source, None, self._read), {})
+        return self._fields(kind, details, Source(source, None, self._read), {})
 
-    def _exactly(self, own: type, source: str) -> _Source:
+    def _exactly(self, own: type, source: str) -> Source:
         if self._checked.get(source) is not own:
             self._bail_out_if(f"type({source}) is not {self._global(own)}")
             self._checked[source] = own
-        return _Source(source, own, self._read)
+        return Source(source, own, self._read)
 
     def _fields(
         self,
         kind: GraphQLObjectType,
         details: FieldDetailsList,
-        source: _Source,
+        source: Source,
         hints: Mapping[str, Serialized | Self],
     ) -> str:
         pairs = [
@@ -320,11 +282,25 @@ class _Function:
         ]
         return self._assign(f"{{{', '.join(pairs)}}}")
 
-    def _preloaded_value(self, preloaded: Preloaded, kind: Any, details: FieldDetailsList, source: _Source) -> str:
+    def _resolved(self, hint: Resolver, kind: Any, selected: FieldDetailsList, source: Source) -> str:
+        """Generate the read of what is known of a resolver's result without a call."""
+        if self._selects_parts(hint, kind, selected):
+            return self._fields(kind.of_type, selected, source, hint.parts)
+        if hint.preloaded is None or (hint.preloaded.prefetched and not self._readers.prefetched):
+            raise _NeedsExecutor
+        return self._preloaded_value(hint.preloaded, kind, selected, source)
+
+    def _selects_parts(self, hint: Resolver, kind: Any, selected: FieldDetailsList) -> bool:
+        if not hint.parts or not is_non_null_type(kind) or not is_object_type(kind.of_type):
+            return False
+        fields = self._readers.collect(kind.of_type, selected).values()
+        return all(each[0].node.name.value in (*hint.parts, "__typename") for each in fields)
+
+    def _preloaded_value(self, preloaded: Preloaded, kind: Any, details: FieldDetailsList, source: Source) -> str:
         """Generate the read of a preloaded value instead of a call of its resolver."""
         if preloaded.rows is not None and preloaded.of is not None and self._takes_rows:
             return self._rows_or_value(preloaded.rows, preloaded, kind, details, source)
-        value = self._assign(source.attribute(preloaded.name))
+        value = self._assign(f"{source.name}.{preloaded.name}")  # no column
         self._bail_out_if(f"{value} is None")
         if preloaded.of is None:
             return self._value(kind, details, value)
@@ -334,7 +310,7 @@ class _Function:
         return self._json_list(own, details, value, preloaded.of, preloaded.fields)
 
     def _rows_or_value(
-        self, rows: str, preloaded: Preloaded, kind: Any, details: FieldDetailsList, source: _Source
+        self, rows: str, preloaded: Preloaded, kind: Any, details: FieldDetailsList, source: Source
     ) -> str:
         """Generate the read of rows if there are any, and of the list that they replace if there are none."""
         assert preloaded.of is not None  # noqa: S101  (rows replace tuples of a class)
@@ -363,7 +339,7 @@ class _Function:
         return self._assign(f"{self._global(by_class)}[type({source})]({source}, meter)")
 
     def _field(
-        self, kind: GraphQLObjectType, selected: FieldDetailsList, source: _Source, own: Serialized | Self | None
+        self, kind: GraphQLObjectType, selected: FieldDetailsList, source: Source, own: Serialized | Self | None
     ) -> str:
         self._count_field()
         name = selected[0].node.name.value
@@ -382,13 +358,13 @@ class _Function:
             return self._value(definition.type, selected, self._assign(source.attribute(hint.name)))
         if isinstance(hint, Serialized):
             return self._serialized(hint, source, may_be_null=not is_non_null_type(definition.type))
-        if isinstance(hint, Resolver) and hint.preloaded is not None:
-            return self._preloaded_value(hint.preloaded, definition.type, selected, source)
+        if isinstance(hint, Resolver):
+            return self._resolved(hint, definition.type, selected, source)
         if isinstance(hint, Parsed):
             return self._assign(f"fragment({joined(self._parsed(hint, definition.type, selected, source))})")
         raise _NeedsExecutor
 
-    def _serialized(self, hint: Serialized, source: _Source, *, may_be_null: bool) -> str:
+    def _serialized(self, hint: Serialized, source: Source, *, may_be_null: bool) -> str:
         value = self._cached(source, hint.name)
         if hint.serialize is None:
             return value
@@ -424,7 +400,7 @@ class _Function:
             path[-1] = f".get({key.path[-1]!r})"
         return source + "".join(path)
 
-    def _parsed(self, hint: Parsed, kind: Any, selected: FieldDetailsList, source: _Source) -> list[Piece]:
+    def _parsed(self, hint: Parsed, kind: Any, selected: FieldDetailsList, source: Source) -> list[Piece]:
         """Generate the JSON of a value that is stored as JSON: parsed, or around the string of a template."""
         read = _Function(self._readers, self._read, takes_json=True).function(kind, selected)
         stored = self._cached(source, hint.stored)
@@ -474,7 +450,7 @@ class _Function:
         self._variables.pop()
         self._depth -= 1
 
-    def _cached(self, source: _Source, name: str) -> str:
+    def _cached(self, source: Source, name: str) -> str:
         """Return the variable of an attribute, and assign it if no enclosing block has done so."""
         expression = source.attribute(name)
         for block in self._variables:

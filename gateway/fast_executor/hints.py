@@ -86,12 +86,14 @@ class Preloaded:
 
     It may hold the items that the resolver would wrap, one or a list, all of the class `of`, with hints of their own
     in `fields`. The attribute `rows` may hold rows that replace the named tuples of such a list; else it is None.
+    A `prefetched` one is there only in the result of a resolver with a look-ahead.
     """
 
     name: str
     of: type | None = None
     fields: Mapping[str, Serialized | Self] = field(default_factory=dict)
     rows: str | None = None
+    prefetched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +105,16 @@ class Self:
 class Resolver:
     """The field has a resolver, called without its framework: with the object, the context and the arguments.
 
-    One that wants a look-ahead also gets a function that lists the selected fields of its result; the list is empty
-    if only graphql-core can coerce their arguments.
+    One that wants a look-ahead also gets a function that lists the selected fields of its result, or of the objects at
+    the paths `below` it; the list is empty if only graphql-core can coerce their arguments. `parts` are fields of the
+    result that its object has too: if no others are selected, the resolver is not called.
     """
 
     resolve: Callable[..., Any]
     wants_look_ahead: bool = False
     preloaded: Preloaded | None = None
+    below: Sequence[tuple[str, ...]] = ((),)
+    parts: Mapping[str, Serialized | Self] = field(default_factory=dict)
 
 
 FieldHint = Attribute | Serialized | Parsed | Resolver

@@ -31,7 +31,7 @@ class Selection:
         self._root_fields: dict[str, FieldDetailsList] | None = None
         self._readers = Readers(executor.schema, hints, self.collect)
         # By the identity of a list of details, which graphql-core's cache and `_root_fields` keep alive.
-        self._cache: dict[tuple[int, int], tuple[Read, Columns | None] | None] = {}
+        self._cache: dict[tuple[int, int, bool], tuple[Read, Columns | None] | None] = {}
 
     def root_fields(self) -> dict[str, FieldDetailsList]:
         """Collect the fields of the operation, once.
@@ -49,9 +49,9 @@ class Selection:
         """Collect the selected fields of an object."""
         return self._executor.collect_subfields(kind, details).grouped_field_set
 
-    def reader(self, kind: Any, details: FieldDetailsList) -> Read | None:
+    def reader(self, kind: Any, details: FieldDetailsList, *, prefetched: bool = False) -> Read | None:
         """Find the reader of a type with its selected fields; None if any of them needs a resolver."""
-        found = self._reader(kind, details)
+        found = self._reader(kind, details, prefetched=prefetched)
         return None if found is None else found[0]
 
     def columns(self, kind: Any, details: FieldDetailsList) -> Columns | None:
@@ -59,8 +59,10 @@ class Selection:
         found = self._reader(kind, details)
         return None if found is None else found[1]
 
-    def _reader(self, kind: Any, details: FieldDetailsList) -> tuple[Read, Columns | None] | None:
-        key = (id(kind), id(details))
+    def _reader(
+        self, kind: Any, details: FieldDetailsList, *, prefetched: bool = False
+    ) -> tuple[Read, Columns | None] | None:
+        key = (id(kind), id(details), prefetched)
         if key not in self._cache:
-            self._cache[key] = self._readers.build(kind, details)
+            self._cache[key] = self._readers.build(kind, details, prefetched=prefetched)
         return self._cache[key]

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from graphql import GraphQLField, GraphQLObjectType, is_non_null_type, is_object_type
+from graphql import GraphQLField, GraphQLObjectType, get_named_type, is_non_null_type, is_object_type
 
 from gateway.fast_executor.arguments import arguments_of
 from gateway.fast_executor.hints import Attribute, FieldHint, Resolver, SelectedField, Serialized
 from gateway.fast_executor.readers import Bailout, ObjectCheck, nullable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from graphql import Executor
     from graphql.execution.values import VariableValues
@@ -79,7 +79,9 @@ def step_of(selection: Selection, parent_type: GraphQLObjectType, details: Field
     resolve = _getting(hint.name) if isinstance(hint, Attribute) else _resolving(selection, hint, definition, details)
     if resolve is None:
         return None
-    read_value, kind = selection.reader(definition.type, details), _nullable_type(definition.type)
+    prefetched = isinstance(hint, Resolver) and hint.wants_look_ahead
+    read_value = selection.reader(definition.type, details, prefetched=prefetched)
+    kind = _nullable_type(definition.type)
     if read_value is None and is_object_type(kind):
         check = ObjectCheck(kind, selection.hints.classes_of(kind.name))
         return Step(resolve, parent_type, definition, None, check, kind, selection.collect(kind, details))
@@ -125,16 +127,7 @@ def _resolving(
 def _with_look_ahead(
     hint: Resolver, arguments: Arguments, selection: Selection, kind: Any, details: FieldDetailsList
 ) -> Resolve:
-    fields = selection.collect(kind, details) if is_object_type(kind) else {}
-    prepared = [
-        _Prepared(
-            name,
-            arguments_of(kind.fields[name], selected[0].node) or _bail_out,
-            selection.columns(kind.fields[name].type, selected),
-        )
-        for selected in fields.values()
-        if (name := selected[0].node.name.value) in kind.fields
-    ]
+    prepared = [each for path in hint.below for each in _prepared(selection, kind, details, path)]
 
     def resolve(executor: Executor[Any], source: Any) -> Any:
         variables = executor.variable_values
@@ -148,6 +141,20 @@ def _with_look_ahead(
         return hint.resolve(source, executor.context_value, arguments(variables), look_ahead)
 
     return resolve
+
+
+def _prepared(selection: Selection, kind: Any, details: FieldDetailsList, path: Sequence[str]) -> Iterator[_Prepared]:
+    """Prepare the selected fields of the objects at a path below a field."""
+    for selected in selection.collect(kind, details).values() if is_object_type(kind) else ():
+        name = selected[0].node.name.value
+        if name not in kind.fields:
+            continue
+        definition = kind.fields[name]
+        if not path:
+            arguments = arguments_of(definition, selected[0].node) or _bail_out
+            yield _Prepared(name, arguments, selection.columns(definition.type, selected))
+        elif name == path[0]:
+            yield from _prepared(selection, get_named_type(definition.type), selected, path[1:])
 
 
 class _Prepared(NamedTuple):

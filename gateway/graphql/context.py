@@ -14,22 +14,22 @@ import strawberry
 from strawberry.dataloader import DataLoader
 
 from gateway.core import messages, threads
-from gateway.domain.page import AnswerBudget, Page, Rows
+from gateway.domain.page import WHOLE, AnswerBudget, PageRead, Rows
 from gateway.errors import AnswerTooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Sequence
 
     from gateway.auth.authenticator import Authenticator
     from gateway.concurrency import SharedCalls
     from gateway.core import Store
     from gateway.domain.message import Message
-    from gateway.domain.page import PageEnds, PageRequest
+    from gateway.domain.page import PageRequest
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
     from gateway.events.hub import Hub
 
-MAX_PAGES: Final = 100  # in one statement; SQLite joins 500 selects at most
+MAX_PAGES: Final = 100  # in one round trip
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -40,15 +40,6 @@ class PageKey(NamedTuple):
     thread_id: str
     page: PageRequest
     run_id: str | None
-
-
-class Prefetched(NamedTuple):
-    """A page that was read before the field with these arguments is resolved."""
-
-    arguments: Mapping[str, Any]
-    key: PageKey
-    found: Rows[Message]
-    ends: PageEnds
 
 
 @dataclass  # not frozen: one is made for each request, and takes three times as long when it is
@@ -70,24 +61,26 @@ class Context:
     answers: SharedCalls[Any] | None = None
     reads_changed: bool = True  # whether the payload of the mutation that runs needs more of its object than the ids
     parts: int = 0  # content parts and attachments of all messages that this operation creates
-    prefetched: dict[str, Prefetched] = field(default_factory=dict)  # by thread
     read: AnswerBudget = field(default_factory=AnswerBudget)  # messages, counted whenever they are read
     delivered: AnswerBudget = field(default_factory=AnswerBudget)  # the same, whenever they are part of the response
 
-    def keep_prefetched(self, thread_id: str, prefetched: Prefetched) -> bool:
-        """Keep a prefetched page, unless it exceeds the size limit of a response."""
-        if not self.read.fits((prefetched.found.stored, len(prefetched.found.rows))):
-            return False
-        self.prefetched[thread_id] = prefetched
-        return True
+    def count_prefetched(self, pages: Sequence[Rows]) -> None:
+        """Count pages that were read and become part of the response.
 
-    def count_delivered(self, found: Page[Message] | Rows[Message]) -> None:
+        Errors: AnswerTooLarge.
+        """
+        sizes = [(each.stored, len(each.rows)) for each in pages]
+        if not (self.read.fits(*sizes) and self.delivered.fits(*sizes)):
+            for each in pages:
+                each.rows = ()  # an error keeps the locals of its frames alive
+            raise AnswerTooLarge
+
+    def count_delivered(self, found: Rows) -> None:
         """Count a page that becomes part of the response.
 
         Errors: AnswerTooLarge.
         """
-        items = found.rows if isinstance(found, Rows) else found.items
-        if not self.delivered.fits((found.stored, len(items))):
+        if not self.delivered.fits((found.stored, len(found.rows))):
             raise AnswerTooLarge
 
     @property
@@ -103,15 +96,15 @@ class Context:
     @cached_property
     def threads(self) -> DataLoader[str, Thread | None]:
         """Threads by id."""
-        return DataLoader(self._registered(self._load_threads), cache=False)
+        return DataLoader(self._registered(self.load_threads), cache=False)
 
     @cached_property
     def messages(self) -> DataLoader[str, Message | None]:
         """Messages by id."""
-        return DataLoader(self._registered(self._load_messages), cache=False)
+        return DataLoader(self._registered(self.load_messages), cache=False)
 
     @cached_property
-    def pages(self) -> DataLoader[PageKey, Page[Message]]:
+    def pages(self) -> DataLoader[PageKey, Rows]:
         """Pages of messages by thread and page request."""
         return DataLoader(self._registered(self._load_pages), max_batch_size=MAX_PAGES, cache=False)
 
@@ -127,11 +120,16 @@ class Context:
 
         return registered
 
-    async def _load_threads(self, keys: list[str]) -> list[Thread | None]:
+    async def load_threads(self, keys: Sequence[str]) -> list[Thread | None]:
+        """Read threads by id."""
         found = await threads.get_many(self.store, self.who, list(dict.fromkeys(keys)))
         return [found.get(key) for key in keys]
 
-    async def _load_messages(self, keys: list[str]) -> list[Message | None]:
+    async def load_messages(self, keys: Sequence[str]) -> list[Message | None]:
+        """Read messages by id that become part of the response.
+
+        Errors: AnswerTooLarge.
+        """
         found = await messages.get_many(self.store, self.who, list(dict.fromkeys(keys)))
         all_of_them = sum(each.stored for each in found.values()), len(found)
         if not (self.read.fits(all_of_them) and self.delivered.fits(all_of_them)):
@@ -139,14 +137,17 @@ class Context:
             raise AnswerTooLarge
         return [found.get(key) for key in keys]
 
-    async def _load_pages(self, keys: list[PageKey]) -> list[Page[Message]]:
-        groups: dict[tuple[PageRequest, str | None], dict[str, Page[Message]]] = {}
+    async def _load_pages(self, keys: list[PageKey]) -> list[Rows]:
+        groups: dict[tuple[PageRequest, str | None], dict[str, Rows]] = {}
         for key in keys:
-            groups.setdefault((key.page, key.run_id), {})[key.thread_id] = Page((), has_more=False)
+            groups.setdefault((key.page, key.run_id), {})[key.thread_id] = Rows(WHOLE, (), has_more=False)
         for (page, run_id), pages in groups.items():
-            pages.update(await messages.list_page_of_each(self.store, self.who, list(pages), page, run_id))
-            if not self.read.fits(*((found.stored, len(found.items)) for found in pages.values())):
-                groups.clear()  # an error keeps the locals of its frames alive
+            read = PageRead(list(pages), page, run_id)
+            found = await messages.list_pages(self.store, self.who, read, known=True)
+            pages.update(zip(pages, [each.found for each in found], strict=True))
+            if not self.read.fits(*((each.stored, len(each.rows)) for each in pages.values())):
+                groups.clear()
+                found.clear()  # an error keeps the locals of its frames alive
                 raise AnswerTooLarge
         return [groups[key.page, key.run_id][key.thread_id] for key in keys]
 

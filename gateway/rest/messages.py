@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gateway.core import messages
 from gateway.domain import ids, parse
+from gateway.domain.page import WIRE, PageRead
 from gateway.rest import render
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ async def list_messages(call: Call) -> Answer:
     """Answer GET /threads/{thread_id}/messages."""
     page, run_id = call.page(ids.as_message_id)
     run_id = parse.reference(run_id, "run_id")
-    return render.messages_page(await messages.list_wire_page(call.store, call.who, call.thread_id, page, run_id))
+    read = PageRead((call.thread_id,), page, run_id, WIRE)
+    [listed] = await messages.list_pages(call.store, call.who, read)
+    return render.messages_page(listed.found)
 
 
 async def get_message(call: Call) -> Answer:

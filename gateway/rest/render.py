@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gateway.domain.message import Message
-    from gateway.domain.page import Page, WirePage
+    from gateway.domain.page import Page, Rows
     from gateway.domain.thread import Thread
 
 STATUS: Final[Mapping[type[GatewayError], int]] = {
@@ -80,9 +80,9 @@ def threads_page(page: Page[Thread]) -> Answer:
     return _list([wire.dump(wire.thread(each)) for each in items], first_id, last_id, has_more=page.has_more)
 
 
-def messages_page(page: WirePage) -> Answer:
-    """Answer with a page of messages."""
-    return _list(page.objects, page.first_id, page.last_id, has_more=page.has_more)
+def messages_page(page: Rows) -> Answer:
+    """Answer with a page of messages, read as WIRE."""
+    return _list([row[1] for row in page.rows], *page.id_at_ends, has_more=page.has_more)
 
 
 def deleted(kind: str, object_id: str) -> Answer:

@@ -93,12 +93,13 @@ class Connection:
             found: list[Any] = await self._driver.call(self.raw, partial(take_each, statements))
         return found
 
-    async def take_repeated(self, take: Take[T], build: Build, each: Sequence[tuple[Any, ...]]) -> list[T]:
-        """Do the same with one statement for several arguments of one shape; listeners see one statement."""
-        statements = []
-        for arguments in each:
-            prepared, values = self._prepared(build, arguments)
-            statements.append((prepared.text, values, take))
+    async def take_repeated(
+        self, take: Take[T], build: Build, arguments_of: Callable[[str], tuple[Any, ...]], each: Sequence[str]
+    ) -> list[T]:
+        """Do the same with one statement for several texts, which its arguments are made of; listeners see one."""
+        unknown = repr(object())  # found again among the values by its identity
+        prepared, values = self._prepared(build, arguments_of(unknown))
+        statements = [(prepared.text, [one if value is unknown else value for value in values], take) for one in each]
         with self._listeners.batch([statements[0][:2]]):
             found: list[T] = await self._driver.call(self.raw, partial(take_each, statements))
         return found

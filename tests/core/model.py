@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from hypothesis.strategies import SearchStrategy
 
-    from gateway.domain.page import Page, PageEnds, PageRequest
+    from gateway.domain.page import Page, PageEnds, PageRequest, Rows
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Asking:
         return Answer([walk[n].id for n in page], len(inside) > len(page), has_next, has_previous)
 
 
-def answer_of(page: Page[Any], ends: PageEnds) -> Answer:
+def answer_of(page: Page[Any] | Rows, ends: PageEnds) -> Answer:
     """Put what core gave into the words of the model."""
     return Answer([item.id for item in page.items], page.has_more, ends.has_next, ends.has_previous)
 

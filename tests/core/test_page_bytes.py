@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from gateway.core import messages, streaming, transfer
 from gateway.domain import ids, page
 from gateway.domain.message import Message, Status
-from gateway.domain.page import Order, PageRequest
+from gateway.domain.page import WIRE, Order, PageRead, PageRequest
 from gateway.errors import AnswerTooLarge
 from gateway.store.statements import page_bytes
 from gateway.store.store import opened_store
 from tests.core.model import Asking, Entry, answer_of, askings
-from tests.make import make_thread, put_message, text_part
+from tests.make import list_page, make_thread, put_message, text_part
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -56,20 +56,19 @@ async def test_every_function_ends_a_page_where_the_model_does(
 
     for asking in asked:
         request = asking.request(entries, ids.as_message_id)
-        found = await messages.list_page(store, who, thread_id, request, asking.run_id)
+        found = await list_page(store, who, thread_id, request, asking.run_id)
         ends = await messages.page_ends(store, who, thread_id, request, found, run_id=asking.run_id)
-        written = await messages.list_wire_page(store, who, thread_id, request, asking.run_id)
+        written = await list_page(store, who, thread_id, request, asking.run_id, WIRE)
 
         expected = asking.expect(entries, AT_MOST)
         assert answer_of(found, ends) == expected
-        assert (len(written.objects), written.has_more) == (len(expected.ids), expected.has_more)
+        assert (len(written.rows), written.has_more) == (len(expected.ids), expected.has_more)
         for fields in FIELDS:
-            _, rows, own = await messages.thread_with_page(
-                store, who, thread_id, request, run_id=asking.run_id, fields=fields
-            )
+            read = PageRead((thread_id,), request, asking.run_id, fields, with_thread=True)
+            [page] = await messages.list_pages(store, who, read)
 
-            assert [each.id for each in rows.items] == expected.ids
-            assert not rows.rows or own == ends
+            assert [each.id for each in page.found.items] == expected.ids
+            assert not page.found.rows or page.ends == ends
 
 
 @given(sizes=SIZES, limit=st.integers(1, 8), order=st.sampled_from(Order), is_forward=st.booleans())
@@ -82,7 +81,7 @@ async def test_paging_visits_every_message_once(
     while has_more:
         cursor = met[-1] if met else None
         asked = PageRequest(limit, order, cursor) if is_forward else PageRequest(limit, order, None, cursor, True)
-        found = await messages.list_page(store, who, thread_id, asked)
+        found = await list_page(store, who, thread_id, asked)
         met += [each.id for each in (found.items if is_forward else found.items[::-1])]
         has_more = found.has_more
         assert found.items
@@ -98,15 +97,15 @@ async def test_pages_of_several_threads_equal_single_ones_or_are_too_large(
 ) -> None:
     several = [(await _thread_of(store, who, each))[0] for each in (sizes, others)]
     asked = PageRequest(limit)
-    alone = [await messages.list_page(store, who, each, asked) for each in several]
+    alone = [await list_page(store, who, each, asked) for each in several]
 
     if sum(each.stored for each in alone) > 2 * AT_MOST:
         with pytest.raises(AnswerTooLarge):
-            await messages.list_page_of_each(store, who, several, asked)
+            await messages.list_pages(store, who, PageRead(several, asked))
     else:
-        pages = await messages.list_page_of_each(store, who, several, asked)
+        pages = await messages.list_pages(store, who, PageRead(several, asked))
 
-        assert [pages[each] for each in several] == alone
+        assert [each.found for each in pages] == alone
 
 
 @given(sizes=SIZES)
@@ -156,12 +155,12 @@ async def test_deltas_of_a_message_in_progress_count_as_its_bytes(store: Store, 
     for each in growing:
         await _grow(store, who, each, "x" * (AT_MOST // 2))
 
-    found = await messages.list_page(store, who, thread_id, PageRequest(order=Order.ASC))
-    written = await messages.list_wire_page(store, who, thread_id, PageRequest(order=Order.ASC))
+    found = await list_page(store, who, thread_id, PageRequest(order=Order.ASC))
+    written = await list_page(store, who, thread_id, PageRequest(order=Order.ASC), fields=WIRE)
 
     assert [each.id for each in found.items] == [growing[0].id]
     assert found.has_more
-    assert (written.first_id, written.last_id, written.has_more) == (growing[0].id, growing[0].id, True)
+    assert (*written.id_at_ends, written.has_more) == (growing[0].id, growing[0].id, True)
 
 
 async def _grow(store: Store, who: Principal, message: Message, text: str) -> None:

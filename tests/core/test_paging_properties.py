@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from gateway.core import messages, threads
 from gateway.domain import ids, parse_page
 from gateway.domain.ids import MessageId, ThreadId
-from gateway.domain.page import Order, PageRequest
+from gateway.domain.page import WIRE, Order, PageRead, PageRequest
 from gateway.domain.principal import Principal, Reach
 from tests.core.model import Asking, Change, Entry, answer_of, askings, changes
-from tests.make import SOME_SECOND, fill_thread, make_thread, make_thread_of_second
+from tests.make import SOME_SECOND, fill_thread, list_page, make_thread, make_thread_of_second
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import httpx
 
     from gateway.core import Store
-    from gateway.domain.page import WirePage
+    from gateway.domain.page import Rows
     from tests.faces import GraphQL
 
 RUNS = (None, "run_a", "run_b")
@@ -42,9 +42,9 @@ async def test_every_page_of_messages_equals_the_models(
 
     for asking in asked:
         page = asking.request(entries, ids.as_message_id)
-        found = await messages.list_page(store, who, thread_id, page, asking.run_id)
+        found = await list_page(store, who, thread_id, page, asking.run_id)
         ends = await messages.page_ends(store, who, thread_id, page, found, run_id=asking.run_id)
-        written = await messages.list_wire_page(store, who, thread_id, page, asking.run_id)
+        written = await list_page(store, who, thread_id, page, asking.run_id, WIRE)
 
         assert answer_of(found, ends) == asking.expect(entries)
         assert (ids_of(written), written.has_more) == ([each.id for each in found.items], found.has_more)
@@ -59,10 +59,11 @@ async def test_pages_of_several_threads_equal_those_of_each_thread_alone(
 
     for asking in asked:
         page = asking.request(entries, ids.as_message_id)
-        pages = await messages.list_page_of_each(store, who, [empty, full], page, asking.run_id)
+        read = PageRead([empty, full], page, asking.run_id)
+        of_empty, of_full = await messages.list_pages(store, who, read, known=True)
 
-        assert pages[full] == await messages.list_page(store, who, full, page, asking.run_id)
-        assert pages[empty].items == ()
+        assert of_full.found.items == (await list_page(store, who, full, page, asking.run_id)).items
+        assert of_empty.found.items == ()
 
 
 @given(history=changes(st.integers(0, 2)), asked=askings(st.none()))
@@ -106,7 +107,7 @@ async def test_paging_visits_remaining_messages_once_while_others_and_its_cursor
         page = (
             PageRequest(limit, order, cursor) if is_forward else PageRequest(limit, order, None, cursor, from_end=True)
         )
-        found = await messages.list_page(store, who, thread_id, page)
+        found = await list_page(store, who, thread_id, page)
         met += [item.id for item in (found.items if is_forward else found.items[::-1])]
         if not found.has_more:
             break
@@ -218,10 +219,10 @@ async def test_graphql_pages_backwards_by_start_cursor_to_the_beginning(
     assert met == (numbers if order is Order.ASC else numbers[::-1])
 
 
-def ids_of(page: WirePage) -> list[str]:
-    """Name the objects of a page, whose ends it has named too."""
-    found = [orjson.loads(each)["id"] for each in page.objects]
-    assert [page.first_id, page.last_id] == ([found[0], found[-1]] if found else [None, None])
+def ids_of(page: Rows) -> list[str]:
+    """Name the JSON objects of a page, which names them too."""
+    found = [orjson.loads(row[1])["id"] for row in page.rows]
+    assert found == [row[0] for row in page.rows]
     return found
 
 
@@ -253,7 +254,7 @@ async def _walk(
         page = parse_page.from_query(query, ids.as_message_id)
     has_more = True
     while has_more:
-        found = await messages.list_page(store, who, thread_id, page)
+        found = await list_page(store, who, thread_id, page)
         has_more = found.has_more
         met: list[str] = [item.id for item in found.items]
         if way == "before":

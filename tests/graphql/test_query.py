@@ -12,7 +12,7 @@ from gateway.core import messages, threads
 from gateway.domain.message import IncompleteReason, Status
 from gateway.domain.thread import NewThread
 from gateway.store.engines.open import open_engines
-from tests.graphql.operations import MESSAGE, NODE
+from tests.graphql.operations import NODE
 from tests.make import ATTACHMENTS, EVERY_PART, SOME_SECOND, fill_thread, make_thread, put_message
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ async def test_thread_deleted_during_a_query_is_not_found(store: Store, who: Pri
     message = await put_message(store, who, await make_thread(store, who))
 
     answer = await graphql.answer(
-        f"query($id: ID!) {{ node(id: $id) {{ ... on Message {{ {MESSAGE} }} }} }}", id=message.id
+        "query($id: ID!) { node(id: $id) { ... on Message { id thread { createdAt } } } }", id=message.id
     )
 
     [error] = answer["errors"]

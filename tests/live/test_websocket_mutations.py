@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.core import messages
 from gateway.domain.page import PageRequest
 from gateway.graphql.transport import websocket
 from tests.following import PATIENCE_S, until
 from tests.live.inside import WHO, Inside
 from tests.live.subscribing import ADDED, socket_to
-from tests.make import holding
+from tests.make import holding, list_page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -43,7 +42,7 @@ async def begin(socket: Socket, thread: ThreadId, operation_id: str = "1") -> No
 
 
 async def texts(inside: Inside, thread: ThreadId) -> list[str]:
-    found = await messages.list_page(inside.store, WHO, thread, PageRequest())
+    found = await list_page(inside.store, WHO, thread, PageRequest())
     return [each.text for each in found.items]
 
 

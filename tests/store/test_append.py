@@ -13,7 +13,7 @@ from gateway.domain.thread import NewThread
 from gateway.errors import NotFound
 from gateway.store.store import open_store
 from tests.graphql.serving import statements_of
-from tests.make import new_message
+from tests.make import list_page, new_message
 from tests.store.test_projects import OWNER, STRANGERS
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ async def test_a_message_is_added_in_one_round_trip(
 async def test_the_returned_message_equals_the_stored_one(one: Store, who: Principal, thread_id: ThreadId) -> None:
     made = [await messages.create(one, who, thread_id, new_message(run_id=run)) for run in (None, "run_a")]
 
-    found = await messages.list_page(one, who, thread_id, PageRequest(10, Order.ASC))
+    found = await list_page(one, who, thread_id, PageRequest(10, Order.ASC))
 
     assert list(found.items) == made
 
@@ -68,4 +68,4 @@ async def test_another_principal_adds_nothing(one: Store, who: Principal, thread
     with pytest.raises(NotFound):
         await messages.create(one, Principal(stranger), thread_id, new_message())
 
-    assert (await messages.list_page(one, who, thread_id, PageRequest(10))).items == ()
+    assert (await list_page(one, who, thread_id, PageRequest(10))).items == ()

@@ -228,7 +228,7 @@ def _text(statement: ClauseElement, dialect: Dialect) -> str:
     text = re.sub(r"\s+", " ", str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True})))
     text = re.sub(r"\b(threads|messages|message_deltas|deleted_messages|anon_1)\.", "", text)
     for as_bytes in ("CAST(content AS BLOB)", "convert_to(content, 'UTF8')"):
-        text = text.replace(f"{as_bytes} AS content", "content")
+        text = text.replace(f"CASE WHEN (status != 'in_progress') THEN {as_bytes} END AS content", "content")
     text = re.sub(r"(octet_length|length)\(\S*content.*? ELSE 0 END AS bytes", "<bytes>", text)
     return text.replace(COLUMNS, "<columns>")
 

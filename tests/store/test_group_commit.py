@@ -19,7 +19,7 @@ from gateway.store import group_commit
 from gateway.store.connections import Connection
 from gateway.store.engines import base
 from gateway.store.store import open_store
-from tests.make import holding, make_thread, new_message
+from tests.make import holding, list_page, make_thread, new_message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -124,7 +124,7 @@ async def test_a_failed_transaction_does_not_fail_its_group(
 
     assert isinstance(ended[1], sqlite3.IntegrityError)
     assert texts_on_disk(sqlite_url) == 11
-    assert [each.id for each in (await messages.list_page(one, who, thread_id, PAGE)).items] == [taken.id]
+    assert [each.id for each in (await list_page(one, who, thread_id, PAGE)).items] == [taken.id]
 
 
 async def test_a_cancelled_waiting_write_writes_nothing(

@@ -13,7 +13,7 @@ from gateway.domain.page import PageRequest
 from gateway.domain.wire import dump, load
 from tests.exports import a_message, a_thread
 from tests.following import WHOLE, begin, grow, make_thread, say
-from tests.make import EVERY_PART
+from tests.make import EVERY_PART, list_page
 from tests.make import make_thread as thread_of
 from tests.transfer import loading
 
@@ -104,4 +104,4 @@ async def _mark(store: Store, who: Principal, message_id: MessageId) -> int | No
 
 
 async def _messages_of(store: Store, who: Principal, thread_id: Any) -> list[Message]:
-    return list((await messages.list_page(store, who, thread_id, PageRequest())).items)
+    return list((await list_page(store, who, thread_id, PageRequest())).items)

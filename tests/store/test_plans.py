@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.domain.page import Order, PageRequest
+from gateway.domain.page import WIRE, Order, PageRequest
 from gateway.domain.wire import dump_text
 from gateway.store.statements import messages, postgres_pages
 from tests.store.full import ALL, GAPPED, LARGE, OWN, SMALL, fill, paging_and_looking_up, paging_threads
@@ -116,7 +116,7 @@ async def test_postgres_sorts_nothing_to_limit_the_bytes_of_a_page(
     pages = (PageRequest(20), PageRequest(20, Order.ASC, after=middle), PageRequest(20, before=middle, from_end=True))
 
     for page in pages:
-        statement = postgres_pages.page_within_bytes(messages.list_wire_messages, reach, LARGE, page)
+        statement = postgres_pages.list_messages_within_bytes(reach, LARGE, page, None, WIRE)
         found = list(nodes(await postgres_plan(postgres_full, statement, mode)))
 
         assert {node["Node Type"] for node in found} & _POSTGRES_WORK == set()

@@ -11,7 +11,7 @@ import pytest
 from gateway.core import api_keys, messages, threads
 from gateway.domain.api_key import NewApiKey
 from gateway.domain.delta import Delta
-from gateway.domain.page import PageRequest
+from gateway.domain.page import WIRE, PageRead, PageRequest
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach, TokenEpoch
 from gateway.domain.thread import Inferred, NewThread
 from gateway.errors import NotFound
@@ -20,13 +20,13 @@ from gateway.store.writes import End, Place, Writes
 from tests.make import fill_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
     from gateway.core import Store
     from gateway.domain.message import Message
-    from gateway.domain.page import EdgeFlags, Page, WirePage
+    from gateway.domain.page import Page
     from gateway.domain.thread import Thread
-    from gateway.store.reads import Batch
+    from gateway.store.message_reads import Batch, OfThread
 
     Call = Callable[[Writes, Reach, Thread, Message], Awaitable[Any]]
 
@@ -44,13 +44,15 @@ CALLS: dict[str, Call] = {
     "get_threads": lambda tx, who, thread, _: tx.get_threads(who, [thread.id]),
     "get_messages": lambda tx, who, _, message: tx.get_messages(who, [message.id]),
     "list_threads": lambda tx, who, *_: _items(tx.list_threads(who, PAGE)),
-    "list_messages": lambda tx, who, thread, _: _items(tx.list_messages(who, thread.id, PAGE, None)),
-    "list_wire_messages": lambda tx, who, thread, _: _objects(tx.list_wire_messages(who, thread.id, PAGE, None)),
-    "get_thread_with_messages": lambda tx, who, thread, _: _thread_of(
-        tx.get_thread_with_messages(who, thread.id, PAGE, None, ("content_json",))
+    "list_pages": lambda tx, who, thread, _: _pages(tx.list_pages(who, PageRead([thread.id], PAGE))),
+    "list_pages as JSON": lambda tx, who, thread, _: _pages(
+        tx.list_pages(who, PageRead([thread.id], PAGE, fields=WIRE))
     ),
-    "list_messages_of_each": lambda tx, who, thread, _: _items_of_each(
-        tx.list_messages_of_each(who, [thread.id], PAGE, None)
+    "list_pages with thread": lambda tx, who, thread, _: _pages(
+        tx.list_pages(who, PageRead([thread.id], PAGE, None, ("content_json",), with_thread=True))
+    ),
+    "list_pages of several threads": lambda tx, who, thread, _: _pages(
+        tx.list_pages(who, PageRead([thread.id, "thread_unknown"], PAGE))
     ),
     "any_thread_from": lambda tx, who, thread, _: tx.any_thread_from(who, thread.id, up=True),
     "any_message_from": lambda tx, who, thread, message: tx.any_message_from(who, thread.id, None, message.id, up=True),
@@ -237,21 +239,12 @@ def _regretted(message: Message) -> Message:
     return message._replace(content_json=b"[]")
 
 
-async def _thread_of(found: Awaitable[tuple[Thread | None, Any, EdgeFlags]]) -> tuple[Any, ...]:
-    thread, page, _ = await found
-    return page.items if thread is None else (thread, *page.items)
+async def _pages(found: Awaitable[list[OfThread]]) -> list[Any]:
+    return [each for page, thread, _ in await found for each in (thread, *page.items) if each is not None]
 
 
 async def _items(page: Awaitable[Page[Any]]) -> tuple[Any, ...]:
     return (await page).items
-
-
-async def _objects(page: Awaitable[WirePage]) -> Sequence[bytes]:
-    return (await page).objects
-
-
-async def _items_of_each(pages: Awaitable[dict[str, Page[Any]]]) -> list[Any]:
-    return [item for page in (await pages).values() for item in page.items]
 
 
 def _altered(found: Any) -> Any:

@@ -18,7 +18,7 @@ from gateway.domain.thread import ThreadPatch
 from gateway.errors import GatewayError, NotFound
 from gateway.store.engines.open import open_engines
 from gateway.store.schema import tables
-from tests.make import fill_thread, make_thread, new_message, put_message
+from tests.make import fill_thread, list_page, make_thread, new_message, put_message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -56,7 +56,7 @@ async def test_positions_are_in_the_order_of_commits(store: Store, who: Principa
 
     async def watch() -> None:
         while len(seen) < 2 or len(seen[-1]) < 50:
-            page = await messages.list_page(store, who, thread_id, OLDEST_FIRST)
+            page = await list_page(store, who, thread_id, OLDEST_FIRST)
             seen.append([each.id for each in page.items])
 
     await asyncio.gather(watch(), *(messages.create(store, who, thread_id, new_message()) for _ in range(50)))
@@ -87,7 +87,7 @@ async def test_a_message_is_returned_as_stored_after_the_clock_went_back(
 
     made = [await messages.create(store, who, thread_id, new_message()) for _ in range(2)]
 
-    assert (await messages.list_page(store, who, thread_id, OLDEST_FIRST)).items == tuple(made)
+    assert (await list_page(store, who, thread_id, OLDEST_FIRST)).items == tuple(made)
 
 
 async def test_the_count_is_exact_after_creates_and_deletes_at_once(store: Store, who: Principal) -> None:
@@ -98,7 +98,7 @@ async def test_the_count_is_exact_after_creates_and_deletes_at_once(store: Store
     deletes = [messages.delete(store, who, thread_id, each.id) for each in old[:12]]
     await asyncio.gather(*_shuffled([*creates, *deletes]))
 
-    page = await messages.list_page(store, who, thread_id, OLDEST_FIRST)
+    page = await list_page(store, who, thread_id, OLDEST_FIRST)
     assert len(page.items) == 20 + 15 - 12
     assert (await threads.get(store, who, thread_id)).message_count == len(page.items)
 

@@ -8,11 +8,11 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import messages, streaming
+from gateway.core import streaming
 from gateway.domain import ids, wire
 from gateway.domain.message import IncompleteReason, Role, Status
-from gateway.domain.page import Order, PageRequest
-from tests.make import make_thread, put_message
+from gateway.domain.page import WIRE, Order, PageRequest
+from tests.make import list_page, make_thread, put_message
 
 if TYPE_CHECKING:
     from gateway.core import Store
@@ -44,10 +44,10 @@ async def test_a_wire_page_of_the_database_equals_that_of_python(
     for each in made:
         await put_message(store, who, thread_id, **each)
 
-    listed = (await messages.list_page(store, who, thread_id, page)).items
-    written = (await messages.list_wire_page(store, who, thread_id, page)).objects if made else []
+    listed = (await list_page(store, who, thread_id, page)).items
+    written = (await list_page(store, who, thread_id, page, fields=WIRE)).rows
 
-    assert [in_order(each) for each in written] == [in_order(wire.dump(wire.message(each))) for each in listed]
+    assert [in_order(row[1]) for row in written] == [in_order(wire.dump(wire.message(each))) for each in listed]
 
 
 async def test_a_wire_page_contains_the_deltas_of_a_message_in_progress(store: Store, who: Principal) -> None:
@@ -56,9 +56,9 @@ async def test_a_wire_page_contains_the_deltas_of_a_message_in_progress(store: S
     await streaming.append_text(store, who, ids.MessageId(begun.id), "so")
     grown = await streaming.append_text(store, who, ids.MessageId(begun.id), " far")
 
-    written = await messages.list_wire_page(store, who, thread_id, PageRequest())
+    written = await list_page(store, who, thread_id, PageRequest(), fields=WIRE)
 
-    assert orjson.loads(written.objects[0]) == orjson.loads(wire.dump(wire.message(grown)))
+    assert orjson.loads(written.rows[0][1]) == orjson.loads(wire.dump(wire.message(grown)))
 
 
 def in_order(written: bytes) -> list[tuple[str, Any]]:

@@ -27,7 +27,14 @@ from gateway.fast_executor import (
     Serialized,
     Template,
 )
-from gateway.graphql.execution.prefetch import append_text, find_messages, find_thread
+from gateway.graphql.execution.prefetch import (
+    PREFETCHED,
+    append_text,
+    find_messages,
+    find_nodes,
+    find_thread,
+    find_threads,
+)
 from gateway.graphql.schema.scalars import iso
 from gateway.graphql.schema.subscription import EVENT_TYPES
 from gateway.graphql.schema.types import Edge, EdgeOfThread
@@ -142,6 +149,23 @@ _PRELOADED: Final[Mapping[tuple[str, str], Preloaded]] = {
     ("MessageConnection", "nodes"): Preloaded("items", Message, rows="rows"),
     ("MessageConnection", "pageInfo"): Preloaded("preloaded_page_info"),
     ("MessageConnection", "totalCount"): Preloaded("preloaded_total"),
+    ("ThreadConnection", "edges"): Preloaded("items", Thread, _AS_EDGE),
+    ("ThreadConnection", "nodes"): Preloaded("items", Thread),
+    ("ThreadConnection", "pageInfo"): Preloaded("preloaded_page_info"),
+}
+
+
+# Resolvers that need not be called, or that do more at once, with what the operation selects of their results.
+_RESOLVERS: Final[Mapping[tuple[str, str], Callable[[Callable[..., Any]], Resolver]]] = {
+    ("Query", "threads"): lambda resolve: Resolver(
+        partial(find_threads, resolve), wants_look_ahead=True, below=((), ("nodes",), ("edges", "node"))
+    ),
+    ("Query", "nodes"): lambda resolve: Resolver(partial(find_nodes, resolve)),
+    ("Thread", "messages"): lambda resolve: Resolver(
+        partial(find_messages, resolve), preloaded=Preloaded(PREFETCHED, prefetched=True)
+    ),
+    ("Message", "thread"): lambda resolve: Resolver(resolve, parts={"id": Serialized("thread_id", plain=True)}),
+    ("Mutation", "appendMessageText"): lambda resolve: Resolver(partial(append_text, resolve), wants_look_ahead=True),
 }
 
 
@@ -156,12 +180,10 @@ def hints_of(schema: GraphQLSchema) -> FieldHints:
             hint = _STORED.get((name, field_name)) or _hint_of(field)
             if hint is not None:
                 found[name, field_name] = hint
-    messages = found["Thread", "messages"]
-    if isinstance(messages, Resolver):
-        found["Thread", "messages"] = Resolver(partial(find_messages, messages.resolve))
-    appends = found["Mutation", "appendMessageText"]
-    if isinstance(appends, Resolver):
-        found["Mutation", "appendMessageText"] = Resolver(partial(append_text, appends.resolve), wants_look_ahead=True)
+    for key, with_hint in _RESOLVERS.items():
+        own = found[key]
+        if isinstance(own, Resolver):
+            found[key] = with_hint(own.resolve)
     events = schema.type_map["Subscription"]
     if isinstance(events, GraphQLObjectType):
         found |= {("Subscription", name): Resolver(_event) for name in events.fields}

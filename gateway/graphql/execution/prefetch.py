@@ -1,4 +1,4 @@
-"""Prefetch: read a thread together with the page of messages that the operation selects of it.
+"""Prefetch: which read a query needs for the pages of messages that it selects of threads, and for several nodes.
 
 The fast executor provides the look-ahead; without it the same fields are resolved one by one.
 A mutation looks ahead too, at what it need not read.
@@ -10,26 +10,30 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.core import messages
+from gateway.core import messages, threads
 from gateway.domain import ids, parse
 from gateway.domain.message import Message
-from gateway.errors import AnswerTooLarge, InvalidRequest
-from gateway.graphql.context import PageKey, Prefetched
+from gateway.domain.page import WHOLE, PageRead
+from gateway.errors import InvalidRequest
+from gateway.graphql.context import PageKey
+from gateway.graphql.schema.query import MAX_NODES
 from gateway.graphql.schema.types import MessageConnection, page_request
 
+PREFETCHED: Final = "prefetched"  # the attribute of a thread that has the result of its field `messages`
 _BOUNDS: Final = ("limit", "first", "last", "after", "before")
 _ARGUMENTS: Final = ("order", "runId", *_BOUNDS)
 _IDS: Final = frozenset({"id", "thread_id"})
 _KEPT: Final = 64  # parsed arguments; clients request the same pages again and again
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from gateway.domain.page import PageRequest
+    from gateway.domain.page import PageRequest, ThreadPage
     from gateway.domain.thread import Thread
     from gateway.fast_executor import SelectedField
     from gateway.fast_executor.hints import LookAhead
     from gateway.graphql.context import Context
+    from gateway.graphql.schema.types import ThreadConnection
 
     Resolve = Callable[[Any, Context, Mapping[str, Any]], Any]
 
@@ -37,38 +41,66 @@ if TYPE_CHECKING:
 async def find_thread(
     _source: Any, context: Context, arguments: Mapping[str, Any], look_ahead: LookAhead
 ) -> Thread | None:
-    """Resolve `Query.thread`, and keep the page for `Thread.messages` (`find_messages`).
+    """Resolve `Query.thread`, and read the page that is selected of it by the same statement.
 
     Errors: AnswerTooLarge.
     """
     thread_id = ids.as_thread_id(ids.not_empty(arguments["id"], "id"))
     if thread_id is None:
         return None
-    fields = look_ahead()
-    asked = [child for child in fields if child.name == "messages"]
-    key = _key_of(thread_id, asked[0]) if len(asked) == 1 else None
-    if key is None:
+    read = _read_of([thread_id], look_ahead())
+    if read is None:
         return await context.threads.load(thread_id)
-    [child] = asked
-    store, who, (_, page, run_id) = context.store, context.who, key
-    read = Message._fields if child.columns is None else child.columns.get(Message, ())
-    thread, found, ends = await messages.thread_with_page(store, who, thread_id, page, run_id=run_id, fields=read)
-    if not context.keep_prefetched(thread_id, Prefetched(child.arguments, key, found, ends)):
-        del found
-        raise AnswerTooLarge
-    return thread
+    [page] = await messages.list_pages(context.store, context.who, read._replace(with_thread=True), known=True)
+    if page.thread is not None:
+        _prefetch(context, [page.thread], read, [page])
+    return page.thread
+
+
+async def find_threads(
+    resolve: Callable[..., Awaitable[ThreadConnection]],
+    source: Any,
+    context: Context,
+    arguments: Mapping[str, Any],
+    look_ahead: LookAhead,
+) -> ThreadConnection:
+    """Resolve `Query.threads`, and read the page that is selected of each thread by one statement.
+
+    Errors: AnswerTooLarge, and those of the resolver.
+    """
+    connection = await resolve(source, context, arguments)
+    selected, found = look_ahead(), connection.found
+    if any(each.name == "pageInfo" for each in selected):
+        connection.ends = await threads.page_ends(context.store, context.who, connection.asked, found)
+    read = _read_of([each.id for each in found.items], selected) if found.items else None
+    if read is not None:
+        pages = await messages.list_pages(context.store, context.who, read, known=True)
+        _prefetch(context, found.items, read, pages)
+    return connection
 
 
 def find_messages(resolve: Resolve, source: Thread, context: Context, arguments: Mapping[str, Any]) -> Any:
-    """Resolve `Thread.messages` with the prefetched page, or by its own resolver if there is none.
+    """Resolve `Thread.messages` with the prefetched page, or by its own resolver if there is none."""
+    return source.__dict__.get(PREFETCHED) or resolve(source, context, arguments)
 
-    An empty page may be due to an unknown cursor; the resolver checks that.
+
+async def find_nodes(resolve: Resolve, source: Any, context: Context, arguments: Mapping[str, Any]) -> Any:
+    """Resolve `Query.nodes` with one read of threads and one of messages, or by its resolver where that refuses an ID.
+
+    Errors: AnswerTooLarge, and those of the resolver.
     """
-    prefetched = context.prefetched.pop(source.id, None)
-    if prefetched is None or not prefetched.found.rows or prefetched.arguments != arguments:
-        return resolve(source, context, arguments)
-    context.count_delivered(prefetched.found)
-    return MessageConnection(found=prefetched.found, asked=prefetched.key, of=source, ends=prefetched.ends)
+    asked: list[str] = arguments["ids"]
+    if len(asked) > MAX_NODES or not all(asked):
+        return await resolve(source, context, arguments)
+    unique = dict.fromkeys(asked)
+    thread_ids = [each for each in unique if ids.as_thread_id(each)]
+    message_ids = [each for each in unique if ids.as_message_id(each)]
+    found: dict[str, Thread | Message | None] = {}
+    if thread_ids:
+        found.update(zip(thread_ids, await context.load_threads(thread_ids), strict=True))
+    if message_ids:
+        found.update(zip(message_ids, await context.load_messages(message_ids), strict=True))
+    return [found.get(each) for each in asked]
 
 
 def append_text(
@@ -81,13 +113,32 @@ def append_text(
     return resolve(source, context, arguments)
 
 
-def _key_of(thread_id: ids.ThreadId, child: SelectedField) -> PageKey | None:
-    """Parse the page request; None for invalid arguments, which the resolver refuses."""
+def _read_of(thread_ids: Sequence[str], selected: Sequence[SelectedField]) -> PageRead | None:
+    """Find which page is selected of the threads; None for several or none, or arguments that the resolver refuses."""
+    asked = [child for child in selected if child.name == "messages"]
+    if len(asked) != 1:
+        return None
+    [child] = asked
     try:
         page, run_id = _asked(tuple(map(child.arguments.get, _ARGUMENTS)))
     except InvalidRequest:
         return None
-    return PageKey(thread_id, page, run_id)
+    fields = WHOLE if child.columns is None else child.columns.get(Message, ())
+    return PageRead(thread_ids, page, run_id, fields)
+
+
+def _prefetch(context: Context, found: Sequence[Thread], read: PageRead, pages: Sequence[ThreadPage]) -> None:
+    """Keep a page in each thread; one that is empty may be due to an unknown cursor, which the resolver checks.
+
+    Errors: AnswerTooLarge.
+    """
+    context.count_prefetched([each.found for each in pages])
+    has_cursor = bool(read.page.cursors())
+    for thread, each in zip(found, pages, strict=True):
+        if each.found.rows or not has_cursor:
+            key = PageKey(thread.id, read.page, read.run_id)
+            connection = MessageConnection(found=each.found, asked=key, of=thread, ends=each.ends)
+            thread.__dict__[PREFETCHED] = connection  # beside its cached properties
 
 
 @lru_cache(_KEPT)

@@ -25,11 +25,12 @@ from sqlalchemy import (
 )
 
 from gateway.domain.delta import Delta
+from gateway.domain.page import WHOLE
 from gateway.store.schema import tables
 from gateway.store.statements import page_bytes
 from gateway.store.statements.access import within, within_thread
 from gateway.store.statements.functions import among, as_text, octets, utf8
-from gateway.store.statements.messages import CONTENT, MESSAGE_COLUMNS
+from gateway.store.statements.messages import CONTENT, MESSAGE_COLUMNS, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,7 @@ def list_changes(reach: Reach, thread_id: str, position: int, limit: int) -> Sel
 def list_messages_after(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
     """Select the messages of a thread after a position, in order, each with its position and BYTES."""
     return (
-        select(*MESSAGE_COLUMNS, tables.messages.c.position, page_bytes.of_message(reach))
+        select(*columns_of(WHOLE), tables.messages.c.position, page_bytes.of_message(reach))
         .where(
             _of_thread(tables.messages, reach, thread_id),
             tables.messages.c.position > position,

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from gateway.domain.message import Message, Status
-from gateway.domain.page import Order
+from gateway.domain.page import WHOLE, Order
 from gateway.store.schema import tables
 from gateway.store.statements import page_bytes, threads
 from gateway.store.statements.access import within, within_thread
@@ -38,7 +38,7 @@ from gateway.store.statements.paging import any_row, cursor_bounds, limited, pas
 from gateway.store.statements.wire_message import WIRE_MESSAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import CompoundSelect, ScalarSelect, Select, Update
     from sqlalchemy.sql.dml import ReturningDelete
@@ -64,13 +64,16 @@ MESSAGE_COLUMNS: Final[tuple[Column[Any] | Label[Any], ...]] = (  # in the order
     tables.messages.c.plain_text,
 )
 
-# Null for a message in progress, whose deltas are read apart: so a query for some fields need not read the status.
+# Null for a message in progress, whose deltas are read separately: so a query for some fields needs no status.
 _FINISHED_CONTENT: Final = case((tables.messages.c.status != Status.IN_PROGRESS.value, CONTENT.element)).label(
     "content"
 )
-_FIELD_COLUMNS: Final = {
-    name: _FINISHED_CONTENT if column is CONTENT else column
-    for name, column in zip(Message._fields, MESSAGE_COLUMNS, strict=True)
+_COLUMNS: Final = {
+    "wire_json": WIRE_MESSAGE,
+    **{
+        name: _FINISHED_CONTENT if column is CONTENT else column
+        for name, column in zip(Message._fields, MESSAGE_COLUMNS, strict=True)
+    },
 }
 
 EDGE_AFTER: Final = 1  # flags of `get_thread_with_edges`
@@ -78,47 +81,32 @@ EDGE_BEFORE: Final = 2
 _KEY: Final = (tables.messages.c.position,)
 
 
+def columns_of(fields: Fields) -> list[ColumnElement[Any]]:
+    """Select fields of messages; content and JSON of a message in progress are null."""
+    return [_COLUMNS[name] for name in fields]
+
+
 def get_messages(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
     """Select messages of any thread by their ids, in no order."""
-    found = select(*MESSAGE_COLUMNS, page_bytes.of_message(reach))
+    found = select(*columns_of(WHOLE), page_bytes.of_message(reach))
     return found.where(within(tables.messages, reach), tables.messages.c.id.in_(message_ids))
 
 
-def list_messages(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
+def list_messages(
+    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None, fields: Fields = WHOLE
+) -> Select[Any]:
     """Select one page of a thread's messages, and one row more to see whether any remain.
 
-    Shape: at most `page.limit + 1` rows of MESSAGE_COLUMNS and BYTES, in the order of the scan (`paging.is_ascending`).
+    Shape: at most `page.limit + 1` rows of the fields and BYTES, in the order of the scan (`paging.is_ascending`).
+    Content and JSON of a message in progress are null: its deltas are read separately.
     Errors: none here; an unknown thread gives no rows, and so does a cursor that is not of this thread.
     Source: OpenAI `GET /threads/{thread_id}/messages`; Relay Cursor Connections, "Pagination algorithm".
     """
-    return _listed(MESSAGE_COLUMNS, reach, thread_id, page, run_id)
-
-
-def list_wire_messages(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
-    """Select the same page as `list_messages` does, each message as WIRE_MESSAGE."""
-    return _listed([WIRE_MESSAGE], reach, thread_id, page, run_id)
-
-
-def list_message_fields(
-    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None, fields: Fields
-) -> Select[Any]:
-    """Select some fields of the same page, in their order; the content of a message in progress is null."""
-    columns = [_FIELD_COLUMNS[name] for name in fields]
-    return _listed(columns, reach, thread_id, page, run_id)
-
-
-def _listed(
-    columns: Iterable[ColumnElement[Any]],
-    reach: Reach,
-    thread_id: str,
-    page: PageRequest,
-    run_id: str | None,
-) -> Select[Any]:
     bounds = [
         past_cursor(_KEY, place_of_message(reach, thread_id, cursor), up=up) for cursor, up in cursor_bounds(page)
     ]
-    statement = select(*columns, page_bytes.of_message(reach)).where(_of_thread(reach, thread_id, run_id), *bounds)
-    return limited(statement, _KEY, page)
+    statement = select(*columns_of(fields), page_bytes.of_message(reach))
+    return limited(statement.where(_of_thread(reach, thread_id, run_id), *bounds), _KEY, page)
 
 
 def get_thread_with_edges(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:

@@ -62,7 +62,9 @@ def limit_bytes_of_each(listed: Select[Any], wanted: FromClause, *, up: bool) ->
     Shape: the rows of `listed`, which may refer to `wanted`, and of each page in order.
     """
     page = _with_texts_of(listed, up=up).lateral("page")
-    held = func.sum(case((page.c.content.is_not(None), page.c[BYTES]))).over(rows=(None, 0))
+    texts = [page.c[each.name] for each in _TEXTS if each.name in page.c]
+    of_page = case((texts[0].is_not(None), page.c[BYTES])) if texts else page.c[BYTES]  # without texts there is no cut
+    held = func.sum(of_page).over(rows=(None, 0))
     all_of_them = select(*page.c, held.label("held")).select_from(wanted, page).subquery("counted")
     pages = select(*_only_where(all_of_them.c.held <= MAX_ANSWER_BYTES, all_of_them)).subquery("pages")
     return _shown(listed, pages)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import JSON, ColumnElement, Text, cast, func, literal, literal_column, null, select, union_all
 
-from gateway.domain.message import Message
+from gateway.domain.page import WHOLE
 from gateway.store.schema import tables
 from gateway.store.statements import following, messages, page_bytes
 from gateway.store.statements.functions import json_row
 from gateway.store.statements.paging import is_ascending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import CompoundSelect, Select
 
@@ -31,19 +31,20 @@ def get_messages_within_bytes(reach: Reach, message_ids: Sequence[str]) -> Selec
     return page_bytes.limit_bytes_unordered(messages.get_messages(reach, message_ids))
 
 
-def page_within_bytes(
-    listed: Callable[..., Select[Any]], reach: Reach, thread_id: str, page: PageRequest, *rest: Any
+def list_messages_within_bytes(
+    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None, fields: Fields = WHOLE
 ) -> Select[Any]:
-    """Select the rows of `list_messages` or one like it, without the texts of rows that exceed the limit of a page."""
-    return page_bytes.limit_bytes(listed(reach, thread_id, page, *rest), up=is_ascending(page))
+    """Select the rows of `list_messages`, without the texts of rows that exceed the limit of a page."""
+    listed = messages.list_messages(reach, thread_id, page, run_id, fields)
+    return page_bytes.limit_bytes(listed, up=is_ascending(page))
 
 
 def get_thread_with_messages(
-    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None, fields: Fields = Message._fields
+    reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None, fields: Fields = WHOLE
 ) -> CompoundSelect[Any]:
     """Select a thread and one page of its messages in one statement, within the limit of a page.
 
-    Shape: the rows of `list_message_fields`, a null and their positions before BYTES, in any order; and one that
+    Shape: the rows of `list_messages`, a null and their positions before BYTES, in any order; and one that
     has there the row of `get_thread_with_edges` as an array of JSON, and OF_THREAD.
     """
     thread = messages.get_thread_with_edges(reach, thread_id, page, run_id).subquery()
@@ -53,14 +54,16 @@ def get_thread_with_messages(
         literal_column(str(OF_THREAD)).label("position"),
         literal_column("0").label(page_bytes.BYTES),
     )
-    listed = messages.list_message_fields(reach, thread_id, page, run_id, fields)
+    listed = messages.list_messages(reach, thread_id, page, run_id, fields)
     listed = listed.add_columns(null().label("thread"), tables.messages.c.position)
     limited = page_bytes.limit_bytes(listed, up=is_ascending(page)).subquery()
     stored = limited.c[page_bytes.BYTES]
     return union_all(own, select(*(each for each in limited.c if each is not stored), stored))
 
 
-def list_messages_of_each(reach: Reach, thread_ids: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
+def list_messages_of_each(
+    reach: Reach, thread_ids: str, page: PageRequest, run_id: str | None = None, fields: Fields = WHOLE
+) -> Select[Any]:
     """Select the same page of several threads, whose ids are an array of JSON, in one statement of PostgreSQL.
 
     Shape: the rows of `list_messages`, in order for each thread; no texts once they exceed the limit of a response.
@@ -70,7 +73,7 @@ def list_messages_of_each(reach: Reach, thread_ids: str, page: PageRequest, run_
     wanted = func.json_array_elements_text(cast(text, JSON)).table_valued("id")
     wanted = wanted.render_derived(name="wanted")
     one = literal_column("wanted.id", Text())  # the id of the outer statement
-    listed = messages.list_messages(reach, one, page, run_id)  # type: ignore[arg-type]
+    listed = messages.list_messages(reach, one, page, run_id, fields)  # type: ignore[arg-type]
     return page_bytes.limit_bytes_of_each(listed, wanted, up=is_ascending(page))
 
 

@@ -14,7 +14,6 @@ from gateway.domain.message import Status
 from gateway.store.schema import tables
 from gateway.store.statements.functions import filled, number_as_json, text_as_json, utf8
 
-_ID_START: Final = len(b'{"id":"')
 # The template of printf or format: ids, enums and numbers are filled in as they are, all else has to be JSON.
 _TEMPLATE: Final = (
     '{"id":"%s","object":"thread.message","created_at":%s,"assistant_id":%s,"thread_id":"%s","run_id":%s,'
@@ -43,13 +42,5 @@ _OBJECT: Final = filled(
     tables.messages.c.attachments,
     tables.messages.c.metadata,
 )
-# For a message in progress, whose deltas are read apart, the id alone. One value: each more would take as long as all
-# the rest of its row.
-WIRE_MESSAGE: Final = utf8(
-    case((tables.messages.c.status == Status.IN_PROGRESS.value, tables.messages.c.id), else_=_OBJECT)
-)
-
-
-def id_of(wire_message: bytes) -> str:
-    """Read the id of a message's JSON object."""
-    return wire_message[_ID_START : wire_message.index(b'"', _ID_START)].decode()
+# Null for a message in progress, whose deltas are read separately.
+WIRE_MESSAGE: Final = utf8(case((tables.messages.c.status != Status.IN_PROGRESS.value, _OBJECT))).label("wire")
