@@ -25,7 +25,7 @@ def choose(*, is_slow: bool) -> None:
         # Examples share a database; each makes a thread or a project of its own in it.
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
-    settings.register_profile(_FAST, common, max_examples=10)
+    settings.register_profile(_FAST, common, max_examples=6)
     settings.register_profile(_SLOW, common, max_examples=400)
     settings.load_profile(_SLOW if is_slow else _FAST)
 

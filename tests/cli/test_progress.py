@@ -73,7 +73,7 @@ def test_an_export_shows_on_a_terminal_how_far_it_is(sqlite_url: str, file: Path
     assert "Messages" in seen_on_a_terminal("export", "--database-url", sqlite_url)
 
 
-@pytest.mark.parametrize("more", [{}, {"FORCE_COLOR": "1"}, {"TTY_COMPATIBLE": "1"}], ids=str)
+@pytest.mark.parametrize("more", [{}, {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"}], ids=str)
 def test_a_successful_import_into_a_pipe_prints_only_its_summary(
     sqlite_url: str, file: Path, more: dict[str, str]
 ) -> None:

@@ -196,8 +196,8 @@ class _Asking:
         if may_be_null and self._chance(6):
             return "null"
         if is_list_type(kind):
-            if self._chance(4):  # a single value is coerced to a list
-                return self._literal(kind.of_type, may_be_null=False, is_constant=is_constant)
+            if self._chance(4):  # a single value is coerced to a list, also to one of lists; a list in its place is not
+                return self._literal(get_named_type(kind), may_be_null=False, is_constant=is_constant)
             items = [self._literal(kind.of_type, is_constant=is_constant) for _ in range(self._draw(below(3)))]
             return f"[{', '.join(items)}]"
         if is_input_object_type(kind):

@@ -38,6 +38,7 @@ def aliased(page: str, count: int) -> str:
 
 
 @EITHER
+@pytest.mark.one_on_postgres
 @pytest.mark.parametrize(
     ("parts", "count", "is_answered"),
     [(90, 10, True), (110, 10, False), (900, 1, True), (1_100, 1, False), (155_000, 10, False)],
@@ -65,6 +66,7 @@ async def test_response_with_too_many_objects_is_refused(
 
 
 @EITHER
+@pytest.mark.one_on_postgres
 @pytest.mark.parametrize("field", ["text", PARTS])
 async def test_repeated_long_text_is_refused(store: Store, who: Principal, graphql: GraphQL, field: str) -> None:
     thread_id = await make_thread(store, who)

@@ -109,11 +109,11 @@ def test_an_address_is_logged_as_its_network(address: str, network: str) -> None
 
 
 def test_a_command_flushes_its_log_at_its_end_and_restores_the_logger(tmp_path: Path) -> None:
-    file = tmp_path / "audit.log"
+    file, handlers = tmp_path / "audit.log", list(audit.log.handlers)
     with audited(str(file)):
         audit.note(Event.KEY_REVOKED, principal="operator", project="shop", target="key_a")
         before = file.exists()
     audit.note(Event.KEY_REVOKED, principal="operator", project="shop", target="key_b")
 
     assert (before, [json.loads(each)["object"] for each in file.read_text().splitlines()]) == (False, ["key_a"])
-    assert not audit.log.handlers
+    assert audit.log.handlers == handlers
