@@ -153,7 +153,7 @@ def log_fields(record: RequestRecord) -> dict[str, Any]:
         "route": record.route,
         "operation": record.operation,
         "status": record.status,
-        "ms": round(record.seconds * 1000, 1),
+        "ms": round(record.seconds * 10_000) / 10,
         "statements": record.statements,
         "bytes": record.bytes_out,
         "event": record.kind,

@@ -6,6 +6,7 @@ Must not be here: endpoints.
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import product
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from starlette.routing import compile_path
@@ -40,8 +41,6 @@ _RUNS: Final = dict.fromkeys(("GET", "POST", "DELETE", "PUT", "PATCH"), refuse_r
 
 PATHS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "/threads/runs": _RUNS,
-    "/threads/{thread_id}/runs": _RUNS,
-    "/threads/{thread_id}/runs/{rest:path}": _RUNS,
     "/threads": {"POST": threads.create_thread, "GET": threads.list_threads},
     "/threads/{thread_id}": {
         "GET": threads.get_thread,
@@ -54,25 +53,31 @@ PATHS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
         "POST": messages.modify_message,
         "DELETE": messages.delete_message,
     },
+    "/threads/{thread_id}/runs": _RUNS,
+    "/threads/{thread_id}/runs/{rest:path}": _RUNS,
 }
 
 
 class Route(NamedTuple):
-    """One route: the pattern of its paths, without the prefix, and an endpoint for each method."""
+    """One route: the pattern of its paths, and an endpoint for each method."""
 
     pattern: re.Pattern[str]
     template: str
     endpoints: Mapping[str, Endpoint]
 
 
-_DEEPEST: Final = max(path.count("/") for path in PATHS)
+_ANY_DEPTH: Final = ":path}"
+_DEEPEST: Final = max((prefix + path).count("/") for prefix in PREFIXES for path in PATHS)
 
 
 def _by_depth() -> dict[int, list[Route]]:
-    """Group the routes by the number of slashes, so that a path is matched with two patterns at most."""
+    """Group the routes by the number of slashes, so that few patterns are tried for a path."""
     found = defaultdict[int, list[Route]](list)
-    for path, endpoints in PATHS.items():
-        found[path.count("/")].append(Route(compile_path(path)[0], path, endpoints))
+    for prefix, (path, endpoints) in product(PREFIXES, PATHS.items()):
+        route = Route(compile_path(prefix + path)[0], prefix + path, endpoints)
+        depth = route.template.count("/")
+        for each in range(depth, _DEEPEST + 1 if _ANY_DEPTH in path else depth + 1):
+            found[each].append(route)
     return found
 
 
@@ -88,16 +93,13 @@ class RestFace:
 
     def find(self, request: Request) -> Awaitable[Answer] | None:
         """Start to handle a request; None if its path is not of this face."""
-        for prefix in PREFIXES:
-            if request.path.startswith(prefix):
-                path = request.path[len(prefix) :]
-                for route in _ROUTES.get(min(path.count("/"), _DEEPEST), ()):
-                    if found := route.pattern.fullmatch(path):
-                        request.path_params = found.groupdict()
-                        if ENCODED_SLASH in path:
-                            request.path_params = _with_slashes(request.path_params)
-                        request.record.route = prefix + route.template
-                        return self._answer(request, route.endpoints)
+        for route in _ROUTES.get(min(request.path.count("/"), _DEEPEST), ()):
+            if found := route.pattern.fullmatch(request.path):
+                request.path_params = found.groupdict()
+                if ENCODED_SLASH in request.path:
+                    request.path_params = _with_slashes(request.path_params)
+                request.record.route = route.template
+                return self._answer(request, route.endpoints)
         return None
 
     async def _answer(self, request: Request, endpoints: Mapping[str, Endpoint]) -> Answer:

@@ -40,6 +40,7 @@ class Connection(Protocol):
     transport: asyncio.Transport
     flow: FlowControl
     server_state: ServerState
+    tasks: set[asyncio.Task[None]]
 
     def on_response_complete(self) -> None:
         """Go on with the next request."""
@@ -48,31 +49,40 @@ class Connection(Protocol):
 class Exchange:
     """A request, as much of its body as has arrived, and how far its response is written."""
 
-    body = b""
-    more_body = True
-    disconnected = False
-    response_started = False
-    response_complete = False
-    _has_news = False  # for `receive`
-    _news: Event | None = None  # made when it has to be waited for
-    _is_chunked = False
-    _missing = 0  # bytes of the response that are not written yet
+    __slots__ = (
+        *("_connection", "_has_news", "_is_bodiless", "_is_chunked", "_missing", "_news", "_waits_to_continue", "body"),
+        *("disconnected", "keep_alive", "more_body", "response_complete", "response_started", "task"),
+    )
 
-    def __init__(self, connection: Connection, scope: Scope, *, keep_alive: bool, expects_continue: bool) -> None:
-        self.scope = scope
+    task: asyncio.Task[None]  # that runs it
+
+    def __init__(self, connection: Connection, method: str, *, keep_alive: bool, expects_continue: bool) -> None:
+        self.body = b""
+        self.more_body = True
+        self.disconnected = self.response_started = self.response_complete = False
         self.keep_alive = keep_alive  # whether the connection outlives the response
         self._connection = connection
         self._waits_to_continue = expects_continue
-        scope["extensions"] = {RESPOND: self.respond}
+        self._has_news = False  # for `receive`
+        self._news: Event | None = None  # made when it has to be waited for
+        self._is_bodiless = method == "HEAD"
+        self._is_chunked = False
+        self._missing = 0  # bytes of the response that are not written yet
 
-    async def run(self, application: Application) -> None:
+    async def run(self, application: Application, scope: Scope) -> None:
         """Call the application, and end what it left unfinished."""
+        scope["extensions"] = {RESPOND: self.respond}  # not kept here: it would be a circle for the garbage collector
         try:
-            await application(self.scope, self.receive, self.send)
+            await application(scope, self.receive, self.send)
         except (Exception, asyncio.CancelledError):  # cancelled when the time for a graceful shutdown is over
             log.exception("a response was not finished")
-        if self.disconnected or self.response_complete:
-            return
+        try:
+            if not (self.response_complete or self.disconnected):
+                await self._give_up()
+        finally:
+            self._connection.tasks.discard(self.task)
+
+    async def _give_up(self) -> None:
         self.keep_alive = False
         if self.response_started:
             self._connection.transport.close()
@@ -129,7 +139,7 @@ class Exchange:
             await self._until_read()
         if self.disconnected:
             return
-        self._write_start(status, head, b"" if self.scope["method"] == "HEAD" else body)
+        self._write_start(status, head, b"" if self._is_bodiless else body)
         if len(body) >= _HELD:
             await self._until_read()
         if not self.disconnected:
@@ -141,7 +151,7 @@ class Exchange:
 
     def _write_head(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         head = header_lines(headers)
-        if self.scope["method"] != "HEAD" and status not in _BODILESS:
+        if not self._is_bodiless and status not in _BODILESS:
             length = dict(headers).get(b"content-length")
             self._is_chunked = length is None
             self._missing = int(length or 0)
@@ -160,7 +170,7 @@ class Exchange:
         if self._is_chunked:
             chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             self._connection.transport.write(chunk if has_more else chunk + b"0\r\n\r\n")
-        elif self.scope["method"] != "HEAD":
+        elif not self._is_bodiless:
             self._missing -= len(body)
             if self._missing < 0 or (self._missing and not has_more):
                 raise RuntimeError("The length of a response is not what its head says.")

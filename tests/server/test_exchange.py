@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ class Connection:
     transport: Any = field(default_factory=Transport)
     server_state: ServerState = field(default_factory=ServerState)
     flow: Any = None
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
     completed: int = 0
 
     def __post_init__(self) -> None:
@@ -43,7 +46,16 @@ async def connection() -> Connection:
 
 @pytest.fixture
 def exchange_of(connection: Connection) -> Callable[..., Exchange]:
-    return lambda method="GET": Exchange(connection, {"method": method}, keep_alive=True, expects_continue=False)
+    return lambda method="GET": Exchange(connection, method, keep_alive=True, expects_continue=False)
+
+
+async def run(exchange: Exchange, *messages: Any) -> None:
+    """Run an exchange in a task, as a connection does, with an application that sends or raises these."""
+    connection: Any = exchange._connection  # noqa: SLF001
+    exchange.task = asyncio.create_task(exchange.run(app_that_sends(*messages), {}))
+    connection.tasks.add(exchange.task)
+    await exchange.task
+    assert not connection.tasks
 
 
 def start(status: int = 200, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
@@ -91,7 +103,7 @@ def app_that_sends(*messages: Any) -> Any:
 async def test_response_is_framed(
     connection: Connection, exchange_of: Callable[..., Exchange], method: str, messages: list[Any], written: bytes
 ) -> None:
-    await exchange_of(method).run(app_that_sends(*messages))
+    await run(exchange_of(method), *messages)
 
     assert connection.transport.written == written
     assert connection.completed == 1
@@ -113,7 +125,7 @@ async def test_response_is_framed(
 async def test_application_that_begins_no_valid_response_gets_status_500(
     connection: Connection, exchange_of: Callable[..., Exchange], messages: list[Any]
 ) -> None:
-    await exchange_of().run(app_that_sends(*messages))
+    await run(exchange_of(), *messages)
 
     assert connection.transport.written.startswith(b"HTTP/1.1 500 ")
     assert b"connection: close\r\n\r\nInternal" in connection.transport.written
@@ -134,7 +146,7 @@ async def test_application_that_begins_no_valid_response_gets_status_500(
 async def test_unfinished_response_ends_the_connection(
     connection: Connection, exchange_of: Callable[..., Exchange], messages: list[Any]
 ) -> None:
-    await exchange_of().run(app_that_sends(start(200, (b"content-length", b"2")), *messages))
+    await run(exchange_of(), start(200, (b"content-length", b"2")), *messages)
 
     assert connection.transport.written.endswith((b"\r\n\r\n", b"\r\n\r\na"))
     assert connection.transport.is_closed
@@ -147,7 +159,7 @@ async def test_client_that_is_gone_gets_nothing(
     exchange = exchange_of()
     exchange.disconnected = True
 
-    await exchange.run(app_that_sends(start(), body(b"a")))
+    await run(exchange, start(), body(b"a"))
     await exchange.respond(200, b"", b"a")
 
     assert not connection.transport.written
@@ -162,7 +174,7 @@ async def test_next_request_waits_until_a_large_response_is_read(
     exchange = exchange_of()
     connection.transport.writelines = lambda _parts: connection.flow.pause_writing()
 
-    responding = asyncio.create_task(exchange.scope["extensions"][RESPOND](200, b"", content))
+    responding = asyncio.create_task(exchange.respond(200, b"", content))
     await asyncio.sleep(0)
     assert connection.flow.write_paused
     assert exchange.response_complete is not is_awaited
@@ -182,3 +194,25 @@ async def test_end_of_a_response_wakes_who_waits_for_the_client(exchange_of: Cal
     await exchange.respond(200, b"", b"")
 
     assert (await waiting)["type"] == "http.disconnect"
+
+
+class Scope(dict[str, Any]):
+    """A scope that can be watched."""
+
+
+async def test_finished_exchange_is_no_work_for_the_garbage_collector(connection: Connection) -> None:
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        await scope["extensions"][RESPOND](200, b"", b"")
+
+    gc.disable()
+    try:
+        scope = Scope()
+        remains = weakref.ref(scope)
+        exchange = Exchange(connection, "GET", keep_alive=True, expects_continue=False)
+        exchange.task = asyncio.create_task(exchange.run(app, scope))
+        await exchange.task
+        del exchange, scope
+
+        assert remains() is None
+    finally:
+        gc.enable()

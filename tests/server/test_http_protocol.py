@@ -74,7 +74,7 @@ async def app(_scope: Any, _receive: Any, _send: Any) -> None:
 def protocol(clock: Clock, transport: Transport) -> Any:
     config = uvicorn.Config(app, log_config=None)
     config.load()
-    made: Any = HttpProtocol(config, ServerState(), {CLOSE_SUBSCRIPTIONS: lambda: None}, clock)  # type: ignore[arg-type]
+    made: Any = HttpProtocol(config, ServerState(), {CLOSE_SUBSCRIPTIONS: lambda: None}, clock)
     made.connection_made(transport)
     return made
 
