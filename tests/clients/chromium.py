@@ -49,23 +49,22 @@ def find() -> str | None:
     return next((found for found in map(shutil.which, names) if found), None)
 
 
-class Tab:
-    """One page, with everything that it said since it was opened."""
+class Browser:
+    """A browser that runs: its methods are called here, and what it says is passed on to its pages."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
         self._answers: dict[int, asyncio.Future[Any]] = {}
-        self._session: str | None = None
-        self.events: list[tuple[str, dict[str, Any]]] = []
+        self._tabs: dict[str, Tab] = {}
 
-    async def call(self, method: str, **params: Any) -> Any:
-        """Call a method of the protocol, and give its result."""
+    async def call(self, method: str, session: str | None = None, **params: Any) -> Any:
+        """Call a method of the protocol, of one page if its session is given, and give its result."""
         number = len(self._answers) + 1
         self._answers[number] = asyncio.get_running_loop().create_future()
         message = {"id": number, "method": method, "params": params}
-        if self._session:
-            message["sessionId"] = self._session
+        if session:
+            message["sessionId"] = session
         self._writer.write(json.dumps(message).encode() + b"\0")
         return await asyncio.wait_for(self._answers[number], 30)
 
@@ -74,20 +73,43 @@ class Tab:
         while True:
             message = json.loads((await self._reader.readuntil(b"\0"))[:-1])
             if "id" not in message:
-                self.events.append((message["method"], message["params"]))
+                if tab := self._tabs.get(message.get("sessionId", "")):
+                    tab.events.append((message["method"], message["params"]))
             elif "error" in message:
                 self._answers[message["id"]].set_exception(RuntimeError(message["error"]["message"]))
             else:
                 self._answers[message["id"]].set_result(message["result"])
 
-    async def attach(self, proxy: str) -> None:
-        """Open an empty page, and have all of its network and its console told."""
+    @asynccontextmanager
+    async def open_tab(self, proxy: str) -> AsyncIterator[Tab]:
+        """Open an empty page that shares nothing with others, and have all of its network and its console told.
+
+        What the page asks of other machines goes to `proxy`.
+        """
         context = await self.call("Target.createBrowserContext", proxyServer=proxy)
         target = await self.call("Target.createTarget", url="about:blank", **context)
-        session = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
-        self._session = session["sessionId"]
+        session = (await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True))["sessionId"]
+        tab = self._tabs[session] = Tab(self, session)
         for domain in ("Page", "Network", "Runtime", "Log"):
-            await self.call(f"{domain}.enable")
+            await tab.call(f"{domain}.enable")
+        try:
+            yield tab
+        finally:
+            await self.call("Target.disposeBrowserContext", **context)
+            del self._tabs[session]
+
+
+class Tab:
+    """One page, with everything that it said since it was opened."""
+
+    def __init__(self, browser: Browser, session: str) -> None:
+        self._browser = browser
+        self._session = session
+        self.events: list[tuple[str, dict[str, Any]]] = []
+
+    async def call(self, method: str, **params: Any) -> Any:
+        """Call a method of the protocol on the page, and give its result."""
+        return await self._browser.call(method, self._session, **params)
 
     def told(self, method: str) -> list[dict[str, Any]]:
         """Give the parameters of all events of one kind."""
@@ -130,16 +152,16 @@ class Tab:
 
 
 @asynccontextmanager
-async def open_tab(program: str, profile: Path, proxy: str, prefix: tuple[str, ...] = ()) -> AsyncIterator[Tab]:
-    """Start a browser with an empty profile, its command behind a prefix, open one page in it, and end both.
+async def start(program: str, profile: Path, prefix: tuple[str, ...] = ()) -> AsyncIterator[Browser]:
+    """Start a browser with an empty profile, its command behind a prefix, and end it.
 
-    What the page asks of other machines goes to `proxy`, and what the browser itself asks of its makers goes nowhere.
+    What the browser itself asks of its makers goes nowhere.
     """
     from_us, to_browser = os.pipe()
     from_browser, to_us = os.pipe()
     launch = (*prefix, sys.executable, "-c", _LAUNCH, str(from_us), str(to_us), program, *_FLAGS)
     log = profile.with_suffix(".log").open("wb")
-    browser = await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         *launch, f"--user-data-dir={profile}", pass_fds=(from_us, to_us), stdout=log, stderr=log
     )
     os.close(from_us)
@@ -149,18 +171,17 @@ async def open_tab(program: str, profile: Path, proxy: str, prefix: tuple[str, .
     reading = asyncio.StreamReaderProtocol(reader)
     incoming, _ = await loop.connect_read_pipe(lambda: reading, os.fdopen(from_browser, "rb"))
     outgoing, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, os.fdopen(to_browser, "wb"))
-    tab = Tab(reader, asyncio.StreamWriter(outgoing, protocol, None, loop))
-    listening = asyncio.create_task(tab.listen())
+    opened = Browser(reader, asyncio.StreamWriter(outgoing, protocol, None, loop))
+    listening = asyncio.create_task(opened.listen())
     try:
-        await tab.attach(proxy)
-        yield tab
+        yield opened
     finally:
         listening.cancel()
         outgoing.close()  # without its pipe, the browser ends
         try:
-            await asyncio.wait_for(browser.wait(), 10)
+            await asyncio.wait_for(process.wait(), 10)
         except TimeoutError:
-            browser.kill()
-            await browser.wait()
+            process.kill()
+            await process.wait()
         incoming.close()
         log.close()

@@ -24,19 +24,19 @@ def programs_in(folder: Path) -> Path:
 
 
 def install(folder: Path) -> None:
-    """Build the wheel, and install it into a new environment.
+    """Install this checkout into a new environment, which builds its wheel.
 
     Only what the wheel needs beside itself is borrowed, from the environment of the tests: a line in a .pth file adds
     its packages, but not what its own .pth files point to, which is this checkout if it is installed editable.
     """
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
-    subprocess.run((*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, _CHECKOUT), check=True)
     venv.create(folder / "environment", symlinks=True)
     packages = Path(sysconfig.get_path("purelib", "venv", _paths(folder)))
     (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    [wheel] = folder.glob("*.whl")
     python = programs_in(folder) / "python"
-    subprocess.run((*pip, "--python", python, "install", "-q", "--no-deps", wheel), check=True)
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python)
+    # It is compiled as far as it is imported, by the first server.
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-compile")
+    subprocess.run((*pip, "install", *options, _CHECKOUT), check=True)
 
 
 def _paths(folder: Path) -> dict[str, str]:

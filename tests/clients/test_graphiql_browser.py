@@ -81,6 +81,12 @@ class Visit:
         sent = json.dumps({"method": "POST", "body": json.dumps(body or {})})
         return await self.tab.run(f"fetch({path!r}, {sent}).then(answer => answer.json())")
 
+    async def delete_threads(self) -> None:
+        """Delete all that other tests have made, of which no page would show more."""
+        threads = (await self.tab.run("fetch('/v1/threads?limit=100').then(answer => answer.json())"))["data"]
+        for each in threads:
+            await self.tab.run(f"fetch('/v1/threads/{each['id']}', {{ method: 'DELETE' }})")
+
     async def see(self, text: str, editor: str = _RESULT) -> None:
         """Wait for a text in an editor, where spaces are drawn as ones that do not break."""
         shown = f"document.querySelector({editor + ' .view-lines'!r})?.innerText"
@@ -88,13 +94,13 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def browser() -> str:
+def chromium_program() -> str:
     """Find the browser."""
     return chromium.find() or lacking("there is no Chromium on this machine")
 
 
 @pytest.fixture(scope="module")
-def programs(browser: str, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001  (in vain without it)
+def programs(chromium_program: str, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001  (in vain without)
     """Install the wheel, once for all workers of this run."""
     own = tmp_path_factory.getbasetemp()
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "installed"
@@ -120,8 +126,8 @@ async def outside() -> AsyncIterator[tuple[int, list[str]]]:
         yield listener.sockets[0].getsockname()[1], asked
 
 
-@pytest.fixture
-async def network(browser: str) -> AsyncIterator[Network | None]:  # noqa: ARG001  (in vain without it)
+@pytest.fixture(scope="module")
+async def network(chromium_program: str) -> AsyncIterator[Network | None]:  # noqa: ARG001  (in vain without it)
     """Make a network without a way out, or give None where nobody may."""
     async with AsyncExitStack() as stack:
         try:
@@ -133,20 +139,42 @@ async def network(browser: str) -> AsyncIterator[Network | None]:  # noqa: ARG00
         yield made
 
 
-@pytest.fixture
-async def visit(browser: str, programs: Path, network: Network | None, tmp_path: Path) -> AsyncIterator[Visit]:
-    """Open GraphiQL from the installed wheel."""
+@pytest.fixture(scope="module")
+async def browser(
+    chromium_program: str, network: Network | None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[chromium.Browser]:
+    """Start the browser once: that takes as long as many a test."""
     prefix = network.prefix if network else ()
+    async with chromium.start(chromium_program, tmp_path_factory.mktemp("browser") / "profile", prefix) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+async def address(
+    programs: Path, network: Network | None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[str]:
+    """Serve from the installed wheel, without a key."""
+    async with installed.serve(programs, tmp_path_factory.mktemp("open"), network.prefix if network else ()) as served:
+        yield served
+
+
+@asynccontextmanager
+async def visiting(browser: chromium.Browser, network: Network | None, address: str) -> AsyncIterator[Visit]:
+    """Open GraphiQL in a page of its own."""
+    # What is on this machine never goes to a proxy: Chromium's own rule.
     async with (
-        installed.serve(programs, tmp_path, prefix) as address,
         outside() as (port, left),
-        # What is on this machine never goes to a proxy: Chromium's own rule.
-        chromium.open_tab(
-            browser, tmp_path / "profile", "direct://" if network else f"http://127.0.0.1:{port}", prefix
-        ) as tab,
+        browser.open_tab("direct://" if network else f"http://127.0.0.1:{port}") as tab,
     ):
         visit = Visit(address, tab, left)
         await visit.go()
+        yield visit
+
+
+@pytest.fixture
+async def visit(browser: chromium.Browser, network: Network | None, address: str) -> AsyncIterator[Visit]:
+    """Open GraphiQL on the server that these tests share."""
+    async with visiting(browser, network, address) as visit:
         yield visit
 
 
@@ -213,6 +241,7 @@ async def test_a_subscription_shows_a_message_that_is_made_meanwhile(visit: Visi
 
 
 async def test_example_tabs_use_the_newest_thread_and_a_link_opens_its_operation(visit: Visit, tmp_path: Path) -> None:
+    await visit.delete_threads()
     await visit.open("ReadMessages", "query ReadMessages")
     await visit.tab.click(_RUN)
     await visit.see("There is no thread yet.")
@@ -241,17 +270,26 @@ async def test_example_tabs_use_the_newest_thread_and_a_link_opens_its_operation
     keep(tmp_path / "link.png")
 
 
-async def test_without_its_key_a_subscription_is_refused_as_a_query_is(
-    visit: Visit, programs: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+async def keyed(
+    browser: chromium.Browser, network: Network | None, programs: Path, tmp_path: Path
+) -> AsyncIterator[tuple[Visit, str]]:
+    """Open GraphiQL from a server of its own, which has a key, and give that too."""
     url = f"sqlite:///{tmp_path / 'threads.db'}"
-    made = await asyncio.create_subprocess_exec(
-        programs / "gateway", "keys", "create", "--database-url", url, stdout=asyncio.subprocess.PIPE
-    )
+    create = (programs / "gateway", "keys", "create", "--database-url", url)
+    made = await asyncio.create_subprocess_exec(*create, stdout=asyncio.subprocess.PIPE)
     secret = (await made.communicate())[0].decode().strip()
-    await visit.tab.until("fetch('/v1/threads').then(answer => answer.status === 401)")
+    async with (
+        installed.serve(programs, tmp_path, network.prefix if network else ()) as address,
+        visiting(browser, network, address) as visit,
+    ):
+        yield visit, secret
 
-    await visit.go()
+
+async def test_without_its_key_a_subscription_is_refused_as_a_query_is(
+    keyed: tuple[Visit, str], tmp_path: Path
+) -> None:
+    visit, secret = keyed
     await visit.see("You didn't provide an API key.")  # before anything is run
     await visit.tab.screenshot(tmp_path / "opened-without-key.png")
     keep(tmp_path / "opened-without-key.png")
