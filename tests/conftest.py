@@ -14,6 +14,7 @@ import shutil
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import fields
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 URL_VARIABLE = "GATEWAY_TEST_POSTGRES_URL"
 # All fixtures that give a database come from one of these.
-_DATABASES = {"sqlite_url", "new_sqlite_url", "database_url", "empty_database_url", "postgres_of", "live_server"}
+_DATABASES = {"sqlite_url", "new_sqlite_url", "database_url", "empty_database_url", "new_postgres_url", "live_server"}
 _IS_COUNTED = pytest.StashKey[bool]()
 # All in one message to the server; a twentieth of the time of TRUNCATE, which makes new files.
 _EMPTY = ";".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))  # noqa: S608  (our tables)
@@ -167,39 +168,40 @@ def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def _postgres_database(config: pytest.Config, purpose: str) -> Iterator[str]:
-    """Make an empty database that only this worker uses, and give its URL."""
+def _postgres_database(config: pytest.Config, purpose: str, template: str = "template1") -> Iterator[str]:
+    """Make a database that only this worker uses, and give its URL; without a template of ours it is empty."""
     if config.getoption("--without-postgres"):
         pytest.skip("PostgreSQL was left out by --without-postgres")
     server = os.environ[URL_VARIABLE]
     name = f"{purpose}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     drop = f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"
-    asyncio.run(_run(server, drop, f"CREATE DATABASE {name}"))
+    asyncio.run(_run(server, drop, f"CREATE DATABASE {name} TEMPLATE {template}"))
     yield make_url(server).set(database=name).render_as_string(hide_password=False)
     asyncio.run(_run(server, drop))
 
 
 @pytest.fixture(scope="session")
-def postgres_of(request: pytest.FixtureRequest) -> Iterator[Callable[[str], str]]:
-    """Give the URL of a migrated PostgreSQL database for a purpose, the same one each time.
+def new_postgres_url(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """Give the URL of another migrated, empty PostgreSQL database each time.
 
-    A server without keys requires them as soon as a key is created in its database, so one that outlives a
-    test has a database of its own, and so have keys that do.
+    What outlives a test takes one of its own: a server without keys requires them as soon as one is created in its
+    database, and a module that is set up twice in a worker would find what it has left.
     """
+    numbers = count(1)
     with ExitStack() as stack:
 
         @cache
-        def made(purpose: str) -> str:
-            url = stack.enter_context(_postgres_database(request.config, purpose))
+        def template() -> str:
+            url = stack.enter_context(_postgres_database(request.config, "template"))
             asyncio.run(migrate(url))
-            return url
+            return str(make_url(url).database)
 
-        yield made
+        yield lambda: stack.enter_context(_postgres_database(request.config, f"copy{next(numbers)}", template()))
 
 
 @pytest.fixture(scope="session")
-def _migrated_postgres(postgres_of: Callable[[str], str]) -> str:
-    return postgres_of("migrated")
+def _migrated_postgres(new_postgres_url: Callable[[], str]) -> str:
+    return new_postgres_url()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

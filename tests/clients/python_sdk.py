@@ -74,17 +74,18 @@ def client_of(kind: str, base_url: str, runner: asyncio.Runner) -> OpenAI:
     return OpenAI(base_url=f"{base_url}/v1", **shared)
 
 
-def main(base_url: str) -> None:
-    warnings.simplefilter("error")
-    # The SDK says so on each call since OpenAI has switched its own service off, which is why this server exists.
-    warnings.filterwarnings("ignore", "The Assistants API is deprecated", DeprecationWarning)
+def summary(base_url: str) -> dict[str, object]:
+    """Run all of them, in which any warning is an error."""
     outcomes: dict[str, dict[str, str]] = {}
-    with asyncio.Runner() as runner:
+    with warnings.catch_warnings(), asyncio.Runner() as runner:
+        warnings.simplefilter("error")
+        # The SDK says so on each call since OpenAI has switched its own service off, which is why this server exists.
+        warnings.filterwarnings("ignore", "The Assistants API is deprecated", DeprecationWarning)
         for kind in CLIENTS:
             client = client_of(kind, base_url, runner)
             outcomes[kind] = {name: outcome(client, base_url, name) for name in CHECKS}
             client.close()
-    print(json.dumps({"sdk": openai.__version__, "outcomes": outcomes}))  # noqa: T201  (its caller reads it)
+    return {"sdk": openai.__version__, "outcomes": outcomes}
 
 
 def outcome(client: OpenAI, base_url: str, name: str) -> str:
@@ -96,4 +97,4 @@ def outcome(client: OpenAI, base_url: str, name: str) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    print(json.dumps(summary(sys.argv[1])))  # noqa: T201  (its caller reads it)

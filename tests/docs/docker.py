@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 import yaml
-from sqlalchemy import make_url
 
 _VALUED: Final = ("--volume", "--publish", "--env", "--file", "--tag")
 
@@ -55,14 +54,13 @@ def compose(arguments: list[str]) -> None:
         return
     assert action in ("run", "exec")
     service, *command = rest
-    database = make_url(os.environ["DATABASE_OF_COMPOSE"])
     if service == "postgres":
         given = services[service]["environment"]
-        ours = {given["POSTGRES_USER"]: database.username or "", given["POSTGRES_DB"]: database.database or ""}
-        host = database.host or str(database.query["host"])
-        _exec([ours.get(word, word) for word in command], {"PGHOST": host, "PGPORT": str(database.port or 5432)})
+        ours = {given["POSTGRES_USER"]: os.environ["COMPOSE_USER"], given["POSTGRES_DB"]: os.environ["COMPOSE_NAME"]}
+        where = {"PGHOST": os.environ["COMPOSE_HOST"], "PGPORT": os.environ["COMPOSE_PORT"]}
+        _exec([ours.get(word, word) for word in command], where)
     assert service in services
-    _exec(command, {"GATEWAY_DATABASE_URL": database.render_as_string(hide_password=False)})
+    _exec(command, {"GATEWAY_DATABASE_URL": os.environ["COMPOSE_URL"]})
 
 
 def _exec(command: list[str], given: dict[str, str]) -> None:

@@ -57,7 +57,7 @@ def _container(session: Session, block: Block) -> None:
 
 
 def _python(session: Session, block: Block) -> None:
-    session.program(block.text, file="block.py", command="$PYTHON")
+    session.python(block.text)
 
 
 def _node(session: Session, block: Block) -> None:

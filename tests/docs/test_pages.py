@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from tests.docs.blocks import Block, all_blocks, blocks_of, pages
 from tests.docs.kinds import KINDS, kind_of
 from tests.docs.session import Session
+from tests.live.nursery import CAN_FORK
 from tests.live.server import ROOT
 
 if TYPE_CHECKING:
@@ -39,9 +39,12 @@ def test_a_block_of_an_unknown_kind_has_no_executor() -> None:
 @pytest.mark.uncounted
 @pytest.mark.usefixtures("node_clients")
 @pytest.mark.parametrize("page", WITH_BLOCKS)
-def test_the_blocks_of_a_page_work_as_documented(page: str, tmp_path: Path, postgres_of: Callable[[str], str]) -> None:
-    database = re.sub(r"\W", "_", page.removesuffix(".md")).lower()
-    with Session(tmp_path, lambda: postgres_of(database)) as session:
+def test_the_blocks_of_a_page_work_as_documented(
+    page: str, tmp_path: Path, new_postgres_url: Callable[[], str]
+) -> None:
+    # What README.md starts is started as its readers do, though that takes a second each time.
+    is_at_hand = CAN_FORK and page != "README.md"
+    with Session(tmp_path, new_postgres_url, is_at_hand=is_at_hand) as session:
         for block in blocks_of(page):
             kind = kind_of(block)
             assert kind

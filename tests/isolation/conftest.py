@@ -13,16 +13,14 @@ from tests.isolation.world import authenticator_over, make_world
 from tests.live.inside import serving_inside
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def world_url(request: pytest.FixtureRequest, new_sqlite_url: Callable[[], str]) -> str:
+def world_url(request: pytest.FixtureRequest) -> str:
     """Give the URL of a database of its own: a server without keys would see the new keys and require them."""
-    if request.param == "postgres":
-        url: str = request.getfixturevalue("postgres_of")("keyed")
-        return url
-    return new_sqlite_url()
+    url: str = request.getfixturevalue(f"new_{request.param}_url")()
+    return url
 
 
 @pytest.fixture(scope="module")

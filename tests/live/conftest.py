@@ -30,9 +30,7 @@ OLD_SDK: Final = "1.109.1"  # the last of the series that most programs written 
 def live_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serve each kind of database to many tests; they work in threads of their own and never count all threads."""
     folder = tmp_path_factory.mktemp("live")
-    url = f"sqlite:///{folder / 'threads.db'}"
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_of")("live")
+    url = request.getfixturevalue(f"new_{request.param}_url")()
     with serving(url, folder=folder) as server:
         yield server
 

@@ -6,7 +6,9 @@ Must not be here: what is done with it once it runs (`server`).
 
 from __future__ import annotations
 
+import gc
 import json
+import multiprocessing
 import os
 import select
 import signal
@@ -16,14 +18,29 @@ import sys
 import tempfile
 import threading
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
+
+from uvicorn import _subprocess
+
+from gateway.cli.commands import main
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 CAN_FORK: Final = hasattr(os, "pidfd_open")  # it tells when a process ends that is not our child; Linux has it
 _ROOT: Final = Path(__file__).parents[2]
+# What commands import when they run.
+_LOADED: Final = (
+    "gateway.app",
+    "gateway.cli.config",
+    "gateway.cli.doctor",
+    "gateway.cli.keys",
+    "gateway.cli.transfer",
+    "gateway.server.serve",
+    "gateway.store.schema.migrate",
+)
 _MOST: Final = 1 << 16  # bytes of one request
 
 
@@ -63,25 +80,30 @@ class Nursery:
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno())], cwd=_ROOT, pass_fds=[theirs.fileno()]
-            )
+        with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as named:
+            named.bind(b"")  # Linux chooses a name without a file. Source: unix(7), "Autobind feature"
+            named.listen()
+            self.name: str = named.getsockname()[1:].decode()
+            ends = [theirs.fileno(), named.fileno()]
+            command = [sys.executable, "-m", __name__, *map(str, ends)]
+            self._process = subprocess.Popen(command, cwd=_ROOT, pass_fds=ends)
         self._one_at_a_time = threading.Lock()
 
     def serve(self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Forked:
         """Start a command whose errors can be read as it tells them."""
         reader, writer = os.pipe()
-        with Path(os.devnull).open("wb") as nothing, os.fdopen(writer, "wb") as errors:
-            pid = self._forked(arguments, folder, environment, nothing.fileno(), errors.fileno())
+        with Path(os.devnull).open("r+b") as nothing, os.fdopen(writer, "wb") as errors:
+            files = (nothing.fileno(), nothing.fileno(), errors.fileno())
+            pid = self._forked(arguments, folder, environment, *files)
         return Forked(self, pid, os.fdopen(reader, encoding="utf-8"))
 
     def run(
         self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], patience_s: float
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-            forked = Forked(self, self._forked(arguments, folder, environment, out.fileno(), err.fileno()))
+        with Path(os.devnull).open() as none, tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            files = (none.fileno(), out.fileno(), err.fileno())
+            forked = Forked(self, self._forked(arguments, folder, environment, *files))
             code = forked.wait(patience_s)
             out.seek(0)
             err.seek(0)
@@ -103,42 +125,55 @@ def nursery() -> Nursery:
     return Nursery()
 
 
-def _attend(asked: socket.socket) -> None:
-    """Fork and tell of ends until nobody asks any more; each child leaves this by its own way out."""
-    from gateway import app  # noqa: F401, PLC0415  (this is what is loaded once)
-    from gateway.cli.commands import main  # noqa: PLC0415  (as above)
-    from gateway.server import serve  # noqa: F401, PLC0415  (this is what is loaded once)
+def _attend(owner: socket.socket, named: socket.socket) -> None:
+    """Answer the process that started this one, until it ends, and programs that know the name."""
+    for each in _LOADED:
+        import_module(each)
+    # A server's workers need not load it again either.
+    vars(_subprocess)["spawn"] = multiprocessing.get_context("fork")
+    gc.freeze()  # a collection in a fork would copy all of it
+    is_asked = True
+    while is_asked:
+        ready, _, _ = select.select([owner, named], [], [])
+        if named in ready:
+            with named.accept()[0] as one:
+                _answer(one, one, owner, named)
+        if owner in ready:
+            is_asked = _answer(owner, owner, named)
 
-    while True:
-        told, files, _, _ = socket.recv_fds(asked, _MOST, 2)
-        if not told:
-            return
-        request = json.loads(told)
-        if "of" in request:
-            _, status = os.waitpid(request["of"], 0)
-            asked.send(b"%d" % os.waitstatus_to_exitcode(status))
-            continue
-        pid = os.fork()
-        if not pid:
-            asked.close()
-            _become(request["in"], request["environment"], files)
-            main(request["run"], prog_name="python -m gateway")
-        for file in files:
-            os.close(file)
-        asked.send(b"%d" % pid)
+
+def _answer(asked: socket.socket, *ours: socket.socket) -> bool:
+    """Fork, or tell how one ended, if anything is asked; each child leaves this by its own way out."""
+    told, files, _, _ = socket.recv_fds(asked, _MOST, 3)
+    if not told:
+        return False
+    request = json.loads(told)
+    if "of" in request:
+        _, status = os.waitpid(request["of"], 0)
+        asked.send(b"%d" % os.waitstatus_to_exitcode(status))
+        return True
+    pid = os.fork()
+    if not pid:
+        for each in ours:
+            each.close()
+        _become(request["in"], request["environment"], files)
+        main(request["run"], prog_name="python -m gateway")
+    for file in files:
+        os.close(file)
+    asked.send(b"%d" % pid)
+    return True
 
 
 def _become(folder: str, environment: Mapping[str, str], files: Sequence[int]) -> None:
-    """Be like a process that was just started, in a session of its own, with these files to write to."""
+    """Be like a process that was just started, in a session of its own, with its three files."""
     os.setsid()
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    for number, file in enumerate(files, 1):
+    for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
 
 
 if __name__ == "__main__":
-    _attend(socket.socket(fileno=int(sys.argv[1])))
+    _attend(*(socket.socket(fileno=int(end)) for end in sys.argv[1:]))

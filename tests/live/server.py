@@ -133,7 +133,7 @@ def serving(
 ) -> Iterator[Server]:
     """Serve a database on a free port for as long as the block, with `folder` as the working folder.
 
-    It is forked off a process that has loaded the program, but where a test looks at how one starts, or at workers.
+    It is forked off a process that has loaded the program, and forks its workers, but where a test looks at a start.
     """
     database = () if database_url is None else ("--database-url", database_url)
     arguments = ("serve", "--port", "0", *database, *flags)

@@ -51,9 +51,7 @@ class Filled(NamedTuple):
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
     folder = tmp_path_factory.mktemp("answers")
-    url = f"sqlite:///{folder / 'threads.db'}"
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_of")("answers")
+    url = request.getfixturevalue(f"new_{request.param}_url")()
     with serving(url, folder=folder, given={"GATEWAY_GRAPHQL_TIMEOUT_S": str(DEADLINE_S)}) as server:
         yield Filled(server, *asyncio.run(_fill(url)))
 

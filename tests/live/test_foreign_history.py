@@ -15,7 +15,7 @@ from tests.following import PATIENCE_S
 from tests.live.server import run_gateway, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from subprocess import CompletedProcess
 
     from tests.live.server import Server
@@ -147,10 +147,7 @@ class World:
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("foreign")
-    url = f"sqlite:///{folder / 'threads.db'}"
-    if request.param == "postgres":
-        postgres_of: Callable[[str], str] = request.getfixturevalue("postgres_of")
-        url = postgres_of(folder.name)  # another one each time that this is set up, since the cases are new to it
+    url = request.getfixturevalue(f"new_{request.param}_url")()
     imports = {}
     for case, files in FILES.items():
         (folder / case).mkdir()

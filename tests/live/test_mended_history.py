@@ -18,7 +18,7 @@ from tests.following import PATIENCE_S
 from tests.live.server import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.live.server import Server
@@ -105,10 +105,7 @@ def own_line(name: str) -> dict[str, Any]:
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("mended")
-    url = f"sqlite:///{folder / 'threads.db'}"
-    if request.param == "postgres":
-        postgres_of: Callable[[str], str] = request.getfixturevalue("postgres_of")
-        url = postgres_of(folder.name)  # another one each time that this is set up
+    url = request.getfixturevalue(f"new_{request.param}_url")()
     made = World(url, folder, is_stopped_for_imports=request.param == "sqlite")
     with made.stack:
         heard = [

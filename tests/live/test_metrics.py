@@ -17,7 +17,7 @@ def test_each_process_serves_metrics_on_its_own_port(postgres_url: str, tmp_path
     port = free_ports()
     given = {"GATEWAY_WORKERS": "2", "GATEWAY_METRICS_PORT": str(port)}
     with (
-        serving(postgres_url, folder=tmp_path, given=given, is_forked=False) as server,
+        serving(postgres_url, folder=tmp_path, given=given) as server,
         httpx.Client(timeout=PATIENCE_S, transport=httpx.HTTPTransport(retries=8)) as http,
     ):
         told = [http.get(f"http://127.0.0.1:{each}/metrics").text for each in (port, port + 1)]  # both have started

@@ -21,8 +21,7 @@ from tests.live.subscribing import ADDED, EVENTS, socket_to, stream_of
 from tests.transfer.test_import_beside_others import WHO, on
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from tests.live.server import Server
 
@@ -36,13 +35,6 @@ class World:
 
     server: Server
     cursors: dict[str, str]
-
-
-def database_url(request: pytest.FixtureRequest, purpose: str, folder: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{folder / 'threads.db'}"
-    postgres_of: Callable[[str], str] = request.getfixturevalue("postgres_of")
-    return postgres_of(purpose)
 
 
 def import_anew(database_url: str, *objects: dict[str, Any]) -> None:
@@ -77,7 +69,7 @@ async def live_and_die(base_url: str) -> dict[str, str]:
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Live and die, begin anew, serve; on SQLite the server is stopped meanwhile."""
     folder = tmp_path_factory.mktemp("generations")
-    url = database_url(request, "generations", folder)
+    url = request.getfixturevalue(f"new_{request.param}_url")()
     take(url, a_thread(), a_message("msg_1"), a_message("msg_2"))
     with ExitStack() as stack:
         server = stack.enter_context(serving(url, folder=folder))
@@ -145,7 +137,7 @@ async def test_a_cursor_of_the_new_generation_is_known(world: World) -> None:
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def frozen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Server]]:
     folder = tmp_path_factory.mktemp("frozen")
-    url = database_url(request, "generations_frozen", folder)
+    url = request.getfixturevalue(f"new_{request.param}_url")()
     with serving(url, folder=folder) as server:
         yield url, server
 

@@ -180,12 +180,12 @@ def told(answer: httpx.Response) -> str:
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory, postgres_of: Callable[[str], str]) -> Iterator[list[Server]]:
+def servers(tmp_path_factory: pytest.TempPathFactory, new_postgres_url: Callable[[], str]) -> Iterator[list[Server]]:
     """Serve an empty database of each kind."""
     folder = tmp_path_factory.mktemp("odd")
     given = {"GATEWAY_TOKEN_SECRET": "s" * 32}
     with ExitStack() as stack:
-        urls = (f"sqlite:///{folder / 'threads.db'}", postgres_of(folder.name))
+        urls = (f"sqlite:///{folder / 'threads.db'}", new_postgres_url())
         yield [stack.enter_context(serving(url, folder=folder, given=given)) for url in urls]
 
 

@@ -57,19 +57,22 @@ def pooled(postgres_url: str, folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def pooler_url(postgres_of: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with pooled(postgres_of("pooled"), tmp_path_factory.mktemp("pgbouncer")) as url:
+def direct_url(new_postgres_url: Callable[[], str]) -> str:
+    return new_postgres_url()
+
+
+@pytest.fixture(scope="module")
+def pooler_url(direct_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with pooled(direct_url, tmp_path_factory.mktemp("pgbouncer")) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-def server(
-    pooler_url: str, postgres_of: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
+def server(pooler_url: str, direct_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serve through the pooler, by two processes that hear of each other past it."""
-    given = {"GATEWAY_LISTEN_URL": postgres_of("pooled"), "GATEWAY_WORKERS": "2"}
+    given = {"GATEWAY_LISTEN_URL": direct_url, "GATEWAY_WORKERS": "2"}
     folder = tmp_path_factory.mktemp("pooled")
-    with serving(f"{pooler_url}?pgbouncer=transaction", folder=folder, given=given, is_forked=False) as running:
+    with serving(f"{pooler_url}?pgbouncer=transaction", folder=folder, given=given) as running:
         yield running
 
 

@@ -20,6 +20,7 @@ import pytest
 from websockets.exceptions import WebSocketException
 
 from tests.clients.node import run
+from tests.effort import times
 from tests.following import PATIENCE_S, until
 from tests.live.server import Server, run_gateway, serving
 from tests.live.subscribing import ADDED, events_of, socket_to
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:The Assistants API is deprecated:DeprecationWarning")
 
 WRITERS: Final = 4
-MEANWHILE: Final = 40  # messages that are acknowledged before the next stop
+MEANWHILE: Final = times(fast=15, slow=40)  # messages that are acknowledged before the next stop
 END: Final = "the end"
 CUT_OFF: Final = (OSError, WebSocketException, httpx.TransportError, httpx.HTTPStatusError)
 
@@ -172,9 +173,9 @@ def write_by_node(folder: Path, load: Load, seconds: float) -> str:
 
 
 @pytest.fixture
-def site(postgres_of: Callable[[str], str], tmp_path: Path) -> Iterator[Site]:
+def site(new_postgres_url: Callable[[], str], tmp_path: Path) -> Iterator[Site]:
     """Serve one PostgreSQL twice, to who has a key, behind nginx."""
-    database_url = postgres_of("keyed")
+    database_url = new_postgres_url()
     key = run_gateway("keys", "create", "--database-url", database_url, folder=tmp_path).stdout.strip()
     ports = [free_port(), free_port()]
     given = {"GATEWAY_HOSTS": f"{NAME},localhost,127.0.0.1", "GATEWAY_TRUSTED_PROXIES": "127.0.0.1"}

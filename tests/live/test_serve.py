@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from gateway.store.engines.open import open_engines
+from tests.live.nursery import CAN_FORK
 from tests.live.server import PATIENCE_S, ROOT, run_gateway, serving, until_refused
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def test_banner_has_the_urls_for_sdks_and_browsers(sqlite_url: str, tmp_path: Pa
 
 
 def test_an_idle_server_prints_only_its_banner(database_url: str, tmp_path: Path) -> None:
-    with serving(database_url, folder=tmp_path, is_forked=False) as server:
+    is_forked = CAN_FORK and database_url.startswith("postgresql")  # what an import says, it says once a process
+    with serving(database_url, folder=tmp_path, is_forked=is_forked) as server:
         server.stop()
 
     assert len(server.stderr.splitlines()) == 5
@@ -107,12 +109,12 @@ def test_a_clean_stop_leaves_one_sqlite_file(sqlite_url: str, tmp_path: Path) ->
 
 
 def test_sqlite_migrates_itself_at_the_start(tmp_path: Path) -> None:
-    with serving(f"sqlite:///{tmp_path / 'new.db'}", folder=tmp_path, is_forked=False) as server:
+    with serving(f"sqlite:///{tmp_path / 'new.db'}", folder=tmp_path) as server:
         assert make_thread(server).startswith("thread_")
 
 
 def test_sqlite_file_is_in_the_working_folder_by_default(tmp_path: Path) -> None:
-    with serving(None, folder=tmp_path, is_forked=False) as server:
+    with serving(None, folder=tmp_path) as server:
         make_thread(server)
 
     assert (tmp_path / "gateway.db").exists()
@@ -143,7 +145,8 @@ def test_migrating_twice_is_as_good_as_once(empty_database_url: str, tmp_path: P
 
 @pytest.mark.parametrize("how", [pytest.param(each, id=each.name) for each in (signal.SIGTERM, signal.SIGINT)])
 def test_two_workers_share_postgres_and_stop_cleanly(postgres_url: str, tmp_path: Path, how: signal.Signals) -> None:
-    with serving(postgres_url, folder=tmp_path, given={"GATEWAY_WORKERS": "2"}, is_forked=False) as server:
+    is_forked = CAN_FORK and how is signal.SIGINT  # and once as users start them
+    with serving(postgres_url, folder=tmp_path, given={"GATEWAY_WORKERS": "2"}, is_forked=is_forked) as server:
         ids = [make_thread(server) for _ in range(20)]
         with httpx.Client(base_url=server.base_url, timeout=PATIENCE_S) as http:
             found = [http.get(f"/v1/threads/{each}").status_code for each in ids]

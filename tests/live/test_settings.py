@@ -133,7 +133,7 @@ def test_a_password_is_never_shown(postgres_url: str, tmp_path: Path, place: str
     url = url.set(password=SECRET) if place == "authority" else url.update_query_dict({"password": SECRET})
 
     given = {"GATEWAY_DATABASE_URL": url.render_as_string(hide_password=False), "GATEWAY_WORKERS": "2"}
-    with serving(None, folder=tmp_path, given=given, is_forked=False) as server:
+    with serving(None, folder=tmp_path, given=given) as server:
         server.stop()
 
     assert "Database: postgresql://" in server.stderr

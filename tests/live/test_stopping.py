@@ -74,7 +74,7 @@ async def test_streams_end_without_complete_so_that_clients_reconnect(
 
 
 async def test_two_workers_disconnect_their_followers_at_shutdown(postgres_url: str, tmp_path: Path) -> None:
-    with serving(postgres_url, folder=tmp_path, given={"GATEWAY_WORKERS": "2"}, is_forked=False) as server:
+    with serving(postgres_url, folder=tmp_path, given={"GATEWAY_WORKERS": "2"}) as server:
         thread_id = thread_with(server, "1")
         async with (
             socket_to(server.base_url) as one,
@@ -197,7 +197,7 @@ async def test_a_request_that_does_not_end_is_aborted_at_its_deadline(sqlite_url
 
 
 async def test_stopping_workers_accept_no_connections(postgres_url: str, tmp_path: Path) -> None:
-    with serving(postgres_url, "--workers", "2", folder=tmp_path, is_forked=False) as server:
+    with serving(postgres_url, "--workers", "2", folder=tmp_path) as server:
         reader, writer = await begin_request(server)
 
         server.process.send_signal(signal.SIGTERM)

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("rights")
-    url = f"sqlite:///{folder / 'threads.db'}"
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_of")("rights")
+    url = request.getfixturevalue(f"new_{request.param}_url")()
     with serving(url, folder=folder, given=SECRETS) as server, httpx.Client(timeout=PATIENCE_S) as http:
         yield Served(server, url, folder, http)
 

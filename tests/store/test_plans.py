@@ -31,8 +31,8 @@ async def sqlite_full(new_sqlite_url: Callable[[], str]) -> AsyncIterator[AsyncC
 
 
 @pytest.fixture(scope="module")
-def own_postgres_url(postgres_of: Callable[[str], str]) -> str:
-    return postgres_of("plans")
+def own_postgres_url(new_postgres_url: Callable[[], str]) -> str:
+    return new_postgres_url()
 
 
 @pytest.fixture(scope="module")
