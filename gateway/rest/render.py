@@ -118,7 +118,7 @@ def _envelope(raised: GatewayError) -> dict[str, Any]:
 
 def _list(objects: Sequence[bytes], first_id: str | None, last_id: str | None, *, has_more: bool) -> Answer:
     end = wire.dump({"first_id": first_id, "last_id": last_id, "has_more": has_more})
-    return Answer(b'{"object":"list","data":[' + b",".join(objects) + b"]," + end[1:])
+    return Answer(b"".join((b'{"object":"list","data":[', b",".join(objects), b"],", end[1:])))
 
 
 def _answer(value: wire.JsonValue, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:

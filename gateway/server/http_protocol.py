@@ -391,7 +391,7 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             return
         if left_s > 0:
-            self._start_timer(min(left_s, timeouts.REQUEST_S))  # a request may begin meanwhile
+            self._start_timer(min(left_s, timeouts.REQUEST_S))  # an idle connection may get a request first
         elif self._is_silent or not self._is_waiting:
             self.transport.close()  # no request has started, so none is answered
         else:
