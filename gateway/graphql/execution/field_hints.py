@@ -10,7 +10,14 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from graphql import GraphQLObjectType, get_named_type, get_nullable_type, is_input_object_type, is_list_type
+from graphql import (
+    GraphQLObjectType,
+    get_named_type,
+    get_nullable_type,
+    is_input_object_type,
+    is_list_type,
+    is_non_null_type,
+)
 
 from gateway.domain import message
 from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Message
@@ -79,38 +86,11 @@ _TAGS: Final[Mapping[str, str]] = {
 }
 
 
-# Where the stored JSON has the value of each field; a last key with a question mark may be missing.
-_PATHS: Final = {
-    "TextContent.type": "type",
-    "TextContent.text": "text",
-    "Text.value": "value",
-    "Text.annotations": "annotations",
-    "ImageFileContent.type": "type",
-    "ImageFileContent.imageFile": "image_file",
-    "ImageFile.fileId": "file_id",
-    "ImageUrlContent.type": "type",
-    "ImageUrlContent.imageUrl": "image_url",
-    "ImageUrl.url": "url",
-    "RefusalContent.type": "type",
-    "RefusalContent.refusal": "refusal",
-    "FileCitation.fileId": "file_citation.file_id",
-    "FileCitation.quote": "file_citation.quote?",
-    "FilePath.fileId": "file_path.file_id",
-    "UrlCitation.url": "url_citation.url",
-    "UrlCitation.title": "url_citation.title?",
-    "Attachment.fileId": "file_id?",
-    **{f"{kind}.text": "text" for kind in _CITATIONS},
-    **{f"{kind}.startIndex": "start_index?" for kind in _CITATIONS},
-    **{f"{kind}.endIndex": "end_index?" for kind in _CITATIONS},
-}
-_KEYS: Final[Mapping[tuple[str, str], Key | Convert]] = {
+_WITHIN_CITATION: Final = frozenset({"file_id", "quote", "url", "title"})  # in an object named by the tag
+_COMPUTED: Final[Mapping[tuple[str, str], Convert]] = {
     ("ImageFile", "detail"): message.detail_of,
     ("ImageUrl", "detail"): message.detail_of,
     ("Attachment", "tools"): message.tools_of,
-    **{
-        (kind, name): Key(tuple(path.rstrip("?").split(".")), optional=path.endswith("?"))
-        for (kind, name), path in ((where.split("."), path) for where, path in _PATHS.items())
-    },
 }
 
 
@@ -191,7 +171,20 @@ def hints_of(schema: GraphQLSchema) -> FieldHints:
         hint = found[key]
         if isinstance(hint, Resolver):
             found[key] = Resolver(hint.resolve, preloaded=preloaded)
-    return FieldHints(found, _TYPES, _KEYS, _TAGS)
+    return FieldHints(found, _TYPES, _keys_of(schema), _TAGS)
+
+
+def _keys_of(schema: GraphQLSchema) -> dict[tuple[str, str], Key | Convert]:
+    """Find the values of fields in stored JSON, whose keys are the Python names of the fields."""
+    found: dict[tuple[str, str], Key | Convert] = dict(_COMPUTED)
+    tags = {kind: tag for tag, kind in _TAGS.items()}
+    for kind in (*tags, "Text", "ImageFile", "ImageUrl", "Attachment"):
+        fields: Mapping[str, GraphQLField] = getattr(schema.type_map[kind], "fields")  # noqa: B009  (of object types)
+        for name, field in fields.items():
+            key = field.extensions[_BACK].python_name
+            path = (tags[kind], key) if kind in _CITATIONS and key in _WITHIN_CITATION else (key,)
+            found.setdefault((kind, name), Key(path, optional=not is_non_null_type(field.type)))
+    return found
 
 
 def _event(event: Any, _context: Context, _arguments: Mapping[str, Any]) -> Any:
