@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -160,7 +159,7 @@ class _Function:
         self._bail_out_if(f"type({source}) is not list and type({source}) is not tuple")
         own = self._classes_of(kind.of_type) if is_non_null_type(kind) and not self._takes_json else []
         if len(own) == 1:
-            return self._json_list(kind.of_type, details, source, own[0], {})
+            return self._assign(f"fragment({self._json_list(kind.of_type, details, source, own[0], {})})")
         if is_non_null_type(kind) and is_composite_type(kind.of_type):
             self._line(f"count += len({source})" if self._takes_json else f"meter.add_objects(len({source}))")
         result, item = self._assign("[]"), self._name()
@@ -189,7 +188,7 @@ class _Function:
             self._line(f"{result} += ({as_bytes(pieces)},)")
             self._line(f"{comma} = ','")
         self._line(f"{result}.append(b']')")
-        return self._assign(f"fragment(meter.replace_text({before}, b''.join({result})))")
+        return self._assign(f"meter.replace_text({before}, b''.join({result}))")
 
     def _json_object(
         self,
@@ -223,8 +222,8 @@ class _Function:
                 return self._json_object(inner, selected, self._exactly(classes[0], value), {})
         if isinstance(hint, Parsed):
             return self._parsed(hint, definition.type, selected, source)
-        if isinstance(hint, Resolver) and self._selects_parts(hint, definition.type, selected):
-            return self._json_object(definition.type.of_type, selected, source, hint.parts)
+        if isinstance(hint, Resolver):
+            return self._json_resolved(hint, definition.type, selected, source)
         if isinstance(hint, Serialized) and (hint.plain or hint.serialize is orjson.Fragment):
             return self._json_serialized(hint, source, may_be_null=not is_non_null_type(definition.type))
         return [Piece(f"dumps({self._field(kind, selected, source, own)})", is_bytes=True)]
@@ -254,14 +253,17 @@ class _Function:
     def _object(self, kind: GraphQLObjectType, details: FieldDetailsList, source: str) -> str:
         if self._takes_json:
             return self._fields(kind, details, Source(source, None, self._read), {})
+        return self._fields(kind, details, self._checked_object(kind, source), {})
+
+    def _checked_object(self, kind: GraphQLObjectType, source: str) -> Source:
         own = self._readers.hints.classes_of(kind.name)
         if len(own) == 1:
-            return self._fields(kind, details, self._exactly(own[0], source), {})
+            return self._exactly(own[0], source)
         check = ObjectCheck(kind, own)
         self._bail_out_if(
             f"type({source}) not in {self._global(check.accepted)} and not {self._global(check)}({source})"
         )
-        return self._fields(kind, details, Source(source, None, self._read), {})
+        return Source(source, None, self._read)
 
     def _exactly(self, own: type, source: str) -> Source:
         if self._checked.get(source) is not own:
@@ -286,9 +288,24 @@ class _Function:
         """Generate the read of what is known of a resolver's result without a call."""
         if self._selects_parts(hint, kind, selected):
             return self._fields(kind.of_type, selected, source, hint.parts)
+        return self._preloaded_value(self._preloaded_of(hint), kind, selected, source)
+
+    def _json_resolved(self, hint: Resolver, kind: Any, selected: FieldDetailsList, source: Source) -> list[Piece]:
+        """Generate the JSON of the same."""
+        if self._selects_parts(hint, kind, selected):
+            return self._json_object(kind.of_type, selected, source, hint.parts)
+        preloaded = self._preloaded_of(hint)
+        if _is_list(preloaded, kind):
+            return [Piece(self._preloaded_list(preloaded, kind, selected, source), is_bytes=True)]
+        if preloaded.of is None and is_non_null_type(kind) and is_object_type(kind.of_type):
+            value = self._preloaded(preloaded, source)
+            return self._json_object(kind.of_type, selected, self._checked_object(kind.of_type, value), {})
+        return [Piece(f"dumps({self._preloaded_value(preloaded, kind, selected, source)})", is_bytes=True)]
+
+    def _preloaded_of(self, hint: Resolver) -> Preloaded:
         if hint.preloaded is None or (hint.preloaded.prefetched and not self._readers.prefetched):
             raise _NeedsExecutor
-        return self._preloaded_value(hint.preloaded, kind, selected, source)
+        return hint.preloaded
 
     def _selects_parts(self, hint: Resolver, kind: Any, selected: FieldDetailsList) -> bool:
         if not hint.parts or not is_non_null_type(kind) or not is_object_type(kind.of_type):
@@ -298,28 +315,30 @@ class _Function:
 
     def _preloaded_value(self, preloaded: Preloaded, kind: Any, details: FieldDetailsList, source: Source) -> str:
         """Generate the read of a preloaded value instead of a call of its resolver."""
-        if preloaded.rows is not None and preloaded.of is not None and self._takes_rows:
-            return self._rows_or_value(preloaded.rows, preloaded, kind, details, source)
-        value = self._assign(f"{source.name}.{preloaded.name}")  # no column
-        self._bail_out_if(f"{value} is None")
+        if _is_list(preloaded, kind):
+            return self._assign(f"fragment({self._preloaded_list(preloaded, kind, details, source)})")
+        value = self._preloaded(preloaded, source)
         if preloaded.of is None:
             return self._value(kind, details, value)
-        own = get_named_type(kind)
-        if not is_list_type(get_nullable_type(kind)):
-            return self._fields(own, details, self._exactly(preloaded.of, value), preloaded.fields)
-        return self._json_list(own, details, value, preloaded.of, preloaded.fields)
+        return self._fields(get_named_type(kind), details, self._exactly(preloaded.of, value), preloaded.fields)
 
-    def _rows_or_value(
-        self, rows: str, preloaded: Preloaded, kind: Any, details: FieldDetailsList, source: Source
-    ) -> str:
-        """Generate the read of rows if there are any, and of the list that they replace if there are none."""
-        assert preloaded.of is not None  # noqa: S101  (rows replace tuples of a class)
-        found, result = self._assign(source.attribute(rows)), self._assign("None")
+    def _preloaded(self, preloaded: Preloaded, source: Source) -> str:
+        value = self._assign(f"{source.name}.{preloaded.name}")  # no column
+        self._bail_out_if(f"{value} is None")
+        return value
+
+    def _preloaded_list(self, preloaded: Preloaded, kind: Any, details: FieldDetailsList, source: Source) -> str:
+        """Generate the JSON of preloaded rows, if there may be any, or of the list that they replace."""
+        own, of = get_named_type(kind), preloaded.of
+        assert of is not None  # noqa: S101  (a list has a class)
+        if preloaded.rows is None or not self._takes_rows:
+            return self._json_list(own, details, self._preloaded(preloaded, source), of, preloaded.fields)
+        found, result = self._assign(f"{source.name}.{preloaded.rows}"), self._assign("None")
         with self._block(f"if {found} is None:"):
-            whole = self._preloaded_value(replace(preloaded, rows=None), kind, details, source)
+            whole = self._json_list(own, details, self._preloaded(preloaded, source), of, preloaded.fields)
             self._line(f"{result} = {whole}")
         with self._block("else:"):
-            read = self._json_list(get_named_type(kind), details, found, preloaded.of, preloaded.fields, are_rows=True)
+            read = self._json_list(own, details, found, of, preloaded.fields, are_rows=True)
             self._line(f"{result} = {read}")
         return result
 
@@ -472,3 +491,7 @@ class _Function:
         name = f"k{len(self._globals)}"
         self._globals[name] = value
         return name
+
+
+def _is_list(preloaded: Preloaded, kind: Any) -> bool:
+    return preloaded.of is not None and is_list_type(get_nullable_type(kind))
