@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from gateway.domain.delta import last_of
+from gateway.domain.delta import NO_DELTA, last_of
 from gateway.domain.message import Message, Status, plain_text, with_appended_text
 from gateway.domain.principal import Scope
 from gateway.errors import InvalidRequest, NotFound
@@ -39,6 +39,11 @@ async def append_text(
     Errors: NotFound; InvalidRequest where the message is finished, or would grow too long.
     """
     who.require(Scope.READ, Scope.WRITE)
+
+    if not is_read and _NUL not in text:
+        found_in = await store.append_delta(who.reach, message_id, NO_DELTA.followed_by(text), FOLD)
+        if found_in is not None:
+            return Message(message_id, found_in, *_NOT_READ)
 
     async def work(transaction: Writes) -> Message:
         thread_id, position = await transaction.next_position_of(who.reach, message_id)

@@ -5,7 +5,7 @@ Must not be here: how it is stored (`store`), when deltas become part of the con
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
@@ -35,12 +35,12 @@ class Delta(NamedTuple):
 
         Errors: InvalidRequest where the message would grow too long.
         """
-        assert self.next_start is not None  # noqa: S101  (see `last_of`)
-        assert self.characters is not None  # noqa: S101
-        characters = self.characters + len(text)
+        start, characters = self.next_start or 0, (self.characters or 0) + len(text)
         validate.total(characters, "text", bounds.TEXT)
-        next_start = self.next_start + utf16_length(text)
-        return Delta(self.number + 1, self.part_index, self.next_start, text, next_start, characters)
+        return Delta(self.number + 1, self.part_index, start, text, start + utf16_length(text), characters)
+
+
+NO_DELTA: Final = Delta(0, 0, 0, "", 0, 0)
 
 
 def last_of(message: Message, last: Delta | None) -> Delta:

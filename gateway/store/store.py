@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from gateway.domain import bounds
 from gateway.domain.message import with_created_at
 from gateway.domain.principal import Reach
 from gateway.errors import NotFound
@@ -18,7 +19,7 @@ from gateway.store.engines.instrumentation import watch_statements
 from gateway.store.engines.open import open_engines
 from gateway.store.group_commit import GroupCommit
 from gateway.store.reads import Reads
-from gateway.store.statements import messages
+from gateway.store.statements import following, messages
 from gateway.store.transactions import Transactions
 from gateway.store.writes import Writes
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gateway.domain.change import Topic
+    from gateway.domain.delta import Delta
+    from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import Message
     from gateway.store.connections import TransactionConnection
     from gateway.store.engines.base import Engines
@@ -83,6 +86,24 @@ class Store:
             raise NotFound("thread", message.thread_id)
         self._publish({(reach.project_id, message.thread_id)})
         return with_created_at(message, found[0][0])
+
+    async def append_delta(self, reach: Reach, message_id: MessageId, gained: Delta, fold: int) -> ThreadId | None:
+        """Add a text after the last delta of a message, and return its thread, if one statement can do it.
+
+        None where nothing was added: so it is on SQLite, which has no such statement; where the message has no delta
+        yet, the next one is the `fold`th, or the text would be too long; and where the thread changes at this moment.
+        Errors: Unavailable.
+        """
+        if self._engines.has_one_writer:
+            return None
+        counts = {"units": gained.next_start, "characters": gained.characters, "most": bounds.TEXT.number, "fold": fold}
+        async with Borrowed(self._pool, _itself) as connection:  # one statement is a transaction
+            found = await connection.rows(following.append_delta, (reach, message_id, gained.text, counts))
+        if not found:
+            return None
+        thread_id: ThreadId = found[0][0]
+        self._publish({(reach.project_id, thread_id)})
+        return thread_id
 
     async def data_version(self) -> tuple[int, int]:
         """Return SQLite's version of the file, and the connection that it is counted by.

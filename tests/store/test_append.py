@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.core import messages, threads
+from gateway.core import messages, streaming, threads
 from gateway.domain.page import Order, PageRequest
+from gateway.domain.parse import MAX_CONTENT
 from gateway.domain.principal import Principal
 from gateway.domain.thread import NewThread
-from gateway.errors import NotFound
+from gateway.errors import InvalidRequest, NotFound
 from gateway.store.store import open_store
+from tests.following import begin, grow, text_part
 from tests.graphql.serving import statements_of
 from tests.make import list_page, new_message
 from tests.store.test_projects import OWNER, STRANGERS
@@ -20,13 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.core import Store
-    from gateway.domain.ids import ThreadId
+    from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.principal import Reach
 
 
 STEPS: dict[str, list[tuple[str, ...]]] = {
     "postgresql": [("UPDATE threads", "INSERT INTO messages", "pg_notify")],
     "sqlite": [("UPDATE threads",), ("INSERT INTO messages",)],  # in one hop to the writer's thread
+}
+
+
+APPEND_STEPS: dict[str, list[tuple[str, ...]]] = {
+    "postgresql": [("FROM message_deltas", "UPDATE threads", "pg_notify", "INSERT INTO message_deltas")],
+    "sqlite": [("UPDATE threads",), ("FROM message_deltas",), ("INSERT INTO message_deltas",)],
 }
 
 
@@ -69,3 +77,43 @@ async def test_another_principal_adds_nothing(one: Store, who: Principal, thread
         await messages.create(one, Principal(stranger), thread_id, new_message())
 
     assert (await list_page(one, who, thread_id, PageRequest(10))).items == ()
+
+
+@pytest.fixture
+async def growing(one: Store, who: Principal, thread_id: ThreadId) -> MessageId:
+    """Make a message in progress that has grown by one delta."""
+    growing = (await begin(one, who, thread_id, text_part("x"))).id
+    await grow(one, who, growing, "y")
+    return growing
+
+
+async def test_a_text_is_appended_without_reading_the_message(
+    one: Store, who: Principal, growing: MessageId, database_url: str
+) -> None:
+    with statements_of(one) as sent:
+        await streaming.append_text(one, who, growing, "z", is_read=False)
+
+    for statement, words in zip(sent, APPEND_STEPS[database_url.partition(":")[0]], strict=True):
+        assert all(word in statement for word in words)
+    assert (await messages.get_many(one, who, [growing]))[growing].text == "xyz"
+
+
+@pytest.mark.parametrize("stranger", STRANGERS.values(), ids=list(STRANGERS))
+async def test_another_principal_appends_nothing(
+    one: Store, who: Principal, growing: MessageId, stranger: Reach
+) -> None:
+    with pytest.raises(NotFound):
+        await streaming.append_text(one, Principal(stranger), growing, "z", is_read=False)
+
+    assert (await messages.get_many(one, who, [growing]))[growing].text == "xy"
+
+
+async def test_a_text_that_makes_a_message_too_long_is_refused_by_the_last_delta(
+    one: Store, who: Principal, growing: MessageId
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        await streaming.append_text(one, who, growing, "z" * (MAX_CONTENT - 1), is_read=False)
+    await streaming.append_text(one, who, growing, "z" * (MAX_CONTENT - 2), is_read=False)
+
+    assert refused.value.param == "text"
+    assert len((await messages.get_many(one, who, [growing]))[growing].text) == MAX_CONTENT

@@ -12,16 +12,18 @@ from sqlalchemy import (
     Integer,
     Select,
     Text,
+    TextClause,
     and_,
     delete,
     exists,
     func,
+    insert,
     literal,
     literal_column,
     null,
     select,
-    text,
     union_all,
+    update,
 )
 
 from gateway.domain.delta import Delta
@@ -29,13 +31,14 @@ from gateway.domain.page import WHOLE
 from gateway.store.schema import tables
 from gateway.store.statements import page_bytes
 from gateway.store.statements.access import within, within_thread
-from gateway.store.statements.functions import among, as_text, octets, utf8
+from gateway.store.statements.functions import among, announced, as_text, octets, utf8
 from gateway.store.statements.messages import CONTENT, MESSAGE_COLUMNS, columns_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Delete, Table, TextClause
+    from sqlalchemy import Delete, Table
+    from sqlalchemy.sql.dml import ReturningInsert
 
     from gateway.domain.principal import Reach
 
@@ -131,9 +134,41 @@ def last_delta(reach: Reach, message_id: str) -> Select[Any]:
     )
 
 
+def append_delta(reach: Reach, message_id: str, text: str, counts: Mapping[str, int]) -> ReturningInsert[Any]:
+    """Insert a delta after the last one of a message, at the next position of its thread, and announce that.
+
+    It is one statement of PostgreSQL, which reads the last delta before it waits for the thread's row. So it inserts
+    nothing where the row has changed since; and nothing where the message has no delta, or its last one no counters.
+    Shape: one row, the thread's id, or none. `counts` are the `units` and `characters` of the text, the `most`
+    characters that a message may have, and `fold`, the number of the first delta that has to be folded.
+    """
+    deltas, own, seen = tables.message_deltas, tables.threads, tables.threads.alias("seen")
+    last = last_delta(reach, message_id).with_only_columns(*deltas.c).cte("last")
+    number, characters = last.c.number + 1, last.c.characters + counts["characters"]
+    is_same = and_(within(seen, reach), seen.c.id == last.c.thread_id, seen.c.last_position == own.c.last_position)
+    moved = (
+        update(own)
+        .where(within(own, reach), own.c.id == last.c.thread_id, is_same)
+        .where(characters <= counts["most"], number < counts["fold"])
+        .values(last_position=own.c.last_position + 1)
+        .returning(own.c.last_position, announced(own.c.project_id, own.c.id))
+        .cte("moved")
+    )
+    added = {
+        **{name: last.c[name] for name in ("project_id", "thread_id", "message_id", "part_index")},
+        "position": moved.c.last_position,
+        "number": number,
+        "start": last.c.next_start,
+        "text": as_text(text),
+        "next_start": last.c.next_start + counts["units"],
+        "characters": characters,
+    }
+    return insert(deltas).from_select(list(added), select(*added.values())).returning(deltas.c.thread_id)
+
+
 def data_version() -> TextClause:
     """Ask SQLite for its counter of changes to the file by other connections."""
-    return text("PRAGMA data_version")
+    return TextClause("PRAGMA data_version")
 
 
 def remove_deltas(reach: Reach, message_id: str) -> Delete:
