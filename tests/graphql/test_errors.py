@@ -66,7 +66,8 @@ async def test_masked_error_has_the_request_id_of_log_and_header(
     store: Store, who: Principal, rest: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = await put_message(store, who, await make_thread(store, who), content=[{"type": "hologram"}])
-    query = {"query": "query($id: ID!) { node(id: $id) { ... on Message { text } } }", "variables": {"id": broken.id}}
+    text = "query($id: ID!) { node(id: $id) { ... on Message { content { __typename } } } }"
+    query = {"query": text, "variables": {"id": broken.id}}
 
     with caplog.at_level(logging.ERROR, "gateway.graphql.errors"):
         answer = await rest.post("http://gateway/graphql", json=query)
