@@ -13,7 +13,7 @@ from gateway.core import paging
 from gateway.domain import metadata
 from gateway.domain.ids import new_message_id
 from gateway.domain.message import Message, Role, Status, plain_text
-from gateway.domain.page import EdgeFlags, ThreadPage
+from gateway.domain.page import ThreadPage
 from gateway.domain.principal import Scope
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump, dump_text
@@ -109,7 +109,7 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId | None, messa
 async def list_pages(store: Store, who: Principal, read: PageRead, *, known: bool = False) -> list[ThreadPage]:
     """Return a page of messages of each thread; unless they are `known`, an empty one is checked.
 
-    The ends of a page are known if it was read with its thread, or without a cursor.
+    The ends of a page are known if it was read with its thread.
     Errors: NotFound for a thread; InvalidRequest for a cursor that names no message of it; AnswerTooLarge.
     """
     who.require(Scope.READ)
@@ -119,9 +119,8 @@ async def list_pages(store: Store, who: Principal, read: PageRead, *, known: boo
             for thread_id, (found, *_) in zip(read.thread_ids, pages, strict=True):
                 if not found.rows:
                     await _refuse_unknown(reads, who, thread_id, read.page)
-    flags = None if read.page.cursors() else EdgeFlags()
     return [
-        ThreadPage(found, thread, None if (at := edges or flags) is None else paging.ends_of(read.page, found, at))
+        ThreadPage(found, thread, None if edges is None else paging.ends_of(read.page, found, edges))
         for found, thread, edges in pages
     ]
 

@@ -88,8 +88,9 @@ class Meter:
 
         Errors: Stopped.
         """
-        self.bytes = before
-        self.add_text(text)
+        self.bytes = before + len(text)
+        if self.bytes > self._max_bytes:
+            self._stop("size")
         return text
 
     def iterate(self, items: Sequence[Any]) -> Iterable[Any]:

@@ -69,8 +69,11 @@ class Context:
 
         Errors: AnswerTooLarge.
         """
-        sizes = [(each.stored, len(each.rows)) for each in pages]
-        if not (self.read.fits(*sizes) and self.delivered.fits(*sizes)):
+        stored = count = 0
+        for each in pages:
+            stored += each.stored
+            count += len(each.rows)
+        if not (self.read.fits((stored, count)) and self.delivered.fits((stored, count))):
             for each in pages:
                 each.rows = ()  # an error keeps the locals of its frames alive
             raise AnswerTooLarge

@@ -99,7 +99,13 @@ class Connection:
         """Do the same with one statement for several texts, which its arguments are made of; listeners see one."""
         unknown = repr(object())  # found again among the values by its identity
         prepared, values = self._prepared(build, arguments_of(unknown))
-        statements = [(prepared.text, [one if value is unknown else value for value in values], take) for one in each]
+        places = [n for n, value in enumerate(values) if value is unknown]
+        statements = []
+        for one in each:
+            own = list(values)
+            for n in places:
+                own[n] = one
+            statements.append((prepared.text, own, take))
         with self._listeners.batch([statements[0][:2]]):
             found: list[T] = await self._driver.call(self.raw, partial(take_each, statements))
         return found

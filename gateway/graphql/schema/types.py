@@ -15,7 +15,7 @@ import strawberry
 from strawberry import UNSET
 from strawberry.scalars import JSON
 
-from gateway.core import messages, threads
+from gateway.core import messages, paging, threads
 from gateway.domain import ids, page, parse, parse_page
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.thread import Thread as DomainThread
@@ -129,6 +129,8 @@ class MessageConnection:
     @property
     def preloaded_page_info(self) -> PageInfo | None:
         """The result of `pageInfo`, if it needs no further read."""
+        if self.ends is None and not self.asked.page.cursors():
+            self.ends = paging.ends_of(self.asked.page, self.found, page.EdgeFlags())
         return None if self.ends is None else page_info(self.found, self.ends)
 
     @property
