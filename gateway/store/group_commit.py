@@ -123,17 +123,27 @@ def run_batch(batch: Sequence[PendingWrite], connection: TransactionConnection) 
     """Run transactions one after the other and commit; return the result of each, or its error."""
     raw: sqlite3.Connection = connection.raw
     raw.execute("BEGIN IMMEDIATE")
-    outcomes = [_run(write, connection) for write in batch]
-    raw.execute("COMMIT")
+    if len(batch) == 1:
+        outcomes = [_run(batch[0], connection, "ROLLBACK")]
+    else:
+        outcomes = [_run_in_savepoint(write, connection) for write in batch]
+    if raw.in_transaction:
+        raw.execute("COMMIT")
     return outcomes
 
 
-def _run(write: PendingWrite, connection: TransactionConnection) -> Any:
-    """Run one transaction in a savepoint, which is rolled back also where nobody waits for it any more."""
+def _run_in_savepoint(write: PendingWrite, connection: TransactionConnection) -> Any:
+    connection.raw.execute("SAVEPOINT one")
+    outcome = _run(write, connection, "ROLLBACK TO one")
+    connection.raw.execute("RELEASE one")
+    return outcome
+
+
+def _run(write: PendingWrite, connection: TransactionConnection, undo: str) -> Any:
+    """Run one transaction, and undo what it did if it fails or nobody waits for it any more."""
     raw: sqlite3.Connection = connection.raw
     if write.done.done():  # cancelled while another process held the lock
         return None
-    raw.execute("SAVEPOINT one")
     try:
         outcome = write.context.run(_result, write.work, connection)
     except Exception as error:
@@ -141,8 +151,7 @@ def _run(write: PendingWrite, connection: TransactionConnection) -> Any:
             raise  # SQLite has rolled back all of them, as it does where the disk is full
         outcome = error
     if isinstance(outcome, Exception) or write.done.done():
-        raw.execute("ROLLBACK TO one")
-    raw.execute("RELEASE one")
+        raw.execute(undo)
     return outcome
 
 

@@ -1,0 +1,157 @@
+"""A transaction is committed whole or not at all, and its connection is used again or closed, however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.errors import Unavailable
+from gateway.store.engines import base
+from gateway.store.store import open_store
+from tests.following import PATIENCE_S, until
+from tests.make import holding, make_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.core import Store
+    from gateway.domain.ids import ThreadId
+    from gateway.domain.principal import Principal
+    from gateway.store.writes import Writes
+
+MOST = 3  # transactions at once
+
+
+@pytest.fixture
+async def one(postgres_url: str) -> AsyncIterator[Store]:
+    """Open a store on PostgreSQL."""
+    store = open_store(postgres_url)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def thread_id(one: Store, who: Principal) -> ThreadId:
+    """Make a thread."""
+    return await make_thread(one, who)
+
+
+async def positions(store: Store, who: Principal, thread_id: ThreadId) -> int:
+    """Read how many positions are taken, after every connection can run a transaction again."""
+
+    async def nothing(_writes: Writes) -> None: ...
+
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.gather(*(store.write(nothing) for _ in range(MOST)))
+        await until(lambda: store.connections()["writer"] == 0)
+    async with store.read() as reads:
+        return (await reads.last_positions(who.reach, [thread_id]))[thread_id]
+
+
+async def test_a_failure_between_statements_rolls_all_of_them_back(
+    one: Store, who: Principal, thread_id: ThreadId
+) -> None:
+    async def fail(writes: Writes) -> None:
+        await writes.next_position(who.reach, thread_id)
+        raise ZeroDivisionError
+
+    for _ in range(MOST + 1):
+        with pytest.raises(ZeroDivisionError):
+            await one.write(fail)
+
+    assert await positions(one, who, thread_id) == 0
+
+
+async def test_a_statement_that_fails_rolls_back_those_before_it(
+    one: Store, who: Principal, thread_id: ThreadId
+) -> None:
+    async def fail(writes: Writes) -> None:
+        await writes.next_position(who.reach, thread_id)
+        await writes._connection.execute("SELECT 1 / 0")  # noqa: SLF001
+
+    for _ in range(MOST + 1):
+        with pytest.raises(Exception, match="division by zero"):
+            await one.write(fail)
+
+    assert await positions(one, who, thread_id) == 0
+
+
+async def test_a_transaction_cancelled_while_a_statement_runs_is_rolled_back(
+    one: Store, who: Principal, thread_id: ThreadId
+) -> None:
+    begun = asyncio.Event()
+
+    async def sleep(writes: Writes) -> None:
+        await writes.next_position(who.reach, thread_id)
+        begun.set()
+        await writes._connection.execute("SELECT pg_sleep(60)")  # noqa: SLF001
+
+    for _ in range(MOST + 1):
+        begun.clear()
+        running = asyncio.create_task(one.write(sleep))
+        await begun.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    assert await positions(one, who, thread_id) == 0
+
+
+async def test_a_connection_lost_within_a_transaction_is_replaced(
+    one: Store, who: Principal, thread_id: ThreadId
+) -> None:
+    async def lose(writes: Writes) -> None:
+        await writes.next_position(who.reach, thread_id)
+        await writes._connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")  # noqa: SLF001
+
+    for _ in range(MOST + 1):
+        with pytest.raises(Unavailable):
+            await one.write(lose)
+
+    assert await positions(one, who, thread_id) == 0
+
+
+async def test_a_transaction_waits_for_a_connection_and_then_runs(
+    one: Store, who: Principal, thread_id: ThreadId
+) -> None:
+    async with holding(one), holding(one), holding(one):
+        waiting = asyncio.create_task(one.write(lambda writes: writes.next_position(who.reach, thread_id)))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        assert one.connections()["writer"] == MOST == one.connections_at_most()["writer"]
+
+    assert await waiting == 1
+
+
+async def test_a_transaction_that_waits_too_long_for_a_connection_leaves_none_behind(
+    one: Store, who: Principal, thread_id: ThreadId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "WAIT_S", 0.05)
+    async with holding(one), holding(one), holding(one):
+        with pytest.raises(Unavailable):
+            await one.write(lambda writes: writes.next_position(who.reach, thread_id))
+
+    assert await positions(one, who, thread_id) == 0
+
+
+async def test_a_savepoint_that_fails_undoes_only_itself(store: Store, who: Principal) -> None:
+    thread_id = await make_thread(store, who)
+
+    async def fail(writes: Writes) -> None:
+        async with writes.savepoint():
+            await writes.next_position(who.reach, thread_id)
+            raise ZeroDivisionError
+
+    async def work(writes: Writes) -> None:
+        await writes.next_position(who.reach, thread_id)
+        with pytest.raises(ZeroDivisionError):
+            await fail(writes)
+        async with writes.savepoint():
+            await writes.next_position(who.reach, thread_id)
+
+    await store.write(work)
+
+    async with store.read() as reads:
+        assert await reads.last_positions(who.reach, [thread_id]) == {thread_id: 2}
