@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import math
 import os
 import shutil
 from contextlib import AsyncExitStack, ExitStack, contextmanager
@@ -72,7 +71,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     effort.choose(is_slow=config.getoption("--slow"))
     config.pluginmanager.register(pace)
-    runner.COMPILE_AT_USE = 1 if config.getoption("--operations") == "compiled" else math.inf
+    runner.COMPILES = config.getoption("--operations") == "compiled"
     is_worker = hasattr(config, "workerinput")
     if is_worker or config.getoption("--without-postgres") or config.option.collectonly or URL_VARIABLE in os.environ:
         return

@@ -13,9 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from graphql import (
-    GraphQLBoolean,
-    GraphQLID,
-    GraphQLInt,
     GraphQLObjectType,
     GraphQLString,
     get_named_type,
@@ -29,6 +26,7 @@ from graphql import (
 )
 
 from gateway.fast_executor.columns import ColumnsRead, Source
+from gateway.fast_executor.compiling import Generated, Later
 from gateway.fast_executor.hints import (
     MARKER,
     Attribute,
@@ -43,7 +41,7 @@ from gateway.fast_executor.hints import (
 )
 from gateway.fast_executor.meter import LONG, Meter
 from gateway.fast_executor.pieces import Piece, as_bytes, joined
-from gateway.fast_executor.readers import Bailout, ObjectCheck, leaf_reader
+from gateway.fast_executor.readers import INVALID, Bailout, ObjectCheck, leaf_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -58,14 +56,6 @@ if TYPE_CHECKING:
 
 MAX_FIELDS: Final = 1_000  # of one operation; generating a reader with so many takes 50 ms
 _MAX_DEPTH: Final = 50  # of nested blocks; Python allows a hundred
-# Leaves that are serialized unchanged, with the condition that a value is invalid. Source: GraphQL, "Int".
-_INVALID: Final = {
-    GraphQLString: "type({0}) is not str",
-    GraphQLID: "type({0}) is not str",
-    GraphQLBoolean: "type({0}) is not bool",
-    GraphQLInt: "type({0}) is not int or not -2147483648 <= {0} <= 2147483647",
-}
-
 _COLUMN_INDEXES: Final = re.compile(r"\[<(\d+):(\w+)>\]")
 
 
@@ -79,7 +69,9 @@ class Readers:
         self.fields_left = MAX_FIELDS
         self.prefetched = False
 
-    def build(self, kind: Any, details: FieldDetailsList, *, prefetched: bool) -> tuple[Read, Columns | None] | None:
+    def build(
+        self, kind: Any, details: FieldDetailsList, *, prefetched: bool
+    ) -> tuple[Generated, Columns | None] | None:
         """Generate the reader of a type with its selected fields, and list the columns that it reads.
 
         None if fields have resolvers, unless their results are `prefetched`.
@@ -87,11 +79,11 @@ class Readers:
         self.prefetched = prefetched
         fields_left, columns = self.fields_left, ColumnsRead()
         try:
-            read = _Function(self, columns, takes_rows=True).function(kind, details)
+            generated = _Function(self, columns, takes_rows=True).generate(kind, details)
             if columns.is_known:
-                return read, columns.in_order()
+                return generated, columns.in_order()
             self.fields_left = fields_left
-            return _Function(self, columns).function(kind, details), None
+            return _Function(self, columns).generate(kind, details), None
         except _NeedsExecutor:
             return None
 
@@ -117,28 +109,28 @@ class _Function:
         self._checked: dict[str, type] = {}  # the classes of variables whose class was checked
         self._globals: dict[str, Any] = {"Bailout": Bailout, "fragment": orjson.Fragment, "dumps": orjson.dumps}
 
-    def function(self, kind: Any, details: FieldDetailsList) -> Read:
-        """Generate and compile the function.
+    def generate(self, kind: Any, details: FieldDetailsList) -> Generated:
+        """Generate the function.
 
         Errors: _NeedsExecutor.
         """
-        result = self._value(kind, details, "source")
+        return self._whole(self._value(kind, details, "source"))
+
+    def _whole(self, result: str) -> Generated:
         # Stored JSON is short enough to count its objects, and to look at the clock, once.
         begin, end = ([" count = 0"], [" meter.add_objects(count)"]) if self._takes_json else ([], [])
         text = "\n".join(["def read(source, meter):", *begin, *self._lines, *end, f" return {result}"])
         if self._takes_rows:
             columns = {str(id(own)): names for own, names in self._read.in_order().items()}
             text = _COLUMN_INDEXES.sub(lambda found: f"[{columns[found[1]].index(found[2])}]", text)
-        exec(compile(text, "<reader>", "exec"), self._globals)  # noqa: S102  (its parts: see above)
-        read: Read = self._globals["read"]
-        return read
+        return Generated(text, self._globals)
 
     def _value(self, kind: Any, details: FieldDetailsList, source: str) -> str:
         """Generate the read of a value, and return its expression."""
         if is_non_null_type(kind):
             return self._non_null(kind.of_type, details, source)
-        if kind in _INVALID and self._takes_json:
-            self._bail_out_if(f"{source} is not None and ({_INVALID[kind].format(source)})")
+        if kind in INVALID and self._takes_json:
+            self._bail_out_if(f"{source} is not None and ({INVALID[kind].format(source)})")
             return source
         result = self._assign("None")
         with self._block(f"if {source} is not None:"):
@@ -211,7 +203,7 @@ class _Function:
         definition, hint = kind.fields.get(name), own or self._readers.hints.fields.get((kind.name, name))
         if definition is None:
             return [Piece(f"dumps({self._field(kind, selected, source, own)})", is_bytes=True)]
-        self._count_field()
+        self._count_fields()
         if isinstance(hint, Self | Attribute) and is_non_null_type(definition.type):
             inner = definition.type.of_type
             classes = self._classes_of(inner)
@@ -242,7 +234,7 @@ class _Function:
         return self._readers.hints.classes_of(kind.name) if is_object_type(kind) else []
 
     def _leaf(self, kind: Any, source: str) -> str:
-        invalid = _INVALID.get(kind)
+        invalid = INVALID.get(kind)
         if invalid is None:
             return self._assign(f"{self._global(leaf_reader(kind))}({source})")
         self._bail_out_if(invalid.format(source))
@@ -329,17 +321,25 @@ class _Function:
 
     def _preloaded_list(self, preloaded: Preloaded, kind: Any, details: FieldDetailsList, source: Source) -> str:
         """Generate the JSON of preloaded rows, if there may be any, or of the list that they replace."""
-        own, of = get_named_type(kind), preloaded.of
+        own, of, readers = get_named_type(kind), preloaded.of, self._readers
         assert of is not None  # noqa: S101  (a list has a class)
         if preloaded.rows is None or not self._takes_rows:
             return self._json_list(own, details, self._preloaded(preloaded, source), of, preloaded.fields)
+        left, prefetched = readers.fields_left, readers.prefetched
         found, result = self._assign(f"{source.name}.{preloaded.rows}"), self._assign("None")
-        with self._block(f"if {found} is None:"):
-            whole = self._json_list(own, details, self._preloaded(preloaded, source), of, preloaded.fields)
-            self._line(f"{result} = {whole}")
-        with self._block("else:"):
+        with self._block(f"if {found} is not None:"):
             read = self._json_list(own, details, found, of, preloaded.fields, are_rows=True)
             self._line(f"{result} = {read}")
+        count = left - readers.fields_left
+        self._count_fields(count)
+
+        def generate() -> Read:
+            readers.fields_left, readers.prefetched = readers.fields_left + count, prefetched
+            function = _Function(readers, ColumnsRead())
+            return function._whole(function._json_list(own, details, "source", of, preloaded.fields)).read
+
+        with self._block("else:"):
+            self._line(f"{result} = {self._global(Later(generate))}({self._preloaded(preloaded, source)}, meter)")
         return result
 
     def _abstract(self, kind: Any, details: FieldDetailsList, source: str) -> str:
@@ -349,7 +349,7 @@ class _Function:
         if self._takes_json:
             return self._tagged(possible, details, source)
         by_class = {
-            own: _Function(self._readers, self._read).function(possible[name], details)
+            own: _Function(self._readers, self._read).generate(possible[name], details).read
             for own, name in types.items()
             if name in possible
         }
@@ -360,7 +360,7 @@ class _Function:
     def _field(
         self, kind: GraphQLObjectType, selected: FieldDetailsList, source: Source, own: Serialized | Self | None
     ) -> str:
-        self._count_field()
+        self._count_fields()
         name = selected[0].node.name.value
         if name == "__typename":
             return repr(kind.name)
@@ -421,7 +421,7 @@ class _Function:
 
     def _parsed(self, hint: Parsed, kind: Any, selected: FieldDetailsList, source: Source) -> list[Piece]:
         """Generate the JSON of a value that is stored as JSON: parsed, or around the string of a template."""
-        read = _Function(self._readers, self._read, takes_json=True).function(kind, selected)
+        read = _Function(self._readers, self._read, takes_json=True).generate(kind, selected).read
         stored = self._cached(source, hint.stored)
         whole = f"dumps({self._global(read)}({self._global(hint.load)}({stored}), meter))"
         template, text = hint.template, self._name()
@@ -447,8 +447,8 @@ class _Function:
         with self._block(f"if len({text}) > {LONG}:"):
             self._line(f"meter.add_{kind}({text})")
 
-    def _count_field(self) -> None:
-        self._readers.fields_left -= 1
+    def _count_fields(self, count: int = 1) -> None:
+        self._readers.fields_left -= count
         if self._readers.fields_left < 0:
             raise _NeedsExecutor
 

@@ -12,7 +12,15 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
-from graphql import GraphQLFloat, Undefined, is_enum_type
+from graphql import (
+    GraphQLBoolean,
+    GraphQLFloat,
+    GraphQLID,
+    GraphQLInt,
+    GraphQLString,
+    Undefined,
+    is_enum_type,
+)
 from graphql.pyutils import is_awaitable as may_be_awaited
 
 from gateway.fast_executor.meter import Meter
@@ -28,6 +36,13 @@ new_tuple = tuple.__new__  # the constructors of graphql-core's tuples take thre
 
 _CACHED: Final = 100  # classes or values of one position
 PLAIN: Final = frozenset({str, int, float, bool, type(None), dict, list, tuple, bytes})  # never awaitable
+# Leaves that are serialized unchanged, with the condition that a value is invalid. Source: GraphQL, "Int".
+INVALID: Final = {
+    GraphQLString: "type({0}) is not str",
+    GraphQLID: "type({0}) is not str",
+    GraphQLBoolean: "type({0}) is not bool",
+    GraphQLInt: "type({0}) is not int or not -2147483648 <= {0} <= 2147483647",
+}
 
 
 class Bailout(Exception):

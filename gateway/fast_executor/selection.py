@@ -14,6 +14,7 @@ from gateway.fast_executor.codegen import Readers
 if TYPE_CHECKING:
     from graphql import Executor, GraphQLObjectType
 
+    from gateway.fast_executor.compiling import Generated
     from gateway.fast_executor.hints import Columns, FieldHints
     from gateway.fast_executor.readers import Read
 
@@ -31,7 +32,7 @@ class Selection:
         self._root_fields: dict[str, FieldDetailsList] | None = None
         self._readers = Readers(executor.schema, hints, self.collect)
         # By the identity of a list of details, which graphql-core's cache and `_root_fields` keep alive.
-        self._cache: dict[tuple[int, int, bool], tuple[Read, Columns | None] | None] = {}
+        self._cache: dict[tuple[int, int, bool], tuple[Generated, Columns | None] | None] = {}
 
     def root_fields(self) -> dict[str, FieldDetailsList]:
         """Collect the fields of the operation, once.
@@ -52,7 +53,7 @@ class Selection:
     def reader(self, kind: Any, details: FieldDetailsList, *, prefetched: bool = False) -> Read | None:
         """Find the reader of a type with its selected fields; None if any of them needs a resolver."""
         found = self._reader(kind, details, prefetched=prefetched)
-        return None if found is None else found[0]
+        return None if found is None else found[0].read
 
     def columns(self, kind: Any, details: FieldDetailsList) -> Columns | None:
         """Find the columns that this reader uses; None if they are unknown."""
@@ -61,7 +62,7 @@ class Selection:
 
     def _reader(
         self, kind: Any, details: FieldDetailsList, *, prefetched: bool = False
-    ) -> tuple[Read, Columns | None] | None:
+    ) -> tuple[Generated, Columns | None] | None:
         key = (id(kind), id(details), prefetched)
         if key not in self._cache:
             self._cache[key] = self._readers.build(kind, details, prefetched=prefetched)

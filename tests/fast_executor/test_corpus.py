@@ -27,7 +27,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _compile_from_the_first_time_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "COMPILE_AT_USE", 1)
+    monkeypatch.setattr(runner, "COMPILES", True)
 
 
 @pytest.fixture
@@ -36,13 +36,15 @@ async def faces(filled: Path) -> AsyncIterator[tuple[Face, Face]]:
         yield both
 
 
-async def test_metric_counts_operations_by_executor(faces: tuple[Face, Face], monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled, _ = faces
-    monkeypatch.setattr(runner, "COMPILE_AT_USE", 2)
+async def test_metric_counts_operations_by_executor(faces: tuple[Face, Face]) -> None:
+    compiled, normal = faces
+    twice = Case("twice", "{ threads { nodes { id } } }", [{}, {}])
 
-    await compiled.answers(Case("thrice", "{ threads { nodes { id } } }", [{}, {}, {}]))
+    await compiled.answers(twice)
+    await normal.answers(twice)
 
-    assert compiled.executed() == {"compiled": 2, "normal": 1}
+    assert compiled.executed() == {"compiled": 2, "normal": 0}
+    assert normal.executed() == {"compiled": 0, "normal": 2}
 
 
 @_each_case

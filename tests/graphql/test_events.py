@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -58,8 +57,8 @@ async def test_all_events_are_the_same_in_both_executors(
     thread_id = await make_thread(store, who)
     schema = build_schema()._schema  # noqa: SLF001  (Strawberry has no public name for it)
     operations = Operations(schema, store, hub, Options(), Authenticator())
-    by_plan = await _followed(operations, who, text, thread_id, compiled_from=1)
-    normally = await _followed(operations, who, text, thread_id, compiled_from=math.inf)
+    by_plan = await _followed(operations, who, text, thread_id, compiled=True)
+    normally = await _followed(operations, who, text, thread_id, compiled=False)
 
     async for kind in _all_that_happens(store, who, thread_id):
         if kind in kinds:
@@ -72,11 +71,11 @@ async def test_all_events_are_the_same_in_both_executors(
 
 
 async def _followed(
-    operations: Operations, who: Principal, text: str, thread_id: ThreadId, compiled_from: float
+    operations: Operations, who: Principal, text: str, thread_id: ThreadId, *, compiled: bool
 ) -> EventResults:
     parameters = Parameters(text, None, {"id": thread_id}, None, {})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "COMPILE_AT_USE", compiled_from)
+        patch.setattr(runner, "COMPILES", compiled)
         found: Any = await operations.subscribe(
             await operations.find(parameters, who), parameters, operations.context(who)
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,8 +41,8 @@ async def test_any_fields_are_the_same_with_and_without_prefetch(
     selection = " ".join(each % " ".join(chosen) for each in lists)
     query = f"query($id: ID!) {{ thread(id: $id) {{ messages({window}) {{ {selection} totalCount }} }} }}"
 
-    assert await _answer(graphql, query, thread_id, compiled_from=1) == await _answer(
-        graphql, query, thread_id, compiled_from=math.inf
+    assert await _answer(graphql, query, thread_id, compiled=True) == await _answer(
+        graphql, query, thread_id, compiled=False
     )
 
 
@@ -76,31 +75,29 @@ async def test_any_page_is_the_same_with_and_without_prefetch(
     query = f"query($id: ID!, $run: ID{declared}) {{ thread(id: $id) {{ {fields} }} }}"
 
     prefetched, normal = [
-        await _answer(graphql, query, thread_id, compiled_from=uses, run=run_id, **given) for uses in (1, math.inf)
+        await _answer(graphql, query, thread_id, compiled=compiled, run=run_id, **given) for compiled in (True, False)
     ]
 
     assert "data" in normal
     assert prefetched == normal
 
 
-@pytest.mark.parametrize("compiled_from", [1, math.inf])
+@pytest.mark.parametrize("compiled", [True, False])
 async def test_unknown_thread_is_null_with_a_page(
-    store: Store, who: Principal, graphql: GraphQL, compiled_from: float
+    store: Store, who: Principal, graphql: GraphQL, *, compiled: bool
 ) -> None:
     thread_id = await make_thread(store, who)
     await threads.delete(store, who, thread_id)
 
     query = "query($id: ID!) { thread(id: $id) { messages { nodes { id } } } }"
-    answer = await _answer(graphql, query, thread_id, compiled_from)
+    answer = await _answer(graphql, query, thread_id, compiled=compiled)
 
     assert answer == {"data": {"thread": None}}
 
 
-async def _answer(
-    graphql: GraphQL, query: str, thread_id: ThreadId, compiled_from: float, **variables: str | None
-) -> Any:
+async def _answer(graphql: GraphQL, query: str, thread_id: ThreadId, *, compiled: bool, **variables: str | None) -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "COMPILE_AT_USE", compiled_from)
+        patch.setattr(runner, "COMPILES", compiled)
         return await graphql.answer(query, id=thread_id, **variables)
 
 

@@ -34,7 +34,7 @@ PROJECT: Final = Principal(Reach("default"))
 
 @pytest.fixture
 def operations(store: Store, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Operations:
-    monkeypatch.setattr(runner, "COMPILE_AT_USE", 1)
+    monkeypatch.setattr(runner, "COMPILES", True)
     schema = build_schema()._schema  # noqa: SLF001  (Strawberry has no public name for it)
     return Operations(schema, store, hub, Options(), Authenticator())
 

@@ -75,7 +75,7 @@ async def test_thread_with_a_page_is_one_round_trip(
     *,
     has_cursor: bool,
 ) -> None:
-    monkeypatch.setattr(runner, "COMPILE_AT_USE", 1)  # whatever the others are executed by: it takes a plan
+    monkeypatch.setattr(runner, "COMPILES", True)  # whatever the others are executed by: it takes a plan
     thread_id = await make_thread(store, who, count=5)
     first = (await graphql(PAGE, id=thread_id))["thread"]["messages"]["pageInfo"]["endCursor"]
 

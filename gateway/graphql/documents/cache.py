@@ -47,7 +47,6 @@ class Operation:
     document: DocumentNode
     node: OperationDefinitionNode
     costs: Costs
-    uses: int = 0
     plan: Plan | Unsupported | None = None
     inner_variables: tuple[str, ...] | None = None  # of a subscription, those that its events' answers depend on
     kind: OperationType = field(init=False)

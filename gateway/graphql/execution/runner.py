@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     Execute = Callable[[Any, Meter], ExecutionResult | Awaitable[ExecutionResult]]
 
 
-COMPILE_AT_USE: float = 2  # operations are compiled at their second use; most are used only once
+COMPILES = True  # so that tests of one process can execute the same by graphql-core
 
 
 @dataclass(slots=True)  # not frozen, as `Context`
@@ -186,8 +186,7 @@ class Runner:
 
     def _plan_of(self, operation: Operation) -> Plan | None:
         """Return the plan of an operation; None if graphql-core has to execute it."""
-        operation.uses += 1
-        if not self._options.compiled or operation.uses < COMPILE_AT_USE:
+        if not (self._options.compiled and COMPILES):
             self.normal += 1
             return None
         if operation.plan is None:
