@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.domain.page import WIRE, Order, PageRequest
+from gateway.domain.page import WHOLE, WIRE, Order, PageRequest
 from gateway.domain.wire import dump_text
 from gateway.store.statements import messages, postgres_pages
 from tests.store.full import ALL, GAPPED, LARGE, OWN, SMALL, fill, paging_and_looking_up, paging_threads
@@ -129,13 +129,14 @@ async def test_postgres_reads_pages_of_several_threads_by_index_and_sorts_nothin
     postgres_full: AsyncConnection, mode: str, reach: Reach
 ) -> None:
     wanted = dump_text([SMALL, LARGE])
-    statement = postgres_pages.list_messages_of_each(reach, wanted, PageRequest(20))
 
-    found = list(nodes(await postgres_plan(postgres_full, statement, mode)))
+    for fields in (WHOLE, ("role_value", "content_json", "plain_text", "id", "thread_id"), ("id", "thread_id")):
+        statement = postgres_pages.list_messages_of_each(reach, wanted, PageRequest(20), None, fields)
+        found = list(nodes(await postgres_plan(postgres_full, statement, mode)))
 
-    pages = [node for node in found if node.get("Relation Name") == "messages"]
-    assert [(node["Actual Rows"], node["Actual Loops"]) for node in pages] == [(21, 2)]
-    assert {node["Node Type"] for node in found} & _POSTGRES_WORK == set()
+        pages = [node for node in found if node.get("Relation Name") == "messages"]
+        assert [(node["Actual Rows"], node["Actual Loops"]) for node in pages] == [(21, 2)]
+        assert {node["Node Type"] for node in found} & _POSTGRES_WORK == set()
 
 
 @_each_reach
