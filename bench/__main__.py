@@ -12,21 +12,24 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bench.cases.tables import chosen
+from bench.cases.tables import chosen, chosen_events
 from bench.costs import cost_cases
 from bench.counting import count_cases
 from bench.load.extras import Sizes, findings
 from bench.report.machine import machine
 from bench.report.plot import draw_result
+from bench.report.publish import publish
 from bench.report.result import Result
 from bench.report.tables import comparison, everything
 from bench.rounds import TIMED, Settings, measure
 from bench.systems import npm
-from bench.systems.catalog import HELLO, OURS, ROOT, SYSTEMS, versions
+from bench.systems.catalog import BARE, HELLO, OURS, POSTGRES, ROOT, SYSTEMS, versions
 from bench.systems.databases import database, prepared
 from gateway.errors import GatewayError
 
@@ -34,7 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.systems.catalog import System
+    from bench.systems.databases import Prepared
 
+_COUNTED: Final = (HELLO, BARE, OURS)  # of the others only time is compared: they take minutes under valgrind
 _LEAST: Final = 200  # messages of the long thread: the largest page, and as many cursors as requests are counted
 
 
@@ -43,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _options().parse_args(arguments)
     if not _LEAST <= options.long < options.messages:
         raise SystemExit(f"--long: expected at least {_LEAST}, and less than --messages.")
-    if not any(chosen(each.protocol, options.only) for each in SYSTEMS.values()):
-        raise SystemExit(f"--only: no such case. There are: {', '.join(chosen(OURS, ()))}.")
+    if not (chosen(OURS, options.only) or chosen_events(options.only)):
+        raise SystemExit(f"--only: no such case. There are: {', '.join([*chosen(OURS, ()), *chosen_events(())])}.")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that the servers are stopped too
     names = {OURS, HELLO} if options.instructions else {OURS, *options.systems}
     systems = [replace(SYSTEMS[name], checkout=options.gateway) if name == OURS else SYSTEMS[name] for name in SYSTEMS]
@@ -52,36 +57,51 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if any(each.on_node for each in systems):
         npm.install()
     result = Result()
-    for name in options.databases:
+    with ExitStack() as stack:
         try:
-            with database(name) as url:
-                _run(result, url, systems, options)
+            urls = [stack.enter_context(database(name)) for name in options.databases]
         except GatewayError as error:
             raise SystemExit(error.message) from None
-    result.facts |= _facts(options)
+        [ours] = [each for each in systems if each.name == OURS]
+        ready = [prepared(url, ours, options.messages, options.long) for url in urls]
+        if not options.instructions:
+            for each in ready:
+                _time(result, each, systems, options)
+        if not options.no_instructions:
+            _count(result, ready, systems, options)
+    result.facts |= {each.kind: each.version for each in ready} | _facts(options)
     result.versions = versions(systems)
     _show(result, options)
 
 
-def _run(result: Result, url: str, systems: Sequence[System], options: argparse.Namespace) -> None:
-    """Run all measurements on one database."""
-    [ours] = [each for each in systems if each.name == OURS]
-    ready = prepared(url, ours, options.messages, options.long)
-    result.facts[ready.kind] = ready.version
+def _time(result: Result, ready: Prepared, systems: Sequence[System], options: argparse.Namespace) -> None:
+    """Measure what depends on the machine, one after the other."""
     systems = [each for each in systems if ready.kind in each.databases]
-    if not options.instructions:
-        how = Settings(options.seconds, options.connections, options.rounds)
-        result.rounds += measure(ready, systems, how, [name for name in TIMED if name in chosen(OURS, options.only)])
-        _keep(result, options)
-    if not options.no_instructions:
-        for each in count_cases(ready, [each for each in systems if not each.on_node], options.only):
-            result.counted.append(each)
-            _keep(result, options)
-    if not (options.no_extras or options.instructions):
+    how = Settings(options.seconds, options.connections, options.rounds)
+    result.rounds += measure(ready, systems, how, [name for name in TIMED if name in chosen(OURS, options.only)])
+    _keep(result, options)
+    if options.no_extras:
+        return
+    if ready.kind == POSTGRES:
         result.costs += cost_cases(ready, options.only)
         _keep(result, options)
-    if not (options.no_extras or options.instructions or options.only):
+    if not options.only:
         result.findings += findings(ready, _sizes(options))
+
+
+def _count(
+    result: Result, databases: Sequence[Prepared], systems: Sequence[System], options: argparse.Namespace
+) -> None:
+    """Count instructions on all databases side by side, since nothing is timed."""
+    counted = [each for each in systems if each.name in _COUNTED]
+
+    def count(ready: Prepared) -> None:
+        for each in count_cases(ready, [one for one in counted if ready.kind in one.databases], options.only):
+            result.counted.append(each)
+            _keep(result, options)
+
+    with ThreadPoolExecutor(len(databases)) as pool:
+        list(pool.map(count, databases))
 
 
 def _sizes(options: argparse.Namespace) -> Sizes:
@@ -102,6 +122,8 @@ def _show(result: Result, options: argparse.Namespace) -> None:
     _keep(result, options)
     if options.plot is not None:
         draw_result(result, options.plot)
+    if options.publish:
+        publish(result, ROOT / "docs")
 
 
 def _keep(result: Result, options: argparse.Namespace) -> None:
@@ -113,7 +135,7 @@ def _keep(result: Result, options: argparse.Namespace) -> None:
 def _facts(options: argparse.Namespace) -> dict[str, str]:
     return {
         "messages": f"{options.messages:,}, {options.long:,} of them in the long thread",
-        "load": f"{options.rounds} rounds of {options.seconds:g} s each over {options.connections} connections",
+        "load": f"rounds: {options.rounds}, {options.seconds:g} s for each case, {options.connections} connections",
         **machine(),
     }
 
@@ -138,19 +160,20 @@ def _options() -> argparse.ArgumentParser:
         ("long", 3_000, "messages in the long thread"),
         ("rounds", 3, "number of rounds"),
         ("connections", 16, "concurrent connections"),
-        ("imported", 100_000, "messages to import"),
+        ("imported", 50_000, "messages to import"),
         ("followers", 1_000, "subscribers over WebSocket"),
         ("requests", 10_000, "requests before memory is measured"),
         ("extra-requests", 0, "further requests after which memory growth is measured, such as 100000 (minutes)"),
     ):
         add(f"--{name}", type=int, default=default, metavar="N", help=f"{what} [%(default)s]")
-    add("--seconds", type=float, default=3.0, help="seconds for each case in a round [%(default)s]")
+    add("--seconds", type=float, default=1.0, help="seconds for each case in a round [%(default)s]")
     add(
         "--no-extras",
         action="store_true",
         help="skip costs over one connection, start time, memory, import and subscribers",
     )
     add("--no-instructions", action="store_true", help="do not count instructions (minutes under valgrind)")
+    add("--publish", action="store_true", help="write the result to docs/bench.json and docs/benchmarks.md")
     add("--json", type=Path, metavar="FILE", help="write the result to this file")
     add("--plot", type=Path, metavar="FILE.svg", help="draw the result")
     add("--compare", type=Path, metavar="FILE", help="print ratios to the result of an earlier run")

@@ -1,4 +1,4 @@
-"""Measure what each case of our server costs over one connection: its CPU time, and PostgreSQL's with its log.
+"""Measure what each case of our server costs over one connection on PostgreSQL: CPU time of both, and bytes of the log.
 
 No target may be met by pushing work into the database, so both are compared with an earlier run.
 Must not be here: other systems (`rounds`), instructions (`counting`).
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from bench.systems.databases import Prepared
 
-REQUESTS: Final = 200
-_WARM_UP: Final = 40
+REQUESTS: Final = 100
+_WARM_UP: Final = 20
 _PATIENCE_S: Final = 60.0
 
 

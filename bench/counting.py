@@ -8,11 +8,15 @@ from __future__ import annotations
 import itertools
 import sys
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bench.cases.case import World
-from bench.cases.tables import SIZED, TABLES, cases_for, chosen
+from bench.cases.events import EVENTS
+from bench.cases.tables import SIZED, TABLES, cases_for, chosen, chosen_events
+from bench.corpus.messages import MADE
 from bench.instructions.count import ALL, counted
+from bench.load.events import FOLLOWERS, following
 from bench.load.single_connection import Maker, SingleConnection
 from bench.report.result import Counted
 from bench.systems.catalog import OURS
@@ -34,14 +38,38 @@ def count_cases(ready: Prepared, systems: Sequence[System], only: Sequence[str] 
         for system in systems:
             if chosen(system.protocol, only):
                 yield from _of_system(ready, system, world, only)
+        if chosen_events(only):
+            yield from _events(ready, world, only)
 
 
 def _of_system(ready: Prepared, system: System, world: World, only: Sequence[str]) -> Iterator[Counted]:
-    with counted(system, ready.url) as counter, SingleConnection(counter.server.port) as connection:
+    with counted(system, ready.url) as counter:
         for case in cases_for(system.protocol, world, only):
             print(f"{ready.kind}, counting instructions: {case.name}, {system.name}", file=sys.stderr)
-            found = counter.count(_in_turn(case, connection))
+            with SingleConnection(counter.server.port) as connection:
+                found = counter.count(_in_turn(case, connection))
             yield Counted(system.name, ready.kind, case.name, found.kilo, found.libraries, found.statements)
+
+
+def _events(ready: Prepared, world: World, only: Sequence[str]) -> Iterator[Counted]:
+    """Count what an event costs for one of ten followers of a thread: what is left without the change itself."""
+    with counted(ready.ours, ready.url) as counter:
+        for name in chosen_events(only):
+            print(f"{ready.kind}, counting instructions: {name}", file=sys.stderr)
+            with SingleConnection(counter.server.port) as connection:
+                alone = counter.count(partial(connection.check, EVENTS[name](world).ask))
+            followed = EVENTS[name](world)
+            with (
+                following(counter.server, world.keys[MADE], followed) as receive,
+                SingleConnection(counter.server.port) as connection,
+            ):
+
+                def change() -> None:
+                    connection.check(followed.ask)  # noqa: B023  (called within this turn of the loop)
+                    receive()
+
+                whole = counter.count(change)
+            yield Counted(OURS, ready.kind, name, (whole.kilo - alone.kilo) / FOLLOWERS)
 
 
 def _in_turn(case: Case, connection: SingleConnection) -> Callable[[], object]:

@@ -64,8 +64,9 @@ FINISH: Final = """mutation Finish($input: FinishMessageInput!) {
 DELETE_MESSAGE: Final = """mutation DeleteMessage($input: DeleteMessageInput!) {
   deleteMessage(input: $input) { deletedMessageId } }"""
 ADDED: Final = """subscription Added($threadId: ID!) {
-  messageAdded(threadId: $threadId) { cursor node { id text } } }"""
-EVENTS: Final = """subscription Events($threadId: ID!) { threadEvents(threadId: $threadId) { cursor __typename
+  messageAdded(threadId: $threadId, after: "0") { cursor node { id text } } }"""
+EVENTS: Final = """subscription Events($threadId: ID!) {
+  threadEvents(threadId: $threadId, after: "0") { cursor __typename
   ... on MessageCreated { message { id role text } }
   ... on MessageUpdated { message { id status text } }
   ... on MessageDelta { messageId text offset } } }"""

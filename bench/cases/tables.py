@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from bench.cases import names, postgraphile, reads, writes
 from bench.cases.case import Ask, Case, mixed, request
+from bench.cases.events import EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,6 +42,11 @@ TABLES: Final[dict[str, dict[str, Recipe]]] = {
 def chosen(protocol: str, only: Sequence[str]) -> list[str]:
     """Name the cases of a protocol that match a pattern, or all if there is none."""
     return [name for name in TABLES[protocol] if not only or any(fnmatch(name, each) for each in only)]
+
+
+def chosen_events(only: Sequence[str]) -> list[str]:
+    """Name the events that match a pattern, or all if there is none."""
+    return [name for name in EVENTS if not only or any(fnmatch(name, each) for each in only)]
 
 
 def cases_for(protocol: str, world: World, only: Sequence[str] = ()) -> Iterator[Case]:

@@ -99,6 +99,12 @@ def append(world: World, message: str) -> Ask:
     return _mutation(world, documents.APPEND, {"messageId": message, "text": "a"}, _ID, MADE)
 
 
+def add(world: World, thread: str) -> Ask:
+    """Add a message to a thread."""
+    given = {"threadId": thread, "role": "USER", "content": {"text": ordinary(1)}}
+    return _mutation(world, documents.CREATE, given, _EDGE, MADE)
+
+
 def _append(text: str, deltas: Callable[[World], int]) -> Recipe:
     """Append to messages in progress that have grown by so many deltas since their text was written as a whole."""
 

@@ -94,7 +94,7 @@ _WORDS: Final = [
     "of",
     "course",
 ]
-_QUOTES: Final = ('he said "yes"', 'the field "id" is missing.\n\n', '\n- "first" of them', "\n1. open it\n2. read it")
+_QUOTES: Final = ('the field "id" is missing.\n\n', 'he said "yes"', '\n- "first" of them', "\n1. open it\n2. read it")
 _ABROAD: Final = ("café", "naïve", "déjà vu", "“as is”", "— so", "Straße", "привет", "こんにちは", "👍", "🎉 👩‍💻")
 _EVERY: Final = 24  # words from one such phrase to the next
 _CODE: Final = (

@@ -15,6 +15,7 @@ from bench.cases import names
 from bench.cases.case import World
 from bench.cases.tables import cases_for
 from bench.load.client import LoadClient
+from bench.load.events import event_findings
 from bench.load.followers import bytes_of_follower
 from bench.load.imports import messages_a_second
 from bench.load.single_connection import Maker, SingleConnection
@@ -66,6 +67,8 @@ def findings(prepared: Prepared, sizes: Sizes) -> Iterator[Finding]:
     _report_progress(prepared, "followers")
     each = bytes_of_follower(prepared, sizes.followers)
     yield Finding(IDLE, prepared.kind, each / 1_000, "KB", f"{sizes.followers:,} over WebSocket")
+    _report_progress(prepared, "events")
+    yield from event_findings(prepared)
     _report_progress(prepared, "import")
     yield Finding(IMPORT, prepared.kind, messages_a_second(prepared, sizes.imported), "messages/s", "one core")
 

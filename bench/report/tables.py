@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     from bench.report.result import Result, Spread, Summary
 
 _SHOWN: Final = (MIX, LIST, PAGE_20, NODE, CREATE)
-NAMES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+NAMES: Final = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
 
 
 def everything(result: Result) -> str:
     """Format the whole result."""
     parts = [part for database in result.databases() for part in _of_database(result, database)]
-    facts = "; ".join(f"{name}: {value}" for name, value in result.facts.items())
-    made_of = "\n".join(f"* {name}: {value}" for name, value in result.versions.items())
-    return "\n\n".join([*parts, "### Targets", targets(result), facts, made_of])
+    return "\n\n".join([*parts, "### Targets", targets(result), facts(result)])
+
+
+def facts(result: Result) -> str:
+    """Format what the run was made on and with."""
+    return "\n".join(f"* {name}: {value}" for name, value in (result.facts | result.versions).items())
 
 
 def _of_database(result: Result, database: str) -> Iterator[str]:
@@ -90,6 +93,19 @@ def instructions(result: Result, database: str) -> Iterator[str]:
         yield table(["case", "system", "all", "statements", *names], lines, words=2)
 
 
+def both_databases(result: Result) -> str:
+    """Format all cases of our server: thousands of instructions and statements of SQL a request."""
+    heads = ["case", *(f"{name}, {what}" for name in NAMES.values() for what in ("kinstr", "statements"))]
+    lines = []
+    for case in dict.fromkeys(each.case for each in result.counted if each.system == OURS):
+        cells = list[str]()
+        for database in NAMES:
+            found = result.counted_case(OURS, database, case)
+            cells += [_kilo(found.kilo_instructions), _ratio(found.statements)] if found else [NOTHING] * 2
+        lines.append([case, *cells])
+    return table(heads, lines)
+
+
 def costs(result: Result, database: str) -> Iterator[str]:
     """Format what our cases cost over one connection."""
     found = [each for each in result.costs if each.database == database]
@@ -104,7 +120,7 @@ def costs(result: Result, database: str) -> Iterator[str]:
 
 def targets(result: Result) -> str:
     """Format all targets that were measured, with their verdicts."""
-    databases = result.databases()
+    databases = [each for each in NAMES if each in result.databases()]
     heads = ["work", "target", *(NAMES[each] for each in databases)]
     verdicts = {each: [each.verdict(result, one) for one in databases] for each in TARGETS}
     lines = [[each.work, each.wanted, *found] for each, found in verdicts.items() if set(found) - UNKNOWN]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bench.cases import names
+from bench.cases.events import EVENTS
 from bench.systems.catalog import BARE, HELLO, MERCURIUS, OURS, POSTGRES, SQLITE, STOCK
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ _NOT_MEASURED: Final = "not measured"
 UNKNOWN: Final = {NOTHING, _NOT_MEASURED}
 IMPORT: Final = "gateway import"
 IDLE: Final = "idle follower"
+EVENT_CPU: Final = {name: f"{name}, CPU for one of ten followers" for name in EVENTS}
+EVENT_READS: Final = {name: f"{name}, statements for ten followers" for name in EVENTS}
 START: Final = "start to first answer"
 RESIDENT: Final = "memory after 10,000 requests"
 GROWTH: Final = "memory gained by more requests"
@@ -152,6 +155,8 @@ TARGETS: Final = (
     *_cases(_both(900), "append"),
     Target("append-100k, to append", _ratio("append-100k", "append"), _both(1.05), "times"),
     Target("append-199-deltas, to append", _ratio("append-199-deltas", "append"), _both(1.1), "times"),
+    *(Target(work, _found(work), _both(0.25), "ms") for work in EVENT_CPU.values()),
+    *(Target(work, _found(work), _both(1), "statements") for work in EVENT_READS.values()),
     *_cases(_both(12_000), "first-use", "first-use-literal"),
     *_cases({SQLITE: 750}, names.REST_20),
     Target("healthz with a key, less hello", _shell, _both(120)),

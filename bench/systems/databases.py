@@ -66,6 +66,8 @@ def database(name: str) -> Iterator[str]:
         with postgres_server() as url:
             # Tests do without it, but what an acknowledged message costs is part of what is measured.
             run_sql(url, "ALTER SYSTEM RESET fsync")
+            # How many images of whole pages the log has depends on when a checkpoint was, not on what was asked.
+            run_sql(url, "ALTER SYSTEM SET full_page_writes = off")
             run_sql(url, "SELECT pg_reload_conf()")
             yield url
     else:
