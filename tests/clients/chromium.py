@@ -40,6 +40,7 @@ for end, place in zip(ends, (3, 4)):
     os.dup2(end, place)
 os.execv(sys.argv[3], sys.argv[3:])
 """
+_PATIENCE_S: Final = 60  # for what takes a second on a machine that does nothing else
 _LARGEST_MESSAGE: Final = 64 * 2**20  # a screenshot is one message
 
 
@@ -66,7 +67,7 @@ class Browser:
         if session:
             message["sessionId"] = session
         self._writer.write(json.dumps(message).encode() + b"\0")
-        return await asyncio.wait_for(self._answers[number], 30)
+        return await asyncio.wait_for(self._answers[number], _PATIENCE_S)
 
     async def listen(self) -> None:
         """Take in what the browser says, until it goes."""
@@ -121,7 +122,7 @@ class Tab:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    async def until(self, script: str, seconds: float = 20) -> Any:
+    async def until(self, script: str, seconds: float = _PATIENCE_S) -> Any:
         """Run a script until its value is true, and give that."""
         try:
             async with asyncio.timeout(seconds):

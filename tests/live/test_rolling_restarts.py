@@ -20,7 +20,6 @@ import pytest
 from websockets.exceptions import WebSocketException
 
 from tests.clients.node import run
-from tests.effort import times
 from tests.following import PATIENCE_S, until
 from tests.live.server import Server, run_gateway, serving
 from tests.live.subscribing import ADDED, events_of, socket_to
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:The Assistants API is deprecated:DeprecationWarning")
 
 WRITERS: Final = 4
-MEANWHILE: Final = times(fast=15, slow=40)  # messages that are acknowledged before the next stop
+MEANWHILE: Final = 40  # messages that are acknowledged before the next stop
 END: Final = "the end"
 CUT_OFF: Final = (OSError, WebSocketException, httpx.TransportError, httpx.HTTPStatusError)
 
