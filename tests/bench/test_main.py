@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bench.report.targets import EVENT_CPU, EVENT_READS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,6 +26,8 @@ IN_PYTHON = {
 }
 JOINED = {"stock-join": OF_PEERS, "mercurius-join": OF_PEERS}
 MORE = {
+    *EVENT_CPU.values(),
+    *EVENT_READS.values(),
     "gateway import",
     "idle follower",
     "memory after 10,000 requests",
