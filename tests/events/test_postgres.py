@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
+from sqlalchemy import make_url
 
 from gateway.core import follow
 from gateway.events.hub import Hub
@@ -129,7 +130,7 @@ async def test_all_listeners_are_woken_after_a_reconnect(
 
 
 async def test_an_unavailable_server_is_retried(postgres_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    nobody = postgres_url.replace("/migrated_", "/nobody_")
+    nobody = make_url(postgres_url).set(database="nobody").render_as_string(hide_password=False)
     listening_task = asyncio.create_task(listen(nobody, CHANNEL, Hub()))
 
     await until(lambda: caplog.text.count("no hints from PostgreSQL") >= 2)
