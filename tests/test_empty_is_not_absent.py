@@ -19,13 +19,14 @@ _GATEWAY: Final = Path(__file__).parents[1] / "gateway"
 _DOORS: Final = ("rest/*.py", "graphql/*.py", "graphql/[!g]*/*.py", "domain/*.py")  # but no build script
 
 _OURS: Final = "it was made here, not sent"
+_NUMBER: Final = "it is a number, or unknown"
 _HEADER: Final = "a header without a value says as much as none"
 LET_THROUGH: Final[dict[str, str]] = {
     **dict.fromkeys(
         (
             "error.code or 'body_too_large'",
+            "each.columns or {}",
             "error.extensions or {}",
-            "error.headers or {}",
             "media_type or JSON",
         ),
         _OURS,
@@ -37,9 +38,11 @@ LET_THROUGH: Final[dict[str, str]] = {
             "headers.get('accept') or ''",
             "headers.get('content-type') or ''",
             "request.headers.get('content-type') or ''",
+            "request.headers.get('host') or 'localhost'",
         ),
         _HEADER,
     ),
+    **dict.fromkeys(("self.characters or 0", "self.next_start or 0"), _NUMBER),
     "payload or {}": "a connection_init without a payload has no credential, as one with an empty payload",
     "image.get('detail') or 'auto'": "it is read from what is stored",
     "raw.get('operationName') or None": "some clients send '' where a document has one operation; it is no id",
