@@ -12,7 +12,7 @@ from typing import IO, Final
 _ROOT: Final = Path(__file__).parents[1]
 _RUFF: Final = (("ruff", "check", "."), ("ruff", "format", "--check", "."))
 # More workers than cores: for about half of its time a test waits for a server, a browser, a database or a deadline.
-_WORKERS: Final = round(1.5 * (os.cpu_count() or 2))
+_WORKERS: Final = 2 * (os.cpu_count() or 2)
 _PYTEST: Final = ("pytest", f"-n{_WORKERS}", "--dist=worksteal", "--durations=12", "--cov", "--cov-report=term")
 # Each of the many servers that tests start would compile the program anew.
 _ENVIRONMENT: Final = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}

@@ -13,23 +13,25 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
 MOST_CPU_S: Final = 20  # of a test in the fast form; those of today take 4 s at most where nothing else runs
-_LONG_S: Final = 3  # the others keep their order, so that what a module makes for its tests is made once
+_LONG_S: Final = 3  # shorter tests do not change the order
 _NOTED: Final = "gateway/seconds"
 
 
 def sort(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the tests that took long in the last run, or that ask for more time.
+    """Begin with the files of tests that took long in the last run, or that ask for more time.
 
-    Otherwise one worker would have a long test left when the others have nothing to do.
+    Otherwise one worker would have a long test left when the others have nothing to do. The tests of a file stay
+    together, so that what it sets up for them is set up by one worker.
     """
     noted = _noted(config)
-
-    def seconds(item: pytest.Item) -> float:
-        return noted.get(item.nodeid, 60.0 if item.get_closest_marker("timeout") else 0.0)
-
-    items.sort(key=seconds, reverse=True)
+    longest: defaultdict[Path, float] = defaultdict(float)
+    for item in items:
+        seconds = noted.get(item.nodeid, 60.0 if item.get_closest_marker("timeout") else 0.0)
+        longest[item.path] = max(longest[item.path], seconds)
+    items.sort(key=lambda item: longest[item.path], reverse=True)
 
 
 @pytest.hookimpl(wrapper=True)

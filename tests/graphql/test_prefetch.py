@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from gateway.core import messages, streaming, threads
 from gateway.domain import ids
 from gateway.domain.message import IncompleteReason, Status
+from gateway.domain.page import Rows
 from gateway.graphql.execution import runner
+from gateway.graphql.schema.types import MessageConnection
 from tests.make import ATTACHMENTS, fill_thread, make_thread, put_message, text_part
 
 if TYPE_CHECKING:
@@ -80,6 +83,30 @@ async def test_any_page_is_the_same_with_and_without_prefetch(
 
     assert "data" in normal
     assert prefetched == normal
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "query($id: ID!) { thread(id: $id) { messages { nodes { id text } } } }",
+        "query($id: ID!) { a: thread(id: $id) { messages { edges { node { id } } pageInfo { hasNextPage } } } }",
+        "query($id: ID!) { threads { nodes { messages(first: 1) { nodes { text } } } } node(id: $id) { id } }",
+    ],
+)
+async def test_pages_are_freed_with_their_request_and_not_by_the_garbage_collector(
+    store: Store, who: Principal, graphql: GraphQL, query: str
+) -> None:
+    thread_id = await make_thread(store, who, 3)
+    await graphql(query, id=thread_id)
+    gc.collect()
+    gc.disable()
+    try:
+        await graphql(query, id=thread_id)
+        left = [each for each in gc.get_objects() if isinstance(each, Rows | MessageConnection)]
+    finally:
+        gc.enable()
+
+    assert left == []
 
 
 @pytest.mark.parametrize("compiled", [True, False])

@@ -137,7 +137,8 @@ def _prefetch(context: Context, found: Sequence[Thread], read: PageRead, pages: 
     for thread, each in zip(found, pages, strict=True):
         if each.found.rows or not has_cursor:
             key = PageKey(thread.id, read.page, read.run_id)
-            connection = MessageConnection(found=each.found, asked=key, of=thread, ends=each.ends)
+            # Of a copy: a circle of the thread and its page would stay in memory until the next garbage collection.
+            connection = MessageConnection(found=each.found, asked=key, of=thread._replace(), ends=each.ends)
             thread.__dict__[PREFETCHED] = connection  # beside its cached properties
 
 
