@@ -14,7 +14,7 @@ from tests.following import PATIENCE_S, until
 from tests.make import holding, make_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from gateway.core import Store
     from gateway.domain.ids import ThreadId
@@ -50,6 +50,15 @@ async def positions(store: Store, who: Principal, thread_id: ThreadId) -> int:
         return (await reads.last_positions(who.reach, [thread_id]))[thread_id]
 
 
+async def fails_each_time(
+    store: Store, work: Callable[[Writes], Awaitable[None]], error: type[Exception], match: str | None = None
+) -> None:
+    """Run a transaction that fails more often than there are connections."""
+    for _ in range(MOST + 1):
+        with pytest.raises(error, match=match):
+            await store.write(work)
+
+
 async def test_a_failure_between_statements_rolls_all_of_them_back(
     one: Store, who: Principal, thread_id: ThreadId
 ) -> None:
@@ -57,9 +66,7 @@ async def test_a_failure_between_statements_rolls_all_of_them_back(
         await writes.next_position(who.reach, thread_id)
         raise ZeroDivisionError
 
-    for _ in range(MOST + 1):
-        with pytest.raises(ZeroDivisionError):
-            await one.write(fail)
+    await fails_each_time(one, fail, ZeroDivisionError)
 
     assert await positions(one, who, thread_id) == 0
 
@@ -71,9 +78,7 @@ async def test_a_statement_that_fails_rolls_back_those_before_it(
         await writes.next_position(who.reach, thread_id)
         await writes._connection.execute("SELECT 1 / 0")  # noqa: SLF001
 
-    for _ in range(MOST + 1):
-        with pytest.raises(Exception, match="division by zero"):
-            await one.write(fail)
+    await fails_each_time(one, fail, Exception, "division by zero")
 
     assert await positions(one, who, thread_id) == 0
 
@@ -106,9 +111,7 @@ async def test_a_connection_lost_within_a_transaction_is_replaced(
         await writes.next_position(who.reach, thread_id)
         await writes._connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")  # noqa: SLF001
 
-    for _ in range(MOST + 1):
-        with pytest.raises(Unavailable):
-            await one.write(lose)
+    await fails_each_time(one, lose, Unavailable)
 
     assert await positions(one, who, thread_id) == 0
 

@@ -63,8 +63,8 @@ threads = Table(
     sqlite_autoincrement=True,
 )
 
-# `plain_text` is 1 where the content is exactly one text without annotations, 0 where it is not, and NULL where nobody
-# has looked: in a message in progress, and in one that was written or finished by a version without this column.
+# `plain_text` is 1 where the content is exactly one text without annotations, 0 where it is not, and NULL where that
+# is unknown: in a message in progress, and in one of a version without this column until `gateway migrate` fills it.
 messages = Table(
     "messages",
     metadata,
