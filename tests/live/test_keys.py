@@ -186,7 +186,7 @@ def test_a_failed_keys_command_prints_one_message(
 
 
 def test_without_a_key_other_machines_are_not_served(sqlite_url: str, tmp_path: Path) -> None:
-    ran = run_gateway("serve", "--host", "0.0.0.0", "--database-url", sqlite_url, folder=tmp_path)  # noqa: S104
+    ran = run_gateway("serve", "--host", "0.0.0.0", "--port", "0", "--database-url", sqlite_url, folder=tmp_path)  # noqa: S104
 
     assert ran.returncode == 1
     assert "Create one first: gateway keys create" in ran.stderr
