@@ -18,7 +18,8 @@ from graphql import (
 )
 from graphql.type.directives import GraphQLDisableErrorPropagationDirective
 
-from gateway.fast_executor import FieldHints, Plan, compile_operation
+from gateway.fast_executor.hints import FieldHints
+from gateway.fast_executor.plan import Plan, compile_operation
 
 if TYPE_CHECKING:
     from graphql import GraphQLSchema

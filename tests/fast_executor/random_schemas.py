@@ -30,7 +30,7 @@ from graphql import (
 )
 from hypothesis import strategies as st
 
-from gateway.fast_executor import (
+from gateway.fast_executor.hints import (
     MARKER,
     Attribute,
     FieldHint,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphql import GraphQLError, GraphQLObjectType, build_schema, parse
 
-from gateway.fast_executor import Attribute, FieldHint, FieldHints, Resolver
+from gateway.fast_executor.hints import Attribute, FieldHint, FieldHints, Resolver
 from tests.fast_executor.comparison import plan_of, run_compiled, run_normally
 
 if TYPE_CHECKING:

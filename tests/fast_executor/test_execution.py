@@ -15,7 +15,7 @@ from tests.fast_executor.sample_schema import BROKEN, EXTENDED, HINTS, WITHOUT, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.fast_executor import FieldHints
+    from gateway.fast_executor.hints import FieldHints
 
 
 class Case(NamedTuple):

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from graphql import build_schema, parse
 
-from gateway.fast_executor import (
+from gateway.fast_executor.hints import (
     MARKER,
     Attribute,
     FieldHints,

@@ -11,7 +11,7 @@ from tests.fast_executor.comparison import plan_of, run_compiled, run_normally
 from tests.fast_executor.sample_schema import HINTS, SCHEMA, WITHOUT, Counter
 
 if TYPE_CHECKING:
-    from gateway.fast_executor import FieldHints
+    from gateway.fast_executor.hints import FieldHints
 
 _THREE: Final = ["add 1", "laterAdd 2", "add 3"]
 _CASES: Final = {

@@ -11,7 +11,7 @@ from graphql import GraphQLField, GraphQLList, GraphQLNonNull, GraphQLObjectType
 
 from gateway.domain import archive
 from gateway.domain.message import Message
-from gateway.fast_executor import Attribute, FieldHints
+from gateway.fast_executor.hints import Attribute, FieldHints
 from gateway.graphql.execution.field_hints import hints_of
 from gateway.graphql.schema.build import build_schema
 from tests.effort import times

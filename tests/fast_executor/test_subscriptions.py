@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 from graphql import Executor, build_schema, execute_subscription_event, parse
 
-from gateway.fast_executor import Attribute, FieldHints, Resolver
+from gateway.fast_executor.hints import Attribute, FieldHints, Resolver
 from tests.fast_executor.comparison import plan_of, run_compiled, to_result
 
 _SCHEMA: Final = build_schema("""

@@ -5,7 +5,9 @@ from typing import Final
 import pytest
 from graphql import GraphQLSchema, build_schema, parse
 
-from gateway.fast_executor import FieldHints, Reason, Unsupported, compile_operation
+from gateway.fast_executor.hints import FieldHints
+from gateway.fast_executor.plan import compile_operation
+from gateway.fast_executor.unsupported import Reason, Unsupported
 from tests.fast_executor.comparison import operation_of, plan_of
 
 _SCHEMA: Final = build_schema("""

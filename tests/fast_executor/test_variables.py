@@ -9,7 +9,7 @@ import pytest
 from tests.fast_executor.sample_schema import HINTS, WITHOUT, Room, both
 
 if TYPE_CHECKING:
-    from gateway.fast_executor import FieldHints
+    from gateway.fast_executor.hints import FieldHints
 
 _AT: Final = "query ($at: Place) { place(at: $at) }"
 _EITHER: Final = "query ($either: Either) { place(either: $either) }"

@@ -14,7 +14,8 @@ import pytest
 
 from gateway.auth.authenticator import ANONYMOUS, Authenticator
 from gateway.events.hub import Hub
-from gateway.fast_executor import Plan, Unsupported
+from gateway.fast_executor.plan import Plan
+from gateway.fast_executor.unsupported import Unsupported
 from gateway.graphql.documents.cache import KEPT, LITERALS, REFUSED
 from gateway.graphql.documents.persisted import KEPT as PERSISTED
 from gateway.graphql.documents.weights import MAX_PLAN, MIB

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
     from graphql.validation import ASTValidationRule
 
-    from gateway.fast_executor import Plan
+    from gateway.fast_executor.plan import Plan
     from gateway.graphql.documents.fast_validation import Accepted
     from gateway.graphql.documents.shapes import Shape
     from gateway.graphql.literals import Split

@@ -14,7 +14,7 @@ from graphql import ExecutionResult
 
 from gateway.domain import bounds
 from gateway.errors import AnswerTooLarge
-from gateway.fast_executor import Meter
+from gateway.fast_executor.meter import Meter
 from gateway.graphql.errors import cause_of
 from gateway.graphql.refusal import Stage, refusal
 

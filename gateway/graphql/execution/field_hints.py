@@ -22,7 +22,7 @@ from graphql import (
 from gateway.domain import message
 from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Message
 from gateway.domain.thread import Thread
-from gateway.fast_executor import (
+from gateway.fast_executor.hints import (
     MARKER,
     Attribute,
     FieldHints,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from strawberry.types.field import StrawberryField
     from strawberry.types.fields.resolver import StrawberryResolver
 
-    from gateway.fast_executor import FieldHint
+    from gateway.fast_executor.hints import FieldHint
     from gateway.graphql.context import Context
 
     Convert = Callable[[Any], Any]

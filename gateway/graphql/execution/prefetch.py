@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.page import PageRequest, ThreadPage
     from gateway.domain.thread import Thread
-    from gateway.fast_executor import SelectedField
-    from gateway.fast_executor.hints import LookAhead
+    from gateway.fast_executor.hints import LookAhead, SelectedField
     from gateway.graphql.context import Context
     from gateway.graphql.schema.types import ThreadConnection
 

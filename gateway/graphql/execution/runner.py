@@ -25,7 +25,9 @@ from gateway.auth.rate_limits import units_of
 from gateway.domain.page import AnswerBudget
 from gateway.domain.principal import Scope
 from gateway.errors import TooManyRequests, Unavailable
-from gateway.fast_executor import MeteredExecutor, Unsupported, compile_operation
+from gateway.fast_executor.metered_executor import MeteredExecutor
+from gateway.fast_executor.plan import compile_operation
+from gateway.fast_executor.unsupported import Unsupported
 from gateway.fast_executor.variables import has_long_name
 from gateway.graphql.documents.limits import LIMITS, check_variables
 from gateway.graphql.errors import cause_of, extensions_of
@@ -42,7 +44,8 @@ if TYPE_CHECKING:
     from graphql import GraphQLSchema
     from graphql.execution.values import VariableValues
 
-    from gateway.fast_executor import Meter, Plan
+    from gateway.fast_executor.meter import Meter
+    from gateway.fast_executor.plan import Plan
     from gateway.graphql.context import Context
     from gateway.graphql.documents.cache import Operation
     from gateway.graphql.options import Options
