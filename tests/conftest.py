@@ -50,7 +50,7 @@ URL_VARIABLE = "GATEWAY_TEST_POSTGRES_URL"
 _DATABASES = {"sqlite_url", "new_sqlite_url", "database_url", "empty_database_url", "new_postgres_url", "live_server"}
 _IS_COUNTED = pytest.StashKey[bool]()
 # All in one message to the server; a twentieth of the time of TRUNCATE, which makes new files.
-_EMPTY = ";".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))  # noqa: S608  (our tables)
+_EMPTY = ";".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables) if table.name != "epochs")  # noqa: S608  (our tables)
 
 # A client reads all certificates of the system when it is made, which takes 30 ms; these are made by hundreds.
 for _clients in (httpx, httpx2):

@@ -257,6 +257,31 @@ def rotate_key(key_id: str, grace: str | None, **flags: Any) -> None:
         run_rotate(settings.database_url, key_id, 0 if grace is None else duration(grace, "grace"))
 
 
+@main.group()
+def epoch() -> None:
+    """Begin a new epoch after a database was restored by other tools than `gateway restore`.
+
+    A cursor of an event stream is a number of a change. After a restore, other changes take the same numbers, so what a
+    subscriber knows of the database belongs to another epoch, and it has to read its threads again.
+    """
+
+
+@epoch.command(name="renew", cls=GroupedCommand)
+@settings_options(*_DATABASE)
+def renew_epoch(**flags: Any) -> None:
+    """Begin a new epoch: run it after pg_restore or a point-in-time recovery, before servers start.
+
+    \b
+      gateway epoch renew --database-url postgresql://app:secret@db/threads
+    """
+    with loading():
+        from gateway.cli.open_store import run_with_store  # noqa: PLC0415  (as above)
+        from gateway.core import epochs  # noqa: PLC0415
+
+    begun = run_with_store(load_settings(flags).database_url, epochs.renew)
+    click.echo(f"Epoch {begun} has begun.", err=True)
+
+
 @main.command(cls=GroupedCommand)
 @settings_options(*_SERVER)
 def doctor(**flags: Any) -> None:

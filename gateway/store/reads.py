@@ -17,7 +17,7 @@ from gateway.store import rows
 from gateway.store.engines.errors import is_transient
 from gateway.store.message_reads import Batch, MessageReads
 from gateway.store.schema import revision
-from gateway.store.statements import api_keys, following, messages, thread_tokens, threads
+from gateway.store.statements import api_keys, epochs, following, messages, thread_tokens, threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -153,6 +153,10 @@ class Reads(MessageReads):
     async def any_key(self) -> bool:
         """Say whether a key was ever created."""
         return await self._flag(api_keys.any_key)
+
+    async def read_epoch(self) -> str:
+        """Return the epoch of the database; it is empty where all were deleted."""
+        return next((row[0] for row in await self._rows(epochs.read_epoch)), "")
 
     async def is_migrated(self) -> bool:
         """Say whether the database has the tables of this version, or of a later one."""

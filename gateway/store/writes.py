@@ -17,7 +17,7 @@ from gateway.errors import NotFound
 from gateway.store import rows
 from gateway.store.reads import Reads
 from gateway.store.schema import tables
-from gateway.store.statements import api_keys, following, importing, messages, thread_tokens, threads
+from gateway.store.statements import api_keys, epochs, following, importing, messages, thread_tokens, threads
 from gateway.store.statements.inserts import insert_row
 
 if TYPE_CHECKING:
@@ -293,6 +293,10 @@ class Writes(Reads):
             thread_id: Deleted(seq, _DEFAULT_GENERATION if generation is None else generation)
             for thread_id, seq, generation in found
         }
+
+    async def add_epoch(self, epoch: str) -> None:
+        """Begin an epoch of the database."""
+        await self._rows(epochs.add_epoch, epoch)
 
     async def add_key(self, key: ApiKey, digest: str) -> None:
         """Add a key with the digest of its secret."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Select
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-HEAD: Final = "0005"  # the last script in `migrations/`
+HEAD: Final = "0006"  # the last script in `migrations/`
 
 
 def revision_of(connection: Connection) -> str | None:

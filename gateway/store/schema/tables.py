@@ -154,3 +154,11 @@ keys = Table(
     Column("last_used_at", BigInteger),
     UniqueConstraint("digest"),
 )
+
+# An epoch is one history of all threads; the last one counts. It has no key: see its migration.
+epochs = Table(
+    "epochs",
+    metadata,
+    Column("number", BigInteger, nullable=False),
+    Column("epoch", Text, nullable=False),
+)
