@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.routing import Router
 
 from gateway.auth.api_keys import ApiKeyCache
 from gateway.auth.authenticator import Authenticator
 from gateway.auth.build import authenticator_of
+from gateway.background import BackgroundTask, BackgroundTasks
 from gateway.events.hub import Hub
 from gateway.events.polling import poll
 from gateway.graphql.execution.operations import Operations
@@ -39,7 +40,7 @@ from gateway.web.origins import OriginPolicy, origin_policy_of
 from gateway.web.pages import Pages
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from starlette.types import Lifespan
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
     from gateway.web.request import Answer
 
 
+LISTENING: Final = "listening"  # to what other processes change
+
+
 def create_app(settings: Settings) -> RequestMiddleware:
     """Make the application; the database is first reached when a request needs it."""
     hub = Hub()
@@ -58,7 +62,7 @@ def create_app(settings: Settings) -> RequestMiddleware:
         store,
         options_of(settings),
         hub=hub,
-        hints=hints_from_others(store, hub, settings),
+        listening=hints_from_others(store, hub, settings),
         origin_policy=origin_policy_of(settings),
         authenticator=authenticator_of(settings, ApiKeyCache(store)),
         listeners=listeners_of(settings),
@@ -76,13 +80,16 @@ def refuse(path: str, error: GatewayError) -> Answer:
     return refuse_at_the_door(error) if path == URL else render.error(error)
 
 
-def hints_from_others(store: Store, hub: Hub, settings: Settings) -> Coroutine[Any, Any, None] | None:
+def hints_from_others(store: Store, hub: Hub, settings: Settings) -> BackgroundTask | None:
     """Hear what other processes on the same database change, where there may be any."""
     if not migrates_itself(settings.database_url):
-        from gateway.events.postgres import listen  # noqa: PLC0415  (SQLite needs no driver of PostgreSQL)
+        from gateway.events.postgres import Listener  # noqa: PLC0415  (SQLite needs no driver of PostgreSQL)
 
-        return listen(url_to_listen_at(settings.database_url, settings.listen_url), CHANNEL, hub)
-    return poll(hub, store.data_version, store.last_positions) if settings.workers > 1 else None
+        listener = Listener(url_to_listen_at(settings.database_url, settings.listen_url), CHANNEL, hub)
+        return BackgroundTask(LISTENING, listener.run, lambda: listener.is_listening)
+    if settings.workers == 1:
+        return None
+    return BackgroundTask(LISTENING, lambda: poll(hub, store.data_version, store.last_positions))
 
 
 def serve_store(
@@ -91,15 +98,15 @@ def serve_store(
     graphiql: Path = BUILT,
     *,
     hub: Hub | None = None,
-    hints: Coroutine[Any, Any, None] | None = None,
+    listening: BackgroundTask | None = None,
     origin_policy: OriginPolicy | None = None,
     authenticator: Authenticator | None = None,
     listeners: Listeners | None = None,
 ) -> RequestMiddleware:
     """Make the application over an open store, which it closes when it ends: the one callable for users and tests.
 
-    `graphiql` is the folder of the built GraphiQL. `hub` gets the changes of the store, and `hints` those of others.
-    Without an `authenticator` every request is accepted, without `listeners` none is logged.
+    `graphiql` is the folder of the built GraphiQL. `hub` gets the changes of the store, and from `listening` those of
+    others. Without an `authenticator` every request is accepted, without `listeners` none is logged.
     """
     options, heard = options or Options(), listeners or Listeners()
     if heard.tracing:
@@ -110,12 +117,15 @@ def serve_store(
     schema = build_schema()._schema  # noqa: SLF001
     operations = Operations(schema, store, hub or Hub(), options, authenticator)
     graphql = GraphQLOverHttp(operations, explorer.page, policy)
-    rest, pages = RestFace(store, authenticator), _pages(operations, store, explorer)
+    background = _background(authenticator, listening)
+    rest, pages = RestFace(store, authenticator), _pages(operations, store, explorer, background)
+    if heard.metrics:
+        heard.metrics.watch([*readings(store, operations), *background.readings()])
     return RequestMiddleware(
         lambda request: graphql.find(request) or rest.find(request) or pages.find(request),
         refuse=refuse,
         crashed=render.crash,
-        lifespan=Router(lifespan=_lifespan(operations, store, hints, heard, origin_policy=policy)),
+        lifespan=Router(lifespan=_lifespan(operations, store, background, heard, origin_policy=policy)),
         origin_policy=policy,
         observer=heard.observer,
         tracer=heard.tracer,
@@ -123,9 +133,15 @@ def serve_store(
     )
 
 
-def _pages(operations: Operations, store: Store, explorer: Explorer) -> Pages:
+def _background(authenticator: Authenticator, listening: BackgroundTask | None) -> BackgroundTasks:
+    """List what runs beside the requests for as long as they are served."""
+    tasks = [BackgroundTask(name, run) for name, run in authenticator.background_tasks().items()]
+    return BackgroundTasks([listening, *tasks] if listening else tasks)
+
+
+def _pages(operations: Operations, store: Store, explorer: Explorer, background: BackgroundTasks) -> Pages:
     """List what is served beside the faces."""
-    readiness = Readiness(store.is_migrated, lambda: operations.hub.is_ending)
+    readiness = Readiness(store.is_migrated, lambda: operations.hub.is_ending, background.working)
     return Pages(
         {
             "/": root(has_page=operations.options.graphiql),
@@ -140,26 +156,21 @@ def _pages(operations: Operations, store: Store, explorer: Explorer) -> Pages:
 def _lifespan(
     operations: Operations,
     store: Store,
-    hints: Coroutine[Any, Any, None] | None,
+    background: BackgroundTasks,
     heard: Listeners,
     *,
     origin_policy: OriginPolicy,
 ) -> Lifespan[Router]:
     """Run what belongs beside the requests for as long as they are served, and close all behind the last one."""
-    if heard.metrics:
-        heard.metrics.watch(readings(store, operations))
 
     @asynccontextmanager
     async def lifespan(_app: Router) -> AsyncIterator[dict[str, Any]]:
-        running = [asyncio.create_task(each) for each in (hints, *operations.authenticator.background_tasks()) if each]
-        with heard.metrics.serving() if heard.metrics else nullcontext():
-            yield {
-                CLOSE_SUBSCRIPTIONS: operations.hub.end,
-                REFUSAL_HEADERS: early_headers(origin_policy, heard.observer),
-            }
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        async with background.running():
+            with heard.metrics.serving() if heard.metrics else nullcontext():
+                yield {
+                    CLOSE_SUBSCRIPTIONS: operations.hub.end,
+                    REFUSAL_HEADERS: early_headers(origin_policy, heard.observer),
+                }
         await operations.close()
         await operations.authenticator.rate_limits.close()
         await store.close()

@@ -32,6 +32,7 @@ _OWN: Final = [*_GATEWAY, *_MIGRATIONS]
 MAY_IMPORT: Final = {
     "errors": set[str](),
     "concurrency": set[str](),
+    "background": {"observability", "errors"},
     "observability": {"settings"},
     "fast_executor": set[str](),  # a package that could be one of its own
     "domain": {"errors"},
@@ -57,6 +58,7 @@ MAY_IMPORT: Final = {
     "transfer": {"core", "store", "domain", "errors"},
     "server": {"settings", "store", "core", "graphql", "web", "concurrency", "observability", "domain", "errors"},
     "app": {
+        "background",
         "settings",
         "server",
         "store",
@@ -75,6 +77,7 @@ MAY_IMPORT: Final = {
 MAY_IMPORT_OF_OTHERS: Final = {
     "errors": set[str](),
     "concurrency": set[str](),
+    "background": set[str](),
     "observability": {"structlog", "orjson", "prometheus_client", "opentelemetry"},
     "fast_executor": {"graphql", "orjson"},
     "domain": {"orjson"},

@@ -73,11 +73,7 @@ async def test_an_application_is_made_without_reaching_the_database() -> None:
 async def test_changes_of_other_processes_are_polled_if_there_can_be_any(
     store: Store, given: dict[str, str | None], *, is_heard: bool
 ) -> None:
-    hints = hints_from_others(store, Hub(), load_settings(given))
-
-    assert (hints is not None) is is_heard
-    if hints is not None:
-        hints.close()
+    assert (hints_from_others(store, Hub(), load_settings(given)) is not None) is is_heard
 
 
 def test_a_pooler_needs_the_address_of_the_database_itself() -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.core import api_keys, thread_tokens
 from gateway.domain.api_key import digest_of
-from gateway.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -101,13 +100,14 @@ class ApiKeyCache:
         return await api_keys.still_good(self._store, key_ids)
 
     async def write_last_uses(self) -> None:
-        """Write the times of last use every WRITE_S, and when cancelled."""
+        """Write the times of last use every WRITE_S, and when cancelled; what fails is kept for the next time."""
         try:
             while True:
                 await asyncio.sleep(WRITE_S)
                 await self._write()
-        finally:
+        except asyncio.CancelledError:
             await self._write()
+            raise
 
     def _keep(self, digest: str, key: ApiKey | None) -> tuple[float, ApiKey, Principal] | None:
         self._seen.pop(digest, None)
@@ -124,5 +124,6 @@ class ApiKeyCache:
             return
         try:
             await api_keys.note_uses(self._store, uses)
-        except Unavailable:
+        except BaseException:  # it is raised again
             self._uses = uses | self._uses
+            raise

@@ -6,7 +6,6 @@ Must not be here: authorization (`domain.principal`), storage of API keys (`core
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +15,7 @@ from gateway.concurrency import Registration
 from gateway.domain import bounds
 from gateway.domain.api_key import PREFIX
 from gateway.domain.principal import Principal, Reach
-from gateway.errors import Unauthorized, Unavailable
+from gateway.errors import Unauthorized
 from gateway.observability.record import current
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from gateway.auth.thread_tokens import ThreadTokens
     from gateway.domain.ids import ThreadId
     from gateway.web.request import HeadersLike
-
-log: Final = logging.getLogger(__name__)
 
 ANY_CALLER: Final = "everybody"  # in place of a key id: valid until the first key is created
 ANONYMOUS: Final = Principal(Reach("default"), key_id=ANY_CALLER)
@@ -94,23 +91,17 @@ class Authenticator:
         """Call `close` when the credential of a connected caller expires or is revoked."""
         return Registration(self._connected, (who, close))
 
-    def background_tasks(self) -> list[Coroutine[Any, Any, None]]:
-        """Return the coroutines that run while the server does."""
-        return [] if self._key_cache is None else [self._recheck_forever(), self._key_cache.write_last_uses()]
+    def background_tasks(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """Return what runs while the server does, by the names that operators see."""
+        if self._key_cache is None:
+            return {}
+        return {"checking_credentials": self._recheck_forever, "noting_key_uses": self._key_cache.write_last_uses}
 
     async def _recheck_forever(self) -> None:
-        is_available = True
+        """Disconnect callers whose credential has ended; an error must not keep them connected, so it runs again."""
         while True:
             await asyncio.sleep(RECHECK_S)
-            try:
-                await self._recheck()
-                is_available = True
-            except Unavailable:  # their events come from the database too
-                if is_available:
-                    log.warning("open connections cannot be re-authenticated: the database is unavailable")
-                is_available = False
-            except Exception:  # an unexpected error must not keep a revoked key connected
-                log.exception("open connections could not be re-authenticated")
+            await self._recheck()
 
     async def _recheck(self) -> None:
         now = time.time()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from gateway.cli.running_server import ask_server
 from gateway.core import api_keys
 from gateway.errors import GatewayError
 from gateway.graphql.documents.trusted import load_trusted
@@ -64,6 +65,17 @@ async def _settings(settings: Settings) -> Finding:
         said = f"profile development, and {settings.host} is reachable from other machines"
         return Finding(Level.WARNING, said, "Set GATEWAY_PROFILE=production, which disables introspection.")
     return Finding(Level.OK, f"profile {settings.profile}, listening on {settings.host}")
+
+
+async def _server(settings: Settings) -> Finding:
+    told = await asyncio.to_thread(ask_server, settings)
+    if told is None:
+        return Finding(Level.OK, f"none runs on {settings.host} port {settings.port}")
+    failed = told.get("failed") or {name: "does not run" for name, works in told.items() if works is False}
+    if not failed:
+        return Finding(Level.OK, f"the one on {settings.host} port {settings.port} is {told['status']}")
+    said = f"the one that runs is {told['status']}: {', '.join(failed)}"
+    return Finding(Level.WARNING, said, "Its log has the reasons; it tries again by itself.")
 
 
 async def _sqlite(settings: Settings) -> Finding:
@@ -139,7 +151,7 @@ async def _keys(settings: Settings) -> Finding:
 
 
 # In the order in which they are printed.
-CHECKS: Final[dict[str, Check]] = {"settings": _settings}
+CHECKS: Final[dict[str, Check]] = {"settings": _settings, "server": _server}
 CHECKS_OF_SQLITE: Final[dict[str, Check]] = {"SQLite": _sqlite, "disk": _disk}
 CHECKS_OF_DATABASE: Final[dict[str, Check]] = {
     "database": _database,

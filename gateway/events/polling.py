@@ -6,18 +6,13 @@ Must not be here: SQL; the store returns the version of the file and the positio
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Final
-
-from gateway.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from gateway.domain.change import Topic
     from gateway.events.hub import Hub
-
-log: Final = logging.getLogger(__name__)
 
 INTERVAL_S: Final = 0.1
 
@@ -27,7 +22,10 @@ async def poll(
     version: Callable[[], Awaitable[object]],
     positions: Callable[[Sequence[Topic]], Awaitable[Mapping[Topic, int]]],
 ) -> None:
-    """Wake the listeners of threads that other processes have changed, until cancelled."""
+    """Wake the listeners of threads that other processes have changed, until cancelled.
+
+    Errors: Unavailable.
+    """
     seen_version: object = None
     seen: Mapping[Topic, int] = {}
     while True:
@@ -35,13 +33,9 @@ async def poll(
         followed = hub.topics()
         if not followed:
             continue
-        try:
-            current = await version()
-            if current == seen_version and seen.keys() >= set(followed):
-                continue
-            now = await positions(followed)
-        except Unavailable as error:
-            log.warning("no hints from SQLite for %.1f s: %s", INTERVAL_S, error)
+        current = await version()
+        if current == seen_version and seen.keys() >= set(followed):
             continue
+        now = await positions(followed)
         hub.wake(topic for topic in followed if now.get(topic, -1) != seen.get(topic))
         seen_version, seen = current, {topic: now.get(topic, -1) for topic in followed}

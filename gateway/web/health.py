@@ -30,23 +30,37 @@ async def liveness(_request: Request) -> Answer:
     return Answer(b'{"status":"ok"}')
 
 
-class Readiness:
-    """Answers `/readyz`; `is_migrated` queries the database and may raise Unavailable."""
+def _answer(body: Mapping[str, object], status: int = 200) -> Answer:
+    return Answer(json.dumps(body, separators=(",", ":")).encode(), status)
 
-    def __init__(self, is_migrated: Callable[[], Awaitable[bool]], is_draining: Callable[[], bool]) -> None:
+
+class Readiness:
+    """Answers `/readyz`; `is_migrated` queries the database and may raise Unavailable.
+
+    `background` says of each background task whether it works. One that does not costs late events or late refusals, no
+    request, so the server stays ready.
+    """
+
+    def __init__(
+        self,
+        is_migrated: Callable[[], Awaitable[bool]],
+        is_draining: Callable[[], bool],
+        background: Callable[[], Mapping[str, bool]] = dict,
+    ) -> None:
         self._is_migrated = is_migrated
         self._is_draining = is_draining
+        self._background = background
         self._checking: asyncio.Task[Mapping[str, str]] | None = None
         self._stale_at = 0.0
         self._asked: set[asyncio.Future[bool]] = set()
 
     async def answer(self, _request: Request) -> Answer:
-        """Answer 200 if the server accepts requests, else 503 with the reasons."""
+        """Answer 200 if the server accepts requests, with the background tasks that fail; else 503 with the reasons."""
         failed = _STOPS if self._is_draining() else await self._found()
         if failed:
-            reasons = json.dumps({"status": "not ready", "failed": failed}, separators=(",", ":"))
-            return Answer(reasons.encode(), 503)
-        return Answer(b'{"status":"ready"}')
+            return _answer({"status": "not ready", "failed": failed}, 503)
+        stopped = {name: False for name, works in self._background().items() if not works}
+        return _answer({"status": "degraded" if stopped else "ready", **stopped})
 
     async def _found(self) -> Mapping[str, str]:
         """Return the cached result or run the check; concurrent probes share one check."""

@@ -17,7 +17,7 @@ from gateway.core import api_keys, thread_tokens, threads
 from gateway.domain.api_key import NewApiKey
 from gateway.domain.ids import ThreadId
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach, TokenEpoch
-from gateway.errors import NotFound, Unauthorized
+from gateway.errors import NotFound, Unauthorized, Unavailable
 from tests.graphql.serving import statements_of
 from tests.make import make_thread
 
@@ -146,12 +146,35 @@ async def test_last_uses_of_keys_are_written_at_shutdown(store: Store) -> None:
     assert (key.last_used_at or 0) >= made.created_at
 
 
+async def test_last_uses_that_could_not_be_written_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, secret = await api_keys.create(store, ANY)
+    keys = ApiKeyCache(store)
+    await keys.find(secret)
+    with monkeypatch.context() as patch:
+        patch.setattr(key_cache, "WRITE_S", 0)
+        patch.setattr(type(store), "write", _unavailable)
+        with pytest.raises(Unavailable):
+            await keys.write_last_uses()
+    noting = asyncio.create_task(keys.write_last_uses())
+    await asyncio.sleep(0)
+
+    noting.cancel()
+    await asyncio.wait([noting])
+
+    [key] = await api_keys.list_all(store)
+    assert (key.last_used_at or 0) >= made.created_at
+
+
+async def _unavailable(_store: Store, _work: object) -> None:
+    raise Unavailable("away")
+
+
 async def test_a_connection_is_closed_when_its_key_is_revoked(store: Store) -> None:
     made, secret = await api_keys.create(store, ANY)
     _, other_secret = await api_keys.create(store, ANY)
     authenticator = Authenticator(ApiKeyCache(store))
     gone, other_gone = asyncio.Event(), asyncio.Event()
-    looking = [asyncio.create_task(each) for each in authenticator.background_tasks()]
+    looking = [asyncio.create_task(each()) for each in authenticator.background_tasks().values()]
 
     with (
         authenticator.on_revocation(await authenticator.authenticate(secret), gone.set),

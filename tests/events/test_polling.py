@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.background import BackgroundTask
 from gateway.core import follow, threads
 from gateway.errors import Unavailable
 from gateway.events.polling import poll
@@ -113,7 +114,7 @@ async def test_polling_continues_after_the_database_was_unavailable(hub: Hub) ->
     async def positions(_topics: object) -> dict[tuple[str, str], int]:
         return {topic: 1}
 
-    looking = asyncio.create_task(poll(hub, version, positions))
+    looking = asyncio.create_task(BackgroundTask("polling", lambda: poll(hub, version, positions)).keep_running())
     with hub.listen(topic) as hint:
         await _woken(hint, 0)
 

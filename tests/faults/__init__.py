@@ -1,0 +1,1 @@
+"""Real faults: what is around a server breaks, and the fault stays where it is."""
