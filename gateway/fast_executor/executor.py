@@ -1,7 +1,7 @@
 """graphql-core's executor with fast paths, for one execution of a compiled operation.
 
 Each fast path overrides the method of graphql-core that it saves, and calls that method where it bails out.
-Must not be here: what is prepared once (`plan`, `selection`, `steps`), values without resolvers (`readers`).
+Must not be here: what is prepared once (`plan`, `selection`), values without resolvers (`readers`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from graphql import ExecutionResult, GraphQLError, GraphQLObjectType, OperationT
 from graphql.execution.executor import CollectedErrors
 from graphql.pyutils import Path, gather_with_cancel
 
-from gateway.fast_executor.metered_executor import MeteredExecutor
+from gateway.fast_executor.meter import MeteredExecutor
 from gateway.fast_executor.readers import Bailout, is_awaitable, new_tuple
-from gateway.fast_executor.steps import NotSerializable
+from gateway.fast_executor.selection import NotSerializable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -25,15 +25,13 @@ if TYPE_CHECKING:
 
     from gateway.fast_executor.meter import Meter
     from gateway.fast_executor.readers import Read
-    from gateway.fast_executor.selection import FieldDetailsList, Selection
-    from gateway.fast_executor.steps import Step, Steps
+    from gateway.fast_executor.selection import FieldDetailsList, Selection, Step
 
 
 class CompiledExecutor(MeteredExecutor):
-    """One execution; all executions of a selection share `selection` and `steps`."""
+    """One execution; all executions of a selection share it."""
 
     selection: Selection
-    steps: Steps
 
     def for_execution(
         self, root_value: Any, context_value: Any, variables: VariableValues, meter: Meter
@@ -50,13 +48,12 @@ class CompiledExecutor(MeteredExecutor):
     def execute_operation(self, serially: bool | None = None) -> Any:  # noqa: FBT001  (graphql-core's own signature)
         """Execute the operation; its root fields are collected once."""
         del serially  # decided by the kind of operation
-        selection = self.selection
+        fields = self.selection.root_fields
         is_mutation = self.operation.operation is OperationType.MUTATION
+        # A single field has no order, and the parallel method is faster.
+        execute = self.execute_fields_serially if is_mutation and len(fields) > 1 else self.execute_fields
         try:
-            fields = selection.root_fields()
-            # A single field has no order, and the parallel method is faster.
-            execute = self.execute_fields_serially if is_mutation and len(fields) > 1 else self.execute_fields
-            result = execute(selection.root_type, self.root_value, None, fields, None)
+            result = execute(self.selection.root_type, self.root_value, None, fields, None)
         except GraphQLError as error:
             self.collected_errors.add(error, None)
             return self.build_response(None)
@@ -84,7 +81,7 @@ class CompiledExecutor(MeteredExecutor):
         results: dict[str, Any] = {}
         pending: list[str] = []
         try:
-            for key, details, step in self.steps.entries(parent_type, grouped_field_set):
+            for key, details, step in self.selection.entries(parent_type, grouped_field_set):
                 own_path = new_tuple(Path, (path, key, parent_type.name))
                 result = self._field(step, parent_type, source_value, details, own_path)
                 if result is Undefined:
@@ -115,7 +112,7 @@ class CompiledExecutor(MeteredExecutor):
         position_context: Any,  # noqa: ARG002  (nothing is deferred)
     ) -> Any:
         """Execute one of several root fields of a mutation."""
-        step = self.steps.step(parent_type, field_details_list)
+        step = self.selection.step(parent_type, field_details_list)
         return self._field(step, parent_type, source, field_details_list, path)
 
     def _field(
@@ -153,12 +150,9 @@ class CompiledExecutor(MeteredExecutor):
     def _complete(self, step: Step, result: Any, details: FieldDetailsList, path: Path) -> Any:
         """Complete a value that is no awaitable, by the fastest path that applies."""
         if step.read is not None:
-            try:
-                return self._read(step.read, result)
-            except NotSerializable:
-                raise
-            except Exception:  # noqa: BLE001, S110  (graphql-core finds the error)
-                pass
+            completed = self._read(step.read, result)
+            if completed is not Undefined:
+                return completed
         elif step.is_object is not None and step.is_object(result):
             return self.execute_fields(step.object_type, result, path, step.fields, None)
         nodes = [each.node for each in details]
@@ -173,14 +167,16 @@ class CompiledExecutor(MeteredExecutor):
             return None
 
     def _read(self, read: Read, value: Any) -> Any:
-        """Read a value; if that fails, undo what the meter has counted of it."""
+        """Read a value; Undefined if that fails, and nothing is counted of it then: graphql-core finds the error."""
         meter = self.meter
         before = meter.objects, meter.bytes, meter.strings
         try:
             return read(value, meter)
-        except Exception:
-            meter.objects, meter.bytes, meter.strings = before
+        except NotSerializable:
             raise
+        except Exception:  # noqa: BLE001
+            meter.objects, meter.bytes, meter.strings = before
+            return Undefined
 
     def complete_object_value(
         self,
@@ -193,11 +189,9 @@ class CompiledExecutor(MeteredExecutor):
     ) -> Any:
         """Read an object whose fields need no resolver."""
         read = self.selection.reader(return_type, field_details_list)
-        if read is not None:
-            try:
-                return self._read(read, result)
-            except Exception:  # noqa: BLE001, S110  (graphql-core finds the error)
-                pass
+        completed = Undefined if read is None else self._read(read, result)
+        if completed is not Undefined:
+            return completed
         return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
 
     def complete_iterable_value(
@@ -210,13 +204,11 @@ class CompiledExecutor(MeteredExecutor):
         position_context: Any,
     ) -> Any:
         """Read a list whose items need no resolver."""
-        if type(items) is list or type(items) is tuple:
-            read = self.selection.reader(item_type, field_details_list)
-            if read is not None:
-                try:
-                    return self._read(partial(_read_each, read), items)
-                except Exception:  # noqa: BLE001, S110  (graphql-core finds the error)
-                    pass
+        is_list = type(items) is list or type(items) is tuple
+        read = self.selection.reader(item_type, field_details_list) if is_list else None
+        completed = Undefined if read is None else self._read(partial(_read_each, read), items)
+        if completed is not Undefined:
+            return completed
         return super().complete_iterable_value(item_type, field_details_list, info, path, items, position_context)
 
 

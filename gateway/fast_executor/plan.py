@@ -18,24 +18,25 @@ from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.values import VariableValues
 
 from gateway.fast_executor.executor import CompiledExecutor
-from gateway.fast_executor.meter import Meter
-from gateway.fast_executor.metered_executor import MeteredExecutor
+from gateway.fast_executor.meter import Meter, MeteredExecutor
 from gateway.fast_executor.readers import is_awaitable
 from gateway.fast_executor.selection import Selection
-from gateway.fast_executor.steps import Steps
 from gateway.fast_executor.unsupported import Reason, Unsupported, conditions_of
 from gateway.fast_executor.variables import Coercion
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLSchema, OperationDefinitionNode
+    from graphql import DocumentNode, ExecutionResult, GraphQLSchema, OperationDefinitionNode
 
     from gateway.fast_executor.hints import FieldHints
 
 
 class Plan:
-    """One operation; `coerce` its variables, then `execute` it."""
+    """A compiled operation of a valid document; `coerce` its variables, then `execute` it.
+
+    Errors: Unsupported.
+    """
 
     def __init__(
         self,
@@ -44,17 +45,16 @@ class Plan:
         operation: OperationDefinitionNode,
         hints: FieldHints,
         *,
-        hide_suggestions: bool,
+        hide_suggestions: bool = False,
     ) -> None:
+        assert_valid_schema(schema)
+        if schema.get_root_type(operation.operation) is None:
+            raise Unsupported(Reason.NO_ROOT)
         self._conditions = conditions_of(document, operation)
         self._schema, self._document, self._operation, self._hints = schema, document, operation, hints
         self._hides_suggestions = hide_suggestions
-        self._coercion = Coercion(schema, operation)
+        self.coerce = Coercion(schema, operation, hide_suggestions=hide_suggestions).coerce
         self._prototypes: dict[tuple[Any, ...], CompiledExecutor] = {}  # by the values of the conditions, all booleans
-
-    def coerce(self, raw: dict[str, Any], *, max_errors: int = 50) -> VariableValues | list[GraphQLError]:
-        """Coerce the variables of a request, or return their errors."""
-        return self._coercion.coerce(raw, max_errors, hide_suggestions=self._hides_suggestions)
 
     def execute(
         self, variables: VariableValues, context_value: Any = None, root_value: Any = None, meter: Meter | None = None
@@ -79,7 +79,6 @@ class Plan:
         """Make the executor that all executions with the same conditions are copied from."""
         prototype = cast("CompiledExecutor", self._executor(CompiledExecutor, self._without_values(variables)))
         prototype.selection = Selection(prototype, self._hints)
-        prototype.steps = Steps(prototype.selection)
         return prototype
 
     def _without_values(self, variables: VariableValues) -> VariableValues:
@@ -112,21 +111,3 @@ class Plan:
             is_awaitable=is_awaitable,
             hide_suggestions=self._hides_suggestions,
         )
-
-
-def compile_operation(
-    schema: GraphQLSchema,
-    document: DocumentNode,
-    operation: OperationDefinitionNode,
-    hints: FieldHints,
-    *,
-    hide_suggestions: bool = False,
-) -> Plan:
-    """Compile an operation of a valid document.
-
-    Errors: Unsupported.
-    """
-    assert_valid_schema(schema)
-    if schema.get_root_type(operation.operation) is None:
-        raise Unsupported(Reason.NO_ROOT)
-    return Plan(schema, document, operation, hints, hide_suggestions=hide_suggestions)

@@ -2,7 +2,7 @@
 
 A reader calls no resolver. It raises on any unexpected value (a null for a non-null type, a number for a string, an
 awaitable); graphql-core then completes the value, or reports its error.
-Must not be here: the source of readers (`codegen`), fields with resolvers (`steps`).
+Must not be here: the source of readers (`codegen`), fields with resolvers (`selection`).
 """
 
 from __future__ import annotations

@@ -1,24 +1,48 @@
-"""The selection of an operation for one combination of @skip and @include: collected fields and their readers.
+"""The selection of an operation for one combination of @skip and @include, and what is prepared once for each field.
 
-Must not be here: fields with resolvers (`steps`), execution (`executor`).
+That is its reader, where all that is selected of it needs no resolver; and its step, if it has a hint.
+Must not be here: execution (`executor`), the source of readers (`codegen`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from graphql import GraphQLField, GraphQLObjectType, get_named_type, is_non_null_type, is_object_type
 from graphql.execution.collect_fields import FieldDetails, collect_fields
 
+from gateway.fast_executor.arguments import arguments_of
 from gateway.fast_executor.codegen import Readers
+from gateway.fast_executor.hints import Attribute, FieldHint, Resolver, SelectedField, Serialized
+from gateway.fast_executor.readers import Bailout, ObjectCheck, nullable
 
 if TYPE_CHECKING:
-    from graphql import Executor, GraphQLObjectType
+    from collections.abc import Callable, Iterator, Sequence
 
+    from graphql import Executor
+    from graphql.execution.values import VariableValues
+
+    from gateway.fast_executor.arguments import Arguments
     from gateway.fast_executor.compiling import Generated
     from gateway.fast_executor.hints import Columns, FieldHints
     from gateway.fast_executor.readers import Read
 
+    Resolve = Callable[[Executor[Any], Any], Any]
+    Entry = tuple[str, list[FieldDetails], "Step | None"]
+
 FieldDetailsList = list[FieldDetails]
+
+
+class Step(NamedTuple):
+    """How one field is resolved without its framework, and the fast paths that complete its value."""
+
+    resolve: Resolve
+    parent_type: GraphQLObjectType
+    definition: GraphQLField
+    read: Read | None
+    is_object: Callable[[Any], bool] | None = None  # for an object with resolvers, whose fields are executed directly
+    object_type: Any = None
+    fields: Any = None
 
 
 class Selection:
@@ -26,25 +50,32 @@ class Selection:
 
     def __init__(self, executor: Executor[Any], hints: FieldHints) -> None:
         self.hints = hints
-        self._executor = executor
-        root_type = executor.schema.get_root_type(executor.operation.operation)
-        self.root_type = cast("GraphQLObjectType", root_type)  # `compile_operation` has checked it
-        self._root_fields: dict[str, FieldDetailsList] | None = None
-        self._readers = Readers(executor.schema, hints, self.collect)
-        # By the identity of a list of details, which graphql-core's cache and `_root_fields` keep alive.
+        self._executor = own = executor
+        root_type = own.schema.get_root_type(own.operation.operation)
+        self.root_type = cast("GraphQLObjectType", root_type)  # `Plan` has checked it
+        self.root_fields: dict[str, FieldDetailsList] = collect_fields(
+            own.schema, own.fragments, own.variable_values, self.root_type, own.operation
+        ).grouped_field_set
+        self._readers = Readers(own.schema, hints, self.collect)
+        # By the identity of lists, which graphql-core's cache and `root_fields` keep alive.
         self._cache: dict[tuple[int, int, bool], tuple[Generated, Columns | None] | None] = {}
+        self._steps: dict[int, Step | None] = {}
+        self._entries: dict[int, list[Entry]] = {}
 
-    def root_fields(self) -> dict[str, FieldDetailsList]:
-        """Collect the fields of the operation, once.
+    def entries(self, parent_type: GraphQLObjectType, fields: dict[str, FieldDetailsList]) -> list[Entry]:
+        """List the selected fields of an object, each with its response key and its step."""
+        key = id(fields)
+        if key not in self._entries:
+            found = [(name, details, self.step(parent_type, details)) for name, details in fields.items()]
+            self._entries[key] = found
+        return self._entries[key]
 
-        Errors: GraphQLError for a condition without a boolean value.
-        """
-        if self._root_fields is None:
-            own = self._executor
-            self._root_fields = collect_fields(
-                own.schema, own.fragments, own.variable_values, self.root_type, own.operation
-            ).grouped_field_set
-        return self._root_fields
+    def step(self, parent_type: GraphQLObjectType, details: FieldDetailsList) -> Step | None:
+        """Find the step of a field."""
+        key = id(details)
+        if key not in self._steps:
+            self._steps[key] = _step_of(self, parent_type, details)
+        return self._steps[key]
 
     def collect(self, kind: GraphQLObjectType, details: FieldDetailsList) -> dict[str, FieldDetailsList]:
         """Collect the selected fields of an object."""
@@ -67,3 +98,111 @@ class Selection:
         if key not in self._cache:
             self._cache[key] = self._readers.build(kind, details, prefetched=prefetched)
         return self._cache[key]
+
+
+def _step_of(selection: Selection, parent_type: GraphQLObjectType, details: FieldDetailsList) -> Step | None:
+    """Prepare the step of a field; None if it has no hint, or graphql-core has to coerce its arguments."""
+    node = details[0].node
+    name = node.name.value
+    definition, hint = parent_type.fields.get(name), selection.hints.fields.get((parent_type.name, name))
+    if definition is None or hint is None:
+        return None
+    if isinstance(hint, Serialized):
+        read = _serializing(hint.serialize or _identity)
+        is_required = is_non_null_type(definition.type)
+        return Step(_getting(hint.name), parent_type, definition, read if is_required else nullable(read))
+    resolve = _getting(hint.name) if isinstance(hint, Attribute) else _resolving(selection, hint, definition, details)
+    if resolve is None:
+        return None
+    prefetched = isinstance(hint, Resolver) and hint.wants_look_ahead
+    read_value = selection.reader(definition.type, details, prefetched=prefetched)
+    kind = _nullable_type(definition.type)
+    if read_value is None and is_object_type(kind):
+        check = ObjectCheck(kind, selection.hints.classes_of(kind.name))
+        return Step(resolve, parent_type, definition, None, check, kind, selection.collect(kind, details))
+    return Step(resolve, parent_type, definition, read_value)
+
+
+class NotSerializable(Bailout):
+    """A stored value cannot be serialized, and is not what the resolver would return, so the resolver is called."""
+
+
+def _serializing(serialize: Callable[[Any], Any]) -> Read:
+    def read(value: Any, _meter: Any) -> Any:
+        try:
+            return serialize(value)
+        except Exception:  # noqa: BLE001  (whatever it raises, the resolver is called)
+            raise NotSerializable from None
+
+    return read
+
+
+def _identity(value: Any) -> Any:
+    return value
+
+
+def _getting(attribute: str) -> Resolve:
+    return lambda _executor, source: getattr(source, attribute)
+
+
+def _resolving(
+    selection: Selection, hint: FieldHint, definition: GraphQLField, details: FieldDetailsList
+) -> Resolve | None:
+    if not isinstance(hint, Resolver):
+        return None
+    arguments = arguments_of(definition, details[0].node)
+    if arguments is None:
+        return None
+    if hint.wants_look_ahead:
+        return _with_look_ahead(hint, arguments, selection, _nullable_type(definition.type), details)
+    resolve = hint.resolve
+    return lambda executor, source: resolve(source, executor.context_value, arguments(executor.variable_values))
+
+
+def _with_look_ahead(
+    hint: Resolver, arguments: Arguments, selection: Selection, kind: Any, details: FieldDetailsList
+) -> Resolve:
+    prepared = [each for path in hint.below for each in _prepared(selection, kind, details, path)]
+
+    def resolve(executor: Executor[Any], source: Any) -> Any:
+        variables = executor.variable_values
+
+        def look_ahead() -> Sequence[SelectedField]:
+            try:
+                return [SelectedField(name, given(variables), columns) for name, given, columns in prepared]
+            except Bailout:
+                return []
+
+        return hint.resolve(source, executor.context_value, arguments(variables), look_ahead)
+
+    return resolve
+
+
+def _prepared(selection: Selection, kind: Any, details: FieldDetailsList, path: Sequence[str]) -> Iterator[_Prepared]:
+    """Prepare the selected fields of the objects at a path below a field."""
+    for selected in selection.collect(kind, details).values() if is_object_type(kind) else ():
+        name = selected[0].node.name.value
+        if name not in kind.fields:
+            continue
+        definition = kind.fields[name]
+        if not path:
+            arguments = arguments_of(definition, selected[0].node) or _bail_out
+            yield _Prepared(name, arguments, selection.columns(definition.type, selected))
+        elif name == path[0]:
+            yield from _prepared(selection, get_named_type(definition.type), selected, path[1:])
+
+
+class _Prepared(NamedTuple):
+    """The part of a `SelectedField` that is the same in every execution."""
+
+    name: str
+    arguments: Arguments
+    columns: Columns | None
+
+
+def _bail_out(_variables: VariableValues) -> dict[str, Any]:
+    raise Bailout
+
+
+def _nullable_type(kind: Any) -> Any:
+    return kind.of_type if is_non_null_type(kind) else kind

@@ -6,7 +6,7 @@ Must not be here: errors of variables, which graphql-core finds.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from graphql import (
     GraphQLBoolean,
@@ -36,51 +36,32 @@ if TYPE_CHECKING:
 Coerce = Callable[[Any], Any]  # returns the coerced value; raises on any that is not plainly valid
 
 _UNCHANGED: Final[Mapping[Any, type]] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
-_CHECKED_BY_CLASS: Final = (*_UNCHANGED, GraphQLInt)
 LONG_NAME: Final = 10_000  # characters; suggestions for so many take a millisecond
 _MAX_INT, _MIN_INT = 2**31 - 1, -(2**31)  # GraphQL, "Int"
-
-
-class _Variable(NamedTuple):
-    name: str
-    signature: GraphQLVariableSignature
-    coerce: Coerce
-    is_optional: bool
 
 
 class Coercion:
     """Coerces the variables of one operation."""
 
-    def __init__(self, schema: GraphQLSchema, operation: OperationDefinitionNode) -> None:
-        self._schema = schema
+    def __init__(self, schema: GraphQLSchema, operation: OperationDefinitionNode, *, hide_suggestions: bool) -> None:
+        self._schema, self._hides_suggestions = schema, hide_suggestions
         self._definitions = operation.variable_definitions or ()
-        signatures = [(each, get_variable_signature(schema, each)) for each in self._definitions]
-        self._variables = [
-            _Variable(
-                signature.name,
-                signature,
-                coercer(signature.type),
-                each.default_value is None and not is_non_null_type(signature.type),
-            )
-            for each, signature in signatures
-            if not isinstance(signature, GraphQLError)
-        ]
-        self._is_plain = len(self._variables) == len(signatures)
+        self._variables: list[tuple[str, GraphQLVariableSignature, Coerce, bool]] = []
+        for each in self._definitions:
+            signature = get_variable_signature(schema, each)
+            if isinstance(signature, GraphQLError):
+                break
+            is_optional = each.default_value is None and not is_non_null_type(signature.type)
+            self._variables.append((signature.name, signature, coercer(signature.type), is_optional))
+        self._is_plain = len(self._variables) == len(self._definitions)
 
-    def coerce(
-        self, raw: dict[str, Any], max_errors: int, *, hide_suggestions: bool
-    ) -> VariableValues | list[GraphQLError]:
+    def coerce(self, raw: dict[str, Any], *, max_errors: int = 50) -> VariableValues | list[GraphQLError]:
         """Coerce the variables of a request, or return their errors."""
         found = self._plain(raw) if self._is_plain else None
         if found is not None:
             return found
-        return get_variable_values(
-            self._schema,
-            self._definitions,
-            raw,
-            max_errors=max_errors,
-            hide_suggestions=hide_suggestions or has_long_name(raw),
-        )
+        hide = self._hides_suggestions or has_long_name(raw)
+        return get_variable_values(self._schema, self._definitions, raw, max_errors=max_errors, hide_suggestions=hide)
 
     def _plain(self, raw: dict[str, Any]) -> VariableValues | None:
         sources: dict[str, VariableValueSource] = {}
@@ -119,21 +100,13 @@ def has_long_name(raw: dict[str, Any]) -> bool:
 def coercer(kind: Any) -> Coerce:
     """Make the function that coerces a value of an input type."""
     if is_non_null_type(kind):
-        coerce = _non_null(kind.of_type)
-        # A check of the class also rejects null.
-        return (
-            coerce
-            if kind.of_type in _CHECKED_BY_CLASS
-            else lambda value: _bail_out() if value is None else coerce(value)
-        )
-    own = _UNCHANGED.get(kind)
-    if own is not None:
-        return lambda value: value if value is None or type(value) is own else _bail_out()
+        return _non_null(kind.of_type)
     coerce = _non_null(kind)
     return lambda value: None if value is None else coerce(value)
 
 
 def _non_null(kind: Any) -> Coerce:
+    """Make the same for values that are not null; it raises on null too."""
     if is_list_type(kind):
         return _list(coercer(kind.of_type))
     if is_input_object_type(kind):
@@ -160,7 +133,7 @@ def _int(value: Any) -> Any:
 
 def _leaf(kind: Any) -> Coerce:
     def coerce(value: Any) -> Any:
-        coerced = kind.coerce_input_value(value)
+        coerced = Undefined if value is None else kind.coerce_input_value(value)
         return _bail_out() if coerced is Undefined else coerced
 
     return coerce

@@ -19,7 +19,7 @@ from graphql import (
 from graphql.type.directives import GraphQLDisableErrorPropagationDirective
 
 from gateway.fast_executor.hints import FieldHints
-from gateway.fast_executor.plan import Plan, compile_operation
+from gateway.fast_executor.plan import Plan
 
 if TYPE_CHECKING:
     from graphql import GraphQLSchema
@@ -47,7 +47,7 @@ def operation_of(document: DocumentNode) -> OperationDefinitionNode:
 def plan_of(schema: GraphQLSchema, document: DocumentNode | str, hints: FieldHints | None = None) -> Plan:
     """Compile the operation of a document that has one."""
     document = parse(document) if isinstance(document, str) else document
-    return compile_operation(schema, document, operation_of(document), hints or FieldHints())
+    return Plan(schema, document, operation_of(document), hints or FieldHints())
 
 
 async def run_normally(

@@ -6,7 +6,7 @@ import pytest
 from graphql import GraphQLSchema, build_schema, parse
 
 from gateway.fast_executor.hints import FieldHints
-from gateway.fast_executor.plan import compile_operation
+from gateway.fast_executor.plan import Plan
 from gateway.fast_executor.unsupported import Reason, Unsupported
 from tests.fast_executor.comparison import operation_of, plan_of
 
@@ -43,7 +43,7 @@ _CASES: Final = {
 def _refusal(schema: GraphQLSchema, text: str) -> Reason:
     document = parse(text, experimental_fragment_arguments=True, no_location=True)
     with pytest.raises(Unsupported) as refused:
-        compile_operation(schema, document, operation_of(document), FieldHints())
+        Plan(schema, document, operation_of(document), FieldHints())
     return refused.value.reason
 
 

@@ -25,8 +25,8 @@ from gateway.auth.rate_limits import units_of
 from gateway.domain.page import AnswerBudget
 from gateway.domain.principal import Scope
 from gateway.errors import TooManyRequests, Unavailable
-from gateway.fast_executor.metered_executor import MeteredExecutor
-from gateway.fast_executor.plan import compile_operation
+from gateway.fast_executor.meter import MeteredExecutor
+from gateway.fast_executor.plan import Plan
 from gateway.fast_executor.unsupported import Unsupported
 from gateway.fast_executor.variables import has_long_name
 from gateway.graphql.documents.limits import LIMITS, check_variables
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from graphql.execution.values import VariableValues
 
     from gateway.fast_executor.meter import Meter
-    from gateway.fast_executor.plan import Plan
     from gateway.graphql.context import Context
     from gateway.graphql.documents.cache import Operation
     from gateway.graphql.options import Options
@@ -203,9 +202,7 @@ class Runner:
     def _compile(self, operation: Operation) -> Plan | Unsupported:
         hide = not self._options.suggestions
         try:
-            return compile_operation(
-                self._schema, operation.document, operation.node, hints_of(self._schema), hide_suggestions=hide
-            )
+            return Plan(self._schema, operation.document, operation.node, hints_of(self._schema), hide_suggestions=hide)
         except Unsupported as reason:
             return reason
 
