@@ -124,21 +124,21 @@ class _Import:
         owners: dict[str, ThreadId] = {}  # of the ids that are new; a thread too long for that is alone in its group
         begun: set[ThreadId] = set()  # threads with a new message
         for batch in self.staging.messages(*thread_ids):
-            known = await self.transaction.known_messages(self.who.reach, [each.message_id for each in batch])
+            known = await self.transaction.known_messages(self.who.reach, [each.message.id for each in batch])
             for each in batch:
-                thread_id = each.thread_id
-                holder = known.get(each.message_id) or owners.get(each.message_id)
+                thread_id = each.message.thread_id
+                holder = known.get(each.message.id) or owners.get(each.message.id)
                 reason = None
                 if holder is not None and holder != thread_id:
-                    reason = f"'{each.message_id}' is already a message of '{holder}'."
-                elif each.message_id in known:
+                    reason = f"'{each.message.id}' is already a message of '{holder}'."
+                elif each.message.id in known:
                     reason = _too_late(thread_id) if thread_id in begun else None
                 else:
                     end = self.ends.get(thread_id)
                     begun.add(thread_id)
                     reason = _too_late(thread_id) if end is not None and each.second < end.second else None
                     if len(thread_ids) > 1:
-                        owners.setdefault(each.message_id, thread_id)
+                        owners.setdefault(each.message.id, thread_id)
                 if reason is not None:
                     refused.setdefault(thread_id, Refused(each, reason))
         return refused
@@ -172,16 +172,16 @@ class _Import:
     async def _append(self, batch: Sequence[Staged], taken: Taken) -> None:
         """Add the messages of a batch that do not exist yet."""
         reach = self.who.reach
-        known = await self.transaction.known_messages(reach, [each.message_id for each in batch])
+        known = await self.transaction.known_messages(reach, [each.message.id for each in batch])
         placed: list[tuple[int, Message]] = []
         for each in batch:
-            thread_id, holder = each.thread_id, known.get(each.message_id)
+            thread_id, holder = each.message.thread_id, known.get(each.message.id)
             if holder is not None:
                 if holder != thread_id:
                     raise _RefusedError(Refused(each, ""))
                 taken.known += 1
                 continue
-            known[each.message_id] = thread_id
+            known[each.message.id] = thread_id
             end = self.ends[thread_id]
             self.ends[thread_id] = End(end.position + 1, each.second)
             placed.append((end.position + 1, each.message))

@@ -17,6 +17,7 @@ from gateway.domain.principal import Scope, TokenEpoch
 from gateway.domain.thread import Thread
 from gateway.store.statements.api_keys import KEY_COLUMNS
 from gateway.store.statements.messages import EDGE_AFTER, EDGE_BEFORE, MESSAGE_COLUMNS
+from gateway.store.statements.threads import THREAD_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +29,7 @@ _AS_MESSAGE: Callable[[Any], Message] = partial(tuple.__new__, Message)
 _AS_THREAD: Callable[[Any], Thread] = partial(tuple.__new__, Thread)
 _CONTENT = Message._fields.index("content_json")
 _KEY_WIDTH = len(KEY_COLUMNS)
+_THREAD_NAMES: Final = tuple(column.name for column in THREAD_COLUMNS)
 
 
 def threads_of(found: Iterable[Sequence[Any]]) -> list[Thread]:
@@ -43,45 +45,14 @@ def thread_with_edges(row: Sequence[Any]) -> tuple[Thread, EdgeFlags]:
 
 def row_of_thread(project_id: str, thread: Thread, inferred: int | None = None) -> Values:
     """Convert a thread without messages to a row of its table."""
-    return {
-        "project_id": project_id,
-        "id": thread.id,
-        "created_at": thread.created_at,
-        "metadata": thread.metadata_json,
-        "tool_resources": thread.tool_resources_json,
-        "message_count": 0,
-        "last_position": 0,
-        "last_created_at": 0,
-        "owner": thread.owner,
-        "inferred": inferred,
-    }
+    own = dict(zip(_THREAD_NAMES, thread, strict=True))
+    ends = dict.fromkeys(("message_count", "last_position", "last_created_at"), 0)
+    return {"project_id": project_id, **own, **ends, "inferred": inferred}
 
 
 def messages_of(found: Iterable[Sequence[Any]]) -> list[Message]:
     """Convert rows that begin with MESSAGE_COLUMNS to messages, without a Python call for each of them."""
     return list(map(_AS_MESSAGE, map(_OF_MESSAGE, found)))
-
-
-def row_of_message(project_id: str, message: Message, position: int) -> Values:
-    """Convert a message to a row of its table."""
-    return {
-        "project_id": project_id,
-        "thread_id": message.thread_id,
-        "position": position,
-        "id": message.id,
-        "created_at": message.created_at,
-        "role": message.role_value,
-        "status": message.status_value,
-        "content": message.content_json.decode(),
-        "attachments": message.attachments_json,
-        "metadata": message.metadata_json,
-        "run_id": message.run_id,
-        "assistant_id": message.assistant_id,
-        "completed_at": message.completed_at,
-        "incomplete_at": message.incomplete_at,
-        "incomplete_reason": message.reason_value,
-        "plain_text": message.plain_text,
-    }
 
 
 IMPORTED: Final = ("project_id", "position", *(column.name for column in MESSAGE_COLUMNS))
@@ -93,6 +64,12 @@ def imported(project_id: str, placed: Iterable[tuple[int, Message]]) -> list[tup
         (project_id, position, *message[:_CONTENT], message.content_json.decode(), *message[_CONTENT + 1 :])
         for position, message in placed
     ]
+
+
+def row_of_message(project_id: str, message: Message, position: int) -> Values:
+    """Convert a message to a row of its table."""
+    [row] = imported(project_id, [(position, message)])
+    return dict(zip(IMPORTED, row, strict=True))
 
 
 def epoch_of(row: Sequence[Any]) -> TokenEpoch:

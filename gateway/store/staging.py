@@ -6,14 +6,11 @@ Must not be here: the tables of the database that is served; the order of severa
 from __future__ import annotations
 
 import sqlite3
-from functools import partial
-from itertools import starmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from gateway.domain.direction import Direction, DirectionDetector
-from gateway.domain.ids import ThreadId
 from gateway.domain.thread import Thread
 from gateway.store.ordering import Source, arrange
 from gateway.store.rejected import places_of
@@ -21,9 +18,10 @@ from gateway.store.rows import messages_of
 from gateway.store.statements.messages import MESSAGE_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
+    from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
 
 BATCH: Final = 1_000  # messages that are read, checked and written at once
@@ -36,7 +34,7 @@ _TABLES: Final = f"""
     PRAGMA page_size = 32768;
     PRAGMA journal_mode = OFF;
     PRAGMA synchronous = OFF;
-    CREATE TABLE threads (seq INTEGER PRIMARY KEY, id UNIQUE, created_at, metadata, tool_resources, owner);
+    CREATE TABLE threads (seq INTEGER PRIMARY KEY, id UNIQUE, {", ".join(Thread._fields[1:])});
     CREATE TABLE messages (seq INTEGER PRIMARY KEY, {", ".join(_COLUMNS)}, list, source, place);
     CREATE TABLE refused_lines (seq INTEGER PRIMARY KEY, thread_id, list, raw, second);
     CREATE TABLE refused_threads (id PRIMARY KEY, reason) WITHOUT ROWID;
@@ -45,19 +43,16 @@ _TABLES: Final = f"""
     CREATE TABLE places (seq INTEGER PRIMARY KEY, rank, second);
 """
 _INDEX: Final = "CREATE INDEX by_thread ON messages (thread_id, seq, created_at, list)"
-_ADD_THREAD: Final = (
-    "INSERT OR IGNORE INTO threads (id, created_at, metadata, tool_resources, owner) VALUES (?, ?, ?, ?, ?)"
-)
+_ADD_THREAD: Final = f"INSERT OR IGNORE INTO threads VALUES (NULL{', ?' * len(Thread._fields)})"  # noqa: S608  (our own names)
 _ADD_MESSAGE: Final = f"INSERT INTO messages VALUES (?, {'?, ' * len(_COLUMNS)}?, ?, ?)"  # noqa: S608  (our own names)
 # A thread without a line of its own is inferred from its messages, so an export of messages alone can be imported.
 _THREADS: Final = """
-    SELECT inferred, id, created_at, metadata, tool_resources, owner FROM
+    SELECT * FROM
     (SELECT 0 AS inferred, * FROM threads UNION ALL
-    SELECT 1, min(seq), thread_id, min(created_at), '{}', '{}', NULL FROM messages
+    SELECT 1, min(seq), thread_id, min(created_at), '{}', '{}', 0, NULL FROM messages
     WHERE thread_id NOT IN (SELECT id FROM threads) GROUP BY thread_id)
     WHERE id NOT IN (SELECT id FROM refused_threads) ORDER BY inferred, seq
 """
-_TIMES: Final = "SELECT created_at, list FROM messages WHERE thread_id = ? ORDER BY seq"
 _ROWS: Final = "SELECT seq, created_at, list FROM messages WHERE thread_id = ? ORDER BY seq"
 _DROP_REPEATED: Final = (
     "DELETE FROM messages WHERE thread_id = ?1 AND seq NOT IN "
@@ -101,48 +96,13 @@ class _Order(NamedTuple):
         )
 
 
-class Staged(tuple[Any, ...]):
-    """A row of the table: a message and where it was read."""
+class Staged(NamedTuple):
+    """A message, where it was read, and its effective second: that of the previous one where a clock went back."""
 
-    __slots__ = ()
-
-    @property
-    def message(self) -> Message:
-        """The message."""
-        return messages_of([self])[0]
-
-    @property
-    def message_id(self) -> str:
-        """The id of the message."""
-        message_id: str = self[0]
-        return message_id
-
-    @property
-    def thread_id(self) -> ThreadId:
-        """The thread of the message."""
-        thread_id: ThreadId = self[1]
-        return thread_id
-
-    @property
-    def source(self) -> str:
-        """The file that it was read from."""
-        source: str = self[-3]
-        return source
-
-    @property
-    def place(self) -> str:
-        """The place in the file."""
-        place: str = self[-2]
-        return place
-
-    @property
-    def second(self) -> int:
-        """The effective second: its own, or that of the previous message where a clock went back."""
-        second: int = self[-1]
-        return second
-
-
-_AS_STAGED: Callable[[Any], Staged] = partial(tuple.__new__, Staged)
+    message: Message
+    source: str
+    place: str
+    second: int
 
 
 class Staging:
@@ -182,8 +142,7 @@ class Staging:
 
     def add_thread(self, thread: Thread) -> bool:
         """Add a thread, and say whether it is new; the first one of an id is used."""
-        values = (thread.id, thread.created_at, thread.metadata_json, thread.tool_resources_json, thread.owner)
-        return self._db.execute(_ADD_THREAD, values).rowcount > 0
+        return self._db.execute(_ADD_THREAD, thread._replace(message_count=0)).rowcount > 0
 
     def add_message(self, number: int, source: str, place: str, message: Message) -> None:
         """Add a message of a list."""
@@ -216,24 +175,20 @@ class Staging:
 
     def refused_threads(self) -> Iterator[tuple[ThreadId, str]]:
         """Yield the refused threads, and why."""
-        yield from starmap(
-            lambda id_, reason: (ThreadId(id_), reason), self._db.execute("SELECT * FROM refused_threads")
-        )
+        yield from self._db.execute("SELECT * FROM refused_threads")
 
     def thread(self, thread_id: str) -> Thread | None:
         """Return a thread that has a line of its own."""
-        row = self._db.execute(
-            "SELECT id, created_at, metadata, tool_resources, owner FROM threads WHERE id = ?", (thread_id,)
-        ).fetchone()
-        return None if row is None else _thread(*row)
+        row = self._db.execute("SELECT * FROM threads WHERE id = ?", (thread_id,)).fetchone()
+        return None if row is None else Thread(*row[1:])
 
     def threads(self) -> Iterator[tuple[Thread, bool]]:
         """Yield all threads that are not refused, and whether they have lines of their own.
 
         Those that have come first, in their order, then those that are inferred from messages.
         """
-        for inferred, *row in self._db.execute(_THREADS):
-            yield _thread(*row), not inferred
+        for inferred, _, *row in self._db.execute(_THREADS):
+            yield Thread(*row), not inferred
 
     def groups(self) -> Iterator[list[tuple[Thread, bool]]]:
         """Yield all threads in groups, one for each transaction; a long thread is a group of its own."""
@@ -253,18 +208,18 @@ class Staging:
 
     def messages(self, *thread_ids: str) -> Iterator[Sequence[Staged]]:
         """Yield the messages of threads in batches, thread after thread, oldest first."""
-        batch: list[Staged] = []
+        batch: list[Any] = []
         weight = 0
         for thread_id in thread_ids:
             order = self._group.get(thread_id) or self._order(thread_id)
             for row in self._db.execute(order.read, (thread_id,)):
-                batch.append(_AS_STAGED(row))
+                batch.append(row)
                 weight += len(row[_CONTENT])
                 if len(batch) >= BATCH or weight >= BATCH_BYTES:
-                    yield batch
+                    yield _staged(batch)
                     batch, weight = [], 0
         if batch:
-            yield batch
+            yield _staged(batch)
 
     def lines_of(self, thread_id: str, *, newest_first: bool) -> Iterator[bytes | Message]:
         """Yield all messages of a refused thread in their order, with its rejected lines at their places."""
@@ -277,7 +232,7 @@ class Staging:
         pending = places_of(refused.fetchall(), self._ranks(order, thread_id))
         for rank, row in enumerate(self._db.execute(order.read, (thread_id,))):
             yield from map(self._raw, pending.pop(rank, ()))
-            yield _AS_STAGED(row).message
+            yield from messages_of([row])
         for seqs in pending.values():
             yield from map(self._raw, seqs)
 
@@ -332,7 +287,7 @@ class Staging:
         second is the first one created.
         """
         detector, numbers, last = DirectionDetector(), set(), 0
-        for created_at, number in self._db.execute(_TIMES, (thread_id,)):
+        for _, created_at, number in self._db.execute(_ROWS, (thread_id,)):
             detector.add(created_at)
             numbers.add(number)
             last = max(last, created_at)
@@ -361,7 +316,7 @@ class Staging:
     def _whole(self, thread_id: str) -> dict[int, Direction]:
         """Return the directions of a thread's lists with all their messages; those of the first call are stored."""
         detectors: dict[int, DirectionDetector] = {}
-        for created_at, number in self._db.execute(_TIMES, (thread_id,)):
+        for _, created_at, number in self._db.execute(_ROWS, (thread_id,)):
             detectors.setdefault(number, DirectionDetector()).add(created_at)
         rows = [(thread_id, number, detector.direction.value) for number, detector in detectors.items()]
         self._db.executemany("INSERT OR IGNORE INTO full_lists VALUES (?, ?, ?)", rows)
@@ -369,5 +324,6 @@ class Staging:
         return {number: Direction(value) for number, value in found}
 
 
-def _thread(thread_id: str, created_at: int, metadata: str, tool_resources: str, owner: str | None) -> Thread:
-    return Thread(ThreadId(thread_id), created_at, metadata, tool_resources, message_count=0, owner=owner)
+def _staged(rows: list[Any]) -> list[Staged]:
+    """Convert rows of what an order reads."""
+    return [Staged(message, *row[len(_COLUMNS) :]) for message, row in zip(messages_of(rows), rows, strict=True)]

@@ -227,7 +227,7 @@ async def load(
         given = list(itertools.starmap(Given, group))
         taken = await transfer.import_threads(store, who, given, staging, replace_deleted=replace_deleted)
         for staged, reason in taken.refused:
-            lines = rejects.add_thread(staging, staged.thread_id)
+            lines = rejects.add_thread(staging, staged.message.thread_id)
             report(f"{staged.source}: {staged.place}: {reason} None of the {lines} lines of its thread was imported.")
         total.threads += taken.threads
         total.messages += taken.messages
