@@ -31,7 +31,7 @@ from gateway.server.app_state import CLOSE_SUBSCRIPTIONS, REFUSAL_HEADERS
 from gateway.server.memory import give_back_large_blocks
 from gateway.server.websocket_protocol import allow_long_messages
 from gateway.settings.load import load_settings
-from gateway.store.engines.open import migrates_itself, url_to_listen_at
+from gateway.store.engines.open import connector_to_listen, migrates_itself
 from gateway.store.engines.postgres import CHANNEL
 from gateway.store.store import open_store
 from gateway.web.health import Readiness, liveness
@@ -85,7 +85,7 @@ def hints_from_others(store: Store, hub: Hub, settings: Settings) -> BackgroundT
     if not migrates_itself(settings.database_url):
         from gateway.events.postgres import Listener  # noqa: PLC0415  (SQLite needs no driver of PostgreSQL)
 
-        listener = Listener(url_to_listen_at(settings.database_url, settings.listen_url), CHANNEL, hub)
+        listener = Listener(connector_to_listen(settings.database_url, settings.listen_url), CHANNEL, hub)
         return BackgroundTask(LISTENING, listener.run, lambda: listener.is_listening)
     if settings.workers == 1:
         return None

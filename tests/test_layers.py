@@ -38,7 +38,7 @@ MAY_IMPORT: Final = {
     "domain": {"errors"},
     "settings": {"domain", "errors"},  # of the domain the numbers that bounds have if nothing is said
     "events": {"concurrency", "domain", "errors"},
-    "store": {"observability", "domain", "errors"},
+    "store": {"settings", "observability", "domain", "errors"},  # of the settings the grammar of URLs
     "core": {"store", "events", "concurrency", "observability", "domain", "errors"},
     "web": {"settings", "observability", "domain", "errors"},
     "auth": {"settings", "web", "core", "concurrency", "observability", "domain", "errors"},
@@ -81,9 +81,9 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "observability": {"structlog", "orjson", "prometheus_client", "opentelemetry"},
     "fast_executor": {"graphql", "orjson"},
     "domain": {"orjson"},
-    "settings": {"click", "dotenv", "sqlalchemy"},  # types of values; whose parser will read the database URL
+    "settings": {"click", "dotenv"},  # types of values
     "events": {"asyncpg"},
-    "store": {"sqlalchemy", "alembic"},
+    "store": {"sqlalchemy", "alembic", "asyncpg"},
     "core": {"orjson"},  # answers that grow: it looks at the last part that is stored
     "web": {"starlette"},
     "auth": {"jwt", "limits", "redis"},

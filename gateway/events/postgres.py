@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from gateway.events.hub import Hub
 
 ALIVE_S: Final = 20.0  # interval of the check that a silent connection is alive, and its time limit
@@ -22,8 +24,8 @@ ALIVE_S: Final = 20.0  # interval of the check that a silent connection is alive
 class Listener:
     """Passes hints to the hub. LISTEN occupies its connection, so this one is not from the pool."""
 
-    def __init__(self, url: str, channel: str, hub: Hub) -> None:
-        self._url = url.replace("postgresql+asyncpg://", "postgresql://", 1)  # the driver does not accept its own name
+    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], channel: str, hub: Hub) -> None:
+        self._connect = connect
         self._channel = channel
         self._hub = hub
         self.is_listening = False
@@ -40,7 +42,7 @@ class Listener:
         raise ConnectionError("no hints from PostgreSQL: the connection was lost")
 
     async def _listen(self) -> None:
-        connection = await asyncpg.connect(self._url)
+        connection = await self._connect()
         try:
             lost = asyncio.Event()
             connection.add_termination_listener(lambda _connection: lost.set())

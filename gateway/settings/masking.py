@@ -16,7 +16,16 @@ MASK: Final = "********"
 _USER_INFO: Final = re.compile(r"://(?P<user>[^:@/]*)(?P<rest>.*)@", re.DOTALL)
 _PARAMETER: Final = re.compile(r"(?P<name>[^?&=]*)=(?P<value>[^&]*)")
 # Parameters of drivers may hold passwords under any name; these hold none.
-_HARMLESS: Final = {"host", "port", "pgbouncer", "ssl", "sslmode", "command_timeout", "target_session_attrs"}
+_HARMLESS: Final = {
+    "host",
+    "port",
+    "pgbouncer",
+    "ssl",
+    "sslmode",
+    "command_timeout",
+    "connect_timeout",
+    "target_session_attrs",
+}
 
 
 def mask(setting: Setting, value: object) -> str:

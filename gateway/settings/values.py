@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
+
+from gateway.settings.database_url import check_database_url, is_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,31 +76,12 @@ def _not_empty(text: str) -> str:
     return text
 
 
-def _database_url(url: str) -> str:
-    if url.startswith("postgres://"):
-        url = url.replace("postgres://", "postgresql://", 1)
-    is_postgres = url.startswith(("postgresql://", "postgresql+asyncpg://"))
-    is_file = url.startswith(("sqlite:///", "sqlite+aiosqlite:///")) and not url.endswith("///")
-    if not is_postgres and (not is_file or ":memory:" in url):
-        raise ValueError("expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME")
-    try:
-        pooler = make_url(url).query.get("pgbouncer", "transaction")
-    except (ArgumentError, ValueError):  # its message may quote half the password
-        raise ValueError(
-            "not a valid URL. The port is a number; in a user name or password, write '@', '/', ':' and '%' as %40, "
-            "%2F, %3A and %25"
-        ) from None
-    if pooler != "transaction":
-        raise ValueError("expected pgbouncer=transaction, or no such parameter where PgBouncer pools by session")
-    return url
-
-
 def _listen_url(url: str) -> str:
     if not url:
         return url
-    if not _database_url(url).startswith("postgres"):
+    if is_sqlite(url):
         raise ValueError("expected postgresql://USER:PASSWORD@HOST:PORT/NAME")
-    return _database_url(url)
+    return check_database_url(url)
 
 
 def _each(normalize: Callable[[str], str | None], wanted: str) -> Parsed:
@@ -203,7 +184,7 @@ def _rate_store(place: str) -> str:
     return place
 
 
-DATABASE_URL: Final = Parsed("url", _database_url)
+DATABASE_URL: Final = Parsed("url", check_database_url)
 LISTEN_URL: Final = Parsed("url", _listen_url)
 JWKS: Final = Parsed("url or path", _jwks)
 RATE_STORE: Final = Parsed("url", _rate_store)

@@ -17,6 +17,7 @@ from typing import Final
 from sqlalchemy import make_url
 
 from gateway.errors import BackupFailed, InvalidSetting
+from gateway.settings.database_url import is_sqlite
 
 _PAGES: Final = 1024  # at a time; Ctrl-C is handled in between
 
@@ -53,12 +54,11 @@ def sqlite_file(url: str) -> Path:
 
     Errors: InvalidSetting for another database.
     """
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
+    if not is_sqlite(url):
         raise InvalidSetting(
             "GATEWAY_DATABASE_URL: this command copies SQLite databases. For PostgreSQL run: pg_dump --format=custom"
         )
-    return Path(parsed.database or "")
+    return Path(make_url(url).database or "")
 
 
 def _refuse_to_overwrite(target: Path) -> None:

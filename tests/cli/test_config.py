@@ -19,7 +19,7 @@ HUSH: Final = "hush-hush-hush-hush-hush-hush-hush"
 # For each secret setting values that hold a secret in every place that its type allows.
 HOLDING: Final = {
     "database_url": [f"postgresql://app:{HUSH}@db/threads", f"postgresql://app@db/threads?password={HUSH}"],
-    "listen_url": [f"postgresql://app:{HUSH}@db/threads?host=a&sslpassword={HUSH}"],
+    "listen_url": [f"postgresql://app:{HUSH}@/threads?host=a&sslpassword={HUSH}"],
     "jwt_jwks_url": [f"https://{HUSH}@id.example.com/jwks", f"https://id.example.com/jwks?token={HUSH}"],
     "rate_store": [f"redis://:{HUSH}@cache/0", f"redis://{HUSH}@cache/0", f"redis://cache/0?password={HUSH}"],
     "jwt_secret": [HUSH],

@@ -12,6 +12,7 @@ from gateway.background import BackgroundTask
 from gateway.core import follow
 from gateway.events.hub import Hub
 from gateway.events.postgres import Listener
+from gateway.store.engines.open import connector_to_listen
 from gateway.store.engines.postgres import CHANNEL
 from gateway.store.store import open_store
 from tests.following import PATIENCE_S, make_thread, say, take
@@ -30,7 +31,7 @@ LISTENERS = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND dat
 async def listening(url: str, hub: Hub) -> AsyncIterator[None]:
     """Listen to other processes for the duration of the block, which begins once hints arrive."""
     with hub.listen(("any", "thread")) as hint:
-        listener = Listener(url, CHANNEL, hub)
+        listener = Listener(connector_to_listen(url, ""), CHANNEL, hub)
         listening_task = asyncio.create_task(BackgroundTask("listening", listener.run).keep_running())
         await asyncio.wait_for(hint.wait(0), PATIENCE_S)  # it wakes all followers once it is connected
     try:
@@ -133,7 +134,7 @@ async def test_all_listeners_are_woken_after_a_reconnect(
 
 async def test_an_unavailable_server_is_reported_by_one_error(postgres_url: str) -> None:
     nobody = make_url(postgres_url).set(database="nobody").render_as_string(hide_password=False)
-    listener = Listener(nobody, CHANNEL, Hub())
+    listener = Listener(connector_to_listen(nobody, ""), CHANNEL, Hub())
 
     with pytest.raises(ConnectionError, match=r"no hints from PostgreSQL: .*nobody"):
         await listener.run()

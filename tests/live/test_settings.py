@@ -32,15 +32,14 @@ WRONG = [
         "database_url", f"postgresql://app:{SECRET}@db:five/threads", "not a valid URL", id="URL with no port"
     ),
     pytest.param("database_url", "sqlite://", "sqlite:///FILE", id="SQLite in memory"),
+    pytest.param("database_url", f"postgresql://h/db?sslmode=yes&password={SECRET}", "sslmode", id="no such mode"),
+    pytest.param("database_url", "postgresql://h/db?colour=red", "colour", id="no such parameter"),
+    pytest.param("listen_url", f"postgresql://h/db?sslmode=yes&password={SECRET}", "sslmode", id="mode to listen"),
 ]
 UNUSABLE = [
     pytest.param("host", "no such host", "cannot listen", id="host that is not there"),
     pytest.param("database_url", "sqlite:////no/such/folder/threads.db", "cannot be opened", id="no such folder"),
     pytest.param("database_url", f"postgresql://app:{SECRET}@127.0.0.1:1/threads", "cannot be opened", id="no server"),
-    pytest.param(
-        "database_url", f"postgresql://127.0.0.1:1/threads?sslmode=yes&password={SECRET}", "sslmode", id="no such mode"
-    ),
-    pytest.param("database_url", "postgresql://127.0.0.1:1/threads?colour=red", "colour", id="no such option"),
 ]
 
 

@@ -6,22 +6,19 @@ Must not be here: how either of them works (`sqlite`, `postgres`).
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
 
 from gateway.errors import InvalidSetting
-from gateway.store.engines.postgres import BY_TRANSACTION, POOLER, open_postgres
+from gateway.settings.database_url import is_sqlite, parse_postgres
+from gateway.store.engines.postgres import connector, open_postgres
 from gateway.store.engines.sqlite import can_lose_commits, open_sqlite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sqlalchemy import URL
-
+    from gateway.settings.database_url import PostgresUrl
     from gateway.store.engines.base import Engines
-
-_OPENERS: Final[dict[str, Callable[[URL], Engines]]] = {"sqlite": open_sqlite, "postgresql": open_postgres}
+    from gateway.store.engines.connector import Connector
 
 
 def open_engines(url: str) -> Engines:
@@ -29,29 +26,33 @@ def open_engines(url: str) -> Engines:
 
     Errors: InvalidSetting where the URL is of another database.
     """
-    parsed = make_url(url)
-    opener = _OPENERS.get(parsed.get_backend_name())
-    if opener is None:
-        raise InvalidSetting(f"expected a URL of sqlite or postgresql, but got {parsed.get_backend_name()!r}")
-    return opener(parsed)
+    return open_sqlite(make_url(url)) if is_sqlite(url) else open_postgres(_parsed(url, "GATEWAY_DATABASE_URL"))
 
 
 def migrates_itself(url: str) -> bool:
     """Say whether a server migrates this database when it starts: only SQLite, which no other host can serve."""
-    return make_url(url).get_backend_name() == "sqlite"
+    return is_sqlite(url)
 
 
-def url_to_listen_at(database_url: str, listen_url: str) -> str:
-    """Return the URL to LISTEN at: LISTEN lasts as long as its connection, so it cannot go through a pooler.
+def connector_to_listen(database_url: str, listen_url: str) -> Connector:
+    """Return what opens the connection for LISTEN, which lasts as long as that, so it cannot go through a pooler.
 
     Errors: InvalidSetting where there is a pooler and no URL of PostgreSQL itself.
     """
-    if not listen_url and make_url(database_url).query.get(POOLER) == BY_TRANSACTION:
+    parsed = _parsed(database_url, "GATEWAY_DATABASE_URL")
+    if not listen_url and parsed.by_transaction:
         raise InvalidSetting(
             "GATEWAY_LISTEN_URL: expected the address of PostgreSQL itself, since followers cannot be notified of "
             "changes through a PgBouncer in transaction mode"
         )
-    return listen_url or database_url
+    return connector(_parsed(listen_url, "GATEWAY_LISTEN_URL") if listen_url else parsed)
+
+
+def _parsed(url: str, variable: str) -> PostgresUrl:
+    try:
+        return parse_postgres(url)
+    except ValueError as error:
+        raise InvalidSetting(f"{variable}: {error}") from None
 
 
 def refuse_several_processes(url: str) -> None:

@@ -10,25 +10,26 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.store.engines import base
-from gateway.store.engines.base import Engines, run_on_connect
+from gateway.store.engines.base import Engines
 from gateway.store.engines.instrumentation import count_statements
 from gateway.store.statement_cache import StatementCache
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-    from sqlalchemy import URL, Connection
+    from sqlalchemy import Connection
 
     from gateway.domain.change import Topic
+    from gateway.settings.database_url import PostgresUrl
     from gateway.store.engines.base import Take
+    from gateway.store.engines.connector import Connector
 
 T = TypeVar("T")
 
 POOL: Final = 10  # connections of one process: those for single statements, and those for transactions
 TRANSACTIONS: Final = 3
 CHANNEL: Final = "gateway_changes"  # of NOTIFY
-POOLER: Final = "pgbouncer"  # the URL parameter that names the mode of a PgBouncer between us and PostgreSQL
-BY_TRANSACTION: Final = "transaction"  # the mode in which it assigns a connection to each transaction
+_DRIVER: Final = "postgresql+asyncpg://"  # the rest of the URL is read by `settings.database_url`
 _MIGRATION_LOCK: Final = 0x7468726561647300  # "threads\0": one migration at a time in a database
 _IMPORT_LOCK: Final = _MIGRATION_LOCK + 1  # and one importing transaction
 
@@ -90,30 +91,31 @@ class PooledPostgres(Postgres):
         return found
 
 
-def open_postgres(url: URL) -> Engines:
+def open_postgres(url: PostgresUrl) -> Engines:
     """Create the engines of a PostgreSQL database; nothing is connected yet."""
-    if "sslmode" in url.query:
-        # libpq's parameter, which most hosts put into the URLs that they issue; asyncpg takes the same values as `ssl`.
-        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": url.query["sslmode"]})
-    is_pooled = url.query.get(POOLER) == BY_TRANSACTION
-    url = url.difference_update_query([POOLER]).set(drivername="postgresql+asyncpg")
-    # A connection that changes with each transaction keeps no prepared statements. One without a name lasts until it
-    # is run: the driver sends no Sync between, at which the pooler could change the connection, and none is left over.
-    unnamed = {"statement_cache_size": 0, "prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
+    # Our statements have one good plan each; by default the server plans a page again each time, which costs more than
+    # a third of running it (measured: 100 microseconds of 380).
+    connect = connector(url) if url.by_transaction else connector(url, "SET plan_cache_mode = force_generic_plan")
+    # One without a name lasts until it is run: the driver sends no Sync between, at which a pooler could change the
+    # connection, and none is left over.
+    unnamed = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
     shared: dict[str, Any] = {
         "max_overflow": 0,
         "pool_timeout": base.WAIT_S,
         "hide_parameters": True,
-        "connect_args": unnamed if is_pooled else {},
+        "connect_args": {"async_creator_fn": connect, **(unnamed if url.by_transaction else {})},
     }
     readers = max(1, POOL - TRANSACTIONS)
-    writer = create_async_engine(url, pool_size=min(TRANSACTIONS, POOL), **shared)
-    reader = create_async_engine(url, pool_size=readers, isolation_level="AUTOCOMMIT", **shared)
+    writer = create_async_engine(_DRIVER, pool_size=min(TRANSACTIONS, POOL), **shared)
+    reader = create_async_engine(_DRIVER, pool_size=readers, isolation_level="AUTOCOMMIT", **shared)
     for engine in (writer, reader):
         count_statements(engine)
-        if not is_pooled:
-            # Our statements have one good plan each; by default the server plans a page again each time, which costs
-            # more than a third of running it (measured: 100 microseconds of 380).
-            run_on_connect(engine, "SET plan_cache_mode = force_generic_plan")
-    driver = PooledPostgres() if is_pooled else Postgres()
+    driver = PooledPostgres() if url.by_transaction else Postgres()
     return Engines(reader, writer, driver, driver, StatementCache(reader.dialect), has_one_writer=False)
+
+
+def connector(url: PostgresUrl, *first: str) -> Connector:
+    """Return what opens connections of a URL, each of which begins with some statements."""
+    from gateway.store.engines.connector import Connector  # noqa: PLC0415  (SQLite needs no driver of PostgreSQL)
+
+    return Connector(url, *first)

@@ -1,0 +1,78 @@
+"""Connecting to PostgreSQL: which of several servers, and what each connection begins with.
+
+Must not be here: the grammar of URLs (`settings.database_url`), pools (`connections`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from gateway.settings.database_url import PostgresUrl
+
+# The next server is tried where one cannot be reached, starts or stops, or has another role than is needed.
+_TRY_NEXT: Final = (
+    OSError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.TargetServerAttributeNotMatched,
+)
+
+
+class Connector:
+    """Opens connections of one URL; the server that was right the last time is the first to be tried.
+
+    SQLAlchemy calls it as the driver's own `connect`, with arguments from its URL, which has none.
+    """
+
+    def __init__(self, url: PostgresUrl, *first: str) -> None:
+        self._hosts = list(url.hosts)
+        self._first = "; ".join(first)
+        # The driver takes some parameters from a URL alone.
+        self._options: dict[str, Any] = {
+            "dsn": f"postgresql://?{urlencode(url.driver)}" if url.driver else None,
+            "user": url.user,
+            "password": url.password,
+            "database": url.database,
+            "server_settings": dict(url.session),
+            "target_session_attrs": url.target,
+            "timeout": url.connect_timeout_s,
+            "command_timeout": url.command_timeout_s,
+            # A connection that changes with each transaction keeps no prepared statements.
+            **({"statement_cache_size": 0} if url.by_transaction else {}),
+        }
+
+    async def __call__(self, *_arguments: object, **_options: object) -> asyncpg.Connection:
+        """Connect to the first server that can be reached and is right.
+
+        Errors: OSError where none is; whatever a server says that refuses.
+        """
+        failed: list[tuple[str, BaseException]] = []
+        for host, port in tuple(self._hosts):
+            try:
+                connection = await asyncpg.connect(host=host, port=port, **self._options)
+            except _TRY_NEXT as error:
+                if len(self._hosts) == 1:
+                    raise
+                failed.append((f"{host}:{port}", error))
+                continue
+            self._prefer((host, port))
+            return await self._begun(connection)
+        reasons = "; ".join(f"{host}: {error or type(error).__name__}" for host, error in failed)
+        raise ConnectionError(f"no server can be used: {reasons}") from failed[-1][1]
+
+    def _prefer(self, host: tuple[str | None, int]) -> None:
+        if self._hosts[0] != host:
+            self._hosts.sort(key=lambda each: each != host)
+
+    async def _begun(self, connection: asyncpg.Connection) -> asyncpg.Connection:
+        if self._first:
+            try:
+                await connection.execute(self._first)
+            except BaseException:
+                connection.terminate()
+                raise
+        return connection

