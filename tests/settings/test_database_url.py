@@ -97,7 +97,7 @@ def test_a_password_is_not_shown() -> None:
     assert "secret" not in str(refused.value)
 
 
-def test_a_file_of_sqlite_is_told_apart() -> None:
+def test_a_file_of_sqlite_is_recognized() -> None:
     assert [is_sqlite(url) for url in ("sqlite:///a", "sqlite+aiosqlite:///a", "postgresql://a/b")] == [
         True,
         True,

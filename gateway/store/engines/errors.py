@@ -28,6 +28,9 @@ _TRANSIENT_CODES: Final = frozenset(
         sqlite3.SQLITE_PROTOCOL,
     }
 )
+# Each driver, and SQLAlchemy, has a class of the first name for a connection that is closed; asyncpg raises the second
+# one on a connection over which a server that was killed has said its last.
+_CLOSED: Final = frozenset({"InterfaceError", "InternalClientError"})
 _UNAVAILABLE: Final = "The database cannot answer now. Please send the request again."
 
 
@@ -43,8 +46,7 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, OSError | PoolTimeoutError) or getattr(error, "connection_invalidated", False):
         return True
     state = getattr(original, "sqlstate", None) or ""
-    # Each driver, and SQLAlchemy, has a class of this name for a connection that is closed.
-    return type(error).__name__ == "InterfaceError" or state.startswith(_TRANSIENT_STATES)
+    return type(error).__name__ in _CLOSED or state.startswith(_TRANSIENT_STATES)
 
 
 def is_usable_after(error: BaseException) -> bool:
