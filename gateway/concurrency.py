@@ -6,12 +6,16 @@ Must not be here: what an event or an item means.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Generic, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable
+    from collections.abc import Awaitable, Callable, Hashable, Mapping
 
+K = TypeVar("K")
 T = TypeVar("T")
+
+_TURNS = 2  # of the event loop, in which more tasks can join a call of a loader
 
 
 class Event:
@@ -148,3 +152,49 @@ class _Call(Generic[T]):
         for each in waiting:
             if not each.done():
                 each.set_result(None)
+
+
+class Loader(Generic[K, T]):
+    """Loads by one call what several tasks ask for at about the same time; keeps nothing.
+
+    The call is made within one of these tasks; a task of its own would cost as much as the statement. `alone` is a task
+    that has no others beside it while it asks, so nothing is waited for.
+    """
+
+    __slots__ = ("_alone", "_batch", "_load", "_most")
+
+    def __init__(
+        self,
+        load: Callable[[list[K]], Awaitable[Mapping[K, T]]],
+        most: int,
+        alone: asyncio.Task[Any] | None = None,
+    ) -> None:
+        self._load = load
+        self._most = most
+        self._alone = alone
+        self._batch: _Batch[K, T] | None = None
+
+    async def load(self, key: K) -> T | None:
+        """Return the value of a key; None if it has none."""
+        if asyncio.current_task() is self._alone:
+            return (await self._load([key])).get(key)
+        batch = self._batch
+        if batch is None or len(batch.keys) >= self._most:
+            batch = self._batch = _Batch()
+        batch.keys[key] = None
+        return (await batch.calls.get(None, partial(self._run, batch))).get(key)
+
+    async def _run(self, batch: _Batch[K, T]) -> Mapping[K, T]:
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        if self._batch is batch:
+            self._batch = None
+        return await self._load(list(batch.keys))
+
+
+class _Batch(Generic[K, T]):
+    __slots__ = ("calls", "keys")
+
+    def __init__(self) -> None:
+        self.keys: dict[K, None] = {}
+        self.calls: SharedCalls[Mapping[K, T]] = SharedCalls(keeps=True)

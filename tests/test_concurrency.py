@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.concurrency import Event, Inbox, SharedCalls
+from gateway.concurrency import Event, Inbox, Loader, SharedCalls
 
 
 async def test_all_waiters_of_an_event_continue_once_it_is_set() -> None:
@@ -171,3 +171,47 @@ async def test_a_call_that_was_cleared_is_joined_by_nobody_else() -> None:
     source.may_answer.set()
 
     assert await asyncio.gather(*before, *after) == [1, 1, 2, 2]
+
+
+class Shelf:
+    """Writes down which keys are loaded together; it has all but `nothing`."""
+
+    def __init__(self) -> None:
+        self.loaded: list[list[str]] = []
+
+    async def load(self, keys: list[str]) -> dict[str, str]:
+        self.loaded.append(keys)
+        return {key: key.upper() for key in keys if key != "nothing"}
+
+
+async def test_keys_that_tasks_ask_for_side_by_side_are_loaded_together_and_each_once() -> None:
+    shelf = Shelf()
+    loader = Loader(shelf.load, 3)
+
+    found = await asyncio.gather(*map(loader.load, ["a", "nothing", "a", "b", "c"]))
+
+    assert found == ["A", None, "A", "B", "C"]
+    assert shelf.loaded == [["a", "nothing", "b"], ["c"]]
+
+
+async def test_keys_that_were_asked_for_by_a_cancelled_task_are_loaded_for_the_others() -> None:
+    shelf = Shelf()
+    loader = Loader(shelf.load, 3)
+    first, second = (asyncio.create_task(loader.load(key)) for key in ("a", "b"))
+    await asyncio.sleep(0)
+
+    first.cancel()
+
+    assert await asyncio.wait_for(second, 1) == "B"
+    assert shelf.loaded == [["a", "b"]]
+
+
+async def test_a_task_that_is_alone_waits_for_no_other() -> None:
+    shelf = Shelf()
+    loader = Loader(shelf.load, 3, asyncio.current_task())
+
+    loading = loader.load("a")
+
+    with pytest.raises(StopIteration, match="A"):
+        loading.send(None)
+    assert [await loader.load("b"), shelf.loaded] == ["B", [["a"], ["b"]]]

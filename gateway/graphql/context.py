@@ -5,33 +5,32 @@ Must not be here: fields of the schema.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import strawberry
-from strawberry.dataloader import DataLoader
 
+from gateway.concurrency import Loader
 from gateway.core import messages, threads
-from gateway.domain.page import WHOLE, AnswerBudget, PageRead, Rows
+from gateway.domain.page import AnswerBudget, PageRead
 from gateway.errors import AnswerTooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    import asyncio
+    from collections.abc import Sequence
 
     from gateway.auth.authenticator import Authenticator
     from gateway.concurrency import SharedCalls
     from gateway.core import Store
     from gateway.domain.message import Message
-    from gateway.domain.page import PageRequest
+    from gateway.domain.page import PageRequest, Rows
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
     from gateway.events.hub import Hub
 
 MAX_PAGES: Final = 100  # in one round trip
-K = TypeVar("K")
-V = TypeVar("V")
+MAX_KEYS: Final = 1_000  # the same, of threads or messages
 
 
 class PageKey(NamedTuple):
@@ -56,6 +55,7 @@ class Context:
     hub: Hub
     who: Principal
     authenticator: Authenticator
+    task: asyncio.Task[Any] | None = None  # in which the operation runs; fields side by side run in tasks of their own
     resume_after: str | None = None
     last_cursor: str | None = None
     answers: SharedCalls[Any] | None = None
@@ -92,67 +92,46 @@ class Context:
         return self
 
     @cached_property
-    def loads(self) -> set[asyncio.Task[Any]]:
-        """The tasks of the loaders, which only the deadline cancels."""
-        return set()
-
-    @cached_property
-    def threads(self) -> DataLoader[str, Thread | None]:
+    def threads(self) -> Loader[str, Thread]:
         """Threads by id."""
-        return DataLoader(self._registered(self.load_threads), cache=False)
+        return Loader(partial(threads.get_many, self.store, self.who), MAX_KEYS, self.task)
 
     @cached_property
-    def messages(self) -> DataLoader[str, Message | None]:
+    def messages(self) -> Loader[str, Message]:
         """Messages by id."""
-        return DataLoader(self._registered(self.load_messages), cache=False)
+        return Loader(self.load_messages, MAX_KEYS, self.task)
 
     @cached_property
-    def pages(self) -> DataLoader[PageKey, Rows]:
+    def pages(self) -> Loader[PageKey, Rows]:
         """Pages of messages by thread and page request."""
-        return DataLoader(self._registered(self._load_pages), max_batch_size=MAX_PAGES, cache=False)
+        return Loader(self._load_pages, MAX_PAGES, self.task)
 
-    def _registered(self, load: Callable[[list[K]], Awaitable[list[V]]]) -> Callable[[list[K]], Awaitable[list[V]]]:
-        async def registered(keys: list[K]) -> list[V]:
-            task = asyncio.current_task()
-            assert task is not None  # noqa: S101  (Strawberry loads in a task)
-            self.loads.add(task)
-            try:
-                return await load(keys)
-            finally:
-                self.loads.discard(task)
-
-        return registered
-
-    async def load_threads(self, keys: Sequence[str]) -> list[Thread | None]:
-        """Read threads by id."""
-        found = await threads.get_many(self.store, self.who, list(dict.fromkeys(keys)))
-        return [found.get(key) for key in keys]
-
-    async def load_messages(self, keys: Sequence[str]) -> list[Message | None]:
-        """Read messages by id that become part of the response.
+    async def load_messages(self, keys: Sequence[str]) -> dict[str, Message]:
+        """Read messages by id that become part of the response; unknown ids are omitted.
 
         Errors: AnswerTooLarge.
         """
-        found = await messages.get_many(self.store, self.who, list(dict.fromkeys(keys)))
-        all_of_them = sum(each.stored for each in found.values()), len(found)
+        found = await messages.get_many(self.store, self.who, keys)
+        all_of_them = sum([each.stored for each in found.values()]), len(found)
         if not (self.read.fits(all_of_them) and self.delivered.fits(all_of_them)):
             found.clear()
             raise AnswerTooLarge
-        return [found.get(key) for key in keys]
+        return found
 
-    async def _load_pages(self, keys: list[PageKey]) -> list[Rows]:
-        groups: dict[tuple[PageRequest, str | None], dict[str, Rows]] = {}
+    async def _load_pages(self, keys: list[PageKey]) -> dict[PageKey, Rows]:
+        groups: dict[tuple[PageRequest, str | None], list[PageKey]] = {}
         for key in keys:
-            groups.setdefault((key.page, key.run_id), {})[key.thread_id] = Rows(WHOLE, (), has_more=False)
-        for (page, run_id), pages in groups.items():
-            read = PageRead(list(pages), page, run_id)
+            groups.setdefault((key.page, key.run_id), []).append(key)
+        loaded: dict[PageKey, Rows] = {}
+        for (page, run_id), group in groups.items():
+            read = PageRead([each.thread_id for each in group], page, run_id)
             found = await messages.list_pages(self.store, self.who, read, known=True)
-            pages.update(zip(pages, [each.found for each in found], strict=True))
-            if not self.read.fits(*((each.stored, len(each.rows)) for each in pages.values())):
-                groups.clear()
+            loaded.update(zip(group, [each.found for each in found], strict=True))
+            if not self.read.fits(*((each.found.stored, len(each.found.rows)) for each in found)):
+                loaded.clear()
                 found.clear()  # an error keeps the locals of its frames alive
                 raise AnswerTooLarge
-        return [groups[key.page, key.run_id][key.thread_id] for key in keys]
+        return loaded
 
 
 Info = strawberry.Info[Context, Any]

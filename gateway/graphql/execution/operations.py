@@ -5,6 +5,7 @@ Must not be here: media types, statuses, frames (`transport`).
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from gateway.domain.principal import Scope
@@ -45,8 +46,8 @@ class Operations:
         self._runner = Runner(schema if options.introspection else without_introspection(schema), options)
 
     def context(self, who: Principal, resume_after: str | None = None) -> Context:
-        """Make the context of one operation."""
-        return Context(self._store, self.hub, who, self.authenticator, resume_after=resume_after)
+        """Make the context of an operation that the current task runs."""
+        return Context(self._store, self.hub, who, self.authenticator, asyncio.current_task(), resume_after)
 
     async def find(self, parameters: Parameters, who: Principal) -> Operation:
         """Find the operation of a request, and charge one unit of the caller's rate limit.

@@ -96,9 +96,9 @@ async def find_nodes(resolve: Resolve, source: Any, context: Context, arguments:
     message_ids = [each for each in unique if ids.as_message_id(each)]
     found: dict[str, Thread | Message | None] = {}
     if thread_ids:
-        found.update(zip(thread_ids, await context.load_threads(thread_ids), strict=True))
+        found.update(await threads.get_many(context.store, context.who, thread_ids))
     if message_ids:
-        found.update(zip(message_ids, await context.load_messages(message_ids), strict=True))
+        found.update(await context.load_messages(message_ids))
     return [found.get(each) for each in asked]
 
 

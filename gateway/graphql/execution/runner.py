@@ -39,7 +39,7 @@ from gateway.graphql.execution.reading_back import refuse_reading_back
 from gateway.graphql.refusal import Refused, Stage, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping
 
     from graphql import GraphQLSchema
     from graphql.execution.values import VariableValues
@@ -87,20 +87,20 @@ class Runner:
             context.who, operation.scope, units_of(cost) - 1
         )  # one is taken
         if slot is None:
-            result = await self._execute(operation, begin, context, meter)
+            result = await self._execute(operation, begin, meter)
         else:
             try:
                 async with slot:
-                    result = await self._execute(operation, begin, context, meter)
+                    result = await self._execute(operation, begin, meter)
             except TooManyRequests as error:
                 raise rate_limited(error) from None
         if result.errors and parameters.literals is not None:
             parameters.literals.locate(result.errors)
         return Outcome(result, cost)
 
-    async def _execute(self, operation: Operation, begin: Begin, context: Context, meter: Meter) -> ExecutionResult:
+    async def _execute(self, operation: Operation, begin: Begin, meter: Meter) -> ExecutionResult:
         wait = self._within_deadline if operation.is_cancellable else self._until_deadline
-        found = await wait(begin(), context, meter.deadline)
+        found = await wait(begin(), meter.deadline)
         if meter.stopped_by == "time":
             raise self._deadline_exceeded()
         result = answer_size.bounded(found, meter, operation.object_bytes)
@@ -228,7 +228,7 @@ class Runner:
         return cost
 
     async def _within_deadline(
-        self, result: ExecutionResult | Awaitable[ExecutionResult], context: Context, until: float
+        self, result: ExecutionResult | Awaitable[ExecutionResult], until: float
     ) -> ExecutionResult:
         """Wait for the result of a cancellable operation, at most until the deadline.
 
@@ -240,14 +240,10 @@ class Runner:
             with self._deadlines.begin(until):
                 return await result
         except TimeoutError:
-            self._cancel(context.loads)
             raise self._deadline_exceeded() from None
-        except asyncio.CancelledError:
-            self._cancel(context.loads)
-            raise
 
     async def _until_deadline(
-        self, result: ExecutionResult | Awaitable[ExecutionResult], context: Context, until: float
+        self, result: ExecutionResult | Awaitable[ExecutionResult], until: float
     ) -> ExecutionResult:
         """Wait for a result, at most until the deadline.
 
@@ -261,21 +257,20 @@ class Runner:
             with self._deadlines.begin(until):
                 return await asyncio.shield(task)
         except TimeoutError:
-            self._cancel({task, *context.loads})
+            self._cancel(task)
             raise self._deadline_exceeded() from None
         except asyncio.CancelledError:
-            self._cancel({task, *context.loads})
+            self._cancel(task)
             raise
 
     def _deadline_exceeded(self) -> Refused:
         message = f"The operation exceeded the deadline of {self._options.timeout_s:g} seconds and was cancelled."
         return refusal(Stage.DEADLINE, "deadline_exceeded", message)
 
-    def _cancel(self, tasks: Iterable[asyncio.Future[Any]]) -> None:
-        for each in tuple(tasks):
-            each.cancel()
-            self._cancelled.add(each)
-            each.add_done_callback(self._forget)
+    def _cancel(self, task: asyncio.Future[Any]) -> None:
+        task.cancel()
+        self._cancelled.add(task)
+        task.add_done_callback(self._forget)
 
     def _forget(self, task: asyncio.Future[Any]) -> None:
         self._cancelled.discard(task)

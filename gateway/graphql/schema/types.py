@@ -197,6 +197,7 @@ class Thread(Node):
         key = PageKey(root.id, asked, parse.reference(None if run_id is UNSET else run_id, "run_id"))
         ctx = info.context
         found = await ctx.pages.load(key)
+        assert found is not None  # noqa: S101  (each thread has a page, which may be empty)
         if not found.rows and asked.cursors():
             # An empty page may be due to an unknown cursor, which is checked now.
             read = page.PageRead((root.id,), asked, key.run_id)
