@@ -7,10 +7,11 @@ version.
 from __future__ import annotations
 
 import ast
+import asyncio
 import inspect
 import re
 import tomllib
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.uncounted  # it reads sources, and makes what has tests
 # Attributes with a leading underscore, and the distribution that they belong to.
 ATTRIBUTES: Final = {
     "_schema": "strawberry-graphql",
-    "_execute": "aiosqlite",
+    "_tx": "aiosqlite",
     "_conn": "aiosqlite",
 }
 # Of the standard library, where it is documented.
@@ -157,9 +158,10 @@ def test_strawberry_schema_holds_the_schema_that_graphql_core_executes() -> None
 async def test_aiosqlite_runs_a_function_with_its_connection_in_its_thread() -> None:
     async with aiosqlite.connect(":memory:") as connection:
         driver: Any = connection  # whose private parts have no types
-        got = await driver._execute(lambda raw: raw.execute("SELECT 1").fetchone(), driver._conn)  # noqa: SLF001
+        got = asyncio.get_running_loop().create_future()
+        driver._tx.put_nowait((got, partial(lambda raw: raw.execute("SELECT 1").fetchone(), driver._conn)))  # noqa: SLF001
 
-    assert got == (1,)
+        assert await got == (1,)
 
 
 @pytest.mark.parametrize("name", sorted(PINNED | set(ATTRIBUTES.values())))

@@ -12,9 +12,8 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from gateway.store.connections import Connection, TransactionConnection, opened
 from gateway.store.engines.sqlite import Sqlite
@@ -34,13 +33,12 @@ MAX_GROUP: Final = 64  # transactions that share a commit; more would let the fi
 MAX_WAITING: Final = 10_000  # that may wait; those that come then get a 503
 
 
-@dataclass(frozen=True, slots=True)
-class PendingWrite:
+class PendingWrite(NamedTuple):
     """What one transaction does, for whom it does that, and the future of its result."""
 
     work: Work
+    context: Context
     done: asyncio.Future[Any]
-    context: Context = field(default_factory=copy_context)
 
 
 class GroupCommit:
@@ -49,13 +47,14 @@ class GroupCommit:
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
         self._writer: Connection | None = None
+        self._within_thread: TransactionConnection | None = None  # the same, as transactions use it
         self._pending: deque[PendingWrite] = deque()
-        self._runner: asyncio.Task[None] | None = None
+        self._running: asyncio.Future[Any] | None = None  # no task: that would cost as much as a statement
 
     @property
     def in_use(self) -> int:
         """How many connections are in use: one while a transaction runs or waits."""
-        return int(self._runner is not None)
+        return int(self._running is not None)
 
     async def run(self, work: Callable[[TransactionConnection], Awaitable[T]]) -> T:
         """Run a transaction: committed when its function returns, rolled back when that raises.
@@ -65,50 +64,63 @@ class GroupCommit:
         """
         if len(self._pending) == MAX_WAITING:
             raise TimeoutError
-        write = PendingWrite(work, asyncio.get_running_loop().create_future())
-        self._pending.append(write)
-        if self._runner is None:
-            self._runner = asyncio.create_task(self._run_pending())
-        result: T = await write.done
-        return result
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._pending.append(PendingWrite(work, copy_context(), done))
+        if self._running is None:
+            self._begin()
+        return await done
 
     async def close(self) -> None:
         """Close the connection, after what is pending has run."""
-        if self._runner is not None:
-            await self._runner
+        while self._running is not None:
+            await asyncio.wait([self._running])
         if self._writer is not None:
             await self._writer.sqlalchemy.close()
             self._writer = None
 
-    async def _run_pending(self) -> None:
-        """Run pending transactions, up to MAX_GROUP at once, until none is left."""
-        try:
-            while self._pending:
-                await self._write([self._pending.popleft() for _ in range(min(MAX_GROUP, len(self._pending)))])
-        finally:
-            self._runner = None
+    def _begin(self) -> None:
+        """Run pending transactions, up to MAX_GROUP at once; the next follow when they have ended."""
+        batch = [self._pending.popleft() for _ in range(min(MAX_GROUP, len(self._pending)))]
+        running = self._open(batch) if self._writer is None else self._call(self._writer, batch)
+        self._running = asyncio.ensure_future(running)
+        self._running.add_done_callback(partial(self._end, batch))
 
-    async def _write(self, batch: list[PendingWrite]) -> None:
+    async def _open(self, batch: list[PendingWrite]) -> list[Any]:
+        """Open the connection, and run the first transactions."""
+        parts = self._engines.transaction_driver, self._engines.statements
+        self._writer = writer = Connection(*await opened(self._engines.writer), Sqlite(), self._engines.statements)
+        self._within_thread = await writer.call(lambda raw: TransactionConnection(writer.sqlalchemy, raw, *parts))
+        return await self._call(writer, batch)
+
+    def _call(self, writer: Connection, batch: list[PendingWrite]) -> Awaitable[list[Any]]:
+        return writer.call(lambda _raw: run_batch(batch, cast("TransactionConnection", self._within_thread)))
+
+    def _end(self, batch: list[PendingWrite], running: asyncio.Future[list[Any]]) -> None:
+        """Report the results of transactions, and begin what comes next."""
+        failure: BaseException | None = None
         try:
-            if self._writer is None:
-                self._writer = Connection(*await opened(self._engines.writer), Sqlite(), self._engines.statements)
-            in_thread = partial(self._within_thread, self._writer)
-            outcomes = await self._writer.call(lambda raw: run_batch(batch, in_thread(raw)))
-        except Exception as error:  # noqa: BLE001  (all that share the commit get it)
-            outcomes = [error] * len(batch)
-            await self._discard()
+            outcomes = running.result()
+        except BaseException as error:  # noqa: BLE001  (all that share the commit get it)
+            failure, outcomes = error, [error] * len(batch)
         for write, outcome in zip(batch, outcomes, strict=True):
             if write.done.done():
                 continue
-            if isinstance(outcome, Exception):
+            if isinstance(outcome, BaseException):
                 write.done.set_exception(outcome)
             else:
                 write.done.set_result(outcome)
         batch.clear()  # the thread keeps both lists until it runs something else
         outcomes.clear()
+        if failure is None:
+            self._go_on()
+        else:
+            self._running = asyncio.ensure_future(self._discard())
+            self._running.add_done_callback(self._go_on)
 
-    def _within_thread(self, writer: Connection, raw: sqlite3.Connection) -> TransactionConnection:
-        return TransactionConnection(writer.sqlalchemy, raw, self._engines.transaction_driver, self._engines.statements)
+    def _go_on(self, _done: object = None) -> None:
+        self._running = None
+        if self._pending:
+            self._begin()
 
     async def _discard(self) -> None:
         writer, self._writer = self._writer, None

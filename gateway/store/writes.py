@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from gateway.store.statement_cache import Build
 
 _ALL_INFERRED: Final = sum(Inferred)
-_PROGRESS = ("status", "content", "completed_at", "incomplete_at", "incomplete_reason", "plain_text")
 
 
 class Place(NamedTuple):
@@ -181,8 +180,8 @@ class Writes(Reads):
 
     async def add_messages(self, reach: Reach, added: Sequence[Message], first_position: int) -> None:
         """Add messages at positions that were allocated for them."""
-        values = [rows.row_of_message(reach.project_id, message, first_position + n) for n, message in enumerate(added)]
-        await self._insert(tables.messages, values)
+        each = [(reach, message, first_position + n) for n, message in enumerate(added)]
+        await self._run_each(messages.insert_message, each)
 
     async def set_thread(self, reach: Reach, thread: Thread, given: Inferred, position: int) -> None:
         """Write the fields of a thread that can change, as a change; fields that are `given` are not inferred now."""
@@ -196,9 +195,16 @@ class Writes(Reads):
 
     async def set_message_content(self, reach: Reach, message: Message, position: int) -> None:
         """Write the content of a message as a whole, and its status; its deltas are part of the content then."""
-        row = rows.row_of_message(reach.project_id, message, position)
-        changes = {name: row[name] for name in _PROGRESS}
-        await self._rows(messages.set_message, reach, message.id, {**changes, "changed_position": position})
+        changes = {
+            "status": message.status_value,
+            "content": message.content_json.decode(),
+            "completed_at": message.completed_at,
+            "incomplete_at": message.incomplete_at,
+            "incomplete_reason": message.reason_value,
+            "plain_text": message.plain_text,
+            "changed_position": position,
+        }
+        await self._rows(messages.set_message, reach, message.id, changes)
         await self._rows(following.remove_deltas, reach, message.id)
 
     async def last_delta(self, reach: Reach, message_id: str) -> Delta | None:
@@ -317,7 +323,11 @@ class Writes(Reads):
 
     async def _insert(self, table: Table, added: Sequence[rows.Values]) -> None:
         """Insert rows with values for the same columns."""
-        if len(added) == 1:
-            await self._rows(insert_row, table, added[0])
+        await self._run_each(insert_row, [(table, row) for row in added])
+
+    async def _run_each(self, build: Build, each: Sequence[tuple[Any, ...]]) -> None:
+        """Run a statement that returns nothing for each of some arguments of one shape."""
+        if len(each) == 1:
+            await self._rows(build, *each[0])
         else:
-            await self._connection.run_many(insert_row, [(table, row) for row in added])
+            await self._connection.run_many(build, each)

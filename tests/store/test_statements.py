@@ -280,6 +280,7 @@ def test_every_builder_with_a_reach_has_a_case() -> None:
         "within_thread",
         "columns_for",  # columns and no statement
         "get_thread_with_edges",
+        "insert_message",  # at a position that `take_positions` has allocated
         "append_message",  # begins with `take_positions`: tests/store/test_append.py
     }
 

@@ -38,10 +38,10 @@ class Driver(Protocol):
     def fetch(self, connection: Any, text: str, values: Any) -> Awaitable[Sequence[Any]]:
         """Run a statement and return its rows."""
 
-    async def take(self, connection: Any, text: str, values: Any, take: Take[T]) -> T:
+    def take(self, connection: Any, text: str, values: Any, take: Take[T]) -> Awaitable[T]:
         """Run a statement and pass its rows to a function, one by one where the database yields them so."""
 
-    async def call(self, connection: Any, function: Callable[[Any], Any]) -> Any:
+    def call(self, connection: Any, function: Callable[[Any], Any]) -> Awaitable[Any]:
         """Call a function with the driver's own connection."""
 
 

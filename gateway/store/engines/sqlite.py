@@ -5,6 +5,7 @@ Must not be here: statements about threads and messages; how functions are spell
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -43,17 +44,17 @@ class Sqlite:
 
     def fetch(self, connection: Any, text: str, values: Any) -> Awaitable[Sequence[Any]]:
         """Run a statement and return its rows."""
-        found: Awaitable[Sequence[Any]] = connection.execute_fetchall(text, values)
-        return found
+        return self.take(connection, text, values, list)
 
-    async def take(self, connection: Any, text: str, values: Any, take: Take[T]) -> T:
+    def take(self, connection: Any, text: str, values: Any, take: Take[T]) -> Awaitable[T]:
         """Run a statement and return what a function takes from its rows."""
-        taken: T = await self.call(connection, partial(_taken, text, values, take))
-        return taken
+        return self.call(connection, partial(_taken, text, values, take))
 
-    async def call(self, connection: Any, function: Callable[[Any], Any]) -> Any:
-        """Call a function in the connection's thread, for which aiosqlite has no public name."""
-        return await connection._execute(function, connection._conn)  # noqa: SLF001
+    def call(self, connection: Any, function: Callable[[Any], Any]) -> asyncio.Future[Any]:
+        """Call a function in the connection's thread, as aiosqlite does, without a coroutine for each call."""
+        done = asyncio.get_running_loop().create_future()
+        connection._tx.put_nowait((done, partial(function, connection._conn)))  # noqa: SLF001
+        return done
 
 
 class SqliteInThread:

@@ -40,7 +40,7 @@ from gateway.store.statements.wire_message import WIRE_MESSAGE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import CompoundSelect, ScalarSelect, Select, Update
+    from sqlalchemy import CompoundSelect, Insert, ScalarSelect, Select, Update
     from sqlalchemy.sql.dml import ReturningDelete
 
     from gateway.domain.page import Fields, PageRequest
@@ -168,23 +168,32 @@ def known_messages(reach: Reach, message_ids: str) -> CompoundSelect[Any]:
     )
 
 
+def insert_message(reach: Reach, message: Message, position: int) -> Insert:
+    """Insert a message at a position that was allocated for it."""
+    own = {tables.messages.c.project_id: reach.project_id, tables.messages.c.position: position}
+    return insert(tables.messages).values(own | _columns_of(message))
+
+
 def append_message(reach: Reach, message: Message) -> Select[Any]:
     """Allocate a position, insert a message there and announce it, in one statement of PostgreSQL.
 
     Shape: one row, the second that the message gets, or none for an unknown thread.
     """
     taken = threads.take_positions(reach, message.thread_id, 1, message.created_at).cte("taken")
-    given = {tables.messages.c[each.name]: value for each, value in zip(MESSAGE_COLUMNS, message, strict=True)}
     second = taken.c.last_created_at
     own = {
         tables.messages.c.project_id: _typed(reach.project_id, tables.messages.c.project_id),
         tables.messages.c.position: taken.c.last_position,
-        **{column: _typed(value, column) for column, value in given.items()},
+        **{column: _typed(value, column) for column, value in _columns_of(message).items()},
         tables.messages.c.created_at: second,
     }
     own[tables.messages.c.completed_at] = case((own[tables.messages.c.completed_at].is_not(None), second))
     added = insert(tables.messages).from_select(list(own), select(*own.values()))
     return select(added.returning(tables.messages.c.created_at).cte("added").c.created_at)
+
+
+def _columns_of(message: Message) -> dict[Column[Any], Any]:
+    return {tables.messages.c[each.name]: value for each, value in zip(MESSAGE_COLUMNS, message, strict=True)}
 
 
 def _typed(value: Any, column: Column[Any]) -> Any:
