@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gateway.store.engines import base
 from gateway.store.engines.errors import is_usable_after
-from gateway.store.engines.instrumentation import StatementListeners
 from gateway.store.engines.sqlite import take_each
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from gateway.store.engines.base import Driver, Engines, Take, TransactionDriver
-    from gateway.store.statement_cache import Build, StatementCache
+    from gateway.store.statement_cache import Build
 
     Query = tuple[Take[Any], Build, tuple[Any, ...]]
 
@@ -34,13 +33,13 @@ T = TypeVar("T")
 class Connection:
     """One connection; its statements are named by a builder and the arguments of that."""
 
-    def __init__(self, sqlalchemy: AsyncConnection, raw: Any, driver: Driver, statements: StatementCache) -> None:
+    def __init__(self, sqlalchemy: AsyncConnection, raw: Any, driver: Driver, engines: Engines) -> None:
         self.sqlalchemy = sqlalchemy
         self.raw = raw  # the driver's own
         self.is_local = driver.is_local
         self._driver = driver
-        self._prepared = statements.prepared
-        self._listeners = StatementListeners(sqlalchemy.sync_connection)
+        self._statements = engines.statements
+        self._watch = engines.watchers.watch
 
     async def discard(self) -> None:
         """Close the connection, whatever it does."""
@@ -57,15 +56,9 @@ class Connection:
 
     async def rows(self, build: Build, arguments: tuple[Any, ...]) -> Sequence[Any]:
         """Run a statement, and return its rows."""
-        prepared, values = self._prepared(build, arguments)
-        text, values = self._listeners.begin(prepared.text, values)
-        try:
-            found = await self._driver.fetch(self.raw, text, values)
-        except BaseException as error:
-            self._listeners.fail(error)
-            raise
-        self._listeners.end(text, values)
-        return found
+        prepared, values = self._statements.prepared(build, arguments)
+        with self._watch(prepared.text):
+            return await self._driver.fetch(self.raw, prepared.text, values)
 
     async def take(self, take: Take[T], build: Build, arguments: tuple[Any, ...]) -> T:
         """Run a statement, and return what a function takes from its rows.
@@ -73,32 +66,26 @@ class Connection:
         Where the database yields them one by one, the function runs in the connection's thread, and no more rows are
         read than it takes.
         """
-        prepared, values = self._prepared(build, arguments)
-        text, values = self._listeners.begin(prepared.text, values)
-        try:
-            found: T = await self._driver.take(self.raw, text, values, take)
-        except BaseException as error:
-            self._listeners.fail(error)
-            raise
-        self._listeners.end(text, values)
-        return found
+        prepared, values = self._statements.prepared(build, arguments)
+        with self._watch(prepared.text):
+            return await self._driver.take(self.raw, prepared.text, values, take)
 
     async def take_each(self, *queries: Query) -> list[Any]:
         """Do the same for several statements in one hop to SQLite's thread."""
         statements = []
         for take, build, arguments in queries:
-            prepared, values = self._prepared(build, arguments)
+            prepared, values = self._statements.prepared(build, arguments)
             statements.append((prepared.text, values, take))
-        with self._listeners.batch([each[:2] for each in statements]):
+        with self._watch(*(text for text, *_ in statements)):
             found: list[Any] = await self._driver.call(self.raw, partial(take_each, statements))
         return found
 
     async def take_repeated(
         self, take: Take[T], build: Build, arguments_of: Callable[[str], tuple[Any, ...]], each: Sequence[str]
     ) -> list[T]:
-        """Do the same with one statement for several texts, which its arguments are made of; listeners see one."""
+        """Do the same with one statement for several texts, which its arguments are made of; watchers see one."""
         unknown = repr(object())  # found again among the values by its identity
-        prepared, values = self._prepared(build, arguments_of(unknown))
+        prepared, values = self._statements.prepared(build, arguments_of(unknown))
         places = [n for n, value in enumerate(values) if value is unknown]
         statements = []
         for one in each:
@@ -106,7 +93,7 @@ class Connection:
             for n in places:
                 own[n] = one
             statements.append((prepared.text, own, take))
-        with self._listeners.batch([statements[0][:2]]):
+        with self._watch(prepared.text):
             found: list[T] = await self._driver.call(self.raw, partial(take_each, statements))
         return found
 
@@ -114,34 +101,28 @@ class Connection:
 class TransactionConnection(Connection):
     """A connection that runs transactions."""
 
-    def __init__(
-        self, sqlalchemy: AsyncConnection, raw: Any, driver: TransactionDriver, statements: StatementCache
-    ) -> None:
-        super().__init__(sqlalchemy, raw, driver, statements)
+    def __init__(self, sqlalchemy: AsyncConnection, raw: Any, driver: TransactionDriver, engines: Engines) -> None:
+        super().__init__(sqlalchemy, raw, driver, engines)
         self.transaction_driver = driver
 
     async def run_many(self, build: Build, each: Sequence[tuple[Any, ...]]) -> None:
-        """Run a statement for each of many arguments of one shape by one call of the driver; listeners see one."""
-        prepared = [self._prepared(build, arguments) for arguments in each]
-        text, _ = self._listeners.begin(prepared[0][0].text, ())
-        try:
+        """Run a statement for each of many arguments of one shape by one call of the driver; watchers see one."""
+        prepared = [self._statements.prepared(build, arguments) for arguments in each]
+        text = prepared[0][0].text
+        with self._watch(text):
             await self.transaction_driver.run_many(self.raw, text, [values for _, values in prepared])
-        except BaseException as error:
-            self._listeners.fail(error)
-            raise
-        self._listeners.end(text, ())
 
 
 async def open_reader(engines: Engines) -> Connection:
     """Open a connection that runs single statements."""
     sqlalchemy, raw = await opened(engines.reader)
-    return Connection(sqlalchemy, raw, engines.driver, engines.statements)
+    return Connection(sqlalchemy, raw, engines.driver, engines)
 
 
 async def open_writer(engines: Engines) -> TransactionConnection:
     """Open a connection that runs transactions."""
     sqlalchemy, raw = await opened(engines.writer)
-    return TransactionConnection(sqlalchemy, raw, engines.transaction_driver, engines.statements)
+    return TransactionConnection(sqlalchemy, raw, engines.transaction_driver, engines)
 
 
 async def opened(engine: AsyncEngine) -> tuple[AsyncConnection, Any]:

@@ -87,8 +87,8 @@ class GroupCommit:
 
     async def _open(self, batch: list[PendingWrite]) -> list[Any]:
         """Open the connection, and run the first transactions."""
-        parts = self._engines.transaction_driver, self._engines.statements
-        self._writer = writer = Connection(*await opened(self._engines.writer), Sqlite(), self._engines.statements)
+        parts = self._engines.transaction_driver, self._engines
+        self._writer = writer = Connection(*await opened(self._engines.writer), Sqlite(), self._engines)
         self._within_thread = await writer.call(lambda raw: TransactionConnection(writer.sqlalchemy, raw, *parts))
         return await self._call(writer, batch)
 

@@ -15,7 +15,6 @@ from gateway.domain.principal import Reach
 from gateway.errors import NotFound
 from gateway.store.connections import Connection, ConnectionPool, open_reader
 from gateway.store.engines.errors import translate
-from gateway.store.engines.instrumentation import watch_statements
 from gateway.store.engines.open import open_engines
 from gateway.store.group_commit import GroupCommit
 from gateway.store.reads import Reads
@@ -133,8 +132,8 @@ class Store:
             return await reads.is_migrated()
 
     def watch(self, on_begin: OnBegin) -> None:
-        """Call `on_begin` at the start of every statement from now on (`engines.instrumentation.watch_statements`)."""
-        watch_statements(self._engines, on_begin)
+        """Call `on_begin` at the start of every statement from now on (`engines.instrumentation.Watchers`)."""
+        self._engines.watchers.on_begin.append(on_begin)
 
     def connections(self) -> Mapping[str, int]:
         """Count the connections that are borrowed now, by pool."""

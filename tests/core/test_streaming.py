@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
-from sqlalchemy import Engine, event
 
 from gateway.core import messages, streaming
 from gateway.domain import change
 from gateway.domain.message import Ending, IncompleteReason, MessagePatch, Status
 from gateway.domain.parse import MAX_CONTENT
 from gateway.errors import InvalidRequest, NotFound
+from gateway.store.statement_cache import StatementCache
 from tests.following import WHOLE, begin, changes_after, grow, make_thread, say, text_part
 
 if TYPE_CHECKING:
@@ -47,15 +47,16 @@ async def deltas(store: Store, hub: Hub, who: Principal, thread: ThreadId, count
 def statements() -> Iterator[list[tuple[str, Any]]]:
     """Gather the text and the values of what is run."""
     ran: list[tuple[str, Any]] = []
+    prepared = StatementCache.prepared
 
-    def note(*args: Any) -> None:
-        ran.append((args[2], args[3]))
+    def note(*arguments: Any) -> Any:
+        found, values = prepared(*arguments)
+        ran.append((found.text, values))
+        return found, values
 
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StatementCache, "prepared", note)
         yield ran
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 async def test_a_message_in_progress_can_have_no_content(store: Store, who: Principal, thread: ThreadId) -> None:

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from sqlalchemy import event
 
 from gateway.app import serve_store
 from gateway.graphql.options import Options
@@ -14,6 +13,7 @@ from gateway.graphql.options import Options
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from gateway.store.engines.instrumentation import OnBegin
     from gateway.store.store import Store
 
 URL = "http://gateway/graphql"
@@ -33,12 +33,15 @@ def statements_of(store: Store) -> Iterator[list[str]]:
     """Write down every statement that reaches the database."""
     seen: list[str] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        seen.append(statement)
+    with watching(store, lambda _database, statement: seen.append(statement)):
+        yield seen
 
-    engines = {engine.sync_engine for engine in (store._engines.reader, store._engines.writer)}  # noqa: SLF001
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", note)
-    yield seen
-    for engine in engines:
-        event.remove(engine, "before_cursor_execute", note)
+
+@contextmanager
+def watching(store: Store, on_begin: OnBegin) -> Iterator[None]:
+    """Watch the statements of a store for the duration of the block."""
+    store.watch(on_begin)
+    try:
+        yield
+    finally:
+        store._engines.watchers.on_begin.remove(on_begin)  # noqa: SLF001

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import event, make_url, text
+from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from gateway.store.statement_cache import Prepared, StatementCache
 from gateway.store.store import open_store
 from tests.graphql.serving import RESPONSE, URL, serving
 
@@ -89,17 +90,13 @@ def writing(url: str) -> Iterator[None]:
 
 
 @contextmanager
-def slow_reads(store: Store) -> Iterator[None]:
+def slow_reads() -> Iterator[None]:
     """Let SQLite count for about a second instead of reading."""
-
-    def count(*_arguments: Any) -> tuple[str, tuple[()]]:
-        numbers = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 3000000)"
-        return f"{numbers} SELECT count(*) FROM n", ()  # noqa: S608
-
-    engine = store._engines.reader.sync_engine  # noqa: SLF001
-    event.listen(engine, "before_cursor_execute", count, retval=True)
-    yield
-    event.remove(engine, "before_cursor_execute", count)
+    numbers = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 3000000)"
+    count = Prepared(f"{numbers} SELECT count(*) FROM n", (), lambda values: values)  # noqa: S608
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StatementCache, "prepared", lambda *_arguments: (count, ()))
+        yield
 
 
 async def make_thread(http: httpx.AsyncClient) -> str:
@@ -168,7 +165,7 @@ async def test_sqlite_deadline_releases_request_and_connection(sqlite_store: Sto
     async with serving(sqlite_store, timeout_s=0.1) as http:
         thread_id = await make_thread(http)
         started = time.monotonic()
-        with slow_reads(sqlite_store):
+        with slow_reads():
             answer = await send(http, query, thread_id)
         waited_s = time.monotonic() - started
         held = sqlite_store.connections()["reader"]

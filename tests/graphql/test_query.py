@@ -3,22 +3,21 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import text
 
 from gateway.core import messages, threads
 from gateway.domain.message import IncompleteReason, Status
 from gateway.domain.thread import NewThread
 from gateway.store.engines.open import open_engines
 from tests.graphql.operations import NODE
+from tests.graphql.serving import watching
 from tests.make import ATTACHMENTS, EVERY_PART, SOME_SECOND, fill_thread, make_thread, put_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from sqlalchemy import Connection
 
     from gateway.core import Store
     from gateway.domain.principal import Principal
@@ -247,13 +246,11 @@ async def test_thread_deleted_during_a_query_is_not_found(store: Store, who: Pri
 
 
 @pytest.fixture
-def _thread_goes_when_its_messages_are_read(database_url: str) -> Iterator[None]:
+def _thread_goes_when_its_messages_are_read(store: Store, database_url: str) -> Iterator[None]:
     """Delete all threads concurrently, right after a statement has read messages."""
 
-    def delete(connection: Connection, _cursor: object, statement: str, *_rest: Any) -> None:
-        if not statement.startswith("SELECT messages"):
-            return
-        if connection.dialect.name == "postgresql":
+    def delete(_error: BaseException | None) -> None:
+        if database_url.startswith("postgresql"):
             with ThreadPoolExecutor() as beside:  # the loop of this thread waits for us
                 beside.submit(asyncio.run, _delete_threads(database_url)).result()
             return
@@ -262,9 +259,8 @@ def _thread_goes_when_its_messages_are_read(database_url: str) -> Iterator[None]
         other.commit()
         other.close()
 
-    event.listen(Engine, "after_cursor_execute", delete)
-    yield
-    event.remove(Engine, "after_cursor_execute", delete)
+    with watching(store, lambda _database, statement: delete if statement.startswith("SELECT messages") else None):
+        yield
 
 
 async def _delete_threads(url: str) -> None:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import Engine, event
 
 from gateway.domain.ids import new_thread_id
 from gateway.domain.thread import Thread
 from gateway.graphql.execution import runner
+from tests.graphql.serving import statements_of
 from tests.make import SOME_SECOND, fill_thread, make_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gateway.core import Store
     from gateway.domain.principal import Principal
     from tests.faces import GraphQL
@@ -55,7 +52,7 @@ async def test_number_of_statements_is_independent_of_the_page_size(
         await make_thread(store, who, count=4)
 
     for (name, (selection, cost)), size in product(OPERATIONS.items(), (2, 20)):
-        with _statements() as ran:
+        with statements_of(store) as ran:
             await graphql(f"query($n: Int) {{ {selection} }}", n=size)
 
         assert len(ran) == cost, (name, size)
@@ -79,7 +76,7 @@ async def test_thread_with_a_page_is_one_round_trip(
     thread_id = await make_thread(store, who, count=5)
     first = (await graphql(PAGE, id=thread_id))["thread"]["messages"]["pageInfo"]["endCursor"]
 
-    with _statements() as ran:
+    with statements_of(store) as ran:
         found = await graphql(PAGE, id=thread_id, after=first if has_cursor else None)
 
     assert len(ran) == (2 if database_url.startswith("sqlite") else 1)  # there in one hop to the connection's thread
@@ -91,7 +88,7 @@ async def test_nodes_needs_one_statement_per_type(store: Store, who: Principal, 
     thread_ids = [await make_thread(store, who) for _ in range(10)]
     message_ids = [each.id for each in await fill_thread(store, who, thread_ids[0], [None] * 10)]
 
-    with _statements() as ran:
+    with statements_of(store) as ran:
         await graphql("query($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=[*thread_ids, *message_ids])
 
     assert len(ran) == 2
@@ -111,16 +108,3 @@ async def test_more_pages_than_fit_into_one_statement_are_read(store: Store, who
     )
 
     assert len(answer.get("errors", [])) == 0
-
-
-@contextmanager
-def _statements() -> Iterator[list[str]]:
-    """Write down the statements that run in this block."""
-    ran: list[str] = []
-
-    def write_down(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
-        ran.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", write_down)
-    yield ran
-    event.remove(Engine, "before_cursor_execute", write_down)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import httpx
 import pytest
-from sqlalchemy import event
 
 from gateway.store.store import open_store
 from tests.following import PATIENCE_S, make_thread, rest_of, say, take
+from tests.graphql.serving import watching
 from tests.live.cutting import Line, line_to
 from tests.live.inside import WHO, Inside, serving_inside
 from tests.live.server import serving
@@ -67,14 +67,12 @@ async def thread(store: Store) -> ThreadId:
 def unreadable(store: Store, table: str) -> Iterator[None]:
     """Lose the connection with every statement that begins to read one table."""
 
-    def lose(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+    def lose(_database: str, statement: str) -> None:
         if f"FROM {table}" in statement:
             raise ConnectionResetError
 
-    engine = store._engines.reader.sync_engine  # noqa: SLF001
-    event.listen(engine, "before_cursor_execute", lose)
-    yield
-    event.remove(engine, "before_cursor_execute", lose)
+    with watching(store, lose):
+        yield
 
 
 async def heard(socket: Socket) -> tuple[str, str]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import QueuePool
 
     from gateway.domain.change import Topic
+    from gateway.store.engines.instrumentation import Watchers
     from gateway.store.statement_cache import StatementCache
 
     Take = Callable[[Iterable[Any]], "T"]  # reads rows as they arrive, and may stop before the last one
@@ -75,6 +76,7 @@ class Engines:
     driver: Driver
     transaction_driver: TransactionDriver
     statements: StatementCache
+    watchers: Watchers
     has_one_writer: bool
 
     def connections_at_most(self) -> Mapping[str, int]:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.store.engines import base
 from gateway.store.engines.base import Engines
-from gateway.store.engines.instrumentation import count_statements
+from gateway.store.engines.instrumentation import Watchers
 from gateway.store.statement_cache import StatementCache
 
 if TYPE_CHECKING:
@@ -108,10 +108,9 @@ def open_postgres(url: PostgresUrl) -> Engines:
     readers = max(1, POOL - TRANSACTIONS)
     writer = create_async_engine(_DRIVER, pool_size=min(TRANSACTIONS, POOL), **shared)
     reader = create_async_engine(_DRIVER, pool_size=readers, isolation_level="AUTOCOMMIT", **shared)
-    for engine in (writer, reader):
-        count_statements(engine)
     driver = PooledPostgres() if url.by_transaction else Postgres()
-    return Engines(reader, writer, driver, driver, StatementCache(reader.dialect), has_one_writer=False)
+    statements, watchers = StatementCache(reader.dialect), Watchers(reader.dialect.name)
+    return Engines(reader, writer, driver, driver, statements, watchers, has_one_writer=False)
 
 
 def connector(url: PostgresUrl, *first: str) -> Connector:

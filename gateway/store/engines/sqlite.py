@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.store.engines import base
 from gateway.store.engines.base import Engines, run_on_connect
-from gateway.store.engines.instrumentation import count_statements
+from gateway.store.engines.instrumentation import Watchers
 from gateway.store.engines.private_files import keep_database_private
 from gateway.store.statement_cache import StatementCache
 
@@ -131,15 +131,13 @@ def open_sqlite(url: URL) -> Engines:
     # The journal mode is kept in the file; FULL is what makes an acknowledged message survive a power cut.
     run_on_connect(writer, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
     run_on_connect(reader, "PRAGMA query_only = ON")
-    count_statements(writer)
-    count_statements(reader)
     keep_database_private(writer, is_writer=True)
     keep_database_private(reader, is_writer=False)
 
     event.listen(writer.sync_engine, "do_connect", _try_file)
     event.listen(writer.sync_engine, "begin", _begin_write)
-    statements = StatementCache(reader.dialect)
-    return Engines(reader, writer, Sqlite(), SqliteInThread(), statements, has_one_writer=True)
+    statements, watchers = StatementCache(reader.dialect), Watchers(reader.dialect.name)
+    return Engines(reader, writer, Sqlite(), SqliteInThread(), statements, watchers, has_one_writer=True)
 
 
 def _try_file(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:
