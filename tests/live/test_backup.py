@@ -15,6 +15,7 @@ import pytest
 from gateway.errors import BackupFailed
 from gateway.store.backup import back_up
 from tests.exports import run
+from tests.following import until
 from tests.live.server import PATIENCE_S, run_gateway, serving
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ async def test_a_backup_during_writes_has_all_messages_acknowledged_before_it(sq
                 run_gateway, "backup", str(copy), "--database-url", sqlite_url, folder=tmp_path
             )
             after = set(acknowledged)
+            # More than the writers had under way at its end: of these, one at least began after it.
+            await until(lambda: len(acknowledged) > len(after) + WRITERS)
             for each in writing:
                 each.cancel()
             await asyncio.gather(*writing, return_exceptions=True)
