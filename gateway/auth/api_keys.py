@@ -80,20 +80,17 @@ class ApiKeyCache:
             self._asked_at = time.monotonic()
         return self._requires_keys
 
+    def cached(self, secret: str) -> Principal | None:
+        """Return the principal of a secret, if its key was valid a moment ago, and has not expired since."""
+        seen = self._seen.get(digest_of(secret))  # the secret itself is never cached
+        return None if seen is None or time.monotonic() - seen[0] >= FRESH_S else self._used(*seen)
+
     async def find(self, secret: str) -> Principal | None:
         """Return the principal of a secret, if its key is valid."""
-        digest = digest_of(secret)  # the secret itself is never cached
-        seen = self._seen.get(digest)
-        if seen is None or time.monotonic() - seen[0] >= FRESH_S:
-            seen = self._keep(digest, await api_keys.find(self._store, secret))
-            if seen is None:
-                return None
-        _, key, who = seen
-        now = time.time()
-        if not key.is_active(now):
-            return None
-        self._uses[key.id] = int(now)
-        return who
+        if (known := self.cached(secret)) is not None:
+            return known
+        seen = self._keep(digest_of(secret), await api_keys.find(self._store, secret))
+        return None if seen is None else self._used(*seen)
 
     async def valid_ids(self, key_ids: Collection[str]) -> set[str]:
         """Return the keys that are still valid."""
@@ -108,6 +105,13 @@ class ApiKeyCache:
         except asyncio.CancelledError:
             await self._write()
             raise
+
+    def _used(self, _asked_at: float, key: ApiKey, who: Principal) -> Principal | None:
+        now = time.time()
+        if not key.is_active(now):
+            return None
+        self._uses[key.id] = int(now)
+        return who
 
     def _keep(self, digest: str, key: ApiKey | None) -> tuple[float, ApiKey, Principal] | None:
         self._seen.pop(digest, None)

@@ -66,8 +66,12 @@ class Authenticator:
         bounded: one row by its digest, or one signature.
         Errors: Unauthorized; TooManyRequests after too many failures; Unavailable if the look-up is not possible now.
         """
+        # A key that was valid a moment ago needs none of the steps below: nobody is anonymous since it was created.
+        found = None
+        if self._key_cache is not None and credential is not None and credential.startswith(PREFIX):
+            found = self._key_cache.cached(credential)
         try:
-            found = await self._find(credential)
+            found = found or await self._find(credential)
         except Unauthorized:
             await self.rate_limits.charge_failure(self._failures.record(has_credential=credential is not None))
             raise

@@ -225,10 +225,13 @@ class HttpProtocol(HttpToolsProtocol):
         """Store a header; drop a trailer, which the application would never see."""
         self._held_bytes = 0
         size = self._head_bytes = self._head_bytes + len(name) + len(value)
-        name = name.lower()
-        if self._is_in_head and not self._origin_pieces:
-            self.headers.append((name, value))
-        if self._origin_pieces or size > MAX_HEAD or len(self.headers) > MAX_HEADERS:
+        name, headers = name.lower(), self.headers
+        if self._origin_pieces:
+            self._refuse_with_origin(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, name, value)
+            return
+        if self._is_in_head:
+            headers.append((name, value))
+        if size > MAX_HEAD or len(headers) > MAX_HEADERS:
             self._refuse_with_origin(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, name, value)
 
     def on_headers_complete(self) -> None:

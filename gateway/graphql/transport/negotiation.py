@@ -116,8 +116,10 @@ def _is_json(header: str) -> bool:
 
 def wants_page(method: str, headers: HeadersLike) -> bool:
     """Say whether a browser has come to look, rather than a program to ask: who names JSON, too, wants that."""
+    if method not in ("GET", "HEAD"):
+        return False
     accept = headers.get("accept") or ""
-    return method in ("GET", "HEAD") and "text/html" in accept and JSON not in accept and GRAPHQL_RESPONSE not in accept
+    return "text/html" in accept and JSON not in accept and GRAPHQL_RESPONSE not in accept
 
 
 @lru_cache(_KEPT)
