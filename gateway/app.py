@@ -27,7 +27,7 @@ from gateway.graphql.transport.websocket import GraphQLOverWebSocket
 from gateway.observability.listeners import Listeners, listeners_of
 from gateway.rest import openapi, render
 from gateway.rest.routes import RestFace
-from gateway.server.app_state import CLOSE_SUBSCRIPTIONS, REFUSAL_HEADERS
+from gateway.server.app_state import CLOSE_SUBSCRIPTIONS, COLLECT_METRICS, REFUSAL_HEADERS
 from gateway.server.memory import give_back_large_blocks
 from gateway.server.websocket_protocol import allow_long_messages
 from gateway.settings.load import load_settings
@@ -170,6 +170,7 @@ def _lifespan(
                 yield {
                     CLOSE_SUBSCRIPTIONS: operations.hub.end,
                     REFUSAL_HEADERS: early_headers(origin_policy, heard.observer),
+                    **({COLLECT_METRICS: heard.metrics.collect} if heard.metrics else {}),
                 }
         await operations.close()
         await operations.authenticator.rate_limits.close()

@@ -53,7 +53,6 @@ MODULES: Final = {
     "uvicorn.protocols.http.flow_control": {"HIGH_WATER_LIMIT", "FlowControl"},
     "uvicorn.protocols.http.httptools_impl": {"HttpToolsProtocol"},
     "uvicorn.protocols.websockets.websockets_sansio_impl": {"WebSocketsSansIOProtocol"},
-    "uvicorn.supervisors": {"Multiprocess"},
 }
 _UNDOCUMENTED: Final = re.compile(
     r"(graphql\.execution|strawberry\.(types\.fields|utils)|uvicorn\.(protocols|supervisors))\b.*"

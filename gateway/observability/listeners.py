@@ -43,7 +43,8 @@ def listeners_of(settings: Settings) -> Listeners:
         return Listeners(write, tracing=tracing)
     from gateway.observability.metrics import Metrics  # noqa: PLC0415  (what nobody asked for costs nobody time and memory)
 
-    metrics = Metrics(settings.host, settings.metrics_ports())
+    # The process that supervises several workers serves the metrics of all.
+    metrics = Metrics(settings.host, settings.metrics_port if settings.workers == 1 else 0)
 
     def observe(record: RequestRecord) -> None:
         write(record)

@@ -1,7 +1,7 @@
 """The Prometheus metrics and their endpoint.
 
 Labels have fixed sets of values (route templates, kinds of operations, classes of statuses), so that no client can
-create more series. Each process counts for itself and has its own port.
+create more series. Each process counts for itself; those of several workers are served together.
 Must not be here: where the numbers come from (`record`, and what is given to `Metrics`).
 """
 
@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_left
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.utils import floatToGoString
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
-    from prometheus_client import Metric
+    from prometheus_client.registry import Collector
 
     from gateway.observability.record import RequestRecord
 
@@ -43,11 +44,11 @@ class Reading:
 
 
 class Metrics:
-    """The metrics of one process, served on the first free port of a range."""
+    """The metrics of one process, served on a port of their own; 0 is none."""
 
-    def __init__(self, host: str, ports: range) -> None:
+    def __init__(self, host: str, port: int) -> None:
         self._host = host
-        self._ports = ports
+        self._port = port
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._counts = _Counts()
@@ -70,27 +71,59 @@ class Metrics:
         """Register metrics that are read at each scrape."""
         self.registry.register(_Readings(tuple(readings)))
 
-    @contextmanager
-    def serving(self) -> Iterator[None]:
-        """Serve the metrics within the block, on the first free port and in a separate thread.
+    def collect(self) -> list[Metric]:
+        """Return what has been counted, in objects that another process can be sent."""
+        return list(self.registry.collect())
 
-        Without a free port only the metrics are missing; requests are served as usual.
-        """
-        for port in self._ports:
-            try:
-                server, thread = start_http_server(port, self._host, self.registry)
-            except OSError:
-                continue
-            log.info("Prometheus metrics are served on port %d", port)
-            try:
-                yield
-            finally:
-                server.shutdown()
-                server.server_close()
-                thread.join()
-            return
-        log.error("Prometheus metrics are not served: none of these ports is free: %s", list(self._ports))
+    def serving(self) -> AbstractContextManager[None]:
+        """Serve the metrics within the block."""
+        return serving(self._host, self._port, self.registry) if self._port else nullcontext()
+
+
+@contextmanager
+def serving(host: str, port: int, registry: Collector) -> Iterator[None]:
+    """Serve metrics within the block, in a separate thread.
+
+    Without a free port only the metrics are missing; requests are served as usual.
+    """
+    try:
+        server, thread = start_http_server(port, host, registry)
+    except OSError as error:
+        log.error("Prometheus metrics are not served on port %d: %s", port, error.strerror)  # noqa: TRY400
         yield
+        return
+    log.info("Prometheus metrics are served on port %d", port)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsOfWorkers:
+    """The metrics of several processes, each with the label `worker`, and how often each process was replaced."""
+
+    read: Callable[[], Mapping[str, list[Metric] | None]]
+    restarts: Callable[[], Mapping[str, int]]
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the metrics of all processes that answer, in one family for each name."""
+        counted = self.read()
+        up = GaugeMetricFamily("gateway_workers", "Server processes: 1 if it answers, 0 if not", labels=["worker"])
+        families: dict[str, Metric] = {up.name: up}
+        for worker, metrics in counted.items():
+            up.add_metric([worker], metrics is not None)
+            for each in metrics or ():
+                family = families.setdefault(each.name, Metric(each.name, each.documentation, each.type, each.unit))
+                family.samples += [one._replace(labels={**one.labels, "worker": worker}) for one in each.samples]
+        yield from families.values()
+        text = "How often a server process was replaced after it had ended or did not answer"
+        restarts = CounterMetricFamily("gateway_worker_restarts", text, labels=["worker"])
+        for worker, number in self.restarts().items():
+            restarts.add_metric([worker], number)
+        yield restarts
 
 
 @dataclass(slots=True)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 import uvicorn
-from uvicorn.supervisors import Multiprocess
 
 from gateway.observability.log import log_config
 from gateway.server.http_protocol import HttpProtocol
 from gateway.server.quick_imports import loading
 from gateway.server.startup import has_keys_and_is_ready, is_open_without_keys, listen
 from gateway.server.websocket_protocol import WebSocketProtocol
+from gateway.server.workers import Workers
 from gateway.settings.load import export_to_environment
 from gateway.settings.masking import mask_url
 
@@ -49,7 +49,7 @@ def serve(settings: Settings) -> None:
     export_to_environment(settings)
     try:
         if settings.workers > 1:
-            Workers(config, sockets=[listener]).run()
+            _supervise(Workers(config, listener), settings)
         else:
             uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
@@ -77,14 +77,15 @@ def _config(settings: Settings) -> uvicorn.Config:
     )
 
 
-class Workers(Multiprocess):
-    """Several server processes, and the one that supervises them."""
+def _supervise(workers: Workers, settings: Settings) -> None:
+    """Run all workers, and serve their metrics together."""
+    if not settings.metrics_port:
+        workers.run()
+        return
+    from gateway.observability.metrics import MetricsOfWorkers, serving  # noqa: PLC0415  (as in `listeners`)
 
-    def terminate_all(self) -> None:
-        """Stop all; while the supervisor held the socket open, clients would connect and get no answer."""
-        for each in self.sockets:
-            each.close()
-        super().terminate_all()
+    with serving(settings.host, settings.metrics_port, MetricsOfWorkers(workers.collect, workers.restarts)):
+        workers.run()
 
 
 def _banner(settings: Settings, port: int, *, is_open: bool) -> str:

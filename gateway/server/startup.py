@@ -69,14 +69,14 @@ def is_open_without_keys(settings: Settings) -> bool:
 
 
 def listen(settings: Settings) -> socket.socket:
-    """Bind the port, and check that the ports of metrics are free.
+    """Bind the port, and check that the port of metrics is free.
 
     Errors: InvalidSetting.
     """
     listener = _listen_on(settings.host, settings.port, "GATEWAY_HOST, GATEWAY_PORT")
     try:
-        for port in settings.metrics_ports():  # each worker binds one later, when an error can no longer be reported
-            _listen_on(settings.host, port, "GATEWAY_METRICS_PORT").close()
+        if settings.metrics_port:  # it is bound later, when an error can no longer be reported
+            _listen_on(settings.host, settings.metrics_port, "GATEWAY_METRICS_PORT").close()
     except InvalidSetting:
         listener.close()
         raise

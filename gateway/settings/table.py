@@ -114,8 +114,7 @@ class Settings:
     metrics_port: int = _serving(
         0,
         click.IntRange(0, 65_000),
-        "Port of the Prometheus metrics endpoint, on the address of GATEWAY_HOST; each further worker uses the next "
-        "port. 0 disables it.",
+        "Port of the Prometheus metrics endpoint of all workers, on the address of GATEWAY_HOST. 0 disables it.",
     )
     shutdown_s: int = _serving(
         30, click.IntRange(1, 3600), "Seconds that running requests may take to finish after SIGTERM."
@@ -232,10 +231,6 @@ class Settings:
         "(?pgbouncer=transaction).",
         secret=True,
     )
-
-    def metrics_ports(self) -> range:
-        """List the ports of the metrics endpoints, one for each worker; none if metrics are disabled."""
-        return range(self.metrics_port, self.metrics_port + self.workers) if self.metrics_port else range(0)
 
 
 SETTINGS: Final[Mapping[str, Setting]] = {

@@ -162,7 +162,7 @@ async def _serving(filled: Path, file: Path, *, compiled: bool) -> AsyncIterator
     for old in file.parent.glob(f"{file.name}*"):
         old.unlink()
     shutil.copy(filled, file)
-    hub, metrics = Hub(), Metrics("127.0.0.1", range(0))
+    hub, metrics = Hub(), Metrics("127.0.0.1", 0)
     store = Store(_engines(f"sqlite:///{file}"), hub.wake)
     app = serve_store(store, Options(compiled=compiled), hub=hub, listeners=Listeners(metrics.count, metrics))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:

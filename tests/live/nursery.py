@@ -22,9 +22,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from uvicorn import _subprocess
-
 from gateway.cli.commands import main
+from gateway.server import workers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -130,7 +129,7 @@ def _attend(owner: socket.socket, named: socket.socket) -> None:
     for each in _LOADED:
         import_module(each)
     # A server's workers need not load it again either.
-    vars(_subprocess)["spawn"] = multiprocessing.get_context("fork")
+    vars(workers)["_spawn"] = multiprocessing.get_context("fork")
     gc.freeze()  # a collection in a fork would copy all of it
     is_asked = True
     while is_asked:

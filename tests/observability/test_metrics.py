@@ -1,22 +1,24 @@
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING, Final
 
 import httpx
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.app import serve_store
 from gateway.observability.listeners import Listeners
-from gateway.observability.metrics import Metrics
+from gateway.observability.metrics import Metrics, MetricsOfWorkers
 from gateway.observability.record import RequestRecord
 from tests.make import holding
-from tests.ports import free_ports
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from prometheus_client import CollectorRegistry
+    from prometheus_client import CollectorRegistry, Metric
 
     from gateway.events.hub import Hub
     from gateway.store.store import Store
@@ -27,7 +29,7 @@ REQUESTS: Final = "gateway_request_seconds_count"
 
 @pytest.fixture
 def metrics() -> Metrics:
-    return Metrics("127.0.0.1", range(0))
+    return Metrics("127.0.0.1", 0)
 
 
 @pytest.fixture
@@ -114,17 +116,41 @@ async def test_open_subscriptions_have_a_metric(hub: Hub, metrics: Metrics) -> N
     assert told == {"connections": 1, "subscriptions": 2, "threads": 1}
 
 
-def test_the_second_process_uses_the_next_metrics_port_and_a_third_none(caplog: pytest.LogCaptureFixture) -> None:
-    port = free_ports()
-    ports = range(port, port + 2)
+def test_without_a_free_port_only_the_metrics_are_missing(caplog: pytest.LogCaptureFixture) -> None:
+    port = free_port()
 
-    with Metrics("127.0.0.1", ports).serving(), Metrics("127.0.0.1", ports).serving():
-        with Metrics("127.0.0.1", ports).serving():
-            pass
-        told = [httpx.get(f"http://127.0.0.1:{each}/metrics").text for each in ports]
+    with Metrics("127.0.0.1", port).serving(), Metrics("127.0.0.1", port).serving():
+        told = httpx.get(f"http://127.0.0.1:{port}/metrics").text
 
-    assert all("process_cpu_seconds_total" in list_names(each) for each in told)
+    assert "process_cpu_seconds_total" in list_names(told)
     assert len([each for each in caplog.records if each.levelname == "ERROR"]) == 1
+
+
+def test_metrics_of_workers_are_one_family_for_each_name_with_the_worker_as_a_label() -> None:
+    counted: dict[str, list[Metric] | None] = {}
+    for number, paths in (("0", ["/v1/threads"]), ("1", ["/v1/threads", "/v1/threads", "/healthz"])):
+        of_one = Metrics("127.0.0.1", 0)
+        for route in paths:
+            of_one.count(RequestRecord("request", "req_1", "GET", route=route, status=200))
+        counted[number] = pickle.loads(pickle.dumps(of_one.collect()))  # noqa: S301  (as a pipe does it)
+    counted["2"] = None
+
+    text = generate_latest(MetricsOfWorkers(lambda: counted, lambda: {"0": 0, "1": 0, "2": 5})).decode()
+
+    names = [family.name for family in text_string_to_metric_families(text)]
+    read = {
+        (sample.name, sample.labels["worker"], sample.labels.get("route")): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.labels.get("le") in (None, "+Inf")
+    }
+    assert sorted(names) == sorted(set(names))
+    assert [read[REQUESTS, worker, "/v1/threads"] for worker in "01"] == [1, 2]
+    assert [read["gateway_request_seconds_bucket", worker, "/v1/threads"] for worker in "01"] == [1, 2]
+    assert (REQUESTS, "0", "/healthz") not in read
+    assert [read["gateway_workers", worker, None] for worker in "012"] == [1, 1, 0]
+    assert read["gateway_worker_restarts_total", "2", None] == 5
+    assert read["process_resident_memory_bytes", "0", None] > 0
 
 
 def list_names(text: str) -> set[str]:
