@@ -38,6 +38,7 @@ from tests import effort, pace
 from tests.clients import node
 from tests.faces import GraphQL
 from tests.postgres import postgres_server
+from tests.store.hash_partitions import LAYOUT, lay_out
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterator
@@ -193,6 +194,8 @@ def new_postgres_url(request: pytest.FixtureRequest) -> Iterator[Callable[[], st
         def template() -> str:
             url = stack.enter_context(_postgres_database(request.config, "template"))
             asyncio.run(migrate(url))
+            if os.environ.get(LAYOUT) == "hash":
+                asyncio.run(lay_out(url))
             return str(make_url(url).database)
 
         yield lambda: stack.enter_context(_postgres_database(request.config, f"copy{next(numbers)}", template()))

@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 from gateway.errors import DatabaseBehind
 from gateway.store.engines.open import open_engines
 from gateway.store.schema.backfill import fill_plain_text
+from gateway.store.schema.online import change_online
 from gateway.store.schema.revision import opened, revision_of
 
 if TYPE_CHECKING:
@@ -28,9 +29,10 @@ _PACKAGE = Path(__file__).parents[2]
 async def migrate(url: str, revision: str = "head") -> None:
     """Migrate a database to a revision, in one transaction; concurrent migrations wait for each other.
 
-    The columns that are filled afterwards may be empty meanwhile, so that is done in batches, beside running servers.
-    Errors: DatabaseBehind where it is newer than this program; InvalidSetting where it cannot be opened; whatever the
-    database says where it cannot be changed.
+    What would hold writers up is done afterwards, beside running servers: indexes are built, and columns that may be
+    empty meanwhile are filled in batches.
+    Errors: Unavailable where a table is never free; DatabaseBehind where it is newer than this program; InvalidSetting
+    where it cannot be opened; whatever the database says where it cannot be changed.
     """
     engines = open_engines(url)
 
@@ -47,6 +49,8 @@ async def migrate(url: str, revision: str = "head") -> None:
         async with opened(engines.writer) as connection, connection.begin():
             await connection.run_sync(run)
         if revision == "head":
+            if not engines.has_one_writer:
+                await change_online(engines.writer)
             await fill_plain_text(engines.writer)
     finally:
         await engines.dispose()

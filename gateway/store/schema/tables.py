@@ -33,7 +33,8 @@ metadata = MetaData(
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
 
 # `seq` numbers threads in the order of their creation and breaks ties between threads of one second. SQLite would
-# reuse the number of a deleted thread, and two places in the list would be equal; AUTOINCREMENT forbids it.
+# reuse the number of a deleted thread, and two places in the list would be equal; AUTOINCREMENT forbids it. On
+# PostgreSQL the key is the project and `seq` (`online`): there every key but that of `keys` begins with the project.
 # `inferred` is the sum of what an import inferred from messages alone (`domain.thread.Inferred`). A thread that was
 # deleted and imported again continues the positions of the old one: `generation` is the position at which it begins, so
 # a lower number is a cursor of the old one; of a deleted thread, it is where the next one would begin.

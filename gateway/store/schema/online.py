@@ -1,0 +1,74 @@
+"""Changes of PostgreSQL's tables that would hold writers up in a migration: each by itself, after that.
+
+They can be repeated: what an interrupted one has left is completed by the next `gateway migrate`.
+Must not be here: changes that no writer has to wait for (the scripts in `migrations/`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import inspect
+from sqlalchemy.exc import DBAPIError
+
+from gateway.errors import Unavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+_LOCK: Final = 1_952_805_747  # not that of migrations: who waits for that would be waited for by an index
+_WAIT_S: Final = 0.2
+_TRIES: Final = 100  # writers wait for each, for as long as `lock_timeout`
+_KEY: Final = ["project_id", "seq"]
+
+
+async def change_online(writer: AsyncEngine) -> None:
+    """Make all changes that have not been made.
+
+    Errors: Unavailable where a table is never free.
+    """
+    async with writer.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.exec_driver_sql("SET statement_timeout = 0")
+        # One that waited for the lock within PostgreSQL would be waited for by the other's index.
+        while not (await connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_LOCK})")).scalar():  # noqa: ASYNC110
+            await asyncio.sleep(_WAIT_S)
+        try:
+            await _key_threads_by_project(connection)
+        finally:
+            await connection.exec_driver_sql(f"SELECT pg_advisory_unlock({_LOCK})")
+            await connection.exec_driver_sql("RESET ALL")
+
+
+async def _key_threads_by_project(connection: AsyncConnection) -> None:
+    """Give the key of threads the project, as all other keys have it, so that tables can be distributed by it."""
+    if (
+        await connection.run_sync(lambda sync: inspect(sync).get_pk_constraint("threads")["constrained_columns"])
+        == _KEY
+    ):
+        return
+    await connection.exec_driver_sql("DROP INDEX CONCURRENTLY IF EXISTS pk_threads_by_project")  # of an interrupted one
+    await connection.exec_driver_sql(
+        "CREATE UNIQUE INDEX CONCURRENTLY pk_threads_by_project ON threads (project_id, seq)"
+    )
+    await _change_at_once(
+        connection,
+        "ALTER TABLE threads DROP CONSTRAINT pk_threads, "
+        "ADD CONSTRAINT pk_threads PRIMARY KEY USING INDEX pk_threads_by_project",
+    )
+
+
+async def _change_at_once(connection: AsyncConnection, statement: str) -> None:
+    """Change a table in an instant in which nobody uses it; others that want it wait for half a second at most."""
+    await connection.exec_driver_sql("SET lock_timeout = '500ms'")
+    for _ in range(_TRIES):
+        try:
+            await connection.exec_driver_sql(statement)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != "55P03":  # lock_not_available
+                raise
+            await asyncio.sleep(_WAIT_S)
+        else:
+            return
+    raise Unavailable("A table is used by a long transaction. End it, then run again: gateway migrate")

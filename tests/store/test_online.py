@@ -1,0 +1,102 @@
+"""An upgrade of a large PostgreSQL database, beside writers of the previous version."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+import pytest
+
+from gateway.errors import Unavailable
+from gateway.store.schema import online
+from gateway.store.schema.migrate import migrate
+from tests.effort import times
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+ROWS: Final = times(fast=5_000, slow=1_000_000)
+PREVIOUS: Final = "0005"  # the last revision of which tables can be large when this version meets them
+ONLY_POSTGRES: Final = pytest.mark.parametrize("empty_database_url", ["postgres"], indirect=True)
+FILL: Final = """
+INSERT INTO threads
+(project_id, id, created_at, metadata, tool_resources, message_count, last_position, last_created_at)
+SELECT 'p' || n % 7, 'thread_' || n, n, '{}', '{}', 1, 1, n FROM generate_series(1, rows) AS n;
+INSERT INTO messages (project_id, thread_id, position, id, created_at, role, status, content, attachments, metadata)
+SELECT 'p' || n % 7, 'thread_' || n, 1, 'msg_' || n, n, 'user', 'completed', '[]', '[]', '{}'
+FROM generate_series(1, rows) AS n"""
+KEY: Final = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'pk_threads'"
+
+
+@pytest.fixture
+async def connection(empty_database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    opened = await asyncpg.connect(empty_database_url)
+    yield opened
+    await opened.close()
+
+
+async def write_until(upgraded: asyncio.Task[None], url: str) -> int:
+    """Append in a loop, as a writer that waits for no lock longer than a second, and count what it has written."""
+    writer = await asyncpg.connect(url)
+    await writer.execute("SET lock_timeout = '1s'")
+    written = 0
+    while not upgraded.done():
+        async with writer.transaction():
+            await writer.execute("UPDATE threads SET last_position = last_position + 1 WHERE id = 'thread_1'")
+            await writer.execute(
+                "INSERT INTO messages SELECT project_id, thread_id, (SELECT last_position FROM threads WHERE id = "
+                "'thread_1'), 'msg_new' || $1::text, created_at, role, status, content, attachments, metadata "
+                "FROM messages WHERE id = 'msg_1'",
+                str(written),
+            )
+        written += 1
+    await writer.close()
+    return written
+
+
+@ONLY_POSTGRES
+async def test_an_upgrade_makes_no_writer_wait_for_more_than_a_second(
+    empty_database_url: str, connection: asyncpg.Connection
+) -> None:
+    await migrate(empty_database_url, PREVIOUS)
+    await connection.execute(FILL.replace("rows", str(ROWS)))
+    upgraded = asyncio.create_task(migrate(empty_database_url))
+
+    written = await write_until(upgraded, empty_database_url)
+
+    await upgraded
+    assert written > 0
+    assert await connection.fetchval(KEY) == "PRIMARY KEY (project_id, seq)"
+    assert await connection.fetchval("SELECT count(*) FROM messages WHERE plain_text IS NULL AND id !~ 'new'") == 0
+
+
+@ONLY_POSTGRES
+async def test_an_interrupted_upgrade_is_completed_by_the_next(
+    empty_database_url: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(online, "_TRIES", 1)
+    await migrate(empty_database_url, PREVIOUS)
+    reader = await asyncpg.connect(empty_database_url)
+    reading = reader.transaction()
+    await reading.start()
+    await reader.execute("SELECT FROM threads")  # in a transaction that does not end
+
+    with pytest.raises(Unavailable, match="long transaction"):
+        await migrate(empty_database_url)
+    before = await connection.fetchval(KEY)
+    await reading.rollback()
+    await reader.close()
+    await migrate(empty_database_url)
+
+    assert (before, await connection.fetchval(KEY)) == ("PRIMARY KEY (seq)", "PRIMARY KEY (project_id, seq)")
+    assert await connection.fetchval("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
+
+
+@ONLY_POSTGRES
+async def test_upgrades_at_the_same_time_wait_for_each_other(
+    empty_database_url: str, connection: asyncpg.Connection
+) -> None:
+    await asyncio.gather(*(migrate(empty_database_url) for _ in range(3)))
+
+    assert await connection.fetchval(KEY) == "PRIMARY KEY (project_id, seq)"
