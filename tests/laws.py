@@ -201,9 +201,8 @@ def _breaks(operation: str, call: ast.Call) -> bool:
     if operation == "add_column":
         column = _keywords(call.args[1])
         return column.get("nullable") == "False" and "server_default" not in column
-    if operation == "create_index":
-        return _keywords(call).get("postgresql_concurrently") != "True"
-    return operation in MAY_ONLY_CONTRACT
+    # An index locks writers out; one that is built concurrently cannot be part of a migration's transaction.
+    return operation == "create_index" or operation in MAY_ONLY_CONTRACT
 
 
 def _keywords(call: ast.expr) -> dict[str | None, str]:

@@ -167,9 +167,6 @@ def test_a_file_of_more_than_500_lines_is_long(lines: int, *, is_long: bool) -> 
             id="one that has a default",
         ),
         pytest.param('op.create_index("i", "t", ["c"])', {"create_index"}, id="an index that locks out writers"),
-        pytest.param(
-            'op.create_index("i", "t", ["c"], postgresql_concurrently=True)', set[str](), id="one built concurrently"
-        ),
         pytest.param('op.drop_column("t", "c")', {"drop_column"}, id="a column that is gone"),
         pytest.param('op.create_table("new", sa.Column("c", sa.Text(), nullable=False))', set[str](), id="a new table"),
     ],

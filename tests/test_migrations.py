@@ -20,7 +20,8 @@ from gateway.errors import DatabaseBehind
 from gateway.store.engines.open import open_engines
 from gateway.store.schema.migrate import migrate, require_head
 from gateway.store.schema.partial_indexes import metadata
-from gateway.store.schema.revision import HEAD
+from gateway.store.schema.ready import make_ready
+from gateway.store.schema.revision import HEAD, LAST_SERVED, revision_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -118,6 +119,17 @@ async def test_an_empty_database_is_refused_with_the_command_to_run(empty_databa
         await require_head(empty_database_url)
 
 
+async def test_a_database_of_the_next_version_is_accepted_and_left_as_it_is(empty_database_url: str) -> None:
+    await _make_later(empty_database_url, LAST_SERVED)
+
+    await migrate(empty_database_url)
+    await make_ready(empty_database_url)
+    await require_head(empty_database_url)
+
+    async with _connection(empty_database_url) as connection:
+        assert await connection.run_sync(revision_of) == LAST_SERVED
+
+
 async def test_a_database_of_a_later_version_is_refused_with_the_command_to_run(
     empty_database_url: str,
 ) -> None:
@@ -166,10 +178,10 @@ def _unpacked_wheel(folder: Path) -> Path:
 _ONE_ROW = "INSERT INTO deleted_threads (project_id, id, created_at, seq) VALUES ('default', 'thread_kept', 1, 1)"
 
 
-async def _make_later(url: str) -> None:
+async def _make_later(url: str, revision: str = "1000") -> None:
     await migrate(url)
     async with _connection(url) as connection:
-        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        await connection.execute(text("UPDATE alembic_version SET version_num = :to"), {"to": revision})
 
 
 async def _differences(url: str) -> list[Any]:

@@ -26,7 +26,7 @@ from gateway.store.backup import sqlite_file
 from gateway.store.engines.open import migrates_itself
 from gateway.store.engines.sqlite import can_lose_commits
 from gateway.store.inspect import inspect_database
-from gateway.store.schema.revision import HEAD
+from gateway.store.schema.revision import HEAD, can_be_served
 from gateway.store.store import opened_store
 from gateway.web.origins import default_hosts, is_private
 
@@ -112,7 +112,8 @@ async def _migrations(settings: Settings) -> Finding:
         return Finding(Level.OK, f"the database is at revision {HEAD}")
     said = f"the database is at revision {revision or 'none'}; this version needs {HEAD}"
     if revision is not None and revision > HEAD:
-        return Finding(Level.WARNING, said, "A later version migrated it. Run: pip install --upgrade threads-gateway")
+        level = Level.WARNING if can_be_served(revision) else Level.FAILURE
+        return Finding(level, said, "A later version migrated it. Run: pip install --upgrade threads-gateway")
     if migrates_itself(settings.database_url):
         return Finding(Level.WARNING, said, "The server migrates it at startup.")
     return Finding(Level.FAILURE, said, "Run: gateway migrate")

@@ -108,12 +108,13 @@ def test_a_database_that_was_not_migrated_is_reported(
     assert found["migrations"][1].endswith(advice)
 
 
-def test_a_database_of_a_later_version_is_reported(sqlite_url: str) -> None:
-    execute(sqlite_url, "UPDATE alembic_version SET version_num = '9999'")
+@pytest.mark.parametrize(("revision", "code", "level"), [("0999", 0, "warning"), ("1000", 1, "failure")])
+def test_a_database_of_a_later_version_is_reported(sqlite_url: str, revision: str, code: int, level: str) -> None:
+    execute(sqlite_url, f"UPDATE alembic_version SET version_num = '{revision}'")  # noqa: S608  (ours)
 
-    code, found = examined(sqlite_url)
+    exit_code, found = examined(sqlite_url)
 
-    assert (code, found["migrations"][0]) == (0, "warning")
+    assert (exit_code, found["migrations"][0]) == (code, level)
 
 
 @pytest.mark.parametrize(("workers", "code", "level"), [("1", 0, "warning"), ("2", 1, "failure")])

@@ -1,4 +1,4 @@
-"""On PostgreSQL everything can be distributed by project: keys have it, and the store works on tables in partitions by it."""
+"""On PostgreSQL all tables can be distributed by project: keys have it, and the store works on partitions by it."""
 
 from __future__ import annotations
 

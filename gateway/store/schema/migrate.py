@@ -18,7 +18,7 @@ from gateway.errors import DatabaseBehind
 from gateway.store.engines.open import open_engines
 from gateway.store.schema.backfill import fill_plain_text
 from gateway.store.schema.online import change_online
-from gateway.store.schema.revision import opened, revision_of
+from gateway.store.schema.revision import HEAD, can_be_served, opened, revision_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -30,7 +30,7 @@ async def migrate(url: str, revision: str = "head") -> None:
     """Migrate a database to a revision, in one transaction; concurrent migrations wait for each other.
 
     What would hold writers up is done afterwards, beside running servers: indexes are built, and columns that may be
-    empty meanwhile are filled in batches.
+    empty meanwhile are filled in batches. What a later version has migrated is left as it is, if it can be served.
     Errors: Unavailable where a table is never free; DatabaseBehind where it is newer than this program; InvalidSetting
     where it cannot be opened; whatever the database says where it cannot be changed.
     """
@@ -38,8 +38,10 @@ async def migrate(url: str, revision: str = "head") -> None:
 
     def run(connection: Connection) -> None:
         engines.transaction_driver.lock_migrations(connection)
-        config = _config(connection)
-        _refuse_later(ScriptDirectory.from_config(config), revision_of(connection))
+        config, current = _config(connection), revision_of(connection)
+        if can_be_served(current) and current != HEAD:
+            return
+        _refuse_later(ScriptDirectory.from_config(config), current)
         if revision == "base":
             command.downgrade(config, revision)
         else:
@@ -59,8 +61,7 @@ async def migrate(url: str, revision: str = "head") -> None:
 async def require_head(url: str) -> None:
     """Require that a database is migrated to this program's revision.
 
-    Errors: InvalidSetting where it cannot be opened; DatabaseBehind where it is older, empty, or newer than this
-    program.
+    Errors: InvalidSetting where it cannot be opened; DatabaseBehind where it is older, empty, or too new.
     """
     engines = open_engines(url)
     try:
@@ -71,7 +72,7 @@ async def require_head(url: str) -> None:
     scripts = ScriptDirectory.from_config(_config(None))
     _refuse_later(scripts, current)
     head = scripts.get_current_head()
-    if current != head:
+    if current != head and not can_be_served(current):
         message = (
             f"The database is at revision {current or 'none'}, and this program needs {head}. Run: gateway migrate"
         )
@@ -79,7 +80,7 @@ async def require_head(url: str) -> None:
 
 
 def _refuse_later(scripts: ScriptDirectory, current: str | None) -> None:
-    if current is None or current in {script.revision for script in scripts.walk_revisions()}:
+    if current is None or can_be_served(current) or current in {script.revision for script in scripts.walk_revisions()}:
         return
     message = (
         f"The database is at revision {current}, made by a later version of this program. "

@@ -6,7 +6,7 @@ Must not be here: how a database is migrated (`migrate`).
 from __future__ import annotations
 
 from gateway.store.engines.open import migrates_itself, open_engines
-from gateway.store.schema.revision import HEAD, opened, revision_of
+from gateway.store.schema.revision import can_be_served, opened, revision_of
 
 
 async def make_ready(url: str) -> None:
@@ -17,7 +17,7 @@ async def make_ready(url: str) -> None:
     engines = open_engines(url)
     try:
         async with opened(engines.writer) as connection:
-            is_ready = await connection.run_sync(revision_of) == HEAD
+            is_ready = can_be_served(await connection.run_sync(revision_of))
     finally:
         await engines.dispose()
     if is_ready:

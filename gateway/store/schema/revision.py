@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 HEAD: Final = "0006"  # the last script in `migrations/`
+# Until here later versions only add what this program ignores; what takes away is numbered from the next thousand on.
+LAST_SERVED: Final = "0999"
 
 
 def revision_of(connection: Connection) -> str | None:
@@ -40,6 +42,11 @@ def is_migrated(revision: str | None) -> bool:
     A server goes on beside a database that a later version has migrated: so all can be replaced one by one.
     """
     return (revision or "") >= HEAD
+
+
+def can_be_served(revision: str | None) -> bool:
+    """Say whether this program can start on a revision: its own, or one of a later version that is rolled back."""
+    return HEAD <= (revision or "") <= LAST_SERVED
 
 
 @asynccontextmanager
