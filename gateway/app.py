@@ -15,6 +15,7 @@ from gateway.auth.api_keys import ApiKeyCache
 from gateway.auth.authenticator import Authenticator
 from gateway.auth.build import authenticator_of
 from gateway.background import BackgroundTask, BackgroundTasks
+from gateway.core import epochs
 from gateway.events.hub import Hub
 from gateway.events.polling import poll
 from gateway.graphql.execution.operations import Operations
@@ -117,7 +118,7 @@ def serve_store(
     schema = build_schema()._schema  # noqa: SLF001
     operations = Operations(schema, store, hub or Hub(), options, authenticator)
     graphql = GraphQLOverHttp(operations, explorer.page, policy)
-    background = _background(authenticator, listening)
+    background = _background(store, operations.hub, authenticator, listening)
     rest, pages = RestFace(store, authenticator), _pages(operations, store, explorer, background)
     if heard.metrics:
         heard.metrics.watch([*readings(store, operations), *background.readings()])
@@ -133,9 +134,12 @@ def serve_store(
     )
 
 
-def _background(authenticator: Authenticator, listening: BackgroundTask | None) -> BackgroundTasks:
+def _background(
+    store: Store, hub: Hub, authenticator: Authenticator, listening: BackgroundTask | None
+) -> BackgroundTasks:
     """List what runs beside the requests for as long as they are served."""
-    tasks = [BackgroundTask(name, run) for name, run in authenticator.background_tasks().items()]
+    runs = {**authenticator.background_tasks(), "checking_epoch": lambda: epochs.watch(store, hub)}
+    tasks = [BackgroundTask(name, run) for name, run in runs.items()]
     return BackgroundTasks([listening, *tasks] if listening else tasks)
 
 

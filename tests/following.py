@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PATIENCE_S: Final = 30  # for what takes milliseconds on a machine that does nothing else
 WHOLE: Final = Ending(Status.COMPLETED, None)
 
+BEGINNING: Final = follow.Place(0, "")
 T = TypeVar("T")
 
 
@@ -72,9 +73,17 @@ async def until(is_so: Callable[[], bool]) -> None:
 async def changes_after(
     store: Store, hub: Hub, who: Principal, thread_id: ThreadId, after: str, count: int
 ) -> list[Change]:
-    """Take so many changes behind a cursor, without their positions."""
-    position = await follow.start(store, who, thread_id, after)
-    return [each for _, each, _ in await take(follow.changes(store, hub, who, thread_id, position), count)]
+    """Take so many changes behind a cursor, without their cursors."""
+    return [each for _, each in await changes_with_cursors(store, hub, who, thread_id, after, count)]
+
+
+async def changes_with_cursors(
+    store: Store, hub: Hub, who: Principal, thread_id: ThreadId, after: str, count: int
+) -> list[tuple[str, Change]]:
+    """Take so many changes behind a cursor, each with its own."""
+    place = await follow.start(store, hub, who, thread_id, after)
+    found = await take(follow.changes(store, hub, who, thread_id, place), count)
+    return [(cursor, each) for cursor, each, _ in found]
 
 
 @dataclass

@@ -8,15 +8,17 @@ Must not be here: how hints arrive (`events`), how events are sent (faces).
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from gateway.concurrency import SharedCalls
+from gateway.core import epochs
 from gateway.domain import ids
 from gateway.domain.change import ThreadDeleted
 from gateway.domain.parse_page import unknown_cursor
 from gateway.domain.principal import Scope
-from gateway.errors import NotFound
+from gateway.errors import NotFound, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -35,16 +37,27 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BATCH: Final = 50
+_BEGINNING: Final = "0"
 _MAX_POSITION_DIGITS: Final = 18  # digits; a bigint has 19
 
 
+class Place(NamedTuple):
+    """Where a follower is: at a position of one generation of its thread, in one epoch of the database.
+
+    `mark` is the end of its cursors, after their position; it is one text for all followers of a thread.
+    """
+
+    position: int
+    mark: str
+
+
 class Emitted(NamedTuple, Generic[T]):
-    """A message or a change, with its position; followers that have read it together get the same object.
+    """A message or a change, with its cursor; followers that have read it together get the same object.
 
     `answers` is for what a face makes of it, which may depend on nothing of a follower but its reach and its key there.
     """
 
-    position: int
+    cursor: str
     item: T
     answers: SharedCalls[Any]
 
@@ -55,10 +68,10 @@ class _Found(NamedTuple, Generic[T]):
     has_more: bool
 
 
-async def start(store: Store, who: Principal, thread_id: ThreadId, after: str | None) -> int:
-    """Return the position after which a follower begins: that of a cursor, or the current end of the thread.
+async def start(store: Store, hub: Hub, who: Principal, thread_id: ThreadId, after: str | None) -> Place:
+    """Return the place after which a follower begins: that of a cursor, or the current end of the thread.
 
-    A cursor is the id of a message, living or deleted, or the position that a change carries as its cursor.
+    A cursor is the id of a message, living or deleted, what a change carries as its cursor, or "0", the beginning.
     Errors: NotFound for the thread; InvalidRequest for a cursor that names nothing in it.
     """
     who.require(Scope.READ)
@@ -67,28 +80,38 @@ async def start(store: Store, who: Principal, thread_id: ThreadId, after: str | 
         if span is None:
             raise NotFound("thread", thread_id)
         begin, last = span
-        position = last if after is None else await _position_of(reads, who, thread_id, after)
-    if position == 0:
-        return begin
-    # A later position is of another thread, or from before the database was restored: it would wait without end.
+        mark = sys.intern(f"-{begin}-{await epochs.current(reads, hub)}")
+        if after is None or after == _BEGINNING:
+            return Place(begin if after else last, mark)
+        message_id = ids.as_message_id(after)
+        position = (
+            _position_of(after, mark)
+            if message_id is None
+            else await reads.position_of(who.reach, thread_id, message_id)
+        )
+    # A later position is of another thread: it would wait without end.
     # An earlier one is of the thread that was deleted before this one was imported under its id.
     if position is None or not begin <= position <= last:
-        raise unknown_cursor("after", str(after))
-    return position
+        raise unknown_cursor("after", after)
+    return Place(position, mark)
 
 
-async def _position_of(reads: Reads, who: Principal, thread_id: ThreadId, after: str) -> int | None:
-    if after.isascii() and after.isdigit() and len(after) <= _MAX_POSITION_DIGITS:
-        return int(after) if after == str(int(after)) else None  # one position has one cursor
-    message_id = ids.as_message_id(after)
-    return None if message_id is None else await reads.position_of(who.reach, thread_id, message_id)
+def _position_of(cursor: str, mark: str) -> int | None:
+    """Read the position of a cursor; None if it is of another generation or epoch, or not ours."""
+    digits = cursor.removesuffix(mark)
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= _MAX_POSITION_DIGITS):
+        return None
+    return int(digits) if cursor == f"{int(digits)}{mark}" else None  # one position has one cursor
 
 
 def messages(
-    store: Store, hub: Hub, who: Principal, thread_id: ThreadId, position: int
+    store: Store, hub: Hub, who: Principal, thread_id: ThreadId, place: Place
 ) -> AsyncGenerator[Emitted[Message], None]:
-    """Yield the messages of a thread after a position as they are added, until the thread is deleted."""
-    return _follow(store, hub, who.reach, thread_id, position=position, read=_messages_after)
+    """Yield the messages of a thread after a place as they are added, until the thread is deleted.
+
+    Errors: Unavailable, also where another epoch begins.
+    """
+    return _follow(store, hub, who.reach, thread_id, place=place, read=_messages_after)
 
 
 async def _messages_after(reads: Reads, reach: Reach, thread_id: ThreadId, position: int) -> Batch[Message]:
@@ -96,10 +119,13 @@ async def _messages_after(reads: Reads, reach: Reach, thread_id: ThreadId, posit
 
 
 def changes(
-    store: Store, hub: Hub, who: Principal, thread_id: ThreadId, position: int
+    store: Store, hub: Hub, who: Principal, thread_id: ThreadId, place: Place
 ) -> AsyncGenerator[Emitted[Change], None]:
-    """Yield the changes of a thread after a position; the last one is the deletion of the thread."""
-    return _follow(store, hub, who.reach, thread_id, position=position, read=_changes_after, last=ThreadDeleted)
+    """Yield the changes of a thread after a place; the last one is the deletion of the thread.
+
+    Errors: as for `messages`.
+    """
+    return _follow(store, hub, who.reach, thread_id, place=place, read=_changes_after, last=ThreadDeleted)
 
 
 async def _changes_after(reads: Reads, reach: Reach, thread_id: ThreadId, position: int) -> Batch[Change]:
@@ -112,19 +138,22 @@ async def _follow(
     reach: Reach,
     thread_id: ThreadId,
     *,
-    position: int,
+    place: Place,
     read: Read[T],
     last: Callable[[int, ThreadId], T] | None = None,
 ) -> AsyncGenerator[Emitted[T], None]:
-    """Read a thread from a position on, whenever a hint arrives, until the thread is deleted; then emit the `last`.
+    """Read a thread from a place on, whenever a hint arrives, until the thread is deleted; then emit the `last`.
 
     No batch is held while it waits: a thousand followers would hold a thousand batches.
     """
+    mark = place.mark
     with hub.listen((reach.project_id, thread_id)) as audience:
         while True:
+            if hub.epoch is not None and not mark.endswith(hub.epoch):
+                raise Unavailable("The database was restored: read the thread again.")
             hints = audience.hints
             found: _Found[T] = await audience.reads.get(
-                (reach, read, position), partial(_read_batch, store, reach, thread_id, position, read)
+                (reach, read, place), partial(_read_batch, store, reach, thread_id, place, read)
             )
             items, next_position, has_more = found
             del found
@@ -134,17 +163,18 @@ async def _follow(
                 yield unsent.pop()
             if next_position is None:
                 break
-            position = next_position
+            place = Place(next_position, mark)
             if not has_more:
                 await audience.wait(hints)
     if last is not None:
-        yield Emitted(position, last(position, thread_id), SharedCalls())
+        yield Emitted(f"{place.position}{mark}", last(place.position, thread_id), SharedCalls())
 
 
-async def _read_batch(store: Store, reach: Reach, thread_id: ThreadId, position: int, read: Read[T]) -> _Found[T]:
+async def _read_batch(store: Store, reach: Reach, thread_id: ThreadId, place: Place, read: Read[T]) -> _Found[T]:
+    position, mark = place
     async with store.read() as reads:
         found = await read(reads, reach, thread_id, position)
         span = None if found.items else await reads.span_of(reach, thread_id)
         is_there = bool(found.items) or (span is not None and span[0] <= position)
-    items = [Emitted(at, item, SharedCalls(keeps=True)) for at, item in found.items]
+    items = [Emitted(f"{at}{mark}", item, SharedCalls(keeps=True)) for at, item in found.items]
     return _Found(items, found.position if is_there else None, found.has_more)

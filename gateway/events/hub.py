@@ -27,6 +27,7 @@ class Hub:
         self._audiences: dict[Topic, Audience] = {}
         self._connections: set[Callable[[], None]] = set()
         self.is_ending = False
+        self.epoch: str | None = None  # of the database, where it is known
 
     def listen(self, topic: Topic) -> Audience:
         """Listen to a topic for the duration of the block, among all that do."""
@@ -41,6 +42,12 @@ class Hub:
     def wake_all(self) -> None:
         """Wake all listeners, where hints may have been lost."""
         self.wake(list(self._audiences))
+
+    def change_epoch(self, epoch: str) -> None:
+        """Note the epoch of the database, and wake all listeners if it is another than before."""
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self.wake_all()
 
     def topics(self) -> list[Topic]:
         """Return the topics that have listeners."""

@@ -155,8 +155,8 @@ class Reads(MessageReads):
         return await self._flag(api_keys.any_key)
 
     async def read_epoch(self) -> str:
-        """Return the epoch of the database; it is empty where all were deleted."""
-        return next((row[0] for row in await self._rows(epochs.read_epoch)), "")
+        """Return the epoch of the database, with PostgreSQL's own history; it is empty where all were deleted."""
+        return next((" ".join(row) for row in await self._rows(epochs.read_epoch)), "")
 
     async def is_migrated(self) -> bool:
         """Say whether the database has the tables of this version, or of a later one."""

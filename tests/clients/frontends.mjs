@@ -101,7 +101,8 @@ const scenarios = {
       seen.push([message.status, message.content.map(({ text }) => text.value).join("")]);
       return message.status === "IN_PROGRESS";
     };
-    await Promise.all([follow(threadId, "0", shown), writeReply(threadId, slowly())]);
+    const ofAnotherEpoch = "1-0-0123456789abcdef"; // it begins again
+    await Promise.all([follow(threadId, ofAnotherEpoch, shown), writeReply(threadId, slowly())]);
     return seen;
   },
 

@@ -76,7 +76,7 @@ class Followers:
             await asyncio.gather(*self._running.values())
 
     async def _follow_messages(self) -> None:
-        position = await follow.start(self.store, self.who, self.thread_id, self._cursors["messages"])
+        position = await follow.start(self.store, self.hub, self.who, self.thread_id, self._cursors["messages"])
         async with aclosing(follow.messages(self.store, self.hub, self.who, self.thread_id, position)) as found:
             async for _, message, _ in found:
                 self.transcript.append(message.id)
@@ -85,7 +85,7 @@ class Followers:
                     return
 
     async def _follow_changes(self) -> None:
-        position = await follow.start(self.store, self.who, self.thread_id, self._cursors["changes"])
+        position = await follow.start(self.store, self.hub, self.who, self.thread_id, self._cursors["changes"])
         async with aclosing(follow.changes(self.store, self.hub, self.who, self.thread_id, position)) as found:
             async for at, event, _ in found:
                 self.picture.apply(event)

@@ -20,7 +20,7 @@ from gateway.events.hub import Hub
 from gateway.store.reads import Reads
 from gateway.store.store import open_store
 from tests.effort import times
-from tests.following import WHOLE, begin, make_thread, say, text_part, until
+from tests.following import BEGINNING, WHOLE, begin, make_thread, say, text_part, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable
@@ -55,7 +55,7 @@ class Counted:
 
     async def followers(self, following: Any, who: Principal, thread: ThreadId) -> list[AsyncGenerator[Any, None]]:
         """Open many at one position, and wait until all wait."""
-        position = await follow.start(self.store, who, thread, None)
+        position = await follow.start(self.store, self.hub, who, thread, None)
         return [following(self.store, self.hub, who, thread, position) for _ in range(MANY)]
 
     def waiting(self, who: Principal, thread: ThreadId) -> int:
@@ -121,7 +121,7 @@ async def test_followers_of_unlike_reach_share_no_read(counted: Counted) -> None
     thread = await make_thread(counted.store, owner)
     of_project, of_one = Principal(Reach("default")), Principal(Reach("default", thread_id=thread))
     callers = [owner, of_project, of_one]
-    found = [follow.changes(counted.store, counted.hub, each, thread, 0) for each in callers]
+    found = [follow.changes(counted.store, counted.hub, each, thread, BEGINNING) for each in callers]
     asked = [asyncio.create_task(anext(each)) for each in found]
     await until(lambda: counted.waiting(owner, thread) == len(callers))
     counted.reads.clear()
@@ -180,7 +180,7 @@ async def test_a_follower_that_joins_after_a_hint_joins_no_older_read(
         return found
 
     monkeypatch.setattr(Reads, "list_changes", slow)
-    early, late = [follow.changes(counted.store, counted.hub, who, thread, 0) for _ in range(2)]
+    early, late = [follow.changes(counted.store, counted.hub, who, thread, BEGINNING) for _ in range(2)]
     first = asyncio.create_task(anext(early))
     await is_read.wait()
     await say(counted.store, who, thread, "hello")
@@ -190,7 +190,7 @@ async def test_a_follower_that_joins_after_a_hint_joins_no_older_read(
 
     heard = await asyncio.gather(first, second)
 
-    assert [each.position for each in heard] == [1, 1]
+    assert [each.cursor for each in heard] == ["1", "1"]
     await leave([early, late])
 
 
@@ -210,11 +210,11 @@ class Twins:
 
     async def join(self) -> None:
         self.may_go_on.set()
-        position = await follow.start(self.store, self.who, self.thread, None)
-        self.tasks = [asyncio.create_task(self._follow(name, hub, position)) for name, hub in self.hubs.items()]
+        place = await follow.start(self.store, self.hubs["alone"], self.who, self.thread, None)
+        self.tasks = [asyncio.create_task(self._follow(name, hub, place)) for name, hub in self.hubs.items()]
 
-    async def _follow(self, name: str, hub: Hub, position: int) -> None:
-        async with aclosing(self.following(self.store, hub, self.who, self.thread, position)) as found:
+    async def _follow(self, name: str, hub: Hub, place: follow.Place) -> None:
+        async with aclosing(self.following(self.store, hub, self.who, self.thread, place)) as found:
             async for at, item, _ in found:
                 self.heard[name].append((at, item))
                 self.is_held += 1

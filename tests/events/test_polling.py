@@ -12,7 +12,7 @@ from gateway.errors import Unavailable
 from gateway.events.polling import poll
 from gateway.store.engines.sqlite import READERS
 from gateway.store.store import open_store
-from tests.following import PATIENCE_S, make_thread, rest_of, say, take
+from tests.following import BEGINNING, PATIENCE_S, make_thread, rest_of, say, take
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,7 +52,7 @@ async def other(sqlite_url: str) -> AsyncIterator[Store]:
 async def test_a_write_of_another_process_wakes_followers(ours: Store, other: Store, hub: Hub, who: Principal) -> None:
     thread_id = await make_thread(other, who)
     async with polling(hub, ours):
-        found = follow.messages(ours, hub, who, thread_id, 0)
+        found = follow.messages(ours, hub, who, thread_id, BEGINNING)
         for n in range(5):
             await say(other, who, thread_id, f"hello {n}")
 
@@ -81,7 +81,7 @@ async def test_a_deletion_by_another_process_ends_following(
     thread_id = await make_thread(other, who)
     [first] = await say(other, who, thread_id, "hello")
     async with polling(hub, ours):
-        found = follow.messages(ours, hub, who, thread_id, 0)
+        found = follow.messages(ours, hub, who, thread_id, BEGINNING)
         assert [message.id for _, message, _ in await take(found, 1)] == [first]
 
         await threads.delete(other, who, thread_id)

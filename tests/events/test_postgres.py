@@ -15,7 +15,7 @@ from gateway.events.postgres import Listener
 from gateway.store.engines.open import connector_to_listen
 from gateway.store.engines.postgres import CHANNEL
 from gateway.store.store import open_store
-from tests.following import PATIENCE_S, make_thread, say, take
+from tests.following import BEGINNING, PATIENCE_S, make_thread, say, take
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -109,7 +109,7 @@ async def test_a_lost_connection_is_reopened_and_no_change_is_missed(
 ) -> None:
     thread_id = await make_thread(other, who)
     async with listening(postgres_url, hub):
-        found = follow.messages(other, hub, who, thread_id, 0)
+        found = follow.messages(other, hub, who, thread_id, BEGINNING)
         for n in range(3):
             [pid] = [row["pid"] for row in await outsider.fetch(LISTENERS)]
             await outsider.execute("SELECT pg_terminate_backend($1)", pid)

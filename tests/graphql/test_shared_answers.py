@@ -16,7 +16,7 @@ from gateway.graphql.execution.runner import EventResults
 from gateway.graphql.options import Options
 from gateway.graphql.parameters import Parameters
 from gateway.graphql.schema.build import build_schema
-from tests.following import PATIENCE_S, make_thread, say, until
+from tests.following import PATIENCE_S, changes_with_cursors, make_thread, say, until
 
 if TYPE_CHECKING:
     from graphql import ExecutionResult
@@ -72,7 +72,8 @@ def data_of(answer: ExecutionResult) -> Any:
 async def test_answers_with_other_cursors_to_resume_after_are_one(operations: Operations, store: Store) -> None:
     thread = await make_thread(store, PROJECT)
     [first] = await say(store, PROJECT, thread, "first")
-    cursors: list[dict[str, Any]] = [{"after": first}, {"after": "1"}, {"after": None}, {}]
+    [(cursor, _)] = await changes_with_cursors(store, operations.hub, PROJECT, thread, "0", 1)
+    cursors: list[dict[str, Any]] = [{"after": first}, {"after": cursor}, {"after": None}, {}]
 
     answers = await answers_to(operations, store, thread, *[(PROJECT, "Follow", each) for each in cursors])
 

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from gateway.auth import api_keys
+from gateway.core import epochs
 from tests.isolation.asking import Served
 from tests.isolation.world import authenticator_over, make_world
 from tests.live.inside import serving_inside
@@ -29,6 +30,7 @@ def _quiet() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(api_keys, "FRESH_S", 3_600)
         patch.setattr(api_keys, "WRITE_S", 3_600)
+        patch.setattr(epochs, "CHECK_S", 3_600)
         yield
 
 
@@ -39,4 +41,6 @@ async def served(world_url: str, _quiet: None) -> AsyncIterator[Served]:
         serving_inside(world_url, authenticator_over) as inside,
         httpx.AsyncClient(base_url=inside.base_url) as beyond,
     ):
+        async with inside.store.read() as reads:
+            await epochs.current(reads, inside.hub)
         yield Served(await make_world(inside.store), inside, httpx.ASGITransport(inside.app), beyond)

@@ -71,7 +71,7 @@ async def test_an_id_deleted_in_another_project_can_be_imported(store: Store, da
 async def test_a_follower_gets_no_events_of_another_project(store: Store, hub: Hub, database_url: str) -> None:
     for project in ("shop", "rival"):
         await asyncio.to_thread(import_into, database_url, project, THREAD, MESSAGE)
-    position = await follow.start(store, SHOP, THREAD["id"], None)
+    position = await follow.start(store, hub, SHOP, THREAD["id"], None)
     following = follow.messages(store, hub, SHOP, THREAD["id"], position)
 
     await say(store, RIVAL, THREAD["id"], "of rival's")

@@ -245,7 +245,7 @@ _FOLLOWING: Final[
     tuple[tuple[str, str, dict[str, Any]], ...]
 ] = (  # a thread that is another's, and in one's own thread a cursor that is
     ("not_found", "threadId", {"id": "{thread}", "after": "{message}"}),
-    ("not_found", "threadId", {"id": "{thread}", "after": "1"}),
+    ("not_found", "threadId", {"id": "{thread}", "after": "0"}),
     ("invalid_value", "after", {"id": "{own_thread}", "after": "{message}"}),
 )
 FOLLOWING: Final = tuple(

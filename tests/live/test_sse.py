@@ -58,7 +58,8 @@ async def test_event_id_is_the_cursor_of_the_delta(inside: Inside, http: httpx.A
     async with stream_of(http, EVENTS, threadId=thread, after="0") as events:
         told = await take(events, 3)
 
-    assert [each.id for each in told] == ["1", "2", "3"]
+    assert [str(each.id).partition("-")[0] for each in told] == ["1", "2", "3"]
+    assert [each.id for each in told] == [each.data["data"]["threadEvents"]["cursor"] for each in told]
     assert [each.data["data"]["threadEvents"].get("text") for each in told] == [None, "a", "b"]
 
 

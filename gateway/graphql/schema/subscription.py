@@ -111,8 +111,8 @@ class Subscription:
         """Subscribe to new messages."""
         ctx = info.context
         thread = ids.thread_id(thread_id)
-        position = await follow.start(ctx.store, ctx.who, thread, _begin(ctx, after))
-        return _Events(ctx, follow.messages(ctx.store, ctx.hub, ctx.who, thread, position), _edge)
+        place = await follow.start(ctx.store, ctx.hub, ctx.who, thread, _begin(ctx, after))
+        return _Events(ctx, follow.messages(ctx.store, ctx.hub, ctx.who, thread, place), _edge)
 
     @strawberry.subscription(
         description="`threadEvents` emits every change of a thread and its messages, once and in order."
@@ -124,8 +124,8 @@ class Subscription:
         """Subscribe to all changes."""
         ctx = info.context
         thread = ids.thread_id(thread_id)
-        position = await follow.start(ctx.store, ctx.who, thread, _begin(ctx, after))
-        return _Events(ctx, follow.changes(ctx.store, ctx.hub, ctx.who, thread, position), _event)
+        place = await follow.start(ctx.store, ctx.hub, ctx.who, thread, _begin(ctx, after))
+        return _Events(ctx, follow.changes(ctx.store, ctx.hub, ctx.who, thread, place), _event)
 
 
 def _begin(ctx: Context, after: str | None) -> str | None:
@@ -140,7 +140,7 @@ class _Events:
     __slots__ = ("_ctx", "_found", "_make")
 
     def __init__(
-        self, ctx: Context, found: AsyncGenerator[follow.Emitted[Any], None], make: Callable[[int, Any], Any]
+        self, ctx: Context, found: AsyncGenerator[follow.Emitted[Any], None], make: Callable[[str, Any], Any]
     ) -> None:
         self._ctx = ctx
         self._found = found
@@ -150,8 +150,8 @@ class _Events:
         return self
 
     async def __anext__(self) -> Any:
-        position, item, answers = await anext(self._found)
-        event = self._make(position, item)
+        cursor, item, answers = await anext(self._found)
+        event = self._make(cursor, item)
         self._ctx.last_cursor, self._ctx.answers = event.cursor, answers
         return event
 
@@ -160,10 +160,10 @@ class _Events:
         await self._found.aclose()
 
 
-def _edge(_position: int, message: DomainMessage) -> Edge:
+def _edge(_cursor: str, message: DomainMessage) -> Edge:
     return Edge(message.id, message)
 
 
-def _event(position: int, found: change.Change) -> ThreadEvent:
-    event: ThreadEvent = EVENTS[type(found)](str(position), found)
+def _event(cursor: str, found: change.Change) -> ThreadEvent:
+    event: ThreadEvent = EVENTS[type(found)](cursor, found)
     return event

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Select, func, insert, select
 
 from gateway.store.schema.tables import epochs
-from gateway.store.statements.functions import as_text
+from gateway.store.statements.functions import as_text, history
 
 if TYPE_CHECKING:
     from sqlalchemy import Insert
 
 
 def read_epoch() -> Select[Any]:
-    """Select the last epoch."""
-    return select(epochs.c.epoch).order_by(epochs.c.number.desc(), epochs.c.epoch).limit(1)
+    """Select the last epoch, and what PostgreSQL itself says of its history."""
+    return select(epochs.c.epoch, history()).order_by(epochs.c.number.desc(), epochs.c.epoch).limit(1)
 
 
 def add_epoch(epoch: str) -> Insert:

@@ -104,6 +104,19 @@ class announced(_PerDatabase):  # noqa: N801  (as above)
     spellings: ClassVar = {"sqlite": "NULL", "postgresql": f"pg_notify('{CHANNEL}', {{1}} || ' ' || {{2}})"}
 
 
+class history(_PerDatabase):  # noqa: N801  (as above)
+    """A text that is another one after PostgreSQL was restored into another cluster, or was promoted."""
+
+    type = Text()
+    inherit_cache = True
+    spellings: ClassVar = {
+        "sqlite": "''",
+        # The name of a log file begins with the timeline; a standby has none of its own.
+        "postgresql": "(SELECT CAST(system_identifier AS TEXT) FROM pg_control_system()) || ' ' || CASE "
+        "WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END",
+    }
+
+
 def as_text(value: str | ColumnElement[str]) -> ColumnElement[str]:
     """Return a text as an argument of a function: itself, where it is already one of the statement's parameters."""
     return value if isinstance(value, ColumnElement) else literal(value, Text())
