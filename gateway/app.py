@@ -32,6 +32,7 @@ from gateway.server.app_state import CLOSE_SUBSCRIPTIONS, COLLECT_METRICS, REFUS
 from gateway.server.memory import give_back_large_blocks
 from gateway.server.websocket_protocol import allow_long_messages
 from gateway.settings.load import load_settings
+from gateway.store.engines.base import Timeouts
 from gateway.store.engines.open import connector_to_listen, migrates_itself
 from gateway.store.engines.postgres import CHANNEL
 from gateway.store.store import open_store
@@ -58,7 +59,13 @@ LISTENING: Final = "listening"  # to what other processes change
 def create_app(settings: Settings) -> RequestMiddleware:
     """Make the application; the database is first reached when a request needs it."""
     hub = Hub()
-    store = open_store(settings.database_url, hub.wake)
+    timeouts = Timeouts(
+        settings.lock_timeout_s,
+        settings.statement_timeout_s,
+        settings.idle_transaction_timeout_s,
+        settings.keepalive_s,
+    )
+    store = open_store(settings.database_url, hub.wake, timeouts)
     return serve_store(
         store,
         options_of(settings),

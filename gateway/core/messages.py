@@ -83,7 +83,7 @@ async def update(
             await transaction.set_message_metadata(who.reach, message, position)
         return message
 
-    return await store.write(work)
+    return await store.write(work, message_id)
 
 
 async def delete(store: Store, who: Principal, thread_id: ThreadId | None, message_id: MessageId) -> ThreadId:
@@ -100,7 +100,7 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId | None, messa
             raise NotFound("message", message_id)
         return found_in
 
-    found_in = await store.write(work)
+    found_in = await store.write(work, message_id)
     project_id = who.reach.project_id
     audit.note(Event.MESSAGE_DELETED, principal=who.name, project=project_id, target=message_id, thread=found_in)
     return found_in

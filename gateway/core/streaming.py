@@ -67,7 +67,7 @@ async def append_text(
             await transaction.set_message_content(who.reach, grown, position)
         return grown
 
-    return await store.write(work)
+    return await store.write(work, message_id)
 
 
 async def finish(store: Store, who: Principal, message_id: MessageId, ending: Ending) -> Message:
@@ -93,7 +93,7 @@ async def finish(store: Store, who: Principal, message_id: MessageId, ending: En
         await transaction.set_message_content(who.reach, finished, position)
         return finished
 
-    return await store.write(work)
+    return await store.write(work, message_id)
 
 
 async def _in_progress(transaction: Writes, who: Principal, message_id: MessageId) -> Message:

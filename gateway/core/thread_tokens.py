@@ -51,7 +51,7 @@ async def revoke(store: Store, who: Principal, thread_id: ThreadId) -> None:
     """
     who.require(Scope.WRITE)
     who.require_many_threads()
-    if not await store.write(lambda transaction: transaction.revoke_tokens(who.reach, thread_id)):
+    if not await store.write(lambda transaction: transaction.revoke_tokens(who.reach, thread_id), thread_id):
         raise NotFound("thread", thread_id)
     audit.note(Event.TOKENS_REVOKED, principal=who.name, project=who.reach.project_id, target=thread_id)
 

@@ -89,7 +89,7 @@ async def update(store: Store, who: Principal, thread_id: ThreadId, patch: Threa
         await transaction.set_thread(who.reach, thread, given, position)
         return thread
 
-    return await store.write(work)
+    return await store.write(work, thread_id)
 
 
 async def delete(store: Store, who: Principal, thread_id: ThreadId) -> None:
@@ -104,7 +104,7 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId) -> None:
         if not await transaction.remove_thread(who.reach, thread_id):
             raise NotFound("thread", thread_id)
 
-    await store.write(work)
+    await store.write(work, thread_id)
     audit.note(Event.THREAD_DELETED, principal=who.name, project=who.reach.project_id, target=thread_id)
 
 

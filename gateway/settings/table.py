@@ -232,6 +232,23 @@ class Settings:
         secret=True,
     )
 
+    lock_timeout_s: float = _database(
+        1.0,
+        values.Seconds(),
+        "Seconds that a write waits for a thread that another transaction has locked, and for its turn to wait.",
+    )
+    statement_timeout_s: float = _database(
+        15.0,
+        values.Seconds(),
+        "Seconds after which PostgreSQL cancels a statement of a server; commands have no limit.",
+    )
+    idle_transaction_timeout_s: float = _database(
+        5.0, values.Seconds(), "Seconds after which PostgreSQL ends a transaction whose server does nothing."
+    )
+    keepalive_s: float = _database(
+        10.0, values.Seconds(), "Seconds of silence after which PostgreSQL asks whether a server is still there."
+    )
+
 
 SETTINGS: Final[Mapping[str, Setting]] = {
     each.name: Setting(each.name, default=each.default, **each.metadata) for each in fields(Settings)

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from gateway.domain import bounds
 from gateway.domain.message import with_created_at
 from gateway.domain.principal import Reach
-from gateway.errors import NotFound
-from gateway.store.connections import Connection, ConnectionPool, open_reader
+from gateway.errors import NotFound, Unavailable
+from gateway.store.connections import Connection, ConnectionPool, TransactionConnection, open_reader, open_writer
+from gateway.store.engines.base import Timeouts
 from gateway.store.engines.errors import translate
 from gateway.store.engines.open import open_engines
 from gateway.store.group_commit import GroupCommit
 from gateway.store.reads import Reads
 from gateway.store.statements import following, messages
 from gateway.store.transactions import Transactions
+from gateway.store.turns import Turns
 from gateway.store.writes import Writes
 
 if TYPE_CHECKING:
@@ -30,14 +32,15 @@ if TYPE_CHECKING:
     from gateway.domain.delta import Delta
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import Message
-    from gateway.store.connections import TransactionConnection
     from gateway.store.engines.base import Engines
     from gateway.store.engines.instrumentation import OnBegin
+    from gateway.store.statement_cache import Build
 
     Publish = Callable[[Iterable[Topic]], None]
 
 T = TypeVar("T")
 
+_OF_SERVERS: Final = Timeouts()
 _MAX_TOPICS: Final = 500  # of one statement; SQLite allows 32,766 values
 
 
@@ -47,8 +50,12 @@ class Store:
     def __init__(self, engines: Engines, publish: Publish) -> None:
         self._engines = engines
         self._publish = publish
-        self._pool = ConnectionPool[Connection](partial(open_reader, engines), engines.connections_at_most()["reader"])
-        self._transactions = GroupCommit(engines) if engines.has_one_writer else Transactions(engines)
+        at_most = engines.connections_at_most()
+        self._pool = ConnectionPool[Connection](partial(open_reader, engines), at_most["reader"])
+        self._probe = ConnectionPool[Connection](partial(open_reader, engines), 1)
+        self._writers = ConnectionPool[TransactionConnection](partial(open_writer, engines), at_most["writer"])
+        self._transactions = GroupCommit(engines) if engines.has_one_writer else Transactions(self._writers)
+        self._turns = Turns()
 
     def read(self) -> Borrowed[Reads]:
         """Borrow a connection to read with, for the duration of the block.
@@ -57,12 +64,30 @@ class Store:
         """
         return Borrowed(self._pool, Reads)
 
-    async def write(self, work: Callable[[Writes], Awaitable[T]]) -> T:
+    async def write(self, work: Callable[[Writes], Awaitable[T]], key: str = "") -> T:
         """Run a transaction: committed when its function returns, rolled back when that raises.
 
-        The function waits for nothing but what it writes and reads: on SQLite it runs in the writer's thread.
-        Errors: Unavailable where the database is down or its writer stays busy.
+        The function waits for nothing but what it writes and reads: on SQLite it runs in the writer's thread. The key
+        is the id of the thread or message that it changes, so that those who wait for one do not hold up the others.
+        Errors: Unavailable where the database is down or its writer stays busy, or the thread stays locked.
         """
+        if not key or self._engines.has_one_writer:
+            return await self._write(work)
+        return await self._in_turn(key, partial(self._write, work))
+
+    async def _in_turn(self, key: str, work: Callable[[], Awaitable[T]]) -> T:
+        turns = self._turns
+        if not turns.begin(key):
+            await turns.wait(key)
+        try:
+            return await work()
+        except Unavailable as error:
+            turns.fail(key, error)
+            raise
+        finally:
+            turns.end(key)
+
+    async def _write(self, work: Callable[[Writes], Awaitable[T]]) -> T:
         try:
             result, touched = await self._transactions.run(partial(_transaction, work))
         except Exception as error:
@@ -79,8 +104,8 @@ class Store:
         """
         if self._engines.has_one_writer:
             return await self.write(partial(Writes.add_message, reach=reach, message=message))
-        async with Borrowed(self._pool, _itself) as connection:  # one statement is a transaction
-            found = await connection.rows(messages.append_message, (reach, message))
+        rows = partial(self._rows, messages.append_message, (reach, message))
+        found = await self._in_turn(message.thread_id, rows)
         if not found:
             raise NotFound("thread", message.thread_id)
         self._publish({(reach.project_id, message.thread_id)})
@@ -96,13 +121,18 @@ class Store:
         if self._engines.has_one_writer:
             return None
         counts = {"units": gained.next_start, "characters": gained.characters, "most": bounds.TEXT.number, "fold": fold}
-        async with Borrowed(self._pool, _itself) as connection:  # one statement is a transaction
-            found = await connection.rows(following.append_delta, (reach, message_id, gained.text, counts))
+        rows = partial(self._rows, following.append_delta, (reach, message_id, gained.text, counts))
+        found = await self._in_turn(message_id, rows)
         if not found:
             return None
         thread_id: ThreadId = found[0][0]
         self._publish({(reach.project_id, thread_id)})
         return thread_id
+
+    async def _rows(self, build: Build, arguments: tuple[Any, ...]) -> Sequence[Any]:
+        """Run one statement that writes, which is a transaction, and return its rows."""
+        async with Borrowed(self._writers, _itself) as connection:
+            return await connection.rows(build, arguments)
 
     async def data_version(self) -> tuple[int, int]:
         """Return SQLite's version of the file, and the connection that it is counted by.
@@ -128,7 +158,7 @@ class Store:
 
         Errors: Unavailable.
         """
-        async with self.read() as reads:
+        async with Borrowed(self._probe, Reads) as reads:
             return await reads.is_migrated()
 
     def watch(self, on_begin: OnBegin) -> None:
@@ -146,6 +176,7 @@ class Store:
     async def close(self) -> None:
         """Close all connections."""
         await self._pool.close()
+        await self._probe.close()
         await self._transactions.close()
         await self._engines.dispose()
 
@@ -153,7 +184,7 @@ class Store:
 class Borrowed(Generic[T]):
     """What is done over a connection of the pool, from `async with` until its end."""
 
-    def __init__(self, pool: ConnectionPool[Connection], use: Callable[[Connection], T]) -> None:
+    def __init__(self, pool: ConnectionPool[Any], use: Callable[[Connection], T]) -> None:
         self._pool = pool
         self._use = use
 
@@ -185,15 +216,15 @@ async def _transaction(
     return result, writes.touched
 
 
-def open_store(url: str, publish: Publish = lambda _topics: None) -> Store:
+def open_store(url: str, publish: Publish = lambda _topics: None, timeouts: Timeouts | None = _OF_SERVERS) -> Store:
     """Open the store at a database URL; it connects when it is first used."""
-    return Store(open_engines(url), publish)
+    return Store(open_engines(url, timeouts), publish)
 
 
 @asynccontextmanager
 async def opened_store(url: str) -> AsyncIterator[Store]:
     """Open the store for the duration of the block, for a command that has no followers to notify."""
-    store = open_store(url)
+    store = open_store(url, timeouts=None)
     try:
         yield store
     finally:

@@ -5,16 +5,14 @@ Must not be here: what is written (`writes`), SQLite, whose transactions run one
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from gateway.store.connections import ConnectionPool, TransactionConnection, open_writer
 from gateway.store.engines.errors import is_usable_after
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from gateway.store.engines.base import Engines
+    from gateway.store.connections import ConnectionPool, TransactionConnection
 
 T = TypeVar("T")
 
@@ -22,9 +20,8 @@ T = TypeVar("T")
 class Transactions:
     """Runs each transaction over a connection of its own."""
 
-    def __init__(self, engines: Engines) -> None:
-        at_most = engines.connections_at_most()["writer"]
-        self._pool = ConnectionPool[TransactionConnection](partial(open_writer, engines), at_most)
+    def __init__(self, pool: ConnectionPool[TransactionConnection]) -> None:
+        self._pool = pool
 
     @property
     def in_use(self) -> int:

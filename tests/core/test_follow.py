@@ -13,7 +13,7 @@ from gateway.domain.message import Message, MessagePatch
 from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread import ThreadPatch
 from gateway.errors import InvalidRequest, NotFound, Unavailable
-from gateway.store.engines.postgres import POOL
+from gateway.store.engines.postgres import READS
 from tests.following import (
     BEGINNING,
     changes_after,
@@ -304,7 +304,7 @@ async def test_followers_hold_no_connection_while_they_wait(
     store: Store, hub: Hub, who: Principal, thread: ThreadId
 ) -> None:
     [first] = await say(store, who, thread, "1")
-    found = [follow.messages(store, hub, who, thread, BEGINNING) for _ in range(POOL * 2)]
+    found = [follow.messages(store, hub, who, thread, BEGINNING) for _ in range(READS * 2)]
     for each in found:
         await take(each, 1)
     waiting = [asyncio.ensure_future(anext(each)) for each in found]

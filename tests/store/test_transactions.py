@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.errors import Unavailable
-from gateway.store.engines import base
+from gateway.store.engines import base, postgres
 from gateway.store.store import open_store
 from tests.following import PATIENCE_S, until
 from tests.make import holding, make_thread
@@ -25,9 +25,10 @@ MOST = 3  # transactions at once
 
 
 @pytest.fixture
-async def one(postgres_url: str) -> AsyncIterator[Store]:
-    """Open a store on PostgreSQL."""
-    store = open_store(postgres_url)
+async def one(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
+    """Open a store on PostgreSQL with few connections."""
+    monkeypatch.setattr(postgres, "WRITES", MOST)
+    store = open_store(postgres_url, timeouts=None)  # a cancelled statement may keep its lock for a while
     yield store
     await store.close()
 

@@ -72,7 +72,7 @@ async def test_sqlite_unlocked_again_is_written(sqlite_url: str, who: Principal)
 async def test_waiting_too_long_for_a_connection_is_unavailable(
     postgres_url: str, who: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "POOL", 1)
+    monkeypatch.setattr(postgres, "WRITES", 1)
     store = open_store(postgres_url)
 
     async with holding(store):

@@ -25,6 +25,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long PostgreSQL waits, in seconds, before it ends what a server's connections do; commands have none.
+
+    A row's lock is waited for in two steps, first for one's turn among those that wait: so up to twice `lock_s`.
+    """
+
+    lock_s: float = 1.0
+    statement_s: float = 15.0
+    idle_transaction_s: float = 5.0
+    keepalive_s: float = 10.0
+
+
 WAIT_S: Final = 10.0  # how long a request waits for a connection, or for SQLite's writer, before it gets a 503
 
 
@@ -82,7 +96,8 @@ class Engines:
     def connections_at_most(self) -> Mapping[str, int]:
         """Say how many connections each pool may have."""
         pools = {"writer": self.writer.pool, "reader": self.reader.pool}
-        return {name: cast("QueuePool", pool).size() for name, pool in pools.items()}
+        sizes = {name: cast("QueuePool", pool).size() for name, pool in pools.items()}
+        return {"writer": sizes["writer"], "reader": sizes["reader"] - 1}  # one is left for the probe
 
     async def dispose(self) -> None:
         """Close all connections; the writer last, so that it is the one to checkpoint SQLite's log."""

@@ -5,6 +5,7 @@ Must not be here: the grammar of URLs (`settings.database_url`), pools (`connect
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -69,6 +70,9 @@ class Connector:
             self._hosts.sort(key=lambda each: each != host)
 
     async def _begun(self, connection: asyncpg.Connection) -> asyncpg.Connection:
+        # The driver has no public name for its socket.
+        if raw := connection._transport.get_extra_info("socket"):  # noqa: SLF001
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self._first:
             try:
                 await connection.execute(self._first)

@@ -17,16 +17,18 @@ from gateway.store.engines.sqlite import can_lose_commits, open_sqlite
 
 if TYPE_CHECKING:
     from gateway.settings.database_url import PostgresUrl
-    from gateway.store.engines.base import Engines
+    from gateway.store.engines.base import Engines, Timeouts
     from gateway.store.engines.connector import Connector
 
 
-def open_engines(url: str) -> Engines:
-    """Create the engines for a database URL; nothing is connected yet.
+def open_engines(url: str, timeouts: Timeouts | None = None) -> Engines:
+    """Create the engines for a database URL; nothing is connected yet. Without time-outs none apply.
 
     Errors: InvalidSetting where the URL is of another database.
     """
-    return open_sqlite(make_url(url)) if is_sqlite(url) else open_postgres(_parsed(url, "GATEWAY_DATABASE_URL"))
+    if is_sqlite(url):
+        return open_sqlite(make_url(url))
+    return open_postgres(_parsed(url, "GATEWAY_DATABASE_URL"), timeouts)
 
 
 def migrates_itself(url: str) -> bool:

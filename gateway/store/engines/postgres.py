@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.store.engines import base
-from gateway.store.engines.base import Engines
+from gateway.store.engines.base import Engines, Timeouts
 from gateway.store.engines.instrumentation import Watchers
 from gateway.store.statement_cache import StatementCache
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from sqlalchemy import Connection
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-POOL: Final = 10  # connections of one process: those for single statements, and those for transactions
-TRANSACTIONS: Final = 3
+READS: Final = 6  # connections of one process that read, and those that write; neither waits for the others
+WRITES: Final = 7
 CHANNEL: Final = "gateway_changes"  # of NOTIFY
 _DRIVER: Final = "postgresql+asyncpg://"  # the rest of the URL is read by `settings.database_url`
 _MIGRATION_LOCK: Final = 0x7468726561647300  # "threads\0": one migration at a time in a database
@@ -91,11 +91,9 @@ class PooledPostgres(Postgres):
         return found
 
 
-def open_postgres(url: PostgresUrl) -> Engines:
+def open_postgres(url: PostgresUrl, timeouts: Timeouts | None = None) -> Engines:
     """Create the engines of a PostgreSQL database; nothing is connected yet."""
-    # Our statements have one good plan each; by default the server plans a page again each time, which costs more than
-    # a third of running it (measured: 100 microseconds of 380).
-    connect = connector(url) if url.by_transaction else connector(url, "SET plan_cache_mode = force_generic_plan")
+    connect = connector(url) if url.by_transaction else connector(url, *_begin(timeouts))
     # One without a name lasts until it is run: the driver sends no Sync between, at which a pooler could change the
     # connection, and none is left over.
     unnamed = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
@@ -105,12 +103,30 @@ def open_postgres(url: PostgresUrl) -> Engines:
         "hide_parameters": True,
         "connect_args": {"async_creator_fn": connect, **(unnamed if url.by_transaction else {})},
     }
-    readers = max(1, POOL - TRANSACTIONS)
-    writer = create_async_engine(_DRIVER, pool_size=min(TRANSACTIONS, POOL), **shared)
-    reader = create_async_engine(_DRIVER, pool_size=readers, isolation_level="AUTOCOMMIT", **shared)
+    writer = create_async_engine(_DRIVER, pool_size=WRITES, **shared)
+    reader = create_async_engine(_DRIVER, pool_size=READS + 1, isolation_level="AUTOCOMMIT", **shared)
     driver = PooledPostgres() if url.by_transaction else Postgres()
     statements, watchers = StatementCache(reader.dialect), Watchers(reader.dialect.name)
     return Engines(reader, writer, driver, driver, statements, watchers, has_one_writer=False)
+
+
+def _begin(timeouts: Timeouts | None) -> Iterator[str]:
+    """Write what each connection begins with; without time-outs those of the role are lifted."""
+    # Our statements have one good plan each; by default the server plans a page again each time, which costs more than
+    # a third of running it (measured: 100 microseconds of 380).
+    yield "SET plan_cache_mode = force_generic_plan"
+    given = timeouts or Timeouts(0, 0, 0)
+    yield f"SET lock_timeout = {given.lock_s * 1000:.0f}"
+    yield f"SET statement_timeout = {given.statement_s * 1000:.0f}"
+    yield f"SET idle_in_transaction_session_timeout = {given.idle_transaction_s * 1000:.0f}"
+    # A client that stops between the parts of a statement is not idle to PostgreSQL; only this ends its transaction.
+    whole = f"{(given.statement_s + given.idle_transaction_s) * 1000:.0f}"
+    since_17 = "current_setting('server_version_num')::int >= 170000"
+    yield f"SELECT set_config('transaction_timeout', '{whole}', false) WHERE {since_17}"
+    alive_s = max(1, round(given.keepalive_s))
+    yield f"SET tcp_keepalives_idle = {alive_s}"
+    yield f"SET tcp_keepalives_interval = {max(1, alive_s // 3)}"
+    yield "SET tcp_keepalives_count = 3"
 
 
 def connector(url: PostgresUrl, *first: str) -> Connector:

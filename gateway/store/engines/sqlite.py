@@ -122,7 +122,7 @@ def open_sqlite(url: URL) -> Engines:
     writer = create_async_engine(url, pool_size=1, max_overflow=0, **shared)
     reader = create_async_engine(
         url,
-        pool_size=READERS,
+        pool_size=READERS + 1,  # one for the probe
         max_overflow=0,
         isolation_level="AUTOCOMMIT",
         skip_autocommit_rollback=True,

@@ -1,0 +1,77 @@
+"""Turns of writers: of those that wait for the same thread, few hold a connection at once.
+
+A thread's row lock admits one of them anyway, and the others would take the connections that other threads need.
+Must not be here: what is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from gateway.errors import Unavailable
+from gateway.store.engines import base
+from gateway.store.engines.errors import is_locked
+
+AT_ONCE: Final = 2  # writers of a thread with a connection: one holds the lock, the next is there when it is released
+MAX_WAITING: Final = 100  # writers of a thread that wait for their turn
+
+
+class Turns:
+    """Who writes to each thread, or message, now, and who waits for that; keys are their ids.
+
+    A turn is begun, or waited for, and ended by its writer itself: a context manager costs a hundredth of a write.
+    """
+
+    def __init__(self) -> None:
+        self.running: dict[str, int] = {}
+        self.waiting: dict[str, deque[asyncio.Future[None]]] = {}
+
+    def begin(self, key: str) -> bool:
+        """Take a turn, if one is free; otherwise `wait`."""
+        count = self.running.get(key, 0)
+        if count >= AT_ONCE:
+            return False
+        self.running[key] = count + 1
+        return True
+
+    async def wait(self, key: str) -> None:
+        """Wait for a turn in the order of arrival.
+
+        Errors: Unavailable where too many wait, or the thread stays locked; TimeoutError.
+        """
+        waiting = self.waiting.setdefault(key, deque())
+        if len(waiting) >= MAX_WAITING:
+            raise Unavailable(f"{MAX_WAITING} writes to this thread wait already. Please send the request again.")
+        turn = asyncio.get_running_loop().create_future()
+        waiting.append(turn)
+        try:
+            async with asyncio.timeout(base.WAIT_S):
+                await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self.end(key)  # it came at the last moment
+            raise
+
+    def end(self, key: str) -> None:
+        """Pass a turn on."""
+        waiting = self.waiting.get(key)
+        while waiting:
+            turn = waiting.popleft()
+            if not waiting:
+                del self.waiting[key]
+            if not turn.done():
+                turn.set_result(None)
+                return
+        count = self.running.pop(key) - 1
+        if count:
+            self.running[key] = count
+
+    def fail(self, key: str, error: BaseException) -> None:
+        """Fail those that wait for a thread, if it is locked: they would wait as long for nothing."""
+        if not isinstance(error, Unavailable) or not is_locked(error):
+            return
+        for turn in self.waiting.pop(key, ()):
+            if not turn.done():
+                turn.set_exception(Unavailable(error.message))

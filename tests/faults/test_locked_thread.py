@@ -1,0 +1,125 @@
+"""A fault of one thread stays there: a stranger who locks it stops its writers, and nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+import httpx
+import pytest
+
+from gateway.errors import Unavailable
+from gateway.store.turns import AT_ONCE, MAX_WAITING, Turns
+from tests.following import PATIENCE_S
+from tests.live.server import serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+LOCK: Final = "SELECT 1 FROM threads WHERE id = $1 FOR UPDATE"
+WAITING: Final = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+HELLO: Final = {"role": "user", "content": "Hello"}
+
+
+@pytest.fixture
+async def stranger(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(postgres_url)
+    yield connection
+    await connection.close()
+
+
+async def timed(request: Any) -> tuple[httpx.Response, float]:
+    started = time.monotonic()
+    return await request, time.monotonic() - started
+
+
+async def test_writers_of_a_locked_thread_are_refused_in_time_and_nobody_else_is(
+    postgres_url: str, stranger: asyncpg.Connection, tmp_path: Path
+) -> None:
+    with serving(postgres_url, folder=tmp_path) as server:
+        async with httpx.AsyncClient(base_url=server.base_url, timeout=PATIENCE_S) as http:
+            locked, other = [f"/v1/threads/{(await http.post('/v1/threads')).json()['id']}" for _ in range(2)]
+            message = (await http.post(f"{locked}/messages", json=HELLO)).json()["id"]
+            async with stranger.transaction():
+                await stranger.execute(LOCK, locked.rpartition("/")[2])
+                writing = [timed(http.post(f"{locked}/messages", json=HELLO)) for _ in range(10)]
+                writing += [timed(http.post(f"{locked}/messages/{message}", json={})) for _ in range(10)]
+                refusals = asyncio.gather(*writing)
+                others = []
+                while not refusals.done():
+                    paths = f"{other}/messages", f"{locked}/messages", "/readyz"
+                    others += [await timed(http.get(path)) for path in paths]
+                    others.append(await timed(http.post(f"{other}/messages", json=HELLO)))
+                refused = await refusals
+            after = await http.post(f"{locked}/messages", json=HELLO)
+
+    assert {answer.status_code for answer, _ in refused} == {503}
+    assert {answer.json()["error"]["message"].partition(",")[0] for answer, _ in refused} == {
+        "The thread is locked by another transaction"
+    }
+    assert max(seconds for _, seconds in refused) < 3
+    assert {answer.status_code for answer, _ in others} == {200}
+    assert max(seconds for _, seconds in others) < 1
+    assert after.status_code == 200
+
+
+async def test_a_server_that_is_frozen_within_a_transaction_releases_its_thread(
+    postgres_url: str, stranger: asyncpg.Connection, tmp_path: Path
+) -> None:
+    given = {"GATEWAY_LOCK_TIMEOUT_S": "60", "GATEWAY_IDLE_TRANSACTION_TIMEOUT_S": "0.5"}
+    with serving(postgres_url, folder=tmp_path, given=given) as server:
+        async with httpx.AsyncClient(base_url=server.base_url, timeout=PATIENCE_S) as http:
+            thread = (await http.post("/v1/threads")).json()["id"]
+            message = (await http.post(f"/v1/threads/{thread}/messages", json=HELLO)).json()["id"]
+            async with stranger.transaction():
+                await stranger.execute("SELECT 1 FROM messages WHERE id = $1 FOR UPDATE", message)
+                path = f"/v1/threads/{thread}/messages/{message}"
+                writing = asyncio.create_task(http.post(path, json={"metadata": {"a": "b"}}))
+                await until_waiting(postgres_url)
+                server.process.send_signal(signal.SIGSTOP)
+            # Its statement ends now, and what would end its transaction does not come.
+            started = time.monotonic()
+            async with stranger.transaction():
+                await stranger.execute(LOCK, thread)
+            released_s = time.monotonic() - started
+            server.process.send_signal(signal.SIGCONT)
+            answer = await writing
+            again = await http.post(path, json={"metadata": {"a": "c"}})
+
+    assert 0.2 < released_s < 5  # not at once, so the thread was locked
+    assert (answer.status_code, again.status_code) == (503, 200)
+
+
+async def until_waiting(url: str) -> None:
+    """Wait until a transaction of the server waits for a lock: it has locked the thread before."""
+    connection = await asyncpg.connect(url)
+    async with asyncio.timeout(PATIENCE_S):
+        while not await connection.fetchval(WAITING):  # noqa: ASYNC110  (there is no event to wait for)
+            await asyncio.sleep(0.01)
+    await connection.close()
+
+
+async def test_a_thread_has_a_bounded_queue_of_its_own() -> None:
+    turns = Turns()
+    is_free = asyncio.Event()
+
+    async def write(key: str) -> None:
+        if not turns.begin(key):
+            await turns.wait(key)
+        await is_free.wait()
+        turns.end(key)
+
+    writing = [asyncio.create_task(write("thread")) for _ in range(AT_ONCE + MAX_WAITING)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable, match="100 writes to this thread wait"):
+        await write("thread")
+    other = asyncio.create_task(write("other"))
+    writing[-1].cancel()
+    is_free.set()
+    await asyncio.gather(other, *writing, return_exceptions=True)
+
+    assert (turns.running, turns.waiting) == ({}, {})
