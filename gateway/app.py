@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from itertools import starmap
+from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Router
 
@@ -16,8 +18,9 @@ from gateway.auth.authenticator import Authenticator
 from gateway.auth.build import authenticator_of
 from gateway.background import BackgroundTask, BackgroundTasks
 from gateway.core import epochs
+from gateway.events.exchange import Exchange
 from gateway.events.hub import Hub
-from gateway.events.polling import poll
+from gateway.events.sweep import INTERVAL_S, POLL_S, sweep
 from gateway.graphql.execution.operations import Operations
 from gateway.graphql.metrics import readings
 from gateway.graphql.options import Options, options_of
@@ -29,12 +32,11 @@ from gateway.observability.listeners import Listeners, listeners_of
 from gateway.rest import openapi, render
 from gateway.rest.routes import RestFace
 from gateway.server.app_state import CLOSE_SUBSCRIPTIONS, COLLECT_METRICS, REFUSAL_HEADERS
+from gateway.server.hints import carrier_of
 from gateway.server.memory import give_back_large_blocks
 from gateway.server.websocket_protocol import allow_long_messages
 from gateway.settings.load import load_settings
 from gateway.store.engines.base import Timeouts
-from gateway.store.engines.open import connector_to_listen, migrates_itself
-from gateway.store.engines.postgres import CHANNEL
 from gateway.store.store import open_store
 from gateway.web.health import Readiness, liveness
 from gateway.web.middleware import RequestMiddleware, early_headers
@@ -42,7 +44,7 @@ from gateway.web.origins import OriginPolicy, origin_policy_of
 from gateway.web.pages import Pages
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
     from starlette.types import Lifespan
@@ -53,24 +55,22 @@ if TYPE_CHECKING:
     from gateway.web.request import Answer
 
 
-LISTENING: Final = "listening"  # to what other processes change
-
-
 def create_app(settings: Settings) -> RequestMiddleware:
     """Make the application; the database is first reached when a request needs it."""
-    hub = Hub()
+    hub, carrier = Hub(), carrier_of(settings)
+    exchange = Exchange(hub, carrier) if carrier else None
     timeouts = Timeouts(
         settings.lock_timeout_s,
         settings.statement_timeout_s,
         settings.idle_transaction_timeout_s,
         settings.keepalive_s,
     )
-    store = open_store(settings.database_url, hub.wake, timeouts)
+    store = open_store(settings.database_url, exchange.publish if exchange else hub.wake, timeouts)
     return serve_store(
         store,
         options_of(settings),
         hub=hub,
-        listening=hints_from_others(store, hub, settings),
+        background=hints_from_others(store, hub, exchange, settings.workers),
         origin_policy=origin_policy_of(settings),
         authenticator=authenticator_of(settings, ApiKeyCache(store)),
         listeners=listeners_of(settings),
@@ -88,16 +88,16 @@ def refuse(path: str, error: GatewayError) -> Answer:
     return refuse_at_the_door(error) if path == URL else render.error(error)
 
 
-def hints_from_others(store: Store, hub: Hub, settings: Settings) -> BackgroundTask | None:
-    """Hear what other processes on the same database change, where there may be any."""
-    if not migrates_itself(settings.database_url):
-        from gateway.events.postgres import Listener  # noqa: PLC0415  (SQLite needs no driver of PostgreSQL)
-
-        listener = Listener(connector_to_listen(settings.database_url, settings.listen_url), CHANNEL, hub)
-        return BackgroundTask(LISTENING, listener.run, lambda: listener.is_listening)
-    if settings.workers == 1:
-        return None
-    return BackgroundTask(LISTENING, lambda: poll(hub, store.data_version, store.last_positions))
+def hints_from_others(store: Store, hub: Hub, exchange: Exchange | None, workers: int) -> list[BackgroundTask]:
+    """Return what hears of the changes of other processes on the same database."""
+    if exchange is not None:
+        return [
+            BackgroundTask("listening", exchange.run, lambda: exchange.is_listening),
+            BackgroundTask("sweeping", partial(sweep, hub, store.last_positions)),
+        ]
+    interval_s = INTERVAL_S if workers == 1 else POLL_S  # beside one server only commands change anything
+    polling = partial(sweep, hub, store.last_positions, version=store.data_version, interval_s=interval_s)
+    return [BackgroundTask("sweeping", polling)]
 
 
 def serve_store(
@@ -106,14 +106,14 @@ def serve_store(
     graphiql: Path = BUILT,
     *,
     hub: Hub | None = None,
-    listening: BackgroundTask | None = None,
+    background: Sequence[BackgroundTask] = (),
     origin_policy: OriginPolicy | None = None,
     authenticator: Authenticator | None = None,
     listeners: Listeners | None = None,
 ) -> RequestMiddleware:
     """Make the application over an open store, which it closes when it ends: the one callable for users and tests.
 
-    `graphiql` is the folder of the built GraphiQL. `hub` gets the changes of the store, and from `listening` those of
+    `graphiql` is the folder of the built GraphiQL. `hub` gets the changes of the store, and from `background` those of
     others. Without an `authenticator` every request is accepted, without `listeners` none is logged.
     """
     options, heard = options or Options(), listeners or Listeners()
@@ -125,15 +125,15 @@ def serve_store(
     schema = build_schema()._schema  # noqa: SLF001
     operations = Operations(schema, store, hub or Hub(), options, authenticator)
     graphql = GraphQLOverHttp(operations, explorer.page, policy)
-    background = _background(store, operations.hub, authenticator, listening)
-    rest, pages = RestFace(store, authenticator), _pages(operations, store, explorer, background)
+    tasks = BackgroundTasks([*background, *_own_tasks(store, operations.hub, authenticator)])
+    rest, pages = RestFace(store, authenticator), _pages(operations, store, explorer, tasks)
     if heard.metrics:
-        heard.metrics.watch([*readings(store, operations), *background.readings()])
+        heard.metrics.watch([*readings(store, operations), *tasks.readings()])
     return RequestMiddleware(
         lambda request: graphql.find(request) or rest.find(request) or pages.find(request),
         refuse=refuse,
         crashed=render.crash,
-        lifespan=Router(lifespan=_lifespan(operations, store, background, heard, origin_policy=policy)),
+        lifespan=Router(lifespan=_lifespan(operations, store, tasks, heard, origin_policy=policy)),
         origin_policy=policy,
         observer=heard.observer,
         tracer=heard.tracer,
@@ -141,13 +141,10 @@ def serve_store(
     )
 
 
-def _background(
-    store: Store, hub: Hub, authenticator: Authenticator, listening: BackgroundTask | None
-) -> BackgroundTasks:
-    """List what runs beside the requests for as long as they are served."""
+def _own_tasks(store: Store, hub: Hub, authenticator: Authenticator) -> Iterator[BackgroundTask]:
+    """List what runs beside the requests of any application for as long as they are served."""
     runs = {**authenticator.background_tasks(), "checking_epoch": lambda: epochs.watch(store, hub)}
-    tasks = [BackgroundTask(name, run) for name, run in runs.items()]
-    return BackgroundTasks([listening, *tasks] if listening else tasks)
+    return starmap(BackgroundTask, runs.items())
 
 
 def _pages(operations: Operations, store: Store, explorer: Explorer, background: BackgroundTasks) -> Pages:

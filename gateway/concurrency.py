@@ -100,14 +100,14 @@ class Inbox(Generic[T]):
 
 
 class SharedCalls(Generic[T]):
-    """Makes one call for all tasks that ask for the same while it runs; `keeps` its result for those that ask later.
+    """Makes one call for all tasks that ask for the same while it runs; `keeps` so many results for those after it.
 
     The first task makes the call itself. If that is cancelled, the next makes it; any other error is that of all.
     """
 
     __slots__ = ("_calls", "_keeps")
 
-    def __init__(self, *, keeps: bool = False) -> None:
+    def __init__(self, *, keeps: int = 0) -> None:
         self._calls: dict[Hashable, _Call[T]] = {}
         self._keeps = keeps
 
@@ -129,13 +129,13 @@ class SharedCalls(Generic[T]):
             own.error = error
             raise
         finally:
-            if not (own.results and self._keeps) and self._calls.get(key) is own:
+            if self._calls.get(key) is own and not (own.results and len(self._calls) <= self._keeps):
                 del self._calls[key]
             own.end()
         return own.results[0]
 
     def clear(self) -> None:
-        """Let no more tasks join the calls that run."""
+        """Let no more tasks join the calls that run, and drop the results that are kept."""
         self._calls.clear()
 
 

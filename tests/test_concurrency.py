@@ -113,8 +113,8 @@ async def test_those_who_ask_for_the_same_at_once_share_one_call() -> None:
     assert await asyncio.gather(*asked) == [1, 1, 2]
 
 
-@pytest.mark.parametrize(("keeps", "calls"), [(True, 1), (False, 2)])
-async def test_a_result_is_there_later_only_where_it_is_kept(*, keeps: bool, calls: int) -> None:
+@pytest.mark.parametrize(("keeps", "calls"), [(1, 1), (0, 2)])
+async def test_a_result_is_there_later_only_where_it_is_kept(keeps: int, calls: int) -> None:
     shared, source = SharedCalls[int](keeps=keeps), Source()
     source.may_answer.set()
 
@@ -124,7 +124,7 @@ async def test_a_result_is_there_later_only_where_it_is_kept(*, keeps: bool, cal
 
 
 async def test_a_call_that_is_cancelled_is_made_again_by_the_next() -> None:
-    shared, source = SharedCalls[int](keeps=True), Source()
+    shared, source = SharedCalls[int](keeps=1), Source()
     first, *others = await source.asked(shared, "a", "a", "a")
 
     first.cancel()
@@ -146,7 +146,7 @@ async def test_who_stops_waiting_for_a_call_ends_it_for_nobody() -> None:
 
 
 async def test_an_error_of_a_call_is_that_of_all_and_is_not_kept() -> None:
-    shared, may_fail = SharedCalls[int](keeps=True), asyncio.Event()
+    shared, may_fail = SharedCalls[int](keeps=1), asyncio.Event()
 
     async def fail() -> int:
         await may_fail.wait()

@@ -56,7 +56,18 @@ MAY_IMPORT: Final = {
         "errors",
     },
     "transfer": {"core", "store", "domain", "errors"},
-    "server": {"settings", "store", "core", "graphql", "web", "concurrency", "observability", "domain", "errors"},
+    "server": {
+        "settings",
+        "store",
+        "events",
+        "core",
+        "graphql",
+        "web",
+        "concurrency",
+        "observability",
+        "domain",
+        "errors",
+    },
     "app": {
         "background",
         "settings",
@@ -71,7 +82,19 @@ MAY_IMPORT: Final = {
         "observability",
         "errors",
     },
-    "cli": {"settings", "server", "transfer", "store", "core", "web", "graphql", "observability", "domain", "errors"},
+    "cli": {
+        "settings",
+        "server",
+        "transfer",
+        "store",
+        "events",
+        "core",
+        "web",
+        "graphql",
+        "observability",
+        "domain",
+        "errors",
+    },
     "__main__": {"cli"},
 }
 MAY_IMPORT_OF_OTHERS: Final = {
@@ -82,7 +105,7 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "fast_executor": {"graphql", "orjson"},
     "domain": {"orjson"},
     "settings": {"click", "dotenv"},  # types of values
-    "events": {"asyncpg"},
+    "events": {"asyncpg", "redis"},
     "store": {"sqlalchemy", "alembic", "asyncpg"},
     "core": {"orjson"},  # answers that grow: it looks at the last part that is stored
     "web": {"starlette"},

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from gateway.app import create_app, hints_from_others
+from gateway.app import create_app
 from gateway.auth.api_keys import ApiKeyCache
 from gateway.auth.build import authenticator_of
 from gateway.errors import InvalidSetting
-from gateway.events.hub import Hub
+from gateway.events import postgres, redis
 from gateway.observability.listeners import listeners_of
 from gateway.observability.record import RequestRecord
+from gateway.server.hints import carrier_of
 from gateway.settings.load import load_settings
 from gateway.store.engines.open import connector_to_listen, open_engines, refuse_several_processes
 from gateway.web.middleware import RequestMiddleware
@@ -63,17 +64,27 @@ async def test_an_application_is_made_without_reaching_the_database() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "is_heard"),
+    ("given", "connected"),
     [
-        pytest.param({"database_url": POSTGRES}, True, id="PostgreSQL"),
-        pytest.param({"workers": "2"}, True, id="SQLite and two workers"),
-        pytest.param({}, False, id="SQLite and one"),
+        pytest.param({}, postgres.connected, id="LISTEN"),
+        pytest.param({"hints_url": "redis://127.0.0.1:1/3"}, redis.connected, id="Redis"),
+        pytest.param(
+            {"database_url": f"{POSTGRES}?pgbouncer=transaction", "hints_url": "unix:///redis.sock"},
+            redis.connected,
+            id="Redis, and nothing to LISTEN at",
+        ),
     ],
 )
-async def test_changes_of_other_processes_are_polled_if_there_can_be_any(
-    store: Store, given: dict[str, str | None], *, is_heard: bool
-) -> None:
-    assert (hints_from_others(store, Hub(), load_settings(given)) is not None) is is_heard
+def test_the_settings_choose_what_carries_hints(given: dict[str, str | None], connected: object) -> None:
+    carrier: Any = carrier_of(load_settings({"database_url": POSTGRES, **given}))
+
+    assert carrier.func is connected
+
+
+def test_hints_are_carried_for_no_file() -> None:
+    assert carrier_of(load_settings({})) is None
+    with pytest.raises(InvalidSetting, match="GATEWAY_HINTS_URL"):
+        carrier_of(load_settings({"hints_url": "redis://127.0.0.1:1"}))
 
 
 def test_a_pooler_needs_the_address_of_the_database_itself() -> None:

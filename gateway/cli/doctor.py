@@ -20,7 +20,9 @@ import click
 from gateway.cli.running_server import ask_server
 from gateway.core import api_keys
 from gateway.errors import GatewayError
+from gateway.events.exchange import probe
 from gateway.graphql.documents.trusted import load_trusted
+from gateway.server.hints import carrier_of
 from gateway.settings.table import Settings
 from gateway.store.backup import sqlite_file
 from gateway.store.engines.open import migrates_itself
@@ -132,6 +134,20 @@ async def _clock(settings: Settings) -> Finding:
     return Finding(Level.OK, "no message is in the future")
 
 
+async def _hints(settings: Settings) -> Finding:
+    carrier = carrier_of(settings)
+    if carrier is None:
+        return Finding(Level.OK, "processes poll the file")
+    name = "Redis" if settings.hints_url else "PostgreSQL"
+    try:
+        await probe(carrier)
+    except OSError as error:
+        said = f"not carried by {name}: {error or 'it does not answer'}"
+        advice = "Subscribers get events of other processes up to a second late. See GATEWAY_LISTEN_URL."
+        return Finding(Level.WARNING, said, advice.replace("LISTEN", "HINTS") if settings.hints_url else advice)
+    return Finding(Level.OK, f"carried by {name}")
+
+
 async def _keys(settings: Settings) -> Finding:
     async with opened_store(settings.database_url) as store:
         made = await api_keys.list_all(store)
@@ -158,6 +174,7 @@ CHECKS_OF_DATABASE: Final[dict[str, Check]] = {
     "database": _database,
     "migrations": _migrations,
     "clock": _clock,
+    "hints": _hints,
     "keys": _keys,
 }
 

@@ -2,7 +2,7 @@
 
 A waiting follower holds no connection and no queue: it keeps its position, is woken by a hint, and reads from there. It
 listens before its first read, so no event is lost between the two. Followers with one reach that read from one position
-at the same time share the read and what it finds; a read that began before the last hint is joined no more.
+after one hint share the read and what it finds; a read that began before the last hint is joined no more.
 Must not be here: how hints arrive (`events`), how events are sent (faces).
 """
 
@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 BATCH: Final = 50
 _BEGINNING: Final = "0"
+KEPT_ANSWERS: Final = 16  # to one event: of followers with unlike operations, variables or scopes
 _MAX_POSITION_DIGITS: Final = 18  # digits; a bigint has 19
 
 
@@ -147,7 +148,7 @@ async def _follow(
     No batch is held while it waits: a thousand followers would hold a thousand batches.
     """
     mark = place.mark
-    with hub.listen((reach.project_id, thread_id)) as audience:
+    with hub.listen((reach.project_id, thread_id), place.position) as audience:
         while True:
             if hub.epoch is not None and not mark.endswith(hub.epoch):
                 raise Unavailable("The database was restored: read the thread again.")
@@ -165,7 +166,7 @@ async def _follow(
                 break
             place = Place(next_position, mark)
             if not has_more:
-                await audience.wait(hints)
+                await audience.wait(hints, place.position)
     if last is not None:
         yield Emitted(f"{place.position}{mark}", last(place.position, thread_id), SharedCalls())
 
@@ -176,5 +177,5 @@ async def _read_batch(store: Store, reach: Reach, thread_id: ThreadId, place: Pl
         found = await read(reads, reach, thread_id, position)
         span = None if found.items else await reads.span_of(reach, thread_id)
         is_there = bool(found.items) or (span is not None and span[0] <= position)
-    items = [Emitted(f"{at}{mark}", item, SharedCalls(keeps=True)) for at, item in found.items]
+    items = [Emitted(f"{at}{mark}", item, SharedCalls(keeps=KEPT_ANSWERS)) for at, item in found.items]
     return _Found(items, found.position if is_there else None, found.has_more)

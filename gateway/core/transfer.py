@@ -115,7 +115,8 @@ class _Import:
                 return await self._write(given, may_move=True)
         except _RefusedError:
             self.ends = before
-            self.transaction.touched.difference_update((self.who.reach.project_id, each) for each in thread_ids)
+            for each in thread_ids:
+                self.transaction.touched.pop((self.who.reach.project_id, each), None)
             return None
 
     async def _refusals(self, thread_ids: Sequence[ThreadId]) -> dict[ThreadId, Refused]:

@@ -6,13 +6,22 @@ Must not be here: how changes are read (`store`) or announced (`events`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from gateway.domain.message import Message
     from gateway.domain.thread import Thread
 
 Topic = tuple[str, str]  # project and thread
+
+
+class Hint(NamedTuple):
+    """News that a thread has changed, up to a position; where that is not known, its followers look for themselves."""
+
+    project_id: str
+    thread_id: str
+    owner: str | None = None
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

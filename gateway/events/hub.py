@@ -1,14 +1,15 @@
 """The listeners of one process: how they are woken, and how they are disconnected before the process ends.
 
-A hint only says that a thread has changed: a listener that gets ten while it is busy
-reads once more, so nothing queues. The listeners of a thread that read it at the same time share one read.
-Must not be here: where hints from other processes come from (`postgres`, `polling`).
+A hint only says that a thread has changed, and up to which position: a listener that gets ten while it is busy reads
+once more, so nothing queues, and a hint of what is known wakes nobody. The listeners of a thread that read it
+after one hint share one read.
+Must not be here: where hints from other processes come from (`exchange`, `sweep`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.concurrency import Registration, SharedCalls
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Self
 
-    from gateway.domain.change import Topic
+    from gateway.domain.change import Hint, Topic
+
+KEPT_READS: Final = 4  # of a thread, for listeners that are still busy with what came before
 
 
 class Hub:
@@ -29,19 +32,26 @@ class Hub:
         self.is_ending = False
         self.epoch: str | None = None  # of the database, where it is known
 
-    def listen(self, topic: Topic) -> Audience:
-        """Listen to a topic for the duration of the block, among all that do."""
-        return self._audiences.get(topic) or Audience(self._audiences, topic)
+    def listen(self, topic: Topic, position: int = 0) -> Audience:
+        """Listen to a topic for the duration of the block, among all that do, to what comes after a position."""
+        return self._audiences.get(topic) or Audience(self._audiences, topic, position)
 
-    def wake(self, topics: Iterable[Topic]) -> None:
-        """Wake the listeners of some topics."""
-        for topic in topics:
-            if audience := self._audiences.get(topic):
-                audience.wake()
+    def wake(self, hints: Iterable[Hint]) -> None:
+        """Wake the listeners of threads that have changed, unless they know it."""
+        for project_id, thread_id, _, position in hints:
+            if audience := self._audiences.get((project_id, thread_id)):
+                audience.wake(position)
 
     def wake_all(self) -> None:
-        """Wake all listeners, where hints may have been lost."""
-        self.wake(list(self._audiences))
+        """Wake all listeners."""
+        for audience in list(self._audiences.values()):
+            audience.wake(None)
+
+    def compare(self, positions: Mapping[Topic, int | None]) -> None:
+        """Wake the listeners of threads whose last position, None for no thread, is another than what they know."""
+        for topic, position in positions.items():
+            if audience := self._audiences.get(topic):
+                audience.compare(position)
 
     def change_epoch(self, epoch: str) -> None:
         """Note the epoch of the database, and wake all listeners if it is another than before."""
@@ -77,19 +87,23 @@ class Hub:
 
 
 class Audience:
-    """The listeners of one topic, each for the duration of a block; `hints` counts the hints that have arrived.
+    """The listeners of one topic, each for the duration of a block.
 
-    `reads` are those that run now, each by its range. A hint ends the joining of them: they may not see what it is of.
+    `hints` counts those that have woken them, and `position` is that up to which they know of changes; None where the
+    thread was not found. `reads` are those since the last hint, each by its range: a hint ends the joining of them,
+    since they may not see what it is of. They are kept for listeners that come later, until all wait.
     """
 
-    __slots__ = ("_all", "_topic", "_waiting", "hints", "reads", "size")
+    __slots__ = ("_all", "_last_unknown", "_position", "_topic", "_waiting", "hints", "reads", "size")
 
-    def __init__(self, audiences: dict[Topic, Audience], topic: Topic) -> None:
+    def __init__(self, audiences: dict[Topic, Audience], topic: Topic, position: int) -> None:
         self._all = audiences
         self._topic = topic
+        self._position: int | None = position
         self._waiting: set[asyncio.Future[None]] = set()
         self.hints = self.size = 0
-        self.reads: SharedCalls[Any] = SharedCalls()
+        self._last_unknown = 0  # the last hint that did not say up to which position
+        self.reads: SharedCalls[Any] = SharedCalls(keeps=KEPT_READS)
 
     def __enter__(self) -> Self:
         self._all[self._topic] = self
@@ -98,11 +112,18 @@ class Audience:
 
     def __exit__(self, *_error: object) -> None:
         self.size -= 1
+        self._keep_nothing_for_nobody()
         if not self.size:
             del self._all[self._topic]
 
-    def wake(self) -> None:
-        """Count a hint, and wake all listeners that wait for one."""
+    def wake(self, position: int | None) -> None:
+        """Wake all listeners for changes up to a position; where it is not known, they look for themselves."""
+        if position is None:
+            self._last_unknown = self.hints + 1
+        elif self._position is not None and position <= self._position:
+            return
+        else:
+            self._position = position
         self.hints += 1
         self.reads.clear()
         waiting, self._waiting = self._waiting, set()
@@ -110,13 +131,27 @@ class Audience:
             if not each.done():
                 each.set_result(None)
 
-    async def wait(self, hints: int) -> None:
-        """Wait until more hints have arrived than so many."""
-        if self.hints > hints:
-            return
-        hint = asyncio.get_running_loop().create_future()
-        self._waiting.add(hint)
-        try:
-            await hint
-        finally:
-            self._waiting.discard(hint)
+    def compare(self, position: int | None) -> None:
+        """Wake all listeners if the last position, None for no thread, is another than what they know."""
+        if position != self._position:
+            self._position = position
+            self.wake(None)
+
+    async def wait(self, hints: int, position: int = -1) -> None:
+        """Wait until more hints have arrived than so many, of which one is of changes after a position."""
+        while not self._has_news(hints, position):
+            hint = asyncio.get_running_loop().create_future()
+            self._waiting.add(hint)
+            self._keep_nothing_for_nobody()
+            try:
+                await hint
+            finally:
+                self._waiting.discard(hint)
+
+    def _has_news(self, hints: int, position: int) -> bool:
+        is_news = self._position is None or self._position > position
+        return self._last_unknown > hints or (self.hints > hints and is_news)
+
+    def _keep_nothing_for_nobody(self) -> None:
+        if len(self._waiting) == self.size:
+            self.reads.clear()

@@ -1,63 +1,71 @@
-"""Hints from other processes on one PostgreSQL, by LISTEN and NOTIFY.
+"""Hints carried by PostgreSQL's LISTEN and NOTIFY, over one connection that both sends and receives.
 
-NOTIFY is part of the transaction that changes a thread (`store.engines.postgres`), so it is sent after the commit or
-not at all. Hints can be lost with the connection, so all followers are woken once it is back;
-`background` connects again.
+A commit with NOTIFY takes one lock of the whole server until it is on disk and at the replicas. So hints have commits
+of their own, which wait for neither: a hint that a crash of the database loses, loses nothing.
 Must not be here: SQL about threads and messages.
 """
 
 from __future__ import annotations
 
-import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
+from gateway.domain.change import Hint
+from gateway.events import payload
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
-    from gateway.events.hub import Hub
+    from gateway.events.exchange import Receive, Send
 
-ALIVE_S: Final = 20.0  # interval of the check that a silent connection is alive, and its time limit
+    Connect = Callable[[], Awaitable[asyncpg.Connection]]
+
+CHANNEL: Final = "gateway_hints"
+# Servers of earlier versions send and receive one thread at a time here. They may run beside this one in an upgrade.
+OLD_CHANNEL: Final = "gateway_changes"
+_NOTIFY: Final = "SELECT pg_notify(channel, hints) FROM unnest($1::text[], $2::text[]) AS each (channel, hints)"
 
 
-class Listener:
-    """Passes hints to the hub. LISTEN occupies its connection, so this one is not from the pool."""
+@asynccontextmanager
+async def connected(connect: Connect, receive: Receive, on_lost: Callable[[], None]) -> AsyncIterator[Send]:
+    """Send and receive hints for the duration of the block; for the parameters see `exchange.Carrier`.
 
-    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], channel: str, hub: Hub) -> None:
-        self._connect = connect
-        self._channel = channel
-        self._hub = hub
-        self.is_listening = False
-
-    async def run(self) -> None:
-        """Listen until the connection is lost or refused.
-
-        Errors: ConnectionError.
-        """
+    LISTEN lasts as long as its connection, so this one is not from the pool.
+    """
+    try:
+        connection = await connect()
         try:
-            await self._listen()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            raise ConnectionError(f"no hints from PostgreSQL: {error}") from error
-        raise ConnectionError("no hints from PostgreSQL: the connection was lost")
+            await connection.execute("SET synchronous_commit = off; SET application_name = 'gateway hints'")
+            connection.add_termination_listener(lambda _connection: on_lost())
+            on_notify = _listener(receive, connection.get_server_pid())
+            for channel in (CHANNEL, OLD_CHANNEL):
+                await connection.add_listener(channel, on_notify)
 
-    async def _listen(self) -> None:
-        connection = await self._connect()
-        try:
-            lost = asyncio.Event()
-            connection.add_termination_listener(lambda _connection: lost.set())
-            await connection.add_listener(self._channel, self._on_notify)
-            self.is_listening = True
-            self._hub.wake_all()
-            while not lost.is_set():
-                try:
-                    await asyncio.wait_for(lost.wait(), ALIVE_S)
-                except TimeoutError:
-                    await connection.execute("SELECT 1", timeout=ALIVE_S)
+            async def send(hints: Collection[Hint]) -> None:
+                sent = [(CHANNEL, each) for each in payload.dump(hints)]
+                sent += [(OLD_CHANNEL, f"{each.project_id} {each.thread_id}") for each in hints]
+                await connection.execute(_NOTIFY, *map(list, zip(*sent, strict=True)))
+
+            yield send
         finally:
-            self.is_listening = False
             connection.terminate()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        raise ConnectionError(f"no hints from PostgreSQL: {error}") from error
 
-    def _on_notify(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        project_id, _, thread_id = str(payload).partition(" ")
-        self._hub.wake([(project_id, thread_id)])
+
+def _listener(receive: Receive, own_pid: int) -> Callable[[object, int, str, object], None]:
+    """Return a function for notifications, of each process by one of the channels."""
+    last_pid = own_pid
+
+    def on_notify(_connection: object, pid: int, channel: str, text: object) -> None:
+        nonlocal last_pid
+        if channel == CHANNEL:
+            last_pid = pid
+            receive(() if pid == own_pid else payload.load(str(text)))
+        elif pid not in (last_pid, own_pid):  # what one commit notifies of arrives together, ours on CHANNEL first
+            project_id, _, thread_id = str(text).partition(" ")
+            receive([Hint(project_id, thread_id)])
+
+    return on_notify

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from gateway.core import api_keys
 from gateway.errors import InvalidSetting
 from gateway.graphql.documents.trusted import load_trusted
-from gateway.store.engines.open import connector_to_listen, migrates_itself, refuse_several_processes
+from gateway.server.hints import carrier_of
+from gateway.store.engines.open import refuse_several_processes
 from gateway.store.schema.ready import make_ready
 from gateway.store.store import opened_store
 from gateway.web.origins import is_private
@@ -30,8 +31,7 @@ def has_keys_and_is_ready(settings: Settings) -> bool:
     """
     if settings.workers > 1:
         refuse_several_processes(settings.database_url)
-    if not migrates_itself(settings.database_url):
-        connector_to_listen(settings.database_url, settings.listen_url)
+    carrier_of(settings)
     load_trusted(settings.trusted_documents, settings.trusted_mode)  # a worker could no longer report the error
     return any_key_made(settings.database_url)
 

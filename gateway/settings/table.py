@@ -231,6 +231,13 @@ class Settings:
         "(?pgbouncer=transaction).",
         secret=True,
     )
+    hints_url: str = _database(
+        "",
+        values.HINTS_URL,
+        "Redis that notifies all processes on one PostgreSQL of changes, instead of LISTEN and NOTIFY: "
+        "redis://HOST:PORT/NUMBER (pip install 'threads-gateway[redis]').",
+        secret=True,
+    )
 
     lock_timeout_s: float = _database(
         1.0,

@@ -177,15 +177,24 @@ def _at_once(text: str) -> str:
 
 
 def _rate_store(place: str) -> str:
-    if place != "memory" and not place.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("expected memory, or a URL that begins with redis://, rediss:// or unix://")
-    if place != "memory" and find_spec("redis") is None:
+    return place if place == "memory" else _redis_url(place, "memory, or ")
+
+
+def _hints_url(url: str) -> str:
+    return url and _redis_url(url)
+
+
+def _redis_url(url: str, other: str = "") -> str:
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError(f"expected {other}a URL that begins with redis://, rediss:// or unix://")
+    if find_spec("redis") is None:
         raise ValueError("the Redis client is not installed; run: pip install 'threads-gateway[redis]'")
-    return place
+    return url
 
 
 DATABASE_URL: Final = Parsed("url", check_database_url)
 LISTEN_URL: Final = Parsed("url", _listen_url)
+HINTS_URL: Final = Parsed("url", _hints_url)
 JWKS: Final = Parsed("url or path", _jwks)
 RATE_STORE: Final = Parsed("url", _rate_store)
 SECRET: Final = Parsed("secret", _secret)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from gateway.domain.api_key import ApiKey
-    from gateway.domain.change import Change
+    from gateway.domain.change import Change, Topic
     from gateway.domain.message import Message
     from gateway.domain.page import PageRequest
     from gateway.domain.principal import Reach, TokenEpoch
@@ -64,14 +64,14 @@ class Reads(MessageReads):
             has_more or len(found) == limit,
         )
 
-    async def last_positions(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, int]:
-        """Return the last positions of threads; unknown ids are omitted."""
-        found = await self._rows(following.last_positions, reach, wire.dump_text(list(thread_ids)))
-        return {row[0]: row[1] for row in found}
+    async def last_positions(self, topics: Sequence[Topic]) -> dict[Topic, int | None]:
+        """Return the last positions of threads of any project; None for unknown ones."""
+        found = await self._rows(following.last_positions, wire.dump_text(topics))
+        return {(row[0], row[1]): row[2] for row in found}
 
     async def span_of(self, reach: Reach, thread_id: str) -> tuple[int, int] | None:
         """Return the positions at which a thread begins and ends, if it exists."""
-        found = await self._rows(following.last_positions, reach, wire.dump_text([thread_id]))
+        found = await self._rows(following.spans, reach, wire.dump_text([thread_id]))
         return next(((begin, last) for _, last, begin in found), None)
 
     async def data_version(self) -> tuple[int, int]:

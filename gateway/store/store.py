@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from gateway.domain import bounds
+from gateway.domain.change import Hint
 from gateway.domain.message import with_created_at
-from gateway.domain.principal import Reach
 from gateway.errors import NotFound, Unavailable
 from gateway.store.connections import Connection, ConnectionPool, TransactionConnection, open_reader, open_writer
 from gateway.store.engines.base import Timeouts
@@ -25,23 +25,23 @@ from gateway.store.turns import Turns
 from gateway.store.writes import Writes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
     from types import TracebackType
 
     from gateway.domain.change import Topic
     from gateway.domain.delta import Delta
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import Message
+    from gateway.domain.principal import Reach
     from gateway.store.engines.base import Engines
     from gateway.store.engines.instrumentation import OnBegin
     from gateway.store.statement_cache import Build
 
-    Publish = Callable[[Iterable[Topic]], None]
+    Publish = Callable[[Collection[Hint]], None]
 
 T = TypeVar("T")
 
 _OF_SERVERS: Final = Timeouts()
-_MAX_TOPICS: Final = 500  # of one statement; SQLite allows 32,766 values
 
 
 class Store:
@@ -108,8 +108,9 @@ class Store:
         found = await self._in_turn(message.thread_id, rows)
         if not found:
             raise NotFound("thread", message.thread_id)
-        self._publish({(reach.project_id, message.thread_id)})
-        return with_created_at(message, found[0][0])
+        position, created_at, owner = found[0]
+        self._publish([Hint(reach.project_id, message.thread_id, owner, position)])
+        return with_created_at(message, created_at)
 
     async def append_delta(self, reach: Reach, message_id: MessageId, gained: Delta, fold: int) -> ThreadId | None:
         """Add a text after the last delta of a message, and return its thread, if one statement can do it.
@@ -126,7 +127,7 @@ class Store:
         if not found:
             return None
         thread_id: ThreadId = found[0][0]
-        self._publish({(reach.project_id, thread_id)})
+        self._publish([Hint(reach.project_id, *found[0])])
         return thread_id
 
     async def _rows(self, build: Build, arguments: tuple[Any, ...]) -> Sequence[Any]:
@@ -142,16 +143,10 @@ class Store:
         async with self.read() as reads:
             return await reads.data_version()
 
-    async def last_positions(self, topics: Sequence[Topic]) -> dict[Topic, int]:
-        """Return the last positions of threads of any project."""
-        found: dict[Topic, int] = {}
+    async def last_positions(self, topics: Sequence[Topic]) -> dict[Topic, int | None]:
+        """Return the last positions of threads of any project; None for unknown ones."""
         async with self.read() as reads:
-            for project_id in {project_id for project_id, _ in topics}:
-                own = [thread_id for project, thread_id in topics if project == project_id]
-                for start in range(0, len(own), _MAX_TOPICS):
-                    positions = await reads.last_positions(Reach(project_id), own[start : start + _MAX_TOPICS])
-                    found.update({(project_id, thread_id): at for thread_id, at in positions.items()})
-        return found
+            return await reads.last_positions(topics)
 
     async def is_migrated(self) -> bool:
         """Say whether the database answers and has the tables that this program needs, or a later one's.
@@ -209,11 +204,9 @@ def _itself(connection: Connection) -> Connection:
 
 async def _transaction(
     work: Callable[[Writes], Awaitable[T]], connection: TransactionConnection
-) -> tuple[T, set[Topic]]:
+) -> tuple[T, Collection[Hint]]:
     writes = Writes(connection)
-    result = await work(writes)
-    await connection.transaction_driver.announce(connection.raw, writes.touched - writes.announced)
-    return result, writes.touched
+    return await work(writes), writes.touched.values()
 
 
 def open_store(url: str, publish: Publish = lambda _topics: None, timeouts: Timeouts | None = _OF_SERVERS) -> Store:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from gateway.domain.change import Hint
 from gateway.domain.delta import Delta
 from gateway.domain.message import with_created_at
 from gateway.domain.thread import Inferred, Thread
@@ -65,14 +66,13 @@ _DEFAULT_GENERATION: Final = 1 << 40
 
 
 class Writes(Reads):
-    """What can be changed; `touched` are the threads whose followers get a hint after the commit."""
+    """What can be changed; `touched` has the hints that followers of the changed threads get after the commit."""
 
     def __init__(self, connection: TransactionConnection) -> None:
         super().__init__(connection)
         self._connection: TransactionConnection = connection
         self._driver = connection.transaction_driver
-        self.touched: set[Topic] = set()
-        self.announced: set[Topic] = set()  # those of which other processes are notified already
+        self.touched: dict[Topic, Hint] = {}
 
     async def lock_ends(self, reach: Reach, thread_ids: Sequence[str]) -> dict[ThreadId, End]:
         """Return the ends of threads, and lock their rows until this transaction ends."""
@@ -110,15 +110,18 @@ class Writes(Reads):
         return Thread(*own), position
 
     async def _changed(self, reach: Reach, unknown: NotFound, build: Build, object_id: str) -> Sequence[Any]:
-        """Allocate a position by a statement that announces the change too."""
+        """Allocate a position by a statement that returns it with the id and the owner of the thread."""
         found = await self._rows(build, reach, object_id)
         if not found:
             raise unknown
-        topic = (reach.project_id, found[0][1])
-        self.touched.add(topic)
-        self.announced.add(topic)
         row: Sequence[Any] = found[0]
+        position, thread_id, owner = row[:3]
+        self._touch(reach, thread_id, owner, position)
         return row
+
+    def _touch(self, reach: Reach, thread_id: str, owner: str | None = None, position: int | None = None) -> None:
+        hint = Hint(reach.project_id, thread_id, owner, position)
+        self.touched[hint[:2]] = hint
 
     async def add_thread(self, reach: Reach, thread: Thread, added: Sequence[Message] = ()) -> None:
         """Add a thread with all its messages; nobody can follow it yet."""
@@ -141,7 +144,7 @@ class Writes(Reads):
     async def fill_thread(self, reach: Reach, thread: Thread, end: End) -> End:
         """Replace what is inferred of a thread by its own line; return its new end."""
         await self._rows(importing.fill_thread, reach, thread)
-        self.touched.add((reach.project_id, thread.id))
+        self._touch(reach, thread.id)
         return End(end.position + 1, end.second)
 
     async def bring_back(self, reach: Reach, thread: Thread, deleted: Deleted, *, is_inferred: bool) -> End:
@@ -151,7 +154,7 @@ class Writes(Reads):
         row |= {"seq": deleted.seq, "generation": begin, "last_position": begin}
         await self._rows(importing.forget_deletion, reach, thread.id)
         await self._insert(tables.threads, [row])
-        self.touched.add((reach.project_id, thread.id))
+        self._touch(reach, thread.id)
         return End(begin, 0)
 
     async def take_positions(self, reach: Reach, thread_id: str, count: int, created_at: int) -> tuple[int, int]:
@@ -162,10 +165,8 @@ class Writes(Reads):
         taken = await self._rows(threads.take_positions, reach, thread_id, count, created_at)
         if not taken:
             raise NotFound("thread", thread_id)
-        topic = (reach.project_id, thread_id)
-        self.touched.add(topic)
-        self.announced.add(topic)
-        last_position, last_created_at, _ = taken[0]
+        last_position, last_created_at, owner = taken[0]
+        self._touch(reach, thread_id, owner, last_position)
         return last_position - count + 1, last_created_at
 
     async def add_message(self, reach: Reach, message: Message) -> Message:
@@ -221,8 +222,8 @@ class Writes(Reads):
     async def remove_thread(self, reach: Reach, thread_id: ThreadId) -> bool:
         """Delete a thread with its messages and store its place; say whether it existed."""
         removed = await self._rows(threads.remove_thread, reach, thread_id)
-        self.touched.add((reach.project_id, thread_id))
         for created_at, seq, owner, last_position in removed:
+            self._touch(reach, thread_id, owner, last_position + 1)
             place = {
                 "project_id": reach.project_id,
                 "id": thread_id,
@@ -280,7 +281,8 @@ class Writes(Reads):
         await self._driver.insert_rows(self._connection.raw, tables.messages.name, rows.IMPORTED, values)
         moved = [(reach, thread_id, end.position, end.second) for thread_id, end in ends.items()]
         await self._connection.run_many(threads.move_end, moved)
-        self.touched.update((reach.project_id, thread_id) for thread_id in ends)
+        for thread_id in ends:
+            self._touch(reach, thread_id)
 
     async def move_staged(self, reach: Reach, staging: Staging, thread_ids: Sequence[str]) -> int | None:
         """Copy all staged messages of threads that were just added; return their number, or None if that fails."""
@@ -288,8 +290,8 @@ class Writes(Reads):
             return None
         move = partial(staging.move_into, project_id=reach.project_id, thread_ids=thread_ids)
         moved: int | None = await self._connection.call(move)
-        if moved is not None:
-            self.touched.update((reach.project_id, thread_id) for thread_id in thread_ids)
+        for thread_id in thread_ids if moved is not None else ():
+            self._touch(reach, thread_id)
         return moved
 
     async def deleted_threads(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, Deleted]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from gateway.auth.rate_limits import NETWORKS, RateLimiter, RateLimits, units_of
 from gateway.domain.principal import Principal, Reach, Scope
 from gateway.errors import TooManyRequests
 from gateway.settings.load import load_settings
-from tests.lacking import program
+from tests.redis_server import redis_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -227,23 +226,8 @@ def test_rate_limits_are_off_by_default_on_a_local_server(flags: dict[str, str],
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
     """Run a Redis that listens at a socket file alone."""
-    socket = tmp_path / "redis.sock"
-    command = [
-        program("redis-server"),
-        "--port",
-        "0",
-        "--unixsocket",
-        str(socket),
-        "--save",
-        "",
-        "--dir",
-        str(tmp_path),
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        assert any("ready to accept connections" in line for line in server.stdout)
-        yield f"unix://{socket}"
-        server.terminate()
+    with redis_server(tmp_path) as url:
+        yield url
 
 
 async def test_processes_that_share_a_redis_count_together(redis_url: str) -> None:

@@ -20,6 +20,7 @@ HUSH: Final = "hush-hush-hush-hush-hush-hush-hush"
 HOLDING: Final = {
     "database_url": [f"postgresql://app:{HUSH}@db/threads", f"postgresql://app@db/threads?password={HUSH}"],
     "listen_url": [f"postgresql://app:{HUSH}@/threads?host=a&sslpassword={HUSH}"],
+    "hints_url": [f"redis://:{HUSH}@cache/0", f"rediss://cache/0?password={HUSH}"],
     "jwt_jwks_url": [f"https://{HUSH}@id.example.com/jwks", f"https://id.example.com/jwks?token={HUSH}"],
     "rate_store": [f"redis://:{HUSH}@cache/0", f"redis://{HUSH}@cache/0", f"redis://cache/0?password={HUSH}"],
     "jwt_secret": [HUSH],

@@ -23,10 +23,10 @@ from tests.effort import times
 from tests.following import BEGINNING, WHOLE, begin, make_thread, say, text_part, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Collection
 
     from gateway.core import Store
-    from gateway.domain.change import Topic
+    from gateway.domain.change import Hint
     from gateway.domain.ids import MessageId, ThreadId
 
 MANY = 10
@@ -234,9 +234,9 @@ async def in_hubs(database_url: str) -> AsyncIterator[tuple[Store, list[Hub]]]:
     """Open a store that wakes several hubs."""
     hubs: list[Hub] = []
 
-    def wake_all(topics: Iterable[Topic]) -> None:
+    def wake_all(hints: Collection[Hint]) -> None:
         for each in hubs:
-            each.wake(topics)
+            each.wake(hints)
 
     opened = open_store(database_url, wake_all)
     yield opened, hubs

@@ -1,160 +1,122 @@
+"""Hints over PostgreSQL in particular: beside servers of earlier versions, which notify within each transaction."""
+
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-from sqlalchemy import make_url
 
-from gateway.background import BackgroundTask
-from gateway.core import follow
+from gateway.domain.change import Hint
 from gateway.events.hub import Hub
-from gateway.events.postgres import Listener
-from gateway.store.engines.open import connector_to_listen
-from gateway.store.engines.postgres import CHANNEL
+from gateway.events.postgres import OLD_CHANNEL
 from gateway.store.store import open_store
-from tests.following import BEGINNING, PATIENCE_S, make_thread, say, take
+from tests.events.carrying import carrier_at, exchanging
+from tests.following import PATIENCE_S, make_thread, say
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
-    from gateway.core import Store
     from gateway.domain.principal import Principal
+    from gateway.events.exchange import Carrier
     from gateway.store.writes import Writes
 
-LISTENERS = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
-
-
-@asynccontextmanager
-async def listening(url: str, hub: Hub) -> AsyncIterator[None]:
-    """Listen to other processes for the duration of the block, which begins once hints arrive."""
-    with hub.listen(("any", "thread")) as hint:
-        listener = Listener(connector_to_listen(url, ""), CHANNEL, hub)
-        listening_task = asyncio.create_task(BackgroundTask("listening", listener.run).keep_running())
-        await asyncio.wait_for(hint.wait(0), PATIENCE_S)  # it wakes all followers once it is connected
-    try:
-        yield
-    finally:
-        listening_task.cancel()
-        with suppress(asyncio.CancelledError):
-            await listening_task
+NOTIFY = "SELECT pg_notify($1, $2)"
+ONE, OTHER = ("p", "thread_1"), ("p", "thread_2")
 
 
 @pytest.fixture
-async def other(postgres_url: str) -> AsyncIterator[Store]:
-    """Open the store of another process, whose changes reach our hub only as hints."""
-    opened = open_store(postgres_url)
-    yield opened
-    await opened.close()
+def carrier(postgres_url: str) -> Carrier:
+    return carrier_at(postgres_url)
 
 
 @pytest.fixture
-async def outsider(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Be connected as an operator is."""
+async def old(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Be connected as a server of an earlier version is."""
     connection = await asyncpg.connect(postgres_url)
     yield connection
     await connection.close()
 
 
-async def test_a_commit_of_another_process_wakes_followers(
-    other: Store, hub: Hub, who: Principal, postgres_url: str
-) -> None:
-    thread_id = await make_thread(other, who)
-    async with listening(postgres_url, hub):
-        with hub.listen((who.reach.project_id, thread_id)) as hint:
-            await say(other, who, thread_id, "hello")
+async def test_followers_hear_of_the_changes_of_an_old_server(carrier: Carrier, old: asyncpg.Connection) -> None:
+    hub = Hub()
+    async with exchanging(carrier, hub):
+        with hub.listen(ONE, 7) as hint:
+            for n in range(3):
+                await old.execute(NOTIFY, OLD_CHANNEL, " ".join(ONE))
 
+                await asyncio.wait_for(hint.wait(n, 7), PATIENCE_S)
+
+
+async def test_an_old_server_hears_of_each_changed_thread(
+    carrier: Carrier, old: asyncpg.Connection, postgres_url: str, who: Principal
+) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    await old.add_listener(OLD_CHANNEL, lambda *given: heard.put_nowait(given[3]))
+    async with exchanging(carrier) as own:
+        store = open_store(postgres_url, own.publish)
+        threads = [await make_thread(store, who) for _ in range(3)]
+        for each in threads:
+            await say(store, who, each, "hello")
+
+        async with asyncio.timeout(PATIENCE_S):
+            found = [await heard.get() for _ in threads]
+        await store.close()
+
+    assert found == [f"{who.reach.project_id} {each}" for each in threads]
+
+
+async def test_new_servers_hear_each_other_by_one_channel_alone(carrier: Carrier, old: asyncpg.Connection) -> None:
+    mine, others = Hub(), Hub()
+    async with exchanging(carrier, mine), exchanging(carrier, others) as further, exchanging(carrier) as third:
+        with mine.listen(ONE) as hint, mine.listen(OTHER) as last:
+            for n in range(1, 4):
+                further.publish([Hint(*ONE, None, n), Hint("p", f"thread_x{n}", None, 1)])
+                await asyncio.wait_for(hint.wait(n - 1, n - 1), PATIENCE_S)
+                third.publish([Hint(*OTHER, None, n)])
+                await asyncio.wait_for(last.wait(n - 1, n - 1), PATIENCE_S)
+            await old.execute(NOTIFY, OLD_CHANNEL, " ".join(OTHER))
+            await asyncio.wait_for(last.wait(3), PATIENCE_S)
+
+            assert (hint.hints, last.hints) == (3, 4)
+
+
+async def test_a_rollback_sends_no_hint(carrier: Carrier, postgres_url: str, who: Principal) -> None:
+    hub = Hub()
+    async with exchanging(carrier, hub), exchanging(carrier) as others:
+        store = open_store(postgres_url, others.publish)
+        undone, last = await make_thread(store, who), await make_thread(store, who)
+
+        async def work(transaction: Writes) -> None:
+            await transaction.next_position(who.reach, undone)
+            raise ZeroDivisionError
+
+        with hub.listen((who.reach.project_id, undone)) as never, hub.listen((who.reach.project_id, last)) as hint:
+            with suppress(ZeroDivisionError):
+                await store.write(work)
+            await say(store, who, last, "the end")
             await asyncio.wait_for(hint.wait(0), PATIENCE_S)
 
-
-async def test_one_commit_sends_one_hint_per_thread(other: Store, who: Principal, outsider: asyncpg.Connection) -> None:
-    heard: asyncio.Queue[str] = asyncio.Queue()
-    await outsider.add_listener(CHANNEL, lambda *given: heard.put_nowait(given[3]))
-    thread_id, last = await make_thread(other, who), await make_thread(other, who)
-
-    async def work(transaction: Writes) -> None:
-        for _ in range(3):
-            await transaction.next_position(who.reach, thread_id)
-
-    await other.write(work)
-    await say(other, who, last, "the end")
-
-    async with asyncio.timeout(PATIENCE_S):
-        told = [await heard.get(), await heard.get()]
-    assert told == [f"{who.reach.project_id} {thread_id}", f"{who.reach.project_id} {last}"]
+            assert never.hints == 0
+        await store.close()
 
 
-async def test_a_rollback_of_another_process_wakes_no_follower(
-    other: Store, who: Principal, outsider: asyncpg.Connection
-) -> None:
-    heard: asyncio.Queue[str] = asyncio.Queue()
-    await outsider.add_listener(CHANNEL, lambda *given: heard.put_nowait(given[3]))
-    undone, last = await make_thread(other, who), await make_thread(other, who)
+async def test_no_transaction_of_a_change_notifies(postgres_url: str, who: Principal, old: asyncpg.Connection) -> None:
+    heard: list[object] = []
+    for channel in (OLD_CHANNEL, "gateway_hints"):
+        await old.add_listener(channel, lambda *given: heard.append(given))
+    store = open_store(postgres_url)
+    thread_id = await make_thread(store, who)
+    await say(store, who, thread_id, "hello")
+    await old.execute("SELECT 1")  # notifications arrive before its answer
 
-    async def work(transaction: Writes) -> None:
-        await transaction.next_position(who.reach, undone)
-        raise ZeroDivisionError
-
-    with suppress(ZeroDivisionError):
-        await other.write(work)
-    await say(other, who, last, "the end")
-
-    assert await asyncio.wait_for(heard.get(), PATIENCE_S) == f"{who.reach.project_id} {last}"
+    assert heard == []
+    await store.close()
 
 
-async def test_a_lost_connection_is_reopened_and_no_change_is_missed(
-    other: Store, hub: Hub, who: Principal, postgres_url: str, outsider: asyncpg.Connection
-) -> None:
-    thread_id = await make_thread(other, who)
-    async with listening(postgres_url, hub):
-        found = follow.messages(other, hub, who, thread_id, BEGINNING)
-        for n in range(3):
-            [pid] = [row["pid"] for row in await outsider.fetch(LISTENERS)]
-            await outsider.execute("SELECT pg_terminate_backend($1)", pid)
-            await say(other, who, thread_id, f"while nobody listens {n}")
-
-            [(_, message, _)] = await take(found, 1)
-            assert message.text == f"while nobody listens {n}"
-            await _until_listeners(outsider, lambda pids, gone=pid: bool(set(pids) - {gone}))  # type: ignore[misc]
-        await found.aclose()
-
-
-async def test_all_listeners_are_woken_after_a_reconnect(
-    hub: Hub, postgres_url: str, outsider: asyncpg.Connection
-) -> None:
-    async with listening(postgres_url, hub):
-        with hub.listen(("p", "thread_1")) as hint, hub.listen(("p", "thread_2")) as other_hint:
-            [pid] = [row["pid"] for row in await outsider.fetch(LISTENERS)]
-            await outsider.execute("SELECT pg_terminate_backend($1)", pid)
-
-            await asyncio.wait_for(asyncio.gather(hint.wait(0), other_hint.wait(0)), PATIENCE_S)
-
-
-async def test_an_unavailable_server_is_reported_by_one_error(postgres_url: str) -> None:
-    nobody = make_url(postgres_url).set(database="nobody").render_as_string(hide_password=False)
-    listener = Listener(connector_to_listen(nobody, ""), CHANNEL, Hub())
-
-    with pytest.raises(ConnectionError, match=r"no hints from PostgreSQL: .*nobody"):
-        await listener.run()
-
-    assert not listener.is_listening
-
-
-async def test_the_url_can_name_the_driver(hub: Hub, postgres_url: str) -> None:
-    async with listening(postgres_url.replace("postgresql://", "postgresql+asyncpg://"), hub):
-        assert hub.topics() == []
-
-
-async def test_listening_closes_its_connection(hub: Hub, postgres_url: str, outsider: asyncpg.Connection) -> None:
-    async with listening(postgres_url, hub):
-        assert len(await outsider.fetch(LISTENERS)) == 1
-
-    await _until_listeners(outsider, lambda pids: not pids)
-
-
-async def _until_listeners(outsider: asyncpg.Connection, are_so: Callable[[list[int]], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not are_so([row["pid"] for row in await outsider.fetch(LISTENERS)]):  # noqa: ASYNC110  (there is no event to wait for)
-            await asyncio.sleep(0.01)
+async def test_the_url_can_name_the_driver(postgres_url: str) -> None:
+    named = postgres_url.replace("postgresql://", "postgresql+asyncpg://")
+    async with exchanging(carrier_at(named)) as own:
+        assert own.is_listening

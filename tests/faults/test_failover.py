@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.uncounted
 
 WRITERS: Final = 14
-LISTENERS: Final = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+LISTENERS: Final = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gateway hints'"
 
 
 class Writers:

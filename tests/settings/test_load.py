@@ -35,6 +35,7 @@ def test_default_settings_use_a_local_file_and_a_local_port() -> None:
     assert asdict(settings) == {
         "database_url": "sqlite:///gateway.db",
         "listen_url": "",
+        "hints_url": "",
         "lock_timeout_s": 1.0,
         "statement_timeout_s": 15.0,
         "idle_transaction_timeout_s": 5.0,

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 STEPS: dict[str, list[tuple[str, ...]]] = {
-    "postgresql": [("UPDATE threads", "INSERT INTO messages", "pg_notify")],
+    "postgresql": [("UPDATE threads", "INSERT INTO messages")],
     "sqlite": [("UPDATE threads",), ("INSERT INTO messages",)],  # in one hop to the writer's thread
 }
 
 
 APPEND_STEPS: dict[str, list[tuple[str, ...]]] = {
-    "postgresql": [("FROM message_deltas", "UPDATE threads", "pg_notify", "INSERT INTO message_deltas")],
+    "postgresql": [("FROM message_deltas", "UPDATE threads", "INSERT INTO message_deltas")],
     "sqlite": [("UPDATE threads",), ("FROM message_deltas",), ("INSERT INTO message_deltas",)],
 }
 

@@ -40,8 +40,8 @@ TEXTS: dict[str, tuple[ClauseElement, str]] = {
             "AND coalesce(generation, 0) <= 7)) ORDER BY position LIMIT 2"
         ),
     ),
-    "last_positions": (
-        following.last_positions(P, '["m"]'),
+    "spans": (
+        following.spans(P, '["m"]'),
         (
             "SELECT id, last_position, coalesce(generation, 0) AS coalesce_1 FROM threads "
             f"WHERE project_id = 'p' AND id {AMONG}"
@@ -171,7 +171,8 @@ def _asked(thread_id: str) -> dict[str, ClauseElement]:
         "list_messages_after": following.list_messages_after(ALL, thread_id, middle, LIMIT),
         "list_growing": following.list_growing(ALL, growing),
         "last_delta": following.last_delta(ALL, growing[0]),
-        "last_positions": following.last_positions(ALL, dump_text([thread_id])),
+        "last_positions": following.last_positions(dump_text([[ALL.project_id, thread_id]])),
+        "spans": following.spans(ALL, dump_text([thread_id])),
     }
 
 

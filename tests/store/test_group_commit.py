@@ -191,7 +191,7 @@ async def test_a_cancelled_transaction_rolls_back_no_other(
 
     assert [type(each).__name__ for each in made] == ["Message"] * 5
     async with one.read() as reads:
-        assert await reads.last_positions(who.reach, [thread_id]) == {thread_id: 5}
+        assert await reads.span_of(who.reach, thread_id) == (0, 5)
     assert texts_on_disk(sqlite_url) == 5
 
 
@@ -206,7 +206,7 @@ async def test_a_transaction_that_waits_for_something_else_is_refused_and_rolled
         await one.write(wait)
 
     async with one.read() as reads:
-        assert await reads.last_positions(who.reach, [thread_id]) == {thread_id: 0}
+        assert await reads.span_of(who.reach, thread_id) == (0, 0)
 
 
 async def test_a_disk_that_is_full_within_a_transaction_is_unavailable(

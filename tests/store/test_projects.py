@@ -66,7 +66,6 @@ CALLS: dict[str, Call] = {
     "begin_change": lambda tx, who, thread, _: _or_nothing(tx.begin_change(who, thread.id)),
     "list_messages_after": lambda tx, who, thread, _: _what_is_behind(tx.list_messages_after(who, thread.id, 0, 9)),
     "list_changes": lambda tx, who, thread, _: _what_is_behind(tx.list_changes(who, thread.id, 0, 9)),
-    "last_positions": lambda tx, who, thread, _: tx.last_positions(who, [thread.id]),
     "span_of": lambda tx, who, thread, _: tx.span_of(who, thread.id),
     "position_of": lambda tx, who, thread, message: tx.position_of(who, thread.id, message.id),
     "last_delta": lambda tx, who, _, message: tx.last_delta(who, message.id),

@@ -39,10 +39,9 @@ THREAD_A, THREAD_B = THREAD_PLACE.format("a"), THREAD_PLACE.format("b")
 OF_THREAD = "project_id = 'p' AND thread_id = 't'"
 ONE_THREAD = "project_id = 'p' AND id = 't'"
 AMONG = """= ANY (ARRAY(SELECT jsonb_array_elements_text(CAST('["m"]' AS JSONB))))"""
-ANNOUNCED = "pg_notify('gateway_changes', project_id || ' ' || id) AS anon_1"
 FURTHER = "UPDATE threads SET last_position=(last_position + 1)"
-AGAIN = THREAD[1:-1].replace("id,", "id AS id__1,", 1)
-POSITION = f"RETURNING last_position, id, {ANNOUNCED}"
+AGAIN = THREAD[1:-1].replace("id,", "id AS id__1,", 1).replace("owner", "owner AS owner__1")
+POSITION = "RETURNING last_position, id, owner"
 
 CASES: dict[str, tuple[ClauseElement, str]] = {
     "get_threads": (
@@ -164,7 +163,7 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         (
             "UPDATE threads SET message_count=(message_count + 2), last_position=(last_position + 2), "
             "last_created_at=CASE WHEN (last_created_at > 5) THEN last_created_at ELSE 5 END "
-            f"WHERE {ONE_THREAD} RETURNING last_position, last_created_at, {ANNOUNCED}"
+            f"WHERE {ONE_THREAD} RETURNING last_position, last_created_at, owner"
         ),
     ),
     "next_position": (threads.next_position(P, "t"), f"{FURTHER} WHERE {ONE_THREAD} {POSITION}"),
@@ -296,7 +295,6 @@ _BYTES = re.compile(
 
 def on_sqlite(text: str) -> str:
     """SQLite locks nothing by row, since its transactions begin with the only writer's lock; and it has no arrays."""
-    text = text.replace(ANNOUNCED, "NULL AS anon_1")
     text = text.replace(AMONG, """IN (SELECT value FROM json_each('["m"]'))""")
     return re.sub(r"(LIMIT \d)", r"\1 OFFSET 0", text).removesuffix(" FOR UPDATE")
 

@@ -48,7 +48,9 @@ async def positions(store: Store, who: Principal, thread_id: ThreadId) -> int:
         await asyncio.gather(*(store.write(nothing) for _ in range(MOST)))
         await until(lambda: store.connections()["writer"] == 0)
     async with store.read() as reads:
-        return (await reads.last_positions(who.reach, [thread_id]))[thread_id]
+        [last] = (await reads.last_positions([(who.reach.project_id, thread_id)])).values()
+        assert last is not None
+        return last
 
 
 async def fails_each_time(
@@ -158,4 +160,4 @@ async def test_a_savepoint_that_fails_undoes_only_itself(store: Store, who: Prin
     await store.write(work)
 
     async with store.read() as reads:
-        assert await reads.last_positions(who.reach, [thread_id]) == {thread_id: 2}
+        assert await reads.span_of(who.reach, thread_id) == (0, 2)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
     from sqlalchemy.pool import QueuePool
 
-    from gateway.domain.change import Topic
     from gateway.store.engines.instrumentation import Watchers
     from gateway.store.statement_cache import StatementCache
 
@@ -70,9 +69,6 @@ class TransactionDriver(Driver, Protocol):
         self, connection: Any, table: str, columns: Sequence[str], values: Sequence[Sequence[Any]]
     ) -> None:
         """Insert many rows by one call of the driver."""
-
-    async def announce(self, connection: Any, topics: Iterable[Topic]) -> None:
-        """Notify other processes of changes when the transaction commits, where the database can do that."""
 
     async def lock_imports(self, connection: Any) -> None:
         """Wait for the import that runs on this database, and block others until the transaction ends."""

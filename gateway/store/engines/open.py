@@ -45,7 +45,7 @@ def connector_to_listen(database_url: str, listen_url: str) -> Connector:
     if not listen_url and parsed.by_transaction:
         raise InvalidSetting(
             "GATEWAY_LISTEN_URL: expected the address of PostgreSQL itself, since followers cannot be notified of "
-            "changes through a PgBouncer in transaction mode"
+            "changes through a PgBouncer in transaction mode; or set GATEWAY_HINTS_URL"
         )
     return connector(_parsed(listen_url, "GATEWAY_LISTEN_URL") if listen_url else parsed)
 

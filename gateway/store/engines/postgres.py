@@ -15,11 +15,10 @@ from gateway.store.engines.instrumentation import Watchers
 from gateway.store.statement_cache import StatementCache
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from sqlalchemy import Connection
 
-    from gateway.domain.change import Topic
     from gateway.settings.database_url import PostgresUrl
     from gateway.store.engines.base import Take
     from gateway.store.engines.connector import Connector
@@ -28,7 +27,6 @@ T = TypeVar("T")
 
 READS: Final = 6  # connections of one process that read, and those that write; neither waits for the others
 WRITES: Final = 7
-CHANNEL: Final = "gateway_changes"  # of NOTIFY
 _DRIVER: Final = "postgresql+asyncpg://"  # the rest of the URL is read by `settings.database_url`
 _MIGRATION_LOCK: Final = 0x7468726561647300  # "threads\0": one migration at a time in a database
 _IMPORT_LOCK: Final = _MIGRATION_LOCK + 1  # and one importing transaction
@@ -65,12 +63,6 @@ class Postgres:
     ) -> None:
         """Insert many rows with COPY."""
         await connection.copy_records_to_table(table, columns=columns, records=values)
-
-    async def announce(self, connection: Any, topics: Iterable[Topic]) -> None:
-        """Notify all processes; PostgreSQL sends that when the transaction commits, and only then."""
-        payloads = [(CHANNEL, f"{project_id} {thread_id}") for project_id, thread_id in topics]
-        if payloads:
-            await self.run_many(connection, "SELECT pg_notify($1, $2)", payloads)
 
     async def lock_imports(self, connection: Any) -> None:
         """Take the advisory lock of imports."""

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection
 
-    from gateway.domain.change import Topic
     from gateway.store.engines.base import Take
 
 T = TypeVar("T")
@@ -60,8 +59,7 @@ class Sqlite:
 class SqliteInThread:
     """SQLite's own connection within its thread, in which a whole transaction runs: nothing here waits.
 
-    It needs no locks of its own: a transaction that writes holds SQLite's one writer from its beginning. And it
-    announces nothing: SQLite cannot notify other processes, they poll the file for changes (`events.polling`).
+    It needs no locks of its own: a transaction that writes holds SQLite's one writer from its beginning.
     """
 
     is_local = True
@@ -93,9 +91,6 @@ class SqliteInThread:
         placeholders = ", ".join("?" * len(columns))
         statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({placeholders})"  # noqa: S608  (our own names)
         connection.executemany(statement, values)
-
-    async def announce(self, connection: sqlite3.Connection, topics: Iterable[Topic]) -> None:
-        """Do nothing."""
 
     async def lock_imports(self, connection: sqlite3.Connection) -> None:
         """Enlarge the cache for an import.

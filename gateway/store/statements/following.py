@@ -31,7 +31,7 @@ from gateway.domain.page import WHOLE
 from gateway.store.schema import tables
 from gateway.store.statements import page_bytes
 from gateway.store.statements.access import within, within_thread
-from gateway.store.statements.functions import among, announced, as_text, octets, utf8
+from gateway.store.statements.functions import among, as_text, json_text_at, json_values, octets, utf8
 from gateway.store.statements.messages import CONTENT, MESSAGE_COLUMNS, columns_of
 
 if TYPE_CHECKING:
@@ -94,7 +94,20 @@ def list_messages_after(reach: Reach, thread_id: str, position: int, limit: int)
     )
 
 
-def last_positions(reach: Reach, thread_ids: str) -> Select[Any]:
+def last_positions(topics: str) -> Select[Any]:
+    """Select the last position of each of many threads of any project, an array of JSON of their topics.
+
+    Shape: a topic and its position, which is null for an unknown thread.
+    A subquery for each of them is answered by the index, whatever a planner expects of their number.
+    """
+    topic = json_values(as_text(topics)).table_valued("value", name="topic").c.value
+    project_id, thread_id = (json_text_at(topic, literal_column(str(n))) for n in range(2))
+    own = tables.threads.c
+    position = select(own.last_position).where(own.project_id == project_id, own.id == thread_id)
+    return select(project_id.label("project_id"), thread_id.label("id"), position.scalar_subquery().label("position"))
+
+
+def spans(reach: Reach, thread_ids: str) -> Select[Any]:
     """Select the last positions of threads, an array of JSON, and those at which they begin."""
     span = select(tables.threads.c.id, tables.threads.c.last_position, func.coalesce(tables.threads.c.generation, 0))
     return span.where(within(tables.threads, reach), among(tables.threads.c.id, as_text(thread_ids)))
@@ -135,12 +148,13 @@ def last_delta(reach: Reach, message_id: str) -> Select[Any]:
 
 
 def append_delta(reach: Reach, message_id: str, text: str, counts: Mapping[str, int]) -> ReturningInsert[Any]:
-    """Insert a delta after the last one of a message, at the next position of its thread, and announce that.
+    """Insert a delta after the last one of a message, at the next position of its thread.
 
     It is one statement of PostgreSQL, which reads the last delta before it waits for the thread's row. So it inserts
     nothing where the row has changed since; and nothing where the message has no delta, or its last one no counters.
-    Shape: one row, the thread's id, or none. `counts` are the `units` and `characters` of the text, the `most`
-    characters that a message may have, and `fold`, the number of the first delta that has to be folded.
+    Shape: one row of the thread's id, its owner and the position, or none. `counts` are the `units` and `characters`
+    of the text, the `most` characters that a message may have, and `fold`, the number of the first delta that has to
+    be folded.
     """
     deltas, own, seen = tables.message_deltas, tables.threads, tables.threads.alias("seen")
     last = last_delta(reach, message_id).with_only_columns(*deltas.c).cte("last")
@@ -151,7 +165,7 @@ def append_delta(reach: Reach, message_id: str, text: str, counts: Mapping[str, 
         .where(within(own, reach), own.c.id == last.c.thread_id, is_same)
         .where(characters <= counts["most"], number < counts["fold"])
         .values(last_position=own.c.last_position + 1)
-        .returning(own.c.last_position, announced(own.c.project_id, own.c.id))
+        .returning(own.c.last_position, own.c.owner)
         .cte("moved")
     )
     added = {
@@ -163,7 +177,12 @@ def append_delta(reach: Reach, message_id: str, text: str, counts: Mapping[str, 
         "next_start": last.c.next_start + counts["units"],
         "characters": characters,
     }
-    return insert(deltas).from_select(list(added), select(*added.values())).returning(deltas.c.thread_id)
+    owner = select(moved.c.owner).scalar_subquery()
+    return (
+        insert(deltas)
+        .from_select(list(added), select(*added.values()))
+        .returning(deltas.c.thread_id, owner, deltas.c.position)
+    )
 
 
 def data_version() -> TextClause:

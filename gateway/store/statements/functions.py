@@ -11,8 +11,6 @@ from sqlalchemy import ColumnElement, Integer, LargeBinary, Text, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from gateway.store.engines.postgres import CHANNEL
-
 if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -86,22 +84,27 @@ class among(_PerDatabase):  # noqa: N801  (as above)
     }
 
 
+class json_values(_PerDatabase):  # noqa: N801  (as above)
+    """The elements of an array of JSON as rows, each in the column `value`."""
+
+    inherit_cache = True
+    spellings: ClassVar = {"sqlite": "json_each({0})", "postgresql": "jsonb_array_elements(CAST({0} AS JSONB))"}
+
+
+class json_text_at(_PerDatabase):  # noqa: N801  (as above)
+    """The text at a literal index of an array of JSON."""
+
+    type = Text()
+    inherit_cache = True
+    spellings: ClassVar = {"sqlite": "json_extract({1}, '$[{2}]')", "postgresql": "({1} ->> {2})"}
+
+
 class octets(_PerDatabase):  # noqa: N801  (as above)
     """The length of a text in UTF-8 bytes; PostgreSQL knows it without reading a text that is stored out of line."""
 
     type = Integer()
     inherit_cache = True
     spellings: ClassVar = {"sqlite": "length(CAST({0} AS BLOB))", "postgresql": "octet_length({0})"}
-
-
-class announced(_PerDatabase):  # noqa: N801  (as above)
-    """A notification of other processes that a thread has changed, by the ids of its project and its own.
-
-    PostgreSQL sends it when the transaction commits; for SQLite see `events.polling`.
-    """
-
-    inherit_cache = True
-    spellings: ClassVar = {"sqlite": "NULL", "postgresql": f"pg_notify('{CHANNEL}', {{1}} || ' ' || {{2}})"}
 
 
 class history(_PerDatabase):  # noqa: N801  (as above)

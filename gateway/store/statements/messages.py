@@ -175,9 +175,10 @@ def insert_message(reach: Reach, message: Message, position: int) -> Insert:
 
 
 def append_message(reach: Reach, message: Message) -> Select[Any]:
-    """Allocate a position, insert a message there and announce it, in one statement of PostgreSQL.
+    """Allocate a position and insert a message there, in one statement of PostgreSQL.
 
-    Shape: one row, the second that the message gets, or none for an unknown thread.
+    Shape: one row, the position and the second that the message gets and the thread's owner, or none for an unknown
+    thread.
     """
     taken = threads.take_positions(reach, message.thread_id, 1, message.created_at).cte("taken")
     second = taken.c.last_created_at
@@ -189,7 +190,8 @@ def append_message(reach: Reach, message: Message) -> Select[Any]:
     }
     own[tables.messages.c.completed_at] = case((own[tables.messages.c.completed_at].is_not(None), second))
     added = insert(tables.messages).from_select(list(own), select(*own.values()))
-    return select(added.returning(tables.messages.c.created_at).cte("added").c.created_at)
+    made = added.returning(tables.messages.c.position, tables.messages.c.created_at).cte("added").c
+    return select(made.position, made.created_at, select(taken.c.owner).scalar_subquery())
 
 
 def _columns_of(message: Message) -> dict[Column[Any], Any]:

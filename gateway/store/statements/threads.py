@@ -12,7 +12,6 @@ from sqlalchemy import case, delete, exists, func, null, select, union_all, upda
 
 from gateway.store.schema import tables
 from gateway.store.statements.access import within
-from gateway.store.statements.functions import announced
 from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ THREAD_COLUMNS: Final = (  # in the order of the fields of `domain.thread.Thread
     tables.threads.c.owner,
 )
 _KEY: Final = (tables.threads.c.created_at, tables.threads.c.seq)
-_ANNOUNCED: Final = announced(tables.threads.c.project_id, tables.threads.c.id)
 
 
 def get_threads(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
@@ -92,19 +90,19 @@ def take_positions(reach: Reach, thread_id: str, count: int, created_at: int) ->
             message_count=tables.threads.c.message_count + count,
             last_created_at=_later(created_at),
         )
-        .returning(tables.threads.c.last_position, tables.threads.c.last_created_at, _ANNOUNCED)
+        .returning(tables.threads.c.last_position, tables.threads.c.last_created_at, tables.threads.c.owner)
     )
 
 
 def next_position(reach: Reach, thread_id: str | ScalarSelect[str]) -> ReturningUpdate[Any]:
-    """Allocate one position of a thread for a change, under its row's lock, and announce the change.
+    """Allocate one position of a thread for a change, under its row's lock.
 
-    Shape: one row of the position, the thread's id and nothing, or none for an unknown thread.
+    Shape: one row of the position, the thread's id and its owner, or none for an unknown thread.
     """
     further = tables.threads.c.last_position + 1
     moved = update(tables.threads).where(within(tables.threads, reach), tables.threads.c.id == thread_id)
     return moved.values(last_position=further).returning(
-        tables.threads.c.last_position, tables.threads.c.id, _ANNOUNCED
+        tables.threads.c.last_position, tables.threads.c.id, tables.threads.c.owner
     )
 
 

@@ -1,0 +1,112 @@
+"""Hints between processes: what one has changed is sent to all others after the commit, many changes at once.
+
+A change is committed before anybody is notified of it, so a hint is never of what was rolled back, and no commit waits
+for one. A hint can be lost: with the connection, or with a process that ends between the two; `sweep` makes that good.
+Must not be here: what carries the hints (`postgres`, `redis`), who waits for them (`hub`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Iterable
+    from contextlib import AbstractAsyncContextManager
+
+    from gateway.domain.change import Hint, Topic
+    from gateway.events.hub import Hub
+
+    Send = Callable[[Collection[Hint]], Awaitable[None]]
+    Receive = Callable[[Iterable[Hint]], None]
+
+COALESCE_S: Final = 0.005  # between two sendings, in which hints gather
+SEND_S: Final = 5.0  # time for one sending
+ALIVE_S: Final = 20.0  # after which an idle connection is tried
+MAX_PENDING: Final = 10_000  # threads whose hints wait to be sent; those of more are left to the sweep
+
+
+class Carrier(Protocol):
+    """Connects this process to all others, for the duration of a block that gets a function to send with.
+
+    What any of them sends, this one included, is passed to `receive`; `on_lost` is called when the connection is lost.
+    Errors: ConnectionError, there and from sending.
+    """
+
+    def __call__(self, receive: Receive, on_lost: Callable[[], None]) -> AbstractAsyncContextManager[Send]:
+        """Connect."""
+
+
+class Exchange:
+    """The hints that this process sends and receives."""
+
+    def __init__(self, hub: Hub, carrier: Carrier) -> None:
+        self._hub = hub
+        self._carrier = carrier
+        self._pending: dict[Topic, Hint] = {}
+        self._has_news = asyncio.Event()
+        self._is_lost = False
+        self._received_at = 0.0
+        self.is_listening = False
+
+    def publish(self, hints: Collection[Hint]) -> None:
+        """Wake the listeners of this process, and those of others soon."""
+        self._hub.wake(hints)
+        for hint in hints:
+            if len(self._pending) < MAX_PENDING:
+                self._pending[hint[:2]] = hint
+        self._has_news.set()
+
+    async def run(self) -> None:
+        """Send and receive hints over one connection, until that is lost.
+
+        Errors: ConnectionError; TimeoutError.
+        """
+        self._is_lost = False
+        try:
+            async with self._carrier(self._receive, self._on_lost) as send:
+                self._receive(())
+                self.is_listening = True
+                while True:
+                    await self._send(send)
+        finally:
+            self.is_listening = False
+
+    async def _send(self, send: Send) -> None:
+        """Send what is pending; where nothing is for a long time, nothing, which has to arrive as well."""
+        try:
+            async with asyncio.timeout(ALIVE_S):
+                await self._has_news.wait()
+        except TimeoutError:
+            if self._now() - self._received_at > 2 * ALIVE_S:
+                raise ConnectionError("what is sent does not arrive") from None
+        if self._is_lost:
+            raise ConnectionError("the connection was lost")
+        self._has_news.clear()
+        pending, self._pending = self._pending, {}
+        async with asyncio.timeout(SEND_S):
+            await send(pending.values())
+        await asyncio.sleep(COALESCE_S)
+
+    def _receive(self, hints: Iterable[Hint]) -> None:
+        self._received_at = self._now()
+        self._hub.wake(hints)
+
+    def _on_lost(self) -> None:
+        self._is_lost = True
+        self._has_news.set()
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+
+async def probe(carrier: Carrier, wait_s: float = SEND_S) -> None:
+    """Send nothing, and wait until it arrives.
+
+    Errors: ConnectionError; TimeoutError.
+    """
+    arrived = asyncio.Event()
+    async with asyncio.timeout(wait_s), carrier(lambda _hints: arrived.set(), arrived.clear) as send:
+        await send(())
+        await arrived.wait()
