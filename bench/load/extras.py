@@ -15,13 +15,14 @@ from bench.cases import names
 from bench.cases.case import World
 from bench.cases.tables import cases_for
 from bench.load.client import LoadClient
+from bench.load.commits import commit_findings
 from bench.load.events import event_findings
 from bench.load.followers import bytes_of_follower
 from bench.load.imports import messages_a_second
 from bench.load.single_connection import Maker, SingleConnection
 from bench.report.result import Finding
 from bench.report.targets import GROWTH, IDLE, IMPORT, RESIDENT, SHARED_COMMITS, START, TAIL
-from bench.systems.catalog import BARE, OURS, SQLITE, SYSTEMS
+from bench.systems.catalog import BARE, OURS, POSTGRES, SQLITE, SYSTEMS
 from bench.systems.server import serve
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ def findings(prepared: Prepared, sizes: Sizes) -> Iterator[Finding]:
     yield Finding(IDLE, prepared.kind, each / 1_000, "KB", f"{sizes.followers:,} over WebSocket")
     _report_progress(prepared, "events")
     yield from event_findings(prepared)
+    if prepared.kind == POSTGRES:
+        _report_progress(prepared, "commits with followers")
+        yield from commit_findings(prepared.ours, sizes.rounds, sizes.seconds)
     _report_progress(prepared, "import")
     yield Finding(IMPORT, prepared.kind, messages_a_second(prepared, sizes.imported), "messages/s", "one core")
 

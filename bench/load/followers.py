@@ -63,21 +63,25 @@ class Followers:
             await waiting
 
     async def _follow(self, thread_id: str) -> ClientConnection:
-        headers = {"Authorization": f"Bearer {self._key}"}
-        url = f"ws://127.0.0.1:{self._server.port}/graphql"
-        opening = connect(
-            url, subprotocols=[_PROTOCOL], additional_headers=headers, ping_interval=None, max_queue=None, proxy=None
-        )
-        socket = await self._stack.enter_async_context(opening)
-        await _send(socket, type="connection_init", payload={})
-        await socket.recv()
-        payload = {"query": _ADDED, "variables": {"threadId": thread_id}}
-        await _send(socket, type="subscribe", id="1", payload=payload)
-        return socket
+        return await subscribed(self._stack, self._server.port, self._key, thread_id)
 
     def _post(self, path: str, body: dict[str, Any]) -> bytes:
         with SingleConnection(self._server.port) as connection:
             return connection.ask(request("POST", path, body, self._key))
+
+
+async def subscribed(stack: AsyncExitStack, port: int, key: str, thread_id: str) -> ClientConnection:
+    """Subscribe a client to the messages of a thread from its beginning, until the end of the stack."""
+    headers = {"Authorization": f"Bearer {key}"}
+    url = f"ws://127.0.0.1:{port}/graphql"
+    opening = connect(
+        url, subprotocols=[_PROTOCOL], additional_headers=headers, ping_interval=None, max_queue=None, proxy=None
+    )
+    socket = await stack.enter_async_context(opening)
+    await _send(socket, type="connection_init", payload={})
+    await socket.recv()
+    await _send(socket, type="subscribe", id="1", payload={"query": _ADDED, "variables": {"threadId": thread_id}})
+    return socket
 
 
 @asynccontextmanager

@@ -102,7 +102,7 @@ def prepared(url: str, ours: System, messages: int, long: int) -> Prepared:
     elif held != [(long,)]:
         raise SystemExit("The database holds other threads than this program would load. Give it an empty one.")
     [(version,)] = run_sql(url, _VERSION[kind])
-    keys = {project: _make_key(ours, url, project) for project in PROJECTS}
+    keys = {project: make_key(ours, url, project) for project in PROJECTS}
     ready = Prepared(kind, url, f"{kind} {version}", long, keys, ours, _postmaster(url, kind))
     if not held:
         _stream(ready)
@@ -144,7 +144,7 @@ def run_gateway(ours: System, url: str, *arguments: str, cores: set[int] | None 
     return done.stdout + done.stderr
 
 
-def _make_key(ours: System, url: str, project: str) -> str:
+def make_key(ours: System, url: str, project: str) -> str:
     """Create an API key as a user does; the server then authenticates each request."""
     said = run_gateway(ours, url, "keys", "create", "--name", "bench", "--project", project)
     found = _SECRET.search(said)

@@ -8,8 +8,8 @@ import signal
 import subprocess
 import tempfile
 import warnings
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
 _PATIENCE_S: Final = 60
 _USER: Final = "embedded_postgres"  # PostgreSQL does not run as root
@@ -31,6 +32,7 @@ class Node:
 
     folder: Path
     port: int
+    options: Sequence[str] = _FAST
 
     @property
     def url(self) -> str:
@@ -39,7 +41,15 @@ class Node:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        options = ("-h", "127.0.0.1", "-p", str(self.port), "-k", str(self.folder), *(f"-c{each}" for each in _FAST))
+        options = (
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "-k",
+            str(self.folder),
+            *(f"-c{each}" for each in self.options),
+        )
         run("pg_ctl", "-D", self.folder, "-l", self.folder / "log", "-w", "-o", " ".join(options), "start")
 
     def sql(self, statement: str) -> str:
@@ -85,9 +95,9 @@ def run(program: str, *arguments: str | Path) -> str:
 
 
 @contextmanager
-def node() -> Iterator[Node]:
+def node(options: Sequence[str] = _FAST) -> Iterator[Node]:
     """Run one server for as long as the block."""
-    with _folder("primary") as primary:
+    with _folder("primary", options) as primary:
         run("initdb", "-D", primary.folder, "-A", "trust", "-U", "postgres", "--no-sync", "--encoding=utf8")
         primary.start()
         try:
@@ -97,10 +107,13 @@ def node() -> Iterator[Node]:
 
 
 @contextmanager
-def pair() -> Iterator[tuple[Node, Node]]:
-    """Run a primary whose commits a standby confirms, for as long as the block."""
-    with node() as primary, _folder("standby") as standby:
-        run("pg_basebackup", "-D", standby.folder, "-R", "-c", "fast", "--no-sync", "-d", primary.url)
+def pair(
+    options: Sequence[str] = _FAST, line_to: Callable[[int], AbstractContextManager[int]] = nullcontext
+) -> Iterator[tuple[Node, Node]]:
+    """Run a primary whose commits a standby confirms, over a line to the primary's port, for as long as the block."""
+    with node(options) as primary, line_to(primary.port) as port, _folder("standby", options) as standby:
+        source = replace(primary, port=port).url
+        run("pg_basebackup", "-D", standby.folder, "-R", "-c", "fast", "--no-sync", "-d", source)
         standby.start()
         try:
             primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
@@ -111,12 +124,12 @@ def pair() -> Iterator[tuple[Node, Node]]:
 
 
 @contextmanager
-def _folder(name: str) -> Iterator[Node]:
+def _folder(name: str, options: Sequence[str]) -> Iterator[Node]:
     folder = Path(tempfile.mkdtemp(prefix=f"gateway-{name}-"))
     if os.geteuid() == 0:
         _package().utils.ensure_user_exists(_USER)
         shutil.chown(folder, _USER)
     try:
-        yield Node(folder, free_port())
+        yield Node(folder, free_port(), options)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
