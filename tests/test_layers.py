@@ -105,7 +105,7 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "fast_executor": {"graphql", "orjson"},
     "domain": {"orjson"},
     "settings": {"click", "dotenv"},  # types of values
-    "events": {"asyncpg", "redis"},
+    "events": {"asyncpg", "redis", "orjson"},
     "store": {"sqlalchemy", "alembic", "asyncpg"},
     "core": {"orjson"},  # answers that grow: it looks at the last part that is stored
     "web": {"starlette"},

@@ -46,7 +46,8 @@ class Exchange:
         self._pending: dict[Topic, Hint] = {}
         self._has_news = asyncio.Event()
         self._is_lost = False
-        self._received_at = 0.0
+        self._received = 0  # payloads
+        self._sending_since: float | None = None
         self.is_listening = False
 
     def publish(self, hints: Collection[Hint]) -> None:
@@ -60,45 +61,54 @@ class Exchange:
     async def run(self) -> None:
         """Send and receive hints over one connection, until that is lost.
 
-        Errors: ConnectionError; TimeoutError.
+        Errors: ConnectionError.
         """
-        self._is_lost = False
-        try:
-            async with self._carrier(self._receive, self._on_lost) as send:
-                self._receive(())
-                self.is_listening = True
-                while True:
-                    await self._send(send)
-        finally:
-            self.is_listening = False
+        self._is_lost, self._sending_since = False, None
+        async with self._carrier(self._receive, self._on_lost) as send:
+            self.is_listening = True
+            tasks = [asyncio.create_task(each) for each in (self._send(send), self._watch())]
+            try:
+                await asyncio.gather(*tasks)
+            finally:
+                self.is_listening = False
+                for each in tasks:
+                    each.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _send(self, send: Send) -> None:
-        """Send what is pending; where nothing is for a long time, nothing, which has to arrive as well."""
-        try:
-            async with asyncio.timeout(ALIVE_S):
-                await self._has_news.wait()
-        except TimeoutError:
-            if self._now() - self._received_at > 2 * ALIVE_S:
-                raise ConnectionError("what is sent does not arrive") from None
-        if self._is_lost:
-            raise ConnectionError("the connection was lost")
-        self._has_news.clear()
-        pending, self._pending = self._pending, {}
-        async with asyncio.timeout(SEND_S):
+        """Send what is pending; where that is nothing, nothing, which has to arrive as well."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            await self._has_news.wait()
+            if self._is_lost:
+                raise ConnectionError("the connection was lost")
+            self._has_news.clear()
+            pending, self._pending = self._pending, {}
+            self._sending_since = clock()
             await send(pending.values())
-        await asyncio.sleep(COALESCE_S)
+            self._sending_since = None
+            await asyncio.sleep(COALESCE_S)
+
+    async def _watch(self) -> None:
+        """Check now and then that sending ends and that something arrives: a timer for each sending would cost more."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            received = self._received
+            await asyncio.sleep(ALIVE_S)
+            if self._received == received:
+                self._has_news.set()
+                await asyncio.sleep(SEND_S)
+            is_stuck = self._sending_since is not None and clock() - self._sending_since > SEND_S
+            if is_stuck or self._received == received:
+                raise ConnectionError("what is sent does not arrive")
 
     def _receive(self, hints: Iterable[Hint]) -> None:
-        self._received_at = self._now()
+        self._received += 1
         self._hub.wake(hints)
 
     def _on_lost(self) -> None:
         self._is_lost = True
         self._has_news.set()
-
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()
 
 
 async def probe(carrier: Carrier, wait_s: float = SEND_S) -> None:

@@ -5,8 +5,9 @@ Must not be here: how a payload is carried (`postgres`, `redis`).
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from gateway.domain.change import Hint
 
@@ -18,22 +19,22 @@ MAX_BYTES: Final = 7_999  # of a payload: PostgreSQL's own limit
 
 def dump(hints: Iterable[Hint]) -> list[str]:
     """Write hints as arrays of JSON, none of them larger than a payload may be; no hints are an empty array."""
-    payloads, size = [["[]"]], MAX_BYTES
+    payloads: list[list[bytes]] = []
+    size = MAX_BYTES
     for hint in hints:
-        text = json.dumps(hint, ensure_ascii=False, separators=(",", ":"))
-        own = len(text.encode()) + 1
-        if size + own > MAX_BYTES - 1:
+        text = orjson.dumps(tuple(hint))
+        if size + len(text) + 1 > MAX_BYTES - 1:
             payloads.append([])
             size = 0
         payloads[-1].append(text)
-        size += own
-    return [f"[{','.join(each)}]" for each in payloads[1:]] or ["[]"]
+        size += len(text) + 1
+    return [f"[{b','.join(each).decode()}]" for each in payloads or [[]]]
 
 
 def load(payload: str | bytes) -> list[Hint]:
     """Read hints; a payload that is not ours has none."""
     try:
-        return [_hint(*each) for each in json.loads(payload)]
+        return [_hint(*each) for each in orjson.loads(payload)]
     except (TypeError, ValueError):
         return []
 

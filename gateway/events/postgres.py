@@ -42,11 +42,14 @@ async def connected(connect: Connect, receive: Receive, on_lost: Callable[[], No
             on_notify = _listener(receive, connection.get_server_pid())
             for channel in (CHANNEL, OLD_CHANNEL):
                 await connection.add_listener(channel, on_notify)
+            notify = await connection.prepare(_NOTIFY)
+            await notify.fetch([], [])  # until it is run, the driver leaves a transaction open, and nothing arrives
 
             async def send(hints: Collection[Hint]) -> None:
-                sent = [(CHANNEL, each) for each in payload.dump(hints)]
-                sent += [(OLD_CHANNEL, f"{each.project_id} {each.thread_id}") for each in hints]
-                await connection.execute(_NOTIFY, *map(list, zip(*sent, strict=True)))
+                payloads = payload.dump(hints)
+                old = [f"{each.project_id} {each.thread_id}" for each in hints]
+                channels = [CHANNEL] * len(payloads) + [OLD_CHANNEL] * len(old)
+                await notify.fetch(channels, payloads + old)
 
             yield send
         finally:

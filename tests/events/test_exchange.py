@@ -125,6 +125,7 @@ async def never_connected(receive: object, on_lost: object) -> AsyncIterator[Sen
 
 async def test_a_connection_on_which_nothing_is_heard_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "ALIVE_S", 0.01)
+    monkeypatch.setattr(exchange, "SEND_S", 0.01)
     silent = Exchange(Hub(), never_connected)
 
     with pytest.raises(ConnectionError, match="does not arrive"):
@@ -132,8 +133,29 @@ async def test_a_connection_on_which_nothing_is_heard_is_given_up(monkeypatch: p
     assert not silent.is_listening
 
 
+@asynccontextmanager
+async def stuck(receive: Callable[[Iterable[Hint]], None], on_lost: object) -> AsyncIterator[Send]:  # noqa: ARG001  (it is never called)
+    async def never(_hints: Collection[Hint]) -> None:
+        while True:
+            receive(())  # of others
+            await asyncio.sleep(0)
+
+    yield never
+
+
+async def test_a_sending_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "ALIVE_S", 0.01)
+    monkeypatch.setattr(exchange, "SEND_S", 0.01)
+    own = Exchange(Hub(), stuck)
+    own.publish([Hint(*ONE, None, 1)])
+
+    with pytest.raises(ConnectionError, match="does not arrive"):
+        await asyncio.wait_for(own.run(), PATIENCE_S)
+
+
 async def test_an_idle_connection_is_kept(carrier: Carrier, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "ALIVE_S", 0.05)
+    monkeypatch.setattr(exchange, "ALIVE_S", 0.01)
+    monkeypatch.setattr(exchange, "SEND_S", 0.5)
     beats: list[float] = []
 
     @asynccontextmanager
@@ -146,7 +168,7 @@ async def test_an_idle_connection_is_kept(carrier: Carrier, monkeypatch: pytest.
             yield send
 
     async with exchanging(counted) as idle:
-        await until(lambda: len(beats) > 5)
+        await until(lambda: len(beats) > 2)
 
         assert idle.is_listening
 
