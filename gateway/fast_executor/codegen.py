@@ -270,10 +270,12 @@ class _Function:
         source: Source,
         hints: Mapping[str, Serialized | Self],
     ) -> str:
-        pairs = [
-            f"{key!r}: {self._field(kind, selected, source, hints.get(selected[0].node.name.value))}"
-            for key, selected in self._readers.collect(kind, details).items()
-        ]
+        pairs = []
+        for key, selected in self._readers.collect(kind, details).items():
+            name = selected[0].node.name.value
+            # An alias is a value, so that documents which differ in it share their code.
+            own = repr(key) if key == name else self._global(key)
+            pairs.append(f"{own}: {self._field(kind, selected, source, hints.get(name))}")
         return self._assign(f"{{{', '.join(pairs)}}}")
 
     def _resolved(self, hint: Resolver, kind: Any, selected: FieldDetailsList, source: Source) -> str:
