@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gateway.domain.ids import MessageId, ThreadId
 
 
-_MOST_OBJECTS: Final = bounds.ANSWER_OBJECTS.number
+SHORT: Final = bounds.ANSWER_OBJECTS.number  # characters of JSON, which has fewer objects than a response may have
 
 
 class Role(Enum):
@@ -246,7 +246,7 @@ def parse_content(content_json: bytes) -> list[dict[str, Any]]:
     Errors: AnswerTooLarge, without parsing, if it has more objects with types than a response may have; an import
     accepts such. A quotation mark within a text follows a backslash, so none is counted as the end of a key.
     """
-    if len(content_json) > _MOST_OBJECTS and content_json.count(b'"type":') > _MOST_OBJECTS:
+    if len(content_json) > SHORT and content_json.count(b'"type":') > SHORT:
         raise AnswerTooLarge
     parts: list[dict[str, Any]] = orjson.loads(content_json)
     return parts
@@ -265,7 +265,7 @@ def parse_attachments(attachments_json: str) -> list[dict[str, Any]]:
 
     Errors: AnswerTooLarge.
     """
-    if len(attachments_json) > _MOST_OBJECTS and attachments_json.count("{") > _MOST_OBJECTS:
+    if len(attachments_json) > SHORT and attachments_json.count("{") > SHORT:
         raise AnswerTooLarge
     attachments: list[dict[str, Any]] = orjson.loads(attachments_json)
     return attachments
@@ -284,17 +284,22 @@ def detail_of(image: dict[str, Any]) -> str:
 # The JSON around the text of content that is one text without annotations, as most is.
 SIMPLE_BEGIN: Final = b'[{"type":"text","text":{"value":"'
 SIMPLE_END: Final = b'","annotations":[]}}]'
+_MOST_MARKED: Final = 32_767  # a column of 16 bits
 _SIMPLE_PART: Final = ["type", "text"]
 _SIMPLE_TEXT: Final = ["value", "annotations"]
 
 
 def plain_text(parts: Sequence[dict[str, Any]]) -> int:
-    """Note whether a content, when it is written, has the simple form: no other keys, and these in their order."""
-    if len(parts) != 1:
-        return 0
-    [part] = parts
+    """Note, when a content is written, whether it begins with a text in the simple form: these keys alone, in order.
+
+    1 if the content is one such text; the length of its JSON string if it begins with one of several parts; else 0.
+    """
+    part = parts[0] if parts else {}
     text: dict[str, Any] = part["text"] if list(part) == _SIMPLE_PART and part["type"] == "text" else {}
-    return int(list(text) == _SIMPLE_TEXT and type(text["value"]) is str and text["annotations"] == [])
+    if list(text) != _SIMPLE_TEXT or type(text["value"]) is not str or text["annotations"] != []:
+        return 0
+    length = 1 if len(parts) == 1 else len(orjson.dumps(text["value"]))
+    return length if length <= _MOST_MARKED else 0
 
 
 def count_characters(parts: Iterable[Mapping[str, Any]]) -> int:

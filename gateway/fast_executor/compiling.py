@@ -1,4 +1,4 @@
-"""When the source of a reader is compiled: once for equal short texts, and seldom ones when they are first needed.
+"""How the source of a reader is written line by line, and when it is compiled: once for equal texts, as it is needed.
 
 To compile takes most of the time of a plan, and documents of one application select the same parts again and again.
 Must not be here: what is generated (`codegen`).
@@ -6,15 +6,19 @@ Must not be here: what is generated (`codegen`).
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from gateway.fast_executor.readers import NeedsExecutor
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import CodeType
 
     from gateway.fast_executor.readers import Read
 
+_MAX_DEPTH: Final = 50  # of nested blocks; Python allows a hundred
 _KEPT: Final = 128  # texts, with their code 20 KB each at most
 _SHORT: Final = 2_000  # characters
 
@@ -41,6 +45,55 @@ def _code(text: str) -> CodeType:
 
 
 _short_code: Final = lru_cache(_KEPT)(_code)
+
+
+class SourceWriter:
+    """One function while it is written: its lines, its variables, and its global names."""
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self.lines: list[str] = []
+        self.variables: list[dict[str, str]] = [{}]  # by expression, for each enclosing block
+        self._names = 0
+        self._globals = names
+
+    def function(self, result: str) -> Generated:
+        """Finish the function with its result."""
+        return Generated("\n".join(["def read(source, meter):", *self.lines, f" return {result}"]), self._globals)
+
+    def line(self, line: str) -> None:
+        """Write a line."""
+        self.lines.append(" " * len(self.variables) + line)
+
+    def bail_out_if(self, condition: str) -> None:
+        """Write a check."""
+        self.line(f"if {condition}: raise Bailout")
+
+    @contextmanager
+    def block(self, line: str) -> Iterator[None]:
+        """Write the lines within as a block."""
+        if len(self.variables) == _MAX_DEPTH:
+            raise NeedsExecutor
+        self.line(line)
+        self.variables.append({})
+        yield
+        self.variables.pop()
+
+    def name(self) -> str:
+        """Make the name of a variable."""
+        self._names += 1
+        return f"v{self._names}"
+
+    def assign(self, expression: str) -> str:
+        """Assign an expression to a variable of its own."""
+        name = self.name()
+        self.line(f"{name} = {expression}")
+        return name
+
+    def constant(self, value: Any) -> str:
+        """Make a value a global name."""
+        name = f"k{len(self._globals)}"
+        self._globals[name] = value
+        return name
 
 
 class Later:

@@ -33,9 +33,11 @@ class Serialized:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Values with a true attribute `mark` equal the sample but for one string, in whose place that has MARKER.
+    """Values whose attribute `mark` is 1 equal the sample but for one string, in whose place that has MARKER.
 
-    They are stored as `prefix`, the string as orjson writes it but without quotation marks, and `suffix`.
+    They are stored as `prefix`, the string as orjson writes it but without quotation marks, and `suffix`. If the sample
+    is a list of one item, a list of several that begins with such an item has the length of that string as its mark,
+    with quotation marks. Zero or None is any other value.
     """
 
     mark: str
@@ -46,19 +48,29 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The value is what `load` makes of the attribute `stored`: JSON, whose objects are read by `FieldHints.keys`."""
+    """The value is what `load` makes of the attribute `stored`: JSON, whose objects are read by `FieldHints.keys`.
+
+    Its values have the types of their fields. What is not longer than `short` is parsed by orjson alone.
+    """
 
     load: Callable[[Any], Any]
     stored: str
     template: Template | None = None
+    short: int = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Where an object of JSON has the value of a field; the last key of the path may be missing if it is optional."""
+    """Where an object of JSON has the value of a field; the last key of the path may be missing if it is optional.
+
+    `otherwise` replaces what is missing, null or empty. With `each` the value is a list of what is at that key of the
+    items.
+    """
 
     path: tuple[str, ...]
     optional: bool = False
+    otherwise: str | tuple[()] | None = None
+    each: str | None = None
 
 
 Columns = Mapping[type, tuple[str, ...]]

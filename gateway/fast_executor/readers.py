@@ -45,6 +45,10 @@ INVALID: Final = {
 }
 
 
+class NeedsExecutor(Exception):
+    """A field has a resolver, or the selection is too large for one function."""
+
+
 class Bailout(Exception):
     """A fast path cannot read a value; graphql-core has to complete it."""
 

@@ -13,7 +13,7 @@ from gateway.store.schema import tables
 from gateway.store.schema.backfill import fill_plain_text
 from gateway.store.schema.migrate import migrate
 from tests.make import make_thread, put_message, text_part
-from tests.store.test_plain_text import ODD
+from tests.store.test_plain_text import ODD, TWO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 # All short texts of what JSON escapes, so that each order of escapes and quotation marks occurs.
 TEXTS = [[text_part("".join(each))] for length in range(4) for each in product('\\"a', repeat=length)]
-CONTENTS: Sequence[list[Any]] = [*TEXTS, *ODD.values(), [text_part("🙂\n\x00é")]]
+CONTENTS: Sequence[list[Any]] = [*TEXTS, *ODD.values(), TWO, [text_part("🙂\n\x00é")]]
 
 
 async def test_messages_of_an_earlier_version_get_the_mark_of_new_ones(
     store: Store, who: Principal, database_url: str
 ) -> None:
-    marks = [plain_text(each) for each in CONTENTS]
+    marks = [int(plain_text(each) == 1) for each in CONTENTS]
     await _put_unmarked(store, who, database_url, CONTENTS)
 
     await _fill(database_url, batch=7)

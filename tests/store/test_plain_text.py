@@ -1,4 +1,4 @@
-"""The mark on messages that are exactly one plain text: what gets it, and that every way of writing notes it."""
+"""The mark on messages that are one plain text, or begin with one: what gets it, and that each write notes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.domain.page import PageRequest
 from gateway.domain.wire import dump, load
 from tests.exports import a_message, a_thread
 from tests.following import WHOLE, begin, grow, make_thread, say
-from tests.make import EVERY_PART, list_page
+from tests.make import EVERY_PART, list_page, text_part
 from tests.make import make_thread as thread_of
 from tests.transfer import loading
 
@@ -26,7 +26,6 @@ TEXT = {"value": 'a "quoted" 🙂\n\x00', "annotations": []}
 PLAIN = [{"type": "text", "text": TEXT}]
 ODD: dict[str, list[Any]] = {
     "nothing": [],
-    "two texts": PLAIN * 2,
     "a key of the part": [{"type": "text", "text": TEXT, "id": 1}],
     "a key of the text": [{"type": "text", "text": {**TEXT, "language": "en"}}],
     "a key before the text": [{"type": "text", "text": {"language": "en", **TEXT}}],
@@ -37,6 +36,7 @@ ODD: dict[str, list[Any]] = {
     "a refusal": [{"type": "refusal", "refusal": "no"}],
     "all kinds": EVERY_PART,
 }
+TWO = PLAIN * 2
 
 
 def test_one_plain_text_has_the_mark() -> None:
@@ -46,6 +46,23 @@ def test_one_plain_text_has_the_mark() -> None:
     assert load(b'"' + stored[len(SIMPLE_BEGIN) : -len(SIMPLE_END)] + b'"') == TEXT["value"]
 
 
+@pytest.mark.parametrize("content", [TWO, [*PLAIN, *ODD["an image"]]], ids=["two", "image"])
+def test_several_parts_after_a_plain_text_are_marked_with_its_length(content: list[Any]) -> None:
+    text = content[0]["text"]["value"]
+
+    begin, stored = len(SIMPLE_BEGIN), dump(content)
+    end = begin + plain_text(content) - 2
+
+    assert load(b'"' + stored[begin:end] + b'"') == text
+    assert stored[end:].startswith(SIMPLE_END[:-1] + b",")
+
+
+@pytest.mark.parametrize("length", [32_765, 32_766])
+def test_a_longer_text_before_other_parts_has_no_mark(length: int) -> None:
+    assert plain_text([text_part("a" * length), *PLAIN]) == (32_767 if length == 32_765 else 0)
+    assert plain_text([text_part("a" * length)]) == 1
+
+
 @pytest.mark.parametrize("odd", ODD)
 def test_any_other_content_has_no_mark(odd: str) -> None:
     assert plain_text(ODD[odd]) == 0
@@ -53,7 +70,12 @@ def test_any_other_content_has_no_mark(odd: str) -> None:
 
 @pytest.mark.parametrize("unknown", [{}, {"run_steps": []}], ids=["fast", "strict"])
 def test_an_imported_message_is_marked_by_its_parsed_content(unknown: dict[str, Any]) -> None:
-    for content, mark in ((PLAIN, 1), (ODD["two texts"], 0), (ODD["a key of the text"], 0), (ODD["an image"], 0)):
+    for content, mark in (
+        (PLAIN, 1),
+        (TWO, len(dump(TEXT["value"]))),
+        (ODD["a key of the text"], 0),
+        (ODD["an image"], 0),
+    ):
         raw = a_message(content=content, **unknown)
         message = archive.read_fast(raw) or archive.read_strictly(raw)
 

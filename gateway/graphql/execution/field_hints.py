@@ -87,10 +87,10 @@ _TAGS: Final[Mapping[str, str]] = {
 
 
 _WITHIN_CITATION: Final = frozenset({"file_id", "quote", "url", "title"})  # in an object named by the tag
-_COMPUTED: Final[Mapping[tuple[str, str], Convert]] = {
-    ("ImageFile", "detail"): message.detail_of,
-    ("ImageUrl", "detail"): message.detail_of,
-    ("Attachment", "tools"): message.tools_of,
+_COMPUTED: Final[Mapping[tuple[str, str], Key | Convert]] = {
+    ("ImageFile", "detail"): Key(("detail",), optional=True, otherwise="auto"),
+    ("ImageUrl", "detail"): Key(("detail",), optional=True, otherwise="auto"),
+    ("Attachment", "tools"): Key(("tools",), optional=True, otherwise=(), each="type"),
 }
 
 
@@ -106,10 +106,12 @@ _STORED: Final[Mapping[tuple[str, str], FieldHint]] = {
     ("Message", "threadId"): Serialized("thread_id", plain=True),
     ("Message", "metadata"): Serialized("metadata_json", orjson.Fragment),
     ("Message", "content"): Parsed(
-        message.parse_content, "content_json", _plain([{"type": "text", "text": {"value": MARKER, "annotations": []}}])
+        message.parse_content,
+        "content_json",
+        _plain([{"type": "text", "text": {"value": MARKER, "annotations": []}}]),
     ),
     ("Message", "text"): Parsed(message.parse_text, "content_json", _plain(MARKER)),
-    ("Message", "attachments"): Parsed(message.parse_attachments, "attachments_json"),
+    ("Message", "attachments"): Parsed(message.parse_attachments, "attachments_json", short=message.SHORT),
     ("Message", "role"): Serialized("role_value", _names(message.Role), plain=True),
     ("Message", "status"): Serialized("status_value", _names(message.Status), plain=True),
     ("Message", "runId"): Serialized("run_id"),

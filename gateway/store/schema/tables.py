@@ -64,8 +64,9 @@ threads = Table(
     sqlite_autoincrement=True,
 )
 
-# `plain_text` is 1 where the content is exactly one text without annotations, 0 where it is not, and NULL where that
-# is unknown: in a message in progress, and in one of a version without this column until `gateway migrate` fills it.
+# `plain_text` is 1 where the content is exactly one text without annotations; the length of that text's JSON string,
+# where other parts follow it; else 0. `gateway migrate` fills it with 1 or 0 in messages of a version without this
+# column. NULL is unknown, as in a message in progress.
 messages = Table(
     "messages",
     metadata,
