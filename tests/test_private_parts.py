@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import aiosqlite
+import asyncpg
 import pytest
 import strawberry
 from graphql import GraphQLSchema
@@ -39,6 +40,7 @@ ATTRIBUTES: Final = {
     "_schema": "strawberry-graphql",
     "_tx": "aiosqlite",
     "_conn": "aiosqlite",
+    "_transport": "asyncpg",
 }
 # Of the standard library, where it is documented.
 DOCUMENTED: Final = {"_replace", "_value_", "_fields", "_asdict"}
@@ -68,7 +70,7 @@ OF_PROTOCOLS: Final[dict[Any, set[str]]] = {
         *("request", "response", "scope", "stop_keepalive", "transport"),
     },
 }
-PINNED: Final = {"aiosqlite", "graphql-core", "strawberry-graphql", "uvicorn"}
+PINNED: Final = {"aiosqlite", "asyncpg", "graphql-core", "strawberry-graphql", "uvicorn"}
 
 
 def private_attributes(tree: ast.Module) -> Iterator[str]:
@@ -161,6 +163,14 @@ async def test_aiosqlite_runs_a_function_with_its_connection_in_its_thread() -> 
         driver._tx.put_nowait((got, partial(lambda raw: raw.execute("SELECT 1").fetchone(), driver._conn)))  # noqa: SLF001
 
         assert await got == (1,)
+
+
+async def test_asyncpg_has_the_transport_of_its_socket(postgres_url: str) -> None:
+    connection = await asyncpg.connect(postgres_url)
+    try:
+        assert connection._transport.get_extra_info("socket") is not None  # noqa: SLF001
+    finally:
+        await connection.close()
 
 
 @pytest.mark.parametrize("name", sorted(PINNED | set(ATTRIBUTES.values())))
