@@ -197,4 +197,4 @@ class _Batch(Generic[K, T]):
 
     def __init__(self) -> None:
         self.keys: dict[K, None] = {}
-        self.calls: SharedCalls[Mapping[K, T]] = SharedCalls(keeps=True)
+        self.calls: SharedCalls[Mapping[K, T]] = SharedCalls(keeps=1)

@@ -173,7 +173,7 @@ class MessageRow(NamedTuple):
     completed_at: int | None = None
     incomplete_at: int | None = None
     reason_value: str | None = None
-    plain_text: int | None = None  # whether the content is one text in the simple form, where that was noted
+    plain_text: int | None = None  # what the function of this name says of the content, where that was noted
 
 
 class Message(MessageRow):

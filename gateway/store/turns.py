@@ -39,7 +39,7 @@ class Turns:
     async def wait(self, key: str) -> None:
         """Wait for a turn in the order of arrival.
 
-        Errors: Unavailable where too many wait, or the thread stays locked; TimeoutError.
+        Errors: Unavailable where too many wait, the thread stays locked, or its turn does not come in time.
         """
         waiting = self.waiting.setdefault(key, deque())
         if len(waiting) >= MAX_WAITING:
@@ -49,9 +49,13 @@ class Turns:
         try:
             async with asyncio.timeout(base.WAIT_S):
                 await turn
-        except BaseException:
+        except BaseException as error:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self.end(key)  # it came at the last moment
+            if isinstance(error, TimeoutError):
+                raise Unavailable(
+                    "Other writes to this thread took too long. Please send the request again."
+                ) from error
             raise
 
     def end(self, key: str) -> None:

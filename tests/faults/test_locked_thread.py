@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from gateway.errors import Unavailable
+from gateway.store.engines import base
 from gateway.store.turns import AT_ONCE, MAX_WAITING, Turns
 from tests.following import PATIENCE_S
 from tests.live.server import serving
@@ -121,5 +122,19 @@ async def test_a_thread_has_a_bounded_queue_of_its_own() -> None:
     writing[-1].cancel()
     is_free.set()
     await asyncio.gather(other, *writing, return_exceptions=True)
+
+    assert (turns.running, turns.waiting) == ({}, {})
+
+
+async def test_a_writer_whose_turn_does_not_come_in_time_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "WAIT_S", 0.01)
+    turns = Turns()
+    for _ in range(AT_ONCE):
+        assert turns.begin("thread")
+
+    with pytest.raises(Unavailable, match="took too long"):
+        await turns.wait("thread")
+    for _ in range(AT_ONCE):
+        turns.end("thread")
 
     assert (turns.running, turns.waiting) == ({}, {})
