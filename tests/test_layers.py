@@ -40,14 +40,16 @@ MAY_IMPORT: Final = {
     "events": {"concurrency", "domain", "errors"},
     "store": {"settings", "observability", "domain", "errors"},  # of the settings the grammar of URLs
     "core": {"store", "events", "concurrency", "observability", "domain", "errors"},
+    "runs": {"settings", "core", "events", "concurrency", "observability", "domain", "errors"},
     "web": {"settings", "observability", "domain", "errors"},
     "auth": {"settings", "web", "core", "concurrency", "observability", "domain", "errors"},
-    "rest": {"auth", "web", "core", "domain", "errors"},
+    "rest": {"auth", "web", "core", "runs", "domain", "errors"},
     "graphql": {
         "settings",
         "auth",
         "web",
         "core",
+        "runs",
         "fast_executor",
         "events",
         "concurrency",
@@ -75,6 +77,7 @@ MAY_IMPORT: Final = {
         "store",
         "events",
         "core",
+        "runs",
         "web",
         "auth",
         "rest",
@@ -108,6 +111,7 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "events": {"asyncpg", "redis", "orjson"},
     "store": {"sqlalchemy", "alembic", "asyncpg"},
     "core": {"orjson"},  # answers that grow: it looks at the last part that is stored
+    "runs": {"orjson", "httpx"},
     "web": {"starlette"},
     "auth": {"jwt", "limits", "redis"},
     "rest": {"starlette", "orjson"},
