@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-_SKEW_S: Final = 60  # allowed clock skew between the writers of messages
+MAX_SKEW_S: Final = 60  # allowed clock skew between the writers of messages
 _RARE: Final = 10  # one step against the order in so many messages, and one in any list
 
 
@@ -59,8 +59,8 @@ class DirectionDetector:
         if self.is_monotonic:
             return Direction.RISING if self._rises else Direction.FALLING
         rare = max(1, self.count // _RARE)
-        may_rise = self._falls <= rare and self._step_back <= _SKEW_S
-        may_fall = self._rises <= rare and self._step_up <= _SKEW_S
+        may_rise = self._falls <= rare and self._step_back <= MAX_SKEW_S
+        may_fall = self._rises <= rare and self._step_up <= MAX_SKEW_S
         if may_rise and may_fall:  # few messages within a minute
             may_rise = self._last >= self._first
         if may_rise:

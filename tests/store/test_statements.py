@@ -162,7 +162,7 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         threads.take_positions(P, "t", 2, 5),
         (
             "UPDATE threads SET message_count=(message_count + 2), last_position=(last_position + 2), "
-            "last_created_at=CASE WHEN (last_created_at > 5) THEN last_created_at ELSE 5 END "
+            "last_created_at=CASE WHEN (last_created_at BETWEEN 5 AND 65) THEN last_created_at ELSE 5 END "
             f"WHERE {ONE_THREAD} RETURNING last_position, last_created_at, owner"
         ),
     ),

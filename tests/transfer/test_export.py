@@ -11,6 +11,7 @@ import pytest
 from tests.exports import ROOT, a_message, a_thread, environment, give, run, take
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -76,3 +77,17 @@ def test_an_export_ends_silently_when_its_pipe_is_closed(sqlite_url: str) -> Non
     os.close(reader)
 
     assert process.communicate()[1] == b""
+
+
+def test_an_export_keeps_the_order_of_messages_that_a_jump_of_the_clock_made_older(
+    sqlite_url: str, new_sqlite_url: Callable[[], str]
+) -> None:
+    order = {"object": "thread.order", "thread_id": "thread_a", "order": "asc"}
+    said = [a_message(f"msg_{n}", created_at=at) for n, at in enumerate((9, 900, 10, 11))]
+    take(sqlite_url, a_thread(), *said, order)
+    exported, other = give(sqlite_url), new_sqlite_url()
+
+    taken = run("import", "--database-url", other, given=exported)
+
+    assert (taken.exit_code, give(other)) == (0, exported)
+    assert [orjson.loads(line) for line in exported.splitlines()][-1] == order

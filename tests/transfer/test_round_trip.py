@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import orjson
 import pytest
@@ -64,6 +66,7 @@ history = st.lists(
         st.tuples(st.just("change message"), index, metadata),
         st.tuples(st.just("delete message"), index),
         st.tuples(st.just("delete thread"), index),
+        st.tuples(st.just("set clock"), st.sampled_from([-86_400, -61, -60, 0, 60, 86_400])),
         st.tuples(st.just("import thread"), st.integers(0, 3), metadata, st.lists(old_messages, max_size=4)),
     ),
     min_size=1,
@@ -79,6 +82,14 @@ class Life:
         self._threads: list[Thread] = []
         self._messages: list[Message] = []
         self._made = 0
+        self._ahead_s = 0
+
+    def time(self) -> float:
+        """Tell the time that the store's machine takes it to be."""
+        return time.time() + self._ahead_s
+
+    async def set_clock(self, ahead_s: int) -> None:
+        self._ahead_s = ahead_s
 
     async def create_thread(self, metadata: Any, new: Any) -> None:
         parsed = parse.new_thread({"metadata": metadata})
@@ -131,8 +142,9 @@ class Life:
 async def live(database_url: str, history: list[tuple[Any, ...]]) -> None:
     store = open_store(database_url)
     life = Life(store)
-    for name, *arguments in history:
-        await getattr(life, name.replace(" ", "_"))(*arguments)
+    with patch.object(messages, "time", life), patch.object(threads, "time", life):
+        for name, *arguments in history:
+            await getattr(life, name.replace(" ", "_"))(*arguments)
     await store.close()
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import case, delete, exists, func, null, select, union_all, update
 
+from gateway.domain.direction import MAX_SKEW_S
 from gateway.store.schema import tables
 from gateway.store.statements.access import within
 from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
@@ -79,8 +80,8 @@ def take_positions(reach: Reach, thread_id: str, count: int, created_at: int) ->
     """Allocate the next positions of a thread, under its row's lock, and count the messages that will have them.
 
     Shape: one row, the last position and the second that the messages get, or none for an unknown thread.
-    The lock lasts until commit, so the order of positions is the order of commits; and no message is older than
-    the one before it, also where clocks differ, so the order of positions is the order of `created_at` too.
+    The lock lasts until commit, so the order of positions is the order of commits. Where clocks differ a little, no
+    message is older than the one before it; time alone gives no order (`_later`).
     """
     return (
         update(tables.threads)
@@ -171,4 +172,6 @@ def columns_for(reach: Reach) -> list[Any]:
 
 
 def _later(created_at: int) -> ColumnElement[int]:
-    return case((tables.threads.c.last_created_at > created_at, tables.threads.c.last_created_at), else_=created_at)
+    """Take the second of the last message while it is ahead by no more than clocks differ: a jump does not stick."""
+    last = tables.threads.c.last_created_at
+    return case((last.between(created_at, created_at + MAX_SKEW_S), last), else_=created_at)
