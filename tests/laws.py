@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAX_FILE_LINES: Final = 500
 MAX_FUNCTION_LINES: Final = 40
 MAX_POSITIONAL: Final = 5
-OF_AN_EXTRA: Final = ("opentelemetry", "gateway.observability.tracing")
+OF_AN_EXTRA: Final = ("opentelemetry", "aiohttp", "gateway.observability.tracing")
 MAY_ONLY_CONTRACT: Final = {"drop_column", "drop_table", "drop_index", "rename_table", "alter_column"}
 _ENVIRONMENT: Final = {"os.environ", "os.getenv", "os.putenv", "os.environb"}
 

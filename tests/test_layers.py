@@ -111,7 +111,7 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "events": {"asyncpg", "redis", "orjson"},
     "store": {"sqlalchemy", "alembic", "asyncpg"},
     "core": {"orjson"},  # answers that grow: it looks at the last part that is stored
-    "runs": {"orjson", "httpx"},
+    "runs": {"orjson", "aiohttp"},
     "web": {"starlette"},
     "auth": {"jwt", "limits", "redis"},
     "rest": {"starlette", "orjson"},

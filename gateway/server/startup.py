@@ -13,6 +13,7 @@ from gateway.core import api_keys
 from gateway.errors import InvalidSetting
 from gateway.graphql.documents.trusted import load_trusted
 from gateway.server.hints import carrier_of
+from gateway.settings.models import load_models
 from gateway.store.engines.open import refuse_several_processes
 from gateway.store.schema.ready import make_ready
 from gateway.store.store import opened_store
@@ -32,6 +33,7 @@ def has_keys_and_is_ready(settings: Settings) -> bool:
     if settings.workers > 1:
         refuse_several_processes(settings.database_url)
     carrier_of(settings)
+    load_models(settings)
     load_trusted(settings.trusted_documents, settings.trusted_mode)  # a worker could no longer report the error
     return any_key_made(settings.database_url)
 

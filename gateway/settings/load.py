@@ -74,6 +74,12 @@ def load_with_sources(flags: Mapping[str, Any] | None = None) -> Loaded:
     return Loaded(settings, {name: origins.get(name, Source.DEFAULT) for name in SETTINGS})
 
 
+def read_variable(name: str) -> str | None:
+    """Read an environment variable whose name is the value of a setting, such as the key of a model; or from `.env`."""
+    value = os.environ.get(name)
+    return value if value is not None else _of_file().get(name)
+
+
 def _named(name: str, source: Source) -> str:
     setting = SETTINGS[name]
     if source is Source.FLAG:
@@ -86,11 +92,15 @@ def _of_profile() -> dict[str, Any]:
 
 
 def _from_file() -> dict[str, tuple[Any, Source]]:
+    return _ours(_of_file(), Source.FILE)
+
+
+def _of_file() -> Mapping[str, str | None]:
     if not _FILE.is_file():
         return {}
     from dotenv import dotenv_values  # noqa: PLC0415  (most servers have no such file)
 
-    return _ours(dotenv_values(_FILE), Source.FILE)
+    return dotenv_values(_FILE)
 
 
 def _from_environment() -> dict[str, tuple[Any, Source]]:
@@ -113,6 +123,13 @@ def _refuse_incomplete(settings: Settings) -> None:
         raise InvalidSetting(
             "GATEWAY_JWT_ISSUER and GATEWAY_JWT_AUDIENCE: expected both, so that tokens for others are refused."
         )
+    if settings.model_key and not settings.model_url:
+        raise InvalidSetting("GATEWAY_MODEL_KEY: expected GATEWAY_MODEL_URL too, the endpoint that it is sent to.")
+    has_models = settings.model_url or settings.models
+    if settings.model and not has_models:
+        raise InvalidSetting("GATEWAY_MODEL: expected GATEWAY_MODEL_URL or GATEWAY_MODELS too.")
+    if settings.demo and has_models:
+        raise InvalidSetting("GATEWAY_DEMO: expected neither GATEWAY_MODEL_URL nor GATEWAY_MODELS beside it.")
     for name in ("jwt_secret", "token_secret"):
         if getattr(settings, f"{name}_old") and not getattr(settings, name):
             variable = SETTINGS[name].variable

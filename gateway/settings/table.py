@@ -27,6 +27,7 @@ class Group(Enum):
     SERVING = "Serving"
     GRAPHQL = "GraphQL"
     AUTHENTICATION = "Authentication"
+    RUNS = "Runs"
     LIMITS = "Limits"
     DATABASE = "Database"
 
@@ -76,12 +77,12 @@ class _Row:
         made: Any = field(default=default, repr=not more.get("secret"), metadata=metadata)
         return cast("T", made)
 
-    def secret(self, description: str) -> str:
+    def secret(self, description: str, kind: click.ParamType[str] = values.SECRET) -> str:
         """Make a field that holds nothing but a secret."""
-        return self("", values.SECRET, description, secret=True, has_flag=False)
+        return self("", kind, description, secret=True, has_flag=False)
 
 
-_serving, _graphql, _authentication, _limits, _database = map(_Row, Group)
+_serving, _graphql, _authentication, _runs, _limits, _database = map(_Row, Group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,22 @@ class Settings:
     )
     insecure_open: bool = _authentication(
         False, values.Boolean(), "Serve other machines without authentication until the first API key is created."
+    )
+
+    model_url: str = _runs(
+        "",
+        values.MODEL_URL,
+        "Endpoint of the model that answers runs, without /chat/completions: any OpenAI-compatible one, such as "
+        "https://api.openai.com/v1 (pip install 'threads-gateway[runs]').",
+        secret=True,
+    )
+    model_key: str = _runs.secret("API key of that endpoint.", values.MODEL_KEY)
+    model: str = _runs("", click.STRING, "Name of the model where neither the run nor its assistant names one.")
+    models: str = _runs(
+        "", values.MODELS, "TOML file of several models, with their endpoints and limits, and of mapped assistants."
+    )
+    demo: bool = _runs(
+        False, values.Boolean(), "Answer runs with a built-in demo model, which repeats what it is asked."
     )
 
     graphql_cost: int = _limits(

@@ -28,6 +28,9 @@ _ORIGIN: Final = re.compile(
 )
 # `*.com` would allow whoever buys a name; only this machine has names below localhost.
 _PARENT: Final = re.compile(rf"localhost|({_NAME}\.)+[a-z][a-z0-9-]*")
+_ENDPOINT: Final = re.compile(
+    r"(?P<origin>https?://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?)(?P<path>(/[!-~]*?)?)(?P<query>\?[!-~]*)?"
+)
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _LAST_PORT: Final = 65_535
 
@@ -192,6 +195,46 @@ def _redis_url(url: str, other: str = "") -> str:
     return url
 
 
+def check_model_url(url: str) -> str:
+    """Check the URL of a model's endpoint, and remove slashes at its end.
+
+    Errors: ValueError, which says what is expected and shows nothing secret.
+    """
+    found = _ENDPOINT.fullmatch(url)
+    if found is None:
+        raise ValueError("expected a URL such as https://api.openai.com/v1, in ASCII, without user name and fragment")
+    path, query = found["path"].rstrip("/"), found["query"] or ""
+    if path.endswith("/chat/completions"):
+        raise ValueError("expected the URL without /chat/completions, which is added")
+    return f"{found['origin']}{path}{query}"
+
+
+def check_model_key(key: str) -> str:
+    """Check the key of a model's endpoint, which is sent in a header.
+
+    Errors: ValueError, which says what is expected and shows nothing secret.
+    """
+    if not re.fullmatch("[!-~]+", key):
+        raise ValueError("expected ASCII characters without white space")
+    return key
+
+
+def _model_url(url: str) -> str:
+    return _with_client(check_model_url(url)) if url else url
+
+
+def _models(path: str) -> str:
+    if path and not Path(path).is_file():
+        raise ValueError("expected the path of an existing file")
+    return _with_client(path) if path else path
+
+
+def _with_client(text: str) -> str:
+    if find_spec("aiohttp") is None:
+        raise ValueError("the client of models is not installed; run: pip install 'threads-gateway[runs]'")
+    return text
+
+
 DATABASE_URL: Final = Parsed("url", check_database_url)
 LISTEN_URL: Final = Parsed("url", _listen_url)
 HINTS_URL: Final = Parsed("url", _hints_url)
@@ -202,3 +245,6 @@ HOST: Final = Parsed("address", _not_empty)
 AUDIT_LOG: Final = Parsed("path", _file_to_write)
 RATE: Final = Parsed("rate", _rate)
 CONCURRENCY: Final = Parsed("number", _at_once)
+MODEL_URL: Final = Parsed("url", _model_url)
+MODEL_KEY: Final = Parsed("secret", lambda key: key and check_model_key(key))
+MODELS: Final = Parsed("path", _models)

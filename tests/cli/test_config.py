@@ -27,6 +27,8 @@ HOLDING: Final = {
     "jwt_secret_old": [HUSH],
     "token_secret": [HUSH],
     "token_secret_old": [HUSH],
+    "model_url": [f"https://models.example.com/v1?code={HUSH}"],
+    "model_key": [HUSH],
 }
 
 

@@ -75,6 +75,11 @@ def test_default_settings_use_a_local_file_and_a_local_port() -> None:
         "rate_store": "memory",
         "audit_log": "",
         "insecure_open": False,
+        "model_url": "",
+        "model_key": "",
+        "model": "",
+        "models": "",
+        "demo": False,
     }
 
 

@@ -1,6 +1,6 @@
 """What a worker asks a model and hears of it, whichever model it is.
 
-Must not be here: HTTP, settings, threads and runs.
+Must not be here: HTTP, where the models come from (`settings.models`), threads and runs.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from gateway.settings.models import MappedAssistant
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +112,6 @@ class Resolved:
 
     model: Model
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class MappedAssistant:
-    """An assistant that the settings name, for programs whose assistants were made elsewhere."""
-
-    name: str | None = None
-    model: str | None = None  # the name that `resolve` takes; None is the default
-    instructions: str | None = None
 
 
 class Models(Protocol):
