@@ -14,7 +14,7 @@ from gateway.auth.rate_limits import RateLimiter, RateLimits
 from gateway.concurrency import Registration
 from gateway.domain import bounds
 from gateway.domain.api_key import PREFIX
-from gateway.domain.principal import Principal, Reach
+from gateway.domain.principal import KEY_SCOPES, Principal, Reach
 from gateway.errors import Unauthorized
 from gateway.observability.record import current
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gateway.web.request import HeadersLike
 
 ANY_CALLER: Final = "everybody"  # in place of a key id: valid until the first key is created
-ANONYMOUS: Final = Principal(Reach("default"), key_id=ANY_CALLER)
+ANONYMOUS: Final = Principal(Reach("default"), KEY_SCOPES, key_id=ANY_CALLER)
 RECHECK_S: Final = 0.4  # interval of re-authentication; together with the cache's FRESH_S below a second
 MAX_CREDENTIAL: Final = bounds.CREDENTIAL.number
 _SHOWN_START, _SHOWN_END, _MOST_SHOWN = 8, 4, 64

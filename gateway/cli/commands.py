@@ -17,6 +17,8 @@ from gateway.server.quick_imports import loading
 with loading():
     from gateway.cli.options import GroupedCommand, settings_options
     from gateway.domain.api_key import duration, new_key, project_id
+    from gateway.domain.parse import end_user
+    from gateway.domain.principal import Reach
     from gateway.domain.printable import printable
     from gateway.errors import GatewayError
     from gateway.observability.log import audited
@@ -168,19 +170,45 @@ def import_(sources: tuple[str, ...], project: str, database_url: str | None, **
     default="-",
     help="Output file. [default: standard output]",
 )
+@click.option("--owner", metavar="NAME", help="Export the threads of this end user only.")
 @settings_options(*_DATABASE)
-def export(project: str, output: str, **flags: Any) -> None:
+def export(project: str, output: str, owner: str | None, **flags: Any) -> None:
     """Export all threads of a project, each followed by its messages, one API object per line.
 
     Importing the file into an empty database restores the same threads; exporting those again gives the same bytes.
 
     \b
       gateway export -o threads.jsonl
+      gateway export --owner alice -o alice.jsonl
     """
     with loading():
         from gateway.cli.transfer import run_export  # noqa: PLC0415  (as above)
 
-    run_export(load_settings(flags).database_url, project_id(project), output)
+    reach = Reach(project_id(project), None if owner is None else end_user(owner))
+    run_export(load_settings(flags).database_url, reach, output)
+
+
+@main.command(cls=GroupedCommand)
+@click.option("--project", default="default", show_default=True, metavar="NAME", help="Project of the threads.")
+@click.option("--owner", required=True, metavar="NAME", help="End user to erase, as in `owner` of a thread.")
+@click.option("--dry-run", is_flag=True, help="Count what would be erased; nothing is changed.")
+@settings_options(*_KEYS)
+def erase(project: str, owner: str, *, dry_run: bool, **flags: Any) -> None:
+    """Erase an end user: delete all threads and messages of that owner, permanently.
+
+    Threads that were deleted before lose their owner too. It can run while the database is served, and be repeated:
+    what was interrupted continues. Backups, exports and the audit log keep what they contain.
+
+    \b
+      gateway erase --project shop --owner alice --dry-run
+      gateway erase --project shop --owner alice
+    """
+    with loading():
+        from gateway.cli.erase import run_erase  # noqa: PLC0415  (as above)
+
+    settings = load_settings(flags)
+    with audited(settings.audit_log):
+        run_erase(settings.database_url, project_id(project), end_user(owner), is_dry=dry_run)
 
 
 @main.group(name="keys")
@@ -200,7 +228,7 @@ def keys_() -> None:
 
 @keys_.command(name="create", cls=GroupedCommand)
 @click.option("--project", default="default", show_default=True, metavar="NAME", help="Project that the key opens.")
-@click.option("--scopes", default="read,write", show_default=True, metavar="LIST", help="Scopes: read, write or both.")
+@click.option("--scopes", default="read,write", show_default=True, metavar="LIST", help="Scopes: read, write, erase.")
 @click.option("--expires", metavar="DURATION", help="Time to live, such as 90d or 12h. [default: no expiry]")
 @click.option("--name", default="", metavar="TEXT", help="Name of the key in the list.")
 @settings_options(*_KEYS)

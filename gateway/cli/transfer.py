@@ -81,12 +81,12 @@ def _and_more(many: int) -> str:
     return f" and {many - 1} more" if many > 1 else ""
 
 
-def run_export(database_url: str, project_id: str, target: str) -> None:
-    """Export everything to a file or standard output.
+def run_export(database_url: str, reach: Reach, target: str) -> None:
+    """Export what can be reached to a file or standard output.
 
     Errors: OSError where the file cannot be written; DatabaseBehind; Unavailable.
     """
-    who = Principal(Reach(project_id))
+    who = Principal(reach)
     asyncio.run(make_ready(database_url))
     with (
         click.open_file("-", "wb") if target == "-" else open_private(Path(target)) as out,

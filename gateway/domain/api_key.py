@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.domain import validate
-from gateway.domain.principal import ALL_SCOPES, Principal, Reach, Scope
+from gateway.domain.principal import KEY_SCOPES, Principal, Reach, Scope
 from gateway.errors import excerpt
 
 PREFIX: Final = "sk-"  # the format that SDKs and secret scanners expect
@@ -125,7 +125,7 @@ def scopes_of(words: list[str]) -> frozenset[Scope]:
 
     Errors: InvalidRequest.
     """
-    supported = tuple(sorted(ALL_SCOPES))
+    supported = tuple(sorted(KEY_SCOPES))
     return frozenset(Scope(validate.one_of(word.strip(), "scopes", supported)) for word in words)
 
 

@@ -66,9 +66,12 @@ def new_thread(body: object, *, from_worker: bool = False) -> NewThread:
 
 
 def owner(value: object, path: str = "owner") -> str | None:
+    """Parse the name of an end user, or null."""
+    return None if value is None else end_user(value, path)
+
+
+def end_user(value: object, path: str = "owner") -> str:
     """Parse the name of an end user, as an identity provider assigns it."""
-    if value is None:
-        return None
     text = validate.a_string(value, path)
     if _OWNER.fullmatch(text):
         return text

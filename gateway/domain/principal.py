@@ -13,14 +13,19 @@ from gateway.errors import Forbidden
 
 
 class Scope(StrEnum):
-    """What a principal may do; SEND is the part of WRITE that a thread token can have alone."""
+    """What a principal may do.
+
+    SEND is the part of WRITE that a thread token can have alone; ERASE, which deletes all of an end user, is for keys.
+    """
 
     READ = "read"
     WRITE = "write"
     SEND = "send"
+    ERASE = "erase"
 
 
 ALL_SCOPES: Final = frozenset({Scope.READ, Scope.WRITE})
+KEY_SCOPES: Final = ALL_SCOPES | {Scope.ERASE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,14 @@ class Principal:
         missing = ", ".join(scope.value for scope in needed if scope not in self.scopes)
         message = f"You have insufficient permissions for this operation. Missing scopes: {missing}."
         raise Forbidden(message, code="missing_scope")
+
+    def require_project(self) -> None:
+        """Reject a principal that is limited to an end user or a thread, whatever its scopes.
+
+        Errors: Forbidden.
+        """
+        if self.reach.owner is not None or self.reach.thread_id is not None:
+            raise Forbidden("Only an API key of the project can do this.", code="missing_scope")
 
     def require_many_threads(self) -> None:
         """Reject the principal of a thread token, which can neither create or delete threads nor manage tokens.

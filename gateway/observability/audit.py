@@ -30,6 +30,7 @@ class Event(StrEnum):
     TOKENS_REVOKED = "tokens.revoked"
     THREAD_DELETED = "thread.deleted"
     MESSAGE_DELETED = "message.deleted"
+    USER_ERASED = "user.erased"
     AUTHENTICATION_FAILED = "authentication.failed"
 
 

@@ -17,13 +17,14 @@ from gateway.store import rows
 from gateway.store.engines.errors import is_transient
 from gateway.store.message_reads import Batch, MessageReads
 from gateway.store.schema import revision
-from gateway.store.statements import api_keys, epochs, following, messages, thread_tokens, threads
+from gateway.store.statements import api_keys, epochs, erasing, following, messages, thread_tokens, threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from gateway.domain.api_key import ApiKey
     from gateway.domain.change import Change, Topic
+    from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
     from gateway.domain.page import PageRequest
     from gateway.domain.principal import Reach, TokenEpoch
@@ -108,6 +109,15 @@ class Reads(MessageReads):
         [row] = await self._rows(threads.count_threads, reach)
         count: int = row[0]
         return count
+
+    async def count_owned(self, reach: Reach) -> tuple[int, int]:
+        """Count the threads that a caller can reach, and their messages."""
+        [(owned, contained)] = await self._rows(erasing.count_owned, reach)
+        return owned, int(contained)
+
+    async def some_threads(self, reach: Reach, most: int) -> list[ThreadId]:
+        """Return the ids of some threads that a caller can reach."""
+        return [row[0] for row in await self._rows(erasing.some_threads, reach, most)]
 
     async def count_messages_of_run(self, reach: Reach, thread_id: str, run_id: str) -> int:
         """Count the messages of one run."""

@@ -18,7 +18,7 @@ from gateway.errors import NotFound
 from gateway.store import rows
 from gateway.store.reads import Reads
 from gateway.store.schema import tables
-from gateway.store.statements import api_keys, epochs, following, importing, messages, thread_tokens, threads
+from gateway.store.statements import api_keys, epochs, erasing, following, importing, messages, thread_tokens, threads
 from gateway.store.statements.inserts import insert_row
 
 if TYPE_CHECKING:
@@ -243,8 +243,18 @@ class Writes(Reads):
             gone = {"project_id": reach.project_id, "id": message_id, "thread_id": thread_id, "position": position}
             await self._insert(tables.deleted_messages, [{**gone, "deleted_position": deleted_position}])
             await self._rows(following.remove_deltas, reach, message_id)
-            await self._rows(threads.uncount_message, reach, thread_id)
+            await self._rows(threads.uncount_messages, reach, thread_id, 1)
         return bool(removed)
+
+    async def remove_first_messages(self, reach: Reach, thread_id: ThreadId, most: int) -> int:
+        """Delete the first messages of a thread that is about to be deleted, and return their number."""
+        removed = await self._rows(erasing.remove_first_messages, reach, thread_id, most)
+        await self._rows(threads.uncount_messages, reach, thread_id, len(removed))
+        return len(removed)
+
+    async def forget_owner(self, reach: Reach) -> None:
+        """Take the owner that the caller is limited to from the places of deleted threads."""
+        await self._rows(erasing.forget_owner, reach)
 
     async def revoke_tokens(self, reach: Reach, thread_id: ThreadId) -> bool:
         """Begin a new token epoch of a thread; say whether the thread exists."""

@@ -79,5 +79,5 @@ def test_scopes_are_a_list(text: str, scopes: set[Scope]) -> None:
 
 @pytest.mark.parametrize("text", ["", "admin", "read,", "READ"])
 def test_no_scopes_are(text: str) -> None:
-    with pytest.raises(InvalidRequest, match="Supported values are: 'read' and 'write'"):
+    with pytest.raises(InvalidRequest, match="Supported values are: 'erase', 'read', and 'write'"):
         api_key.new_key("p", "", text, None)

@@ -91,7 +91,9 @@ async def test_a_missing_scope_is_reported_before_any_look_up(served: Served, fa
     world = served.world
 
     for way in on(face, [*WAYS, *NAMELESS]):
-        without = [world.writers] * (Scope.READ in way.scopes) + [world.readers] * (Scope.WRITE in way.scopes)
+        without = [world.writers] * (Scope.READ in way.scopes) + [world.readers] * bool(
+            way.scopes & {Scope.WRITE, Scope.ERASE}
+        )
         for name, caller in (each for lacking in without for each in lacking.items()):
             for names in (world.never, *world.hidden.values()):
                 told = await ask(served, way, caller, names)

@@ -42,6 +42,7 @@ ELSEWHERE: Final = {
     "CreateMessageInput.assistantId": "an assistant is only noted",
     "CreateMessageInput.runId": "a run is only noted",
     "CreateThreadInput.owner": "an end user is only noted",
+    "EraseUserInput.owner": "an end user, named by keys of the project alone: tests/core/test_erasing.py",
     "ImageFileInput.detail": "a word of the API",
     "ImageFileInput.fileId": "a file is only noted",
     "ImageUrlInput.detail": "a word of the API",

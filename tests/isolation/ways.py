@@ -12,14 +12,12 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.domain.principal import ALL_SCOPES
+from gateway.domain.principal import ALL_SCOPES, Scope
 from gateway.rest.routes import PREFIXES
 from tests.isolation.world import READ, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from gateway.domain.principal import Scope
 
 PLACE: Final = re.compile(r"\{(own_)?(thread|message|growing|run)\}")
 
@@ -288,6 +286,13 @@ NAMELESS: Final = (
         "mutation { createThread(input: {}) { thread { id } } }",
         "Mutation.createThread",
         scopes=WRITE,
+    ),
+    _asking(
+        Face.HTTP,
+        "",
+        'mutation { eraseUser(input: {owner: "alice"}) { threads } }',
+        "Mutation.eraseUser",
+        scopes=frozenset({Scope.ERASE}),
     ),
 )
 

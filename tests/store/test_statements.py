@@ -190,9 +190,9 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         messages.set_message(P, "m", {"metadata": "{}"}),
         "UPDATE messages SET metadata='{}' WHERE project_id = 'p' AND id = 'm'",
     ),
-    "uncount_message": (
-        threads.uncount_message(P, "t"),
-        f"UPDATE threads SET message_count=(message_count - 1) WHERE {ONE_THREAD}",
+    "uncount_messages": (
+        threads.uncount_messages(P, "t", 2),
+        f"UPDATE threads SET message_count=(message_count - 2) WHERE {ONE_THREAD}",
     ),
     "remove_message": (
         messages.remove_message(P, "t", "m"),

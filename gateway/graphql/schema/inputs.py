@@ -129,6 +129,13 @@ class DeleteThreadInput:
     id: strawberry.ID = strawberry.field(description="The ID of the thread.")
 
 
+@strawberry.input(description="The end user to erase.")
+class EraseUserInput:
+    """The arguments of `core.erasing.erase`."""
+
+    owner: str = strawberry.field(description="The end user, as in `owner` of a thread.")
+
+
 @strawberry.input(description="The thread token to create.")
 class CreateThreadTokenInput:
     """The arguments of `auth.thread_tokens`."""

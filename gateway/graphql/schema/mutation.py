@@ -8,7 +8,7 @@ from typing import Annotated
 
 import strawberry
 
-from gateway.core import messages, streaming, thread_tokens, threads
+from gateway.core import erasing, messages, streaming, thread_tokens, threads
 from gateway.domain import bounds, ids, parse, validate
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.message import Status
@@ -55,6 +55,14 @@ class DeleteThreadPayload:
     """The result of deleteThread."""
 
     deleted_thread_id: strawberry.ID = strawberry.field(description="The ID of the deleted thread.")
+
+
+@strawberry.type(description="The result of `eraseUser`.")
+class EraseUserPayload:
+    """The result of eraseUser."""
+
+    threads: int = strawberry.field(description="How many threads were deleted.")
+    messages: int = strawberry.field(description="How many messages were deleted with them.")
 
 
 @strawberry.type(description="The result of `createMessage`.")
@@ -156,6 +164,20 @@ class Mutation:
         """DELETE /threads/{thread_id}."""
         await threads.delete(info.context.store, info.context.who, ids.thread_id(input.id))
         return DeleteThreadPayload(deleted_thread_id=input.id)
+
+    @strawberry.mutation(
+        description="Delete everything that is stored of an end user, permanently; for keys with the scope `erase`. "
+        "Repeat it after an error: it continues.",
+    )
+    @names_arguments
+    async def erase_user(
+        self,
+        info: Info,
+        input: Annotated[inputs.EraseUserInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> EraseUserPayload:
+        """Erase an end user."""
+        erased = await erasing.erase(info.context.store, info.context.who, parse.end_user(input.owner))
+        return EraseUserPayload(threads=erased.threads, messages=erased.messages)
 
     @strawberry.mutation(description="Create a short-lived token for one thread, for example for a browser.")
     @names_arguments

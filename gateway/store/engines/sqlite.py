@@ -123,8 +123,10 @@ def open_sqlite(url: URL) -> Engines:
         skip_autocommit_rollback=True,
         **shared,
     )
-    # The journal mode is kept in the file; FULL is what makes an acknowledged message survive a power cut.
-    run_on_connect(writer, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
+    # The journal mode is kept in the file; FULL is what makes an acknowledged message survive a power cut; and what is
+    # deleted is overwritten.
+    options = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
+    run_on_connect(writer, *(f"PRAGMA {each}" for each in options))
     run_on_connect(reader, "PRAGMA query_only = ON")
     keep_database_private(writer, is_writer=True)
     keep_database_private(reader, is_writer=False)

@@ -137,9 +137,9 @@ def set_thread(reach: Reach, thread_id: str, given: Inferred, values: Mapping[st
     )
 
 
-def uncount_message(reach: Reach, thread_id: str) -> Update:
+def uncount_messages(reach: Reach, thread_id: str, count: int) -> Update:
     """Decrement the message count of a thread."""
-    fewer = tables.threads.c.message_count - 1
+    fewer = tables.threads.c.message_count - count
     return (
         update(tables.threads)
         .where(within(tables.threads, reach), tables.threads.c.id == thread_id)

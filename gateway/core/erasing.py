@@ -1,0 +1,96 @@
+"""The use case of erasing an end user: all that is stored of one person in a project, for good.
+
+A transaction erases for a moment only, so that writers on SQLite wait no longer for it than for an import. What is
+committed is whole: the messages of a thread go before it, and an erasure that breaks off is completed by the next one.
+Must not be here: the deletion of one thread (`threads`).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from gateway.domain.principal import Reach, Scope
+from gateway.errors import NotFound
+from gateway.observability import audit
+from gateway.observability.audit import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gateway.core import Store
+    from gateway.domain.ids import ThreadId
+    from gateway.domain.principal import Principal
+    from gateway.store.writes import Writes
+
+_THREADS: Final = 100
+_MESSAGES: Final = 100  # of one statement; each may have as many bytes as a message may
+_HOLD_S: Final = 0.1  # after which a transaction begins no further statement
+
+
+class Erased(NamedTuple):
+    """What was erased of an end user, or would be: counts alone."""
+
+    threads: int = 0
+    messages: int = 0
+
+
+async def count(store: Store, who: Principal, owner: str) -> Erased:
+    """Count what `erase` would erase.
+
+    Errors: Forbidden.
+    """
+    async with store.read() as reads:
+        return Erased(*await reads.count_owned(_reach(who, owner)))
+
+
+async def erase(store: Store, who: Principal, owner: str) -> Erased:
+    """Delete all threads of an end user with their messages, and forget the owner of those deleted before.
+
+    It ends when none is left, also of those that are created meanwhile.
+    Errors: Forbidden; Unavailable, after which the next call continues.
+    """
+    reach, threads, messages = _reach(who, owner), 0, 0
+    while found := await _some_threads(store, reach):
+        for thread_id in found:
+            is_there = True
+            while is_there:
+                removed, is_there = await store.write(_step(reach, thread_id), thread_id)
+                messages += removed
+            threads += 1
+    await store.write(lambda transaction: transaction.forget_owner(reach))
+    erased = Erased(threads, messages)
+    audit.note(
+        Event.USER_ERASED, principal=who.name, project=reach.project_id, target=f"user:{owner}", **erased._asdict()
+    )
+    return erased
+
+
+def _reach(who: Principal, owner: str) -> Reach:
+    who.require(Scope.ERASE)
+    who.require_project()
+    return Reach(who.reach.project_id, owner=owner)
+
+
+async def _some_threads(store: Store, reach: Reach) -> list[ThreadId]:
+    async with store.read() as reads:
+        return await reads.some_threads(reach, _THREADS)
+
+
+def _step(reach: Reach, thread_id: ThreadId) -> Callable[[Writes], Awaitable[tuple[int, bool]]]:
+    async def work(transaction: Writes) -> tuple[int, bool]:
+        """Delete messages of a thread for a moment, then the thread; return their number, and if the thread remains."""
+        end = time.monotonic() + _HOLD_S
+        removed = 0
+        try:
+            await transaction.next_position(reach, thread_id)
+        except NotFound:  # deleted meanwhile
+            return 0, False
+        while (last := await transaction.remove_first_messages(reach, thread_id, _MESSAGES)) == _MESSAGES:
+            removed += last
+            if time.monotonic() > end:
+                return removed, True
+        await transaction.remove_thread(reach, thread_id)
+        return removed + last, False
+
+    return work
