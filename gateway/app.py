@@ -17,7 +17,7 @@ from gateway.auth.api_keys import ApiKeyCache
 from gateway.auth.authenticator import Authenticator
 from gateway.auth.build import authenticator_of
 from gateway.background import BackgroundTask, BackgroundTasks
-from gateway.core import epochs
+from gateway.core import epochs, health
 from gateway.events.exchange import Exchange
 from gateway.events.hub import Hub
 from gateway.events.sweep import INTERVAL_S, POLL_S, sweep
@@ -74,6 +74,7 @@ def create_app(settings: Settings) -> RequestMiddleware:
         origin_policy=origin_policy_of(settings),
         authenticator=authenticator_of(settings, ApiKeyCache(store)),
         listeners=listeners_of(settings),
+        min_free_mb=settings.min_free_mb,
     )
 
 
@@ -110,6 +111,7 @@ def serve_store(
     origin_policy: OriginPolicy | None = None,
     authenticator: Authenticator | None = None,
     listeners: Listeners | None = None,
+    min_free_mb: int = 0,
 ) -> RequestMiddleware:
     """Make the application over an open store, which it closes when it ends: the one callable for users and tests.
 
@@ -126,7 +128,7 @@ def serve_store(
     operations = Operations(schema, store, hub or Hub(), options, authenticator)
     graphql = GraphQLOverHttp(operations, explorer.page, policy)
     tasks = BackgroundTasks([*background, *_own_tasks(store, operations.hub, authenticator)])
-    rest, pages = RestFace(store, authenticator), _pages(operations, store, explorer, tasks)
+    rest, pages = RestFace(store, authenticator), _pages(operations, store, explorer, tasks, min_free_mb=min_free_mb)
     if heard.metrics:
         heard.metrics.watch([*readings(store, operations), *tasks.readings()])
     return RequestMiddleware(
@@ -143,13 +145,20 @@ def serve_store(
 
 def _own_tasks(store: Store, hub: Hub, authenticator: Authenticator) -> Iterator[BackgroundTask]:
     """List what runs beside the requests of any application for as long as they are served."""
-    runs = {**authenticator.background_tasks(), "checking_epoch": lambda: epochs.watch(store, hub)}
+    runs = {
+        **authenticator.background_tasks(),
+        "checking_epoch": lambda: epochs.watch(store, hub),
+        "checking_writes": lambda: health.watch_writes(store),
+    }
     return starmap(BackgroundTask, runs.items())
 
 
-def _pages(operations: Operations, store: Store, explorer: Explorer, background: BackgroundTasks) -> Pages:
+def _pages(
+    operations: Operations, store: Store, explorer: Explorer, background: BackgroundTasks, *, min_free_mb: int
+) -> Pages:
     """List what is served beside the faces."""
-    readiness = Readiness(store.is_migrated, lambda: operations.hub.is_ending, background.working)
+    failures = partial(health.failures, store, min_free_mb)
+    readiness = Readiness(failures, lambda: operations.hub.is_ending, background.working)
     return Pages(
         {
             "/": root(has_page=operations.options.graphiql),

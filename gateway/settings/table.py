@@ -273,6 +273,12 @@ class Settings:
         10.0, values.Seconds(), "Seconds of silence after which PostgreSQL asks whether a server is still there."
     )
 
+    min_free_mb: int = _database(
+        100,
+        click.IntRange(0),
+        "Megabytes that have to be free on the disk of SQLite's file; with less, /readyz answers 503.",
+    )
+
 
 SETTINGS: Final[Mapping[str, Setting]] = {
     each.name: Setting(each.name, default=each.default, **each.metadata) for each in fields(Settings)

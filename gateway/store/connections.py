@@ -41,6 +41,10 @@ class Connection:
         self._statements = engines.statements
         self._watch = engines.watchers.watch
 
+    def is_closed(self) -> bool:
+        """Say whether the database has closed the connection, as far as is known here."""
+        return not self.is_local and self.raw.is_closed()
+
     async def discard(self) -> None:
         """Close the connection, whatever it does."""
         await self.sqlalchemy.invalidate()
@@ -163,30 +167,44 @@ class ConnectionPool(Generic[C]):
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     def acquire_idle(self) -> C | None:
-        """Lend an idle connection, if there is one."""
-        return self._idle.pop() if self._idle else None
+        """Lend an idle connection, if there is one that is not known to be closed.
 
-    async def acquire(self) -> C:
-        """Lend a connection, which has to be released.
-
-        Errors: TimeoutError where none is free in time; whatever the driver raises when it connects.
+        So no statement is sent over one that is, and none has to be sent again.
         """
-        while True:
-            if self._idle:
-                return self._idle.pop()
-            if self.open < self._at_most:
-                return await self._open()
-            waiting: asyncio.Future[C | None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiting)
-            try:
-                async with asyncio.timeout(base.WAIT_S):
-                    connection = await waiting
-            except BaseException:
-                if waiting.done() and not waiting.cancelled() and (given := waiting.result()) is not None:
-                    self._give_back(given)  # it came at the last moment
-                raise
-            if connection is not None:
-                return connection  # None: one was closed, and another may be opened
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+            self._discard(connection)
+        return None
+
+    async def acquire(self, until: float | None = None) -> C:
+        """Lend a connection, which has to be released; `until` is a time of the loop, if it is not WAIT_S from now.
+
+        Errors: TimeoutError where none is free or connected in time; whatever the driver raises when it connects.
+        """
+        async with asyncio.timeout_at(until or base.wait_until()):
+            while True:
+                if (idle := self.acquire_idle()) is not None:
+                    return idle
+                if self.open < self._at_most:
+                    return await self._open()
+                given = await self._next()
+                if given is not None and not given.is_closed():
+                    return given
+                if given is not None:
+                    self._discard(given)
+
+    async def _next(self) -> C | None:
+        """Wait for the next connection that is released; None where one was closed, and another may be opened."""
+        waiting: asyncio.Future[C | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        try:
+            return await waiting
+        except BaseException:
+            if waiting.done() and not waiting.cancelled() and (given := waiting.result()) is not None:
+                self._give_back(given)  # it came at the last moment
+            raise
 
     async def _open(self) -> C:
         self.open += 1

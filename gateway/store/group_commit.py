@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from gateway.store.connections import Connection, TransactionConnection, opened
+from gateway.store.engines.errors import is_usable_after
 from gateway.store.engines.sqlite import Sqlite
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class GroupCommit:
         """How many connections are in use: one while a transaction runs or waits."""
         return int(self._running is not None)
 
-    async def run(self, work: Callable[[TransactionConnection], Awaitable[T]]) -> T:
+    async def run(self, work: Callable[[TransactionConnection], Awaitable[T]], _until: float | None = None) -> T:
         """Run a transaction: committed when its function returns, rolled back when that raises.
 
         The function waits for nothing but its statements, since it does not run in the event loop.
@@ -159,8 +160,8 @@ def _run(write: PendingWrite, connection: TransactionConnection, undo: str) -> A
     try:
         outcome = write.context.run(_result, write.work, connection)
     except Exception as error:
-        if not raw.in_transaction:
-            raise  # SQLite has rolled back all of them, as it does where the disk is full
+        if not raw.in_transaction or not is_usable_after(error):
+            raise  # SQLite has rolled back all of them, or cannot write any, as where the disk is full
         outcome = error
     if isinstance(outcome, Exception) or write.done.done():
         raw.execute(undo)

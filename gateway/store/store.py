@@ -5,6 +5,7 @@ Must not be here: what is read (`reads`) and changed (`writes`), differences bet
 
 from __future__ import annotations
 
+import shutil
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -15,8 +16,8 @@ from gateway.domain.message import with_created_at
 from gateway.errors import NotFound, Unavailable
 from gateway.store.connections import Connection, ConnectionPool, TransactionConnection, open_reader, open_writer
 from gateway.store.engines.base import Timeouts
-from gateway.store.engines.errors import translate
 from gateway.store.engines.open import open_engines
+from gateway.store.faults import Faults
 from gateway.store.group_commit import GroupCommit
 from gateway.store.reads import Reads
 from gateway.store.statements import following, messages
@@ -56,13 +57,14 @@ class Store:
         self._writers = ConnectionPool[TransactionConnection](partial(open_writer, engines), at_most["writer"])
         self._transactions = GroupCommit(engines) if engines.has_one_writer else Transactions(self._writers)
         self._turns = Turns()
+        self._faults = Faults()
 
     def read(self) -> Borrowed[Reads]:
         """Borrow a connection to read with, for the duration of the block.
 
         Errors: Unavailable where the database is down or all connections stay busy.
         """
-        return Borrowed(self._pool, Reads)
+        return Borrowed(self._pool, Reads, self._faults)
 
     async def write(self, work: Callable[[Writes], Awaitable[T]], key: str = "") -> T:
         """Run a transaction: committed when its function returns, rolled back when that raises.
@@ -75,25 +77,25 @@ class Store:
             return await self._write(work)
         return await self._in_turn(key, partial(self._write, work))
 
-    async def _in_turn(self, key: str, work: Callable[[], Awaitable[T]]) -> T:
+    async def _in_turn(self, key: str, work: Callable[[float | None], Awaitable[T]]) -> T:
         turns = self._turns
-        if not turns.begin(key):
-            await turns.wait(key)
+        until = None if turns.begin(key) else await turns.wait(key)
         try:
-            return await work()
+            return await work(until)
         except Unavailable as error:
             turns.fail(key, error)
             raise
         finally:
             turns.end(key)
 
-    async def _write(self, work: Callable[[Writes], Awaitable[T]]) -> T:
+    async def _write(self, work: Callable[[Writes], Awaitable[T]], until: float | None = None) -> T:
         try:
-            result, touched = await self._transactions.run(partial(_transaction, work))
+            result, touched = await self._transactions.run(partial(_transaction, work), until)
         except Exception as error:
-            if (translation := translate(error)) is error:
+            if (translation := self._faults.translate(error)) is error:
                 raise
             raise translation from error
+        self._faults.on_write()
         self._publish(touched)
         return result
 
@@ -130,10 +132,12 @@ class Store:
         self._publish([Hint(reach.project_id, *found[0])])
         return thread_id
 
-    async def _rows(self, build: Build, arguments: tuple[Any, ...]) -> Sequence[Any]:
+    async def _rows(self, build: Build, arguments: tuple[Any, ...], until: float | None) -> Sequence[Any]:
         """Run one statement that writes, which is a transaction, and return its rows."""
-        async with Borrowed(self._writers, _itself) as connection:
-            return await connection.rows(build, arguments)
+        async with Borrowed(self._writers, _itself, self._faults, until) as connection:
+            found = await connection.rows(build, arguments)
+        self._faults.on_write()
+        return found
 
     async def data_version(self) -> tuple[int, int]:
         """Return SQLite's version of the file, and the connection that it is counted by.
@@ -153,8 +157,32 @@ class Store:
 
         Errors: Unavailable.
         """
-        async with Borrowed(self._probe, Reads) as reads:
+        async with Borrowed(self._probe, Reads, self._faults) as reads:
             return await reads.is_migrated()
+
+    @property
+    def fault(self) -> str | None:
+        """The reason of the last fault of the database, if no write has succeeded since."""
+        return self._faults.reason
+
+    async def try_write(self) -> None:
+        """Commit a transaction that leaves nothing.
+
+        Errors: Unavailable.
+        """
+        await self.write(Writes.try_write)
+
+    async def free_bytes(self) -> int | None:
+        """Return how many bytes are free on the disk of the database's file; None where that is not known here.
+
+        Errors: Unavailable.
+        """
+        folder = self._engines.folder
+        if folder is None:
+            return None
+        async with Borrowed(self._probe, _itself, self._faults) as connection:  # whose thread may wait for a disk
+            free: int = await connection.call(lambda _raw: shutil.disk_usage(folder).free)
+        return free
 
     def watch(self, on_begin: OnBegin) -> None:
         """Call `on_begin` at the start of every statement from now on (`engines.instrumentation.Watchers`)."""
@@ -179,22 +207,26 @@ class Store:
 class Borrowed(Generic[T]):
     """What is done over a connection of the pool, from `async with` until its end."""
 
-    def __init__(self, pool: ConnectionPool[Any], use: Callable[[Connection], T]) -> None:
+    def __init__(
+        self, pool: ConnectionPool[Any], use: Callable[[Connection], T], faults: Faults, until: float | None = None
+    ) -> None:
         self._pool = pool
         self._use = use
+        self._faults = faults
+        self._until = until
 
     async def __aenter__(self) -> T:
         try:
-            self._connection = self._pool.acquire_idle() or await self._pool.acquire()
+            self._connection = self._pool.acquire_idle() or await self._pool.acquire(self._until)
         except Exception as error:
-            raise translate(error) from error
+            raise self._faults.translate(error) from error
         return self._use(self._connection)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.release(self._connection, error)
-        if error is not None and (translation := translate(error)) is not error:
+        if error is not None and (translation := self._faults.translate(error)) is not error:
             raise translation from error
 
 

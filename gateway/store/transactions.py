@@ -28,12 +28,12 @@ class Transactions:
         """How many connections are in use."""
         return self._pool.in_use
 
-    async def run(self, work: Callable[[TransactionConnection], Awaitable[T]]) -> T:
+    async def run(self, work: Callable[[TransactionConnection], Awaitable[T]], until: float | None = None) -> T:
         """Run a transaction: committed when its function returns, rolled back when that raises.
 
         Errors: TimeoutError where no connection is free in time; whatever the driver says.
         """
-        connection = self._pool.acquire_idle() or await self._pool.acquire()
+        connection = self._pool.acquire_idle() or await self._pool.acquire(until)
         failure: BaseException | None = None
         try:
             await connection.execute("BEGIN")

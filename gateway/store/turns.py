@@ -36,8 +36,8 @@ class Turns:
         self.running[key] = count + 1
         return True
 
-    async def wait(self, key: str) -> None:
-        """Wait for a turn in the order of arrival.
+    async def wait(self, key: str) -> float:
+        """Wait for a turn in the order of arrival; return until when its writer may wait for a connection.
 
         Errors: Unavailable where too many wait, the thread stays locked, or its turn does not come in time.
         """
@@ -46,8 +46,9 @@ class Turns:
             raise Unavailable(f"{MAX_WAITING} writes to this thread wait already. Please send the request again.")
         turn = asyncio.get_running_loop().create_future()
         waiting.append(turn)
+        until = base.wait_until()
         try:
-            async with asyncio.timeout(base.WAIT_S):
+            async with asyncio.timeout_at(until):
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
@@ -57,6 +58,7 @@ class Turns:
                     "Other writes to this thread took too long. Please send the request again."
                 ) from error
             raise
+        return until
 
     def end(self, key: str) -> None:
         """Pass a turn on."""

@@ -5,6 +5,7 @@ Must not be here: the text of statements (`statements`), when a transaction begi
 
 from __future__ import annotations
 
+import uuid
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from gateway.domain.change import Hint
 from gateway.domain.delta import Delta
 from gateway.domain.message import with_created_at
+from gateway.domain.principal import Reach
 from gateway.domain.thread import Inferred, Thread
 from gateway.domain.wire import dump_text
 from gateway.errors import NotFound
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from gateway.domain.change import Topic
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import Message
-    from gateway.domain.principal import Reach
     from gateway.store.connections import TransactionConnection
     from gateway.store.staging import Staging
     from gateway.store.statement_cache import Build
@@ -73,6 +74,13 @@ class Writes(Reads):
         self._connection: TransactionConnection = connection
         self._driver = connection.transaction_driver
         self.touched: dict[Topic, Hint] = {}
+
+    async def try_write(self) -> None:
+        """Insert a row, and delete it again, of no project and under a name that no other process has."""
+        thread_id = uuid.uuid4().hex
+        row = {"project_id": "", "id": thread_id, "created_at": 0, "seq": 0}
+        await self._insert(tables.deleted_threads, [row])
+        await self._rows(importing.forget_deletion, Reach(""), thread_id)
 
     async def lock_ends(self, reach: Reach, thread_ids: Sequence[str]) -> dict[ThreadId, End]:
         """Return the ends of threads, and lock their rows until this transaction ends."""

@@ -22,7 +22,6 @@ CHECK_S: Final = 2.0  # time limit of the database check; supervisors time a pro
 KEPT_S: Final = 1.0  # how long a result is cached, so that probes cannot overload the database
 _STOPS: Final = {"draining": "The server is shutting down."}
 _AWAY: Final = {"database": f"The database did not answer within {CHECK_S:g} s."}
-_BEHIND: Final = {"migrations": "The database schema is older than this version needs. Run: gateway migrate"}
 
 
 async def liveness(_request: Request) -> Answer:
@@ -35,7 +34,7 @@ def _answer(body: Mapping[str, object], status: int = 200) -> Answer:
 
 
 class Readiness:
-    """Answers `/readyz`; `is_migrated` queries the database and may raise Unavailable.
+    """Answers `/readyz`; `failures` says what keeps the server from serving, and may raise Unavailable.
 
     `background` says of each background task whether it works. One that does not costs late events or late refusals, no
     request, so the server stays ready.
@@ -43,16 +42,16 @@ class Readiness:
 
     def __init__(
         self,
-        is_migrated: Callable[[], Awaitable[bool]],
+        failures: Callable[[], Awaitable[Mapping[str, str]]],
         is_draining: Callable[[], bool],
         background: Callable[[], Mapping[str, bool]] = dict,
     ) -> None:
-        self._is_migrated = is_migrated
+        self._failures = failures
         self._is_draining = is_draining
         self._background = background
         self._checking: asyncio.Task[Mapping[str, str]] | None = None
         self._stale_at = 0.0
-        self._asked: set[asyncio.Future[bool]] = set()
+        self._asked: set[asyncio.Future[Mapping[str, str]]] = set()
 
     async def answer(self, _request: Request) -> Answer:
         """Answer 200 if the server accepts requests, with the background tasks that fail; else 503 with the reasons."""
@@ -70,7 +69,7 @@ class Readiness:
         return await asyncio.shield(self._checking)
 
     async def _check(self) -> Mapping[str, str]:
-        asked = asyncio.ensure_future(self._is_migrated())
+        asked = asyncio.ensure_future(self._failures())
         self._asked.add(asked)  # asyncio itself holds no task
         asked.add_done_callback(self._forget)
         await asyncio.wait({asked}, timeout=CHECK_S)
@@ -79,11 +78,11 @@ class Readiness:
             asked.cancel()  # not awaited: a driver may take long to cancel
             return _AWAY
         try:
-            return {} if asked.result() else _BEHIND
-        except Unavailable:
-            return _AWAY
+            return asked.result()
+        except Unavailable as error:
+            return {"database": error.message}
 
-    def _forget(self, asked: asyncio.Future[bool]) -> None:
+    def _forget(self, asked: asyncio.Future[Mapping[str, str]]) -> None:
         self._asked.discard(asked)
         if not asked.cancelled():
             asked.exception()  # retrieved, so that asyncio does not log it

@@ -12,7 +12,9 @@ import httpx
 import pytest
 
 from gateway.errors import Unavailable
+from gateway.store.connections import ConnectionPool
 from gateway.store.engines import base
+from gateway.store.transactions import Transactions
 from gateway.store.turns import AT_ONCE, MAX_WAITING, Turns
 from tests.following import PATIENCE_S
 from tests.live.server import serving
@@ -138,3 +140,24 @@ async def test_a_writer_whose_turn_does_not_come_in_time_is_unavailable(monkeypa
         turns.end("thread")
 
     assert (turns.running, turns.waiting) == ({}, {})
+
+
+async def test_a_write_waits_for_its_turn_and_for_a_connection_as_long_as_for_one_of_them() -> None:
+    turns, pool = Turns(), ConnectionPool[Any](asyncio.Event().wait, 1)  # which never connects
+    now = asyncio.get_running_loop().time()
+    for _ in range(AT_ONCE):
+        assert turns.begin("thread")
+
+    waiting = asyncio.create_task(turns.wait("thread"))
+    await asyncio.sleep(0)
+    turns.end("thread")
+    until = await waiting
+    with pytest.raises(TimeoutError):
+        await Transactions(pool).run(_nothing, now)
+
+    assert now + base.WAIT_S <= until < asyncio.get_running_loop().time() + base.WAIT_S
+    assert pool.open == 0
+
+
+async def _nothing(_connection: object) -> None:
+    pass

@@ -22,7 +22,7 @@ from gateway.web.health import Readiness
 from tests.live.inside import serving_inside
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from gateway.store.store import Store
@@ -102,8 +102,8 @@ async def test_a_server_that_stops_is_not_ready(sqlite_url: str) -> None:
     assert (answer.status_code, answer.json()["failed"]) == (503, {"draining": "The server is shutting down."})
 
 
-def ready(is_migrated: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[Answer]]:
-    readiness = Readiness(is_migrated, lambda: False)
+def ready(failures: Callable[[], Awaitable[Mapping[str, str]]]) -> Callable[[], Awaitable[Answer]]:
+    readiness = Readiness(failures, lambda: False)
     return lambda: readiness.answer(None)  # type: ignore[arg-type]  # it does not look at the request
 
 
@@ -111,12 +111,12 @@ async def test_a_database_that_hangs_is_not_waited_for(monkeypatch: pytest.Monke
     monkeypatch.setattr(health, "CHECK_S", 0.01)
     was_let_go = asyncio.Event()
 
-    async def hang() -> bool:
+    async def hang() -> Mapping[str, str]:
         try:
             await asyncio.Event().wait()
         finally:
             was_let_go.set()
-        return True
+        return {}
 
     assert (await ready(hang)()).status == 503
     await asyncio.wait_for(was_let_go.wait(), 10)
@@ -125,10 +125,10 @@ async def test_a_database_that_hangs_is_not_waited_for(monkeypatch: pytest.Monke
 async def test_many_probes_ask_the_database_once() -> None:
     asked = []
 
-    async def answer() -> bool:
+    async def answer() -> Mapping[str, str]:
         asked.append(1)
         await asyncio.sleep(0)
-        return True
+        return {}
 
     tell = ready(answer)
     together = await asyncio.gather(*(tell() for _ in range(10)))
@@ -140,9 +140,9 @@ async def test_many_probes_ask_the_database_once() -> None:
 
 async def test_a_cached_probe_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "KEPT_S", 0.0)
-    found = iter([True, False])
+    found = iter([{}, {"writes": "The disk is full."}])
 
-    async def answer() -> bool:
+    async def answer() -> Mapping[str, str]:
         return next(found)
 
     tell = ready(answer)

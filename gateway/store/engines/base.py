@@ -5,6 +5,7 @@ Must not be here: anything of one database (`sqlite`, `postgres`), which one a U
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
@@ -12,6 +13,7 @@ from sqlalchemy import event
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -38,7 +40,13 @@ class Timeouts:
     keepalive_s: float = 10.0
 
 
-WAIT_S: Final = 10.0  # how long a request waits for a connection, or for SQLite's writer, before it gets a 503
+# How long a request waits for its turn and a connection together, or for SQLite's writer, before it gets a 503.
+WAIT_S: Final = 10.0
+
+
+def wait_until() -> float:
+    """Return the time of the loop until which what begins to wait now may wait."""
+    return asyncio.get_running_loop().time() + WAIT_S
 
 
 class Driver(Protocol):
@@ -88,6 +96,7 @@ class Engines:
     statements: StatementCache
     watchers: Watchers
     has_one_writer: bool
+    folder: Path | None = None  # of the file, where the database is one
 
     def connections_at_most(self) -> Mapping[str, int]:
         """Say how many connections each pool may have."""

@@ -1,4 +1,4 @@
-"""Which errors of drivers are transient, and their translation to the gateway's errors.
+"""Which errors of drivers are transient, which are faults of the server or disk, and their translation to ours.
 
 Must not be here: how an error is answered (the faces).
 """
@@ -20,12 +20,16 @@ _TRANSIENT_STATES: Final = ("08", "40", "53", "57P", "0A000", "25006", "25P03", 
 _LOCKED: Final = "55P03"
 _SLOW: Final = "57014"
 _USABLE: Final = frozenset({_LOCKED, _SLOW})  # the statement ended, the connection did not
+# A statement alone failed, and the next one need not.
+_OF_STATEMENT: Final = ("40", "25P03", "25P04", _LOCKED, _SLOW)
 _AGAIN: Final = "Please send the request again."
 _ENDED: Final = f"The transaction waited too long within this server, and the database ended it. {_AGAIN}"
 _REASONS: Final = {
     "25006": f"The database server accepts no writes now: it is read-only or a standby. {_AGAIN}",
     "25P03": _ENDED,
     "25P04": _ENDED,
+    "53100": f"The disk of the database server is full. {_AGAIN}",
+    "53300": f"The database server has no connection left. {_AGAIN}",
     _LOCKED: f"The thread is locked by another transaction, which did not end in time. {_AGAIN}",
     _SLOW: f"The database took too long, and the statement was cancelled. {_AGAIN}",
 }
@@ -40,8 +44,20 @@ _TRANSIENT_CODES: Final = frozenset(
         sqlite3.SQLITE_CANTOPEN,
         sqlite3.SQLITE_PROTOCOL,
         sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
     }
 )
+_BUSY_CODES: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DAMAGED: Final = "The database file is damaged: its operator has to restore or repair it."
+_SQLITE_REASONS: Final = {
+    sqlite3.SQLITE_FULL: f"The disk of the database is full. {_AGAIN}",
+    sqlite3.SQLITE_READONLY: f"The database file accepts no writes now: it, or its disk, is read-only. {_AGAIN}",
+    sqlite3.SQLITE_IOERR: f"The disk of the database fails. {_AGAIN}",
+    sqlite3.SQLITE_CANTOPEN: f"The database file cannot be opened. {_AGAIN}",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+}
 # Each driver, and SQLAlchemy, has a class of the first name for a connection that is closed; asyncpg raises the second
 # one on a connection over which a server that was killed has said its last.
 _CLOSED: Final = frozenset({"InterfaceError", "InternalClientError"})
@@ -53,10 +69,9 @@ def is_transient(error: BaseException) -> bool:
 
     The error is SQLAlchemy's, or the driver's own where a statement was run by it directly.
     """
-    original = error.orig if isinstance(error, DBAPIError) else error
-    code = getattr(original, "sqlite_errorcode", None)
+    code = _code(error)
     if code is not None:
-        return code & 0xFF in _TRANSIENT_CODES
+        return code in _TRANSIENT_CODES
     if isinstance(error, OSError | PoolTimeoutError) or getattr(error, "connection_invalidated", False):
         return True
     return type(error).__name__ in _CLOSED or _state(error).startswith(_TRANSIENT_STATES)
@@ -69,7 +84,19 @@ def is_usable_after(error: BaseException) -> bool:
 
 def translate(error: BaseException) -> BaseException:
     """Return Unavailable for a transient error; any other error is a bug of ours and returned as it is."""
-    return Unavailable(_REASONS.get(_state(error), _UNAVAILABLE)) if is_transient(error) else error
+    if not is_transient(error):
+        return error
+    return Unavailable(_REASONS.get(_state(error)) or _SQLITE_REASONS.get(_code(error) or 0) or _UNAVAILABLE)
+
+
+def fault_of(error: BaseException) -> str | None:
+    """Name the kind of a fault with which a database serves nobody; None where only this statement has failed."""
+    if not is_transient(error) or isinstance(error, TimeoutError | PoolTimeoutError):
+        return None
+    original, code, state = original_of(error), _code(error), _state(error)
+    if code in _BUSY_CODES or state.startswith(_OF_STATEMENT):
+        return None
+    return state or getattr(original, "sqlite_errorname", None) or type(original).__name__
 
 
 def is_locked(error: Unavailable) -> bool:
@@ -77,7 +104,17 @@ def is_locked(error: Unavailable) -> bool:
     return error.__cause__ is not None and _state(error.__cause__) == _LOCKED
 
 
+def original_of(error: BaseException) -> BaseException:
+    """Return the driver's own error, where it is in one of SQLAlchemy's."""
+    return (error.orig or error) if isinstance(error, DBAPIError) else error
+
+
 def _state(error: BaseException) -> str:
     """Return the SQLSTATE of an error, if it has one."""
-    original = error.orig if isinstance(error, DBAPIError) else error
-    return getattr(original, "sqlstate", None) or ""
+    return getattr(original_of(error), "sqlstate", None) or ""
+
+
+def _code(error: BaseException) -> int | None:
+    """Return the primary result code of SQLite's error, if it is one."""
+    code = getattr(original_of(error), "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import event
@@ -134,7 +135,8 @@ def open_sqlite(url: URL) -> Engines:
     event.listen(writer.sync_engine, "do_connect", _try_file)
     event.listen(writer.sync_engine, "begin", _begin_write)
     statements, watchers = StatementCache(reader.dialect), Watchers(reader.dialect.name)
-    return Engines(reader, writer, Sqlite(), SqliteInThread(), statements, watchers, has_one_writer=True)
+    folder = Path(url.database or "").absolute().parent
+    return Engines(reader, writer, Sqlite(), SqliteInThread(), statements, watchers, has_one_writer=True, folder=folder)
 
 
 def _try_file(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:

@@ -1,0 +1,52 @@
+"""The use cases of a server's health: what keeps it from serving, and the writes by which it finds that this has ended.
+
+Must not be here: how health is told to probes (`web.health`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from gateway.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.core import Store
+
+log: Final = logging.getLogger(__name__)
+
+TRY_S: Final = 1.0  # between the writes that a server tries while none has succeeded since a fault, and for each
+_MB: Final = 1_000_000
+_BEHIND: Final = "The database schema is older than this version needs. Run: gateway migrate"
+
+
+async def failures(store: Store, min_free_mb: int) -> Mapping[str, str]:
+    """Say what keeps a server from serving, by the names that operators see; nothing if it is ready.
+
+    Errors: Unavailable where the database does not answer.
+    """
+    if not await store.is_migrated():
+        return {"migrations": _BEHIND}
+    failed = {}
+    if store.fault is not None:
+        failed["writes"] = store.fault
+    free = await store.free_bytes()
+    if free is not None and free < min_free_mb * _MB:
+        failed["disk"] = f"{free // _MB} MB are free, less than GATEWAY_MIN_FREE_MB ({min_free_mb})."
+    return failed
+
+
+async def watch_writes(store: Store) -> None:
+    """Try a write each second for as long as none has succeeded since a fault: a balancer sends none meanwhile."""
+    while True:
+        await asyncio.sleep(TRY_S)
+        if store.fault is None:
+            continue
+        try:
+            async with asyncio.timeout(TRY_S):
+                await store.try_write()
+        except (Unavailable, TimeoutError) as error:
+            log.debug("a write of the server's own failed: %s", error)  # the store logs the cause
