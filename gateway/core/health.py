@@ -1,6 +1,6 @@
 """The use cases of a server's health: what keeps it from serving, and the writes by which it finds that this has ended.
 
-Must not be here: how health is told to probes (`web.health`).
+Must not be here: how probes are answered (`web.health`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The faults of a database that a process meets: they are logged, and the last one is known until a write succeeds.
 
-Must not be here: which errors are faults (`engines.errors`), who is told of them.
+Must not be here: which errors are faults (`engines.errors`).
 """
 
 from __future__ import annotations
