@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 MAX_FILE_LINES: Final = 500
 MAX_FUNCTION_LINES: Final = 40
 MAX_POSITIONAL: Final = 5
-OF_AN_EXTRA: Final = ("opentelemetry", "aiohttp", "gateway.observability.tracing")
+OF_AN_EXTRA: Final = (
+    "opentelemetry",
+    "aiohttp",
+    "gateway.observability.tracing",
+    "gateway.runs.models.endpoint",
+)
+MODULES_OF_EXTRAS: Final = ("tracing", "endpoint")  # their stems; others import them only when used
 MAY_ONLY_CONTRACT: Final = {"drop_column", "drop_table", "drop_index", "rename_table", "alter_column"}
 _ENVIRONMENT: Final = {"os.environ", "os.getenv", "os.putenv", "os.environb"}
 

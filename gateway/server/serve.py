@@ -30,6 +30,10 @@ _WARNING: Final = {
         "Create the first API key to require authentication: gateway keys create\n"
     ),
 }
+_DEMO: Final = (
+    "DEMO: RUNS ARE ANSWERED BY NO REAL MODEL, BUT BY ONE THAT REPEATS WHAT IT IS ASKED.\n"
+    "For a real one, start without --demo and set GATEWAY_MODEL_URL.\n"
+)
 
 
 def serve(settings: Settings) -> None:
@@ -95,5 +99,6 @@ def _banner(settings: Settings, port: int, *, is_open: bool) -> str:
         f"  OpenAI SDK   base_url=http://{host}:{port}/v1   ({'any api_key' if is_open else 'api_key=sk-...'})\n"
         f"  GraphQL      http://{host}:{port}/graphql\n"
         f"{_WARNING[settings.insecure_open] if is_open else ''}"
+        f"{_DEMO if settings.demo else ''}"
         "Stop with Ctrl-C."
     )

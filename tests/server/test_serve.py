@@ -49,6 +49,13 @@ def test_the_banner_of_an_unauthenticated_server_warns(
     assert warning in banner
 
 
+@pytest.mark.parametrize("demo", [True, False])
+def test_the_banner_of_a_demo_is_loud(demo: bool) -> None:  # noqa: FBT001
+    banner = serve._banner(load_settings({"demo": demo}), 8000, is_open=False)  # noqa: SLF001
+
+    assert ("DEMO: RUNS ARE ANSWERED BY NO REAL MODEL" in banner) is demo
+
+
 def test_the_banner_shows_no_password() -> None:
     url = "postgresql://app:secret-1@db/threads?password=secret-2"
 

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from gateway.settings.models import MappedAssistant
 
@@ -79,12 +79,16 @@ ModelEvent = TextDelta | ToolCallDelta | Finished
 
 
 class ModelFailed(Exception):
-    """The model gave no whole answer; `message` is shown to the client, so it has no key and no URL."""
+    """The model gave no whole answer; `message` is shown to the client, so it has no key and no URL.
 
-    def __init__(self, code: FailureCode, message: str) -> None:
+    `details` are for the log.
+    """
+
+    def __init__(self, code: FailureCode, message: str, details: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.details = details
 
 
 class FailureCode(Enum):
@@ -98,8 +102,10 @@ class FailureCode(Enum):
 class Model(Protocol):
     """Something that answers; one object serves all runs at once."""
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
-        """Answer a request; closing the iterator (`aclose`) ends the call.
+    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        """Answer a request; closing the generator (`aclose`) ends the call.
+
+        A delta has all the text that has come since the event before it, so who asks less often gets fewer.
 
         Errors: ModelFailed, also before the first event.
         """
