@@ -13,9 +13,13 @@ import sys
 import tempfile
 from contextlib import chdir
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from unittest.mock import patch
 
 from gateway.settings.load import load_settings
+from gateway.settings.models import load_models
+from gateway.settings.table import Settings
 from tests.docs.alike import is_alike, last_json, pattern_of
 from tests.docs.blocks import blocks_of
 from tests.live.server import ROOT
@@ -98,6 +102,15 @@ def _is_taken(_session: Session, block: Block) -> None:
         os.environ.update(ours)
 
 
+def _are_models(_session: Session, block: Block) -> None:
+    """Read a file of models as the server does, with the keys that it names."""
+    keys = dict.fromkeys(re.findall(r'key_variable = "(\w+)"', block.text), "sk-1")
+    with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, keys):
+        file = Path(folder) / "models.toml"
+        file.write_text(block.text, encoding="utf-8")
+        assert load_models(Settings(models=str(file), model="large"))
+
+
 def _is_ci(_session: Session, block: Block) -> None:
     lines = (ROOT / ".ci" / "run").read_text().splitlines()
     steps = [line for line in lines if line.startswith(("python", ".venv/"))]
@@ -142,6 +155,7 @@ KINDS: Final = (
     Kind("node", _is_in("js"), _node),
     Kind("graphql", _is_in("graphql"), _graphql),
     Kind("settings", _is_in("dotenv"), _is_taken),
+    Kind("models", _is_in("toml"), _are_models),
     Kind("shipped file", _is_in(*_SHIPPED), _is_shipped),
     Kind("printed JSON", _is_in("json"), _is_json_printed),
     Kind("printed text", _is_in("text"), _is_printed),

@@ -19,7 +19,7 @@ import uvicorn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class Act(Enum):
@@ -178,16 +178,23 @@ class Broken(Exception):
 
 @contextmanager
 def fake_model() -> Iterator[FakeModel]:
-    """Serve an endpoint for as long as the block, in a thread of its own."""
+    """Serve an endpoint for as long as the block."""
     model = FakeModel()
-    config = uvicorn.Config(model, port=0, log_level="critical", lifespan="off", timeout_graceful_shutdown=0)
+    with served(model) as address:
+        model.url = f"{address}/v1"
+        yield model
+
+
+@contextmanager
+def served(app: ASGIApp) -> Iterator[str]:
+    """Serve an application on loopback for as long as the block, in a thread of its own; give its address."""
+    config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=0)
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))  # it listens already
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    model.url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
     try:
-        yield model
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(PATIENCE_S)
