@@ -13,6 +13,8 @@ GatewayError
 ├── AnswerTooLarge      the response would exceed the limit
 ├── UnknownHost         the Host header names an unknown host
 ├── CrossSite           the request came from a page of an origin that is not allowed
+├── IdempotencyKeyReused   the idempotency key was used for another input
+├── IdempotencyKeyInUse    a request with the same idempotency key is still running
 ├── Unavailable         the database is busy or unavailable; a retry may succeed
 └── OperatorError       the operator has to act; the message says how
     ├── InvalidSetting      a setting has an invalid value
@@ -130,6 +132,26 @@ class CrossSite(GatewayError):
             "Cross-origin request blocked. Expected the server's own origin or one in GATEWAY_CORS_ORIGINS, "
             f"but got '{excerpt(origin)}' in the Origin header.",
             code="cross_site_request",
+        )
+
+
+class IdempotencyKeyReused(GatewayError):
+    """An idempotency key was used before, for another input."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The idempotency key was used before with another input. Use a new key for each object to create.",
+            code="idempotency_key_reused",
+        )
+
+
+class IdempotencyKeyInUse(GatewayError):
+    """A request with the same idempotency key is still running; a retry may succeed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A request with the same idempotency key is still running. Please send the request again.",
+            code="idempotency_key_in_use",
         )
 
 

@@ -41,7 +41,7 @@ async def test_an_empty_database_is_migrated_to_the_tables(empty_database_url: s
 async def test_the_comparison_finds_a_missing_table(empty_database_url: str) -> None:
     await migrate(empty_database_url)
     async with _connection(empty_database_url) as connection:
-        await connection.execute(text("DROP TABLE deleted_threads"))
+        await connection.execute(text("DROP TABLE epochs"))
 
     assert [each[0] for each in await _differences(empty_database_url)] == ["add_table"]
 

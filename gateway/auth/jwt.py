@@ -114,7 +114,14 @@ class JwtVerifier:
             raise ValueError("expected the name of an end user")
         project = api_key.project_id(validate.a_string(claims.get("project", "default"), "project"))
         scopes = _scopes(claims, is_needed=self._rules.require_scopes)
-        return Principal(Reach(project, owner=subject), scopes, f"user:{subject}", None, _end(claims["exp"]))
+        return Principal(
+            Reach(project, owner=subject),
+            scopes,
+            f"user:{subject}",
+            None,
+            _end(claims["exp"]),
+            identity=f"user:{subject}",
+        )
 
     async def _key_of(self, key_id: str | None) -> jwt.PyJWK | None:
         if self._must_fetch(key_id):

@@ -90,6 +90,15 @@ class RateLimiter:
         """
         return None if self._counter is None or not units else self._counter.count(who.buckets, scope, units)
 
+    async def count_as_read(self, who: Principal, units: int = 1) -> None:
+        """Charge as a read what was charged as a write.
+
+        Errors: TooManyRequests.
+        """
+        if self._counter is not None:
+            await self._counter.count(who.buckets, Scope.WRITE, -units)
+            await self._counter.count(who.buckets, Scope.READ, units)
+
     def acquire(self, who: Principal, scope: Scope, units: int = 1) -> AbstractAsyncContextManager[None] | None:
         """Charge units and take a slot of concurrent requests for the block; None if there is no limit.
 
@@ -144,7 +153,7 @@ class _Counter:
         limit = self._limits.get(scope)
         if limit is None:
             return
-        cost = min(units, limit.amount)  # a higher cost could never be charged
+        cost = max(-limit.amount, min(units, limit.amount))  # a higher cost could never be charged
         try:
             is_allowed = len(buckets) == 1 or all(
                 [await self._limiter.test(limit, each, scope.value, cost=cost) for each in buckets]

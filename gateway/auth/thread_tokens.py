@@ -59,6 +59,7 @@ class ThreadTokens:
             "thread": thread_id,
             "scopes": sorted(scopes),
             "by": who.name,
+            "maker": who.identity,
             "key": who.key_id,
             "generation": epoch.generation,
             "revocations": epoch.revocations,
@@ -79,7 +80,7 @@ class ThreadTokens:
             scopes = frozenset(map(Scope, claims["scopes"]))
         except (ValueError, TypeError):  # a later version may have more scopes
             return None
-        # Our signature proves that `make` created it; the previous version set no epoch.
+        # Our signature proves that `make` created it; previous versions set no epoch and no maker.
         by, key_id, thread_id = claims["by"], claims.get("key"), claims["thread"]
         return Principal(
             reach=Reach(claims["project"], thread_id=ids.ThreadId(thread_id)),
@@ -90,6 +91,7 @@ class ThreadTokens:
             # Tokens do not raise an end user's limits, and a browser cannot use up those of its backend.
             counted_in=(by,) if key_id is None else (f"thread:{thread_id}", f"tokens:{key_id}"),
             epoch=TokenEpoch(claims.get("generation", 0), claims.get("revocations", 0)),
+            identity=f"token:{claims.get('maker', by)}/{thread_id}",
         )
 
     def _claims(self, token: str) -> dict[str, Any] | None:

@@ -66,7 +66,8 @@ async def rotate(store: Store, key_id: str, grace_s: int) -> tuple[ApiKey, str]:
         if old is None or not old.is_active(now):
             raise NotFound("key", key_id)
         ends = None if old.expires_at is None else now + old.expires_at - old.created_at
-        key = ApiKey(new_id(), old.project_id, old.name, old.scopes, hint_of(secret), now, ends)
+        origin_id = old.origin_id or old.id
+        key = ApiKey(new_id(), old.project_id, old.name, old.scopes, hint_of(secret), now, ends, origin_id=origin_id)
         if grace_s:
             await transaction.expire_key(key_id, now + grace_s)
         elif not await transaction.revoke_key(key_id, now):

@@ -10,9 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.core import paging
+from gateway.core.idempotency import create_once
 from gateway.domain import metadata
+from gateway.domain.idempotency import Kind
 from gateway.domain.ids import new_message_id
-from gateway.domain.message import Message, Role, Status, plain_text
+from gateway.domain.message import Message, Role, Status, plain_text, with_created_at
 from gateway.domain.page import ThreadPage
 from gateway.domain.principal import Scope
 from gateway.domain.unset import UNSET
@@ -25,6 +27,7 @@ from gateway.store.writes import Place
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gateway.domain.idempotency import Attempt
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import MessagePatch, NewMessage
     from gateway.domain.page import PageEnds, PageRead, PageRequest, Rows
@@ -34,14 +37,34 @@ if TYPE_CHECKING:
     from gateway.store.writes import Writes
 
 
-async def create(store: Store, who: Principal, thread_id: ThreadId, new: NewMessage) -> Message:
+async def create(
+    store: Store, who: Principal, thread_id: ThreadId, new: NewMessage, attempt: Attempt | None = None
+) -> Message:
     """Add a message to the end of a thread; the scope `send` allows only completed messages of the role `user`.
 
-    Errors: Forbidden; NotFound for the thread.
+    Errors: Forbidden; NotFound for the thread; those of an idempotency key.
     """
     if not (Scope.SEND in who.scopes and _is_user_message(new)):
         who.require(Scope.WRITE)
-    return await store.add_message(who.reach, from_new(thread_id, new, int(time.time())))
+    message = from_new(thread_id, new, int(time.time()))
+    if attempt is None:
+        return await store.add_message(who.reach, message)
+    key = attempt.identify(who, Kind.MESSAGE, thread_id, new)
+    keyed = message._replace(idempotency_key=key.value)
+    add = partial(store.add_message, who.reach, keyed, key)
+    return await create_once(store, who, attempt, key, create=add, read=partial(_created, store, who, keyed))
+
+
+async def _created(store: Store, who: Principal, made: Message, message_id: str) -> Message:
+    """Return a message that was created before; as it was made, to who must not read what became of it.
+
+    Errors: NotFound.
+    """
+    async with store.read() as reads:
+        found = (await reads.get_messages(who.reach, [message_id])).get(message_id)
+    if found is None:
+        raise NotFound("message", message_id)
+    return found if Scope.READ in who.scopes else with_created_at(made._replace(id=found.id), found.created_at)
 
 
 async def get(store: Store, who: Principal, thread_id: ThreadId, message_id: MessageId) -> Message:

@@ -10,7 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.core import messages, paging
+from gateway.core.idempotency import create_once
 from gateway.domain import metadata, parse
+from gateway.domain.idempotency import Kind
 from gateway.domain.ids import new_thread_id
 from gateway.domain.principal import Scope
 from gateway.domain.thread import Inferred, Thread
@@ -23,6 +25,7 @@ from gateway.observability.audit import Event
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gateway.domain.idempotency import Attempt
     from gateway.domain.ids import ThreadId
     from gateway.domain.page import Page, PageEnds, PageRequest
     from gateway.domain.principal import Principal
@@ -31,10 +34,10 @@ if TYPE_CHECKING:
     from gateway.store.writes import Writes
 
 
-async def create(store: Store, who: Principal, new: NewThread) -> Thread:
+async def create(store: Store, who: Principal, new: NewThread, attempt: Attempt | None = None) -> Thread:
     """Create a thread with its first messages, all or nothing.
 
-    Errors: Forbidden; InvalidRequest where an end user creates it for another one.
+    Errors: Forbidden; InvalidRequest where an end user creates it for another one; those of an idempotency key.
     """
     who.require(Scope.WRITE)
     who.require_many_threads()
@@ -48,8 +51,29 @@ async def create(store: Store, who: Principal, new: NewThread) -> Thread:
         owner=_owner(who, new.owner),
     )
     added = [messages.from_new(thread.id, each, now) for each in new.messages]
-    await store.write(lambda transaction: transaction.add_thread(who.reach, thread, added))
-    return thread
+    if attempt is None:
+        await store.write(lambda transaction: transaction.add_thread(who.reach, thread, added))
+        return thread
+    key = attempt.identify(who, Kind.THREAD, None, new)
+    keyed = thread._replace(idempotency_key=key.value)
+
+    async def add() -> Thread:
+        await store.write(lambda transaction: transaction.add_thread(who.reach, keyed, added, key))
+        return keyed
+
+    return await create_once(store, who, attempt, key, create=add, read=partial(_created, store, who, keyed))
+
+
+async def _created(store: Store, who: Principal, made: Thread, thread_id: str) -> Thread:
+    """Return a thread that was created before; as it was made, to who must not read what became of it.
+
+    Errors: NotFound.
+    """
+    async with store.read() as reads:
+        found = (await reads.get_threads(who.reach, [thread_id])).get(thread_id)
+    if found is None:
+        raise NotFound("thread", thread_id)
+    return found if Scope.READ in who.scopes else made._replace(id=found.id, created_at=found.created_at)
 
 
 async def get(store: Store, who: Principal, thread_id: ThreadId) -> Thread:

@@ -33,7 +33,7 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 class ApiKey:
     """One key, without its secret, which is not stored.
 
-    `hint` is how the secret ends.
+    `hint` is how the secret ends; `origin_id` is the first of the keys that were rotated, if this was not the first.
     Units: times are Unix seconds, UTC.
     """
 
@@ -46,6 +46,7 @@ class ApiKey:
     expires_at: int | None = None
     revoked_at: int | None = None
     last_used_at: int | None = None
+    origin_id: str | None = None
 
     def is_active(self, now: float) -> bool:
         """Check whether the key is neither revoked nor expired."""
@@ -53,7 +54,8 @@ class ApiKey:
 
     def principal(self) -> Principal:
         """Return the principal of this key."""
-        return Principal(Reach(self.project_id), self.scopes, self.id, self.id, self.expires_at)
+        identity = f"key:{self.origin_id or self.id}"
+        return Principal(Reach(self.project_id), self.scopes, self.id, self.id, self.expires_at, identity=identity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ CODE_FILES: Final = Bound("code_files", 20, "files", "array_above_max_length", "
 VECTOR_STORES: Final = Bound("vector_stores", 1, "stores", "array_above_max_length", "the original service's bound")
 REFERENCE: Final = Bound("reference", 128, "characters", "invalid_value", "it is part of an index key")
 OWNER: Final = Bound("owner", 255, "characters", "invalid_value", "it is part of an index key")
+IDEMPOTENCY_KEY: Final = Bound("idempotency_key", 255, "characters", "invalid_value", "it is part of an index key")
 METADATA_PAIRS: Final = Bound(
     "metadata_pairs", 16, "pairs", "object_above_max_properties", "the original service's bound"
 )

@@ -174,6 +174,7 @@ class MessageRow(NamedTuple):
     incomplete_at: int | None = None
     reason_value: str | None = None
     plain_text: int | None = None  # what the function of this name says of the content, where that was noted
+    idempotency_key: str | None = None
 
 
 class Message(MessageRow):

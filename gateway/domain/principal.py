@@ -51,8 +51,9 @@ class TokenEpoch(NamedTuple):
 class Principal:
     """The authenticated caller of a request.
 
-    `name` is for logs, never a secret; `key_id` is the key that the caller falls with, and `epoch` that which it needs
-    its thread to have. `counted_in` names what its requests count in, where that is not the caller alone.
+    `name` is for logs, never a secret; `identity` is whose idempotency keys it uses, and stays when an API key is
+    rotated or a token renewed; `key_id` is the key that the caller falls with, and `epoch` that which it needs its
+    thread to have. `counted_in` names what its requests count in, where that is not the caller alone.
     Units: `expires_at` is Unix seconds, UTC.
     """
 
@@ -63,6 +64,7 @@ class Principal:
     expires_at: float | None = None
     counted_in: tuple[str, ...] = ()
     epoch: TokenEpoch | None = None
+    identity: str = "open"
 
     @property
     def buckets(self) -> tuple[str, ...]:

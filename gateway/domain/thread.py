@@ -40,6 +40,7 @@ class ThreadRow(NamedTuple):
     tool_resources_json: str
     message_count: int
     owner: str | None = None
+    idempotency_key: str | None = None
 
 
 class Thread(ThreadRow):

@@ -49,7 +49,7 @@ def message(message: Message) -> JsonValue:
         completed_at,
         incomplete_at,
         reason,
-        _,
+        *_,
     ) = message
     return {
         "id": id_,

@@ -118,8 +118,9 @@ class Resolver:
     """The field has a resolver, called without its framework: with the object, the context and the arguments.
 
     One that wants a look-ahead also gets a function that lists the selected fields of its result, or of the objects at
-    the paths `below` it; the list is empty if only graphql-core can coerce their arguments. `parts` are fields of the
-    result that its object has too: if no others are selected, the resolver is not called.
+    the paths `below` it; the list is empty if only graphql-core can coerce their arguments. One that wants its key also
+    gets the field's response key. `parts` are fields of the result that its object has too: if no others are selected,
+    the resolver is not called.
     """
 
     resolve: Callable[..., Any]
@@ -127,6 +128,7 @@ class Resolver:
     preloaded: Preloaded | None = None
     below: Sequence[tuple[str, ...]] = ((),)
     parts: Mapping[str, Serialized | Self] = field(default_factory=dict)
+    wants_key: bool = False
 
 
 FieldHint = Attribute | Serialized | Parsed | Resolver

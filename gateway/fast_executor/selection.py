@@ -156,6 +156,12 @@ def _resolving(
     if hint.wants_look_ahead:
         return _with_look_ahead(hint, arguments, selection, _nullable_type(definition.type), details)
     resolve = hint.resolve
+    if hint.wants_key:
+        node = details[0].node
+        key = (node.alias or node.name).value
+        return lambda executor, source: resolve(
+            source, executor.context_value, arguments(executor.variable_values), key
+        )
     return lambda executor, source: resolve(source, executor.context_value, arguments(executor.variable_values))
 
 

@@ -60,6 +60,8 @@ class Context:
     last_cursor: str | None = None
     answers: SharedCalls[Any] | None = None
     reads_changed: bool = True  # whether the payload of the mutation that runs needs more of its object than the ids
+    root_key: str = ""  # the response key of the mutation that runs, where the fast executor runs it
+    replays: list[str] = field(default_factory=list)  # response keys of creations that had been made before
     parts: int = 0  # content parts and attachments of all messages that this operation creates
     read: AnswerBudget = field(default_factory=AnswerBudget)  # messages, counted whenever they are read
     delivered: AnswerBudget = field(default_factory=AnswerBudget)  # the same, whenever they are part of the response

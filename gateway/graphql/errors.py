@@ -15,6 +15,8 @@ from gateway.errors import (
     AnswerTooLarge,
     Forbidden,
     GatewayError,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
     InvalidRequest,
     NotFound,
     TooManyRequests,
@@ -37,6 +39,8 @@ CODES: Final[Mapping[type[GatewayError], str]] = {
     Forbidden: "forbidden",
     NotFound: "not_found",
     AnswerTooLarge: "answer_too_large",
+    IdempotencyKeyInUse: "idempotency_key_in_use",
+    IdempotencyKeyReused: "idempotency_key_reused",
     Unavailable: "unavailable",
 }
 
@@ -52,7 +56,8 @@ def format_errors(errors: Sequence[GraphQLError], request_id: str) -> list[dict[
 def to_response(result: ExecutionResult, request_id: str) -> dict[str, Any]:
     """Convert a result to a GraphQL response, errors first, as the specification advises."""
     errors = {"errors": format_errors(result.errors, request_id)} if result.errors else {}
-    return {**errors, "data": result.data}
+    extensions = {"extensions": result.extensions} if result.extensions else {}
+    return {**errors, "data": result.data, **extensions}
 
 
 def cause_of(error: GraphQLError) -> Exception | None:

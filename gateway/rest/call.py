@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.domain import bounds, ids, parse_page
+from gateway.domain import bounds, ids, parse_page, validate
+from gateway.domain.idempotency import Attempt, parse_key
 from gateway.domain.read_json import read_json
 from gateway.errors import InvalidRequest, excerpt
 from gateway.web.body import read_body
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Principal
     from gateway.web.request import Request
 
+KEY_HEADER: Final = "idempotency-key"
 _KEPT: Final = 64  # query strings in the cache; clients repeat the same ones
 _SHORT: Final = 1_000  # bytes of a query string in the cache
 _BETA: Final = re.compile(r"([A-Za-z0-9_-]+)=(v[0-9]+)")
@@ -37,6 +39,7 @@ class Call:
     store: Store
     who: Principal
     request: Request
+    attempt: Attempt | None = None  # of an endpoint that creates, where the request has an idempotency key
 
     @property
     def thread_id(self) -> ThreadId:
@@ -55,6 +58,20 @@ class Call:
         """
         query_string: bytes = self.request.scope["query_string"]
         return (_page if len(query_string) <= _SHORT else _page.__wrapped__)(query_string, as_cursor)
+
+    def begin_attempt(self) -> Attempt | None:
+        """Parse the header `Idempotency-Key`, if present; other endpoints than those that create ignore it.
+
+        Errors: InvalidRequest.
+        """
+        headers = self.request.headers
+        if KEY_HEADER not in headers:
+            return None
+        values = headers.getlist(KEY_HEADER)
+        if len(values) > 1:
+            validate.refuse("Invalid 'Idempotency-Key'. Expected one value.", "Idempotency-Key", "invalid_value")
+        self.attempt = Attempt(parse_key(values[0], "Idempotency-Key"))
+        return self.attempt
 
     async def json(self) -> Any:
         """Read the body as JSON; an empty body is an empty object, as the .NET client sends it.

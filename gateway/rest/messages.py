@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 async def create_message(call: Call) -> Answer:
     """Answer POST /threads/{thread_id}/messages."""
     new = parse.new_message(await call.json())
-    return render.message(await messages.create(call.store, call.who, call.thread_id, new))
+    return render.message(await messages.create(call.store, call.who, call.thread_id, new, call.begin_attempt()))
 
 
 async def list_messages(call: Call) -> Answer:

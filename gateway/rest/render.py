@@ -15,6 +15,8 @@ from gateway.errors import (
     CrossSite,
     Forbidden,
     GatewayError,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
     InvalidRequest,
     NotFound,
     TooManyRequests,
@@ -45,9 +47,18 @@ STATUS: Final[Mapping[type[GatewayError], int]] = {
     BodyTooLarge: 413,
     UnsupportedCoding: 415,
     AnswerTooLarge: 400,
+    IdempotencyKeyInUse: 409,
+    IdempotencyKeyReused: 422,
     TooManyRequests: 429,
     UnknownHost: 421,
     Unavailable: 503,
+}
+# SDKs retry a 409 by themselves, and a 422 never; these headers of theirs say so to their older versions too.
+_HEADERS: Final[Mapping[type[GatewayError], Mapping[str, str]]] = {
+    Unauthorized: {"www-authenticate": "Bearer"},
+    IdempotencyKeyInUse: {"x-should-retry": "true", "retry-after-ms": "500"},
+    IdempotencyKeyReused: {"x-should-retry": "false"},
+    UnsupportedCoding: {"accept-encoding": "gzip"},
 }
 _CRASH: Final = GatewayError("The server had an error while processing your request. See its log for details.")
 
@@ -90,6 +101,11 @@ def deleted(kind: str, object_id: str) -> Answer:
     return _answer({"id": object_id, "object": f"{kind}.deleted", "deleted": True})
 
 
+def replayed(answer: Answer) -> Answer:
+    """Mark the answer to a creation that an earlier request with the same idempotency key has made."""
+    return answer._replace(headers=(*answer.headers, (b"idempotent-replayed", b"true")))
+
+
 def error(raised: GatewayError) -> Answer:
     """Answer with an error."""
     return _answer(_envelope(raised), status=STATUS[type(raised)], headers=_headers(raised))
@@ -105,9 +121,7 @@ def _headers(raised: GatewayError) -> Mapping[str, str] | None:
         return {"allow": raised.allowed}
     if isinstance(raised, TooManyRequests):
         return {"retry-after": str(raised.retry_after_s)}
-    if isinstance(raised, UnsupportedCoding):
-        return {"accept-encoding": "gzip"}
-    return {"www-authenticate": "Bearer"} if isinstance(raised, Unauthorized) else None
+    return _HEADERS.get(type(raised))
 
 
 def _envelope(raised: GatewayError) -> dict[str, Any]:

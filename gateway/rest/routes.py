@@ -112,9 +112,14 @@ class RestFace:
             call = Call(self._store, who, request)
             slot = self._authenticator.rate_limits.acquire(who, Scope.READ if method == "GET" else Scope.WRITE)
             if slot is None:
-                return await _answered(endpoint, call)
-            async with slot:
-                return await _answered(endpoint, call)
+                answer = await _answered(endpoint, call)
+            else:
+                async with slot:
+                    answer = await _answered(endpoint, call)
+            if call.attempt is None or not call.attempt.is_replay:
+                return answer
+            await self._authenticator.rate_limits.count_as_read(who)
+            return render.replayed(answer)
         except GatewayError as error:
             return render.error(error)
 

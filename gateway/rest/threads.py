@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 async def create_thread(call: Call) -> Answer:
     """Answer POST /threads."""
     new = parse.new_thread(await call.json())
-    return render.thread(await threads.create(call.store, call.who, new))
+    return render.thread(await threads.create(call.store, call.who, new, call.begin_attempt()))
 
 
 async def list_threads(call: Call) -> Answer:

@@ -17,13 +17,14 @@ from gateway.store import rows
 from gateway.store.engines.errors import is_transient
 from gateway.store.message_reads import Batch, MessageReads
 from gateway.store.schema import revision
-from gateway.store.statements import api_keys, epochs, erasing, following, messages, thread_tokens, threads
+from gateway.store.statements import api_keys, epochs, erasing, following, idempotency, messages, thread_tokens, threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from gateway.domain.api_key import ApiKey
     from gateway.domain.change import Change, Topic
+    from gateway.domain.idempotency import IdempotencyKey
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
     from gateway.domain.page import PageRequest
@@ -124,6 +125,11 @@ class Reads(MessageReads):
         [row] = await self._rows(messages.count_messages_of_run, reach, thread_id, run_id)
         count: int = row[0]
         return count
+
+    async def find_created(self, reach: Reach, key: IdempotencyKey) -> tuple[str, str] | None:
+        """Return the id of what was created under a key, also if it is deleted, and the fingerprint of its input."""
+        found = await self._rows(idempotency.find_created, reach, key.kind, key.scope, key.value)
+        return next((tuple(row) for row in found), None)
 
     async def find_key(self, digest: str) -> tuple[ApiKey, str] | None:
         """Return the key whose secret has a digest, with the digest that is stored."""

@@ -46,13 +46,14 @@ _INDEX: Final = "CREATE INDEX by_thread ON messages (thread_id, seq, created_at,
 _ADD_THREAD: Final = f"INSERT OR IGNORE INTO threads VALUES (NULL{', ?' * len(Thread._fields)})"  # noqa: S608  (our own names)
 _ADD_MESSAGE: Final = f"INSERT INTO messages VALUES (?, {'?, ' * len(_COLUMNS)}?, ?, ?)"  # noqa: S608  (our own names)
 # A thread without a line of its own is inferred from its messages, so an export of messages alone can be imported.
-_THREADS: Final = """
+_OPTIONAL: Final = ", NULL" * len(Thread._field_defaults)
+_THREADS: Final = f"""
     SELECT * FROM
     (SELECT 0 AS inferred, * FROM threads UNION ALL
-    SELECT 1, min(seq), thread_id, min(created_at), '{}', '{}', 0, NULL FROM messages
+    SELECT 1, min(seq), thread_id, min(created_at), '{{}}', '{{}}', 0{_OPTIONAL} FROM messages
     WHERE thread_id NOT IN (SELECT id FROM threads) GROUP BY thread_id)
     WHERE id NOT IN (SELECT id FROM refused_threads) ORDER BY inferred, seq
-"""
+"""  # noqa: S608  (our own names)
 _ROWS: Final = "SELECT seq, created_at, list FROM messages WHERE thread_id = ? ORDER BY seq"
 _DROP_REPEATED: Final = (
     "DELETE FROM messages WHERE thread_id = ?1 AND seq NOT IN "

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.change import Topic
     from gateway.domain.delta import Delta
+    from gateway.domain.idempotency import IdempotencyKey
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import Message
     from gateway.domain.principal import Reach
@@ -99,15 +100,19 @@ class Store:
         self._publish(touched)
         return result
 
-    async def add_message(self, reach: Reach, message: Message) -> Message:
+    async def add_message(self, reach: Reach, message: Message, key: IdempotencyKey | None = None) -> Message:
         """Add one message to the end of its thread, with as few round trips as the database allows.
 
-        Errors: NotFound for the thread; Unavailable.
+        Errors: NotFound for the thread; KeyTaken; IdempotencyKeyInUse; Unavailable.
         """
+        add = partial(Writes.add_message, reach=reach, message=message, key=key)
         if self._engines.has_one_writer:
-            return await self.write(partial(Writes.add_message, reach=reach, message=message))
-        rows = partial(self._rows, messages.append_message, (reach, message))
+            return await self.write(add)
+        of_key = () if key is None else (key.scope, key.fingerprint)
+        rows = partial(self._rows, messages.append_message, (reach, message, *of_key))
         found = await self._in_turn(message.thread_id, rows)
+        if not found and key is not None:  # the thread may have changed at this moment
+            return await self.write(add, message.thread_id)
         if not found:
             raise NotFound("thread", message.thread_id)
         position, created_at, owner = found[0]

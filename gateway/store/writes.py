@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.domain.change import Hint
 from gateway.domain.delta import Delta
+from gateway.domain.idempotency import KeyTaken
 from gateway.domain.message import with_created_at
 from gateway.domain.principal import Reach
 from gateway.domain.thread import Inferred, Thread
@@ -20,7 +21,17 @@ from gateway.errors import NotFound
 from gateway.store import rows
 from gateway.store.reads import Reads
 from gateway.store.schema import tables
-from gateway.store.statements import api_keys, epochs, erasing, following, importing, messages, thread_tokens, threads
+from gateway.store.statements import (
+    api_keys,
+    epochs,
+    erasing,
+    following,
+    idempotency,
+    importing,
+    messages,
+    thread_tokens,
+    threads,
+)
 from gateway.store.statements.inserts import insert_row
 
 if TYPE_CHECKING:
@@ -30,6 +41,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.api_key import ApiKey
     from gateway.domain.change import Topic
+    from gateway.domain.idempotency import IdempotencyKey
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import Message
     from gateway.store.connections import TransactionConnection
@@ -131,14 +143,32 @@ class Writes(Reads):
         hint = Hint(reach.project_id, thread_id, owner, position)
         self.touched[hint[:2]] = hint
 
-    async def add_thread(self, reach: Reach, thread: Thread, added: Sequence[Message] = ()) -> None:
-        """Add a thread with all its messages; nobody can follow it yet."""
+    async def add_thread(
+        self, reach: Reach, thread: Thread, added: Sequence[Message] = (), key: IdempotencyKey | None = None
+    ) -> None:
+        """Add a thread with all its messages; nobody can follow it yet.
+
+        Errors: KeyTaken.
+        """
         row = rows.row_of_thread(reach.project_id, thread)
+        if key is not None:
+            row |= {"idempotency_scope": key.scope, "idempotency_fingerprint": key.fingerprint}
         if added:
             row |= {"message_count": len(added), "last_position": len(added), "last_created_at": added[-1].created_at}
         await self._insert(tables.threads, [row])
         if added:
             await self.add_messages(reach, added, 1)
+        if key is not None:
+            await self.refuse_deleted(reach, key)
+
+    async def refuse_deleted(self, reach: Reach, key: IdempotencyKey) -> None:
+        """Refuse a creation whose key a deleted object has; called after its insert, in the same transaction.
+
+        No unique index spans both tables, and a deletion that the insert has waited for is seen only now.
+        Errors: KeyTaken.
+        """
+        if await self._rows(idempotency.find_deleted, reach, key.kind, key.scope, key.value):
+            raise KeyTaken
 
     async def add_threads(self, reach: Reach, added: Sequence[Thread], inferred: Container[str] = ()) -> None:
         """Add threads without messages, in their order; lines of their own replace what is inferred of them."""
@@ -160,7 +190,8 @@ class Writes(Reads):
         begin = deleted.generation
         row = rows.row_of_thread(reach.project_id, thread, _ALL_INFERRED if is_inferred else None)
         row |= {"seq": deleted.seq, "generation": begin, "last_position": begin}
-        await self._rows(importing.forget_deletion, reach, thread.id)
+        for of_key in await self._rows(importing.forget_deletion, reach, thread.id):
+            row |= _key_columns(of_key)
         await self._insert(tables.threads, [row])
         self._touch(reach, thread.id)
         return End(begin, 0)
@@ -177,14 +208,18 @@ class Writes(Reads):
         self._touch(reach, thread_id, owner, last_position)
         return last_position - count + 1, last_created_at
 
-    async def add_message(self, reach: Reach, message: Message) -> Message:
-        """Add a message to the end of its thread; return it with the second that it gets.
+    async def add_message(self, reach: Reach, message: Message, key: IdempotencyKey | None = None) -> Message:
+        """Add one message to the end of its thread; return it with the second that it gets.
 
-        Errors: NotFound for the thread.
+        Errors: NotFound for the thread; KeyTaken.
         """
         position, created_at = await self.take_positions(reach, message.thread_id, 1, message.created_at)
         message = with_created_at(message, created_at)
-        await self.add_messages(reach, [message], position)
+        if key is None:
+            await self.add_messages(reach, [message], position)
+        else:
+            await self._rows(messages.insert_message, reach, message, position, key.scope, key.fingerprint)
+            await self.refuse_deleted(reach, key)
         return message
 
     async def add_messages(self, reach: Reach, added: Sequence[Message], first_position: int) -> None:
@@ -230,7 +265,7 @@ class Writes(Reads):
     async def remove_thread(self, reach: Reach, thread_id: ThreadId) -> bool:
         """Delete a thread with its messages and store its place; say whether it existed."""
         removed = await self._rows(threads.remove_thread, reach, thread_id)
-        for created_at, seq, owner, last_position in removed:
+        for created_at, seq, owner, last_position, *of_key in removed:
             self._touch(reach, thread_id, owner, last_position + 1)
             place = {
                 "project_id": reach.project_id,
@@ -239,6 +274,7 @@ class Writes(Reads):
                 "seq": seq,
                 "owner": owner,
                 "generation": last_position + 1,
+                **_key_columns(of_key),
             }
             await self._insert(tables.deleted_threads, [place])
         return bool(removed)
@@ -247,9 +283,10 @@ class Writes(Reads):
         """Delete a message and store its place, as the change at a position; say whether it existed."""
         thread_id, message_id, deleted_position = place
         removed = await self._rows(messages.remove_message, reach, thread_id, message_id)
-        for (position,) in removed:
+        for position, *of_key in removed:
             gone = {"project_id": reach.project_id, "id": message_id, "thread_id": thread_id, "position": position}
-            await self._insert(tables.deleted_messages, [{**gone, "deleted_position": deleted_position}])
+            gone |= {"deleted_position": deleted_position, **_key_columns(of_key)}
+            await self._insert(tables.deleted_messages, [gone])
             await self._rows(following.remove_deltas, reach, message_id)
             await self._rows(threads.uncount_messages, reach, thread_id, 1)
         return bool(removed)
@@ -351,3 +388,8 @@ class Writes(Reads):
             await self._rows(build, *each[0])
         else:
             await self._connection.run_many(build, each)
+
+
+def _key_columns(of_key: Sequence[str | None]) -> rows.Values:
+    """Name the values of `idempotency.COLUMNS`; none where there is no key, so that most rows have fewer columns."""
+    return {} if of_key[0] is None else dict(zip(idempotency.COLUMNS, of_key, strict=True))

@@ -29,7 +29,7 @@ LIMIT = 20
 GROWING = 10  # messages that are in progress, ten pieces each
 COLUMNS = (
     "id, thread_id, created_at, role, status, content, attachments, metadata, run_id, assistant_id, completed_at, "
-    "incomplete_at, incomplete_reason, plain_text"
+    "incomplete_at, incomplete_reason, plain_text, idempotency_key"
 )
 TEXTS: dict[str, tuple[ClauseElement, str]] = {
     "list_messages_after": (

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 ASC, DESC = Order.ASC, Order.DESC
 P = Reach("p")
-THREAD = "<id, created_at, metadata, tool_resources, message_count, owner>"
+THREAD = "<id, created_at, metadata, tool_resources, message_count, owner, idempotency_key>"
 MESSAGE = (
     "<id, thread_id, created_at, role, status, content, attachments, metadata, run_id, assistant_id, completed_at, "
-    "incomplete_at, incomplete_reason, plain_text>"
+    "incomplete_at, incomplete_reason, plain_text, idempotency_key>"
 )
 THREAD_PLACE = (
     "(SELECT created_at, seq FROM threads AS cursor WHERE project_id = 'p' AND id = '{0}' "
@@ -41,6 +41,7 @@ ONE_THREAD = "project_id = 'p' AND id = 't'"
 AMONG = """= ANY (ARRAY(SELECT jsonb_array_elements_text(CAST('["m"]' AS JSONB))))"""
 FURTHER = "UPDATE threads SET last_position=(last_position + 1)"
 AGAIN = THREAD[1:-1].replace("id,", "id AS id__1,", 1).replace("owner", "owner AS owner__1")
+OF_KEY = "idempotency_scope, idempotency_key, idempotency_fingerprint"
 POSITION = "RETURNING last_position, id, owner"
 
 CASES: dict[str, tuple[ClauseElement, str]] = {
@@ -156,7 +157,7 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
     ),
     "forget_deletion": (
         importing.forget_deletion(P, "t"),
-        f"DELETE FROM deleted_threads WHERE {ONE_THREAD}",
+        f"DELETE FROM deleted_threads WHERE {ONE_THREAD} RETURNING {OF_KEY}",
     ),
     "take_positions": (
         threads.take_positions(P, "t", 2, 5),
@@ -196,11 +197,11 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
     ),
     "remove_message": (
         messages.remove_message(P, "t", "m"),
-        f"DELETE FROM messages WHERE {OF_THREAD} AND id = 'm' RETURNING position",
+        f"DELETE FROM messages WHERE {OF_THREAD} AND id = 'm' RETURNING position, {OF_KEY}",
     ),
     "remove_thread": (
         threads.remove_thread(P, "t"),
-        f"DELETE FROM threads WHERE {ONE_THREAD} RETURNING created_at, seq, owner, last_position",
+        f"DELETE FROM threads WHERE {ONE_THREAD} RETURNING created_at, seq, owner, last_position, {OF_KEY}",
     ),
 }
 POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -277,6 +278,7 @@ def test_every_builder_with_a_reach_has_a_case() -> None:
     assert builders - looked_at == {
         "within",
         "within_thread",
+        "has_key",
         "columns_for",  # columns and no statement
         "get_thread_with_edges",
         "insert_message",  # at a position that `take_positions` has allocated

@@ -41,6 +41,7 @@ from gateway.graphql.execution.prefetch import (
     find_nodes,
     find_thread,
     find_threads,
+    note_root_key,
 )
 from gateway.graphql.schema.scalars import iso
 from gateway.graphql.schema.subscription import EVENT_TYPES
@@ -147,6 +148,8 @@ _RESOLVERS: Final[Mapping[tuple[str, str], Callable[[Callable[..., Any]], Resolv
         partial(find_messages, resolve), preloaded=Preloaded(PREFETCHED, prefetched=True)
     ),
     ("Message", "thread"): lambda resolve: Resolver(resolve, parts={"id": Serialized("thread_id", plain=True)}),
+    ("Mutation", "createThread"): lambda resolve: Resolver(partial(note_root_key, resolve), wants_key=True),
+    ("Mutation", "createMessage"): lambda resolve: Resolver(partial(note_root_key, resolve), wants_key=True),
     ("Mutation", "appendMessageText"): lambda resolve: Resolver(partial(append_text, resolve), wants_look_ahead=True),
 }
 

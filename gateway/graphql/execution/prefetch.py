@@ -112,6 +112,12 @@ def append_text(
     return resolve(source, context, arguments)
 
 
+def note_root_key(resolve: Resolve, source: Any, context: Context, arguments: Mapping[str, Any], key: str) -> Any:
+    """Resolve a mutation that may be a replay, which is reported by its response key."""
+    context.root_key = key
+    return resolve(source, context, arguments)
+
+
 def _read_of(thread_ids: Sequence[str], selected: Sequence[SelectedField]) -> PageRead | None:
     """Find which page is selected of the threads; None for several or none, or arguments that the resolver refuses."""
     asked = [child for child in selected if child.name == "messages"]

@@ -83,17 +83,20 @@ class Runner:
         """
         meter = answer_size.meter(self._options.timeout_s)
         begin, cost = self._prepare(operation, parameters, context, meter)
-        slot = context.authenticator.rate_limits.acquire(
-            context.who, operation.scope, units_of(cost) - 1
-        )  # one is taken
-        if slot is None:
-            result = await self._execute(operation, begin, meter)
-        else:
-            try:
+        rate_limits = context.authenticator.rate_limits
+        slot = rate_limits.acquire(context.who, operation.scope, units_of(cost) - 1)  # one is taken
+        try:
+            if slot is None:
+                result = await self._execute(operation, begin, meter)
+            else:
                 async with slot:
                     result = await self._execute(operation, begin, meter)
-            except TooManyRequests as error:
-                raise rate_limited(error) from None
+            if context.replays:
+                result.extensions = {"idempotentReplay": [[key] for key in context.replays]}
+                if len(context.replays) == len(operation.node.selection_set.selections):  # nothing was written
+                    await rate_limits.count_as_read(context.who, units_of(cost))
+        except TooManyRequests as error:
+            raise rate_limited(error) from None
         if result.errors and parameters.literals is not None:
             parameters.literals.locate(result.errors)
         return Outcome(result, cost)

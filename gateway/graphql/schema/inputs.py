@@ -11,6 +11,10 @@ from strawberry.scalars import JSON
 
 from gateway.graphql.schema.scalars import IncompleteReason, MessageRole, MessageStatus, Metadata, ThreadAccess
 
+_KEY = (
+    "A key that is new for each object to create, such as a UUID, and the same in each retry, which then returns the "
+    "object as it is now. 1 to 255 printable ASCII characters. The REST API has the same keys."
+)
 _METADATA = "Key-value pairs set by the application."
 
 
@@ -91,6 +95,7 @@ class CreateMessageInput(NewMessageInput):
     """REST's createMessage with the thread of its path."""
 
     thread_id: strawberry.ID = strawberry.field(description="The thread to add the message to.")
+    idempotency_key: str | None = strawberry.field(default=UNSET, description=_KEY)
 
 
 @strawberry.input(description="A thread to create.")
@@ -109,6 +114,7 @@ class CreateThreadInput:
         description="The end user who will own the thread; only for callers with an API key. A thread that an end "
         "user creates belongs to that user.",
     )
+    idempotency_key: str | None = strawberry.field(default=UNSET, description=_KEY)
 
 
 @strawberry.input(description="Changes to a thread; fields that are omitted or null stay unchanged.")

@@ -10,6 +10,7 @@ import strawberry
 
 from gateway.core import erasing, messages, streaming, thread_tokens, threads
 from gateway.domain import bounds, ids, parse, validate
+from gateway.domain.idempotency import Attempt, parse_key
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.message import Status
 from gateway.domain.principal import ALL_SCOPES, Scope
@@ -137,7 +138,10 @@ class Mutation:
         raw = inputs.wire_thread(input)
         new = parse.new_thread(raw, from_worker=True)
         _count_parts(info.context, "messages", raw["messages"])
-        return CreateThreadPayload(thread=await threads.create(info.context.store, info.context.who, new))
+        ctx, attempt = info.context, _attempt(input.idempotency_key)
+        created = await threads.create(ctx.store, ctx.who, new, attempt)
+        _note_replay(info, attempt)
+        return CreateThreadPayload(thread=created)
 
     @strawberry.mutation(description="Update the metadata and tool resources of a thread.")
     @names_arguments
@@ -222,7 +226,10 @@ class Mutation:
         new = parse.new_message(raw, from_worker=True)
         _count_parts(info.context, "content", (raw,))
         thread_id = ids.thread_id(input.thread_id)
-        return CreateMessagePayload(message=await messages.create(info.context.store, info.context.who, thread_id, new))
+        ctx, attempt = info.context, _attempt(input.idempotency_key)
+        created = await messages.create(ctx.store, ctx.who, thread_id, new, attempt)
+        _note_replay(info, attempt)
+        return CreateMessagePayload(message=created)
 
     @strawberry.mutation(description="Update the metadata of a message; its content cannot be changed.")
     @names_arguments
@@ -283,6 +290,18 @@ async def _thread_of(context: Context, thread_id: str) -> DomainThread:
     if found is None:  # deleted since
         raise NotFound("thread", thread_id)
     return found
+
+
+def _attempt(key: str | None) -> Attempt | None:
+    given = inputs.or_null(key)
+    return None if given is None else Attempt(parse_key(given, "idempotency_key"))
+
+
+def _note_replay(info: Info, attempt: Attempt | None) -> None:
+    """Note for `extensions.idempotentReplay` that the mutation at this path had been made before."""
+    if attempt is not None and attempt.is_replay:
+        path = getattr(info, "path", None)  # the fast executor passes the context in place of Strawberry's `Info`
+        info.context.replays.append(info.context.root_key if path is None else path.key)
 
 
 def _count_parts(context: Context, path: str, messages: Iterable[object]) -> None:

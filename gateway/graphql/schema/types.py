@@ -175,6 +175,9 @@ class Thread(Node):
         description="Files and vector stores available to tools in this thread, in the format of the REST API."
     )
     owner: str | None = strawberry.field(description="The end user who owns the thread; null if it has no owner.")
+    idempotency_key: str | None = strawberry.field(
+        description="The key that the thread was created with, by which a client recognizes its own; null without one."
+    )
 
     is_type_of = is_a(DomainThread)
 
@@ -228,6 +231,9 @@ class Message(Node):
     incomplete_at: DateTime | None = strawberry.field(description="When the message became incomplete; null otherwise.")
     incomplete_reason: IncompleteReason | None = strawberry.field(
         description="Why the message is incomplete; null otherwise."
+    )
+    idempotency_key: str | None = strawberry.field(
+        description="The key that the message was created with, by which a client recognizes its own; null without one."
     )
 
     is_type_of = is_a(DomainMessage)

@@ -149,7 +149,8 @@ class GraphQLOverHttp:
     def _body(self, request: Request, outcome: Outcome) -> dict[str, Any]:
         body = to_response(outcome.result, request.record.request_id)
         if COST_HEADER in request.headers:
-            body["extensions"] = {"cost": {"requested": outcome.cost, "limit": self._options.max_cost}}
+            cost = {"requested": outcome.cost, "limit": self._options.max_cost}
+            body["extensions"] = {**body.get("extensions", {}), "cost": cost}
         return body
 
     def _refuse(self, request: Request, media_type: str, refused: Refused) -> Answer:

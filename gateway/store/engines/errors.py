@@ -11,13 +11,15 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from gateway.errors import Unavailable
+from gateway.domain.idempotency import KeyTaken
+from gateway.errors import IdempotencyKeyInUse, Unavailable
 
 # Connection failure; transaction rollback (deadlock); insufficient resources; operator intervention (shutdown, start);
 # what a server does not do now: a standby, or one with other tables than when the statement was prepared; and below.
 # Source: PostgreSQL, "PostgreSQL Error Codes", by class.
 _TRANSIENT_STATES: Final = ("08", "40", "53", "57P", "0A000", "25006", "25P03", "25P04", "55P03", "57014")
 _LOCKED: Final = "55P03"
+_TAKEN: Final = "23505"  # unique_violation
 _SLOW: Final = "57014"
 _USABLE: Final = frozenset({_LOCKED, _SLOW})  # the statement ended, the connection did not
 # A statement alone failed, and the next one need not.
@@ -83,7 +85,12 @@ def is_usable_after(error: BaseException) -> bool:
 
 
 def translate(error: BaseException) -> BaseException:
-    """Return Unavailable for a transient error; any other error is a bug of ours and returned as it is."""
+    """Return Unavailable for a transient error, or what a taken idempotency key means; others are returned as they are.
+
+    The others are bugs of ours.
+    """
+    if _is_of_key_index(error):
+        return IdempotencyKeyInUse() if _state(error) == _LOCKED else KeyTaken()
     if not is_transient(error):
         return error
     return Unavailable(_REASONS.get(_state(error)) or _SQLITE_REASONS.get(_code(error) or 0) or _UNAVAILABLE)
@@ -107,6 +114,18 @@ def is_locked(error: Unavailable) -> bool:
 def original_of(error: BaseException) -> BaseException:
     """Return the driver's own error, where it is in one of SQLAlchemy's."""
     return (error.orig or error) if isinstance(error, DBAPIError) else error
+
+
+def _is_of_key_index(error: BaseException) -> bool:
+    """Say whether an insert met the unique index of idempotency keys, or waited there for another one in vain.
+
+    PostgreSQL names the index, of a wait in the context ("while inserting index tuple"); SQLite names the columns.
+    """
+    original = original_of(error)
+    if getattr(original, "sqlite_errorcode", None) == sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+        return "idempotency_key" in str(original)
+    named = {_TAKEN: "constraint_name", _LOCKED: "context"}.get(_state(error))
+    return named is not None and "_idempotency_key" in (getattr(original, named, None) or "")
 
 
 def _state(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from gateway.errors import DatabaseBehind
 from gateway.store.engines.open import open_engines
 from gateway.store.schema.backfill import fill_plain_text
-from gateway.store.schema.online import change_online
+from gateway.store.schema.online import LOCK_TIMEOUT, change_online, try_often
 from gateway.store.schema.revision import HEAD, can_be_served, opened, revision_of
 
 if TYPE_CHECKING:
@@ -35,9 +35,12 @@ async def migrate(url: str, revision: str = "head") -> None:
     where it cannot be opened; whatever the database says where it cannot be changed.
     """
     engines = open_engines(url)
+    has_row_locks = not engines.has_one_writer
 
     def run(connection: Connection) -> None:
         engines.transaction_driver.lock_migrations(connection)
+        if has_row_locks:  # a change that waits for a table makes all others wait for it
+            connection.exec_driver_sql(f"SET LOCAL {LOCK_TIMEOUT}")
         config, current = _config(connection), revision_of(connection)
         if can_be_served(current) and current != HEAD:
             return
@@ -47,11 +50,14 @@ async def migrate(url: str, revision: str = "head") -> None:
         else:
             command.upgrade(config, revision)
 
-    try:
+    async def upgrade() -> None:
         async with opened(engines.writer) as connection, connection.begin():
             await connection.run_sync(run)
+
+    try:
+        await (try_often(upgrade) if has_row_locks else upgrade())
         if revision == "head":
-            if not engines.has_one_writer:
+            if has_row_locks:
                 await change_online(engines.writer)
             await fill_plain_text(engines.writer)
     finally:

@@ -15,12 +15,16 @@ from sqlalchemy.exc import DBAPIError
 from gateway.errors import Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 _LOCK: Final = 1_952_805_747  # not that of migrations: who waits for that would be waited for by an index
 _WAIT_S: Final = 0.2
 _TRIES: Final = 100  # writers wait for each, for as long as `lock_timeout`
+LOCK_TIMEOUT: Final = "lock_timeout = '500ms'"
 _KEY: Final = ["project_id", "seq"]
+_WITH_KEYS: Final = ("threads", "messages", "deleted_threads", "deleted_messages")
 
 
 async def change_online(writer: AsyncEngine) -> None:
@@ -36,6 +40,8 @@ async def change_online(writer: AsyncEngine) -> None:
             await asyncio.sleep(_WAIT_S)
         try:
             await _key_threads_by_project(connection)
+            for table in _WITH_KEYS:
+                await _index_idempotency_keys(connection, table)
         finally:
             await connection.exec_driver_sql(f"SELECT pg_advisory_unlock({_LOCK})")
             await connection.exec_driver_sql("RESET ALL")
@@ -59,12 +65,33 @@ async def _key_threads_by_project(connection: AsyncConnection) -> None:
     )
 
 
+async def _index_idempotency_keys(connection: AsyncConnection, table: str) -> None:
+    """Build the unique index of the idempotency keys of a table; a server accepts none before it is complete."""
+    name = f"uq_{table}_idempotency_key"
+    is_valid = f"SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{name}')"  # noqa: S608  (our names)
+    if (await connection.exec_driver_sql(is_valid)).scalar():
+        return
+    await connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")  # of an interrupted one
+    await connection.exec_driver_sql(
+        f"CREATE UNIQUE INDEX CONCURRENTLY {name} ON {table} (project_id, idempotency_scope, idempotency_key) "
+        "WHERE idempotency_key IS NOT NULL"
+    )
+
+
 async def _change_at_once(connection: AsyncConnection, statement: str) -> None:
     """Change a table in an instant in which nobody uses it; others that want it wait for half a second at most."""
-    await connection.exec_driver_sql("SET lock_timeout = '500ms'")
+    await connection.exec_driver_sql(f"SET {LOCK_TIMEOUT}")
+    await try_often(lambda: connection.exec_driver_sql(statement))
+
+
+async def try_often(change: Callable[[], Awaitable[object]]) -> None:
+    """Repeat a change with a LOCK_TIMEOUT until it gets the locks that it needs.
+
+    Errors: Unavailable where a table is never free.
+    """
     for _ in range(_TRIES):
         try:
-            await connection.exec_driver_sql(statement)
+            await change()
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) != "55P03":  # lock_not_available
                 raise

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Index, text
 
-from gateway.store.schema.tables import messages, metadata, threads
+from gateway.store.schema.tables import deleted_messages, deleted_threads, messages, metadata, threads
 
 if TYPE_CHECKING:
     from sqlalchemy import Column
@@ -20,10 +20,10 @@ __all__ = ["metadata"]
 _OF_THREAD: Final = (messages.c.project_id, messages.c.thread_id)
 
 
-def _where_not_null(column: Column[Any], name: str, *columns: Column[Any]) -> None:
+def _where_not_null(column: Column[Any], name: str, *columns: Column[Any], unique: bool = False) -> None:
     """Create an index of those rows that have a value in a column."""
     condition = text(f"{column.name} IS NOT NULL")
-    Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
+    Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
 
 
 _where_not_null(
@@ -36,3 +36,13 @@ _where_not_null(
 )
 _where_not_null(messages.c.run_id, "ix_messages_run", *_OF_THREAD, messages.c.run_id, messages.c.position)
 _where_not_null(messages.c.changed_position, "ix_messages_changed", *_OF_THREAD, messages.c.changed_position)
+
+for _table in (threads, messages, deleted_threads, deleted_messages):
+    _where_not_null(
+        _table.c.idempotency_key,
+        f"uq_{_table.name}_idempotency_key",
+        _table.c.project_id,
+        _table.c.idempotency_scope,
+        _table.c.idempotency_key,
+        unique=True,
+    )

@@ -32,6 +32,15 @@ metadata = MetaData(
 # SQLite gives out row ids only for a column whose type is exactly INTEGER.
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
 
+
+def _idempotency_columns() -> list[Column[str]]:
+    """Make the columns of the key under which a row was created (`domain.idempotency.IdempotencyKey`), if any.
+
+    Deleted rows leave theirs with their place. Each table has a partial unique index of them (`partial_indexes`).
+    """
+    return [Column(f"idempotency_{name}", Text) for name in ("scope", "key", "fingerprint")]
+
+
 # `seq` numbers threads in the order of their creation and breaks ties between threads of one second. SQLite would
 # reuse the number of a deleted thread, and two places in the list would be equal; AUTOINCREMENT forbids it. On
 # PostgreSQL the key is the project and `seq` (`online`): there every key but that of `keys` begins with the project.
@@ -59,6 +68,7 @@ threads = Table(
     Column("inferred", BigInteger),
     Column("generation", BigInteger),
     Column("token_epoch", BigInteger),
+    *_idempotency_columns(),
     UniqueConstraint("project_id", "id"),
     Index(None, "project_id", "created_at", "seq"),
     sqlite_autoincrement=True,
@@ -87,6 +97,7 @@ messages = Table(
     Column("incomplete_reason", Text),
     Column("changed_position", BigInteger),
     Column("plain_text", SmallInteger),
+    *_idempotency_columns(),
     PrimaryKeyConstraint("project_id", "thread_id", "position"),
     UniqueConstraint("project_id", "id"),
     ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),
@@ -123,6 +134,7 @@ deleted_messages = Table(
     Column("thread_id", Text, nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("deleted_position", BigInteger),
+    *_idempotency_columns(),
     PrimaryKeyConstraint("project_id", "id"),
     ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),
     Index(None, "project_id", "thread_id", "deleted_position"),
@@ -137,10 +149,12 @@ deleted_threads = Table(
     Column("seq", BigInteger, nullable=False),
     Column("owner", Text),
     Column("generation", BigInteger),
+    *_idempotency_columns(),
     PrimaryKeyConstraint("project_id", "id"),
 )
 
 # Of a key's secret only the SHA-256 is stored; `hint` is the end of the secret, by which people identify a key.
+# `origin_id` is the first of the keys that were rotated, one after the other; NULL in that one itself.
 keys = Table(
     "keys",
     metadata,
@@ -154,6 +168,7 @@ keys = Table(
     Column("expires_at", BigInteger),
     Column("revoked_at", BigInteger),
     Column("last_used_at", BigInteger),
+    Column("origin_id", Text),
     UniqueConstraint("digest"),
 )
 

@@ -26,6 +26,7 @@ KEY_COLUMNS = (
     tables.keys.c.expires_at,
     tables.keys.c.revoked_at,
     tables.keys.c.last_used_at,
+    tables.keys.c.origin_id,
 )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import delete, func, select, update
 
 from gateway.store.schema import tables
 from gateway.store.statements.access import within, within_thread
+from gateway.store.statements.idempotency import COLUMNS
 
 if TYPE_CHECKING:
     from sqlalchemy import Select, Update
@@ -46,5 +47,9 @@ def remove_first_messages(reach: Reach, thread_id: str, most: int) -> ReturningD
 
 
 def forget_owner(reach: Reach) -> Update:
-    """Take the owner from the places of deleted threads, which stay for the cursors of the project."""
-    return update(tables.deleted_threads).where(within(tables.deleted_threads, reach)).values(owner=None)
+    """Take the owner from the places of deleted threads, which stay for the cursors of the project.
+
+    Idempotency keys go too: their scope may name the end user, and their fingerprint is made of what that one wrote.
+    """
+    forgotten = dict.fromkeys(("owner", *COLUMNS))
+    return update(tables.deleted_threads).where(within(tables.deleted_threads, reach)).values(forgotten)

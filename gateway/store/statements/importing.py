@@ -13,9 +13,11 @@ from gateway.domain.thread import Inferred
 from gateway.store.schema import tables
 from gateway.store.statements.access import within
 from gateway.store.statements.functions import among, as_text
+from gateway.store.statements.idempotency import COLUMNS
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Delete, Update
+    from sqlalchemy import ColumnElement, Update
+    from sqlalchemy.sql.dml import ReturningDelete
 
     from gateway.domain.principal import Reach
     from gateway.domain.thread import Thread
@@ -43,11 +45,11 @@ def deleted_threads_of(reach: Reach, thread_ids: str) -> Select[Any]:
     return select(gone.c.id, gone.c.seq, gone.c.generation).where(within(gone, reach), wanted)
 
 
-def forget_deletion(reach: Reach, thread_id: str) -> Delete:
-    """Delete what was stored of a deleted thread."""
-    return delete(tables.deleted_threads).where(
-        within(tables.deleted_threads, reach), tables.deleted_threads.c.id == thread_id
-    )
+def forget_deletion(reach: Reach, thread_id: str) -> ReturningDelete[Any]:
+    """Delete what was stored of a deleted thread, and return what is stored of its idempotency key."""
+    gone = tables.deleted_threads
+    forgotten = delete(gone).where(within(gone, reach), gone.c.id == thread_id)
+    return forgotten.returning(*[gone.c[name] for name in COLUMNS])
 
 
 def fill_thread(reach: Reach, thread: Thread) -> Update:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     and_,
     case,
     delete,
+    exists,
     func,
     insert,
     literal,
@@ -34,6 +35,7 @@ from gateway.store.schema import tables
 from gateway.store.statements import page_bytes, threads
 from gateway.store.statements.access import within, within_thread
 from gateway.store.statements.functions import among, as_text, utf8
+from gateway.store.statements.idempotency import COLUMNS, has_key
 from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
 from gateway.store.statements.wire_message import WIRE_MESSAGE
 
@@ -62,6 +64,7 @@ MESSAGE_COLUMNS: Final[tuple[Column[Any] | Label[Any], ...]] = (  # in the order
     tables.messages.c.incomplete_at,
     tables.messages.c.incomplete_reason,
     tables.messages.c.plain_text,
+    tables.messages.c.idempotency_key,
 )
 
 # Null for a message in progress, whose deltas are read separately: so a query for some fields needs no status.
@@ -168,24 +171,39 @@ def known_messages(reach: Reach, message_ids: str) -> CompoundSelect[Any]:
     )
 
 
-def insert_message(reach: Reach, message: Message, position: int) -> Insert:
-    """Insert a message at a position that was allocated for it."""
+def insert_message(
+    reach: Reach, message: Message, position: int, scope: str | None = None, fingerprint: str | None = None
+) -> Insert:
+    """Insert a message at a position that was allocated for it, with what is stored of its idempotency key."""
     own = {tables.messages.c.project_id: reach.project_id, tables.messages.c.position: position}
-    return insert(tables.messages).values(own | _columns_of(message))
+    return insert(tables.messages).values(own | _columns_of(message) | _of_key(scope, fingerprint))
 
 
-def append_message(reach: Reach, message: Message) -> Select[Any]:
+def append_message(
+    reach: Reach, message: Message, scope: str | None = None, fingerprint: str | None = None
+) -> Select[Any]:
     """Allocate a position and insert a message there, in one statement of PostgreSQL.
 
+    With an idempotency key it inserts nothing where a deleted message has the key, and where the thread has changed
+    since the statement began: what was deleted meanwhile is in no snapshot of it.
     Shape: one row, the position and the second that the message gets and the thread's owner, or none for an unknown
     thread.
     """
-    taken = threads.take_positions(reach, message.thread_id, 1, message.created_at).cte("taken")
+    moved = threads.take_positions(reach, message.thread_id, 1, message.created_at)
+    if scope is not None:
+        seen, gone = tables.threads.alias("seen"), tables.deleted_messages
+        is_same = seen.c.last_position == tables.threads.c.last_position
+        is_taken = exists().where(has_key(gone, reach, scope, message.idempotency_key))
+        moved = moved.where(within(seen, reach), seen.c.id == message.thread_id, is_same, ~is_taken)
+    taken = moved.cte("taken")
     second = taken.c.last_created_at
     own = {
         tables.messages.c.project_id: _typed(reach.project_id, tables.messages.c.project_id),
         tables.messages.c.position: taken.c.last_position,
-        **{column: _typed(value, column) for column, value in _columns_of(message).items()},
+        **{
+            column: _typed(value, column)
+            for column, value in (_columns_of(message) | _of_key(scope, fingerprint)).items()
+        },
         tables.messages.c.created_at: second,
     }
     own[tables.messages.c.completed_at] = case((own[tables.messages.c.completed_at].is_not(None), second))
@@ -196,6 +214,12 @@ def append_message(reach: Reach, message: Message) -> Select[Any]:
 
 def _columns_of(message: Message) -> dict[Column[Any], Any]:
     return {tables.messages.c[each.name]: value for each, value in zip(MESSAGE_COLUMNS, message, strict=True)}
+
+
+def _of_key(scope: str | None, fingerprint: str | None) -> dict[Column[Any], Any]:
+    if scope is None:
+        return {}
+    return {tables.messages.c.idempotency_scope: scope, tables.messages.c.idempotency_fingerprint: fingerprint}
 
 
 def _typed(value: Any, column: Column[Any]) -> Any:
@@ -211,11 +235,11 @@ def set_message(reach: Reach, message_id: str, values: Mapping[str, str | int | 
 
 
 def remove_message(reach: Reach, thread_id: str, message_id: str) -> ReturningDelete[Any]:
-    """Delete a message of a thread, and return its position."""
+    """Delete a message of a thread, and return its position and what is stored of its idempotency key."""
     return (
         delete(tables.messages)
         .where(within_thread(tables.messages, reach, thread_id), tables.messages.c.id == message_id)
-        .returning(tables.messages.c.position)
+        .returning(tables.messages.c.position, *[tables.messages.c[name] for name in COLUMNS])
     )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import case, delete, exists, func, null, select, union_all, upda
 from gateway.domain.direction import MAX_SKEW_S
 from gateway.store.schema import tables
 from gateway.store.statements.access import within
+from gateway.store.statements.idempotency import COLUMNS
 from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ THREAD_COLUMNS: Final = (  # in the order of the fields of `domain.thread.Thread
     tables.threads.c.tool_resources,
     tables.threads.c.message_count,
     tables.threads.c.owner,
+    tables.threads.c.idempotency_key,
 )
 _KEY: Final = (tables.threads.c.created_at, tables.threads.c.seq)
 
@@ -148,13 +150,12 @@ def uncount_messages(reach: Reach, thread_id: str, count: int) -> Update:
 
 
 def remove_thread(reach: Reach, thread_id: str) -> ReturningDelete[Any]:
-    """Delete a thread with its messages, and return its place."""
+    """Delete a thread with its messages, and return its place and what is stored of its idempotency key."""
+    place = ("created_at", "seq", "owner", "last_position")
     return (
         delete(tables.threads)
         .where(within(tables.threads, reach), tables.threads.c.id == thread_id)
-        .returning(
-            tables.threads.c.created_at, tables.threads.c.seq, tables.threads.c.owner, tables.threads.c.last_position
-        )
+        .returning(*[tables.threads.c[name] for name in (*place, *COLUMNS)])
     )
 
 

@@ -1,0 +1,53 @@
+"""Creating an object exactly once under an idempotency key, whatever its kind.
+
+Must not be here: what is created (`threads`, `messages`), how a key is stored (`store`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from gateway.domain.idempotency import KeyTaken
+from gateway.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gateway.core import Store
+    from gateway.domain.idempotency import Attempt, IdempotencyKey
+    from gateway.domain.principal import Principal
+
+T = TypeVar("T")
+
+_TRIES: Final = 3
+
+
+async def create_once(
+    store: Store,
+    who: Principal,
+    attempt: Attempt,
+    key: IdempotencyKey,
+    *,
+    create: Callable[[], Awaitable[T]],
+    read: Callable[[str], Awaitable[T]],
+) -> T:
+    """Create an object, or read by its ID the one that was created under the same key before.
+
+    `create` raises KeyTaken where there was one, and then has changed nothing; `read` raises NotFound where it is
+    deleted.
+    Errors: IdempotencyKeyReused; IdempotencyKeyInUse; those of both functions.
+    """
+    for _ in range(_TRIES):
+        try:
+            return await create()
+        except KeyTaken:
+            async with store.read() as reads:
+                found = await reads.find_created(who.reach, key)
+        if found is not None:
+            object_id, fingerprint = found
+            if fingerprint != key.fingerprint:
+                raise IdempotencyKeyReused
+            attempt.is_replay = True
+            return await read(object_id)
+        # It was deleted meanwhile, and its place with its thread: the key is free.
+    raise IdempotencyKeyInUse

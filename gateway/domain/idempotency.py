@@ -1,0 +1,89 @@
+"""The idempotency key of a creation: whose it is, what it was used for, and how two uses are compared.
+
+Must not be here: where it is stored (`store`), the header and the field that carry it (the faces).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+
+from gateway.domain import bounds, validate
+
+if TYPE_CHECKING:
+    from gateway.domain.principal import Principal
+
+# Source: RFC 8941, 3.3.3, "Strings"; the draft of the header says that its value is one.
+_QUOTED: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
+_ESCAPED: Final = re.compile(r'\\(["\\])')
+_PRINTABLE: Final = re.compile(f"[ -~]{{1,{bounds.IDEMPOTENCY_KEY.number}}}")
+
+
+class Kind(Enum):
+    """What is created under a key; the same key can be used once for each kind."""
+
+    THREAD = "thread"
+    MESSAGE = "message"
+    FORK = "fork"
+    RUN = "run"
+
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash runs in Python
+
+
+class IdempotencyKey(NamedTuple):
+    """A key as it is stored with what was created under it.
+
+    `scope` is the kind of creation and its principal; within a project, a key is unique in its scope. `fingerprint`
+    stands for the parsed input.
+    """
+
+    kind: Kind
+    scope: str
+    value: str
+    fingerprint: str
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt to create an object under a key; `is_replay` says afterwards that an earlier one had created it."""
+
+    key: str
+    is_replay: bool = False
+
+    def identify(self, who: Principal, kind: Kind, target: str | None, new: Any) -> IdempotencyKey:
+        """Return the key as it is stored; `target` is the object that the creation is a part of."""
+        canonical = orjson.dumps([kind.value, target, _without_empty(new)], option=orjson.OPT_SORT_KEYS)
+        return IdempotencyKey(kind, f"{kind.value} {who.identity}", self.key, sha256(canonical).hexdigest())
+
+
+class KeyTaken(Exception):
+    """Something was created under the key before: it is read instead (`core.idempotency`)."""
+
+
+def parse_key(text: str, path: str) -> str:
+    """Parse a key: printable ASCII, without the quotation marks of an RFC 8941 string.
+
+    Errors: InvalidRequest.
+    """
+    quoted = _QUOTED.fullmatch(text)
+    key = text if quoted is None else _ESCAPED.sub(r"\1", quoted[1])
+    if _PRINTABLE.fullmatch(key):
+        return key
+    validate.refuse(
+        f"Invalid '{path}'. Expected 1 to {bounds.IDEMPOTENCY_KEY.number} printable ASCII characters.",
+        path,
+        bounds.IDEMPOTENCY_KEY.code,
+    )
+
+
+def _without_empty(value: Any) -> Any:
+    """Omit empty fields of an input, so that a field which a later version adds changes no fingerprint."""
+    if is_dataclass(value):
+        given = {each.name: _without_empty(getattr(value, each.name)) for each in fields(value)}
+        return {name: each for name, each in given.items() if each}
+    return [_without_empty(each) for each in value] if isinstance(value, tuple) else value

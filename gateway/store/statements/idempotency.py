@@ -1,0 +1,50 @@
+"""Pure builders of statements that find what was created under an idempotency key, living or deleted.
+
+Must not be here: the inserts that store a key (`messages`, `threads`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import ColumnElement, Select, and_, select, union_all
+
+from gateway.domain.idempotency import Kind
+from gateway.store.schema import tables
+from gateway.store.statements.access import within
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import CompoundSelect, Table
+
+    from gateway.domain.principal import Reach
+
+# Where each kind of creation stores its key, and where the places of deleted ones do.
+TABLES: Final[Mapping[Kind, tuple[Table, Table]]] = {
+    Kind.THREAD: (tables.threads, tables.deleted_threads),
+    Kind.FORK: (tables.threads, tables.deleted_threads),
+    Kind.MESSAGE: (tables.messages, tables.deleted_messages),
+}
+COLUMNS: Final = ("idempotency_scope", "idempotency_key", "idempotency_fingerprint")
+
+
+def find_created(reach: Reach, kind: Kind, scope: str, key: str) -> CompoundSelect[Any]:
+    """Select the id of what was created under a key, and the fingerprint of its input."""
+    return union_all(
+        *[
+            select(table.c.id, table.c.idempotency_fingerprint).where(has_key(table, reach, scope, key))
+            for table in TABLES[kind]
+        ]
+    )
+
+
+def find_deleted(reach: Reach, kind: Kind, scope: str, key: str) -> Select[Any]:
+    """Select the id of what was created under a key and deleted."""
+    _, gone = TABLES[kind]
+    return select(gone.c.id).where(has_key(gone, reach, scope, key))
+
+
+def has_key(table: Table, reach: Reach, scope: str, key: Any) -> ColumnElement[bool]:
+    """Compare the key of a row."""
+    return and_(within(table, reach), table.c.idempotency_scope == scope, table.c.idempotency_key == key)
