@@ -102,6 +102,7 @@ INPUTS = {
         "runId: ID",
         "assistantId: ID",
         "status: MessageStatus",
+        "idempotencyKey: String",
     ],
     "MessageContentInput": ["text: String", "parts: [ContentPartInput!]"],
     "ContentPartInput": ["text: String", "imageFile: ImageFileInput", "imageUrl: ImageUrlInput"],

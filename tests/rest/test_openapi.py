@@ -53,6 +53,8 @@ DIFFERENCES: Final = {
     "*Request.properties.tool_resources.anyOf.0.properties.file_search.*": "the same; and no vector stores are made",
     "*.Modify*Request.properties.metadata.$ref": "here a pair can be taken away",
     "*.properties.owner": "ours: end users",
+    "paths./threads.post.parameters": "ours: idempotency keys",
+    "*.post.parameters.Idempotency-Key": "the same",
     "*.file_citation.properties.quote": "older messages carry it (rest-contract §2.4), and imports keep it",
     "components.schemas.MessageContentTextAnnotations*.*_index.type": "Azure's agents leave it out; imports keep that",
     "components.schemas.MessageContentTextAnnotations*.required.*": "the same",
