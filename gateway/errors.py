@@ -19,7 +19,10 @@ GatewayError
 └── OperatorError       the operator has to act; the message says how
     ├── InvalidSetting      a setting has an invalid value
     ├── DatabaseBehind      the database has to be migrated
-    └── BackupFailed        the backup was not created
+    ├── DatabaseInUse       another process serves the SQLite database, or replaces it
+    ├── DatabaseDamaged     the files of the SQLite database are not one whole database
+    ├── BackupFailed        the backup was not created
+    └── RestoreFailed       the backup was not restored
 
 Must not be here: status codes, formatting for any face.
 """
@@ -175,3 +178,15 @@ class DatabaseBehind(OperatorError):
 
 class BackupFailed(OperatorError):
     """The backup was not created, and no partial file is left."""
+
+
+class RestoreFailed(OperatorError):
+    """The backup was not restored, and the database is as it was."""
+
+
+class DatabaseInUse(OperatorError):
+    """Another process serves the database, or replaces it."""
+
+
+class DatabaseDamaged(OperatorError):
+    """The files of the database are not one whole database; the message says how to mend that."""

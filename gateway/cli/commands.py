@@ -336,8 +336,8 @@ def backup(file: Path, **flags: Any) -> None:
     """Copy a SQLite database to FILE, also while it is being served.
 
     The copy contains everything that was acknowledged before the command began. It is checked, and gets its name when
-    it is complete. To restore it, stop the server, replace the database file, and remove the files next to it that end
-    in -wal and -shm. Back up PostgreSQL with its own tools (pg_dump, or a base backup with WAL archiving).
+    it is complete; `gateway restore` puts it back. Back up PostgreSQL with its own tools (pg_dump, or a base backup
+    with WAL archiving).
 
     \b
       gateway backup backups/threads-$(date +%F).db
@@ -347,3 +347,24 @@ def backup(file: Path, **flags: Any) -> None:
 
     size = back_up(load_settings(flags).database_url, file)
     click.echo(f"Copied and checked: {size:,} bytes.", err=True)
+
+
+@main.command(cls=GroupedCommand)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@settings_options(*_DATABASE)
+def restore(file: Path, **flags: Any) -> None:
+    """Put a backup in the place of a SQLite database: stop the server first.
+
+    FILE is copied, checked and migrated beside the database, and takes its place in one step; whatever ends this
+    command, the old or the new database is there, whole. The log of the old one is removed, and a new epoch begins:
+    subscribers read their threads again. What was written since the backup is lost, and API keys that were revoked
+    since are valid again. Restore PostgreSQL with its own tools, then run `gateway epoch renew`.
+
+    \b
+      gateway restore backups/threads-1.db
+    """
+    with loading():
+        from gateway.cli.restore import run_restore  # noqa: PLC0415  (as above)
+
+    restored = run_restore(load_settings(flags).database_url, file)
+    click.echo(f"Restored and checked: {restored.size:,} bytes. Epoch {restored.epoch} has begun.", err=True)

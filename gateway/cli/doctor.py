@@ -24,7 +24,7 @@ from gateway.events.exchange import probe
 from gateway.graphql.documents.trusted import load_trusted
 from gateway.server.hints import carrier_of
 from gateway.settings.table import Settings
-from gateway.store.backup import sqlite_file
+from gateway.store.engines.database_files import sqlite_file
 from gateway.store.engines.open import migrates_itself
 from gateway.store.engines.sqlite import can_lose_commits
 from gateway.store.inspect import inspect_database

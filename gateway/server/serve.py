@@ -5,6 +5,8 @@ Must not be here: the application (`app`), checks before the start (`startup`), 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -18,10 +20,16 @@ from gateway.server.websocket_protocol import WebSocketProtocol
 from gateway.server.workers import Workers
 from gateway.settings.load import export_to_environment
 from gateway.settings.masking import mask_url
+from gateway.store.engines.server_lock import lock_database
 
 if TYPE_CHECKING:
-    from gateway.settings.table import Settings
+    from collections.abc import Iterator
+    from types import FrameType
 
+    from gateway.settings.table import Settings
+    from gateway.store.engines.server_lock import ServerLock
+
+_END_S: Final = 2  # for what follows GATEWAY_SHUTDOWN_S, which requests get
 _KEEP_ALIVE_S: Final = 75  # longer than proxies keep an idle connection (nginx 60 s), so that they close it first
 _WARNING: Final = {
     False: "Unauthenticated on localhost until you create the first API key: gateway keys create\n",
@@ -39,9 +47,14 @@ _DEMO: Final = (
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; running requests finish first, subscriptions are closed.
 
-    Errors: DatabaseBehind; InvalidSetting where the address cannot be listened on, or only with authentication, the
-    database cannot be shared or listened to, or the trusted documents cannot be read.
+    Errors: DatabaseInUse; DatabaseDamaged; DatabaseBehind; InvalidSetting where the address cannot be listened on, or
+    only with authentication, the database cannot be shared or listened to, or the trusted documents cannot be read.
     """
+    with lock_database(settings.database_url) as lock:
+        _serve(settings, lock)
+
+
+def _serve(settings: Settings, lock: ServerLock) -> None:
     has_keys = has_keys_and_is_ready(settings)
     with loading():
         config = _config(settings)
@@ -53,11 +66,33 @@ def serve(settings: Settings) -> None:
     export_to_environment(settings)
     try:
         if settings.workers > 1:
-            _supervise(Workers(config, listener), settings)
+            _supervise(Workers(config, listener, on_stop=partial(lock.note, settings.shutdown_s + _END_S)), settings)
         else:
-            uvicorn.Server(config).run(sockets=[listener])
+            _Server(config, lock).run(sockets=[listener])
     except KeyboardInterrupt:
         pass  # uvicorn raises the signal again after it has finished what ran
+
+
+class _Server(uvicorn.Server):
+    """A server in this process, which notes that it stops, and releases the lock of its database when it has."""
+
+    def __init__(self, config: uvicorn.Config, lock: ServerLock) -> None:
+        super().__init__(config)
+        self._lock = lock
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; a second signal ends what still runs."""
+        self._lock.note((self.config.timeout_graceful_shutdown or 0) + _END_S)
+        super().handle_exit(sig, frame)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals; in the end uvicorn raises them again, which ends this process."""
+        with super().capture_signals():
+            try:
+                yield
+            finally:
+                self._lock.release()
 
 
 def _config(settings: Settings) -> uvicorn.Config:

@@ -154,9 +154,16 @@ class _Place:
 class Workers:
     """The supervisor of all workers."""
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, run: Run = run_worker) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listener: socket.socket,
+        run: Run = run_worker,
+        on_stop: Callable[[], None] = lambda: None,
+    ) -> None:
         self._config = config
         self._listener = listener
+        self._on_stop = on_stop
         self._run = run
         self._places = [_Place() for _ in range(config.workers)]
         self._signals = 0
@@ -212,6 +219,7 @@ class Workers:
 
     def _stop(self, woken: int) -> None:
         """End all workers: those that take too long, and all at a second signal, are killed."""
+        self._on_stop()
         self._listener.close()  # else clients would connect and get no answer
         running = [place.worker for place in self._places if place.worker]
         for each in running:

@@ -21,7 +21,10 @@ from tests.exports import ROOT, a_thread, environment, give, held, lines, run, t
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMMANDS = ["serve", "config", "keys", "migrate", "schema", "import", "export", "erase", "backup", "doctor", "epoch"]
+COMMANDS = [
+    *("serve", "config", "keys", "migrate", "schema", "import", "export", "erase"),
+    *("backup", "restore", "doctor", "epoch"),
+]
 
 
 # What is on a command line can be read by everybody on the machine.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -19,6 +17,7 @@ from tests.live.subscribing import socket_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.live.subscribing import Socket
 
@@ -80,7 +79,7 @@ def begin_epoch(url: str, folder: Path) -> None:
 
 
 async def test_a_follower_of_a_restored_sqlite_shows_all_messages(sqlite_url: str, tmp_path: Path) -> None:
-    file, backup = Path(sqlite_url.removeprefix("sqlite:///")), tmp_path / "backup.db"
+    backup = tmp_path / "backup.db"
     with serving(sqlite_url, folder=tmp_path) as server:
         thread_id = await begin(server)
         command = ("backup", str(backup), "--database-url", sqlite_url)
@@ -90,8 +89,9 @@ async def test_a_follower_of_a_restored_sqlite_shows_all_messages(sqlite_url: st
         async with socket_to(server.base_url) as socket:
             before, cursor = await transcript(socket, thread_id, "lost 2")
         server.stop()
-    await asyncio.to_thread(shutil.copy, backup, file)
-    await asyncio.to_thread(begin_epoch, sqlite_url, tmp_path)
+    command = ("restore", str(backup), "--database-url", sqlite_url)
+    restored = await asyncio.to_thread(run_gateway, *command, folder=tmp_path)
+    assert restored.returncode == 0, restored.stderr
     with serving(sqlite_url, folder=tmp_path) as server:
         await say(server, thread_id, "new 1", "new 2", "new 3")
         async with socket_to(server.base_url) as socket:

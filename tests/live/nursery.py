@@ -36,6 +36,7 @@ _LOADED: Final = (
     "gateway.cli.config",
     "gateway.cli.doctor",
     "gateway.cli.keys",
+    "gateway.cli.restore",
     "gateway.cli.transfer",
     "gateway.server.serve",
     "gateway.store.schema.migrate",

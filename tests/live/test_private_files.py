@@ -38,7 +38,8 @@ def test_a_served_database_and_its_files_are_readable_only_by_their_owner(tmp_pa
     with umask(0), serving(f"sqlite:///{tmp_path}/gateway.db", folder=tmp_path, is_forked=False) as server:
         httpx.post(f"{server.base_url}/v1/threads").raise_for_status()
 
-        assert modes_in(tmp_path) == dict.fromkeys(("gateway.db", "gateway.db-wal", "gateway.db-shm"), 0o600)
+        names = ("gateway.db", "gateway.db-wal", "gateway.db-shm", "gateway.db.lock")
+        assert modes_in(tmp_path) == dict.fromkeys(names, 0o600)
 
 
 def test_serving_an_older_database_restricts_its_file_permissions_and_logs_it(sqlite_url: str, tmp_path: Path) -> None:
@@ -46,6 +47,7 @@ def test_serving_an_older_database_restricts_its_file_permissions_and_logs_it(sq
     with serving(sqlite_url, folder=tmp_path) as server:
         httpx.post(f"{server.base_url}/v1/threads").raise_for_status()
         server.kill()  # so that its log stays beside it
+    file.with_name(f"{file.name}.lock").unlink()  # in which there is a number alone
     for name in modes_in(file.parent, file.name):
         (file.parent / name).chmod(OPEN_TO_ALL)
 
@@ -54,7 +56,7 @@ def test_serving_an_older_database_restricts_its_file_permissions_and_logs_it(sq
         found = modes_in(file.parent, file.name)
         server.stop()
 
-    assert len(found) == 3
+    assert len(found) == 4
     assert set(found.values()) == {0o600}
     assert f"could open {file} (mode 0644); now only its owner can read it" in server.stderr
 

@@ -9,13 +9,14 @@ import logging
 import os
 import stat
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from sqlalchemy import event
 
+from gateway.store.engines.database_files import BESIDE, beside, file_of
+
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import BinaryIO
 
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -24,7 +25,6 @@ log: Final = logging.getLogger(__name__)
 
 _PRIVATE: Final = 0o600
 _OTHERS: Final = 0o077  # all bits of the group and of others
-_BESIDE: Final = ("", "-wal", "-shm", "-journal")  # SQLite creates the others with the mode of the first
 
 
 def open_private(target: Path, *, truncate: bool = True) -> BinaryIO:
@@ -68,7 +68,7 @@ def keep_database_private(engine: AsyncEngine, *, is_writer: bool) -> None:
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def make(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:
-        file, is_made = _file_of(arguments[0], is_uri=bool(options.get("uri")))
+        file, is_made = file_of(arguments[0], is_uri=bool(options.get("uri")))
         if is_made:
             with suppress(OSError):  # it exists, or cannot be created, which SQLite reports
                 os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE))
@@ -76,17 +76,9 @@ def keep_database_private(engine: AsyncEngine, *, is_writer: bool) -> None:
     if not is_writer:
         return
     (database,), given = engine.dialect.create_connect_args(engine.url)
-    file, _ = _file_of(database, is_uri=bool(given.get("uri")))
+    file, _ = file_of(database, is_uri=bool(given.get("uri")))
 
     @event.listens_for(engine.sync_engine, "connect")
     def tighten_all(_connection: object, _record: object) -> None:
-        for ending in _BESIDE:
-            tighten(file.with_name(file.name + ending))
-
-
-def _file_of(database: str, *, is_uri: bool) -> tuple[Path, bool]:
-    """Return the file of a database, and whether SQLite would create it. Source: SQLite, "URI Filenames"."""
-    if not is_uri:
-        return Path(database).resolve(), True
-    parts = urlsplit(database)
-    return Path(unquote(parts.path)).resolve(), parse_qs(parts.query).get("mode", ["rwc"]) == ["rwc"]
+        for ending in ("", *BESIDE):  # SQLite creates the others with the mode of the first
+            tighten(beside(file, ending))

@@ -15,7 +15,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from gateway.errors import DatabaseBehind
-from gateway.store.engines.open import open_engines
+from gateway.store.engines.database_files import require_own_log, sqlite_file
+from gateway.store.engines.open import migrates_itself, open_engines
 from gateway.store.schema.backfill import fill_plain_text
 from gateway.store.schema.online import LOCK_TIMEOUT, change_online, try_often
 from gateway.store.schema.revision import HEAD, can_be_served, opened, revision_of
@@ -32,8 +33,10 @@ async def migrate(url: str, revision: str = "head") -> None:
     What would hold writers up is done afterwards, beside running servers: indexes are built, and columns that may be
     empty meanwhile are filled in batches. What a later version has migrated is left as it is, if it can be served.
     Errors: Unavailable where a table is never free; DatabaseBehind where it is newer than this program; InvalidSetting
-    where it cannot be opened; whatever the database says where it cannot be changed.
+    where it cannot be opened; DatabaseDamaged; whatever the database says where it cannot be changed.
     """
+    if migrates_itself(url):
+        require_own_log(sqlite_file(url))
     engines = open_engines(url)
     has_row_locks = not engines.has_one_writer
 

@@ -5,6 +5,7 @@ Must not be here: how a database is migrated (`migrate`).
 
 from __future__ import annotations
 
+from gateway.store.engines.database_files import require_own_log, sqlite_file
 from gateway.store.engines.open import migrates_itself, open_engines
 from gateway.store.schema.revision import can_be_served, opened, revision_of
 
@@ -12,8 +13,10 @@ from gateway.store.schema.revision import can_be_served, opened, revision_of
 async def make_ready(url: str) -> None:
     """Make a database ready for use: SQLite is migrated here, PostgreSQL must have been migrated.
 
-    Errors: DatabaseBehind; InvalidSetting.
+    Errors: DatabaseBehind; DatabaseDamaged; InvalidSetting.
     """
+    if migrates_itself(url):
+        require_own_log(sqlite_file(url))
     engines = open_engines(url)
     try:
         async with opened(engines.writer) as connection:
