@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
 
 import httpx
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 HANGING: Final = "hanging"  # a model that never ends its answer
 _FUNCTION: Final = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
+_NO_CURSORS: Final = (("after", "after"), ("before", "before"))  # they would name objects of lists that are empty
 _FILE_TOOLS: Final = ("code_interpreter", "file_search")
 _ENDED: Final = ("completed", "requires_action", "failed", "incomplete", "expired", "cancelled")
 
@@ -50,7 +52,8 @@ class SeedingProxy:
         body = json.loads(raw) if raw else None
         if isinstance(body, dict):
             body = await self._body(path, body)
-        asked = self._server.build_request(scope["method"], path, params=scope["query_string"].decode(), json=body)
+        query = [pair for pair in parse_qsl(scope["query_string"].decode()) if pair not in _NO_CURSORS]
+        asked = self._server.build_request(scope["method"], path, params=query, json=body)
         answer = await self._server.send(asked)
         headers = [(b"content-type", answer.headers["content-type"].encode())]
         await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
