@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Principal
     from gateway.web.request import Request
 
+EXPANDABLE: Final = frozenset({"idempotency_key"})
 KEY_HEADER: Final = "idempotency-key"
 _KEPT: Final = 64  # query strings in the cache; clients repeat the same ones
 _SHORT: Final = 1_000  # bytes of a query string in the cache
@@ -58,6 +59,15 @@ class Call:
         """
         query_string: bytes = self.request.scope["query_string"]
         return (_page if len(query_string) <= _SHORT else _page.__wrapped__)(query_string, as_cursor)
+
+    @property
+    def expanded(self) -> tuple[str, ...]:
+        """The fields that the original API does not have and the request wants: `expand[]=idempotency_key`."""
+        query_string: bytes = self.request.scope["query_string"]
+        if b"expand" not in query_string:
+            return ()
+        given = [value for name, value in query_pairs(query_string) if name == "expand[]" and value in EXPANDABLE]
+        return tuple(dict.fromkeys(given))
 
     def begin_attempt(self) -> Attempt | None:
         """Parse the header `Idempotency-Key`, if present; other endpoints than those that create ignore it.

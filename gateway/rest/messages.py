@@ -17,27 +17,31 @@ if TYPE_CHECKING:
 async def create_message(call: Call) -> Answer:
     """Answer POST /threads/{thread_id}/messages."""
     new = parse.new_message(await call.json())
-    return render.message(await messages.create(call.store, call.who, call.thread_id, new, call.begin_attempt()))
+    return render.message(
+        await messages.create(call.store, call.who, call.thread_id, new, call.begin_attempt()), call.expanded
+    )
 
 
 async def list_messages(call: Call) -> Answer:
     """Answer GET /threads/{thread_id}/messages."""
     page, run_id = call.page(ids.as_message_id)
     run_id = parse.reference(run_id, "run_id")
-    read = PageRead((call.thread_id,), page, run_id, WIRE)
+    read = PageRead((call.thread_id,), page, run_id, (*WIRE, *call.expanded))
     [listed] = await messages.list_pages(call.store, call.who, read)
     return render.messages_page(listed.found)
 
 
 async def get_message(call: Call) -> Answer:
     """Answer GET /threads/{thread_id}/messages/{message_id}."""
-    return render.message(await messages.get(call.store, call.who, call.thread_id, call.message_id))
+    return render.message(await messages.get(call.store, call.who, call.thread_id, call.message_id), call.expanded)
 
 
 async def modify_message(call: Call) -> Answer:
     """Answer POST /threads/{thread_id}/messages/{message_id}."""
     patch = parse.message_patch(await call.json())
-    return render.message(await messages.update(call.store, call.who, call.thread_id, call.message_id, patch))
+    return render.message(
+        await messages.update(call.store, call.who, call.thread_id, call.message_id, patch), call.expanded
+    )
 
 
 async def delete_message(call: Call) -> Answer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.domain import wire
+from gateway.domain.page import WIRE
 from gateway.errors import (
     AnswerTooLarge,
     BodyTooLarge,
@@ -63,12 +64,12 @@ _HEADERS: Final[Mapping[type[GatewayError], Mapping[str, str]]] = {
 _CRASH: Final = GatewayError("The server had an error while processing your request. See its log for details.")
 
 
-def thread(found: Thread) -> Answer:
-    """Answer with a thread."""
-    return _answer(wire.thread(found))
+def thread(found: Thread, expanded: Sequence[str] = ()) -> Answer:
+    """Answer with a thread, and further fields of it."""
+    return _answer(_expanded(wire.thread(found), found, expanded))
 
 
-def read_thread(found: Thread) -> Answer:
+def read_thread(found: Thread, expanded: Sequence[str] = ()) -> Answer:
     """Answer a GET with a thread; only there, a thread without tool resources has an empty `code_interpreter`.
 
     Source: rest-contract §2.2, "`tool_resources` quirks": clients access it without a check.
@@ -76,24 +77,30 @@ def read_thread(found: Thread) -> Answer:
     body = wire.thread(found)
     if not found.tool_resources:
         body["tool_resources"] = {"code_interpreter": {"file_ids": []}}
-    return _answer(body)
+    return _answer(_expanded(body, found, expanded))
 
 
-def message(found: Message) -> Answer:
-    """Answer with a message."""
-    return _answer(wire.message(found))
+def message(found: Message, expanded: Sequence[str] = ()) -> Answer:
+    """Answer with a message, and further fields of it."""
+    return _answer(_expanded(wire.message(found), found, expanded))
 
 
-def threads_page(page: Page[Thread]) -> Answer:
-    """Answer with a page of threads."""
+def threads_page(page: Page[Thread], expanded: Sequence[str] = ()) -> Answer:
+    """Answer with a page of threads, and further fields of each."""
     items = page.items
     first_id, last_id = (items[0].id, items[-1].id) if items else (None, None)
-    return _list([wire.dump(wire.thread(each)) for each in items], first_id, last_id, has_more=page.has_more)
+    objects = [wire.dump(_expanded(wire.thread(each), each, expanded)) for each in items]
+    return _list(objects, first_id, last_id, has_more=page.has_more)
 
 
 def messages_page(page: Rows) -> Answer:
-    """Answer with a page of messages, read as WIRE."""
-    return _list([row[1] for row in page.rows], *page.id_at_ends, has_more=page.has_more)
+    """Answer with a page of messages, read as WIRE and further fields of each."""
+    width, further = len(WIRE), page.fields[len(WIRE) :]
+    objects = [row[1] for row in page.rows]
+    if further:
+        added = [wire.dump(dict(zip(further, row[width:], strict=False))) for row in page.rows]
+        objects = [b"%b,%b" % (each[:-1], more[1:]) for each, more in zip(objects, added, strict=True)]
+    return _list(objects, *page.id_at_ends, has_more=page.has_more)
 
 
 def deleted(kind: str, object_id: str) -> Answer:
@@ -114,6 +121,10 @@ def error(raised: GatewayError) -> Answer:
 def crash() -> Answer:
     """Answer an unexpected exception; the details are only in the log."""
     return _answer({"error": {**_envelope(_CRASH)["error"], "type": "server_error"}}, status=500)
+
+
+def _expanded(body: wire.JsonValue, found: Thread | Message, names: Sequence[str]) -> wire.JsonValue:
+    return {**body, **{name: getattr(found, name) for name in names}} if names else body
 
 
 def _headers(raised: GatewayError) -> Mapping[str, str] | None:

@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 async def create_thread(call: Call) -> Answer:
     """Answer POST /threads."""
     new = parse.new_thread(await call.json())
-    return render.thread(await threads.create(call.store, call.who, new, call.begin_attempt()))
+    return render.thread(await threads.create(call.store, call.who, new, call.begin_attempt()), call.expanded)
 
 
 async def list_threads(call: Call) -> Answer:
     """Answer GET /threads, an extension of the original API."""
     page, _ = call.page(ids.as_thread_id)
-    return render.threads_page(await threads.list_page(call.store, call.who, page))
+    return render.threads_page(await threads.list_page(call.store, call.who, page), call.expanded)
 
 
 async def get_thread(call: Call) -> Answer:
     """Answer GET /threads/{thread_id}."""
-    return render.read_thread(await threads.get(call.store, call.who, call.thread_id))
+    return render.read_thread(await threads.get(call.store, call.who, call.thread_id), call.expanded)
 
 
 async def modify_thread(call: Call) -> Answer:
     """Answer POST /threads/{thread_id}."""
     patch = parse.thread_patch(await call.json())
-    return render.thread(await threads.update(call.store, call.who, call.thread_id, patch))
+    return render.thread(await threads.update(call.store, call.who, call.thread_id, patch), call.expanded)
 
 
 async def delete_thread(call: Call) -> Answer:

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.domain.change import MessageCreated
 from tests.faces import GraphQL
 
 if TYPE_CHECKING:
     import httpx
+
+    from gateway.core import Store
+    from gateway.domain.principal import Principal
 
 CREATE_MESSAGE = """mutation($input: CreateMessageInput!) {
   createMessage(input: $input) { message { id idempotencyKey text } thread { messages { totalCount } } }
@@ -228,3 +232,36 @@ async def test_other_endpoints_ignore_the_header(rest: httpx.AsyncClient, thread
 
         assert changed.json()["metadata"] == {"word": word}
         assert "idempotent-replayed" not in changed.headers
+
+
+async def test_rest_returns_a_key_where_it_is_expanded(rest: httpx.AsyncClient) -> None:
+    thread = (await send(rest, "/threads?expand[]=idempotency_key", "of the thread")).json()
+    path = f"/threads/{thread['id']}"
+    await rest.post(f"{path}/messages", json=HI)
+    message = (await send(rest, f"{path}/messages?expand[]=idempotency_key", '"say \\"hi\\""', HI)).json()
+    expand = {"expand[]": ["idempotency_key", "unknown", "idempotency_key"]}
+
+    assert thread["idempotency_key"] == "of the thread"
+    assert message["idempotency_key"] == 'say "hi"'
+    for url, expanded in {
+        path: thread | {"tool_resources": {"code_interpreter": {"file_ids": []}}},
+        f"{path}/messages/{message['id']}": message,
+    }.items():
+        assert (await rest.get(url, params=expand)).json() == expanded
+        assert "idempotency_key" not in (await rest.get(url)).json()
+    for url, keys in (("/threads", ["of the thread"]), (f"{path}/messages", ['say "hi"', None])):
+        listed = (await rest.get(url, params=expand)).json()["data"]
+        assert [each["idempotency_key"] for each in listed] == keys
+    assert (await rest.get(f"{path}/messages", params=expand)).json()["data"][0] == message
+
+
+async def test_events_have_the_key_of_their_message(
+    rest: httpx.AsyncClient, store: Store, who: Principal, thread_id: str
+) -> None:
+    await send(rest, f"/threads/{thread_id}/messages", "k", HI)
+
+    async with store.read() as reads:
+        [(_, created)] = (await reads.list_changes(who.reach, thread_id, 0, 9)).items
+
+    assert isinstance(created, MessageCreated)
+    assert created.message.idempotency_key == "k"
