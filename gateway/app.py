@@ -31,6 +31,8 @@ from gateway.graphql.transport.websocket import GraphQLOverWebSocket
 from gateway.observability.listeners import Listeners, listeners_of
 from gateway.rest import openapi, render
 from gateway.rest.routes import RestFace
+from gateway.runs.models.build import models_of
+from gateway.runs.service import Answering, readings_of, runs_of, tasks_of
 from gateway.server.app_state import CLOSE_SUBSCRIPTIONS, COLLECT_METRICS, REFUSAL_HEADERS
 from gateway.server.hints import carrier_of
 from gateway.server.memory import give_back_large_blocks
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
 
     from gateway.core import Store
     from gateway.errors import GatewayError
+    from gateway.observability.metrics import Reading
+    from gateway.runs.service import Runs
     from gateway.settings.table import Settings
     from gateway.web.request import Answer
 
@@ -74,8 +78,15 @@ def create_app(settings: Settings) -> RequestMiddleware:
         origin_policy=origin_policy_of(settings),
         authenticator=authenticator_of(settings, ApiKeyCache(store)),
         listeners=listeners_of(settings),
+        answering=answering_of(settings),
         min_free_mb=settings.min_free_mb,
     )
+
+
+def answering_of(settings: Settings) -> Answering | None:
+    """Return what answers runs; None where no model is set."""
+    models = models_of(settings)
+    return None if models is None else Answering(models, settings.shutdown_s)
 
 
 def create_app_from_environment() -> RequestMiddleware:
@@ -101,7 +112,7 @@ def hints_from_others(store: Store, hub: Hub, exchange: Exchange | None, workers
     return [BackgroundTask("sweeping", polling)]
 
 
-def serve_store(
+def serve_store(  # noqa: PLR0913  (each is a part of the application, with its default)
     store: Store,
     options: Options | None = None,
     graphiql: Path = BUILT,
@@ -112,35 +123,42 @@ def serve_store(
     authenticator: Authenticator | None = None,
     listeners: Listeners | None = None,
     min_free_mb: int = 0,
+    answering: Answering | None = None,
 ) -> RequestMiddleware:
     """Make the application over an open store, which it closes when it ends: the one callable for users and tests.
 
     `graphiql` is the folder of the built GraphiQL. `hub` gets the changes of the store, and from `background` those of
-    others. Without an `authenticator` every request is accepted, without `listeners` none is logged.
+    others. Without an `authenticator` every request is accepted, without `listeners` none is logged, and without
+    `answering` there are no runs.
     """
-    options, heard = options or Options(), listeners or Listeners()
-    if heard.tracing:
-        store.watch(heard.tracing.statement)
-    explorer = Explorer(graphiql)
+    options, heard, hub = options or Options(), listeners or Listeners(), hub or Hub()
     policy, authenticator = origin_policy or OriginPolicy(), authenticator or Authenticator()
+    runs, explorer = runs_of(store, hub, answering), Explorer(graphiql)
     # Strawberry has no public name for the schema that graphql-core executes.
     schema = build_schema()._schema  # noqa: SLF001
-    operations = Operations(schema, store, hub or Hub(), options, authenticator)
+    operations = Operations(schema, store, hub, options, authenticator)
     graphql = GraphQLOverHttp(operations, explorer.page, policy)
-    tasks = BackgroundTasks([*background, *_own_tasks(store, operations.hub, authenticator)])
-    rest, pages = RestFace(store, authenticator), _pages(operations, store, explorer, tasks, min_free_mb=min_free_mb)
-    if heard.metrics:
-        heard.metrics.watch([*readings(store, operations), *tasks.readings()])
+    tasks = BackgroundTasks([*background, *_own_tasks(store, hub, authenticator), *tasks_of(runs)])
+    rest = RestFace(store, authenticator, runs)
+    pages = _pages(operations, store, explorer, tasks, min_free_mb=min_free_mb)
+    _observe(store, heard, [*readings(store, operations), *tasks.readings(), *readings_of(runs)])
     return RequestMiddleware(
         lambda request: graphql.find(request) or rest.find(request) or pages.find(request),
         refuse=refuse,
         crashed=render.crash,
-        lifespan=Router(lifespan=_lifespan(operations, store, tasks, heard, origin_policy=policy)),
+        lifespan=Router(lifespan=_lifespan(operations, store, tasks, heard, runs, origin_policy=policy)),
         origin_policy=policy,
         observer=heard.observer,
         tracer=heard.tracer,
         sockets={URL: GraphQLOverWebSocket(operations, policy, heard.observer, heard.tracer, allow_long_messages)},
     )
+
+
+def _observe(store: Store, heard: Listeners, readings: list[Reading]) -> None:
+    if heard.tracing:
+        store.watch(heard.tracing.statement)
+    if heard.metrics:
+        heard.metrics.watch(readings)
 
 
 def _own_tasks(store: Store, hub: Hub, authenticator: Authenticator) -> Iterator[BackgroundTask]:
@@ -175,20 +193,28 @@ def _lifespan(
     store: Store,
     background: BackgroundTasks,
     heard: Listeners,
+    runs: Runs | None,
     *,
     origin_policy: OriginPolicy,
 ) -> Lifespan[Router]:
     """Run what belongs beside the requests for as long as they are served, and close all behind the last one."""
+
+    def end_subscriptions() -> None:
+        operations.hub.end()
+        if runs is not None:
+            runs.worker.stop()
 
     @asynccontextmanager
     async def lifespan(_app: Router) -> AsyncIterator[dict[str, Any]]:
         async with background.running():
             with heard.metrics.serving() if heard.metrics else nullcontext():
                 yield {
-                    CLOSE_SUBSCRIPTIONS: operations.hub.end,
+                    CLOSE_SUBSCRIPTIONS: end_subscriptions,
                     REFUSAL_HEADERS: early_headers(origin_policy, heard.observer),
                     **({COLLECT_METRICS: heard.metrics.collect} if heard.metrics else {}),
                 }
+            if runs is not None:
+                await runs.close()
         await operations.close()
         await operations.authenticator.rate_limits.close()
         await store.close()

@@ -4,6 +4,7 @@ GatewayError
 ├── InvalidRequest      the request holds an invalid value
 ├── Unauthorized        the credential is missing, invalid, expired or revoked
 ├── Forbidden           the caller lacks a permission
+├── ThreadLocked        an active run locks the thread
 ├── TooManyRequests     a rate limit or a limit of concurrent requests is exceeded
 ├── NotFound            the object does not exist for this caller
 ├── UnknownUrl          no such path
@@ -79,6 +80,16 @@ class TooManyRequests(GatewayError):
     def __init__(self, message: str, *, code: str, retry_after_s: int) -> None:
         super().__init__(message, code=code)
         self.retry_after_s = retry_after_s
+
+
+class ThreadLocked(GatewayError):
+    """An active run locks the thread; `is_overdue` if that run has only to be ended."""
+
+    def __init__(self, thread_id: str, run_id: str, *, is_overdue: bool = False) -> None:
+        super().__init__(f"Can't add messages to {thread_id} while a run {run_id} is active.")
+        self.thread_id = thread_id
+        self.run_id = run_id
+        self.is_overdue = is_overdue
 
 
 class NotFound(GatewayError):

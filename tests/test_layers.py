@@ -40,7 +40,7 @@ MAY_IMPORT: Final = {
     "events": {"concurrency", "domain", "errors"},
     "store": {"settings", "observability", "domain", "errors"},  # of the settings the grammar of URLs
     "core": {"store", "events", "concurrency", "observability", "domain", "errors"},
-    "runs": {"settings", "core", "events", "concurrency", "observability", "domain", "errors"},
+    "runs": {"background", "settings", "core", "events", "concurrency", "observability", "domain", "errors"},
     "web": {"settings", "observability", "domain", "errors"},
     "auth": {"settings", "web", "core", "concurrency", "observability", "domain", "errors"},
     "rest": {"auth", "web", "core", "runs", "domain", "errors"},

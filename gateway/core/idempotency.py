@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from gateway.domain.idempotency import KeyTaken
-from gateway.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+from gateway.errors import IdempotencyKeyInUse, IdempotencyKeyReused, ThreadLocked
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,16 +33,18 @@ async def create_once(
 ) -> T:
     """Create an object, or read by its ID the one that was created under the same key before.
 
-    `create` raises KeyTaken where there was one, and then has changed nothing; `read` raises NotFound where it is
-    deleted.
+    `create` raises KeyTaken where there was one, and then has changed nothing, or ThreadLocked, since the lock of a
+    thread may be found first; `read` raises NotFound where it is deleted.
     Errors: IdempotencyKeyReused; IdempotencyKeyInUse; those of both functions.
     """
     for _ in range(_TRIES):
         try:
             return await create()
-        except KeyTaken:
+        except (KeyTaken, ThreadLocked) as refused:
             async with store.read() as reads:
                 found = await reads.find_created(who.reach, key)
+            if found is None and isinstance(refused, ThreadLocked):
+                raise
         if found is not None:
             object_id, fingerprint = found
             if fingerprint != key.fingerprint:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gateway.core import paging
 from gateway.core.idempotency import create_once
+from gateway.core.run_progress import unless_overdue
 from gateway.domain import metadata
 from gateway.domain.idempotency import Kind
 from gateway.domain.ids import new_message_id
@@ -42,17 +43,18 @@ async def create(
 ) -> Message:
     """Add a message to the end of a thread; the scope `send` allows only completed messages of the role `user`.
 
-    Errors: Forbidden; NotFound for the thread; those of an idempotency key.
+    Errors: Forbidden; NotFound for the thread; ThreadLocked where a run is answering; those of an idempotency key.
     """
     if not (Scope.SEND in who.scopes and _is_user_message(new)):
         who.require(Scope.WRITE)
     message = from_new(thread_id, new, int(time.time()))
     if attempt is None:
-        return await store.add_message(who.reach, message)
+        return await unless_overdue(store, who.reach, partial(store.add_message, who.reach, message))
     key = attempt.identify(who, Kind.MESSAGE, thread_id, new)
     keyed = message._replace(idempotency_key=key.value)
     add = partial(store.add_message, who.reach, keyed, key)
-    return await create_once(store, who, attempt, key, create=add, read=partial(_created, store, who, keyed))
+    create = partial(unless_overdue, store, who.reach, add)
+    return await create_once(store, who, attempt, key, create=create, read=partial(_created, store, who, keyed))
 
 
 async def _created(store: Store, who: Principal, made: Message, message_id: str) -> Message:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.idempotency import Attempt
     from gateway.domain.ids import ThreadId
+    from gateway.domain.message import Message
     from gateway.domain.page import Page, PageEnds, PageRequest
     from gateway.domain.principal import Principal
     from gateway.domain.thread import NewThread, ThreadPatch
@@ -39,18 +40,7 @@ async def create(store: Store, who: Principal, new: NewThread, attempt: Attempt 
 
     Errors: Forbidden; InvalidRequest where an end user creates it for another one; those of an idempotency key.
     """
-    who.require(Scope.WRITE)
-    who.require_many_threads()
-    now = int(time.time())
-    thread = Thread(
-        id=new_thread_id(),
-        created_at=now,
-        metadata_json=dump_text(new.metadata),
-        tool_resources_json=dump_text(new.tool_resources),
-        message_count=len(new.messages),
-        owner=_owner(who, new.owner),
-    )
-    added = [messages.from_new(thread.id, each, now) for each in new.messages]
+    thread, added = from_new(who, new)
     if attempt is None:
         await store.write(lambda transaction: transaction.add_thread(who.reach, thread, added))
         return thread
@@ -62,6 +52,25 @@ async def create(store: Store, who: Principal, new: NewThread, attempt: Attempt 
         return keyed
 
     return await create_once(store, who, attempt, key, create=add, read=partial(_created, store, who, keyed))
+
+
+def from_new(who: Principal, new: NewThread) -> tuple[Thread, list[Message]]:
+    """Return the thread and the messages that are stored for a new thread.
+
+    Errors: as for `create`.
+    """
+    who.require(Scope.WRITE)
+    who.require_many_threads()
+    now = int(time.time())
+    thread = Thread(
+        id=new_thread_id(),
+        created_at=now,
+        metadata_json=dump_text(new.metadata),
+        tool_resources_json=dump_text(new.tool_resources),
+        message_count=len(new.messages),
+        owner=_owner(who, new.owner),
+    )
+    return thread, [messages.from_new(thread.id, each, now) for each in new.messages]
 
 
 async def _created(store: Store, who: Principal, made: Thread, thread_id: str) -> Thread:

@@ -70,6 +70,34 @@ METADATA_VALUE: Final = Bound(
     "metadata_value", 512, "characters", "string_above_max_length", "the original service's bound"
 )
 
+# Runs and assistants.
+ASSISTANT_NAME: Final = Bound(
+    "assistant_name", 256, "characters", "string_above_max_length", "the original service's bound"
+)
+ASSISTANT_DESCRIPTION: Final = Bound(
+    "assistant_description", 512, "characters", "string_above_max_length", "the original service's bound"
+)
+INSTRUCTIONS: Final = Bound(
+    "instructions", 256_000, "characters", "string_above_max_length", "the original service's bound"
+)
+ASSISTANT_TOOLS: Final = Bound(
+    "assistant_tools", 128, "tools", "array_above_max_length", "the original service's bound"
+)
+RUN_TOOLS: Final = Bound("run_tools", 20, "tools", "array_above_max_length", "the original service's bound")
+ADDITIONAL_MESSAGES: Final = Bound(
+    "additional_messages", 100, "messages", "array_above_max_length", "they are written in one transaction"
+)
+TOOL_CALLS: Final = Bound(
+    "tool_calls", 128, "calls of functions in one answer", "none", "a model may not fill the database"
+)
+TOOL_OUTPUT: Final = Bound(
+    "tool_output",
+    512 * KIB,
+    "characters of the output of a function",
+    "string_above_max_length",
+    "it is sent to a model",
+)
+
 # Requests for several objects.
 PAGE: Final = Bound("page", 100, "items", "integer_above_max_value", "the original service's bound")
 NODES: Final = Bound("nodes", 100, "ids", "array_above_max_length", "the size of the largest page")

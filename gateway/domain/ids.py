@@ -39,6 +39,11 @@ def new_message_id() -> MessageId:
     return MessageId(f"msg_{_random()}")
 
 
+def new_id(prefix: str) -> str:
+    """Generate a random ID of another kind: `run`, `step`, `asst`."""
+    return f"{prefix}_{_random()}"
+
+
 def _random() -> str:
     found = b""
     while len(found) < _RANDOM_LENGTH:  # nearly always once
@@ -88,6 +93,21 @@ def message_id(text: str) -> MessageId:
     if found is None:
         raise NotFound("message", text)
     return found
+
+
+def as_other_id(prefix: str, text: str) -> str | None:
+    """Convert a string to an ID of another kind, or return None if it is not a valid one."""
+    return text if re.fullmatch(f"{prefix}_[A-Za-z0-9_-]{{1,120}}", text) else None
+
+
+def other_id(prefix: str, kind: str, text: str) -> str:
+    """Parse an ID of another kind in a path.
+
+    Errors: NotFound if no object can have this ID.
+    """
+    if as_other_id(prefix, text) is None:
+        raise NotFound(kind, text)
+    return text
 
 
 def _wrong_prefix(param: str, text: str, prefix: str) -> InvalidRequest:

@@ -59,8 +59,8 @@ def new_thread(body: object, *, from_worker: bool = False) -> NewThread:
         messages=tuple(
             new_message(item, f"messages[{index}]", from_worker=from_worker) for index, item in enumerate(messages)
         ),
-        tool_resources=_tool_resources(raw.get("tool_resources")),
-        metadata=_metadata(raw.get("metadata"), "metadata"),
+        tool_resources=tool_resources(raw.get("tool_resources")),
+        metadata=metadata(raw.get("metadata"), "metadata"),
         owner=new_owner(raw.get("owner")),
     )
 
@@ -100,8 +100,8 @@ def thread_patch(body: object) -> ThreadPatch:
     validate.fields(raw, "", optional=("tool_resources", "metadata"))
     resources = raw.get("tool_resources")
     return ThreadPatch(
-        tool_resources=UNSET if resources is None else _tool_resources(resources),
-        metadata=UNSET if raw.get("metadata") is None else _metadata_patch(raw["metadata"]),
+        tool_resources=UNSET if resources is None else tool_resources(resources),
+        metadata=UNSET if raw.get("metadata") is None else metadata_patch(raw["metadata"]),
     )
 
 
@@ -120,7 +120,7 @@ def new_message(body: object, path: str = "", *, from_worker: bool = False) -> N
         content=_content(raw["content"], f"{at}content", is_whole=status is Status.COMPLETED),
         status=status,
         attachments=_attachments(raw.get("attachments"), f"{at}attachments"),
-        metadata=_metadata(raw.get("metadata"), f"{at}metadata"),
+        metadata=metadata(raw.get("metadata"), f"{at}metadata"),
         run_id=reference(raw.get("run_id"), f"{at}run_id"),
         assistant_id=reference(raw.get("assistant_id"), f"{at}assistant_id"),
     )
@@ -130,7 +130,7 @@ def message_patch(body: object) -> MessagePatch:
     """Parse the body of modifyMessage; only metadata can change."""
     raw = validate.root_object(body)
     validate.fields(raw, "", optional=("metadata",))
-    return MessagePatch(UNSET if raw.get("metadata") is None else _metadata_patch(raw["metadata"]))
+    return MessagePatch(UNSET if raw.get("metadata") is None else metadata_patch(raw["metadata"]))
 
 
 def appended_text(text: str) -> str:
@@ -248,7 +248,8 @@ def _tool(value: object, path: str) -> dict[str, str]:
     return {"type": validate.one_of(raw["type"], f"{path}.type", TOOLS)}
 
 
-def _metadata(value: object, path: str) -> Metadata:
+def metadata(value: object, path: str) -> Metadata:
+    """Parse the metadata of a new object."""
     if value is None:
         return {}
     pairs = _metadata_pairs(value, path)
@@ -258,7 +259,8 @@ def _metadata(value: object, path: str) -> Metadata:
     return pairs
 
 
-def _metadata_patch(value: object) -> MetadataPatch:
+def metadata_patch(value: object) -> MetadataPatch:
+    """Parse the metadata of a patch, whose keys are merged into what is stored."""
     # A null removes the key, which is an extension of the original API.
     pairs = _metadata_pairs(value, "metadata")
     refuse_too_many(sum(text is not None for text in pairs.values()))
@@ -282,7 +284,8 @@ def _metadata_value(value: object, path: str) -> str:
     return validate.a_string(value, path, at_most=_METADATA_VALUE)
 
 
-def _tool_resources(value: object) -> ToolResources:
+def tool_resources(value: object) -> ToolResources:
+    """Parse the resources of tools, of a thread, a run or an assistant."""
     if value is None:
         return {}
     raw = validate.an_object(value, "tool_resources")

@@ -22,9 +22,10 @@ class Scope(StrEnum):
     WRITE = "write"
     SEND = "send"
     ERASE = "erase"
+    RUNS = "runs"
 
 
-ALL_SCOPES: Final = frozenset({Scope.READ, Scope.WRITE})
+ALL_SCOPES: Final = frozenset({Scope.READ, Scope.WRITE, Scope.RUNS})
 KEY_SCOPES: Final = ALL_SCOPES | {Scope.ERASE}
 
 

@@ -31,6 +31,9 @@ class Event(StrEnum):
     THREAD_DELETED = "thread.deleted"
     MESSAGE_DELETED = "message.deleted"
     USER_ERASED = "user.erased"
+    ASSISTANT_DELETED = "assistant.deleted"
+    RUN_CREATED = "run.created"
+    RUN_CANCELLED = "run.cancelled"
     AUTHENTICATION_FAILED = "authentication.failed"
 
 

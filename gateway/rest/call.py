@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.page import PageRequest
     from gateway.domain.principal import Principal
+    from gateway.runs.service import Runs
     from gateway.web.request import Request
 
 EXPANDABLE: Final = frozenset({"idempotency_key"})
@@ -41,6 +42,18 @@ class Call:
     who: Principal
     request: Request
     attempt: Attempt | None = None  # of an endpoint that creates, where the request has an idempotency key
+    with_runs: Runs | None = None
+
+    @property
+    def runs(self) -> Runs:
+        """The runs; their paths are served only where models are set."""
+        assert self.with_runs is not None  # noqa: S101  (see above)
+        return self.with_runs
+
+    @property
+    def run_id(self) -> str:
+        """The run that the path names."""
+        return ids.other_id("run", "run", self.request.path_params["run_id"])
 
     @property
     def thread_id(self) -> ThreadId:

@@ -6,9 +6,9 @@ Must not be here: the JSON of threads and messages (`domain.wire`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from gateway.domain import wire
+from gateway.domain import wire, wire_run
 from gateway.domain.page import WIRE
 from gateway.errors import (
     AnswerTooLarge,
@@ -20,6 +20,7 @@ from gateway.errors import (
     IdempotencyKeyReused,
     InvalidRequest,
     NotFound,
+    ThreadLocked,
     TooManyRequests,
     Unauthorized,
     Unavailable,
@@ -31,11 +32,14 @@ from gateway.errors import (
 from gateway.web.request import Answer, as_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gateway.domain.message import Message
     from gateway.domain.page import Page, Rows
+    from gateway.domain.run import Assistant, Run, RunStep
     from gateway.domain.thread import Thread
+
+T = TypeVar("T")
 
 STATUS: Final[Mapping[type[GatewayError], int]] = {
     InvalidRequest: 400,
@@ -43,6 +47,7 @@ STATUS: Final[Mapping[type[GatewayError], int]] = {
     Forbidden: 403,
     CrossSite: 403,
     NotFound: 404,
+    ThreadLocked: 400,
     UnknownUrl: 404,
     WrongMethod: 405,
     BodyTooLarge: 413,
@@ -61,6 +66,7 @@ _HEADERS: Final[Mapping[type[GatewayError], Mapping[str, str]]] = {
     IdempotencyKeyReused: {"x-should-retry": "false"},
     UnsupportedCoding: {"accept-encoding": "gzip"},
 }
+_POLL: Final = {"openai-poll-after-ms": "200"}
 _CRASH: Final = GatewayError("The server had an error while processing your request. See its log for details.")
 
 
@@ -83,6 +89,26 @@ def read_thread(found: Thread, expanded: Sequence[str] = ()) -> Answer:
 def message(found: Message, expanded: Sequence[str] = ()) -> Answer:
     """Answer with a message, and further fields of it."""
     return _answer(_expanded(wire.message(found), found, expanded))
+
+
+def run(found: Run) -> Answer:
+    """Answer with a run, and how long a client may wait before it asks for it again."""
+    return _answer(wire_run.run(found), headers=_POLL)
+
+
+def step(found: RunStep) -> Answer:
+    """Answer with a step of a run."""
+    return _answer(wire_run.step(found))
+
+
+def assistant(found: Assistant) -> Answer:
+    """Answer with an assistant."""
+    return _answer(wire_run.assistant(found))
+
+
+def page_of(page: Page[T], as_json: Callable[[T], wire.JsonValue]) -> Answer:
+    """Answer with a page of runs, steps or assistants."""
+    return _list([wire.dump(as_json(each)) for each in page.items], *page.id_at_ends, has_more=page.has_more)
 
 
 def threads_page(page: Page[Thread], expanded: Sequence[str] = ()) -> Answer:
@@ -115,12 +141,12 @@ def replayed(answer: Answer) -> Answer:
 
 def error(raised: GatewayError) -> Answer:
     """Answer with an error."""
-    return _answer(_envelope(raised), status=STATUS[type(raised)], headers=_headers(raised))
+    return _answer(envelope(raised), status=STATUS[type(raised)], headers=_headers(raised))
 
 
 def crash() -> Answer:
     """Answer an unexpected exception; the details are only in the log."""
-    return _answer({"error": {**_envelope(_CRASH)["error"], "type": "server_error"}}, status=500)
+    return _answer({"error": {**envelope(_CRASH)["error"], "type": "server_error"}}, status=500)
 
 
 def _expanded(body: wire.JsonValue, found: Thread | Message, names: Sequence[str]) -> wire.JsonValue:
@@ -135,7 +161,8 @@ def _headers(raised: GatewayError) -> Mapping[str, str] | None:
     return _HEADERS.get(type(raised))
 
 
-def _envelope(raised: GatewayError) -> dict[str, Any]:
+def envelope(raised: GatewayError) -> dict[str, Any]:
+    """Return the JSON of an error, as responses and streams have it."""
     return {
         "error": {"message": raised.message, "type": raised.type, "param": raised.param, "code": raised.code},
     }

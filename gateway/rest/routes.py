@@ -7,40 +7,35 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import product
-from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from starlette.routing import compile_path
 
 from gateway.auth.authenticator import credential_of
 from gateway.domain.principal import Scope
 from gateway.errors import GatewayError, UnknownUrl, WrongMethod, excerpt
-from gateway.rest import messages, render, threads
+from gateway.rest import assistants, messages, render, runs, threads
 from gateway.rest.call import Call, check_beta
-from gateway.web.request import ENCODED_SLASH, display_path
+from gateway.runs.service import OFF
+from gateway.web.request import ENCODED_SLASH, Answer, display_path
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Awaitable, Callable, Mapping
 
+    from starlette.types import ASGIApp
+
     from gateway.auth.authenticator import Authenticator
     from gateway.core import Store
-    from gateway.web.request import Answer, Request
+    from gateway.runs.service import Runs
+    from gateway.web.request import Request
 
-    Endpoint = Callable[[Call], Awaitable[Answer]]
+    Endpoint = Callable[[Call], Awaitable[Answer | ASGIApp]]
 
 # The base path of the SDKs, and the two of Azure OpenAI, whose `api-version` is ignored.
 PREFIXES: Final = ("/v1", "/openai/v1", "/openai")
 
-
-async def refuse_runs(_call: Call) -> NoReturn:
-    """Reject calls that would run a model."""
-    raise UnknownUrl("Runs are not served here: this server keeps threads and messages and does not run models.")
-
-
-_RUNS: Final = dict.fromkeys(("GET", "POST", "DELETE", "PUT", "PATCH"), refuse_runs)
-
 PATHS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
-    "/threads/runs": _RUNS,
     "/threads": {"POST": threads.create_thread, "GET": threads.list_threads},
     "/threads/{thread_id}": {
         "GET": threads.get_thread,
@@ -53,8 +48,22 @@ PATHS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
         "POST": messages.modify_message,
         "DELETE": messages.delete_message,
     },
-    "/threads/{thread_id}/runs": _RUNS,
-    "/threads/{thread_id}/runs/{rest:path}": _RUNS,
+}
+# Served where models are set.
+RUN_PATHS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
+    "/assistants": {"POST": assistants.create_assistant, "GET": assistants.list_assistants},
+    "/assistants/{assistant_id}": {
+        "GET": assistants.get_assistant,
+        "POST": assistants.modify_assistant,
+        "DELETE": assistants.delete_assistant,
+    },
+    "/threads/runs": {"POST": runs.create_thread_and_run},
+    "/threads/{thread_id}/runs": {"POST": runs.create_run, "GET": runs.list_runs},
+    "/threads/{thread_id}/runs/{run_id}": {"GET": runs.get_run, "POST": runs.modify_run},
+    "/threads/{thread_id}/runs/{run_id}/cancel": {"POST": runs.cancel_run},
+    "/threads/{thread_id}/runs/{run_id}/submit_tool_outputs": {"POST": runs.submit_tool_outputs},
+    "/threads/{thread_id}/runs/{run_id}/steps": {"GET": runs.list_steps},
+    "/threads/{thread_id}/runs/{run_id}/steps/{step_id}": {"GET": runs.get_step},
 }
 
 
@@ -64,20 +73,15 @@ class Route(NamedTuple):
     pattern: re.Pattern[str]
     template: str
     endpoints: Mapping[str, Endpoint]
-
-
-_ANY_DEPTH: Final = ":path}"
-_DEEPEST: Final = max((prefix + path).count("/") for prefix in PREFIXES for path in PATHS)
+    is_of_runs: bool
 
 
 def _by_depth() -> dict[int, list[Route]]:
     """Group the routes by the number of slashes, so that few patterns are tried for a path."""
     found = defaultdict[int, list[Route]](list)
-    for prefix, (path, endpoints) in product(PREFIXES, PATHS.items()):
-        route = Route(compile_path(prefix + path)[0], prefix + path, endpoints)
-        depth = route.template.count("/")
-        for each in range(depth, _DEEPEST + 1 if _ANY_DEPTH in path else depth + 1):
-            found[each].append(route)
+    for prefix, (path, endpoints) in product(PREFIXES, (*RUN_PATHS.items(), *PATHS.items())):
+        route = Route(compile_path(prefix + path)[0], prefix + path, endpoints, path in RUN_PATHS)
+        found[route.template.count("/")].append(route)
     return found
 
 
@@ -87,29 +91,32 @@ _ROUTES: Final = _by_depth()
 class RestFace:
     """The REST face over a store."""
 
-    def __init__(self, store: Store, authenticator: Authenticator) -> None:
+    def __init__(self, store: Store, authenticator: Authenticator, runs: Runs | None = None) -> None:
         self._store = store
+        self._runs = runs
         self._authenticator = authenticator
 
-    def find(self, request: Request) -> Awaitable[Answer] | None:
+    def find(self, request: Request) -> Awaitable[Answer | ASGIApp] | None:
         """Start to handle a request; None if its path is not of this face."""
-        for route in _ROUTES.get(min(request.path.count("/"), _DEEPEST), ()):
+        for route in _ROUTES.get(request.path.count("/"), ()):
             if found := route.pattern.fullmatch(request.path):
                 request.path_params = found.groupdict()
                 if ENCODED_SLASH in request.path:
                     request.path_params = _with_slashes(request.path_params)
                 request.record.route = route.template
-                return self._answer(request, route.endpoints)
+                return self._answer(request, route)
         return None
 
-    async def _answer(self, request: Request, endpoints: Mapping[str, Endpoint]) -> Answer:
+    async def _answer(self, request: Request, route: Route) -> Answer | ASGIApp:
         method = "GET" if request.method == "HEAD" else request.method
         try:
-            endpoint = endpoints.get(method)
+            if route.is_of_runs and self._runs is None:
+                raise UnknownUrl(OFF)
+            endpoint = route.endpoints.get(method)
             if endpoint is None:
-                raise _wrong_method(request.method, display_path(request.path), ", ".join(endpoints))
+                raise _wrong_method(request.method, display_path(request.path), ", ".join(route.endpoints))
             who = await self._authenticator.authenticate(credential_of(request.headers))
-            call = Call(self._store, who, request)
+            call = Call(self._store, who, request, with_runs=self._runs)
             slot = self._authenticator.rate_limits.acquire(who, Scope.READ if method == "GET" else Scope.WRITE)
             if slot is None:
                 answer = await _answered(endpoint, call)
@@ -119,7 +126,7 @@ class RestFace:
             if call.attempt is None or not call.attempt.is_replay:
                 return answer
             await self._authenticator.rate_limits.count_as_read(who)
-            return render.replayed(answer)
+            return render.replayed(answer) if isinstance(answer, Answer) else answer
         except GatewayError as error:
             return render.error(error)
 
@@ -129,7 +136,7 @@ def _with_slashes(path_params: Mapping[str, str]) -> dict[str, str]:
     return {name: value.replace(ENCODED_SLASH, "/") for name, value in path_params.items()}
 
 
-def _answered(endpoint: Endpoint, call: Call) -> Awaitable[Answer]:
+def _answered(endpoint: Endpoint, call: Call) -> Awaitable[Answer | ASGIApp]:
     check_beta(call.request.headers.get("openai-beta"))
     return endpoint(call)
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from gateway.domain import bounds
 from gateway.domain.change import Hint
 from gateway.domain.message import with_created_at
-from gateway.errors import NotFound, Unavailable
+from gateway.errors import Unavailable
 from gateway.store.connections import Connection, ConnectionPool, TransactionConnection, open_reader, open_writer
 from gateway.store.engines.base import Timeouts
 from gateway.store.engines.open import open_engines
 from gateway.store.faults import Faults
 from gateway.store.group_commit import GroupCommit
 from gateway.store.reads import Reads
+from gateway.store.runs import RunReads, RunWrites
 from gateway.store.statements import following, messages
 from gateway.store.transactions import Transactions
 from gateway.store.turns import Turns
@@ -60,14 +61,14 @@ class Store:
         self._turns = Turns()
         self._faults = Faults()
 
-    def read(self) -> Borrowed[Reads]:
+    def read(self) -> Borrowed[RunReads]:
         """Borrow a connection to read with, for the duration of the block.
 
         Errors: Unavailable where the database is down or all connections stay busy.
         """
-        return Borrowed(self._pool, Reads, self._faults)
+        return Borrowed(self._pool, RunReads, self._faults)
 
-    async def write(self, work: Callable[[Writes], Awaitable[T]], key: str = "") -> T:
+    async def write(self, work: Callable[[RunWrites], Awaitable[T]], key: str = "") -> T:
         """Run a transaction: committed when its function returns, rolled back when that raises.
 
         The function waits for nothing but what it writes and reads: on SQLite it runs in the writer's thread. The key
@@ -89,7 +90,7 @@ class Store:
         finally:
             turns.end(key)
 
-    async def _write(self, work: Callable[[Writes], Awaitable[T]], until: float | None = None) -> T:
+    async def _write(self, work: Callable[[RunWrites], Awaitable[T]], until: float | None = None) -> T:
         try:
             result, touched = await self._transactions.run(partial(_transaction, work), until)
         except Exception as error:
@@ -103,7 +104,7 @@ class Store:
     async def add_message(self, reach: Reach, message: Message, key: IdempotencyKey | None = None) -> Message:
         """Add one message to the end of its thread, with as few round trips as the database allows.
 
-        Errors: NotFound for the thread; KeyTaken; IdempotencyKeyInUse; Unavailable.
+        Errors: NotFound for the thread; ThreadLocked; KeyTaken; IdempotencyKeyInUse; Unavailable.
         """
         add = partial(Writes.add_message, reach=reach, message=message, key=key)
         if self._engines.has_one_writer:
@@ -111,10 +112,8 @@ class Store:
         of_key = () if key is None else (key.scope, key.fingerprint)
         rows = partial(self._rows, messages.append_message, (reach, message, *of_key))
         found = await self._in_turn(message.thread_id, rows)
-        if not found and key is not None:  # the thread may have changed at this moment
+        if not found:  # the transaction finds out why; and the thread may have changed at this moment
             return await self.write(add, message.thread_id)
-        if not found:
-            raise NotFound("thread", message.thread_id)
         position, created_at, owner = found[0]
         self._publish([Hint(reach.project_id, message.thread_id, owner, position)])
         return with_created_at(message, created_at)
@@ -240,9 +239,9 @@ def _itself(connection: Connection) -> Connection:
 
 
 async def _transaction(
-    work: Callable[[Writes], Awaitable[T]], connection: TransactionConnection
+    work: Callable[[RunWrites], Awaitable[T]], connection: TransactionConnection
 ) -> tuple[T, Collection[Hint]]:
-    writes = Writes(connection)
+    writes = RunWrites(connection)
     return await work(writes), writes.touched.values()
 
 

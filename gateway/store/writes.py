@@ -17,7 +17,7 @@ from gateway.domain.message import with_created_at
 from gateway.domain.principal import Reach
 from gateway.domain.thread import Inferred, Thread
 from gateway.domain.wire import dump_text
-from gateway.errors import NotFound
+from gateway.errors import NotFound, ThreadLocked
 from gateway.store import rows
 from gateway.store.reads import Reads
 from gateway.store.schema import tables
@@ -29,6 +29,7 @@ from gateway.store.statements import (
     idempotency,
     importing,
     messages,
+    runs,
     thread_tokens,
     threads,
 )
@@ -196,14 +197,16 @@ class Writes(Reads):
         self._touch(reach, thread.id)
         return End(begin, 0)
 
-    async def take_positions(self, reach: Reach, thread_id: str, count: int, created_at: int) -> tuple[int, int]:
+    async def take_positions(
+        self, reach: Reach, thread_id: str, count: int, created_at: int, run_id: str | None = None
+    ) -> tuple[int, int]:
         """Allocate the next positions of a thread; return the first of them, and the second that their messages get.
 
-        Errors: NotFound for the thread.
+        Errors: NotFound for the thread; ThreadLocked where it has an active run, except by that run itself.
         """
-        taken = await self._rows(threads.take_positions, reach, thread_id, count, created_at)
+        taken = await self._rows(threads.take_positions, reach, thread_id, count, created_at, run_id)
         if not taken:
-            raise NotFound("thread", thread_id)
+            raise await self._why_not_free(reach, thread_id)
         last_position, last_created_at, owner = taken[0]
         self._touch(reach, thread_id, owner, last_position)
         return last_position - count + 1, last_created_at
@@ -221,6 +224,14 @@ class Writes(Reads):
             await self._rows(messages.insert_message, reach, message, position, key.scope, key.fingerprint)
             await self.refuse_deleted(reach, key)
         return message
+
+    async def _why_not_free(self, reach: Reach, thread_id: str) -> NotFound | ThreadLocked:
+        """Return the error for a thread that takes no messages; a run that has ended meanwhile is overdue."""
+        found = await self._rows(runs.active_run, reach, thread_id)
+        if not found:
+            return NotFound("thread", thread_id)
+        run_id, is_overdue = found[0]
+        return ThreadLocked(thread_id, run_id or "", is_overdue=bool(is_overdue))
 
     async def add_messages(self, reach: Reach, added: Sequence[Message], first_position: int) -> None:
         """Add messages at positions that were allocated for them."""

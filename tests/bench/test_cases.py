@@ -18,7 +18,7 @@ from bench.load.single_connection import Maker, SingleConnection
 from bench.systems.catalog import OURS, ROOT, SYSTEMS
 from bench.systems.databases import database, prepared
 from bench.systems.server import serve
-from gateway.rest.routes import PATHS, refuse_runs
+from gateway.rest.routes import PATHS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,9 +105,4 @@ def endpoint_of(request: str) -> str | None:
 
 
 def endpoints_of_rest() -> set[str]:
-    return {
-        f"{method} {re.sub(r'{[^}]*}', 'ID', path)}"
-        for path, endpoints in PATHS.items()
-        for method, endpoint in endpoints.items()
-        if endpoint is not refuse_runs
-    }
+    return {f"{method} {re.sub(r'{[^}]*}', 'ID', path)}" for path, endpoints in PATHS.items() for method in endpoints}

@@ -29,7 +29,10 @@ _V1_IS_OVER: Final = (
 )
 _TOO_DEEP: Final = "Invalid body: nested too deep. Expected at most 128 levels."
 _TOO_MANY: Final = "Invalid body: too many values. Expected at most 50000 in one JSON text."
-_NO_RUNS: Final = "Runs are not served here: this server keeps threads and messages and does not run models."
+_NO_RUNS: Final = (
+    "Runs are not served here: this server keeps threads and messages and does not run models. To turn runs on, set "
+    "GATEWAY_MODEL_URL to an OpenAI-compatible endpoint."
+)
 
 IDS: Final = [
     *[

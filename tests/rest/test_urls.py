@@ -22,7 +22,10 @@ BASES = [
     pytest.param("http://gateway/openai", {"api-key": "x"}, id="Azure, dated versions"),
     pytest.param("http://gateway/openai", {"Authorization": "Bearer x"}, id="Azure, by Entra"),
 ]
-RUNS = "Runs are not served here: this server keeps threads and messages and does not run models."
+RUNS = (
+    "Runs are not served here: this server keeps threads and messages and does not run models. "
+    "To turn runs on, set GATEWAY_MODEL_URL to an OpenAI-compatible endpoint."
+)
 
 
 def _error(answer: httpx.Response) -> Any:
@@ -69,7 +72,7 @@ async def test_an_empty_message_id_reads_the_list(rest: httpx.AsyncClient, threa
     ("method", "path", "shown"),
     [
         pytest.param("GET", "/v1", "/v1", id="the base"),
-        pytest.param("GET", "/v1/assistants", "/v1/assistants", id="another resource"),
+        pytest.param("GET", "/v1/files", "/v1/files", id="another resource"),
         pytest.param("POST", "/v2/threads", "/v2/threads", id="another version"),
         pytest.param("DELETE", "/threads", "/threads", id="no version"),
         pytest.param("GET", "/v1/Threads", "/v1/Threads", id="in capitals"),

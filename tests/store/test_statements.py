@@ -164,7 +164,7 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         (
             "UPDATE threads SET message_count=(message_count + 2), last_position=(last_position + 2), "
             "last_created_at=CASE WHEN (last_created_at BETWEEN 5 AND 65) THEN last_created_at ELSE 5 END "
-            f"WHERE {ONE_THREAD} RETURNING last_position, last_created_at, owner"
+            f"WHERE {ONE_THREAD} AND active_run IS NULL RETURNING last_position, last_created_at, owner"
         ),
     ),
     "next_position": (threads.next_position(P, "t"), f"{FURTHER} WHERE {ONE_THREAD} {POSITION}"),

@@ -13,7 +13,7 @@ from gateway.domain import bounds, ids, parse, validate
 from gateway.domain.idempotency import Attempt, parse_key
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.message import Status
-from gateway.domain.principal import ALL_SCOPES, Scope
+from gateway.domain.principal import Scope
 from gateway.domain.thread import Thread as DomainThread
 from gateway.errors import Forbidden, NotFound
 from gateway.graphql.context import Context, Info
@@ -24,7 +24,7 @@ from gateway.graphql.schema.scalars import DateTime, ThreadAccess
 _SCOPES = {
     ThreadAccess.READ: frozenset({Scope.READ}),
     ThreadAccess.SEND: frozenset({Scope.READ, Scope.SEND}),
-    ThreadAccess.READ_WRITE: ALL_SCOPES,
+    ThreadAccess.READ_WRITE: frozenset({Scope.READ, Scope.WRITE}),
 }
 _INPUT = strawberry.argument(description="The input of the mutation.")
 

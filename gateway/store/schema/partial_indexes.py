@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Index, text
 
-from gateway.store.schema.tables import deleted_messages, deleted_threads, messages, metadata, threads
+from gateway.store.schema.tables import deleted_messages, deleted_threads, messages, metadata, runs, threads
 
 if TYPE_CHECKING:
     from sqlalchemy import Column
@@ -36,6 +36,7 @@ _where_not_null(
 )
 _where_not_null(messages.c.run_id, "ix_messages_run", *_OF_THREAD, messages.c.run_id, messages.c.position)
 _where_not_null(messages.c.changed_position, "ix_messages_changed", *_OF_THREAD, messages.c.changed_position)
+_where_not_null(runs.c.due_at, "ix_runs_due", runs.c.project_id, runs.c.due_at)
 
 for _table in (threads, messages, deleted_threads, deleted_messages):
     _where_not_null(

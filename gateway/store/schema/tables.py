@@ -51,6 +51,7 @@ def _idempotency_columns() -> list[Column[str]]:
 # `last_position` and `last_created_at` are the end of the thread, after which its next message is added. Every later
 # change takes a position too (`changed_position`, `deleted_position`, a delta's own), so one number is a follower's
 # progress.
+# `active_run` is the run that answers now: while there is one, messages are added by it alone.
 threads = Table(
     "threads",
     metadata,
@@ -68,6 +69,7 @@ threads = Table(
     Column("inferred", BigInteger),
     Column("generation", BigInteger),
     Column("token_epoch", BigInteger),
+    Column("active_run", Text),
     *_idempotency_columns(),
     UniqueConstraint("project_id", "id"),
     Index(None, "project_id", "created_at", "seq"),
@@ -178,4 +180,76 @@ epochs = Table(
     metadata,
     Column("number", BigInteger, nullable=False),
     Column("epoch", Text, nullable=False),
+)
+
+# `fields` is the JSON of all but the id and the time. `number` orders those of one second.
+assistants = Table(
+    "assistants",
+    metadata,
+    Column("project_id", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("fields", Text, nullable=False),
+    PrimaryKeyConstraint("project_id", "id"),
+    Index(None, "project_id", "number", "id"),
+)
+
+# `settings` is the JSON of what does not change. A run that has not ended is due at a time of the database's clock, in
+# milliseconds: at once where it waits for a worker, when the lease of its worker (`leased_by`) ends, or when it
+# expires.
+runs = Table(
+    "runs",
+    metadata,
+    Column("project_id", Text, nullable=False),
+    Column("thread_id", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("assistant_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("cancelled_at", BigInteger),
+    Column("failed_at", BigInteger),
+    Column("completed_at", BigInteger),
+    Column("required_action", Text),
+    Column("last_error", Text),
+    Column("incomplete", Text),
+    Column("usage", Text),
+    Column("metadata", Text, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("changed_position", BigInteger),
+    Column("created_by", Text),
+    Column("due_at", BigInteger),
+    Column("leased_by", Text),
+    PrimaryKeyConstraint("project_id", "thread_id", "position"),
+    UniqueConstraint("project_id", "id"),
+    ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),
+    Index(None, "project_id", "thread_id", "changed_position"),
+)
+
+run_steps = Table(
+    "run_steps",
+    metadata,
+    Column("project_id", Text, nullable=False),
+    Column("thread_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("assistant_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("cancelled_at", BigInteger),
+    Column("completed_at", BigInteger),
+    Column("expired_at", BigInteger),
+    Column("failed_at", BigInteger),
+    Column("last_error", Text),
+    Column("details", Text, nullable=False),
+    Column("usage", Text),
+    PrimaryKeyConstraint("project_id", "thread_id", "run_id", "position"),
+    UniqueConstraint("project_id", "id"),
+    ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),
+    Index(None, "project_id", "run_id", "position"),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import ColumnElement, Integer, LargeBinary, Text, literal
+from sqlalchemy import BigInteger, ColumnElement, Integer, LargeBinary, Text, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -117,6 +117,17 @@ class history(_PerDatabase):  # noqa: N801  (as above)
         # The name of a log file begins with the timeline; a standby has none of its own.
         "postgresql": "(SELECT CAST(system_identifier AS TEXT) FROM pg_control_system()) || ' ' || CASE "
         "WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END",
+    }
+
+
+class now_ms(_PerDatabase):  # noqa: N801  (as above)
+    """The time by the database's clock, in milliseconds since 1970."""
+
+    type = BigInteger()
+    inherit_cache = True
+    spellings: ClassVar = {
+        "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
+        "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
     }
 
 

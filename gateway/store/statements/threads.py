@@ -78,16 +78,19 @@ def has_place_among_threads(reach: Reach, thread_id: str) -> Select[Any]:
     )
 
 
-def take_positions(reach: Reach, thread_id: str, count: int, created_at: int) -> Update:
+def take_positions(reach: Reach, thread_id: str, count: int, created_at: int, run_id: str | None = None) -> Update:
     """Allocate the next positions of a thread, under its row's lock, and count the messages that will have them.
 
-    Shape: one row, the last position and the second that the messages get, or none for an unknown thread.
+    Shape: one row, the last position and the second that the messages get, or none for an unknown thread, and for one
+    that another run than the given one locks.
     The lock lasts until commit, so the order of positions is the order of commits. Where clocks differ a little, no
     message is older than the one before it; time alone gives no order (`_later`).
     """
+    lock = tables.threads.c.active_run
     return (
         update(tables.threads)
         .where(within(tables.threads, reach), tables.threads.c.id == thread_id)
+        .where(lock.is_(None) if run_id is None else lock == run_id)
         .values(
             last_position=tables.threads.c.last_position + count,
             message_count=tables.threads.c.message_count + count,

@@ -1,0 +1,113 @@
+"""The use cases of assistants, which belong to a project: one function is one use case and one transaction.
+
+Must not be here: parsing requests, rendering responses, SQL; assistants that the settings name (`runs`).
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from gateway.core import paging
+from gateway.domain import metadata
+from gateway.domain.ids import new_id
+from gateway.domain.principal import Scope
+from gateway.domain.run import Assistant
+from gateway.domain.unset import UNSET
+from gateway.domain.wire import dump_text
+from gateway.errors import NotFound
+from gateway.observability import audit
+from gateway.observability.audit import Event
+
+if TYPE_CHECKING:
+    from gateway.core import Store
+    from gateway.domain.metadata import MetadataPatch
+    from gateway.domain.page import Page, PageRequest
+    from gateway.domain.principal import Principal
+    from gateway.domain.unset import Unset
+    from gateway.store.runs import RunWrites
+
+
+async def create(store: Store, who: Principal, fields: dict[str, Any]) -> Assistant:
+    """Create an assistant of parsed fields.
+
+    Errors: Forbidden.
+    """
+    _require(who, Scope.WRITE)
+    assistant = Assistant(new_id("asst"), int(time.time()), dump_text(fields))
+    await store.write(lambda transaction: transaction.add_assistant(who.reach, assistant, time.time_ns() // 1000))
+    return assistant
+
+
+async def get(store: Store, who: Principal, assistant_id: str) -> Assistant:
+    """Return an assistant.
+
+    Errors: Forbidden; NotFound.
+    """
+    _require(who, Scope.READ)
+    return await find(store, who, assistant_id)
+
+
+async def find(store: Store, who: Principal, assistant_id: str) -> Assistant:
+    """Return an assistant that a run is created with, by whoever may create it.
+
+    Errors: NotFound.
+    """
+    async with store.read() as reads:
+        found = (await reads.get_assistants(who.reach, [assistant_id])).get(assistant_id)
+    if found is None:
+        raise NotFound("assistant", assistant_id)
+    return found
+
+
+async def update(
+    store: Store, who: Principal, assistant_id: str, given: dict[str, Any], patch: MetadataPatch | Unset
+) -> Assistant:
+    """Change the fields of an assistant that are given, and its metadata key by key.
+
+    Errors: Forbidden; NotFound; InvalidRequest where the merged metadata has too many pairs.
+    """
+    _require(who, Scope.READ, Scope.WRITE)
+
+    async def work(transaction: RunWrites) -> Assistant:
+        assistant = (await transaction.get_assistants(who.reach, [assistant_id])).get(assistant_id)
+        if assistant is None:
+            raise NotFound("assistant", assistant_id)
+        fields = {**assistant.fields, **given}
+        if patch is not UNSET:
+            fields["metadata"] = metadata.merge(fields["metadata"], patch)
+        assistant = assistant._replace(fields_json=dump_text(fields))
+        await transaction.set_assistant(who.reach, assistant)
+        return assistant
+
+    return await store.write(work, assistant_id)
+
+
+async def delete(store: Store, who: Principal, assistant_id: str) -> None:
+    """Delete an assistant; runs that were created with it go on.
+
+    Errors: Forbidden; NotFound.
+    """
+    _require(who, Scope.WRITE)
+    if not await store.write(lambda transaction: transaction.remove_assistant(who.reach, assistant_id), assistant_id):
+        raise NotFound("assistant", assistant_id)
+    audit.note(Event.ASSISTANT_DELETED, principal=who.name, project=who.reach.project_id, target=assistant_id)
+
+
+async def list_page(store: Store, who: Principal, page: PageRequest) -> Page[Assistant]:
+    """Return one page of the project's assistants.
+
+    Errors: Forbidden; InvalidRequest for a cursor that names none of them.
+    """
+    _require(who, Scope.READ)
+    async with store.read() as reads:
+        found = await reads.list_assistants(who.reach, page)
+        if not found.items:
+            await paging.refuse_unknown_cursors(page, partial(reads.has_assistant, who.reach))
+    return found
+
+
+def _require(who: Principal, *scopes: Scope) -> None:
+    who.require(*scopes)
+    who.require_project()

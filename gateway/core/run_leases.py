@@ -1,0 +1,55 @@
+"""The use cases of workers: which runs are due, and the leases by which one worker at a time looks after a run.
+
+Must not be here: what a worker writes (`run_progress`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gateway.domain.principal import Reach
+from gateway.domain.run import StepStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.core import Store
+    from gateway.domain.run import OpenRun
+    from gateway.store.runs import RunWrites
+
+    Key = tuple[str, str]  # project and run
+
+LEASE_MS: Final = 10_000
+
+
+async def due(store: Store, limit: int) -> list[Key]:
+    """Return runs of all projects that a worker has to look after, in turns between the projects."""
+    async with store.read() as reads:
+        return await reads.due_runs(limit)
+
+
+async def lease(store: Store, key: Key, owner: str) -> tuple[OpenRun, bool] | None:
+    """Take the lease of a run that is due, and say whether it is past its time; None where another was faster."""
+    return await store.write(lambda transaction: transaction.lease_run(*key, owner, LEASE_MS), key[1])
+
+
+async def renew(store: Store, keys: Sequence[Key], owner: str) -> list[str | None]:
+    """Renew leases; return the status of each run, or None where its lease was lost."""
+
+    async def work(transaction: RunWrites) -> list[str | None]:
+        return [await transaction.renew_lease(*key, owner, LEASE_MS) for key in keys]
+
+    return await store.write(work)
+
+
+async def release(store: Store, open_run: OpenRun) -> None:
+    """Let another worker go on with a run of which nothing was written."""
+    reach, run_id = Reach(open_run.project_id), open_run.run.id
+    await store.write(lambda transaction: transaction.make_due(reach, run_id), run_id)
+
+
+async def has_output(store: Store, open_run: OpenRun) -> bool:
+    """Say whether anything of an answer in progress was written."""
+    async with store.read() as reads:
+        steps = await reads.steps_of(Reach(open_run.project_id), open_run.run.id)
+    return any(step.status is StepStatus.IN_PROGRESS for step in steps)

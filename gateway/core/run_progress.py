@@ -1,0 +1,330 @@
+"""The use cases of who answers a run: its beginning, its steps and its end; each is one transaction.
+
+What is written holds the row of the thread, and reads the run after that: so a run that has ended, or that is being
+cancelled, gets no further step, and it ends once.
+Must not be here: which model answers (`runs`), the text of a message in progress (`streaming`).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import orjson
+
+from gateway.domain.ids import new_id, new_message_id
+from gateway.domain.message import IncompleteReason, Message, Role, Status, plain_text
+from gateway.domain.principal import Reach
+from gateway.domain.run import FOLLOWERS, Run, RunStatus, RunStep, StepStatus, StepType
+from gateway.domain.wire import dump_text
+from gateway.errors import ThreadLocked
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from gateway.core import Store
+    from gateway.domain.run import OpenRun
+    from gateway.store.runs import RunWrites
+
+T = TypeVar("T")
+
+Call = dict[str, Any]  # a call of a function, as a step has it
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ends: its last status, what went wrong or was left out, and the tokens of its last call of a model."""
+
+    status: RunStatus
+    error: tuple[str, str] | None = None  # code and message
+    reason: str | None = None  # why it is incomplete
+    usage: Mapping[str, Any] | None = None
+
+
+class RunLost(Exception):
+    """The run does not go on: it was cancelled, has ended, or was deleted with its thread."""
+
+
+# What becomes of a message, and of a step, that are in progress when a run ends so.
+_MESSAGE_ENDS: Final[Mapping[RunStatus, IncompleteReason | None]] = {
+    RunStatus.COMPLETED: None,
+    RunStatus.REQUIRES_ACTION: None,
+    RunStatus.CANCELLED: IncompleteReason.RUN_CANCELLED,
+    RunStatus.EXPIRED: IncompleteReason.RUN_EXPIRED,
+    RunStatus.FAILED: IncompleteReason.RUN_FAILED,
+    RunStatus.INCOMPLETE: IncompleteReason.MAX_TOKENS,
+}
+_STEP_ENDS: Final[Mapping[RunStatus, tuple[StepStatus, str]]] = {
+    RunStatus.COMPLETED: (StepStatus.COMPLETED, "completed_at"),
+    RunStatus.REQUIRES_ACTION: (StepStatus.COMPLETED, "completed_at"),
+    RunStatus.CANCELLED: (StepStatus.CANCELLED, "cancelled_at"),
+    RunStatus.EXPIRED: (StepStatus.EXPIRED, "expired_at"),
+    RunStatus.FAILED: (StepStatus.FAILED, "failed_at"),
+    RunStatus.INCOMPLETE: (StepStatus.COMPLETED, "completed_at"),
+}
+_RUN_TIMES: Final = {
+    RunStatus.COMPLETED: "completed_at",
+    RunStatus.CANCELLED: "cancelled_at",
+    RunStatus.FAILED: "failed_at",
+    RunStatus.INCOMPLETE: "completed_at",
+}
+_CONTENT_FILTER: Final = "content_filter"
+
+
+async def unless_overdue(store: Store, reach: Reach, work: Callable[[], Awaitable[T]]) -> T:
+    """Do what needs an unlocked thread; a run that locks it and is past its time ends first.
+
+    Errors: those of the work; ThreadLocked where the run is not past its time.
+    """
+    try:
+        return await work()
+    except ThreadLocked as error:
+        if not error.is_overdue:
+            raise
+        await end(store, Reach(reach.project_id), error.run_id, Outcome(RunStatus.EXPIRED))
+        return await work()
+
+
+async def begin(store: Store, open_run: OpenRun) -> Run:
+    """Let a run that was queued be in progress.
+
+    Errors: RunLost.
+    """
+    reach, run = Reach(open_run.project_id), open_run.run
+    now = int(time.time())
+
+    async def work(transaction: RunWrites) -> Run:
+        position, current = await _locked(transaction, reach, run.id)
+        if current.status is not RunStatus.QUEUED:
+            raise RunLost
+        change = {"status": RunStatus.IN_PROGRESS.value, "started_at": now, "changed_position": position}
+        await transaction.set_run(reach, run.id, change)
+        return current._replace(status_value=RunStatus.IN_PROGRESS.value, started_at=now)
+
+    return await store.write(work, run.thread_id)
+
+
+async def begin_message(store: Store, open_run: OpenRun, text: str) -> Message:
+    """Add the message of a run with the beginning of its text, and the step that creates it.
+
+    So there is no message of a run without a text, and what has one is never answered by a second call.
+    Errors: RunLost.
+    """
+    reach, run = Reach(open_run.project_id), open_run.run
+    parts = [{"type": "text", "text": {"value": text, "annotations": []}}]
+    message = Message(
+        id=new_message_id(),
+        thread_id=run.thread_id,
+        created_at=int(time.time()),
+        role_value=Role.ASSISTANT.value,
+        status_value=Status.IN_PROGRESS.value,
+        content_json=orjson.dumps(parts),
+        attachments_json="[]",
+        metadata_json="{}",
+        run_id=run.id,
+        assistant_id=run.assistant_id,
+    )
+    details = {"type": StepType.MESSAGE_CREATION.value, "message_creation": {"message_id": message.id}}
+
+    async def work(transaction: RunWrites) -> Message:
+        await _add_step(transaction, reach, run, details)
+        return await transaction.add_message_of_run(reach, message, run.id)
+
+    return await store.write(work, run.thread_id)
+
+
+async def begin_calls(store: Store, open_run: OpenRun, calls: Sequence[Call]) -> RunStep:
+    """Add the step of a run that calls functions.
+
+    Errors: RunLost.
+    """
+    reach, run = Reach(open_run.project_id), open_run.run
+    details = {"type": StepType.TOOL_CALLS.value, "tool_calls": list(calls)}
+    return await store.write(lambda transaction: _add_step(transaction, reach, run, details), run.thread_id)
+
+
+async def set_calls(store: Store, open_run: OpenRun, step_id: str, calls: Sequence[Call]) -> None:
+    """Write the calls of functions as far as the model has named them.
+
+    Errors: RunLost.
+    """
+    reach, run = Reach(open_run.project_id), open_run.run
+
+    async def work(transaction: RunWrites) -> None:
+        await _in_progress(transaction, reach, run.id)
+        await transaction.set_step(reach, step_id, {"details": _details(calls)})
+
+    await store.write(work, run.thread_id)
+
+
+async def require_action(
+    store: Store, open_run: OpenRun, step_id: str, calls: Sequence[Call], usage: Mapping[str, Any] | None
+) -> Run:
+    """Let a run wait for the outputs of functions until it expires; a message before the calls is complete.
+
+    Errors: RunLost.
+    """
+    reach, run = Reach(open_run.project_id), open_run.run
+    functions = [{**call, "function": _without_output(call)} for call in calls]
+    action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": functions}}
+
+    async def work(transaction: RunWrites) -> Run:
+        current = await _in_progress(transaction, reach, run.id)
+        steps = [step for step in await transaction.steps_of(reach, run.id) if step.id != step_id]
+        await _end_steps(transaction, reach, steps, Outcome(RunStatus.REQUIRES_ACTION))
+        await transaction.set_step(reach, step_id, {"details": _details(calls), "usage": _dumped(usage)})
+        change = {
+            "status": RunStatus.REQUIRES_ACTION.value,
+            "required_action": dump_text(action),
+            "usage": _dumped(_sum(current, usage)),
+            "changed_position": await transaction.next_position(reach, run.thread_id),
+            "due_at": current.expires_at * 1000,
+            "leased_by": None,
+        }
+        await transaction.set_run(reach, run.id, change)
+        return current
+
+    return await store.write(work, run.thread_id)
+
+
+async def end(store: Store, reach: Reach, run_id: str, outcome: Outcome) -> Run | None:
+    """End a run with all that is in progress of it, and free its thread; None where it had ended, or is gone.
+
+    A run that is being cancelled is cancelled, however it would have ended.
+    """
+    now = int(time.time())
+
+    async def work(transaction: RunWrites) -> Run | None:
+        try:
+            _, run = await _locked(transaction, reach, run_id)
+        except RunLost:
+            return None
+        last = outcome
+        if run.status is RunStatus.CANCELLING:
+            last = Outcome(RunStatus.CANCELLED, usage=outcome.usage)
+        if last.status not in FOLLOWERS[run.status]:
+            return None
+        await _end_steps(transaction, reach, await transaction.steps_of(reach, run_id), last)
+        change = {
+            "status": last.status.value,
+            "required_action": None,
+            "last_error": _dumped(last.error and dict(zip(("code", "message"), last.error, strict=True))),
+            "incomplete": _dumped(last.reason and {"reason": last.reason}),
+            "usage": dump_text(_sum(run, last.usage)),
+            "changed_position": await transaction.free_thread(reach, run.thread_id, run_id),
+            "due_at": None,
+            "leased_by": None,
+        }
+        if last.status in _RUN_TIMES:
+            change[_RUN_TIMES[last.status]] = now
+        await transaction.set_run(reach, run_id, change)
+        return await transaction.get_run(reach, run_id)
+
+    return await store.write(work, run_id)
+
+
+async def _locked(transaction: RunWrites, reach: Reach, run_id: str) -> tuple[int, Run]:
+    """Lock the thread of a run; return the position of the change, and the run as it is then.
+
+    Errors: RunLost where it is gone.
+    """
+    run = await transaction.get_run(reach, run_id)
+    if run is None:
+        raise RunLost
+    position = await transaction.next_position(reach, run.thread_id)
+    run = await transaction.get_run(reach, run_id)
+    if run is None:
+        raise RunLost
+    return position, run
+
+
+async def _in_progress(transaction: RunWrites, reach: Reach, run_id: str) -> Run:
+    _, run = await _locked(transaction, reach, run_id)
+    if run.status is not RunStatus.IN_PROGRESS:
+        raise RunLost
+    return run
+
+
+async def _add_step(transaction: RunWrites, reach: Reach, run: Run, details: dict[str, Any]) -> RunStep:
+    position, current = await _locked(transaction, reach, run.id)
+    if current.status is not RunStatus.IN_PROGRESS:
+        raise RunLost
+    step = RunStep(
+        id=new_id("step"),
+        run_id=run.id,
+        thread_id=run.thread_id,
+        position=position,
+        assistant_id=run.assistant_id,
+        created_at=int(time.time()),
+        type_value=details["type"],
+        status_value=StepStatus.IN_PROGRESS.value,
+        cancelled_at=None,
+        completed_at=None,
+        expired_at=None,
+        failed_at=None,
+        last_error_json=None,
+        details_json=dump_text(details),
+        usage_json=None,
+    )
+    await transaction.add_step(reach, step)
+    return step
+
+
+async def _end_steps(transaction: RunWrites, reach: Reach, steps: Sequence[RunStep], outcome: Outcome) -> None:
+    """End the steps that are in progress, and their messages."""
+    now = int(time.time())
+    status, time_of = _STEP_ENDS[outcome.status]
+    for step in steps:
+        if step.status is not StepStatus.IN_PROGRESS:
+            continue
+        if step.message_id is not None:
+            await _end_message(transaction, reach, step, outcome)
+        error = outcome.error and dict(zip(("code", "message"), outcome.error, strict=True))
+        change = {"status": status.value, time_of: now, "last_error": _dumped(error)}
+        if outcome.usage is not None:
+            change["usage"] = dump_text(outcome.usage)
+        await transaction.set_step(reach, step.id, change)
+
+
+async def _end_message(transaction: RunWrites, reach: Reach, step: RunStep, outcome: Outcome) -> None:
+    message_id = step.message_id or ""
+    message = (await transaction.get_messages(reach, [message_id])).get(message_id)
+    if message is None or message.status is not Status.IN_PROGRESS:
+        return  # a client has deleted or finished it
+    now, reason = int(time.time()), _MESSAGE_ENDS[outcome.status]
+    if outcome.reason == _CONTENT_FILTER:
+        reason = IncompleteReason.CONTENT_FILTER
+    finished = message._replace(
+        plain_text=plain_text(orjson.loads(message.content_json)),
+        status_value=(Status.COMPLETED if reason is None else Status.INCOMPLETE).value,
+        completed_at=now if reason is None else None,
+        incomplete_at=None if reason is None else now,
+        reason_value=None if reason is None else reason.value,
+    )
+    position = await transaction.next_position(reach, step.thread_id)
+    await transaction.set_message_content(reach, Message(*finished), position)
+
+
+def _details(calls: Sequence[Call]) -> str:
+    return dump_text({"type": StepType.TOOL_CALLS.value, "tool_calls": list(calls)})
+
+
+def _without_output(call: Call) -> dict[str, str]:
+    function = call["function"]
+    return {"name": function["name"], "arguments": function["arguments"]}
+
+
+def _dumped(value: Any) -> str | None:
+    return dump_text(value) if value else None
+
+
+def _sum(run: Run, usage: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Add the tokens of a call to those of the calls before it."""
+    return run.usage if usage is None else _added(run.usage, usage)
+
+
+def _added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _added(value, other[key]) if isinstance(value, dict) else value + other[key] for key, value in one.items()
+    }

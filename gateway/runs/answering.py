@@ -1,0 +1,254 @@
+"""The answer of one run: models are called until it ends or waits for functions, and what they say is written.
+
+Text is written a few times a second, however fast it comes; each write is one delta, as of any message in progress.
+Must not be here: which runs are answered, and for how long (`worker`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from gateway.core import run_progress, streaming
+from gateway.core.run_progress import Outcome, RunLost
+from gateway.domain import bounds
+from gateway.domain.ids import new_id
+from gateway.domain.page import Order, PageRead, PageRequest
+from gateway.domain.principal import Principal, Reach, Scope
+from gateway.domain.run import RunStatus, StepStatus
+from gateway.errors import InvalidRequest, NotFound
+from gateway.runs.models.interface import FailureCode, Finished, FinishReason, ModelFailed, TextDelta, ToolCallDelta
+from gateway.runs.prompt import request_for
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gateway.core import Store
+    from gateway.domain.message import Message
+    from gateway.domain.run import OpenRun, Run
+    from gateway.runs.models.interface import ModelEvent, ModelRequest, Models, Usage
+
+MOST_MESSAGES: Final = 1_000  # of a thread that a model is sent, from the newest
+MOST_BYTES: Final = 4 * bounds.MIB  # of these
+_PAGE: Final = 100
+_MOST_ARGUMENTS: Final = bounds.TEXT.number  # characters of all calls of one answer
+
+
+class Paced:
+    """Calls a function soon after it was asked to, but never twice within an interval, nor twice at once."""
+
+    def __init__(self, write: Callable[[], Awaitable[None]], interval_s: Callable[[], float]) -> None:
+        self._write = write
+        self._interval_s = interval_s
+        self._task: asyncio.Task[None] | None = None
+        self._next = 0.0
+
+    def ask(self) -> None:
+        """Let the function be called, once for all who ask until then.
+
+        Errors: what the function raised before.
+        """
+        if self._task is not None and self._task.done():
+            task, self._task = self._task, None
+            task.result()
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._later())
+
+    async def settle(self) -> None:
+        """Call the function a last time, at once.
+
+        Errors: what it raises.
+        """
+        if self._task is not None:
+            self._next = 0.0
+            task, self._task = self._task, None
+            await task
+        await self._write()
+
+    async def close(self) -> None:
+        """Call it no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _later(self) -> None:
+        clock = asyncio.get_running_loop().time
+        if (wait_s := self._next - clock()) > 0:
+            await asyncio.sleep(wait_s)
+        await self._write()
+        self._next = clock() + self._interval_s()
+
+
+class Answer:
+    """One answer of a model, as it is written."""
+
+    def __init__(self, store: Store, open_run: OpenRun, interval_s: Callable[[], float]) -> None:
+        self._store = store
+        self._open = open_run
+        self._who = _writer(open_run)
+        self._text: list[str] = []  # that is not written yet
+        self._characters = 0
+        self._message: Message | None = None
+        self._step_id: str | None = None
+        self._written_calls = 0  # characters of them
+        self.calls: list[dict[str, Any]] = []
+        self._pace = Paced(self._write, interval_s)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is as long as a message may be, or calls more than a run may."""
+        arguments = sum(len(call["function"]["arguments"]) for call in self.calls)
+        has_too_many = len(self.calls) > bounds.TOOL_CALLS.number or arguments > _MOST_ARGUMENTS
+        return has_too_many or self._characters >= bounds.TEXT.number
+
+    async def take(self, event: TextDelta | ToolCallDelta) -> None:
+        """Take what the model says next.
+
+        Errors: RunLost; those of writing.
+        """
+        if isinstance(event, TextDelta):
+            text = event.text[: bounds.TEXT.number - self._characters]
+            self._characters += len(text)
+            self._text.append(text)
+        else:
+            self._take_call(event)
+        self._pace.ask()
+
+    async def settle(self) -> str | None:
+        """Write all that was taken; return the step of the calls, if there are any."""
+        await self._pace.settle()
+        return self._step_id
+
+    async def close(self) -> None:
+        """Write nothing more."""
+        await self._pace.close()
+
+    def _take_call(self, event: ToolCallDelta) -> None:
+        while len(self.calls) <= event.index <= bounds.TOOL_CALLS.number:
+            function = {"name": event.name or "", "arguments": "", "output": None}
+            self.calls.append({"id": event.id or new_id("call"), "type": "function", "function": function})
+        self.calls[min(event.index, len(self.calls) - 1)]["function"]["arguments"] += event.arguments
+
+    async def _write(self) -> None:
+        if self._text:
+            text = "".join(self._text)
+            self._text.clear()
+            await self._write_text(text)
+        size = sum(1 + len(call["function"]["arguments"]) for call in self.calls)
+        if size == self._written_calls:
+            return
+        calls, self._written_calls = orjson.loads(orjson.dumps(self.calls)), size
+        if self._step_id is None:
+            self._step_id = (await run_progress.begin_calls(self._store, self._open, calls)).id
+        else:
+            await run_progress.set_calls(self._store, self._open, self._step_id, calls)
+
+    async def _write_text(self, text: str) -> None:
+        if self._message is None:
+            self._message = await run_progress.begin_message(self._store, self._open, text)
+            return
+        try:
+            await streaming.append_text(self._store, self._who, self._message.id, text, is_read=False)
+        except (NotFound, InvalidRequest) as error:  # the message has ended, with its run or by a client
+            raise RunLost from error
+
+
+async def answer(store: Store, models: Models, open_run: OpenRun, interval_s: Callable[[], float]) -> Outcome | None:
+    """Let a model answer a run that is in progress; None where it waits for functions.
+
+    Errors: RunLost; ModelFailed; Unavailable.
+    """
+    run = open_run.run
+    found = models.resolve(run.settings["model"])
+    if found is None:
+        raise ModelFailed(FailureCode.SERVER_ERROR, f"The model '{run.settings['model']}' is not served any more.")
+    written = Answer(store, open_run, interval_s)
+    request = await _request(store, open_run, found.name)
+    if request.max_completion_tokens is not None and request.max_completion_tokens <= 0:
+        return Outcome(RunStatus.INCOMPLETE, reason="max_completion_tokens")
+    try:
+        finished = await _stream(found.model.stream(request), written)
+        step_id = await written.settle()
+    except ModelFailed:
+        await written.settle()  # what it said is kept
+        raise
+    finally:
+        await written.close()
+    usage = None if finished.usage is None else _as_stored(finished.usage)
+    if step_id is not None and finished.reason in (FinishReason.TOOL_CALLS, FinishReason.STOP):
+        await run_progress.require_action(store, open_run, step_id, written.calls, usage)
+        return None
+    return _outcome(run, finished, usage)
+
+
+async def _stream(events: Any, written: Answer) -> Finished:
+    event: ModelEvent
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Finished):
+                return event
+            await written.take(event)
+            if written.is_full:
+                return Finished(FinishReason.LENGTH)
+    raise ModelFailed(FailureCode.SERVER_ERROR, "The model ended its answer without a reason.")
+
+
+def _outcome(run: Run, finished: Finished, usage: dict[str, Any] | None) -> Outcome:
+    reasons = {FinishReason.LENGTH: "max_completion_tokens", FinishReason.CONTENT_FILTER: "content_filter"}
+    reason = reasons.get(finished.reason)
+    most = run.settings["max_prompt_tokens"]
+    if reason is None and most is not None and usage is not None and usage["prompt_tokens"] > most:
+        reason = "max_prompt_tokens"
+    status = RunStatus.COMPLETED if reason is None else RunStatus.INCOMPLETE
+    return Outcome(status, reason=reason, usage=usage)
+
+
+async def _request(store: Store, open_run: OpenRun, model: str) -> ModelRequest:
+    run, reach = open_run.run, Reach(open_run.project_id)
+    async with store.read() as reads:
+        steps = await reads.steps_of(reach, run.id)
+    messages = await _messages(store, open_run)
+    if any(part.type == "image_file" for message in messages for part in message.content):
+        raise ModelFailed(FailureCode.INVALID_PROMPT, "A message has an image file; this server has no files.")
+    done = [step for step in steps if step.status is StepStatus.COMPLETED]
+    return request_for(run, done, messages, model=model, used_tokens=run.usage["completion_tokens"])
+
+
+async def _messages(store: Store, open_run: OpenRun) -> list[Message]:
+    """Read the newest messages of the thread, as many as the run asks for and as fit, oldest first."""
+    run, reach = open_run.run, Reach(open_run.project_id)
+    left = min(run.settings["truncation_strategy"]["last_messages"] or MOST_MESSAGES, MOST_MESSAGES)
+    found: list[Message] = []
+    stored, after = 0, None
+    while left > 0:
+        page = PageRequest(min(left, _PAGE), Order.DESC, after)
+        async with store.read() as reads:
+            [(rows, *_)] = await reads.list_pages(reach, PageRead((run.thread_id,), page))
+        for message in rows.items:
+            stored += message.stored
+            left -= message.run_id != run.id
+            if stored <= MOST_BYTES or not found:
+                found.append(message)
+        if not rows.has_more or stored > MOST_BYTES:
+            break
+        after = found[-1].id
+    return found[::-1]
+
+
+def _writer(open_run: OpenRun) -> Principal:
+    return Principal(Reach(open_run.project_id), frozenset({Scope.READ, Scope.WRITE}), name=open_run.run.id)
+
+
+def _as_stored(usage: Usage) -> dict[str, Any]:
+    counted = asdict(usage)
+    return {
+        "prompt_tokens": counted["prompt_tokens"],
+        "completion_tokens": counted["completion_tokens"],
+        "total_tokens": counted["prompt_tokens"] + counted["completion_tokens"],
+        "prompt_token_details": {"cached_tokens": counted["cached_tokens"]},
+        "completion_tokens_details": {"reasoning_tokens": counted["reasoning_tokens"]},
+    }

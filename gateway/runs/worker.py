@@ -1,0 +1,215 @@
+"""The worker of one process: it leases runs, lets them be answered, and ends those that nobody answers any more.
+
+A lease is a time of the database's clock, renewed while the run is answered; so any process goes on with what a dead
+one has left. A run of which something was written is never answered again, since its message would hold two answers: it
+expires. Between projects it takes turns.
+Must not be here: how a run is answered (`answering`), the use cases of clients (`core.runs`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import Counter
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from gateway.core import run_leases, run_progress
+from gateway.core.run_progress import Outcome, RunLost
+from gateway.domain.principal import Reach
+from gateway.domain.run import RunStatus
+from gateway.errors import Unavailable
+from gateway.runs.answering import answer
+from gateway.runs.models.interface import FailureCode, ModelFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.core import Store
+    from gateway.domain.run import OpenRun, Run
+    from gateway.runs.models.interface import Models
+
+log: Final = logging.getLogger(__name__)
+
+MOST_AT_ONCE: Final = 100  # runs of one process
+RENEW_S: Final = 1.0  # also how soon a cancellation by another process is found
+POLL_S: Final = 1.0
+MANY: Final = 20  # runs at once, above which each is written less often
+WRITE_S: Final = 0.05
+WRITE_OF_MANY_S: Final = 0.1
+_FAILED: Final = "The server had an error while it answered this run."
+_STOPPED: Final = "The server was stopped while it answered this run."
+_ENDED_BY_CLIENT: Final = "A client has finished or deleted the message of this run."
+_ABANDONED: Final = "The server ended while it answered this run."
+
+
+class Worker:
+    """Answers runs of all projects, up to `at_once`; `on_end` is told of every run that ends here."""
+
+    def __init__(
+        self,
+        store: Store,
+        models: Models,
+        *,
+        at_once: int = MOST_AT_ONCE,
+        on_end: Callable[[str, Run], None] = lambda _project, _run: None,
+    ) -> None:
+        self._store = store
+        self._models = models
+        self._at_once = at_once
+        self._on_end = on_end
+        self._owner = secrets.token_hex(8)
+        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._why: dict[tuple[str, str], RunStatus | None] = {}  # what a cancelled task ends as; None: it is released
+        self._stopped_at: float | None = None
+        self._news = asyncio.Event()
+        self.ended: Counter[str] = Counter()  # by status
+        self.tokens: Counter[str] = Counter()
+
+    def wake(self) -> None:
+        """Look for runs at once."""
+        self._news.set()
+
+    def running(self) -> int:
+        """Count the runs that are answered now."""
+        return len(self._tasks)
+
+    async def run(self) -> None:
+        """Lease and answer runs until cancelled."""
+        while True:
+            self._news.clear()
+            if self._stopped_at is None:
+                await self._take()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await self._news.wait()
+
+    async def renew(self) -> None:
+        """Renew the leases of all runs that are answered, and end what is not to go on, until cancelled."""
+        while True:
+            await asyncio.sleep(RENEW_S)
+            held = sorted(self._tasks)  # in one order, so that two processes do not deadlock
+            statuses = await run_leases.renew(self._store, held, self._owner) if held else []
+            for key, status in zip(held, statuses, strict=True):
+                if status == RunStatus.CANCELLING.value:
+                    self.cancel(*key)
+                elif status is None:
+                    self._end_task(key, None)
+
+    def cancel(self, project_id: str, run_id: str) -> None:
+        """End the answer of a run that is being cancelled, if it is answered here."""
+        self._end_task((project_id, run_id), RunStatus.CANCELLED)
+
+    def stop(self) -> None:
+        """Take no more runs, since the process ends."""
+        self._stopped_at = self._stopped_at or time.monotonic()
+
+    async def close(self, grace_s: float) -> None:
+        """Give the runs that are answered the rest of some time to end, from the stop on; then end them."""
+        self.stop()
+        if self._tasks:
+            left_s = grace_s - time.monotonic() + (self._stopped_at or 0.0)
+            await asyncio.wait(self._tasks.values(), timeout=max(0.0, left_s))
+        left = list(self._tasks.items())
+        for key, _ in left:
+            self._end_task(key, RunStatus.EXPIRED)
+        if left:
+            await asyncio.wait([task for _, task in left], timeout=1.0)
+
+    def _end_task(self, key: tuple[str, str], status: RunStatus | None) -> None:
+        task = self._tasks.get(key)
+        if task is not None and key not in self._why:
+            self._why[key] = status
+            task.cancel()
+
+    async def _take(self) -> None:
+        """Lease runs that are due, in turns between the projects, until all places are taken."""
+        free = self._at_once - len(self._tasks)
+        if free <= 0:
+            return
+        due = await run_leases.due(self._store, free)
+        turns = Counter(project_id for project_id, _ in self._tasks)
+        order = []
+        for n, (project_id, run_id) in enumerate(due):
+            turns[project_id] += 1
+            order.append((turns[project_id], n, project_id, run_id))
+        for *_, project_id, run_id in sorted(order):
+            key = project_id, run_id
+            leased = await run_leases.lease(self._store, key, self._owner)
+            if leased is not None and key not in self._tasks:
+                self._tasks[key] = task = asyncio.create_task(self._look_after(*leased), name=f"run {run_id}")
+                task.add_done_callback(partial(self._forget, key))
+
+    def _forget(self, key: tuple[str, str], _task: object) -> None:
+        del self._tasks[key]
+        self._why.pop(key, None)
+        self.wake()
+
+    async def _look_after(self, open_run: OpenRun, is_overdue: bool) -> None:  # noqa: FBT001  (a row's last column)
+        """Answer a run, or end it; only the loss of the database leaves it to its lease."""
+        key = open_run.project_id, open_run.run.id
+        try:
+            outcome = await self._outcome(open_run, is_overdue=is_overdue)
+        except asyncio.CancelledError:
+            if key not in self._why:
+                raise
+            outcome = await self._interrupted(open_run, self._why[key])
+        except Unavailable as error:
+            log.warning("run %s is left to its lease: %s", key[1], error)
+            return
+        if outcome is not None:
+            with suppress(Unavailable):  # as above
+                await self._end(open_run, outcome)
+
+    async def _outcome(self, open_run: OpenRun, *, is_overdue: bool) -> Outcome | None:
+        run = open_run.run
+        try:
+            if run.status is RunStatus.CANCELLING:
+                return Outcome(RunStatus.CANCELLED)
+            if is_overdue or run.status is RunStatus.REQUIRES_ACTION:
+                return Outcome(RunStatus.EXPIRED)
+            if run.status is RunStatus.IN_PROGRESS:
+                if await run_leases.has_output(self._store, open_run):
+                    return _expired(_ABANDONED)
+            else:
+                open_run = open_run._replace(run=await run_progress.begin(self._store, open_run))
+            async with asyncio.timeout(max(0.0, run.expires_at - time.time())):
+                return await answer(self._store, self._models, open_run, self._interval_s)
+        except TimeoutError:
+            return Outcome(RunStatus.EXPIRED)
+        except RunLost:  # where it is being cancelled, this cancels it; where it has ended, it does nothing
+            return Outcome(RunStatus.FAILED, (FailureCode.SERVER_ERROR.value, _ENDED_BY_CLIENT))
+        except ModelFailed as error:
+            return Outcome(RunStatus.FAILED, (error.code.value, error.message))
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("run %s failed", run.id)
+            return Outcome(RunStatus.FAILED, (FailureCode.SERVER_ERROR.value, _FAILED))
+
+    async def _interrupted(self, open_run: OpenRun, status: RunStatus | None) -> Outcome | None:
+        """Return how a run ends whose answer was ended from outside; None where it is another worker's."""
+        if status is None:
+            return None
+        if status is RunStatus.EXPIRED and not await run_leases.has_output(self._store, open_run):
+            await run_leases.release(self._store, open_run)
+            return None
+        return _expired(_STOPPED) if status is RunStatus.EXPIRED else Outcome(status)
+
+    async def _end(self, open_run: OpenRun, outcome: Outcome) -> None:
+        ended = await run_progress.end(self._store, Reach(open_run.project_id), open_run.run.id, outcome)
+        if ended is not None:
+            self.ended[ended.status_value] += 1
+            usage = ended.usage
+            self.tokens.update({"prompt": usage["prompt_tokens"], "completion": usage["completion_tokens"]})
+            self._on_end(open_run.project_id, ended)
+
+    def _interval_s(self) -> float:
+        return WRITE_OF_MANY_S if len(self._tasks) > MANY else WRITE_S
+
+
+def _expired(reason: str) -> Outcome:
+    return Outcome(RunStatus.EXPIRED, (FailureCode.SERVER_ERROR.value, reason))

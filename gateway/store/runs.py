@@ -1,0 +1,167 @@
+"""What can be read and changed of runs, their steps and assistants.
+
+Must not be here: the text of statements (`statements.runs`), which status may follow which (`domain.run`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gateway.domain.message import with_created_at
+from gateway.domain.page import Page
+from gateway.domain.principal import Reach
+from gateway.domain.run import Assistant, OpenRun, Run, RunStep
+from gateway.store.reads import Reads
+from gateway.store.statements import runs
+from gateway.store.writes import Writes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gateway.domain.ids import ThreadId
+    from gateway.domain.message import Message
+    from gateway.domain.page import PageRequest
+    from gateway.store.rows import Values
+
+T = TypeVar("T")
+
+
+class RunReads(Reads):
+    """What can be read of runs, beside threads and messages."""
+
+    async def get_run(self, reach: Reach, run_id: str) -> Run | None:
+        """Return a run."""
+        found = await self._rows(runs.get_run, reach, run_id)
+        return Run(*found[0]) if found else None
+
+    async def list_runs(self, reach: Reach, thread_id: str, page: PageRequest) -> Page[Run]:
+        """Return one page of a thread's runs."""
+        return _page(await self._rows(runs.list_runs, reach, thread_id, page), Run, page)
+
+    async def has_run(self, reach: Reach, thread_id: str, cursor: str) -> bool:
+        """Say whether a cursor names a run of the thread."""
+        return await self._flag(runs.has_run, reach, thread_id, cursor)
+
+    async def has_files(self, reach: Reach, thread_id: str) -> bool:
+        """Say whether a message of a thread has a file."""
+        return bool(await self._rows(runs.has_files, reach, thread_id))
+
+    async def steps_of(self, reach: Reach, run_id: str) -> tuple[RunStep, ...]:
+        """Return the steps of a run, oldest first."""
+        return tuple(RunStep(*row) for row in await self._rows(runs.steps_of, reach, run_id))
+
+    async def list_steps(self, reach: Reach, run_id: str, page: PageRequest) -> Page[RunStep]:
+        """Return one page of a run's steps."""
+        return _page(await self._rows(runs.list_steps, reach, run_id, page), RunStep, page)
+
+    async def has_step(self, reach: Reach, run_id: str, cursor: str) -> bool:
+        """Say whether a cursor names a step of the run."""
+        return await self._flag(runs.has_step, reach, run_id, cursor)
+
+    async def get_assistants(self, reach: Reach, assistant_ids: Sequence[str]) -> dict[str, Assistant]:
+        """Return assistants by id; unknown ids are omitted."""
+        found = await self._rows(runs.get_assistants, reach, list(assistant_ids))
+        return {row[0]: Assistant(*row) for row in found}
+
+    async def list_assistants(self, reach: Reach, page: PageRequest) -> Page[Assistant]:
+        """Return one page of the project's assistants."""
+        return _page(await self._rows(runs.list_assistants, reach, page), Assistant, page)
+
+    async def has_assistant(self, reach: Reach, cursor: str) -> bool:
+        """Say whether a cursor names an assistant."""
+        return await self._flag(runs.has_assistant, reach, cursor)
+
+    async def due_runs(self, limit: int) -> list[tuple[str, str]]:
+        """Return the projects and ids of runs that a worker has to look after, in turns between projects."""
+        return [(row[0], row[1]) for row in await self._rows(runs.due_runs, limit)]
+
+
+class RunWrites(Writes, RunReads):
+    """What can be changed of runs, beside threads and messages."""
+
+    async def lock_thread(self, reach: Reach, thread_id: ThreadId, run_id: str) -> int:
+        """Let a run lock a thread, and allocate the position of its creation.
+
+        Errors: NotFound for the thread; ThreadLocked where it has an active run.
+        """
+        found = await self._rows(runs.lock_thread, reach, thread_id, run_id)
+        if not found:
+            raise await self._why_not_free(reach, thread_id)
+        position, _, owner = found[0]
+        self._touch(reach, thread_id, owner, position)
+        return int(position)
+
+    async def free_thread(self, reach: Reach, thread_id: ThreadId, run_id: str) -> int:
+        """Free a thread that a run has locked, and allocate the position of the change."""
+        found = await self._rows(runs.free_thread, reach, thread_id, run_id)
+        if not found:
+            return await self.next_position(reach, thread_id)
+        position, _, owner = found[0]
+        self._touch(reach, thread_id, owner, position)
+        return int(position)
+
+    async def add_message_of_run(self, reach: Reach, message: Message, run_id: str) -> Message:
+        """Add a message of the run that locks the thread.
+
+        Errors: NotFound for the thread; ThreadLocked where it is locked by another run, or by none.
+        """
+        position, created_at = await self.take_positions(reach, message.thread_id, 1, message.created_at, run_id)
+        message = with_created_at(message, created_at)
+        await self.add_messages(reach, [message], position)
+        return message
+
+    async def add_run(self, reach: Reach, run: Run) -> None:
+        """Add a run that waits for a worker."""
+        await self._rows(runs.insert_run, reach, _row(runs.RUN_COLUMNS, run))
+
+    async def set_run(self, reach: Reach, run_id: str, values: Values) -> None:
+        """Change a run."""
+        await self._rows(runs.set_run, reach, run_id, values)
+
+    async def make_due(self, reach: Reach, run_id: str) -> None:
+        """Let any worker take a run."""
+        await self._rows(runs.make_due, reach, run_id)
+
+    async def add_step(self, reach: Reach, step: RunStep) -> None:
+        """Add a step of a run."""
+        await self._rows(runs.insert_step, reach, _row(runs.STEP_COLUMNS, step))
+
+    async def set_step(self, reach: Reach, step_id: str, values: Values) -> None:
+        """Change a step."""
+        await self._rows(runs.set_step, reach, step_id, values)
+
+    async def lease_run(self, project_id: str, run_id: str, owner: str, lease_ms: int) -> tuple[OpenRun, bool] | None:
+        """Take the lease of a run that is due, and say whether it is past its time; None where another was faster."""
+        found = await self._rows(runs.lease_run, Reach(project_id), run_id, owner, lease_ms)
+        if not found:
+            return None
+        *row, is_overdue = found[0]
+        return OpenRun(project_id, Run(*row)), bool(is_overdue)
+
+    async def renew_lease(self, project_id: str, run_id: str, owner: str, lease_ms: int) -> str | None:
+        """Renew the lease of a run; return its status, or None where the lease was lost."""
+        found = await self._rows(runs.renew_lease, Reach(project_id), run_id, owner, lease_ms)
+        return str(found[0][0]) if found else None
+
+    async def add_assistant(self, reach: Reach, assistant: Assistant, number: int) -> None:
+        """Add an assistant; the number is its place in the list."""
+        await self._rows(runs.insert_assistant, reach, {**_row(runs.ASSISTANT_COLUMNS, assistant), "number": number})
+
+    async def set_assistant(self, reach: Reach, assistant: Assistant) -> None:
+        """Change an assistant."""
+        await self._rows(runs.set_assistant, reach, assistant.id, assistant.fields_json)
+
+    async def remove_assistant(self, reach: Reach, assistant_id: str) -> bool:
+        """Delete an assistant; say whether it existed."""
+        return bool(await self._rows(runs.remove_assistant, reach, assistant_id))
+
+
+def _page(found: Sequence[Any], make: Callable[..., T], page: PageRequest) -> Page[T]:
+    items = [make(*row) for row in found[: page.limit]]
+    if page.from_end:
+        items.reverse()
+    return Page(tuple(items), has_more=len(found) > page.limit)
+
+
+def _row(columns: Sequence[Any], values: Sequence[Any]) -> Values:
+    return {column.name: value for column, value in zip(columns, values, strict=True)}

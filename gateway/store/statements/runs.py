@@ -1,0 +1,261 @@
+"""Pure builders of statements on runs, their steps and assistants, and on the lock that a run has on its thread.
+
+Every statement begins with what the caller can reach (`access`), except those by which workers find what is due.
+Must not be here: what the rows mean (`runs`), the messages that a run adds (`messages`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import ColumnElement, delete, func, insert, literal, null, or_, select, update
+
+from gateway.domain.run import Assistant, RunRow, StepRow
+from gateway.store.schema import tables
+from gateway.store.statements import threads
+from gateway.store.statements.access import within, within_thread
+from gateway.store.statements.functions import now_ms
+from gateway.store.statements.paging import cursor_bounds, limited, past_cursor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Delete, Insert, ScalarSelect, Select, Table, Update
+    from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
+
+    from gateway.domain.page import PageRequest
+    from gateway.domain.principal import Reach
+
+
+def _columns(table: Table, names: Sequence[str], endings: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return columns in the order of fields, whose names say more of their type."""
+    found = []
+    for name in names:
+        for ending in endings:
+            name = name.removesuffix(ending)  # noqa: PLW2901
+        found.append(table.c[name])
+    return tuple(found)
+
+
+_ENDINGS: Final = ("_json", "_value")
+RUN_COLUMNS: Final = _columns(tables.runs, RunRow._fields, _ENDINGS)
+STEP_COLUMNS: Final = _columns(tables.run_steps, StepRow._fields, _ENDINGS)
+ASSISTANT_COLUMNS: Final = _columns(tables.assistants, Assistant._fields, _ENDINGS)
+_BY_POSITION: Final = (tables.runs.c.position,)
+_STEPS_BY_POSITION: Final = (tables.run_steps.c.position,)
+_BY_NUMBER: Final = (tables.assistants.c.number, tables.assistants.c.id)
+_IMAGE_FILE: Final = '%"type":"image_file"%'  # within a text the quotation marks would be escaped
+
+
+# The lock of a thread.
+
+
+def lock_thread(reach: Reach, thread_id: str, run_id: str) -> ReturningUpdate[Any]:
+    """Let a run lock a thread that is free, and allocate its position.
+
+    Shape: as `threads.next_position`; no row for an unknown thread, and for one with an active run.
+    """
+    own = tables.threads.c
+    return threads.next_position(reach, thread_id).where(own.active_run.is_(None)).values(active_run=run_id)
+
+
+def free_thread(reach: Reach, thread_id: str, run_id: str) -> ReturningUpdate[Any]:
+    """Free a thread that a run has locked, and allocate the position of that change."""
+    own = tables.threads.c
+    return threads.next_position(reach, thread_id).where(own.active_run == run_id).values(active_run=None)
+
+
+def active_run(reach: Reach, thread_id: str) -> Select[Any]:
+    """Select the run that locks a thread, or null, and whether that run has expired or is gone."""
+    own, runs = tables.threads.c, tables.runs.c
+    of_run = within(tables.runs, reach), runs.id == own.active_run
+    is_overdue = or_(runs.expires_at * 1000 <= now_ms(), runs.id.is_(None))
+    joined = tables.threads.outerjoin(tables.runs, of_run[0] & of_run[1])
+    return (
+        select(own.active_run, is_overdue).select_from(joined).where(within(tables.threads, reach), own.id == thread_id)
+    )
+
+
+def has_files(reach: Reach, thread_id: str) -> Select[Any]:
+    """Select a message of a thread that has a file, which no model here could read."""
+    own = tables.messages.c
+    has_file = or_(own.content.like(_IMAGE_FILE), own.attachments != "[]")
+    return select(own.id).where(within_thread(tables.messages, reach, thread_id), has_file).limit(1)
+
+
+# Runs and steps.
+
+
+def insert_run(reach: Reach, values: Mapping[str, Any]) -> Insert:
+    """Insert a run that is due at once."""
+    return insert(tables.runs).values({**values, "project_id": reach.project_id, "due_at": now_ms()})
+
+
+def get_run(reach: Reach, run_id: str) -> Select[Any]:
+    """Select a run of any thread."""
+    return select(*RUN_COLUMNS).where(within(tables.runs, reach), tables.runs.c.id == run_id)
+
+
+def get_runs(reach: Reach, run_ids: Sequence[str]) -> Select[Any]:
+    """Select runs of any thread by their ids, in no order."""
+    return select(*RUN_COLUMNS).where(within(tables.runs, reach), tables.runs.c.id.in_(run_ids))
+
+
+def list_runs(reach: Reach, thread_id: str, page: PageRequest) -> Select[Any]:
+    """Select one page of a thread's runs, and one row more."""
+    statement = select(*RUN_COLUMNS).where(within_thread(tables.runs, reach, thread_id))
+    bounds = [
+        past_cursor(_BY_POSITION, place_of_run(reach, thread_id, cursor), up=up) for cursor, up in cursor_bounds(page)
+    ]
+    return limited(statement.where(*bounds), _BY_POSITION, page)
+
+
+def place_of_run(reach: Reach, thread_id: str, run_id: str) -> ScalarSelect[Any]:
+    """Find where a run stands in its thread."""
+    cursor = tables.runs.alias("cursor")
+    found = select(cursor.c.position).where(within_thread(cursor, reach, thread_id), cursor.c.id == run_id)
+    return found.scalar_subquery()
+
+
+def has_run(reach: Reach, thread_id: str, run_id: str) -> Select[Any]:
+    """Select whether a cursor names a run of a thread."""
+    return select(place_of_run(reach, thread_id, run_id).is_not(None))
+
+
+def set_run(reach: Reach, run_id: str, values: Mapping[str, Any]) -> Update:
+    """Update columns of a run."""
+    return update(tables.runs).where(within(tables.runs, reach), tables.runs.c.id == run_id).values(values)
+
+
+def make_due(reach: Reach, run_id: str) -> Update:
+    """Let any worker take a run."""
+    due = update(tables.runs).where(within(tables.runs, reach), tables.runs.c.id == run_id)
+    return due.values(due_at=now_ms(), leased_by=null())
+
+
+def insert_step(reach: Reach, values: Mapping[str, Any]) -> Insert:
+    """Insert a step."""
+    return insert(tables.run_steps).values({**values, "project_id": reach.project_id})
+
+
+def set_step(reach: Reach, step_id: str, values: Mapping[str, Any]) -> Update:
+    """Update columns of a step."""
+    own = tables.run_steps
+    return update(own).where(within(own, reach), own.c.id == step_id).values(values)
+
+
+def steps_of(reach: Reach, run_id: str) -> Select[Any]:
+    """Select all steps of a run, oldest first; the worker bounds their number."""
+    own = tables.run_steps
+    return select(*STEP_COLUMNS).where(within(own, reach), own.c.run_id == run_id).order_by(own.c.position)
+
+
+def list_steps(reach: Reach, run_id: str, page: PageRequest) -> Select[Any]:
+    """Select one page of a run's steps, and one row more."""
+    own = tables.run_steps
+    statement = select(*STEP_COLUMNS).where(within(own, reach), own.c.run_id == run_id)
+    bounds = [
+        past_cursor(_STEPS_BY_POSITION, place_of_step(reach, run_id, cursor), up=up)
+        for cursor, up in cursor_bounds(page)
+    ]
+    return limited(statement.where(*bounds), _STEPS_BY_POSITION, page)
+
+
+def place_of_step(reach: Reach, run_id: str, step_id: str) -> ScalarSelect[Any]:
+    """Find where a step stands in its run."""
+    cursor = tables.run_steps.alias("cursor")
+    found = select(cursor.c.position).where(within(cursor, reach), cursor.c.run_id == run_id, cursor.c.id == step_id)
+    return found.scalar_subquery()
+
+
+def has_step(reach: Reach, run_id: str, step_id: str) -> Select[Any]:
+    """Select whether a cursor names a step of a run."""
+    return select(place_of_step(reach, run_id, step_id).is_not(None))
+
+
+# What workers do for all projects.
+
+
+def due_runs(limit: int) -> Select[Any]:
+    """Select runs that a worker has to look after, in turns between the projects, the oldest of each first.
+
+    Shape: project, id.
+    """
+    own = tables.runs.c
+    turn = func.row_number().over(partition_by=own.project_id, order_by=(own.due_at, own.id)).label("turn")
+    due = select(own.project_id, own.id, turn).where(own.due_at.is_not(None), own.due_at <= now_ms()).subquery()
+    return select(due.c.project_id, due.c.id).order_by(due.c.turn, due.c.project_id).limit(limit)
+
+
+def lease_run(reach: Reach, run_id: str, owner: str, lease_ms: int) -> ReturningUpdate[Any]:
+    """Take the lease of a run that is due; no row where another worker was faster.
+
+    Shape: RUN_COLUMNS, and whether the run is past its time.
+    """
+    own = tables.runs
+    leased = update(own).where(within(own, reach), own.c.id == run_id, own.c.due_at <= now_ms())
+    return leased.values(due_at=now_ms() + lease_ms, leased_by=owner).returning(
+        *RUN_COLUMNS, own.c.expires_at * 1000 <= now_ms()
+    )
+
+
+def renew_lease(reach: Reach, run_id: str, owner: str, lease_ms: int) -> ReturningUpdate[Any]:
+    """Renew the lease of a run; one row of its status, or none where the lease was lost."""
+    own = tables.runs
+    held = update(own).where(
+        within(own, reach), own.c.id == run_id, own.c.leased_by == owner, own.c.due_at.is_not(None)
+    )
+    return held.values(due_at=now_ms() + lease_ms).returning(own.c.status)
+
+
+# Assistants, which belong to the project as a whole.
+
+
+def _of_project(reach: Reach) -> ColumnElement[bool]:
+    return tables.assistants.c.project_id == reach.project_id
+
+
+def insert_assistant(reach: Reach, values: Mapping[str, Any]) -> Insert:
+    """Insert an assistant."""
+    return insert(tables.assistants).values({**values, "project_id": reach.project_id})
+
+
+def get_assistants(reach: Reach, assistant_ids: Sequence[str]) -> Select[Any]:
+    """Select assistants by their ids, in no order."""
+    return select(*ASSISTANT_COLUMNS).where(_of_project(reach), tables.assistants.c.id.in_(assistant_ids))
+
+
+def list_assistants(reach: Reach, page: PageRequest) -> Select[Any]:
+    """Select one page of a project's assistants, and one row more."""
+    statement = select(*ASSISTANT_COLUMNS).where(_of_project(reach))
+    bounds = [past_cursor(_BY_NUMBER, place_of_assistant(reach, cursor), up=up) for cursor, up in cursor_bounds(page)]
+    return limited(statement.where(*bounds), _BY_NUMBER, page)
+
+
+def place_of_assistant(reach: Reach, assistant_id: str) -> ScalarSelect[Any]:
+    """Find where an assistant stands in the list."""
+    cursor = tables.assistants.alias("cursor")
+    found = select(cursor.c.number, cursor.c.id).where(
+        cursor.c.project_id == reach.project_id, cursor.c.id == assistant_id
+    )
+    return found.scalar_subquery()
+
+
+def has_assistant(reach: Reach, assistant_id: str) -> Select[Any]:
+    """Select whether an assistant exists."""
+    own = tables.assistants.c
+    return select(select(literal(1)).where(_of_project(reach), own.id == assistant_id).scalar_subquery().is_not(None))
+
+
+def set_assistant(reach: Reach, assistant_id: str, fields: str) -> ReturningUpdate[Any]:
+    """Update an assistant; one row, or none where it does not exist."""
+    own = tables.assistants
+    changed = update(own).where(_of_project(reach), own.c.id == assistant_id)
+    return changed.values(fields=fields).returning(*ASSISTANT_COLUMNS)
+
+
+def remove_assistant(reach: Reach, assistant_id: str) -> ReturningDelete[Any]:
+    """Delete an assistant; one row, or none where it does not exist."""
+    own = tables.assistants
+    gone: Delete = delete(own).where(_of_project(reach), own.c.id == assistant_id)
+    return gone.returning(own.c.id)
