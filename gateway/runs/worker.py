@@ -47,7 +47,7 @@ _ABANDONED: Final = "The server ended while it answered this run."
 
 
 class Worker:
-    """Answers runs of all projects, up to `at_once`; `on_end` is told of every run that ends here."""
+    """Answers runs of all projects, up to `at_once`; `on_end` gets every run that ends here."""
 
     def __init__(
         self,
