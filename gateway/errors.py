@@ -2,6 +2,7 @@
 
 GatewayError
 ├── InvalidRequest      the request holds an invalid value
+│   └── OffsetConflict      a text is appended elsewhere than at the end
 ├── Unauthorized        the credential is missing, invalid, expired or revoked
 ├── Forbidden           the caller lacks a permission
 ├── ThreadLocked        an active run locks the thread
@@ -64,6 +65,18 @@ class GatewayError(Exception):
 
 class InvalidRequest(GatewayError):
     """A field of the request is invalid; `param` names it."""
+
+
+class OffsetConflict(InvalidRequest):
+    """A text is appended elsewhere than at the end of a part, and is not there already; `offset` is the true end."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(
+            f"The last text part ends at offset {offset}, and does not have this text at the given one.",
+            param="offset",
+            code="offset_conflict",
+        )
+        self.offset = offset
 
 
 class Unauthorized(GatewayError):

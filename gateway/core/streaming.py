@@ -15,11 +15,14 @@ import orjson
 from gateway.domain.delta import NO_DELTA, last_of
 from gateway.domain.message import Message, Status, plain_text, with_appended_text
 from gateway.domain.principal import Scope
-from gateway.errors import InvalidRequest, NotFound
+from gateway.errors import InvalidRequest, NotFound, OffsetConflict
 from gateway.store.writes import Place
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from gateway.core import Store
+    from gateway.domain.delta import Delta
     from gateway.domain.ids import MessageId
     from gateway.domain.message import Ending
     from gateway.domain.principal import Principal
@@ -30,27 +33,34 @@ _NUL: Final = "\0"
 _NOT_READ: Final[list[Any]] = [None] * (len(Message._fields) - 2)  # all but the ids
 
 
+class _Repeated(Exception):
+    """What was asked for has been done before; the transaction is rolled back, so that it takes no position."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__()
+        self.message = message
+
+
 async def append_text(
-    store: Store, who: Principal, message_id: MessageId, text: str, *, is_read: bool = True
+    store: Store, who: Principal, message_id: MessageId, text: str, *, offset: int | None = None, is_read: bool = True
 ) -> Message:
     """Append text to the last part of a message in progress, or begin a new part where the last one is no text.
 
-    The message is returned as it is then; where it is not read, it has nothing but its ids.
-    Errors: NotFound; InvalidRequest where the message is finished, or would grow too long.
+    With an offset, where the caller believes that part to end, a text that is there already is not appended again. The
+    message is returned as it is then; where it is not read, it has nothing but its ids.
+    Units: `offset` is in UTF-16 code units, like `length` in JavaScript.
+    Errors: NotFound; OffsetConflict; InvalidRequest where the message is finished, or would grow too long.
     """
     who.require(Scope.READ, Scope.WRITE)
 
     if not is_read and _NUL not in text:
-        found_in = await store.append_delta(who.reach, message_id, NO_DELTA.followed_by(text), FOLD)
+        found_in = await store.append_delta(who.reach, message_id, NO_DELTA.followed_by(text), FOLD, offset)
         if found_in is not None:
             return Message(message_id, found_in, *_NOT_READ)
 
     async def work(transaction: Writes) -> Message:
         thread_id, position = await transaction.next_position_of(who.reach, message_id)
-        last, message = await transaction.last_delta(who.reach, message_id), None
-        if last is None or last.characters is None:
-            message = await _in_progress(transaction, who, message_id)
-            last = last_of(message, last)
+        last, message = await _last_delta(transaction, who, message_id, text, offset)
         delta = last.followed_by(text)
         # PostgreSQL stores no NUL in a text; in the content, which is JSON, it is escaped. Both databases do the same.
         is_rewritten = _NUL in text or delta.number >= FOLD
@@ -67,20 +77,23 @@ async def append_text(
             await transaction.set_message_content(who.reach, grown, position)
         return grown
 
-    return await store.write(work, message_id)
+    return await _once(store.write(work, message_id))
 
 
 async def finish(store: Store, who: Principal, message_id: MessageId, ending: Ending) -> Message:
-    """Finish a message in progress.
+    """Finish a message in progress; one that has the same ending already is returned as it is.
 
-    Errors: NotFound; InvalidRequest where it is already finished.
+    Errors: NotFound; InvalidRequest where it is already finished in another way.
     """
     who.require(Scope.READ, Scope.WRITE)
     now = int(time.time())
 
     async def work(transaction: Writes) -> Message:
         _, position = await transaction.next_position_of(who.reach, message_id)
-        message = await _in_progress(transaction, who, message_id)
+        message = await _found(transaction, who, message_id)
+        if (message.status, message.incomplete_reason) == (ending.status, ending.reason):
+            raise _Repeated(message)
+        _require_in_progress(message)
         parts = orjson.loads(message.content_json)
         finished = message._replace(
             content_json=orjson.dumps(parts),
@@ -93,18 +106,69 @@ async def finish(store: Store, who: Principal, message_id: MessageId, ending: En
         await transaction.set_message_content(who.reach, finished, position)
         return finished
 
-    return await store.write(work, message_id)
+    return await _once(store.write(work, message_id))
 
 
-async def _in_progress(transaction: Writes, who: Principal, message_id: MessageId) -> Message:
+async def _once(written: Awaitable[Message]) -> Message:
+    try:
+        return await written
+    except _Repeated as repeated:
+        return repeated.message
+
+
+async def _last_delta(
+    transaction: Writes, who: Principal, message_id: MessageId, text: str, offset: int | None
+) -> tuple[Delta, Message | None]:
+    """Return the last delta of a message in progress, or what stands for it, and the message if it had to be read.
+
+    Errors: NotFound; OffsetConflict; _Repeated; InvalidRequest where the message is finished.
+    """
+    last, message = await transaction.last_delta(who.reach, message_id), None
+    if last is None or last.characters is None:
+        message = await _found(transaction, who, message_id)
+        if message.status is not Status.IN_PROGRESS and _holds(message, text, offset):
+            raise _Repeated(message)
+        _require_in_progress(message)
+        last = last_of(message, last)
+    if offset not in (None, last.next_start):
+        message = message or await _in_progress(transaction, who, message_id)
+        if _holds(message, text, offset):
+            raise _Repeated(message)
+        raise OffsetConflict(last.next_start or 0)
+    return last, message
+
+
+def _holds(message: Message, text: str, offset: int | None) -> bool:
+    """Say whether the last part of a message is a text that has another one at an offset, wholly."""
+    parts = orjson.loads(message.content_json)
+    if offset is None or not parts or parts[-1]["type"] != "text":
+        return False
+    units, wanted = (each.encode("utf-16-le") for each in (parts[-1]["text"]["value"], text))
+    return units[2 * offset : 2 * offset + len(wanted)] == wanted
+
+
+async def _found(transaction: Writes, who: Principal, message_id: MessageId) -> Message:
     """Return a message whose thread the transaction has locked.
 
-    Errors: NotFound; InvalidRequest where it is finished.
+    Errors: NotFound.
     """
     message = (await transaction.get_messages(who.reach, [message_id])).get(message_id)
     if message is None:
         raise NotFound("message", message_id)
-    if message.status is not Status.IN_PROGRESS:
-        reason = f"Message '{message_id}' is {message.status.value}. Expected a message in progress."
-        raise InvalidRequest(reason, param="messageId", code="message_not_in_progress")
     return message
+
+
+async def _in_progress(transaction: Writes, who: Principal, message_id: MessageId) -> Message:
+    """Return the same, of a message in progress.
+
+    Errors: NotFound; InvalidRequest where it is finished.
+    """
+    message = await _found(transaction, who, message_id)
+    _require_in_progress(message)
+    return message
+
+
+def _require_in_progress(message: Message) -> None:
+    if message.status is not Status.IN_PROGRESS:
+        reason = f"Message '{message.id}' is {message.status.value}. Expected a message in progress."
+        raise InvalidRequest(reason, param="messageId", code="message_not_in_progress")

@@ -30,6 +30,7 @@ from gateway.errors import InvalidRequest, excerpt
 MAX_CONTENT: Final = bounds.TEXT.number
 MAX_FILE_ID: Final = bounds.FILE_ID.number
 MAX_URL: Final = bounds.URL.number
+_MAX_INT: Final = 2**31 - 1  # of GraphQL
 _METADATA_KEY: Final = bounds.METADATA_KEY.number
 _METADATA_VALUE: Final = bounds.METADATA_VALUE.number
 
@@ -136,6 +137,11 @@ def message_patch(body: object) -> MessagePatch:
 def appended_text(text: str) -> str:
     """Parse text for a message in progress."""
     return validate.a_string(text, "text", at_least=1, at_most=MAX_CONTENT)
+
+
+def offset(value: int | None) -> int | None:
+    """Parse where a text is appended."""
+    return None if value is None else validate.an_integer(value, "offset", at_least=0, at_most=_MAX_INT)
 
 
 def ending(status: Status, reason: IncompleteReason | None) -> Ending:

@@ -19,6 +19,7 @@ from gateway.errors import (
     IdempotencyKeyReused,
     InvalidRequest,
     NotFound,
+    OffsetConflict,
     ThreadLocked,
     TooManyRequests,
     Unauthorized,
@@ -35,6 +36,7 @@ log: Final = logging.getLogger(__name__)
 # The code of an error without a code of its own (in REST it is null).
 CODES: Final[Mapping[type[GatewayError], str]] = {
     InvalidRequest: "invalid_request",
+    OffsetConflict: "offset_conflict",
     Unauthorized: "unauthorized",
     TooManyRequests: "rate_limit_exceeded",
     Forbidden: "forbidden",
@@ -70,9 +72,10 @@ def cause_of(error: GraphQLError) -> Exception | None:
     return cause
 
 
-def extensions_of(error: GatewayError) -> dict[str, str | None]:
+def extensions_of(error: GatewayError) -> dict[str, str | int | None]:
     """Return the `extensions` of a gateway error."""
-    return {"code": error.code or CODES[type(error)], "param": error.param, "type": error.type}
+    offset = {"offset": error.offset} if isinstance(error, OffsetConflict) else {}
+    return {"code": error.code or CODES[type(error)], "param": error.param, "type": error.type, **offset}
 
 
 def _shorten(message: str) -> str:

@@ -118,16 +118,21 @@ class Store:
         self._publish([Hint(reach.project_id, message.thread_id, owner, position)])
         return with_created_at(message, created_at)
 
-    async def append_delta(self, reach: Reach, message_id: MessageId, gained: Delta, fold: int) -> ThreadId | None:
+    async def append_delta(
+        self, reach: Reach, message_id: MessageId, gained: Delta, fold: int, offset: int | None = None
+    ) -> ThreadId | None:
         """Add a text after the last delta of a message, and return its thread, if one statement can do it.
 
         None where nothing was added: so it is on SQLite, which has no such statement; where the message has no delta
-        yet, the next one is the `fold`th, or the text would be too long; and where the thread changes at this moment.
+        yet, the next one is the `fold`th, the text would be too long, or begins elsewhere than at the offset; and where
+        the thread changes at this moment.
         Errors: Unavailable.
         """
         if self._engines.has_one_writer:
             return None
         counts = {"units": gained.next_start, "characters": gained.characters, "most": bounds.TEXT.number, "fold": fold}
+        if offset is not None:
+            counts["offset"] = offset
         rows = partial(self._rows, following.append_delta, (reach, message_id, gained.text, counts))
         found = await self._in_turn(message_id, rows)
         if not found:

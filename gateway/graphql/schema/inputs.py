@@ -176,6 +176,11 @@ class AppendMessageTextInput:
 
     message_id: strawberry.ID = strawberry.field(description="The message; its status must be `IN_PROGRESS`.")
     text: str = strawberry.field(description="The text to append.")
+    offset: int | None = strawberry.field(
+        default=UNSET,
+        description="Where the last text part ends, in UTF-16 code units, like `length` in JavaScript: so a retry does "
+        "not append the text again. Any other text is refused with `offset_conflict` and the true offset.",
+    )
 
 
 @strawberry.input(description="The final status of a message in progress.")

@@ -252,13 +252,17 @@ class Mutation:
         input: Annotated[inputs.AppendMessageTextInput, _INPUT],  # noqa: A002  (Relay's name)
     ) -> UpdateMessagePayload:
         """Append text to a streamed message."""
-        text = parse.appended_text(input.text)
+        text, offset = parse.appended_text(input.text), parse.offset(inputs.or_null(input.offset))
         message_id = ids.message_id(input.message_id)
         ctx = info.context
-        grown = await streaming.append_text(ctx.store, ctx.who, message_id, text, is_read=ctx.reads_changed)
+        grown = await streaming.append_text(
+            ctx.store, ctx.who, message_id, text, offset=offset, is_read=ctx.reads_changed
+        )
         return UpdateMessagePayload(message=grown)
 
-    @strawberry.mutation(description="Set the final status of a message in progress.")
+    @strawberry.mutation(
+        description="Set the final status of a message in progress. To set the same one again changes nothing."
+    )
     @names_arguments
     async def finish_message(
         self,

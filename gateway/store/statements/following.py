@@ -153,17 +153,18 @@ def append_delta(reach: Reach, message_id: str, text: str, counts: Mapping[str, 
     It is one statement of PostgreSQL, which reads the last delta before it waits for the thread's row. So it inserts
     nothing where the row has changed since; and nothing where the message has no delta, or its last one no counters.
     Shape: one row of the thread's id, its owner and the position, or none. `counts` are the `units` and `characters`
-    of the text, the `most` characters that a message may have, and `fold`, the number of the first delta that has to
-    be folded.
+    of the text, the `most` characters that a message may have, `fold`, the number of the first delta that has to be
+    folded, and if given the `offset` at which the text must begin.
     """
     deltas, own, seen = tables.message_deltas, tables.threads, tables.threads.alias("seen")
     last = last_delta(reach, message_id).with_only_columns(*deltas.c).cte("last")
     number, characters = last.c.number + 1, last.c.characters + counts["characters"]
+    at_offset = [last.c.next_start == counts["offset"]] if "offset" in counts else []
     is_same = and_(within(seen, reach), seen.c.id == last.c.thread_id, seen.c.last_position == own.c.last_position)
     moved = (
         update(own)
         .where(within(own, reach), own.c.id == last.c.thread_id, is_same)
-        .where(characters <= counts["most"], number < counts["fold"])
+        .where(characters <= counts["most"], number < counts["fold"], *at_offset)
         .values(last_position=own.c.last_position + 1)
         .returning(own.c.last_position, own.c.owner)
         .cte("moved")
