@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 HANGING: Final = "hanging"  # a model that never ends its answer
 _FUNCTION: Final = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
-_NO_CURSORS: Final = (("after", "after"), ("before", "before"))  # they would name objects of lists that are empty
+# A stub takes them; here they would name objects of a list that is empty, and a page of nothing.
+_PLACEHOLDERS: Final = (("after", "after"), ("before", "before"), ("limit", "0"))
 _FILE_TOOLS: Final = ("code_interpreter", "file_search")
 _ENDED: Final = ("completed", "requires_action", "failed", "incomplete", "expired", "cancelled")
 
@@ -52,7 +53,7 @@ class SeedingProxy:
         body = json.loads(raw) if raw else None
         if isinstance(body, dict):
             body = await self._body(path, body)
-        query = [pair for pair in parse_qsl(scope["query_string"].decode()) if pair not in _NO_CURSORS]
+        query = [pair for pair in parse_qsl(scope["query_string"].decode()) if pair not in _PLACEHOLDERS]
         asked = self._server.build_request(scope["method"], path, params=query, json=body)
         answer = await self._server.send(asked)
         headers = [(b"content-type", answer.headers["content-type"].encode())]

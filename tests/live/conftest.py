@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tarfile
 from typing import TYPE_CHECKING, Final
 
+import openai
 import pytest
 
 from tests.clients import page
@@ -76,6 +78,22 @@ def python_with_old_sdk(client_cache: Path) -> Path:
             pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
             _run(*pip, "install", "--quiet", "--no-compile", f"openai=={OLD_SDK}")  # most of it is never imported
     return python
+
+
+@pytest.fixture(scope="session")
+def sdk_source(client_cache: Path) -> Path:
+    """Give the source of the SDK that is installed, which has its own tests."""
+    name = f"openai-{openai.__version__}"
+    folder = client_cache / "openai-source"
+    with made_once(folder / name, note=client_cache / "openai-source.note", what=name) as is_made:
+        if not is_made:
+            shutil.rmtree(folder, ignore_errors=True)
+            pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet")
+            only = ("--no-deps", "--no-build-isolation", "--no-binary", "openai")
+            _run(*pip, *only, "--dest", folder, f"openai=={openai.__version__}")
+            with tarfile.open(folder / f"{name}.tar.gz") as packed:
+                packed.extractall(folder, filter="data")
+    return folder / name
 
 
 def _run(*command: str | Path) -> None:
