@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from gateway.domain.delta import NO_DELTA, last_of
-from gateway.domain.message import Message, Status, plain_text, with_appended_text
+from gateway.domain.message import Message, Status, finished, with_appended_text
 from gateway.domain.principal import Scope
 from gateway.errors import InvalidRequest, NotFound, OffsetConflict
 from gateway.store.writes import Place
@@ -94,17 +94,9 @@ async def finish(store: Store, who: Principal, message_id: MessageId, ending: En
         if (message.status, message.incomplete_reason) == (ending.status, ending.reason):
             raise _Repeated(message)
         _require_in_progress(message)
-        parts = orjson.loads(message.content_json)
-        finished = message._replace(
-            content_json=orjson.dumps(parts),
-            plain_text=plain_text(parts),
-            status_value=ending.status.value,
-            completed_at=now if ending.status is Status.COMPLETED else None,
-            incomplete_at=now if ending.status is Status.INCOMPLETE else None,
-            reason_value=None if ending.reason is None else ending.reason.value,
-        )
-        await transaction.set_message_content(who.reach, finished, position)
-        return finished
+        message = finished(message, ending, now)
+        await transaction.set_message_content(who.reach, message, position)
+        return message
 
     return await _once(store.write(work, message_id))
 

@@ -68,7 +68,7 @@ def from_new(who: Principal, new: NewThread) -> tuple[Thread, list[Message]]:
         metadata_json=dump_text(new.metadata),
         tool_resources_json=dump_text(new.tool_resources),
         message_count=len(new.messages),
-        owner=_owner(who, new.owner),
+        owner=owner_of_new(who, new.owner),
     )
     return thread, [messages.from_new(thread.id, each, now) for each in new.messages]
 
@@ -172,7 +172,7 @@ async def count(store: Store, who: Principal) -> int:
         return await reads.count_threads(who.reach)
 
 
-def _owner(who: Principal, asked: str | None) -> str | None:
+def owner_of_new(who: Principal, asked: str | None) -> str | None:
     """Return the owner of a new thread: an end user owns its threads, a project's key creates them for any end user.
 
     A name that new threads cannot have still gives access to the threads that have it.

@@ -82,13 +82,13 @@ def thread_id(text: str) -> ThreadId:
     return found
 
 
-def message_id(text: str) -> MessageId:
+def message_id(text: str, param: str = "message_id") -> MessageId:
     """Parse a message ID of a request.
 
     Errors: InvalidRequest without the prefix; NotFound if no message can have this ID.
     """
     if not text.startswith("msg"):
-        raise _wrong_prefix("message_id", text, "msg")
+        raise _wrong_prefix(param, text, "msg")
     found = as_message_id(text)
     if found is None:
         raise NotFound("message", text)

@@ -320,6 +320,19 @@ def with_appended_text(message: Message, gained: Sequence[tuple[int, str]]) -> M
     return message._replace(content_json=orjson.dumps(parts))
 
 
+def finished(message: Message, ending: Ending, now: int) -> Message:
+    """Finish a message in progress, whose content is whole."""
+    parts = orjson.loads(message.content_json)
+    return message._replace(
+        content_json=orjson.dumps(parts),
+        plain_text=plain_text(parts),
+        status_value=ending.status.value,
+        completed_at=now if ending.status is Status.COMPLETED else None,
+        incomplete_at=now if ending.status is Status.INCOMPLETE else None,
+        reason_value=None if ending.reason is None else ending.reason.value,
+    )
+
+
 @dataclass(slots=True)  # not frozen, as `Rows`
 class NewMessage:
     """Input to create a message; `content` and `attachments` are lists in the format of the API."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from gateway.domain import bounds, validate
+from gateway.domain import bounds, ids, validate
 from gateway.domain.message import (
     ROLE_OF,
     STATUS_OF,
@@ -23,7 +23,7 @@ from gateway.domain.message import (
     count_characters,
 )
 from gateway.domain.metadata import Metadata, MetadataPatch, refuse_too_many
-from gateway.domain.thread import NewThread, ThreadPatch, ToolResources
+from gateway.domain.thread import NewFork, NewThread, ThreadPatch, ToolResources
 from gateway.domain.unset import UNSET
 from gateway.errors import InvalidRequest, excerpt
 
@@ -103,6 +103,18 @@ def thread_patch(body: object) -> ThreadPatch:
     return ThreadPatch(
         tool_resources=UNSET if resources is None else tool_resources(resources),
         metadata=UNSET if raw.get("metadata") is None else metadata_patch(raw["metadata"]),
+    )
+
+
+def new_fork(body: object) -> NewFork:
+    """Parse the body of forkThread; without a body the whole thread is copied."""
+    raw = validate.root_object(body)
+    validate.fields(raw, "", optional=("up_to", "metadata", "owner"))
+    up_to, patch = raw.get("up_to"), raw.get("metadata")
+    return NewFork(
+        up_to=None if up_to is None else ids.message_id(validate.a_string(up_to, "up_to"), "up_to"),
+        metadata=UNSET if patch is None else _metadata_patch(patch),
+        owner=new_owner(raw.get("owner")),
     )
 
 

@@ -16,7 +16,7 @@ from gateway.domain.metadata import Metadata, MetadataPatch, load_metadata
 from gateway.domain.unset import UNSET, Unset
 
 if TYPE_CHECKING:
-    from gateway.domain.ids import ThreadId
+    from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import NewMessage
 
 ToolResources = dict[str, Any]
@@ -69,6 +69,15 @@ class NewThread:
     metadata: Metadata
     tool_resources: ToolResources
     messages: tuple[NewMessage, ...] = ()
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewFork:
+    """Input to copy a thread: up to a message, or whole; the metadata is merged into that of the thread."""
+
+    up_to: MessageId | None = None
+    metadata: MetadataPatch | Literal[Unset.UNSET] = UNSET
     owner: str | None = None
 
 

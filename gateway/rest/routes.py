@@ -42,6 +42,7 @@ PATHS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
         "POST": threads.modify_thread,
         "DELETE": threads.delete_thread,
     },
+    "/threads/{thread_id}/fork": {"POST": threads.fork_thread},
     "/threads/{thread_id}/messages": {"POST": messages.create_message, "GET": messages.list_messages},
     "/threads/{thread_id}/messages/{message_id}": {
         "GET": messages.get_message,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.core import threads
+from gateway.core import forking, threads
 from gateway.domain import ids, parse
 from gateway.rest import render
 
@@ -34,6 +34,12 @@ async def modify_thread(call: Call) -> Answer:
     """Answer POST /threads/{thread_id}."""
     patch = parse.thread_patch(await call.json())
     return render.thread(await threads.update(call.store, call.who, call.thread_id, patch), call.expanded)
+
+
+async def fork_thread(call: Call) -> Answer:
+    """Answer POST /threads/{thread_id}/fork, an extension of the original API."""
+    new = parse.new_fork(await call.json())
+    return render.thread(await forking.fork(call.store, call.who, call.thread_id, new))
 
 
 async def delete_thread(call: Call) -> Answer:

@@ -10,10 +10,11 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from gateway.domain import bounds
 from gateway.domain.change import Hint
 from gateway.domain.delta import Delta
 from gateway.domain.idempotency import KeyTaken
-from gateway.domain.message import with_created_at
+from gateway.domain.message import Ending, IncompleteReason, Status, finished, with_created_at
 from gateway.domain.principal import Reach
 from gateway.domain.thread import Inferred, Thread
 from gateway.domain.wire import dump_text
@@ -26,6 +27,7 @@ from gateway.store.statements import (
     epochs,
     erasing,
     following,
+    forking,
     idempotency,
     importing,
     messages,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from gateway.store.statement_cache import Build
 
 _ALL_INFERRED: Final = sum(Inferred)
+_CANCELLED: Final = Ending(Status.INCOMPLETE, IncompleteReason.RUN_CANCELLED)
 
 
 class Place(NamedTuple):
@@ -248,8 +251,11 @@ class Writes(Reads):
         changes = {"metadata": message.metadata_json, "changed_position": position}
         await self._rows(messages.set_message, reach, message.id, changes)
 
-    async def set_message_content(self, reach: Reach, message: Message, position: int) -> None:
-        """Write the content of a message as a whole, and its status; its deltas are part of the content then."""
+    async def set_message_content(self, reach: Reach, message: Message, position: int | None) -> None:
+        """Write the content of a message as a whole, and its status; its deltas are part of the content then.
+
+        Without a position it is no change, as in a thread that nobody knows yet.
+        """
         changes = {
             "status": message.status_value,
             "content": message.content_json.decode(),
@@ -301,6 +307,22 @@ class Writes(Reads):
             await self._rows(following.remove_deltas, reach, message_id)
             await self._rows(threads.uncount_messages, reach, thread_id, 1)
         return bool(removed)
+
+    async def copy_messages(self, reach: Reach, thread_id: str, last: int, copy_id: ThreadId, now: int) -> int:
+        """Copy the messages of a thread up to a position to a new one, and return their number.
+
+        What is in progress is copied as incomplete. At most one more is copied than the limit.
+        """
+        await self._rows(forking.copy_messages, reach, thread_id, last, bounds.FORK_MESSAGES.number + 1, copy_id)
+        [(count, latest)] = await self._rows(forking.end_of_copy, reach, copy_id)
+        await self._rows(threads.move_end, reach, copy_id, count, latest or 0)
+        if sources := [row[0] for row in await self._rows(forking.list_in_progress, reach, thread_id, last)]:
+            copies = await self._rows(forking.list_in_progress, reach, copy_id, count)
+            grown = await self.get_messages(reach, sources)
+            for source, (copy,) in zip(sources, copies, strict=True):
+                ended = finished(grown[source]._replace(id=copy), _CANCELLED, now)
+                await self.set_message_content(reach, ended, position=None)
+        return int(count)
 
     async def remove_first_messages(self, reach: Reach, thread_id: ThreadId, most: int) -> int:
         """Delete the first messages of a thread that is about to be deleted, and return their number."""

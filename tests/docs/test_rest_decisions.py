@@ -75,6 +75,12 @@ async def list_threads(world: World) -> None:
     assert [each["id"] for each in listed["data"]] == [world.thread]
 
 
+async def fork(world: World) -> None:
+    copy = (await world.http.post(f"/threads/{world.thread}/fork", json={"up_to": world.messages[1]})).json()
+    listed = (await world.http.get(f"/threads/{copy['id']}/messages")).json()["data"]
+    assert [each["content"][0]["text"]["value"] for each in listed] == ["1", "0"]
+
+
 async def page_before(world: World) -> None:
     assert await world.texts(before=world.messages[4], limit=2) == ["2", "3"]
 
@@ -220,6 +226,7 @@ async def compact(world: World) -> None:
 
 CHECKS: Final[dict[str, Callable[[World], Awaitable[None]]]] = {
     "`GET /v1/threads`": list_threads,
+    "`POST /v1/threads/{thread_id}/fork`": fork,
     "`before` without `after`": page_before,
     "`after` with `before`": page_between,
     "unknown cursor": unknown_cursor,

@@ -45,6 +45,7 @@ ELSEWHERE: Final = {
     "CreateThreadInput.idempotencyKey": "the same",
     "CreateThreadInput.owner": "an end user is only noted",
     "EraseUserInput.owner": "an end user, named by keys of the project alone: tests/core/test_erasing.py",
+    "ForkThreadInput.owner": "an end user is only noted",
     "ImageFileInput.detail": "a word of the API",
     "ImageFileInput.fileId": "a file is only noted",
     "ImageUrlInput.detail": "a word of the API",

@@ -84,10 +84,16 @@ _MESSAGE: Final = {"role": "user", "content": "hi"}
 _NOTE: Final = {"metadata": {"a": "b"}}
 _CURSOR: Final = "400 invalid_value"
 
+
+def _fork(path: str, body: Any) -> Way:
+    return replace(_rest("POST", f"{path}/fork", body=body), scopes=ALL_SCOPES, for_many_threads=True)
+
+
 _PLAIN: Final = (
     _rest("GET", _THREAD),
     _rest("POST", _THREAD, body=_NOTE),
     _rest("DELETE", _THREAD),
+    _fork(_THREAD, {}),
     _rest("GET", _IN_THREAD),
     _rest("POST", _IN_THREAD, body=_MESSAGE),
     _rest("GET", _IN_THREAD + "/{message}"),
@@ -99,6 +105,7 @@ _MIXED: Final = tuple(
     for path in (_IN_OWN + "/{message}", _IN_THREAD + "/{own_message}")
     for method, body in (("GET", None), ("POST", _NOTE), ("DELETE", None))
 )
+_FORKS: Final = (_fork("/threads/{own_thread}", {"up_to": "{message}"}),)
 _LISTS: Final = (
     _rest("GET", "/threads", _CURSOR, after="{thread}"),
     _rest("GET", "/threads", _CURSOR, before="{thread}"),
@@ -130,7 +137,7 @@ def _without_body(way: Way) -> Way:
 RUNS: Final = tuple(_with_prefix(way, prefix) for prefix in PREFIXES for way in _RUNS)
 REST: Final = (
     *(_with_prefix(way, prefix) for prefix in PREFIXES for way in _PLAIN),
-    *(_with_prefix(way, prefix) for prefix in PREFIXES[:1] for way in (*_MIXED, *_LISTS)),
+    *(_with_prefix(way, prefix) for prefix in PREFIXES[:1] for way in (*_MIXED, *_FORKS, *_LISTS)),
     *(
         _with_prefix(_without_body(way), PREFIXES[0])
         for way in (*_PLAIN, *_MIXED, *_LISTS)
@@ -139,6 +146,7 @@ REST: Final = (
 )
 
 
+_ON_FORKS: Final = ("ForkThreadInput.threadId", "ForkThreadInput.upTo")
 _ON_TOKENS: Final = ("CreateThreadTokenInput.threadId", "RevokeThreadTokensInput.threadId")
 
 
@@ -146,7 +154,7 @@ def _asking(
     face: Face, refusal: str, document: str, *covers: str, scopes: frozenset[Scope] = READ, **variables: Any
 ) -> Way:
     body = {"query": document, "variables": variables}
-    is_one_of_many = bool({"DeleteThreadInput.id", *_ON_TOKENS} & set(covers))
+    is_one_of_many = bool({"DeleteThreadInput.id", *_ON_FORKS, *_ON_TOKENS} & set(covers))
     return Way(face, refusal, scopes, body=body, covers=covers, for_many_threads=is_one_of_many)
 
 
@@ -212,7 +220,7 @@ def _mutation(field: str, kind: str, key: str, shown: str, **input_: Any) -> Way
     document = f"mutation($input: {kind}!) {{ {field}(input: $input) {{ {shown} }} }}"
     place = "{" + ("growing" if field in _ON_GROWING else "message" if "Message" in field else "thread") + "}"
     place = "{thread}" if key == "threadId" else place
-    scopes = ALL_SCOPES if kind.startswith("Update") or field in _ON_GROWING else WRITE
+    scopes = ALL_SCOPES if kind.startswith(("Update", "Fork")) or field in _ON_GROWING else WRITE
     return _asking(Face.HTTP, "not_found", document, f"{kind}.{key}", scopes=scopes, input={key: place, **input_})
 
 
@@ -222,6 +230,15 @@ _SAID: Final = {"role": "USER", "content": {"text": "hi"}}
 MUTATIONS: Final = (
     _mutation("updateThread", "UpdateThreadInput", "id", "thread { id }", metadata={"a": "b"}),
     _mutation("deleteThread", "DeleteThreadInput", "id", "deletedThreadId"),
+    _mutation("forkThread", "ForkThreadInput", "threadId", "thread { id }"),
+    _asking(
+        Face.HTTP,
+        "not_found",
+        "mutation($input: ForkThreadInput!) { forkThread(input: $input) { thread { id } } }",
+        "ForkThreadInput.upTo",
+        scopes=ALL_SCOPES,
+        input={"threadId": "{own_thread}", "upTo": "{message}"},
+    ),
     _mutation("createMessage", "CreateMessageInput", "threadId", "message { id }", **_SAID),
     _mutation("updateMessage", "UpdateMessageInput", "id", "message { id }", metadata={"a": "b"}),
     _mutation("appendMessageText", "AppendMessageTextInput", "messageId", "message { id }", text="x"),

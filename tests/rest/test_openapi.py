@@ -57,6 +57,8 @@ DIFFERENCES: Final = {
     "*.post.parameters.Idempotency-Key": "the same",
     "*.parameters.expand[[][]]": "the same",
     "*.properties.idempotency_key": "the same",
+    "*ead_id}/fork": "ours: copies of threads",
+    "components.schemas.ForkThreadRequest": "the same",
     "*.file_citation.properties.quote": "older messages carry it (rest-contract §2.4), and imports keep it",
     "components.schemas.MessageContentTextAnnotations*.*_index.type": "Azure's agents leave it out; imports keep that",
     "components.schemas.MessageContentTextAnnotations*.required.*": "the same",

@@ -205,6 +205,7 @@ def test_every_method_with_a_project_has_a_case() -> None:
         "add_messages",
         "append_messages",
         "add_delta",
+        "copy_messages",  # to a thread that was just added: tests/core/test_forking.py
         "deleted_threads",
         "forget_owner",  # of deleted ones: tests/core/test_erasing.py
         "bring_back",  # it adds one

@@ -128,6 +128,24 @@ class UpdateThreadInput:
     )
 
 
+@strawberry.input(description="The thread to copy, and what differs in the copy.")
+class ForkThreadInput:
+    """The arguments of `core.forking.fork`."""
+
+    thread_id: strawberry.ID = strawberry.field(description="The thread to copy.")
+    up_to: strawberry.ID | None = strawberry.field(
+        default=UNSET, description="The last message to copy; by default the whole thread is copied."
+    )
+    metadata: Metadata | None = strawberry.field(
+        default=UNSET, description="Pairs to merge into the metadata of the thread."
+    )
+    owner: str | None = strawberry.field(
+        default=UNSET,
+        description="The end user who will own the copy, by default the owner of the thread; only for callers with an "
+        "API key.",
+    )
+
+
 @strawberry.input(description="The thread to delete.")
 class DeleteThreadInput:
     """The path of REST's deleteThread."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import strawberry
 
-from gateway.core import erasing, messages, streaming, thread_tokens, threads
+from gateway.core import erasing, forking, messages, streaming, thread_tokens, threads
 from gateway.domain import bounds, ids, parse, validate
 from gateway.domain.idempotency import Attempt, parse_key
 from gateway.domain.message import Message as DomainMessage
@@ -42,6 +42,13 @@ class CreateThreadPayload:
     def edge(self) -> types.Edge:
         """Pair the thread with its cursor."""
         return types.EdgeOfThread(self.thread.id, self.thread)
+
+
+@strawberry.type(description="The result of `forkThread`.")
+class ForkThreadPayload:
+    """The result of forkThread."""
+
+    thread: DomainThread = strawberry.field(description="The copy.", graphql_type=types.Thread)
 
 
 @strawberry.type(description="The result of `updateThread`.")
@@ -142,6 +149,21 @@ class Mutation:
         created = await threads.create(ctx.store, ctx.who, new, attempt)
         _note_replay(info, attempt)
         return CreateThreadPayload(thread=created)
+
+    @strawberry.mutation(
+        description="Create a thread with copies of the messages of another one, up to a message, with new IDs."
+    )
+    @names_arguments
+    async def fork_thread(
+        self,
+        info: Info,
+        input: Annotated[inputs.ForkThreadInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> ForkThreadPayload:
+        """POST /threads/{thread_id}/fork."""
+        raw = {"up_to": input.up_to, "metadata": input.metadata, "owner": input.owner}
+        new = parse.new_fork({name: inputs.or_null(value) for name, value in raw.items()})
+        thread_id = ids.thread_id(input.thread_id)
+        return ForkThreadPayload(thread=await forking.fork(info.context.store, info.context.who, thread_id, new))
 
     @strawberry.mutation(description="Update the metadata and tool resources of a thread.")
     @names_arguments

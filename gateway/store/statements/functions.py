@@ -107,6 +107,17 @@ class octets(_PerDatabase):  # noqa: N801  (as above)
     spellings: ClassVar = {"sqlite": "length(CAST({0} AS BLOB))", "postgresql": "octet_length({0})"}
 
 
+class new_message_id(_PerDatabase):  # noqa: N801  (as above)
+    """A random id of a message; PostgreSQL's UUIDs are of the quality of `domain.ids` too."""
+
+    type = Text()
+    inherit_cache = True
+    spellings: ClassVar = {
+        "sqlite": "'msg_' || lower(hex(randomblob(12)))",
+        "postgresql": "'msg_' || substr(replace(CAST(gen_random_uuid() AS TEXT), '-', ''), 1, 24)",
+    }
+
+
 class history(_PerDatabase):  # noqa: N801  (as above)
     """A text that is another one after PostgreSQL was restored into another cluster, or was promoted."""
 
