@@ -6,10 +6,13 @@ Must not be here: SQL, how requests name a message.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway.core.threads import owner_of_new
+from gateway.core import threads
+from gateway.core.idempotency import create_once
 from gateway.domain import bounds, metadata
+from gateway.domain.idempotency import Kind
 from gateway.domain.ids import new_thread_id
 from gateway.domain.principal import Scope
 from gateway.domain.thread import Thread
@@ -19,21 +22,32 @@ from gateway.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
     from gateway.core import Store
+    from gateway.domain.idempotency import Attempt, IdempotencyKey
     from gateway.domain.ids import ThreadId
     from gateway.domain.principal import Principal
     from gateway.domain.thread import NewFork
     from gateway.store.writes import Writes
 
 
-async def fork(store: Store, who: Principal, thread_id: ThreadId, new: NewFork) -> Thread:
+async def fork(
+    store: Store, who: Principal, thread_id: ThreadId, new: NewFork, attempt: Attempt | None = None
+) -> Thread:
     """Create a thread with copies of the messages of another one, under new ids, whole or not at all.
 
     It belongs to the owner of the other one, unless another is named. What is in progress is incomplete in the copy.
     Errors: Forbidden; NotFound for the thread, then for the message in it; InvalidRequest where the merged metadata has
-    too many pairs, or there are too many messages.
+    too many pairs, or there are too many messages; those of an idempotency key.
     """
     who.require(Scope.READ, Scope.WRITE)
     who.require_many_threads()
+    if attempt is None:
+        return await _fork(store, who, thread_id, new, None)
+    key = attempt.identify(who, Kind.FORK, thread_id, new)
+    create = partial(_fork, store, who, thread_id, new, key)
+    return await create_once(store, who, attempt, key, create=create, read=partial(threads.get, store, who))
+
+
+async def _fork(store: Store, who: Principal, thread_id: ThreadId, new: NewFork, key: IdempotencyKey | None) -> Thread:
     now = int(time.time())
 
     async def work(transaction: Writes) -> Thread:
@@ -54,9 +68,10 @@ async def fork(store: Store, who: Principal, thread_id: ThreadId, new: NewFork) 
             metadata_json=dump_text(merged),
             tool_resources_json=source.tool_resources_json,
             message_count=0,
-            owner=source.owner if new.owner is None else owner_of_new(who, new.owner),
+            owner=source.owner if new.owner is None else threads.owner_of_new(who, new.owner),
+            idempotency_key=None if key is None else key.value,
         )
-        await transaction.add_thread(who.reach, copy)
+        await transaction.add_thread(who.reach, copy, key=key)
         count = await transaction.copy_messages(who.reach, thread_id, last, copy.id, now)
         if count > bounds.FORK_MESSAGES.number:
             raise _too_long(count)

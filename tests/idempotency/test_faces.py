@@ -73,6 +73,21 @@ async def test_both_faces_share_the_keys_of_messages(rest: httpx.AsyncClient, gr
     assert again["extensions"] == {"idempotentReplay": [["createMessage"]]}
 
 
+async def test_both_faces_share_the_keys_of_forks(rest: httpx.AsyncClient, graphql: GraphQL, thread_id: str) -> None:
+    made = await send(rest, f"/threads/{thread_id}/fork", "k", {"metadata": {"a": "1"}})
+
+    fork = "mutation($input: ForkThreadInput!) { forkThread(input: $input) { thread { id idempotencyKey } } }"
+    again = await graphql.answer(fork, input={"threadId": thread_id, "metadata": {"a": "1"}, "idempotencyKey": "k"})
+    other = await send(rest, f"/threads/{thread_id}/fork", "k", {})
+    thread = await send(rest, "/threads", "k")
+
+    assert again["data"]["forkThread"]["thread"] == {"id": made.json()["id"], "idempotencyKey": "k"}
+    assert again["extensions"] == {"idempotentReplay": [["forkThread"]]}
+    assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")
+    assert thread.status_code == 200
+    assert len((await rest.get("/threads")).json()["data"]) == 3  # the source, its fork, and the thread
+
+
 async def test_both_faces_share_the_keys_of_threads(rest: httpx.AsyncClient, graphql: GraphQL) -> None:
     made = await graphql.answer(CREATE_THREAD, input={"messages": [HI_GRAPHQL], "idempotencyKey": "k"})
 

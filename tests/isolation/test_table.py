@@ -43,6 +43,7 @@ ELSEWHERE: Final = {
     "CreateMessageInput.idempotencyKey": "a key of the caller's own: tests/idempotency/test_scopes.py",
     "CreateMessageInput.runId": "a run is only noted",
     "CreateThreadInput.idempotencyKey": "the same",
+    "ForkThreadInput.idempotencyKey": "the same",
     "CreateThreadInput.owner": "an end user is only noted",
     "EraseUserInput.owner": "an end user, named by keys of the project alone: tests/core/test_erasing.py",
     "ForkThreadInput.owner": "an end user is only noted",

@@ -151,6 +151,7 @@ _RESOLVERS: Final[Mapping[tuple[str, str], Callable[[Callable[..., Any]], Resolv
     ),
     ("Message", "thread"): lambda resolve: Resolver(resolve, parts={"id": Serialized("thread_id", plain=True)}),
     ("Mutation", "createThread"): lambda resolve: Resolver(partial(note_root_key, resolve), wants_key=True),
+    ("Mutation", "forkThread"): lambda resolve: Resolver(partial(note_root_key, resolve), wants_key=True),
     ("Mutation", "createMessage"): lambda resolve: Resolver(partial(note_root_key, resolve), wants_key=True),
     ("Mutation", "appendMessageText"): lambda resolve: Resolver(partial(append_text, resolve), wants_look_ahead=True),
 }

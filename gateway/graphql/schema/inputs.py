@@ -144,6 +144,7 @@ class ForkThreadInput:
         description="The end user who will own the copy, by default the owner of the thread; only for callers with an "
         "API key.",
     )
+    idempotency_key: str | None = strawberry.field(default=UNSET, description=_KEY)
 
 
 @strawberry.input(description="The thread to delete.")

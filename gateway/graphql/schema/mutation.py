@@ -162,8 +162,10 @@ class Mutation:
         """POST /threads/{thread_id}/fork."""
         raw = {"up_to": input.up_to, "metadata": input.metadata, "owner": input.owner}
         new = parse.new_fork({name: inputs.or_null(value) for name, value in raw.items()})
-        thread_id = ids.thread_id(input.thread_id)
-        return ForkThreadPayload(thread=await forking.fork(info.context.store, info.context.who, thread_id, new))
+        ctx, attempt = info.context, _attempt(input.idempotency_key)
+        copy = await forking.fork(ctx.store, ctx.who, ids.thread_id(input.thread_id), new, attempt)
+        _note_replay(info, attempt)
+        return ForkThreadPayload(thread=copy)
 
     @strawberry.mutation(description="Update the metadata and tool resources of a thread.")
     @names_arguments

@@ -29,7 +29,7 @@ def copy_messages(reach: Reach, thread_id: str, last: int, most: int, copy_id: s
     messages, copies = tables.messages, tables.messages
     number = func.row_number().over(order_by=messages.c.position)
     own = {copies.c.project_id: messages.c.project_id, copies.c.position: number}
-    own |= {copies.c[each.name]: messages.c[each.name] for each in MESSAGE_COLUMNS}
+    own |= {copies.c[each.name]: messages.c[each.name] for each in MESSAGE_COLUMNS if each.name != "idempotency_key"}
     own |= {copies.c.id: new_message_id(), copies.c.thread_id: as_text(copy_id)}
     copied = select(*own.values()).where(within_thread(messages, reach, thread_id), messages.c.position <= last)
     return insert(copies).from_select(list(own), copied.order_by(messages.c.position).limit(most))
