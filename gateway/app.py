@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from itertools import starmap
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
+    from graphql import GraphQLSchema
     from starlette.types import Lifespan
 
     from gateway.core import Store
@@ -57,6 +59,14 @@ if TYPE_CHECKING:
     from gateway.runs.service import Runs
     from gateway.settings.table import Settings
     from gateway.web.request import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a REST request may take, and how much of the disk has to be free."""
+
+    rest_timeout_s: float = 10.0
+    min_free_mb: int = 0
 
 
 def create_app(settings: Settings) -> RequestMiddleware:
@@ -79,7 +89,7 @@ def create_app(settings: Settings) -> RequestMiddleware:
         authenticator=authenticator_of(settings, ApiKeyCache(store)),
         listeners=listeners_of(settings),
         answering=answering_of(settings),
-        min_free_mb=settings.min_free_mb,
+        limits=Limits(settings.rest_timeout_s, settings.min_free_mb),
     )
 
 
@@ -122,8 +132,8 @@ def serve_store(  # noqa: PLR0913  (each is a part of the application, with its 
     origin_policy: OriginPolicy | None = None,
     authenticator: Authenticator | None = None,
     listeners: Listeners | None = None,
-    min_free_mb: int = 0,
     answering: Answering | None = None,
+    limits: Limits | None = None,
 ) -> RequestMiddleware:
     """Make the application over an open store, which it closes when it ends: the one callable for users and tests.
 
@@ -133,14 +143,12 @@ def serve_store(  # noqa: PLR0913  (each is a part of the application, with its 
     """
     options, heard, hub = options or Options(), listeners or Listeners(), hub or Hub()
     policy, authenticator = origin_policy or OriginPolicy(), authenticator or Authenticator()
-    runs, explorer = runs_of(store, hub, answering), Explorer(graphiql)
-    # Strawberry has no public name for the schema that graphql-core executes.
-    schema = build_schema()._schema  # noqa: SLF001
-    operations = Operations(schema, store, hub, options, authenticator)
+    runs, explorer, limits = runs_of(store, hub, answering), Explorer(graphiql), limits or Limits()
+    operations = Operations(_schema(), store, hub, options, authenticator)
     graphql = GraphQLOverHttp(operations, explorer.page, policy)
     tasks = BackgroundTasks([*background, *_own_tasks(store, hub, authenticator), *tasks_of(runs)])
-    rest = RestFace(store, authenticator, runs)
-    pages = _pages(operations, store, explorer, tasks, min_free_mb=min_free_mb)
+    rest = RestFace(store, authenticator, limits.rest_timeout_s, runs)
+    pages = _pages(operations, store, explorer, tasks, min_free_mb=limits.min_free_mb)
     _observe(store, heard, [*readings(store, operations), *tasks.readings(), *readings_of(runs)])
     return RequestMiddleware(
         lambda request: graphql.find(request) or rest.find(request) or pages.find(request),
@@ -152,6 +160,11 @@ def serve_store(  # noqa: PLR0913  (each is a part of the application, with its 
         tracer=heard.tracer,
         sockets={URL: GraphQLOverWebSocket(operations, policy, heard.observer, heard.tracer, allow_long_messages)},
     )
+
+
+def _schema() -> GraphQLSchema:
+    # Strawberry has no public name for the schema that graphql-core executes.
+    return build_schema()._schema  # noqa: SLF001
 
 
 def _observe(store: Store, heard: Listeners, readings: list[Reading]) -> None:
@@ -166,7 +179,7 @@ def _own_tasks(store: Store, hub: Hub, authenticator: Authenticator) -> Iterator
     runs = {
         **authenticator.background_tasks(),
         "checking_epoch": lambda: epochs.watch(store, hub),
-        "checking_writes": lambda: health.watch_writes(store),
+        "checking_database": lambda: health.watch_database(store),
     }
     return starmap(BackgroundTask, runs.items())
 

@@ -8,20 +8,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, defaultdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from gateway.core import api_keys, thread_tokens
 from gateway.domain.api_key import digest_of
+from gateway.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Awaitable, Collection, Iterable, Mapping
 
     from gateway.core import Store
     from gateway.core.thread_tokens import Standing
     from gateway.domain.api_key import ApiKey
     from gateway.domain.principal import Principal, Reach, TokenEpoch
 
+T = TypeVar("T")
+
 FRESH_S: Final = 0.4  # lifetime of a cached key; so a revoked one is rejected within a second
+LOOK_UP_S: Final = 2.0  # time for a look-up: what waits for one may have no deadline yet
 WRITE_S: Final = 30.0  # interval of writing the times of last use
 MOST: Final = 10_000
 
@@ -41,7 +45,8 @@ class TokenStatusCache:
         place = who.reach, key_id
         seen = self._seen.get(place)
         if seen is None or time.monotonic() - seen[0] >= FRESH_S:
-            seen = self._seen[place] = (time.monotonic(), await thread_tokens.standing(self._store, who.reach, key_id))
+            found = await _in_time(thread_tokens.standing(self._store, who.reach, key_id))
+            seen = self._seen[place] = (time.monotonic(), found)
             self._seen.move_to_end(place)
             if len(self._seen) > MOST:
                 self._seen.popitem(last=False)
@@ -76,7 +81,7 @@ class ApiKeyCache:
     async def requires_keys(self) -> bool:
         """Check whether any key was ever created; once true, it stays true."""
         if not self._requires_keys and time.monotonic() - self._asked_at >= FRESH_S:
-            self._requires_keys = await api_keys.any_made(self._store)
+            self._requires_keys = await _in_time(api_keys.any_made(self._store))
             self._asked_at = time.monotonic()
         return self._requires_keys
 
@@ -89,7 +94,7 @@ class ApiKeyCache:
         """Return the principal of a secret, if its key is valid."""
         if (known := self.cached(secret)) is not None:
             return known
-        seen = self._keep(digest_of(secret), await api_keys.find(self._store, secret))
+        seen = self._keep(digest_of(secret), await _in_time(api_keys.find(self._store, secret)))
         return None if seen is None else self._used(*seen)
 
     async def valid_ids(self, key_ids: Collection[str]) -> set[str]:
@@ -131,3 +136,11 @@ class ApiKeyCache:
         except BaseException:  # it is raised again
             self._uses = uses | self._uses
             raise
+
+
+async def _in_time(looking: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(LOOK_UP_S):
+            return await looking
+    except TimeoutError:
+        raise Unavailable(f"The credential was not found within {LOOK_UP_S:g} seconds. Please try again.") from None

@@ -39,10 +39,14 @@ async def failures(store: Store, min_free_mb: int) -> Mapping[str, str]:
     return failed
 
 
-async def watch_writes(store: Store) -> None:
-    """Try a write each second for as long as none has succeeded since a fault: a balancer sends none meanwhile."""
+async def watch_database(store: Store) -> None:
+    """Break connections that are stuck, and try a write each second for as long as none has succeeded since a fault.
+
+    A load balancer sends no writes meanwhile.
+    """
     while True:
         await asyncio.sleep(TRY_S)
+        store.abort_stuck()
         if store.fault is None:
             continue
         try:

@@ -5,6 +5,7 @@ Must not be here: endpoints.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.domain.page import PageRequest
     from gateway.domain.principal import Principal
     from gateway.runs.service import Runs
+    from gateway.web.deadline import Deadline
     from gateway.web.request import Request
 
 EXPANDABLE: Final = frozenset({"idempotency_key"})
@@ -41,6 +43,8 @@ class Call:
     store: Store
     who: Principal
     request: Request
+    deadline: Deadline
+    timeout_s: float
     attempt: Attempt | None = None  # of an endpoint that creates, where the request has an idempotency key
     with_runs: Runs | None = None
 
@@ -99,9 +103,13 @@ class Call:
     async def json(self) -> Any:
         """Read the body as JSON; an empty body is an empty object, as the .NET client sends it.
 
+        The deadline begins again when the body has arrived: how long that takes is limited by its size.
+
         Errors: BodyTooLarge; InvalidRequest if it is not JSON or exceeds a limit.
         """
+        self.deadline.pause()
         body = await read_body(self.request)
+        self.deadline.resume(asyncio.get_running_loop().time() + self.timeout_s)
         try:
             return read_json(body, string=bounds.JSON_STRING.number) if body else {}
         except InvalidRequest as error:

@@ -5,6 +5,7 @@ Must not be here: endpoints.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from itertools import product
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -13,10 +14,11 @@ from starlette.routing import compile_path
 
 from gateway.auth.authenticator import credential_of
 from gateway.domain.principal import Scope
-from gateway.errors import GatewayError, UnknownUrl, WrongMethod, excerpt
+from gateway.errors import GatewayError, Unavailable, UnknownUrl, WrongMethod, excerpt
 from gateway.rest import assistants, messages, render, runs, threads
 from gateway.rest.call import Call, check_beta
 from gateway.runs.service import OFF
+from gateway.web.deadline import Deadlines
 from gateway.web.request import ENCODED_SLASH, Answer, display_path
 
 if TYPE_CHECKING:
@@ -92,10 +94,12 @@ _ROUTES: Final = _by_depth()
 class RestFace:
     """The REST face over a store."""
 
-    def __init__(self, store: Store, authenticator: Authenticator, runs: Runs | None = None) -> None:
+    def __init__(self, store: Store, authenticator: Authenticator, timeout_s: float, runs: Runs | None = None) -> None:
         self._store = store
         self._runs = runs
         self._authenticator = authenticator
+        self._timeout_s = timeout_s
+        self._deadlines = Deadlines()
 
     def find(self, request: Request) -> Awaitable[Answer | ASGIApp] | None:
         """Start to handle a request; None if its path is not of this face."""
@@ -116,20 +120,24 @@ class RestFace:
             endpoint = route.endpoints.get(method)
             if endpoint is None:
                 raise _wrong_method(request.method, display_path(request.path), ", ".join(route.endpoints))
-            who = await self._authenticator.authenticate(credential_of(request.headers))
-            call = Call(self._store, who, request, with_runs=self._runs)
-            slot = self._authenticator.rate_limits.acquire(who, Scope.READ if method == "GET" else Scope.WRITE)
-            if slot is None:
-                answer = await _answered(endpoint, call)
-            else:
-                async with slot:
+            with self._deadlines.begin(asyncio.get_running_loop().time() + self._timeout_s) as deadline:
+                who = await self._authenticator.authenticate(credential_of(request.headers))
+                call = Call(self._store, who, request, deadline, self._timeout_s, with_runs=self._runs)
+                slot = self._authenticator.rate_limits.acquire(who, Scope.READ if method == "GET" else Scope.WRITE)
+                if slot is None:
                     answer = await _answered(endpoint, call)
-            if call.attempt is None or not call.attempt.is_replay:
-                return answer
-            await self._authenticator.rate_limits.count_as_read(who)
-            return render.replayed(answer) if isinstance(answer, Answer) else answer
+                else:
+                    async with slot:
+                        answer = await _answered(endpoint, call)
+                if call.attempt is None or not call.attempt.is_replay:
+                    return answer
+                await self._authenticator.rate_limits.count_as_read(who)
+                return render.replayed(answer) if isinstance(answer, Answer) else answer
         except GatewayError as error:
             return render.error(error)
+        except TimeoutError:
+            message = f"The request exceeded the deadline of {self._timeout_s:g} seconds and was cancelled."
+            return render.error(Unavailable(message, code="deadline_exceeded"))
 
 
 def _with_slashes(path_params: Mapping[str, str]) -> dict[str, str]:

@@ -198,6 +198,9 @@ class Settings:
         5_000, click.IntRange(1), "Maximum cost of a GraphQL operation: the objects it may return."
     )
     graphql_timeout_s: float = _limits(10.0, values.Seconds(), "Seconds after which a GraphQL operation is cancelled.")
+    rest_timeout_s: float = _limits(
+        10.0, values.Seconds(), "Seconds after which a REST request is cancelled; its body may take longer to arrive."
+    )
     graphql_batch: int = _limits(
         0, click.IntRange(0, 10), "Maximum number of GraphQL requests in one body; 0 disables batching."
     )

@@ -45,6 +45,11 @@ class Connection:
         """Say whether the database has closed the connection, as far as is known here."""
         return not self.is_local and self.raw.is_closed()
 
+    def abort(self) -> None:
+        """Break the connection to a server, so that what waits for it fails."""
+        if not self.is_local:
+            self.raw.terminate()
+
     async def discard(self) -> None:
         """Close the connection, whatever it does."""
         await self.sqlalchemy.invalidate()
@@ -144,6 +149,7 @@ class ConnectionPool(Generic[C]):
         self._idle: list[C] = []
         self._waiting: deque[asyncio.Future[C | None]] = deque()
         self._closing: set[asyncio.Task[None]] = set()
+        self._lent: dict[C, int] = {}  # with how often each was seen by `abort_stuck`
         self.open = 0
 
     @property
@@ -153,6 +159,7 @@ class ConnectionPool(Generic[C]):
 
     def release(self, connection: C, error: BaseException | None) -> None:
         """Take a connection back, with the error that ended its use, if any."""
+        del self._lent[connection]
         if error is None or is_usable_after(error):
             self._give_back(connection)
         else:
@@ -174,9 +181,16 @@ class ConnectionPool(Generic[C]):
         while self._idle:
             connection = self._idle.pop()
             if not connection.is_closed():
-                return connection
+                return self._lend(connection)
             self._discard(connection)
         return None
+
+    def abort_stuck(self, most: float) -> None:
+        """Break connections that were lent at more than `most` calls of this: their server says nothing any more."""
+        for connection, seen in self._lent.items():
+            self._lent[connection] = seen + 1
+            if seen >= most:
+                connection.abort()
 
     async def acquire(self, until: float | None = None) -> C:
         """Lend a connection, which has to be released; `until` is a time of the loop, if it is not WAIT_S from now.
@@ -188,10 +202,10 @@ class ConnectionPool(Generic[C]):
                 if (idle := self.acquire_idle()) is not None:
                     return idle
                 if self.open < self._at_most:
-                    return await self._open()
+                    return self._lend(await self._open())
                 given = await self._next()
                 if given is not None and not given.is_closed():
-                    return given
+                    return self._lend(given)
                 if given is not None:
                     self._discard(given)
 
@@ -205,6 +219,10 @@ class ConnectionPool(Generic[C]):
             if waiting.done() and not waiting.cancelled() and (given := waiting.result()) is not None:
                 self._give_back(given)  # it came at the last moment
             raise
+
+    def _lend(self, connection: C) -> C:
+        self._lent[connection] = 0
+        return connection
 
     async def _open(self) -> C:
         self.open += 1

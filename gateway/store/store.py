@@ -169,6 +169,11 @@ class Store:
         async with Borrowed(self._probe, Reads, self._faults) as reads:
             return await reads.is_migrated()
 
+    def abort_stuck(self) -> None:
+        """Break connections whose server has not answered for too long; this is called each second."""
+        for pool in (self._pool, self._probe, self._writers):
+            pool.abort_stuck(self._engines.longest_s)
+
     @property
     def fault(self) -> str | None:
         """The reason of the last fault of the database, if no write has succeeded since."""

@@ -44,12 +44,17 @@ async def bad_line_to(port: int, after_bytes: int) -> AsyncIterator[str]:
 
 
 class Line:
-    """A line to a PostgreSQL, which can be cut and mended; while it is cut, nobody gets through."""
+    """A line to a PostgreSQL, which can be cut or silenced, and mended; until then nobody gets through.
+
+    While it is silent, connections stay, and what is sent does not arrive.
+    """
 
     def __init__(self, database_url: str) -> None:
         self._to = make_url(database_url)
         self._writers: set[asyncio.StreamWriter] = set()
         self._is_cut = False
+        self._carries = asyncio.Event()
+        self._carries.set()
         self.url = ""
 
     def cut(self) -> None:
@@ -58,9 +63,14 @@ class Line:
         for each in list(self._writers):
             each.transport.abort()
 
+    def silence(self) -> None:
+        """Carry nothing more, either way."""
+        self._carries.clear()
+
     def mend(self) -> None:
-        """Let new connections through."""
+        """Let new connections through, and carry what was sent meanwhile."""
         self._is_cut = False
+        self._carries.set()
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Lead one connection on."""
@@ -69,8 +79,16 @@ class Line:
             return
         far_reader, far_writer = await self._connect()
         self._writers |= {writer, far_writer}
-        await asyncio.gather(_carry(reader, far_writer), _carry(far_reader, writer))
+        await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
         self._writers -= {writer, far_writer}
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while piece := await reader.read(65_536):
+                await self._carries.wait()
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         port = self._to.port or 5432
@@ -78,14 +96,6 @@ class Line:
         if host.startswith("/"):
             return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
         return await asyncio.open_connection(host, port)
-
-
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while piece := await reader.read(65_536):
-            writer.write(piece)
-            await writer.drain()
-    writer.close()
 
 
 @asynccontextmanager

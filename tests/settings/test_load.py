@@ -55,6 +55,7 @@ def test_default_settings_use_a_local_file_and_a_local_port() -> None:
         "suggestions": True,
         "graphiql": True,
         "graphql_cost": 5_000,
+        "rest_timeout_s": 10.0,
         "graphql_timeout_s": 10.0,
         "graphql_http": "audit",
         "graphql_batch": 0,

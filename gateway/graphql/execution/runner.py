@@ -32,11 +32,11 @@ from gateway.fast_executor.variables import has_long_name
 from gateway.graphql.documents.limits import LIMITS, check_variables
 from gateway.graphql.errors import cause_of, extensions_of
 from gateway.graphql.execution import answer_size
-from gateway.graphql.execution.deadline import Deadlines
 from gateway.graphql.execution.event_answers import answer_key
 from gateway.graphql.execution.field_hints import hints_of
 from gateway.graphql.execution.reading_back import refuse_reading_back
 from gateway.graphql.refusal import Refused, Stage, refusal
+from gateway.web.deadline import Deadlines
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping

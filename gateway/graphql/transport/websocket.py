@@ -18,7 +18,6 @@ from gateway.auth.authenticator import ANONYMOUS, bearer_of, credential_of
 from gateway.domain import bounds
 from gateway.errors import TooManyRequests, Unauthorized, Unavailable
 from gateway.graphql.errors import INTERNAL, format_errors, to_response
-from gateway.graphql.execution.deadline import Deadlines
 from gateway.graphql.execution.runner import single_result
 from gateway.graphql.parameters import take_parameters
 from gateway.graphql.refusal import GRAPHQL_RESPONSE, Refused, status_of
@@ -39,6 +38,7 @@ from gateway.graphql.transport.protocol import (
     step,
 )
 from gateway.observability.record import PARENT, SCOPE, RequestRecord, current, no_tracer
+from gateway.web.deadline import Deadlines
 from gateway.web.request import Headers
 
 if TYPE_CHECKING:

@@ -97,6 +97,7 @@ class Engines:
     watchers: Watchers
     has_one_writer: bool
     folder: Path | None = None  # of the file, where the database is one
+    longest_s: float = float("inf")  # for which a server needs a connection at a time
 
     def connections_at_most(self) -> Mapping[str, int]:
         """Say how many connections each pool may have."""

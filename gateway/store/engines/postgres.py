@@ -28,6 +28,7 @@ T = TypeVar("T")
 READS: Final = 6  # connections of one process that read, and those that write; neither waits for the others
 WRITES: Final = 7
 _DRIVER: Final = "postgresql+asyncpg://"  # the rest of the URL is read by `settings.database_url`
+_MARGIN_S: Final = 2.0  # for the server's own time-outs to arrive
 _MIGRATION_LOCK: Final = 0x7468726561647300  # "threads\0": one migration at a time in a database
 _IMPORT_LOCK: Final = _MIGRATION_LOCK + 1  # and one importing transaction
 
@@ -99,7 +100,8 @@ def open_postgres(url: PostgresUrl, timeouts: Timeouts | None = None) -> Engines
     reader = create_async_engine(_DRIVER, pool_size=READS + 1, isolation_level="AUTOCOMMIT", **shared)
     driver = PooledPostgres() if url.by_transaction else Postgres()
     statements, watchers = StatementCache(reader.dialect), Watchers(reader.dialect.name)
-    return Engines(reader, writer, driver, driver, statements, watchers, has_one_writer=False)
+    longest_s = timeouts.statement_s + timeouts.idle_transaction_s + _MARGIN_S if timeouts else float("inf")
+    return Engines(reader, writer, driver, driver, statements, watchers, has_one_writer=False, longest_s=longest_s)
 
 
 def _begin(timeouts: Timeouts | None) -> Iterator[str]:

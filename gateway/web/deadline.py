@@ -1,12 +1,12 @@
-"""The deadline of operations: an operation that runs longer is cancelled while it awaits.
+"""Deadlines of requests, operations and messages: what takes longer is cancelled while it awaits.
 
-Must not be here: the error of a cancelled operation (`runner`).
+Must not be here: the error of what was cancelled (the faces).
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,10 +24,13 @@ class Deadlines:
 
     def begin(self, until: float) -> Deadline:
         """Start a deadline for a block, which raises TimeoutError when it expires; `until` is a time of the loop."""
-        deadline = Deadline(self.running, until)
+        self.arm(until)
+        return Deadline(self, until)
+
+    def arm(self, until: float) -> None:
+        """See to it that the timer runs; it runs until the oldest deadline, if there is one."""
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_at(until, self._expire)
-        return deadline
 
     def _expire(self) -> None:
         loop = asyncio.get_running_loop()
@@ -44,11 +47,11 @@ class Deadlines:
 class Deadline:
     """One block, with the behaviour of `asyncio.timeout`."""
 
-    __slots__ = ("_cancelling", "_expired", "_running", "_task", "until")
+    __slots__ = ("_all", "_cancelling", "_expired", "_task", "until")
     _task: asyncio.Task[Any]
 
-    def __init__(self, running: dict[Deadline, None], until: float) -> None:
-        self._running = running
+    def __init__(self, all_of_them: Deadlines, until: float) -> None:
+        self._all = all_of_them
         self.until = until
         self._expired = False
 
@@ -57,16 +60,27 @@ class Deadline:
         self._expired = True
         self._task.cancel()
 
-    def __enter__(self) -> None:
+    def pause(self) -> None:
+        """Stop for what has a deadline of its own."""
+        self._all.running.pop(self, None)
+
+    def resume(self, until: float) -> None:
+        """Go on until another time, which is as far from now as any deadline is from its beginning."""
+        self.until = until
+        self._all.running[self] = None
+        self._all.arm(until)
+
+    def __enter__(self) -> Self:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  (only coroutines have deadlines)
         self._task, self._cancelling = task, task.cancelling()
-        self._running[self] = None
+        self._all.running[self] = None
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _at: TracebackType | None
     ) -> None:
-        self._running.pop(self, None)
+        self._all.running.pop(self, None)
         # Another cancellation of the task takes precedence.
         if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
