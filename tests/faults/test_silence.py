@@ -97,7 +97,7 @@ async def until_ready(http: httpx.AsyncClient) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_follower_of_a_silent_database_is_sent_away(postgres_url: str, tmp_path: Path) -> None:
+async def test_a_follower_of_a_silent_database_is_disconnected(postgres_url: str, tmp_path: Path) -> None:
     async with serving_over_line(postgres_url, tmp_path, SHORT) as (line, http, thread):
         base_url = str(http.base_url)
         async with socket_to(base_url) as follower:
