@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
-    from graphql import GraphQLSchema
     from starlette.types import Lifespan
 
     from gateway.core import Store
@@ -162,7 +161,7 @@ def serve_store(  # noqa: PLR0913  (each is a part of the application, with its 
     )
 
 
-def _schema() -> GraphQLSchema:
+def _schema() -> Any:
     # Strawberry has no public name for the schema that graphql-core executes.
     return build_schema()._schema  # noqa: SLF001
 
