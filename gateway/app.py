@@ -111,14 +111,14 @@ def refuse(path: str, error: GatewayError) -> Answer:
 
 def hints_from_others(store: Store, hub: Hub, exchange: Exchange | None, workers: int) -> list[BackgroundTask]:
     """Return what hears of the changes of other processes on the same database."""
+    sweeping = partial(sweep, hub, store.last_positions, changed_owners=store.changed_owners)
     if exchange is not None:
         return [
             BackgroundTask("listening", exchange.run, lambda: exchange.is_listening),
-            BackgroundTask("sweeping", partial(sweep, hub, store.last_positions)),
+            BackgroundTask("sweeping", sweeping),
         ]
     interval_s = INTERVAL_S if workers == 1 else POLL_S  # beside one server only commands change anything
-    polling = partial(sweep, hub, store.last_positions, version=store.data_version, interval_s=interval_s)
-    return [BackgroundTask("sweeping", polling)]
+    return [BackgroundTask("sweeping", partial(sweeping, version=store.data_version, interval_s=interval_s))]
 
 
 def serve_store(  # noqa: PLR0913  (each is a part of the application, with its default)

@@ -40,7 +40,7 @@ async def watch(store: Store, hub: Hub) -> None:
     """
     while True:
         await asyncio.sleep(CHECK_S)
-        if not hub.topics():
+        if not hub.has_listeners:
             hub.epoch = None
             continue
         async with store.read() as reads:

@@ -1,4 +1,4 @@
-"""Changes of a thread, one data class for each kind, with the position from which a follower can resume.
+"""Changes of a thread and of the list of threads, one data class for each kind.
 
 Must not be here: how changes are read (`store`) or announced (`events`).
 """
@@ -16,12 +16,26 @@ Topic = tuple[str, str]  # project and thread
 
 
 class Hint(NamedTuple):
-    """News that a thread has changed, up to a position; where that is not known, its followers look for themselves."""
+    """News that a thread has changed, up to a position; where that is not known, its followers look for themselves.
+
+    `only_text` is true where text was appended to a message, of which lists of threads show nothing.
+    """
 
     project_id: str
     thread_id: str
     owner: str | None = None
     position: int | None = None
+    only_text: bool = False
+
+    @property
+    def topic(self) -> Topic:
+        """What its followers listen to."""
+        return self.project_id, self.thread_id
+
+
+def merged(earlier: Hint | None, later: Hint) -> Hint:
+    """Return one hint for two of a thread."""
+    return later if earlier is None or earlier.only_text else later._replace(only_text=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +93,27 @@ class ThreadDeleted:
 
 
 Change = MessageCreated | MessageUpdated | MessageDeleted | MessageDelta | ThreadUpdated | ThreadDeleted
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadCreated:
+    """A thread was created."""
+
+    thread: Thread
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadMoved:
+    """A message of the thread was created or finished."""
+
+    thread: Thread
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadRemoved:
+    """The thread is not in the list any more."""
+
+    thread: Thread
+
+
+ListChange = ThreadCreated | ThreadMoved | ThreadUpdated | ThreadDeleted | ThreadRemoved

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
+from gateway.domain.change import merged
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable
     from contextlib import AbstractAsyncContextManager
@@ -55,7 +57,7 @@ class Exchange:
         self._hub.wake(hints)
         for hint in hints:
             if len(self._pending) < MAX_PENDING:
-                self._pending[hint[:2]] = hint
+                self._pending[hint[:2]] = merged(self._pending.get(hint[:2]), hint)
         self._has_news.set()
 
     async def run(self) -> None:

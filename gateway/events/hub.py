@@ -2,7 +2,7 @@
 
 A hint only says that a thread has changed, and up to which position: a listener that gets ten while it is busy reads
 once more, so nothing queues, and a hint of what is known wakes nobody. The listeners of a thread that read it
-after one hint share one read.
+after one hint share one read. The list of threads is listened to by the owner of the threads, or for a whole project.
 Must not be here: where hints from other processes come from (`exchange`, `sweep`).
 """
 
@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.concurrency import Registration, SharedCalls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from typing import Self
 
     from gateway.domain.change import Hint, Topic
+    from gateway.domain.snapshot import Snapshot
 
+ListTopic = tuple[str, str | None]  # project and owner; None for the threads of all
 KEPT_READS: Final = 4  # of a thread, for listeners that are still busy with what came before
 
 
@@ -28,6 +30,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._audiences: dict[Topic, Audience] = {}
+        self._lists: dict[ListTopic, ListAudience] = {}
         self._connections: set[Callable[[], None]] = set()
         self.is_ending = False
         self.epoch: str | None = None  # of the database, where it is known
@@ -36,15 +39,41 @@ class Hub:
         """Listen to a topic for the duration of the block, among all that do, to what comes after a position."""
         return self._audiences.get(topic) or Audience(self._audiences, topic, position)
 
+    def listen_to_list(self, topic: ListTopic) -> ListAudience:
+        """Listen to a list of threads for the duration of the block, among all that do."""
+        return self._lists.get(topic) or ListAudience(self._lists, topic)
+
     def wake(self, hints: Iterable[Hint]) -> None:
-        """Wake the listeners of threads that have changed, unless they know it."""
-        for project_id, thread_id, _, position in hints:
+        """Wake the listeners of threads that have changed, unless they know it, and of the lists that they are in."""
+        for project_id, thread_id, owner, position, only_text in hints:
             if audience := self._audiences.get((project_id, thread_id)):
                 audience.wake(position)
+            if self._lists and not only_text:
+                is_known = position is not None  # then so is the owner
+                for each in self._lists_of(project_id, owner) if is_known else self._lists_of_project(project_id):
+                    each.wake(None)
+
+    def wake_lists(self, found: Iterable[tuple[str, str | None, int | None]]) -> None:
+        """Wake the listeners of lists, unless they know the number of the change; None is one of any owner."""
+        for project_id, owner, number in found:
+            if number is None:
+                for each in self._lists_of_project(project_id):
+                    each.wake(None)
+            else:
+                for each in self._lists_of(project_id, owner):
+                    each.find(number)
+
+    def _lists_of(self, project_id: str, owner: str | None) -> Iterator[ListAudience]:
+        for of in {None, owner}:
+            if audience := self._lists.get((project_id, of)):
+                yield audience
+
+    def _lists_of_project(self, project_id: str) -> list[ListAudience]:
+        return [audience for topic, audience in self._lists.items() if topic[0] == project_id]
 
     def wake_all(self) -> None:
         """Wake all listeners."""
-        for audience in list(self._audiences.values()):
+        for audience in [*self._audiences.values(), *self._lists.values()]:
             audience.wake(None)
 
     def compare(self, positions: Mapping[Topic, int | None]) -> None:
@@ -63,13 +92,23 @@ class Hub:
         """Return the topics that have listeners."""
         return list(self._audiences)
 
+    def listed_projects(self) -> list[str]:
+        """Return the projects whose lists of threads have listeners."""
+        return list({project_id for project_id, _ in self._lists})
+
+    @property
+    def has_listeners(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._audiences or self._lists)
+
     def followers(self) -> Mapping[str, int]:
         """Count connections, the subscriptions on them, and the threads of those."""
-        subscriptions = sum(each.size for each in list(self._audiences.values()))
+        subscriptions = sum(each.size for each in [*self._audiences.values(), *self._lists.values()])
         return {
             "connections": len(self._connections),
             "subscriptions": subscriptions,
             "threads": len(self._audiences),
+            "lists": len(self._lists),
         }
 
     def on_shutdown(self, close: Callable[[], None]) -> AbstractContextManager[None]:
@@ -96,7 +135,7 @@ class Audience:
 
     __slots__ = ("_all", "_last_unknown", "_position", "_topic", "_waiting", "hints", "reads", "size")
 
-    def __init__(self, audiences: dict[Topic, Audience], topic: Topic, position: int) -> None:
+    def __init__(self, audiences: dict[Any, Any], topic: Any, position: int) -> None:
         self._all = audiences
         self._topic = topic
         self._position: int | None = position
@@ -155,3 +194,34 @@ class Audience:
     def _keep_nothing_for_nobody(self) -> None:
         if len(self._waiting) == self.size:
             self.reads.clear()
+
+
+class ListAudience(Audience):
+    """The listeners of one list of threads.
+
+    `seen` is what those that came to the end of the list last have seen: whoever comes to it goes on from there, so
+    that all read together again.
+    """
+
+    __slots__ = ("_lowest", "seen")
+
+    def __init__(self, audiences: dict[ListTopic, ListAudience], topic: ListTopic) -> None:
+        super().__init__(audiences, topic, 0)
+        self._lowest = 0  # number that one of those that wait has not seen
+        self.seen: Snapshot | None = None
+
+    def find(self, number: int) -> None:
+        """Wake all listeners for a change that was found without a hint, unless all have seen it."""
+        if len(self._waiting) < self.size or number >= self._lowest:
+            self.wake(None)
+
+    def meet(self, before: Snapshot, seen: Snapshot) -> Snapshot:
+        """Return where a listener goes on that has read to the end: with the others, if nothing is missed so."""
+        if self.seen is None or before.sees_all_of(self.seen) or not seen.sees_all_of(self.seen):
+            self.seen = seen
+        return self.seen
+
+    async def wait_from(self, hints: int, lowest: int) -> None:
+        """Wait until more hints have arrived than so many; all changes below the lowest number have been seen."""
+        self._lowest = min(lowest, self._lowest) if self._waiting else lowest
+        await self.wait(hints)

@@ -22,7 +22,7 @@ def dump(hints: Iterable[Hint]) -> list[str]:
     payloads: list[list[bytes]] = []
     size = MAX_BYTES
     for hint in hints:
-        text = orjson.dumps(tuple(hint))
+        text = orjson.dumps(tuple(hint) if hint.only_text else hint[:4])
         if size + len(text) + 1 > MAX_BYTES - 1:
             payloads.append([])
             size = 0
@@ -39,9 +39,9 @@ def load(payload: str | bytes) -> list[Hint]:
         return []
 
 
-def _hint(project_id: object, thread_id: object, owner: object, position: object, *_later: object) -> Hint:
+def _hint(project_id: object, thread_id: object, owner: object, position: object, *later: object) -> Hint:
     named, told = isinstance(project_id, str) and isinstance(thread_id, str), isinstance(position, int | None)
     if not (named and told and isinstance(owner, str | None)):
         raise TypeError
-    fields: list[Any] = [project_id, thread_id, owner, position]
+    fields: list[Any] = [project_id, thread_id, owner, position, later[:1] == (True,)]
     return Hint(*fields)

@@ -9,15 +9,26 @@ Must not be here: the text of statements (`statements`), changes (`writes`).
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from gateway.domain import change, wire
+from gateway.domain import change, snapshot, wire
 from gateway.domain.page import Page, take_page
-from gateway.store import rows
+from gateway.domain.principal import Reach
+from gateway.store import rows, thread_changes
 from gateway.store.engines.errors import is_transient
 from gateway.store.message_reads import Batch, MessageReads
 from gateway.store.schema import revision
-from gateway.store.statements import api_keys, epochs, erasing, following, idempotency, messages, thread_tokens, threads
+from gateway.store.statements import (
+    api_keys,
+    epochs,
+    erasing,
+    following,
+    idempotency,
+    messages,
+    thread_list,
+    thread_tokens,
+    threads,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -28,15 +39,19 @@ if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
     from gateway.domain.page import PageRequest
-    from gateway.domain.principal import Reach, TokenEpoch
+    from gateway.domain.principal import TokenEpoch
+    from gateway.domain.snapshot import Snapshot
     from gateway.domain.thread import Thread
     from gateway.store.statement_cache import Build
+    from gateway.store.thread_changes import ListBatch
 
 T = TypeVar("T")
 
+_SWEPT: Final = 500  # changes of each kind, of more the owners are not looked up
 _KIND, _ID = 1, 2  # columns after the position, in `list_changes`
 _ANY_THREAD_FROM = {up: partial(threads.any_thread_from, up=up) for up in (True, False)}
 _ANY_MESSAGE_FROM = {up: partial(messages.any_message_from, up=up) for up in (True, False)}
+_CHANGED_THREADS = {local: partial(thread_list.changed_threads, has_ties=not local) for local in (True, False)}
 
 
 class Reads(MessageReads):
@@ -65,6 +80,37 @@ class Reads(MessageReads):
             found[-1][0] if found else position,
             has_more or len(found) == limit,
         )
+
+    async def current_snapshot(self) -> Snapshot:
+        """Return which changes of all projects can be seen now."""
+        [row] = await self._rows(thread_list.current_snapshot)
+        return snapshot.from_database(row[0])
+
+    async def list_thread_changes(self, reach: Reach, seen: Snapshot, limit: int) -> ListBatch:
+        """Return the threads that have changed since a snapshot, in the order of their last changes."""
+        found = await self._rows(_CHANGED_THREADS[self._connection.is_local], reach, *_given(seen), limit)
+        window = thread_changes.window(found, seen, limit, may_cut_ties=self._connection.is_local)
+        wanted = wire.dump_text([thread_id for thread_id, *_ in window.changed])
+        threads_ = (
+            rows.threads_of(await self._rows(thread_list.threads_by_ids, reach, wanted)) if window.changed else []
+        )
+        return thread_changes.batch(window, seen, {each.id: each for each in threads_})
+
+    async def changed_projects(self, projects: Sequence[str], seen: Snapshot) -> tuple[Snapshot, list[str]]:
+        """Return what can be seen now, and those of some projects in which more has changed than a snapshot sees."""
+        found = await self._rows(thread_list.changed_projects, wire.dump_text(projects), *_given(seen))
+        return snapshot.from_database(found[0][0]), [row[1] for row in found if row[2] is not None]
+
+    async def changed_owners(self, project_id: str, seen: Snapshot) -> list[tuple[str, str | None, int | None]]:
+        """Return whose threads have changed since a snapshot, with the numbers; None where they are not known."""
+        found = await self.list_thread_changes(Reach(project_id), seen, _SWEPT)
+        unknown = (project_id, None, None)
+        changed: list[tuple[str, str | None, int | None]] = [unknown] if found.has_more else []
+        for number, _, each, _ in found.items:
+            changed.append(
+                unknown if isinstance(each, change.ThreadDeleted) else (project_id, each.thread.owner, number)
+            )
+        return changed
 
     async def last_positions(self, topics: Sequence[Topic]) -> dict[Topic, int | None]:
         """Return the last positions of threads of any project; None for unknown ones."""
@@ -201,6 +247,11 @@ _CHANGES: dict[str, Callable[[Any, Mapping[str, Message], Mapping[str, Thread]],
     following.DELTA: lambda row, *_: change.MessageDelta(row[0], *row[_ID:-1]),
     following.THREAD: lambda row, _, own: change.ThreadUpdated(row[0], own[row[_ID]]) if row[_ID] in own else None,
 }
+
+
+def _given(seen: Snapshot) -> tuple[int, str | None]:
+    """Return a snapshot as arguments of statements."""
+    return seen.next, wire.dump_text(seen.open) if seen.open else None
 
 
 def _page(found: Sequence[Any], make: Callable[[Sequence[Any]], list[T]], page: PageRequest) -> Page[T]:

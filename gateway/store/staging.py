@@ -91,8 +91,9 @@ class _Order(NamedTuple):
     def move(self) -> str:
         """The statement that copies them into the table of messages that is served."""
         return (
-            f"INSERT INTO main.messages (project_id, position, {', '.join(_COLUMNS)}) "
-            f"SELECT ?, row_number() OVER (ORDER BY {self.by}), {_STORED} {self.found_in.format(schema='staging.')} "
+            # The number of the new thread is enough for followers of the list.
+            f"INSERT INTO main.messages (project_id, change_number, position, {', '.join(_COLUMNS)}) "
+            f"SELECT ?, 0, row_number() OVER (ORDER BY {self.by}), {_STORED} {self.found_in.format(schema='staging.')} "
             f"ORDER BY {self.by}"
         )
 

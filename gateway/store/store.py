@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import Message
     from gateway.domain.principal import Reach
+    from gateway.domain.snapshot import Snapshot
     from gateway.store.engines.base import Engines
     from gateway.store.engines.instrumentation import OnBegin
     from gateway.store.statement_cache import Build
@@ -137,8 +138,9 @@ class Store:
         found = await self._in_turn(message_id, rows)
         if not found:
             return None
-        thread_id: ThreadId = found[0][0]
-        self._publish([Hint(reach.project_id, *found[0])])
+        thread_id: ThreadId
+        thread_id, owner, position = found[0]
+        self._publish([Hint(reach.project_id, thread_id, owner, position, only_text=True)])
         return thread_id
 
     async def _rows(self, build: Build, arguments: tuple[Any, ...], until: float | None) -> Sequence[Any]:
@@ -160,6 +162,19 @@ class Store:
         """Return the last positions of threads of any project; None for unknown ones."""
         async with self.read() as reads:
             return await reads.last_positions(topics)
+
+    async def changed_owners(
+        self, projects: Sequence[str], seen: Snapshot | None
+    ) -> tuple[Snapshot, list[tuple[str, str | None, int | None]]]:
+        """Return what can be seen now, and whose threads have changed since a snapshot in which of some projects.
+
+        A change is a project, an owner and its number; an unknown owner and number are None.
+        """
+        async with self.read() as reads:
+            if seen is None:
+                return await reads.current_snapshot(), [(each, None, None) for each in projects]
+            current, changed = await reads.changed_projects(projects, seen)
+            return current, [each for one in changed for each in await reads.changed_owners(one, seen)]
 
     async def is_migrated(self) -> bool:
         """Say whether the database answers and has the tables that this program needs, or a later one's.

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.domain import bounds
-from gateway.domain.change import Hint
+from gateway.domain.change import Hint, merged
 from gateway.domain.delta import Delta
 from gateway.domain.idempotency import KeyTaken
 from gateway.domain.message import Ending, IncompleteReason, Status, finished, with_created_at
@@ -145,12 +145,12 @@ class Writes(Reads):
 
     def _touch(self, reach: Reach, thread_id: str, owner: str | None = None, position: int | None = None) -> None:
         hint = Hint(reach.project_id, thread_id, owner, position)
-        self.touched[hint[:2]] = hint
+        self.touched[hint.topic] = merged(self.touched.get(hint.topic), hint)
 
     async def add_thread(
         self, reach: Reach, thread: Thread, added: Sequence[Message] = (), key: IdempotencyKey | None = None
     ) -> None:
-        """Add a thread with all its messages; nobody can follow it yet.
+        """Add a thread with all its messages.
 
         Errors: KeyTaken.
         """
@@ -162,6 +162,7 @@ class Writes(Reads):
         await self._insert(tables.threads, [row])
         if added:
             await self.add_messages(reach, added, 1)
+        self._touch(reach, thread.id, thread.owner, len(added))
         if key is not None:
             await self.refuse_deleted(reach, key)
 
@@ -274,10 +275,12 @@ class Writes(Reads):
         return next((Delta(*row) for row in found), None)
 
     async def add_delta(self, reach: Reach, place: Place, delta: Delta) -> None:
-        """Add a delta of a message."""
+        """Add a delta of a message, for which alone a position was allocated."""
         await self._insert(
             tables.message_deltas, [{"project_id": reach.project_id, **place._asdict(), **delta._asdict()}]
         )
+        if hint := self.touched.get((reach.project_id, place.thread_id)):
+            self.touched[hint.topic] = hint._replace(only_text=True)
 
     async def remove_thread(self, reach: Reach, thread_id: ThreadId) -> bool:
         """Delete a thread with its messages and store its place; say whether it existed."""

@@ -13,6 +13,7 @@ from gateway.domain.api_key import NewApiKey
 from gateway.domain.delta import Delta
 from gateway.domain.page import WIRE, PageRead, PageRequest
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach, TokenEpoch
+from gateway.domain.snapshot import Snapshot
 from gateway.domain.thread import Inferred, NewThread
 from gateway.errors import NotFound
 from gateway.store.reads import Reads
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.domain.page import Page
     from gateway.domain.thread import Thread
     from gateway.store.message_reads import Batch, OfThread
+    from gateway.store.thread_changes import ListBatch
 
     Call = Callable[[Writes, Reach, Thread, Message], Awaitable[Any]]
 
@@ -69,6 +71,7 @@ CALLS: dict[str, Call] = {
     "begin_change": lambda tx, who, thread, _: _or_nothing(tx.begin_change(who, thread.id)),
     "list_messages_after": lambda tx, who, thread, _: _what_is_behind(tx.list_messages_after(who, thread.id, 0, 9)),
     "list_changes": lambda tx, who, thread, _: _what_is_behind(tx.list_changes(who, thread.id, 0, 9)),
+    "list_thread_changes": lambda tx, who, *_: _what_is_behind(tx.list_thread_changes(who, Snapshot(1), 99)),
     "span_of": lambda tx, who, thread, _: tx.span_of(who, thread.id),
     "position_of": lambda tx, who, thread, message: tx.position_of(who, thread.id, message.id),
     "last_delta": lambda tx, who, _, message: tx.last_delta(who, message.id),
@@ -241,7 +244,7 @@ async def _or_nothing(found: Awaitable[Any]) -> Any:
         return None
 
 
-async def _what_is_behind(found: Awaitable[Batch[Any]]) -> list[Any]:
+async def _what_is_behind(found: Awaitable[Batch[Any] | ListBatch]) -> list[Any]:
     return (await found).items
 
 

@@ -24,7 +24,15 @@ _WAIT_S: Final = 0.2
 _TRIES: Final = 100  # writers wait for each, for as long as `lock_timeout`
 LOCK_TIMEOUT: Final = "lock_timeout = '500ms'"
 _KEY: Final = ["project_id", "seq"]
-_WITH_KEYS: Final = ("threads", "messages", "deleted_threads", "deleted_messages")
+_TABLES: Final = ("threads", "messages", "deleted_threads", "deleted_messages")
+_IS_VALID: Final = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{}')"
+_INDEXES: Final = {  # of each of these tables
+    # A server accepts no key before it is complete.
+    "uq_{}_idempotency_key": "UNIQUE INDEX CONCURRENTLY {} ON {} (project_id, idempotency_scope, idempotency_key) "
+    "WHERE idempotency_key IS NOT NULL",
+    # Rows of the previous version have no number, so it is built in no time.
+    "ix_{}_change": "INDEX CONCURRENTLY {} ON {} (project_id, change_number) WHERE change_number > 0",
+}
 
 
 async def change_online(writer: AsyncEngine) -> None:
@@ -40,8 +48,9 @@ async def change_online(writer: AsyncEngine) -> None:
             await asyncio.sleep(_WAIT_S)
         try:
             await _key_threads_by_project(connection)
-            for table in _WITH_KEYS:
-                await _index_idempotency_keys(connection, table)
+            for table in _TABLES:
+                for name, definition in _INDEXES.items():
+                    await _index(connection, table, name.format(table), definition)
         finally:
             await connection.exec_driver_sql(f"SELECT pg_advisory_unlock({_LOCK})")
             await connection.exec_driver_sql("RESET ALL")
@@ -65,17 +74,12 @@ async def _key_threads_by_project(connection: AsyncConnection) -> None:
     )
 
 
-async def _index_idempotency_keys(connection: AsyncConnection, table: str) -> None:
-    """Build the unique index of the idempotency keys of a table; a server accepts none before it is complete."""
-    name = f"uq_{table}_idempotency_key"
-    is_valid = f"SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{name}')"  # noqa: S608  (our names)
-    if (await connection.exec_driver_sql(is_valid)).scalar():
+async def _index(connection: AsyncConnection, table: str, name: str, definition: str) -> None:
+    """Build an index, unless it is complete."""
+    if (await connection.exec_driver_sql(_IS_VALID.format(name))).scalar():
         return
     await connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")  # of an interrupted one
-    await connection.exec_driver_sql(
-        f"CREATE UNIQUE INDEX CONCURRENTLY {name} ON {table} (project_id, idempotency_scope, idempotency_key) "
-        "WHERE idempotency_key IS NOT NULL"
-    )
+    await connection.exec_driver_sql(f"CREATE {definition.format(name, table)}")
 
 
 async def _change_at_once(connection: AsyncConnection, statement: str) -> None:

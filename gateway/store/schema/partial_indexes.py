@@ -47,3 +47,11 @@ for _table in (threads, messages, deleted_threads, deleted_messages):
         _table.c.idempotency_key,
         unique=True,
     )
+    _numbered = text("change_number > 0")
+    Index(
+        f"ix_{_table.name}_change",
+        _table.c.project_id,
+        _table.c.change_number,
+        sqlite_where=_numbered,
+        postgresql_where=_numbered,
+    )

@@ -52,6 +52,8 @@ def _idempotency_columns() -> list[Column[str]]:
 # change takes a position too (`changed_position`, `deleted_position`, a delta's own), so one number is a follower's
 # progress.
 # `active_run` is the run that answers now: while there is one, messages are added by it alone.
+# `change_number` is that of the last change that the list of threads has to show, here and in the next tables, and
+# `create_number` that of the creation; the database sets them itself (0009).
 threads = Table(
     "threads",
     metadata,
@@ -71,6 +73,8 @@ threads = Table(
     Column("token_epoch", BigInteger),
     Column("active_run", Text),
     *_idempotency_columns(),
+    Column("change_number", BigInteger),
+    Column("create_number", BigInteger),
     UniqueConstraint("project_id", "id"),
     Index(None, "project_id", "created_at", "seq"),
     sqlite_autoincrement=True,
@@ -100,6 +104,8 @@ messages = Table(
     Column("changed_position", BigInteger),
     Column("plain_text", SmallInteger),
     *_idempotency_columns(),
+    Column("change_number", BigInteger),
+    Column("finish_number", BigInteger),
     PrimaryKeyConstraint("project_id", "thread_id", "position"),
     UniqueConstraint("project_id", "id"),
     ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),
@@ -137,6 +143,7 @@ deleted_messages = Table(
     Column("position", BigInteger, nullable=False),
     Column("deleted_position", BigInteger),
     *_idempotency_columns(),
+    Column("change_number", BigInteger),
     PrimaryKeyConstraint("project_id", "id"),
     ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),
     Index(None, "project_id", "thread_id", "deleted_position"),
@@ -152,6 +159,7 @@ deleted_threads = Table(
     Column("owner", Text),
     Column("generation", BigInteger),
     *_idempotency_columns(),
+    Column("change_number", BigInteger),
     PrimaryKeyConstraint("project_id", "id"),
 )
 
@@ -253,3 +261,6 @@ run_steps = Table(
     ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),
     Index(None, "project_id", "run_id", "position"),
 )
+
+# SQLite's counter of changes, in one row; PostgreSQL has one of its own.
+change_counter = Table("change_counter", metadata, Column("number", BigInteger, nullable=False))

@@ -84,11 +84,62 @@ class among(_PerDatabase):  # noqa: N801  (as above)
     }
 
 
+class among_numbers(_PerDatabase):  # noqa: N801  (as above)
+    """Whether a column is one of many numbers, given as one value, as for `among`."""
+
+    inherit_cache = True
+    spellings: ClassVar = {
+        "sqlite": "{1} IN (SELECT value FROM json_each({2}))",
+        "postgresql": "{1} = ANY (ARRAY(SELECT CAST(jsonb_array_elements_text(CAST({2} AS JSONB)) AS BIGINT)))",
+    }
+
+
+class snapshot(_PerDatabase):  # noqa: N801  (as above)
+    """What a statement sees of changes by their numbers, as text (`domain.snapshot`)."""
+
+    type = Text()
+    inherit_cache = True
+    spellings: ClassVar = {
+        "sqlite": "(SELECT printf('%d:%d:', number + 1, number + 1) FROM change_counter)",
+        "postgresql": "CAST(pg_current_snapshot() AS TEXT)",
+    }
+
+
+class next_change(_PerDatabase):  # noqa: N801  (as above)
+    """The number that no change has had yet; in a database that was copied here, changes have higher ones too."""
+
+    type = BigInteger()
+    inherit_cache = True
+    spellings: ClassVar = {
+        "sqlite": "(SELECT number + 1 FROM change_counter)",
+        "postgresql": "CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT)",
+    }
+
+
+class change_number(_PerDatabase):  # noqa: N801  (as above)
+    """The number of a change that the statement makes; on SQLite it was counted when its thread was written."""
+
+    type = BigInteger()
+    inherit_cache = True
+    spellings: ClassVar = {
+        "sqlite": "(SELECT number FROM change_counter)",
+        "postgresql": "CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)",
+    }
+
+
 class json_values(_PerDatabase):  # noqa: N801  (as above)
     """The elements of an array of JSON as rows, each in the column `value`."""
 
     inherit_cache = True
     spellings: ClassVar = {"sqlite": "json_each({0})", "postgresql": "jsonb_array_elements(CAST({0} AS JSONB))"}
+
+
+class value_as_text(_PerDatabase):  # noqa: N801  (as above)
+    """The text that an element of an array of JSON is."""
+
+    type = Text()
+    inherit_cache = True
+    spellings: ClassVar = {"sqlite": "{1}", "postgresql": "({1} #>> '{{}}')"}
 
 
 class json_text_at(_PerDatabase):  # noqa: N801  (as above)

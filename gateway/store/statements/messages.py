@@ -34,7 +34,7 @@ from gateway.domain.page import WHOLE, Order
 from gateway.store.schema import tables
 from gateway.store.statements import page_bytes, threads
 from gateway.store.statements.access import within, within_thread
-from gateway.store.statements.functions import among, as_text, utf8
+from gateway.store.statements.functions import among, as_text, change_number, utf8
 from gateway.store.statements.idempotency import COLUMNS, has_key
 from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
 from gateway.store.statements.wire_message import WIRE_MESSAGE
@@ -175,7 +175,11 @@ def insert_message(
     reach: Reach, message: Message, position: int, scope: str | None = None, fingerprint: str | None = None
 ) -> Insert:
     """Insert a message at a position that was allocated for it, with what is stored of its idempotency key."""
-    own = {tables.messages.c.project_id: reach.project_id, tables.messages.c.position: position}
+    own = {
+        tables.messages.c.project_id: reach.project_id,
+        tables.messages.c.position: position,
+        tables.messages.c.change_number: change_number(),  # SQLite would otherwise write the row twice
+    }
     return insert(tables.messages).values(own | _columns_of(message) | _of_key(scope, fingerprint))
 
 

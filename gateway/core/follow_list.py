@@ -1,0 +1,99 @@
+"""Following the list of threads: first what was missed, then what changes, so that none is missed; some may come twice.
+
+As for one thread (`follow`), a waiting follower holds neither a connection nor a queue, and followers with one reach
+share their reads. A change is one of a whole thread in its current state: what has changed twice since comes once.
+Must not be here: how hints arrive (`events`), how events are sent (faces).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from gateway.concurrency import SharedCalls
+from gateway.core import epochs
+from gateway.core.follow import KEPT_ANSWERS, Emitted
+from gateway.domain import snapshot
+from gateway.domain.parse_page import unknown_event_cursor
+from gateway.domain.principal import Scope
+from gateway.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from gateway.core import Store
+    from gateway.domain.change import ListChange
+    from gateway.domain.principal import Principal, Reach
+    from gateway.domain.snapshot import Snapshot
+    from gateway.events.hub import Hub
+
+BATCH: Final = 500  # changes of each kind that one read goes through
+
+
+class ListPlace(NamedTuple):
+    """Where a follower is: what it has seen, in one epoch of the database, which ends its cursors."""
+
+    seen: Snapshot
+    mark: str
+
+
+class _Found(NamedTuple):
+    items: list[Emitted[ListChange]]
+    seen: Snapshot
+    has_more: bool
+
+
+async def start(store: Store, hub: Hub, who: Principal, after: str | None) -> ListPlace:
+    """Return the place after which a follower begins: that of a cursor, or now.
+
+    Errors: InvalidRequest for a cursor that is none, or of another epoch.
+    """
+    who.require(Scope.READ)
+    async with store.read() as reads:
+        mark = f"-{await epochs.current(reads, hub)}"
+        now = await reads.current_snapshot()
+    if after is None:
+        return ListPlace(hub.listen_to_list(_topic(who.reach)).seen or now, mark)
+    seen = snapshot.load(after.removesuffix(mark)) if after.endswith(mark) else None
+    if seen is None or seen.next > now.next:
+        raise unknown_event_cursor("after", after)
+    return ListPlace(seen, mark)
+
+
+async def changes(
+    store: Store, hub: Hub, who: Principal, place: ListPlace
+) -> AsyncGenerator[Emitted[ListChange], None]:
+    """Yield the changes of the threads that the caller can reach, after a place.
+
+    No batch is held while it waits: a thousand followers would hold a thousand batches.
+    Errors: Unavailable, also where another epoch begins.
+    """
+    reach, (seen, mark) = who.reach, place
+    with hub.listen_to_list(_topic(reach)) as audience:
+        while True:
+            if hub.epoch is not None and not mark.endswith(hub.epoch):
+                raise Unavailable("The database was restored: read the threads again.")
+            hints = audience.hints
+            found: _Found = await audience.reads.get((reach, seen), partial(_read_batch, store, reach, seen, mark))
+            items, after, has_more = found
+            del found
+            unsent = items[::-1]
+            del items
+            while unsent:
+                yield unsent.pop()
+            seen = after if has_more else audience.meet(seen, after)
+            if not has_more:
+                await audience.wait_from(hints, seen.lowest)
+
+
+def _topic(reach: Reach) -> tuple[str, str | None]:
+    return reach.project_id, reach.owner
+
+
+async def _read_batch(store: Store, reach: Reach, seen: Snapshot, mark: str) -> _Found:
+    async with store.read() as reads:
+        found = await reads.list_thread_changes(reach, seen, BATCH)
+    items: list[Emitted[Any]] = [
+        Emitted(snapshot.dump(each.seen) + mark, each.change, SharedCalls(keeps=KEPT_ANSWERS)) for each in found.items
+    ]
+    return _Found(items, found.seen, found.has_more)

@@ -1,0 +1,122 @@
+"""Pure builders of statements that follow the list of threads from a snapshot on.
+
+Must not be here: pages of the list (`threads`), following one thread (`following`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import BigInteger, Integer, case, func, literal_column, or_, select, union_all
+
+from gateway.domain.principal import Reach
+from gateway.store.schema import tables
+from gateway.store.statements import threads
+from gateway.store.statements.access import within
+from gateway.store.statements.functions import (
+    among,
+    among_numbers,
+    as_text,
+    json_values,
+    next_change,
+    snapshot,
+    value_as_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import ColumnElement, CompoundSelect, Select, Table
+
+    IsNew = Callable[[Any], ColumnElement[bool]]
+
+MOVED, CREATED, OWN, DELETED = 1, 2, 4, 8  # flags
+SNAPSHOT: Final = -1  # the source of the row with it
+
+_MESSAGE, _THREAD = tables.messages.c, tables.threads.c
+_SOURCES: Final[tuple[tuple[Table, Any, Callable[[IsNew], Any]], ...]] = (
+    (
+        tables.messages,
+        _MESSAGE.thread_id,
+        lambda is_new: case((or_(_MESSAGE.changed_position.is_(None), is_new(_MESSAGE.finish_number)), MOVED), else_=0),
+    ),
+    (tables.deleted_messages, tables.deleted_messages.c.thread_id, lambda _: literal_column("0", Integer())),
+    (tables.threads, _THREAD.id, lambda is_new: case((is_new(_THREAD.create_number), OWN + CREATED), else_=OWN)),
+    (tables.deleted_threads, tables.deleted_threads.c.id, lambda _: literal_column(str(DELETED), Integer())),
+)
+
+
+def changed_threads(
+    reach: Reach, following: int, running: str | None, limit: int, *, has_ties: bool
+) -> CompoundSelect[Any]:
+    """Select the changes that a snapshot does not see, and what this statement sees.
+
+    Shape: rows of source, thread, number and flags, in no order; one has SNAPSHOT as its source, and that of the
+    statement in the thread's place. Of each source come at most `limit` rows from the number `following` on, with
+    `has_ties` all of the last number; and all of the numbers that were `running`, an array of JSON.
+    Each select is answered by its index, however old the snapshot is. Threads that remain are narrowed to the caller's
+    when they are read (`threads_by_ids`): here the owner would have to be looked up for each row that is passed over.
+    """
+    is_new = _is_new(following, running)
+    found: list[Select[Any]] = [
+        select(
+            literal_column(str(SNAPSHOT), Integer()).label("source"),
+            snapshot().label("thread"),
+            literal_column("0", BigInteger()).label("number"),
+            literal_column("0", Integer()).label("flags"),
+        )
+    ]
+    for source, (table, thread, flags) in enumerate(_SOURCES):
+        own = reach if table is tables.deleted_threads else Reach(reach.project_id)
+        columns = literal_column(str(source), Integer()).label("source"), thread, table.c.change_number
+        rows = select(*columns, flags(is_new).label("flags")).where(within(table, own))
+        later = rows.where(*_later(table, following)).order_by(table.c.change_number)
+        limited = later.fetch(limit, with_ties=True) if has_ties else later.limit(limit)
+        found.append(select(limited.subquery()))
+        if running is not None:
+            found.append(rows.where(*_among_running(table, running)))
+    return union_all(*found)
+
+
+def threads_by_ids(reach: Reach, thread_ids: str) -> Select[Any]:
+    """Select threads by their ids, an array of JSON, in no order."""
+    wanted = among(tables.threads.c.id, as_text(thread_ids))
+    return select(*threads.columns_for(reach)).where(within(tables.threads, reach), wanted)
+
+
+def changed_projects(projects: str, following: int, running: str | None) -> Select[Any]:
+    """Select what this statement sees, and for each of many projects, an array of JSON, what a snapshot does not see.
+
+    Shape: rows of a snapshot, a project, and the number of any change that is new there, or null.
+    """
+    project = value_as_text(json_values(as_text(projects)).table_valued("value", name="project").c.value)
+    found = []
+    for table, *_ in _SOURCES:
+        number = select(table.c.change_number).where(table.c.project_id == project)
+        found.append(number.where(*_later(table, following)).order_by(table.c.change_number).limit(1))
+        if running is not None:
+            found.append(number.where(*_among_running(table, running)).limit(1))
+    any_number = func.coalesce(*(each.scalar_subquery() for each in found))
+    return select(snapshot().label("snapshot"), project.label("project_id"), any_number.label("number"))
+
+
+def current_snapshot() -> Select[Any]:
+    """Select what a statement sees now."""
+    return select(snapshot().label("snapshot"))
+
+
+def _is_new(following: int, running: str | None) -> IsNew:
+    def is_new(number: Any) -> ColumnElement[bool]:
+        return or_(number >= following, *([] if running is None else [among_numbers(number, as_text(running))]))
+
+    return is_new
+
+
+def _later(table: Table, following: int) -> tuple[ColumnElement[bool], ...]:
+    number = table.c.change_number
+    return number > literal_column("0"), number >= following, number < next_change()
+
+
+def _among_running(table: Table, running: str) -> tuple[Any, ...]:
+    number = table.c.change_number
+    return number > literal_column("0"), among_numbers(number, as_text(running))
