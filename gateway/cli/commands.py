@@ -315,8 +315,9 @@ def renew_epoch(**flags: Any) -> None:
 def doctor(**flags: Any) -> None:
     """Check everything that a server needs, and say how to fix what is wrong; nothing is changed.
 
-    Checks the settings, SQLite's version, free disk space, database, migrations, clock and API keys, with the settings
-    that `serve` would use. The exit code is 1 if a problem prevents the start.
+    Checks the settings, a server that runs, free disk space, the database and whether it takes writes, migrations,
+    clock, long transactions, notifications and API keys, with the settings that `serve` would use. The exit code is 1
+    where a server could not start or no write would succeed. Of a SQLite file all pages are read.
 
     \b
       gateway doctor

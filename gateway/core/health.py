@@ -7,20 +7,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from gateway.core.messages import from_new
+from gateway.domain.ids import new_thread_id
+from gateway.domain.message import NewMessage, Role
+from gateway.domain.principal import Reach
+from gateway.domain.thread import Thread
 from gateway.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gateway.core import Store
+    from gateway.store.writes import Writes
 
 log: Final = logging.getLogger(__name__)
 
 TRY_S: Final = 1.0  # between the writes that a server tries while none has succeeded since a fault, and for each
 _MB: Final = 1_000_000
 _BEHIND: Final = "The database schema is older than this version needs. Run: gateway migrate"
+
+
+class _UndoneError(Exception):
+    """Rolls a transaction back that has succeeded."""
 
 
 async def failures(store: Store, min_free_mb: int) -> Mapping[str, str]:
@@ -54,3 +66,20 @@ async def watch_database(store: Store) -> None:
                 await store.try_write()
         except (Unavailable, TimeoutError) as error:
             log.debug("a write of the server's own failed: %s", error)  # the store logs the cause
+
+
+async def try_creation(store: Store) -> None:
+    """Create a thread with a message, in a transaction that is rolled back.
+
+    Errors: Unavailable.
+    """
+    now = int(time.time())
+    thread = Thread(new_thread_id(), now, metadata_json="{}", tool_resources_json="{}", message_count=1, owner=None)
+    message = from_new(thread.id, NewMessage(Role.USER, []), now)
+
+    async def work(transaction: Writes) -> None:
+        await transaction.add_thread(Reach(""), thread, [message])
+        raise _UndoneError
+
+    with suppress(_UndoneError):
+        await store.write(work)

@@ -7,6 +7,7 @@ Must not be here: SQL about threads and messages.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     Connect = Callable[[], Awaitable[asyncpg.Connection]]
 
+_PROBE_S: Final = 1.0
+_PROCESS: Final = "SELECT pg_backend_pid()"
 CHANNEL: Final = "gateway_hints"
 # Servers of earlier versions send and receive one thread at a time here. They may run beside this one in an upgrade.
 OLD_CHANNEL: Final = "gateway_changes"
@@ -72,3 +75,24 @@ def _listener(receive: Receive, own_pid: int) -> Callable[[object, int, str, obj
             receive([Hint(project_id, thread_id)])
 
     return on_notify
+
+
+async def refuse_pooler(connect: Connect) -> None:
+    """Refuse what changes the connection with each transaction, as PgBouncer does in that mode: LISTEN is lost there.
+
+    While another client is within a transaction, such a pooler has to give another connection, or none.
+    Errors: OSError; whatever the database says where it refuses a connection.
+    """
+    listening, other = await connect(), await connect()
+    try:
+        before = await listening.fetchval(_PROCESS)
+        async with other.transaction(), asyncio.timeout(_PROBE_S):
+            await other.fetchval(_PROCESS)
+            is_kept = before == await listening.fetchval(_PROCESS)
+    except (TimeoutError, asyncpg.PostgresError):
+        is_kept = False
+    finally:
+        listening.terminate()
+        other.terminate()
+    if not is_kept:
+        raise ConnectionError("a pooler changes the connection with each transaction")

@@ -1,21 +1,41 @@
 """What `gateway doctor` reads of a database; nothing is changed or created.
 
-Must not be here: which of it is a problem (`cli.doctor`).
+Must not be here: which of it is a problem (`cli.database_checks`).
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
 
-from gateway.store.engines.open import open_engines
+from gateway.store.engines.database_files import WAL, beside, require_own_log, sqlite_file
+from gateway.store.engines.open import migrates_itself, open_engines
 from gateway.store.schema import tables
-from gateway.store.schema.revision import HEAD, opened, revision_of
+from gateway.store.schema.revision import LAST_SERVED, opened, revision_of
 
-_CLOCK: Final = {"postgresql": "SELECT extract(epoch FROM clock_timestamp())"}  # SQLite uses the clock of this machine
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+LONG_S: Final = 60  # transactions of ours take no seconds
+_CLOCK: Final = "SELECT extract(epoch FROM clock_timestamp())"
+_TIMEOUTS: Final = """
+    SELECT name, setting FROM pg_settings
+    WHERE name IN ('lock_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout')
+"""
+# A role without the privilege for it does not see when the transactions of others began.
+_LONG: Final = """
+    SELECT pid, coalesce(nullif(application_name, ''), usename, ''), extract(epoch FROM clock_timestamp() - xact_start)
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+        AND xact_start < clock_timestamp() - make_interval(secs => :seconds)
+    ORDER BY xact_start LIMIT 3
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,29 +43,59 @@ class Inspection:
     """What was read of a database.
 
     Units: `newest` is the latest second of a message or thread, if there is one; `ahead_s` is how far the database's
-    clock is ahead of ours.
+    clock is ahead of ours. `damage` is the first that SQLite finds; `log_bytes` the size of its log. PostgreSQL has the
+    time-outs of this connection in milliseconds, and transactions of others: process, program and seconds.
     """
 
     revision: str | None
     newest: int | None
-    ahead_s: float
+    ahead_s: float = 0.0
+    damage: str | None = None
+    log_bytes: int = 0
+    timeouts_ms: Mapping[str, int] | None = None
+    long_transactions: Sequence[tuple[int, str, float]] = ()
 
 
 async def inspect_database(url: str) -> Inspection:
     """Inspect a database; a SQLite file that does not exist would be created, so check that before.
 
-    Errors: InvalidSetting where it cannot be opened.
+    Errors: InvalidSetting where it cannot be opened; DatabaseDamaged; Unavailable where it cannot be read.
     """
+    is_file = migrates_itself(url)
+    if is_file:
+        require_own_log(sqlite_file(url))
     engines = open_engines(url)
     try:
         async with opened(engines.reader) as connection:
             revision = await connection.run_sync(revision_of)
-            ahead_s = 0.0
-            if clock := _CLOCK.get(connection.dialect.name):
-                ahead_s = float((await connection.execute(text(clock))).scalar_one()) - time.time()
-            newest = None
-            if revision is not None and revision <= HEAD:
-                newest = (await connection.execute(select(func.max(tables.threads.c.last_created_at)))).scalar()
+            if is_file:
+                return await _inspect_file(url, connection, revision)
+            return await _inspect_server(connection, revision)
     finally:
         await engines.dispose()
-    return Inspection(revision, newest, ahead_s)
+
+
+async def _inspect_file(url: str, connection: AsyncConnection, revision: str | None) -> Inspection:
+    log = beside(sqlite_file(url), WAL)
+    log_bytes = log.stat().st_size if log.exists() else 0
+    try:
+        found = " ".join(str((await connection.execute(text("PRAGMA quick_check(1)"))).scalar_one()).split())
+        newest = await _newest(connection, revision)
+    except DBAPIError as error:  # a server may serve what is not damaged
+        return Inspection(revision, None, damage=str(error.orig), log_bytes=log_bytes)
+    return Inspection(revision, newest, damage=None if found == "ok" else found, log_bytes=log_bytes)
+
+
+async def _newest(connection: AsyncConnection, revision: str | None) -> int | None:
+    if revision is None or revision > LAST_SERVED:
+        return None
+    newest: int | None = (await connection.execute(select(func.max(tables.threads.c.last_created_at)))).scalar()
+    return newest
+
+
+async def _inspect_server(connection: AsyncConnection, revision: str | None) -> Inspection:
+    newest = await _newest(connection, revision)
+    ahead_s = float((await connection.execute(text(_CLOCK))).scalar_one()) - time.time()
+    timeouts = {name: int(setting) for name, setting in await connection.execute(text(_TIMEOUTS))}
+    long = [(pid, name, float(s)) for pid, name, s in await connection.execute(text(_LONG), {"seconds": LONG_S})]
+    return Inspection(revision, newest, ahead_s, timeouts_ms=timeouts, long_transactions=long)

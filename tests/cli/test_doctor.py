@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from sqlalchemy import make_url, text
 
-from gateway.cli import doctor
+from gateway.cli import database_checks, doctor
+from gateway.store.engines import base
 from gateway.store.engines.open import open_engines
 from tests.exports import a_thread, run, take
 
@@ -27,7 +31,7 @@ class Disk(NamedTuple):
 
 def examined(url: str, *flags: str) -> tuple[int, dict[str, tuple[str, str]]]:
     """Give the exit code, and of each check its level and what it said with its advice."""
-    done = run("doctor", "--database-url", url, *flags)
+    done = run("doctor", "--database-url", url, "--port", "0", *flags)  # whatever else listens here
     found: dict[str, tuple[str, str]] = {}
     name = ""
     for line in done.stdout.splitlines():
@@ -128,7 +132,9 @@ def test_a_sqlite_that_can_lose_messages_is_reported(
     assert (exit_code, found["SQLite"][0]) == (code, level)
 
 
-@pytest.mark.parametrize(("free_mb", "code", "level"), [(50, 1, "failure"), (500, 0, "warning"), (5_000, 0, "ok")])
+@pytest.mark.parametrize(
+    ("free_mb", "code", "level"), [(0, 1, "failure"), (50, 0, "warning"), (500, 0, "warning"), (5_000, 0, "ok")]
+)
 def test_a_disk_that_is_nearly_full_is_reported(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch, free_mb: int, code: int, level: str
 ) -> None:
@@ -137,6 +143,18 @@ def test_a_disk_that_is_nearly_full_is_reported(
     exit_code, found = examined(sqlite_url)
 
     assert (exit_code, found["disk"][0]) == (code, level)
+    assert found["temporary"][0] == ("ok" if free_mb == 5_000 else "warning")  # nothing that is served needs it
+
+
+def test_a_machine_without_a_temporary_folder_is_reported(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+
+    code, found = examined(sqlite_url)
+
+    assert (code, found["temporary"][0]) == (0, "warning")
 
 
 @pytest.mark.parametrize(
@@ -164,14 +182,56 @@ def test_a_key_that_ends_soon_is_reported_by_its_id(sqlite_url: str) -> None:
     assert "key_" in found["keys"][1]
 
 
-def test_a_clock_that_was_set_back_is_reported(sqlite_url: str) -> None:
+@pytest.mark.parametrize(
+    ("newest", "level", "said"),
+    [
+        pytest.param(9_999_999_999, "warning", "the newest message is 9", id="behind"),
+        pytest.param(1_000_000_000, "ok", "the newest message is 9", id="ahead, or nobody wrote"),
+    ],
+)
+def test_the_clock_is_compared_with_the_newest_message(sqlite_url: str, newest: int, level: str, said: str) -> None:
     take(sqlite_url, a_thread())
-    execute(sqlite_url, "UPDATE threads SET last_created_at = 9999999999")
+    execute(sqlite_url, f"UPDATE threads SET last_created_at = {newest}")  # noqa: S608  (ours)
 
     code, found = examined(sqlite_url)
 
-    assert (code, found["clock"][0]) == (0, "warning")
-    assert "in the future" in found["clock"][1]
+    assert (code, found["clock"][0], found["clock"][1][: len(said)]) == (0, level, said)
+    assert (" days in the future" if level == "warning" else " days old") in found["clock"][1]
+
+
+def test_a_database_that_another_program_has_locked_is_reported(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "WAIT_S", 0.1)
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        code, found = examined(sqlite_url)
+
+    assert (code, found["writes"][0]) == (1, "failure")
+
+
+def test_a_log_that_is_not_written_back_is_reported(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_checks, "_LONG_LOG_MB", 0.01)
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("CREATE TABLE large AS SELECT randomblob(100000)")
+
+        code, found = examined(sqlite_url)
+
+    assert (code, found["others"][0]) == (0, "warning")
+    assert "long transaction" in found["others"][1]
+
+
+def test_a_check_that_fails_itself_is_a_finding(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_file: object) -> None:
+        raise ValueError("first line\nsecond line")
+
+    monkeypatch.setattr(doctor, "holder_of", fail)
+
+    code, found = examined(sqlite_url)
+
+    assert (code, found["server"]) == (1, ("failure", "ValueError: first line"))
 
 
 def test_trusted_documents_that_cannot_be_read_are_reported(sqlite_url: str, tmp_path: Path) -> None:

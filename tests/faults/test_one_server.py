@@ -39,9 +39,10 @@ def test_a_second_server_is_refused_at_once_by_any_name_of_the_file(
 
 
 def test_commands_run_beside_a_server(sqlite_url: str, tmp_path: Path) -> None:
-    commands = [["keys", "create"], ["export"], ["import", str(tmp_path / "exported")], ["doctor"], ["migrate"]]
+    commands = [["keys", "create"], ["export"], ["import", str(tmp_path / "exported")], ["migrate"]]
     with serving(sqlite_url, folder=tmp_path) as server:
         (tmp_path / "exported").write_text("")
+        commands.append(["doctor", "--port", str(server.port)])
         for command in [*commands, ["backup", str(tmp_path / "copy.db")], ["epoch", "renew"]]:
             ran = run_gateway(*command, "--database-url", sqlite_url, folder=tmp_path)
 

@@ -77,7 +77,8 @@ def test_a_token_of_the_previous_secret_is_accepted(served: Served) -> None:
 
 @where_no_database_has_a_part
 def test_doctor_prints_no_secret(served: Served) -> None:
-    ran = run_gateway("doctor", "--database-url", served.database_url, folder=served.folder, given=SECRETS)
+    at = ("--database-url", served.database_url, "--port", str(served.server.port))
+    ran = run_gateway("doctor", *at, folder=served.folder, given=SECRETS)
 
     assert ran.returncode == 0
     assert not [name for name, value in SECRETS.items() if len(value) == 32 and value in ran.stdout + ran.stderr]

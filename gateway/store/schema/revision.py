@@ -12,6 +12,7 @@ from sqlalchemy import column, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import InvalidSetting
+from gateway.store.engines.errors import translate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,7 +54,7 @@ def can_be_served(revision: str | None) -> bool:
 async def opened(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Connect for the duration of the block.
 
-    Errors: InvalidSetting where the database cannot be opened.
+    Errors: InvalidSetting where the database cannot be opened; Unavailable where it is damaged, or fails in the block.
     """
     try:
         connection = await engine.connect()
@@ -62,4 +63,9 @@ async def opened(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         reason = error.orig if isinstance(error, DBAPIError) else error
         raise InvalidSetting(f"GATEWAY_DATABASE_URL: the database cannot be opened: {reason}") from error
     async with aclosing(connection):
-        yield connection
+        try:
+            yield connection
+        except DBAPIError as error:
+            if (translation := translate(error)) is error:
+                raise
+            raise translation from error
