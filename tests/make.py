@@ -78,7 +78,7 @@ async def list_page(
 ) -> Rows:
     """Read one page of a thread."""
     [listed] = await messages.list_pages(store, who, PageRead((thread_id,), page, run_id, fields))
-    return listed.found
+    return listed
 
 
 def text_part(text: str, annotations: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:

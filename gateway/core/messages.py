@@ -16,7 +16,6 @@ from gateway.domain import metadata
 from gateway.domain.idempotency import Kind
 from gateway.domain.ids import new_message_id
 from gateway.domain.message import Message, Role, Status, plain_text, with_created_at
-from gateway.domain.page import ThreadPage
 from gateway.domain.principal import Scope
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump, dump_text
@@ -131,23 +130,19 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId | None, messa
     return found_in
 
 
-async def list_pages(store: Store, who: Principal, read: PageRead, *, known: bool = False) -> list[ThreadPage]:
+async def list_pages(store: Store, who: Principal, read: PageRead, *, known: bool = False) -> list[Rows]:
     """Return a page of messages of each thread; unless they are `known`, an empty one is checked.
 
-    The ends of a page are known if it was read with its thread.
     Errors: NotFound for a thread; InvalidRequest for a cursor that names no message of it; AnswerTooLarge.
     """
     who.require(Scope.READ)
     async with store.read() as reads:
         pages = await reads.list_pages(who.reach, read)
         if not known:
-            for thread_id, (found, *_) in zip(read.thread_ids, pages, strict=True):
+            for thread_id, found in zip(read.thread_ids, pages, strict=True):
                 if not found.rows:
                     await _refuse_unknown(reads, who, thread_id, read.page)
-    return [
-        ThreadPage(found, thread, None if edges is None else paging.ends_of(read.page, found, edges))
-        for found, thread, edges in pages
-    ]
+    return pages
 
 
 async def page_ends(

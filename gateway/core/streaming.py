@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from gateway.domain.delta import NO_DELTA, last_of
-from gateway.domain.message import Message, Status, finished, with_appended_text
+from gateway.domain.message import Message, Status, finished
+from gateway.domain.message import append_text as append_to
 from gateway.domain.principal import Scope
 from gateway.errors import InvalidRequest, NotFound, OffsetConflict
 from gateway.store.writes import Place
@@ -70,7 +71,9 @@ async def append_text(
             await transaction.add_delta(who.reach, Place(thread_id, message_id, position), delta)
         if message is None:
             return Message(message_id, thread_id, *_NOT_READ)
-        grown = with_appended_text(message, [(delta.part_index, text)])
+        parts = orjson.loads(message.content_json)
+        append_to(parts, delta.part_index, text)
+        grown = message._replace(content_json=orjson.dumps(parts), plain_text=None)
         if is_rewritten:
             if delta.number >= FOLD:
                 position = await transaction.next_position(who.reach, thread_id)

@@ -216,7 +216,7 @@ async def export_messages(store: Store, who: Principal, thread_id: ThreadId) -> 
     page = _MESSAGES
     while True:
         async with store.read() as reads:
-            [(found, *_)] = await reads.list_pages(who.reach, PageRead((thread_id,), page))
+            [found] = await reads.list_pages(who.reach, PageRead((thread_id,), page))
         for message in found.items:
             yield message
         if not found.has_more:

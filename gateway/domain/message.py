@@ -308,16 +308,11 @@ def count_characters(parts: Iterable[Mapping[str, Any]]) -> int:
     return sum(len(part["text"]["value"]) for part in parts if part["type"] == "text")
 
 
-def with_appended_text(message: Message, gained: Sequence[tuple[int, str]]) -> Message:
-    """Append deltas to the content of a message in progress: pairs of part index and text."""
-    if not gained:
-        return message
-    parts = orjson.loads(message.content_json)
-    for part_index, text in gained:
-        if part_index == len(parts):
-            parts.append({"type": "text", "text": {"value": "", "annotations": []}})
-        parts[part_index]["text"]["value"] += text
-    return message._replace(content_json=orjson.dumps(parts))
+def append_text(parts: list[dict[str, Any]], part_index: int, text: str) -> None:
+    """Append text to a part of content in the format of the API, or begin a new part with it."""
+    if part_index == len(parts):
+        parts.append({"type": "text", "text": {"value": "", "annotations": []}})
+    parts[part_index]["text"]["value"] += text
 
 
 def finished(message: Message, ending: Ending, now: int) -> Message:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, partial
+from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
@@ -106,16 +107,24 @@ class AnswerBudget:
             self.count += count
         return self.stored <= MAX_ANSWER_BYTES or self.count <= 1
 
-    def take_page(self, found: Iterable[R], limit: int) -> PageRows[R]:
-        """Take the rows of one of several pages.
+    def take_pages(
+        self, found: Iterable[R], limit: int, thread_of: Callable[[R], str]
+    ) -> tuple[dict[str, PageRows[R]], bool]:
+        """Take the rows of the pages of several threads, and say whether the scan came to its end.
 
+        It stops at a page that ends by its bytes, so as not to read the rest of that thread.
         Errors: AnswerTooLarge.
         """
-        page = take_page(found, limit)
-        if not self.fits((page.stored, len(page.rows))):
-            page.rows.clear()  # the traceback would keep the rows alive
-            raise AnswerTooLarge
-        return page
+        pages: dict[str, PageRows[R]] = {}
+        for thread_id, own in groupby(found, thread_of):
+            page = pages[thread_id] = take_page(own, limit)
+            if not self.fits((page.stored, len(page.rows))):
+                page.rows.clear()  # the traceback would keep the rows alive
+                pages.clear()
+                raise AnswerTooLarge
+            if page.has_more and len(page.rows) < limit:
+                return pages, False
+        return pages, True
 
     def whole(self, found: Iterable[R]) -> list[R]:
         """Take all rows; the last value of each is its stored size.
@@ -163,13 +172,16 @@ class PageRead(NamedTuple):
 class Rows:
     """A page of messages of which some fields were read, the id among them.
 
-    A row begins with those fields, in this order.
+    A row begins with those fields, in this order. `edges` are None where they were not read; `thread` is there if it
+    was asked for and exists.
     """
 
     fields: Fields
     rows: Sequence[Sequence[Any]]
     has_more: bool
     stored: int = 0  # bytes
+    edges: EdgeFlags | None = None
+    thread: Thread | None = None
 
     @cached_property
     def items(self) -> tuple[Message, ...]:
@@ -184,15 +196,6 @@ class Rows:
         """The ids of the first and the last."""
         place = self.fields.index("id")
         return (self.rows[0][place], self.rows[-1][place]) if self.rows else (None, None)
-
-
-@dataclass(slots=True)
-class ThreadPage:
-    """A page of messages, with its thread, if that was asked for and exists, and with its ends, if they are known."""
-
-    found: Rows
-    thread: Thread | None = None
-    ends: PageEnds | None = None
 
 
 @dataclass(slots=True)

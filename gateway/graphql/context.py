@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.auth.authenticator import Authenticator
     from gateway.concurrency import SharedCalls
     from gateway.core import Store
+    from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
     from gateway.domain.page import PageRequest, Rows
     from gateway.domain.principal import Principal
@@ -36,7 +37,7 @@ MAX_KEYS: Final = 1_000  # the same, of threads or messages
 class PageKey(NamedTuple):
     """A page of a thread; pages that differ only in the thread are read by one statement."""
 
-    thread_id: str
+    thread_id: ThreadId
     page: PageRequest
     run_id: str | None
 
@@ -128,8 +129,8 @@ class Context:
         for (page, run_id), group in groups.items():
             read = PageRead([each.thread_id for each in group], page, run_id)
             found = await messages.list_pages(self.store, self.who, read, known=True)
-            loaded.update(zip(group, [each.found for each in found], strict=True))
-            if not self.read.fits(*((each.found.stored, len(each.found.rows)) for each in found)):
+            loaded.update(zip(group, found, strict=True))
+            if not self.read.fits(*((each.stored, len(each.rows)) for each in found)):
                 loaded.clear()
                 found.clear()  # an error keeps the locals of its frames alive
                 raise AnswerTooLarge

@@ -28,7 +28,7 @@ async def list_messages(call: Call) -> Answer:
     run_id = parse.reference(run_id, "run_id")
     read = PageRead((call.thread_id,), page, run_id, (*WIRE, *call.expanded))
     [listed] = await messages.list_pages(call.store, call.who, read)
-    return render.messages_page(listed.found)
+    return render.messages_page(listed)
 
 
 async def get_message(call: Call) -> Answer:

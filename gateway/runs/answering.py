@@ -227,7 +227,7 @@ async def _messages(store: Store, open_run: OpenRun) -> list[Message]:
     while left > 0:
         page = PageRequest(min(left, _PAGE), Order.DESC, after)
         async with store.read() as reads:
-            [(rows, *_)] = await reads.list_pages(reach, PageRead((run.thread_id,), page))
+            [rows] = await reads.list_pages(reach, PageRead((run.thread_id,), page))
         for message in rows.items:
             stored += message.stored
             left -= message.run_id != run.id

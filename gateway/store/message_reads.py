@@ -1,6 +1,6 @@
 """Reading messages: pages of one or several threads, messages by id, and those after a position.
 
-Every read selects fields, is cut at a limit of bytes, and gets the text of messages in progress by one more statement.
+Every read selects fields, is cut at a limit of bytes, and completes the text of messages in progress.
 Must not be here: the text of statements (`statements`), other reads (`reads`).
 """
 
@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from gateway.domain import wire
-from gateway.domain.message import with_appended_text
+from gateway.domain.message import append_text, plain_text
 from gateway.domain.page import WHOLE, AnswerBudget, EdgeFlags, PageRows, Rows, take_page
 from gateway.store import rows
 from gateway.store.statements import following, messages, postgres_pages
 from gateway.store.statements.paging import is_ascending
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Sequence
+    from collections.abc import Awaitable, Sequence
 
     from gateway.domain.message import Message
     from gateway.domain.page import Fields, PageRead
@@ -31,13 +30,12 @@ if TYPE_CHECKING:
     from gateway.store.statement_cache import Build
 
 T = TypeVar("T")
-OfThread = tuple[Rows, "Thread | None", EdgeFlags | None]  # the flags are read with the thread
 
 _POSITION: Final = itemgetter(-2)  # the column before the bytes
 _THREAD: Final = -3  # the column before both, in a statement that also selects a thread
-_CONTENT: Final = WHOLE.index("content_json")
-_PART_INDEX: Final = len(WHOLE)  # the column after the message, in `list_growing`
-_NULL_IN_PROGRESS: Final = ("content_json", "wire_json")
+_GROWING: Final = (*WHOLE, messages.DELTAS)
+_TEXTS: Final = frozenset({"content_json", "wire_json"})
+_NO_EDGES: Final = EdgeFlags()
 _EMPTY: Final[PageRows[Any]] = PageRows([], has_more=False, stored=0)
 
 
@@ -63,43 +61,45 @@ class MessageReads:
         """
         all_at_once = len(message_ids) == 1 or self._connection.is_local
         build: Build = messages.get_messages if all_at_once else postgres_pages.get_messages_within_bytes
-        found = await self._taken(AnswerBudget().whole, build, reach, list(message_ids))
-        [found] = await self._completed(reach, WHOLE, [found])
-        return {message.id: message for message in rows.messages_of(found)}
+        found = await self._taken(AnswerBudget().whole, build, reach, list(message_ids), _GROWING)
+        return {message.id: message for message in rows.messages_of(_completed(_GROWING, found))}
 
-    async def list_pages(self, reach: Reach, read: PageRead) -> list[OfThread]:
+    async def list_pages(self, reach: Reach, read: PageRead) -> list[Rows]:
         """Return a page of each thread; unknown threads and cursors give empty ones.
 
         Errors: AnswerTooLarge where the pages of several are larger than the limit of one response.
         """
-        fields = read.fields if "id" in read.fields else (*read.fields, "id")
-        thread, edges = None, None
+        several = len(read.thread_ids) > 1
+        fields = _with(read.fields, "id", "thread_id") if several else _with(read.fields, "id")
+        selected = fields if _TEXTS.isdisjoint(fields) else (*fields, messages.DELTAS)
+        thread, edges = None, None if read.page.cursors() else _NO_EDGES
         if read.with_thread:
-            thread, edges, found = await self._with_thread(reach, read, fields)
+            thread, edges, found = await self._with_thread(reach, read, selected)
             pages = [found]
-        elif len(read.thread_ids) == 1:
-            pages = [await self._page(reach, read, fields)]
+        elif several:
+            pages = await self._pages_of_each(reach, read, selected)
         else:
-            fields = fields if "thread_id" in fields else (*fields, "thread_id")
-            pages = await self._pages_of_each(reach, read, fields)
-        completed = await self._completed(reach, fields, [each.rows for each in pages])
+            pages = [await self._page(reach, read, selected)]
+        listed = [each.rows if selected is fields else _completed(selected, each.rows) for each in pages]
         if read.page.from_end:
-            for each in completed:
-                each.reverse()
+            listed = [each[::-1] for each in listed]
         return [
-            (Rows(fields, listed, each.has_more, each.stored), thread, edges)
-            for listed, each in zip(completed, pages, strict=True)
+            Rows(fields, each, page.has_more, page.stored, edges, thread)
+            for each, page in zip(listed, pages, strict=True)
         ]
 
     async def list_messages_after(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Message]:
         """Return the messages of a thread after a position, in order."""
         local, remote = following.list_messages_after, postgres_pages.messages_after_within_bytes
         build: Build = local if self._connection.is_local else remote
-        found = await self._taken(partial(take_page, limit=limit), build, reach, thread_id, position, limit)
+        take = partial(take_page, limit=limit)
+        found = await self._taken(take, build, reach, thread_id, position, limit, _GROWING)
         last = _POSITION(found.rows[-1]) if found.rows else position
         has_more = found.has_more or len(found.rows) == limit
-        [completed] = await self._completed(reach, WHOLE, [found.rows])
-        return Batch(list(zip(map(_POSITION, completed), rows.messages_of(completed), strict=True)), last, has_more)
+        positions = map(_POSITION, found.rows)
+        return Batch(
+            list(zip(positions, rows.messages_of(_completed(_GROWING, found.rows)), strict=True)), last, has_more
+        )
 
     def _page(self, reach: Reach, read: PageRead, fields: Fields) -> Awaitable[PageRows[Any]]:
         """Return one page of a thread, in the order of the scan."""
@@ -131,52 +131,21 @@ class MessageReads:
         return (*rows.thread_with_edges(wire.load(with_thread[_THREAD])), take(in_order))
 
     async def _pages_of_each(self, reach: Reach, read: PageRead, fields: Fields) -> list[PageRows[Any]]:
-        """Return the same page of several threads in one round trip."""
-        thread_ids, page, run_id = read[:3]
-        take = partial(AnswerBudget().take_page, limit=page.limit)
-        if self._connection.is_local:
-            return await self._connection.take_repeated(
-                take, messages.list_messages, lambda each: (reach, each, page, run_id, fields), thread_ids
-            )
-        build = postgres_pages.list_messages_of_each
-        found = await self._rows(build, reach, wire.dump_text(list(dict.fromkeys(thread_ids))), page, run_id, fields)
-        of_each: dict[str, list[Any]] = {thread_id: [] for thread_id in thread_ids}
-        place = fields.index("thread_id")
-        for row in found:
-            of_each[row[place]].append(row)
-        return [take(of_each[thread_id]) for thread_id in thread_ids]
-
-    async def _completed(self, reach: Reach, fields: Fields, pages: Sequence[list[Any]]) -> list[list[Any]]:
-        """Complete the rows of messages in progress, all by one statement; those deleted meanwhile are omitted.
-
-        Shape: of each page, rows of the fields and further columns.
-        """
-        at = next((n for n, name in enumerate(fields) if name in _NULL_IN_PROGRESS), None)
-        if at is None or None not in map(itemgetter(at), chain.from_iterable(pages)):
-            return list(pages)
-        id_of = itemgetter(fields.index("id"))
-        grown = await self._grown(reach, [id_of(row) for row in chain.from_iterable(pages) if row[at] is None])
-
-        def complete(found: list[Any]) -> Iterable[Any]:
-            for row in found:
-                if row[at] is not None:
-                    yield row
-                elif (message := grown.get(id_of(row))) is not None:
-                    yield (*(_field(message, name) for name in fields), *row[len(fields) :])
-
-        return [list(complete(found)) for found in pages]
-
-    async def _grown(self, reach: Reach, growing: Sequence[str]) -> dict[str, Message]:
-        """Return messages in progress with all their text; unknown ids are omitted."""
-        whole: dict[str, Message] = {}
-        deltas: dict[str, list[tuple[int, str]]] = {}
-        for row in await self._rows(following.list_growing, reach, list(growing)):
-            part_index = row[_PART_INDEX]
-            if part_index is None:
-                [whole[row[0]]] = rows.messages_of([row])
-            else:
-                deltas.setdefault(row[0], []).append((part_index, row[_CONTENT].decode()))
-        return {id_: with_appended_text(message, deltas.get(id_, ())) for id_, message in whole.items()}
+        """Return the same page of several threads by one statement, and one more after each that ends by its bytes."""
+        build: Build = messages.list_messages_of_each
+        if not self._connection.is_local:
+            build = postgres_pages.list_messages_of_each
+        take = partial(
+            AnswerBudget().take_pages, limit=read.page.limit, thread_of=itemgetter(fields.index("thread_id"))
+        )
+        pages: dict[str, PageRows[Any]] = {}
+        left, ended = list(dict.fromkeys(read.thread_ids)), False
+        while not ended:
+            arguments = reach, wire.dump_text(left), read.page, read.run_id, fields
+            found, ended = await self._taken(take, build, *arguments)
+            pages |= found
+            left = [thread_id for thread_id in left if thread_id not in pages]
+        return [pages.get(thread_id, _EMPTY) for thread_id in read.thread_ids]
 
     def _rows(self, build: Build, *arguments: Any) -> Awaitable[Sequence[Any]]:
         """Run a statement; its columns are read by index, since rows of drivers have no names."""
@@ -187,5 +156,26 @@ class MessageReads:
         return self._connection.take(take, build, arguments)
 
 
-def _field(message: Message, name: str) -> Any:
-    return wire.dump(wire.message(message)) if name == "wire_json" else getattr(message, name)
+def _with(fields: Fields, *required: str) -> Fields:
+    return (*fields, *(name for name in required if name not in fields))
+
+
+def _completed(fields: Fields, found: list[Any]) -> list[Any]:
+    """Append to the content of messages in progress what they have gained; the rows begin with the fields."""
+    deltas = itemgetter(fields.index(messages.DELTAS))
+    if not any(map(deltas, found)):
+        return found
+    return [_grown(fields, row, wire.load(deltas(row) or "[]")) for row in found]
+
+
+def _grown(fields: Fields, row: Sequence[Any], deltas: list[tuple[int, int, str]]) -> Sequence[Any]:
+    """Append deltas in the order of their positions, and note whether that is one plain text."""
+    if not deltas:
+        return row
+    own: dict[str, Any] = dict(zip(fields, row, strict=False))
+    whole = wire.load(own["wire_json"]) if "wire_json" in own else {}
+    parts = whole["content"] if whole else wire.load(own["content_json"])
+    for _, part_index, text in sorted(deltas):
+        append_text(parts, part_index, text)
+    own |= {"wire_json": wire.dump(whole), "content_json": wire.dump(parts), "plain_text": plain_text(parts)}
+    return (*map(own.__getitem__, fields), *row[len(fields) :])

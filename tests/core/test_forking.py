@@ -27,7 +27,7 @@ ALL = PageRequest(limit=100, order=Order.ASC)
 
 async def held(store: Store, who: Principal, thread_id: ThreadId) -> list[Message]:
     [page] = await messages.list_pages(store, who, PageRead([thread_id], ALL, fields=ALL_FIELDS))
-    return list(page.found.items)
+    return list(page.items)
 
 
 def told(message: Message) -> dict[str, Any]:

@@ -63,8 +63,8 @@ async def test_pages_of_several_threads_equal_those_of_each_thread_alone(
         read = PageRead([empty, full], page, asking.run_id)
         of_empty, of_full = await messages.list_pages(store, who, read, known=True)
 
-        assert of_full.found.items == (await list_page(store, who, full, page, asking.run_id)).items
-        assert of_empty.found.items == ()
+        assert of_full.items == (await list_page(store, who, full, page, asking.run_id)).items
+        assert of_empty.items == ()
 
 
 @given(history=changes(st.integers(0, 2)), asked=askings(st.none()))

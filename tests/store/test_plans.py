@@ -76,6 +76,21 @@ async def test_sqlite_finds_a_thread_and_the_edges_of_a_page_by_index(
 
 
 @_each_reach
+async def test_sqlite_reads_pages_of_several_threads_by_index_and_in_their_order(
+    sqlite_full: AsyncConnection, reach: Reach
+) -> None:
+    page = PageRequest(20, before=f"msg_{LARGE}_150")
+
+    plan = await sqlite_plan(sqlite_full, messages.list_messages_of_each(reach, dump_text([SMALL, LARGE]), page))
+
+    at = [plan.index(each) for each in ("SCAN wanted", "SCAN near", "SEARCH messages USING INDEX")]
+    assert at == sorted(at)
+    assert "(project_id=? AND thread_id=? AND position=?)" in plan
+    assert "SCAN messages" not in plan
+    assert "TEMP B-TREE" not in plan
+
+
+@_each_reach
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 async def test_postgres_finds_a_thread_with_its_page_by_index(
     postgres_full: AsyncConnection, mode: str, reach: Reach

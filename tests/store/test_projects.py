@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from gateway.core import Store
     from gateway.domain.message import Message
-    from gateway.domain.page import Page
+    from gateway.domain.page import Page, Rows
     from gateway.domain.thread import Thread
-    from gateway.store.message_reads import Batch, OfThread
+    from gateway.store.message_reads import Batch
     from gateway.store.thread_changes import ListBatch
 
     Call = Callable[[Writes, Reach, Thread, Message], Awaitable[Any]]
@@ -252,8 +252,8 @@ def _regretted(message: Message) -> Message:
     return message._replace(content_json=b"[]")
 
 
-async def _pages(found: Awaitable[list[OfThread]]) -> list[Any]:
-    return [each for page, thread, _ in await found for each in (thread, *page.items) if each is not None]
+async def _pages(found: Awaitable[list[Rows]]) -> list[Any]:
+    return [each for page in await found for each in (page.thread, *page.items) if each is not None]
 
 
 async def _items(page: Awaitable[Page[Any]]) -> tuple[Any, ...]:

@@ -28,7 +28,7 @@ _KEPT: Final = 64  # parsed arguments; clients request the same pages again and 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from gateway.domain.page import PageRequest, ThreadPage
+    from gateway.domain.page import PageRequest, Rows
     from gateway.domain.thread import Thread
     from gateway.fast_executor.hints import LookAhead, SelectedField
     from gateway.graphql.context import Context
@@ -51,9 +51,10 @@ async def find_thread(
     if read is None:
         return await context.threads.load(thread_id)
     [page] = await messages.list_pages(context.store, context.who, read._replace(with_thread=True), known=True)
-    if page.thread is not None:
-        _prefetch(context, [page.thread], read, [page])
-    return page.thread
+    thread, page.thread = page.thread, None  # a circle of both would stay in memory until the next garbage collection
+    if thread is not None:
+        _prefetch(context, [thread], read, [page])
+    return thread
 
 
 async def find_threads(
@@ -132,18 +133,17 @@ def _read_of(thread_ids: Sequence[str], selected: Sequence[SelectedField]) -> Pa
     return PageRead(thread_ids, page, run_id, fields)
 
 
-def _prefetch(context: Context, found: Sequence[Thread], read: PageRead, pages: Sequence[ThreadPage]) -> None:
+def _prefetch(context: Context, found: Sequence[Thread], read: PageRead, pages: Sequence[Rows]) -> None:
     """Keep a page in each thread; one that is empty may be due to an unknown cursor, which the resolver checks.
 
     Errors: AnswerTooLarge.
     """
-    context.count_prefetched([each.found for each in pages])
+    context.count_prefetched(pages)
     has_cursor = bool(read.page.cursors())
     for thread, each in zip(found, pages, strict=True):
-        if each.found.rows or not has_cursor:
+        if each.rows or not has_cursor:
             key = PageKey(thread.id, read.page, read.run_id)
-            # Of a copy: a circle of the thread and its page would stay in memory until the next garbage collection.
-            connection = MessageConnection(found=each.found, asked=key, of=thread._replace(), ends=each.ends)
+            connection = MessageConnection(found=each, asked=key, total=thread.message_count)
             thread.__dict__[PREFETCHED] = connection  # beside its cached properties
 
 

@@ -113,8 +113,7 @@ class MessageConnection:
 
     found: strawberry.Private[page.Rows]
     asked: strawberry.Private[PageKey]
-    of: strawberry.Private[DomainThread]
-    ends: strawberry.Private[page.PageEnds | None] = None
+    total: strawberry.Private[int]  # of all messages of the thread
 
     @property
     def items(self) -> tuple[DomainMessage, ...]:
@@ -129,14 +128,13 @@ class MessageConnection:
     @property
     def preloaded_page_info(self) -> PageInfo | None:
         """The result of `pageInfo`, if it needs no further read."""
-        if self.ends is None and not self.asked.page.cursors():
-            self.ends = paging.ends_of(self.asked.page, self.found, page.EdgeFlags())
-        return None if self.ends is None else page_info(self.found, self.ends)
+        found = self.found
+        return None if found.edges is None else page_info(found, paging.ends_of(self.asked.page, found, found.edges))
 
     @property
     def preloaded_total(self) -> int | None:
         """The stored number of messages, unless the list is filtered."""
-        return self.of.message_count if self.asked.run_id is None else None
+        return self.total if self.asked.run_id is None else None
 
     @strawberry.field(description="The messages of this page with their cursors.", graphql_type=list[MessageEdge])
     def edges(self) -> list[Edge]:
@@ -152,17 +150,20 @@ class MessageConnection:
     async def page_info(self, info: Info) -> PageInfo:
         """Check for items before and after the page."""
         ctx, asked = info.context, self.asked
-        ends = self.ends or await messages.page_ends(
-            ctx.store, ctx.who, self.of.id, asked.page, self.found, run_id=asked.run_id
+        if (known := self.preloaded_page_info) is not None:
+            return known
+        ends = await messages.page_ends(
+            ctx.store, ctx.who, asked.thread_id, asked.page, self.found, run_id=asked.run_id
         )
         return page_info(self.found, ends)
 
     @strawberry.field(description="The number of messages on all pages.")
     async def total_count(self, info: Info) -> int:
         """Return the stored number of messages, or count those of one run."""
-        if self.asked.run_id is None:
-            return self.of.message_count
-        return await messages.count_of_run(info.context.store, info.context.who, self.of.id, self.asked.run_id)
+        asked = self.asked
+        if asked.run_id is None:
+            return self.total
+        return await messages.count_of_run(info.context.store, info.context.who, asked.thread_id, asked.run_id)
 
 
 @strawberry.type(description="A conversation: an ordered list of messages.")
@@ -204,9 +205,9 @@ class Thread(Node):
         if not found.rows and asked.cursors():
             # An empty page may be due to an unknown cursor, which is checked now.
             read = page.PageRead((root.id,), asked, key.run_id)
-            found = (await messages.list_pages(ctx.store, ctx.who, read))[0].found
+            [found] = await messages.list_pages(ctx.store, ctx.who, read)
         ctx.count_delivered(found)
-        return MessageConnection(found=found, asked=key, of=root)
+        return MessageConnection(found=found, asked=key, total=root.message_count)
 
 
 @strawberry.type(description="A message in a thread.")

@@ -20,7 +20,6 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
-    null,
     select,
     union_all,
     update,
@@ -31,15 +30,16 @@ from gateway.domain.page import WHOLE
 from gateway.store.schema import tables
 from gateway.store.statements import page_bytes
 from gateway.store.statements.access import within, within_thread
-from gateway.store.statements.functions import among, as_text, json_text_at, json_values, octets, utf8
-from gateway.store.statements.messages import CONTENT, MESSAGE_COLUMNS, columns_of
+from gateway.store.statements.functions import among, as_text, json_text_at, json_values, octets
+from gateway.store.statements.messages import columns_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from sqlalchemy import Delete, Table
     from sqlalchemy.sql.dml import ReturningInsert
 
+    from gateway.domain.page import Fields
     from gateway.domain.principal import Reach
 
 DELTA_COLUMNS: Final = tuple(  # in the order of the fields of `domain.delta.Delta`
@@ -80,10 +80,11 @@ def list_changes(reach: Reach, thread_id: str, position: int, limit: int) -> Sel
     return select(together).where(is_same).order_by(together.c.position).limit(limit)
 
 
-def list_messages_after(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
+def list_messages_after(reach: Reach, thread_id: str, position: int, limit: int, fields: Fields = WHOLE) -> Select[Any]:
     """Select the messages of a thread after a position, in order, each with its position and BYTES."""
+    *of_message, stored = columns_of(reach, fields)
     return (
-        select(*columns_of(WHOLE), tables.messages.c.position, page_bytes.of_message(reach))
+        select(*of_message, tables.messages.c.position, stored)
         .where(
             _of_thread(tables.messages, reach, thread_id),
             tables.messages.c.position > position,
@@ -111,30 +112,6 @@ def spans(reach: Reach, thread_ids: str) -> Select[Any]:
     """Select the last positions of threads, an array of JSON, and those at which they begin."""
     span = select(tables.threads.c.id, tables.threads.c.last_position, func.coalesce(tables.threads.c.generation, 0))
     return span.where(within(tables.threads, reach), among(tables.threads.c.id, as_text(thread_ids)))
-
-
-def list_growing(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
-    """Select messages in progress, each followed by its deltas, in order.
-
-    Shape: MESSAGE_COLUMNS and a part index. A row without that is a message as it was last written as a whole; one
-    with it is a delta, whose text is in `content`, and which has only the ids beside it.
-    One statement, since deltas move into their message from time to time: two could miss them in both places.
-    """
-    values: dict[Any, Any] = {
-        tables.messages.c.id: tables.message_deltas.c.message_id,
-        tables.messages.c.thread_id: tables.message_deltas.c.thread_id,
-        CONTENT: utf8(tables.message_deltas.c.text),
-    }
-    whole = select(*MESSAGE_COLUMNS, null().label("part_index"), literal_column("0").label("at")).where(
-        within(tables.messages, reach), tables.messages.c.id.in_(message_ids)
-    )
-    pieces = select(
-        *(values.get(column, null()).label(column.name) for column in MESSAGE_COLUMNS),
-        tables.message_deltas.c.part_index,
-        tables.message_deltas.c.position,
-    ).where(within(tables.message_deltas, reach), tables.message_deltas.c.message_id.in_(message_ids))
-    together = union_all(whole, pieces).subquery()
-    return select(together).order_by(together.c.id, together.c.at)
 
 
 def last_delta(reach: Reach, message_id: str) -> Select[Any]:

@@ -142,6 +142,17 @@ class value_as_text(_PerDatabase):  # noqa: N801  (as above)
     spellings: ClassVar = {"sqlite": "{1}", "postgresql": "({1} #>> '{{}}')"}
 
 
+class json_rows(_PerDatabase):  # noqa: N801  (as above)
+    """Some columns of all rows as one text, an array of arrays of JSON in any order."""
+
+    type = Text()
+    inherit_cache = True
+    spellings: ClassVar = {
+        "sqlite": "json_group_array(json_array({0}))",
+        "postgresql": "CAST(json_agg(json_build_array({0})) AS TEXT)",
+    }
+
+
 class json_text_at(_PerDatabase):  # noqa: N801  (as above)
     """The text at a literal index of an array of JSON."""
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Label,
+    Text,
     and_,
     case,
     delete,
@@ -34,7 +35,7 @@ from gateway.domain.page import WHOLE, Order
 from gateway.store.schema import tables
 from gateway.store.statements import page_bytes, threads
 from gateway.store.statements.access import within, within_thread
-from gateway.store.statements.functions import among, as_text, change_number, utf8
+from gateway.store.statements.functions import among, as_text, change_number, json_rows, json_values, utf8
 from gateway.store.statements.idempotency import COLUMNS, has_key
 from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
 from gateway.store.statements.wire_message import WIRE_MESSAGE
@@ -67,31 +68,36 @@ MESSAGE_COLUMNS: Final[tuple[Column[Any] | Label[Any], ...]] = (  # in the order
     tables.messages.c.idempotency_key,
 )
 
-# Null for a message in progress, whose deltas are read separately: so a query for some fields needs no status.
-_FINISHED_CONTENT: Final = case((tables.messages.c.status != Status.IN_PROGRESS.value, CONTENT.element)).label(
-    "content"
-)
-_COLUMNS: Final = {
-    "wire_json": WIRE_MESSAGE,
-    **{
-        name: _FINISHED_CONTENT if column is CONTENT else column
-        for name, column in zip(Message._fields, MESSAGE_COLUMNS, strict=True)
-    },
-}
+_COLUMNS: Final = {"wire_json": WIRE_MESSAGE, **dict(zip(Message._fields, MESSAGE_COLUMNS, strict=True))}
+DELTAS: Final = "deltas"  # a field of rows: what a message in progress has gained since its content was last written
 
 EDGE_AFTER: Final = 1  # flags of `get_thread_with_edges`
 EDGE_BEFORE: Final = 2
 _KEY: Final = (tables.messages.c.position,)
 
 
-def columns_of(fields: Fields) -> list[ColumnElement[Any]]:
-    """Select fields of messages; content and JSON of a message in progress are null."""
-    return [_COLUMNS[name] for name in fields]
+def columns_of(reach: Reach, fields: Fields) -> list[ColumnElement[Any]]:
+    """Select fields of messages, and BYTES."""
+    return [*(_deltas(reach) if name == DELTAS else _COLUMNS[name] for name in fields), page_bytes.of_message(reach)]
 
 
-def get_messages(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
+def _deltas(reach: Reach) -> Label[Any]:
+    """Select the deltas of a message in progress, as arrays of JSON of their positions, part indexes and texts.
+
+    They are selected with the content, since they move into that from time to time: two statements could miss them in
+    both places.
+    """
+    own = tables.message_deltas.c
+    gained = select(json_rows(own.position, own.part_index, own.text))
+    gained = gained.where(within(tables.message_deltas, reach), own.message_id == tables.messages.c.id)
+    # A row after the end of a page has no content (`page_bytes`).
+    is_growing = and_(tables.messages.c.status == Status.IN_PROGRESS.value, tables.messages.c.content.is_not(None))
+    return case((is_growing, gained.scalar_subquery())).label(DELTAS)
+
+
+def get_messages(reach: Reach, message_ids: Sequence[str], fields: Fields = WHOLE) -> Select[Any]:
     """Select messages of any thread by their ids, in no order."""
-    found = select(*columns_of(WHOLE), page_bytes.of_message(reach))
+    found = select(*columns_of(reach, fields))
     return found.where(within(tables.messages, reach), tables.messages.c.id.in_(message_ids))
 
 
@@ -101,14 +107,35 @@ def list_messages(
     """Select one page of a thread's messages, and one row more to see whether any remain.
 
     Shape: at most `page.limit + 1` rows of the fields and BYTES, in the order of the scan (`paging.is_ascending`).
-    Content and JSON of a message in progress are null: its deltas are read separately.
     Errors: none here; an unknown thread gives no rows, and so does a cursor that is not of this thread.
     Source: OpenAI `GET /threads/{thread_id}/messages`; Relay Cursor Connections, "Pagination algorithm".
     """
+    return _listed(select(*columns_of(reach, fields)), reach, thread_id, page, run_id)
+
+
+def list_messages_of_each(
+    reach: Reach, thread_ids: str, page: PageRequest, run_id: str | None = None, fields: Fields = WHOLE
+) -> Select[Any]:
+    """Select the same page of several threads, whose ids are an array of JSON, in one statement of SQLite.
+
+    Shape: the rows of `list_messages`, in order for each thread.
+    SQLite has no LATERAL, but functions that return rows may refer to what stands before them: so the positions of each
+    page are found first. An outer join keeps that order.
+    """
+    wanted = json_values(as_text(thread_ids)).table_valued("value", name="wanted")
+    one: Any = literal_column("wanted.value", Text())  # the id of the outer statement
+    positions = _listed(select(tables.messages.c.position), reach, one, page, run_id).subquery("positions")
+    together = select(func.json_group_array(positions.c.position)).scalar_subquery()
+    near = json_values(together).table_valued("value", name="near")
+    own = and_(within_thread(tables.messages, reach, one), tables.messages.c.position == near.c.value)
+    rows = wanted.join(near, literal_column("1")).outerjoin(tables.messages, own)
+    return select(*columns_of(reach, fields)).select_from(rows)
+
+
+def _listed(statement: Select[Any], reach: Reach, thread_id: str, page: PageRequest, run_id: str | None) -> Select[Any]:
     bounds = [
         past_cursor(_KEY, place_of_message(reach, thread_id, cursor), up=up) for cursor, up in cursor_bounds(page)
     ]
-    statement = select(*columns_of(fields), page_bytes.of_message(reach))
     return limited(statement.where(_of_thread(reach, thread_id, run_id), *bounds), _KEY, page)
 
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 OF_THREAD: Final = -1  # a position that no message has
 
 
-def get_messages_within_bytes(reach: Reach, message_ids: Sequence[str]) -> Select[Any]:
+def get_messages_within_bytes(reach: Reach, message_ids: Sequence[str], fields: Fields = WHOLE) -> Select[Any]:
     """Select the same, without the texts of messages that exceed the limit of a response."""
-    return page_bytes.limit_bytes_unordered(messages.get_messages(reach, message_ids))
+    return page_bytes.limit_bytes_unordered(messages.get_messages(reach, message_ids, fields))
 
 
 def list_messages_within_bytes(
@@ -77,6 +77,8 @@ def list_messages_of_each(
     return page_bytes.limit_bytes_of_each(listed, wanted, up=is_ascending(page))
 
 
-def messages_after_within_bytes(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
+def messages_after_within_bytes(
+    reach: Reach, thread_id: str, position: int, limit: int, fields: Fields = WHOLE
+) -> Select[Any]:
     """Select the same, without the texts of messages that exceed the limit of a batch."""
-    return page_bytes.limit_bytes(following.list_messages_after(reach, thread_id, position, limit), up=True)
+    return page_bytes.limit_bytes(following.list_messages_after(reach, thread_id, position, limit, fields), up=True)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Text, case, func, literal_column
+from sqlalchemy import Text, func, literal_column
 
-from gateway.domain.message import Status
 from gateway.store.schema import tables
 from gateway.store.statements.functions import filled, number_as_json, text_as_json, utf8
 
@@ -42,5 +41,4 @@ _OBJECT: Final = filled(
     tables.messages.c.attachments,
     tables.messages.c.metadata,
 )
-# Null for a message in progress, whose deltas are read separately.
-WIRE_MESSAGE: Final = utf8(case((tables.messages.c.status != Status.IN_PROGRESS.value, _OBJECT))).label("wire")
+WIRE_MESSAGE: Final = utf8(_OBJECT).label("wire")  # of a message in progress without its deltas
