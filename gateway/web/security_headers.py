@@ -28,6 +28,7 @@ _COUNTED: Final = (b"limit", b"remaining", b"reset")
 _EXPOSED: Final = (
     b"access-control-expose-headers: "
     b"x-request-id, openai-version, openai-processing-ms, retry-after, retry-after-ms, x-should-retry, "
+    b"idempotent-replayed, "
     + b", ".join(b"x-ratelimit-%b-%b" % (what, of) for what in _COUNTED for of in (b"requests", b"tokens"))
     + b"\r\n"
 )

@@ -91,6 +91,7 @@ async def test_a_page_of_an_allowed_origin_may_read_every_response(
     assert answer.headers["access-control-allow-origin"] == APP
     assert "x-request-id" in answer.headers["access-control-expose-headers"]
     assert "retry-after" in answer.headers["access-control-expose-headers"]
+    assert "idempotent-replayed" in answer.headers["access-control-expose-headers"]
     assert answer.headers["vary"] == "origin"
     assert "access-control-allow-credentials" not in answer.headers
 
