@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -108,3 +109,35 @@ async def line_to(database_url: str) -> AsyncIterator[Line]:
         line.url = here.render_as_string(hide_password=False)
         yield line
         line.cut()
+
+
+@asynccontextmanager
+async def forgetful_line_to(port: int) -> AsyncIterator[str]:
+    """Lead a port of our own to a server, and give its URL: of each POST that is new, the answer gets lost."""
+    met: set[bytes] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        with suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                request = await _read_message(reader)
+                far_writer.write(request)
+                answer = await _read_message(far_reader)
+                what = request.partition(b"\r\n")[0] + request.partition(b"\r\n\r\n")[2]
+                if what.startswith(b"POST") and what not in met:
+                    met.add(what)
+                    break
+                writer.write(answer)
+        for each in (writer, far_writer):
+            each.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def _read_message(reader: asyncio.StreamReader) -> bytes:
+    """Read the head of a request or an answer, and its body by the length that it says."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"content-length: *([0-9]+)", head, re.IGNORECASE)
+    return head + (await reader.readexactly(int(length[1])) if length else b"")
