@@ -72,3 +72,41 @@ async def heard(sockets: dict[str, list[Socket]]) -> set[str]:
     """Receive one event on each, and give the ids of their messages."""
     told = [await each.receive() for of_caller in sockets.values() for each in of_caller]
     return {each["payload"]["data"]["threadEvents"]["message"]["id"] for each in told}
+
+
+LIST: Final = "subscription { threadListEvents { __typename ... on ThreadMoved { thread { id owner } } } }"
+
+
+@pytest.mark.uncounted
+async def test_a_follower_of_the_list_gets_own_threads_alone(served: Served) -> None:
+    store, shop, world = served.world.store, served.world.shop, served.world
+    names = await make_names(store, Reach("shop", owner="alice"))
+    good = await callers(store, shop, names)
+    async with AsyncExitStack() as stack:
+        sockets = {name: await follow_list(stack, served, each) for name, each in (good | world.strangers).items()}
+        hub = served.inside.hub
+        await until(lambda: sum(len(each._waiting) for each in hub._lists.values()) == len(sockets))  # noqa: SLF001
+
+        await say(store, shop.who, names.thread, "hello")
+        received = {name: await first_thread(sockets[name]) for name in good}
+        await say(store, shop.who, world.strangers["another end user"].own.thread, "hello")
+
+        assert {name: each["id"] for name, each in received.items()} == dict.fromkeys(good, names.thread)
+        for name in world.strangers:
+            if "another end user" in name:
+                assert (await first_thread(sockets[name]))["id"] == world.strangers[name].own.thread
+            else:
+                assert await has_no_event(sockets[name])
+
+
+async def follow_list(stack: AsyncExitStack, served: Served, caller: Caller) -> Socket:
+    socket = await stack.enter_async_context(open_socket(served.inside.base_url))
+    await socket.send("connection_init", payload={"authorization": f"Bearer {caller.credential}"})
+    assert await socket.receive() == {"type": "connection_ack"}
+    await socket.subscribe(LIST)
+    return socket
+
+
+async def first_thread(socket: Socket) -> dict[str, str]:
+    thread: dict[str, str] = (await socket.receive())["payload"]["data"]["threadListEvents"]["thread"]
+    return thread

@@ -54,6 +54,7 @@ ELSEWHERE: Final = {
     "MessageContentInput.text": "a text",
     "NewMessageInput.assistantId": "an assistant is only noted",
     "NewMessageInput.runId": "a run is only noted",
+    "Subscription.threadListEvents(after:)": "a place among all changes, which names no object: test_followers.py",
 }
 
 

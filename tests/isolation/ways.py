@@ -304,6 +304,17 @@ NAMELESS: Final = (
         "Mutation.createThread",
         scopes=WRITE,
     ),
+    # A cursor of the list of threads names no object: whose threads come after it is in test_followers.py.
+    *(
+        _asking(
+            face, "", 'subscription { threadListEvents(after: "0") { __typename } }', "Subscription.threadListEvents"
+        )
+        for face in (Face.SSE, Face.WEBSOCKET)
+    ),
+    replace(
+        _asking(Face.SSE, "", "subscription { threadListEvents { __typename } }", "Subscription.threadListEvents"),
+        headers={"last-event-id": "0"},
+    ),
     _asking(
         Face.HTTP,
         "",

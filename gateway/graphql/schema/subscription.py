@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 import strawberry
 from strawberry import UNSET
 
-from gateway.core import follow
+from gateway.core import follow, follow_list
 from gateway.domain import change, ids
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.thread import Thread as DomainThread
@@ -24,6 +24,15 @@ ResumeAfter = Annotated[
         description="Resume after this cursor; missed events are delivered first. The cursor of an event, the ID of a"
         " message, or `0` for the start of the thread. If omitted or null, only new events are delivered;"
         " an empty string is an error."
+    ),
+]
+
+
+ResumeListAfter = Annotated[
+    str | None,
+    strawberry.argument(
+        description="Resume after this cursor of an event; missed changes are delivered first. If omitted or null, only"
+        " new changes are delivered; an empty string is an error."
     ),
 ]
 
@@ -86,6 +95,41 @@ class ThreadDeleted(ThreadEvent):
     thread_id: strawberry.ID = strawberry.field(description="The ID of the deleted thread.")
 
 
+_LIST_CURSOR = strawberry.field(description="The cursor of the event, for `after`.")
+
+
+@strawberry.type(description="A thread was created, or imported.")
+class ThreadCreated:
+    """`domain.change.ThreadCreated`."""
+
+    cursor: str = _LIST_CURSOR
+    thread: DomainThread = strawberry.field(description="The thread in its current state.", graphql_type=Thread)
+
+
+@strawberry.type(description="A thread moved to the top of the list: a message was created or finished.")
+class ThreadMoved:
+    """`domain.change.ThreadMoved`."""
+
+    cursor: str = _LIST_CURSOR
+    thread: DomainThread = strawberry.field(description="The thread in its current state.", graphql_type=Thread)
+
+
+@strawberry.type(
+    description="A thread is not in the list, since it does not match the filter any more. It may not have been in it"
+    " before; ignore threads that the client does not have."
+)
+class ThreadRemoved:
+    """`domain.change.ThreadRemoved`."""
+
+    cursor: str = _LIST_CURSOR
+    thread: DomainThread = strawberry.field(description="The thread in its current state.", graphql_type=Thread)
+
+
+ThreadListEvent = Annotated[
+    ThreadCreated | ThreadMoved | ThreadUpdated | ThreadDeleted | ThreadRemoved,
+    strawberry.union("ThreadListEvent", description="A change of the list of threads."),
+]
+
 EVENTS: Mapping[type[Any], Any] = {
     change.MessageCreated: lambda at, event: MessageCreated(cursor=at, message=event.message),
     change.MessageUpdated: lambda at, event: MessageUpdated(cursor=at, message=event.message),
@@ -95,8 +139,21 @@ EVENTS: Mapping[type[Any], Any] = {
     ),
     change.ThreadUpdated: lambda at, event: ThreadUpdated(cursor=at, thread=event.thread),
     change.ThreadDeleted: lambda at, event: ThreadDeleted(cursor=at, thread_id=event.thread_id),
+    change.ThreadCreated: lambda at, event: ThreadCreated(cursor=at, thread=event.thread),
+    change.ThreadMoved: lambda at, event: ThreadMoved(cursor=at, thread=event.thread),
+    change.ThreadRemoved: lambda at, event: ThreadRemoved(cursor=at, thread=event.thread),
 }
-EVENT_TYPES = (MessageCreated, MessageUpdated, MessageDeleted, MessageDelta, ThreadUpdated, ThreadDeleted)
+EVENT_TYPES = (
+    MessageCreated,
+    MessageUpdated,
+    MessageDeleted,
+    MessageDelta,
+    ThreadUpdated,
+    ThreadDeleted,
+    ThreadCreated,
+    ThreadMoved,
+    ThreadRemoved,
+)
 
 
 @strawberry.type(description="The root of all subscriptions.")
@@ -126,6 +183,18 @@ class Subscription:
         thread = ids.thread_id(thread_id)
         place = await follow.start(ctx.store, ctx.hub, ctx.who, thread, _begin(ctx, after))
         return _Events(ctx, follow.changes(ctx.store, ctx.hub, ctx.who, thread, place), _event)
+
+    @strawberry.subscription(
+        description="`threadListEvents` emits the changes of all threads that the caller can access. No change is"
+        " missed. One event covers all changes of a thread since the last one, and an event may be delivered twice."
+        " Text that is appended to a message in progress is no change of the list; saving and finishing the text are."
+    )
+    @names_arguments
+    async def thread_list_events(self, info: Info, after: ResumeListAfter = UNSET) -> AsyncIterator[ThreadListEvent]:
+        """Subscribe to the list of threads."""
+        ctx = info.context
+        place = await follow_list.start(ctx.store, ctx.hub, ctx.who, _begin(ctx, after))
+        return _Events(ctx, follow_list.changes(ctx.store, ctx.hub, ctx.who, place), _event)
 
 
 def _begin(ctx: Context, after: str | None) -> str | None:
@@ -164,6 +233,5 @@ def _edge(_cursor: str, message: DomainMessage) -> Edge:
     return Edge(message.id, message)
 
 
-def _event(cursor: str, found: change.Change) -> ThreadEvent:
-    event: ThreadEvent = EVENTS[type(found)](cursor, found)
-    return event
+def _event(cursor: str, found: change.Change | change.ListChange) -> Any:
+    return EVENTS[type(found)](cursor, found)

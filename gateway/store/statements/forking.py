@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, literal_column, select
 
 from gateway.domain.message import Status
 from gateway.store.schema import tables
@@ -31,6 +31,7 @@ def copy_messages(reach: Reach, thread_id: str, last: int, most: int, copy_id: s
     own = {copies.c.project_id: messages.c.project_id, copies.c.position: number}
     own |= {copies.c[each.name]: messages.c[each.name] for each in MESSAGE_COLUMNS if each.name != "idempotency_key"}
     own |= {copies.c.id: new_message_id(), copies.c.thread_id: as_text(copy_id)}
+    own[copies.c.change_number] = literal_column("0")  # followers of the list get the new thread
     copied = select(*own.values()).where(within_thread(messages, reach, thread_id), messages.c.position <= last)
     return insert(copies).from_select(list(own), copied.order_by(messages.c.position).limit(most))
 
