@@ -188,7 +188,7 @@ def fake_model() -> Iterator[FakeModel]:
 @contextmanager
 def served(app: ASGIApp) -> Iterator[str]:
     """Serve an application on loopback for as long as the block, in a thread of its own; give its address."""
-    config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=0)
+    config = uvicorn.Config(app, loop="asyncio", log_level="critical", lifespan="off", timeout_graceful_shutdown=0)
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))  # it listens already
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
