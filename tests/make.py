@@ -110,7 +110,7 @@ async def fill_thread(
     """Add one message for each run (or for None), all in one transaction and one second."""
 
     async def work(transaction: Writes) -> list[Message]:
-        position, second = await transaction.take_positions(who.reach, thread_id, len(run_ids), now)
+        position, second = await transaction.take_positions(who.reach, thread_id, len(run_ids), 1_000 * now)
         added = [messages.from_new(thread_id, new_message(run_id=each), second) for each in run_ids]
         await transaction.add_messages(who.reach, added, position)
         return added
@@ -139,7 +139,7 @@ async def put_message(store: Store, who: Principal, thread_id: ThreadId, **field
     )
 
     async def work(transaction: Writes) -> None:
-        position, _ = await transaction.take_positions(who.reach, thread_id, 1, message.created_at)
+        position, _ = await transaction.take_positions(who.reach, thread_id, 1, 1_000 * message.created_at)
         await transaction.add_messages(who.reach, [message], position)
 
     await store.write(work)

@@ -5,11 +5,11 @@ Must not be here: SQL, how requests name a message.
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.core import threads
+from gateway.core.clock import now_ms
 from gateway.core.idempotency import create_once
 from gateway.domain import bounds, metadata
 from gateway.domain.idempotency import Kind
@@ -48,7 +48,8 @@ async def fork(
 
 
 async def _fork(store: Store, who: Principal, thread_id: ThreadId, new: NewFork, key: IdempotencyKey | None) -> Thread:
-    now = int(time.time())
+    active_at = now_ms()
+    now = active_at // 1_000
 
     async def work(transaction: Writes) -> Thread:
         ends = await transaction.lock_ends(who.reach, [thread_id])  # nothing is added or deleted while it is copied
@@ -68,6 +69,7 @@ async def _fork(store: Store, who: Principal, thread_id: ThreadId, new: NewFork,
             metadata_json=dump_text(merged),
             tool_resources_json=source.tool_resources_json,
             message_count=0,
+            activity_at=active_at,
             owner=source.owner if new.owner is None else threads.owner_of_new(who, new.owner),
             idempotency_key=None if key is None else key.value,
         )

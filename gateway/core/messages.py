@@ -5,11 +5,11 @@ Must not be here: parsing requests, rendering responses, SQL.
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.core import paging
+from gateway.core.clock import now_ms
 from gateway.core.idempotency import create_once
 from gateway.core.run_progress import unless_overdue
 from gateway.domain import metadata
@@ -46,12 +46,13 @@ async def create(
     """
     if not (Scope.SEND in who.scopes and _is_user_message(new)):
         who.require(Scope.WRITE)
-    message = from_new(thread_id, new, int(time.time()))
+    active_at = now_ms()
+    message = from_new(thread_id, new, active_at // 1_000)
     if attempt is None:
-        return await unless_overdue(store, who.reach, partial(store.add_message, who.reach, message))
+        return await unless_overdue(store, who.reach, partial(store.add_message, who.reach, message, active_at))
     key = attempt.identify(who, Kind.MESSAGE, thread_id, new)
     keyed = message._replace(idempotency_key=key.value)
-    add = partial(store.add_message, who.reach, keyed, key)
+    add = partial(store.add_message, who.reach, keyed, active_at, key)
     create = partial(unless_overdue, store, who.reach, add)
     return await create_once(store, who, attempt, key, create=create, read=partial(_created, store, who, keyed))
 

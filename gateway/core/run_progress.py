@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
+from gateway.core.clock import now_ms
 from gateway.domain.ids import new_id, new_message_id
 from gateway.domain.message import IncompleteReason, Message, Role, Status, plain_text
 from gateway.domain.principal import Reach
@@ -113,10 +114,11 @@ async def begin_message(store: Store, open_run: OpenRun, text: str) -> Message:
     """
     reach, run = Reach(open_run.project_id), open_run.run
     parts = [{"type": "text", "text": {"value": text, "annotations": []}}]
+    active_at = now_ms()
     message = Message(
         id=new_message_id(),
         thread_id=run.thread_id,
-        created_at=int(time.time()),
+        created_at=active_at // 1_000,
         role_value=Role.ASSISTANT.value,
         status_value=Status.IN_PROGRESS.value,
         content_json=orjson.dumps(parts),
@@ -129,7 +131,7 @@ async def begin_message(store: Store, open_run: OpenRun, text: str) -> Message:
 
     async def work(transaction: RunWrites) -> Message:
         await _add_step(transaction, reach, run, details)
-        return await transaction.add_message_of_run(reach, message, run.id)
+        return await transaction.add_message_of_run(reach, message, run.id, active_at)
 
     return await store.write(work, run.thread_id)
 
@@ -292,7 +294,8 @@ async def _end_message(transaction: RunWrites, reach: Reach, step: RunStep, outc
     message = (await transaction.get_messages(reach, [message_id])).get(message_id)
     if message is None or message.status is not Status.IN_PROGRESS:
         return  # a client has deleted or finished it
-    now, reason = int(time.time()), _MESSAGE_ENDS[outcome.status]
+    active_at, reason = now_ms(), _MESSAGE_ENDS[outcome.status]
+    now = active_at // 1_000
     if outcome.reason == _CONTENT_FILTER:
         reason = IncompleteReason.CONTENT_FILTER
     finished = message._replace(
@@ -302,7 +305,7 @@ async def _end_message(transaction: RunWrites, reach: Reach, step: RunStep, outc
         incomplete_at=None if reason is None else now,
         reason_value=None if reason is None else reason.value,
     )
-    position = await transaction.next_position(reach, step.thread_id)
+    position = await transaction.begin_finish(reach, message.id, active_at)
     await transaction.set_message_content(reach, Message(*finished), position)
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.core import messages, paging, threads
+from gateway.core.clock import now_ms
 from gateway.core.run_progress import unless_overdue
 from gateway.domain import metadata
 from gateway.domain.ids import new_id
@@ -55,13 +56,14 @@ async def create(store: Store, who: Principal, thread_id: ThreadId, new: NewRun,
         has_files = await reads.has_files(who.reach, thread_id)
     if has_files or any(map(_has_file, new.additional_messages)):
         raise InvalidRequest(f"Thread {thread_id} {_FILES}", code="unsupported")
-    now = int(time.time())
+    active_at = now_ms()
+    now = active_at // 1_000
     run = _from_new(who, thread_id, new, settings, now)
     added = [messages.from_new(thread_id, each, now) for each in new.additional_messages]
 
     async def work(transaction: RunWrites) -> Run:
         if added:
-            first, second = await transaction.take_positions(who.reach, thread_id, len(added), now)
+            first, second = await transaction.take_positions(who.reach, thread_id, len(added), active_at)
             later = [with_created_at(each, second) for each in added]
             await transaction.add_messages(who.reach, later, first)
         return await _added(transaction, who, run)

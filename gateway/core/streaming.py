@@ -7,11 +7,11 @@ Must not be here: SQL, what a delta is in either face.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from gateway.core.clock import now_ms
 from gateway.domain.delta import NO_DELTA, last_of
 from gateway.domain.message import Message, Status, finished
 from gateway.domain.message import append_text as append_to
@@ -89,10 +89,11 @@ async def finish(store: Store, who: Principal, message_id: MessageId, ending: En
     Errors: NotFound; InvalidRequest where it is already finished in another way.
     """
     who.require(Scope.READ, Scope.WRITE)
-    now = int(time.time())
+    active_at = now_ms()
+    now = active_at // 1_000
 
     async def work(transaction: Writes) -> Message:
-        _, position = await transaction.next_position_of(who.reach, message_id)
+        position = await transaction.begin_finish(who.reach, message_id, active_at)
         message = await _found(transaction, who, message_id)
         if (message.status, message.incomplete_reason) == (ending.status, ending.reason):
             raise _Repeated(message)

@@ -5,11 +5,11 @@ Must not be here: parsing requests, rendering responses, SQL.
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.core import messages, paging
+from gateway.core.clock import now_ms
 from gateway.core.idempotency import create_once
 from gateway.domain import metadata, parse
 from gateway.domain.idempotency import Kind
@@ -61,7 +61,8 @@ def from_new(who: Principal, new: NewThread) -> tuple[Thread, list[Message]]:
     """
     who.require(Scope.WRITE)
     who.require_many_threads()
-    now = int(time.time())
+    active_at = now_ms()
+    now = active_at // 1_000
     thread = Thread(
         id=new_thread_id(),
         created_at=now,
@@ -69,6 +70,7 @@ def from_new(who: Principal, new: NewThread) -> tuple[Thread, list[Message]]:
         tool_resources_json=dump_text(new.tool_resources),
         message_count=len(new.messages),
         owner=owner_of_new(who, new.owner),
+        activity_at=active_at,
     )
     return thread, [messages.from_new(thread.id, each, now) for each in new.messages]
 

@@ -41,13 +41,15 @@ class ThreadRow(NamedTuple):
     message_count: int
     owner: str | None = None
     idempotency_key: str | None = None
+    activity_at: int | None = None
 
 
 class Thread(ThreadRow):
     """A thread as it is stored; its JSON is parsed on first use.
 
-    `owner` is the end user that the thread belongs to, if any.
-    Units: `created_at` is Unix seconds, UTC.
+    `owner` is the end user that the thread belongs to, if any. `activity_at` is when a message was last created or
+    finished, or the thread was created; it is None only before an imported thread is stored.
+    Units: `created_at` is Unix seconds, UTC; `activity_at` milliseconds.
     """
 
     @cached_property

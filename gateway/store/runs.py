@@ -100,12 +100,12 @@ class RunWrites(Writes, RunReads):
         self._touch(reach, thread_id, owner, position)
         return int(position)
 
-    async def add_message_of_run(self, reach: Reach, message: Message, run_id: str) -> Message:
-        """Add a message of the run that locks the thread.
+    async def add_message_of_run(self, reach: Reach, message: Message, run_id: str, active_at: int) -> Message:
+        """Add a message of the run that locks the thread, at a time in milliseconds.
 
         Errors: NotFound for the thread; ThreadLocked where it is locked by another run, or by none.
         """
-        position, created_at = await self.take_positions(reach, message.thread_id, 1, message.created_at, run_id)
+        position, created_at = await self.take_positions(reach, message.thread_id, 1, active_at, run_id)
         message = with_created_at(message, created_at)
         await self.add_messages(reach, [message], position)
         return message

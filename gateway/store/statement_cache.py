@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     Build = Callable[..., Executable]
 
 # Of a message or thread; all else is text.
-_NUMBERS: Final = frozenset({"created_at", "completed_at", "incomplete_at", "message_count", "plain_text"})
+_NUMBERS: Final = frozenset(
+    {"created_at", "completed_at", "incomplete_at", "message_count", "plain_text", "activity_at"}
+)
 _CONTENT: Final = Message._fields.index("content_json")
 _MAX_SHAPES: Final = 500  # there are some dozens
 

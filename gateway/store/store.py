@@ -102,16 +102,19 @@ class Store:
         self._publish(touched)
         return result
 
-    async def add_message(self, reach: Reach, message: Message, key: IdempotencyKey | None = None) -> Message:
+    async def add_message(
+        self, reach: Reach, message: Message, active_at: int, key: IdempotencyKey | None = None
+    ) -> Message:
         """Add one message to the end of its thread, with as few round trips as the database allows.
 
+        `active_at` is the time in milliseconds.
         Errors: NotFound for the thread; ThreadLocked; KeyTaken; IdempotencyKeyInUse; Unavailable.
         """
-        add = partial(Writes.add_message, reach=reach, message=message, key=key)
+        add = partial(Writes.add_message, reach=reach, message=message, active_at=active_at, key=key)
         if self._engines.has_one_writer:
             return await self.write(add)
         of_key = () if key is None else (key.scope, key.fingerprint)
-        rows = partial(self._rows, messages.append_message, (reach, message, *of_key))
+        rows = partial(self._rows, messages.append_message, (reach, message, active_at, *of_key))
         found = await self._in_turn(message.thread_id, rows)
         if not found:  # the transaction finds out why; and the thread may have changed at this moment
             return await self.write(add, message.thread_id)

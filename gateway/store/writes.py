@@ -123,6 +123,15 @@ class Writes(Reads):
         position, thread_id, _ = await self._changed(reach, unknown, threads.next_position_of_message, message_id)
         return thread_id, position
 
+    async def begin_finish(self, reach: Reach, message_id: MessageId, active_at: int) -> int:
+        """Do the same for a message that is finished at a time in milliseconds; return the position alone.
+
+        Errors: NotFound for the message.
+        """
+        unknown = NotFound("message", message_id)
+        position, *_ = await self._changed(reach, unknown, threads.begin_finish, message_id, active_at)
+        return int(position)
+
     async def begin_change(self, reach: Reach, thread_id: ThreadId) -> tuple[Thread, int]:
         """Do the same for a thread, and return the thread itself.
 
@@ -133,9 +142,9 @@ class Writes(Reads):
         )
         return Thread(*own), position
 
-    async def _changed(self, reach: Reach, unknown: NotFound, build: Build, object_id: str) -> Sequence[Any]:
+    async def _changed(self, reach: Reach, unknown: NotFound, build: Build, *arguments: str | int) -> Sequence[Any]:
         """Allocate a position by a statement that returns it with the id and the owner of the thread."""
-        found = await self._rows(build, reach, object_id)
+        found = await self._rows(build, reach, *arguments)
         if not found:
             raise unknown
         row: Sequence[Any] = found[0]
@@ -202,25 +211,28 @@ class Writes(Reads):
         return End(begin, 0)
 
     async def take_positions(
-        self, reach: Reach, thread_id: str, count: int, created_at: int, run_id: str | None = None
+        self, reach: Reach, thread_id: str, count: int, active_at: int, run_id: str | None = None
     ) -> tuple[int, int]:
         """Allocate the next positions of a thread; return the first of them, and the second that their messages get.
 
+        `active_at` is the time in milliseconds.
         Errors: NotFound for the thread; ThreadLocked where it has an active run, except by that run itself.
         """
-        taken = await self._rows(threads.take_positions, reach, thread_id, count, created_at, run_id)
+        taken = await self._rows(threads.take_positions, reach, thread_id, count, active_at, run_id)
         if not taken:
             raise await self._why_not_free(reach, thread_id)
         last_position, last_created_at, owner = taken[0]
         self._touch(reach, thread_id, owner, last_position)
         return last_position - count + 1, last_created_at
 
-    async def add_message(self, reach: Reach, message: Message, key: IdempotencyKey | None = None) -> Message:
+    async def add_message(
+        self, reach: Reach, message: Message, active_at: int, key: IdempotencyKey | None = None
+    ) -> Message:
         """Add one message to the end of its thread; return it with the second that it gets.
 
         Errors: NotFound for the thread; KeyTaken.
         """
-        position, created_at = await self.take_positions(reach, message.thread_id, 1, message.created_at)
+        position, created_at = await self.take_positions(reach, message.thread_id, 1, active_at)
         message = with_created_at(message, created_at)
         if key is None:
             await self.add_messages(reach, [message], position)

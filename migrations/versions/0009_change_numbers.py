@@ -41,7 +41,7 @@ _NUMBER = "(SELECT number FROM change_counter)"
 
 
 def _set(table: str, columns: str = f"change_number = {_NUMBER}") -> str:
-    return f"BEGIN {_COUNT} UPDATE {table} SET {columns} WHERE rowid = NEW.rowid; END"  # noqa: S608  (our own names)
+    return f"BEGIN {_COUNT} UPDATE {table} SET {columns} WHERE rowid = NEW.rowid; END"
 
 
 _SQLITE = {

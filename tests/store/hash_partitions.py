@@ -10,7 +10,15 @@ from typing import Final
 import asyncpg
 
 PARTITIONS: Final = 16
-TABLES: Final = ("threads", "messages", "message_deltas", "deleted_messages", "deleted_threads")
+TABLES: Final = (
+    "threads",
+    "messages",
+    "message_deltas",
+    "deleted_messages",
+    "deleted_threads",
+    "thread_activity",
+    "thread_metadata",
+)
 LAYOUT: Final = "GATEWAY_TEST_LAYOUT"  # the variable that lays the databases of a run out so, if it is "hash"
 
 
@@ -21,6 +29,7 @@ async def lay_out(url: str) -> None:
         "SELECT conrelid::regclass::text AS child, conname AS name, pg_get_constraintdef(oid) AS definition "
         "FROM pg_constraint WHERE contype = 'f' AND conparentid = 0"
     )
+    triggers = await connection.fetch("SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal")
     for table in TABLES:
         await connection.execute(f"""
             ALTER TABLE {table} RENAME TO {table}_whole;
@@ -34,4 +43,6 @@ async def lay_out(url: str) -> None:
         await connection.execute(f"DROP TABLE {table}_whole CASCADE")
     for each in foreign:
         await connection.execute(f"ALTER TABLE {each['child']} ADD CONSTRAINT {each['name']} {each['definition']}")
+    for (definition,) in triggers:
+        await connection.execute(definition)
     await connection.close()

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from gateway.domain.message import Status, plain_text
 from gateway.store.engines.open import open_engines
 from gateway.store.schema import tables
-from gateway.store.schema.backfill import fill_plain_text
+from gateway.store.schema.backfill import fill_columns
 from gateway.store.schema.migrate import migrate
 from tests.make import make_thread, put_message, text_part
 from tests.store.test_plain_text import ODD, TWO
@@ -75,7 +75,7 @@ async def _put_unmarked(store: Store, who: Principal, url: str, contents: Sequen
 
 async def _fill(url: str, batch: int = 100) -> None:
     engines = open_engines(url)
-    await fill_plain_text(engines.writer, batch)
+    await fill_columns(engines.writer, batch)
     await engines.dispose()
 
 

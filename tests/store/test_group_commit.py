@@ -117,7 +117,7 @@ async def test_a_failed_transaction_does_not_fail_its_group(
 
     ended = await asyncio.gather(
         add(one, who, thread_id, 5),
-        one.add_message(who.reach, taken),
+        one.add_message(who.reach, taken, 0),
         add(one, who, thread_id, 5),
         return_exceptions=True,
     )

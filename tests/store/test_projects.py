@@ -68,6 +68,7 @@ CALLS: dict[str, Call] = {
     "lock_ends": lambda tx, who, thread, _: tx.lock_ends(who, [thread.id]),
     "next_position": lambda tx, who, thread, _: _or_nothing(tx.next_position(who, thread.id)),
     "next_position_of": lambda tx, who, _, message: _or_nothing(tx.next_position_of(who, message.id)),
+    "begin_finish": lambda tx, who, _, message: _or_nothing(tx.begin_finish(who, message.id, 0)),
     "begin_change": lambda tx, who, thread, _: _or_nothing(tx.begin_change(who, thread.id)),
     "list_messages_after": lambda tx, who, thread, _: _what_is_behind(tx.list_messages_after(who, thread.id, 0, 9)),
     "list_changes": lambda tx, who, thread, _: _what_is_behind(tx.list_changes(who, thread.id, 0, 9)),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ASC, DESC = Order.ASC, Order.DESC
 P = Reach("p")
-THREAD = "<id, created_at, metadata, tool_resources, message_count, owner, idempotency_key>"
+THREAD = "<id, created_at, metadata, tool_resources, message_count, owner, idempotency_key, activity_at>"
 MESSAGE = (
     "<id, thread_id, created_at, role, status, content, attachments, metadata, run_id, assistant_id, completed_at, "
     "incomplete_at, incomplete_reason, plain_text, idempotency_key>"
@@ -38,6 +38,10 @@ A, B = MESSAGE_PLACE.format("a"), MESSAGE_PLACE.format("b")
 THREAD_A, THREAD_B = THREAD_PLACE.format("a"), THREAD_PLACE.format("b")
 OF_THREAD = "project_id = 'p' AND thread_id = 't'"
 ONE_THREAD = "project_id = 'p' AND id = 't'"
+ACTIVITY = "coalesce(activity_at, CASE WHEN (last_created_at > 0) THEN last_created_at ELSE created_at END * 1000)"
+NEXT_ACTIVITY = (
+    "activity_at=CASE WHEN (<activity> > 65000) THEN 5000 WHEN (<activity> >= 5000) THEN <activity> + 1 ELSE 5000 END"
+)
 AMONG = """= ANY (ARRAY(SELECT jsonb_array_elements_text(CAST('["m"]' AS JSONB))))"""
 FURTHER = "UPDATE threads SET last_position=(last_position + 1)"
 AGAIN = THREAD[1:-1].replace("id,", "id AS id__1,", 1).replace("owner", "owner AS owner__1")
@@ -160,15 +164,23 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         f"DELETE FROM deleted_threads WHERE {ONE_THREAD} RETURNING {OF_KEY}",
     ),
     "take_positions": (
-        threads.take_positions(P, "t", 2, 5),
+        threads.take_positions(P, "t", 2, 5_000),
         (
             "UPDATE threads SET message_count=(message_count + 2), last_position=(last_position + 2), "
-            "last_created_at=CASE WHEN (last_created_at BETWEEN 5 AND 65) THEN last_created_at ELSE 5 END "
-            f"WHERE {ONE_THREAD} AND active_run IS NULL RETURNING last_position, last_created_at, owner"
+            "last_created_at=CASE WHEN (last_created_at BETWEEN 5 AND 65) THEN last_created_at ELSE 5 END, "
+            f"{NEXT_ACTIVITY} WHERE {ONE_THREAD} AND active_run IS NULL "
+            "RETURNING last_position, last_created_at, owner"
         ),
     ),
     "next_position": (threads.next_position(P, "t"), f"{FURTHER} WHERE {ONE_THREAD} {POSITION}"),
     "begin_change": (threads.begin_change(P, "t"), f"{FURTHER} WHERE {ONE_THREAD} {POSITION}, {AGAIN}"),
+    "begin_finish": (
+        threads.begin_finish(P, "m", 5_000),
+        (
+            f"{FURTHER}, {NEXT_ACTIVITY} WHERE project_id = 'p' AND id = (SELECT thread_id FROM messages "
+            f"WHERE project_id = 'p' AND id = 'm') {POSITION}"
+        ),
+    ),
     "next_position_of_message": (
         threads.next_position_of_message(P, "m"),
         (
@@ -325,6 +337,7 @@ def _text(statement: ClauseElement, dialect: Dialect) -> str:
     for as_bytes in ("CAST(content AS BLOB)", "convert_to(content, 'UTF8')"):
         text = text.replace(f"{as_bytes} AS content", "content")
     text = _BYTES.sub("<bytes>", text)
+    text = text.replace(f"{ACTIVITY} AS activity_at", "activity_at").replace(ACTIVITY, "<activity>")
     for columns in (THREAD_COLUMNS, MESSAGE_COLUMNS):
         listed = ", ".join(column.name for column in columns)
         text = text.replace(listed, f"<{listed}>")

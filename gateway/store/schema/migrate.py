@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from gateway.errors import DatabaseBehind
 from gateway.store.engines.database_files import require_own_log, sqlite_file
 from gateway.store.engines.open import migrates_itself, open_engines
-from gateway.store.schema.backfill import fill_plain_text
+from gateway.store.schema.backfill import fill_columns
 from gateway.store.schema.online import LOCK_TIMEOUT, change_online, try_often
 from gateway.store.schema.revision import HEAD, can_be_served, opened, revision_of
 
@@ -62,7 +62,7 @@ async def migrate(url: str, revision: str = "head") -> None:
         if revision == "head":
             if has_row_locks:
                 await change_online(engines.writer)
-            await fill_plain_text(engines.writer)
+            await fill_columns(engines.writer)
     finally:
         await engines.dispose()
 

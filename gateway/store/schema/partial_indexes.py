@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Index, text
 
-from gateway.store.schema.tables import deleted_messages, deleted_threads, messages, metadata, runs, threads
+from gateway.store.schema.tables import (
+    deleted_messages,
+    deleted_threads,
+    messages,
+    metadata,
+    runs,
+    thread_activity,
+    threads,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Column
@@ -33,6 +41,14 @@ _where_not_null(
     threads.c.owner,
     threads.c.created_at,
     threads.c.seq,
+)
+_where_not_null(
+    thread_activity.c.owner,
+    "ix_thread_activity_owner",
+    thread_activity.c.project_id,
+    thread_activity.c.owner,
+    thread_activity.c.activity_at,
+    thread_activity.c.seq,
 )
 _where_not_null(messages.c.run_id, "ix_messages_run", *_OF_THREAD, messages.c.run_id, messages.c.position)
 _where_not_null(messages.c.changed_position, "ix_messages_changed", *_OF_THREAD, messages.c.changed_position)

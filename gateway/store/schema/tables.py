@@ -5,6 +5,8 @@ Must not be here: statements; indexes of a part of a table (`partial_indexes`).
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -18,6 +20,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    case,
+    func,
+    literal_column,
 )
 
 metadata = MetaData(
@@ -48,6 +53,7 @@ def _idempotency_columns() -> list[Column[str]]:
 # deleted and imported again continues the positions of the old one: `generation` is the position at which it begins, so
 # a lower number is a cursor of the old one; of a deleted thread, it is where the next one would begin.
 # `token_epoch` counts the revocations of the thread's tokens; NULL means none inferred, the first and no revocation.
+# `activity_at` is when a message was last created or finished (ACTIVITY_AT).
 # `last_position` and `last_created_at` are the end of the thread, after which its next message is added. Every later
 # change takes a position too (`changed_position`, `deleted_position`, a delta's own), so one number is a follower's
 # progress.
@@ -75,9 +81,43 @@ threads = Table(
     *_idempotency_columns(),
     Column("change_number", BigInteger),
     Column("create_number", BigInteger),
+    Column("activity_at", BigInteger),
     UniqueConstraint("project_id", "id"),
     Index(None, "project_id", "created_at", "seq"),
     sqlite_autoincrement=True,
+)
+
+# In milliseconds; a thread whose row has none, as of a version without the column, was active at its last time.
+ACTIVITY_AT: Final = func.coalesce(
+    threads.c.activity_at,
+    case((threads.c.last_created_at > literal_column("0"), threads.c.last_created_at), else_=threads.c.created_at)
+    * literal_column("1000"),
+)
+
+# The order of threads by activity, and their metadata by pair. Triggers of the database keep both (migration 0010), for
+# writers of the previous version too: nothing else writes them. `activity_at` is ACTIVITY_AT;
+# `value` is cut after 513 characters, so a longer one equals no filter.
+thread_activity = Table(
+    "thread_activity",
+    metadata,
+    Column("project_id", Text, nullable=False),
+    Column("activity_at", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("owner", Text),
+    PrimaryKeyConstraint("project_id", "activity_at", "seq"),
+    sqlite_with_rowid=False,
+)
+thread_metadata = Table(
+    "thread_metadata",
+    metadata,
+    Column("project_id", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("project_id", "seq", "key"),
+    Index("ix_thread_metadata_pair", "project_id", "key", "value", "created_at", "seq"),
+    sqlite_with_rowid=False,
 )
 
 # `plain_text` is 1 where the content is exactly one text without annotations; the length of that text's JSON string,

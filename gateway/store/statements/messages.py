@@ -211,7 +211,7 @@ def insert_message(
 
 
 def append_message(
-    reach: Reach, message: Message, scope: str | None = None, fingerprint: str | None = None
+    reach: Reach, message: Message, active_at: int, scope: str | None = None, fingerprint: str | None = None
 ) -> Select[Any]:
     """Allocate a position and insert a message there, in one statement of PostgreSQL.
 
@@ -220,7 +220,7 @@ def append_message(
     Shape: one row, the position and the second that the message gets and the thread's owner, or none for an unknown
     thread.
     """
-    moved = threads.take_positions(reach, message.thread_id, 1, message.created_at)
+    moved = threads.take_positions(reach, message.thread_id, 1, active_at)
     if scope is not None:
         seen, gone = tables.threads.alias("seen"), tables.deleted_messages
         is_same = seen.c.last_position == tables.threads.c.last_position

@@ -34,6 +34,7 @@ THREAD_COLUMNS: Final = (  # in the order of the fields of `domain.thread.Thread
     tables.threads.c.message_count,
     tables.threads.c.owner,
     tables.threads.c.idempotency_key,
+    tables.ACTIVITY_AT.label("activity_at"),
 )
 _KEY: Final = (tables.threads.c.created_at, tables.threads.c.seq)
 
@@ -78,9 +79,10 @@ def has_place_among_threads(reach: Reach, thread_id: str) -> Select[Any]:
     )
 
 
-def take_positions(reach: Reach, thread_id: str, count: int, created_at: int, run_id: str | None = None) -> Update:
+def take_positions(reach: Reach, thread_id: str, count: int, active_at: int, run_id: str | None = None) -> Update:
     """Allocate the next positions of a thread, under its row's lock, and count the messages that will have them.
 
+    They are an activity of the thread, at a time in milliseconds.
     Shape: one row, the last position and the second that the messages get, or none for an unknown thread, and for one
     that another run than the given one locks.
     The lock lasts until commit, so the order of positions is the order of commits. Where clocks differ a little, no
@@ -94,7 +96,8 @@ def take_positions(reach: Reach, thread_id: str, count: int, created_at: int, ru
         .values(
             last_position=tables.threads.c.last_position + count,
             message_count=tables.threads.c.message_count + count,
-            last_created_at=_later(created_at),
+            last_created_at=_later(active_at // 1_000),
+            activity_at=_next_activity(active_at),
         )
         .returning(tables.threads.c.last_position, tables.threads.c.last_created_at, tables.threads.c.owner)
     )
@@ -123,6 +126,11 @@ def next_position_of_message(reach: Reach, message_id: str) -> ReturningUpdate[A
         within(tables.messages, reach), tables.messages.c.id == message_id
     )
     return next_position(reach, owned.scalar_subquery())
+
+
+def begin_finish(reach: Reach, message_id: str, active_at: int) -> ReturningUpdate[Any]:
+    """Do the same, as an activity of the thread, at a time in milliseconds."""
+    return next_position_of_message(reach, message_id).values(activity_at=_next_activity(active_at))
 
 
 def move_end(reach: Reach, thread_id: str, position: int, second: int) -> Update:
@@ -173,6 +181,12 @@ def columns_for(reach: Reach) -> list[Any]:
     return [
         hidden if each is tables.threads.c.owner and reach.thread_id is not None else each for each in THREAD_COLUMNS
     ]
+
+
+def _next_activity(active_at: int) -> ColumnElement[int]:
+    """Return the time of an activity: later than the last one, unless that is too far ahead of the clock."""
+    last = tables.ACTIVITY_AT
+    return case((last > active_at + 1_000 * MAX_SKEW_S, active_at), (last >= active_at, last + 1), else_=active_at)
 
 
 def _later(created_at: int) -> ColumnElement[int]:
