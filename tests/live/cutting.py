@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import make_url
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 
 @asynccontextmanager
@@ -112,8 +112,11 @@ async def line_to(database_url: str) -> AsyncIterator[Line]:
 
 
 @asynccontextmanager
-async def forgetful_line_to(port: int) -> AsyncIterator[str]:
-    """Lead a port of our own to a server, and give its URL: of each POST that is new, the answer gets lost."""
+async def forgetful_line_to(port: int, on_loss: Callable[[], object] = lambda: None) -> AsyncIterator[str]:
+    """Lead a port of our own to a server, and give its URL: of each POST that is new, the answer gets lost.
+
+    `on_loss` is called when it has come.
+    """
     met: set[bytes] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -126,6 +129,7 @@ async def forgetful_line_to(port: int) -> AsyncIterator[str]:
                 what = request.partition(b"\r\n")[0] + request.partition(b"\r\n\r\n")[2]
                 if what.startswith(b"POST") and what not in met:
                     met.add(what)
+                    on_loss()
                     break
                 writer.write(answer)
         for each in (writer, far_writer):
