@@ -13,6 +13,7 @@ import click
 import uvicorn
 
 from gateway.observability.log import log_config
+from gateway.server.ending import end_within
 from gateway.server.http_protocol import HttpProtocol
 from gateway.server.quick_imports import loading
 from gateway.server.startup import has_keys_and_is_ready, is_open_without_keys, listen
@@ -66,11 +67,16 @@ def _serve(settings: Settings, lock: ServerLock) -> None:
     export_to_environment(settings)
     try:
         if settings.workers > 1:
-            _supervise(Workers(config, listener, on_stop=partial(lock.note, settings.shutdown_s + _END_S)), settings)
+            _supervise(Workers(config, listener, on_stop=partial(_on_stop, lock, settings.shutdown_s)), settings)
         else:
             _Server(config, lock).run(sockets=[listener])
     except KeyboardInterrupt:
         pass  # uvicorn raises the signal again after it has finished what ran
+
+
+def _on_stop(lock: ServerLock, shutdown_s: int) -> None:
+    end_within(shutdown_s)
+    lock.note(shutdown_s + _END_S)
 
 
 class _Server(uvicorn.Server):
@@ -82,7 +88,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; a second signal ends what still runs."""
-        self._lock.note((self.config.timeout_graceful_shutdown or 0) + _END_S)
+        _on_stop(self._lock, self.config.timeout_graceful_shutdown or 0)
         super().handle_exit(sig, frame)
 
     @contextmanager

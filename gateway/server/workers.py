@@ -18,15 +18,17 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Final
 
-import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from gateway.server.app_state import COLLECT_METRICS
+from gateway.server.ending import Server
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from multiprocessing.connection import Connection
+
+    import uvicorn
 
     # The number of the question, whether the worker has started to serve, and its metrics.
     Answer = tuple[int, bool, list[Any]]
@@ -115,7 +117,7 @@ def run_worker(config: uvicorn.Config, sockets: Sequence[socket.socket], pipe: C
     for each in _ENDS:
         signal.signal(each, signal.SIG_DFL)  # until the server sets its own
     config.configure_logging()
-    server = uvicorn.Server(config)
+    server = Server(config)
     supervisor: Any = multiprocessing.parent_process()
     threading.Thread(target=answer, args=(pipe, supervisor.sentinel, server), daemon=True).start()
     with suppress(KeyboardInterrupt):  # raised again after the server has finished what ran

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.live.cutting import Line
+    from tests.live.server import Server
 
 
 DEADLINE_S: Final = 1.0
@@ -37,14 +38,14 @@ CREATE: Final = """mutation ($t: ID!) {
 @asynccontextmanager
 async def serving_over_line(
     postgres_url: str, folder: Path, given: Mapping[str, str] | None = None
-) -> AsyncIterator[tuple[Line, httpx.AsyncClient, str]]:
+) -> AsyncIterator[tuple[Line, httpx.AsyncClient, str, Server]]:
     """Serve a database over a line that this process carries; have a client and a thread."""
     async with line_to(postgres_url) as line:
         serves = serving(line.url, *DEADLINES, folder=folder, given=given)
         server = await asyncio.to_thread(serves.__enter__)  # which needs the line
         try:
             async with httpx.AsyncClient(base_url=server.base_url, timeout=PATIENCE_S) as http:
-                yield line, http, (await http.post("/v1/threads")).json()["id"]
+                yield line, http, (await http.post("/v1/threads")).json()["id"], server
         finally:
             await asyncio.to_thread(serves.__exit__, None, None, None)
 
@@ -60,7 +61,7 @@ def message_of(answer: httpx.Response) -> Any:
 
 
 async def test_a_silent_network_is_503_by_the_deadline_and_heals(postgres_url: str, tmp_path: Path) -> None:
-    async with serving_over_line(postgres_url, tmp_path) as (line, http, thread):
+    async with serving_over_line(postgres_url, tmp_path) as (line, http, thread, _):
         before = await ask_all(http, thread)
         line.silence()
         silent = await ask_all(http, thread) + await ask_all(http, thread, graphql=())
@@ -98,7 +99,7 @@ async def until_ready(http: httpx.AsyncClient) -> None:
 
 
 async def test_a_follower_of_a_silent_database_is_disconnected(postgres_url: str, tmp_path: Path) -> None:
-    async with serving_over_line(postgres_url, tmp_path, SHORT) as (line, http, thread):
+    async with serving_over_line(postgres_url, tmp_path, SHORT) as (line, http, thread, _):
         base_url = str(http.base_url)
         async with socket_to(base_url) as follower:
             line.silence()

@@ -19,24 +19,24 @@ async def test_workers_are_replaced_and_end_with_their_supervisor(postgres_url: 
     port = free_port()
     given = {"GATEWAY_WORKERS": "2", "GATEWAY_METRICS_PORT": str(port)}
     with serving(postgres_url, folder=tmp_path, given=given) as server:
-        first = await _children_of(server.process.pid)
+        first = await children_of(server.process.pid)
         os.kill(first[0], signal.SIGKILL)
         async with httpx.AsyncClient(timeout=PATIENCE_S) as http, asyncio.timeout(PATIENCE_S):
             while not await _restarts(http, port):  # noqa: ASYNC110  (a process is started meanwhile)
                 await asyncio.sleep(0.05)
             (await http.get(f"{server.base_url}/v1/threads")).raise_for_status()
-        workers = await _children_of(server.process.pid)
+        workers = await children_of(server.process.pid)
 
         server.process.kill()
 
-        await until(lambda: not any(map(_runs, [*first, *workers])))
+        await until(lambda: not any(map(runs, [*first, *workers])))
         await until_refused(server)
 
     assert first[1] in workers
     assert server.stderr.count("the supervising process is gone: this one ends too") == 2
 
 
-async def _children_of(pid: int) -> list[int]:
+async def children_of(pid: int) -> list[int]:
     """Wait until a process has two children."""
     await until(lambda: len(_children(pid)) == 2)
     return _children(pid)
@@ -48,7 +48,7 @@ def _children(pid: int) -> list[int]:
     return [each for each in pids if b"resource_tracker" not in Path(f"/proc/{each}/cmdline").read_bytes()]
 
 
-def _runs(pid: int) -> bool:
+def runs(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

@@ -77,6 +77,7 @@ class Server:
     _lines: list[str] = field(default_factory=list)
     _is_up: threading.Event = field(default_factory=threading.Event)
     _reader: threading.Thread | None = None
+    _is_read: threading.Event = field(default_factory=threading.Event)
 
     @property
     def port(self) -> int:
@@ -115,8 +116,19 @@ class Server:
             assert not self._reader.is_alive(), "a process that the server has started outlives it"
         return code
 
+    @contextmanager
+    def unread(self) -> Iterator[None]:
+        """Let nobody read what it says, for the duration of the block."""
+        self._is_read.clear()
+        try:
+            yield
+        finally:
+            self._is_read.set()
+
     def _read(self, stream: IO[str]) -> None:
+        self._is_read.set()
         for line in stream:
+            self._is_read.wait()
             self._lines.append(line)
             if line.startswith("Stop with"):
                 self._is_up.set()
