@@ -19,6 +19,7 @@ from bench.load.commits import commit_findings
 from bench.load.events import event_findings
 from bench.load.followers import bytes_of_follower
 from bench.load.imports import messages_a_second
+from bench.load.runs import run_findings
 from bench.load.single_connection import Maker, SingleConnection
 from bench.report.result import Finding
 from bench.report.targets import GROWTH, IDLE, IMPORT, RESIDENT, SHARED_COMMITS, START, TAIL
@@ -73,6 +74,8 @@ def findings(prepared: Prepared, sizes: Sizes) -> Iterator[Finding]:
     if prepared.kind == POSTGRES:
         _report_progress(prepared, "commits with followers")
         yield from commit_findings(prepared.ours, sizes.rounds, sizes.seconds)
+        _report_progress(prepared, "runs")
+        yield from run_findings(prepared.ours, prepared.url)
     _report_progress(prepared, "import")
     yield Finding(IMPORT, prepared.kind, messages_a_second(prepared, sizes.imported), "messages/s", "one core")
 

@@ -70,7 +70,9 @@ class Followers:
             return connection.ask(request("POST", path, body, self._key))
 
 
-async def subscribed(stack: AsyncExitStack, port: int, key: str, thread_id: str) -> ClientConnection:
+async def subscribed(
+    stack: AsyncExitStack, port: int, key: str, thread_id: str, document: str = _ADDED
+) -> ClientConnection:
     """Subscribe a client to the messages of a thread from its beginning, until the end of the stack."""
     headers = {"Authorization": f"Bearer {key}"}
     url = f"ws://127.0.0.1:{port}/graphql"
@@ -80,7 +82,7 @@ async def subscribed(stack: AsyncExitStack, port: int, key: str, thread_id: str)
     socket = await stack.enter_async_context(opening)
     await _send(socket, type="connection_init", payload={})
     await socket.recv()
-    await _send(socket, type="subscribe", id="1", payload={"query": _ADDED, "variables": {"threadId": thread_id}})
+    await _send(socket, type="subscribe", id="1", payload={"query": document, "variables": {"threadId": thread_id}})
     return socket
 
 

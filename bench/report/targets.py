@@ -29,6 +29,7 @@ IDLE: Final = "idle follower"
 EVENT_CPU: Final = {name: f"{name}, CPU for one of ten followers" for name in EVENTS}
 EVENT_READS: Final = {name: f"{name}, statements for ten followers" for name in EVENTS}
 COMMITS: Final = ("commits on disk, with hints to without", "commits at a replica 5 ms away, with hints to without")
+RUNS: Final = "50 runs at once, 50 tokens a second each, a follower of each"
 START: Final = "start to first answer"
 RESIDENT: Final = "memory after 10,000 requests"
 GROWTH: Final = "memory gained by more requests"
@@ -164,6 +165,7 @@ TARGETS: Final = (
     Target(IDLE, _found(IDLE), _both(16), "KB", _both(10)),
     Target("page-middle, to page-20", _ratio(names.PAGE_MIDDLE, names.PAGE_20), _both(1.05), "times"),
     Target("rest-page-20, to the bare app's", _ratio(names.REST_20, names.REST_20, BARE), _both(1.3), "times"),
+    Target(RUNS, _found(RUNS), {POSTGRES: 60}, "% of a core"),
     *(Target(work, _found(work), {POSTGRES: 0.8}, "times", at_least=True) for work in COMMITS),
     Target(SHARED_COMMITS, _found(SHARED_COMMITS), {SQLITE: 5}, "times", at_least=True),
     Target(IMPORT, _found(IMPORT), _both(10_000, 20_000), "messages/s", at_least=True),

@@ -144,9 +144,9 @@ def run_gateway(ours: System, url: str, *arguments: str, cores: set[int] | None 
     return done.stdout + done.stderr
 
 
-def make_key(ours: System, url: str, project: str) -> str:
+def make_key(ours: System, url: str, project: str, *more: str) -> str:
     """Create an API key as a user does; the server then authenticates each request."""
-    said = run_gateway(ours, url, "keys", "create", "--name", "bench", "--project", project)
+    said = run_gateway(ours, url, "keys", "create", "--name", "bench", "--project", project, *more)
     found = _SECRET.search(said)
     if found is None:
         raise SystemExit(f"No key was shown:\n{said}")

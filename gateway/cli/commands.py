@@ -228,7 +228,9 @@ def keys_() -> None:
 
 @keys_.command(name="create", cls=GroupedCommand)
 @click.option("--project", default="default", show_default=True, metavar="NAME", help="Project that the key opens.")
-@click.option("--scopes", default="read,write", show_default=True, metavar="LIST", help="Scopes: read, write, erase.")
+@click.option(
+    "--scopes", default="read,write", show_default=True, metavar="LIST", help="Scopes: read, write, runs, erase."
+)
 @click.option("--expires", metavar="DURATION", help="Time to live, such as 90d or 12h. [default: no expiry]")
 @click.option("--name", default="", metavar="TEXT", help="Name of the key in the list.")
 @settings_options(*_KEYS)
