@@ -28,6 +28,26 @@ _REQUIRED: Final = ["exp", "aud", "project", "thread", "scopes", "by"]
 _OURS: Final = "gateway:thread"  # the audience, so that no other JWT signed with the same secret is accepted
 
 
+def _end(who: Principal, expires_in_s: int) -> int:
+    """Return when a token ends: no later than the credential of who creates it."""
+    ends = int(time.time()) + expires_in_s
+    return ends if who.expires_at is None else min(ends, int(who.expires_at))
+
+
+def _standing(who: Principal, thread_id: ThreadId, epoch: TokenEpoch) -> dict[str, Any]:
+    """Return the claims of all tokens for a thread that a principal creates."""
+    return {
+        "aud": _OURS,
+        "project": who.reach.project_id,
+        "thread": thread_id,
+        "by": who.name,
+        "maker": who.identity,
+        "key": who.key_id,
+        "generation": epoch.generation,
+        "revocations": epoch.revocations,
+    }
+
+
 class ThreadTokens:
     """Creates tokens with one secret, and verifies those of the old secret too; all start with `prefix`."""
 
@@ -38,37 +58,38 @@ class ThreadTokens:
         self._good_secrets = [each for each in (secret, old_secret) if each]
 
     def make(
-        self, who: Principal, thread_id: ThreadId, epoch: TokenEpoch, scopes: frozenset[Scope], expires_in_s: int
+        self,
+        who: Principal,
+        thread_id: ThreadId,
+        epoch: TokenEpoch,
+        scopes: frozenset[Scope],
+        expires_in_s: int,
+        *,
+        assistant_id: str | None = None,
     ) -> tuple[str, int]:
         """Create a token for a thread of the caller; return it and its expiry.
+
+        It may start runs of an assistant, if that is given.
 
         Errors: Forbidden if it would grant more than the caller has; InvalidRequest.
         """
         who.require_many_threads()
         who.require(*sorted(Scope.WRITE if scope is Scope.SEND else scope for scope in scopes))
+        if assistant_id is not None:
+            who.require(Scope.RUNS)
         if not 1 <= expires_in_s <= LONGEST_S:
             message = f"Invalid 'expiresIn': {expires_in_s}. Expected 1 to {LONGEST_S} seconds."
             raise InvalidRequest(message, param="expiresIn", code="invalid_value")
-        ends = int(time.time()) + expires_in_s
-        if who.expires_at is not None:
-            ends = min(ends, int(who.expires_at))
-        claims: dict[str, Any] = {
-            "aud": _OURS,
+        ends = _end(who, expires_in_s)
+        claims = {
+            **_standing(who, thread_id, epoch),
             "exp": ends,
-            "project": who.reach.project_id,
-            "thread": thread_id,
             "scopes": sorted(scopes),
-            "by": who.name,
-            "maker": who.identity,
-            "key": who.key_id,
-            "generation": epoch.generation,
-            "revocations": epoch.revocations,
+            **({} if assistant_id is None else {"assistant": assistant_id}),
         }
         token = PREFIX + jwt.encode(claims, self._secret, _ALGORITHM)
-        project_id, access = who.reach.project_id, ",".join(claims["scopes"])
-        audit.note(
-            Event.TOKEN_CREATED, principal=who.name, project=project_id, target=thread_id, access=access, ends=ends
-        )
+        more: dict[str, Any] = {"access": ",".join(claims["scopes"]), "ends": ends}
+        audit.note(Event.TOKEN_CREATED, principal=who.name, project=who.reach.project_id, target=thread_id, **more)
         return token, ends
 
     def read(self, token: str) -> Principal | None:
@@ -91,6 +112,7 @@ class ThreadTokens:
             # Tokens do not raise an end user's limits, and a browser cannot use up those of its backend.
             counted_in=(by,) if key_id is None else (f"thread:{thread_id}", f"tokens:{key_id}"),
             epoch=TokenEpoch(claims.get("generation", 0), claims.get("revocations", 0)),
+            assistant_id=claims.get("assistant"),
             identity=f"token:{claims.get('maker', by)}/{thread_id}",
         )
 

@@ -23,7 +23,7 @@ from gateway.observability.audit import Event
 if TYPE_CHECKING:
     from gateway.core import Store
     from gateway.domain.metadata import MetadataPatch
-    from gateway.domain.page import Page, PageRequest
+    from gateway.domain.page import Page, PageEnds, PageRequest
     from gateway.domain.principal import Principal
     from gateway.domain.unset import Unset
     from gateway.store.runs import RunWrites
@@ -47,6 +47,15 @@ async def get(store: Store, who: Principal, assistant_id: str) -> Assistant:
     """
     _require(who, Scope.READ)
     return await find(store, who, assistant_id)
+
+
+async def get_if_any(store: Store, who: Principal, assistant_id: str) -> Assistant | None:
+    """Return an assistant, if there is one for this caller."""
+    who.require(Scope.READ)
+    if not who.has_project:
+        return None
+    async with store.read() as reads:
+        return (await reads.get_assistants(who.reach, [assistant_id])).get(assistant_id)
 
 
 async def find(store: Store, who: Principal, assistant_id: str) -> Assistant:
@@ -106,6 +115,17 @@ async def list_page(store: Store, who: Principal, page: PageRequest) -> Page[Ass
         if not found.items:
             await paging.refuse_unknown_cursors(page, partial(reads.has_assistant, who.reach))
     return found
+
+
+async def page_ends(store: Store, who: Principal, page: PageRequest, found: Page[Assistant]) -> PageEnds:
+    """Say whether the list of assistants continues before and after a page."""
+    _require(who, Scope.READ)
+
+    async def any_from(cursor: str, *, up: bool) -> bool:
+        async with store.read() as reads:
+            return await reads.any_assistant_from(who.reach, cursor, up=up)
+
+    return await paging.page_ends(page, found, any_from)
 
 
 def _require(who: Principal, *scopes: Scope) -> None:

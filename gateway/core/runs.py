@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.core import messages, paging, threads
 from gateway.core.clock import now_ms
+from gateway.core.idempotency import create_once
 from gateway.core.run_progress import unless_overdue
 from gateway.domain import metadata
+from gateway.domain.idempotency import Kind
 from gateway.domain.ids import new_id
 from gateway.domain.message import with_created_at
 from gateway.domain.principal import Scope
@@ -26,11 +28,14 @@ from gateway.observability import audit
 from gateway.observability.audit import Event
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from gateway.core import Store
+    from gateway.domain.idempotency import Attempt, IdempotencyKey
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import NewMessage
     from gateway.domain.metadata import MetadataPatch
-    from gateway.domain.page import Page, PageRequest
+    from gateway.domain.page import Page, PageEnds, PageRequest
     from gateway.domain.principal import Principal
     from gateway.domain.run import NewRun, RunStep, ToolOutputs
     from gateway.domain.run_events import Seen
@@ -44,18 +49,23 @@ _FILES: Final = (
 )
 
 
-async def create(store: Store, who: Principal, thread_id: ThreadId, new: NewRun, settings: dict[str, Any]) -> Run:
+async def create(
+    store: Store,
+    who: Principal,
+    thread_id: ThreadId,
+    new: NewRun,
+    settings: dict[str, Any],
+    *,
+    attempt: Attempt | None = None,
+) -> Run:
     """Create a run of a thread, after its additional messages, all or nothing.
 
-    Errors: Forbidden; NotFound for the thread; InvalidRequest where it has an active run, or files.
+    Errors: Forbidden; NotFound for the thread; InvalidRequest where it has an active run, or files; those of an
+    idempotency key.
     """
-    who.require(Scope.RUNS)
     if new.additional_messages:
         who.require(Scope.WRITE)
-    async with store.read() as reads:
-        has_files = await reads.has_files(who.reach, thread_id)
-    if has_files or any(map(_has_file, new.additional_messages)):
-        raise InvalidRequest(f"Thread {thread_id} {_FILES}", code="unsupported")
+    key = None if attempt is None else attempt.identify(who, Kind.RUN, thread_id, new)
     active_at = now_ms()
     now = active_at // 1_000
     run = _from_new(who, thread_id, new, settings, now)
@@ -66,35 +76,71 @@ async def create(store: Store, who: Principal, thread_id: ThreadId, new: NewRun,
             first, second = await transaction.take_positions(who.reach, thread_id, len(added), active_at)
             later = [with_created_at(each, second) for each in added]
             await transaction.add_messages(who.reach, later, first)
-        return await _added(transaction, who, run)
+        return await _added(transaction, who, run, key)
+
+    async def add() -> Run:
+        if await _has_files(store, who, thread_id, new):
+            raise InvalidRequest(f"Thread {thread_id} {_FILES}", code="unsupported")
+        created = await unless_overdue(store, who.reach, partial(store.write, work, thread_id))
+        _note(Event.RUN_CREATED, who, created)
+        return created
 
     try:
-        created = await unless_overdue(store, who.reach, partial(store.write, work, thread_id))
+        return await _once(store, who, attempt, key, add)
     except ThreadLocked as error:
         raise InvalidRequest(f"Thread {thread_id} already has an active run {error.run_id}.") from error
-    _note(Event.RUN_CREATED, who, created)
-    return created
 
 
-async def create_with_thread(store: Store, who: Principal, new: NewRun, settings: dict[str, Any]) -> tuple[Thread, Run]:
+async def _has_files(store: Store, who: Principal, thread_id: ThreadId, new: NewRun) -> bool:
+    async with store.read() as reads:
+        return any(map(_has_file, new.additional_messages)) or await reads.has_files(who.reach, thread_id)
+
+
+async def create_with_thread(
+    store: Store, who: Principal, new: NewRun, settings: dict[str, Any], attempt: Attempt | None = None
+) -> tuple[Thread, Run]:
     """Create a thread with its first messages and a run of it, all or nothing.
 
-    Errors: Forbidden; InvalidRequest.
+    Errors: Forbidden; InvalidRequest; those of an idempotency key.
     """
-    who.require(Scope.RUNS)
     assert new.thread is not None  # noqa: S101  (parsed with one)
     if any(map(_has_file, new.thread.messages)):
         raise InvalidRequest(f"The thread {_FILES}", param="thread", code="unsupported")
+    key = None if attempt is None else attempt.identify(who, Kind.RUN, None, new)
     thread, added = threads.from_new(who, new.thread)
     run = _from_new(who, thread.id, new, settings, thread.created_at)
 
     async def work(transaction: RunWrites) -> Run:
         await transaction.add_thread(who.reach, thread, added)
-        return await _added(transaction, who, run)
+        return await _added(transaction, who, run, key)
 
-    created = await store.write(work)
-    _note(Event.RUN_CREATED, who, created)
-    return thread, created
+    async def add() -> Run:
+        created = await store.write(work)
+        _note(Event.RUN_CREATED, who, created)
+        return created
+
+    created = await _once(store, who, attempt, key, add)
+    if created.thread_id == thread.id:
+        return thread, created
+    return await threads.get(store, who, created.thread_id), created
+
+
+async def _once(
+    store: Store,
+    who: Principal,
+    attempt: Attempt | None,
+    key: IdempotencyKey | None,
+    add: Callable[[], Awaitable[Run]],
+) -> Run:
+    """Create a run, or read the one that was created under the same key."""
+    if attempt is None or key is None:
+        return await add()
+
+    async def read(run_id: str) -> Run:
+        async with store.read() as reads:
+            return await _found(reads, who, None, run_id)
+
+    return await create_once(store, who, attempt, key, create=add, read=read)
 
 
 async def get(store: Store, who: Principal, thread_id: ThreadId | None, run_id: str) -> Run:
@@ -135,6 +181,31 @@ async def list_page(store: Store, who: Principal, thread_id: ThreadId, page: Pag
                 raise NotFound("thread", thread_id)
             await paging.refuse_unknown_cursors(page, partial(reads.has_run, who.reach, thread_id))
     return found
+
+
+async def page_ends(store: Store, who: Principal, thread_id: ThreadId, page: PageRequest, found: Page[Run]) -> PageEnds:
+    """Say whether the list of runs continues before and after a page."""
+    who.require(Scope.READ)
+
+    async def any_from(cursor: str, *, up: bool) -> bool:
+        async with store.read() as reads:
+            return await reads.any_run_from(who.reach, thread_id, cursor, up=up)
+
+    return await paging.page_ends(page, found, any_from)
+
+
+async def find(store: Store, who: Principal, run_id: str) -> Run | None:
+    """Return a run of any thread, if there is one."""
+    who.require(Scope.READ)
+    async with store.read() as reads:
+        return await reads.get_run(who.reach, run_id)
+
+
+async def steps_of(store: Store, who: Principal, run_id: str) -> tuple[RunStep, ...]:
+    """Return the steps of a run, oldest first."""
+    who.require(Scope.READ)
+    async with store.read() as reads:
+        return await reads.steps_of(who.reach, run_id)
 
 
 async def update(store: Store, who: Principal, thread_id: ThreadId, run_id: str, patch: MetadataPatch | Unset) -> Run:
@@ -242,10 +313,10 @@ async def get_step(store: Store, who: Principal, thread_id: ThreadId, run_id: st
     raise NotFound("run step", step_id)
 
 
-async def _added(transaction: RunWrites, who: Principal, run: Run) -> Run:
+async def _added(transaction: RunWrites, who: Principal, run: Run, key: IdempotencyKey | None) -> Run:
     position = await transaction.lock_thread(who.reach, run.thread_id, run.id)
     run = run._replace(position=position)
-    await transaction.add_run(who.reach, run)
+    await transaction.add_run(who.reach, run, key)
     return run
 
 

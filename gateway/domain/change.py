@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from gateway.domain.message import Message
+    from gateway.domain.run import Run
     from gateway.domain.thread import Thread
 
 Topic = tuple[str, str]  # project and thread
@@ -77,6 +78,22 @@ class MessageDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class RunCreated:
+    """A run was created; `run` is its current state."""
+
+    position: int
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class RunUpdated:
+    """A run was changed; `run` is its current state."""
+
+    position: int
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadUpdated:
     """The thread itself was changed; `thread` is its current state."""
 
@@ -92,7 +109,16 @@ class ThreadDeleted:
     thread_id: str
 
 
-Change = MessageCreated | MessageUpdated | MessageDeleted | MessageDelta | ThreadUpdated | ThreadDeleted
+Change = (
+    MessageCreated
+    | MessageUpdated
+    | MessageDeleted
+    | MessageDelta
+    | RunCreated
+    | RunUpdated
+    | ThreadUpdated
+    | ThreadDeleted
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,8 @@ _OF_RUN: Final = ("additional_instructions", "additional_messages", "metadata", 
 _OF_THREAD: Final = ("messages", "tool_resources", "metadata")
 
 
-def new_run(body: object, *, with_thread: bool = False) -> NewRun:
-    """Parse the body of createRun, or of createThreadAndRun."""
+def new_run(body: object, *, with_thread: bool = False, from_worker: bool = False) -> NewRun:
+    """Parse the body of createRun, or of createThreadAndRun; `from_worker` as for messages."""
     raw = validate.root_object(body)
     more = ("thread", "metadata", "stream") if with_thread else _OF_RUN
     settings = SETTINGS if with_thread else tuple(name for name in SETTINGS if name != "tool_resources")
@@ -50,7 +50,8 @@ def new_run(body: object, *, with_thread: bool = False) -> NewRun:
         given=_given(raw, settings, tools=bounds.RUN_TOOLS.number),
         additional_instructions=_optional(_instructions, raw.get("additional_instructions"), "additional_instructions"),
         additional_messages=tuple(
-            parse.new_message(each, f"additional_messages[{n}]") for n, each in enumerate(messages)
+            parse.new_message(each, f"additional_messages[{n}]", from_worker=from_worker)
+            for n, each in enumerate(messages)
         ),
         metadata=parse.metadata(raw.get("metadata"), "metadata"),
         thread=_thread(raw.get("thread")) if with_thread else None,

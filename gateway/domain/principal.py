@@ -54,7 +54,8 @@ class Principal:
 
     `name` is for logs, never a secret; `identity` is whose idempotency keys it uses, and stays when an API key is
     rotated or a token renewed; `key_id` is the key that the caller falls with, and `epoch` that which it needs its
-    thread to have. `counted_in` names what its requests count in, where that is not the caller alone.
+    thread to have. `counted_in` names what its requests count in, where that is not the caller alone. A token for one
+    thread may start runs of the assistant `assistant_id`.
     Units: `expires_at` is Unix seconds, UTC.
     """
 
@@ -66,6 +67,7 @@ class Principal:
     counted_in: tuple[str, ...] = ()
     epoch: TokenEpoch | None = None
     identity: str = "open"
+    assistant_id: str | None = None
 
     @property
     def buckets(self) -> tuple[str, ...]:
@@ -84,13 +86,29 @@ class Principal:
         message = f"You have insufficient permissions for this operation. Missing scopes: {missing}."
         raise Forbidden(message, code="missing_scope")
 
+    @property
+    def has_project(self) -> bool:
+        """Whether it is limited to no end user and no thread."""
+        return self.reach.owner is None and self.reach.thread_id is None
+
     def require_project(self) -> None:
         """Reject a principal that is limited to an end user or a thread, whatever its scopes.
 
         Errors: Forbidden.
         """
-        if self.reach.owner is not None or self.reach.thread_id is not None:
+        if not self.has_project:
             raise Forbidden("Only an API key of the project can do this.", code="missing_scope")
+
+    def require_run(self, assistant_id: str, *, is_plain: bool) -> None:
+        """Check that the principal may create a run: by the scope, or the one that its token names.
+
+        Errors: Forbidden.
+        """
+        if self.assistant_id is None or Scope.RUNS in self.scopes:
+            self.require(Scope.RUNS)
+        elif assistant_id != self.assistant_id or not is_plain:
+            message = "This token starts only runs of the assistant that it names, without other settings."
+            raise Forbidden(message, code="missing_scope")
 
     def require_many_threads(self) -> None:
         """Reject the principal of a thread token, which can neither create or delete threads nor manage tokens.

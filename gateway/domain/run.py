@@ -157,6 +157,24 @@ class Run(RunRow):
         return loaded
 
     @property
+    def required_calls(self) -> list[dict[str, Any]]:
+        """The calls of functions that it waits for."""
+        if self.required_action_json is None:
+            return []
+        calls: list[dict[str, Any]] = orjson.loads(self.required_action_json)["submit_tool_outputs"]["tool_calls"]
+        return calls
+
+    @property
+    def last_error(self) -> dict[str, str] | None:
+        """The code and the message of what went wrong."""
+        return None if self.last_error_json is None else orjson.loads(self.last_error_json)
+
+    @property
+    def incomplete_reason(self) -> str | None:
+        """Why it is incomplete."""
+        return None if self.incomplete_json is None else orjson.loads(self.incomplete_json)["reason"]
+
+    @property
     def usage(self) -> dict[str, Any]:
         """The tokens of all its calls so far."""
         return NO_TOKENS if self.usage_json is None else orjson.loads(self.usage_json)
@@ -254,6 +272,11 @@ class NewRun:
     metadata: Metadata = field(default_factory=dict)
     thread: NewThread | None = None  # of a run that is created with its thread
     is_streamed: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it leaves everything to its assistant."""
+        return not (self.given or self.additional_instructions or self.additional_messages or self.metadata)
 
 
 @dataclass(frozen=True, slots=True)

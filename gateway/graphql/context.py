@@ -14,7 +14,8 @@ import strawberry
 from gateway.concurrency import Loader
 from gateway.core import messages, threads
 from gateway.domain.page import AnswerBudget, PageRead
-from gateway.errors import AnswerTooLarge
+from gateway.errors import AnswerTooLarge, InvalidRequest
+from gateway.runs.service import OFF
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     from gateway.auth.authenticator import Authenticator
     from gateway.concurrency import SharedCalls
     from gateway.core import Store
+    from gateway.domain.idempotency import Attempt
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
     from gateway.domain.page import PageRequest, Rows
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
     from gateway.events.hub import Hub
+    from gateway.runs.service import Runs
 
 MAX_PAGES: Final = 100  # in one round trip
 MAX_KEYS: Final = 1_000  # the same, of threads or messages
@@ -58,6 +61,7 @@ class Context:
     authenticator: Authenticator
     task: asyncio.Task[Any] | None = None  # in which the operation runs; fields side by side run in tasks of their own
     resume_after: str | None = None
+    runs: Runs | None = None
     last_cursor: str | None = None
     answers: SharedCalls[Any] | None = None
     reads_changed: bool = True  # whether the payload of the mutation that runs needs more of its object than the ids
@@ -88,6 +92,22 @@ class Context:
         """
         if not self.delivered.fits((found.stored, len(found.rows))):
             raise AnswerTooLarge
+
+    @property
+    def served_runs(self) -> Runs:
+        """The runs, where models are set.
+
+        Errors: InvalidRequest.
+        """
+        if self.runs is None:
+            raise InvalidRequest(OFF, code="runs_are_off")
+        return self.runs
+
+    def note_replay(self, info: Any, attempt: Attempt | None) -> None:
+        """Note for `extensions.idempotentReplay` that the mutation at this path had been made before."""
+        if attempt is not None and attempt.is_replay:
+            path = getattr(info, "path", None)  # the fast executor passes the context in place of Strawberry's `Info`
+            self.replays.append(self.root_key if path is None else path.key)
 
     @property
     def context(self) -> Context:

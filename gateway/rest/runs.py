@@ -24,14 +24,14 @@ _as_step = partial(ids.as_other_id, "step")
 async def create_run(call: Call) -> Answer | ASGIApp:
     """Answer POST /threads/{thread_id}/runs."""
     served, new = call.runs, parse_run.new_run(await call.json())
-    run = await served.create(call.who, call.thread_id, new)
+    run = await served.create(call.who, call.thread_id, new, call.begin_attempt())
     return await begin_stream(call, run, Seen()) if new.is_streamed else render.run(run)
 
 
 async def create_thread_and_run(call: Call) -> Answer | ASGIApp:
     """Answer POST /threads/runs."""
     served, new = call.runs, parse_run.new_run(await call.json(), with_thread=True)
-    thread, run = await served.create_with_thread(call.who, new)
+    thread, run = await served.create_with_thread(call.who, new, call.begin_attempt())
     return await begin_stream(call, run, Seen(), thread) if new.is_streamed else render.run(run)
 
 

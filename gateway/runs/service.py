@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from gateway.core import Store
+    from gateway.domain.idempotency import Attempt
     from gateway.domain.ids import ThreadId
     from gateway.domain.principal import Principal
     from gateway.domain.run import NewRun, Run, ToolOutputs
@@ -60,21 +61,25 @@ class Runs:
     worker: Worker
     shutdown_s: float
 
-    async def create(self, who: Principal, thread_id: ThreadId, new: NewRun) -> Run:
+    async def create(self, who: Principal, thread_id: ThreadId, new: NewRun, attempt: Attempt | None = None) -> Run:
         """Create a run of a thread.
 
         Errors: those of `core.runs.create`; NotFound for the assistant; InvalidRequest for an unknown model.
         """
-        created = await runs.create(self.store, who, thread_id, new, await self._settings(who, new))
+        who.require_run(new.assistant_id, is_plain=new.is_plain)
+        created = await runs.create(self.store, who, thread_id, new, await self._settings(who, new), attempt=attempt)
         self.worker.wake()
         return created
 
-    async def create_with_thread(self, who: Principal, new: NewRun) -> tuple[Thread, Run]:
+    async def create_with_thread(
+        self, who: Principal, new: NewRun, attempt: Attempt | None = None
+    ) -> tuple[Thread, Run]:
         """Create a thread and a run of it.
 
         Errors: as above.
         """
-        created = await runs.create_with_thread(self.store, who, new, await self._settings(who, new))
+        who.require_run(new.assistant_id, is_plain=new.is_plain)
+        created = await runs.create_with_thread(self.store, who, new, await self._settings(who, new), attempt)
         self.worker.wake()
         return created
 

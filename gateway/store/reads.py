@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from gateway.domain import change, snapshot, wire
 from gateway.domain.page import Page, take_page
 from gateway.domain.principal import Reach
+from gateway.domain.run import Run
 from gateway.store import rows, thread_changes
 from gateway.store.engines.errors import is_transient
 from gateway.store.message_reads import Batch, MessageReads
@@ -25,6 +26,7 @@ from gateway.store.statements import (
     following,
     idempotency,
     messages,
+    runs,
     thread_list,
     thread_tokens,
     threads,
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from gateway.domain.change import Change, Topic
     from gateway.domain.idempotency import IdempotencyKey
     from gateway.domain.ids import ThreadId
-    from gateway.domain.message import Message
     from gateway.domain.page import PageRequest
     from gateway.domain.principal import TokenEpoch
     from gateway.domain.snapshot import Snapshot
@@ -71,7 +72,9 @@ class Reads(MessageReads):
         met = await self._rows(following.list_changes, reach, thread_id, position, limit)
         found, has_more, _ = take_page(met, limit)
         changed = {row[_ID] for row in found if row[_KIND] in _WITH_MESSAGE}
-        by_id = await self.get_messages(reach, list(changed)) if changed else {}
+        by_id: dict[str, Any] = {**(await self.get_messages(reach, list(changed)) if changed else {})}
+        changed = {row[_ID] for row in found if row[_KIND] in _WITH_RUN}
+        by_id |= await self.get_runs(reach, list(changed)) if changed else {}
         has_thread = any(row[_KIND] == following.THREAD for row in found)
         own = await self.get_threads(reach, [thread_id]) if has_thread else {}
         changes = (_CHANGES[row[_KIND]](row, by_id, own) for row in found)
@@ -111,6 +114,10 @@ class Reads(MessageReads):
                 unknown if isinstance(each, change.ThreadDeleted) else (project_id, each.thread.owner, number)
             )
         return changed
+
+    async def get_runs(self, reach: Reach, run_ids: Sequence[str]) -> dict[str, Run]:
+        """Return runs by id; unknown ids are omitted."""
+        return {row[0]: Run(*row) for row in await self._rows(runs.get_runs, reach, list(run_ids))}
 
     async def last_positions(self, topics: Sequence[Topic]) -> dict[Topic, int | None]:
         """Return the last positions of threads of any project; None for unknown ones."""
@@ -236,7 +243,8 @@ class Reads(MessageReads):
 
 
 _WITH_MESSAGE = (following.CREATED, following.UPDATED)
-_CHANGES: dict[str, Callable[[Any, Mapping[str, Message], Mapping[str, Thread]], Change | None]] = {
+_WITH_RUN = (following.RUN_CREATED, following.RUN_UPDATED)
+_CHANGES: dict[str, Callable[[Any, Mapping[str, Any], Mapping[str, Thread]], Change | None]] = {
     following.CREATED: lambda row, by_id, _: (
         change.MessageCreated(row[0], by_id[row[_ID]]) if row[_ID] in by_id else None
     ),
@@ -245,6 +253,12 @@ _CHANGES: dict[str, Callable[[Any, Mapping[str, Message], Mapping[str, Thread]],
     ),
     following.DELETED: lambda row, *_: change.MessageDeleted(row[0], row[_ID]),
     following.DELTA: lambda row, *_: change.MessageDelta(row[0], *row[_ID:-1]),
+    following.RUN_CREATED: lambda row, by_id, _: (
+        change.RunCreated(row[0], by_id[row[_ID]]) if row[_ID] in by_id else None
+    ),
+    following.RUN_UPDATED: lambda row, by_id, _: (
+        change.RunUpdated(row[0], by_id[row[_ID]]) if row[_ID] in by_id else None
+    ),
     following.THREAD: lambda row, _, own: change.ThreadUpdated(row[0], own[row[_ID]]) if row[_ID] in own else None,
 }
 

@@ -5,6 +5,7 @@ Must not be here: the text of statements (`statements.runs`), which status may f
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.domain.message import with_created_at
@@ -13,17 +14,22 @@ from gateway.domain.principal import Reach
 from gateway.domain.run import Assistant, OpenRun, Run, RunStep
 from gateway.store.reads import Reads
 from gateway.store.statements import runs
+from gateway.store.statements.idempotency import COLUMNS
 from gateway.store.writes import Writes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gateway.domain.idempotency import IdempotencyKey
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
     from gateway.domain.page import PageRequest
     from gateway.store.rows import Values
 
 T = TypeVar("T")
+
+_ANY_RUN_FROM = {up: partial(runs.any_run_from, up=up) for up in (True, False)}
+_ANY_ASSISTANT_FROM = {up: partial(runs.any_assistant_from, up=up) for up in (True, False)}
 
 
 class RunReads(Reads):
@@ -37,6 +43,14 @@ class RunReads(Reads):
     async def list_runs(self, reach: Reach, thread_id: str, page: PageRequest) -> Page[Run]:
         """Return one page of a thread's runs."""
         return _page(await self._rows(runs.list_runs, reach, thread_id, page), Run, page)
+
+    async def any_run_from(self, reach: Reach, thread_id: str, cursor: str, *, up: bool) -> bool:
+        """Say whether a run of a thread is at a cursor or past it."""
+        return await self._flag(_ANY_RUN_FROM[up], reach, thread_id, cursor)
+
+    async def any_assistant_from(self, reach: Reach, cursor: str, *, up: bool) -> bool:
+        """Say whether an assistant is at a cursor or past it."""
+        return await self._flag(_ANY_ASSISTANT_FROM[up], reach, cursor)
 
     async def has_run(self, reach: Reach, thread_id: str, cursor: str) -> bool:
         """Say whether a cursor names a run of the thread."""
@@ -110,9 +124,13 @@ class RunWrites(Writes, RunReads):
         await self.add_messages(reach, [message], position)
         return message
 
-    async def add_run(self, reach: Reach, run: Run) -> None:
-        """Add a run that waits for a worker."""
-        await self._rows(runs.insert_run, reach, _row(runs.RUN_COLUMNS, run))
+    async def add_run(self, reach: Reach, run: Run, key: IdempotencyKey | None) -> None:
+        """Add a run that waits for a worker.
+
+        Errors: KeyTaken.
+        """
+        of_key = {} if key is None else dict(zip(COLUMNS, (key.scope, key.value, key.fingerprint), strict=True))
+        await self._rows(runs.insert_run, reach, {**_row(runs.RUN_COLUMNS, run), **of_key})
 
     async def set_run(self, reach: Reach, run_id: str, values: Values) -> None:
         """Change a run."""

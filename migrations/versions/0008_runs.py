@@ -11,6 +11,7 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
+_OF_KEY = ("idempotency_scope", "idempotency_key", "idempotency_fingerprint")
 _OF_THREAD = (["project_id", "thread_id"], ["threads.project_id", "threads.id"])
 
 
@@ -30,17 +31,24 @@ def upgrade() -> None:
 
 
 def _create_runs() -> None:
-    is_due = sa.text("due_at IS NOT NULL")
+    is_due, is_keyed = sa.text("due_at IS NOT NULL"), sa.text("idempotency_key IS NOT NULL")
     op.create_table(
         "runs",
         *_texts("project_id", "thread_id", "id", "assistant_id", "status", "metadata", "settings"),
         *_numbers("position", "created_at", "expires_at"),
         *_numbers("started_at", "cancelled_at", "failed_at", "completed_at", "changed_position", "due_at", null=True),
-        *_texts("required_action", "last_error", "incomplete", "usage", "created_by", "leased_by", null=True),
+        *_texts("required_action", "last_error", "incomplete", "usage", "created_by", "leased_by", *_OF_KEY, null=True),
         sa.PrimaryKeyConstraint("project_id", "thread_id", "position", name="pk_runs"),
         sa.UniqueConstraint("project_id", "id", name="uq_runs_project_id_id"),
         sa.ForeignKeyConstraint(*_OF_THREAD, name="fk_runs_threads", ondelete="CASCADE"),
         sa.Index("ix_runs_project_id_thread_id_changed_position", "project_id", "thread_id", "changed_position"),
+        sa.Index(
+            "uq_runs_idempotency_key",
+            *("project_id", "idempotency_scope", "idempotency_key"),
+            unique=True,
+            sqlite_where=is_keyed,
+            postgresql_where=is_keyed,
+        ),
         sa.Index("ix_runs_due", "project_id", "due_at", sqlite_where=is_due, postgresql_where=is_due),
     )
 

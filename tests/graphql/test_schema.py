@@ -163,14 +163,14 @@ def test_enum_has_its_values(name: str, values: set[str]) -> None:
 
 
 def test_lists_are_newest_first_by_default() -> None:
-    assert PRINTED.count("order: SortOrder! = DESC\n") == 2
+    assert PRINTED.count("order: SortOrder! = DESC\n") == 4
 
 
-def test_threads_and_messages_implement_node() -> None:
+def test_what_has_an_id_of_its_own_implements_node() -> None:
     node = SCHEMA.type_map["Node"]
 
     assert isinstance(node, GraphQLInterfaceType)
-    assert {each.name for each in SCHEMA.get_possible_types(node)} == {"Thread", "Message"}
+    assert {each.name for each in SCHEMA.get_possible_types(node)} == {"Thread", "Message", "Run", "Assistant"}
 
 
 def test_every_schema_element_has_a_description() -> None:

@@ -12,7 +12,7 @@ from gateway.auth.authenticator import invalid_api_key
 from gateway.domain.principal import Reach, Scope
 from gateway.store.schema import tables
 from tests.isolation.asking import ask, said
-from tests.isolation.ways import NAMELESS, RUNS, WAYS, Face, Way
+from tests.isolation.ways import NAMELESS, WAYS, Face, Way
 from tests.isolation.world import READ, SENDS, Caller, callers, make_names, token
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ async def test_a_missing_scope_is_reported_before_any_look_up(served: Served, fa
 @each_face
 @pytest.mark.uncounted
 async def test_an_unauthenticated_request_is_rejected_before_any_lookup(served: Served, face: Face) -> None:
-    for way, (name, nobody) in product(on(face, [*WAYS, *RUNS, *NAMELESS]), served.world.nobodies.items()):
+    for way, (name, nobody) in product(on(face, [*WAYS, *NAMELESS]), served.world.nobodies.items()):
         told = await ask(served, way, nobody, nobody.own)
 
         assert (told.answer.status, told.statements) == (status_of_nobody(face), ()), (way.name, name)

@@ -118,11 +118,6 @@ _LISTS: Final = (
     _rest("GET", _IN_THREAD, after="{own_message}"),
     _rest("GET", _IN_THREAD, run_id="{run}", after="{message}"),
 )
-_RUNS: Final = tuple(
-    Way(Face.REST, "404", method=method, path=path)
-    for path in ("/threads/runs", _THREAD + "/runs", _THREAD + "/runs/{rest:path}")
-    for method in ("GET", "POST", "DELETE", "PUT", "PATCH")
-)
 
 
 def _with_prefix(way: Way, prefix: str) -> Way:
@@ -134,7 +129,6 @@ def _without_body(way: Way) -> Way:
     return replace(way, method="HEAD", refusal=way.refusal.split()[0])
 
 
-RUNS: Final = tuple(_with_prefix(way, prefix) for prefix in PREFIXES for way in _RUNS)
 REST: Final = (
     *(_with_prefix(way, prefix) for prefix in PREFIXES for way in _PLAIN),
     *(_with_prefix(way, prefix) for prefix in PREFIXES[:1] for way in (*_MIXED, *_FORKS, *_LISTS)),
@@ -328,4 +322,4 @@ NAMELESS: Final = (
 def filled(template: Any, places: Mapping[str, str]) -> Any:
     """Write ids into the places of a path, a query, headers or a body."""
     written = PLACE.sub(lambda place: places[place[0][1:-1]], json.dumps(template))
-    return json.loads(written.replace("{rest:path}", "run_a/steps"))
+    return json.loads(written)

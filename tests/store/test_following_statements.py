@@ -84,7 +84,7 @@ def test_changes_are_one_limited_select_of_each_kind(dialect: Dialect) -> None:
     ):
         of_thread = f"FROM {table} WHERE project_id = 'p' AND {key} = 't'"
         assert f"{of_thread} AND {at} > 7 ORDER BY {at} {limit}" in text
-    assert text.count(limit) == 6
+    assert text.count(limit) == 8
     assert text.endswith(f" ORDER BY position {limit}")
 
 

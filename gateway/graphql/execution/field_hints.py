@@ -21,6 +21,7 @@ from graphql import (
 
 from gateway.domain import message
 from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Message
+from gateway.domain.run import Assistant, Run, RunStep
 from gateway.domain.thread import Thread
 from gateway.fast_executor.hints import (
     MARKER,
@@ -45,7 +46,7 @@ from gateway.graphql.execution.prefetch import (
 )
 from gateway.graphql.schema.scalars import iso
 from gateway.graphql.schema.subscription import EVENT_TYPES
-from gateway.graphql.schema.types import Edge, EdgeOfThread
+from gateway.graphql.schema.types import Edge, EdgeOfThread, RunPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,6 +65,10 @@ _BACK: Final = "strawberry-definition"  # the extension of a graphql-core field 
 _TYPES: Final[Mapping[type, str]] = {
     Thread: "Thread",
     Message: "Message",
+    Run: "Run",
+    RunStep: "RunStep",
+    Assistant: "Assistant",
+    RunPage: "RunConnection",
     Edge: "MessageEdge",
     EdgeOfThread: "ThreadEdge",
     **{each: each.__name__ for each in EVENT_TYPES},
@@ -121,6 +126,7 @@ _STORED: Final[Mapping[tuple[str, str], FieldHint]] = {
     ("Message", "idempotencyKey"): Serialized("idempotency_key"),
     ("MessageEdge", "cursor"): Serialized("cursor", plain=True),
     ("ThreadEdge", "cursor"): Serialized("cursor", plain=True),
+    ("Run", "metadata"): Serialized("metadata_json", orjson.Fragment),
     ("Query", "thread"): Resolver(find_thread, wants_look_ahead=True),
 }
 

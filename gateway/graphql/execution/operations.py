@@ -29,17 +29,26 @@ if TYPE_CHECKING:
     from gateway.graphql.execution.runner import Outcome, Results
     from gateway.graphql.options import Options
     from gateway.graphql.parameters import Parameters
+    from gateway.runs.service import Runs
 
 
 class Operations:
     """The schema with the store, the event hub and the document caches."""
 
     def __init__(
-        self, schema: GraphQLSchema, store: Store, hub: Hub, options: Options, authenticator: Authenticator
+        self,
+        schema: GraphQLSchema,
+        store: Store,
+        hub: Hub,
+        options: Options,
+        authenticator: Authenticator,
+        *,
+        runs: Runs | None = None,
     ) -> None:
         self.options = options
         self.authenticator = authenticator
         self._store = store
+        self._runs = runs
         self.hub = hub
         self._persisted = Persisted(options.trusted)
         self.documents = Documents(schema, introspection=options.introspection, suggestions=options.suggestions)
@@ -47,7 +56,7 @@ class Operations:
 
     def context(self, who: Principal, resume_after: str | None = None) -> Context:
         """Make the context of an operation that the current task runs."""
-        return Context(self._store, self.hub, who, self.authenticator, asyncio.current_task(), resume_after)
+        return Context(self._store, self.hub, who, self.authenticator, asyncio.current_task(), resume_after, self._runs)
 
     async def find(self, parameters: Parameters, who: Principal) -> Operation:
         """Find the operation of a request, and charge one unit of the caller's rate limit.

@@ -12,6 +12,7 @@ from strawberry.schema.config import StrawberryConfig
 from gateway.fast_executor.variables import LONG_NAME
 from gateway.graphql.schema.mutation import Mutation
 from gateway.graphql.schema.query import Query
+from gateway.graphql.schema.runs import Assistant, Run, RunStep
 from gateway.graphql.schema.scalars import SCALARS
 from gateway.graphql.schema.subscription import EVENT_TYPES, Subscription
 from gateway.graphql.schema.types import Message, Thread
@@ -31,7 +32,7 @@ def build_schema() -> strawberry.Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[Thread, Message, *EVENT_TYPES],
+        types=[Thread, Message, Run, RunStep, Assistant, *EVENT_TYPES],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
     _mark_one_of(built._schema)  # noqa: SLF001  (the only way to the schema that is executed)

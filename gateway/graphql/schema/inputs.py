@@ -11,7 +11,7 @@ from strawberry.scalars import JSON
 
 from gateway.graphql.schema.scalars import IncompleteReason, MessageRole, MessageStatus, Metadata, ThreadAccess
 
-_KEY = (
+KEY = (
     "A key that is new for each object to create, such as a UUID, and the same in each retry, which then returns the "
     "object as it is now. 1 to 255 printable ASCII characters. The REST API has the same keys."
 )
@@ -95,7 +95,7 @@ class CreateMessageInput(NewMessageInput):
     """REST's createMessage with the thread of its path."""
 
     thread_id: strawberry.ID = strawberry.field(description="The thread to add the message to.")
-    idempotency_key: str | None = strawberry.field(default=UNSET, description=_KEY)
+    idempotency_key: str | None = strawberry.field(default=UNSET, description=KEY)
 
 
 @strawberry.input(description="A thread to create.")
@@ -114,7 +114,7 @@ class CreateThreadInput:
         description="The end user who will own the thread; only for callers with an API key. A thread that an end "
         "user creates belongs to that user.",
     )
-    idempotency_key: str | None = strawberry.field(default=UNSET, description=_KEY)
+    idempotency_key: str | None = strawberry.field(default=UNSET, description=KEY)
 
 
 @strawberry.input(description="Changes to a thread; fields that are omitted or null stay unchanged.")
@@ -144,7 +144,7 @@ class ForkThreadInput:
         description="The end user who will own the copy, by default the owner of the thread; only for callers with an "
         "API key.",
     )
-    idempotency_key: str | None = strawberry.field(default=UNSET, description=_KEY)
+    idempotency_key: str | None = strawberry.field(default=UNSET, description=KEY)
 
 
 @strawberry.input(description="The thread to delete.")
@@ -171,6 +171,11 @@ class CreateThreadTokenInput:
         default=3_600,
         description="The lifetime in seconds, at most 86400 (one day). It ends no later than the credential of the "
         "caller.",
+    )
+    assistant_id: strawberry.ID | None = strawberry.field(
+        default=UNSET,
+        description="An assistant whose runs the token may start, without other settings; the caller needs the scope "
+        "`runs`.",
     )
 
 

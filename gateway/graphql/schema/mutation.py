@@ -9,7 +9,7 @@ from typing import Annotated
 import strawberry
 
 from gateway.core import erasing, forking, messages, streaming, thread_tokens, threads
-from gateway.domain import bounds, ids, parse, validate
+from gateway.domain import bounds, ids, parse, parse_run, validate
 from gateway.domain.idempotency import Attempt, parse_key
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.message import Status
@@ -19,6 +19,7 @@ from gateway.errors import Forbidden, NotFound
 from gateway.graphql.context import Context, Info
 from gateway.graphql.schema import inputs, types
 from gateway.graphql.schema.argument_paths import names_arguments
+from gateway.graphql.schema.runs import RunMutations
 from gateway.graphql.schema.scalars import DateTime, ThreadAccess
 
 _SCOPES = {
@@ -131,7 +132,7 @@ class RevokeThreadTokensPayload:
 
 
 @strawberry.type(description="The root of all mutations.")
-class Mutation:
+class Mutation(RunMutations):
     """The root of all mutations."""
 
     @strawberry.mutation(description="Create a thread, with or without initial messages.")
@@ -147,7 +148,7 @@ class Mutation:
         _count_parts(info.context, "messages", raw["messages"])
         ctx, attempt = info.context, _attempt(input.idempotency_key)
         created = await threads.create(ctx.store, ctx.who, new, attempt)
-        _note_replay(info, attempt)
+        info.context.note_replay(info, attempt)
         return CreateThreadPayload(thread=created)
 
     @strawberry.mutation(
@@ -164,7 +165,7 @@ class Mutation:
         new = parse.new_fork({name: inputs.or_null(value) for name, value in raw.items()})
         ctx, attempt = info.context, _attempt(input.idempotency_key)
         copy = await forking.fork(ctx.store, ctx.who, ids.thread_id(input.thread_id), new, attempt)
-        _note_replay(info, attempt)
+        info.context.note_replay(info, attempt)
         return ForkThreadPayload(thread=copy)
 
     @strawberry.mutation(description="Update the metadata and tool resources of a thread.")
@@ -222,7 +223,11 @@ class Mutation:
         thread_id = ids.thread_id(input.thread_id)
         epoch = await thread_tokens.epoch_of(ctx.store, ctx.who, thread_id)
         scopes = _SCOPES[input.access]
-        token, ends = ctx.authenticator.tokens.make(ctx.who, thread_id, epoch, scopes, input.expires_in)
+        named = inputs.or_null(input.assistant_id)
+        assistant_id = None if named is None else parse_run.assistant_id(named)
+        token, ends = ctx.authenticator.tokens.make(
+            ctx.who, thread_id, epoch, scopes, input.expires_in, assistant_id=assistant_id
+        )
         return CreateThreadTokenPayload(token=token, expires_at=DateTime(ends))
 
     @strawberry.mutation(description="Revoke all existing tokens of a thread and close the connections that use them.")
@@ -252,7 +257,7 @@ class Mutation:
         thread_id = ids.thread_id(input.thread_id)
         ctx, attempt = info.context, _attempt(input.idempotency_key)
         created = await messages.create(ctx.store, ctx.who, thread_id, new, attempt)
-        _note_replay(info, attempt)
+        info.context.note_replay(info, attempt)
         return CreateMessagePayload(message=created)
 
     @strawberry.mutation(description="Update the metadata of a message; its content cannot be changed.")
@@ -323,13 +328,6 @@ async def _thread_of(context: Context, thread_id: str) -> DomainThread:
 def _attempt(key: str | None) -> Attempt | None:
     given = inputs.or_null(key)
     return None if given is None else Attempt(parse_key(given, "idempotency_key"))
-
-
-def _note_replay(info: Info, attempt: Attempt | None) -> None:
-    """Note for `extensions.idempotentReplay` that the mutation at this path had been made before."""
-    if attempt is not None and attempt.is_replay:
-        path = getattr(info, "path", None)  # the fast executor passes the context in place of Strawberry's `Info`
-        info.context.replays.append(info.context.root_key if path is None else path.key)
 
 
 def _count_parts(context: Context, path: str, messages: Iterable[object]) -> None:

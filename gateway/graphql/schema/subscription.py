@@ -12,9 +12,11 @@ from strawberry import UNSET
 from gateway.core import follow, follow_list
 from gateway.domain import change, ids
 from gateway.domain.message import Message as DomainMessage
+from gateway.domain.run import Run as DomainRun
 from gateway.domain.thread import Thread as DomainThread
 from gateway.graphql.context import Context, Info
 from gateway.graphql.schema.argument_paths import names_arguments
+from gateway.graphql.schema.runs import Run
 from gateway.graphql.schema.types import Edge, Message, MessageEdge, Thread
 
 ThreadId = Annotated[strawberry.ID, strawberry.argument(description="The thread to subscribe to.")]
@@ -95,6 +97,20 @@ class ThreadDeleted(ThreadEvent):
     thread_id: strawberry.ID = strawberry.field(description="The ID of the deleted thread.")
 
 
+@strawberry.type(description="A run of the thread was created.")
+class RunCreated(ThreadEvent):
+    """`domain.change.RunCreated`."""
+
+    run: DomainRun = strawberry.field(description="The run in its current state.", graphql_type=Run)
+
+
+@strawberry.type(description="The status or the metadata of a run was updated.")
+class RunUpdated(ThreadEvent):
+    """`domain.change.RunUpdated`."""
+
+    run: DomainRun = strawberry.field(description="The run in its current state.", graphql_type=Run)
+
+
 _LIST_CURSOR = strawberry.field(description="The cursor of the event, for `after`.")
 
 
@@ -137,6 +153,8 @@ EVENTS: Mapping[type[Any], Any] = {
     change.MessageDelta: lambda at, event: MessageDelta(
         cursor=at, message_id=event.message_id, part_index=event.part_index, text=event.text, offset=event.offset
     ),
+    change.RunCreated: lambda at, event: RunCreated(cursor=at, run=event.run),
+    change.RunUpdated: lambda at, event: RunUpdated(cursor=at, run=event.run),
     change.ThreadUpdated: lambda at, event: ThreadUpdated(cursor=at, thread=event.thread),
     change.ThreadDeleted: lambda at, event: ThreadDeleted(cursor=at, thread_id=event.thread_id),
     change.ThreadCreated: lambda at, event: ThreadCreated(cursor=at, thread=event.thread),
@@ -148,6 +166,8 @@ EVENT_TYPES = (
     MessageUpdated,
     MessageDeleted,
     MessageDelta,
+    RunCreated,
+    RunUpdated,
     ThreadUpdated,
     ThreadDeleted,
     ThreadCreated,
@@ -172,7 +192,7 @@ class Subscription:
         return _Events(ctx, follow.messages(ctx.store, ctx.hub, ctx.who, thread, place), _edge)
 
     @strawberry.subscription(
-        description="`threadEvents` emits every change of a thread and its messages, once and in order."
+        description="`threadEvents` emits every change of a thread, its messages and its runs, once and in order."
     )
     @names_arguments
     async def thread_events(

@@ -15,9 +15,10 @@ import strawberry
 from strawberry import UNSET
 from strawberry.scalars import JSON
 
-from gateway.core import messages, paging, threads
+from gateway.core import messages, paging, runs, threads
 from gateway.domain import ids, page, parse, parse_page
 from gateway.domain.message import Message as DomainMessage
+from gateway.domain.run import Run as DomainRun
 from gateway.domain.thread import Thread as DomainThread
 from gateway.errors import NotFound
 from gateway.graphql.context import Info, PageKey
@@ -25,6 +26,7 @@ from gateway.graphql.schema.argument_paths import names_arguments
 from gateway.graphql.schema.content import Attachment, ContentPart, is_a
 from gateway.graphql.schema.scalars import DateTime, IncompleteReason, MessageRole, MessageStatus, Metadata, SortOrder
 
+_as_run = partial(ids.as_other_id, "run")
 Limit = Annotated[
     int | None,
     strawberry.argument(
@@ -166,6 +168,14 @@ class MessageConnection:
         return await messages.count_of_run(info.context.store, info.context.who, asked.thread_id, asked.run_id)
 
 
+class RunPage(NamedTuple):
+    """The value of a page of a thread's runs."""
+
+    found: page.Page[DomainRun]
+    asked: page.PageRequest
+    thread_id: ids.ThreadId
+
+
 @strawberry.type(description="A conversation: an ordered list of messages.")
 class Thread(Node):
     """`domain.thread.Thread`."""
@@ -208,6 +218,28 @@ class Thread(Node):
             [found] = await messages.list_pages(ctx.store, ctx.who, read)
         ctx.count_delivered(found)
         return MessageConnection(found=found, asked=key, total=root.message_count)
+
+    @strawberry.field(
+        description="The runs of the thread, newest first by default.",
+        graphql_type=Annotated["RunConnection", strawberry.lazy("gateway.graphql.schema.runs")],  # noqa: F821  (imported when the schema is built)
+    )
+    @names_arguments
+    async def runs(
+        self,
+        info: Info,
+        root: strawberry.Parent[DomainThread],
+        limit: Limit = UNSET,
+        first: First = UNSET,
+        last: Last = UNSET,
+        after: After = UNSET,
+        before: Before = UNSET,
+        order: ListOrder = SortOrder.DESC,
+    ) -> RunPage:
+        """Read a page."""
+        arguments = {"limit": limit, "first": first, "last": last, "after": after, "before": before}
+        asked = page_request(_as_run, order, **arguments)
+        found = await runs.list_page(info.context.store, info.context.who, root.id, asked)
+        return RunPage(found, asked, root.id)
 
 
 @strawberry.type(description="A message in a thread.")

@@ -54,7 +54,7 @@ _where_not_null(messages.c.run_id, "ix_messages_run", *_OF_THREAD, messages.c.ru
 _where_not_null(messages.c.changed_position, "ix_messages_changed", *_OF_THREAD, messages.c.changed_position)
 _where_not_null(runs.c.due_at, "ix_runs_due", runs.c.project_id, runs.c.due_at)
 
-for _table in (threads, messages, deleted_threads, deleted_messages):
+for _table in (threads, messages, deleted_threads, deleted_messages, runs):
     _where_not_null(
         _table.c.idempotency_key,
         f"uq_{_table.name}_idempotency_key",
@@ -63,6 +63,7 @@ for _table in (threads, messages, deleted_threads, deleted_messages):
         _table.c.idempotency_key,
         unique=True,
     )
+for _table in (threads, messages, deleted_threads, deleted_messages):
     _numbered = text("change_number > 0")
     Index(
         f"ix_{_table.name}_change",

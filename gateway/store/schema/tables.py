@@ -271,6 +271,7 @@ runs = Table(
     Column("created_by", Text),
     Column("due_at", BigInteger),
     Column("leased_by", Text),
+    *_idempotency_columns(),
     PrimaryKeyConstraint("project_id", "thread_id", "position"),
     UniqueConstraint("project_id", "id"),
     ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),

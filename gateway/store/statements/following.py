@@ -46,6 +46,7 @@ DELTA_COLUMNS: Final = tuple(  # in the order of the fields of `domain.delta.Del
     tables.message_deltas.c[name] for name in Delta._fields
 )
 CREATED, UPDATED, DELETED, DELTA, THREAD = "created", "updated", "deleted", "delta", "thread"
+RUN_CREATED, RUN_UPDATED = "run_created", "run_updated"
 
 
 def list_changes(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
@@ -56,6 +57,7 @@ def list_changes(reach: Reach, thread_id: str, position: int, limit: int) -> Sel
     A union of limited selects, each answered by its index, however long the thread is.
     """
     messages, deltas, deleted = tables.messages.c, tables.message_deltas.c, tables.deleted_messages.c
+    runs = tables.runs.c
     no_delta = (literal(None, Integer).label("part_index"), literal(None, Integer).label("start"), _NO_TEXT)
     delta = (deltas.part_index, deltas.start, deltas.text)
     stored, nothing = page_bytes.of_message(reach), literal_column("0", Integer())
@@ -65,6 +67,8 @@ def list_changes(reach: Reach, thread_id: str, position: int, limit: int) -> Sel
         (tables.messages, messages.changed_position, UPDATED, messages.id, no_delta, stored),
         (tables.deleted_messages, deleted.deleted_position, DELETED, deleted.id, no_delta, nothing),
         (tables.message_deltas, deltas.position, DELTA, deltas.message_id, delta, octets(delta[-1])),
+        (tables.runs, runs.position, RUN_CREATED, runs.id, no_delta, nothing),
+        (tables.runs, runs.changed_position, RUN_UPDATED, runs.id, no_delta, nothing),
         (tables.threads, tables.threads.c.changed_position, *of_thread),
     )
     heads = [

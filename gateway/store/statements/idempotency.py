@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Reach
 
 # Where each kind of creation stores its key, and where the places of deleted ones do.
-TABLES: Final[Mapping[Kind, tuple[Table, Table]]] = {
+TABLES: Final[Mapping[Kind, tuple[Table, ...]]] = {
     Kind.THREAD: (tables.threads, tables.deleted_threads),
     Kind.FORK: (tables.threads, tables.deleted_threads),
     Kind.MESSAGE: (tables.messages, tables.deleted_messages),
+    Kind.RUN: (tables.runs,),  # deleted with its thread alone
 }
 COLUMNS: Final = ("idempotency_scope", "idempotency_key", "idempotency_fingerprint")
 

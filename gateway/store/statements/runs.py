@@ -15,7 +15,7 @@ from gateway.store.schema import tables
 from gateway.store.statements import threads
 from gateway.store.statements.access import within, within_thread
 from gateway.store.statements.functions import now_ms
-from gateway.store.statements.paging import cursor_bounds, limited, past_cursor
+from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -108,6 +108,13 @@ def list_runs(reach: Reach, thread_id: str, page: PageRequest) -> Select[Any]:
         past_cursor(_BY_POSITION, place_of_run(reach, thread_id, cursor), up=up) for cursor, up in cursor_bounds(page)
     ]
     return limited(statement.where(*bounds), _BY_POSITION, page)
+
+
+def any_run_from(reach: Reach, thread_id: str, cursor: str, *, up: bool) -> Select[Any]:
+    """Select whether a run of a thread is at a cursor or past it."""
+    bound = past_cursor(_BY_POSITION, place_of_run(reach, thread_id, cursor), up=up, inclusive=True)
+    beyond = select(tables.runs.c.position).where(within_thread(tables.runs, reach, thread_id), bound)
+    return any_row(beyond, _BY_POSITION, up=up)
 
 
 def place_of_run(reach: Reach, thread_id: str, run_id: str) -> ScalarSelect[Any]:
@@ -230,6 +237,12 @@ def list_assistants(reach: Reach, page: PageRequest) -> Select[Any]:
     statement = select(*ASSISTANT_COLUMNS).where(_of_project(reach))
     bounds = [past_cursor(_BY_NUMBER, place_of_assistant(reach, cursor), up=up) for cursor, up in cursor_bounds(page)]
     return limited(statement.where(*bounds), _BY_NUMBER, page)
+
+
+def any_assistant_from(reach: Reach, cursor: str, *, up: bool) -> Select[Any]:
+    """Select whether an assistant is at a cursor or past it."""
+    bound = past_cursor(_BY_NUMBER, place_of_assistant(reach, cursor), up=up, inclusive=True)
+    return any_row(select(tables.assistants.c.number).where(_of_project(reach), bound), _BY_NUMBER, up=up)
 
 
 def place_of_assistant(reach: Reach, assistant_id: str) -> ScalarSelect[Any]:
