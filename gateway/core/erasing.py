@@ -8,8 +8,10 @@ Must not be here: the deletion of one thread (`threads`).
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from gateway.core import read_marks
 from gateway.domain.principal import Reach, Scope
 from gateway.errors import NotFound
 from gateway.observability import audit
@@ -58,12 +60,17 @@ async def erase(store: Store, who: Principal, owner: str) -> Erased:
                 removed, is_there = await store.write(_step(reach, thread_id), thread_id)
                 messages += removed
             threads += 1
-    await store.write(lambda transaction: transaction.forget_owner(reach))
+    await store.write(partial(_forget, reach=reach, owner=owner))
     erased = Erased(threads, messages)
     audit.note(
         Event.USER_ERASED, principal=who.name, project=reach.project_id, target=f"user:{owner}", **erased._asdict()
     )
     return erased
+
+
+async def _forget(transaction: Writes, reach: Reach, owner: str) -> None:
+    await transaction.forget_owner(reach)
+    await transaction.forget_readers(Reach(reach.project_id), read_marks.readers_of(owner))
 
 
 def _reach(who: Principal, owner: str) -> Reach:

@@ -48,11 +48,13 @@ async def create(
         who.require(Scope.WRITE)
     active_at = now_ms()
     message = from_new(thread_id, new, active_at // 1_000)
+    reader = None if who.has_project or new.role is not Role.USER else who.identity
     if attempt is None:
-        return await unless_overdue(store, who.reach, partial(store.add_message, who.reach, message, active_at))
+        add = partial(store.add_message, who.reach, message, active_at, reader=reader)
+        return await unless_overdue(store, who.reach, add)
     key = attempt.identify(who, Kind.MESSAGE, thread_id, new)
     keyed = message._replace(idempotency_key=key.value)
-    add = partial(store.add_message, who.reach, keyed, active_at, key)
+    add = partial(store.add_message, who.reach, keyed, active_at, key, reader)
     create = partial(unless_overdue, store, who.reach, add)
     return await create_once(store, who, attempt, key, create=create, read=partial(_created, store, who, keyed))
 

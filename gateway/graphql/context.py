@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import strawberry
 
 from gateway.concurrency import Loader
-from gateway.core import messages, threads
+from gateway.core import messages, read_marks, threads
 from gateway.domain.page import AnswerBudget, PageRead
 from gateway.errors import AnswerTooLarge, InvalidRequest
 from gateway.runs.service import OFF
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gateway.domain.page import PageRequest, Rows
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
+    from gateway.domain.unread import Unread
     from gateway.events.hub import Hub
     from gateway.runs.service import Runs
 
@@ -43,6 +44,14 @@ class PageKey(NamedTuple):
     thread_id: ThreadId
     page: PageRequest
     run_id: str | None
+
+
+class UnreadKey(NamedTuple):
+    """What a reader has not read of a thread, counted up to a number."""
+
+    thread_id: str
+    reader: str
+    most: int
 
 
 @dataclass  # not frozen: one is made for each request, and takes three times as long when it is
@@ -125,6 +134,11 @@ class Context:
         return Loader(self.load_messages, MAX_KEYS, self.task)
 
     @cached_property
+    def unread(self) -> Loader[UnreadKey, Unread]:
+        """What readers have not read of threads."""
+        return Loader(self._load_unread, MAX_KEYS, self.task)
+
+    @cached_property
     def pages(self) -> Loader[PageKey, Rows]:
         """Pages of messages by thread and page request."""
         return Loader(self._load_pages, MAX_PAGES, self.task)
@@ -140,6 +154,16 @@ class Context:
             found.clear()
             raise AnswerTooLarge
         return found
+
+    async def _load_unread(self, keys: list[UnreadKey]) -> dict[UnreadKey, Unread]:
+        groups: dict[tuple[str, int], list[str]] = {}
+        for thread_id, reader, most in keys:
+            groups.setdefault((reader, most), []).append(thread_id)
+        loaded: dict[UnreadKey, Unread] = {}
+        for (reader, most), thread_ids in groups.items():
+            found = await read_marks.list_unread(self.store, self.who, thread_ids, reader, most)
+            loaded.update((UnreadKey(thread_id, reader, most), unread) for thread_id, unread in found.items())
+        return loaded
 
     async def _load_pages(self, keys: list[PageKey]) -> dict[PageKey, Rows]:
         groups: dict[tuple[PageRequest, str | None], list[PageKey]] = {}

@@ -15,6 +15,7 @@ from gateway.domain import change, snapshot, wire
 from gateway.domain.page import Page, take_page
 from gateway.domain.principal import Reach
 from gateway.domain.run import Run
+from gateway.domain.unread import Unread
 from gateway.store import rows, thread_changes
 from gateway.store.engines.errors import is_transient
 from gateway.store.message_reads import Batch, MessageReads
@@ -26,6 +27,7 @@ from gateway.store.statements import (
     following,
     idempotency,
     messages,
+    read_marks,
     runs,
     thread_list,
     thread_tokens,
@@ -163,6 +165,11 @@ class Reads(MessageReads):
         [row] = await self._rows(threads.count_threads, reach)
         count: int = row[0]
         return count
+
+    async def list_unread(self, reach: Reach, thread_ids: Sequence[str], reader: str, most: int) -> dict[str, Unread]:
+        """Return how far a reader has read threads; unknown threads are omitted."""
+        found = await self._rows(read_marks.list_unread, reach, wire.dump_text(thread_ids), reader, most)
+        return {row[0]: Unread(*row[1:]) for row in found}
 
     async def count_owned(self, reach: Reach) -> tuple[int, int]:
         """Count the threads that a caller can reach, and their messages."""

@@ -103,16 +103,21 @@ class Store:
         return result
 
     async def add_message(
-        self, reach: Reach, message: Message, active_at: int, key: IdempotencyKey | None = None
+        self,
+        reach: Reach,
+        message: Message,
+        active_at: int,
+        key: IdempotencyKey | None = None,
+        reader: str | None = None,
     ) -> Message:
         """Add one message to the end of its thread, with as few round trips as the database allows.
 
-        `active_at` is the time in milliseconds.
+        `active_at` is the time in milliseconds. The `reader` is who posts it, and so has read the thread up to it.
         Errors: NotFound for the thread; ThreadLocked; KeyTaken; IdempotencyKeyInUse; Unavailable.
         """
-        add = partial(Writes.add_message, reach=reach, message=message, active_at=active_at, key=key)
-        if self._engines.has_one_writer:
-            return await self.write(add)
+        add = partial(Writes.add_message, reach=reach, message=message, active_at=active_at, key=key, reader=reader)
+        if self._engines.has_one_writer or reader is not None:
+            return await self.write(add, message.thread_id)
         of_key = () if key is None else (key.scope, key.fingerprint)
         rows = partial(self._rows, messages.append_message, (reach, message, active_at, *of_key))
         found = await self._in_turn(message.thread_id, rows)

@@ -31,6 +31,7 @@ from gateway.store.statements import (
     idempotency,
     importing,
     messages,
+    read_marks,
     runs,
     thread_tokens,
     threads,
@@ -226,9 +227,14 @@ class Writes(Reads):
         return last_position - count + 1, last_created_at
 
     async def add_message(
-        self, reach: Reach, message: Message, active_at: int, key: IdempotencyKey | None = None
+        self,
+        reach: Reach,
+        message: Message,
+        active_at: int,
+        key: IdempotencyKey | None = None,
+        reader: str | None = None,
     ) -> Message:
-        """Add one message to the end of its thread; return it with the second that it gets.
+        """Add a message to the end of its thread, which its reader has read then; return it with its second.
 
         Errors: NotFound for the thread; KeyTaken.
         """
@@ -239,6 +245,8 @@ class Writes(Reads):
         else:
             await self._rows(messages.insert_message, reach, message, position, key.scope, key.fingerprint)
             await self.refuse_deleted(reach, key)
+        if reader is not None:
+            await self.raise_mark(reach, message.thread_id, reader, position)
         return message
 
     async def _why_not_free(self, reach: Reach, thread_id: str) -> NotFound | ThreadLocked:
@@ -338,6 +346,35 @@ class Writes(Reads):
                 ended = finished(grown[source]._replace(id=copy), _CANCELLED, now)
                 await self.set_message_content(reach, ended, position=None)
         return int(count)
+
+    async def lock_end(self, reach: Reach, thread_id: ThreadId) -> int:
+        """Return the last position of a thread, and lock its row until this transaction ends.
+
+        Those who follow the thread have nothing to get of what this transaction changes beside it.
+        Errors: NotFound for the thread.
+        """
+        found = await self._rows(read_marks.lock_end, reach, thread_id)
+        if not found:
+            raise NotFound("thread", thread_id)
+        position, owner = found[0]
+        self._touch(reach, thread_id, owner, position)
+        return int(position)
+
+    async def raise_mark(self, reach: Reach, thread_id: ThreadId, reader: str, position: int) -> None:
+        """Move a reader forward to a position, in a thread that is locked; one who is there or further stays."""
+        if await self._rows(read_marks.raise_mark, reach, thread_id, reader, position):
+            return
+        if not await self._rows(read_marks.has_mark, reach, thread_id, reader):
+            mark = {"project_id": reach.project_id, "thread_id": thread_id, "reader": reader, "position": position}
+            await self._insert(tables.read_marks, [mark])
+
+    async def lower_mark(self, reach: Reach, thread_id: ThreadId, reader: str, position: int) -> None:
+        """Move a reader back to a position; one who is there or not so far stays."""
+        await self._rows(read_marks.lower_mark, reach, thread_id, reader, position)
+
+    async def forget_readers(self, reach: Reach, readers: Sequence[str]) -> None:
+        """Delete all marks of readers."""
+        await self._rows(read_marks.forget_readers, reach, dump_text(readers))
 
     async def remove_first_messages(self, reach: Reach, thread_id: ThreadId, most: int) -> int:
         """Delete the first messages of a thread that is about to be deleted, and return their number."""

@@ -57,6 +57,14 @@ ELSEWHERE: Final = {
     "ImageFileInput.fileId": "a file is only noted",
     "ImageUrlInput.detail": "a word of the API",
     "ImageUrlInput.url": "an address is only noted",
+    **dict.fromkeys(
+        ("MarkReadInput.threadId", "MarkReadInput.upTo", "MarkUnreadInput.from", "MarkUnreadInput.threadId"),
+        "keys name a reader, others must not: tests/core/test_read_marks.py",
+    ),
+    **dict.fromkeys(
+        ("MarkReadInput.reader", "MarkUnreadInput.reader", "Thread.readUpTo(reader:)", "Thread.unreadCount(reader:)"),
+        "a reader that a key names: tests/core/test_read_marks.py",
+    ),
     "MessageContentInput.text": "a text",
     "NewMessageInput.assistantId": "an assistant is only noted",
     "NewMessageInput.runId": "a run is only noted",

@@ -309,6 +309,18 @@ NAMELESS: Final = (
         _asking(Face.SSE, "", "subscription { threadListEvents { __typename } }", "Subscription.threadListEvents"),
         headers={"last-event-id": "0"},
     ),
+    *(
+        _asking(
+            Face.HTTP,
+            "",
+            f'mutation {{ {field}(input: {{{named}, reader: "a"}}) {{ thread {{ id }} }} }}',
+            f"Mutation.{field}",
+        )
+        for field, named in (
+            ("markRead", 'threadId: "thread_a"'),
+            ("markUnread", 'threadId: "thread_a", from: "msg_a"'),
+        )
+    ),
     _asking(
         Face.HTTP,
         "",

@@ -61,6 +61,8 @@ CALLS: dict[str, Call] = {
     "has_place_among_threads": lambda tx, who, thread, _: tx.has_place_among_threads(who, thread.id),
     "has_place_in_thread": lambda tx, who, thread, message: tx.has_place_in_thread(who, thread.id, message.id),
     "count_threads": lambda tx, who, _thread, _: tx.count_threads(who),
+    "list_unread": lambda tx, who, thread, _: tx.list_unread(who, [thread.id], "user:alice", 9),
+    "lock_end": lambda tx, who, thread, _: _or_nothing(tx.lock_end(who, thread.id)),
     "count_owned": lambda tx, who, *_: _any_of(tx.count_owned(who)),
     "some_threads": lambda tx, who, *_: tx.some_threads(who, 9),
     "remove_first_messages": lambda tx, who, thread, _: tx.remove_first_messages(who, thread.id, 9),
@@ -211,6 +213,9 @@ def test_every_method_with_a_project_has_a_case() -> None:
         "add_delta",
         "copy_messages",  # to a thread that was just added: tests/core/test_forking.py
         "deleted_threads",
+        "raise_mark",  # these three change marks of a thread that is locked: tests/core/test_read_marks.py
+        "lower_mark",
+        "forget_readers",
         "forget_owner",  # of deleted ones: tests/core/test_erasing.py
         "bring_back",  # it adds one
         "move_staged",  # into threads that were just added: tests/transfer/test_moving.py

@@ -68,6 +68,5 @@ def _below(value: Any, rest: str) -> str:
 def _names_of(kind: type) -> Mapping[str, str]:
     """Return the fields of an input by their names in the schema; other values have none."""
     definition = getattr(kind, "__strawberry_definition__", None)
-    return (
-        {} if definition is None else {to_camel_case(each.python_name): each.python_name for each in definition.fields}
-    )
+    fields = () if definition is None else definition.fields
+    return {each.graphql_name or to_camel_case(each.python_name): each.python_name for each in fields}

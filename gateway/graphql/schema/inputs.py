@@ -154,6 +154,29 @@ class DeleteThreadInput:
     id: strawberry.ID = strawberry.field(description="The ID of the thread.")
 
 
+_READER = "The reader whose mark it is; only for callers with an API key, which need one."
+
+
+@strawberry.input(description="How far a thread was read.")
+class MarkReadInput:
+    """The arguments of `core.read_marks.mark_read`."""
+
+    thread_id: strawberry.ID = strawberry.field(description="The thread.")
+    up_to: strawberry.ID | None = strawberry.field(
+        default=UNSET, description="The last message that was read; by default the last one of the thread."
+    )
+    reader: str | None = strawberry.field(default=UNSET, description=_READER)
+
+
+@strawberry.input(description="From where on a thread was not read.")
+class MarkUnreadInput:
+    """The arguments of `core.read_marks.mark_unread`."""
+
+    thread_id: strawberry.ID = strawberry.field(description="The thread.")
+    from_: strawberry.ID = strawberry.field(name="from", description="The first message that counts as unread.")
+    reader: str | None = strawberry.field(default=UNSET, description=_READER)
+
+
 @strawberry.input(description="The end user to erase.")
 class EraseUserInput:
     """The arguments of `core.erasing.erase`."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import strawberry
 
-from gateway.core import erasing, forking, messages, streaming, thread_tokens, threads
+from gateway.core import erasing, forking, messages, read_marks, streaming, thread_tokens, threads
 from gateway.domain import bounds, ids, parse, parse_run, validate
 from gateway.domain.idempotency import Attempt, parse_key
 from gateway.domain.message import Message as DomainMessage
@@ -64,6 +64,18 @@ class DeleteThreadPayload:
     """The result of deleteThread."""
 
     deleted_thread_id: strawberry.ID = strawberry.field(description="The ID of the deleted thread.")
+
+
+@strawberry.type(description="The result of `markRead` and `markUnread`.")
+class MarkReadPayload:
+    """The result of markRead and markUnread."""
+
+    thread_id: strawberry.Private[str]
+
+    @strawberry.field(description="The thread after the change.", graphql_type=types.Thread)
+    async def thread(self, info: Info) -> DomainThread:
+        """Read the thread after the change."""
+        return await _thread_of(info.context, self.thread_id)
 
 
 @strawberry.type(description="The result of `eraseUser`.")
@@ -193,6 +205,33 @@ class Mutation(RunMutations):
         """DELETE /threads/{thread_id}."""
         await threads.delete(info.context.store, info.context.who, ids.thread_id(input.id))
         return DeleteThreadPayload(deleted_thread_id=input.id)
+
+    @strawberry.mutation(description="Note that a reader has read a thread up to a message; later marks stay.")
+    @names_arguments
+    async def mark_read(
+        self,
+        info: Info,
+        input: Annotated[inputs.MarkReadInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> MarkReadPayload:
+        """Move a read mark forward."""
+        ctx, thread_id, up_to = info.context, ids.thread_id(input.thread_id), inputs.or_null(input.up_to)
+        message_id = None if up_to is None else ids.message_id(up_to, "up_to")
+        reader = parse.owner(inputs.or_null(input.reader), "reader")
+        await read_marks.mark_read(ctx.store, ctx.who, thread_id, message_id, reader)
+        return MarkReadPayload(thread_id=thread_id)
+
+    @strawberry.mutation(description="Note that a reader has not read a thread from a message on; earlier marks stay.")
+    @names_arguments
+    async def mark_unread(
+        self,
+        info: Info,
+        input: Annotated[inputs.MarkUnreadInput, _INPUT],  # noqa: A002  (Relay's name)
+    ) -> MarkReadPayload:
+        """Move a read mark back."""
+        ctx, thread_id = info.context, ids.thread_id(input.thread_id)
+        message_id, reader = ids.message_id(input.from_, "from"), parse.owner(inputs.or_null(input.reader), "reader")
+        await read_marks.mark_unread(ctx.store, ctx.who, thread_id, message_id, reader)
+        return MarkReadPayload(thread_id=thread_id)
 
     @strawberry.mutation(
         description="Delete everything that is stored of an end user, permanently; for keys with the scope `erase`. "

@@ -15,13 +15,14 @@ import strawberry
 from strawberry import UNSET
 from strawberry.scalars import JSON
 
-from gateway.core import messages, paging, runs, threads
-from gateway.domain import ids, page, parse, parse_page
+from gateway.core import messages, paging, read_marks, runs, threads
+from gateway.domain import bounds, ids, page, parse, parse_page, validate
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.run import Run as DomainRun
 from gateway.domain.thread import Thread as DomainThread
+from gateway.domain.unread import Unread
 from gateway.errors import NotFound
-from gateway.graphql.context import Info, PageKey
+from gateway.graphql.context import Context, Info, PageKey, UnreadKey
 from gateway.graphql.schema.argument_paths import names_arguments
 from gateway.graphql.schema.content import Attachment, ContentPart, is_a
 from gateway.graphql.schema.scalars import DateTime, IncompleteReason, MessageRole, MessageStatus, Metadata, SortOrder
@@ -44,6 +45,10 @@ Before = Annotated[
     strawberry.argument(description="Return items before this cursor: an edge's `cursor` or an item's `id`."),
 ]
 ListOrder = Annotated[SortOrder, strawberry.argument(description="The sort order, by creation time.")]
+UnreadMax = Annotated[int, strawberry.argument(description="Count no further, 1 to 100.")]
+Reader = Annotated[
+    str | None, strawberry.argument(description="The reader; only for callers with an API key, which need one.")
+]
 RunId = Annotated[strawberry.ID | None, strawberry.argument(description="Return only messages of this run.")]
 
 
@@ -176,6 +181,14 @@ class RunPage(NamedTuple):
     thread_id: ids.ThreadId
 
 
+@strawberry.type(description="A number of unread messages.")
+class UnreadCount:
+    """A count with an upper limit."""
+
+    value: int = strawberry.field(description="The number, at most `max`.")
+    exact: bool = strawberry.field(description="Whether there are no more.")
+
+
 @strawberry.type(description="A conversation: an ordered list of messages.")
 class Thread(Node):
     """`domain.thread.Thread`."""
@@ -240,6 +253,36 @@ class Thread(Node):
         asked = page_request(_as_run, order, **arguments)
         found = await runs.list_page(info.context.store, info.context.who, root.id, asked)
         return RunPage(found, asked, root.id)
+
+    @strawberry.field(
+        description="How many messages of assistants a reader has not read; null for an API key that names no reader."
+    )
+    @names_arguments
+    async def unread_count(
+        self,
+        info: Info,
+        root: strawberry.Parent[DomainThread],
+        max: UnreadMax = 100,  # noqa: A002  (the name in the schema)
+        reader: Reader = UNSET,
+    ) -> UnreadCount | None:
+        """Count, batched with other threads."""
+        most = validate.an_integer(max, "max", at_least=1, at_most=bounds.PAGE.number)
+        found = await _unread(info.context, root.id, reader, most)
+        return None if found is None else UnreadCount(value=min(found.number, most), exact=found.number <= most)
+
+    @strawberry.field(description="The ID of the last message that a reader has read; null if there is none.")
+    @names_arguments
+    async def read_up_to(
+        self, info: Info, root: strawberry.Parent[DomainThread], reader: Reader = UNSET
+    ) -> strawberry.ID | None:
+        """Find it, batched with other threads."""
+        found = await _unread(info.context, root.id, reader, bounds.PAGE.number)
+        return None if found is None or found.read_up_to is None else strawberry.ID(found.read_up_to)
+
+
+async def _unread(context: Context, thread_id: str, reader: str | None, most: int) -> Unread | None:
+    name = read_marks.reader_of(context.who, parse.owner(None if reader is UNSET else reader, "reader"))
+    return None if name is None else await context.unread.load(UnreadKey(thread_id, name, most))
 
 
 @strawberry.type(description="A message in a thread.")

@@ -303,5 +303,20 @@ run_steps = Table(
     Index(None, "project_id", "run_id", "position"),
 )
 
+# How far a reader has read a thread: up to a position. `reader` says whose it is (`core.read_marks`), so names that API
+# keys give their readers never meet end users.
+read_marks = Table(
+    "read_marks",
+    metadata,
+    Column("project_id", Text, nullable=False),
+    Column("thread_id", Text, nullable=False),
+    Column("reader", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("change_number", BigInteger),
+    PrimaryKeyConstraint("project_id", "thread_id", "reader"),
+    ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),
+    Index(None, "project_id", "reader", "change_number"),
+)
+
 # SQLite's counter of changes, in one row; PostgreSQL has one of its own.
 change_counter = Table("change_counter", metadata, Column("number", BigInteger, nullable=False))

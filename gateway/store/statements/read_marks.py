@@ -1,0 +1,79 @@
+"""Pure builders of statements on how far readers have read threads.
+
+Must not be here: who a reader is (`core.read_marks`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, delete, func, literal_column, select, update
+
+from gateway.domain.message import Role
+from gateway.store.schema import tables
+from gateway.store.statements.access import within
+from gateway.store.statements.functions import among, as_text
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Delete, Select
+    from sqlalchemy.sql.dml import ReturningUpdate
+
+    from gateway.domain.principal import Reach
+
+_MARKS, _MESSAGES, _THREADS = tables.read_marks.c, tables.messages.c, tables.threads.c
+
+
+def lock_end(reach: Reach, thread_id: str) -> Select[Any]:
+    """Select the last position of a thread and its owner, and lock its row until the transaction ends."""
+    end = select(_THREADS.last_position, _THREADS.owner)
+    return end.where(within(tables.threads, reach), _THREADS.id == thread_id).with_for_update()
+
+
+def has_mark(reach: Reach, thread_id: str, reader: str) -> Select[Any]:
+    """Select the position of a reader in a thread."""
+    return select(_MARKS.position).where(_of_reader(reach, thread_id, reader))
+
+
+def raise_mark(reach: Reach, thread_id: str, reader: str, position: int) -> ReturningUpdate[Any]:
+    """Move a reader forward to a position; no row where the reader is there or further."""
+    raised = update(tables.read_marks).where(_of_reader(reach, thread_id, reader), _MARKS.position < position)
+    return raised.values(position=position).returning(_MARKS.position)
+
+
+def lower_mark(reach: Reach, thread_id: str, reader: str, position: int) -> ReturningUpdate[Any]:
+    """Move a reader back to a position; no row where the reader is there or not so far."""
+    lowered = update(tables.read_marks).where(_of_reader(reach, thread_id, reader), _MARKS.position > position)
+    return lowered.values(position=position).returning(_MARKS.position)
+
+
+def list_unread(reach: Reach, thread_ids: str, reader: str, most: int) -> Select[Any]:
+    """Select how many messages of assistants a reader has not read in each of many threads, an array of JSON.
+
+    Shape: the thread, the count, which ends one above `most`, and the id of the last message that was read, or null.
+    """
+    read = func.coalesce(_MARKS.position, literal_column("0"))
+    of_thread = and_(_MESSAGES.project_id == _THREADS.project_id, _MESSAGES.thread_id == _THREADS.id)
+    outer = (tables.threads, tables.read_marks)
+    later: Select[Any] = select(literal_column("1").label("one")).where(
+        of_thread, _MESSAGES.position > read, _MESSAGES.role == literal_column(f"'{Role.ASSISTANT.value}'")
+    )
+    counted = later.limit(most + 1).correlate(*outer).subquery("later")
+    last = select(_MESSAGES.id).where(of_thread, _MESSAGES.position <= read).order_by(_MESSAGES.position.desc())
+    columns = (
+        _THREADS.id,
+        select(func.count()).select_from(counted).scalar_subquery().label("count"),
+        last.limit(1).correlate(*outer).scalar_subquery().label("last"),
+    )
+    of_reader = and_(_MARKS.project_id == _THREADS.project_id, _MARKS.thread_id == _THREADS.id, _MARKS.reader == reader)
+    joined = tables.threads.outerjoin(tables.read_marks, of_reader)
+    wanted = among(_THREADS.id, as_text(thread_ids))
+    return select(*columns).select_from(joined).where(within(tables.threads, reach), wanted)
+
+
+def forget_readers(reach: Reach, readers: str) -> Delete:
+    """Delete all marks of readers, an array of JSON."""
+    return delete(tables.read_marks).where(within(tables.read_marks, reach), among(_MARKS.reader, as_text(readers)))
+
+
+def _of_reader(reach: Reach, thread_id: str, reader: str) -> ColumnElement[bool]:
+    return and_(within(tables.read_marks, reach), _MARKS.thread_id == thread_id, _MARKS.reader == reader)
