@@ -171,21 +171,31 @@ def import_(sources: tuple[str, ...], project: str, database_url: str | None, **
     help="Output file. [default: standard output]",
 )
 @click.option("--owner", metavar="NAME", help="Export the threads of this end user only.")
+@click.option("--salvage", is_flag=True, help="Export what a damaged SQLite file still gives.")
 @settings_options(*_DATABASE)
-def export(project: str, output: str, owner: str | None, **flags: Any) -> None:
+def export(project: str, output: str, owner: str | None, *, salvage: bool, **flags: Any) -> None:
     """Export all threads of a project, each followed by its messages, one API object per line.
 
     Importing the file into an empty database restores the same threads; exporting those again gives the same bytes.
 
+    With --salvage a damaged SQLite file is read row by row, into a temporary database of about its size, and is not
+    changed. What cannot be read is reported by table and rows; the exit code is 1 if anything is lost.
+
     \b
       gateway export -o threads.jsonl
       gateway export --owner alice -o alice.jsonl
+      gateway export --salvage -o salvaged.jsonl
     """
     with loading():
-        from gateway.cli.transfer import run_export  # noqa: PLC0415  (as above)
+        from gateway.cli.salvage import run_salvage  # noqa: PLC0415  (as above)
+        from gateway.cli.transfer import run_export  # noqa: PLC0415
 
     reach = Reach(project_id(project), None if owner is None else end_user(owner))
-    run_export(load_settings(flags).database_url, reach, output)
+    url = load_settings(flags).database_url
+    if not salvage:
+        run_export(url, reach, output)
+    elif not run_salvage(url, reach, output):
+        raise click.exceptions.Exit(1)
 
 
 @main.command(cls=GroupedCommand)

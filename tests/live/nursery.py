@@ -37,6 +37,7 @@ _LOADED: Final = (
     "gateway.cli.doctor",
     "gateway.cli.keys",
     "gateway.cli.restore",
+    "gateway.cli.salvage",
     "gateway.cli.transfer",
     "gateway.server.serve",
     "gateway.store.schema.migrate",

@@ -1,0 +1,53 @@
+"""The command `export --salvage`: export what a damaged SQLite file still gives, and report what is lost.
+
+Must not be here: flags (`commands`), how a damaged file is read (`store.salvage`), the export (`transfer`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from gateway.cli.transfer import run_export
+from gateway.store.engines.database_files import sqlite_file, url_of
+from gateway.store.salvage import salvage
+from gateway.store.schema.migrate import migrate
+from gateway.transfer.reporting import report
+
+if TYPE_CHECKING:
+    from gateway.domain.principal import Reach
+    from gateway.store.salvage import Gap, Salvaged
+
+_MOST: Final = 20  # gaps that are listed
+
+
+def run_salvage(database_url: str, reach: Reach, target: str) -> bool:
+    """Export what can be read, and return whether that is all.
+
+    Errors: InvalidSetting; DatabaseDamaged where nothing can be read; OSError.
+    """
+    file = sqlite_file(database_url)
+    with tempfile.TemporaryDirectory(prefix="gateway-salvage-") as folder:
+        copy = Path(folder, "salvaged.db")
+        asyncio.run(migrate(url_of(copy)))
+        found = salvage(file, copy)
+        run_export(url_of(copy), reach, target)
+    _report(found)
+    return not found.gaps and not found.inferred
+
+
+def _report(found: Salvaged) -> None:
+    for gap in found.gaps[:_MOST]:
+        report(f"{gap.table}: {_rows(gap)} cannot be read: {gap.reason}")
+    if len(found.gaps) > _MOST:
+        report(f"... and {len(found.gaps) - _MOST} more.")
+    counts = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in found.rows.items())
+    report(f"Read of all projects: {counts}, threads inferred from their messages: {found.inferred}.")
+
+
+def _rows(gap: Gap) -> str:
+    if gap.first == gap.last:
+        return f"row {gap.first}"
+    return f"rows {gap.first} to {gap.last}" if gap.last < 1 << 62 else f"what follows row {gap.first - 1}"

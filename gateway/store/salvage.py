@@ -1,0 +1,209 @@
+"""Reading what a damaged SQLite file still gives, row by row, into a new database, from which it is exported.
+
+The file is not changed. A table is scanned by its row ids; after a damaged page it is read on from the next row id that
+can be found. Each row is parsed as an import does, so what is taken can be imported again.
+Must not be here: the export, what is reported to a person (`cli.salvage`).
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.domain import archive, wire
+from gateway.domain.message import Message
+from gateway.domain.thread import Thread
+from gateway.errors import DatabaseDamaged, InvalidRequest
+from gateway.store.engines.database_files import HEADER, MAGIC, WAL, beside, require_own_log
+from gateway.store.schema import tables
+from gateway.store.statements.messages import MESSAGE_COLUMNS
+from gateway.store.statements.threads import THREAD_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from sqlalchemy import Table
+
+_TAKEN: Final = (tables.threads, tables.messages, tables.message_deltas)
+_STEPS: Final = 10_000  # row ids that are tried one by one after a damaged page, which has some dozens; then fewer
+_LAST: Final = 1 << 62
+# A thread that is lost, of whose messages some are not, is inferred from them, as an import does.
+_INFER: Final = """
+    INSERT INTO threads (project_id, id, created_at, metadata, tool_resources, message_count, last_position,
+        last_created_at, inferred)
+    SELECT project_id, thread_id, min(created_at), '{}', '{}', count(*), max(position), max(created_at), 15
+    FROM messages WHERE NOT EXISTS (
+        SELECT 1 FROM threads WHERE threads.project_id = messages.project_id AND threads.id = messages.thread_id)
+    GROUP BY project_id, thread_id
+"""
+
+
+@dataclass(slots=True)
+class Gap:
+    """Row ids, both included, of which none could be read, and why; not each of them need have been a row."""
+
+    table: str
+    first: int
+    last: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Salvaged:
+    """What was taken: the number of rows by table, of threads that were inferred, and what was not."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    inferred: int = 0
+    gaps: list[Gap] = field(default_factory=list)
+
+
+def salvage(file: Path, target: Path) -> Salvaged:
+    """Copy the readable rows of a damaged database into a migrated and empty one.
+
+    Errors: DatabaseDamaged where not even its tables are known, or it is beside a log that is not its own.
+    """
+    require_own_log(file)
+    found = Salvaged()
+    with closing(sqlite3.connect(target, isolation_level=None)) as out, _opened(file, target) as source:
+        for (trigger,) in out.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            out.execute(f"DROP TRIGGER {trigger}")
+        out.execute("BEGIN")
+        for table in _TAKEN:
+            found.rows[table.name] = _copy(source, out, table, found.gaps)
+        found.inferred = out.execute(_INFER).rowcount
+        out.execute("COMMIT")
+    return found
+
+
+@contextmanager
+def _opened(file: Path, target: Path) -> Iterator[sqlite3.Connection]:
+    if not _has_header(file):
+        file = _with_header(file, target)
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as source:
+        source.execute("PRAGMA writable_schema = ON")  # so SQLite opens a file that is shorter than it should be
+        try:
+            source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error as error:
+            raise DatabaseDamaged(f"Nothing can be read: {error}") from error
+        yield source
+
+
+def _has_header(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(len(MAGIC)) == MAGIC
+
+
+def _with_header(file: Path, target: Path) -> Path:
+    """Copy a database whose header is damaged, and give it that of a new one.
+
+    Source: SQLite, "Database File Format", 1.3 "The Database Header".
+    """
+    copy = target.with_name("headless.db")
+    shutil.copyfile(file, copy)
+    has_log = beside(file, WAL).exists()
+    if has_log:
+        shutil.copyfile(beside(file, WAL), beside(copy, WAL))
+    with target.open("rb") as opened:
+        header = bytearray(opened.read(HEADER))
+    page_size = int.from_bytes(header[16:18], "big")
+    header[18:20] = b"\2\2" if has_log else b"\1\1"
+    header[28:32] = (file.stat().st_size // page_size).to_bytes(4, "big")
+    header[32:40] = bytes(8)  # no free pages
+    header[92:96] = header[24:28]  # so the number of pages is taken as valid
+    with copy.open("r+b") as opened:
+        opened.write(header)
+    return copy
+
+
+def _copy(source: sqlite3.Connection, out: sqlite3.Connection, table: Table, gaps: list[Gap]) -> int:
+    """Copy the rows of a table, of the columns that both databases have; return their number."""
+    known = {row[1] for row in out.execute(f"PRAGMA table_info({table.name})")}
+    names = [row[1] for row in source.execute(f"PRAGMA table_info({table.name})") if row[1] in known]
+    if not names:
+        gaps.append(Gap(table.name, 1, _LAST, "the table is not there"))
+        return 0
+    placeholders = ", ".join("?" * len(names))
+    insert = f"INSERT OR IGNORE INTO {table.name} ({', '.join(names)}) VALUES ({placeholders})"  # noqa: S608  (our names)
+    count = 0
+    for row_id, row in _rows(source, table.name, names, gaps):
+        try:
+            _PARSE[table.name](dict(zip(names, row, strict=True)))
+            count += out.execute(insert, row).rowcount
+        except (InvalidRequest, sqlite3.IntegrityError, AttributeError, TypeError, ValueError) as error:
+            gaps.append(Gap(table.name, row_id, row_id, str(error)))
+    return count
+
+
+def _rows(
+    source: sqlite3.Connection, table: str, names: list[str], gaps: list[Gap]
+) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """Yield the rows of a table that can be read, in the order of their ids."""
+    select = f"SELECT rowid, {', '.join(names)} FROM {table} NOT INDEXED WHERE rowid > ? ORDER BY rowid"  # noqa: S608
+    after = 0
+    while after < _LAST:
+        try:
+            for row_id, *row in source.execute(select, (after,)):
+                if row_id > after:  # else a page is damaged in a way that SQLite does not see
+                    after = row_id
+                    yield row_id, tuple(row)
+        except sqlite3.DatabaseError as error:
+            following = _next_readable(source, table, after)
+            gaps.append(Gap(table, after + 1, min(following - 1, _LAST), str(error)))
+            after = following - 1
+        else:
+            return
+
+
+def _next_readable(source: sqlite3.Connection, table: str, after: int) -> int:
+    """Return the row id from which on to read again, after a row that cannot be read."""
+    first = f"SELECT min(rowid) FROM {table} NOT INDEXED WHERE rowid >= ?"  # noqa: S608  (our own names)
+    step, row_id = 1, after + 1
+    while row_id < _LAST:
+        try:
+            found = source.execute(first, (row_id,)).fetchone()[0]
+        except sqlite3.DatabaseError:
+            step = step if row_id - after < _STEPS else step * 2
+            row_id += step
+        else:
+            if found is None:
+                return _LAST + 1
+            return int(found) + 1 if row_id == after + 1 else int(found)  # that row is there, but not its content
+    return _LAST + 1
+
+
+def _message(row: Mapping[str, Any]) -> None:
+    own: dict[str, Any] = {
+        name: row.get(column.name) for name, column in zip(Message._fields, MESSAGE_COLUMNS, strict=True)
+    }
+    own["content_json"] = row["content"].encode()
+    archive.read(wire.load(wire.dump(wire.message(Message(**own)))))
+    _require_number(row["position"])
+
+
+def _thread(row: Mapping[str, Any]) -> None:
+    own: dict[str, Any] = {
+        name: row.get(column.name) for name, column in zip(Thread._fields, THREAD_COLUMNS, strict=True)
+    }
+    archive.read(wire.load(wire.dump(wire.thread(Thread(**own)))))
+
+
+def _delta(row: Mapping[str, Any]) -> None:
+    for name in ("position", "number", "part_index", "start"):
+        _require_number(row[name])
+    row["text"].encode()
+
+
+def _require_number(value: object) -> None:
+    if type(value) is not int:
+        raise TypeError("a number is damaged")
+
+
+_PARSE: Final[dict[str, Callable[[Mapping[str, Any]], None]]] = {
+    "threads": _thread,
+    "messages": _message,
+    "message_deltas": _delta,
+}

@@ -1,0 +1,182 @@
+"""`gateway export --salvage` of damaged files: what can be read is exported, and what cannot is reported."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.exports import a_message, a_text, a_thread, give, run, take
+from tests.live.server import PATIENCE_S, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from click.testing import Result
+
+PAGE = 4_096
+THREADS, MESSAGES = 3, 60
+
+
+@pytest.fixture
+def file(new_sqlite_url: Callable[[], str]) -> Path:
+    """Have a database of messages, some of which are longer than a page."""
+    return filled(new_sqlite_url())
+
+
+def filled(url: str) -> Path:
+    threads = [a_thread(f"thread_{n}", metadata={"n": str(n)}) for n in range(THREADS)]
+    said = [
+        a_message(f"msg_{n}", f"thread_{n % THREADS}", content=[a_text(f"{n} " * (2_000 if n % 7 == 0 else 200))])
+        for n in range(MESSAGES)
+    ]
+    take(url, *threads, *said)
+    return Path(url.removeprefix("sqlite:///"))
+
+
+def salvaged(file: Path) -> Result:
+    return run("export", "--salvage", "--database-url", f"sqlite:///{file}")
+
+
+def damage(file: Path, start: int, content: bytes) -> bytes:
+    """Overwrite a part of a file; return the whole of it."""
+    with file.open("r+b") as opened:
+        opened.seek(start)
+        opened.write(content)
+    return file.read_bytes()
+
+
+def pages_of(file: Path, table: str) -> tuple[int, int]:
+    """Return the root page of a table and the number of all pages."""
+    with closing(sqlite3.connect(file)) as opened:
+        [(root,)] = opened.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchall()
+    return root, file.stat().st_size // PAGE
+
+
+def assert_importable(lines: bytes, url: str) -> None:
+    taken = run("import", "--database-url", url, given=lines)
+    assert taken.exit_code == 0, taken.stderr
+    assert sorted(give(url).splitlines()) == sorted(lines.splitlines())
+
+
+def test_of_a_whole_file_everything_is_exported(file: Path) -> None:
+    done = salvaged(file)
+
+    assert (done.exit_code, done.stdout_bytes) == (0, give(f"sqlite:///{file}"))
+    counts = "threads: 3, messages: 60, message deltas: 0, threads inferred from their messages: 0"
+    assert done.stderr == f"Read of all projects: {counts}.\n"
+
+
+def test_damaged_pages_are_left_out_and_reported(file: Path, new_sqlite_url: Callable[[], str]) -> None:
+    whole = give(f"sqlite:///{file}").splitlines()
+    _, count = pages_of(file, "messages")
+    before = damage(file, (count - 12) * PAGE, b"\xff" * 4 * PAGE)
+
+    done = salvaged(file)
+
+    assert (done.exit_code, file.read_bytes() == before) == (1, True)
+    lines = done.stdout_bytes.splitlines()
+    assert set(lines) < set(whole)
+    assert len(lines) > len(whole) / 2
+    assert "messages: row" in done.stderr
+    assert "cannot be read: database disk image is malformed" in done.stderr
+    assert_importable(done.stdout_bytes, new_sqlite_url())
+
+
+def test_a_zeroed_header_loses_nothing(file: Path) -> None:
+    whole = give(f"sqlite:///{file}")
+    damage(file, 0, bytes(100))
+
+    done = salvaged(file)
+
+    assert (done.exit_code, done.stdout_bytes) == (0, whole)
+
+
+def test_a_truncated_file_gives_what_is_there(file: Path, new_sqlite_url: Callable[[], str]) -> None:
+    whole = set(give(f"sqlite:///{file}").splitlines())
+    with file.open("r+b") as opened:
+        opened.truncate(file.stat().st_size - 9 * PAGE - 1)
+
+    done = salvaged(file)
+
+    assert done.exit_code == 1
+    assert done.stdout_bytes.count(b'"thread.message"') > MESSAGES / 4
+    assert set(done.stdout_bytes.splitlines()) < whole
+    assert_importable(done.stdout_bytes, new_sqlite_url())
+
+
+def test_a_row_that_is_no_message_any_more_is_left_out(file: Path, new_sqlite_url: Callable[[], str]) -> None:
+    with closing(sqlite3.connect(file, isolation_level=None)) as opened:
+        opened.execute("UPDATE messages SET content = '[{' WHERE id = 'msg_3'")
+        opened.execute("UPDATE messages SET role = 'nobody' WHERE id = 'msg_5'")
+        opened.execute("UPDATE messages SET metadata = CAST(x'ff' AS TEXT) WHERE id = 'msg_8'")
+
+    done = salvaged(file)
+
+    found = {orjson.loads(line)["id"] for line in done.stdout_bytes.splitlines()}
+    assert {f"msg_{n}" for n in range(MESSAGES)} - found == {"msg_3", "msg_5", "msg_8"}
+    assert (done.exit_code, done.stderr.count(" cannot be read: ")) == (1, 3)
+    assert_importable(done.stdout_bytes, new_sqlite_url())
+
+
+def test_a_lost_thread_is_inferred_from_its_messages(file: Path, new_sqlite_url: Callable[[], str]) -> None:
+    root, _ = pages_of(file, "threads")
+    damage(file, (root - 1) * PAGE, b"\xff" * PAGE)
+
+    done = salvaged(file)
+
+    lines = [orjson.loads(line) for line in done.stdout_bytes.splitlines()]
+    threads = [line for line in lines if line["object"] == "thread"]
+    assert [(each["id"], each["metadata"]) for each in threads] == [(f"thread_{n}", {}) for n in range(THREADS)]
+    assert len(lines) == THREADS + MESSAGES
+    assert (done.exit_code, "threads inferred from their messages: 3" in done.stderr) == (1, True)
+    assert_importable(done.stdout_bytes, new_sqlite_url())
+
+
+@pytest.mark.parametrize("has_header", [True, False])
+def test_what_is_in_the_log_alone_is_exported(file: Path, tmp_path: Path, *, has_header: bool) -> None:
+    with serving(f"sqlite:///{file}", folder=tmp_path) as server:
+        body = {"messages": [{"role": "user", "content": "only in the log"}]}
+        httpx.post(f"{server.base_url}/v1/threads", json=body, timeout=PATIENCE_S).raise_for_status()
+        server.kill()
+    if not has_header:
+        damage(file, 0, bytes(100))
+
+    done = salvaged(file)
+
+    assert (done.exit_code, done.stdout_bytes.count(b"only in the log")) == (0, 1)
+
+
+def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "text"
+    file.write_text("no database " * 1_000)
+
+    done = salvaged(file)
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: Nothing can be read: ")
+
+
+@given(seed=st.integers(0, 2**32), hits=st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=6))
+def test_any_damage_leaves_lines_that_can_be_imported(
+    new_sqlite_url: Callable[[], str], seed: int, hits: Sequence[float]
+) -> None:
+    file = filled(new_sqlite_url())
+    size, drawn = file.stat().st_size, random.Random(seed)  # noqa: S311  (no secret)
+    for hit in hits:
+        start = PAGE + int(hit * (size - 2 * PAGE))
+        damage(file, start, drawn.randbytes(drawn.choice((1, 64, PAGE))))
+
+    done = salvaged(file)
+
+    assert done.exit_code in (0, 1)
+    if done.stdout_bytes:
+        assert_importable(done.stdout_bytes, new_sqlite_url())
