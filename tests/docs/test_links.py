@@ -66,7 +66,7 @@ def test_readme_is_short() -> None:
 def test_readme_names_in_the_first_screen_what_the_project_is_not() -> None:
     first = " ".join(text_of(README).splitlines()[:FIRST_SCREEN])
 
-    assert "does not call models and has no runs" in first
+    assert "**What does not:** files, vector stores, `file_search` and `code_interpreter`" in first
 
 
 def test_readme_links_to_each_page() -> None:

@@ -16,6 +16,8 @@ import makeThreadVariables from "./examples/make-thread.variables.json";
 import newestThreads from "./examples/newest-threads.graphql";
 import readMessages from "./examples/read-messages.graphql";
 import readMessagesVariables from "./examples/read-messages.variables.json";
+import runThread from "./examples/run-thread.graphql";
+import runThreadVariables from "./examples/run-thread.variables.json";
 import "./main.css";
 
 // `WORKERS` is filled in by bundle.mjs: Monaco's name of a worker to its file.
@@ -113,6 +115,7 @@ const examples = [
   { query: readMessages, variables: readMessagesVariables },
   { query: addMessage, variables: addMessageVariables },
   { query: followThread, variables: followThreadVariables },
+  { query: runThread, variables: runThreadVariables },
 ];
 
 // A link may bring an operation, by the names that it would have as a request; it is shown, and run by a person only.
