@@ -1,7 +1,8 @@
 // Lists of messages in the caches of Apollo Client, urql and Relay, by the files of docs/graphql.md.
 //
 // `lists(FOLDER, CLIENT)` makes a client with an empty cache. Its `open(threadId, page)` gives a list: what is held of
-// it, the next page on either side, and following it, as the page tells.
+// it, the next page on either side, following it, as the page tells, and creating a message; `changed(draw)` calls a
+// function at each change of it.
 
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -25,17 +26,22 @@ export function lists(folder, client) {
 
 const openers = {
   async apollo(_load, anew, threadId, page) {
-    const { openThread } = await anew("apollo.js");
+    const { openThread, mutate } = await anew("apollo.js");
     const { list, older, newer, watch } = openThread(threadId, page);
     list.subscribe(() => {});
     await until(() => list.getCurrentResult().dataState === "complete");
-    return { held: () => list.getCurrentResult().data.thread.messages, older, newer, watch };
+    const changed = (draw) => list.subscribe(draw);
+    return { held: () => list.getCurrentResult().data.thread.messages, older, newer, watch, changed, mutate };
   },
 
   async urql(load, anew, threadId, page) {
-    const [{ client, messages }, queries] = [await anew("urql.js"), await load("queries.js")];
+    const [{ client, messages, mutate }, queries] = [await anew("urql.js"), await load("queries.js")];
     let held = await messages(threadId, page);
-    client.query(queries.MESSAGES, { threadId, ...page }).subscribe(({ data }) => (held = data.thread.messages));
+    let drawn = () => {};
+    client.query(queries.MESSAGES, { threadId, ...page }).subscribe(({ data }) => {
+      held = data.thread.messages;
+      drawn();
+    });
     const more = async (next) => (held = await messages(threadId, next));
     return {
       held: () => held,
@@ -45,6 +51,8 @@ const openers = {
         const after = held.pageInfo.endCursor ?? "0";
         client.subscription(queries.ADDED, { threadId, after }).subscribe(() => {});
       },
+      changed: (draw) => (drawn = draw),
+      mutate,
     };
   },
 
@@ -52,7 +60,7 @@ const openers = {
     const { fetchQuery, getRequest, createOperationDescriptor, getSingularSelector, requestSubscription } = (
       await load("node_modules/relay-runtime/index.js")
     ).default;
-    const [{ environment }, list] = [await anew("environment.js"), await load("anywhere.js")];
+    const [{ environment, mutate }, list] = [await anew("environment.js"), await load("anywhere.js")];
     const opened = createOperationDescriptor(getRequest(list.query), { threadId, ...page });
     environment.retain(opened);
     await fetchQuery(environment, list.query, { threadId, ...page }).toPromise();
@@ -72,6 +80,8 @@ const openers = {
         const variables = { threadId, after: held().pageInfo.endCursor ?? "0", connections: [held().__id] };
         requestSubscription(environment, { subscription: list.added, variables });
       },
+      changed: (draw) => environment.subscribe(environment.lookup(getSingularSelector(list.thread, thread)), draw),
+      mutate: mutate(list.sent),
     };
   },
 };

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -33,3 +35,21 @@ def test_a_client_cache_that_pages_both_ways_and_subscribes_has_each_message_onc
         "watched": TEXTS + MEANWHILE,
         "warnings": [],
     }
+
+
+@pytest.mark.parametrize("client", ["apollo", "urql", "relay"])
+def test_each_frame_shows_each_message_once_though_answers_get_lost(
+    live_server: Server, frontend: Path, node_clients: Path, client: str
+) -> None:
+    thread_id = thread_with(live_server, [])
+
+    told = json.loads(run(node_clients / "frames.mjs", frontend, client, thread_id))
+
+    frames = [[text.removesuffix("…") for text in frame] for frame in told["frames"]]
+    ends = (Counter(), Counter(["theirs", "mine", "mine", "again"]))
+    assert (Counter(frames[0]), Counter(frames[-1])) == ends
+    for before, after in pairwise(map(Counter, frames)):  # nothing is there twice, nor goes away once it is shown
+        assert before <= after <= ends[1]
+    assert ["mine…"] in told["frames"]
+    assert told["frames"][-1] == told["held"]
+    assert told["lost"] == 3

@@ -43,6 +43,7 @@ def test_each_file_of_the_page_is_used_by_a_test() -> None:
         CLIENTS / "frontends.mjs",
         CLIENTS / "codegen.mjs",
         CLIENTS / "lists.mjs",
+        CLIENTS / "frames.mjs",
         CLIENTS / "walks.mjs",
         CLIENTS / "page.py",
         Path(__file__),

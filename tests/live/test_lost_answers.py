@@ -30,7 +30,7 @@ ONE, TWO = ({"role": "user", "content": text} for text in ("one", "two"))
 
 
 class Made(NamedTuple):
-    """What a client was told: the ids of what it created, and the text that it appended."""
+    """What a client got: the ids of what it created, and the text that it appended."""
 
     thread: str
     full: str
