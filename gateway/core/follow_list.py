@@ -60,6 +60,12 @@ async def start(store: Store, hub: Hub, who: Principal, after: str | None) -> Li
     return ListPlace(seen, mark)
 
 
+async def cursor(store: Store, hub: Hub, who: Principal) -> str:
+    """Return a cursor after all that can be seen now."""
+    seen, mark = await start(store, hub, who, None)
+    return snapshot.dump(seen) + mark
+
+
 async def changes(
     store: Store, hub: Hub, who: Principal, place: ListPlace
 ) -> AsyncGenerator[Emitted[ListChange], None]:

@@ -74,6 +74,7 @@ class Context:
     last_cursor: str | None = None
     answers: SharedCalls[Any] | None = None
     reads_changed: bool = True  # whether the payload of the mutation that runs needs more of its object than the ids
+    reads_event_cursor: bool = False  # whether the operation may select it
     root_key: str = ""  # the response key of the mutation that runs, where the fast executor runs it
     replays: list[str] = field(default_factory=list)  # response keys of creations that had been made before
     parts: int = 0  # content parts and attachments of all messages that this operation creates

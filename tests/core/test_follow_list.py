@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.core import follow_list, messages, streaming, threads
-from gateway.domain import snapshot
 from gateway.domain.change import ThreadCreated, ThreadDeleted, ThreadMoved, ThreadUpdated
 from gateway.domain.message import MessagePatch
 from gateway.domain.principal import Principal, Reach
@@ -26,12 +25,6 @@ async def received(store: Store, hub: Hub, who: Principal, after: str | None, co
     place = await follow_list.start(store, hub, who, after)
     async with aclosing(follow_list.changes(store, hub, who, place)) as found:
         return [each.item for each in await take(found, count)]
-
-
-async def now(store: Store, hub: Hub, who: Principal) -> str:
-    """Give a cursor after all that has happened."""
-    seen, mark = await follow_list.start(store, hub, who, None)
-    return snapshot.dump(seen) + mark
 
 
 async def test_each_kind_of_change_is_emitted(store: Store, hub: Hub, who: Principal) -> None:
@@ -70,7 +63,7 @@ async def test_each_kind_of_change_is_emitted(store: Store, hub: Hub, who: Princ
 async def test_what_was_missed_comes_first_and_once_for_each_thread(store: Store, hub: Hub, who: Principal) -> None:
     old = await make_thread(store, who)
     await say(store, who, old, "before")
-    begun = await now(store, hub, who)
+    begun = await follow_list.cursor(store, hub, who)
     new, gone = await make_thread(store, who), await make_thread(store, who)
     await say(store, who, old, "one", "two")
     await say(store, who, new, "one")
@@ -86,7 +79,7 @@ async def test_what_was_missed_comes_first_and_once_for_each_thread(store: Store
 async def test_an_end_user_gets_changes_of_own_threads_alone(store: Store, hub: Hub) -> None:
     alice, bob, all_ = (Principal(Reach("default", owner=owner)) for owner in ("alice", "bob", None))
     other = Principal(Reach("other"))
-    begun = await now(store, hub, all_)
+    begun = await follow_list.cursor(store, hub, all_)
     for who in (bob, other, all_, alice):
         thread = await make_thread(store, who)
         await say(store, who, thread, "hello")
@@ -113,7 +106,7 @@ async def test_a_long_absence_is_made_good_in_batches(
     store: Store, hub: Hub, who: Principal, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow_list, "BATCH", batch)
-    begun = await now(store, hub, who)
+    begun = await follow_list.cursor(store, hub, who)
     made = [await make_thread(store, who) for _ in range(5)]
     for each in made:
         await say(store, who, each, "hello")

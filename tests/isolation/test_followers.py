@@ -83,7 +83,7 @@ async def test_a_follower_of_the_list_gets_own_threads_alone(served: Served) -> 
     names = await make_names(store, Reach("shop", owner="alice"))
     good = await callers(store, shop, names)
     async with AsyncExitStack() as stack:
-        sockets = {name: await follow_list(stack, served, each) for name, each in (good | world.strangers).items()}
+        sockets = {name: await follow_list(stack, served, each) for name, each in {**good, **world.strangers}.items()}
         hub = served.inside.hub
         await until(lambda: sum(len(each._waiting) for each in hub._lists.values()) == len(sockets))  # noqa: SLF001
 

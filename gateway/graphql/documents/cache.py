@@ -54,12 +54,14 @@ class Operation:
     scope: Scope = field(init=False)
     is_cancellable: bool = field(init=False)  # so the caller needs no task of its own
     object_bytes: int = field(init=False)  # minimum size of an object in the response, with a comma
+    reads_event_cursor: bool = field(init=False)  # which has to be read before the page that it belongs to
 
     def __post_init__(self) -> None:
         """Derive the kind, the required scope and the response size from the document."""
         self.kind = self.node.operation
-        text = self.document.loc.source.body if self.document.loc else "@"
+        text = self.document.loc.source.body if self.document.loc else "@ eventCursor"
         self.object_bytes = len("{},") if "@" in text else len(',"a":{}')  # directives may exclude all fields
+        self.reads_event_cursor = "eventCursor" in text
         self.kind_name = self.kind.value
         self.scope = Scope.WRITE if self.kind is OperationType.MUTATION else Scope.READ
         roots = self.node.selection_set.selections

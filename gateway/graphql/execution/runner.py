@@ -162,6 +162,7 @@ class Runner:
     ) -> tuple[Begin, int]:
         """Prepare the execution of an operation, with its plan if it has one, and check its cost."""
         check_variables(parameters.variables)
+        context.reads_event_cursor = operation.reads_event_cursor
         plan = self._plan_of(operation)
         if plan is None:
             executor = self._executor(operation, parameters, context)

@@ -10,7 +10,7 @@ from typing import Annotated
 import strawberry
 from strawberry import UNSET
 
-from gateway.core import assistants, runs, threads
+from gateway.core import assistants, follow_list, runs, threads
 from gateway.domain import bounds, ids, validate
 from gateway.domain.message import Message
 from gateway.domain.run import Assistant
@@ -77,8 +77,10 @@ class Query:
         """Read one page."""
         arguments = {"limit": limit, "first": first, "last": last, "after": after, "before": before}
         asked = types.page_request(ids.as_thread_id, order, **arguments)
-        found = await threads.list_page(info.context.store, info.context.who, asked)
-        return types.ThreadConnection(found=found, asked=asked)
+        ctx = info.context
+        cursor = await follow_list.cursor(ctx.store, ctx.hub, ctx.who) if ctx.reads_event_cursor else ""
+        found = await threads.list_page(ctx.store, ctx.who, asked)
+        return types.ThreadConnection(found=found, asked=asked, cursor=cursor)
 
     @strawberry.field(description="Get a run by its ID; null if there is none.", graphql_type=Run | None)
     @names_arguments

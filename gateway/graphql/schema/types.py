@@ -337,6 +337,7 @@ class ThreadConnection:
 
     found: strawberry.Private[page.Page[DomainThread]]
     asked: strawberry.Private[page.PageRequest]
+    cursor: strawberry.Private[str] = ""
     ends: strawberry.Private[page.PageEnds | None] = None
 
     @property
@@ -365,6 +366,13 @@ class ThreadConnection:
         ctx = info.context
         ends = self.ends or await threads.page_ends(ctx.store, ctx.who, self.asked, self.found)
         return page_info(self.found, ends)
+
+    @strawberry.field(
+        description="The cursor for `after` of `threadListEvents`: it emits all changes that this page does not show."
+    )
+    def event_cursor(self) -> str:
+        """Return the place that was read before the page."""
+        return self.cursor
 
     @strawberry.field(
         description="The number of threads on all pages. Counting them adds 100 to the cost of the operation."
