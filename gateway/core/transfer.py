@@ -137,7 +137,7 @@ class _Import:
                 else:
                     end = self.ends.get(thread_id)
                     begun.add(thread_id)
-                    reason = _too_late(thread_id) if end is not None and each.second < end.second else None
+                    reason = None if end is None else _why_not(thread_id, end, each.second)
                     if len(thread_ids) > 1:
                         owners.setdefault(each.message.id, thread_id)
                 if reason is not None:
@@ -189,6 +189,13 @@ class _Import:
         reached = {message.thread_id: self.ends[message.thread_id] for _, message in placed}
         await self.transaction.append_messages(reach, placed, reached)
         taken.messages += len(placed)
+
+
+def _why_not(thread_id: str, end: End, second: int) -> str | None:
+    """Say why a message of some second cannot be added to the end of a thread, if so."""
+    if end.active_run is not None:
+        return f"'{thread_id}' is being answered by '{end.active_run}': import it again when that run has ended."
+    return _too_late(thread_id) if second < end.second else None
 
 
 def _too_late(thread_id: str) -> str:

@@ -65,11 +65,15 @@ class Place(NamedTuple):
 
 
 class End(NamedTuple):
-    """The position of a thread's last change, the second that its last message has, or had, and what is inferred."""
+    """The position of a thread's last change, the second that its last message has, or had, and what is inferred.
+
+    `active_run` is the run that locks the thread, if any.
+    """
 
     position: int
     second: int
     inferred: int = 0
+    active_run: str | None = None
 
 
 class Deleted(NamedTuple):

@@ -51,3 +51,10 @@ async def stream(rest: httpx.AsyncClient, path: str, **body: Any) -> str:
     answer = await rest.post(path, json={**body, "stream": True})
     assert answer.status_code == 200, answer.text
     return answer.text
+
+
+async def until_begun(rest: httpx.AsyncClient, thread_id: str) -> None:
+    """Wait for the first message of a thread."""
+    async with asyncio.timeout(20):
+        while not await texts(rest, thread_id):  # noqa: ASYNC110  (what is waited for is in the database)
+            await asyncio.sleep(0.01)

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.domain.page import WHOLE
 from gateway.domain.principal import Reach
 from gateway.domain.wire import dump_text
-from gateway.store.schema.tables import deleted_messages, message_deltas, messages, threads
+from gateway.store.schema.tables import deleted_messages, message_deltas, messages, runs, threads
 from gateway.store.statements import following
 from gateway.store.statements import messages as of_messages
 from tests.store.plans import Plan, filled, nodes, postgres_plan, rows_seen, sqlite_plan
@@ -185,6 +185,12 @@ async def _fill(connection: AsyncConnection) -> None:
     await connection.execute(insert(threads), [_thread_row(f"thread_other_{n}", 0) for n in range(2_000)])
 
 
+def _run_row(of_thread: dict[str, str], size: int, n: int) -> dict[str, Any]:
+    texts = dict.fromkeys(("assistant_id", "status", "metadata", "settings"), "{}")
+    numbers = {"position": 3 * size + n, "created_at": n, "expires_at": n, "changed_position": 3 * size + n + 1}
+    return {**of_thread, **texts, **numbers, "id": f"run_{of_thread['thread_id']}_{n}"}
+
+
 async def _fill_thread(connection: AsyncConnection, thread_id: str, size: int) -> None:
     of_thread = {"project_id": PROJECT, "thread_id": thread_id}
     await connection.execute(insert(threads), _thread_row(thread_id, size * 4))
@@ -206,6 +212,7 @@ async def _fill_thread(connection: AsyncConnection, thread_id: str, size: int) -
             for n in range(size)
         ],
     )
+    await connection.execute(insert(runs), [_run_row(of_thread, size, n) for n in range(size)])
     gone = [{**of_thread, "id": f"msg_{thread_id}_gone_{n}", "position": 0} for n in range(size)]
     await connection.execute(
         insert(deleted_messages), [{**each, "deleted_position": size * 2 + n + 1} for n, each in enumerate(gone)]

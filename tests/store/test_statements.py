@@ -56,8 +56,8 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
     "lock_ends": (
         importing.lock_ends(P, '["m"]'),
         (
-            "SELECT id, last_position, last_created_at, coalesce(inferred, 0) AS coalesce_1 FROM threads "
-            f"WHERE project_id = 'p' AND id {AMONG} FOR UPDATE"
+            "SELECT id, last_position, last_created_at, coalesce(inferred, 0) AS coalesce_1, active_run "
+            f"FROM threads WHERE project_id = 'p' AND id {AMONG} FOR UPDATE"
         ),
     ),
     "get_messages": (

@@ -1,0 +1,170 @@
+"""Workers: what one leaves another goes on with or ends, and each project has its turn."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.core import run_leases, runs
+from gateway.core import threads as threads_
+from gateway.domain import parse, parse_run
+from gateway.domain.principal import Principal, Reach
+from gateway.domain.run import SETTINGS, RunStatus
+from gateway.runs.models.interface import TextDelta
+from gateway.runs.service import _DEFAULTS
+from gateway.runs.worker import Worker
+from tests.runs.scripted import STOP, Scripted, says
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.core import Store
+    from gateway.domain.run import Run
+
+SETTINGS_OF_RUN = {name: _DEFAULTS[name] for name in SETTINGS} | {"model": "m"}
+NEW = parse_run.new_run({"assistant_id": "asst_a"})
+
+
+async def make_run(store: Store, project: str = "default") -> Run:
+    """Create a run of a new thread that has one message."""
+    who = Principal(Reach(project))
+    thread = await threads_.create(store, who, parse.new_thread({"messages": [{"role": "user", "content": "hi"}]}))
+    return await runs.create(store, who, thread.id, NEW, SETTINGS_OF_RUN)
+
+
+async def now(store: Store, run: Run, project: str = "default") -> Run:
+    found = await runs.find(store, Principal(Reach(project)), run.id)
+    assert found is not None
+    return found
+
+
+async def until(store: Store, run: Run, *statuses: RunStatus, project: str = "default") -> Run:
+    async with asyncio.timeout(20):
+        while (found := await now(store, run, project)).status not in statuses:  # noqa: ASYNC110  (it waits for the database)
+            await asyncio.sleep(0.01)
+    return found
+
+
+@asynccontextmanager
+async def working(worker: Worker) -> AsyncIterator[Worker]:
+    """Let a worker work; at the end it is killed, as by SIGKILL: it writes nothing more."""
+    tasks = [asyncio.ensure_future(worker.run()), asyncio.ensure_future(worker.renew())]
+    try:
+        yield worker
+    finally:
+        for each in [*tasks, *worker._tasks.values()]:  # noqa: SLF001
+            each.cancel()
+            with suppress(asyncio.CancelledError):
+                await each
+
+
+async def kill_leases(store: Store) -> None:
+    """Let the leases of all workers end now."""
+    await store.write(lambda writes: writes._connection.execute("UPDATE runs SET due_at = 1 WHERE due_at > 1"))  # noqa: SLF001
+
+
+async def test_what_nothing_was_written_of_is_taken_over(store: Store) -> None:
+    run = await make_run(store)
+    async with working(Worker(store, Scripted([[asyncio.Event()]]))):
+        await until(store, run, RunStatus.IN_PROGRESS)
+    await kill_leases(store)
+
+    async with working(Worker(store, Scripted())):
+        await until(store, run, RunStatus.COMPLETED)
+
+
+async def test_what_a_dead_worker_has_begun_expires(store: Store, who: Principal) -> None:
+    run = await make_run(store)
+    async with working(Worker(store, Scripted([[TextDelta("Half"), asyncio.Event()]]))):
+        async with asyncio.timeout(20):
+            while not await runs.steps_of(store, who, run.id):  # noqa: ASYNC110  (it waits for the database)
+                await asyncio.sleep(0.01)
+    await kill_leases(store)
+
+    async with working(Worker(store, Scripted())):
+        expired = await until(store, run, RunStatus.EXPIRED)
+
+    assert expired.last_error is not None
+    [step] = await runs.steps_of(store, who, run.id)
+    async with store.read() as reads:
+        message = (await reads.get_messages(who.reach, [step.message_id or ""]))[step.message_id or ""]
+    assert (message.status_value, message.reason_value, message.text) == ("incomplete", "run_expired", "Half")
+    await make_run(store)
+
+
+async def test_a_worker_that_stops_lets_its_runs_end(store: Store) -> None:
+    run, waits = await make_run(store), asyncio.Event()
+    worker = Worker(store, Scripted([[waits, *says("Bye")]]))
+    async with working(worker):
+        await until(store, run, RunStatus.IN_PROGRESS)
+        closing = asyncio.ensure_future(worker.close(20))
+        await asyncio.sleep(0)
+        waits.set()
+        await closing
+
+    assert (await now(store, run)).status is RunStatus.COMPLETED
+
+
+async def test_a_worker_that_has_no_time_left_hands_over(store: Store) -> None:
+    run, begun = await make_run(store), await make_run(store)
+    models = Scripted([[asyncio.Event()], [TextDelta("x"), asyncio.Event(), STOP]])
+    worker = Worker(store, models, at_once=2)
+    async with working(worker):
+        await until(store, run, RunStatus.IN_PROGRESS)
+        await until(store, begun, RunStatus.IN_PROGRESS)
+        who = Principal(Reach("default"))
+        async with asyncio.timeout(20):
+            while not (await runs.steps_of(store, who, run.id) or await runs.steps_of(store, who, begun.id)):  # noqa: ASYNC110  (it waits for the database)
+                await asyncio.sleep(0.01)
+        await worker.close(0)
+
+    found = {(await now(store, each)).status for each in (run, begun)}
+    assert found == {RunStatus.EXPIRED, RunStatus.IN_PROGRESS}
+    async with working(Worker(store, Scripted())):
+        await until(store, run, RunStatus.COMPLETED, RunStatus.EXPIRED)
+        await until(store, begun, RunStatus.COMPLETED, RunStatus.EXPIRED)
+
+
+async def test_projects_take_turns(store: Store) -> None:
+    first = [await make_run(store, "busy") for _ in range(4)]
+    other = await make_run(store, "quiet")
+
+    due = await run_leases.due(store, 3)
+
+    assert due == [("busy", first[0].id), ("quiet", other.id), ("busy", first[1].id)]
+
+
+async def test_a_lease_is_taken_once(store: Store) -> None:
+    run = await make_run(store)
+    taken = await asyncio.gather(*(run_leases.lease(store, ("default", run.id), f"w{n}") for n in range(5)))
+
+    assert sum(each is not None for each in taken) == 1
+
+
+async def test_a_run_past_its_time_expires(store: Store, who: Principal) -> None:
+    run = await make_run(store)
+    await store.write(lambda writes: writes.set_run(who.reach, run.id, {"expires_at": 1}))
+
+    async with working(Worker(store, Scripted())):
+        await until(store, run, RunStatus.EXPIRED)
+
+
+@pytest.mark.parametrize("script", [[], [TextDelta("x")], [RuntimeError("a bug")]], ids=["nothing", "no end", "a bug"])
+async def test_a_model_that_breaks_its_promise_fails_the_run(store: Store, script: list[Any]) -> None:
+    run = await make_run(store)
+
+    class Broken(Scripted):
+        async def stream(self, request: Any) -> Any:  # noqa: ARG002  (as the interface has it)
+            for each in script:
+                if isinstance(each, Exception):
+                    raise each
+                yield each
+
+    async with working(Worker(store, Broken())):
+        failed = await until(store, run, RunStatus.FAILED)
+
+    assert failed.last_error is not None
+    assert failed.last_error["code"] == "server_error"
