@@ -8,7 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from gateway.domain.idempotency import KeyTaken
-from gateway.errors import IdempotencyKeyInUse, IdempotencyKeyReused, ThreadLocked
+from gateway.errors import (
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    InvalidRequest,
+    NotFound,
+    ThreadLocked,
+    Unavailable,
+)
+from gateway.store.engines.errors import is_cut
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,17 +41,21 @@ async def create_once(
 ) -> T:
     """Create an object, or read by its ID the one that was created under the same key before.
 
-    `create` raises KeyTaken where there was one, and then has changed nothing, or ThreadLocked, since the lock of a
-    thread may be found first; `read` raises NotFound where it is deleted.
+    `create` raises KeyTaken where there was one, and then has changed nothing, or what it finds first that has become
+    an obstacle since; `read` raises NotFound where it is deleted.
     Errors: IdempotencyKeyReused; IdempotencyKeyInUse; those of both functions.
     """
-    for _ in range(_TRIES):
+    for number in range(_TRIES):
         try:
             return await create()
-        except (KeyTaken, ThreadLocked) as refused:
+        except Unavailable as error:
+            if number or not is_cut(error):
+                raise
+            continue  # the connection broke: if it was after the commit, the key is taken now
+        except (KeyTaken, InvalidRequest, NotFound, ThreadLocked) as refused:
             async with store.read() as reads:
                 found = await reads.find_created(who.reach, key)
-            if found is None and isinstance(refused, ThreadLocked):
+            if found is None and not isinstance(refused, KeyTaken):
                 raise
         if found is not None:
             object_id, fingerprint = found

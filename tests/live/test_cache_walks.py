@@ -46,7 +46,7 @@ def test_each_frame_shows_each_message_once_though_answers_get_lost(
     told = json.loads(run(node_clients / "frames.mjs", frontend, client, thread_id))
 
     frames = [[text.removesuffix("…") for text in frame] for frame in told["frames"]]
-    ends = (Counter(), Counter(["theirs", "mine", "mine", "again"]))
+    ends: tuple[Counter[str], Counter[str]] = (Counter(), Counter(["theirs", "mine", "mine", "again"]))
     assert (Counter(frames[0]), Counter(frames[-1])) == ends
     for before, after in pairwise(map(Counter, frames)):  # nothing is there twice, nor goes away once it is shown
         assert before <= after <= ends[1]

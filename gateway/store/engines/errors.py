@@ -111,6 +111,14 @@ def is_locked(error: Unavailable) -> bool:
     return error.__cause__ is not None and _state(error.__cause__) == _LOCKED
 
 
+def is_cut(error: Unavailable) -> bool:
+    """Say whether the connection broke over which a statement was sent: nobody knows then whether it ran."""
+    cause = error.__cause__
+    if cause is None or isinstance(cause, TimeoutError):
+        return False
+    return isinstance(cause, OSError) or type(cause).__name__ in _CLOSED or _state(cause).startswith(("08", "57P"))
+
+
 def original_of(error: BaseException) -> BaseException:
     """Return the driver's own error, where it is in one of SQLAlchemy's."""
     return (error.orig or error) if isinstance(error, DBAPIError) else error
