@@ -56,6 +56,30 @@ const scenarios = {
     return collect(watch("thread_000000000000000000000000", "0")).catch(({ code, reason }) => ({ code, reason }));
   },
 
+  async threadList(remaining) {
+    const [{ ask }, { followList }, { createThread, say }] = await Promise.all(
+      ["ask.js", "thread-list.js", "create.js"].map(load),
+    );
+    const steps = [
+      async () => createThread({ customer: "7" }),
+      async (made) => (await say(made, "Hello"), made),
+      async (made) => (await ask("mutation ($id: ID!) { deleteThread(input: { id: $id }) { deletedThreadId } }", { id: made }), made),
+    ];
+    const seen = [];
+    let made;
+    let pending = Promise.resolve();
+    await followList((threads) => {
+      const state = threads.map(({ id, messages }) => `${id === remaining ? "old" : "new"} ${messages.totalCount}`).sort();
+      if (JSON.stringify(state) === JSON.stringify(seen.at(-1))) return true; // an event may come twice
+      seen.push(state);
+      const step = steps.shift();
+      if (!step) return false;
+      pending = pending.then(async () => (made = await step(made)));
+      return true;
+    });
+    return seen;
+  },
+
   // The first token ends when it was accepted; the second message is written when a second token was requested.
   async refresh() {
     const [{ ask }, { createThread, say }] = [await load("ask.js"), await load("create.js")];

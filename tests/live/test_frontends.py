@@ -27,7 +27,7 @@ TEXTS: Final = [f"message {n}" for n in range(120)]
 HELD_WITHIN: Final = re.compile(r"const PARTS = \[(.*?)\];", re.DOTALL)
 # Roots and what they lead to need no key; of connections, their edges and pages graphcache knows it itself.
 UNTOLD: Final = re.compile(
-    "^(__.*|Query|Mutation|Subscription|(Message|Thread)(Created|Updated|Delta|Deleted)|PageInfo"
+    "^(__.*|Query|Mutation|Subscription|(Message|Thread)(Created|Moved|Updated|Delta|Deleted|Removed)|PageInfo"
     "|.*(Payload|Connection|Edge))$"
 )
 
@@ -73,6 +73,18 @@ def test_a_thread_and_a_message_are_created(frontend: Path) -> None:
 
     assert found["is_in_thread"]
     assert (found["node"]["role"], found["node"]["text"]) == ("USER", "Hello")
+
+
+@on_sqlite
+def test_a_list_of_threads_is_kept_up_to_date(live_server: Server, frontend: Path) -> None:
+    while listed := httpx.get(f"{live_server.base_url}/v1/threads").json()["data"]:
+        for each in listed:
+            httpx.delete(f"{live_server.base_url}/v1/threads/{each['id']}").raise_for_status()
+    remaining = thread_with(live_server, ["one"])
+
+    seen = use(frontend, "threadList", remaining)
+
+    assert seen == [["old 1"], ["new 0", "old 1"], ["new 1", "old 1"], ["old 1"]]
 
 
 @on_sqlite
