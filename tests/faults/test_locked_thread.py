@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from statistics import quantiles
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -20,12 +21,13 @@ from tests.following import PATIENCE_S
 from tests.live.server import serving
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
 LOCK: Final = "SELECT 1 FROM threads WHERE id = $1 FOR UPDATE"
 WAITING: Final = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 HELLO: Final = {"role": "user", "content": "Hello"}
+UNNOTICED_S: Final = 0.02  # where all is over so soon, another process of the machine makes more of a difference
 
 
 @pytest.fixture
@@ -47,6 +49,7 @@ async def test_writers_of_a_locked_thread_are_refused_in_time_and_nobody_else_is
         async with httpx.AsyncClient(base_url=server.base_url, timeout=PATIENCE_S) as http:
             locked, other = [f"/v1/threads/{(await http.post('/v1/threads')).json()['id']}" for _ in range(2)]
             message = (await http.post(f"{locked}/messages", json=HELLO)).json()["id"]
+            before = [one for _ in range(25) for one in await ask_others(http, locked, other)]
             async with stranger.transaction():
                 await stranger.execute(LOCK, locked.rpartition("/")[2])
                 writing = [timed(http.post(f"{locked}/messages", json=HELLO)) for _ in range(10)]
@@ -54,9 +57,7 @@ async def test_writers_of_a_locked_thread_are_refused_in_time_and_nobody_else_is
                 refusals = asyncio.gather(*writing)
                 others = []
                 while not refusals.done():
-                    paths = f"{other}/messages", f"{locked}/messages", "/readyz"
-                    others += [await timed(http.get(path)) for path in paths]
-                    others.append(await timed(http.post(f"{other}/messages", json=HELLO)))
+                    others += await ask_others(http, locked, other)
                 refused = await refusals
             after = await http.post(f"{locked}/messages", json=HELLO)
 
@@ -66,8 +67,18 @@ async def test_writers_of_a_locked_thread_are_refused_in_time_and_nobody_else_is
     }
     assert max(seconds for _, seconds in refused) < 3
     assert {answer.status_code for answer, _ in others} == {200}
-    assert max(seconds for _, seconds in others) < 1
+    assert p99(others) <= 3 * max(p99(before), UNNOTICED_S)
     assert after.status_code == 200
+
+
+async def ask_others(http: httpx.AsyncClient, locked: str, other: str) -> list[tuple[httpx.Response, float]]:
+    """Read both threads, ask whether the server is ready, and write to the thread that is not locked."""
+    reads = [await timed(http.get(path)) for path in (f"{other}/messages", f"{locked}/messages", "/readyz")]
+    return [*reads, await timed(http.post(f"{other}/messages", json=HELLO))]
+
+
+def p99(asked: Sequence[tuple[httpx.Response, float]]) -> float:
+    return quantiles((seconds for _, seconds in asked), n=100)[-1]
 
 
 async def test_a_server_that_is_frozen_within_a_transaction_releases_its_thread(

@@ -63,6 +63,7 @@ class Line:
         self._is_cut = True
         for each in list(self._writers):
             each.transport.abort()
+        self._carries.set()  # what was held back ends with its connection
 
     def silence(self) -> None:
         """Carry nothing more, either way."""
