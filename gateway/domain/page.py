@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, partial
-from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
@@ -32,6 +31,7 @@ MAX_LIMIT: Final = bounds.PAGE.number
 MAX_BYTES: Final = bounds.PAGE_BYTES.number
 MAX_ANSWER_BYTES: Final = bounds.ANSWER_BYTES.number
 _AS_MESSAGE: Callable[[Any], Message] = partial(tuple.__new__, Message)  # without a Python call for each of them
+_BYTES: Final = itemgetter(-1)
 _ALL_FIELDS: Final = itemgetter(slice(len(WHOLE)))
 
 
@@ -65,11 +65,13 @@ class PageRequest:
 
 
 class PageRows(NamedTuple, Generic[R]):
-    """The rows of one page, whether more rows follow, and the stored bytes of the page."""
+    """The rows of one page, and whether more rows follow."""
 
     rows: list[R]
     has_more: bool
-    stored: int
+
+
+_AS_PAGE: Callable[[Any], PageRows[Any]] = partial(tuple.__new__, PageRows)
 
 
 def take_page(found: Iterable[R], limit: int) -> PageRows[R]:
@@ -86,8 +88,9 @@ def take_page(found: Iterable[R], limit: int) -> PageRows[R]:
         if stored > MAX_BYTES and len(kept) > 1:
             break
     if len(kept) <= limit and (stored <= MAX_BYTES or len(kept) == 1):
-        return PageRows(kept, has_more=False, stored=stored)
-    return PageRows(kept, has_more=True, stored=stored - kept.pop()[-1])
+        return PageRows(kept, has_more=False)
+    del kept[-1]
+    return PageRows(kept, has_more=True)
 
 
 @dataclass(slots=True)
@@ -107,24 +110,36 @@ class AnswerBudget:
             self.count += count
         return self.stored <= MAX_ANSWER_BYTES or self.count <= 1
 
-    def take_pages(
-        self, found: Iterable[R], limit: int, thread_of: Callable[[R], str]
-    ) -> tuple[dict[str, PageRows[R]], bool]:
-        """Take the rows of the pages of several threads, and say whether the scan came to its end.
+    def take_pages(self, found: Iterable[R], limit: int, place: int) -> tuple[dict[str, PageRows[R]], bool]:
+        """Take the rows of the pages of several threads, whose ids are at a place; say whether they were all.
 
-        It stops at a page that ends by its bytes, so as not to read the rest of that thread.
+        The scan stops at a page that ends by its bytes, so as not to read the rest of that thread. The rules are those
+        of `take_page`; here a page is short, and a call for each would cost more than its rows.
         Errors: AnswerTooLarge.
         """
-        pages: dict[str, PageRows[R]] = {}
-        for thread_id, own in groupby(found, thread_of):
-            page = pages[thread_id] = take_page(own, limit)
-            if not self.fits((page.stored, len(page.rows))):
-                page.rows.clear()  # the traceback would keep the rows alive
-                pages.clear()
-                raise AnswerTooLarge
-            if page.has_more and len(page.rows) < limit:
-                return pages, False
-        return pages, True
+        pages: dict[str, list[R]] = {}
+        kept: list[R] = []
+        longer: set[str] = set()
+        thread_id, stored, is_whole = "", 0, True
+        for row in found:
+            if row[place] != thread_id:
+                thread_id, stored = row[place], 0
+                kept = pages[thread_id] = []
+            stored += row[-1]
+            if len(kept) == limit or (kept and stored > MAX_BYTES):
+                longer.add(thread_id)
+                if len(kept) < limit:
+                    is_whole = False
+                    break
+            else:
+                kept.append(row)
+                self.stored += row[-1]
+                self.count += 1
+                if self.stored > MAX_ANSWER_BYTES and self.count > 1:
+                    for each in pages.values():
+                        each.clear()  # the traceback would keep the rows alive
+                    raise AnswerTooLarge
+        return {each: _AS_PAGE((rows, each in longer)) for each, rows in pages.items()}, is_whole
 
     def whole(self, found: Iterable[R]) -> list[R]:
         """Take all rows; the last value of each is its stored size.
@@ -168,20 +183,27 @@ class PageRead(NamedTuple):
     with_thread: bool = False
 
 
-@dataclass  # not frozen, since one is made for each page, which would take three times as long
-class Rows:
+class ReadRows(NamedTuple):
     """A page of messages of which some fields were read, the id among them.
 
-    A row begins with those fields, in this order. `edges` are None where they were not read; `thread` is there if it
-    was asked for and exists.
+    A row begins with those fields, in this order, and ends with its stored bytes. `edges` are None where they were not
+    read; `thread` is there if it was asked for and exists.
     """
 
-    fields: Fields
-    rows: Sequence[Sequence[Any]]
+    rows: list[Any]
     has_more: bool
-    stored: int = 0  # bytes
-    edges: EdgeFlags | None = None
-    thread: Thread | None = None
+    fields: Fields
+    edges: EdgeFlags | None
+    thread: Thread | None
+
+
+class Rows(ReadRows):
+    """The same with its messages; a list of threads has one for each of them, so it is a tuple."""
+
+    @property
+    def stored(self) -> int:
+        """The stored bytes."""
+        return sum(map(_BYTES, self.rows))
 
     @cached_property
     def items(self) -> tuple[Message, ...]:

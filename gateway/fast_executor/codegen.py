@@ -128,10 +128,11 @@ class _Function(SourceWriter):
         own = self._classes_of(kind.of_type) if is_non_null_type(kind) else []
         if len(own) == 1:
             return self.assign(f"Fragment({self._json_list(kind.of_type, details, source, own[0], {})})")
+        begin = "iterate"
         if is_non_null_type(kind) and is_composite_type(kind.of_type):
-            self.line(f"meter.add_objects(len({source}))")
+            begin = "begin_list"
         result, item = self.assign("[]"), self.name()
-        with self.block(f"for {item} in meter.iterate({source}):"):
+        with self.block(f"for {item} in meter.{begin}({source}):"):
             self.line(f"{result}.append({self._value(kind, details, item)})")
         return result
 
@@ -147,16 +148,17 @@ class _Function(SourceWriter):
     ) -> str:
         """Generate a list of objects as JSON: with a dict per object, a page of 100 costs a twentieth more."""
         # All pieces of all items are joined once, at the end.
-        self.line(f"meter.add_objects(len({source}))")
         before = self.assign("meter.bytes")
         result, comma, item = self.assign("[b'[']"), self.assign("''"), self.name()
-        with self.block(f"for {item} in meter.iterate({source}):"):
+        with self.block(f"for {item} in meter.begin_list({source}):"):
             of_item = Source(item, own, self._read, is_row=True) if are_rows else self._exactly(own, item)
             pieces = [Piece(f"{{{comma}}}"), *self._json_object(kind, details, of_item, hints)]
             self.line(f"{result} += ({as_bytes(pieces)},)")
             self.line(f"{comma} = ','")
         self.line(f"{result}.append(b']')")
-        return self.assign(f"meter.replace_text({before}, b''.join({result}))")
+        text = self.assign(f"b''.join({result})")
+        self.line(f"if len({text}) > {LONG}: meter.replace_text({before}, {text})")
+        return text
 
     def _json_object(
         self,

@@ -74,12 +74,22 @@ class Meter:
         self.add_text(text)
         self.add_objects(0)
 
-    def replace_text(self, before: int, text: bytes) -> bytes:
+    def replace_text(self, before: int, text: bytes) -> None:
         """Count a piece of JSON instead of all text that was counted since `bytes` was `before`."""
         self.bytes = before + len(text)
         if self.bytes > self._max_bytes:
             self._stop("size")
-        return text
+
+    def begin_list(self, items: Sequence[Any]) -> Iterable[Any]:
+        """Count the objects of a list, and iterate over them: both by one call, since many lists are short."""
+        self.objects += len(items)
+        if self.objects > self._max_objects:
+            self._stop("size")
+        if self.stopped_by is not None:
+            raise Stopped
+        if time.monotonic() > self.deadline:
+            self._stop("time")
+        return items if len(items) <= _ITEMS_PER_CHECK else self._iterate_checked(items)
 
     def iterate(self, items: Sequence[Any]) -> Iterable[Any]:
         """Iterate over a list, and check the clock from time to time."""

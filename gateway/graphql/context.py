@@ -86,13 +86,11 @@ class Context:
 
         Errors: AnswerTooLarge.
         """
-        stored = count = 0
-        for each in pages:
-            stored += each.stored
-            count += len(each.rows)
-        if not (self.read.fits((stored, count)) and self.delivered.fits((stored, count))):
+        sizes = [row[-1] for each in pages for row in each.rows]
+        read = sum(sizes), len(sizes)
+        if not (self.read.fits(read) and self.delivered.fits(read)):
             for each in pages:
-                each.rows = ()  # an error keeps the locals of its frames alive
+                each.rows.clear()  # an error keeps the locals of its frames alive
             raise AnswerTooLarge
 
     def count_delivered(self, found: Rows) -> None:

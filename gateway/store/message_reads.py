@@ -19,7 +19,7 @@ from gateway.store.statements import following, messages, postgres_pages
 from gateway.store.statements.paging import is_ascending
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from gateway.domain.message import Message
     from gateway.domain.page import Fields, PageRead
@@ -36,7 +36,7 @@ _THREAD: Final = -3  # the column before both, in a statement that also selects 
 _GROWING: Final = (*WHOLE, messages.DELTAS)
 _TEXTS: Final = frozenset({"content_json", "wire_json"})
 _NO_EDGES: Final = EdgeFlags()
-_EMPTY: Final[PageRows[Any]] = PageRows([], has_more=False, stored=0)
+_AS_ROWS: Callable[[Any], Rows] = partial(tuple.__new__, Rows)  # without a Python call for each of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ class MessageReads:
         all_at_once = len(message_ids) == 1 or self._connection.is_local
         build: Build = messages.get_messages if all_at_once else postgres_pages.get_messages_within_bytes
         found = await self._taken(AnswerBudget().whole, build, reach, list(message_ids), _GROWING)
-        return {message.id: message for message in rows.messages_of(_completed(_GROWING, found))}
+        _complete(_GROWING, found)
+        return {message.id: message for message in rows.messages_of(found)}
 
     async def list_pages(self, reach: Reach, read: PageRead) -> list[Rows]:
         """Return a page of each thread; unknown threads and cursors give empty ones.
@@ -80,13 +81,12 @@ class MessageReads:
             pages = await self._pages_of_each(reach, read, selected)
         else:
             pages = [await self._page(reach, read, selected)]
-        listed = [each.rows if selected is fields else _completed(selected, each.rows) for each in pages]
-        if read.page.from_end:
-            listed = [each[::-1] for each in listed]
-        return [
-            Rows(fields, each, page.has_more, page.stored, edges, thread)
-            for each, page in zip(listed, pages, strict=True)
-        ]
+        for found in pages:
+            if selected is not fields:
+                _complete(selected, found.rows)
+            if read.page.from_end:
+                found.rows.reverse()
+        return list(map(_AS_ROWS, [(*found, fields, edges, thread) for found in pages]))
 
     async def list_messages_after(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Message]:
         """Return the messages of a thread after a position, in order."""
@@ -96,10 +96,8 @@ class MessageReads:
         found = await self._taken(take, build, reach, thread_id, position, limit, _GROWING)
         last = _POSITION(found.rows[-1]) if found.rows else position
         has_more = found.has_more or len(found.rows) == limit
-        positions = map(_POSITION, found.rows)
-        return Batch(
-            list(zip(positions, rows.messages_of(_completed(_GROWING, found.rows)), strict=True)), last, has_more
-        )
+        _complete(_GROWING, found.rows)
+        return Batch(list(zip(map(_POSITION, found.rows), rows.messages_of(found.rows), strict=True)), last, has_more)
 
     def _page(self, reach: Reach, read: PageRead, fields: Fields) -> Awaitable[PageRows[Any]]:
         """Return one page of a thread, in the order of the scan."""
@@ -121,12 +119,12 @@ class MessageReads:
                 (list, messages.get_thread_with_edges, (reach, thread_id, page, run_id)),
                 (take, messages.list_messages, (reach, thread_id, page, run_id, fields)),
             )
-            return (*rows.thread_with_edges(own[0]), of_page) if own else (None, EdgeFlags(), _EMPTY)
+            return (*rows.thread_with_edges(own[0]), of_page) if own else (None, EdgeFlags(), _empty())
         found = await self._rows(postgres_pages.get_thread_with_messages, reach, thread_id, page, run_id, fields)
         ascends = is_ascending(page)
         in_order = sorted(found, key=_POSITION, reverse=not ascends)
         if not in_order:
-            return None, EdgeFlags(), _EMPTY
+            return None, EdgeFlags(), _empty()
         with_thread = in_order.pop(0 if ascends else -1)  # OF_THREAD is lower than all positions
         return (*rows.thread_with_edges(wire.load(with_thread[_THREAD])), take(in_order))
 
@@ -135,9 +133,7 @@ class MessageReads:
         build: Build = messages.list_messages_of_each
         if not self._connection.is_local:
             build = postgres_pages.list_messages_of_each
-        take = partial(
-            AnswerBudget().take_pages, limit=read.page.limit, thread_of=itemgetter(fields.index("thread_id"))
-        )
+        take = partial(AnswerBudget().take_pages, limit=read.page.limit, place=fields.index("thread_id"))
         pages: dict[str, PageRows[Any]] = {}
         left, ended = list(dict.fromkeys(read.thread_ids)), False
         while not ended:
@@ -145,7 +141,7 @@ class MessageReads:
             found, ended = await self._taken(take, build, *arguments)
             pages |= found
             left = [thread_id for thread_id in left if thread_id not in pages]
-        return [pages.get(thread_id, _EMPTY) for thread_id in read.thread_ids]
+        return [pages.get(thread_id) or _empty() for thread_id in read.thread_ids]
 
     def _rows(self, build: Build, *arguments: Any) -> Awaitable[Sequence[Any]]:
         """Run a statement; its columns are read by index, since rows of drivers have no names."""
@@ -156,16 +152,19 @@ class MessageReads:
         return self._connection.take(take, build, arguments)
 
 
+def _empty() -> PageRows[Any]:
+    return PageRows([], has_more=False)
+
+
 def _with(fields: Fields, *required: str) -> Fields:
     return (*fields, *(name for name in required if name not in fields))
 
 
-def _completed(fields: Fields, found: list[Any]) -> list[Any]:
+def _complete(fields: Fields, found: list[Any]) -> None:
     """Append to the content of messages in progress what they have gained; the rows begin with the fields."""
     deltas = itemgetter(fields.index(messages.DELTAS))
-    if not any(map(deltas, found)):
-        return found
-    return [_grown(fields, row, wire.load(deltas(row) or "[]")) for row in found]
+    if any(map(deltas, found)):
+        found[:] = [_grown(fields, row, wire.load(deltas(row) or "[]")) for row in found]
 
 
 def _grown(fields: Fields, row: Sequence[Any], deltas: list[tuple[int, int, str]]) -> Sequence[Any]:

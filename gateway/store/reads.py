@@ -72,7 +72,7 @@ class Reads(MessageReads):
     async def list_changes(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Change]:
         """Return the changes of a thread after a position, in order; what was deleted meanwhile is omitted."""
         met = await self._rows(following.list_changes, reach, thread_id, position, limit)
-        found, has_more, _ = take_page(met, limit)
+        found, has_more = take_page(met, limit)
         changed = {row[_ID] for row in found if row[_KIND] in _WITH_MESSAGE}
         by_id: dict[str, Any] = {**(await self.get_messages(reach, list(changed)) if changed else {})}
         changed = {row[_ID] for row in found if row[_KIND] in _WITH_RUN}

@@ -14,7 +14,7 @@ from gateway.domain import ids
 from gateway.domain.message import IncompleteReason, Status
 from gateway.domain.page import Rows
 from gateway.graphql.execution import runner
-from gateway.graphql.schema.types import MessageConnection
+from gateway.graphql.schema.types import MessagePage
 from tests.make import ATTACHMENTS, fill_thread, make_thread, put_message, text_part
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ async def test_pages_are_freed_with_their_request_and_not_by_the_garbage_collect
     gc.disable()
     try:
         await graphql(query, id=thread_id)
-        left = [each for each in gc.get_objects() if isinstance(each, Rows | MessageConnection)]
+        left = [each for each in gc.get_objects() if isinstance(each, Rows | MessagePage)]
     finally:
         gc.enable()
 

@@ -46,7 +46,7 @@ from gateway.graphql.execution.prefetch import (
 )
 from gateway.graphql.schema.scalars import iso
 from gateway.graphql.schema.subscription import EVENT_TYPES
-from gateway.graphql.schema.types import Edge, EdgeOfThread, RunPage
+from gateway.graphql.schema.types import Edge, EdgeOfThread, MessagePage, RunPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,6 +70,7 @@ _TYPES: Final[Mapping[type, str]] = {
     Assistant: "Assistant",
     RunPage: "RunConnection",
     Edge: "MessageEdge",
+    MessagePage: "MessageConnection",
     EdgeOfThread: "ThreadEdge",
     **{each: each.__name__ for each in EVENT_TYPES},
 }

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.core import messages, threads
 from gateway.domain import ids, parse
 from gateway.domain.message import Message
-from gateway.domain.page import WHOLE, PageRead
+from gateway.domain.page import WHOLE, PageRead, Rows
 from gateway.errors import InvalidRequest
-from gateway.graphql.context import PageKey
 from gateway.graphql.schema.query import MAX_NODES
-from gateway.graphql.schema.types import MessageConnection, page_request
+from gateway.graphql.schema.types import message_page, page_request
 
 PREFETCHED: Final = "prefetched"  # the attribute of a thread that has the result of its field `messages`
 _BOUNDS: Final = ("limit", "first", "last", "after", "before")
@@ -28,7 +27,7 @@ _KEPT: Final = 64  # parsed arguments; clients request the same pages again and 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from gateway.domain.page import PageRequest, Rows
+    from gateway.domain.page import PageRequest
     from gateway.domain.thread import Thread
     from gateway.fast_executor.hints import LookAhead, SelectedField
     from gateway.graphql.context import Context
@@ -51,9 +50,9 @@ async def find_thread(
     if read is None:
         return await context.threads.load(thread_id)
     [page] = await messages.list_pages(context.store, context.who, read._replace(with_thread=True), known=True)
-    thread, page.thread = page.thread, None  # a circle of both would stay in memory until the next garbage collection
-    if thread is not None:
-        _prefetch(context, [thread], read, [page])
+    if (thread := page.thread) is not None:
+        # A circle of both would stay in memory until the next garbage collection.
+        _prefetch(context, [thread], read, [Rows(*page[:-1], None)])
     return thread
 
 
@@ -139,12 +138,11 @@ def _prefetch(context: Context, found: Sequence[Thread], read: PageRead, pages: 
     Errors: AnswerTooLarge.
     """
     context.count_prefetched(pages)
-    has_cursor = bool(read.page.cursors())
+    _, page, run_id, *_ = read
+    has_cursor = bool(page.cursors())
     for thread, each in zip(found, pages, strict=True):
         if each.rows or not has_cursor:
-            key = PageKey(thread.id, read.page, read.run_id)
-            connection = MessageConnection(found=each, asked=key, total=thread.message_count)
-            thread.__dict__[PREFETCHED] = connection  # beside its cached properties
+            thread.__dict__[PREFETCHED] = message_page(each, page, run_id, thread)  # beside its cached properties
 
 
 @lru_cache(_KEPT)

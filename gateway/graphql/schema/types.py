@@ -7,7 +7,7 @@ Must not be here: content of messages (`content`), operations (`query`, `mutatio
 # Modules with Strawberry classes do not postpone annotations (`from __future__ import annotations`): Strawberry would
 # parse each of them several times, 3 % of a server's start.
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Annotated, Any, NamedTuple
 
@@ -114,13 +114,15 @@ class MessageEdge:
     )
 
 
-@strawberry.type(description="A page of messages.")
-class MessageConnection:
-    """Relay's connection for one page."""
+class MessagePage(NamedTuple):
+    """The value of a connection of messages; a list of threads has one for each of them, so it is a tuple."""
 
-    found: strawberry.Private[page.Rows]
-    asked: strawberry.Private[PageKey]
-    total: strawberry.Private[int]  # of all messages of the thread
+    found: page.Rows
+    rows: list[Any] | None  # if only some columns of the messages were read
+    asked: page.PageRequest
+    run_id: str | None
+    thread_id: ids.ThreadId
+    total: int  # of all messages of the thread
 
     @property
     def items(self) -> tuple[DomainMessage, ...]:
@@ -128,49 +130,55 @@ class MessageConnection:
         return self.found.items
 
     @property
-    def rows(self) -> Sequence[Sequence[Any]] | None:
-        """The rows, if only some columns of the messages were read."""
-        return None if self.found.fields is page.WHOLE else self.found.rows
-
-    @property
     def preloaded_page_info(self) -> PageInfo | None:
         """The result of `pageInfo`, if it needs no further read."""
         found = self.found
-        return None if found.edges is None else page_info(found, paging.ends_of(self.asked.page, found, found.edges))
+        return None if found.edges is None else page_info(found, paging.ends_of(self.asked, found, found.edges))
 
     @property
     def preloaded_total(self) -> int | None:
         """The stored number of messages, unless the list is filtered."""
-        return self.total if self.asked.run_id is None else None
+        return self.total if self.run_id is None else None
+
+
+_AS_PAGE: Callable[[Any], MessagePage] = partial(tuple.__new__, MessagePage)  # without a Python call for each of them
+
+
+def message_page(found: page.Rows, asked: page.PageRequest, run_id: str | None, of: DomainThread) -> MessagePage:
+    """Make the value of a connection; it does not hold the thread, which may hold it."""
+    rows = None if found.fields is page.WHOLE else found.rows
+    return _AS_PAGE((found, rows, asked, run_id, of.id, of.message_count))
+
+
+@strawberry.type(description="A page of messages.")
+class MessageConnection:
+    """Relay's connection for one page."""
 
     @strawberry.field(description="The messages of this page with their cursors.", graphql_type=list[MessageEdge])
-    def edges(self) -> list[Edge]:
+    def edges(self, root: strawberry.Parent[MessagePage]) -> list[Edge]:
         """Pair each message with its cursor."""
-        return edges_of(self.found, Edge)
+        return edges_of(root.found, Edge)
 
     @strawberry.field(description="The messages of this page.", graphql_type=list["Message"])
-    def nodes(self) -> tuple[DomainMessage, ...]:
+    def nodes(self, root: strawberry.Parent[MessagePage]) -> tuple[DomainMessage, ...]:
         """Return the messages without cursors."""
-        return self.found.items
+        return root.items
 
     @strawberry.field(description="Pagination information of this page.")
-    async def page_info(self, info: Info) -> PageInfo:
+    async def page_info(self, info: Info, root: strawberry.Parent[MessagePage]) -> PageInfo:
         """Check for items before and after the page."""
-        ctx, asked = info.context, self.asked
-        if (known := self.preloaded_page_info) is not None:
+        if (known := root.preloaded_page_info) is not None:
             return known
-        ends = await messages.page_ends(
-            ctx.store, ctx.who, asked.thread_id, asked.page, self.found, run_id=asked.run_id
-        )
-        return page_info(self.found, ends)
+        ctx = info.context
+        ends = await messages.page_ends(ctx.store, ctx.who, root.thread_id, root.asked, root.found, run_id=root.run_id)
+        return page_info(root.found, ends)
 
     @strawberry.field(description="The number of messages on all pages.")
-    async def total_count(self, info: Info) -> int:
+    async def total_count(self, info: Info, root: strawberry.Parent[MessagePage]) -> int:
         """Return the stored number of messages, or count those of one run."""
-        asked = self.asked
-        if asked.run_id is None:
-            return self.total
-        return await messages.count_of_run(info.context.store, info.context.who, asked.thread_id, asked.run_id)
+        if root.run_id is None:
+            return root.total
+        return await messages.count_of_run(info.context.store, info.context.who, root.thread_id, root.run_id)
 
 
 class RunPage(NamedTuple):
@@ -205,7 +213,9 @@ class Thread(Node):
 
     is_type_of = is_a(DomainThread)
 
-    @strawberry.field(description="The messages of the thread, newest first by default.")
+    @strawberry.field(
+        description="The messages of the thread, newest first by default.", graphql_type=MessageConnection
+    )
     @names_arguments
     async def messages(
         self,
@@ -218,7 +228,7 @@ class Thread(Node):
         before: Before = UNSET,
         order: ListOrder = SortOrder.DESC,
         run_id: RunId = UNSET,
-    ) -> MessageConnection:
+    ) -> MessagePage:
         """Read a page, batched with pages of other threads."""
         asked = page_request(ids.as_message_id, order, limit=limit, first=first, last=last, after=after, before=before)
         key = PageKey(root.id, asked, parse.reference(None if run_id is UNSET else run_id, "run_id"))
@@ -230,7 +240,7 @@ class Thread(Node):
             read = page.PageRead((root.id,), asked, key.run_id)
             [found] = await messages.list_pages(ctx.store, ctx.who, read)
         ctx.count_delivered(found)
-        return MessageConnection(found=found, asked=key, total=root.message_count)
+        return message_page(found, asked, key.run_id, root)
 
     @strawberry.field(
         description="The runs of the thread, newest first by default.",
