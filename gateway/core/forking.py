@@ -15,12 +15,14 @@ from gateway.domain import bounds, metadata
 from gateway.domain.idempotency import Kind
 from gateway.domain.ids import new_thread_id
 from gateway.domain.principal import Scope
-from gateway.domain.thread import Thread
+from gateway.domain.thread import ForkSource, Thread
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump_text
 from gateway.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.core import Store
     from gateway.domain.idempotency import Attempt, IdempotencyKey
     from gateway.domain.ids import ThreadId
@@ -73,13 +75,23 @@ async def _fork(store: Store, who: Principal, thread_id: ThreadId, new: NewFork,
             owner=source.owner if new.owner is None else threads.owner_of_new(who, new.owner),
             idempotency_key=None if key is None else key.value,
         )
-        await transaction.add_thread(who.reach, copy, key=key)
+        await transaction.add_thread(who.reach, copy, key=key, source=ForkSource(thread_id, new.up_to))
         count = await transaction.copy_messages(who.reach, thread_id, last, copy.id, now)
         if count > bounds.FORK_MESSAGES.number:
             raise _too_long(count)
         return copy._replace(message_count=count)
 
     return await store.write(work, thread_id)
+
+
+async def list_sources(store: Store, who: Principal, thread_ids: Sequence[str]) -> dict[str, ForkSource]:
+    """Return of which threads others are copies, in one statement; those that are no copies are omitted.
+
+    So are copies of a thread that was deleted or that the caller cannot reach.
+    """
+    who.require(Scope.READ)
+    async with store.read() as reads:
+        return await reads.list_sources(who.reach, thread_ids)
 
 
 def _too_long(count: int) -> InvalidRequest:

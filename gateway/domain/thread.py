@@ -83,6 +83,13 @@ class NewFork:
     owner: str | None = None
 
 
+class ForkSource(NamedTuple):
+    """The thread that another one is a copy of, and the last message that was copied; None for all."""
+
+    thread_id: str
+    message_id: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class ThreadPatch:
     """Changes of a thread; fields that are UNSET stay."""

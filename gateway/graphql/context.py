@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import strawberry
 
 from gateway.concurrency import Loader
-from gateway.core import messages, read_marks, threads
+from gateway.core import forking, messages, read_marks, threads
 from gateway.domain.page import AnswerBudget, PageRead
 from gateway.errors import AnswerTooLarge, InvalidRequest
 from gateway.runs.service import OFF
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gateway.domain.message import Message
     from gateway.domain.page import PageRequest, Rows
     from gateway.domain.principal import Principal
-    from gateway.domain.thread import Thread
+    from gateway.domain.thread import ForkSource, Thread
     from gateway.domain.unread import Unread
     from gateway.events.hub import Hub
     from gateway.runs.service import Runs
@@ -131,6 +131,11 @@ class Context:
     def messages(self) -> Loader[str, Message]:
         """Messages by id."""
         return Loader(self.load_messages, MAX_KEYS, self.task)
+
+    @cached_property
+    def fork_sources(self) -> Loader[str, ForkSource]:
+        """Of which threads others are copies."""
+        return Loader(partial(forking.list_sources, self.store, self.who), MAX_KEYS, self.task)
 
     @cached_property
     def unread(self) -> Loader[UnreadKey, Unread]:

@@ -15,6 +15,7 @@ from gateway.domain import change, snapshot, wire
 from gateway.domain.page import Page, take_page
 from gateway.domain.principal import Reach
 from gateway.domain.run import Run
+from gateway.domain.thread import ForkSource
 from gateway.domain.unread import Unread
 from gateway.store import rows, thread_changes
 from gateway.store.engines.errors import is_transient
@@ -25,6 +26,7 @@ from gateway.store.statements import (
     epochs,
     erasing,
     following,
+    forking,
     idempotency,
     messages,
     read_marks,
@@ -165,6 +167,11 @@ class Reads(MessageReads):
         [row] = await self._rows(threads.count_threads, reach)
         count: int = row[0]
         return count
+
+    async def list_sources(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, ForkSource]:
+        """Return of which threads others are copies; a source that is deleted or out of reach is omitted."""
+        found = await self._rows(forking.list_sources, reach, wire.dump_text(thread_ids))
+        return {row[0]: ForkSource(*row[1:]) for row in found}
 
     async def list_unread(self, reach: Reach, thread_ids: Sequence[str], reader: str, most: int) -> dict[str, Unread]:
         """Return how far a reader has read threads; unknown threads are omitted."""

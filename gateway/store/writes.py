@@ -16,7 +16,7 @@ from gateway.domain.delta import Delta
 from gateway.domain.idempotency import KeyTaken
 from gateway.domain.message import Ending, IncompleteReason, Status, finished, with_created_at
 from gateway.domain.principal import Reach
-from gateway.domain.thread import Inferred, Thread
+from gateway.domain.thread import ForkSource, Inferred, Thread
 from gateway.domain.wire import dump_text
 from gateway.errors import NotFound, ThreadLocked
 from gateway.store import rows
@@ -162,13 +162,20 @@ class Writes(Reads):
         self.touched[hint.topic] = merged(self.touched.get(hint.topic), hint)
 
     async def add_thread(
-        self, reach: Reach, thread: Thread, added: Sequence[Message] = (), key: IdempotencyKey | None = None
+        self,
+        reach: Reach,
+        thread: Thread,
+        added: Sequence[Message] = (),
+        key: IdempotencyKey | None = None,
+        source: ForkSource | None = None,
     ) -> None:
-        """Add a thread with all its messages.
+        """Add a thread with all its messages; the `source` is the thread that it is a copy of.
 
         Errors: KeyTaken.
         """
         row = rows.row_of_thread(reach.project_id, thread)
+        if source is not None:
+            row |= {"forked_thread_id": source.thread_id, "forked_message_id": source.message_id}
         if key is not None:
             row |= {"idempotency_scope": key.scope, "idempotency_fingerprint": key.fingerprint}
         if added:

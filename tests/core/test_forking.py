@@ -13,7 +13,7 @@ from gateway.domain.message import IncompleteReason, NewMessage, Role, Status
 from gateway.domain.page import WHOLE as ALL_FIELDS
 from gateway.domain.page import Order, PageRead, PageRequest
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach, Scope
-from gateway.domain.thread import NewFork
+from gateway.domain.thread import ForkSource, NewFork
 from gateway.errors import Forbidden, InvalidRequest, NotFound
 from tests.following import WHOLE, begin, grow, make_thread, say, text_part
 
@@ -50,6 +50,29 @@ async def test_a_fork_has_the_same_messages_under_new_ids(store: Store, who: Pri
     assert not {each.id for each in copies} & {each.id for each in originals}
     assert copy == await threads.get(store, who, copy.id)
     assert copy.message_count == 4
+
+
+async def test_a_fork_knows_its_source_while_that_exists(store: Store, who: Principal) -> None:
+    source = await make_thread(store, who)
+    [message] = await say(store, who, source, "a")
+    whole = await forking.fork(store, who, source, NewFork())
+    part = await forking.fork(store, who, source, NewFork(up_to=message))
+    asked = [source, whole.id, part.id]
+
+    found = await forking.list_sources(store, who, asked)
+    await threads.delete(store, who, source)
+
+    assert found == {whole.id: ForkSource(source, None), part.id: ForkSource(source, message)}
+    assert await forking.list_sources(store, who, asked) == {}
+
+
+async def test_a_source_of_another_end_user_is_not_shown(store: Store, who: Principal) -> None:
+    source = await threads.create(store, who, parse.new_thread({"owner": "alice"}))
+    copy = await forking.fork(store, who, source.id, NewFork(owner="bob"))
+
+    bob = Principal(Reach("default", owner="bob"))
+
+    assert await forking.list_sources(store, bob, [copy.id]) == {}
 
 
 async def test_a_fork_ends_with_the_message_that_is_named(store: Store, who: Principal) -> None:

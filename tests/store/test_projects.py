@@ -211,6 +211,7 @@ def test_every_method_with_a_project_has_a_case() -> None:
         "add_messages",
         "append_messages",
         "add_delta",
+        "list_sources",  # of a copy
         "copy_messages",  # to a thread that was just added: tests/core/test_forking.py
         "deleted_threads",
         "raise_mark",  # these three change marks of a thread that is locked: tests/core/test_read_marks.py

@@ -19,6 +19,7 @@ from gateway.core import messages, paging, read_marks, runs, threads
 from gateway.domain import bounds, ids, page, parse, parse_page, validate
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.run import Run as DomainRun
+from gateway.domain.thread import ForkSource
 from gateway.domain.thread import Thread as DomainThread
 from gateway.domain.unread import Unread
 from gateway.errors import NotFound
@@ -189,6 +190,18 @@ class RunPage(NamedTuple):
     thread_id: ids.ThreadId
 
 
+@strawberry.type(description="The thread that another one was forked from.")
+class ForkedFrom:
+    """`domain.thread.ForkSource`."""
+
+    thread_id: strawberry.ID = strawberry.field(description="The ID of the thread.")
+    message_id: strawberry.ID | None = strawberry.field(
+        description="The ID of the last message that was copied; null where the whole thread was."
+    )
+
+    is_type_of = is_a(ForkSource)
+
+
 @strawberry.type(description="A number of unread messages.")
 class UnreadCount:
     """A count with an upper limit."""
@@ -263,6 +276,15 @@ class Thread(Node):
         asked = page_request(_as_run, order, **arguments)
         found = await runs.list_page(info.context.store, info.context.who, root.id, asked)
         return RunPage(found, asked, root.id)
+
+    @strawberry.field(
+        description="The thread that this one was forked from; null if it was not, or if that is deleted or belongs to "
+        "somebody else.",
+        graphql_type=ForkedFrom | None,
+    )
+    async def forked_from(self, info: Info, root: strawberry.Parent[DomainThread]) -> ForkSource | None:
+        """Find it, batched with other threads."""
+        return await info.context.fork_sources.load(root.id)
 
     @strawberry.field(
         description="How many messages of assistants a reader has not read; null for an API key that names no reader."

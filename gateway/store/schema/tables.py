@@ -53,6 +53,7 @@ def _idempotency_columns() -> list[Column[str]]:
 # deleted and imported again continues the positions of the old one: `generation` is the position at which it begins, so
 # a lower number is a cursor of the old one; of a deleted thread, it is where the next one would begin.
 # `token_epoch` counts the revocations of the thread's tokens; NULL means none inferred, the first and no revocation.
+# `forked_thread_id` is the thread that this one is a copy of, up to a message, or whole.
 # `activity_at` is when a message was last created or finished (ACTIVITY_AT).
 # `last_position` and `last_created_at` are the end of the thread, after which its next message is added. Every later
 # change takes a position too (`changed_position`, `deleted_position`, a delta's own), so one number is a follower's
@@ -82,6 +83,8 @@ threads = Table(
     Column("change_number", BigInteger),
     Column("create_number", BigInteger),
     Column("activity_at", BigInteger),
+    Column("forked_thread_id", Text),
+    Column("forked_message_id", Text),
     UniqueConstraint("project_id", "id"),
     Index(None, "project_id", "created_at", "seq"),
     sqlite_autoincrement=True,

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, literal_column, select
+from sqlalchemy import exists, func, insert, literal_column, select
 
 from gateway.domain.message import Status
 from gateway.store.schema import tables
-from gateway.store.statements.access import within_thread
-from gateway.store.statements.functions import as_text, new_message_id
+from gateway.store.statements.access import within, within_thread
+from gateway.store.statements.functions import among, as_text, new_message_id
 from gateway.store.statements.messages import MESSAGE_COLUMNS
 
 if TYPE_CHECKING:
@@ -34,6 +34,17 @@ def copy_messages(reach: Reach, thread_id: str, last: int, most: int, copy_id: s
     own[copies.c.change_number] = literal_column("0")  # followers of the list get the new thread
     copied = select(*own.values()).where(within_thread(messages, reach, thread_id), messages.c.position <= last)
     return insert(copies).from_select(list(own), copied.order_by(messages.c.position).limit(most))
+
+
+def list_sources(reach: Reach, thread_ids: str) -> Select[Any]:
+    """Select of which threads others, an array of JSON, are copies: those that a caller can reach.
+
+    Shape: the copy, the thread, and the last message that was copied, or null.
+    """
+    copies, sources = tables.threads, tables.threads.alias("sources")
+    there = exists().where(within(sources, reach), sources.c.id == copies.c.forked_thread_id)
+    found = select(copies.c.id, copies.c.forked_thread_id, copies.c.forked_message_id)
+    return found.where(within(copies, reach), among(copies.c.id, as_text(thread_ids)), there)
 
 
 def list_in_progress(reach: Reach, thread_id: str, last: int) -> Select[Any]:

@@ -1,4 +1,4 @@
-"""How far readers have read threads.
+"""How far readers have read threads; and of which thread another one is a copy.
 
 A mark has a number of its last change, as threads and messages have (0009).
 """
@@ -11,6 +11,7 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
+_FORKED = ("forked_thread_id", "forked_message_id")
 _TRANSACTION = "CAST(CAST(pg_current_xact_id() AS text) AS bigint)"
 _COUNT = """BEGIN
 UPDATE change_counter SET number = number + 1;
@@ -25,7 +26,9 @@ $$ BEGIN NEW.change_number := {_TRANSACTION}; RETURN NEW; END $$"""
 
 
 def upgrade() -> None:
-    """Create the table, and what numbers its changes."""
+    """Create the table, and what numbers its changes, and add the columns."""
+    for name in _FORKED:
+        op.add_column("threads", sa.Column(name, sa.Text()))
     op.create_table(
         "read_marks",
         *(sa.Column(name, sa.Text(), nullable=False) for name in ("project_id", "thread_id", "reader")),
@@ -52,6 +55,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the table."""
+    """Drop the table and the columns."""
     op.drop_table("read_marks")
-    op.execute("DROP FUNCTION IF EXISTS number_read_mark") if op.get_bind().dialect.name != "sqlite" else None
+    for name in _FORKED:
+        op.drop_column("threads", name)
+    if op.get_bind().dialect.name != "sqlite":
+        op.execute("DROP FUNCTION number_read_mark")
