@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import pytest
 
 from gateway.core import follow, messages, threads
 from gateway.domain.principal import Principal, Reach
@@ -27,8 +30,8 @@ def import_into(database_url: str, project: str, *objects: object) -> tuple[int,
     return done.exit_code, done.stderr
 
 
-def exported(database_url: str, project: str) -> list[dict[str, Any]]:
-    done = run("export", "--project", project, "--database-url", database_url)
+def exported(database_url: str, project: str, *flags: str) -> list[dict[str, Any]]:
+    done = run("export", *flags, "--project", project, "--database-url", database_url)
     return [orjson.loads(line) for line in done.stdout_bytes.splitlines()]
 
 
@@ -48,6 +51,21 @@ def test_an_export_has_only_the_threads_of_its_project(database_url: str) -> Non
 
     assert exported(database_url, "shop") == before
     assert exported(database_url, "third") == []
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_what_is_salvaged_has_only_the_threads_of_its_project(sqlite_url: str, *, is_lost: bool) -> None:
+    import_into(sqlite_url, "shop", THREAD, MESSAGE)
+    import_into(sqlite_url, "rival", *SAME_IDS)
+    before = exported(sqlite_url, "shop")
+    if is_lost:
+        with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as opened:
+            opened.execute("DELETE FROM threads")
+        before[0]["metadata"] = {}  # inferred from the message
+
+    assert exported(sqlite_url, "shop", "--salvage") == before
+    assert exported(sqlite_url, "third", "--salvage") == []
+    assert exported(sqlite_url, "shop", "--salvage", "--owner", "alice") == []
 
 
 def test_a_message_id_of_another_project_is_refused(database_url: str) -> None:
