@@ -142,7 +142,8 @@ def serve_store(  # noqa: PLR0913  (each is a part of the application, with its 
     """
     options, heard, hub = options or Options(), listeners or Listeners(), hub or Hub()
     policy, authenticator = origin_policy or OriginPolicy(), authenticator or Authenticator()
-    runs, explorer, limits = runs_of(store, hub, answering), Explorer(graphiql), limits or Limits()
+    runs, limits = runs_of(store, hub, authenticator.rate_limits, answering), limits or Limits()
+    explorer = Explorer(graphiql)
     operations = Operations(_schema(), store, hub, options, authenticator, runs=runs)
     graphql = GraphQLOverHttp(operations, explorer.page, policy)
     tasks = BackgroundTasks([*background, *_own_tasks(store, hub, authenticator), *tasks_of(runs)])

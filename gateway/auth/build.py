@@ -69,4 +69,6 @@ def rate_limits_of(settings: Settings) -> RateLimits:
         )
     )
     failures = None if settings.rate_failed_auth == OFF else settings.rate_failed_auth or _FAILED_AUTH
-    return RateLimits(reads, writes, None if concurrent is None else int(concurrent), settings.rate_store, failures)
+    at_once = None if concurrent is None else int(concurrent)
+    tokens = None if settings.rate_tokens in ("", OFF) else settings.rate_tokens
+    return RateLimits(reads, writes, at_once, settings.rate_store, failures, tokens)

@@ -40,6 +40,8 @@ STORE_S: Final = 1.0  # timeout of Redis
 # limit, which changes only the error that a failed request gets.
 NETWORKS: Final = 8_192
 _FAILED: Final = "failed-authentication"
+_TOKENS: Final = "tokens-of-runs"
+_NO_TOKENS: Final = "The runs of this API key have used up its tokens, please try again later."
 _TOO_MANY_FAILED: Final = "Too many requests from your address had no valid API key. Please try again later."
 _SLOW_DOWN: Final = "You've exceeded the rate limit, please slow down and try again later."
 
@@ -48,8 +50,8 @@ _SLOW_DOWN: Final = "You've exceeded the rate limit, please slow down and try ag
 class RateLimits:
     """The limits of one caller: reads and writes per time, as `600/minute`, and concurrent requests; None is unlimited.
 
-    `failures` limits failed authentication per address. `store` is where requests are counted: `memory` in each
-    process, or the URL of a Redis for all processes.
+    `failures` limits failed authentication per address, and `tokens` what the runs of one key may cost. `store` is
+    where requests are counted: `memory` in each process, or the URL of a Redis for all processes.
     """
 
     reads: str | None = None
@@ -57,6 +59,7 @@ class RateLimits:
     concurrent: int | None = None
     store: str = MEMORY
     failures: str | None = None
+    tokens: str | None = None
 
 
 class RateLimiter:
@@ -65,13 +68,14 @@ class RateLimiter:
     def __init__(self, limits: RateLimits) -> None:
         self._counter = _Counter(limits) if limits.reads is not None or limits.writes is not None else None
         self._limits = limits
+        self._tokens = None if limits.tokens is None else self._counter or _Counter(limits)
         self._failures: _Counter | None = None  # created on first use: it loads a library that few installations need
         self._concurrent = limits.concurrent
         self._running: Counter[str] = Counter()
 
     async def close(self) -> None:
         """Close the connections to Redis, if any."""
-        for each in {self._counter, self._failures} - {None}:
+        for each in {self._counter, self._failures, self._tokens} - {None}:
             await cast("_Counter", each).close()
 
     async def charge_failure(self, network: str) -> None:
@@ -82,6 +86,19 @@ class RateLimiter:
         if self._limits.failures is not None:
             self._failures = self._failures or self._counter or _Counter(self._limits)
             await self._failures.count_failure(network)
+
+    async def require_tokens(self, payer: str) -> None:
+        """Check that a payer has tokens of runs left.
+
+        Errors: TooManyRequests.
+        """
+        if self._tokens is not None:
+            await self._tokens.require_tokens(payer)
+
+    async def spend_tokens(self, payer: str, tokens: int) -> None:
+        """Count the tokens of a run that has ended, of which the last may go past the limit."""
+        if self._tokens is not None:
+            await self._tokens.spend_tokens(payer, tokens)
 
     def charge(self, who: Principal, scope: Scope, units: int = 1) -> Awaitable[None] | None:
         """Charge units to a caller, or refund them if negative; None if there is no limit.
@@ -136,6 +153,7 @@ class _Counter:
         rates = ((Scope.READ, limits.reads), (Scope.WRITE, limits.writes))
         self._limits: dict[Scope, RateLimitItem] = {scope: parse(rate) for scope, rate in rates if rate is not None}
         self._failures = None if limits.failures is None else parse(limits.failures)
+        self._tokens = None if limits.tokens is None else parse(limits.tokens)
         self._pool = None if limits.store == MEMORY else _redis(limits.store)
         self._limiter = SlidingWindowCounterRateLimiter(_storage(self._pool))
         self._away = StorageError
@@ -171,6 +189,36 @@ class _Counter:
             record.allowance = Allowance(limit.amount, remaining, reset_s)
         if not is_allowed:
             raise TooManyRequests(_SLOW_DOWN, code="rate_limit_exceeded", retry_after_s=reset_s)
+
+    async def require_tokens(self, payer: str) -> None:
+        """Check that a payer has tokens left.
+
+        Errors: TooManyRequests.
+        """
+        limit = self._tokens
+        if limit is None:
+            return
+        try:
+            if await self._limiter.test(limit, _TOKENS, payer):
+                return
+            reset_at, _ = await self._limiter.get_window_stats(limit, _TOKENS, payer)
+        except self._away as error:
+            log.warning("tokens of runs are not limited, since their storage is unavailable: %s", error)
+            return
+        reset_s = max(1, math.ceil(reset_at - time.time()))
+        raise TooManyRequests(_NO_TOKENS, code="rate_limit_exceeded", retry_after_s=reset_s)
+
+    async def spend_tokens(self, payer: str, tokens: int) -> None:
+        """Count tokens, as many as are left."""
+        limit = self._tokens
+        if limit is None:
+            return
+        try:
+            _, left = await self._limiter.get_window_stats(limit, _TOKENS, payer)
+            if left > 0:
+                await self._limiter.hit(limit, _TOKENS, payer, cost=min(tokens, left))
+        except self._away as error:
+            log.warning("tokens of a run are not counted, since their storage is unavailable: %s", error)
 
     async def count_failure(self, network: str) -> None:
         """Count a failed authentication.

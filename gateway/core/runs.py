@@ -358,7 +358,7 @@ def _from_new(who: Principal, thread_id: ThreadId, new: NewRun, settings: dict[s
         metadata_json=dump_text(new.metadata),
         settings_json=dump_text(settings),
         changed_position=None,
-        created_by=who.buckets[0],
+        created_by=who.payer,
     )
 
 

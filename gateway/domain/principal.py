@@ -74,6 +74,11 @@ class Principal:
         """Name the rate limit buckets of its requests; projects never share one."""
         return tuple([f"{self.reach.project_id}/{each}" for each in self.counted_in or (self.name,)])
 
+    @property
+    def payer(self) -> str:
+        """Name whose budget of tokens its runs count in: its key, also with a token that the key has created."""
+        return f"{self.reach.project_id}/{self.name if self.key_id is None else self.key_id}"
+
     def require(self, *needed: Scope) -> None:
         """Check that the principal has a scope.
 

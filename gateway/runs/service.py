@@ -6,7 +6,7 @@ Must not be here: the use cases of one transaction (`core.runs`), how a run is a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gateway.background import BackgroundTask
 from gateway.core import assistants, epochs, runs
@@ -43,6 +43,19 @@ _DEFAULTS: Final[dict[str, Any]] = {  # of the settings of a run
 }
 
 
+class Budget(Protocol):
+    """What counts the tokens of runs."""
+
+    async def require_tokens(self, payer: str) -> None:
+        """Check that a payer has tokens left.
+
+        Errors: TooManyRequests.
+        """
+
+    async def spend_tokens(self, payer: str, tokens: int) -> None:
+        """Count the tokens of a run that has ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answering:
     """What answers runs: the models, and the seconds that running answers have to end when the process does."""
@@ -59,6 +72,7 @@ class Runs:
     hub: Hub
     models: Models
     worker: Worker
+    budget: Budget
     shutdown_s: float
 
     async def create(self, who: Principal, thread_id: ThreadId, new: NewRun, attempt: Attempt | None = None) -> Run:
@@ -66,7 +80,7 @@ class Runs:
 
         Errors: those of `core.runs.create`; NotFound for the assistant; InvalidRequest for an unknown model.
         """
-        who.require_run(new.assistant_id, is_plain=new.is_plain)
+        await self._permit(who, new)
         created = await runs.create(self.store, who, thread_id, new, await self._settings(who, new), attempt=attempt)
         self.worker.wake()
         return created
@@ -78,7 +92,7 @@ class Runs:
 
         Errors: as above.
         """
-        who.require_run(new.assistant_id, is_plain=new.is_plain)
+        await self._permit(who, new)
         created = await runs.create_with_thread(self.store, who, new, await self._settings(who, new), attempt)
         self.worker.wake()
         return created
@@ -129,6 +143,10 @@ class Runs:
         async with self.store.read() as reads:
             return await epochs.current(reads, self.hub)
 
+    async def _permit(self, who: Principal, new: NewRun) -> None:
+        who.require_run(new.assistant_id, is_plain=new.is_plain)
+        await self.budget.require_tokens(who.payer)
+
     async def close(self) -> None:
         """Let the runs that are answered end, within some time from the first sign of the end, and close the models."""
         await self.worker.close(self.shutdown_s)
@@ -160,11 +178,12 @@ class Runs:
             return {name: value for name, value in given.items() if value is not None}
 
 
-def runs_of(store: Store, hub: Hub, answering: Answering | None) -> Runs | None:
+def runs_of(store: Store, hub: Hub, budget: Budget, answering: Answering | None) -> Runs | None:
     """Return the runs of one process, if something answers them."""
     if answering is None:
         return None
-    return Runs(store, hub, answering.models, Worker(store, answering.models), answering.shutdown_s)
+    worker = Worker(store, answering.models, spend=budget.spend_tokens)
+    return Runs(store, hub, answering.models, worker, budget, answering.shutdown_s)
 
 
 def tasks_of(runs: Runs | None) -> list[BackgroundTask]:

@@ -26,10 +26,10 @@ from gateway.runs.answering import answer
 from gateway.runs.models.interface import FailureCode, ModelFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from gateway.core import Store
-    from gateway.domain.run import OpenRun, Run
+    from gateway.domain.run import OpenRun
     from gateway.runs.models.interface import Models
 
 log: Final = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ _ABANDONED: Final = "The server ended while it answered this run."
 
 
 class Worker:
-    """Answers runs of all projects, up to `at_once`; `on_end` gets every run that ends here."""
+    """Answers runs of all projects, up to `at_once`; `spend` gets who pays for a run that has ended, and its tokens."""
 
     def __init__(
         self,
@@ -55,12 +55,12 @@ class Worker:
         models: Models,
         *,
         at_once: int = MOST_AT_ONCE,
-        on_end: Callable[[str, Run], None] = lambda _project, _run: None,
+        spend: Callable[[str, int], Awaitable[None]] | None = None,
     ) -> None:
         self._store = store
         self._models = models
         self._at_once = at_once
-        self._on_end = on_end
+        self._spend = spend
         self._owner = secrets.token_hex(8)
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._why: dict[tuple[str, str], RunStatus | None] = {}  # what a cancelled task ends as; None: it is released
@@ -205,7 +205,8 @@ class Worker:
             self.ended[ended.status_value] += 1
             usage = ended.usage
             self.tokens.update({"prompt": usage["prompt_tokens"], "completion": usage["completion_tokens"]})
-            self._on_end(open_run.project_id, ended)
+            if self._spend is not None and ended.created_by is not None and usage["total_tokens"]:
+                await self._spend(ended.created_by, usage["total_tokens"])
 
     def _interval_s(self) -> float:
         return WRITE_OF_MANY_S if len(self._tasks) > MANY else WRITE_S

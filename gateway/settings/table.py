@@ -230,6 +230,11 @@ class Settings:
         values.RATE,
         "Rate limit of failed authentication per address (IPv6: per /64), or off; valid credentials are never refused.",
     )
+    rate_tokens: str = _limits(
+        "off",
+        values.RATE,
+        "Limit of the tokens that runs cost per API key, such as 1000000/day, or off; the next run is refused.",
+    )
     rate_store: str = _limits(
         "memory",
         values.RATE_STORE,

@@ -15,12 +15,12 @@ from gateway.runs.models.interface import (
     ToolCallDelta,
     Usage,
 )
+from gateway.settings.models import MappedAssistant
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from gateway.runs.models.interface import ModelEvent, ModelRequest
-    from gateway.settings.models import MappedAssistant
 
 USAGE = Usage(prompt_tokens=7, completion_tokens=5)
 STOP = Finished(FinishReason.STOP, USAGE)
@@ -48,6 +48,7 @@ class Scripted:
     requests: list[ModelRequest] = field(default_factory=list)
     assistants: dict[str, MappedAssistant] = field(default_factory=dict)
     names: tuple[str, ...] | None = None
+    any_assistant: bool = False
     is_closed: bool = False
 
     def resolve(self, name: str | None) -> Resolved | None:
@@ -56,7 +57,7 @@ class Scripted:
 
     def assistant(self, assistant_id: str) -> MappedAssistant | None:
         """Find a mapped assistant."""
-        return self.assistants.get(assistant_id)
+        return MappedAssistant() if self.any_assistant else self.assistants.get(assistant_id)
 
     async def close(self) -> None:
         """Note that it was closed."""

@@ -74,6 +74,7 @@ def test_default_settings_use_a_local_file_and_a_local_port() -> None:
         "rate_writes": "",
         "rate_at_once": "",
         "rate_failed_auth": "60/minute",
+        "rate_tokens": "off",
         "rate_store": "memory",
         "audit_log": "",
         "insecure_open": False,
