@@ -46,6 +46,8 @@ def component(name: str, version: str, hashes: list[str]) -> dict[str, Any]:
         made["licenses"] = [{"expression": expression}]
     elif names := [each.rpartition(" :: ")[2] for each in told.get_all("Classifier", []) if each.startswith("License")]:
         made["licenses"] = [{"license": {"name": each}} for each in names]
+    elif (name := told.get("License", "")) and "\n" not in name:  # the older field, which may hold the whole text
+        made["licenses"] = [{"license": {"name": name}}]
     return made
 
 

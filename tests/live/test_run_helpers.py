@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.uncounted
 
 
-@pytest.fixture(scope="module")
-def answering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serve runs, answered by a fake model."""
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def answering(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serve runs on each kind of database, answered by a fake model."""
+    url = request.getfixturevalue(f"new_{request.param}_url")()
     with fake_model() as model:
         model.otherwise = run_model
         given = {"GATEWAY_MODEL_URL": model.url, "GATEWAY_MODEL": "any"}
-        with serving(None, folder=tmp_path_factory.mktemp("runs"), given=given) as server:
+        with serving(url, folder=tmp_path_factory.mktemp("runs"), given=given) as server:
             yield server
 
 
