@@ -16,6 +16,7 @@ from gateway.domain.idempotency import Kind
 from gateway.domain.ids import new_thread_id
 from gateway.domain.principal import Scope
 from gateway.domain.thread import Inferred, Thread
+from gateway.domain.thread_list import ALL
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump_text
 from gateway.errors import InvalidRequest, NotFound
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from gateway.domain.page import Page, PageEnds, PageRequest
     from gateway.domain.principal import Principal
     from gateway.domain.thread import NewThread, ThreadPatch
+    from gateway.domain.thread_list import Selection
     from gateway.store.store import Store
     from gateway.store.writes import Writes
 
@@ -143,35 +145,41 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId) -> None:
     audit.note(Event.THREAD_DELETED, principal=who.name, project=who.reach.project_id, target=thread_id)
 
 
-async def list_page(store: Store, who: Principal, page: PageRequest) -> Page[Thread]:
+async def list_page(store: Store, who: Principal, page: PageRequest, selected: Selection = ALL) -> Page[Thread]:
     """Return one page of the threads that the caller can reach.
 
     Errors: InvalidRequest for a cursor that names none of them.
     """
     who.require(Scope.READ)
     async with store.read() as reads:
-        found = await reads.list_threads(who.reach, page)
-        if not found.items:
-            await paging.refuse_unknown_cursors(page, partial(reads.has_place_among_threads, who.reach))
+        found = await reads.list_threads(who.reach, page, selected)
+        if not found.items and (reach := selected.narrow(who.reach)) is not None:
+
+            async def has_place(cursor: str) -> bool:
+                return await reads.has_place_among_threads(reach, selected.thread_of(cursor))
+
+            await paging.refuse_unknown_cursors(page, has_place)
     return found
 
 
-async def page_ends(store: Store, who: Principal, page: PageRequest, found: Page[Thread]) -> PageEnds:
+async def page_ends(
+    store: Store, who: Principal, page: PageRequest, found: Page[Thread], selected: Selection = ALL
+) -> PageEnds:
     """Say whether the list of threads continues before and after a page."""
     who.require(Scope.READ)
 
     async def any_from(cursor: str, *, up: bool) -> bool:
         async with store.read() as reads:
-            return await reads.any_thread_from(who.reach, cursor, up=up)
+            return await reads.any_thread_from(who.reach, cursor, up=up, selected=selected)
 
     return await paging.page_ends(page, found, any_from)
 
 
-async def count(store: Store, who: Principal) -> int:
+async def count(store: Store, who: Principal, selected: Selection = ALL) -> int:
     """Count the threads that the caller can reach."""
     who.require(Scope.READ)
     async with store.read() as reads:
-        return await reads.count_threads(who.reach)
+        return await reads.count_threads(who.reach, selected)
 
 
 def owner_of_new(who: Principal, asked: str | None) -> str | None:

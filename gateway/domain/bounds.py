@@ -102,6 +102,16 @@ TOOL_OUTPUT: Final = Bound(
 )
 
 # Requests for several objects.
+FILTER_MATCHES: Final = Bound(
+    "filter_matches",
+    4,
+    "conditions on metadata in a filter of threads",
+    "array_above_max_length",
+    "each is looked up for each thread",
+)
+FILTER_VALUES: Final = Bound(
+    "filter_values", 10, "values of one condition on metadata", "array_above_max_length", "each is looked up"
+)
 PAGE: Final = Bound("page", 100, "items", "integer_above_max_value", "the original service's bound")
 NODES: Final = Bound("nodes", 100, "ids", "array_above_max_length", "the size of the largest page")
 

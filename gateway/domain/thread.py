@@ -57,6 +57,16 @@ class Thread(ThreadRow):
         """The metadata as a mapping."""
         return load_metadata(self.metadata_json)
 
+    @property
+    def title(self) -> str | None:
+        """The title, which is metadata by convention."""
+        return self.metadata.get("title")
+
+    @property
+    def last_activity_at(self) -> int:
+        """The second of the last activity."""
+        return (self.activity_at or 0) // 1_000
+
     @cached_property
     def tool_resources(self) -> ToolResources:
         """The tool resources, in the format of the API."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.domain import bounds, ids, parse_page, validate
+from gateway.domain import bounds, ids, parse_page, thread_list, validate
 from gateway.domain.idempotency import Attempt, parse_key
 from gateway.domain.read_json import read_json
 from gateway.errors import InvalidRequest, excerpt
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.page import PageRequest
     from gateway.domain.principal import Principal
+    from gateway.domain.thread_list import Selection
     from gateway.runs.service import Runs
     from gateway.web.deadline import Deadline
     from gateway.web.request import Request
@@ -77,6 +78,14 @@ class Call:
         query_string: bytes = self.request.scope["query_string"]
         return (_page if len(query_string) <= _SHORT else _page.__wrapped__)(query_string, as_cursor)
 
+    def thread_list(self) -> tuple[PageRequest, Selection]:
+        """Parse the page request of a list of threads, its order and its filter.
+
+        Errors: InvalidRequest.
+        """
+        query_string: bytes = self.request.scope["query_string"]
+        return (_thread_list if len(query_string) <= _SHORT else _thread_list.__wrapped__)(query_string)
+
     @property
     def expanded(self) -> tuple[str, ...]:
         """The fields that the original API does not have and the request wants: `expand[]=idempotency_key`."""
@@ -122,6 +131,11 @@ class Call:
 def _page(query_string: bytes, as_cursor: Callable[[str], str | None]) -> tuple[PageRequest, str | None]:
     query = parse_page.query_parameters(query_pairs(query_string))
     return parse_page.from_query(query, as_cursor), query.get("run_id")
+
+
+@lru_cache(_KEPT)
+def _thread_list(query_string: bytes) -> tuple[PageRequest, Selection]:
+    return thread_list.from_query(query_pairs(query_string))
 
 
 def check_beta(header: str | None) -> None:

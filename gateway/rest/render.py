@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.domain import wire, wire_run
 from gateway.domain.page import WIRE
+from gateway.domain.thread_list import OrderBy
 from gateway.errors import (
     AnswerTooLarge,
     BodyTooLarge,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from gateway.domain.page import Page, Rows
     from gateway.domain.run import Assistant, Run, RunStep
     from gateway.domain.thread import Thread
+    from gateway.domain.thread_list import Selection
 
 T = TypeVar("T")
 
@@ -111,12 +113,19 @@ def page_of(page: Page[T], as_json: Callable[[T], wire.JsonValue]) -> Answer:
     return _list([wire.dump(as_json(each)) for each in page.items], *page.id_at_ends, has_more=page.has_more)
 
 
-def threads_page(page: Page[Thread], expanded: Sequence[str] = ()) -> Answer:
-    """Answer with a page of threads, and further fields of each."""
+def threads_page(page: Page[Thread], expanded: Sequence[str], selected: Selection) -> Answer:
+    """Answer with a page of threads, and further fields of each; by activity, with the cursor of the next page.
+
+    No object of that page tells it: the place of a thread is where it was when the page was read.
+    """
     items = page.items
     first_id, last_id = (items[0].id, items[-1].id) if items else (None, None)
     objects = [wire.dump(_expanded(wire.thread(each), each, expanded)) for each in items]
-    return _list(objects, first_id, last_id, has_more=page.has_more)
+    if selected.by is OrderBy.CREATED:
+        return _list(objects, first_id, last_id, has_more=page.has_more)
+    return _list(
+        objects, first_id, last_id, has_more=page.has_more, next_after=selected.cursor_of(items[-1]) if items else None
+    )
 
 
 def messages_page(page: Rows) -> Answer:
@@ -168,8 +177,10 @@ def envelope(raised: GatewayError) -> dict[str, Any]:
     }
 
 
-def _list(objects: Sequence[bytes], first_id: str | None, last_id: str | None, *, has_more: bool) -> Answer:
-    end = wire.dump({"first_id": first_id, "last_id": last_id, "has_more": has_more})
+def _list(
+    objects: Sequence[bytes], first_id: str | None, last_id: str | None, *, has_more: bool, **further: str | None
+) -> Answer:
+    end = wire.dump({"first_id": first_id, "last_id": last_id, "has_more": has_more, **further})
     return Answer(b"".join((b'{"object":"list","data":[', b",".join(objects), b"],", end[1:])))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.core import forking, threads
-from gateway.domain import ids, parse
+from gateway.domain import parse
 from gateway.rest import render
 
 if TYPE_CHECKING:
@@ -21,8 +21,9 @@ async def create_thread(call: Call) -> Answer:
 
 async def list_threads(call: Call) -> Answer:
     """Answer GET /threads, an extension of the original API."""
-    page, _ = call.page(ids.as_thread_id)
-    return render.threads_page(await threads.list_page(call.store, call.who, page), call.expanded)
+    page, selected = call.thread_list()
+    found = await threads.list_page(call.store, call.who, page, selected)
+    return render.threads_page(found, call.expanded, selected)
 
 
 async def get_thread(call: Call) -> Answer:

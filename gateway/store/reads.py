@@ -12,10 +12,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.domain import change, snapshot, wire
-from gateway.domain.page import Page, take_page
+from gateway.domain.page import Order, Page, PageRequest, take_page
 from gateway.domain.principal import Reach
 from gateway.domain.run import Run
 from gateway.domain.thread import ForkSource
+from gateway.domain.thread_list import ALL, OrderBy
 from gateway.domain.unread import Unread
 from gateway.store import rows, thread_changes
 from gateway.store.engines.errors import is_transient
@@ -31,6 +32,7 @@ from gateway.store.statements import (
     messages,
     read_marks,
     runs,
+    selected_threads,
     thread_list,
     thread_tokens,
     threads,
@@ -43,10 +45,10 @@ if TYPE_CHECKING:
     from gateway.domain.change import Change, Topic
     from gateway.domain.idempotency import IdempotencyKey
     from gateway.domain.ids import ThreadId
-    from gateway.domain.page import PageRequest
     from gateway.domain.principal import TokenEpoch
     from gateway.domain.snapshot import Snapshot
     from gateway.domain.thread import Thread
+    from gateway.domain.thread_list import Selection
     from gateway.store.statement_cache import Build
     from gateway.store.thread_changes import ListBatch
 
@@ -55,6 +57,8 @@ T = TypeVar("T")
 _SWEPT: Final = 500  # changes of each kind, of more the owners are not looked up
 _KIND, _ID = 1, 2  # columns after the position, in `list_changes`
 _ANY_THREAD_FROM = {up: partial(threads.any_thread_from, up=up) for up in (True, False)}
+_LIST = {OrderBy.CREATED: selected_threads.list_created, OrderBy.ACTIVITY: selected_threads.list_active}
+_LIST_FROM = {by: partial(build, inclusive=True) for by, build in _LIST.items()}
 _ANY_MESSAGE_FROM = {up: partial(messages.any_message_from, up=up) for up in (True, False)}
 _CHANGED_THREADS = {local: partial(thread_list.changed_threads, has_ties=not local) for local in (True, False)}
 
@@ -67,9 +71,16 @@ class Reads(MessageReads):
         found = await self._rows(threads.get_threads, reach, list(thread_ids))
         return {thread.id: thread for thread in rows.threads_of(found)}
 
-    async def list_threads(self, reach: Reach, page: PageRequest) -> Page[Thread]:
-        """Return one page of a project's threads."""
-        return _page(await self._rows(threads.list_threads, reach, page), rows.threads_of, page)
+    async def list_threads(self, reach: Reach, page: PageRequest, selected: Selection = ALL) -> Page[Thread]:
+        """Return one page of threads."""
+        if selected == ALL:
+            return _page(await self._rows(threads.list_threads, reach, page), rows.threads_of, page)
+        own = selected.narrow(reach)
+        if own is None:
+            return Page((), has_more=False)
+        located, values = selected.located(page)
+        found = await self._rows(_LIST[selected.by], own, located, values)
+        return _page(found, rows.threads_of, page)
 
     async def list_changes(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Change]:
         """Return the changes of a thread after a position, in order; what was deleted meanwhile is omitted."""
@@ -144,9 +155,13 @@ class Reads(MessageReads):
         position: int | None = row[0]
         return position
 
-    async def any_thread_from(self, reach: Reach, cursor: str, *, up: bool) -> bool:
+    async def any_thread_from(self, reach: Reach, cursor: str, *, up: bool, selected: Selection = ALL) -> bool:
         """Say whether a thread is at a cursor or past it."""
-        return await self._flag(_ANY_THREAD_FROM[up], reach, cursor)
+        if selected == ALL:
+            return await self._flag(_ANY_THREAD_FROM[up], reach, cursor)
+        own = selected.narrow(reach)
+        located, values = selected.located(PageRequest(0, Order.ASC if up else Order.DESC, after=cursor))
+        return own is not None and bool(await self._rows(_LIST_FROM[selected.by], own, located, values))
 
     async def any_message_from(
         self, reach: Reach, thread_id: str, run_id: str | None, cursor: str, *, up: bool
@@ -162,9 +177,15 @@ class Reads(MessageReads):
         """Say whether a cursor names a message of the thread, living or deleted."""
         return await self._flag(messages.has_place_in_thread, reach, thread_id, cursor)
 
-    async def count_threads(self, reach: Reach) -> int:
+    async def count_threads(self, reach: Reach, selected: Selection = ALL) -> int:
         """Count the threads that the caller can reach."""
-        [row] = await self._rows(threads.count_threads, reach)
+        own = selected.narrow(reach)
+        if own is None:
+            return 0
+        if selected.only is None:
+            [row] = await self._rows(threads.count_threads, own)
+        else:
+            [row] = await self._rows(selected_threads.count_filtered, own, selected.only.values)
         count: int = row[0]
         return count
 

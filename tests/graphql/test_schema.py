@@ -26,7 +26,7 @@ FIELDS = {
         "node(id: ID!): Node",
         "nodes(ids: [ID!]!): [Node]!",
         "thread(id: ID!): Thread",
-        f"threads({_LIST}): ThreadConnection!",
+        f"threads({_LIST}, orderBy: ThreadOrder!, filter: ThreadFilter): ThreadConnection!",
     ],
     "Mutation": [
         "createThread(input: CreateThreadInput!): CreateThreadPayload!",

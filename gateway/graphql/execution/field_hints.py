@@ -141,7 +141,7 @@ _PRELOADED: Final[Mapping[tuple[str, str], Preloaded]] = {
     ("MessageConnection", "nodes"): Preloaded("items", Message, rows="rows"),
     ("MessageConnection", "pageInfo"): Preloaded("preloaded_page_info"),
     ("MessageConnection", "totalCount"): Preloaded("preloaded_total"),
-    ("ThreadConnection", "edges"): Preloaded("items", Thread, _AS_EDGE),
+    ("ThreadConnection", "edges"): Preloaded("items_by_id", Thread, _AS_EDGE),
     ("ThreadConnection", "nodes"): Preloaded("items", Thread),
     ("ThreadConnection", "pageInfo"): Preloaded("preloaded_page_info"),
 }

@@ -70,7 +70,9 @@ async def find_threads(
     connection = await resolve(source, context, arguments)
     selected, found = look_ahead(), connection.found
     if any(each.name == "pageInfo" for each in selected):
-        connection.ends = await threads.page_ends(context.store, context.who, connection.asked, found)
+        connection.ends = await threads.page_ends(
+            context.store, context.who, connection.asked, found, connection.selected
+        )
     read = _read_of([each.id for each in found.items], selected) if found.items else None
     if read is not None:
         pages = await messages.list_pages(context.store, context.who, read, known=True)

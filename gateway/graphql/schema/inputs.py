@@ -9,7 +9,16 @@ import strawberry
 from strawberry import UNSET
 from strawberry.scalars import JSON
 
-from gateway.graphql.schema.scalars import IncompleteReason, MessageRole, MessageStatus, Metadata, ThreadAccess
+from gateway.domain import thread_list, validate
+from gateway.errors import InvalidRequest
+from gateway.graphql.schema.scalars import (
+    DateTime,
+    IncompleteReason,
+    MessageRole,
+    MessageStatus,
+    Metadata,
+    ThreadAccess,
+)
 
 KEY = (
     "A key that is new for each object to create, such as a UUID, and the same in each retry, which then returns the "
@@ -300,3 +309,58 @@ def _part(part: ContentPartInput) -> dict[str, Any]:
 
 def _image(key: str, source: str, detail: str | None) -> dict[str, Any]:
     return {key: source} if or_null(detail) is None else {key: source, "detail": detail}
+
+
+@strawberry.input(description="A condition on one key of a thread's metadata: exactly one of `equals`, `in`, `exists`.")
+class MetadataMatch:
+    """`domain.thread_list.MetadataMatch`."""
+
+    key: str = strawberry.field(description="The key.")
+    equals: str | None = strawberry.field(default=UNSET, description="The value that it must have.")
+    in_: list[str] | None = strawberry.field(
+        default=UNSET, name="in", description="The values of which it must have one, up to 10."
+    )
+    exists: bool | None = strawberry.field(default=UNSET, description="Whether the key must be present or absent.")
+
+
+@strawberry.input(description="Which threads to list; all conditions must hold, and bounds of times are exclusive.")
+class ThreadFilter:
+    """`domain.thread_list.ThreadFilter`."""
+
+    metadata: list[MetadataMatch] | None = strawberry.field(
+        default=UNSET, description="Up to 4 conditions on the metadata."
+    )
+    owner: str | None = strawberry.field(default=UNSET, description="The end user who owns the thread.")
+    has_owner: bool | None = strawberry.field(default=UNSET, description="Whether the thread has an owner.")
+    created_after: DateTime | None = strawberry.field(default=UNSET, description="The thread was created later.")
+    created_before: DateTime | None = strawberry.field(default=UNSET, description="The thread was created earlier.")
+    active_after: DateTime | None = strawberry.field(default=UNSET, description="The last activity was later.")
+    active_before: DateTime | None = strawberry.field(default=UNSET, description="The last activity was earlier.")
+
+
+def thread_filter(given: ThreadFilter | None) -> thread_list.ThreadFilter | None:
+    """Convert a filter; fields that are omitted or null are no conditions.
+
+    Errors: InvalidRequest.
+    """
+    if given is None:
+        return None
+    fields = {name: value for name, value in vars(given).items() if value is not UNSET and value is not None}
+    metadata = fields.pop("metadata", ())
+    matches = [_match(each, n) for n, each in enumerate(metadata)]
+    try:
+        return thread_list.new_filter(matches, **fields)
+    except InvalidRequest as error:
+        error.param = "filter.metadata"
+        raise
+
+
+def _match(given: MetadataMatch, number: int) -> thread_list.MetadataMatch:
+    conditions = [name for name in ("equals", "in_", "exists") if getattr(given, name) not in (UNSET, None)]
+    if len(conditions) != 1:
+        path = f"filter.metadata[{number}]"
+        validate.refuse(f"Invalid '{path}'. Expected exactly one of equals, in and exists.", path, "invalid_value")
+    if conditions == ["exists"]:
+        return thread_list.MetadataMatch(given.key, is_missing=not given.exists)
+    values = given.in_ if given.equals in (UNSET, None) else [given.equals]
+    return thread_list.MetadataMatch(given.key, tuple(values or ()))

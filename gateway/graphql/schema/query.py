@@ -11,22 +11,27 @@ import strawberry
 from strawberry import UNSET
 
 from gateway.core import assistants, follow_list, runs, threads
-from gateway.domain import bounds, ids, validate
+from gateway.domain import bounds, ids, thread_list, validate
 from gateway.domain.message import Message
 from gateway.domain.run import Assistant
 from gateway.domain.run import Run as DomainRun
 from gateway.domain.thread import Thread
+from gateway.domain.thread_list import Selection
 from gateway.graphql.context import Context, Info
-from gateway.graphql.schema import types
+from gateway.graphql.schema import inputs, types
 from gateway.graphql.schema.argument_paths import names_arguments
 from gateway.graphql.schema.runs import AssistantConnection, Run
-from gateway.graphql.schema.scalars import SortOrder
+from gateway.graphql.schema.scalars import SortOrder, ThreadOrder
 
 _as_assistant = partial(ids.as_other_id, "asst")
 Found = Thread | Message | DomainRun | Assistant
 MAX_NODES = bounds.NODES.number
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="The ID of a thread, message, run or assistant.")]
+OrderBy = Annotated[ThreadOrder, strawberry.argument(description="What the list is sorted by, in either direction.")]
+Filter = Annotated[
+    inputs.ThreadFilter | None, strawberry.argument(description="Which threads to return; all conditions must hold.")
+]
 Ids = Annotated[
     list[strawberry.ID], strawberry.argument(description="The IDs of up to 100 threads, messages, runs and assistants.")
 ]
@@ -73,14 +78,18 @@ class Query:
         after: types.After = UNSET,
         before: types.Before = UNSET,
         order: types.ListOrder = SortOrder.DESC,
+        order_by: OrderBy = ThreadOrder.CREATED,
+        filter: Filter = UNSET,  # noqa: A002  (the usual name)
     ) -> types.ThreadConnection:
         """Read one page."""
+        selected = Selection(thread_list.OrderBy(order_by.value), inputs.thread_filter(filter or None))
+        thread_list.check_cursors(selected.by, after=_given(after), before=_given(before))
         arguments = {"limit": limit, "first": first, "last": last, "after": after, "before": before}
-        asked = types.page_request(ids.as_thread_id, order, **arguments)
+        asked = types.page_request(thread_list.cursor_check(selected.by), order, **arguments)
         ctx = info.context
         cursor = await follow_list.cursor(ctx.store, ctx.hub, ctx.who) if ctx.reads_event_cursor else ""
-        found = await threads.list_page(ctx.store, ctx.who, asked)
-        return types.ThreadConnection(found=found, asked=asked, cursor=cursor)
+        found = await threads.list_page(ctx.store, ctx.who, asked, selected)
+        return types.ThreadConnection(found=found, asked=asked, selected=selected, cursor=cursor)
 
     @strawberry.field(description="Get a run by its ID; null if there is none.", graphql_type=Run | None)
     @names_arguments
@@ -109,6 +118,10 @@ class Query:
         asked = types.page_request(_as_assistant, order, **arguments)
         found = await assistants.list_page(info.context.store, info.context.who, asked)
         return AssistantConnection(found=found, asked=asked)
+
+
+def _given(cursor: str | None) -> str | None:
+    return None if cursor is UNSET else cursor
 
 
 async def _find(context: Context, node_id: str, path: str) -> Found | None:

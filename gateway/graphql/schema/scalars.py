@@ -8,13 +8,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Final, NewType, NoReturn
+from typing import Any, Final, NewType
 
 import strawberry
 from strawberry.scalars import JSON
 from strawberry.types.scalar import ScalarDefinition
 
-from gateway.domain import message, page
+from gateway.domain import message, page, thread_list
 
 _TIMES: Final = 4_096  # cached texts
 _DAYS: Final = 1_024  # cached dates
@@ -44,18 +44,22 @@ def _date(days: int) -> str:
     return datetime.fromtimestamp(days * 86_400, UTC).date().isoformat()
 
 
-def _no_input(_value: object) -> NoReturn:
-    raise ValueError("DateTime is an output type; expected no input value")
+def _milliseconds(value: object) -> int:
+    """Parse an input, which may be more precise than what is stored."""
+    if isinstance(value, str):
+        return thread_list.parse_time(value)
+    raise ValueError("Expected a text, such as 2026-08-26T09:30:00Z.")
 
 
 SCALARS: Final[dict[object, ScalarDefinition]] = {
     DateTime: strawberry.scalar(
         name="DateTime",
-        description="A date and time in UTC (RFC 3339) with a precision of one second, such as `2026-08-26T09:30:00Z`.",
+        description="A date and time (RFC 3339), such as `2026-08-26T09:30:00Z`: in results in UTC with a precision of "
+        "one second; inputs can have any offset and milliseconds.",
         # Most other published specifications require milliseconds, which are not stored.
         specified_by_url="https://scalars.graphql.org/chillicream/date-time.html",
         serialize=iso,
-        parse_value=_no_input,
+        parse_value=_milliseconds,
     ),
     Metadata: strawberry.scalar(
         name="Metadata",
@@ -84,6 +88,20 @@ class SortOrder(Enum):
     DESC = strawberry.enum_value(page.Order.DESC, description="Newest first.")
 
     __hash__ = object.__hash__  # as that of `Order`
+
+
+@strawberry.enum(description="What a list of threads is sorted by.")
+class ThreadOrder(Enum):
+    """`domain.thread_list.OrderBy`, with descriptions."""
+
+    CREATED = strawberry.enum_value(thread_list.OrderBy.CREATED, description="The time of creation.")
+    ACTIVITY = strawberry.enum_value(
+        thread_list.OrderBy.ACTIVITY,
+        description="The time of the last activity. Cursors are places in this order, not IDs: they stay where they "
+        "are when threads move.",
+    )
+
+    __hash__ = object.__hash__  # as that of the domain's
 
 
 @strawberry.enum(description="The author of a message.")

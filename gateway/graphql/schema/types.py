@@ -21,6 +21,7 @@ from gateway.domain.message import Message as DomainMessage
 from gateway.domain.run import Run as DomainRun
 from gateway.domain.thread import ForkSource
 from gateway.domain.thread import Thread as DomainThread
+from gateway.domain.thread_list import ALL, OrderBy, Selection
 from gateway.domain.unread import Unread
 from gateway.errors import NotFound
 from gateway.graphql.context import Context, Info, PageKey, UnreadKey
@@ -220,6 +221,14 @@ class Thread(Node):
         description="Files and vector stores available to tools in this thread, in the format of the REST API."
     )
     owner: str | None = strawberry.field(description="The end user who owns the thread; null if it has no owner.")
+    last_activity_at: DateTime = strawberry.field(
+        description="When a message was last created or finished; of a thread without messages, when it was created. "
+        "Changes of metadata and deletions are no activity."
+    )
+    message_count: int = strawberry.field(description="The number of messages.")
+    title: str | None = strawberry.field(
+        description="By convention, `title` of the metadata; null without it. Set it with `updateThread`."
+    )
     idempotency_key: str | None = strawberry.field(
         description="The key that the thread was created with, by which a client recognizes its own; null without one."
     )
@@ -357,9 +366,9 @@ class Message(Node):
 
 @strawberry.type(description="A thread with its cursor.")
 class ThreadEdge:
-    """Relay's edge; the cursor is the ID of the thread, and stays valid when the thread is deleted."""
+    """Relay's edge; the cursor is the ID of the thread or a place, and stays valid when the thread is deleted."""
 
-    cursor: str = strawberry.field(description="The cursor, for `after` and `before`.")
+    cursor: str = strawberry.field(description="The cursor, for `after` and `before` in the same order.")
     node: DomainThread = strawberry.field(description="The thread.", graphql_type=Thread)
 
 
@@ -370,22 +379,34 @@ class ThreadConnection:
     found: strawberry.Private[page.Page[DomainThread]]
     asked: strawberry.Private[page.PageRequest]
     cursor: strawberry.Private[str] = ""
+    selected: strawberry.Private[Selection] = ALL
     ends: strawberry.Private[page.PageEnds | None] = None
 
     @property
     def items(self) -> tuple[DomainThread, ...]:
-        """The threads, which the fast executor makes edges of."""
+        """The threads."""
         return self.found.items
+
+    @property
+    def items_by_id(self) -> tuple[DomainThread, ...] | None:
+        """The threads, which the fast executor makes edges of, if their cursors are their ids."""
+        return self.found.items if self.selected.by is OrderBy.CREATED else None
 
     @property
     def preloaded_page_info(self) -> PageInfo | None:
         """The result of `pageInfo`, if it needs no further read."""
-        return None if self.ends is None else page_info(self.found, self.ends)
+        return None if self.ends is None else self._page_info(self.ends)
+
+    def _page_info(self, ends: page.PageEnds) -> PageInfo:
+        info, items = page_info(self.found, ends), self.found.items
+        if items:
+            info.start_cursor, info.end_cursor = (self.selected.cursor_of(each) for each in (items[0], items[-1]))
+        return info
 
     @strawberry.field(description="The threads of this page with their cursors.", graphql_type=list[ThreadEdge])
     def edges(self) -> list[Edge]:
         """Pair each thread with its cursor."""
-        return edges_of(self.found, EdgeOfThread)
+        return [EdgeOfThread(self.selected.cursor_of(each), each) for each in self.found.items]
 
     @strawberry.field(description="The threads of this page.", graphql_type=list[Thread])
     def nodes(self) -> tuple[DomainThread, ...]:
@@ -396,8 +417,8 @@ class ThreadConnection:
     async def page_info(self, info: Info) -> PageInfo:
         """Check for items before and after the page."""
         ctx = info.context
-        ends = self.ends or await threads.page_ends(ctx.store, ctx.who, self.asked, self.found)
-        return page_info(self.found, ends)
+        ends = self.ends or await threads.page_ends(ctx.store, ctx.who, self.asked, self.found, self.selected)
+        return self._page_info(ends)
 
     @strawberry.field(
         description="The cursor for `after` of `threadListEvents`: it emits all changes that this page does not show."
@@ -411,4 +432,4 @@ class ThreadConnection:
     )
     async def total_count(self, info: Info) -> int:
         """Count the threads; a stored number would make all creates wait for one row."""
-        return await threads.count(info.context.store, info.context.who)
+        return await threads.count(info.context.store, info.context.who, self.selected)

@@ -53,11 +53,11 @@ def any_row(statement: Select[Any], key: tuple[Column[Any], ...], *, up: bool) -
     return select(nearest.scalar_subquery().is_not(None))
 
 
-def limited(statement: Select[Any], key: tuple[Column[Any], ...], page: PageRequest) -> Select[Any]:
+def limited(statement: Select[Any], key: tuple[ColumnElement[Any], ...], page: PageRequest) -> Select[Any]:
     """Order the rows of a page, and limit them to its length and one row more."""
     return ordered(statement, key, up=is_ascending(page)).limit(page.limit + 1)
 
 
-def ordered(statement: Select[Any], key: tuple[Column[Any], ...], *, up: bool) -> Select[Any]:
+def ordered(statement: Select[Any], key: tuple[ColumnElement[Any], ...], *, up: bool) -> Select[Any]:
     """Order rows by a key."""
     return statement.order_by(*(column.asc() if up else column.desc() for column in key))

@@ -1,0 +1,241 @@
+"""Which threads a list has and in which order, and the cursors of the order by activity.
+
+Must not be here: paging (`page`), SQL.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from gateway.domain import bounds, ids, parse_page, validate
+from gateway.domain.wire import dump_text
+from gateway.errors import InvalidRequest, excerpt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gateway.domain.page import PageRequest
+    from gateway.domain.principal import Reach
+    from gateway.domain.thread import Thread
+
+_FILTERING: Final = ("metadata", "owner", "order_by", "active_", "created_", "unread")
+_TIMES: Final = ("created_after", "created_before", "active_after", "active_before")
+_KEYS: Final = ("order_by", "owner", "has_owner", *_TIMES)
+_PAIR: Final = re.compile(r"metadata\[(.*)\]", re.DOTALL)
+_EXISTS: Final = "metadata_exists[]"
+_ORDERS: Final = ("created", "activity")
+_BOOLEANS: Final = {"true": True, "false": False}
+_PLACE: Final = re.compile(r"at_([0-9]{1,18})_(.+)")
+_LATEST: Final = 1 << 53
+_MAX_SECOND: Final = _LATEST // 1_000
+
+
+class OrderBy(Enum):
+    """What a list of threads is sorted by."""
+
+    CREATED = "created"
+    ACTIVITY = "activity"
+
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash runs in Python
+
+
+class ActivityPlace(NamedTuple):
+    """A place in the order by activity, which stays where it is when its thread moves."""
+
+    activity_at: int
+    thread_id: str
+
+
+class MetadataMatch(NamedTuple):
+    """A condition on a key of metadata: it has one of some values, any value (None), or it is missing."""
+
+    key: str
+    values: tuple[str, ...] | None = None
+    is_missing: bool = False
+
+
+@dataclass(frozen=True)
+class ThreadFilter:
+    """Which threads are listed; all conditions must hold.
+
+    Units: milliseconds; the bounds of times are exclusive.
+    """
+
+    metadata: tuple[MetadataMatch, ...] = ()
+    owner: str | None = None
+    has_owner: bool | None = None
+    created_after: int | None = None
+    created_before: int | None = None
+    active_after: int | None = None
+    active_before: int | None = None
+
+    @cached_property
+    def pair(self) -> MetadataMatch | None:
+        """The first condition on one value, by whose index a list is read."""
+        return next((each for each in self.metadata if len(each.values or ()) == 1 and not each.is_missing), None)
+
+    @cached_property
+    def values(self) -> dict[str, int | str]:
+        """The filter as values of statements: inclusive bounds, a pair, and other conditions on metadata as JSON."""
+        created_after = -1 if self.created_after is None else self.created_after
+        created_before = _LATEST if self.created_before is None else self.created_before
+        further = [
+            (_stored(key), None if values is None else dump_text([*map(_stored, values)]), str(int(is_missing)))
+            for key, values, is_missing in self.metadata
+            if (key, values, is_missing) != self.pair
+        ]
+        pair = {}
+        if self.pair is not None and self.pair.values:
+            pair = {"key": _stored(self.pair.key), "value": _stored(self.pair.values[0])}
+        return {
+            "created_least": created_after // 1_000 + 1,
+            "created_most": -(-created_before // 1_000) - 1,
+            "active_least": 0 if self.active_after is None else self.active_after + 1,
+            "active_most": _LATEST if self.active_before is None else self.active_before - 1,
+            "owned_least": int(self.has_owner is True),
+            "owned_most": int(self.has_owner is not False),
+            **pair,
+            **({"matches": dump_text(further)} if further else {}),
+        }
+
+
+class Selection(NamedTuple):
+    """Which threads are listed, and in which order."""
+
+    by: OrderBy = OrderBy.CREATED
+    only: ThreadFilter | None = None
+
+    def cursor_of(self, thread: Thread) -> str:
+        """Return the cursor of a thread: its id, or its place in the order by activity."""
+        return thread.id if self.by is OrderBy.CREATED else f"at_{thread.activity_at}_{thread.id}"
+
+    def thread_of(self, cursor: str) -> str:
+        """Return the id of the thread that a cursor was made of."""
+        return cursor if self.by is OrderBy.CREATED else _place(cursor, "after").thread_id
+
+    def narrow(self, reach: Reach) -> Reach | None:
+        """Narrow a reach to the owner that is asked for; None for another one than its own."""
+        owner = None if self.only is None else self.only.owner
+        if owner is None or owner == reach.owner:
+            return reach
+        return replace(reach, owner=owner) if reach.owner is None else None
+
+    def located(self, page: PageRequest) -> tuple[PageRequest, dict[str, int | str]]:
+        """Return a page with the ids of threads as its cursors, and the filter and the times of the cursors."""
+        values = {} if self.only is None else self.only.values
+        if self.by is OrderBy.CREATED:
+            return page, values
+        places = {param: _place(cursor, param) for param, cursor in page.cursors()}
+        times = {f"{param}_at": place.activity_at for param, place in places.items()}
+        cursors: dict[str, Any] = {param: place.thread_id for param, place in places.items()}
+        return replace(page, **cursors), values | times
+
+
+ALL: Final = Selection()
+
+
+def check_cursors(by: OrderBy, **cursors: str | None) -> None:
+    """Check the cursors of the order by activity, which are places and no ids.
+
+    Errors: InvalidRequest.
+    """
+    if by is OrderBy.ACTIVITY:
+        for param, cursor in cursors.items():
+            if cursor is not None:
+                _place(cursor, param)
+
+
+def from_query(pairs: Iterable[tuple[str, str]]) -> tuple[PageRequest, Selection]:
+    """Parse the query string of REST's list.
+
+    A key that looks like a filter and is none is refused: a list that ignored it would show too much.
+    Errors: InvalidRequest.
+    """
+    pairs = list(pairs)
+    given, matches = _filters(pairs)
+    by = OrderBy(validate.one_of(given.pop("order_by", "created"), "order_by", _ORDERS))
+    query = parse_page.query_parameters(pairs)
+    check_cursors(by, after=query.get("after"), before=query.get("before"))
+    page = parse_page.from_query(query, cursor_check(by))
+    if not matches and not given:
+        return page, Selection(by)
+    owner, has_owner = given.pop("owner", None), given.pop("has_owner", None)
+    if has_owner is not None:
+        has_owner = validate.one_of(has_owner, "has_owner", list(_BOOLEANS))
+    times = {name: _second(value, name) for name, value in given.items()}
+    metadata = [MetadataMatch(key, values) for key, values in matches.items()]
+    only = new_filter(metadata, owner=owner, has_owner=_BOOLEANS.get(has_owner or ""), **times)
+    return page, Selection(by, only)
+
+
+def _filters(pairs: list[tuple[str, str]]) -> tuple[dict[str, str], dict[str, tuple[str, ...] | None]]:
+    """Part the filters, by name, from the conditions on metadata, by key."""
+    given: dict[str, str] = {}
+    matches: dict[str, tuple[str, ...] | None] = {}
+    for name, value in pairs:
+        if (pair := _PAIR.fullmatch(name)) is not None:
+            matches[pair[1]] = (*(matches.get(pair[1]) or ()), value)
+        elif name == _EXISTS:
+            matches.setdefault(value, None)
+        elif name in given:
+            validate.refuse(f"Duplicate parameter: '{name}'. Expected it at most once.", name, "duplicate_parameter")
+        elif name in _KEYS:
+            given[name] = value
+        elif name.startswith(_FILTERING):
+            validate.refuse(f"Unknown parameter: '{excerpt(name)}'.", excerpt(name), "unknown_parameter")
+    return given, matches
+
+
+def cursor_check(by: OrderBy) -> Callable[[str], str | None]:
+    """Return what checks the form of a cursor; `check_cursors` has done so for places."""
+    return str if by is OrderBy.ACTIVITY else ids.as_thread_id
+
+
+def new_filter(metadata: list[MetadataMatch], **others: Any) -> ThreadFilter:
+    """Check the conditions on metadata.
+
+    Errors: InvalidRequest.
+    """
+    validate.an_array(metadata, "metadata", at_most=bounds.FILTER_MATCHES.number)
+    for key, values, _ in metadata:
+        validate.a_string(key, "metadata", at_most=bounds.METADATA_KEY.number)
+        if values is not None:
+            path = f"metadata[{excerpt(key)}]"
+            validate.an_array(list(values), path, at_least=1, at_most=bounds.FILTER_VALUES.number)
+            for each in values:
+                validate.a_string(each, path, at_most=bounds.METADATA_VALUE.number)
+    return ThreadFilter(tuple(metadata), **others)
+
+
+def parse_time(text: str) -> int:
+    """Parse a time of RFC 3339, in milliseconds.
+
+    Errors: ValueError.
+    """
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError("Expected a time with an offset, such as 2026-08-26T09:30:00Z.")
+    return int((found - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000)
+
+
+def _second(text: str, param: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_SECOND)) else text
+    return 1_000 * validate.an_integer(number, param, at_least=0, at_most=_MAX_SECOND)
+
+
+def _place(cursor: str, param: str) -> ActivityPlace:
+    found = _PLACE.fullmatch(cursor)
+    if found is None or ids.as_thread_id(found[2]) is None:
+        message = f"Invalid '{param}': '{excerpt(cursor)}'. Expected a cursor of a list that is sorted by activity."
+        raise InvalidRequest(message, param=param, code="invalid_value")
+    return ActivityPlace(int(found[1]), found[2])
+
+
+def _stored(text: str) -> str:
+    """Return a text as the database has it beside its index, where no NUL can be."""
+    return text.replace("\0", "\uffff")

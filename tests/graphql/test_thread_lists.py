@@ -1,0 +1,90 @@
+"""`threads` in the order of activity, and filtered; the store's tests have the selections themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.core import messages, threads
+from gateway.domain.thread import NewThread, Thread
+from tests.make import new_message
+
+if TYPE_CHECKING:
+    from gateway.core import Store
+    from gateway.domain.principal import Principal
+    from tests.faces import GraphQL
+
+LIST = """query($filter: ThreadFilter, $orderBy: ThreadOrder! = CREATED, $after: String) {
+  threads(filter: $filter, orderBy: $orderBy, after: $after, first: 2) {
+    edges { cursor node { id } } nodes { id title messageCount lastActivityAt createdAt }
+    pageInfo { endCursor hasNextPage hasPreviousPage } totalCount } }"""
+
+
+@pytest.fixture
+async def made(store: Store, who: Principal) -> list[Thread]:
+    added = [({"title": "first"}, None), ({"k": "v"}, "anna"), ({"k": "v", "l": "w"}, None)]
+    return [await threads.create(store, who, NewThread(pairs, {}, (), owner)) for pairs, owner in added]
+
+
+FILTERS: dict[str, tuple[dict[str, Any], list[int]]] = {
+    "equals": ({"metadata": [{"key": "k", "equals": "v"}]}, [2, 1]),
+    "in": ({"metadata": [{"key": "l", "in": ["u", "w"]}]}, [2]),
+    "exists": ({"metadata": [{"key": "title", "exists": True}]}, [0]),
+    "is absent": ({"metadata": [{"key": "k", "exists": False}]}, [0]),
+    "both": ({"metadata": [{"key": "k", "equals": "v"}, {"key": "l", "exists": False}]}, [1]),
+    "owner": ({"owner": "anna"}, [1]),
+    "no owner": ({"hasOwner": False}, [2, 0]),
+    "times": ({"createdAfter": "2026-01-01T00:00:00.5+02:00", "activeBefore": "2020-01-01T00:00:00Z"}, []),
+    "nulls": ({"metadata": None, "activeAfter": "2020-01-01T00:00:00Z", "owner": "anna"}, [1]),
+}
+
+
+@pytest.mark.parametrize("order_by", ["CREATED", "ACTIVITY"])
+@pytest.mark.parametrize(("only", "expected"), FILTERS.values(), ids=list(FILTERS))
+async def test_a_filter_selects_threads(
+    graphql: GraphQL, made: list[Thread], only: dict[str, Any], expected: list[int], order_by: str
+) -> None:
+    for _ in range(2):  # the second is executed by a plan
+        found = (await graphql(LIST, filter=only, orderBy=order_by))["threads"]
+        assert [each["id"] for each in found["nodes"]] == [made[n].id for n in expected]
+        assert found["totalCount"] == len(expected)
+
+
+async def test_pages_by_activity_have_places_as_cursors(
+    graphql: GraphQL, store: Store, who: Principal, made: list[Thread]
+) -> None:
+    await messages.create(store, who, made[0].id, new_message())
+
+    first = (await graphql(LIST, orderBy="ACTIVITY"))["threads"]
+    second = (await graphql(LIST, orderBy="ACTIVITY", after=first["pageInfo"]["endCursor"]))["threads"]
+
+    assert [each["node"]["id"] for each in (*first["edges"], *second["edges"])] == [made[n].id for n in (0, 2, 1)]
+    assert first["pageInfo"]["endCursor"] == first["edges"][-1]["cursor"] != made[2].id
+    assert (first["pageInfo"]["hasNextPage"], second["pageInfo"]["hasPreviousPage"]) == (True, True)
+    assert second["pageInfo"]["hasNextPage"] is False
+
+
+@pytest.mark.usefixtures("made")
+async def test_a_thread_has_a_title_a_count_and_an_activity(graphql: GraphQL) -> None:
+    found = (await graphql(LIST, filter={"metadata": [{"key": "title", "equals": "first"}]}))["threads"]["nodes"]
+
+    assert [(each["title"], each["messageCount"]) for each in found] == [("first", 0)]
+    assert found[0]["lastActivityAt"] == found[0]["createdAt"]
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "a bare id": ({"orderBy": "ACTIVITY", "after": f"thread_{'a' * 24}"}, "after"),
+    "a place": ({"after": f"at_5_thread_{'a' * 24}"}, "after"),
+    "no condition": ({"filter": {"metadata": [{"key": "k"}]}}, "filter.metadata[0]"),
+    "two conditions": ({"filter": {"metadata": [{"key": "k", "equals": "v", "exists": True}]}}, "filter.metadata[0]"),
+    "no value": ({"filter": {"metadata": [{"key": "k", "in": []}]}}, "filter.metadata"),
+    "five": ({"filter": {"metadata": [{"key": "k", "equals": "v"}] * 5}}, "filter.metadata"),
+}
+
+
+@pytest.mark.parametrize(("given", "param"), REFUSED.values(), ids=list(REFUSED))
+async def test_a_wrong_argument_is_refused(graphql: GraphQL, given: dict[str, Any], param: str) -> None:
+    error = await graphql.refusal(LIST, **given)
+
+    assert error["extensions"]["param"] == param
