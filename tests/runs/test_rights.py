@@ -1,4 +1,4 @@
-"""Who reaches runs and assistants: no other project, end user or thread, and nobody without the scope."""
+"""The rights to runs and assistants: no other project, end user or thread, and nobody without the scope."""
 
 from __future__ import annotations
 
@@ -111,7 +111,9 @@ async def test_assistants_are_of_the_project_alone(
 
 
 @pytest.mark.parametrize("way", range(len(WAYS)))
-async def test_nothing_is_told_without_a_credential(http: httpx.AsyncClient, places: dict[str, str], way: int) -> None:
+async def test_nothing_is_answered_without_a_credential(
+    http: httpx.AsyncClient, places: dict[str, str], way: int
+) -> None:
     method, path, body = WAYS[way]
     headers = {"Authorization": "Bearer wrong"}
 
