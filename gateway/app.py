@@ -19,6 +19,7 @@ from gateway.auth.authenticator import Authenticator
 from gateway.auth.build import authenticator_of
 from gateway.background import BackgroundTask, BackgroundTasks
 from gateway.core import epochs, health
+from gateway.core.retention import Retention
 from gateway.events.exchange import Exchange
 from gateway.events.hub import Hub
 from gateway.events.sweep import INTERVAL_S, POLL_S, sweep
@@ -79,11 +80,13 @@ def create_app(settings: Settings) -> RequestMiddleware:
         settings.keepalive_s,
     )
     store = open_store(settings.database_url, exchange.publish if exchange else hub.wake, timeouts)
+    retention = Retention(store, settings.retention_days) if settings.retention_days else None
     return serve_store(
         store,
         options_of(settings),
         hub=hub,
         background=hints_from_others(store, hub, exchange, settings.workers),
+        retention=retention,
         origin_policy=origin_policy_of(settings),
         authenticator=authenticator_of(settings, ApiKeyCache(store)),
         listeners=listeners_of(settings),
@@ -133,6 +136,7 @@ def serve_store(  # noqa: PLR0913  (each is a part of the application, with its 
     listeners: Listeners | None = None,
     answering: Answering | None = None,
     limits: Limits | None = None,
+    retention: Retention | None = None,
 ) -> RequestMiddleware:
     """Make the application over an open store, which it closes when it ends: the one callable for users and tests.
 
@@ -146,10 +150,11 @@ def serve_store(  # noqa: PLR0913  (each is a part of the application, with its 
     explorer = Explorer(graphiql)
     operations = Operations(_schema(), store, hub, options, authenticator, runs=runs)
     graphql = GraphQLOverHttp(operations, explorer.page, policy)
-    tasks = BackgroundTasks([*background, *_own_tasks(store, hub, authenticator), *tasks_of(runs)])
+    keeping, kept = ([BackgroundTask("retention", retention.run)], retention.readings()) if retention else ([], [])
+    tasks = BackgroundTasks([*background, *_own_tasks(store, hub, authenticator), *tasks_of(runs), *keeping])
     rest = RestFace(store, authenticator, limits.rest_timeout_s, runs)
     pages = _pages(operations, store, explorer, tasks, min_free_mb=limits.min_free_mb)
-    _observe(store, heard, [*readings(store, operations), *tasks.readings(), *readings_of(runs)])
+    _observe(store, heard, [*readings(store, operations), *tasks.readings(), *readings_of(runs), *kept])
     return RequestMiddleware(
         lambda request: graphql.find(request) or rest.find(request) or pages.find(request),
         refuse=refuse,

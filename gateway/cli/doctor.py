@@ -45,6 +45,11 @@ async def _settings(settings: Settings) -> Finding:
     return Finding(Level.OK, f"profile {settings.profile}, listening on {settings.host}")
 
 
+async def _retention(settings: Settings) -> Finding:
+    days = settings.retention_days
+    return Finding(Level.OK, f"threads are deleted {days} days after their last activity" if days else "off")
+
+
 async def _server(settings: Settings) -> Finding:
     told = await asyncio.to_thread(ask_server, settings)
     where = f"{settings.host} port {settings.port}"
@@ -103,7 +108,7 @@ async def _temporary(_settings: Settings) -> Finding:
 
 
 # In the order in which they are printed.
-CHECKS: Final[dict[str, Check]] = {"settings": _settings, "server": _server}
+CHECKS: Final[dict[str, Check]] = {"settings": _settings, "server": _server, "retention": _retention}
 CHECKS_OF_SQLITE: Final[dict[str, Check]] = {"SQLite": _sqlite, "disk": _disk}
 CHECKS_OF_MACHINE: Final[dict[str, Check]] = {"temporary": _temporary}
 

@@ -1,33 +1,26 @@
 """The use case of erasing an end user: all that is stored of one person in a project, for good.
 
-A transaction erases for a moment only, so that writers on SQLite wait no longer for it than for an import. What is
-committed is whole: the messages of a thread go before it, and an erasure that breaks off is completed by the next one.
-Must not be here: the deletion of one thread (`threads`).
+Its threads are removed one after the other; an erasure that breaks off is completed by the next one.
+Must not be here: how a thread is removed (`thread_removal`).
 """
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from gateway.core import read_marks
+from gateway.core import read_marks, thread_removal
 from gateway.domain.principal import Reach, Scope
-from gateway.errors import NotFound
 from gateway.observability import audit
 from gateway.observability.audit import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from gateway.core import Store
     from gateway.domain.ids import ThreadId
     from gateway.domain.principal import Principal
     from gateway.store.writes import Writes
 
 _THREADS: Final = 100
-_MESSAGES: Final = 100  # of one statement; each may have as many bytes as a message may
-_HOLD_S: Final = 0.1  # after which a transaction begins no further statement
 
 
 class Erased(NamedTuple):
@@ -55,10 +48,7 @@ async def erase(store: Store, who: Principal, owner: str) -> Erased:
     reach, threads, messages = _reach(who, owner), 0, 0
     while found := await _some_threads(store, reach):
         for thread_id in found:
-            is_there = True
-            while is_there:
-                removed, is_there = await store.write(_step(reach, thread_id), thread_id)
-                messages += removed
+            messages += await thread_removal.remove(store, reach, thread_id) or 0
             threads += 1
     await store.write(partial(_forget, reach=reach, owner=owner))
     erased = Erased(threads, messages)
@@ -82,22 +72,3 @@ def _reach(who: Principal, owner: str) -> Reach:
 async def _some_threads(store: Store, reach: Reach) -> list[ThreadId]:
     async with store.read() as reads:
         return await reads.some_threads(reach, _THREADS)
-
-
-def _step(reach: Reach, thread_id: ThreadId) -> Callable[[Writes], Awaitable[tuple[int, bool]]]:
-    async def work(transaction: Writes) -> tuple[int, bool]:
-        """Delete messages of a thread for a moment, then the thread; return their number, and if the thread remains."""
-        end = time.monotonic() + _HOLD_S
-        removed = 0
-        try:
-            await transaction.next_position(reach, thread_id)
-        except NotFound:  # deleted meanwhile
-            return 0, False
-        while (last := await transaction.remove_first_messages(reach, thread_id, _MESSAGES)) == _MESSAGES:
-            removed += last
-            if time.monotonic() > end:
-                return removed, True
-        await transaction.remove_thread(reach, thread_id)
-        return removed + last, False
-
-    return work

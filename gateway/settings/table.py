@@ -281,6 +281,11 @@ class Settings:
         10.0, values.Seconds(), "Seconds of silence after which PostgreSQL asks whether a server is still there."
     )
 
+    retention_days: int = _database(
+        0,
+        click.IntRange(0, 36_500),
+        "Days after their last activity in which threads are deleted; 0 keeps them.",
+    )
     min_free_mb: int = _database(
         100,
         click.IntRange(0),

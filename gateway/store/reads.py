@@ -31,6 +31,7 @@ from gateway.store.statements import (
     idempotency,
     messages,
     read_marks,
+    retention,
     runs,
     selected_threads,
     thread_list,
@@ -188,6 +189,16 @@ class Reads(MessageReads):
             [row] = await self._rows(selected_threads.count_filtered, own, selected.only.values)
         count: int = row[0]
         return count
+
+    async def next_project(self, after: str) -> str | None:
+        """Return the first project after another, by name, that has threads."""
+        [(project_id,)] = await self._rows(retention.next_project, after)
+        found: str | None = project_id
+        return found
+
+    async def overdue_threads(self, reach: Reach, before: int, most: int) -> list[ThreadId]:
+        """Return the ids of threads whose last activity was before a time, in milliseconds."""
+        return [row[0] for row in await self._rows(retention.overdue_threads, reach, before, most)]
 
     async def list_sources(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, ForkSource]:
         """Return of which threads others are copies; a source that is deleted or out of reach is omitted."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.core import erasing, follow, threads
+from gateway.core import erasing, follow, thread_removal, threads
 from gateway.core.erasing import Erased
 from gateway.domain import parse
 from gateway.domain.change import ThreadDeleted
@@ -81,10 +82,11 @@ async def test_an_erasure_ends_who_follows_a_thread(store: Store, hub: Hub) -> N
 async def test_an_erasure_continues_where_another_was_interrupted(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(erasing, "_MESSAGES", 2)
-    monkeypatch.setattr(erasing, "_HOLD_S", 0)
+    monkeypatch.setattr(thread_removal, "_MESSAGES", 2)
+    monkeypatch.setattr(thread_removal, "_HOLD_S", 0)
     thread_id = await thread_of(store, ALICE, *"abcde")
-    await store.write(erasing._step(Reach("shop", owner="alice"), thread_id), thread_id)  # noqa: SLF001
+    reach = Reach("shop", owner="alice")
+    await store.write(partial(thread_removal._step, reach=reach, thread_id=thread_id, before_ms=None))  # noqa: SLF001
 
     left = await threads.get(store, ALICE, thread_id)
     erased = await erasing.erase(store, SHOP, "alice")

@@ -63,6 +63,7 @@ CALLS: dict[str, Call] = {
     "count_threads": lambda tx, who, _thread, _: tx.count_threads(who),
     "list_unread": lambda tx, who, thread, _: tx.list_unread(who, [thread.id], "user:alice", 9),
     "lock_end": lambda tx, who, thread, _: _or_nothing(tx.lock_end(who, thread.id)),
+    "overdue_threads": lambda tx, who, *_: tx.overdue_threads(who, 1 << 60, 9),
     "count_owned": lambda tx, who, *_: _any_of(tx.count_owned(who)),
     "some_threads": lambda tx, who, *_: tx.some_threads(who, 9),
     "remove_first_messages": lambda tx, who, thread, _: tx.remove_first_messages(who, thread.id, 9),
@@ -211,6 +212,7 @@ def test_every_method_with_a_project_has_a_case() -> None:
         "add_messages",
         "append_messages",
         "add_delta",
+        "get_runs",  # of a thread that has one: tests/runs
         "list_sources",  # of a copy
         "copy_messages",  # to a thread that was just added: tests/core/test_forking.py
         "deleted_threads",
