@@ -41,7 +41,7 @@ async def remove(store: Store, reach: Reach, thread_id: ThreadId, before_ms: int
 async def _step(
     transaction: Writes, reach: Reach, thread_id: ThreadId, before_ms: int | None
 ) -> tuple[int, bool] | None:
-    """Delete messages of a thread for a moment, then the thread; return their number, and whether the thread remains."""
+    """Delete messages of a thread for a moment, then itself; return their number, and whether it remains."""
     end = time.monotonic() + _HOLD_S
     try:
         await transaction.next_position(reach, thread_id)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from gateway.core import retention, threads
 from gateway.core.clock import now_ms
 from gateway.domain import parse
@@ -14,6 +12,8 @@ from gateway.domain.principal import Principal, Reach
 from tests.following import say
 
 if TYPE_CHECKING:
+    import pytest
+
     from gateway.core import Store
     from gateway.domain.ids import ThreadId
 
