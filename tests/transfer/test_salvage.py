@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sqlite3
 from contextlib import closing
@@ -14,7 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.domain.ids import ThreadId
+from gateway.domain.principal import Principal, Reach
+from gateway.store.schema.migrate import migrate
+from gateway.store.store import opened_store
 from tests.exports import a_message, a_text, a_thread, give, run, take
+from tests.following import begin, grow, text_part
 from tests.live.server import PATIENCE_S, serving
 
 if TYPE_CHECKING:
@@ -153,6 +159,33 @@ def test_what_is_in_the_log_alone_is_exported(file: Path, tmp_path: Path, *, has
     done = salvaged(file)
 
     assert (done.exit_code, done.stdout_bytes.count(b"only in the log")) == (0, 1)
+
+
+async def test_messages_in_progress_have_what_was_appended(file: Path) -> None:
+    url, who = f"sqlite:///{file}", Principal(Reach("default"))
+    async with opened_store(url) as store:
+        message = await begin(store, who, ThreadId("thread_0"), text_part("He"))
+        await grow(store, who, message.id, "llo", ", world")
+    whole, done = await asyncio.to_thread(give, url), await asyncio.to_thread(salvaged, file)
+    with closing(sqlite3.connect(file, isolation_level=None)) as opened:
+        opened.execute("UPDATE message_deltas SET start = 'damaged' WHERE text LIKE '%world'")
+    damaged = await asyncio.to_thread(salvaged, file)
+
+    assert (done.exit_code, done.stdout_bytes) == (0, whole)
+    assert b"Hello, world" in whole
+    assert (damaged.exit_code, b"Hello" in damaged.stdout_bytes, b"world" in damaged.stdout_bytes) == (1, True, False)
+    assert "message_deltas: row 2 cannot be read: a number is damaged" in damaged.stderr
+
+
+async def test_a_file_of_an_earlier_version_is_salvaged_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "old.db"
+    await migrate(f"sqlite:///{file}", "0001")
+    with closing(sqlite3.connect(file, isolation_level=None)) as opened:
+        opened.execute("INSERT INTO threads VALUES (1, 'default', 'thread_a', 5, '{}', '{}', 0, 0, 0)")
+
+    done = await asyncio.to_thread(salvaged, file)
+
+    assert (done.exit_code, orjson.loads(done.stdout_bytes)["id"]) == (0, "thread_a")
 
 
 def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
