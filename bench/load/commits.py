@@ -1,10 +1,10 @@
 """What hints between servers cost the writers: commits a second with hints, to those without any.
 
 The databases are of their own: one whose commits wait for the disk, and one whose commits also wait for a replica
-behind a line that delays. Writers use one server, a follower of each thread another; without hints the sweep finds what
-they get. So the followers take their part of the processors on both sides: with a fast disk these are the bound of a
-machine with two, and compared with no followers, hints seemed to take half of the commits. Each pair of runs is
-compared by itself, since the speed of a shared disk changes. `python -m bench.load.commits` measures just this.
+behind a line that delays. Writers use one server, a follower of each thread another, which stands for one on another
+machine: it is stopped while commits are counted, and has to deliver all events afterwards. If it runs, it takes half of
+a machine with two processors, and half of the commits where the disk is fast, with hints or by the sweep. Each pair of
+runs is compared by itself, since the speed of a shared disk changes. `python -m bench.load.commits` measures just this.
 Must not be here: events (`events`), other costs of followers (`followers`).
 """
 
@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
+import signal
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -108,11 +110,21 @@ async def _measured(url: str, writers: Server, others: Server, of: tuple[str, Se
         with LoadClient() as client:
             case = Case("commits", asks)
             await asyncio.to_thread(client.send_requests, writers.port, case, WRITERS, 1)
-            found = await asyncio.to_thread(client.send_requests, writers.port, case, WRITERS, seconds)
+            with _stopped(others):
+                found = await asyncio.to_thread(client.send_requests, writers.port, case, WRITERS, seconds)
         await _until_all(url, threads, received)
         for task in reading:
             task.cancel()
     return found.requests / found.seconds
+
+
+@contextmanager
+def _stopped(server: Server) -> Iterator[None]:
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
 
 
 async def _read(socket: ClientConnection, received: list[int]) -> None:

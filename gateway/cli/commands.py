@@ -155,9 +155,11 @@ def import_(sources: tuple[str, ...], project: str, database_url: str | None, **
     """
     with loading():
         from gateway.cli.transfer import Choices, run_import  # noqa: PLC0415  (as above)
+        from gateway.server.hints import carrier_if_any  # noqa: PLC0415
 
-    url, wanted = load_settings({"database_url": database_url}).database_url, Choices(**choices)
-    if not run_import(url, project_id(project), sources or ("-",), wanted):
+    settings, wanted = load_settings({"database_url": database_url}), Choices(**choices)
+    url, carrier = settings.database_url, carrier_if_any(settings)
+    if not run_import(url, project_id(project), sources or ("-",), wanted, carrier):
         raise click.exceptions.Exit(1)
 
 
@@ -215,10 +217,12 @@ def erase(project: str, owner: str, *, dry_run: bool, **flags: Any) -> None:
     """
     with loading():
         from gateway.cli.erase import run_erase  # noqa: PLC0415  (as above)
+        from gateway.server.hints import carrier_if_any  # noqa: PLC0415
 
     settings = load_settings(flags)
     with audited(settings.audit_log):
-        run_erase(settings.database_url, project_id(project), end_user(owner), is_dry=dry_run)
+        carrier = carrier_if_any(settings)
+        run_erase(settings.database_url, project_id(project), end_user(owner), carrier, is_dry=dry_run)
 
 
 @main.group(name="keys")

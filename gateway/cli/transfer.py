@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from gateway.core.transfer import Taken
+    from gateway.events.exchange import Carrier
 
 
 class Choices(NamedTuple):
@@ -41,7 +42,9 @@ class Choices(NamedTuple):
     beyond_bounds: bool = False
 
 
-def run_import(database_url: str, project_id: str, sources: Sequence[str], choices: Choices) -> bool:
+def run_import(
+    database_url: str, project_id: str, sources: Sequence[str], choices: Choices, carrier: Carrier | None = None
+) -> bool:
     """Import all sources and report the counts; return whether everything was imported.
 
     Errors: OSError where the rejects cannot be written; InvalidSetting where they would write over a source;
@@ -62,6 +65,7 @@ def run_import(database_url: str, project_id: str, sources: Sequence[str], choic
             taken = run_with_store(
                 database_url,
                 lambda store: load(store, who, staging, rejects, advance, replace_deleted=choices.replace_deleted),
+                carrier,
             )
     _sum_up(taken, rejects.count, skipped)
     return rejects.count == 0

@@ -32,3 +32,11 @@ def carrier_of(settings: Settings) -> Carrier | None:
     from gateway.events import postgres  # noqa: PLC0415  (SQLite needs no driver of PostgreSQL)
 
     return partial(postgres.connected, connector_to_listen(settings.database_url, settings.listen_url))
+
+
+def carrier_if_any(settings: Settings) -> Carrier | None:
+    """Return the same for a command, which does without hints where none can be sent."""
+    try:
+        return carrier_of(settings)
+    except InvalidSetting:
+        return None

@@ -284,9 +284,9 @@ def open_store(url: str, publish: Publish = lambda _topics: None, timeouts: Time
 
 
 @asynccontextmanager
-async def opened_store(url: str) -> AsyncIterator[Store]:
-    """Open the store for the duration of the block, for a command that has no followers to notify."""
-    store = open_store(url, timeouts=None)
+async def opened_store(url: str, publish: Publish = lambda _hints: None) -> AsyncIterator[Store]:
+    """Open the store for the duration of the block, for a command."""
+    store = open_store(url, publish, timeouts=None)
     try:
         yield store
     finally:
