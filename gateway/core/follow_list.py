@@ -7,6 +7,7 @@ Must not be here: how hints arrive (`events`), how events are sent (faces).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -14,6 +15,7 @@ from gateway.concurrency import SharedCalls
 from gateway.core import epochs
 from gateway.core.follow import KEPT_ANSWERS, Emitted
 from gateway.domain import snapshot
+from gateway.domain.change import ThreadDeleted, ThreadMoved, ThreadRemoved
 from gateway.domain.parse_page import unknown_event_cursor
 from gateway.domain.principal import Scope
 from gateway.errors import Unavailable
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.domain.change import ListChange
     from gateway.domain.principal import Principal, Reach
     from gateway.domain.snapshot import Snapshot
+    from gateway.domain.thread_list import ThreadFilter
     from gateway.events.hub import Hub
 
 BATCH: Final = 500  # changes of each kind that one read goes through
@@ -38,7 +41,7 @@ class ListPlace(NamedTuple):
 
 
 class _Found(NamedTuple):
-    items: list[Emitted[ListChange]]
+    items: list[tuple[Emitted[ListChange], bool]]  # with whether the thread itself was changed
     seen: Snapshot
     has_more: bool
 
@@ -67,14 +70,17 @@ async def cursor(store: Store, hub: Hub, who: Principal) -> str:
 
 
 async def changes(
-    store: Store, hub: Hub, who: Principal, place: ListPlace
+    store: Store, hub: Hub, who: Principal, place: ListPlace, only: ThreadFilter | None = None
 ) -> AsyncGenerator[Emitted[ListChange], None]:
-    """Yield the changes of the threads that the caller can reach, after a place.
+    """Yield the changes of the threads that the caller can reach, and that a filter matches, after a place.
 
-    No batch is held while it waits: a thousand followers would hold a thousand batches.
+    The filter is applied to what all followers read together. No batch is held while it waits: a thousand followers
+    would hold a thousand batches.
     Errors: Unavailable, also where another epoch begins.
     """
     reach, (seen, mark) = who.reach, place
+    if only is not None and reach.owner is None:
+        reach = replace(reach, owner=only.owner)
     with hub.listen_to_list(_topic(reach)) as audience:
         while True:
             if hub.epoch is not None and not mark.endswith(hub.epoch):
@@ -86,10 +92,21 @@ async def changes(
             unsent = items[::-1]
             del items
             while unsent:
-                yield unsent.pop()
+                event = _filtered(only, *unsent.pop())
+                if event is not None:
+                    yield event
             seen = after if has_more else audience.meet(seen, after)
             if not has_more:
                 await audience.wait_from(hints, seen.lowest)
+
+
+def _filtered(only: ThreadFilter | None, event: Emitted[ListChange], is_own: bool) -> Emitted[Any] | None:  # noqa: FBT001
+    """Return a change as a filter shows it: a thread that does not match now may have matched before."""
+    change = event.item
+    if only is None or isinstance(change, ThreadDeleted) or only.matches(change.thread):
+        return event
+    may_have_matched = is_own or (only.active_before is not None and isinstance(change, ThreadMoved))
+    return event._replace(item=ThreadRemoved(change.thread), answers=SharedCalls()) if may_have_matched else None
 
 
 def _topic(reach: Reach) -> tuple[str, str | None]:
@@ -99,7 +116,8 @@ def _topic(reach: Reach) -> tuple[str, str | None]:
 async def _read_batch(store: Store, reach: Reach, seen: Snapshot, mark: str) -> _Found:
     async with store.read() as reads:
         found = await reads.list_thread_changes(reach, seen, BATCH)
-    items: list[Emitted[Any]] = [
-        Emitted(snapshot.dump(each.seen) + mark, each.change, SharedCalls(keeps=KEPT_ANSWERS)) for each in found.items
+    items: list[tuple[Emitted[Any], bool]] = [
+        (Emitted(snapshot.dump(seen_after) + mark, change, SharedCalls(keeps=KEPT_ANSWERS)), is_own)
+        for _, seen_after, change, is_own in found.items
     ]
     return _Found(items, found.seen, found.has_more)

@@ -17,7 +17,7 @@ from gateway.domain.wire import dump_text
 from gateway.errors import InvalidRequest, excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from gateway.domain.page import PageRequest
     from gateway.domain.principal import Reach
@@ -58,6 +58,12 @@ class MetadataMatch(NamedTuple):
     values: tuple[str, ...] | None = None
     is_missing: bool = False
 
+    def matches(self, metadata: Mapping[str, str]) -> bool:
+        """Say whether metadata fulfils the condition."""
+        value = metadata.get(self.key)
+        has_one = value is not None and (self.values is None or value in self.values)
+        return has_one != self.is_missing
+
 
 @dataclass(frozen=True)
 class ThreadFilter:
@@ -80,7 +86,7 @@ class ThreadFilter:
         return next((each for each in self.metadata if len(each.values or ()) == 1 and not each.is_missing), None)
 
     @cached_property
-    def values(self) -> dict[str, int | str]:
+    def values(self) -> dict[str, Any]:
         """The filter as values of statements: inclusive bounds, a pair, and other conditions on metadata as JSON."""
         created_after = -1 if self.created_after is None else self.created_after
         created_before = _LATEST if self.created_before is None else self.created_before
@@ -102,6 +108,17 @@ class ThreadFilter:
             **pair,
             **({"matches": dump_text(further)} if further else {}),
         }
+
+    def matches(self, thread: Thread) -> bool:
+        """Say whether a thread that was read is listed, as statements do."""
+        values, active = self.values, thread.activity_at or 0
+        return (
+            values["created_least"] <= thread.created_at <= values["created_most"]
+            and values["active_least"] <= active <= values["active_most"]
+            and values["owned_least"] <= (thread.owner is not None) <= values["owned_most"]
+            and self.owner in (None, thread.owner)
+            and all(each.matches(thread.metadata) for each in self.metadata)
+        )
 
 
 class Selection(NamedTuple):

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.core import follow_list, messages, streaming, threads
-from gateway.domain.change import ThreadCreated, ThreadDeleted, ThreadMoved, ThreadUpdated
+from gateway.domain import parse
+from gateway.domain.change import ThreadCreated, ThreadDeleted, ThreadMoved, ThreadRemoved, ThreadUpdated
 from gateway.domain.message import MessagePatch
+from gateway.domain.page import PageRequest
 from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread import ThreadPatch
+from gateway.domain.thread_list import MetadataMatch, Selection, ThreadFilter
 from gateway.errors import InvalidRequest
 from tests.following import WHOLE, begin, make_thread, say, take
 
 if TYPE_CHECKING:
     from gateway.core import Store
     from gateway.events.hub import Hub
+
+
+_NUMBERS = count()
 
 
 async def received(store: Store, hub: Hub, who: Principal, after: str | None, count: int) -> list[Any]:
@@ -123,3 +132,58 @@ async def test_a_long_absence_is_made_good_in_batches(
             break
 
     assert seen == dict.fromkeys(made, 1)
+
+
+A_IS_B: Final = ThreadFilter((MetadataMatch("a", ("b",)),))
+
+
+async def test_a_filter_emits_what_enters_and_what_leaves(store: Store, hub: Hub, who: Principal) -> None:
+    place = await follow_list.start(store, hub, who, None)
+    thread, other = await make_thread(store, who), await make_thread(store, who)
+    async with aclosing(follow_list.changes(store, hub, who, place, A_IS_B)) as found:
+        assert [type(each.item) for each in await take(found, 2)] == [ThreadRemoved] * 2  # they may have matched
+        await threads.update(store, who, thread, ThreadPatch(metadata={"a": "b"}))
+        assert [type(each.item) for each in await take(found, 1)] == [ThreadUpdated]
+        await say(store, who, other, "not shown")
+        await say(store, who, thread, "shown")
+        [event] = await take(found, 1)
+        assert isinstance(event.item, ThreadMoved)
+        assert event.item.thread.id == thread
+        await threads.update(store, who, thread, ThreadPatch(metadata={"a": "c"}))
+        assert [type(each.item) for each in await take(found, 1)] == [ThreadRemoved]
+        await say(store, who, thread, "not shown")
+        await threads.delete(store, who, other)
+        assert [type(each.item) for each in await take(found, 1)] == [ThreadDeleted]
+
+
+@given(
+    metadata=st.dictionaries(st.sampled_from("ab"), st.sampled_from(["", "x", "y\0"])),
+    owner=st.sampled_from([None, "alice"]),
+    only=st.builds(
+        ThreadFilter,
+        st.lists(
+            st.builds(
+                MetadataMatch,
+                st.sampled_from("abc"),
+                st.sampled_from([None, ("x",), ("", "y\0")]),
+                st.booleans(),
+            ).map(lambda each: each._replace(values=None) if each.is_missing else each),
+            max_size=3,
+        ).map(tuple),
+        st.sampled_from([None, "alice", "bob"]),
+        st.sampled_from([None, True, False]),
+        created_after=st.sampled_from([None, 0, 1 << 52]),
+        active_before=st.sampled_from([None, 0, 1 << 52]),
+    ),
+)
+async def test_a_filter_matches_what_the_list_has(
+    store: Store, metadata: dict[str, str], owner: str | None, only: ThreadFilter
+) -> None:
+    project = Principal(Reach(f"project_{next(_NUMBERS)}"))
+    new = parse.new_thread({"metadata": metadata, "owner": owner})
+    thread = (await threads.create(store, project, new)).id
+
+    listed = await threads.list_page(store, project, PageRequest(), Selection(only=only))
+
+    read = await threads.get(store, project, thread)
+    assert only.matches(read) == (len(listed.items) == 1)

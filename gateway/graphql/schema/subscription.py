@@ -15,6 +15,7 @@ from gateway.domain.message import Message as DomainMessage
 from gateway.domain.run import Run as DomainRun
 from gateway.domain.thread import Thread as DomainThread
 from gateway.graphql.context import Context, Info
+from gateway.graphql.schema import inputs
 from gateway.graphql.schema.argument_paths import names_arguments
 from gateway.graphql.schema.runs import Run
 from gateway.graphql.schema.types import Edge, Message, MessageEdge, Thread
@@ -35,6 +36,13 @@ ResumeListAfter = Annotated[
     strawberry.argument(
         description="Resume after this cursor of an event; missed changes are delivered first. If omitted or null, only"
         " new changes are delivered; an empty string is an error."
+    ),
+]
+
+ListFilter = Annotated[
+    inputs.ThreadFilter | None,
+    strawberry.argument(
+        description="Which threads to follow; all conditions must hold. A thread that no longer matches is removed."
     ),
 ]
 
@@ -210,11 +218,17 @@ class Subscription:
         " Text that is appended to a message in progress is no change of the list; saving and finishing the text are."
     )
     @names_arguments
-    async def thread_list_events(self, info: Info, after: ResumeListAfter = UNSET) -> AsyncIterator[ThreadListEvent]:
+    async def thread_list_events(
+        self,
+        info: Info,
+        filter: ListFilter = UNSET,  # noqa: A002  (as of `Query.threads`)
+        after: ResumeListAfter = UNSET,
+    ) -> AsyncIterator[ThreadListEvent]:
         """Subscribe to the list of threads."""
         ctx = info.context
+        only = inputs.thread_filter(filter or None)
         place = await follow_list.start(ctx.store, ctx.hub, ctx.who, _begin(ctx, after))
-        return _Events(ctx, follow_list.changes(ctx.store, ctx.hub, ctx.who, place), _event)
+        return _Events(ctx, follow_list.changes(ctx.store, ctx.hub, ctx.who, place, only), _event)
 
 
 def _begin(ctx: Context, after: str | None) -> str | None:
