@@ -173,7 +173,8 @@ class Page(Generic[T]):
 class PageRead(NamedTuple):
     """A read: the same page of one or several threads, all messages or those of one run, and some fields of each.
 
-    With `with_thread`, the page is that of one thread, which is read too.
+    With `with_thread`, the page is that of one thread, which is read too. Without `with_more`, a read of several
+    threads leaves out the row after each page, and does not say whether there is one.
     """
 
     thread_ids: Sequence[str]
@@ -181,6 +182,7 @@ class PageRead(NamedTuple):
     run_id: str | None = None
     fields: Fields = WHOLE
     with_thread: bool = False
+    with_more: bool = True
 
 
 class ReadRows(NamedTuple):

@@ -81,12 +81,14 @@ class SelectedField:
     """A field that will be selected of a resolver's result, with its arguments.
 
     `columns` are the fields of named tuples that its value is read from, by class, in the order that rows which
-    replace such tuples must have (`Preloaded.rows`); None if only whole tuples will do.
+    replace such tuples must have (`Preloaded.rows`); None if only whole tuples will do. `within` are the names of the
+    fields that are selected of its value, where that is an object.
     """
 
     name: str
     arguments: Mapping[str, Any]
     columns: Columns | None = None
+    within: frozenset[str] = frozenset()
 
 
 LookAhead = Callable[[], Sequence[SelectedField]]

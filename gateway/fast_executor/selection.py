@@ -175,7 +175,9 @@ def _with_look_ahead(
 
         def look_ahead() -> Sequence[SelectedField]:
             try:
-                return [SelectedField(name, given(variables), columns) for name, given, columns in prepared]
+                return [
+                    SelectedField(each.name, each.arguments(variables), each.columns, each.within) for each in prepared
+                ]
             except Bailout:
                 return []
 
@@ -193,7 +195,10 @@ def _prepared(selection: Selection, kind: Any, details: FieldDetailsList, path: 
         definition = kind.fields[name]
         if not path:
             arguments = arguments_of(definition, selected[0].node) or _bail_out
-            yield _Prepared(name, arguments, selection.columns(definition.type, selected))
+            own = _nullable_type(definition.type)
+            within = selection.collect(own, selected).values() if is_object_type(own) else ()
+            names = frozenset(each[0].node.name.value for each in within)
+            yield _Prepared(name, arguments, selection.columns(definition.type, selected), names)
         elif name == path[0]:
             yield from _prepared(selection, get_named_type(definition.type), selected, path[1:])
 
@@ -204,6 +209,7 @@ class _Prepared(NamedTuple):
     name: str
     arguments: Arguments
     columns: Columns | None
+    within: frozenset[str]
 
 
 def _bail_out(_variables: VariableValues) -> dict[str, Any]:

@@ -6,8 +6,9 @@ Must not be here: the text of statements (`statements`), other reads (`reads`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from gateway.domain.message import Message
-    from gateway.domain.page import Fields, PageRead
+    from gateway.domain.page import Fields, PageRead, PageRequest
     from gateway.domain.principal import Reach
     from gateway.domain.thread import Thread
     from gateway.store.connections import Connection
@@ -73,7 +74,7 @@ class MessageReads:
         several = len(read.thread_ids) > 1
         fields = _with(read.fields, "id", "thread_id") if several else _with(read.fields, "id")
         selected = fields if _TEXTS.isdisjoint(fields) else (*fields, messages.DELTAS)
-        thread, edges = None, None if read.page.cursors() else _NO_EDGES
+        thread, edges = None, None if read.page.cursors() or not read.with_more else _NO_EDGES
         if read.with_thread:
             thread, edges, found = await self._with_thread(reach, read, selected)
             pages = [found]
@@ -81,10 +82,10 @@ class MessageReads:
             pages = await self._pages_of_each(reach, read, selected)
         else:
             pages = [await self._page(reach, read, selected)]
-        for found in pages:
-            if selected is not fields:
-                _complete(selected, found.rows)
-            if read.page.from_end:
+        if selected is not fields:
+            _complete(selected, *(found.rows for found in pages))
+        if read.page.from_end:
+            for found in pages:
                 found.rows.reverse()
         return list(map(_AS_ROWS, [(*found, fields, edges, thread) for found in pages]))
 
@@ -134,10 +135,11 @@ class MessageReads:
         if not self._connection.is_local:
             build = postgres_pages.list_messages_of_each
         take = partial(AnswerBudget().take_pages, limit=read.page.limit, place=fields.index("thread_id"))
+        page = read.page if read.with_more else _one_less(read.page)  # a statement asks for one more than the limit
         pages: dict[str, PageRows[Any]] = {}
         left, ended = list(dict.fromkeys(read.thread_ids)), False
         while not ended:
-            arguments = reach, wire.dump_text(left), read.page, read.run_id, fields
+            arguments = reach, wire.dump_text(left), page, read.run_id, fields
             found, ended = await self._taken(take, build, *arguments)
             pages |= found
             left = [thread_id for thread_id in left if thread_id not in pages]
@@ -152,6 +154,11 @@ class MessageReads:
         return self._connection.take(take, build, arguments)
 
 
+@lru_cache(64)
+def _one_less(page: PageRequest) -> PageRequest:
+    return replace(page, limit=page.limit - 1)
+
+
 def _empty() -> PageRows[Any]:
     return PageRows([], has_more=False)
 
@@ -160,21 +167,27 @@ def _with(fields: Fields, *required: str) -> Fields:
     return (*fields, *(name for name in required if name not in fields))
 
 
-def _complete(fields: Fields, found: list[Any]) -> None:
+def _complete(fields: Fields, *pages: list[Any]) -> None:
     """Append to the content of messages in progress what they have gained; the rows begin with the fields."""
     deltas = itemgetter(fields.index(messages.DELTAS))
-    if any(map(deltas, found)):
-        found[:] = [_grown(fields, row, wire.load(deltas(row) or "[]")) for row in found]
+    if any(map(deltas, chain.from_iterable(pages))):
+        for found in pages:
+            found[:] = [_grown(fields, row, wire.load(gained)) if (gained := deltas(row)) else row for row in found]
 
 
 def _grown(fields: Fields, row: Sequence[Any], deltas: list[tuple[int, int, str]]) -> Sequence[Any]:
     """Append deltas in the order of their positions, and note whether that is one plain text."""
     if not deltas:
         return row
-    own: dict[str, Any] = dict(zip(fields, row, strict=False))
-    whole = wire.load(own["wire_json"]) if "wire_json" in own else {}
-    parts = whole["content"] if whole else wire.load(own["content_json"])
+    gained: dict[int, list[str]] = {}
     for _, part_index, text in sorted(deltas):
-        append_text(parts, part_index, text)
-    own |= {"wire_json": wire.dump(whole), "content_json": wire.dump(parts), "plain_text": plain_text(parts)}
+        gained.setdefault(part_index, []).append(text)
+    own: dict[str, Any] = dict(zip(fields, row, strict=False))
+    whole = wire.load(own["wire_json"]) if "wire_json" in own else None
+    parts = whole["content"] if whole else wire.load(own["content_json"])
+    for part_index, texts in gained.items():
+        append_text(parts, part_index, "".join(texts))
+    if whole:
+        own["wire_json"] = wire.dump(whole)
+    own |= {"content_json": wire.dump(parts), "plain_text": plain_text(parts)}
     return (*map(own.__getitem__, fields), *row[len(fields) :])

@@ -65,6 +65,8 @@ async def test_pages_of_several_threads_equal_those_of_each_thread_alone(
 
         assert of_full.items == (await list_page(store, who, full, page, asking.run_id)).items
         assert of_empty.items == ()
+        [_, without_more] = await messages.list_pages(store, who, read._replace(with_more=False), known=True)
+        assert (without_more.items, without_more.edges) == (of_full.items, None)
 
 
 @given(history=changes(st.integers(0, 2)), asked=askings(st.none()))

@@ -131,7 +131,7 @@ def _read_of(thread_ids: Sequence[str], selected: Sequence[SelectedField]) -> Pa
     except InvalidRequest:
         return None
     fields = WHOLE if child.columns is None else child.columns.get(Message, ())
-    return PageRead(thread_ids, page, run_id, fields)
+    return PageRead(thread_ids, page, run_id, fields, with_more="pageInfo" in child.within)
 
 
 def _prefetch(context: Context, found: Sequence[Thread], read: PageRead, pages: Sequence[Rows]) -> None:
