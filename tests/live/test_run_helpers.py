@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncOpenAI, AzureOpenAI, OpenAI
 
 from tests.clients.node import run
 from tests.clients.run_checks import ASYNC_CHECKS, CHECKS, run_model
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tests.live.server import Server
 
 pytestmark = pytest.mark.uncounted
+
+# No retries: a fault of the server's must show.
+SHARED: Final[dict[str, Any]] = {"api_key": "any", "max_retries": 0, "_strict_response_validation": True}
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
@@ -45,8 +48,13 @@ def _as_programs_do() -> Iterator[None]:
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_the_python_sdk_finds(answering: Server, name: str) -> None:
-    base_url = f"{answering.base_url}/v1"
-    with OpenAI(base_url=base_url, api_key="any", max_retries=0, _strict_response_validation=True) as client:
+    with OpenAI(base_url=f"{answering.base_url}/v1", **SHARED) as client:
+        CHECKS[name](client)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_the_python_sdk_for_azure_finds(answering: Server, name: str) -> None:
+    with AzureOpenAI(azure_endpoint=answering.base_url, api_version="2024-05-01-preview", **SHARED) as client:
         CHECKS[name](client)
 
 
