@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
@@ -223,6 +223,30 @@ def erase(project: str, owner: str, *, dry_run: bool, **flags: Any) -> None:
     with audited(settings.audit_log):
         carrier = carrier_if_any(settings)
         run_erase(settings.database_url, project_id(project), end_user(owner), carrier, is_dry=dry_run)
+
+
+@main.group(name="assistants")
+def assistants_() -> None:
+    """Import assistants that were made elsewhere.
+
+    \b
+      gateway assistants import assistants.json --project shop
+    """
+
+
+@assistants_.command(name="import", cls=GroupedCommand)
+@click.argument("source", type=click.File("rb"))
+@click.option("--project", default="default", show_default=True, metavar="NAME", help="Project of the assistants.")
+@settings_options(*_DATABASE)
+def import_assistants(source: BinaryIO, project: str, **flags: Any) -> None:
+    """Import the API's own `assistant` objects: lines of JSON, an array, or a page of `GET /assistants`.
+
+    Ids and times are kept, and what exists stays as it is. Those with file_search or code_interpreter are rejected.
+    """
+    with loading():
+        from gateway.cli.assistants import run_import_assistants  # noqa: PLC0415  (as above)
+
+    run_import_assistants(load_settings(flags).database_url, project_id(project), source)
 
 
 @main.group(name="keys")

@@ -21,6 +21,8 @@ from gateway.observability import audit
 from gateway.observability.audit import Event
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.core import Store
     from gateway.domain.metadata import MetadataPatch
     from gateway.domain.page import Page, PageEnds, PageRequest
@@ -38,6 +40,23 @@ async def create(store: Store, who: Principal, fields: dict[str, Any]) -> Assist
     assistant = Assistant(new_id("asst"), int(time.time()), dump_text(fields))
     await store.write(lambda transaction: transaction.add_assistant(who.reach, assistant, time.time_ns() // 1000))
     return assistant
+
+
+async def add_all(store: Store, who: Principal, given: Sequence[Assistant]) -> int:
+    """Add assistants with their ids and times, and return how many are new; what exists stays as it is.
+
+    Errors: Forbidden.
+    """
+    _require(who, Scope.WRITE)
+
+    async def work(transaction: RunWrites) -> int:
+        known = await transaction.get_assistants(who.reach, [each.id for each in given]) if given else {}
+        fresh = {each.id: each for each in given if each.id not in known}
+        for each in fresh.values():
+            await transaction.add_assistant(who.reach, each, each.created_at * 1_000_000)
+        return len(fresh)
+
+    return await store.write(work)
 
 
 async def get(store: Store, who: Principal, assistant_id: str) -> Assistant:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 COMMANDS = [
     *("serve", "config", "keys", "migrate", "schema", "import", "export", "erase"),
+    "assistants",
     *("backup", "restore", "doctor", "epoch"),
 ]
 
