@@ -48,7 +48,7 @@ from gateway.web.origins import OriginPolicy, origin_policy_of
 from gateway.web.pages import Pages
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
     from starlette.types import Lifespan
@@ -150,11 +150,11 @@ def serve_store(  # noqa: PLR0913  (each is a part of the application, with its 
     explorer = Explorer(graphiql)
     operations = Operations(_schema(), store, hub, options, authenticator, runs=runs)
     graphql = GraphQLOverHttp(operations, explorer.page, policy)
-    keeping, kept = ([BackgroundTask("retention", retention.run)], retention.readings()) if retention else ([], [])
+    keeping, kept = ([BackgroundTask("retention", retention.run)], [retention.readings]) if retention else ([], [])
     tasks = BackgroundTasks([*background, *_own_tasks(store, hub, authenticator), *tasks_of(runs), *keeping])
     rest = RestFace(store, authenticator, limits.rest_timeout_s, runs)
     pages = _pages(operations, store, explorer, tasks, min_free_mb=limits.min_free_mb)
-    _observe(store, heard, [*readings(store, operations), *tasks.readings(), *readings_of(runs), *kept])
+    _observe(store, heard, [partial(readings, store, operations), tasks.readings, partial(readings_of, runs), *kept])
     return RequestMiddleware(
         lambda request: graphql.find(request) or rest.find(request) or pages.find(request),
         refuse=refuse,
@@ -172,11 +172,11 @@ def _schema() -> Any:
     return build_schema()._schema  # noqa: SLF001
 
 
-def _observe(store: Store, heard: Listeners, readings: list[Reading]) -> None:
+def _observe(store: Store, heard: Listeners, sources: Sequence[Callable[[], list[Reading]]]) -> None:
     if heard.tracing:
         store.watch(heard.tracing.statement)
     if heard.metrics:
-        heard.metrics.watch(readings)
+        heard.metrics.watch([reading for source in sources for reading in source()])
 
 
 def _own_tasks(store: Store, hub: Hub, authenticator: Authenticator) -> Iterator[BackgroundTask]:

@@ -43,7 +43,7 @@ ATTRIBUTES: Final = {
     "_transport": "asyncpg",
 }
 # Of the standard library, where it is documented.
-DOCUMENTED: Final = {"_replace", "_value_", "_fields", "_asdict"}
+DOCUMENTED: Final = {"_replace", "_value_", "_fields", "_field_defaults", "_asdict"}
 # Modules that their libraries do not document, and what we take from them.
 MODULES: Final = {
     "graphql.execution.collect_fields": {"collect_fields", "FieldDetails", "FragmentDetails"},
