@@ -147,12 +147,11 @@ def serve_store(  # noqa: PLR0913  (each is a part of the application, with its 
     options, heard, hub = options or Options(), listeners or Listeners(), hub or Hub()
     policy, authenticator = origin_policy or OriginPolicy(), authenticator or Authenticator()
     runs, limits = runs_of(store, hub, authenticator.rate_limits, answering), limits or Limits()
-    explorer = Explorer(graphiql)
+    explorer, rest = Explorer(graphiql), RestFace(store, authenticator, limits.rest_timeout_s, runs)
     operations = Operations(_schema(), store, hub, options, authenticator, runs=runs)
     graphql = GraphQLOverHttp(operations, explorer.page, policy)
     keeping, kept = ([BackgroundTask("retention", retention.run)], [retention.readings]) if retention else ([], [])
     tasks = BackgroundTasks([*background, *_own_tasks(store, hub, authenticator), *tasks_of(runs), *keeping])
-    rest = RestFace(store, authenticator, limits.rest_timeout_s, runs)
     pages = _pages(operations, store, explorer, tasks, min_free_mb=limits.min_free_mb)
     _observe(store, heard, [partial(readings, store, operations), tasks.readings, partial(readings_of, runs), *kept])
     return RequestMiddleware(
