@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
@@ -19,14 +20,17 @@ from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread import ThreadPatch
 from gateway.domain.thread_list import MetadataMatch, Selection, ThreadFilter
 from gateway.errors import InvalidRequest
-from tests.following import WHOLE, begin, make_thread, say, take
+from gateway.store.reads import Reads
+from tests.following import PATIENCE_S, WHOLE, begin, make_thread, say, take, until
 
 if TYPE_CHECKING:
     from gateway.core import Store
+    from gateway.domain.snapshot import Snapshot
     from gateway.events.hub import Hub
 
 
 _NUMBERS = count()
+MANY: Final = 30
 
 
 async def received(store: Store, hub: Hub, who: Principal, after: str | None, count: int) -> list[Any]:
@@ -187,3 +191,41 @@ async def test_a_filter_matches_what_the_list_has(
 
     read = await threads.get(store, project, thread)
     assert only.matches(read) == (len(listed.items) == 1)
+
+
+async def test_one_read_for_each_change_serves_all_followers(
+    store: Store, hub: Hub, who: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, reads = Reads.list_thread_changes, []
+
+    async def counting(own: Reads, reach: Reach, seen: Snapshot, limit: int) -> Any:
+        reads.append(reach)
+        return await read(own, reach, seen, limit)
+
+    monkeypatch.setattr(Reads, "list_thread_changes", counting)
+    thread = await make_thread(store, who)
+    filters = [None, A_IS_B, ThreadFilter(has_owner=False)]
+    begun = [await follow_list.start(store, hub, who, None) for _ in range(MANY)]
+    found = [follow_list.changes(store, hub, who, at, filters[n % 3]) for n, at in enumerate(begun)]
+    asked = [asyncio.create_task(anext(each)) for each in found]
+    await until(lambda: waiting_for_list(hub, who) == MANY)
+    for n in range(3):
+        if n == 1:
+            reads.clear()  # those that began at places of their own have met
+        await say(store, who, thread, str(n))
+        told = [task for number, task in enumerate(asked) if filters[number % 3] is not A_IS_B]
+        await asyncio.wait_for(asyncio.gather(*told), PATIENCE_S)
+        asked = [asyncio.create_task(anext(found[k])) if task.done() else task for k, task in enumerate(asked)]
+        await until(lambda: waiting_for_list(hub, who) == MANY)
+
+    assert len(reads) == 2
+    for each in asked:
+        each.cancel()
+    await asyncio.wait(asked)
+    for follower in found:
+        await follower.aclose()
+    assert not hub.has_listeners
+
+
+def waiting_for_list(hub: Hub, who: Principal) -> int:
+    return len(hub.listen_to_list((who.reach.project_id, who.reach.owner))._waiting)  # noqa: SLF001
