@@ -288,7 +288,7 @@ class Thread(Node):
 
     @strawberry.field(
         description="The thread that this one was forked from; null if it was not, or if that is deleted or belongs to "
-        "somebody else.",
+        "another user.",
         graphql_type=ForkedFrom | None,
     )
     async def forked_from(self, info: Info, root: strawberry.Parent[DomainThread]) -> ForkSource | None:
