@@ -45,6 +45,7 @@ async def create_once(
     an obstacle since; `read` raises NotFound where it is deleted.
     Errors: IdempotencyKeyReused; IdempotencyKeyInUse; those of both functions.
     """
+    await store.require_unique_keys()
     for number in range(_TRIES):
         try:
             return await create()

@@ -86,7 +86,10 @@ async def _created(store: Store, who: Principal, made: Thread, thread_id: str) -
         found = (await reads.get_threads(who.reach, [thread_id])).get(thread_id)
     if found is None:
         raise NotFound("thread", thread_id)
-    return found if Scope.READ in who.scopes else made._replace(id=found.id, created_at=found.created_at)
+    if Scope.READ in who.scopes:
+        return found
+    second = found.created_at
+    return made._replace(id=found.id, created_at=second, activity_at=1_000 * second)
 
 
 async def get(store: Store, who: Principal, thread_id: ThreadId) -> Thread:

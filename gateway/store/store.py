@@ -61,6 +61,7 @@ class Store:
         self._transactions = GroupCommit(engines) if engines.has_one_writer else Transactions(self._writers)
         self._turns = Turns()
         self._faults = Faults()
+        self._has_unique_keys = False
 
     def read(self) -> Borrowed[RunReads]:
         """Borrow a connection to read with, for the duration of the block.
@@ -101,6 +102,17 @@ class Store:
         self._faults.on_write()
         self._publish(touched)
         return result
+
+    async def require_unique_keys(self) -> None:
+        """Require that idempotency keys are unique: on PostgreSQL, `gateway migrate` builds their indexes at the end.
+
+        Errors: Unavailable.
+        """
+        if not self._has_unique_keys:
+            async with self.read() as reads:
+                self._has_unique_keys = await reads.has_unique_keys()
+        if not self._has_unique_keys:
+            raise Unavailable("The indexes of idempotency keys are being built. Please send the request again.")
 
     async def add_message(
         self,

@@ -40,7 +40,7 @@ async def create(client: httpx.AsyncClient, key: str) -> httpx.Response:
 
 @pytest.mark.parametrize("is_rest", [True, False])
 async def test_replays_leave_the_rate_of_writes(store: Store, *, is_rest: bool) -> None:
-    async with calling(store, writes="2/minute") as client:
+    async with calling(store, writes="2/day") as client:
 
         async def made(key: str) -> bool:
             if is_rest:
@@ -54,7 +54,7 @@ async def test_replays_leave_the_rate_of_writes(store: Store, *, is_rest: bool) 
 
 
 async def test_replays_count_as_reads(store: Store) -> None:
-    async with calling(store, reads="3/minute") as client:
+    async with calling(store, reads="3/day") as client:
         statuses = [(await create(client, "k")).status_code for _ in range(5)]
         read = await client.get("/threads")
 
@@ -63,14 +63,14 @@ async def test_replays_count_as_reads(store: Store) -> None:
 
 
 async def test_the_headers_of_a_replay_are_those_of_reads(store: Store) -> None:
-    async with calling(store, reads="9/minute", writes="5/minute") as client:
+    async with calling(store, reads="9/day", writes="5/day") as client:
         limits = [(await create(client, "k")).headers["x-ratelimit-limit-requests"] for _ in range(2)]
 
     assert limits == ["5", "9"]
 
 
 async def test_an_operation_that_creates_anything_counts_as_a_write(store: Store) -> None:
-    async with calling(store, writes="3/minute") as client:
+    async with calling(store, writes="3/day") as client:
         await create(client, "k")
         answers = [await GraphQL(client).answer(BOTH, new=key) for key in ("a", "b", "c")]
 
@@ -80,7 +80,7 @@ async def test_an_operation_that_creates_anything_counts_as_a_write(store: Store
 @pytest.mark.parametrize("status", [400, 404])
 async def test_a_refused_creation_counts_as_a_write(store: Store, status: int) -> None:
     path, body = ("/threads/thread_none/messages", {"role": "user", "content": "hi"})
-    async with calling(store, writes="1/minute") as client:
+    async with calling(store, writes="1/day") as client:
         first = await client.post(path, json=body if status == 404 else {}, headers={"Idempotency-Key": "k"})
         again = await client.post(path, json=body, headers={"Idempotency-Key": "k"})
 

@@ -12,6 +12,7 @@ from gateway.core import messages, threads
 from gateway.domain.idempotency import Attempt, Kind
 from gateway.domain.page import Order, PageRequest
 from gateway.errors import IdempotencyKeyInUse, IdempotencyKeyReused, NotFound, Unavailable
+from gateway.store.engines.base import Timeouts
 from gateway.store.store import open_store
 from gateway.store.writes import Place
 from tests.make import holding, list_page, make_thread, new_message
@@ -46,6 +47,13 @@ async def store(postgres_url: str) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
+async def patient(postgres_url: str) -> AsyncIterator[Store]:
+    opened = open_store(postgres_url, timeouts=Timeouts(lock_s=60, statement_s=60))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
 async def stranger(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(postgres_url)
     yield connection
@@ -72,8 +80,9 @@ async def texts(store: Store, who: Principal, thread_id: ThreadId) -> list[str]:
 
 
 async def test_a_deletion_that_commits_meanwhile_lets_no_second_creation_in(
-    store: Store, who: Principal, thread_id: ThreadId, stranger: asyncpg.Connection
+    patient: Store, who: Principal, thread_id: ThreadId, stranger: asyncpg.Connection
 ) -> None:
+    store = patient
     made = await create(store, who, thread_id)
 
     async def delete(transaction: Writes) -> None:
@@ -92,8 +101,9 @@ async def test_a_deletion_that_commits_meanwhile_lets_no_second_creation_in(
 
 @pytest.mark.parametrize("is_same", [True, False])
 async def test_a_creation_waits_for_the_one_with_its_key_and_is_its_replay(
-    store: Store, who: Principal, thread_id: ThreadId, stranger: asyncpg.Connection, *, is_same: bool
+    patient: Store, who: Principal, thread_id: ThreadId, stranger: asyncpg.Connection, *, is_same: bool
 ) -> None:
+    store = patient
     attempt = Attempt("k")
     key = attempt.identify(who, Kind.MESSAGE, thread_id, HI)
     fingerprint = key.fingerprint if is_same else "another"
@@ -129,8 +139,9 @@ async def test_a_creation_that_waits_too_long_for_its_key_is_to_be_sent_again(
 
 
 async def test_a_write_whose_connection_breaks_is_sent_again_under_its_key(
-    store: Store, who: Principal, thread_id: ThreadId, stranger: asyncpg.Connection
+    patient: Store, who: Principal, thread_id: ThreadId, stranger: asyncpg.Connection
 ) -> None:
+    store = patient
     await create(store, who, thread_id)  # over the connection that will be cut
     async with stranger.transaction():
         await stranger.execute("SELECT FROM threads WHERE id = $1 FOR UPDATE", thread_id)
@@ -146,3 +157,19 @@ async def test_a_write_whose_connection_breaks_is_sent_again_under_its_key(
 
 def _plain(store: Store, who: Principal, thread_id: ThreadId) -> asyncio.Task[Any]:
     return asyncio.create_task(messages.create(store, who, thread_id, HI))
+
+
+async def test_no_key_is_accepted_before_its_index_is_complete(
+    store: Store, who: Principal, thread_id: ThreadId, stranger: asyncpg.Connection
+) -> None:
+    name = "uq_messages_idempotency_key"
+    await stranger.execute(f"ALTER INDEX {name} RENAME TO is_being_built")
+
+    try:
+        with pytest.raises(Unavailable, match="are being built"):
+            await create(store, who, thread_id)
+        await _plain(store, who, thread_id)
+    finally:
+        await stranger.execute(f"ALTER INDEX is_being_built RENAME TO {name}")
+
+    assert (await create(store, who, thread_id)).idempotency_key == "k"
