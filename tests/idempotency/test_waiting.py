@@ -35,7 +35,7 @@ idempotency_scope, idempotency_key, idempotency_fingerprint)
 VALUES ('default', $1, 999, 'msg_of_another', 1, 'user', 'completed', '[]', '[]', '{}', $2, $3, $4)"""
 CUT: Final = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
-    "AND pid <> pg_backend_pid()"
+    "AND pid NOT IN (pg_backend_pid(), $1)"
 )
 
 
@@ -61,6 +61,14 @@ async def stranger(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture
+async def watcher(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Watch who waits: within a transaction, as the stranger's, PostgreSQL shows the same activity always."""
+    connection = await asyncpg.connect(postgres_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
 async def thread_id(store: Store, who: Principal) -> ThreadId:
     return await make_thread(store, who)
 
@@ -69,10 +77,10 @@ def create(store: Store, who: Principal, thread_id: ThreadId, attempt: Attempt |
     return asyncio.create_task(messages.create(store, who, thread_id, HI, attempt or Attempt("k")))
 
 
-async def until_waiting(stranger: asyncpg.Connection, count: int = 1) -> None:
+async def until_waiting(watcher: asyncpg.Connection, count: int = 1) -> None:
     found = 0
     while found < count:
-        found = await stranger.fetchval(WAITING)
+        found = await watcher.fetchval(WAITING)
 
 
 async def texts(store: Store, who: Principal, thread_id: ThreadId) -> list[str]:
@@ -80,7 +88,7 @@ async def texts(store: Store, who: Principal, thread_id: ThreadId) -> list[str]:
 
 
 async def test_a_deletion_that_commits_meanwhile_lets_no_second_creation_in(
-    patient: Store, who: Principal, thread_id: ThreadId, stranger: asyncpg.Connection
+    patient: Store, who: Principal, thread_id: ThreadId, watcher: asyncpg.Connection
 ) -> None:
     store = patient
     made = await create(store, who, thread_id)
@@ -91,7 +99,7 @@ async def test_a_deletion_that_commits_meanwhile_lets_no_second_creation_in(
 
     async with holding(store, delete):
         creating = create(store, who, thread_id)
-        await until_waiting(stranger)
+        await until_waiting(watcher)
     with pytest.raises(NotFound, match=made.id):
         await creating
 
@@ -101,7 +109,13 @@ async def test_a_deletion_that_commits_meanwhile_lets_no_second_creation_in(
 
 @pytest.mark.parametrize("is_same", [True, False])
 async def test_a_creation_waits_for_the_one_with_its_key_and_is_its_replay(
-    patient: Store, who: Principal, thread_id: ThreadId, stranger: asyncpg.Connection, *, is_same: bool
+    patient: Store,
+    who: Principal,
+    thread_id: ThreadId,
+    stranger: asyncpg.Connection,
+    watcher: asyncpg.Connection,
+    *,
+    is_same: bool,
 ) -> None:
     store = patient
     attempt = Attempt("k")
@@ -112,7 +126,7 @@ async def test_a_creation_waits_for_the_one_with_its_key_and_is_its_replay(
     await stranger.execute(SAME, thread_id, key.scope, key.value, fingerprint)
 
     creating = create(store, who, thread_id, attempt)
-    await until_waiting(stranger)
+    await until_waiting(watcher)
     await running.commit()
 
     if is_same:
@@ -139,15 +153,19 @@ async def test_a_creation_that_waits_too_long_for_its_key_is_to_be_sent_again(
 
 
 async def test_a_write_whose_connection_breaks_is_sent_again_under_its_key(
-    patient: Store, who: Principal, thread_id: ThreadId, stranger: asyncpg.Connection
+    patient: Store,
+    who: Principal,
+    thread_id: ThreadId,
+    stranger: asyncpg.Connection,
+    watcher: asyncpg.Connection,
 ) -> None:
     store = patient
     await create(store, who, thread_id)  # over the connection that will be cut
     async with stranger.transaction():
         await stranger.execute("SELECT FROM threads WHERE id = $1 FOR UPDATE", thread_id)
         with_key, without = create(store, who, thread_id, Attempt("new")), _plain(store, who, thread_id)
-        await until_waiting(stranger, 2)
-        await stranger.fetch(CUT)
+        await until_waiting(watcher, 2)
+        await watcher.fetch(CUT, stranger.get_server_pid())
         with pytest.raises(Unavailable):
             await without
 
