@@ -102,6 +102,8 @@ TOOL_OUTPUT: Final = Bound(
 )
 
 # Requests for several objects.
+PREVIEW_DEFAULT: Final = 120
+PREVIEW: Final = Bound("preview", 500, "characters of a preview", "integer_above_max_value", "a preview is a line")
 FILTER_MATCHES: Final = Bound(
     "filter_matches",
     4,

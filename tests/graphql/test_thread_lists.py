@@ -88,3 +88,35 @@ async def test_a_wrong_argument_is_refused(graphql: GraphQL, given: dict[str, An
     error = await graphql.refusal(LIST, **given)
 
     assert error["extensions"]["param"] == param
+
+
+PREVIEWS = """query($length: Int! = 120) {
+  threads(orderBy: ACTIVITY) { nodes { lastMessage { id text } preview(length: $length) } } }"""
+
+
+async def test_each_thread_has_its_last_message_and_a_preview_by_two_statements(
+    graphql: GraphQL, store: Store, who: Principal, made: list[Thread]
+) -> None:
+    last = [await messages.create(store, who, each.id, new_message(f"of\n{n}")) for n, each in enumerate(made[:2])]
+    begun: list[str] = []
+    store.watch(lambda text, _operation: begun.append(text))
+
+    for _ in range(2):
+        begun.clear()
+        found = (await graphql(PREVIEWS))["threads"]["nodes"]
+
+        assert [(each["lastMessage"] or {}).get("id") for each in found] == [last[1].id, last[0].id, None]
+        assert [each["preview"] for each in found] == ["of 1", "of 0", ""]
+        assert len(begun) == 2
+
+
+async def test_a_preview_has_500_characters(graphql: GraphQL, store: Store, who: Principal, made: list[Thread]) -> None:
+    await messages.create(store, who, made[0].id, new_message("a" * 600))
+
+    assert (await graphql(PREVIEWS, length=500))["threads"]["nodes"][0]["preview"] == f"{'a' * 500}…"
+
+
+async def test_a_preview_of_501_characters_is_refused(graphql: GraphQL, store: Store, who: Principal) -> None:
+    await threads.create(store, who, NewThread({}, {}))
+
+    assert (await graphql.refusal(PREVIEWS, length=501))["extensions"]["param"] == "length"

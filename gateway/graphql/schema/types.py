@@ -18,6 +18,7 @@ from strawberry.scalars import JSON
 from gateway.core import messages, paging, read_marks, runs, threads
 from gateway.domain import bounds, ids, page, parse, parse_page, validate
 from gateway.domain.message import Message as DomainMessage
+from gateway.domain.preview import preview_of
 from gateway.domain.run import Run as DomainRun
 from gateway.domain.thread import ForkSource
 from gateway.domain.thread import Thread as DomainThread
@@ -51,6 +52,8 @@ UnreadMax = Annotated[int, strawberry.argument(description="Count no further, 1 
 Reader = Annotated[
     str | None, strawberry.argument(description="The reader; only for callers with an API key, which need one.")
 ]
+PreviewLength = Annotated[int, strawberry.argument(description="Its length in characters, 10 to 500.")]
+_LAST_MESSAGE = page.PageRequest(limit=1)
 RunId = Annotated[strawberry.ID | None, strawberry.argument(description="Return only messages of this run.")]
 
 
@@ -296,6 +299,27 @@ class Thread(Node):
         return await info.context.fork_sources.load(root.id)
 
     @strawberry.field(
+        description="The last message; null if the thread has none.",
+        graphql_type=Annotated["Message", strawberry.lazy(__name__)] | None,
+    )
+    async def last_message(self, info: Info, root: strawberry.Parent[DomainThread]) -> DomainMessage | None:
+        """Find it, batched with those of other threads."""
+        return await _last_message(info.context, root.id)
+
+    @strawberry.field(
+        description="The beginning of the last message's text in one line; of a message in progress, the text so far. "
+        "Empty without a text."
+    )
+    @names_arguments
+    async def preview(
+        self, info: Info, root: strawberry.Parent[DomainThread], length: PreviewLength = bounds.PREVIEW_DEFAULT
+    ) -> str:
+        """Cut the text, which is read with those of other threads."""
+        most = validate.an_integer(length, "length", at_least=10, at_most=bounds.PREVIEW.number)
+        found = await _last_message(info.context, root.id)
+        return "" if found is None else preview_of(found, most)
+
+    @strawberry.field(
         description="How many messages of assistants a reader has not read; null for an API key that names no reader."
     )
     @names_arguments
@@ -324,6 +348,14 @@ class Thread(Node):
 async def _unread(context: Context, thread_id: str, reader: str | None, most: int) -> Unread | None:
     name = read_marks.reader_of(context.who, parse.owner(None if reader is UNSET else reader, "reader"))
     return None if name is None else await context.unread.load(UnreadKey(thread_id, name, most))
+
+
+async def _last_message(context: Context, thread_id: ids.ThreadId) -> DomainMessage | None:
+    found = await context.pages.load(PageKey(thread_id, _LAST_MESSAGE, None))
+    if found is None or not found.rows:
+        return None
+    context.count_delivered(found)
+    return found.items[0]
 
 
 @strawberry.type(description="A message in a thread.")

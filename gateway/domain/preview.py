@@ -1,0 +1,50 @@
+"""The preview of a message: the beginning of its text in one line.
+
+Must not be here: which message of a thread is shown (`core`, `graphql`).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+from gateway.domain.message import TextContent
+
+if TYPE_CHECKING:
+    from gateway.domain.message import Message
+
+_READ: Final = 20_000  # characters of a text; more would only be white space
+_JOINER: Final = "\u200d"
+_MODIFIERS: Final = range(0x1F3FB, 0x1F400)  # of the colour of skin
+_TAGS: Final = range(0xE0020, 0xE0080)
+_FLAGS: Final = range(0x1F1E6, 0x1F200)  # two letters are one flag
+_JAMO: Final = range(0x1160, 0x1200)  # vowels and finals of a syllable of Hangul
+
+
+def preview_of(message: Message, length: int) -> str:
+    """Return the first text part of a message with its white space folded, cut at a character that a reader sees."""
+    text = next((part.text.value for part in message.content if isinstance(part, TextContent)), "")
+    folded = " ".join(text[:_READ].split())
+    if len(folded) <= length and len(text) <= _READ:
+        return folded
+    return f"{folded[: _border(folded, length)].rstrip()}…"
+
+
+def _border(text: str, length: int) -> int:
+    """Find the last border between grapheme clusters; a cluster that is longer than all is cut.
+
+    Source: Unicode Standard Annex 29, rules GB6 to GB13, as far as people write them.
+    """
+    end = length
+    while end and end < len(text) and _is_joined(text, end):
+        end -= 1
+    return end or length
+
+
+def _is_joined(text: str, at: int) -> bool:
+    before, after = text[at - 1], ord(text[at])
+    if after in _FLAGS and ord(before) in _FLAGS:
+        letters = at - len(text[:at].rstrip("".join(map(chr, _FLAGS))))
+        return letters % 2 == 1
+    extends = unicodedata.category(text[at]).startswith("M") or text[at] == _JOINER
+    return extends or before == _JOINER or after in _MODIFIERS or after in _TAGS or after in _JAMO

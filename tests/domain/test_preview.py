@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.domain.message import Message
+from gateway.domain.preview import preview_of
+from gateway.domain.wire import dump
+from tests.make import EVERY_PART, text_part
+
+FAMILY, FLAG, THUMB = "👨‍👩‍👧", "🇩🇪", "👍🏽"
+
+
+def preview(*texts: str, length: int = 10) -> str:
+    content = dump([text_part(each) for each in texts])
+    return preview_of(Message("msg_a", "thread_a", 0, "user", "completed", content, "[]", "{}"), length)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("short", "short"),
+        ("0123456789", "0123456789"),
+        ("0123456789a", "0123456789…"),
+        (" a\n\n b\t c ", "a b c"),
+        ("012345678 and", "012345678…"),
+        ("", ""),
+        (f"0123456{FAMILY} x", "0123456…"),
+        (f"012345678{FLAG}", "012345678…"),
+        (f"{FLAG * 6}", f"{FLAG * 5}…"),
+        (f"012345678{THUMB}", "012345678…"),
+        ("012345678e\u0301", "012345678…"),
+        ("e" + "\u0301" * 20, "e" + "\u0301" * 9 + "…"),
+        (" " * 30_000 + "late", "…"),
+    ],
+)
+def test_a_preview_is_one_line_cut_between_characters(text: str, expected: str) -> None:
+    assert preview(text) == expected
+
+
+def test_a_preview_is_of_the_first_text_part() -> None:
+    assert preview("one", "two") == "one"
+
+
+def test_a_message_without_a_text_has_an_empty_preview() -> None:
+    content = dump([each for each in EVERY_PART if each["type"] != "text"])
+    message = Message("msg_a", "thread_a", 0, "user", "completed", content, "[]", "{}")  # type: ignore[arg-type]
+
+    assert preview_of(message, 10) == ""
