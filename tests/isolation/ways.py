@@ -183,6 +183,15 @@ QUERIES: Final = (
     *(
         _query(
             "invalid_value",
+            f"query($at: String) {{ threads(orderBy: ACTIVITY, {side}: $at, last: 2) {_PAGE} }}",
+            f"Query.threads({side}:)",
+            at="at_5_{thread}",
+        )
+        for side in ("after", "before")
+    ),
+    *(
+        _query(
+            "invalid_value",
             f"query($id: ID!, $at: String) {{ thread(id: $id) {{ messages({side}: $at) {_COUNTED} }} }}",
             f"Thread.messages({side}:)",
             id="{own_thread}",
