@@ -35,7 +35,9 @@ def run(run: Run) -> JsonValue:
         "required_action": _stored(run.required_action_json),
         "last_error": _stored(run.last_error_json),
         "model": "default" if own["model"] is None else own["model"],
-        "instructions": own["instructions"] or "",  # of an assistant they may be null, of a run never
+        "instructions": ""
+        if own["instructions"] is None
+        else own["instructions"],  # of an assistant they may be null, of a run never
         "tools": own["tools"],
         "tool_resources": own["tool_resources"],
         "metadata": Fragment(run.metadata_json),

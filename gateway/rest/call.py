@@ -21,6 +21,7 @@ from gateway.web.request import query_pairs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.auth.authenticator import Authenticator
     from gateway.core import Store
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.page import PageRequest
@@ -48,6 +49,7 @@ class Call:
     timeout_s: float
     attempt: Attempt | None = None  # of an endpoint that creates, where the request has an idempotency key
     with_runs: Runs | None = None
+    authenticator: Authenticator | None = None  # of who gets a stream, which ends with the credential
 
     @property
     def runs(self) -> Runs:

@@ -122,7 +122,15 @@ class RestFace:
                 raise _wrong_method(request.method, display_path(request.path), ", ".join(route.endpoints))
             with self._deadlines.begin(asyncio.get_running_loop().time() + self._timeout_s) as deadline:
                 who = await self._authenticator.authenticate(credential_of(request.headers))
-                call = Call(self._store, who, request, deadline, self._timeout_s, with_runs=self._runs)
+                call = Call(
+                    self._store,
+                    who,
+                    request,
+                    deadline,
+                    self._timeout_s,
+                    with_runs=self._runs,
+                    authenticator=self._authenticator,
+                )
                 slot = self._authenticator.rate_limits.acquire(who, Scope.READ if method == "GET" else Scope.WRITE)
                 if slot is None:
                     answer = await _answered(endpoint, call)

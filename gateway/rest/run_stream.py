@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +21,8 @@ from gateway.rest import render
 from gateway.web.request import as_headers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
+    from contextlib import AbstractContextManager
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -38,7 +39,9 @@ _DONE: Final = b"event: done\ndata: [DONE]\n\n"
 _MEDIA_TYPE: Final = "text/event-stream; charset=utf-8"
 # nginx holds a response back until it has some kilobytes, unless told.
 _HEADERS: Final = as_headers({"content-type": _MEDIA_TYPE, "cache-control": "no-store", "x-accel-buffering": "no"})
-_STOPS: Final = Unavailable("The server is stopping; the run may go on. Follow it with the id of the last event.")
+_STOPS: Final = Unavailable(
+    "The server is stopping, or your credential has ended; the run may go on. Follow it with the id of the last event."
+)
 _CRASH: Final = GatewayError("The server had an error while it sent this stream. Read the run for its state.")
 
 
@@ -50,7 +53,7 @@ async def begin_stream(call: Call, run: Run, seen: Seen, thread: Thread | None =
     async def app(_scope: Scope, receive: Receive, send: Send) -> None:
         leaving = asyncio.ensure_future(_until_gone(receive))
         try:
-            with call.runs.hub.on_shutdown(partial(_leave, leaving)):
+            with call.runs.hub.on_shutdown(partial(_leave, leaving)), _on_revocation(call, partial(_leave, leaving)):
                 await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
                 async with aclosing(_written(call, run, seen, epoch, leaving)) as pieces:
                     if first:
@@ -89,7 +92,7 @@ async def _written(
             either: set[asyncio.Future[Any]] = {waiting, leaving}
             await asyncio.wait(either, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
             if leaving.done():
-                if leaving.cancelled():  # the server stops; the client is still there
+                if leaving.cancelled():  # not by the client, which is still there
                     yield _error(_STOPS)
                 return
             if not waiting.done():
@@ -122,6 +125,10 @@ def _error(error: GatewayError) -> bytes:
 
 async def _send(send: Send, piece: bytes) -> None:
     await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+
+def _on_revocation(call: Call, leave: Callable[[], None]) -> AbstractContextManager[None]:
+    return nullcontext() if call.authenticator is None else call.authenticator.on_revocation(call.who, leave)
 
 
 def _leave(leaving: asyncio.Future[None]) -> None:
