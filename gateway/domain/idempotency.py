@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -83,7 +84,12 @@ def parse_key(text: str, path: str) -> str:
 
 def _without_empty(value: Any) -> Any:
     """Omit empty fields of an input, so that a field which a later version adds changes no fingerprint."""
-    if is_dataclass(value):
-        given = {each.name: _without_empty(getattr(value, each.name)) for each in fields(value)}
-        return {name: each for name, each in given.items() if each}
+    if names := _fields_of(value.__class__):
+        given = [(name, _without_empty(getattr(value, name))) for name in names]
+        return {name: each for name, each in given if each}
     return [_without_empty(each) for each in value] if isinstance(value, tuple) else value
+
+
+@lru_cache(64)
+def _fields_of(kind: type) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
