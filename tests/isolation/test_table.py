@@ -68,6 +68,10 @@ ELSEWHERE: Final = {
     "MessageContentInput.text": "a text",
     "NewMessageInput.assistantId": "an assistant is only noted",
     "NewMessageInput.runId": "a run is only noted",
+    **dict.fromkeys(
+        ("MetadataMatch.equals", "MetadataMatch.in", "MetadataMatch.key", "ThreadFilter.owner"),
+        "a filter of the threads that the caller can reach: tests/core/test_thread_lists.py",
+    ),
     "Subscription.threadListEvents(after:)": "a place among all changes, which names no object: test_followers.py",
 }
 
