@@ -1,6 +1,6 @@
 """The order of a list of messages, inferred from its times: oldest first, newest first, or neither.
 
-Must not be here: where lists begin and end (`transfer`), sorting (`store.ordering`).
+Must not be here: where lists begin and end (`transfer`), sorting (`ordering`).
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from gateway.domain.direction import Direction, DirectionDetector
+from gateway.domain.ordering import Source, arrange
+from gateway.domain.rejected import places_of
 from gateway.domain.thread import Thread
-from gateway.store.ordering import Source, arrange
-from gateway.store.rejected import places_of
 from gateway.store.rows import messages_of
 from gateway.store.statements.messages import MESSAGE_COLUMNS
 

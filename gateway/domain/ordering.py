@@ -1,6 +1,6 @@
 """The order of a thread's messages that were read from several lists, or from one that is not sorted.
 
-Must not be here: the table that contains them (`staging`).
+Must not be here: the table that contains them (`store.staging`).
 """
 
 from __future__ import annotations

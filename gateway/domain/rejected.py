@@ -1,6 +1,6 @@
 """The places of rejected lines among the messages of their thread.
 
-Must not be here: the table that contains both (`staging`).
+Must not be here: the table that contains both (`store.staging`).
 """
 
 from __future__ import annotations
