@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from websockets import ConnectionClosed
@@ -108,5 +108,9 @@ async def follow_list(stack: AsyncExitStack, served: Served, caller: Caller) -> 
 
 
 async def first_thread(socket: Socket) -> dict[str, str]:
-    thread: dict[str, str] = (await socket.receive())["payload"]["data"]["threadListEvents"]["thread"]
-    return thread
+    """Give the first thread that has moved."""
+    while True:
+        event: dict[str, Any] = (await socket.receive())["payload"]["data"]["threadListEvents"]
+        if event["__typename"] == "ThreadMoved":
+            thread: dict[str, str] = event["thread"]
+            return thread
