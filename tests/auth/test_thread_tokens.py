@@ -32,6 +32,7 @@ def test_a_thread_token_reaches_one_thread_in_its_creators_project() -> None:
         float(ends),
         ("thread:thread_a", "tokens:key_a"),
         TokenEpoch(),
+        "token:open/thread_a",
     )
     assert ends <= time.time() + 60
 
