@@ -161,6 +161,14 @@ class json_text_at(_PerDatabase):  # noqa: N801  (as above)
     spellings: ClassVar = {"sqlite": "json_extract({1}, '$[{2}]')", "postgresql": "({1} ->> {2})"}
 
 
+class looked_up(_PerDatabase):  # noqa: N801  (as above)
+    """A column by which SQLite must not look for rows: it then finds them by another table's, in the order of that."""
+
+    type = Text()
+    inherit_cache = True
+    spellings: ClassVar = {"sqlite": "+{0}", "postgresql": "{0}"}
+
+
 class octets(_PerDatabase):  # noqa: N801  (as above)
     """The length of a text in UTF-8 bytes; PostgreSQL knows it without reading a text that is stored out of line."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import BigInteger, Integer, Text, and_, case, cast, func, literal_column, or_, select, union_all
+from sqlalchemy import BigInteger, Integer, Text, case, cast, func, literal_column, or_, select, union_all
 
 from gateway.store.schema import tables
 from gateway.store.statements.access import within
-from gateway.store.statements.functions import among, json_text_at, json_values
+from gateway.store.statements.functions import among, json_text_at, json_values, looked_up
 from gateway.store.statements.paging import cursor_bounds, is_ascending, limited, ordered, past_cursor
 from gateway.store.statements.threads import columns_for, place_of_thread
 
@@ -40,10 +40,13 @@ def list_created(reach: Reach, page: PageRequest, values: Values, *, inclusive: 
     index, which is in this order.
     """
     key = (_THREADS.created_at, _THREADS.seq)
-    listed = select(*columns_for(reach)).where(within(tables.threads, reach), *_conditions(reach, values))
+    listed = select(*columns_for(reach)).where(*_conditions(reach, values))
     if "key" in values:
         key = (_PAIRS.created_at, _PAIRS.seq)
-        listed = listed.join(tables.thread_metadata, _PAIRS.seq == _THREADS.seq).where(*_of_pair(reach, values))
+        listed = listed.join(tables.thread_metadata, _PAIRS.seq == _THREADS.seq)
+        listed = listed.where(*_of_pair(reach, values), *_within_found(reach))
+    else:
+        listed = listed.where(within(tables.threads, reach))
     places = [(place_of_thread(reach, cursor), up) for cursor, up in cursor_bounds(page)]
     return limited(_bounded(listed, key, places, inclusive=inclusive), key, page)
 
@@ -61,12 +64,15 @@ def list_active(reach: Reach, page: PageRequest, values: Values, *, inclusive: b
     up, own = is_ascending(page), (tables.ACTIVITY_AT, _THREADS.seq)
     few = select(_PAIRS.seq).where(*_of_pair(reach, values)).limit(_FEW + 1).cte("few")
     are_few = select(func.count() <= _FEW).select_from(few).scalar_subquery()
-    gathered = select(*columns_for(reach), _THREADS.seq).join(few, few.c.seq == _THREADS.seq)
-    gathered = gathered.where(within(tables.threads, reach), *_conditions(reach, values), are_few)
+    # A condition that names no column would be compared for each thread by SQLite; this one ends the scan by its index.
+    project = case((func.count() > _FEW, cast(reach.project_id, Text)))
+    if_many = select(project).select_from(few).scalar_subquery()
+    gathered = select(*columns_for(reach), _THREADS.seq).where(_THREADS.seq.in_(select(few.c.seq)))
+    gathered = gathered.where(*_within_found(reach), *_conditions(reach, values), are_few)
     gathered = _bounded(gathered, own, places, inclusive=inclusive)
     # Not EXISTS, which PostgreSQL would join: for that it might read all threads of the pair.
     has_pair: Select[Any] = select(literal_column("1")).where(*_of_pair(reach, values), _PAIRS.seq == _ORDER.seq)
-    walked = listed.where(~are_few, has_pair.scalar_subquery().is_not(None))
+    walked = listed.where(_ORDER.project_id == if_many, has_pair.scalar_subquery().is_not(None))
     parts = [(gathered, own), (walked, _BY_ACTIVITY)]
     pages = [ordered(each, key, up=up).limit(page.limit + 1).subquery() for each, key in parts]
     found = union_all(*(select(each) for each in pages)).subquery("found")
@@ -76,13 +82,14 @@ def list_active(reach: Reach, page: PageRequest, values: Values, *, inclusive: b
 
 def _active(reach: Reach, values: Values) -> Select[Any]:
     """Select threads in the order of activity that a filter matches, but for its pair."""
-    conditions = [_ORDER.project_id == reach.project_id, within(tables.threads, reach), *_conditions(reach, values)]
+    is_own = [] if "key" in values else [_ORDER.project_id == reach.project_id]
+    conditions = [*is_own, *_within_found(reach), *_conditions(reach, values)]
     if reach.owner is not None:
         conditions.append(_ORDER.owner == reach.owner)
     if _LEAST in values:
         conditions.append(_ORDER.activity_at.between(values[_LEAST], values["active_most"]))
-    is_same = and_(_THREADS.project_id == _ORDER.project_id, _THREADS.seq == _ORDER.seq)
-    return select(*columns_for(reach), _ORDER.seq).join(tables.threads, is_same).where(*conditions)
+    found = select(*columns_for(reach), _ORDER.seq).join(tables.threads, _THREADS.seq == _ORDER.seq)
+    return found.where(*conditions)
 
 
 def count_filtered(reach: Reach, values: Values) -> Select[Any]:
@@ -137,6 +144,16 @@ def _matches(reach: Reach, values: Values) -> ColumnElement[bool]:
     found = found.correlate(tables.threads, condition)
     fails = case((found.exists(), literal_column("'1'")), else_=literal_column("'0'")) == is_missing
     return ~select(literal_column("1")).select_from(condition).where(fails).correlate(tables.threads).exists()
+
+
+def _within_found(reach: Reach) -> list[ColumnElement[bool]]:
+    """Narrow threads that are found by their numbers to those that a caller can reach (`access.within`)."""
+    bounds = [looked_up(_THREADS.project_id) == reach.project_id]
+    if reach.thread_id is not None:
+        bounds.append(looked_up(_THREADS.id) == reach.thread_id)
+    if reach.owner is not None:
+        bounds.append(looked_up(_THREADS.owner) == reach.owner)
+    return bounds
 
 
 def _of_pair(reach: Reach, values: Values) -> tuple[ColumnElement[bool], ...]:
