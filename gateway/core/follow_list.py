@@ -12,10 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.concurrency import SharedCalls
-from gateway.core import epochs
+from gateway.core import epochs, read_marks
 from gateway.core.follow import KEPT_ANSWERS, Emitted
 from gateway.domain import snapshot
-from gateway.domain.change import ThreadDeleted, ThreadMoved, ThreadRemoved
+from gateway.domain.change import ThreadDeleted, ThreadMoved, ThreadRead, ThreadRemoved
 from gateway.domain.parse_page import unknown_event_cursor
 from gateway.domain.principal import Scope
 from gateway.errors import Unavailable
@@ -74,11 +74,14 @@ async def changes(
 ) -> AsyncGenerator[Emitted[ListChange], None]:
     """Yield the changes of the threads that the caller can reach, and that a filter matches, after a place.
 
+    Of read marks, those of the caller come, or of the reader that the filter names.
+
     The filter is applied to what all followers read together. No batch is held while it waits: a thousand followers
     would hold a thousand batches.
     Errors: Unavailable, also where another epoch begins.
     """
     reach, (seen, mark) = who.reach, place
+    reader = read_marks.reader_of(who, None if only is None else only.reader)
     if only is not None and reach.owner is None:
         reach = replace(reach, owner=only.owner)
     with hub.listen_to_list(_topic(reach)) as audience:
@@ -86,7 +89,8 @@ async def changes(
             if hub.epoch is not None and not mark.endswith(hub.epoch):
                 raise Unavailable("The database was restored: read the threads again.")
             hints = audience.hints
-            found: _Found = await audience.reads.get((reach, seen), partial(_read_batch, store, reach, seen, mark))
+            read = partial(_read_batch, store, reach, seen, mark, reader)
+            found: _Found = await audience.reads.get((reach, reader, seen), read)
             items, after, has_more = found
             del found
             unsent = items[::-1]
@@ -103,7 +107,7 @@ async def changes(
 def _filtered(only: ThreadFilter | None, event: Emitted[ListChange], is_own: bool) -> Emitted[Any] | None:  # noqa: FBT001
     """Return a change as a filter shows it: a thread that does not match now may have matched before."""
     change = event.item
-    if only is None or isinstance(change, ThreadDeleted) or only.matches(change.thread):
+    if only is None or isinstance(change, ThreadDeleted | ThreadRead) or only.matches(change.thread):
         return event
     may_have_matched = is_own or (only.active_before is not None and isinstance(change, ThreadMoved))
     return event._replace(item=ThreadRemoved(change.thread), answers=SharedCalls()) if may_have_matched else None
@@ -113,9 +117,9 @@ def _topic(reach: Reach) -> tuple[str, str | None]:
     return reach.project_id, reach.owner
 
 
-async def _read_batch(store: Store, reach: Reach, seen: Snapshot, mark: str) -> _Found:
+async def _read_batch(store: Store, reach: Reach, seen: Snapshot, mark: str, reader: str | None) -> _Found:
     async with store.read() as reads:
-        found = await reads.list_thread_changes(reach, seen, BATCH)
+        found = await reads.list_thread_changes(reach, seen, BATCH, reader)
     items: list[tuple[Emitted[Any], bool]] = [
         (Emitted(snapshot.dump(seen_after) + mark, change, SharedCalls(keeps=KEPT_ANSWERS)), is_own)
         for _, seen_after, change, is_own in found.items

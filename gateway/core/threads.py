@@ -5,12 +5,14 @@ Must not be here: parsing requests, rendering responses, SQL.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.core import messages, paging
 from gateway.core.clock import now_ms
 from gateway.core.idempotency import create_once
+from gateway.core.read_marks import reader_of
 from gateway.domain import metadata, parse
 from gateway.domain.idempotency import Kind
 from gateway.domain.ids import new_thread_id
@@ -154,6 +156,7 @@ async def list_page(store: Store, who: Principal, page: PageRequest, selected: S
     Errors: InvalidRequest for a cursor that names none of them.
     """
     who.require(Scope.READ)
+    selected = _read_by(who, selected)
     async with store.read() as reads:
         found = await reads.list_threads(who.reach, page, selected)
         if not found.items and (reach := selected.narrow(who.reach)) is not None:
@@ -170,6 +173,7 @@ async def page_ends(
 ) -> PageEnds:
     """Say whether the list of threads continues before and after a page."""
     who.require(Scope.READ)
+    selected = _read_by(who, selected)
 
     async def any_from(cursor: str, *, up: bool) -> bool:
         async with store.read() as reads:
@@ -181,8 +185,24 @@ async def page_ends(
 async def count(store: Store, who: Principal, selected: Selection = ALL) -> int:
     """Count the threads that the caller can reach."""
     who.require(Scope.READ)
+    selected = _read_by(who, selected)
     async with store.read() as reads:
         return await reads.count_threads(who.reach, selected)
+
+
+def _read_by(who: Principal, selected: Selection) -> Selection:
+    """Name the reader of a filter by what is unread.
+
+    Errors: InvalidRequest where there is none, or one is named who cannot be.
+    """
+    only = selected.only
+    if only is None or (only.unread is None and only.reader is None):
+        return selected
+    reader = reader_of(who, only.reader)
+    if reader is None:
+        message = "Missing 'filter.reader'. An API key reads for many: name the reader who has read the threads."
+        raise InvalidRequest(message, param="filter.reader", code="missing_required_parameter")
+    return selected._replace(only=replace(only, reader=reader))
 
 
 def owner_of_new(who: Principal, asked: str | None) -> str | None:

@@ -136,10 +136,17 @@ class ThreadMoved:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadRead:
+    """The reader who follows the list has moved the read mark in a thread."""
+
+    thread_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadRemoved:
     """The thread is not in the list any more."""
 
     thread: Thread
 
 
-ListChange = ThreadCreated | ThreadMoved | ThreadUpdated | ThreadDeleted | ThreadRemoved
+ListChange = ThreadCreated | ThreadMoved | ThreadUpdated | ThreadDeleted | ThreadRead | ThreadRemoved

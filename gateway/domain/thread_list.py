@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _FILTERING: Final = ("metadata", "owner", "order_by", "active_", "created_", "unread")
 _TIMES: Final = ("created_after", "created_before", "active_after", "active_before")
-_KEYS: Final = ("order_by", "owner", "has_owner", *_TIMES)
+_KEYS: Final = ("order_by", "owner", "has_owner", "unread", "reader", *_TIMES)
 _PAIR: Final = re.compile(r"metadata\[(.*)\]", re.DOTALL)
 _EXISTS: Final = "metadata_exists[]"
 _ORDERS: Final = ("created", "activity")
@@ -67,7 +67,7 @@ class MetadataMatch(NamedTuple):
 
 @dataclass(frozen=True)
 class ThreadFilter:
-    """Which threads are listed; all conditions must hold.
+    """Which threads are listed; all conditions must hold. What is `unread` is so for the `reader`.
 
     Units: milliseconds; the bounds of times are exclusive.
     """
@@ -79,6 +79,8 @@ class ThreadFilter:
     created_before: int | None = None
     active_after: int | None = None
     active_before: int | None = None
+    unread: bool | None = None
+    reader: str | None = None
 
     @cached_property
     def pair(self) -> MetadataMatch | None:
@@ -107,6 +109,7 @@ class ThreadFilter:
             "owned_most": int(self.has_owner is not False),
             **pair,
             **({"matches": dump_text(further)} if further else {}),
+            **({} if self.unread is None else {"reader": self.reader, "unread": int(self.unread)}),
         }
 
     def matches(self, thread: Thread) -> bool:
@@ -182,11 +185,14 @@ def from_query(pairs: Iterable[tuple[str, str]]) -> tuple[PageRequest, Selection
     if not matches and not given:
         return page, Selection(by)
     owner, has_owner = given.pop("owner", None), given.pop("has_owner", None)
-    if has_owner is not None:
-        has_owner = validate.one_of(has_owner, "has_owner", list(_BOOLEANS))
+    unread, reader = given.pop("unread", None), given.pop("reader", None)
+    for name, value in (("has_owner", has_owner), ("unread", unread)):
+        if value is not None:
+            validate.one_of(value, name, list(_BOOLEANS))
     times = {name: _second(value, name) for name, value in given.items()}
     metadata = [MetadataMatch(key, values) for key, values in matches.items()]
-    only = new_filter(metadata, owner=owner, has_owner=_BOOLEANS.get(has_owner or ""), **times)
+    flags = {"has_owner": _BOOLEANS.get(has_owner or ""), "unread": _BOOLEANS.get(unread or "")}
+    only = new_filter(metadata, owner=owner, reader=reader, **flags, **times)
     return page, Selection(by, only)
 
 

@@ -105,9 +105,14 @@ class Reads(MessageReads):
         [row] = await self._rows(thread_list.current_snapshot)
         return snapshot.from_database(row[0])
 
-    async def list_thread_changes(self, reach: Reach, seen: Snapshot, limit: int) -> ListBatch:
-        """Return the threads that have changed since a snapshot, in the order of their last changes."""
-        found = await self._rows(_CHANGED_THREADS[self._connection.is_local], reach, *_given(seen), limit)
+    async def list_thread_changes(
+        self, reach: Reach, seen: Snapshot, limit: int, reader: str | None = None
+    ) -> ListBatch:
+        """Return the threads that have changed since a snapshot, in the order of their last changes.
+
+        Those in which a reader has moved the read mark are among them.
+        """
+        found = await self._rows(_CHANGED_THREADS[self._connection.is_local], reach, *_given(seen), reader, limit)
         window = thread_changes.window(found, seen, limit, may_cut_ties=self._connection.is_local)
         wanted = wire.dump_text([thread_id for thread_id, *_ in window.changed])
         threads_ = (
@@ -124,12 +129,14 @@ class Reads(MessageReads):
         """Return whose threads have changed since a snapshot, with the numbers; None where they are not known."""
         found = await self.list_thread_changes(Reach(project_id), seen, _SWEPT)
         unknown = (project_id, None, None)
-        changed: list[tuple[str, str | None, int | None]] = [unknown] if found.has_more else []
+        changed: list[tuple[str, str | None, int | None]] = []
         for number, _, each, _ in found.items:
-            changed.append(
-                unknown if isinstance(each, change.ThreadDeleted) else (project_id, each.thread.owner, number)
-            )
-        return changed
+            if isinstance(each, change.ThreadDeleted | change.ThreadRead):
+                changed.append(unknown)
+            else:
+                changed.append((project_id, each.thread.owner, number))
+        # Where no thread has changed, a read mark may have been moved.
+        return [*changed, unknown] if found.has_more or not changed else changed
 
     async def get_runs(self, reach: Reach, run_ids: Sequence[str]) -> dict[str, Run]:
         """Return runs by id; unknown ids are omitted."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gateway.domain import change, snapshot
-from gateway.store.statements.thread_list import CREATED, DELETED, MOVED, OWN, SNAPSHOT
+from gateway.store.statements.thread_list import CREATED, DELETED, MOVED, OWN, READ, SNAPSHOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,6 +91,8 @@ def _end(numbers: Sequence[int], *, may_cut_ties: bool) -> int:
 def _event(thread_id: str, number: int, flags: int, thread: Thread | None) -> ListChange | None:
     if thread is None:
         return change.ThreadDeleted(number, thread_id) if flags & DELETED else None
+    if flags == READ:
+        return change.ThreadRead(thread_id)
     if flags & CREATED:
         return change.ThreadCreated(thread)
     return change.ThreadMoved(thread) if flags & MOVED else change.ThreadUpdated(number, thread)

@@ -42,6 +42,7 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.Index("ix_read_marks_project_id_reader_change_number", "project_id", "reader", "change_number"),
+        sa.Index("ix_read_marks_project_id_change_number", "project_id", "change_number"),
     )
     if op.get_bind().dialect.name == "sqlite":
         for name, when in _SQLITE.items():

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core import follow_list, messages, streaming, threads
-from gateway.domain.change import ThreadDeleted
+from gateway.domain.change import ThreadDeleted, ThreadRead
 from gateway.domain.page import PageRequest
 from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread import ThreadPatch
@@ -135,7 +135,7 @@ class Follower:
         async with aclosing(follow_list.changes(self.store, self.hub, self.who, place)) as found:
             async for cursor, event, _ in found:
                 self.cursor = cursor
-                if isinstance(event, ThreadDeleted):
+                if isinstance(event, ThreadDeleted | ThreadRead):
                     self.held.pop(event.thread_id, None)
                 else:
                     self.held[event.thread.id] = (event.thread.message_count, dict(event.thread.metadata))
@@ -254,7 +254,7 @@ async def test_an_open_transaction_holds_up_none_but_its_own_changes(
         for each in others:
             await say(store, who, each, "hello")
             event = await asyncio.wait_for(anext(found), PATIENCE_S)
-            assert not isinstance(event.item, ThreadDeleted)
+            assert not isinstance(event.item, ThreadDeleted | ThreadRead)
             assert event.item.thread.id == each
             cursors.append(event.cursor)
 
@@ -272,7 +272,7 @@ async def test_an_open_transaction_holds_up_none_but_its_own_changes(
             ids = []
             async with asyncio.timeout(PATIENCE_S):
                 async for event in again:
-                    assert not isinstance(event.item, ThreadDeleted)
+                    assert not isinstance(event.item, ThreadDeleted | ThreadRead)
                     ids.append(event.item.thread.id)
                     if event.item.thread.id == last:
                         break

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core import erasing, messages, read_marks, threads
+from gateway.core import erasing, follow_list, messages, read_marks, threads
 from gateway.domain import parse
+from gateway.domain.change import ThreadMoved, ThreadRead
 from gateway.domain.ids import new_message_id, new_thread_id
 from gateway.domain.message import NewMessage, Role
+from gateway.domain.page import PageRequest
 from gateway.domain.principal import ALL_SCOPES, KEY_SCOPES, Principal, Reach, Scope
+from gateway.domain.thread_list import OrderBy, Selection, ThreadFilter
 from gateway.domain.unread import Unread
 from gateway.errors import Forbidden, InvalidRequest, NotFound
 from tests.effort import times
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
     from gateway.core import Store
     from gateway.domain.ids import MessageId, ThreadId
+    from gateway.events.hub import Hub
 
 KEY = Principal(Reach("shop"), KEY_SCOPES)
 ALICE = Principal(Reach("shop", owner="alice"), ALL_SCOPES, "user:alice", identity="user:alice")
@@ -248,3 +253,54 @@ async def test_any_order_of_steps_equals_a_model(store: Store, steps: list[tuple
         await STEPS[name](world)
 
         assert await unread(store, ALICE, world.thread_id) == world.expected()
+
+
+async def test_a_list_has_the_threads_that_a_reader_has_not_read(store: Store) -> None:
+    read, unread_, asked = [await thread_of(store) for _ in range(3)]
+    for thread_id in (read, unread_):
+        await answers(store, thread_id, 2)
+    await post(store, KEY, asked, Role.USER)
+    await read_marks.mark_read(store, ALICE, read, None, None)
+
+    async def listed(who: Principal, by: OrderBy, **only: Any) -> set[str]:
+        selected = Selection(by, ThreadFilter(**only))
+        found = await threads.list_page(store, who, PageRequest(limit=10), selected)
+        assert await threads.count(store, who, selected) == len(found.items)
+        return {each.id for each in found.items}
+
+    for by in OrderBy:
+        assert await listed(ALICE, by, unread=True) == {unread_}
+        assert await listed(ALICE, by, unread=False) == {read, asked}
+        assert await listed(KEY, by, unread=True, reader="support") == {read, unread_}
+    with pytest.raises(InvalidRequest, match="reader"):
+        await listed(KEY, OrderBy.CREATED, unread=True)
+
+
+async def test_who_follows_the_list_hears_of_own_marks_alone(store: Store, hub: Hub) -> None:
+    thread_id = await thread_of(store)
+    await answers(store, thread_id, 1)
+    place = await follow_list.start(store, hub, ALICE, None)
+    async with aclosing(follow_list.changes(store, hub, ALICE, place)) as events:
+        await read_marks.mark_read(store, KEY, thread_id, None, "alice")
+        await read_marks.mark_read(store, ALICE, thread_id, None, None)
+        await post(store, KEY, thread_id, Role.ASSISTANT)
+        await read_marks.mark_read(store, KEY, thread_id, None, "bob")
+
+        first = await anext(events)
+        rest = [first] if isinstance(first.item, ThreadMoved) else [first, await anext(events)]
+
+    # One event covers all changes of a thread since the last one, so the mark may come with the message.
+    kinds = [type(each.item) for each in rest]
+    assert kinds[-1] is ThreadMoved
+    assert set(kinds[:-1]) <= {ThreadRead}
+
+
+async def test_a_mark_alone_is_an_event_of_its_reader(store: Store, hub: Hub) -> None:
+    thread_id = await thread_of(store)
+    await answers(store, thread_id, 1)
+    place = await follow_list.start(store, hub, KEY, None)
+    only = ThreadFilter(reader="support")
+    async with aclosing(follow_list.changes(store, hub, KEY, place, only)) as events:
+        await read_marks.mark_read(store, KEY, thread_id, None, "support")
+
+        assert (await anext(events)).item == ThreadRead(thread_id)

@@ -54,7 +54,7 @@ async def fill(connection: AsyncConnection) -> None:
 def asked(*, has_ties: bool, running: str | None = "[12, 13]") -> dict[str, ClauseElement]:
     late = ROWS - 100
     return {
-        "changed_threads": thread_list.changed_threads(ALL, late, running, LIMIT, has_ties=has_ties),
+        "changed_threads": thread_list.changed_threads(ALL, late, running, "user:alice", LIMIT, has_ties=has_ties),
         "changed_projects": thread_list.changed_projects('["p1", "p2"]', late, running),
     }
 

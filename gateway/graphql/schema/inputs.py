@@ -336,6 +336,12 @@ class ThreadFilter:
     created_before: DateTime | None = strawberry.field(default=UNSET, description="The thread was created earlier.")
     active_after: DateTime | None = strawberry.field(default=UNSET, description="The last activity was later.")
     active_before: DateTime | None = strawberry.field(default=UNSET, description="The last activity was earlier.")
+    unread: bool | None = strawberry.field(
+        default=UNSET, description="Whether the reader has not read all messages of assistants; not for subscriptions."
+    )
+    reader: str | None = strawberry.field(
+        default=UNSET, description="The reader of `unread` and of `ThreadRead`; only for callers with an API key."
+    )
 
 
 def thread_filter(given: ThreadFilter | None) -> thread_list.ThreadFilter | None:

@@ -10,7 +10,7 @@ import strawberry
 from strawberry import UNSET
 
 from gateway.core import follow, follow_list
-from gateway.domain import change, ids
+from gateway.domain import change, ids, validate
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.run import Run as DomainRun
 from gateway.domain.thread import Thread as DomainThread
@@ -138,6 +138,14 @@ class ThreadMoved:
     thread: DomainThread = strawberry.field(description="The thread in its current state.", graphql_type=Thread)
 
 
+@strawberry.type(description="The reader has moved the read mark in a thread; only that reader gets this event.")
+class ThreadRead:
+    """`domain.change.ThreadRead`."""
+
+    cursor: str = _LIST_CURSOR
+    thread_id: strawberry.ID = strawberry.field(description="The ID of the thread.")
+
+
 @strawberry.type(
     description="A thread is not in the list, since it does not match the filter any more. It may not have been in it"
     " before; ignore threads that the client does not have."
@@ -150,7 +158,7 @@ class ThreadRemoved:
 
 
 ThreadListEvent = Annotated[
-    ThreadCreated | ThreadMoved | ThreadUpdated | ThreadDeleted | ThreadRemoved,
+    ThreadCreated | ThreadMoved | ThreadUpdated | ThreadDeleted | ThreadRead | ThreadRemoved,
     strawberry.union("ThreadListEvent", description="A change of the list of threads."),
 ]
 
@@ -167,6 +175,7 @@ EVENTS: Mapping[type[Any], Any] = {
     change.ThreadDeleted: lambda at, event: ThreadDeleted(cursor=at, thread_id=event.thread_id),
     change.ThreadCreated: lambda at, event: ThreadCreated(cursor=at, thread=event.thread),
     change.ThreadMoved: lambda at, event: ThreadMoved(cursor=at, thread=event.thread),
+    change.ThreadRead: lambda at, event: ThreadRead(cursor=at, thread_id=event.thread_id),
     change.ThreadRemoved: lambda at, event: ThreadRemoved(cursor=at, thread=event.thread),
 }
 EVENT_TYPES = (
@@ -180,6 +189,7 @@ EVENT_TYPES = (
     ThreadDeleted,
     ThreadCreated,
     ThreadMoved,
+    ThreadRead,
     ThreadRemoved,
 )
 
@@ -227,6 +237,8 @@ class Subscription:
         """Subscribe to the list of threads."""
         ctx = info.context
         only = inputs.thread_filter(filter or None)
+        if only is not None and only.unread is not None:
+            validate.refuse("Invalid 'filter.unread'. A subscription has no such filter.", "filter", "invalid_value")
         place = await follow_list.start(ctx.store, ctx.hub, ctx.who, _begin(ctx, after))
         return _Events(ctx, follow_list.changes(ctx.store, ctx.hub, ctx.who, place, only), _event)
 

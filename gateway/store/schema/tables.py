@@ -319,6 +319,7 @@ read_marks = Table(
     PrimaryKeyConstraint("project_id", "thread_id", "reader"),
     ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),
     Index(None, "project_id", "reader", "change_number"),
+    Index(None, "project_id", "change_number"),
 )
 
 # SQLite's counter of changes, in one row; PostgreSQL has one of its own.

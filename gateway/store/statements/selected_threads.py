@@ -28,6 +28,8 @@ Values = dict[str, Any]
 _THREADS: Final = tables.threads.c
 _ORDER: Final = tables.thread_activity.c
 _PAIRS: Final = tables.thread_metadata.c
+_MARKS: Final = tables.read_marks.c
+_MESSAGES: Final = tables.messages.c
 _BY_ACTIVITY: Final = (_ORDER.activity_at, _ORDER.seq)
 _LEAST: Final = "active_least"  # among the values of every filter
 _FEW: Final = 300  # threads of a pair that are sorted; more are looked for in the order of all threads
@@ -129,7 +131,25 @@ def _conditions(reach: Reach, values: Values) -> list[ColumnElement[bool]]:
         tables.ACTIVITY_AT.between(values[_LEAST], values["active_most"]),
         is_owned.between(values["owned_least"], values["owned_most"]),
     ]
+    if "unread" in values:
+        compared.append(_unread(values["reader"]) == values["unread"])
     return [*compared, _matches(reach, values)] if "matches" in values else compared
+
+
+def _unread(reader: str) -> ColumnElement[int]:
+    """Select 1 where a message of an assistant is after the mark of a reader, else 0."""
+    mark: Select[Any] = select(_MARKS.position).where(
+        _MARKS.project_id == _THREADS.project_id, _MARKS.thread_id == _THREADS.id, _MARKS.reader == reader
+    )
+    read = func.coalesce(mark.correlate(tables.threads).scalar_subquery(), literal_column("0"))
+    later: Select[Any] = select(literal_column("1")).where(
+        _MESSAGES.project_id == _THREADS.project_id,
+        _MESSAGES.thread_id == _THREADS.id,
+        _MESSAGES.position > read,
+        _MESSAGES.role == literal_column("'assistant'"),
+    )
+    is_unread = later.correlate(tables.threads).exists()
+    return case((is_unread, literal_column("1", Integer())), else_=literal_column("0", Integer()))
 
 
 def _matches(reach: Reach, values: Values) -> ColumnElement[bool]:

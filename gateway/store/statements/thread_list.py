@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     IsNew = Callable[[Any], ColumnElement[bool]]
 
-MOVED, CREATED, OWN, DELETED = 1, 2, 4, 8  # flags
+MOVED, CREATED, OWN, DELETED, READ = 1, 2, 4, 8, 16  # flags
 SNAPSHOT: Final = -1  # the source of the row with it
 
 _MESSAGE, _THREAD = tables.messages.c, tables.threads.c
@@ -46,14 +46,22 @@ _SOURCES: Final[tuple[tuple[Table, Any, Callable[[IsNew], Any]], ...]] = (
 )
 
 
+_MARKS: Final[tuple[Table, Any, Callable[[IsNew], Any]]] = (
+    tables.read_marks,
+    tables.read_marks.c.thread_id,
+    lambda _: literal_column(str(READ), Integer()),
+)
+
+
 def changed_threads(
-    reach: Reach, following: int, running: str | None, limit: int, *, has_ties: bool
+    reach: Reach, following: int, running: str | None, reader: str | None, limit: int, *, has_ties: bool
 ) -> CompoundSelect[Any]:
     """Select the changes that a snapshot does not see, and what this statement sees.
 
     Shape: rows of source, thread, number and flags, in no order; one has SNAPSHOT as its source, and that of the
     statement in the thread's place. Of each source come at most `limit` rows from the number `following` on, with
-    `has_ties` all of the last number; and all of the numbers that were `running`, an array of JSON.
+    `has_ties` all of the last number; and all of the numbers that were `running`, an array of JSON. Of read marks come
+    those of one `reader` alone.
     Each select is answered by its index, however old the snapshot is. Threads that remain are narrowed to the caller's
     when they are read (`threads_by_ids`): here the owner would have to be looked up for each row that is passed over.
     """
@@ -66,10 +74,13 @@ def changed_threads(
             literal_column("0", Integer()).label("flags"),
         )
     ]
-    for source, (table, thread, flags) in enumerate(_SOURCES):
+    sources = _SOURCES if reader is None else (*_SOURCES, _MARKS)
+    for source, (table, thread, flags) in enumerate(sources):
         own = reach if table is tables.deleted_threads else Reach(reach.project_id)
         columns = literal_column(str(source), Integer()).label("source"), thread, table.c.change_number
         rows = select(*columns, flags(is_new).label("flags")).where(within(table, own))
+        if table is tables.read_marks:
+            rows = rows.where(tables.read_marks.c.reader == reader)
         later = rows.where(*_later(table, following)).order_by(table.c.change_number)
         limited = later.fetch(limit, with_ties=True) if has_ties else later.limit(limit)
         found.append(select(limited.subquery()))
@@ -91,7 +102,7 @@ def changed_projects(projects: str, following: int, running: str | None) -> Sele
     """
     project = value_as_text(json_values(as_text(projects)).table_valued("value", name="project").c.value)
     found = []
-    for table, *_ in _SOURCES:
+    for table, *_ in (*_SOURCES, _MARKS):
         number = select(table.c.change_number).where(table.c.project_id == project)
         found.append(number.where(*_later(table, following)).order_by(table.c.change_number).limit(1))
         if running is not None:
