@@ -98,8 +98,8 @@ class TooManyRequests(GatewayError):
 class ThreadLocked(GatewayError):
     """An active run locks the thread; `is_overdue` if that run has only to be ended."""
 
-    def __init__(self, thread_id: str, run_id: str, *, is_overdue: bool = False) -> None:
-        super().__init__(f"Can't add messages to {thread_id} while a run {run_id} is active.")
+    def __init__(self, thread_id: str, run_id: str, message: str | None = None, *, is_overdue: bool = False) -> None:
+        super().__init__(message or f"Can't add messages to {thread_id} while a run {run_id} is active.")
         self.thread_id = thread_id
         self.run_id = run_id
         self.is_overdue = is_overdue

@@ -7,6 +7,7 @@ Must not be here: parsing requests, rendering responses, SQL; what the worker of
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,6 +49,8 @@ _FILES: Final = (
     "file_search or code_interpreter."
 )
 
+_SECOND: Final = "Thread {} already has an active run {}."
+
 
 async def create(
     store: Store,
@@ -60,12 +63,12 @@ async def create(
 ) -> Run:
     """Create a run of a thread, after its additional messages, all or nothing.
 
-    Errors: Forbidden; NotFound for the thread; InvalidRequest where it has an active run, or files; those of an
-    idempotency key.
+    Errors: Forbidden; NotFound for the thread; ThreadLocked where it has an active run; InvalidRequest where it has
+    files; those of an idempotency key.
     """
     if new.additional_messages:
         who.require(Scope.WRITE)
-    key = None if attempt is None else attempt.identify(who, Kind.RUN, thread_id, new)
+    key = _identify(who, attempt, thread_id, new)
     active_at = now_ms()
     now = active_at // 1_000
     run = _from_new(who, thread_id, new, settings, now)
@@ -88,7 +91,7 @@ async def create(
     try:
         return await _once(store, who, attempt, key, add)
     except ThreadLocked as error:
-        raise InvalidRequest(f"Thread {thread_id} already has an active run {error.run_id}.") from error
+        raise ThreadLocked(thread_id, error.run_id, _SECOND.format(thread_id, error.run_id)) from error
 
 
 async def _has_files(store: Store, who: Principal, thread_id: ThreadId, new: NewRun) -> bool:
@@ -106,7 +109,7 @@ async def create_with_thread(
     assert new.thread is not None  # noqa: S101  (parsed with one)
     if any(map(_has_file, new.thread.messages)):
         raise InvalidRequest(f"The thread {_FILES}", param="thread", code="unsupported")
-    key = None if attempt is None else attempt.identify(who, Kind.RUN, None, new)
+    key = _identify(who, attempt, None, new)
     thread, added = threads.from_new(who, new.thread)
     run = _from_new(who, thread.id, new, settings, thread.created_at)
 
@@ -123,6 +126,11 @@ async def create_with_thread(
     if created.thread_id == thread.id:
         return thread, created
     return await threads.get(store, who, created.thread_id), created
+
+
+def _identify(who: Principal, attempt: Attempt | None, thread_id: str | None, new: NewRun) -> IdempotencyKey | None:
+    """Identify a key by what is created: how the run is returned is not part of it, and GraphQL never streams it."""
+    return None if attempt is None else attempt.identify(who, Kind.RUN, thread_id, replace(new, is_streamed=False))
 
 
 async def _once(

@@ -12,7 +12,7 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from gateway.domain import bounds, ids, parse_page, validate
+from gateway.domain import bounds, ids, parse, parse_page, validate
 from gateway.domain.wire import dump_text
 from gateway.errors import InvalidRequest, excerpt
 
@@ -219,8 +219,8 @@ def cursor_check(by: OrderBy) -> Callable[[str], str | None]:
     return str if by is OrderBy.ACTIVITY else ids.as_thread_id
 
 
-def new_filter(metadata: list[MetadataMatch], **others: Any) -> ThreadFilter:
-    """Check the conditions on metadata.
+def new_filter(metadata: list[MetadataMatch], owner: str | None = None, **others: Any) -> ThreadFilter:
+    """Check the conditions on metadata and the owner.
 
     Errors: InvalidRequest.
     """
@@ -232,7 +232,7 @@ def new_filter(metadata: list[MetadataMatch], **others: Any) -> ThreadFilter:
             validate.an_array(list(values), path, at_least=1, at_most=bounds.FILTER_VALUES.number)
             for each in values:
                 validate.a_string(each, path, at_most=bounds.METADATA_VALUE.number)
-    return ThreadFilter(tuple(metadata), **others)
+    return ThreadFilter(tuple(metadata), parse.owner(owner), **others)
 
 
 def parse_time(text: str) -> int:

@@ -70,6 +70,7 @@ _HEADERS: Final[Mapping[type[GatewayError], Mapping[str, str]]] = {
 }
 _POLL: Final = {"openai-poll-after-ms": "200"}
 _CRASH: Final = GatewayError("The server had an error while processing your request. See its log for details.")
+REPLAYED: Final = (b"idempotent-replayed", b"true")
 
 
 def thread(found: Thread, expanded: Sequence[str] = ()) -> Answer:
@@ -145,7 +146,7 @@ def deleted(kind: str, object_id: str) -> Answer:
 
 def replayed(answer: Answer) -> Answer:
     """Mark the answer to a creation that an earlier request with the same idempotency key has made."""
-    return answer._replace(headers=(*answer.headers, (b"idempotent-replayed", b"true")))
+    return answer._replace(headers=(*answer.headers, REPLAYED))
 
 
 def error(raised: GatewayError) -> Answer:

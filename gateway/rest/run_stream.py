@@ -49,12 +49,13 @@ async def begin_stream(call: Call, run: Run, seen: Seen, thread: Thread | None =
     """Answer with the events of a run after what was seen of it; a new thread comes first."""
     epoch = await call.runs.epoch()
     first = b"" if thread is None else _frame("thread.created", wire.thread(thread))
+    headers = [*_HEADERS, render.REPLAYED] if call.attempt is not None and call.attempt.is_replay else [*_HEADERS]
 
     async def app(_scope: Scope, receive: Receive, send: Send) -> None:
         leaving = asyncio.ensure_future(_until_gone(receive))
         try:
             with call.runs.hub.on_shutdown(partial(_leave, leaving)), _on_revocation(call, partial(_leave, leaving)):
-                await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
                 async with aclosing(_written(call, run, seen, epoch, leaving)) as pieces:
                     if first:
                         await _send(send, first)

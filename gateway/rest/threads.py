@@ -40,7 +40,8 @@ async def modify_thread(call: Call) -> Answer:
 async def fork_thread(call: Call) -> Answer:
     """Answer POST /threads/{thread_id}/fork, an extension of the original API."""
     new = parse.new_fork(await call.json())
-    return render.thread(await forking.fork(call.store, call.who, call.thread_id, new, call.begin_attempt()))
+    forked = await forking.fork(call.store, call.who, call.thread_id, new, call.begin_attempt())
+    return render.thread(forked, call.expanded)
 
 
 async def delete_thread(call: Call) -> Answer:

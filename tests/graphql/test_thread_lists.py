@@ -79,6 +79,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no condition": ({"filter": {"metadata": [{"key": "k"}]}}, "filter.metadata[0]"),
     "two conditions": ({"filter": {"metadata": [{"key": "k", "equals": "v", "exists": True}]}}, "filter.metadata[0]"),
     "no value": ({"filter": {"metadata": [{"key": "k", "in": []}]}}, "filter.metadata"),
+    "an owner with NUL": ({"filter": {"owner": "a\0"}}, "filter.owner"),
     "five": ({"filter": {"metadata": [{"key": "k", "equals": "v"}] * 5}}, "filter.metadata"),
 }
 

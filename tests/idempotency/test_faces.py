@@ -254,9 +254,12 @@ async def test_rest_returns_a_key_where_it_is_expanded(rest: httpx.AsyncClient) 
     path = f"/threads/{thread['id']}"
     await rest.post(f"{path}/messages", json=HI)
     message = (await send(rest, f"{path}/messages?expand[]=idempotency_key", '"say \\"hi\\""', HI)).json()
+    fork = (await send(rest, f"{path}/fork?expand[]=idempotency_key", "of the fork")).json()
+    await rest.delete(f"/threads/{fork['id']}")
     expand = {"expand[]": ["idempotency_key", "unknown", "idempotency_key"]}
 
     assert thread["idempotency_key"] == "of the thread"
+    assert fork["idempotency_key"] == "of the fork"
     assert message["idempotency_key"] == 'say "hi"'
     for url, expanded in {
         path: thread | {"tool_resources": {"code_interpreter": {"file_ids": []}}},

@@ -71,6 +71,17 @@ async def test_a_second_run_is_refused_with_its_messages(
     assert await texts(rest, thread_id) == []
 
 
+async def test_a_second_run_over_graphql_is_refused_with_the_code_of_the_lock(
+    graphql: GraphQL, thread_id: str, assistant_id: str, held: Any
+) -> None:
+    create_run = "mutation ($input: CreateRunInput!) { createRun(input: $input) { run { id } } }"
+
+    error = await graphql.refusal(create_run, input={"threadId": thread_id, "assistantId": assistant_id})
+
+    message = f"Thread {thread_id} already has an active run {held['id']}."
+    assert (error["message"], error["extensions"]["code"]) == (message, "thread_locked")
+
+
 async def test_an_import_is_refused(store: Store, who: Principal, thread_id: ThreadId, held: Any) -> None:
     thread = await threads.get(store, who, thread_id)
 
@@ -100,6 +111,22 @@ async def test_a_replayed_key_is_answered_before_the_lock(
 
     assert (again.status_code, again.json()["id"]) == (200, made.json()["id"])
     assert again.headers["idempotent-replayed"] == "true"
+
+
+async def test_a_replayed_key_streams_the_run_that_was_not_streamed_before(
+    rest: httpx.AsyncClient, thread_id: str, assistant_id: str, models: Scripted
+) -> None:
+    models.scripts.append(calls(("weather", "{}")))
+    keyed = {"Idempotency-Key": "one"}
+    path, body = f"/threads/{thread_id}/runs", {"assistant_id": assistant_id}
+    made = await rest.post(path, json=body, headers=keyed)
+    await poll(rest, made.json())
+
+    again = await rest.post(path, json=body | {"stream": True}, headers=keyed)
+
+    assert (again.status_code, again.headers["idempotent-replayed"]) == (200, "true")
+    assert made.json()["id"] in again.text
+    assert "event: thread.run.requires_action" in again.text
 
 
 async def test_deleting_the_thread_ends_the_run(rest: httpx.AsyncClient, thread_id: str, held: Any) -> None:
