@@ -13,11 +13,12 @@ from tests.isolation.asking import ask
 from tests.isolation.test_statement_builds import move, watch
 from tests.isolation.ways import NAMELESS, WAYS
 from tests.isolation.world import callers, make_names
+from tests.store.hash_partitions import TABLES
 
 if TYPE_CHECKING:
     from tests.isolation.asking import Served
 
-_TABLE: Final = r"(threads|messages|message_deltas|deleted_messages|deleted_threads)"
+_TABLE: Final = f"({'|'.join(TABLES)})"
 _NAMED: Final = re.compile(rf"\b(?:FROM|JOIN|UPDATE|INTO|USING)\s+{_TABLE}\b(?:\s+AS\s+(\w+))?", re.IGNORECASE)
 
 

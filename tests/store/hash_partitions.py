@@ -18,12 +18,16 @@ TABLES: Final = (
     "deleted_threads",
     "thread_activity",
     "thread_metadata",
+    "read_marks",
+    "assistants",
+    "runs",
+    "run_steps",
 )
 LAYOUT: Final = "GATEWAY_TEST_LAYOUT"  # the variable that lays the databases of a run out so, if it is "hash"
 
 
 async def lay_out(url: str) -> None:
-    """Make each empty table anew, in partitions."""
+    """Make each empty table anew, in partitions, with its foreign keys and the triggers of the migrations."""
     connection = await asyncpg.connect(url)
     foreign = await connection.fetch(
         "SELECT conrelid::regclass::text AS child, conname AS name, pg_get_constraintdef(oid) AS definition "

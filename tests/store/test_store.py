@@ -69,9 +69,9 @@ async def test_positions_are_in_the_order_of_commits(store: Store, who: Principa
 async def test_created_at_does_not_decrease_within_a_minute_and_a_jump_of_the_clock_does_not_stick(
     store: Store, who: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = iter([1000.9, 940.0, 1001.0, 9000.0, 1002.0, 941.9, 943.0])
+    clock = iter([1_000_900, 940_000, 1_001_000, 9_000_000, 1_002_000, 941_900, 943_000])
     thread_id = await make_thread(store, who)
-    monkeypatch.setattr(messages, "time", SimpleNamespace(time=lambda: next(clock)))
+    monkeypatch.setattr(messages, "now_ms", lambda: next(clock))
 
     made = [await messages.create(store, who, thread_id, new_message()) for _ in range(7)]
 
@@ -81,9 +81,9 @@ async def test_created_at_does_not_decrease_within_a_minute_and_a_jump_of_the_cl
 async def test_a_message_is_returned_as_stored_after_the_clock_went_back(
     store: Store, who: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = iter([1000.0, 999.0])
+    clock = iter([1_000_000, 999_000])
     thread_id = await make_thread(store, who)
-    monkeypatch.setattr(messages, "time", SimpleNamespace(time=lambda: next(clock)))
+    monkeypatch.setattr(messages, "now_ms", lambda: next(clock))
 
     made = [await messages.create(store, who, thread_id, new_message()) for _ in range(2)]
 
