@@ -200,8 +200,8 @@ def _read_by(who: Principal, selected: Selection) -> Selection:
         return selected
     reader = reader_of(who, only.reader)
     if reader is None:
-        message = "Missing 'filter.reader'. An API key reads for many: name the reader who has read the threads."
-        raise InvalidRequest(message, param="filter.reader", code="missing_required_parameter")
+        message = "Missing 'reader'. An API key reads for many: name the reader."
+        raise InvalidRequest(message, param="reader", code="missing_required_parameter")
     return selected._replace(only=replace(only, reader=reader))
 
 

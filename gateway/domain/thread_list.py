@@ -219,8 +219,10 @@ def cursor_check(by: OrderBy) -> Callable[[str], str | None]:
     return str if by is OrderBy.ACTIVITY else ids.as_thread_id
 
 
-def new_filter(metadata: list[MetadataMatch], owner: str | None = None, **others: Any) -> ThreadFilter:
-    """Check the conditions on metadata and the owner.
+def new_filter(
+    metadata: list[MetadataMatch], owner: str | None = None, reader: str | None = None, **others: Any
+) -> ThreadFilter:
+    """Check the conditions on metadata, the owner and the reader.
 
     Errors: InvalidRequest.
     """
@@ -232,7 +234,7 @@ def new_filter(metadata: list[MetadataMatch], owner: str | None = None, **others
             validate.an_array(list(values), path, at_least=1, at_most=bounds.FILTER_VALUES.number)
             for each in values:
                 validate.a_string(each, path, at_most=bounds.METADATA_VALUE.number)
-    return ThreadFilter(tuple(metadata), parse.owner(owner), **others)
+    return ThreadFilter(tuple(metadata), parse.owner(owner), reader=parse.owner(reader, "reader"), **others)
 
 
 def parse_time(text: str) -> int:

@@ -80,6 +80,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "two conditions": ({"filter": {"metadata": [{"key": "k", "equals": "v", "exists": True}]}}, "filter.metadata[0]"),
     "no value": ({"filter": {"metadata": [{"key": "k", "in": []}]}}, "filter.metadata"),
     "an owner with NUL": ({"filter": {"owner": "a\0"}}, "filter.owner"),
+    "no reader": ({"filter": {"unread": True}}, "filter.reader"),
+    "a reader with NUL": ({"filter": {"unread": True, "reader": "a\0"}}, "filter.reader"),
     "five": ({"filter": {"metadata": [{"key": "k", "equals": "v"}] * 5}}, "filter.metadata"),
 }
 

@@ -42,6 +42,8 @@ def argument_path(param: str, arguments: Mapping[str, Any]) -> str:
     found = _NAME.match(param)
     if "input" in arguments:
         return f"input{_below(arguments['input'], param)}"
+    if "filter" in arguments and param == "reader":
+        return f"filter.{param}"
     return param if found is None else f"{to_camel_case(found[0])}{param[found.end() :]}"
 
 

@@ -357,7 +357,7 @@ def thread_filter(given: ThreadFilter | None) -> thread_list.ThreadFilter | None
     try:
         return thread_list.new_filter(matches, **fields)
     except InvalidRequest as error:
-        error.param = "filter.owner" if error.param == "owner" else "filter.metadata"
+        error.param = f"filter.{error.param}" if error.param in ("owner", "reader") else "filter.metadata"
         raise
 
 
