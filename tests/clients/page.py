@@ -1,4 +1,4 @@
-"""The files of docs/graphql.md, written to a folder as a frontend developer would."""
+"""The files of docs/graphql.md and docs/sidebar.md, written to a folder as a frontend developer would."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.docs.blocks import blocks_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-PAGE: Final = "docs/graphql.md"
+PAGES: Final = ("docs/graphql.md", "docs/sidebar.md")
 _PLACE: Final = "127.0.0.1:8000"
 _RETRY: Final = "retryAttempts: Infinity"
 _AT_ONCE: Final = "retry: async () => {}, retryWait: async () => {}"  # by graphql-sse's name for it, and graphql-ws's
@@ -20,8 +20,8 @@ _RELAY: Final = CLIENTS / "node_modules" / "relay-compiler" / "cli.js"
 
 
 def files() -> dict[str, str]:
-    """Take the files that the page shows, each by its name."""
-    return {block.file_name: block.text for block in blocks_of(PAGE) if block.file_name}
+    """Take the files that the pages show, each by its name."""
+    return {block.file_name: block.text for page in PAGES for block in blocks_of(page) if block.file_name}
 
 
 def lay_out(folder: Path, base_url: str) -> Path:

@@ -20,6 +20,7 @@ from unittest.mock import patch
 from gateway.settings.load import load_settings
 from gateway.settings.models import load_models
 from gateway.settings.table import Settings
+from tests.clients.page import PAGES as FRONTEND_PAGES
 from tests.docs.alike import is_alike, last_json, pattern_of
 from tests.docs.blocks import blocks_of
 from tests.live.server import ROOT
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from tests.docs.blocks import Block
     from tests.docs.session import Session
 
-FRONTEND_PAGE: Final = "docs/graphql.md"
 _SHIPPED: Final = {"nginx": "nginx.conf", "yaml": "compose.yaml", "ini": "gateway.service"}
 _SERVES: Final = re.compile(r"gateway serve\b[^\n]*\n?\Z")
 _CONTAINER: Final = re.compile(r"docker run --publish [^\n]*\n?\Z")
@@ -143,7 +143,7 @@ def _is_in(*languages: str) -> Callable[[Block], bool]:
 KINDS: Final = (
     Kind(
         "file of a frontend",
-        lambda block: block.page == FRONTEND_PAGE and bool(block.file_name),
+        lambda block: block.page in FRONTEND_PAGES and bool(block.file_name),
         executed="tests/live/test_frontends.py",
     ),
     Kind("the command that CI runs", _is_sh(r"-m tests$"), _is_ci),

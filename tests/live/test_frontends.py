@@ -47,10 +47,11 @@ def test_each_file_of_the_page_is_used_by_a_test() -> None:
         CLIENTS / "walks.mjs",
         CLIENTS / "page.py",
         Path(__file__),
+        ROOT / "tests/live/test_sidebar.py",
         ROOT / "tests/live/conftest.py",
         ROOT / "tests/graphql/test_schema_tools.py",
     ]
-    sources = text_of(page.PAGE) + "".join(user.read_text() for user in users)
+    sources = "".join([*map(text_of, page.PAGES), *(user.read_text() for user in users)])
 
     unused = [name for name in page.files() if f'"{name}"' not in sources and f'"./{name}"' not in sources]
 

@@ -1,0 +1,232 @@
+"""The page of docs/sidebar.md in two windows of a browser: live, with right counts, nothing blinks, nothing is double.
+
+Every frame counts: what the list and the thread show whenever anything of them has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+import pytest
+
+from tests.clients import chromium, page
+from tests.clients.node import CLIENTS, run
+from tests.lacking import lacking
+from tests.live.server import PATIENCE_S, serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+    from tests.live.server import Server
+
+# In the window that sends, the first answer to each creation gets lost.
+_WATCHED: Final = """
+window.frames_ = [];
+new MutationObserver(() => {
+  const shown = (selector) => [...document.querySelectorAll(selector)].map(({ textContent }) => textContent);
+  const [frame, last] = [{ list: shown("nav > *"), thread: shown("main > *") }, frames_.at(-1)];
+  if (JSON.stringify([last?.list, last?.thread]) === JSON.stringify([frame.list, frame.thread])) return;
+  frames_.push({ ...frame, at: Date.now() });
+}).observe(document, { childList: true, characterData: true, subtree: true });
+window.sockets_ = [];
+window.WebSocket = class extends WebSocket {
+  constructor(...given) {
+    super(...given);
+    sockets_.push(this);
+  }
+};
+const [plainFetch, lost] = [fetch, new Set()];
+window.fetch = async (place, options) => {
+  const answer = await plainFetch(place, options);
+  const key = JSON.parse(options?.body ?? "{}").variables?.input?.idempotencyKey;
+  if (!key || lost.has(key)) return answer;
+  lost.add(key);
+  throw new TypeError("the answer got lost");
+};
+"""
+_FIRST: Final = [
+    [],
+    ["two: hello", "one: hello"],
+    ["one: sent", "two: hello"],
+    ["one: again", "two: hello"],
+]
+FRAMES: Final = {
+    "alice": [
+        *_FIRST,
+        ["one: answered", "two: hello"],
+        ["two: unasked (1)", "one: answered"],
+        ["three: hello", "two: unasked (1)", "one: answered"],
+    ],
+    "bob": [
+        *_FIRST,
+        ["one: answered (1)", "two: hello"],
+        ["two: unasked (1)", "one: answered (1)"],
+        ["two: unasked (1)", "one: answered"],
+        ["two: unasked", "one: answered"],
+        ["three: hello", "two: unasked", "one: answered"],
+    ],
+}
+_UNREAD: Final = "query ($id: ID!, $who: String) { thread(id: $id) { unreadCount(reader: $who) { value } } }"
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window of the page."""
+
+    tab: chromium.Tab
+    address: str
+
+    async def load(self) -> None:
+        """Load the page, and note each frame from its beginning."""
+        await self.tab.call("Page.addScriptToEvaluateOnNewDocument", source=_WATCHED)
+        await self.tab.call("Page.navigate", url=self.address)
+
+    async def until_list(self, *expected: str) -> None:
+        """Wait until the list is as expected."""
+        await self.tab.until(f"JSON.stringify(frames_.at(-1)?.list) === {json.dumps(_json(expected))}")
+
+    async def until_thread(self, *expected: str) -> None:
+        """Wait until the open thread is as expected."""
+        await self.tab.until(f"JSON.stringify(frames_.at(-1)?.thread) === {json.dumps(_json(expected))}")
+
+    async def open(self, number: int) -> None:
+        """Open a thread of the list."""
+        await self.tab.click(f"nav > :nth-child({number})")
+
+    async def send(self, text: str) -> float:
+        """Send a message as a person does, and give the time of the browser's clock."""
+        await self.tab.click("input")
+        await self.tab.call("Input.insertText", text=text)
+        at = await self.tab.run("Date.now()")
+        await self.tab.click("form > button")
+        return float(at)
+
+
+async def frames(window: Window, part: str) -> list[list[str]]:
+    """Give what a part of the page has shown, one frame after the other."""
+    shown: list[list[str]] = [frame[part] for frame in await window.tab.run("frames_")]
+    return [frame for n, frame in enumerate(shown) if n == 0 or frame != shown[n - 1]]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+@contextmanager
+def hosted(folder: Path) -> Iterator[str]:
+    """Serve files, as the host of a page does, and give its origin."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as host:
+        threading.Thread(target=host.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{host.server_port}"
+        host.shutdown()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_given: object) -> None:
+        """Say nothing."""
+
+
+def make_thread(server: Server, title: str) -> str:
+    """Make a thread with a message."""
+    thread = {"metadata": {"title": title}, "messages": [{"role": "user", "content": "hello"}]}
+    return str(httpx.post(f"{server.base_url}/v1/threads", json=thread).json()["id"])
+
+
+def answer(server: Server, thread_id: str, text: str) -> None:
+    """Post a message of the assistant, as a worker does."""
+    message = {"role": "assistant", "content": text}
+    httpx.post(f"{server.base_url}/v1/threads/{thread_id}/messages", json=message).raise_for_status()
+
+
+def unread(server: Server, thread_id: str, reader: str) -> int:
+    """Count what a reader has not read, by the server."""
+    asked = {"query": _UNREAD, "variables": {"id": thread_id, "who": reader}}
+    told = httpx.post(f"{server.base_url}/graphql", json=asked).json()
+    return int(told["data"]["thread"]["unreadCount"]["value"])
+
+
+async def delay(sender: Window, receiver: Window, text: str) -> float:
+    """Send a message, and give the milliseconds until another window has its thread on top."""
+    sent = await sender.send(text)
+    await receiver.until_list(f"one: {text}", "two: hello")
+    return float(await receiver.tab.run("frames_.at(-1).at")) - sent
+
+
+def ended_by(*texts: str) -> list[list[str]]:
+    """Give the frames of a list that grows by one text at a time."""
+    return [list(texts[:n]) for n in range(1, len(texts) + 1)]
+
+
+async def until_read(server: Server, thread_id: str, *readers: str) -> None:
+    """Wait until the server has heard that readers have read a thread."""
+    async with asyncio.timeout(PATIENCE_S):
+        while any(unread(server, thread_id, reader) for reader in readers):  # noqa: ASYNC110  (another program does it)
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def windows(program: str, folder: Path, url: str, file: str) -> AsyncIterator[tuple[Server, Window, Window]]:
+    """Have a window of the page for each of two readers, and a server of another origin."""
+    files = folder / "page"
+    files.mkdir()
+    with hosted(files) as origin, serving(url, folder=folder, given={"GATEWAY_CORS_ORIGINS": origin}) as server:
+        page.lay_out(files, server.base_url)
+        run(CLIENTS / "bundle.mjs", files / file, files / "bundle.js")
+        (files / "index.html").write_text('<!doctype html><script type="module" src="bundle.js"></script>')
+        async with (
+            chromium.start(program, folder / "profile") as browser,
+            browser.open_tab("direct://") as alice,
+            browser.open_tab("direct://") as bob,
+        ):
+            yield server, Window(alice, f"{origin}/?reader=alice"), Window(bob, f"{origin}/?reader=bob")
+
+
+@pytest.mark.uncounted
+@pytest.mark.usefixtures("node_clients")
+@pytest.mark.parametrize("file", ["sidebar-apollo.js"])
+async def test_each_frame_of_two_windows_has_the_list_in_order_with_the_reader_s_own_counts(
+    tmp_path: Path, new_sqlite_url: Callable[[], str], file: str
+) -> None:
+    program = chromium.find() or lacking("there is no Chromium on this machine")
+    async with windows(program, tmp_path, new_sqlite_url(), file) as (server, alice, bob):
+        one, two = make_thread(server, "one"), make_thread(server, "two")
+        for window in (alice, bob):
+            await window.load()
+            await window.until_list("two: hello", "one: hello")
+
+        await alice.open(2)
+        await alice.until_thread("hello")
+        delays = [await delay(alice, bob, text) for text in ("sent", "again")]
+        answer(server, one, "answered")
+        await bob.until_list("one: answered (1)", "two: hello")
+        await bob.tab.run("sockets_.at(-1).close(4000)")
+        answer(server, two, "unasked")
+        await bob.until_list("two: unasked (1)", "one: answered (1)")
+        await bob.open(2)
+        await bob.until_thread("hello", "sent", "again", "answered")
+        await bob.open(1)
+        await bob.until_thread("hello", "unasked")
+        await alice.until_list("two: unasked (1)", "one: answered")
+        await until_read(server, one, "alice", "bob")
+        await until_read(server, two, "bob")
+        make_thread(server, "three")
+        await alice.until_list("three: hello", "two: unasked (1)", "one: answered")
+        await bob.until_list("three: hello", "two: unasked", "one: answered")
+
+        assert min(delays) < 1_000
+        assert unread(server, two, "alice") == 1
+        assert await frames(alice, "list") == FRAMES["alice"]
+        assert await frames(bob, "list") == FRAMES["bob"]
+        assert await frames(alice, "thread") == [[], *ended_by("hello", "sent", "again", "answered")]
+        assert await frames(bob, "thread") == [[], ["hello", "sent", "again", "answered"], [], ["hello", "unasked"]]
+        for event in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled"):
+            assert alice.tab.told(event) + bob.tab.told(event) == []
