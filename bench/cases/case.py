@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     Recipe = Callable[["World"], list["Ask"]]
 
@@ -67,10 +67,16 @@ def mixed(lists: list[Ask], pages: list[Ask], created: list[Ask], single: list[A
     return asks
 
 
-def request(method: str, path: str, body: object = None, key: str = "any") -> str:
-    """Format a request of HTTP/1.1 that keeps the connection open."""
+def request(method: str, path: str, body: object = None, key: str = "any", more: Sequence[str] = ()) -> str:
+    """Format a request of HTTP/1.1 that keeps the connection open, with more headers if there are any."""
     content = "" if body is None else json.dumps(body)
-    head = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Accept: application/json", f"Authorization: Bearer {key}"]
+    head = [
+        f"{method} {path} HTTP/1.1",
+        "Host: 127.0.0.1",
+        "Accept: application/json",
+        f"Authorization: Bearer {key}",
+        *more,
+    ]
     if body is not None:
         head += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
     return "\r\n".join([*head, "", content])

@@ -36,6 +36,9 @@ def page_of(alias: str, thread_id: str, after: str) -> str:
 
 PREVIEWS: Final = """query Previews($first: Int!) { threads(first: $first) { nodes { id metadata
   messages(first: 1) { nodes { text role } } } } }"""
+INBOX: Final = """query Inbox($first: Int!, $reader: String!) { threads(first: $first, orderBy: ACTIVITY) {
+  nodes { id title lastActivityAt preview(length: 80) unreadCount(reader: $reader) { value exact } } } }"""
+EVENT_CURSOR: Final = "{ threads(first: 1) { eventCursor } }"
 THREADS: Final = f"""query Threads($first: Int!) {{ threads(first: $first) {{
   edges {{ cursor node {{ id createdAt metadata }} }} {_INFO} }} }}"""
 THREAD: Final = "query One($id: ID!) { thread(id: $id) { id createdAt metadata toolResources } }"
@@ -49,6 +52,12 @@ CREATE_THREAD: Final = """mutation CreateThread($input: CreateThreadInput!) {
   createThread(input: $input) { thread { id createdAt metadata } } }"""
 UPDATE_THREAD: Final = """mutation UpdateThread($input: UpdateThreadInput!) {
   updateThread(input: $input) { thread { id metadata } } }"""
+FORK: Final = """mutation Fork($input: ForkThreadInput!) {
+  forkThread(input: $input) { thread { id forkedFrom { threadId } } } }"""
+MARK_READ: Final = """mutation MarkRead($input: MarkReadInput!) {
+  markRead(input: $input) { thread { id } } }"""
+MARK_UNREAD: Final = """mutation MarkUnread($input: MarkUnreadInput!) {
+  markUnread(input: $input) { thread { id } } }"""
 DELETE_THREAD: Final = """mutation DeleteThread($input: DeleteThreadInput!) {
   deleteThread(input: $input) { deletedThreadId } }"""
 GRANT: Final = """mutation CreateToken($input: CreateThreadTokenInput!) {
@@ -70,6 +79,8 @@ EVENTS: Final = """subscription Events($threadId: ID!) {
   ... on MessageCreated { message { id role text } }
   ... on MessageUpdated { message { id status text } }
   ... on MessageDelta { messageId text offset } } }"""
+LIST_EVENTS: Final = """subscription ListEvents($after: String!) { threadListEvents(after: $after) { __typename
+  ... on ThreadMoved { cursor thread { id title preview messageCount } } } }"""
 
 PAGES: Final = {
     "content": _page(),
@@ -82,6 +93,7 @@ PAGES: Final = {
 ALL: Final = (
     *PAGES.values(),
     PREVIEWS,
+    INBOX,
     THREADS,
     THREAD,
     NODE,
@@ -89,6 +101,9 @@ ALL: Final = (
     CREATE,
     CREATE_THREAD,
     UPDATE_THREAD,
+    FORK,
+    MARK_READ,
+    MARK_UNREAD,
     DELETE_THREAD,
     GRANT,
     REVOKE,
@@ -98,4 +113,5 @@ ALL: Final = (
     DELETE_MESSAGE,
     ADDED,
     EVENTS,
+    LIST_EVENTS,
 )

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Final
 
 from bench.cases import documents, names
 from bench.cases.case import Ask, graphql, request
-from bench.corpus.messages import CURSORS, DEFAULT, LENGTH, LISTED, LONG, ORDINARY, PROGRESS, message_id, thread_id
+from bench.corpus.messages import (
+    CURSORS,
+    DEFAULT,
+    INBOX,
+    LENGTH,
+    LISTED,
+    LONG,
+    ORDINARY,
+    PROGRESS,
+    message_id,
+    thread_id,
+)
 
 if TYPE_CHECKING:
     from bench.cases.case import Recipe, World
@@ -19,6 +30,7 @@ _TEXT: Final = '"text":'
 _MESSAGE: Final = '"thread.message"'
 _THREAD: Final = '"id":'
 _CREATED: Final = '"createdAt":'
+_UNREAD: Final = 5  # messages of assistants: every second one
 SINGLE: Final = [message_id(ORDINARY, place, number) for number in range(LISTED) for place in range(1, LENGTH, 7)]
 
 
@@ -37,6 +49,16 @@ def previews(project: str = DEFAULT) -> Recipe:
     """Ask for a list of threads, each with its newest message."""
     variables = {"first": LISTED}
     return lambda world: [Ask(graphql(documents.PREVIEWS, variables, world.keys[project]), _TEXT, LISTED)]
+
+
+def _inbox(world: World) -> list[Ask]:
+    """Ask for the threads with the latest activity, of which a reader has not read the end."""
+    key, reader, last = world.keys[INBOX], "alice", LENGTH - 2 * _UNREAD
+    for number in range(LISTED):
+        mark = {"threadId": thread_id(ORDINARY, number), "upTo": message_id(ORDINARY, last, number), "reader": reader}
+        world.make(graphql(documents.MARK_READ, {"input": mark}, key))
+    asked = graphql(documents.INBOX, {"first": LISTED, "reader": reader}, key)
+    return [Ask(asked, f'"unreadCount":{{"value":{_UNREAD},', LISTED)]
 
 
 def node(world: World) -> list[Ask]:
@@ -104,6 +126,7 @@ def _rest_one(path: str, mark: str) -> Recipe:
 GRAPHQL: Final[dict[str, Recipe]] = {
     names.LIST: previews(),
     "list-in-progress": previews(PROGRESS),
+    names.INBOX: _inbox,
     names.PAGE_20: page(),
     names.PAGE_100: page(limit=100),
     names.PAGE_MIDDLE: _middle,

@@ -5,6 +5,8 @@ Must not be here: GraphQL texts (`documents`), cases that read (`reads`).
 
 from __future__ import annotations
 
+import itertools
+import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.cases import documents, names
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 FOLDED: Final = 200  # deltas after which the server writes the text of a message as a whole
 _TURNS: Final = 8  # messages at most that are appended to in turn
 LARGE: Final = 100_000
+_FORKED: Final = 100  # messages of a thread that is forked
 _EDGE: Final = '"cursor":'
 _ID: Final = '"id":'
 _MESSAGE: Final = '"thread.message"'
@@ -31,19 +34,38 @@ _CHANGED: Final = [message_id(GROWN, 1, number) for number in range(WRITTEN)]
 
 def create(world: World) -> list[Ask]:
     """Add messages to one thread after the other."""
-    inputs = [
-        {"threadId": each, "role": "USER", "content": {"text": ordinary(number)}, "metadata": _NOTES}
-        for number, each in enumerate(_GROWN)
-    ]
+    return [_mutation(world, documents.CREATE, _input(number), _EDGE) for number in range(WRITTEN)]
+
+
+def _create_keyed(world: World) -> list[Ask]:
+    """Add messages as in `create`, each with an idempotency key that is new."""
+    inputs = [_input(each) | {"idempotencyKey": str(uuid.uuid4())} for each in _numbers(world)]
     return [_mutation(world, documents.CREATE, each, _EDGE) for each in inputs]
+
+
+def _input(number: int) -> dict[str, Any]:
+    thread = _GROWN[number % WRITTEN]
+    return {"threadId": thread, "role": "USER", "content": {"text": ordinary(number)}, "metadata": _NOTES}
+
+
+def _numbers(world: World) -> range:
+    """Number requests none of which may be sent twice."""
+    return range(max(WRITTEN, world.requests))
 
 
 def rest_create(world: World) -> list[Ask]:
     """Add messages to one thread after the other."""
-    return [
-        _rest(world, "POST", f"/{each}/messages", {"role": "user", "content": ordinary(number), "metadata": _NOTES})
-        for number, each in enumerate(_GROWN)
-    ]
+    return [_rest_message(world, number) for number in range(WRITTEN)]
+
+
+def _rest_create_keyed(world: World) -> list[Ask]:
+    return [_rest_message(world, each, (f"Idempotency-Key: {uuid.uuid4()}",)) for each in _numbers(world)]
+
+
+def _rest_message(world: World, number: int, more: tuple[str, ...] = ()) -> Ask:
+    path = f"/v1/threads/{_GROWN[number % WRITTEN]}/messages"
+    body = {"role": "user", "content": ordinary(number), "metadata": _NOTES}
+    return Ask(request("POST", path, body, world.keys[DEFAULT], more), _MESSAGE, 1)
 
 
 def _mutation(world: World, document: str, given: dict[str, Any], mark: str, project: str = DEFAULT) -> Ask:
@@ -64,6 +86,39 @@ def _create_thread(world: World) -> list[Ask]:
     messages = [{"role": role, "content": {"text": ordinary(n)}} for n, role in enumerate(("USER", "ASSISTANT"))]
     given = {"messages": messages, "metadata": _NOTES}
     return [_mutation(world, documents.CREATE_THREAD, given, _ID, MADE)]
+
+
+def _long_thread(world: World) -> str:
+    thread = new_thread(world)
+    for number in range(_FORKED):
+        new_message(world, thread, ordinary(number))
+    return thread
+
+
+def _fork(world: World) -> list[Ask]:
+    return [_mutation(world, documents.FORK, {"threadId": _long_thread(world)}, '"forkedFrom":{', MADE)]
+
+
+def _rest_fork(world: World) -> list[Ask]:
+    return [_rest(world, "POST", f"/{_long_thread(world)}/fork", {}, mark='"thread"', project=MADE)]
+
+
+def _marks(world: World) -> list[dict[str, Any]]:
+    """Name threads to mark, each by a reader who has no mark in it."""
+    own = uuid.uuid4().hex
+    return [{"threadId": _GROWN[n % WRITTEN], "reader": f"{own}{n // WRITTEN}"} for n in _numbers(world)]
+
+
+def _mark_read(world: World) -> list[Ask]:
+    return [_mutation(world, documents.MARK_READ, each, _ID) for each in _marks(world)]
+
+
+def _mark_unread(world: World) -> list[Ask]:
+    marks = _marks(world)[: world.requests]
+    for each in marks:
+        world.make(_mutation(world, documents.MARK_READ, each, _ID).request)
+    unread = [each | {"from": first} for each, first in zip(marks, itertools.cycle(_CHANGED), strict=False)]
+    return [_mutation(world, documents.MARK_UNREAD, each, _ID) for each in unread]
 
 
 def _rest_create_thread(world: World) -> list[Ask]:
@@ -163,6 +218,7 @@ def _rest_delete_thread(world: World) -> list[Ask]:
 
 GRAPHQL: Final[dict[str, Recipe]] = {
     names.CREATE: create,
+    names.CREATE_KEYED: _create_keyed,
     "create-thread": _create_thread,
     "update-message": _mutations(documents.UPDATE_MESSAGE, [{"id": each, "metadata": _TOPIC} for each in _CHANGED]),
     "update-thread": _mutations(documents.UPDATE_THREAD, [{"id": each, "metadata": _TOPIC} for each in _GROWN]),
@@ -172,14 +228,19 @@ GRAPHQL: Final[dict[str, Recipe]] = {
     "finish": _used_up(_finish),
     "delete-message": _used_up(_delete_message),
     "delete-thread": _delete_thread,
+    "fork": _fork,
+    "mark-read": _mark_read,
+    "mark-unread": _mark_unread,
     "create-token": _mutations(documents.GRANT, [{"threadId": each} for each in _GROWN], '"token":'),
     "revoke-tokens": _mutations(documents.REVOKE, [{"threadId": each} for each in _GROWN], '"threadId":'),
 }
 REST: Final[dict[str, Recipe]] = {
     names.REST_CREATE: rest_create,
+    names.REST_CREATE_KEYED: _rest_create_keyed,
     "rest-create-thread": _rest_create_thread,
     "rest-modify-message": _rest_modify_message,
     "rest-modify-thread": _rest_modify_thread,
     "rest-delete-message": _used_up(_rest_delete_message),
     "rest-delete-thread": _rest_delete_thread,
+    "rest-fork": _rest_fork,
 }

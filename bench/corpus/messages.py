@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 DEFAULT: Final = "default"  # the project that all systems read
 PROGRESS: Final = "progress"  # the project whose newest threads have messages in progress
 MADE: Final = "made"  # the project in which threads are created while something is measured
-PROJECTS: Final = (DEFAULT, PROGRESS, MADE)
+INBOX: Final = "inbox"  # the project whose threads are listed by activity, and in which nothing is created
+FILLED: Final = (DEFAULT, PROGRESS, INBOX)
+PROJECTS: Final = (*FILLED, MADE)
 LENGTH: Final = 50  # messages of an ordinary thread
 _SHORT: Final = 24  # of one whose messages are special
 LISTED: Final = 20  # threads of a page
@@ -96,7 +98,7 @@ _SPECIAL: Final = ("code-1k", "code-32k", "images", "parts", "annotations", "for
 
 def lines(project: str, messages: int, long: int) -> Iterator[str]:
     """Write all threads of a project, oldest first, each before its messages."""
-    listed = _default(messages, long) if project == DEFAULT else _streamed()
+    listed = _default(messages, long) if project == DEFAULT else _listed(is_streamed=project == PROGRESS)
     for age, thread in enumerate(listed):
         yield from _lines(thread, _START + age * _SECONDS)
 
@@ -118,14 +120,14 @@ def _default(messages: int, long: int) -> Iterator[Stored]:
     yield from (Stored(ORDINARY, number, LENGTH) for number in range(max(LISTED, (messages - long) // LENGTH)))
 
 
-def _streamed() -> Iterator[Stored]:
-    """List threads of which every second one has a message in progress."""
-    yield from (Stored(ORDINARY, number, LENGTH, is_streamed=bool(number % 2)) for number in range(LISTED))
+def _listed(*, is_streamed: bool) -> Iterator[Stored]:
+    """List the threads of one page; every second one may have a message in progress."""
+    yield from (Stored(ORDINARY, each, LENGTH, is_streamed=is_streamed and each % 2 == 1) for each in range(LISTED))
 
 
 def streamed_ids() -> list[str]:
     """Name the messages in progress."""
-    return [message_id(each.kind, each.length, each.number) for each in _streamed() if each.is_streamed]
+    return [message_id(each.kind, each.length, each.number) for each in _listed(is_streamed=True) if each.is_streamed]
 
 
 def _lines(thread: Stored, second: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Followers of one thread over WebSocket, and what an event costs the server for each of them.
+"""Followers of a thread, or of the list of threads, over WebSocket, and what an event costs for each of them.
 
 Must not be here: the memory of idle ones (`followers`).
 """
@@ -63,7 +63,7 @@ def _follower(server: Server, key: str, followed: Followed) -> Iterator[ClientCo
     with opening as socket:
         socket.send(json.dumps({"type": "connection_init", "payload": {}}))
         socket.recv(PATIENCE_S)
-        payload = {"query": followed.document, "variables": {"threadId": followed.thread}}
+        payload = {"query": followed.document, "variables": dict(followed.variables)}
         socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": payload}))
         yield socket
 

@@ -95,6 +95,16 @@ def _ratio(case: str, other: str, system: str = OURS) -> Figure:
     return figure
 
 
+def _database_cpu(case: str, other: str) -> Figure:
+    """Divide the CPU time of the database for a case by that for another one."""
+
+    def figure(result: Result, database: str) -> float | None:
+        ours, theirs = result.cost(database, case), result.cost(database, other)
+        return ours.database_cpu_us / theirs.database_cpu_us if ours and theirs else None
+
+    return figure
+
+
 def _shell(result: Result, database: str) -> float | None:
     """Subtract from the cost of a health check what HTTP alone takes for as many bytes."""
     ours = result.kilo_instructions(OURS, database, names.HEALTH)
@@ -137,11 +147,15 @@ def _cases(limit: Mapping[str, float], *cases: str) -> Sequence[Target]:
     return [Target(case, _kilo(case), limit) for case in cases]
 
 
+_KEYED: Final = ((names.CREATE_KEYED, names.CREATE), (names.REST_CREATE_KEYED, names.REST_CREATE))
 TARGETS: Final = (
     Target("mix, CPU, to Mercurius", _cpu_to(*MERCURIUS), {POSTGRES: 0.6}, "times", {POSTGRES: 0.45}),
     Target("mix, CPU, to stock", _cpu_to(*STOCK), _both(0.12), "times"),
     *_cases(_both(1_300, 1_600), names.LIST),
-    *_cases(_both(1_700, 2_000), "list-in-progress"),
+    *_cases(_both(1_700, 2_000), "list-in-progress", names.INBOX),
+    Target(
+        f"{names.INBOX}, CPU of PostgreSQL, to list", _database_cpu(names.INBOX, names.LIST), {POSTGRES: 1.3}, "times"
+    ),
     Target(names.PAGE_20, _kilo(names.PAGE_20), _both(950, 1_100), better=_both(750, 900)),
     *_cases(_both(1_000), "page-code-1k"),
     *_cases(_both(2_000), "page-code-32k"),
@@ -150,6 +164,7 @@ TARGETS: Final = (
     Target("page-annotations", _kilo("page-annotations"), _both(45_000), better=_both(8_000)),
     *_cases(_both(600, 750), names.CREATE),
     *_cases(_both(480, 650), names.REST_CREATE),
+    *(Target(f"{keyed}, to {plain}", _ratio(keyed, plain), _both(1.1), "times") for keyed, plain in _KEYED),
     *_cases(_both(600), names.NODE),
     *_cases(_both(1_300), "nodes-20"),
     *_cases(_both(1_200), "update-message", "update-thread", "rest-modify-message", "rest-modify-thread"),

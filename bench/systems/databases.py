@@ -23,7 +23,7 @@ from sqlalchemy import make_url
 
 from bench.cases import documents
 from bench.cases.case import graphql
-from bench.corpus.messages import DEFAULT, LONG, PROGRESS, PROJECTS, lines, streamed_ids, thread_id
+from bench.corpus.messages import FILLED, LONG, PROGRESS, PROJECTS, lines, streamed_ids, thread_id
 from bench.load.single_connection import SingleConnection
 from bench.systems.catalog import POSTGRES, PYTHON, SQLITE
 from bench.systems.server import serve
@@ -114,7 +114,7 @@ def _fill(url: str, ours: System, messages: int, long: int) -> None:
     """Import as a user does: what the gateway notes about a message when it is written, it notes about these."""
     print(f"Importing {messages:,} messages ...", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
-        for project in (DEFAULT, PROGRESS):
+        for project in FILLED:
             file = Path(folder) / f"{project}.jsonl"
             with file.open("w") as out:
                 out.writelines(f"{line}\n" for line in lines(project, messages, long))
