@@ -12,7 +12,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Reach
 from gateway.domain.thread import Inferred
-from gateway.store.statements import importing, messages, postgres_pages, threads
+from gateway.store.statements import (
+    erasing,
+    forking,
+    importing,
+    messages,
+    postgres_pages,
+    read_marks,
+    retention,
+    threads,
+)
 from gateway.store.statements.messages import MESSAGE_COLUMNS
 from gateway.store.statements.threads import THREAD_COLUMNS
 
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
 
 ASC, DESC = Order.ASC, Order.DESC
 P = Reach("p")
+OWN = Reach("p", owner="u")
 THREAD = "<id, created_at, metadata, tool_resources, message_count, owner, idempotency_key, activity_at>"
 MESSAGE = (
     "<id, thread_id, created_at, role, status, content, attachments, metadata, run_id, assistant_id, completed_at, "
@@ -47,6 +57,11 @@ FURTHER = "UPDATE threads SET last_position=(last_position + 1)"
 AGAIN = THREAD[1:-1].replace("id,", "id AS id__1,", 1).replace("owner", "owner AS owner__1")
 OF_KEY = "idempotency_scope, idempotency_key, idempotency_fingerprint"
 POSITION = "RETURNING last_position, id, owner"
+OF_READER = f"{OF_THREAD} AND reader = 'r'"
+OF_OWNER = "project_id = 'p' AND owner = 'u'"
+OF_MESSAGE = MESSAGE[1:-1].removesuffix(", idempotency_key").split(", ", 2)[2]
+NEW_ID = "'msg_' || substr(replace(CAST(gen_random_uuid() AS TEXT), '-', ''), 1, 24)"
+NEW_ID_ON_SQLITE = "'msg_' || lower(hex(randomblob(12)))"
 
 CASES: dict[str, tuple[ClauseElement, str]] = {
     "get_threads": (
@@ -215,7 +230,79 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         threads.remove_thread(P, "t"),
         f"DELETE FROM threads WHERE {ONE_THREAD} RETURNING created_at, seq, owner, last_position, {OF_KEY}",
     ),
+    "lock_end": (
+        read_marks.lock_end(P, "t"),
+        f"SELECT last_position, owner FROM threads WHERE {ONE_THREAD} FOR UPDATE",
+    ),
+    "has_mark": (read_marks.has_mark(P, "t", "r"), f"SELECT position FROM read_marks WHERE {OF_READER}"),
+    "raise_mark": (
+        read_marks.raise_mark(P, "t", "r", 7),
+        f"UPDATE read_marks SET position=7 WHERE {OF_READER} AND position < 7 RETURNING position",
+    ),
+    "lower_mark": (
+        read_marks.lower_mark(P, "t", "r", 7),
+        f"UPDATE read_marks SET position=7 WHERE {OF_READER} AND position > 7 RETURNING position",
+    ),
+    "forget_readers": (
+        read_marks.forget_readers(P, '["m"]'),
+        f"DELETE FROM read_marks WHERE project_id = 'p' AND reader {AMONG}",
+    ),
+    "copy_messages": (
+        forking.copy_messages(P, "t", 7, 2, "u"),
+        (
+            f"INSERT INTO messages (project_id, position, id, thread_id, {OF_MESSAGE}, change_number) "
+            f"SELECT project_id, row_number() OVER (ORDER BY position) AS anon_1, {NEW_ID} AS anon_2, 'u' AS anon_3, "
+            f"{OF_MESSAGE}, 0 FROM messages WHERE {OF_THREAD} AND position <= 7 ORDER BY position LIMIT 2"
+        ),
+    ),
+    "list_sources": (
+        forking.list_sources(OWN, '["m"]'),
+        (
+            "SELECT id, forked_thread_id, forked_message_id FROM threads "
+            f"WHERE {OF_OWNER} AND id {AMONG} AND (EXISTS (SELECT * FROM threads AS sources "
+            f"WHERE {OF_OWNER} AND id = forked_thread_id))"
+        ),
+    ),
+    "list_in_progress": (
+        forking.list_in_progress(P, "t", 7),
+        (f"SELECT id FROM messages WHERE {OF_THREAD} AND status = 'in_progress' AND position <= 7 ORDER BY position"),
+    ),
+    "end_of_copy": (
+        forking.end_of_copy(P, "t"),
+        f"SELECT count(*) AS count_1, max(created_at) AS max_1 FROM messages WHERE {OF_THREAD}",
+    ),
+    "overdue_threads": (
+        retention.overdue_threads(P, 7, 2),
+        (
+            "SELECT id FROM threads JOIN thread_activity ON thread_activity.project_id = project_id "
+            "AND thread_activity.seq = seq WHERE project_id = 'p' AND thread_activity.project_id = 'p' "
+            "AND thread_activity.activity_at < 7 ORDER BY thread_activity.activity_at LIMIT 2"
+        ),
+    ),
+    "count_owned": (
+        erasing.count_owned(OWN),
+        f"SELECT count(*) AS count_1, coalesce(sum(message_count), 0) AS coalesce_1 FROM threads WHERE {OF_OWNER}",
+    ),
+    "some_threads": (
+        erasing.some_threads(OWN, 2),
+        f"SELECT id FROM threads WHERE {OF_OWNER} ORDER BY created_at, seq LIMIT 2",
+    ),
+    "remove_first_messages": (
+        erasing.remove_first_messages(P, "t", 2),
+        (
+            f"DELETE FROM messages WHERE {OF_THREAD} AND position IN (SELECT position FROM messages WHERE {OF_THREAD} "
+            "ORDER BY position LIMIT 2) RETURNING position"
+        ),
+    ),
+    "forget_owner": (
+        erasing.forget_owner(OWN),
+        (
+            "UPDATE deleted_threads SET owner=NULL, idempotency_scope=NULL, idempotency_key=NULL, "
+            f"idempotency_fingerprint=NULL WHERE {OF_OWNER}"
+        ),
+    ),
 }
+IN_PLACE = {"literal_binds": True}
 POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 SQLITE: Dialect = sqlite.dialect()
 BOTH = postgres_pages.get_thread_with_messages(P, "t", PageRequest(2, DESC, after="a"))
@@ -277,13 +364,42 @@ def test_a_thread_and_its_page_are_one_union_of_two_selects(dialect: Dialect) ->
     )
 
 
+@pytest.mark.parametrize("dialect", [POSTGRES, SQLITE], ids=lambda each: each.name)
+def test_what_is_unread_is_counted_after_the_mark_and_no_further_than_asked(dialect: Dialect) -> None:
+    found = str(read_marks.list_unread(OWN, '["m"]', "r", 2).compile(dialect=dialect, compile_kwargs=IN_PLACE))
+    found = re.sub(r"\s+", " ", found)
+
+    of_thread = "messages.project_id = threads.project_id AND messages.thread_id = threads.id"
+    mark = "messages.position {} coalesce(read_marks.position, 0)"
+    assert (
+        f"SELECT 1 AS one FROM messages WHERE {of_thread} AND {mark.format('>')} AND messages.role = 'assistant'"
+        in (found.partition(" LIMIT 3")[0])
+    )
+    assert (
+        f"SELECT messages.id FROM messages WHERE {of_thread} AND {mark.format('<=')} ORDER BY messages.position DESC"
+        in (found.partition(" LIMIT 1")[0])
+    )
+    assert (
+        "FROM threads LEFT OUTER JOIN read_marks ON read_marks.project_id = threads.project_id "
+        "AND read_marks.thread_id = threads.id AND read_marks.reader = 'r' "
+        "WHERE threads.project_id = 'p' AND threads.owner = 'u' AND threads.id "
+    ) in found
+
+
+@pytest.mark.parametrize("dialect", [POSTGRES, SQLITE], ids=lambda each: each.name)
+def test_projects_are_found_one_after_the_other_by_the_order_of_activity(dialect: Dialect) -> None:
+    assert _text(retention.next_project("p"), dialect) == (
+        "SELECT min(thread_activity.project_id) AS min_1 FROM thread_activity WHERE thread_activity.project_id > 'p'"
+    )
+
+
 @pytest.mark.parametrize(
     "statement", [*(case[0] for case in CASES.values()), EACH, BOTH], ids=[*CASES, "of each", "both"]
 )
 def test_every_where_begins_with_the_project(statement: ClauseElement) -> None:
     text = _text(statement, POSTGRES)
 
-    tables = re.findall(r"(?:FROM|UPDATE) (?:threads|messages|deleted_\w+|message_deltas)\b", text)
+    tables = re.findall(r"(?:FROM|UPDATE) (?:threads|messages|deleted_\w+|message_deltas|read_marks)\b", text)
     wheres = re.findall(r" WHERE (\w+ = '\w+')", text)
 
     assert wheres == ["project_id = 'p'"] * len(tables)
@@ -293,7 +409,7 @@ def test_every_where_begins_with_the_project(statement: ClauseElement) -> None:
 def test_every_builder_with_a_reach_has_a_case() -> None:
     builders = {
         name
-        for module in (threads, messages)
+        for module in (threads, messages, read_marks, forking, retention, erasing)
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if "reach" in inspect.signature(function).parameters and not name.startswith("_")
     }
@@ -308,6 +424,7 @@ def test_every_builder_with_a_reach_has_a_case() -> None:
         "columns_of",
         "get_thread_with_edges",
         "list_messages_of_each",
+        "list_unread",
         "insert_message",  # at a position that `take_positions` has allocated
         "append_message",  # begins with `take_positions`: tests/store/test_append.py
     }
@@ -322,17 +439,23 @@ _BYTES = re.compile(
 )
 
 
+_TABLES = re.compile(
+    r"\b(threads|messages|cursor|deleted_threads|deleted_messages|read_marks|sources|anon_1|page|rows|counted)\."
+)
+
+
 def on_sqlite(text: str) -> str:
     """SQLite locks nothing by row, since its transactions begin with the only writer's lock; and it has no arrays."""
     text = text.replace(AMONG, """IN (SELECT value FROM json_each('["m"]'))""")
+    text = text.replace(NEW_ID, NEW_ID_ON_SQLITE)
     return re.sub(r"(LIMIT \d)", r"\1 OFFSET 0", text).removesuffix(" FOR UPDATE")
 
 
 def _text(statement: ClauseElement, dialect: Dialect) -> str:
     """Compile, with values in place, long lists of columns as one, and without the names of tables before columns."""
-    text = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+    text = str(statement.compile(dialect=dialect, compile_kwargs=IN_PLACE))
     text = re.sub(r"\s+", " ", text)
-    text = re.sub(r"\b(threads|messages|cursor|deleted_threads|deleted_messages|anon_1|page|rows|counted)\.", "", text)
+    text = _TABLES.sub("", text)
     text = re.sub(r"octet_length\(([\w.]+)\)|length\(CAST\(([\w.]+) AS BLOB\)\)", r"octets(\1\2)", text)
     for as_bytes in ("CAST(content AS BLOB)", "convert_to(content, 'UTF8')"):
         text = text.replace(f"{as_bytes} AS content", "content")
