@@ -371,14 +371,10 @@ def test_what_is_unread_is_counted_after_the_mark_and_no_further_than_asked(dial
 
     of_thread = "messages.project_id = threads.project_id AND messages.thread_id = threads.id"
     mark = "messages.position {} coalesce(read_marks.position, 0)"
-    assert (
-        f"SELECT 1 AS one FROM messages WHERE {of_thread} AND {mark.format('>')} AND messages.role = 'assistant'"
-        in (found.partition(" LIMIT 3")[0])
-    )
-    assert (
-        f"SELECT messages.id FROM messages WHERE {of_thread} AND {mark.format('<=')} ORDER BY messages.position DESC"
-        in (found.partition(" LIMIT 1")[0])
-    )
+    later = f"{of_thread} AND {mark.format('>')} AND messages.role = 'assistant'"
+    read = f"{of_thread} AND {mark.format('<=')} ORDER BY messages.position DESC"
+    assert f"SELECT 1 AS one FROM messages WHERE {later} LIMIT 3" in found
+    assert f"SELECT messages.id FROM messages WHERE {read} LIMIT 1" in found
     assert (
         "FROM threads LEFT OUTER JOIN read_marks ON read_marks.project_id = threads.project_id "
         "AND read_marks.thread_id = threads.id AND read_marks.reader = 'r' "
