@@ -146,7 +146,7 @@ def serve_store(  # noqa: PLR0913  (each is a part of the application, with its 
     """
     options, heard, hub = options or Options(), listeners or Listeners(), hub or Hub()
     policy, authenticator = origin_policy or OriginPolicy(), authenticator or Authenticator()
-    runs, limits = runs_of(store, hub, authenticator.rate_limits, answering), limits or Limits()
+    runs, limits = runs_of(store, hub, authenticator.rate_limits, answering, heard.run_tracer), limits or Limits()
     explorer, rest = Explorer(graphiql), RestFace(store, authenticator, limits.rest_timeout_s, runs)
     operations = Operations(_schema(), store, hub, options, authenticator, runs=runs)
     graphql = GraphQLOverHttp(operations, explorer.page, policy)

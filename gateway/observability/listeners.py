@@ -14,6 +14,9 @@ from gateway.observability.record import no_observer, no_tracer
 from gateway.settings.load import wants_traces
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from gateway.observability.metrics import Metrics
     from gateway.observability.record import Observer, RequestRecord, Tracer
     from gateway.observability.tracing import Tracing
@@ -34,6 +37,11 @@ class Listeners:
     def tracer(self) -> Tracer:
         """What a request is wrapped in."""
         return self.tracing.trace if self.tracing else no_tracer
+
+    @property
+    def run_tracer(self) -> Callable[[str, str], AbstractContextManager[None]] | None:
+        """What the answer of a run is wrapped in."""
+        return self.tracing.run if self.tracing else None
 
 
 def listeners_of(settings: Settings) -> Listeners:

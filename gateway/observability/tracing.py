@@ -1,4 +1,4 @@
-"""OpenTelemetry traces: a span for each request, for the execution of its operations, and for each statement.
+"""OpenTelemetry traces: a span for each request, the execution of its operations, each statement and answer of a run.
 
 Never in it: message content. So the spans are made here from records, and not by instrumentation libraries, which
 record query strings and database errors that repeat rows.
@@ -68,6 +68,25 @@ class Tracing:
                 yield
             finally:
                 _end_request_span(span, record)
+
+    @contextmanager
+    def run(self, run_id: str, model: str) -> Iterator[None]:
+        """Trace the answer of a run within the block, with its statements; it is no part of a request.
+
+        Source: OpenTelemetry semantic conventions for generative AI spans.
+        """
+        with self._tracer.start_as_current_span(
+            f"chat {model}",
+            kind=SpanKind.CLIENT,
+            attributes={"gen_ai.operation.name": "chat", "gen_ai.request.model": model, "gateway.run_id": run_id},
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                yield
+            except Exception as error:
+                _mark_failed(span, type(error).__qualname__)
+                raise
 
     def statement(self, database: str, text: str) -> Callable[[BaseException | None], None] | None:
         """Begin the span of a statement as a child of the current one; the returned function ends it."""

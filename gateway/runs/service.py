@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.events.hub import Hub
     from gateway.observability.metrics import Reading
     from gateway.runs.models.interface import Models
+    from gateway.runs.worker import Trace
 
 OFF: Final = (
     "Runs are not served here: this server keeps threads and messages and does not run models. To turn runs on, set "
@@ -178,11 +179,13 @@ class Runs:
             return {name: value for name, value in given.items() if value is not None}
 
 
-def runs_of(store: Store, hub: Hub, budget: Budget, answering: Answering | None) -> Runs | None:
+def runs_of(
+    store: Store, hub: Hub, budget: Budget, answering: Answering | None, trace: Trace | None = None
+) -> Runs | None:
     """Return the runs of one process, if something answers them."""
     if answering is None:
         return None
-    worker = Worker(store, answering.models, spend=budget.spend_tokens)
+    worker = Worker(store, answering.models, spend=budget.spend_tokens, trace=trace)
     return Runs(store, hub, answering.models, worker, budget, answering.shutdown_s)
 
 

@@ -13,7 +13,7 @@ import logging
 import secrets
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -27,10 +27,13 @@ from gateway.runs.models.interface import FailureCode, ModelFailed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractContextManager
 
     from gateway.core import Store
     from gateway.domain.run import OpenRun
     from gateway.runs.models.interface import Models
+
+    Trace = Callable[[str, str], AbstractContextManager[object]]  # of a run and its model
 
 log: Final = logging.getLogger(__name__)
 
@@ -47,7 +50,10 @@ _ABANDONED: Final = "The server ended while it answered this run."
 
 
 class Worker:
-    """Answers runs of all projects, up to `at_once`; `spend` gets who pays for a run that has ended, and its tokens."""
+    """Answers runs of all projects, up to `at_once`; `spend` gets who pays for a run that has ended, and its tokens.
+
+    An answer is within `trace` of its run and model.
+    """
 
     def __init__(
         self,
@@ -56,11 +62,13 @@ class Worker:
         *,
         at_once: int = MOST_AT_ONCE,
         spend: Callable[[str, int], Awaitable[None]] | None = None,
+        trace: Trace | None = None,
     ) -> None:
         self._store = store
         self._models = models
         self._at_once = at_once
         self._spend = spend
+        self._trace = trace or _no_trace
         self._owner = secrets.token_hex(8)
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._why: dict[tuple[str, str], RunStatus | None] = {}  # what a cancelled task ends as; None: it is released
@@ -177,7 +185,8 @@ class Worker:
             else:
                 open_run = open_run._replace(run=await run_progress.begin(self._store, open_run))
             async with asyncio.timeout(max(0.0, run.expires_at - time.time())):
-                return await answer(self._store, self._models, open_run, self._interval_s)
+                with self._trace(run.id, run.settings["model"] or ""):
+                    return await answer(self._store, self._models, open_run, self._interval_s)
         except TimeoutError:
             return Outcome(RunStatus.EXPIRED)
         except RunLost:  # where it is being cancelled, this cancels it; where it has ended, it does nothing
@@ -210,6 +219,10 @@ class Worker:
 
     def _interval_s(self) -> float:
         return WRITE_OF_MANY_S if len(self._tasks) > MANY else WRITE_S
+
+
+def _no_trace(_run_id: str, _model: str) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 def _expired(reason: str) -> Outcome:

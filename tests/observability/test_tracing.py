@@ -14,14 +14,18 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from gateway.app import serve_store
 from gateway.domain.principal import Principal, Reach
+from gateway.domain.run import RunStatus
 from gateway.observability.listeners import Listeners, tracing_if_wanted
 from gateway.observability.record import RequestRecord
 from gateway.observability.tracing import Tracing
+from gateway.runs.worker import Worker
 from gateway.settings.load import wants_traces
 from gateway.store.store import open_store
 from tests.following import PATIENCE_S, make_thread, say
 from tests.live.inside import serving_inside
 from tests.live.subscribing import ADDED, socket_to
+from tests.runs.scripted import Scripted, says
+from tests.runs.test_worker import make_run, until, working
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -100,6 +104,22 @@ async def test_a_call_is_a_span_with_its_statements_below_it(http: httpx.AsyncCl
     assert statement.attributes["db.system.name"] in {"sqlite", "postgresql"}
     assert str(statement.attributes["db.query.text"]).startswith("SELECT")
     assert "thread_nobody" not in str(statement.attributes)
+
+
+async def test_an_answer_of_a_run_is_a_span_without_its_texts(own_store: Store, seen: Seen) -> None:
+    tracing = Tracing(SimpleSpanProcessor(seen))
+    run = await make_run(own_store)
+
+    async with working(Worker(own_store, Scripted([says("A secret")]), trace=tracing.run)):
+        await until(own_store, run, RunStatus.COMPLETED)
+
+    [span] = seen.get_finished_spans()
+    assert (span.name, span.kind) == ("chat m", SpanKind.CLIENT)
+    assert dict(span.attributes or {}) == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "m",
+        "gateway.run_id": run.id,
+    }
 
 
 async def test_a_request_span_has_the_route_and_never_the_url(http: httpx.AsyncClient, seen: Seen) -> None:
