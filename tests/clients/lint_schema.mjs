@@ -41,7 +41,9 @@ const rules = {
         types: [
           "PageInfo", // Relay's, whose fields are given
           ...["MessageCreated", "MessageUpdated", "MessageDelta", "MessageDeleted"], // told once, and found by a cursor
-          ...["ThreadUpdated", "ThreadDeleted", "RunCreated", "RunUpdated"],
+          ...["ThreadCreated", "ThreadMoved", "ThreadUpdated", "ThreadDeleted", "ThreadRead", "ThreadRemoved"],
+          ...["RunCreated", "RunUpdated"],
+          ...["UnreadCount", "ForkedFrom"], // parts of one thread
           ...["RunError", "RunUsage"], // parts of one run
           ...["TextContent", "ImageFileContent", "ImageUrlContent", "RefusalContent"], // parts of one message
           ...["Text", "ImageFile", "ImageUrl", "FileCitation", "FilePath", "UrlCitation", "Attachment"],

@@ -140,6 +140,6 @@ def test_breaking_change_is_refused_until_it_is_announced(
 @pytest.mark.usefixtures("node_clients")
 def test_change_that_breaks_no_client_needs_no_announcement(released: release.Release) -> None:
     changed = released.schema.with_name("changed.graphql")
-    changed.write_text(print_schema() + "\nextend type Thread { title: String }\n")
+    changed.write_text(print_schema() + "\nextend type Thread { subtitle: String }\n")
 
     assert release.unannounced(released, changed, "# Changelog\n\n## [0.10.0]\n") == {}

@@ -27,7 +27,7 @@ TEXTS: Final = [f"message {n}" for n in range(120)]
 HELD_WITHIN: Final = re.compile(r"const PARTS = \[(.*?)\];", re.DOTALL)
 # Roots and what they lead to need no key; of connections, their edges and pages graphcache knows it itself.
 UNTOLD: Final = re.compile(
-    "^(__.*|Query|Mutation|Subscription|(Message|Thread)(Created|Moved|Updated|Delta|Deleted|Removed)|PageInfo"
+    "^(__.*|Query|Mutation|Subscription|(Message|Run|Thread)(Created|Moved|Updated|Delta|Deleted|Read|Removed)|PageInfo"
     "|.*(Payload|Connection|Edge))$"
 )
 

@@ -174,8 +174,8 @@ async def until_read(server: Server, thread_id: str, *readers: str) -> None:
 
 
 @asynccontextmanager
-async def windows(program: str, folder: Path, url: str, file: str) -> AsyncIterator[tuple[Server, Window, Window]]:
-    """Have a window of the page for each of two readers, and a server of another origin."""
+async def windows(program: str, folder: Path, url: str, file: str) -> AsyncIterator[tuple[Server, list[Window]]]:
+    """Have windows of the page, one for Alice and two for Bob, and a server of another origin."""
     files = folder / "page"
     files.mkdir()
     with hosted(files) as origin, serving(url, folder=folder, given={"GATEWAY_CORS_ORIGINS": origin}) as server:
@@ -186,8 +186,10 @@ async def windows(program: str, folder: Path, url: str, file: str) -> AsyncItera
             chromium.start(program, folder / "profile") as browser,
             browser.open_tab("direct://") as alice,
             browser.open_tab("direct://") as bob,
+            browser.open_tab("direct://") as bobs_other,
         ):
-            yield server, Window(alice, f"{origin}/?reader=alice"), Window(bob, f"{origin}/?reader=bob")
+            readers = ((alice, "alice"), (bob, "bob"), (bobs_other, "bob"))
+            yield server, [Window(tab, f"{origin}/?reader={reader}") for tab, reader in readers]
 
 
 @pytest.mark.uncounted
@@ -197,9 +199,9 @@ async def test_each_frame_of_two_windows_has_the_list_in_order_with_the_reader_s
     tmp_path: Path, new_sqlite_url: Callable[[], str], file: str
 ) -> None:
     program = chromium.find() or lacking("there is no Chromium on this machine")
-    async with windows(program, tmp_path, new_sqlite_url(), file) as (server, alice, bob):
+    async with windows(program, tmp_path, new_sqlite_url(), file) as (server, (alice, bob, other)):
         one, two = make_thread(server, "one"), make_thread(server, "two")
-        for window in (alice, bob):
+        for window in (alice, bob, other):
             await window.load()
             await window.until_list("two: hello", "one: hello")
 
@@ -213,19 +215,22 @@ async def test_each_frame_of_two_windows_has_the_list_in_order_with_the_reader_s
         await bob.until_list("two: unasked (1)", "one: answered (1)")
         await bob.open(2)
         await bob.until_thread("hello", "sent", "again", "answered")
+        await other.until_list("two: unasked (1)", "one: answered")
         await bob.open(1)
         await bob.until_thread("hello", "unasked")
+        await other.until_list("two: unasked", "one: answered")
         await alice.until_list("two: unasked (1)", "one: answered")
         await until_read(server, one, "alice", "bob")
         await until_read(server, two, "bob")
         make_thread(server, "three")
         await alice.until_list("three: hello", "two: unasked (1)", "one: answered")
-        await bob.until_list("three: hello", "two: unasked", "one: answered")
+        for window in (bob, other):
+            await window.until_list("three: hello", "two: unasked", "one: answered")
 
         assert min(delays) < 1_000
         assert unread(server, two, "alice") == 1
         assert await frames(alice, "list") == FRAMES["alice"]
-        assert await frames(bob, "list") == FRAMES["bob"]
+        assert await frames(bob, "list") == await frames(other, "list") == FRAMES["bob"]
         assert await frames(alice, "thread") == [[], *ended_by("hello", "sent", "again", "answered")]
         assert await frames(bob, "thread") == [[], ["hello", "sent", "again", "answered"], [], ["hello", "unasked"]]
         for event in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled"):
