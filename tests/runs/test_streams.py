@@ -124,6 +124,17 @@ async def test_an_event_of_another_stream_is_refused(
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "Last-Event-ID")
 
 
+async def test_an_event_id_of_thousands_of_digits_is_refused(
+    rest: httpx.AsyncClient, thread_id: str, assistant_id: str
+) -> None:
+    _, run, seen = events_of(await stream(rest, f"/threads/{thread_id}/runs", assistant_id=assistant_id))[0]
+    beyond = seen + "9" * 5_000
+
+    refused = await rest.get(f"/threads/{thread_id}/runs/{run['id']}", headers={"Last-Event-ID": beyond})
+
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "Last-Event-ID")
+
+
 async def test_the_thread_of_a_stream_is_deleted(
     rest: httpx.AsyncClient, thread_id: str, assistant_id: str, models: Scripted
 ) -> None:
