@@ -2,8 +2,9 @@
 
 An index on a column of `threads` that every message changes would end PostgreSQL's HOT updates of that row, and all its
 indexes would be written each time. So the order is a narrow table of its own: a message writes one row and one or two
-entries there. Triggers keep both tables, so they hold for every writer, the previous version among them, and no write
-needs a statement more.
+entries there, and a row for each pair of the thread's metadata, so that the threads of a pair are read in this order,
+however many or few they are. Triggers keep both tables, so they hold for every writer, the previous version among them,
+and no write needs a statement more.
 Expand, then contract: `activity_at` is nullable, and NULL is what a row of the previous version means: the time of the
 last message, or of the thread. Where a message is counted by a writer that does not set it, the trigger does.
 SQLite fills the tables here, in the one transaction of its one writer; PostgreSQL beside running servers, in batches
@@ -43,9 +44,11 @@ _DELETE = f"""DELETE FROM thread_activity
 WHERE project_id = OLD.project_id AND activity_at = {_OLD} AND seq = OLD.seq;"""
 _DELETE_PAIRS = "DELETE FROM thread_metadata WHERE project_id = OLD.project_id AND seq = OLD.seq;"
 # A value of more than 512 characters equals none that is asked for, nor does its beginning.
-_INSERT_PAIRS = """INSERT INTO thread_metadata (project_id, seq, key, value, created_at)
-SELECT NEW.project_id, NEW.seq, each.key, substr(each.value, 1, 513), NEW.created_at
-FROM {} AS each WHERE length(each.key) <= 64 AND each.value IS NOT NULL;"""
+_INSERT_PAIRS = f"""INSERT INTO thread_metadata (project_id, seq, key, value, created_at, activity_at)
+SELECT NEW.project_id, NEW.seq, each.key, substr(each.value, 1, 513), NEW.created_at, {_NEW}
+FROM {{}} AS each WHERE length(each.key) <= 64 AND each.value IS NOT NULL;"""
+_MOVE_PAIRS = f"""UPDATE thread_metadata SET activity_at = {_NEW}
+WHERE project_id = OLD.project_id AND seq = OLD.seq AND NEW.metadata <> '{{}}';"""
 _PAIRS = _INSERT_PAIRS.format(f"jsonb_each_text(CAST({_WITHOUT_NUL.format('chr')} AS jsonb))")
 _FUNCTIONS = {
     "index_thread": f"{_INSERT} RETURN NULL;",
@@ -56,6 +59,7 @@ END IF;
 UPDATE thread_activity SET activity_at = {_NEW}, owner = NEW.owner
 WHERE project_id = OLD.project_id AND activity_at = {_OLD} AND seq = OLD.seq;
 IF NOT FOUND THEN {_INSERT} END IF;
+IF NEW.metadata <> '{{}}' AND {_NEW} <> {_OLD} THEN {_MOVE_PAIRS} END IF;
 RETURN NEW;""",
     "remove_thread": f"{_DELETE} {_DELETE_PAIRS} RETURN NULL;",
     "index_thread_metadata": f"{_PAIRS} RETURN NULL;",
@@ -76,7 +80,7 @@ AND coalesce(OLD.activity_at < 1000 * NEW.last_created_at, 0)"""
 _SQLITE = {
     "index_thread": f"AFTER INSERT ON threads BEGIN {_INSERT} {_EACH} END",
     "move_thread": f"AFTER UPDATE OF {_MOVES} ON threads WHEN {_IS_MOVED} AND NOT ({_IS_UNNOTED}) "
-    f"BEGIN {_DELETE} {_INSERT} END",
+    f"BEGIN {_DELETE} {_INSERT} {_MOVE_PAIRS} END",
     "note_activity": f"AFTER UPDATE OF message_count ON threads WHEN {_IS_UNNOTED} "
     "BEGIN UPDATE threads SET activity_at = 1000 * NEW.last_created_at WHERE seq = NEW.seq; END",
     "remove_thread": f"AFTER DELETE ON threads BEGIN {_DELETE} {_DELETE_PAIRS} END",
@@ -123,8 +127,10 @@ def _create_tables() -> None:
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("activity_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project_id", "seq", "key", name="pk_thread_metadata"),
-        sa.Index("ix_thread_metadata_pair", *("project_id", "key", "value", "created_at", "seq")),
+        sa.Index("ix_thread_metadata_created", *("project_id", "key", "value", "created_at", "seq")),
+        sa.Index("ix_thread_metadata_active", *("project_id", "key", "value", "activity_at", "seq")),
         sqlite_with_rowid=False,
     )
 

@@ -8,9 +8,10 @@ from sqlalchemy import delete, insert
 
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Reach
+from gateway.domain.thread_list import MetadataMatch, ThreadFilter
 from gateway.domain.wire import dump_text
 from gateway.store.schema import tables
-from gateway.store.statements import importing, messages, threads
+from gateway.store.statements import importing, messages, selected_threads, threads
 from tests.make import SOME_SECOND
 
 if TYPE_CHECKING:
@@ -106,13 +107,33 @@ def paging_threads(reach: Reach = ALL) -> dict[str, ClauseElement]:
     }
 
 
+def selecting_threads(reach: Reach = ALL) -> dict[str, ClauseElement]:
+    """Name every statement on filtered lists of threads and on those by activity."""
+    pair = ThreadFilter((MetadataMatch("a", ("b",)),))
+    filters = {"all": {}, "filtered": ThreadFilter(has_owner=True).values, "a pair": pair.values}
+    builders = {"created": selected_threads.list_created, "active": selected_threads.list_active}
+    middle, at = "thread_other900", 1_000 * SOME_SECOND
+    asked = {
+        "newest": (PageRequest(20), {}),
+        "oldest": (PageRequest(20, Order.ASC), {}),
+        "after": (PageRequest(20, after=middle), {"after_at": at}),
+        "before": (PageRequest(20, before=middle, from_end=True), {"before_at": at}),
+    }
+    return {
+        f"{by}, {only}, {name}": build(reach, page, values | times)
+        for by, build in builders.items()
+        for only, values in filters.items()
+        for name, (page, times) in asked.items()
+    }
+
+
 def _thread(n: int, thread_id: str) -> dict[str, Any]:
     size = SIZES.get(thread_id, 1)
     return {
         "project_id": PROJECT,
         "id": thread_id,
         "created_at": SOME_SECOND + n // 3,
-        "metadata": "{}",
+        "metadata": '{"a": "b"}',
         "tool_resources": "{}",
         "message_count": size,
         "last_position": size,

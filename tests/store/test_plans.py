@@ -10,7 +10,17 @@ import pytest
 from gateway.domain.page import WHOLE, WIRE, Order, PageRequest
 from gateway.domain.wire import dump_text
 from gateway.store.statements import messages, postgres_pages
-from tests.store.full import ALL, GAPPED, LARGE, OWN, SMALL, fill, paging_and_looking_up, paging_threads
+from tests.store.full import (
+    ALL,
+    GAPPED,
+    LARGE,
+    OWN,
+    SMALL,
+    fill,
+    paging_and_looking_up,
+    paging_threads,
+    selecting_threads,
+)
 from tests.store.plans import Plan, filled, nodes, postgres_plan, rows_seen, sqlite_plan
 
 if TYPE_CHECKING:
@@ -60,6 +70,29 @@ async def test_sqlite_scans_an_index_range_from_a_cursor(sqlite_full: AsyncConne
 
     ranged = re.compile(r"SEARCH (messages|threads) USING (COVERING )?INDEX \w+ \(.* AND (position|created_at)[<>]\?")
     assert {name: plan for name, plan in plans.items() if not ranged.search(plan)} == {}
+
+
+@_each_reach
+async def test_sqlite_reads_any_list_of_threads_in_the_order_of_an_index(
+    sqlite_full: AsyncConnection, reach: Reach
+) -> None:
+    plans = {name: await sqlite_plan(sqlite_full, each) for name, each in selecting_threads(reach).items()}
+
+    expected = {name: _list_index(name, reach) for name in plans}
+    assert {name: plan for name, plan in plans.items() if not re.match(expected[name], plan)} == {}
+    assert {name: plan for name, plan in plans.items() if _SCAN.search(plan) or "TEMP B-TREE" in plan} == {}
+
+
+@_each_reach
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_postgres_reads_one_page_of_any_list_of_threads_by_index(
+    postgres_full: AsyncConnection, mode: str, reach: Reach
+) -> None:
+    for name, statement in selecting_threads(reach).items():
+        found = list(nodes(await postgres_plan(postgres_full, statement, mode)))
+
+        assert {node["Node Type"] for node in found} & _POSTGRES_WORK == set(), name
+        assert max(rows_seen(node) for node in found if "Scan" in node["Node Type"]) == 20 + 1, name
 
 
 @_each_reach
@@ -185,6 +218,16 @@ async def test_postgres_reads_one_page_of_rows_and_the_cursors(postgres_full: As
 _SCAN = re.compile("SCAN (?!CONSTANT ROW|json_each)")
 _BITMAP = {"Bitmap Heap Scan", "Bitmap Index Scan"}
 _POSTGRES_WORK = {"Seq Scan", "Sort", "Incremental Sort", "Hash", "Materialize", *_BITMAP}
+
+
+def _list_index(name: str, reach: Reach) -> str:
+    """Return what SQLite's plan of a list begins with: the table in the list's order, and its range."""
+    by = "created_at" if name.startswith("created") else "activity_at"
+    table = "threads" if by == "created_at" else "thread_activity"
+    if "a pair" in name and reach.owner is None:
+        table = "thread_metadata"
+    is_bounded = "all" not in name or "after" in name or "before" in name
+    return rf"SEARCH {table} USING .*(INDEX|PRIMARY KEY).*\(project_id=\?.*" + (rf"{by}[<>]\?" if is_bounded else "")
 
 
 def _rows_touched(plan: Plan) -> float:

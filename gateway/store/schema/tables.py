@@ -118,8 +118,10 @@ thread_metadata = Table(
     Column("key", Text, nullable=False),
     Column("value", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("activity_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("project_id", "seq", "key"),
-    Index("ix_thread_metadata_pair", "project_id", "key", "value", "created_at", "seq"),
+    Index("ix_thread_metadata_created", "project_id", "key", "value", "created_at", "seq"),
+    Index("ix_thread_metadata_active", "project_id", "key", "value", "activity_at", "seq"),
     sqlite_with_rowid=False,
 )
 
