@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _LEAST_TOKENS: Final = 256
 _MOST_TOKENS: Final = 2**31 - 1
-_EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh")
+_EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _FORMATS: Final = ("text", "json_object", "json_schema")
 _CHOICES: Final = ("none", "auto", "required")
 _FUNCTION_NAME: Final = re.compile("[A-Za-z0-9_-]{1,64}")
@@ -34,7 +34,7 @@ _NOT_RUN: Final = (
     "is not supported by this server, which runs functions alone: it has no files, vector stores or code interpreter."
 )
 _OF_RUN: Final = ("additional_instructions", "additional_messages", "metadata", "stream")
-_OF_THREAD: Final = ("messages", "tool_resources", "metadata")
+_OF_THREAD: Final = ("messages", "tool_resources", "metadata", "owner")
 
 
 def new_run(body: object, *, with_thread: bool = False, from_worker: bool = False) -> NewRun:
@@ -189,17 +189,20 @@ def _tool(value: Any, path: str) -> dict[str, Any]:
     if kind != "function":
         raise InvalidRequest(f"Invalid '{path}.type': '{kind}' {_NOT_RUN}", param=f"{path}.type", code="unsupported")
     validate.fields(raw, path, required=("type", "function"))
-    function = validate.an_object(raw["function"], f"{path}.function")
-    at = f"{path}.function"
-    validate.fields(function, at, required=("name",), optional=("description", "parameters", "strict"))
-    _function_name(function["name"], f"{at}.name")
-    if function.get("description") is not None:
-        validate.a_string(function["description"], f"{at}.description", at_most=bounds.TEXT.number)
-    if function.get("parameters") is not None:
-        validate.an_object(function["parameters"], f"{at}.parameters")
-    strict = _flag(function.get("strict"), f"{at}.strict")
+    function = _named(raw["function"], f"{path}.function", "parameters")
     kept = {key: each for key, each in function.items() if each is not None}
-    return {"type": "function", "function": {**kept, "strict": strict}}
+    return {"type": "function", "function": {**kept, "strict": bool(function.get("strict"))}}
+
+
+def _named(value: Any, path: str, schema: str) -> dict[str, Any]:
+    """Check what has a name and a JSON Schema: a function, or the format of an answer."""
+    raw = validate.an_object(value, path)
+    validate.fields(raw, path, required=("name",), optional=("description", schema, "strict"))
+    _function_name(raw["name"], f"{path}.name")
+    _optional(partial(_text, bound=bounds.TEXT), raw.get("description"), f"{path}.description")
+    _optional(validate.an_object, raw.get(schema), f"{path}.{schema}")
+    _flag(raw.get("strict"), f"{path}.strict")
+    return raw
 
 
 def _function_name(value: Any, path: str) -> str:
@@ -217,7 +220,7 @@ def _truncation(value: Any, path: str) -> dict[str, Any]:
     validate.fields(raw, path, required=("type",), optional=("last_messages",))
     kind = validate.one_of(raw["type"], f"{path}.type", ("auto", "last_messages"))
     last = raw.get("last_messages")
-    if kind == "last_messages":
+    if kind == "last_messages" or last is not None:
         last = validate.an_integer(last, f"{path}.last_messages", at_least=1, at_most=_MOST_TOKENS)
     return {"type": kind, "last_messages": last}
 
@@ -239,15 +242,14 @@ def _response_format(value: Any, path: str) -> Any:
     if isinstance(value, str):
         return validate.one_of(value, path, ("auto",))
     raw = validate.an_object(value, path)
-    validate.fields(raw, path, required=("type",), optional=("json_schema",))
+    validate.fields(raw, path, required=("type",), optional=tuple(raw))
     kind = validate.one_of(raw["type"], f"{path}.type", _FORMATS)
     if kind != "json_schema":
+        validate.fields(raw, path, required=("type",))
         return {"type": kind}
-    schema = validate.an_object(raw.get("json_schema"), f"{path}.json_schema")
-    at = f"{path}.json_schema"
-    validate.fields(schema, at, required=("name",), optional=("description", "schema", "strict"))
-    _function_name(schema["name"], f"{at}.name")
-    return {"type": kind, "json_schema": schema}
+    validate.fields(raw, path, required=("type", "json_schema"))
+    named = _named(raw["json_schema"], f"{path}.json_schema", "schema")
+    return {"type": kind, "json_schema": named}
 
 
 _PARSERS: Final[dict[str, Parse]] = {

@@ -14,7 +14,7 @@ import yaml
 from gateway.domain import bounds, parse
 from gateway.domain.page import DEFAULT_LIMIT, MAX_LIMIT
 from gateway.rest import render
-from gateway.rest.routes import PATHS, PREFIXES
+from gateway.rest.routes import PATHS, PREFIXES, RUN_PATHS
 from tests.live.server import ROOT
 
 if TYPE_CHECKING:
@@ -23,11 +23,16 @@ if TYPE_CHECKING:
     import httpx
 
 DOCUMENT: Final = orjson.loads((ROOT / "gateway/rest/openapi.json").read_bytes())
-OFFICIAL: Final = yaml.safe_load(Path(__file__).with_name("official.yaml").read_text())
+OFFICIAL, OFFICIAL_RUNS = (
+    yaml.safe_load(Path(__file__).with_name(name).read_text()) for name in ("official.yaml", "official_runs.yaml")
+)
+OFFICIAL["paths"].update(OFFICIAL_RUNS["paths"])
+OFFICIAL["components"]["schemas"].update(OFFICIAL_RUNS["components"]["schemas"])
 SCHEMAS: Final = DOCUMENT["components"]["schemas"]
 _METHODS: Final = frozenset({"get", "post", "delete", "put", "patch"})
 _ANNOTATIONS: Final = frozenset({"description", "summary", "servers", "x-ours"})
 _SAYS_NOTHING: Final = object()
+_NULLABLE: Final = {"nullable": True}
 
 _LIMITS = "the original tells its limits in descriptions and refusals only"
 _REFUSED = "the original refuses what it does not know, though its schema does not say so (rest-contract §4)"
@@ -45,8 +50,6 @@ DIFFERENCES: Final = {
     "*.url.format": "letters beyond ASCII are taken in addresses, which `uri` does not let; the pattern says the rest",
     "*.first_id.type": "null in an empty list, as the original sent it (rest-contract §2.5)",
     "*.last_id.type": "the same",
-    "*.ListMessagesResponse.properties.object.enum": "the original's example says as much",
-    "*.ListMessagesResponse.type": "the same",
     "*.attachments.anyOf.0.required": "the original has it beside `items`, where it says nothing",
     "*.attachments.anyOf.0.items.required": "so it stands within here",
     "*Request.properties.tool_resources.anyOf.0.properties.code_interpreter.*": "null stands for what is not there",
@@ -72,6 +75,32 @@ DIFFERENCES: Final = {
     "*.responses.4*": "the original declares no refusals but 429",
     "*.responses.5*": "the same",
     "paths./threads.get": "ours: the original never let keys list threads",
+    "*.text/event-stream": "the original describes its streams apart",
+    "paths./threads/runs.post.parameters": "ours: idempotency keys",
+    "*.parameters.Last-Event-ID": "ours: streams can be resumed",
+    "*.parameters.include[[][]]": "it asks for what a file search has found, and none is run",
+    "*.properties.model.*": "any name that the settings have",
+    "*AssistantRequest.properties.tools.type": "null stands for what is not there",
+    "*.properties.tools.items.*": "functions alone are run",
+    "*.properties.tool_calls.items.*": "the same",
+    "*.AssistantsNamedToolChoice.*": "the same",
+    "*.CreateThreadAndRunRequest.properties.reasoning_effort": "taken as of createRun",
+    "*.CreateThreadAndRunRequest.properties.thread.*": "null stands for what is not there",
+    "*.CreateThreadAndRunRequest.properties.tool_resources.*": "the same",
+    "*.properties.parallel_tool_calls.*": "the same",
+    "*.properties.parameters.*": "the same",
+    "*.properties.schema.*": "the same",
+    "*.tool_outputs.items.properties.output.type": "the same",
+    "*.tool_outputs.items.required": "the original refuses outputs of no call",
+    "*.List*Response.properties.object.enum": "the original's example says as much",
+    "*.ListMessagesResponse.type": "the same",
+    "*.ListRunStepsResponse.type": "the same",
+    "*.*Object.properties.reasoning_effort": "the original sent it, undescribed (contract of runs)",
+    "*.RunObject.properties.tool_resources": "the same",
+    "*.RunStepObject.properties.expires_at": "the same",
+    "*CompletionUsage.*_details": "the same",
+    "*.incomplete_details.*.content_filter": "the model's own reason, which the original had no name for",
+    "*.RunStepObject.*.invalid_prompt": "a step says why its run failed",
     "paths./healthz": "ours: for balancers and supervisors",
     "paths./readyz": "the same",
     "components.securitySchemes.AzureApiKey": "Azure's, who served the same API",
@@ -93,7 +122,16 @@ def resolved(document: Any, at: Any) -> Any:
     if not where.startswith("#/components/schemas/"):
         _, _, kind, name = where.split("/")
         return resolved(document, document["components"][kind][name])
-    return {key: resolved(document, value) for key, value in at.items()}
+    return with_null({key: resolved(document, value) for key, value in at.items()})
+
+
+def with_null(schema: Any) -> Any:
+    """Say `nullable`, which OpenAPI 3.1 does not have, in its way."""
+    kept = {key: value for key, value in schema.items() if key != "nullable"}
+    choices = [each for each in kept.get("anyOf", kept.get("allOf", [kept])) if each != _NULLABLE]
+    if not kept or (kept == schema and choices == kept.get("allOf", choices)):
+        return schema
+    return {**kept, "type": [kept["type"], "null"]} if "type" in kept else {"anyOf": [*choices, {"type": "null"}]}
 
 
 def statements(document: Any) -> Any:
@@ -151,7 +189,7 @@ def test_a_difference_is_found_at_any_position() -> None:
 
 
 def test_openapi_has_exactly_the_routed_operations() -> None:
-    routed = {(path, method) for path, endpoints in PATHS.items() for method in endpoints}
+    routed = {(path, method) for path, endpoints in (*PATHS.items(), *RUN_PATHS.items()) for method in endpoints}
 
     assert operations(DOCUMENT["paths"]) == routed
 
@@ -206,6 +244,10 @@ def test_openapi_arrays_have_the_limits_of_the_program() -> None:
         bounds.ATTACHMENTS: files,
         bounds.ATTACHMENT_TOOLS: files["items"]["properties"]["tools"],
         bounds.THREAD_MESSAGES: SCHEMAS["CreateThreadRequest"]["properties"]["messages"],
+        bounds.ASSISTANT_TOOLS: SCHEMAS["CreateAssistantRequest"]["properties"]["tools"],
+        bounds.RUN_TOOLS: SCHEMAS["CreateRunRequest"]["properties"]["tools"],
+        bounds.ADDITIONAL_MESSAGES: SCHEMAS["CreateRunRequest"]["properties"]["additional_messages"],
+        bounds.TOOL_CALLS: SCHEMAS["SubmitToolOutputsRunRequest"]["properties"]["tool_outputs"],
     }
 
     assert {each.name: each.number for each in lengths} == {
