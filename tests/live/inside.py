@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from gateway.auth.authenticator import Authenticator
     from gateway.observability.listeners import Listeners
+    from gateway.runs.service import Answering
     from gateway.web.middleware import RequestMiddleware
     from gateway.web.origins import OriginPolicy
 
@@ -79,13 +80,19 @@ async def serving_inside(
     authenticator_over: Callable[[Store], Authenticator | None] = lambda _store: None,
     listeners: Listeners | None = None,
     origin_policy: OriginPolicy | None = None,
+    answering: Answering | None = None,
 ) -> AsyncIterator[Inside]:
     """Serve a database for as long as the block, to everybody where no authenticator is made."""
     hub = Hub()
     store = open_store(database_url, hub.wake)
     listener = socket.create_server(("127.0.0.1", 0))
     app = serve_store(
-        store, hub=hub, authenticator=authenticator_over(store), listeners=listeners, origin_policy=origin_policy
+        store,
+        hub=hub,
+        authenticator=authenticator_over(store),
+        listeners=listeners,
+        origin_policy=origin_policy,
+        answering=answering,
     )
     config = uvicorn.Config(
         app,
