@@ -20,6 +20,7 @@ from gateway.cli.running_server import ask_server
 from gateway.errors import GatewayError
 from gateway.graphql.documents.trusted import load_trusted
 from gateway.server.startup import listen
+from gateway.settings.models import load_models
 from gateway.settings.table import Settings
 from gateway.store.engines.database_files import sqlite_file
 from gateway.store.engines.open import migrates_itself
@@ -48,6 +49,16 @@ async def _settings(settings: Settings) -> Finding:
 async def _retention(settings: Settings) -> Finding:
     days = settings.retention_days
     return Finding(Level.OK, f"threads are deleted {days} days after their last activity" if days else "off")
+
+
+async def _runs(settings: Settings) -> Finding:
+    if settings.demo:
+        return Finding(Level.OK, "on, answered by the demo model")
+    models = load_models(settings)
+    if models is None:
+        return Finding(Level.OK, "off")
+    named = [*models.endpoints] + (["any name"] if models.fallback else [])
+    return Finding(Level.OK, f"on; models: {', '.join(named)}; default: {models.default or 'none'}")
 
 
 async def _server(settings: Settings) -> Finding:
@@ -108,7 +119,7 @@ async def _temporary(_settings: Settings) -> Finding:
 
 
 # In the order in which they are printed.
-CHECKS: Final[dict[str, Check]] = {"settings": _settings, "server": _server, "retention": _retention}
+CHECKS: Final[dict[str, Check]] = {"settings": _settings, "server": _server, "retention": _retention, "runs": _runs}
 CHECKS_OF_SQLITE: Final[dict[str, Check]] = {"SQLite": _sqlite, "disk": _disk}
 CHECKS_OF_MACHINE: Final[dict[str, Check]] = {"temporary": _temporary}
 

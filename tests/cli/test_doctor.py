@@ -69,6 +69,21 @@ def test_a_database_with_a_key_needs_nothing(database_url: str) -> None:
     assert {"settings", "database", "migrations", "clock", "keys"} <= found.keys()
 
 
+def test_it_says_which_models_answer_runs(sqlite_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "models.toml"
+    path.write_text('[models.small]\nurl = "http://one.example/v1"\n[models.large]\nurl = "http://two.example/v1"\n')
+    one = ("--model-url", "http://model.example/v1", "--model", "small")
+
+    said = [examined(sqlite_url, *flags)[1]["runs"] for flags in ((), one, ("--models", str(path)), ("--demo",))]
+
+    assert said == [
+        ("ok", "off"),
+        ("ok", "on; models: any name; default: small"),
+        ("ok", "on; models: small, large; default: none"),
+        ("ok", "on, answered by the demo model"),
+    ]
+
+
 def test_a_missing_sqlite_file_is_no_fault_and_is_not_created(tmp_path: Path) -> None:
     code, found = examined(f"sqlite:///{tmp_path}/new.db")
 
