@@ -9,7 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import BigInteger, Integer, Text, and_, case, cast, func, literal_column, or_, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    type_coerce,
+    union_all,
+)
 
 from gateway.store.schema import tables
 from gateway.store.statements.access import within
@@ -94,14 +107,15 @@ def _page(
     *,
     inclusive: bool,
 ) -> Select[Any]:
-    """Bound threads by cursors, and by times where no cursor does: SQLite searches for one bound of each side."""
+    """Bound threads by cursors, and by times: SQLite searches for one bound of each side, which is the cursor."""
     bounds = [past_cursor(key, place, up=up, inclusive=inclusive) for place, up in places]
     least, most = least_most
     bounded = {up for _, up in places}
-    if least is not None and True not in bounded:
-        bounds.append(key[0] >= least)
-    if most is not None and False not in bounded:
-        bounds.append(key[0] <= most)
+    beside = type_coerce(looked_up(key[0]), BigInteger)
+    if least is not None:
+        bounds.append((beside if True in bounded else key[0]) >= least)
+    if most is not None:
+        bounds.append((beside if False in bounded else key[0]) <= most)
     return limited(listed.where(*bounds), key, page)
 
 
