@@ -43,6 +43,7 @@ LET_THROUGH: Final[dict[str, str]] = {
         _HEADER,
     ),
     **dict.fromkeys(("self.characters or 0", "self.next_start or 0"), _NUMBER),
+    **dict.fromkeys(("self.activity_at or 0", "thread.activity_at or 0"), _NUMBER),
     "payload or {}": "a connection_init without a payload has no credential, as one with an empty payload",
     "image.get('detail') or 'auto'": "it is read from what is stored",
     "raw.get('operationName') or None": "some clients send '' where a document has one operation; it is no id",

@@ -29,7 +29,7 @@ _KEYS: Final = ("order_by", "owner", "has_owner", "unread", "reader", *_TIMES)
 _PAIR: Final = re.compile(r"metadata\[(.*)\]", re.DOTALL)
 _EXISTS: Final = "metadata_exists[]"
 _ORDERS: Final = ("created", "activity")
-_BOOLEANS: Final = {"true": True, "false": False}
+_BOOLEANS: Final[dict[str | None, bool]] = {"true": True, "false": False}
 _PLACE: Final = re.compile(r"at_([0-9]{1,18})_(.+)")
 _LATEST: Final = 1 << 53
 _MAX_SECOND: Final = _LATEST // 1_000
@@ -188,10 +188,10 @@ def from_query(pairs: Iterable[tuple[str, str]]) -> tuple[PageRequest, Selection
     unread, reader = given.pop("unread", None), given.pop("reader", None)
     for name, value in (("has_owner", has_owner), ("unread", unread)):
         if value is not None:
-            validate.one_of(value, name, list(_BOOLEANS))
+            validate.one_of(value, name, ("true", "false"))
     times = {name: _second(value, name) for name, value in given.items()}
     metadata = [MetadataMatch(key, values) for key, values in matches.items()]
-    flags = {"has_owner": _BOOLEANS.get(has_owner or ""), "unread": _BOOLEANS.get(unread or "")}
+    flags = {"has_owner": _BOOLEANS.get(has_owner), "unread": _BOOLEANS.get(unread)}
     only = new_filter(metadata, owner=owner, reader=reader, **flags, **times)
     return page, Selection(by, only)
 

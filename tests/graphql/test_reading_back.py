@@ -45,10 +45,20 @@ def test_payload_fields_that_read_the_store() -> None:
     assert found == {
         "CreateMessagePayload.thread",
         "DeleteMessagePayload.thread",
+        "MarkReadPayload.thread",
         "Message.thread",
         "MessageConnection.pageInfo",
         "MessageConnection.totalCount",
+        "Run.steps",
+        "Run.thread",
+        "RunConnection.pageInfo",
+        "Thread.forkedFrom",
+        "Thread.lastMessage",
         "Thread.messages",
+        "Thread.preview",
+        "Thread.readUpTo",
+        "Thread.runs",
+        "Thread.unreadCount",
     }
 
 

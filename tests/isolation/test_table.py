@@ -51,6 +51,7 @@ ELSEWHERE: Final = {
     "CreateThreadInput.idempotencyKey": "the same",
     "ForkThreadInput.idempotencyKey": "the same",
     "CreateThreadInput.owner": "an end user is only noted",
+    "ThreadFilter.reader": "a reader that a key names: tests/core/test_read_marks.py",
     "EraseUserInput.owner": "an end user, named by keys of the project alone: tests/core/test_erasing.py",
     "ForkThreadInput.owner": "an end user is only noted",
     "ImageFileInput.detail": "a word of the API",

@@ -166,7 +166,10 @@ def test_rotating_a_key_creates_its_successor(server: Server, operator: Operator
     ("arguments", "message"),
     [
         (("create", "--project", "My Shop"), "Error: Invalid 'project': 'My Shop'. Expected"),
-        (("create", "--scopes", "admin"), "Error: Invalid value: 'admin'. Supported values are: 'read' and 'write'."),
+        (
+            ("create", "--scopes", "admin"),
+            "Error: Invalid value: 'admin'. Supported values are: 'erase', 'read', 'runs', and 'write'.",
+        ),
         (
             ("create", "--expires", "soon"),
             "Error: Invalid 'expires': 'soon'. Expected a whole number followed by s, m, h or d",

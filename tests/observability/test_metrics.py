@@ -113,7 +113,7 @@ async def test_open_subscriptions_have_a_metric(hub: Hub, metrics: Metrics) -> N
     with hub.on_shutdown(lambda: None), hub.listen(("default", "thread_a")), hub.listen(("default", "thread_a")):
         told = {of: value(metrics.registry, "gateway_followers", of=of) for of in hub.followers()}
 
-    assert told == {"connections": 1, "subscriptions": 2, "threads": 1}
+    assert told == {"connections": 1, "subscriptions": 2, "threads": 1, "lists": 0}
 
 
 def test_without_a_free_port_only_the_metrics_are_missing(caplog: pytest.LogCaptureFixture) -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 import time
 from itertools import product
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -93,8 +92,8 @@ async def test_a_message_is_made_in_the_second_of_its_request(rest: httpx.AsyncC
 async def test_a_message_is_not_older_than_the_previous_one_when_the_clock_goes_back_a_little(
     rest: httpx.AsyncClient, thread_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = iter([2_000_000_000.9, 1_999_999_950.0])
-    monkeypatch.setattr("gateway.core.messages.time", SimpleNamespace(time=lambda: next(clock)))
+    clock = iter([2_000_000_000_900, 1_999_999_950_000])
+    monkeypatch.setattr("gateway.core.messages.now_ms", lambda: next(clock))
 
     made = [await add(rest, thread_id) for _ in range(2)]
 

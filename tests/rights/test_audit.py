@@ -16,7 +16,7 @@ from tests.rights.conftest import where_no_database_has_a_part
 from tests.rights.serving import SECRETS, user
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.rights.serving import Served
@@ -108,10 +108,10 @@ def test_the_audit_log_has_no_message_content(served: Served) -> None:
 
 
 @pytest.fixture
-def quiet(served: Served) -> Iterator[Served]:
+def quiet(served: Served, new_sqlite_url: Callable[[], str]) -> Iterator[Served]:
     """Serve once more, where nobody has failed yet."""
     flags = ("--trusted-proxies", "127.0.0.1")
-    with serving(served.database_url, *flags, folder=served.folder, given=SECRETS) as server:
+    with serving(new_sqlite_url(), *flags, folder=served.folder, given=SECRETS) as server:
         yield replace(served, server=server)
 
 
@@ -150,14 +150,15 @@ def test_keys_commands_are_audited_after_their_output(served: Served) -> None:
     assert other not in rotated
 
 
-def test_server_and_commands_share_a_file_readable_only_by_its_owner(served: Served, tmp_path: Path) -> None:
+def test_server_and_commands_share_a_file_readable_only_by_its_owner(
+    served: Served, new_sqlite_url: Callable[[], str], tmp_path: Path
+) -> None:
+    url = new_sqlite_url()
     file, moved = tmp_path / "audit.log", tmp_path / "audit.log.1"
     given = {**SECRETS, "GATEWAY_AUDIT_LOG": str(file)}
-    with serving(served.database_url, folder=served.folder, given=given) as server:
+    with serving(url, folder=served.folder, given=given) as server:
         other, alice = replace(served, server=server), user("alice")
-        made = run_gateway(
-            "keys", "create", "--database-url", served.database_url, folder=served.folder, given=given
-        ).stderr
+        made = run_gateway("keys", "create", "--database-url", url, folder=served.folder, given=given).stderr
         first, second = [other.new_thread(alice) for _ in range(2)]
         other.rest(alice, "DELETE", f"/threads/{first}")
         file.rename(moved)

@@ -181,6 +181,7 @@ def test_revoked_tokens_are_rejected_and_later_ones_accepted(served: Served, ali
     assert served.graphql(rival, REVOKE, threadId=thread).code == "not_found"
 
 
+@pytest.mark.parametrize("served", ["postgres"], indirect=True)  # a SQLite file has one server
 def test_revoked_tokens_are_rejected_by_another_process_within_a_second(served: Served, alice: str) -> None:
     thread = served.new_thread(alice)
     token = served.token(alice, thread, "READ")

@@ -40,6 +40,7 @@ def test_default_settings_use_a_local_file_and_a_local_port() -> None:
         "statement_timeout_s": 15.0,
         "idle_transaction_timeout_s": 5.0,
         "keepalive_s": 10.0,
+        "retention_days": 0,
         "min_free_mb": 100,
         "host": "127.0.0.1",
         "port": 8000,

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
@@ -14,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.core import messages, threads
+from gateway.core.clock import now_ms
 from gateway.domain import archive, parse
 from gateway.domain.message import Message
 from gateway.domain.principal import Principal, Reach
@@ -84,9 +84,9 @@ class Life:
         self._made = 0
         self._ahead_s = 0
 
-    def time(self) -> float:
+    def now_ms(self) -> int:
         """Tell the time that the store's machine takes it to be."""
-        return time.time() + self._ahead_s
+        return now_ms() + 1_000 * self._ahead_s
 
     async def set_clock(self, ahead_s: int) -> None:
         self._ahead_s = ahead_s
@@ -142,7 +142,7 @@ class Life:
 async def live(database_url: str, history: list[tuple[Any, ...]]) -> None:
     store = open_store(database_url)
     life = Life(store)
-    with patch.object(messages, "time", life), patch.object(threads, "time", life):
+    with patch.object(messages, "now_ms", life.now_ms), patch.object(threads, "now_ms", life.now_ms):
         for name, *arguments in history:
             await getattr(life, name.replace(" ", "_"))(*arguments)
     await store.close()
@@ -173,7 +173,7 @@ async def emptied(postgres_url: str) -> None:
     url = postgres_url.replace("postgresql://", "postgresql+asyncpg://")
     engine = create_async_engine(url)
     async with engine.begin() as connection:
-        await connection.execute(text("TRUNCATE threads, messages, message_deltas, deleted_messages, deleted_threads"))
+        await connection.execute(text("TRUNCATE threads, deleted_threads CASCADE"))
     await engine.dispose()
 
 

@@ -349,7 +349,7 @@ def thread_filter(given: ThreadFilter | None) -> thread_list.ThreadFilter | None
 
     Errors: InvalidRequest.
     """
-    if given is None:
+    if given is None or given is UNSET:
         return None
     fields = {name: value for name, value in vars(given).items() if value is not UNSET and value is not None}
     metadata = fields.pop("metadata", ())

@@ -82,7 +82,7 @@ class Query:
         filter: Filter = UNSET,  # noqa: A002  (the usual name)
     ) -> types.ThreadConnection:
         """Read one page."""
-        selected = Selection(thread_list.OrderBy(order_by.value), inputs.thread_filter(filter or None))
+        selected = Selection(thread_list.OrderBy(order_by.value), inputs.thread_filter(filter))
         thread_list.check_cursors(selected.by, after=_given(after), before=_given(before))
         arguments = {"limit": limit, "first": first, "last": last, "after": after, "before": before}
         asked = types.page_request(thread_list.cursor_check(selected.by), order, **arguments)

@@ -236,7 +236,7 @@ class Subscription:
     ) -> AsyncIterator[ThreadListEvent]:
         """Subscribe to the list of threads."""
         ctx = info.context
-        only = inputs.thread_filter(filter or None)
+        only = inputs.thread_filter(filter)
         if only is not None and only.unread is not None:
             validate.refuse("Invalid 'filter.unread'. A subscription has no such filter.", "filter", "invalid_value")
         place = await follow_list.start(ctx.store, ctx.hub, ctx.who, _begin(ctx, after))
