@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.thread_list import MetadataMatch, from_query, new_filter, parse_time
+from gateway.domain.page import PageRequest
+from gateway.domain.thread_list import MetadataMatch, OrderBy, Selection, from_query, new_filter, parse_time
 from gateway.errors import InvalidRequest
 
 
@@ -49,3 +50,9 @@ def test_bounds_of_times_are_exclusive(seconds: str) -> None:
 
     assert values["created_least"] == int(seconds) + 1
     assert values["active_most"] == 1_000 * int(seconds) - 1
+
+
+def test_a_list_by_activity_of_all_threads_has_bounds_of_both_sides() -> None:
+    _, values = Selection(OrderBy.ACTIVITY).located(PageRequest(limit=20))
+
+    assert {"active_least", "active_most"} <= set(values)  # without them PostgreSQL reads thirty times as long
