@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tests.live.server import run_gateway
+from tests.exports import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,11 +19,11 @@ def test_assistants_are_imported_once_and_unsupported_ones_rejected(sqlite_url: 
     arguments = ("assistants", "import", str(file), "--database-url", sqlite_url)
 
     file.write_text(json.dumps({"object": "list", "data": [TUTOR, READER]}))
-    first = run_gateway(*arguments, folder=tmp_path)
+    first = run(*arguments)
     file.write_text("\n".join([json.dumps(TUTOR), "", json.dumps({**TUTOR, "id": "asst_other"})]))
-    second = run_gateway(*arguments, folder=tmp_path)
+    second = run(*arguments)
 
-    assert (first.returncode, second.returncode) == (1, 0)
+    assert (first.exit_code, second.exit_code) == (1, 0)
     reason, summary = first.stderr.splitlines()[-2:]
     assert reason.startswith("object 2: Invalid 'tools[0].type': 'file_search' is not supported")
     assert summary == "Imported: 1 assistants; 0 were there already, 1 were rejected."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from gateway.core import retention, threads
@@ -9,7 +10,7 @@ from gateway.core.clock import now_ms
 from gateway.domain import parse
 from gateway.domain.page import PageRequest
 from gateway.domain.principal import Principal, Reach
-from tests.following import say
+from tests.following import PATIENCE_S, say
 
 if TYPE_CHECKING:
     import pytest
@@ -83,3 +84,18 @@ async def test_a_deleted_thread_keeps_its_place_for_cursors(store: Store) -> Non
 
     after_it = await threads.list_page(store, SHOP, PageRequest(limit=10, after=overdue))
     assert after_it.items == ()
+
+
+async def test_a_server_deletes_what_is_overdue_and_counts_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    await thread_of(store, SHOP)
+    monkeypatch.setattr(retention, "now_ms", lambda: now_ms() + 25 * HOUR_MS)
+    keeping = retention.Retention(store, days=1)
+
+    [reading] = keeping.readings()
+    running = asyncio.ensure_future(keeping.run())
+    async with asyncio.timeout(PATIENCE_S):
+        while reading.read() != {"all": 1}:  # noqa: ASYNC110  (it waits for the database)
+            await asyncio.sleep(0.01)
+    running.cancel()
+
+    assert await threads.count(store, SHOP) == 0
