@@ -40,7 +40,7 @@ async def count(store: Store, who: Principal, owner: str) -> Erased:
 
 
 async def erase(store: Store, who: Principal, owner: str) -> Erased:
-    """Delete all threads of an end user with their messages, and forget the owner of those deleted before.
+    """Delete all threads and read marks of an end user, and forget the owner of threads deleted before.
 
     It ends when none is left, also of those that are created meanwhile.
     Errors: Forbidden; Unavailable, after which the next call continues.

@@ -14,7 +14,7 @@ import strawberry
 from gateway.concurrency import Loader
 from gateway.core import forking, messages, read_marks, threads
 from gateway.domain.page import AnswerBudget, PageRead
-from gateway.errors import AnswerTooLarge, InvalidRequest
+from gateway.errors import AnswerTooLarge, InvalidRequest, NotFound
 from gateway.runs.service import OFF
 
 if TYPE_CHECKING:
@@ -146,6 +146,16 @@ class Context:
     def pages(self) -> Loader[PageKey, Rows]:
         """Pages of messages by thread and page request."""
         return Loader(self._load_pages, MAX_PAGES, self.task)
+
+    async def thread_of(self, thread_id: str) -> Thread:
+        """Load the thread of something that was read or changed.
+
+        Errors: NotFound where it was deleted since.
+        """
+        found = await self.threads.load(thread_id)
+        if found is None:
+            raise NotFound("thread", thread_id)
+        return found
 
     async def load_messages(self, keys: Sequence[str]) -> dict[str, Message]:
         """Read messages by id that become part of the response; unknown ids are omitted.

@@ -22,7 +22,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from gateway.observability.record import PARENT, PROBES, UNKNOWN, RequestRecord, Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from opentelemetry.sdk.trace import SpanProcessor
@@ -69,24 +69,13 @@ class Tracing:
             finally:
                 _end_request_span(span, record)
 
-    @contextmanager
-    def run(self, run_id: str, model: str) -> Iterator[None]:
+    def run(self, run_id: str, model: str) -> AbstractContextManager[None]:
         """Trace the answer of a run within the block, with its statements; it is no part of a request.
 
         Source: OpenTelemetry semantic conventions for generative AI spans.
         """
-        with self._tracer.start_as_current_span(
-            f"chat {model}",
-            kind=SpanKind.CLIENT,
-            attributes={"gen_ai.operation.name": "chat", "gen_ai.request.model": model, "gateway.run_id": run_id},
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
-            try:
-                yield
-            except Exception as error:
-                _mark_failed(span, type(error).__qualname__)
-                raise
+        known = {"gen_ai.operation.name": "chat", "gen_ai.request.model": model, "gateway.run_id": run_id}
+        return self._span(f"chat {model}", known, SpanKind.CLIENT)
 
     def statement(self, database: str, text: str) -> Callable[[BaseException | None], None] | None:
         """Begin the span of a statement as a child of the current one; the returned function ends it."""
@@ -115,18 +104,19 @@ class Tracing:
         self._provider.shutdown()
 
     def _spans_within(self, record: RequestRecord) -> Callable[[str], AbstractContextManager[object]]:
-        @contextmanager
-        def span(name: str) -> Iterator[None]:
-            with self._tracer.start_as_current_span(
-                name, attributes=_operation(record), record_exception=False, set_status_on_exception=False
-            ) as span:
-                try:
-                    yield
-                except Exception as error:
-                    _mark_failed(span, type(error).__qualname__)
-                    raise
+        return lambda name: self._span(name, _operation(record))
 
-        return span
+    @contextmanager
+    def _span(self, name: str, attributes: Mapping[str, str], kind: SpanKind = SpanKind.INTERNAL) -> Iterator[None]:
+        """Trace what is done within the block, as a child of the current span."""
+        with self._tracer.start_as_current_span(
+            name, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False
+        ) as span:
+            try:
+                yield
+            except Exception as error:
+                _mark_failed(span, type(error).__qualname__)
+                raise
 
 
 def to_collector() -> Tracing:

@@ -15,7 +15,7 @@ from gateway.domain.message import Message as DomainMessage
 from gateway.domain.message import Status
 from gateway.domain.principal import Scope
 from gateway.domain.thread import Thread as DomainThread
-from gateway.errors import Forbidden, NotFound
+from gateway.errors import Forbidden
 from gateway.graphql.context import Context, Info
 from gateway.graphql.schema import inputs, types
 from gateway.graphql.schema.argument_paths import names_arguments
@@ -75,7 +75,7 @@ class MarkReadPayload:
     @strawberry.field(description="The thread after the change.", graphql_type=types.Thread)
     async def thread(self, info: Info) -> DomainThread:
         """Read the thread after the change."""
-        return await _thread_of(info.context, self.thread_id)
+        return await info.context.thread_of(self.thread_id)
 
 
 @strawberry.type(description="The result of `eraseUser`.")
@@ -103,7 +103,7 @@ class CreateMessagePayload:
     @strawberry.field(description="The thread after the change.", graphql_type=types.Thread)
     async def thread(self, info: Info) -> DomainThread:
         """Read the thread after the change."""
-        return await _thread_of(info.context, self.message.thread_id)
+        return await info.context.thread_of(self.message.thread_id)
 
 
 @strawberry.type(description="The result of `updateMessage`, `appendMessageText` and `finishMessage`.")
@@ -123,7 +123,7 @@ class DeleteMessagePayload:
     @strawberry.field(description="The thread after the change.", graphql_type=types.Thread)
     async def thread(self, info: Info) -> DomainThread:
         """Read the thread after the change."""
-        return await _thread_of(info.context, self.thread_id)
+        return await info.context.thread_of(self.thread_id)
 
 
 @strawberry.type(description="The result of `createThreadToken`.")
@@ -355,13 +355,6 @@ class Mutation(RunMutations):
         ctx, message_id = info.context, ids.message_id(input.id)
         thread_id = await messages.delete(ctx.store, ctx.who, None, message_id)
         return DeleteMessagePayload(deleted_message_id=input.id, thread_id=thread_id)
-
-
-async def _thread_of(context: Context, thread_id: str) -> DomainThread:
-    found = await context.threads.load(thread_id)
-    if found is None:  # deleted since
-        raise NotFound("thread", thread_id)
-    return found
 
 
 def _attempt(key: str | None) -> Attempt | None:

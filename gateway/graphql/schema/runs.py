@@ -18,7 +18,6 @@ from gateway.domain.run import Assistant as DomainAssistant
 from gateway.domain.run import Run as DomainRun
 from gateway.domain.run import RunStep as DomainStep
 from gateway.domain.thread import Thread as DomainThread
-from gateway.errors import NotFound
 from gateway.graphql.context import Info
 from gateway.graphql.schema import inputs, types
 from gateway.graphql.schema.argument_paths import names_arguments
@@ -172,10 +171,7 @@ class Run(types.Node):
     @strawberry.field(description="The thread of the run.", graphql_type=types.Thread)
     async def thread(self, info: Info, root: strawberry.Parent[DomainRun]) -> DomainThread:
         """Find the thread."""
-        found = await info.context.threads.load(root.thread_id)
-        if found is None:  # deleted since the run was read
-            raise NotFound("thread", root.thread_id)
-        return found
+        return await info.context.thread_of(root.thread_id)
 
 
 @strawberry.type(description="A run with its cursor.")

@@ -24,7 +24,6 @@ from gateway.domain.thread import ForkSource
 from gateway.domain.thread import Thread as DomainThread
 from gateway.domain.thread_list import ALL, OrderBy, Selection
 from gateway.domain.unread import Unread
-from gateway.errors import NotFound
 from gateway.graphql.context import Context, Info, PageKey, UnreadKey
 from gateway.graphql.schema.argument_paths import names_arguments
 from gateway.graphql.schema.content import Attachment, ContentPart, is_a
@@ -390,10 +389,7 @@ class Message(Node):
     @strawberry.field(description="The thread of the message.", graphql_type=Thread)
     async def thread(self, info: Info, root: strawberry.Parent[DomainMessage]) -> DomainThread:
         """Find the thread."""
-        found = await info.context.threads.load(root.thread_id)
-        if found is None:  # deleted since the message was read
-            raise NotFound("thread", root.thread_id)
-        return found
+        return await info.context.thread_of(root.thread_id)
 
 
 @strawberry.type(description="A thread with its cursor.")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Reach
 
 _MARKS, _MESSAGES, _THREADS = tables.read_marks.c, tables.messages.c, tables.threads.c
+_OF_THREAD = and_(_MESSAGES.project_id == _THREADS.project_id, _MESSAGES.thread_id == _THREADS.id)
 
 
 def lock_end(reach: Reach, thread_id: str) -> Select[Any]:
@@ -52,13 +53,9 @@ def list_unread(reach: Reach, thread_ids: str, reader: str, most: int) -> Select
     Shape: the thread, the count, which ends one above `most`, and the id of the last message that was read, or null.
     """
     read = func.coalesce(_MARKS.position, literal_column("0"))
-    of_thread = and_(_MESSAGES.project_id == _THREADS.project_id, _MESSAGES.thread_id == _THREADS.id)
     outer = (tables.threads, tables.read_marks)
-    later: Select[Any] = select(literal_column("1").label("one")).where(
-        of_thread, _MESSAGES.position > read, _MESSAGES.role == literal_column(f"'{Role.ASSISTANT.value}'")
-    )
-    counted = later.limit(most + 1).correlate(*outer).subquery("later")
-    last = select(_MESSAGES.id).where(of_thread, _MESSAGES.position <= read).order_by(_MESSAGES.position.desc())
+    counted = answers_after(read).limit(most + 1).correlate(*outer).subquery("later")
+    last = select(_MESSAGES.id).where(_OF_THREAD, _MESSAGES.position <= read).order_by(_MESSAGES.position.desc())
     columns = (
         _THREADS.id,
         select(func.count()).select_from(counted).scalar_subquery().label("count"),
@@ -68,6 +65,12 @@ def list_unread(reach: Reach, thread_ids: str, reader: str, most: int) -> Select
     joined = tables.threads.outerjoin(tables.read_marks, of_reader)
     wanted = among(_THREADS.id, as_text(thread_ids))
     return select(*columns).select_from(joined).where(within(tables.threads, reach), wanted)
+
+
+def answers_after(position: Any) -> Select[Any]:
+    """Select ones for the messages of assistants after a position, in the thread of the enclosing statement."""
+    is_answer = _MESSAGES.role == literal_column(f"'{Role.ASSISTANT.value}'")
+    return select(literal_column("1").label("one")).where(_OF_THREAD, _MESSAGES.position > position, is_answer)
 
 
 def forget_readers(reach: Reach, readers: str) -> Delete:

@@ -28,6 +28,7 @@ from gateway.store.schema import tables
 from gateway.store.statements.access import within
 from gateway.store.statements.functions import among, json_text_at, json_values, looked_up
 from gateway.store.statements.paging import cursor_bounds, limited, past_cursor
+from gateway.store.statements.read_marks import answers_after
 from gateway.store.statements.threads import columns_for, place_of_thread
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ Values = dict[str, Any]
 _THREADS: Final = tables.threads.c
 _PAIRS: Final = tables.thread_metadata.c
 _MARKS: Final = tables.read_marks.c
-_MESSAGES: Final = tables.messages.c
 
 
 def list_created(reach: Reach, page: PageRequest, values: Values, *, inclusive: bool = False) -> Select[Any]:
@@ -167,13 +167,7 @@ def _unread(reader: str) -> ColumnElement[int]:
         _MARKS.project_id == _THREADS.project_id, _MARKS.thread_id == _THREADS.id, _MARKS.reader == reader
     )
     read = func.coalesce(mark.correlate(tables.threads).scalar_subquery(), literal_column("0"))
-    later: Select[Any] = select(literal_column("1")).where(
-        _MESSAGES.project_id == _THREADS.project_id,
-        _MESSAGES.thread_id == _THREADS.id,
-        _MESSAGES.position > read,
-        _MESSAGES.role == literal_column("'assistant'"),
-    )
-    is_unread = later.correlate(tables.threads).exists()
+    is_unread = answers_after(read).correlate(tables.threads).exists()
     return case((is_unread, literal_column("1", Integer())), else_=literal_column("0", Integer()))
 
 
