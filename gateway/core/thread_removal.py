@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
     from gateway.store.writes import Writes
 
-_MESSAGES: Final = 100  # of one statement; each may have as many bytes as a message may
-_HOLD_S: Final = 0.1  # after which a transaction begins no further statement
+_MESSAGES: Final = 10  # of one statement; each may have as many bytes as a message may
+_HOLD_S: Final = 0.05  # after which a transaction begins no further statement; its commit may take twice as long
 
 
 async def remove(store: Store, reach: Reach, thread_id: ThreadId, before_ms: int | None = None) -> int | None:

@@ -69,6 +69,12 @@ def test_a_database_with_a_key_needs_nothing(database_url: str) -> None:
     assert {"settings", "database", "migrations", "clock", "keys"} <= found.keys()
 
 
+def test_it_says_how_long_threads_are_kept(sqlite_url: str) -> None:
+    said = [examined(sqlite_url, *flags)[1]["retention"] for flags in ((), ("--retention-days", "90"))]
+
+    assert said == [("ok", "off"), ("ok", "threads are deleted 90 days after their last activity")]
+
+
 def test_it_says_which_models_answer_runs(sqlite_url: str, tmp_path: Path) -> None:
     path = tmp_path / "models.toml"
     path.write_text('[models.small]\nurl = "http://one.example/v1"\n[models.large]\nurl = "http://two.example/v1"\n')
