@@ -184,7 +184,7 @@ class _Counter:
             log.warning("rate limits are not enforced, since their storage is unavailable: %s", error)
             return
         reset_at, remaining = min(left, key=lambda stats: stats.remaining)
-        reset_s = max(1, math.ceil(reset_at - time.time()))
+        reset_s = _seconds_to(reset_at)
         if record := current.get():
             record.allowance = Allowance(limit.amount, remaining, reset_s)
         if not is_allowed:
@@ -205,8 +205,7 @@ class _Counter:
         except self._away as error:
             log.warning("tokens of runs are not limited, since their storage is unavailable: %s", error)
             return
-        reset_s = max(1, math.ceil(reset_at - time.time()))
-        raise TooManyRequests(_NO_TOKENS, code="rate_limit_exceeded", retry_after_s=reset_s)
+        raise _until(reset_at, _NO_TOKENS)
 
     async def spend_tokens(self, payer: str, tokens: int) -> None:
         """Count tokens, as many as are left."""
@@ -236,8 +235,15 @@ class _Counter:
         except self._away as error:
             log.warning("failed authentication is not limited, since its storage is unavailable: %s", error)
             return
-        reset_s = max(1, math.ceil(reset_at - time.time()))
-        raise TooManyRequests(_TOO_MANY_FAILED, code="rate_limit_exceeded", retry_after_s=reset_s)
+        raise _until(reset_at, _TOO_MANY_FAILED)
+
+
+def _seconds_to(reset_at: float) -> int:
+    return max(1, math.ceil(reset_at - time.time()))
+
+
+def _until(reset_at: float, message: str) -> TooManyRequests:
+    return TooManyRequests(message, code="rate_limit_exceeded", retry_after_s=_seconds_to(reset_at))
 
 
 def units_of(cost: int) -> int:

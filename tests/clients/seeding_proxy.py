@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 import httpx
 
+from tests.asgi import body_of
 from tests.runs.fake_model import Act, Script, chunk, echoes
 
 if TYPE_CHECKING:
@@ -45,10 +46,7 @@ class SeedingProxy:
         """Make what a request names, send it on, and send its answer back."""
         if scope["type"] != "http":
             return
-        raw, has_more = b"", True
-        while has_more:
-            got = await receive()
-            raw, has_more = raw + got.get("body", b""), got.get("more_body", False)
+        raw = await body_of(receive)
         path, ids = scope["path"], await self._seed(scope["path"])
         for name, made in ids.items():
             path = path.replace(f"/{name}", f"/{made}")

@@ -12,7 +12,6 @@ import pytest
 from gateway.app import serve_store
 from gateway.graphql.options import Options
 from gateway.runs.service import Answering
-from tests.faces import GraphQL
 from tests.runs.scripted import Scripted
 
 if TYPE_CHECKING:
@@ -49,12 +48,6 @@ async def rest(store: Store, hub: Hub, models: Scripted) -> AsyncIterator[httpx.
     transport = httpx.ASGITransport(app)
     async with lifespan_of(app), httpx.AsyncClient(transport=transport, base_url="http://gateway/v1") as client:
         yield client
-
-
-@pytest.fixture
-async def graphql(rest: httpx.AsyncClient) -> GraphQL:
-    """Ask the GraphQL face of the same application."""
-    return GraphQL(rest)
 
 
 @pytest.fixture

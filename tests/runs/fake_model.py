@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
+from tests.asgi import body_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -133,10 +135,7 @@ class FakeModel:
         """Answer a request."""
         if scope["type"] != "http":
             return
-        raw, has_more = b"", True
-        while has_more:
-            got = await receive()
-            raw, has_more = raw + got.get("body", b""), got.get("more_body", False)
+        raw = await body_of(receive)
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         query = f"?{scope['query_string'].decode()}" if scope["query_string"] else ""
         body = json.loads(raw) if raw else {}
