@@ -15,7 +15,7 @@ import orjson
 
 from gateway.core.clock import now_ms
 from gateway.domain.ids import new_id, new_message_id
-from gateway.domain.message import IncompleteReason, Message, Role, Status, plain_text
+from gateway.domain.message import Ending, IncompleteReason, Message, Role, Status, finished
 from gateway.domain.principal import Reach
 from gateway.domain.run import FOLLOWERS, Run, RunStatus, RunStep, StepStatus, StepType
 from gateway.domain.wire import dump_text
@@ -172,7 +172,7 @@ async def require_action(
     action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": functions}}
 
     async def work(transaction: RunWrites) -> Run:
-        current = await _in_progress(transaction, reach, run.id)
+        _, current = await _in_progress(transaction, reach, run.id)
         steps = [step for step in await transaction.steps_of(reach, run.id) if step.id != step_id]
         await _end_steps(transaction, reach, steps, Outcome(RunStatus.REQUIRES_ACTION))
         await transaction.set_step(reach, step_id, {"details": _details(calls), "usage": _dumped(usage)})
@@ -241,17 +241,19 @@ async def _locked(transaction: RunWrites, reach: Reach, run_id: str) -> tuple[in
     return position, run
 
 
-async def _in_progress(transaction: RunWrites, reach: Reach, run_id: str) -> Run:
-    _, run = await _locked(transaction, reach, run_id)
+async def _in_progress(transaction: RunWrites, reach: Reach, run_id: str) -> tuple[int, Run]:
+    """Do the same for a run that is answered.
+
+    Errors: RunLost where it is not.
+    """
+    position, run = await _locked(transaction, reach, run_id)
     if run.status is not RunStatus.IN_PROGRESS:
         raise RunLost
-    return run
+    return position, run
 
 
 async def _add_step(transaction: RunWrites, reach: Reach, run: Run, details: dict[str, Any]) -> RunStep:
-    position, current = await _locked(transaction, reach, run.id)
-    if current.status is not RunStatus.IN_PROGRESS:
-        raise RunLost
+    position, _ = await _in_progress(transaction, reach, run.id)
     step = RunStep(
         id=new_id("step"),
         run_id=run.id,
@@ -298,15 +300,9 @@ async def _end_message(transaction: RunWrites, reach: Reach, step: RunStep, outc
     now = active_at // 1_000
     if outcome.reason == _CONTENT_FILTER:
         reason = IncompleteReason.CONTENT_FILTER
-    finished = message._replace(
-        plain_text=plain_text(orjson.loads(message.content_json)),
-        status_value=(Status.COMPLETED if reason is None else Status.INCOMPLETE).value,
-        completed_at=now if reason is None else None,
-        incomplete_at=None if reason is None else now,
-        reason_value=None if reason is None else reason.value,
-    )
+    ended = finished(message, Ending(Status.COMPLETED if reason is None else Status.INCOMPLETE, reason), now)
     position = await transaction.begin_finish(reach, message.id, active_at)
-    await transaction.set_message_content(reach, Message(*finished), position)
+    await transaction.set_message_content(reach, ended, position)
 
 
 def _details(calls: Sequence[Call]) -> str:
