@@ -47,6 +47,10 @@ class RunLost(Exception):
     """The run does not go on: it was cancelled, has ended, or was deleted with its thread."""
 
 
+class LeaseLost(RunLost):
+    """Another worker looks after the run, since this one did not renew its lease in time."""
+
+
 # What becomes of a message, and of a step, that are in progress when a run ends so.
 _MESSAGE_ENDS: Final[Mapping[RunStatus, IncompleteReason | None]] = {
     RunStatus.COMPLETED: None,
@@ -96,9 +100,7 @@ async def begin(store: Store, open_run: OpenRun) -> Run:
     now = int(time.time())
 
     async def work(transaction: RunWrites) -> Run:
-        position, current = await _locked(transaction, reach, run.id)
-        if current.status is not RunStatus.QUEUED:
-            raise RunLost
+        position, current = await _held(transaction, reach, run, RunStatus.QUEUED)
         change = {"status": RunStatus.IN_PROGRESS.value, "started_at": now, "changed_position": position}
         await transaction.set_run(reach, run.id, change)
         return current._replace(status_value=RunStatus.IN_PROGRESS.value, started_at=now)
@@ -154,7 +156,7 @@ async def set_calls(store: Store, open_run: OpenRun, step_id: str, calls: Sequen
     reach, run = Reach(open_run.project_id), open_run.run
 
     async def work(transaction: RunWrites) -> None:
-        await _in_progress(transaction, reach, run.id)
+        await _held(transaction, reach, run)
         await transaction.set_step(reach, step_id, {"details": _details(calls)})
 
     await store.write(work, run.thread_id)
@@ -172,7 +174,7 @@ async def require_action(
     action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": functions}}
 
     async def work(transaction: RunWrites) -> Run:
-        _, current = await _in_progress(transaction, reach, run.id)
+        _, current = await _held(transaction, reach, run)
         steps = [step for step in await transaction.steps_of(reach, run.id) if step.id != step_id]
         await _end_steps(transaction, reach, steps, Outcome(RunStatus.REQUIRES_ACTION))
         await transaction.set_step(reach, step_id, {"details": _details(calls), "usage": _dumped(usage)})
@@ -190,10 +192,11 @@ async def require_action(
     return await store.write(work, run.thread_id)
 
 
-async def end(store: Store, reach: Reach, run_id: str, outcome: Outcome) -> Run | None:
+async def end(store: Store, reach: Reach, run_id: str, outcome: Outcome, *, holder: str | None = None) -> Run | None:
     """End a run with all that is in progress of it, and free its thread; None where it had ended, or is gone.
 
-    A run that is being cancelled is cancelled, however it would have ended.
+    A run that is being cancelled is cancelled, however it would have ended. With a `holder` it is ended only while
+    that worker has its lease.
     """
     now = int(time.time())
 
@@ -205,7 +208,7 @@ async def end(store: Store, reach: Reach, run_id: str, outcome: Outcome) -> Run 
         last = outcome
         if run.status is RunStatus.CANCELLING:
             last = Outcome(RunStatus.CANCELLED, usage=outcome.usage)
-        if last.status not in FOLLOWERS[run.status]:
+        if last.status not in FOLLOWERS[run.status] or (holder is not None and run.leased_by != holder):
             return None
         await _end_steps(transaction, reach, await transaction.steps_of(reach, run_id), last)
         change = {
@@ -241,19 +244,24 @@ async def _locked(transaction: RunWrites, reach: Reach, run_id: str) -> tuple[in
     return position, run
 
 
-async def _in_progress(transaction: RunWrites, reach: Reach, run_id: str) -> tuple[int, Run]:
-    """Do the same for a run that is answered.
+async def _held(
+    transaction: RunWrites, reach: Reach, held: Run, status: RunStatus = RunStatus.IN_PROGRESS
+) -> tuple[int, Run]:
+    """Do the same for a run in a status, of which a worker has the lease.
 
-    Errors: RunLost where it is not.
+    A process that stood still for longer than its lease writes nothing into what another one has gone on with.
+    Errors: LeaseLost; RunLost where it is in another status.
     """
-    position, run = await _locked(transaction, reach, run_id)
-    if run.status is not RunStatus.IN_PROGRESS:
+    position, run = await _locked(transaction, reach, held.id)
+    if run.leased_by != held.leased_by:
+        raise LeaseLost
+    if run.status is not status:
         raise RunLost
     return position, run
 
 
 async def _add_step(transaction: RunWrites, reach: Reach, run: Run, details: dict[str, Any]) -> RunStep:
-    position, _ = await _in_progress(transaction, reach, run.id)
+    position, _ = await _held(transaction, reach, run)
     step = RunStep(
         id=new_id("step"),
         run_id=run.id,

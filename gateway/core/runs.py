@@ -273,12 +273,11 @@ async def submit_tool_outputs(
             raise InvalidRequest(f'Runs in status "{run.status_value}" do not accept tool outputs.')
         steps = await transaction.steps_of(who.reach, run_id)
         step = steps[-1]
-        wanted, given = [call["id"] for call in step.calls], list(outputs.by_call)
+        wanted, given = [call["id"] for call in step.calls], [call_id for call_id, _ in outputs.given]
         if sorted(wanted) != sorted(given):
             raise InvalidRequest(f"Expected tool outputs for call_ids {wanted}, got {given}")
-        calls = [
-            {**call, "function": {**call["function"], "output": outputs.by_call[call["id"]]}} for call in step.calls
-        ]
+        by_call = dict(outputs.given)
+        calls = [{**call, "function": {**call["function"], "output": by_call[call["id"]]}} for call in step.calls]
         details = dump_text({"type": step.type_value, "tool_calls": calls})
         done = {"status": StepStatus.COMPLETED.value, "completed_at": now, "details": details}
         await transaction.set_step(who.reach, step.id, done)

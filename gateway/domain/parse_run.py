@@ -80,17 +80,18 @@ def tool_outputs(body: object) -> ToolOutputs:
     raw = validate.root_object(body)
     validate.fields(raw, "", required=("tool_outputs",), optional=("stream",))
     given = validate.an_array(raw["tool_outputs"], "tool_outputs", at_most=bounds.TOOL_CALLS.number)
-    by_call: dict[str, str] = {}
+    outputs: list[tuple[str, str]] = []
     for n, each in enumerate(given):
         path = f"tool_outputs[{n}]"
         output = validate.an_object(each, path)
         validate.fields(output, path, required=("tool_call_id",), optional=("output",))
-        call_id = validate.a_string(output["tool_call_id"], f"{path}.tool_call_id", at_least=1)
-        text = output.get("output")
-        by_call[call_id] = validate.a_string(
-            "" if text is None else text, f"{path}.output", at_most=bounds.TOOL_OUTPUT.number
+        call_id = validate.a_string(
+            output["tool_call_id"], f"{path}.tool_call_id", at_least=1, at_most=bounds.REFERENCE.number
         )
-    return ToolOutputs(by_call, _flag(raw.get("stream"), "stream"))
+        text = output.get("output")
+        text = validate.a_string("" if text is None else text, f"{path}.output", at_most=bounds.TOOL_OUTPUT.number)
+        outputs.append((call_id, text))
+    return ToolOutputs(tuple(outputs), _flag(raw.get("stream"), "stream"))
 
 
 def new_assistant(body: object) -> dict[str, Any]:

@@ -84,7 +84,8 @@ class RunRow(NamedTuple):
     """The stored fields of a run, in the order of the columns; those that end in `_json` are JSON or None.
 
     `position` is that of its creation in its thread. `settings_json` is an object of what it was created with:
-    SETTINGS, in their order. `created_by` is the key or end user whose budget it is counted in.
+    SETTINGS, in their order. `created_by` is the key or end user whose budget it is counted in, and
+    `leased_by` the worker that looks after it.
     """
 
     id: str
@@ -106,6 +107,7 @@ class RunRow(NamedTuple):
     settings_json: str
     changed_position: int | None
     created_by: str | None
+    leased_by: str | None = None
 
 
 SETTINGS: Final = (
@@ -281,9 +283,9 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True)
 class ToolOutputs:
-    """The outputs of functions that a run waits for, by the ids of their calls."""
+    """The outputs of functions that a run waits for, each with the id of its call."""
 
-    by_call: dict[str, str]
+    given: tuple[tuple[str, str], ...]
     is_streamed: bool = False
 
 

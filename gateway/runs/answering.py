@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -30,7 +29,8 @@ if TYPE_CHECKING:
     from gateway.core import Store
     from gateway.domain.message import Message
     from gateway.domain.run import OpenRun, Run
-    from gateway.runs.models.interface import ModelEvent, ModelRequest, Models, Usage
+    from gateway.runs.cost import Cost
+    from gateway.runs.models.interface import ModelEvent, ModelRequest, Models
 
 MOST_MESSAGES: Final = 1_000  # of a thread that a model is sent, from the newest
 MOST_BYTES: Final = 4 * bounds.MIB  # of these
@@ -86,9 +86,10 @@ class Paced:
 class Answer:
     """One answer of a model, as it is written."""
 
-    def __init__(self, store: Store, open_run: OpenRun, interval_s: Callable[[], float]) -> None:
+    def __init__(self, store: Store, open_run: OpenRun, interval_s: Callable[[], float], cost: Cost) -> None:
         self._store = store
         self._open = open_run
+        self._cost = cost
         self._who = _writer(open_run)
         self._text: list[str] = []  # that is not written yet
         self._characters = 0
@@ -114,6 +115,7 @@ class Answer:
             text = event.text[: bounds.TEXT.number - self._characters]
             self._characters += len(text)
             self._text.append(text)
+            self._cost.add(text)
         else:
             self._take_call(event)
         self._pace.ask()
@@ -128,6 +130,7 @@ class Answer:
         await self._pace.close()
 
     def _take_call(self, event: ToolCallDelta) -> None:
+        self._cost.add(event.arguments or event.name or "")
         while len(self.calls) <= event.index <= bounds.TOOL_CALLS.number:
             function = {"name": event.name or "", "arguments": "", "output": None}
             self.calls.append({"id": event.id or new_id("call"), "type": "function", "function": function})
@@ -157,8 +160,10 @@ class Answer:
             raise RunLost from error
 
 
-async def answer(store: Store, models: Models, open_run: OpenRun, interval_s: Callable[[], float]) -> Outcome | None:
-    """Let a model answer a run that is in progress; None where it waits for functions.
+async def answer(
+    store: Store, models: Models, open_run: OpenRun, interval_s: Callable[[], float], cost: Cost
+) -> Outcome | None:
+    """Let a model answer a run that is in progress, and note what it costs; None where it waits for functions.
 
     Errors: RunLost; ModelFailed; Unavailable.
     """
@@ -166,19 +171,22 @@ async def answer(store: Store, models: Models, open_run: OpenRun, interval_s: Ca
     found = models.resolve(run.settings["model"])
     if found is None:
         raise ModelFailed(FailureCode.SERVER_ERROR, f"The model '{run.settings['model']}' is not served any more.")
-    written = Answer(store, open_run, interval_s)
+    written = Answer(store, open_run, interval_s, cost)
     request = await _request(store, open_run, found.name)
     if request.max_completion_tokens is not None and request.max_completion_tokens <= 0:
         return Outcome(RunStatus.INCOMPLETE, reason="max_completion_tokens")
+    cost.begin(request)
     try:
         finished = await _stream(found.model.stream(request), written)
         step_id = await written.settle()
     except ModelFailed:
+        cost.refuse()
         await written.settle()  # what it said is kept
         raise
     finally:
         await written.close()
-    usage = None if finished.usage is None else _as_stored(finished.usage)
+    cost.counted = finished.usage
+    usage = cost.usage()
     if step_id is not None and finished.reason in (FinishReason.TOOL_CALLS, FinishReason.STOP):
         await run_progress.require_action(store, open_run, step_id, written.calls, usage)
         return None
@@ -241,14 +249,3 @@ async def _messages(store: Store, open_run: OpenRun) -> list[Message]:
 
 def _writer(open_run: OpenRun) -> Principal:
     return Principal(Reach(open_run.project_id), frozenset({Scope.READ, Scope.WRITE}), name=open_run.run.id)
-
-
-def _as_stored(usage: Usage) -> dict[str, Any]:
-    counted = asdict(usage)
-    return {
-        "prompt_tokens": counted["prompt_tokens"],
-        "completion_tokens": counted["completion_tokens"],
-        "total_tokens": counted["prompt_tokens"] + counted["completion_tokens"],
-        "prompt_token_details": {"cached_tokens": counted["cached_tokens"]},
-        "completion_tokens_details": {"reasoning_tokens": counted["reasoning_tokens"]},
-    }

@@ -14,23 +14,25 @@ import secrets
 import time
 from collections import Counter
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.core import run_leases, run_progress
-from gateway.core.run_progress import Outcome, RunLost
+from gateway.core.run_progress import LeaseLost, Outcome, RunLost
 from gateway.domain.principal import Reach
 from gateway.domain.run import RunStatus
 from gateway.errors import Unavailable
 from gateway.runs.answering import answer
+from gateway.runs.cost import Cost
 from gateway.runs.models.interface import FailureCode, ModelFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from contextlib import AbstractContextManager
 
     from gateway.core import Store
-    from gateway.domain.run import OpenRun
+    from gateway.domain.run import OpenRun, Run
     from gateway.runs.models.interface import Models
 
     Trace = Callable[[str, str], AbstractContextManager[object]]  # of a run and its model
@@ -50,7 +52,7 @@ _ABANDONED: Final = "The server ended while it answered this run."
 
 
 class Worker:
-    """Answers runs of all projects, up to `at_once`; `spend` gets who pays for a run that has ended, and its tokens.
+    """Answers runs of all projects, up to `at_once`; `spend` gets who pays for a call of a model, and its tokens.
 
     An answer is within `trace` of its run and model.
     """
@@ -146,8 +148,10 @@ class Worker:
             order.append((turns[project_id], n, project_id, run_id))
         for *_, project_id, run_id in sorted(order):
             key = project_id, run_id
+            if key in self._tasks:  # it waits for no function any more, and its task is about to end: `_forget` wakes
+                continue
             leased = await run_leases.lease(self._store, key, self._owner)
-            if leased is not None and key not in self._tasks:
+            if leased is not None:
                 self._tasks[key] = task = asyncio.create_task(self._look_after(*leased), name=f"run {run_id}")
                 task.add_done_callback(partial(self._forget, key))
 
@@ -159,36 +163,32 @@ class Worker:
     async def _look_after(self, open_run: OpenRun, is_overdue: bool) -> None:  # noqa: FBT001  (a row's last column)
         """Answer a run, or end it; only the loss of the database leaves it to its lease."""
         key = open_run.project_id, open_run.run.id
+        cost = Cost()
         try:
-            outcome = await self._outcome(open_run, is_overdue=is_overdue)
+            outcome = await self._outcome(open_run, cost, is_overdue=is_overdue)
+        except Unavailable as error:
+            log.warning("run %s is left to its lease: %s", key[1], error)
+            outcome = None
+        self._why.setdefault(key, None)  # its end is not interrupted: who cancels it meanwhile has cancelled it
+        usage = await self._pay(open_run.run, cost)
+        if outcome is not None:
+            with suppress(Unavailable):  # as above
+                await self._end(open_run, replace(outcome, usage=usage))
+
+    async def _outcome(self, open_run: OpenRun, cost: Cost, *, is_overdue: bool) -> Outcome | None:
+        run, key = open_run.run, (open_run.project_id, open_run.run.id)
+        if is_overdue or run.status not in (RunStatus.QUEUED, RunStatus.IN_PROGRESS):
+            return Outcome(RunStatus.EXPIRED)  # one that is being cancelled is cancelled by it
+        try:
+            return await self._answered(open_run, cost)
         except asyncio.CancelledError:
             if key not in self._why:
                 raise
-            outcome = await self._interrupted(open_run, self._why[key])
-        except Unavailable as error:
-            log.warning("run %s is left to its lease: %s", key[1], error)
-            return
-        if outcome is not None:
-            with suppress(Unavailable):  # as above
-                await self._end(open_run, outcome)
-
-    async def _outcome(self, open_run: OpenRun, *, is_overdue: bool) -> Outcome | None:
-        run = open_run.run
-        try:
-            if run.status is RunStatus.CANCELLING:
-                return Outcome(RunStatus.CANCELLED)
-            if is_overdue or run.status is RunStatus.REQUIRES_ACTION:
-                return Outcome(RunStatus.EXPIRED)
-            if run.status is RunStatus.IN_PROGRESS:
-                if await run_leases.has_output(self._store, open_run):
-                    return _expired(_ABANDONED)
-            else:
-                open_run = open_run._replace(run=await run_progress.begin(self._store, open_run))
-            async with asyncio.timeout(max(0.0, run.expires_at - time.time())):
-                with self._trace(run.id, run.settings["model"] or ""):
-                    return await answer(self._store, self._models, open_run, self._interval_s)
+            return await self._interrupted(open_run, self._why[key])
         except TimeoutError:
             return Outcome(RunStatus.EXPIRED)
+        except LeaseLost:
+            return None
         except RunLost:  # where it is being cancelled, this cancels it; where it has ended, it does nothing
             return Outcome(RunStatus.FAILED, (FailureCode.SERVER_ERROR.value, _ENDED_BY_CLIENT))
         except ModelFailed as error:
@@ -198,6 +198,16 @@ class Worker:
         except Exception:
             log.exception("run %s failed", run.id)
             return Outcome(RunStatus.FAILED, (FailureCode.SERVER_ERROR.value, _FAILED))
+
+    async def _answered(self, open_run: OpenRun, cost: Cost) -> Outcome | None:
+        run = open_run.run
+        if run.status is RunStatus.QUEUED:
+            open_run = open_run._replace(run=await run_progress.begin(self._store, open_run))
+        elif await run_leases.has_output(self._store, open_run):
+            return _expired(_ABANDONED)
+        async with asyncio.timeout(max(0.0, run.expires_at - time.time())):
+            with self._trace(run.id, run.settings["model"] or ""):
+                return await answer(self._store, self._models, open_run, self._interval_s, cost)
 
     async def _interrupted(self, open_run: OpenRun, status: RunStatus | None) -> Outcome | None:
         """Return how a run ends whose answer was ended from outside; None where it is another worker's."""
@@ -209,13 +219,19 @@ class Worker:
         return _expired(_STOPPED) if status is RunStatus.EXPIRED else Outcome(status)
 
     async def _end(self, open_run: OpenRun, outcome: Outcome) -> None:
-        ended = await run_progress.end(self._store, Reach(open_run.project_id), open_run.run.id, outcome)
+        reach, run = Reach(open_run.project_id), open_run.run
+        ended = await run_progress.end(self._store, reach, run.id, outcome, holder=self._owner)
         if ended is not None:
             self.ended[ended.status_value] += 1
-            usage = ended.usage
+
+    async def _pay(self, run: Run, cost: Cost) -> Mapping[str, Any] | None:
+        """Charge a call of a model to who has created its run, before that ends, and also where it is gone."""
+        usage = cost.usage()
+        if usage is not None:
             self.tokens.update({"prompt": usage["prompt_tokens"], "completion": usage["completion_tokens"]})
-            if self._spend is not None and ended.created_by is not None and usage["total_tokens"]:
-                await self._spend(ended.created_by, usage["total_tokens"])
+            if self._spend is not None and run.created_by is not None:
+                await self._spend(run.created_by, usage["total_tokens"])
+        return usage
 
     def _interval_s(self) -> float:
         return WRITE_OF_MANY_S if len(self._tasks) > MANY else WRITE_S

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +155,5 @@ async def test_the_tokens_of_runs_have_a_budget(store: Store, hub: Hub) -> None:
             statuses.append(made.status_code)
             if made.status_code == 200:
                 await poll(http, made.json())
-                await asyncio.sleep(0.05)
 
     assert statuses == [200, 200, 429, 429]

@@ -34,13 +34,13 @@ WORDS: Final = ("begin", "write", "call", "cancel", "submit", "crash", "lease", 
 
 async def act(store: Store, who: Principal, run: Run, word: str) -> None:
     """Do what a worker, a client or time does to a run; all of it may be refused."""
-    open_run = OpenRun("default", run)
+    open_run = OpenRun("default", await runs.get(store, who, None, run.id))  # whoever has its lease
     actions: dict[str, Any] = {
         "begin": lambda: run_progress.begin(store, open_run),
         "write": lambda: run_progress.begin_message(store, open_run, "text"),
         "call": lambda: _call(store, open_run),
         "cancel": lambda: runs.cancel(store, who, None, run.id),
-        "submit": lambda: runs.submit_tool_outputs(store, who, None, run.id, ToolOutputs({"call_a": "ok"})),
+        "submit": lambda: runs.submit_tool_outputs(store, who, None, run.id, ToolOutputs((("call_a", "ok"),))),
         "crash": lambda: run_leases.release(store, open_run),
         "lease": lambda: run_leases.lease(store, ("default", run.id), "w"),
         "cancelled": lambda: run_progress.end(store, who.reach, run.id, Outcome(RunStatus.CANCELLED)),

@@ -13,7 +13,7 @@ from gateway.core import threads as threads_
 from gateway.domain import parse, parse_run
 from gateway.domain.principal import Principal, Reach
 from gateway.domain.run import SETTINGS, RunStatus
-from gateway.runs.models.interface import TextDelta
+from gateway.runs.models.interface import TextDelta, ToolCallDelta
 from gateway.runs.service import _DEFAULTS
 from gateway.runs.worker import Worker
 from tests.runs.scripted import STOP, Scripted, says
@@ -48,6 +48,12 @@ async def until(store: Store, run: Run, *statuses: RunStatus, project: str = "de
     return found
 
 
+async def until_written(store: Store, who: Principal, run: Run) -> None:
+    async with asyncio.timeout(20):
+        while not await runs.steps_of(store, who, run.id):  # noqa: ASYNC110  (it waits for the database)
+            await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
 async def working(worker: Worker) -> AsyncIterator[Worker]:
     """Let a worker work; at the end it is killed, as by SIGKILL: it writes nothing more."""
@@ -79,9 +85,7 @@ async def test_what_nothing_was_written_of_is_taken_over(store: Store) -> None:
 async def test_what_a_dead_worker_has_begun_expires(store: Store, who: Principal) -> None:
     run = await make_run(store)
     async with working(Worker(store, Scripted([[TextDelta("Half"), asyncio.Event()]]))):
-        async with asyncio.timeout(20):
-            while not await runs.steps_of(store, who, run.id):  # noqa: ASYNC110  (it waits for the database)
-                await asyncio.sleep(0.01)
+        await until_written(store, who, run)
     await kill_leases(store)
 
     async with working(Worker(store, Scripted())):
@@ -93,6 +97,31 @@ async def test_what_a_dead_worker_has_begun_expires(store: Store, who: Principal
         message = (await reads.get_messages(who.reach, [step.message_id or ""]))[step.message_id or ""]
     assert (message.status_value, message.reason_value, message.text) == ("incomplete", "run_expired", "Half")
     await make_run(store)
+
+
+@pytest.mark.parametrize("said", [[TextDelta("Late"), STOP], [ToolCallDelta(0, "call_a", "f", "{}"), STOP], [STOP]])
+async def test_a_worker_that_stood_still_writes_nothing_into_what_another_goes_on_with(
+    store: Store, who: Principal, said: list[Any]
+) -> None:
+    run, waits, begun = await make_run(store), asyncio.Event(), asyncio.Event()
+    late = Worker(store, Scripted([[waits, *said]]))
+    async with working(late):
+        await until(store, run, RunStatus.IN_PROGRESS)
+        late._tasks, held = {}, late._tasks  # noqa: SLF001  (it renews no lease)
+        await kill_leases(store)
+        async with working(Worker(store, Scripted([[TextDelta("Half"), begun, TextDelta(" and half"), STOP]]))):
+            late._at_once = 0  # noqa: SLF001
+            await until_written(store, who, run)
+            waits.set()
+            late._tasks = held  # noqa: SLF001
+            await asyncio.wait([*held.values()])
+            begun.set()
+            await until(store, run, RunStatus.COMPLETED)
+
+    [step] = await runs.steps_of(store, who, run.id)
+    async with store.read() as reads:
+        [message] = (await reads.get_messages(who.reach, [step.message_id or ""])).values()
+    assert (message.status_value, message.text) == ("completed", "Half and half")
 
 
 async def test_a_worker_that_stops_lets_its_runs_end(store: Store) -> None:

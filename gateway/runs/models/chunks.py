@@ -142,14 +142,16 @@ class ChunkReader:
 
     def _add_call(self, call: Mapping[str, Any], place: int) -> None:
         function = _object(call.get("function"))
-        given = call.get("id") if isinstance(call.get("id"), str) else ""
+        given = call.get("id")
+        given = given if isinstance(given, str) and len(given) <= bounds.REFERENCE.number else ""
         name, arguments = function.get("name"), function.get("arguments")
-        index = self._index(call.get("index", place), given or "")
+        index = self._index(call.get("index", place), given)
         is_new = index == len(self._calls)
         if is_new:
             if index == MOST_CALLS:
                 raise _not_understood("too many calls of functions")
-            self._calls.append(given or "")
+            given = "" if given in self._calls else given  # an output names its call by the id
+            self._calls.append(given)
         if isinstance(arguments, dict):
             arguments = orjson.dumps(arguments).decode()
         piece = self._counted(arguments) if isinstance(arguments, str) else ""

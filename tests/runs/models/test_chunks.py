@@ -184,6 +184,17 @@ def test_calls_of_one_index_differ_by_their_ids() -> None:
     assert made == [("a", "f", "{}"), ("b", "g", "{}")]
 
 
+@pytest.mark.parametrize("given", ["call_same", "call_" + "x" * 200])
+def test_each_call_has_a_short_id_of_its_own_whatever_the_endpoint_gives(given: str) -> None:
+    made = [{"index": n, "id": given, "function": {"name": "f", "arguments": "{}"}} for n in range(2)]
+
+    _, named, _ = read(chunk({"tool_calls": made}), chunk({}, "tool_calls"), DONE)
+
+    ids = [call_id for call_id, *_ in named]
+    assert len(set(ids)) == 2
+    assert max(map(len, ids)) <= 128
+
+
 def test_calls_without_index_and_id_get_them() -> None:
     both = {
         "tool_calls": [
