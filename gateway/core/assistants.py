@@ -10,10 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway.core import paging
+from gateway.core.idempotency import create_once
 from gateway.domain import metadata
+from gateway.domain.idempotency import Kind
 from gateway.domain.ids import new_id
 from gateway.domain.principal import Scope
-from gateway.domain.run import Assistant
+from gateway.domain.run import ASSISTANT_FIELDS, Assistant
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump_text
 from gateway.errors import NotFound
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.core import Store
+    from gateway.domain.idempotency import Attempt, IdempotencyKey
     from gateway.domain.metadata import MetadataPatch
     from gateway.domain.page import Page, PageEnds, PageRequest
     from gateway.domain.principal import Principal
@@ -31,14 +34,24 @@ if TYPE_CHECKING:
     from gateway.store.runs import RunWrites
 
 
-async def create(store: Store, who: Principal, fields: dict[str, Any]) -> Assistant:
+async def create(store: Store, who: Principal, fields: dict[str, Any], attempt: Attempt | None = None) -> Assistant:
     """Create an assistant of parsed fields.
 
-    Errors: Forbidden.
+    Errors: Forbidden; those of an idempotency key.
     """
     _require(who, Scope.WRITE)
+    if attempt is None:
+        return await _create(store, who, fields, None)
+    given = {name: each for name, each in fields.items() if each != ASSISTANT_FIELDS[name]}
+    key = attempt.identify(who, Kind.ASSISTANT, None, given)
+    create = partial(_create, store, who, fields, key)
+    return await create_once(store, who, attempt, key, create=create, read=partial(find, store, who))
+
+
+async def _create(store: Store, who: Principal, fields: dict[str, Any], key: IdempotencyKey | None) -> Assistant:
     assistant = Assistant(new_id("asst"), int(time.time()), dump_text(fields))
-    await store.write(lambda transaction: transaction.add_assistant(who.reach, assistant, time.time_ns() // 1000))
+    number = time.time_ns() // 1000
+    await store.write(lambda transaction: transaction.add_assistant(who.reach, assistant, number, key))
     return assistant
 
 

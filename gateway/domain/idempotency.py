@@ -32,6 +32,7 @@ class Kind(Enum):
     MESSAGE = "message"
     FORK = "fork"
     RUN = "run"
+    ASSISTANT = "assistant"
 
     __hash__ = object.__hash__  # members are singletons; Enum's own hash runs in Python
 

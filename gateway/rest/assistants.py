@@ -19,7 +19,7 @@ _as_cursor = partial(ids.as_other_id, "asst")
 async def create_assistant(call: Call) -> Answer:
     """Answer POST /assistants."""
     fields = parse_run.new_assistant(await call.json())
-    return render.assistant(await assistants.create(call.runs.store, call.who, fields))
+    return render.assistant(await assistants.create(call.runs.store, call.who, fields, call.begin_attempt()))
 
 
 async def list_assistants(call: Call) -> Answer:

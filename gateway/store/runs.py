@@ -129,8 +129,7 @@ class RunWrites(Writes, RunReads):
 
         Errors: KeyTaken.
         """
-        of_key = {} if key is None else dict(zip(COLUMNS, (key.scope, key.value, key.fingerprint), strict=True))
-        await self._rows(runs.insert_run, reach, {**_row(runs.RUN_COLUMNS, run), **of_key})
+        await self._rows(runs.insert_run, reach, {**_row(runs.RUN_COLUMNS, run), **_of_key(key)})
 
     async def set_run(self, reach: Reach, run_id: str, values: Values) -> None:
         """Change a run."""
@@ -161,9 +160,15 @@ class RunWrites(Writes, RunReads):
         found = await self._rows(runs.renew_lease, Reach(project_id), run_id, owner, lease_ms)
         return str(found[0][0]) if found else None
 
-    async def add_assistant(self, reach: Reach, assistant: Assistant, number: int) -> None:
-        """Add an assistant; the number is its place in the list."""
-        await self._rows(runs.insert_assistant, reach, {**_row(runs.ASSISTANT_COLUMNS, assistant), "number": number})
+    async def add_assistant(
+        self, reach: Reach, assistant: Assistant, number: int, key: IdempotencyKey | None = None
+    ) -> None:
+        """Add an assistant; the number is its place in the list.
+
+        Errors: KeyTaken.
+        """
+        row = {**_row(runs.ASSISTANT_COLUMNS, assistant), "number": number, **_of_key(key)}
+        await self._rows(runs.insert_assistant, reach, row)
 
     async def set_assistant(self, reach: Reach, assistant: Assistant) -> None:
         """Change an assistant."""
@@ -179,6 +184,10 @@ def _page(found: Sequence[Any], make: Callable[..., T], page: PageRequest) -> Pa
     if page.from_end:
         items.reverse()
     return Page(tuple(items), has_more=len(found) > page.limit)
+
+
+def _of_key(key: IdempotencyKey | None) -> Values:
+    return {} if key is None else dict(zip(COLUMNS, (key.scope, key.value, key.fingerprint), strict=True))
 
 
 def _row(columns: Sequence[Any], values: Sequence[Any]) -> Values:

@@ -46,6 +46,24 @@ async def test_a_server_killed_between_commit_and_answer_has_created_once(databa
 
 
 @pytest.mark.uncounted
+async def test_a_server_killed_after_an_assistant_was_committed_has_made_it_once(
+    database_url: str, tmp_path: Path
+) -> None:
+    keyed = {"Idempotency-Key": "one"}
+    with serving(database_url, "--demo", folder=tmp_path) as server:
+        async with forgetful_line_to(server.port, server.kill) as url, client_of(url) as lost:
+            with pytest.raises(httpx.TransportError):
+                await lost.post("/v1/assistants", json={"model": "demo"}, headers=keyed)
+    with serving(database_url, "--demo", folder=tmp_path) as server:
+        async with client_of(server.base_url) as http:
+            again = await http.post("/v1/assistants", json={"model": "demo"}, headers=keyed)
+            listed = (await http.get("/v1/assistants")).json()["data"]
+
+    assert again.headers["idempotent-replayed"] == "true"
+    assert listed == [again.json()]
+
+
+@pytest.mark.uncounted
 async def test_two_servers_of_one_database_create_once(postgres_url: str, tmp_path: Path) -> None:
     with ExitStack() as servers:
         urls = [servers.enter_context(serving(postgres_url, folder=tmp_path)).base_url for _ in range(2)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,6 +38,48 @@ async def test_an_assistant_is_made_read_changed_and_deleted(rest: httpx.AsyncCl
     )
     assert deleted == {"id": made["id"], "object": "assistant.deleted", "deleted": True}
     assert missing == [404] * 3
+
+
+async def test_an_assistant_is_made_once_under_a_key(rest: httpx.AsyncClient) -> None:
+    keyed = {"Idempotency-Key": "one"}
+    made = await rest.post("/assistants", json={"model": "m", "temperature": 1}, headers=keyed)
+
+    again = await rest.post("/assistants", json={"temperature": 1.0, "model": "m", "tools": []}, headers=keyed)
+    other = await rest.post("/assistants", json={"model": "other"}, headers=keyed)
+    thread = await rest.post("/threads", headers=keyed)
+
+    assert (again.status_code, again.json()) == (200, made.json())
+    assert again.headers["idempotent-replayed"] == "true"
+    assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")
+    assert thread.status_code == 200
+    assert len((await rest.get("/assistants")).json()["data"]) == 1
+
+
+async def test_a_replayed_assistant_is_as_it_is_now_and_one_that_was_deleted_is_made_again(
+    rest: httpx.AsyncClient,
+) -> None:
+    async def make() -> dict[str, Any]:
+        made: dict[str, Any] = (
+            await rest.post("/assistants", json={"model": "m"}, headers={"Idempotency-Key": "one"})
+        ).json()
+        return made
+
+    made = await make()
+    await rest.post(f"/assistants/{made['id']}", json={"name": "Tutor"})
+    now = await make()
+    await rest.delete(f"/assistants/{made['id']}")
+    after = await make()
+
+    assert now == made | {"name": "Tutor"}
+    assert after["id"] != made["id"]
+
+
+async def test_fifty_assistants_at_once_with_one_key_are_one(rest: httpx.AsyncClient) -> None:
+    keyed = {"Idempotency-Key": "one"}
+
+    made = await asyncio.gather(*(rest.post("/assistants", json={"model": "m"}, headers=keyed) for _ in range(50)))
+
+    assert len({each.json()["id"] for each in made}) == 1
 
 
 async def test_assistants_are_paged_newest_first(rest: httpx.AsyncClient) -> None:

@@ -24,14 +24,17 @@ _WAIT_S: Final = 0.2
 _TRIES: Final = 100  # writers wait for each, for as long as `lock_timeout`
 LOCK_TIMEOUT: Final = "lock_timeout = '500ms'"
 _KEY: Final = ["project_id", "seq"]
-_TABLES: Final = ("threads", "messages", "deleted_threads", "deleted_messages")
+_LISTED: Final = ("threads", "messages", "deleted_threads", "deleted_messages")
 _IS_VALID: Final = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{}')"
-_INDEXES: Final = {  # of each of these tables
+_OF_KEY: Final = "project_id, idempotency_scope, idempotency_key"
+_INDEXES: Final = {  # each of some tables
     # A server accepts no key before it is complete.
-    "uq_{}_idempotency_key": "UNIQUE INDEX CONCURRENTLY {} ON {} (project_id, idempotency_scope, idempotency_key) "
-    "WHERE idempotency_key IS NOT NULL",
+    "uq_{}_idempotency_key": (
+        (*_LISTED, "assistants"),
+        f"UNIQUE INDEX CONCURRENTLY {{}} ON {{}} ({_OF_KEY}) WHERE idempotency_key IS NOT NULL",
+    ),
     # Rows of the previous version have no number, so it is built in no time.
-    "ix_{}_change": "INDEX CONCURRENTLY {} ON {} (project_id, change_number) WHERE change_number > 0",
+    "ix_{}_change": (_LISTED, "INDEX CONCURRENTLY {} ON {} (project_id, change_number) WHERE change_number > 0"),
 }
 
 
@@ -48,8 +51,8 @@ async def change_online(writer: AsyncEngine) -> None:
             await asyncio.sleep(_WAIT_S)
         try:
             await _key_threads_by_project(connection)
-            for table in _TABLES:
-                for name, definition in _INDEXES.items():
+            for name, (tables, definition) in _INDEXES.items():
+                for table in tables:
                     await _index(connection, table, name.format(table), definition)
         finally:
             await connection.exec_driver_sql(f"SELECT pg_advisory_unlock({_LOCK})")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Index, text
 
 from gateway.store.schema.tables import (
+    assistants,
     deleted_messages,
     deleted_threads,
     messages,
@@ -54,7 +55,7 @@ _where_not_null(messages.c.run_id, "ix_messages_run", *_OF_THREAD, messages.c.ru
 _where_not_null(messages.c.changed_position, "ix_messages_changed", *_OF_THREAD, messages.c.changed_position)
 _where_not_null(runs.c.due_at, "ix_runs_due", runs.c.project_id, runs.c.due_at)
 
-for _table in (threads, messages, deleted_threads, deleted_messages, runs):
+for _table in (threads, messages, deleted_threads, deleted_messages, runs, assistants):
     _where_not_null(
         _table.c.idempotency_key,
         f"uq_{_table.name}_idempotency_key",

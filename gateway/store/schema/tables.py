@@ -244,6 +244,7 @@ assistants = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("number", BigInteger, nullable=False),
     Column("fields", Text, nullable=False),
+    *_idempotency_columns(),
     PrimaryKeyConstraint("project_id", "id"),
     Index(None, "project_id", "number", "id"),
 )

@@ -26,6 +26,7 @@ TABLES: Final[Mapping[Kind, tuple[Table, ...]]] = {
     Kind.FORK: (tables.threads, tables.deleted_threads),
     Kind.MESSAGE: (tables.messages, tables.deleted_messages),
     Kind.RUN: (tables.runs,),  # deleted with its thread alone
+    Kind.ASSISTANT: (tables.assistants,),  # one that is deleted leaves nothing
 }
 INDEXED: Final = tuple(sorted({table.name for each in TABLES.values() for table in each}))
 COLUMNS: Final = ("idempotency_scope", "idempotency_key", "idempotency_fingerprint")
