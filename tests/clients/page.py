@@ -43,7 +43,7 @@ def compile_relay(folder: Path) -> None:
     run(_RELAY, "relay.config.json", cwd=folder)
     for file in made.iterdir():  # bundlers find files without their endings, Node.js does not
         file.write_text(re.sub(r"from '(\./\w+\.graphql)'", r"from '\1.js'", file.read_text()))
-    for file in (folder / "history.js", folder / "anywhere.js"):
+    for file in (folder / "history.js", folder / "anywhere.js", folder / "inbox.js"):
         compiled = r'(await import("./__generated__/\1.graphql.js")).default'
         file.write_text(re.sub(r"graphql`\s*\w+ (\w+)[^`]*`", compiled, file.read_text()))
 

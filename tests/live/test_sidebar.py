@@ -180,6 +180,8 @@ async def windows(program: str, folder: Path, url: str, file: str) -> AsyncItera
     files.mkdir()
     with hosted(files) as origin, serving(url, folder=folder, given={"GATEWAY_CORS_ORIGINS": origin}) as server:
         page.lay_out(files, server.base_url)
+        if "relay" in file:
+            page.compile_relay(files)
         run(CLIENTS / "bundle.mjs", files / file, files / "bundle.js")
         (files / "index.html").write_text('<!doctype html><script type="module" src="bundle.js"></script>')
         async with (
@@ -194,7 +196,7 @@ async def windows(program: str, folder: Path, url: str, file: str) -> AsyncItera
 
 @pytest.mark.uncounted
 @pytest.mark.usefixtures("node_clients")
-@pytest.mark.parametrize("file", ["sidebar-apollo.js"])
+@pytest.mark.parametrize("file", ["sidebar-apollo.js", "sidebar-relay.js"])
 async def test_each_frame_of_two_windows_has_the_list_in_order_with_the_reader_s_own_counts(
     tmp_path: Path, new_sqlite_url: Callable[[], str], file: str
 ) -> None:
