@@ -136,9 +136,10 @@ async def test_a_transaction_that_waits_too_long_for_a_connection_leaves_none_be
     one: Store, who: Principal, thread_id: ThreadId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with holding(one), holding(one), holding(one):
-        with monkeypatch.context() as patched, pytest.raises(Unavailable):
+        with monkeypatch.context() as patched:
             patched.setattr(base, "WAIT_S", 0.05)
-            await one.write(lambda writes: writes.next_position(who.reach, thread_id))
+            with pytest.raises(Unavailable):
+                await one.write(lambda writes: writes.next_position(who.reach, thread_id))
 
     assert await positions(one, who, thread_id) == 0
 
