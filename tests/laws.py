@@ -6,6 +6,7 @@ Must not be here: which files they hold for (`test_layers`), examples that break
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections import defaultdict, deque
 from functools import cache
@@ -25,6 +26,7 @@ OF_AN_EXTRA: Final = (
 )
 MODULES_OF_EXTRAS: Final = ("tracing", "endpoint")  # their stems; others import them only when used
 MAY_ONLY_CONTRACT: Final = {"drop_column", "drop_table", "drop_index", "rename_table", "alter_column"}
+_WORD: Final = re.compile(r"\w+")
 _ENVIRONMENT: Final = {"os.environ", "os.getenv", "os.putenv", "os.environb"}
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -171,6 +173,29 @@ def long_functions(tree: ast.Module) -> set[str]:
     return {
         each.name for each in functions(tree) if (each.end_lineno or each.lineno) - each.lineno + 1 > MAX_FUNCTION_LINES
     }
+
+
+def unused(sources: Mapping[str, ast.Module]) -> set[str]:
+    """Name the functions, classes and constants that nothing refers to, also by a text such as generated code.
+
+    A decorator is a reference, and so is any use of the same name elsewhere.
+    """
+    used: set[str] = set()
+    defined: dict[str, str] = {}
+    for module, tree in sources.items():
+        texts = {id(node.value) for node in nodes(tree) if isinstance(node, ast.Expr)}  # docstrings refer to nothing
+        for node in nodes(tree):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                used.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                used.add(node.attr)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts:
+                used.update(_WORD.findall(node.value))
+            elif isinstance(node, _Function | ast.ClassDef) and not node.decorator_list:
+                defined[node.name] = module
+        constants = [node.target for node in tree.body if isinstance(node, ast.AnnAssign)]
+        defined |= {each.id: module for each in constants if isinstance(each, ast.Name)}
+    return {f"{defined[name]}:{name}" for name in defined.keys() - used if not name.startswith("__")}
 
 
 def is_long_file(text: str) -> bool:

@@ -149,6 +149,21 @@ def test_resolvers_may_have_many_parameters() -> None:
     assert laws.many_positional(resolver, resolvers_may=True) == {"g"}
 
 
+@pytest.mark.parametrize(
+    ("sources", "found"),
+    [
+        pytest.param({"g.a": "def f(): ..."}, {"g.a:f"}, id="a function"),
+        pytest.param({"g.a": 'class C:\n    def f(self):\n        """Not f."""\nC()'}, {"g.a:f"}, id="a method"),
+        pytest.param({"g.a": "X: Final = 1\nY: Final = X"}, {"g.a:Y"}, id="a constant"),
+        pytest.param({"g.a": "def f(): ...", "g.b": "from g import a\na.f()"}, set[str](), id="a call elsewhere"),
+        pytest.param({"g.a": "def f(): ...\nline('meter.f()')"}, set[str](), id="generated code"),
+        pytest.param({"g.a": "@command\ndef f(): ..."}, set[str](), id="a decorator"),
+    ],
+)
+def test_what_nothing_refers_to_is_found(sources: dict[str, str], found: set[str]) -> None:
+    assert laws.unused(_trees(sources)) == found
+
+
 @pytest.mark.parametrize(("lines", "is_long"), [(500, False), (501, True)])
 def test_a_file_of_more_than_500_lines_is_long(lines: int, *, is_long: bool) -> None:
     assert laws.is_long_file("x\n" * lines) == is_long

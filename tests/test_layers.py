@@ -123,6 +123,13 @@ MAY_IMPORT_OF_OTHERS: Final = {
     "__main__": set[str](),
 }
 # graphql-core decides which arguments these take; our executors override them.
+NAMED_ELSEWHERE: Final = {
+    *("on_body", "on_header", "on_headers_complete", "on_message_begin", "on_message_complete", "on_url"),  # httptools
+    *("enter_variable", "leave_operation_definition"),  # graphql-core's visitors
+    *("readable", "readinto"),  # io
+    "format_options",  # click
+    "BOUNDS",  # the test of the page of limits
+}
 OF_GRAPHQL_CORE: Final = {"execute_field", "complete_object_value", "complete_iterable_value"}
 # Import and export move whole threads without the use cases, by this one module of the store.
 ONLY_STORE_MODULE: Final = {"transfer": "gateway.store.staging"}
@@ -199,6 +206,10 @@ def test_the_program_has_no_import_circle() -> None:
 
 def test_public_classes_of_one_layer_have_different_names() -> None:
     assert laws.duplicate_classes(_trees(_GATEWAY)) == {}
+
+
+def test_nothing_is_left_that_nothing_refers_to() -> None:
+    assert {name.partition(":")[2] for name in laws.unused(_trees(_GATEWAY))} == NAMED_ELSEWHERE
 
 
 def test_no_import_is_relative() -> None:

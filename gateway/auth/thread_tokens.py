@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
 
 PREFIX: Final = "tt-"
-SHORTEST_SECRET: Final = 32  # bytes; RFC 7518, 3.2: a key at least as long as the hash
 LONGEST_S: Final = 24 * 3_600
 _ALGORITHM: Final = "HS256"
 _REQUIRED: Final = ["exp", "aud", "project", "thread", "scopes", "by"]

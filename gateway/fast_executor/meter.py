@@ -38,7 +38,7 @@ class Meter:
     ) -> None:
         self._max_objects, self._max_bytes, self.deadline = max_objects, max_bytes, deadline
         self.objects = self.bytes = 0
-        self.json = self.most = 0  # bytes in which there are so many objects at most
+        self.most = 0  # objects in pieces of stored JSON, at most
         self.stopped_by: Literal["size", "time"] | None = None
 
     def check_deadline(self) -> None:
@@ -67,12 +67,6 @@ class Meter:
         self.bytes += len(text) if isinstance(text, bytes) else len(orjson.dumps(text)) - 2
         if self.bytes > self._max_bytes:
             self._stop("size")
-
-    def add_json(self, text: bytes) -> None:
-        """Count a long piece of JSON whose objects are counted in `most`, and check those in `objects`."""
-        self.json += len(text)
-        self.add_text(text)
-        self.add_objects(0)
 
     def replace_text(self, before: int, text: bytes) -> None:
         """Count a piece of JSON instead of all text that was counted since `bytes` was `before`."""

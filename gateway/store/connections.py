@@ -89,23 +89,6 @@ class Connection:
             found: list[Any] = await self._driver.call(self.raw, partial(take_each, statements))
         return found
 
-    async def take_repeated(
-        self, take: Take[T], build: Build, arguments_of: Callable[[str], tuple[Any, ...]], each: Sequence[str]
-    ) -> list[T]:
-        """Do the same with one statement for several texts, which its arguments are made of; watchers see one."""
-        unknown = repr(object())  # found again among the values by its identity
-        prepared, values = self._statements.prepared(build, arguments_of(unknown))
-        places = [n for n, value in enumerate(values) if value is unknown]
-        statements = []
-        for one in each:
-            own = list(values)
-            for n in places:
-                own[n] = one
-            statements.append((prepared.text, own, take))
-        with self._watch(prepared.text):
-            found: list[T] = await self._driver.call(self.raw, partial(take_each, statements))
-        return found
-
 
 class TransactionConnection(Connection):
     """A connection that runs transactions."""

@@ -66,12 +66,6 @@ def imported(project_id: str, placed: Iterable[tuple[int, Message]]) -> list[tup
     ]
 
 
-def row_of_message(project_id: str, message: Message, position: int) -> Values:
-    """Convert a message to a row of its table."""
-    [row] = imported(project_id, [(position, message)])
-    return dict(zip(IMPORTED, row, strict=True))
-
-
 def epoch_of(row: Sequence[Any]) -> TokenEpoch:
     """Convert a row that ends in EPOCH_COLUMNS to a token epoch; older threads have none, which is the first."""
     *_, generation, revocations = row

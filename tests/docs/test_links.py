@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 README: Final = "README.md"
 MOST_LINES: Final = 150
 FIRST_SCREEN: Final = 20
-HEADINGS: Final = ("h1", "h2", "h3")
 SEARCHED: Final = (
     "Authentication",
     "Pagination",
