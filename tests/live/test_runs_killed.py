@@ -6,6 +6,8 @@ import asyncio
 import random
 import time
 from collections import Counter
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -42,13 +44,28 @@ async def test_runs_end_or_go_on_within_fifteen_seconds_of_a_kill(
                 await check(server.base_url, made, killed)
 
 
-async def start(base_url: str) -> list[Any]:
+async def test_the_other_server_goes_on_within_fifteen_seconds_of_a_kill(postgres_url: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        model = stack.enter_context(fake_model())
+        model.otherwise = lambda _body: says(*WORDS, pace_s=0.02)
+        serve = partial(serving, postgres_url, "--model-url", model.url, "--model", "m", folder=tmp_path)
+        servers = [stack.enter_context(serve()) for _ in range(2)]
+        for _ in range(ROUNDS):
+            dies, goes_on = servers
+            made = [*await start(dies.base_url, RUNS // 2), *await start(goes_on.base_url, RUNS // 2)]
+            await asyncio.sleep(random.uniform(0.0, 1.0))  # noqa: S311  (as above)
+            dies.kill()
+            await check(goes_on.base_url, made, time.monotonic())
+            servers = [goes_on, stack.enter_context(serve())]
+
+
+async def start(base_url: str, number: int = RUNS) -> list[Any]:
     """Let a model answer some threads at once."""
     async with httpx.AsyncClient(base_url=f"{base_url}/v1", timeout=PATIENCE_S) as http:
         thread = {"messages": [{"role": "user", "content": "Count."}]}
         assistant = (await http.post("/assistants", json={"model": "m"})).json()["id"]
         body = {"assistant_id": assistant, "thread": thread}
-        made = await asyncio.gather(*(http.post("/threads/runs", json=body) for _ in range(RUNS)))
+        made = await asyncio.gather(*(http.post("/threads/runs", json=body) for _ in range(number)))
     return [each.raise_for_status().json() for each in made]
 
 
