@@ -100,13 +100,16 @@ class ThreadFilter:
         pair = {}
         if self.pair is not None and self.pair.values:
             pair = {"key": _stored(self.pair.key), "value": _stored(self.pair.values[0])}
+        times = (self.created_after, self.created_before, self.active_after, self.active_before)
+        owned = {}
+        if self.has_owner is not None or any(each is not None for each in times):
+            owned = {"owned_least": int(self.has_owner is True), "owned_most": int(self.has_owner is not False)}
         return {
             "created_least": created_after // 1_000 + 1,
             "created_most": -(-created_before // 1_000) - 1,
             "active_least": 0 if self.active_after is None else self.active_after + 1,
             "active_most": _LATEST if self.active_before is None else self.active_before - 1,
-            "owned_least": int(self.has_owner is True),
-            "owned_most": int(self.has_owner is not False),
+            **owned,
             **pair,
             **({"matches": dump_text(further)} if further else {}),
             **({} if self.unread is None else {"reader": self.reader, "unread": int(self.unread)}),
@@ -150,10 +153,9 @@ class Selection(NamedTuple):
 
     def located(self, page: PageRequest) -> tuple[PageRequest, dict[str, int | str]]:
         """Return a page with the ids of threads as its cursors, and the filter and the times of the cursors."""
+        values = (self.only or _ALL).values
         if self.by is OrderBy.CREATED:
-            return page, {} if self.only is None else self.only.values
-        # With bounds of both sides, PostgreSQL's generic plan reads no more of the order than a page.
-        values = _ALL.values if self.only is None else self.only.values
+            return page, values
         places = {param: _place(cursor, param) for param, cursor in page.cursors()}
         times = {f"{param}_at": place.activity_at for param, place in places.items()}
         cursors: dict[str, Any] = {param: place.thread_id for param, place in places.items()}

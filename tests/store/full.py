@@ -109,8 +109,17 @@ def paging_threads(reach: Reach = ALL) -> dict[str, ClauseElement]:
 
 def selecting_threads(reach: Reach = ALL) -> dict[str, ClauseElement]:
     """Name every statement on filtered lists of threads and on those by activity."""
-    pair = ThreadFilter((MetadataMatch("a", ("b",)),))
-    filters = {"all": {}, "filtered": ThreadFilter(has_owner=True).values, "a pair": pair.values}
+    pair, either, any_value = (MetadataMatch("a", values) for values in (("b",), ("b", "c"), None))
+    long_ago, late = 1_000, 2_000 * SOME_SECOND
+    filters = {
+        "all": ThreadFilter(),
+        "filtered": ThreadFilter(has_owner=True),
+        "a pair": ThreadFilter((pair,)),
+        "a pair and times": ThreadFilter((pair,), created_after=long_ago, active_before=late),
+        "times": ThreadFilter(created_after=long_ago, created_before=late, active_after=long_ago, active_before=late),
+        "one of two": ThreadFilter((either,)),
+        "a pair and another": ThreadFilter((any_value, pair)),
+    }
     builders = {"created": selected_threads.list_created, "active": selected_threads.list_active}
     middle, at = "thread_other900", 1_000 * SOME_SECOND
     asked = {
@@ -120,9 +129,9 @@ def selecting_threads(reach: Reach = ALL) -> dict[str, ClauseElement]:
         "before": (PageRequest(20, before=middle, from_end=True), {"before_at": at}),
     }
     return {
-        f"{by}, {only}, {name}": build(reach, page, values | times)
+        f"{by}, {only}, {name}": build(reach, page, given.values | times)
         for by, build in builders.items()
-        for only, values in filters.items()
+        for only, given in filters.items()
         for name, (page, times) in asked.items()
     }
 

@@ -49,7 +49,7 @@ async def postgres_plan(connection: AsyncConnection, statement: ClauseElement, m
     """Run a statement as the driver does, prepared and with parameters, and return its plan."""
     compiled = statement.compile(dialect=_POSTGRES, compile_kwargs={"render_postcompile": True})
     values = [compiled.params[name] for name in compiled.positiontup or ()]  # type: ignore[attr-defined]
-    given = ", ".join("NULL" if value is None else repr(value) for value in values)
+    given = ", ".join("NULL" if value is None else _literal(value) for value in values)
     await connection.exec_driver_sql(f"SET plan_cache_mode = {mode}")
     await connection.exec_driver_sql(f"PREPARE explained AS {compiled}")
     told = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE explained({given})")
@@ -58,6 +58,11 @@ async def postgres_plan(connection: AsyncConnection, statement: ClauseElement, m
     await connection.exec_driver_sql("DEALLOCATE explained")
     found: Plan = plan["Plan"]
     return found
+
+
+def _literal(value: str | int) -> str:
+    """Write a value as PostgreSQL's SQL does, which knows no backslashes."""
+    return "'{}'".format(value.replace("'", "''")) if isinstance(value, str) else repr(value)
 
 
 def nodes(plan: Plan) -> Iterator[Plan]:

@@ -7,7 +7,7 @@ Must not be here: the list by creation of all threads (`threads`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -20,7 +20,6 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    type_coerce,
     union_all,
 )
 
@@ -29,10 +28,10 @@ from gateway.store.statements.access import within
 from gateway.store.statements.functions import among, json_text_at, json_values, looked_up
 from gateway.store.statements.paging import cursor_bounds, limited, past_cursor
 from gateway.store.statements.read_marks import answers_after
-from gateway.store.statements.threads import columns_for, place_of_thread
+from gateway.store.statements.threads import columns_for
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Select, Table
+    from sqlalchemy import Column, ColumnElement, FromClause, ScalarSelect, Select, Table
 
     from gateway.domain.page import PageRequest
     from gateway.domain.principal import Reach
@@ -42,6 +41,16 @@ Values = dict[str, Any]
 _THREADS: Final = tables.threads.c
 _PAIRS: Final = tables.thread_metadata.c
 _MARKS: Final = tables.read_marks.c
+# Of the numbers of threads: before and after all.
+_FIRST: Final = literal_column(str(-(1 << 63) + 1), BigInteger())
+_LAST: Final = literal_column(str((1 << 63) - 1), BigInteger())
+
+
+class _Bounds(NamedTuple):
+    """The times, inclusive, between which the threads of a list are."""
+
+    least: Any
+    most: Any
 
 
 def list_created(reach: Reach, page: PageRequest, values: Values, *, inclusive: bool = False) -> Select[Any]:
@@ -50,14 +59,14 @@ def list_created(reach: Reach, page: PageRequest, values: Values, *, inclusive: 
     Shape: as of `threads.list_threads`; with `inclusive`, also the thread at a cursor. Of a pair, it is read from its
     index, which is in this order.
     """
-    places = [(place_of_thread(reach, cursor), up) for cursor, up in cursor_bounds(page)]
     if _is_by_pair(reach, values):
         order, listed = _PAIRS, _found_by(tables.thread_metadata, reach, values).where(*_of_pair(reach, values))
     else:
         order, listed = _THREADS, select(*columns_for(reach)).where(within(tables.threads, reach))
         listed = listed.where(*_conditions(reach, values))
-    least_most = (values.get("created_least"), values.get("created_most"))
-    return _page(listed, (order.created_at, order.seq), page, places, least_most, inclusive=inclusive)
+    bounds = _Bounds(values["created_least"], values["created_most"])
+    places = [_tightened(reach, cursor, None, bounds, up=up) for cursor, up in cursor_bounds(page)]
+    return _page(listed, (order.created_at, order.seq), page, places, bounds, inclusive=inclusive)
 
 
 def list_active(reach: Reach, page: PageRequest, values: Values, *, inclusive: bool = False) -> Select[Any]:
@@ -66,15 +75,16 @@ def list_active(reach: Reach, page: PageRequest, values: Values, *, inclusive: b
     Shape: as of `list_created`.
     """
     if _is_by_pair(reach, values):
-        order, bounds = tables.thread_metadata, [*_of_pair(reach, values)]
+        order, narrowed = tables.thread_metadata, [*_of_pair(reach, values)]
     else:
-        order, bounds = tables.thread_activity, [tables.thread_activity.c.project_id == reach.project_id]
+        order, narrowed = tables.thread_activity, [tables.thread_activity.c.project_id == reach.project_id]
         if reach.owner is not None:
-            bounds.append(tables.thread_activity.c.owner == reach.owner)
-    listed = _found_by(order, reach, values).where(*bounds)
-    least_most = (values.get("active_least"), values.get("active_most"))
-    places = _places(reach, page, values)
-    return _page(listed, (order.c.activity_at, order.c.seq), page, places, least_most, inclusive=inclusive)
+            narrowed.append(tables.thread_activity.c.owner == reach.owner)
+    listed = _found_by(order, reach, values).where(*narrowed)
+    bounds = _Bounds(values["active_least"], values["active_most"])
+    times = {page.after: "after_at", page.before: "before_at"}
+    places = [_tightened(reach, cursor, values[times[cursor]], bounds, up=up) for cursor, up in cursor_bounds(page)]
+    return _page(listed, (order.c.activity_at, order.c.seq), page, places, bounds, inclusive=inclusive)
 
 
 def count_filtered(reach: Reach, values: Values) -> Select[Any]:
@@ -85,38 +95,40 @@ def count_filtered(reach: Reach, values: Values) -> Select[Any]:
     return counted.where(within(tables.threads, reach), *_conditions(reach, values))
 
 
-def _places(reach: Reach, page: PageRequest, values: Values) -> list[tuple[Any, bool]]:
-    """Select the places of cursors, and for each whether the rows of the page have higher keys; an unknown has none."""
-    times, found = {page.after: "after_at", page.before: "before_at"}, []
-    for cursor, up in cursor_bounds(page):
-        at = cast(values[times[cursor]], BigInteger)
-        alive, gone = tables.threads.alias("cursor"), tables.deleted_threads
-        place = union_all(
-            *(select(at, each.c.seq).where(within(each, reach), each.c.id == cursor) for each in (alive, gone))
-        )
-        found.append((place.scalar_subquery(), up))
-    return found
+def _tightened(reach: Reach, cursor: str, at: Any, bounds: _Bounds, *, up: bool) -> tuple[ScalarSelect[Any], bool]:
+    """Select the place of a cursor, or of a bound that is nearer, and whether the rows of the page have higher keys.
+
+    Of two bounds of one side, either database might begin to read at the farther one. An unknown cursor has no place.
+    """
+    bound, edge = (bounds.least, _FIRST) if up else (bounds.most, _LAST)
+
+    def place(table: FromClause) -> Select[Any]:
+        time = table.c.created_at if at is None else cast(at, BigInteger)
+        is_outside = time < bound if up else time > bound
+        found = select(case((is_outside, bound), else_=time), case((is_outside, edge), else_=table.c.seq))
+        return found.where(within(table, reach), table.c.id == cursor)
+
+    places = union_all(*map(place, (tables.threads.alias("cursor"), tables.deleted_threads)))
+    return places.scalar_subquery(), up
 
 
 def _page(
     listed: Select[Any],
-    key: tuple[Any, ...],
+    key: tuple[Column[Any], ...],
     page: PageRequest,
-    places: list[tuple[Any, bool]],
-    least_most: tuple[Any, Any],
+    places: list[tuple[ScalarSelect[Any], bool]],
+    bounds: _Bounds,
     *,
     inclusive: bool,
 ) -> Select[Any]:
-    """Bound threads by cursors, and by times: SQLite searches for one bound of each side, which is the cursor."""
-    bounds = [past_cursor(key, place, up=up, inclusive=inclusive) for place, up in places]
-    least, most = least_most
+    """Bound threads by cursors, and by times on the sides without one."""
+    compared = [past_cursor(key, place, up=up, inclusive=inclusive) for place, up in places]
     bounded = {up for _, up in places}
-    beside = type_coerce(looked_up(key[0]), BigInteger)
-    if least is not None:
-        bounds.append((beside if True in bounded else key[0]) >= least)
-    if most is not None:
-        bounds.append((beside if False in bounded else key[0]) <= most)
-    return limited(listed.where(*bounds), key, page)
+    if True not in bounded:
+        compared.append(key[0] >= bounds.least)
+    if False not in bounded:
+        compared.append(key[0] <= bounds.most)
+    return limited(listed.where(*compared), key, page)
 
 
 def _found_by(order: Table, reach: Reach, values: Values) -> Select[Any]:
@@ -139,7 +151,7 @@ def _conditions(reach: Reach, values: Values, *others: ColumnElement[bool]) -> l
     that few do, and gather and sort them.
     """
     compared = [*others]
-    if "created_least" in values:
+    if "owned_least" in values:
         is_owned = case(
             (_THREADS.owner.is_(None), literal_column("0", Integer())), else_=literal_column("1", Integer())
         )
