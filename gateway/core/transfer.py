@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from gateway.domain.idempotency import Kind
 from gateway.domain.page import Order, PageRead, PageRequest
 from gateway.store.writes import End
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from gateway.core import Store
+    from gateway.domain.idempotency import KeyRecord
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
     from gateway.domain.principal import Principal
@@ -78,6 +80,8 @@ async def import_threads(
         gone = deleted.keys() - running.deleted.keys()
         living = [each for each in given if each.thread.id not in gone]
         taken = await running.take(living)
+        for keys in staging.keys(*[each.thread.id for each in living]):
+            await transaction.restore_keys(who.reach, keys)
         taken.known += len(gone) + staging.count_messages(gone)
         taken.deleted = len(gone)
         return taken
@@ -230,3 +234,15 @@ async def export_messages(store: Store, who: Principal, thread_id: ThreadId) -> 
             return
         if found.items:  # otherwise all were deleted meanwhile
             page = PageRequest(limit=page.limit, order=page.order, after=found.items[-1].id)
+
+
+async def export_keys(store: Store, who: Principal, thread_id: ThreadId) -> AsyncIterator[KeyRecord]:
+    """Yield the idempotency keys of a thread and its messages."""
+    for kind in (Kind.THREAD, Kind.MESSAGE):
+        after: int | None = 0
+        while after is not None:
+            async with store.read() as reads:
+                found = await reads.list_key_records(who.reach, thread_id, kind, after)
+            for _, key in found:
+                yield key
+            after = found[-1][0] if found else None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.domain import bounds, ids, validate
 from gateway.domain.direction import Direction
+from gateway.domain.idempotency import KeyRecord
 from gateway.domain.message import IncompleteReason, Message, Status, plain_text
 from gateway.domain.parse import DETAILS, ROLES, TOOLS
 from gateway.domain.thread import Thread
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 THREAD: Final = "thread"
 MESSAGE: Final = "thread.message"
 ORDER: Final = "thread.order"  # ours: the order where the times of messages do not determine it
+KEY: Final = "thread.idempotency_key"  # ours: under which a thread or a message was created
 MAX_TIME: Final = 253_402_300_799  # the last second of the year 9999; milliseconds in place of seconds are larger
 MAX_INDEX: Final = 2**31 - 1  # GraphQL's Int
 MAX_DEPTH: Final = 128  # orjson serializes at most 254 levels, and stored JSON is nested in other objects
@@ -35,6 +37,7 @@ LIMIT_CODES: Final = frozenset({bounds.IMPORT_PARTS.code, bounds.IMPORT_TEXT.cod
 _STATUSES: Final = tuple(status.value for status in Status)
 _WHOLE: Final = Status.COMPLETED.value
 _REASONS: Final = tuple(reason.value for reason in IncompleteReason)
+_KEY_FIELDS: Final = ("object", "thread_id", "id", "scope", "key", "fingerprint")
 _THREAD_FIELDS: Final = ("id", "object", "created_at", "metadata", "tool_resources", "owner")
 _MESSAGE_FIELDS: Final = (
     "id",
@@ -87,7 +90,12 @@ def order_record(thread_id: str, direction: Direction) -> JsonObject:
     return {"object": ORDER, "thread_id": thread_id, "order": direction.value}
 
 
-def read(value: object) -> Thread | Message | ThreadOrder:
+def key_record(key: KeyRecord) -> JsonObject:
+    """Create the line of an export that gives the idempotency key of an object."""
+    return {"object": KEY, **dict(zip(_KEY_FIELDS[1:], key, strict=True))}
+
+
+def read(value: object) -> Thread | Message | ThreadOrder | KeyRecord:
     """Parse an object of the API, without limits of size.
 
     Errors: InvalidRequest if it is not one, or is incomplete.
@@ -120,7 +128,7 @@ def check_bounds(message: Message) -> None:
             validate.an_array(tools, f"attachments[{index}].tools", at_most=bounds.IMPORT_TOOLS.number)
 
 
-def read_strictly(value: object) -> Thread | Message | ThreadOrder:
+def read_strictly(value: object) -> Thread | Message | ThreadOrder | KeyRecord:
     """Parse an object of the API step by step, with an error for each fault.
 
     Errors: InvalidRequest if it is not one, or is incomplete.
@@ -130,7 +138,7 @@ def read_strictly(value: object) -> Thread | Message | ThreadOrder:
     if is_too_deep(raw):
         validate.refuse(f"The object is nested too deep: expected at most {MAX_DEPTH} levels.", None, "invalid_value")
     kind = raw["object"]
-    if kind != ORDER:
+    if kind not in (ORDER, KEY):
         validate.one_of(kind, "object", (THREAD, MESSAGE))
     return _READERS[kind](raw)
 
@@ -263,11 +271,22 @@ def _order(raw: JsonObject) -> ThreadOrder:
     return ThreadOrder(thread_id, Direction(validate.one_of(raw["order"], "order", _ORDERS)))
 
 
+def _key(raw: JsonObject) -> KeyRecord:
+    _check_fields(raw, _KEY_FIELDS, required=_KEY_FIELDS[1:])
+    thread_id = ids.ThreadId(_an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_"))
+    object_id = raw["id"]
+    if object_id != thread_id:
+        object_id = _an_id(object_id, "id", ids.as_message_id, "msg_")
+    of_key = [_a_reference(validate.a_string(raw[name], name), name) for name in _KEY_FIELDS[3:]]
+    return KeyRecord(thread_id, object_id, *of_key)
+
+
 _ORDERS: Final = (Direction.RISING.value, Direction.FALLING.value)
-_READERS: Final[dict[str, Callable[[JsonObject], Thread | Message | ThreadOrder]]] = {
+_READERS: Final[dict[str, Callable[[JsonObject], Thread | Message | ThreadOrder | KeyRecord]]] = {
     THREAD: _thread,
     MESSAGE: _message,
     ORDER: _order,
+    KEY: _key,
 }
 
 
@@ -295,9 +314,10 @@ def _time_or_null(value: object, path: str) -> int | None:
 
 
 def _reference(value: object, path: str) -> str | None:
-    if value is None:
-        return None
-    text = validate.a_string(value, path)
+    return None if value is None else _a_reference(validate.a_string(value, path), path)
+
+
+def _a_reference(text: str, path: str) -> str:
     if not _REFERENCE.fullmatch(text):
         validate.refuse(f"Invalid '{path}'. Expected 1 to 512 characters.", path, "invalid_value")
     return text

@@ -17,6 +17,7 @@ import orjson
 from gateway.domain import bounds, validate
 
 if TYPE_CHECKING:
+    from gateway.domain.ids import ThreadId
     from gateway.domain.principal import Principal
 
 # Source: RFC 8941, 3.3.3, "Strings"; the draft of the header says that its value is one.
@@ -61,6 +62,21 @@ class Attempt:
         """Return the key as it is stored; `target` is the object that the creation is a part of."""
         canonical = orjson.dumps([kind.value, target, _without_empty(new)], option=orjson.OPT_SORT_KEYS)
         return IdempotencyKey(kind, f"{kind.value} {who.identity}", self.key, sha256(canonical).hexdigest())
+
+
+class KeyRecord(NamedTuple):
+    """What is stored of a key with a thread, or a message of it, that was created under the key."""
+
+    thread_id: ThreadId
+    object_id: str
+    scope: str
+    value: str
+    fingerprint: str
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the object, as far as it decides where the key is stored."""
+        return Kind.THREAD if self.object_id == self.thread_id else Kind.MESSAGE
 
 
 class KeyTaken(Exception):

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.domain import change, snapshot, wire
+from gateway.domain.idempotency import KeyRecord
 from gateway.domain.page import Order, Page, PageRequest, take_page
 from gateway.domain.principal import Reach
 from gateway.domain.run import Run
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.api_key import ApiKey
     from gateway.domain.change import Change, Topic
-    from gateway.domain.idempotency import IdempotencyKey
+    from gateway.domain.idempotency import IdempotencyKey, Kind
     from gateway.domain.ids import ThreadId
     from gateway.domain.principal import TokenEpoch
     from gateway.domain.snapshot import Snapshot
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_KEYS: Final = 1_000  # that are exported at once
 _SWEPT: Final = 500  # changes of each kind, of more the owners are not looked up
 _KIND, _ID = 1, 2  # columns after the position, in `list_changes`
 _ANY_THREAD_FROM = {up: partial(threads.any_thread_from, up=up) for up in (True, False)}
@@ -243,6 +245,14 @@ class Reads(MessageReads):
         """Return the id of what was created under a key, also if it is deleted, and the fingerprint of its input."""
         found = await self._rows(idempotency.find_created, reach, key.kind, key.scope, key.value)
         return next((tuple(row) for row in found), None)
+
+    async def list_key_records(
+        self, reach: Reach, thread_id: ThreadId, kind: Kind, after: int
+    ) -> list[tuple[int, KeyRecord]]:
+        """Return the next keys of a thread, or of its messages, each with the place after which to continue."""
+        own = Reach(reach.project_id, reach.owner, thread_id)
+        found = await self._rows(idempotency.list_keys, own, kind, after, _KEYS)
+        return [(place, KeyRecord(thread_id, *of_key)) for place, *of_key in found]
 
     async def find_key(self, digest: str) -> tuple[ApiKey, str] | None:
         """Return the key whose secret has a digest, with the digest that is stored."""

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from gateway.domain.direction import Direction, DirectionDetector
+from gateway.domain.idempotency import KeyRecord
 from gateway.domain.ordering import Source, arrange
 from gateway.domain.rejected import places_of
 from gateway.domain.thread import Thread
@@ -40,6 +41,7 @@ _TABLES: Final = f"""
     CREATE TABLE refused_threads (id PRIMARY KEY, reason) WITHOUT ROWID;
     CREATE TABLE explicit_order (id PRIMARY KEY, direction) WITHOUT ROWID;
     CREATE TABLE full_lists (thread_id, list, direction, PRIMARY KEY (thread_id, list)) WITHOUT ROWID;
+    CREATE TABLE keys (object_id PRIMARY KEY, thread_id, scope, value, fingerprint) WITHOUT ROWID;
     CREATE TABLE places (seq INTEGER PRIMARY KEY, rank, second);
 """
 _INDEX: Final = "CREATE INDEX by_thread ON messages (thread_id, seq, created_at, list)"
@@ -55,6 +57,7 @@ _THREADS: Final = f"""
     WHERE id NOT IN (SELECT id FROM refused_threads) ORDER BY inferred, seq
 """  # noqa: S608  (our own names)
 _ROWS: Final = "SELECT seq, created_at, list FROM messages WHERE thread_id = ? ORDER BY seq"
+_KEYS: Final = "SELECT thread_id, object_id, scope, value, fingerprint FROM keys WHERE thread_id = ?"
 _DROP_REPEATED: Final = (
     "DELETE FROM messages WHERE thread_id = ?1 AND seq NOT IN "
     "(SELECT min(seq) FROM messages WHERE thread_id = ?1 GROUP BY id)"
@@ -169,10 +172,16 @@ class Staging:
         """Set the direction of all lists of a thread, whatever its times show."""
         self._db.execute("INSERT OR IGNORE INTO explicit_order VALUES (?, ?)", (thread_id, direction.value))
 
+    def add_key(self, key: KeyRecord) -> None:
+        """Add the idempotency key of a thread or a message; the first one is used."""
+        row = (key.object_id, key.thread_id, *key[2:])
+        self._db.execute("INSERT OR IGNORE INTO keys VALUES (?, ?, ?, ?, ?)", row)
+
     def finish(self) -> None:
         """Finish adding, so that the table can be read."""
         self._write()
         self._db.execute(_INDEX)
+        self._db.execute("CREATE INDEX keys_by_thread ON keys (thread_id)")
         self._db.execute("COMMIT")  # so that the other database can read it too
 
     def refused_threads(self) -> Iterator[tuple[ThreadId, str]]:
@@ -222,6 +231,13 @@ class Staging:
                     batch, weight = [], 0
         if batch:
             yield _staged(batch)
+
+    def keys(self, *thread_ids: str) -> Iterator[list[KeyRecord]]:
+        """Yield the idempotency keys of threads and of their messages in batches."""
+        for thread_id in thread_ids:
+            found = self._db.execute(_KEYS, (thread_id,))
+            while batch := found.fetchmany(BATCH):
+                yield list(map(KeyRecord._make, batch))
 
     def lines_of(self, thread_id: str, *, newest_first: bool) -> Iterator[bytes | Message]:
         """Yield all messages of a refused thread in their order, with its rejected lines at their places."""

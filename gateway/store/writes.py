@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.api_key import ApiKey
     from gateway.domain.change import Topic
-    from gateway.domain.idempotency import IdempotencyKey
+    from gateway.domain.idempotency import IdempotencyKey, KeyRecord
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import Message
     from gateway.store.connections import TransactionConnection
@@ -221,6 +221,14 @@ class Writes(Reads):
         await self._insert(tables.threads, [row])
         self._touch(reach, thread.id)
         return End(begin, 0)
+
+    async def restore_keys(self, reach: Reach, keys: Sequence[KeyRecord]) -> None:
+        """Store idempotency keys with imported objects that have none."""
+        for kind in {key.kind for key in keys}:
+            of_kind = [key for key in keys if key.kind is kind]
+            owned = [(Reach(reach.project_id, thread_id=key.thread_id), key) for key in of_kind]
+            each = [(own, kind, key.object_id, _key_columns(key[2:])) for own, key in owned]
+            await self._run_each(idempotency.restore_key, each)
 
     async def take_positions(
         self, reach: Reach, thread_id: str, count: int, active_at: int, run_id: str | None = None

@@ -26,10 +26,14 @@ async def export(store: Store, who: Principal, out: IO[bytes], advance: Callable
     """Write everything, oldest first, so that an import gives the same order again."""
     async for thread in transfer.export_threads(store, who):
         out.write(wire.dump(wire.thread(thread)) + b"\n")
-        detector = DirectionDetector()
+        detector, has_keys = DirectionDetector(), thread.idempotency_key is not None
         async for message in transfer.export_messages(store, who, thread.id):
             out.write(wire.dump(wire.message(message)) + b"\n")
             detector.add(message.created_at)
+            has_keys = has_keys or message.idempotency_key is not None
             advance(1)
         if detector.direction not in _PLAIN_ORDERS:
             out.write(wire.dump(archive.order_record(thread.id, Direction.RISING)) + b"\n")
+        if has_keys:
+            async for key in transfer.export_keys(store, who, thread.id):
+                out.write(wire.dump(archive.key_record(key)) + b"\n")

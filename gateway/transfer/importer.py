@@ -13,6 +13,7 @@ from gateway.core import transfer
 from gateway.core.transfer import Given, Taken
 from gateway.domain import archive, ids, wire
 from gateway.domain.direction import Direction, DirectionDetector
+from gateway.domain.idempotency import KeyRecord
 from gateway.domain.message import Message
 from gateway.domain.thread import Thread
 from gateway.errors import InvalidRequest
@@ -73,6 +74,10 @@ class Rejects:
                 self.add(wire.dump(wire.message(each)))
             else:
                 self.add(each)
+        for keys in staging.keys(thread_id):
+            for key in keys:
+                lines += 1
+                self.add(wire.dump(archive.key_record(key)))
         if self.file and detector.direction not in (self.order or Direction.RISING, Direction.UNKNOWN):
             self._write(wire.dump(archive.order_record(thread_id, self.order or Direction.RISING)))
         return lines
@@ -123,7 +128,7 @@ class _Stager:
         self._keep(entry, found)
         return True
 
-    def _keep(self, entry: Entry, found: Thread | Message | archive.ThreadOrder) -> None:
+    def _keep(self, entry: Entry, found: Thread | Message | archive.ThreadOrder | KeyRecord) -> None:
         thread_id = found.id if isinstance(found, Thread) else found.thread_id
         if self._spoils_next is not None:
             self.staging.refuse_thread(thread_id, self._spoils_next)
@@ -131,6 +136,8 @@ class _Stager:
         self._before = thread_id
         if isinstance(found, Message):
             self.staging.add_message(self._number(entry.origin), entry.origin.source, entry.place, found)
+        elif isinstance(found, KeyRecord):
+            self.staging.add_key(found)
         elif not isinstance(found, Thread):
             self.staging.set_order(found.thread_id, found.direction)
         elif not self.staging.add_thread(found):  # an export was appended to the same file

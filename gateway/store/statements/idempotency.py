@@ -1,4 +1,4 @@
-"""Pure builders of statements that find what was created under an idempotency key, living or deleted.
+"""Pure builders of statements that find what was created under an idempotency key, living or deleted, and move keys.
 
 Must not be here: the inserts that store a key (`messages`, `threads`).
 """
@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, Select, TextClause, and_, select, union_all
+from sqlalchemy import ColumnElement, Select, TextClause, and_, exists, or_, select, union_all, update
 
 from gateway.domain.idempotency import Kind
+from gateway.domain.principal import Reach
 from gateway.store.schema import tables
 from gateway.store.statements.access import within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import CompoundSelect, Table
-
-    from gateway.domain.principal import Reach
+    from sqlalchemy import CompoundSelect, FromClause, Table, Update
 
 # Where each kind of creation stores its key, and where the places of deleted ones do.
 TABLES: Final[Mapping[Kind, tuple[Table, ...]]] = {
@@ -54,6 +53,28 @@ def find_deleted(reach: Reach, kind: Kind, scope: str, key: str) -> Select[Any]:
     return select(gone.c.id).where(has_key(gone, reach, scope, key))
 
 
-def has_key(table: Table, reach: Reach, scope: str, key: Any) -> ColumnElement[bool]:
+def list_keys(reach: Reach, kind: Kind, after: int, limit: int) -> Select[Any]:
+    """Select the places of rows that have a key, in their order, and what is stored of it with their ids."""
+    table = TABLES[kind][0]
+    place = table.c.position if kind is Kind.MESSAGE else table.c.seq
+    keyed = select(place, table.c.id, *[table.c[name] for name in COLUMNS])
+    keyed = keyed.where(within(table, reach), place > after, table.c.idempotency_key.is_not(None))
+    return keyed.order_by(place).limit(limit)
+
+
+def restore_key(reach: Reach, kind: Kind, object_id: str, of_key: dict[str, Any]) -> Update:
+    """Store a key, by the names of COLUMNS, with an object that has none, unless another one has the key."""
+    table, gone = TABLES[kind]
+    project = Reach(reach.project_id)
+    scope, key, _ = [of_key[name] for name in COLUMNS]
+    is_taken = [exists().where(has_key(each, project, scope, key)) for each in (table.alias("other"), gone)]
+    return (
+        update(table)
+        .where(within(table, reach), table.c.id == object_id, table.c.idempotency_key.is_(None), ~or_(*is_taken))
+        .values(of_key)
+    )
+
+
+def has_key(table: FromClause, reach: Reach, scope: str, key: Any) -> ColumnElement[bool]:
     """Compare the key of a row."""
     return and_(within(table, reach), table.c.idempotency_scope == scope, table.c.idempotency_key == key)
