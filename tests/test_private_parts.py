@@ -41,6 +41,9 @@ ATTRIBUTES: Final = {
     "_tx": "aiosqlite",
     "_conn": "aiosqlite",
     "_transport": "asyncpg",
+    "_stmt_cache": "asyncpg",
+    "_protocol": "asyncpg",
+    "_drop_global_statement_cache": "asyncpg",
 }
 # Of the standard library, where it is documented.
 DOCUMENTED: Final = {"_replace", "_value_", "_fields", "_field_defaults", "_asdict"}

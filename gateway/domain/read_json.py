@@ -72,7 +72,10 @@ def read_json(
 
 
 def _openings(text: bytes | str) -> int:
-    return text.count("[") + text.count("{") if isinstance(text, str) else text.count(b"[") + text.count(b"{")
+    if isinstance(text, str):
+        return text.count("[") + text.count("{")
+    # Where there are few, taking them out is faster than counting, which looks at each byte on its own.
+    return 2 * len(text) - len(text.replace(b"[", b"")) - len(text.replace(b"{", b""))
 
 
 def _count(text: bytes, name: str, most: _Most) -> None:

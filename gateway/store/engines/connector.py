@@ -23,6 +23,31 @@ _TRY_NEXT: Final = (
 )
 
 
+class PostgresConnection(asyncpg.Connection):  # type: ignore[misc]  # it has no types
+    """asyncpg's connection with a shorter way to statements that are prepared already.
+
+    What its own does around the one call, with query loggers and copies of time-outs, costs half as much again.
+    """
+
+    __slots__ = ()
+
+    async def fetch(self, query: str, *args: Any, **options: Any) -> list[asyncpg.Record]:
+        """Run a statement, which is prepared the first time, and return its rows."""
+        found: list[asyncpg.Record]
+        prepared = None if options else self._stmt_cache.get((query, asyncpg.Record, False))
+        if prepared is not None:
+            try:
+                found = await self._protocol.bind_execute(prepared, args, "", 0, False, None)
+            except asyncpg.InvalidCachedStatementError:  # a table was altered
+                self._drop_global_statement_cache()
+                if self.is_in_transaction():
+                    raise
+            else:
+                return found
+        found = await super().fetch(query, *args, **options)
+        return found
+
+
 class Connector:
     """Opens connections of one URL; the server that was right the last time is the first to be tried.
 
@@ -40,6 +65,7 @@ class Connector:
             "database": url.database,
             "server_settings": dict(url.session),
             "target_session_attrs": url.target,
+            "connection_class": PostgresConnection,
             "timeout": url.connect_timeout_s,
             "command_timeout": url.command_timeout_s,
             # A connection that changes with each transaction keeps no prepared statements.
