@@ -92,7 +92,7 @@ async def unless_overdue(store: Store, reach: Reach, work: Callable[[], Awaitabl
 
 
 async def begin(store: Store, open_run: OpenRun) -> Run:
-    """Let a run that was queued be in progress.
+    """Let a run be in progress, from now on: it was queued, or begun by a process that has died.
 
     Errors: RunLost.
     """
@@ -244,18 +244,16 @@ async def _locked(transaction: RunWrites, reach: Reach, run_id: str) -> tuple[in
     return position, run
 
 
-async def _held(
-    transaction: RunWrites, reach: Reach, held: Run, status: RunStatus = RunStatus.IN_PROGRESS
-) -> tuple[int, Run]:
-    """Do the same for a run in a status, of which a worker has the lease.
+async def _held(transaction: RunWrites, reach: Reach, held: Run, *also: RunStatus) -> tuple[int, Run]:
+    """Do the same for a run that is in progress, or in another status, of which a worker has the lease.
 
     A process that stood still for longer than its lease writes nothing into what another one has gone on with.
-    Errors: LeaseLost; RunLost where it is in another status.
+    Errors: LeaseLost; RunLost where it is in no such status.
     """
     position, run = await _locked(transaction, reach, held.id)
     if run.leased_by != held.leased_by:
         raise LeaseLost
-    if run.status is not status:
+    if run.status not in (RunStatus.IN_PROGRESS, *also):
         raise RunLost
     return position, run
 

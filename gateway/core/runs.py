@@ -21,7 +21,7 @@ from gateway.domain.ids import new_id
 from gateway.domain.message import with_created_at
 from gateway.domain.principal import Scope
 from gateway.domain.run import FOLLOWERS, LASTS_S, Run, RunStatus, StepStatus
-from gateway.domain.run_events import RunView
+from gateway.domain.run_events import RunView, tail_of
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump_text
 from gateway.errors import InvalidRequest, NotFound, ThreadLocked
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from gateway.domain.page import Page, PageEnds, PageRequest
     from gateway.domain.principal import Principal
     from gateway.domain.run import NewRun, RunStep, ToolOutputs
-    from gateway.domain.run_events import Seen
+    from gateway.domain.run_events import Seen, Tail
     from gateway.domain.thread import Thread
     from gateway.domain.unset import Unset
     from gateway.store.runs import RunReads, RunWrites
@@ -161,19 +161,28 @@ async def get(store: Store, who: Principal, thread_id: ThreadId | None, run_id: 
         return await _found(reads, who, thread_id, run_id)
 
 
-async def view(store: Store, who: Principal, run_id: str, seen: Seen) -> RunView | None:
-    """Return a run as it is now, with those messages of it that a reader has not seen to their end.
+async def view(store: Store, who: Principal, known: Run, seen: Seen) -> RunView | None:
+    """Return a run as it is now, with those steps and texts of it that a reader has not seen to their end.
 
     None if it is gone.
     """
     async with store.read() as reads:
-        run = await reads.get_run(who.reach, run_id)
+        run = await reads.get_run_again(who.reach, known)
         if run is None:
             return None
-        steps = await reads.steps_of(who.reach, run_id)
-        wanted = [step.message_id for step in steps if step.message_id and not seen.has_finished(step.id)]
-        found = await reads.get_messages(who.reach, wanted) if wanted else {}
-    return RunView(run, steps, found)
+        steps = await reads.steps_of(who.reach, run.id, seen.passed)
+        growing: list[str] = []
+        tails: dict[str, Tail | None] = {}
+        for step in steps:
+            if step.message_id is None or seen.has_finished(step.id):
+                continue
+            place = seen.place_in(step)
+            if place is not None and (added := await reads.deltas_after(who.reach, step.message_id, place.position)):
+                tails[step.id] = tail_of(place, added)
+            if tails.get(step.id) is None:
+                growing.append(step.message_id)
+        found = await reads.get_messages(who.reach, growing) if growing else {}
+    return RunView(run, steps, found, tails)
 
 
 async def list_page(store: Store, who: Principal, thread_id: ThreadId, page: PageRequest) -> Page[Run]:

@@ -9,6 +9,7 @@ Must not be here: how events are sent (`rest`), when a state is read (`runs`).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.domain import wire, wire_run
@@ -16,8 +17,9 @@ from gateway.domain.message import Status
 from gateway.domain.run import Run, RunStatus, RunStep, StepStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from gateway.domain.delta import Delta
     from gateway.domain.message import Message
     from gateway.domain.wire import JsonValue
 
@@ -45,12 +47,23 @@ class Event(NamedTuple):
     place: Place
 
 
+class Tail(NamedTuple):
+    """What a text has gained after the part of it that a reader has seen, and where it ends."""
+
+    text: str
+    end: Place
+
+
 class RunView(NamedTuple):
-    """A run as it is at one moment: with its steps, oldest first, and those of their messages that were read."""
+    """A run as it is at one moment: with its steps, oldest first, and those of their messages that were read.
+
+    `tails` has, by their steps, what messages in progress have gained, instead of the whole of them.
+    """
 
     run: Run
     steps: tuple[RunStep, ...]
     messages: Mapping[str, Message]
+    tails: Mapping[str, Tail | None] = {}
 
     @property
     def is_over(self) -> bool:
@@ -62,6 +75,7 @@ class RunView(NamedTuple):
 class _SeenStep:
     is_open: bool = True
     text: int = 0  # characters of its message
+    position: int = 0  # of the last delta of it
     arguments: list[int] = field(default_factory=list)  # characters of each call's
 
 
@@ -71,11 +85,33 @@ class Seen:
 
     place: Place = _NOWHERE
     status: RunStatus | None = None
+    passed: int = 0  # the position up to which nothing is left to see of the steps
     steps: dict[str, _SeenStep] = field(default_factory=dict)
 
     def has_finished(self, step_id: str) -> bool:
         """Say whether nothing of a step is left to see."""
         return step_id in self.steps and not self.steps[step_id].is_open
+
+    def place_in(self, step: RunStep) -> Place | None:
+        """Return how far a reader has come in a text in progress, by the position of a delta; None before its begin."""
+        known = self.steps.get(step.id)
+        return None if known is None or step.status is not StepStatus.IN_PROGRESS else Place(known.position, known.text)
+
+
+def tail_of(place: Place, added: Iterable[tuple[int, Delta]]) -> Tail | None:
+    """Join what a message has gained after a place; None where that is not known to follow it.
+
+    Deltas become part of the content from time to time, and an older version did not count their characters.
+    """
+    position, end = place
+    texts: list[str] = []
+    for position, delta in added:  # noqa: B007  (the last one)
+        begin = (delta.characters or 0) - len(delta.text)
+        if delta.characters is None or delta.part_index or begin > end:
+            return None
+        texts.append(delta.text[end - begin :])
+        end = max(end, delta.characters)
+    return Tail("".join(texts), Place(position, end))
 
 
 def seen_at(view: RunView, place: Place | None = None) -> Seen:
@@ -111,7 +147,9 @@ def events_between(seen: Seen, view: RunView) -> Iterator[Event]:
     if seen.status is RunStatus.QUEUED and run.status is not RunStatus.QUEUED and run.started_at is not None:
         yield _of_run(seen, run, RunStatus.IN_PROGRESS)
     for step in view.steps:
-        yield from _of_step(seen, step, view.messages)
+        yield from _of_step(seen, step, view)
+    passed = takewhile(lambda step: seen.has_finished(step.id), view.steps)
+    seen.passed = max((step.position for step in passed), default=seen.passed)
     if run.status is RunStatus.CANCELLED and seen.status is not RunStatus.CANCELLING:
         yield _of_run(seen, run, RunStatus.CANCELLING)
     if run.status is not seen.status:
@@ -137,9 +175,9 @@ def _of_run(seen: Seen, run: Run, status: RunStatus, name: str = "") -> Event:
     return Event(f"thread.run.{name or status.value}", wire_run.run(run), seen.place)
 
 
-def _of_step(seen: Seen, step: RunStep, messages: Mapping[str, Message]) -> Iterator[Event]:
+def _of_step(seen: Seen, step: RunStep, view: RunView) -> Iterator[Event]:
     known = seen.steps.get(step.id)
-    message = None if step.message_id is None else messages.get(step.message_id)
+    message = None if step.message_id is None else view.messages.get(step.message_id)
     if known is None:
         known = seen.steps[step.id] = _SeenStep()
         seen.place = Place(step.position)
@@ -152,8 +190,11 @@ def _of_step(seen: Seen, step: RunStep, messages: Mapping[str, Message]) -> Iter
             yield Event("thread.message.in_progress", empty, seen.place)
     if not known.is_open:
         return
-    if message is not None:
-        yield from _of_text(seen, known, message)
+    tail = view.tails.get(step.id)
+    if tail is None and message is not None:
+        tail = Tail(message.text[known.text :], Place(known.position, len(message.text)))
+    if tail is not None and step.message_id is not None:
+        yield from _of_text(seen, known, step.message_id, tail)
     for index, call in enumerate(step.calls):
         yield from _of_call(seen, known, step, index=index, call=call)
     if step.status is not StepStatus.IN_PROGRESS:
@@ -167,18 +208,18 @@ def _end_of_step(seen: Seen, step: RunStep) -> Iterator[Event]:
     yield Event(f"thread.run.step.{step.status_value}", wire_run.step(step), seen.place)
 
 
-def _of_text(seen: Seen, known: _SeenStep, message: Message) -> Iterator[Event]:
-    text = message.text
-    if len(text) <= known.text:
+def _of_text(seen: Seen, known: _SeenStep, message_id: str, tail: Tail) -> Iterator[Event]:
+    known.position = tail.end.position
+    if not tail.text:
         return
-    value: dict[str, Any] = {"value": text[known.text :]}
+    value: dict[str, Any] = {"value": tail.text}
     if known.text == 0:
         value["annotations"] = []
-    known.text = len(text)
-    seen.place = seen.place._replace(offset=len(text))
+    known.text = tail.end.offset
+    seen.place = seen.place._replace(offset=known.text)
     delta = {"content": [{"index": 0, "type": "text", "text": value}]}
     yield Event(
-        "thread.message.delta", {"id": message.id, "object": "thread.message.delta", "delta": delta}, seen.place
+        "thread.message.delta", {"id": message_id, "object": "thread.message.delta", "delta": delta}, seen.place
     )
 
 

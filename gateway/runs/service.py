@@ -124,7 +124,7 @@ class Runs:
         with self.hub.listen((who.reach.project_id, run.thread_id), 0) as audience:
             while True:
                 hints = audience.hints
-                view = await runs.view(self.store, who, run.id, seen)
+                view = await runs.view(self.store, who, run, seen)
                 if view is None:
                     yield cancelled_with_thread(seen, run)
                     return
@@ -136,7 +136,7 @@ class Runs:
 
     async def seen_at(self, who: Principal, run: Run, place: Place) -> Seen:
         """Return what a reader has seen of a run at a place."""
-        view = await runs.view(self.store, who, run.id, Seen())
+        view = await runs.view(self.store, who, run, Seen())
         return Seen() if view is None else seen_at(view, place)
 
     async def epoch(self) -> str:

@@ -201,10 +201,9 @@ class Worker:
 
     async def _answered(self, open_run: OpenRun, cost: Cost) -> Outcome | None:
         run = open_run.run
-        if run.status is RunStatus.QUEUED:
-            open_run = open_run._replace(run=await run_progress.begin(self._store, open_run))
-        elif await run_leases.has_output(self._store, open_run):
+        if run.status is RunStatus.IN_PROGRESS and await run_leases.has_output(self._store, open_run):
             return _expired(_ABANDONED)
+        open_run = open_run._replace(run=await run_progress.begin(self._store, open_run))
         async with asyncio.timeout(max(0.0, run.expires_at - time.time())):
             with self._trace(run.id, run.settings["model"] or ""):
                 return await answer(self._store, self._models, open_run, self._interval_s, cost)

@@ -8,12 +8,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gateway.domain.delta import Delta
 from gateway.domain.message import with_created_at
 from gateway.domain.page import Page
 from gateway.domain.principal import Reach
 from gateway.domain.run import Assistant, OpenRun, Run, RunStep
 from gateway.store.reads import Reads
-from gateway.store.statements import runs
+from gateway.store.statements import following, runs
 from gateway.store.statements.idempotency import COLUMNS
 from gateway.store.writes import Writes
 
@@ -40,6 +41,16 @@ class RunReads(Reads):
         found = await self._rows(runs.get_run, reach, run_id)
         return Run(*found[0]) if found else None
 
+    async def get_run_again(self, reach: Reach, run: Run) -> Run | None:
+        """Return a run as it is now, with the settings that are known."""
+        found = await self._rows(runs.get_run_again, reach, run.id)
+        return Run(*found[0])._replace(settings_json=run.settings_json) if found else None
+
+    async def deltas_after(self, reach: Reach, message_id: str, position: int) -> list[tuple[int, Delta]]:
+        """Return what a message in progress has gained after a position, in order, each with its own."""
+        found = await self._rows(following.deltas_after, reach, message_id, position)
+        return [(row[0], Delta(*row[1:])) for row in found]
+
     async def list_runs(self, reach: Reach, thread_id: str, page: PageRequest) -> Page[Run]:
         """Return one page of a thread's runs."""
         return _page(await self._rows(runs.list_runs, reach, thread_id, page), Run, page)
@@ -60,9 +71,9 @@ class RunReads(Reads):
         """Say whether a message of a thread has a file."""
         return bool(await self._rows(runs.has_files, reach, thread_id))
 
-    async def steps_of(self, reach: Reach, run_id: str) -> tuple[RunStep, ...]:
-        """Return the steps of a run, oldest first."""
-        return tuple(RunStep(*row) for row in await self._rows(runs.steps_of, reach, run_id))
+    async def steps_of(self, reach: Reach, run_id: str, position: int = 0) -> tuple[RunStep, ...]:
+        """Return the steps of a run after a position, oldest first."""
+        return tuple(RunStep(*row) for row in await self._rows(runs.steps_of, reach, run_id, position))
 
     async def list_steps(self, reach: Reach, run_id: str, page: PageRequest) -> Page[RunStep]:
         """Return one page of a run's steps."""

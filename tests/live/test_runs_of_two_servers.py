@@ -122,7 +122,7 @@ async def test_outputs_of_functions_are_submitted_to_the_other_server(sites: lis
 async def test_a_stream_goes_on_at_the_server_that_does_not_answer_the_run(sites: list[Site]) -> None:
     goes_on = threading.Event()
     first, second = (chunk({"content": text}) for text in ("Half ", "and half."))
-    pieces = [first, partial(goes_on.wait, PATIENCE_S), second, chunk({}, "stop"), usage(), DONE]
+    pieces: list[Any] = [first, partial(goes_on.wait, PATIENCE_S), second, chunk({}, "stop"), usage(), DONE]
     run, worker, other = await begun(sites, Script(pieces))
     path = f"/threads/{run['thread_id']}/runs/{run['id']}"
     epoch = (await other.rest.post("/threads/runs", json=await _short(sites))).text.split("id: ")[1].split("-")[0]

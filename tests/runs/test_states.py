@@ -100,6 +100,6 @@ async def test_a_run_keeps_to_the_table_and_frees_its_thread(
 
 
 async def _look(store: Store, who: Principal, run: Run, seen: Seen) -> list[str]:
-    view = await runs.view(store, who, run.id, seen)
+    view = await runs.view(store, who, run, seen)
     assert isinstance(view, RunView)
     return [event.name for event in events_between(seen, view)]

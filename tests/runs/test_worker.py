@@ -75,11 +75,13 @@ async def kill_leases(store: Store) -> None:
 async def test_what_nothing_was_written_of_is_taken_over(store: Store) -> None:
     run = await make_run(store)
     async with working(Worker(store, Scripted([[asyncio.Event()]]))):
-        await until(store, run, RunStatus.IN_PROGRESS)
+        begun = await until(store, run, RunStatus.IN_PROGRESS)
     await kill_leases(store)
+    await store.write(lambda writes: writes.set_run(Reach("default"), run.id, {"started_at": 1}))
 
     async with working(Worker(store, Scripted())):
-        await until(store, run, RunStatus.COMPLETED)
+        completed = await until(store, run, RunStatus.COMPLETED)
+    assert (completed.started_at or 0) >= (begun.started_at or 0)
 
 
 async def test_what_a_dead_worker_has_begun_expires(store: Store, who: Principal) -> None:

@@ -128,6 +128,13 @@ def last_delta(reach: Reach, message_id: str) -> Select[Any]:
     )
 
 
+def deltas_after(reach: Reach, message_id: str, position: int) -> Select[Any]:
+    """Select the deltas of a message after a position, in order, each as its position and DELTA_COLUMNS."""
+    own = tables.message_deltas
+    of_message = select(own.c.position, *DELTA_COLUMNS).where(within(own, reach), own.c.message_id == message_id)
+    return of_message.where(own.c.position > position).order_by(own.c.position)
+
+
 def append_delta(reach: Reach, message_id: str, text: str, counts: Mapping[str, int]) -> ReturningInsert[Any]:
     """Insert a delta after the last one of a message, at the next position of its thread.
 

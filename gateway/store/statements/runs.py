@@ -96,6 +96,12 @@ def get_run(reach: Reach, run_id: str) -> Select[Any]:
     return select(*RUN_COLUMNS).where(within(tables.runs, reach), tables.runs.c.id == run_id)
 
 
+def get_run_again(reach: Reach, run_id: str) -> Select[Any]:
+    """Select a run of any thread without its settings, which never change and may be long."""
+    again = (literal("").label(own.name) if own is tables.runs.c.settings else own for own in RUN_COLUMNS)
+    return select(*again).where(within(tables.runs, reach), tables.runs.c.id == run_id)
+
+
 def get_runs(reach: Reach, run_ids: Sequence[str]) -> Select[Any]:
     """Select runs of any thread by their ids, in no order."""
     return select(*RUN_COLUMNS).where(within(tables.runs, reach), tables.runs.c.id.in_(run_ids))
@@ -151,10 +157,11 @@ def set_step(reach: Reach, step_id: str, values: Mapping[str, Any]) -> Update:
     return update(own).where(within(own, reach), own.c.id == step_id).values(values)
 
 
-def steps_of(reach: Reach, run_id: str) -> Select[Any]:
-    """Select all steps of a run, oldest first; the worker bounds their number."""
+def steps_of(reach: Reach, run_id: str, position: int = 0) -> Select[Any]:
+    """Select the steps of a run after a position, oldest first; the worker bounds their number."""
     own = tables.run_steps
-    return select(*STEP_COLUMNS).where(within(own, reach), own.c.run_id == run_id).order_by(own.c.position)
+    of_run = select(*STEP_COLUMNS).where(within(own, reach), own.c.run_id == run_id, own.c.position > position)
+    return of_run.order_by(own.c.position)
 
 
 def list_steps(reach: Reach, run_id: str, page: PageRequest) -> Select[Any]:
