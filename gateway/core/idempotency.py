@@ -14,6 +14,7 @@ from gateway.errors import (
     InvalidRequest,
     NotFound,
     ThreadLocked,
+    TooManyRequests,
     Unavailable,
 )
 from gateway.store.engines.errors import is_cut
@@ -53,7 +54,7 @@ async def create_once(
             if number or not is_cut(error):
                 raise
             continue  # the connection broke: if it was after the commit, the key is taken now
-        except (KeyTaken, InvalidRequest, NotFound, ThreadLocked) as refused:
+        except (KeyTaken, InvalidRequest, NotFound, ThreadLocked, TooManyRequests) as refused:
             async with store.read() as reads:
                 found = await reads.find_created(who.reach, key)
             if found is None and not isinstance(refused, KeyTaken):

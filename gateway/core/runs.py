@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from gateway.domain.unset import Unset
     from gateway.store.runs import RunReads, RunWrites
 
+    Settle = Callable[[], Awaitable[dict[str, Any]]]
+
 _FILES: Final = (
     "has files, which no run of this server can read: images of a message are given by URL, and there is no "
     "file_search or code_interpreter."
@@ -57,11 +59,11 @@ async def create(
     who: Principal,
     thread_id: ThreadId,
     new: NewRun,
-    settings: dict[str, Any],
+    settle: Settle,
     *,
     attempt: Attempt | None = None,
 ) -> Run:
-    """Create a run of a thread, after its additional messages, all or nothing.
+    """Create a run of a thread, after its additional messages, all or nothing; `settle` gives its settings.
 
     Errors: Forbidden; NotFound for the thread; ThreadLocked where it has an active run; InvalidRequest where it has
     files; those of an idempotency key.
@@ -71,10 +73,9 @@ async def create(
     key = _identify(who, attempt, thread_id, new)
     active_at = now_ms()
     now = active_at // 1_000
-    run = _from_new(who, thread_id, new, settings, now)
     added = [messages.from_new(thread_id, each, now) for each in new.additional_messages]
 
-    async def work(transaction: RunWrites) -> Run:
+    async def work(transaction: RunWrites, run: Run) -> Run:
         if added:
             first, second = await transaction.take_positions(who.reach, thread_id, len(added), active_at)
             later = [with_created_at(each, second) for each in added]
@@ -82,9 +83,10 @@ async def create(
         return await _added(transaction, who, run, key)
 
     async def add() -> Run:
+        run = _from_new(who, thread_id, new, await settle(), now)
         if await _has_files(store, who, thread_id, new):
             raise InvalidRequest(f"Thread {thread_id} {_FILES}", code="unsupported")
-        created = await unless_overdue(store, who.reach, partial(store.write, work, thread_id))
+        created = await unless_overdue(store, who.reach, partial(store.write, partial(work, run=run), thread_id))
         _note(Event.RUN_CREATED, who, created)
         return created
 
@@ -100,7 +102,7 @@ async def _has_files(store: Store, who: Principal, thread_id: ThreadId, new: New
 
 
 async def create_with_thread(
-    store: Store, who: Principal, new: NewRun, settings: dict[str, Any], attempt: Attempt | None = None
+    store: Store, who: Principal, new: NewRun, settle: Settle, attempt: Attempt | None = None
 ) -> tuple[Thread, Run]:
     """Create a thread with its first messages and a run of it, all or nothing.
 
@@ -111,14 +113,14 @@ async def create_with_thread(
         raise InvalidRequest(f"The thread {_FILES}", param="thread", code="unsupported")
     key = _identify(who, attempt, None, new)
     thread, added = threads.from_new(who, new.thread)
-    run = _from_new(who, thread.id, new, settings, thread.created_at)
 
-    async def work(transaction: RunWrites) -> Run:
+    async def work(transaction: RunWrites, run: Run) -> Run:
         await transaction.add_thread(who.reach, thread, added)
         return await _added(transaction, who, run, key)
 
     async def add() -> Run:
-        created = await store.write(work)
+        run = _from_new(who, thread.id, new, await settle(), thread.created_at)
+        created = await store.write(partial(work, run=run))
         _note(Event.RUN_CREATED, who, created)
         return created
 

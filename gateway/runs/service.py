@@ -6,6 +6,7 @@ Must not be here: the use cases of one transaction (`core.runs`), how a run is a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gateway.background import BackgroundTask
@@ -81,8 +82,8 @@ class Runs:
 
         Errors: those of `core.runs.create`; NotFound for the assistant; InvalidRequest for an unknown model.
         """
-        await self._permit(who, new)
-        created = await runs.create(self.store, who, thread_id, new, await self._settings(who, new), attempt=attempt)
+        who.require_run(new.assistant_id, is_plain=new.is_plain)
+        created = await runs.create(self.store, who, thread_id, new, partial(self._settle, who, new), attempt=attempt)
         self.worker.wake()
         return created
 
@@ -93,8 +94,8 @@ class Runs:
 
         Errors: as above.
         """
-        await self._permit(who, new)
-        created = await runs.create_with_thread(self.store, who, new, await self._settings(who, new), attempt)
+        who.require_run(new.assistant_id, is_plain=new.is_plain)
+        created = await runs.create_with_thread(self.store, who, new, partial(self._settle, who, new), attempt)
         self.worker.wake()
         return created
 
@@ -144,17 +145,17 @@ class Runs:
         async with self.store.read() as reads:
             return await epochs.current(reads, self.hub)
 
-    async def _permit(self, who: Principal, new: NewRun) -> None:
-        who.require_run(new.assistant_id, is_plain=new.is_plain)
-        await self.budget.require_tokens(who.payer)
-
     async def close(self) -> None:
         """Let the runs that are answered end, within some time from the first sign of the end, and close the models."""
         await self.worker.close(self.shutdown_s)
         await self.models.close()
 
-    async def _settings(self, who: Principal, new: NewRun) -> dict[str, Any]:
-        """Return the SETTINGS of a new run: what it was given, else its assistant's, else the default."""
+    async def _settle(self, who: Principal, new: NewRun) -> dict[str, Any]:
+        """Return the SETTINGS of a new run: what it was given, else its assistant's, else the default.
+
+        A retry of a run that exists needs none, so it meets no error here.
+        """
+        await self.budget.require_tokens(who.payer)
         assistant = await self._assistant(who, new.assistant_id)
         merged = {**_DEFAULTS, **assistant, **new.given}
         found = self.models.resolve(merged["model"])

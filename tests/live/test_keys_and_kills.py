@@ -22,7 +22,7 @@ AT_ONCE = 50
 
 
 @pytest.mark.uncounted
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)  # the 200 kills of each database take some minutes
 async def test_a_server_killed_between_commit_and_answer_has_created_once(database_url: str, tmp_path: Path) -> None:
     thread_id = ""
     made: list[str] = []

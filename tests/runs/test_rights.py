@@ -19,7 +19,7 @@ from tests.isolation.world import SENDS, TOKENS, authenticator_over, end_user, m
 from tests.runs.calls import poll
 from tests.runs.conftest import lifespan_of
 from tests.runs.scripted import Scripted
-from tests.runs.test_worker import NEW, SETTINGS_OF_RUN
+from tests.runs.test_worker import NEW, settle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -69,7 +69,7 @@ async def http(store: Store, hub: Hub) -> AsyncIterator[httpx.AsyncClient]:
 async def places(store: Store) -> dict[str, str]:
     """Give alice a thread with a run, and the project an assistant."""
     thread = await threads.create(store, SHOP, parse.new_thread({"owner": "alice"}))
-    run = await runs.create(store, SHOP, thread.id, NEW, SETTINGS_OF_RUN)
+    run = await runs.create(store, SHOP, thread.id, NEW, settle)
     assistant = await assistants.create(store, SHOP, parse_run.new_assistant({"model": "m"}))
     return {"thread": thread.id, "run": run.id, "assistant": assistant.id}
 

@@ -15,7 +15,7 @@ from gateway.domain.run import FOLLOWERS, OpenRun, RunStatus, StepStatus, ToolOu
 from gateway.domain.run_events import RunView, Seen, events_between
 from gateway.errors import InvalidRequest
 from tests.effort import times
-from tests.runs.test_worker import NEW, SETTINGS_OF_RUN, make_run
+from tests.runs.test_worker import NEW, make_run, settle
 
 if TYPE_CHECKING:
     from gateway.core import Store
@@ -95,7 +95,7 @@ async def test_a_run_keeps_to_the_table_and_frees_its_thread(
     assert streamed[:2] == ["thread.run.created", "thread.run.queued"]
     assert streamed.count("thread.run.step.created") == len(seen.steps)
     assert all(not step.is_open for step in seen.steps.values())
-    again = await runs.create(store, who, run.thread_id, NEW, SETTINGS_OF_RUN)
+    again = await runs.create(store, who, run.thread_id, NEW, settle)
     assert again.status is RunStatus.QUEUED
 
 

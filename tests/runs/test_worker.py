@@ -24,15 +24,19 @@ if TYPE_CHECKING:
     from gateway.core import Store
     from gateway.domain.run import Run
 
-SETTINGS_OF_RUN = {name: _DEFAULTS[name] for name in SETTINGS} | {"model": "m"}
 NEW = parse_run.new_run({"assistant_id": "asst_a"})
+
+
+async def settle() -> dict[str, Any]:
+    """Give the settings of a run."""
+    return {name: _DEFAULTS[name] for name in SETTINGS} | {"model": "m"}
 
 
 async def make_run(store: Store, project: str = "default") -> Run:
     """Create a run of a new thread that has one message."""
     who = Principal(Reach(project))
     thread = await threads_.create(store, who, parse.new_thread({"messages": [{"role": "user", "content": "hi"}]}))
-    return await runs.create(store, who, thread.id, NEW, SETTINGS_OF_RUN)
+    return await runs.create(store, who, thread.id, NEW, settle)
 
 
 async def now(store: Store, run: Run, project: str = "default") -> Run:

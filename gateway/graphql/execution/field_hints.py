@@ -147,6 +147,10 @@ _PRELOADED: Final[Mapping[tuple[str, str], Preloaded]] = {
 }
 
 
+def _creating(resolve: Callable[..., Any]) -> Resolver:
+    return Resolver(partial(note_root_key, resolve), wants_key=True)
+
+
 # Resolvers that need not be called, or that do more at once, with what the operation selects of their results.
 _RESOLVERS: Final[Mapping[tuple[str, str], Callable[[Callable[..., Any]], Resolver]]] = {
     ("Query", "threads"): lambda resolve: Resolver(
@@ -157,9 +161,7 @@ _RESOLVERS: Final[Mapping[tuple[str, str], Callable[[Callable[..., Any]], Resolv
         partial(find_messages, resolve), preloaded=Preloaded(PREFETCHED, prefetched=True)
     ),
     ("Message", "thread"): lambda resolve: Resolver(resolve, parts={"id": Serialized("thread_id", plain=True)}),
-    ("Mutation", "createThread"): lambda resolve: Resolver(partial(note_root_key, resolve), wants_key=True),
-    ("Mutation", "forkThread"): lambda resolve: Resolver(partial(note_root_key, resolve), wants_key=True),
-    ("Mutation", "createMessage"): lambda resolve: Resolver(partial(note_root_key, resolve), wants_key=True),
+    **{("Mutation", name): _creating for name in ("createThread", "forkThread", "createMessage", "createRun")},
     ("Mutation", "appendMessageText"): lambda resolve: Resolver(partial(append_text, resolve), wants_look_ahead=True),
 }
 
