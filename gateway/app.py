@@ -18,7 +18,7 @@ from gateway.auth.api_keys import ApiKeyCache
 from gateway.auth.authenticator import Authenticator
 from gateway.auth.build import authenticator_of
 from gateway.background import BackgroundTask, BackgroundTasks
-from gateway.core import epochs, health
+from gateway.core import epochs, filling, health
 from gateway.core.retention import Retention
 from gateway.events.exchange import Exchange
 from gateway.events.hub import Hub
@@ -184,6 +184,7 @@ def _own_tasks(store: Store, hub: Hub, authenticator: Authenticator) -> Iterator
         **authenticator.background_tasks(),
         "checking_epoch": lambda: epochs.watch(store, hub),
         "checking_database": lambda: health.watch_database(store),
+        "removing_unfinished": lambda: filling.watch(store),
     }
     return starmap(BackgroundTask, runs.items())
 

@@ -6,14 +6,16 @@ Must not be here: SQL, how requests name a message.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.core import threads
 from gateway.core.clock import now_ms
+from gateway.core.filling import Filling, fill
 from gateway.core.idempotency import create_once
 from gateway.domain import bounds, metadata
-from gateway.domain.idempotency import Kind
-from gateway.domain.ids import new_thread_id
+from gateway.domain.idempotency import KeyTaken, Kind
+from gateway.domain.ids import new_message_id, new_thread_id
+from gateway.domain.message import Ending, IncompleteReason, Status, finished
 from gateway.domain.principal import Scope
 from gateway.domain.thread import ForkSource, Thread
 from gateway.domain.unset import UNSET
@@ -21,14 +23,18 @@ from gateway.domain.wire import dump_text
 from gateway.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from gateway.core import Store
     from gateway.domain.idempotency import Attempt, IdempotencyKey
-    from gateway.domain.ids import ThreadId
-    from gateway.domain.principal import Principal
+    from gateway.domain.ids import MessageId, ThreadId
+    from gateway.domain.message import Message
+    from gateway.domain.principal import Principal, Reach
     from gateway.domain.thread import NewFork
-    from gateway.store.writes import Writes
+    from gateway.store.reads import Reads
+
+_BATCH: Final = 500  # messages that are read at once, or as many as have the bytes of a page
+_CANCELLED: Final = Ending(Status.INCOMPLETE, IncompleteReason.RUN_CANCELLED)
 
 
 async def fork(
@@ -36,7 +42,8 @@ async def fork(
 ) -> Thread:
     """Create a thread with copies of the messages of another one, under new ids, whole or not at all.
 
-    It belongs to the owner of the other one, unless another is named. What is in progress is incomplete in the copy.
+    The messages are those of one moment, and what is in progress is incomplete in the copy. It belongs to the owner of
+    the other one, unless another is named.
     Errors: Forbidden; NotFound for the thread, then for the message in it; InvalidRequest where the merged metadata has
     too many pairs, or there are too many messages; those of an idempotency key.
     """
@@ -50,38 +57,65 @@ async def fork(
 
 
 async def _fork(store: Store, who: Principal, thread_id: ThreadId, new: NewFork, key: IdempotencyKey | None) -> Thread:
-    active_at = now_ms()
-    now = active_at // 1_000
-
-    async def work(transaction: Writes) -> Thread:
-        ends = await transaction.lock_ends(who.reach, [thread_id])  # nothing is added or deleted while it is copied
-        source = (await transaction.get_threads(who.reach, [thread_id])).get(thread_id)
+    async with store.snapshot() as reads:
+        if key is not None and await reads.find_created(who.reach, key) is not None:
+            raise KeyTaken
+        source = (await reads.get_threads(who.reach, [thread_id])).get(thread_id)
         if source is None:
             raise NotFound("thread", thread_id)
-        last = ends[thread_id].position
-        if new.up_to is not None:
-            found = await transaction.position_of(who.reach, thread_id, new.up_to)
-            if found is None:
-                raise NotFound("message", new.up_to)
-            last = found
-        merged = source.metadata if new.metadata is UNSET else metadata.merge(source.metadata, new.metadata)
+        last = await _last(reads, who.reach, source, new.up_to)
         copy = Thread(
             id=new_thread_id(),
-            created_at=now,
-            metadata_json=dump_text(merged),
+            created_at=0,  # it, and what else is zero, is known when it is whole
+            metadata_json=dump_text(
+                source.metadata if new.metadata is UNSET else metadata.merge(source.metadata, new.metadata)
+            ),
             tool_resources_json=source.tool_resources_json,
             message_count=0,
-            activity_at=active_at,
+            activity_at=0,
             owner=source.owner if new.owner is None else threads.owner_of_new(who, new.owner),
             idempotency_key=None if key is None else key.value,
         )
-        await transaction.add_thread(who.reach, copy, key=key, source=ForkSource(thread_id, new.up_to))
-        count = await transaction.copy_messages(who.reach, thread_id, last, copy.id, now)
-        if count > bounds.FORK_MESSAGES.number:
-            raise _too_long(count)
-        return copy._replace(message_count=count)
+        filling = Filling(copy, ForkSource(thread_id, new.up_to), key)
+        return await fill(store, who.reach, filling, _copies(reads, who.reach, filling, last))
 
-    return await store.write(work, thread_id)
+
+async def _last(reads: Reads, reach: Reach, source: Thread, up_to: MessageId | None) -> int:
+    """Return the position of the last message that is copied, if there are not too many.
+
+    Errors: NotFound for a message; InvalidRequest.
+    """
+    if up_to is None:
+        span = await reads.span_of(reach, source.id)
+        last = None if span is None else span[1]
+    else:
+        last = await reads.position_of(reach, source.id, up_to)
+    if last is None:
+        raise NotFound("thread", source.id) if up_to is None else NotFound("message", up_to)
+    most = bounds.FORK_MESSAGES.number
+    if source.message_count > most and await reads.count_until(reach, source.id, last, most + 1) > most:
+        message = f"A fork copies at most {most:,} messages. Name an earlier last one."
+        raise InvalidRequest(message, param="up_to", code=bounds.FORK_MESSAGES.code)
+    return last
+
+
+async def _copies(
+    reads: Reads, reach: Reach, filling: Filling, last: int
+) -> AsyncIterator[tuple[Sequence[Message], bool]]:
+    """Yield copies of all messages up to a position, in batches; what is in progress is incomplete in them."""
+    position, is_last, now = 0, False, now_ms() // 1_000
+    copy_id = filling.thread.id
+    while not is_last:
+        found = await reads.list_messages_after(reach, filling.source.thread_id, position, _BATCH)
+        position = found.position
+        is_last = position >= last or not found.has_more
+        batch = [message for at, message in found.items if at <= last]
+        yield [_copy(message, copy_id, now) for message in batch], is_last
+
+
+def _copy(message: Message, copy_id: ThreadId, now: int) -> Message:
+    copied = message._replace(id=new_message_id(), thread_id=copy_id, idempotency_key=None)
+    return finished(copied, _CANCELLED, now) if copied.status is Status.IN_PROGRESS else copied
 
 
 async def list_sources(store: Store, who: Principal, thread_ids: Sequence[str]) -> dict[str, ForkSource]:
@@ -92,9 +126,3 @@ async def list_sources(store: Store, who: Principal, thread_ids: Sequence[str]) 
     who.require(Scope.READ)
     async with store.read() as reads:
         return await reads.list_sources(who.reach, thread_ids)
-
-
-def _too_long(count: int) -> InvalidRequest:
-    most = bounds.FORK_MESSAGES.number
-    message = f"A fork copies at most {most:,} messages, and got at least {count:,}. Name an earlier last one."
-    return InvalidRequest(message, param="up_to", code=bounds.FORK_MESSAGES.code)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gateway.core import thread_removal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.core import Store
     from gateway.domain.ids import ThreadId
     from gateway.observability.metrics import Reading
+    from gateway.store.reads import Reads
 
 log: Final = logging.getLogger(__name__)
 
@@ -58,8 +60,13 @@ async def delete_overdue(store: Store, before_ms: int) -> int:
         project_id, reach = found, Reach(found)
         while overdue := await _overdue(store, reach, before_ms):
             for thread_id in overdue:
-                deleted += await thread_removal.remove(store, reach, thread_id, before_ms) is not None
+                is_due = partial(_is_overdue, Reach(project_id, thread_id=thread_id), before_ms)
+                deleted += await thread_removal.remove(store, reach, thread_id, is_due) is not None
     return deleted
+
+
+async def _is_overdue(own: Reach, before_ms: int, reads: Reads) -> bool:
+    return bool(await reads.overdue_threads(own, before_ms, 1))
 
 
 async def _next_project(store: Store, after: str) -> str | None:

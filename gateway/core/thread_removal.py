@@ -10,51 +10,56 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from gateway.domain.principal import Reach
 from gateway.errors import NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from gateway.core import Store
     from gateway.domain.ids import ThreadId
-    from gateway.store.writes import Writes
+    from gateway.domain.principal import Reach
+    from gateway.store.runs import RunWrites
+
+    IsDue = Callable[[RunWrites], Awaitable[bool]]
 
 _MESSAGES: Final = 10  # of one statement; each may have as many bytes as a message may
-_HOLD_S: Final = 0.05  # after which a transaction begins no further statement; its commit may take twice as long
+_HOLD_S: Final = 0.03  # after which a transaction begins no further statement; its commit may take longer than that
 
 
-async def remove(store: Store, reach: Reach, thread_id: ThreadId, before_ms: int | None = None) -> int | None:
+async def remove(store: Store, reach: Reach, thread_id: ThreadId, is_due: IsDue | None = None) -> int | None:
     """Delete a thread with its messages, and return their number; None if it is not there, or not to be deleted.
 
-    With `before_ms` it is deleted only if its last activity was before that time, in milliseconds.
+    `is_due` is asked in each transaction whether it is to be deleted still.
     Errors: Unavailable, after which the next call continues.
     """
-    removed, is_there = 0, True
-    while is_there:
-        step = await store.write(partial(_step, reach=reach, thread_id=thread_id, before_ms=before_ms), thread_id)
+    removed = 0
+    position: int | None = 0
+    while position is not None:
+        work = partial(_step, reach=reach, thread_id=thread_id, position=position, is_due=is_due)
+        step = await store.write(work, thread_id)
         if step is None:
             return None
-        messages, is_there = step
+        messages, position = step
         removed += messages
     return removed
 
 
 async def _step(
-    transaction: Writes, reach: Reach, thread_id: ThreadId, before_ms: int | None
-) -> tuple[int, bool] | None:
-    """Delete messages of a thread for a moment, then itself; return their number, and whether it remains."""
+    transaction: RunWrites, reach: Reach, thread_id: ThreadId, position: int, is_due: IsDue | None
+) -> tuple[int, int | None] | None:
+    """Delete messages of a thread for a moment, then itself; return their number, and where to go on if it remains."""
     end = time.monotonic() + _HOLD_S
     try:
         await transaction.next_position(reach, thread_id)
     except NotFound:
         return None
-    if before_ms is not None:
-        own = Reach(reach.project_id, reach.owner, thread_id)
-        if not await transaction.overdue_threads(own, before_ms, 1):
-            return None
-    removed = 0
-    while (last := await transaction.remove_first_messages(reach, thread_id, _MESSAGES)) == _MESSAGES:
-        removed += last
-        if time.monotonic() > end:
-            return removed, True
+    if is_due is not None and not await is_due(transaction):
+        return None
+    removed, count = 0, _MESSAGES
+    while count == _MESSAGES:
+        if removed and time.monotonic() > end:
+            return removed, position
+        count, position = await transaction.remove_messages_after(reach, thread_id, position, _MESSAGES)
+        removed += count
     await transaction.remove_thread(reach, thread_id)
-    return removed + last, False
+    return removed, None

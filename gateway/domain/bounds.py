@@ -44,7 +44,7 @@ THREAD_MESSAGES: Final = Bound(
     "thread_messages", 1_000, "messages", "array_above_max_length", "they are written in one transaction"
 )
 FORK_MESSAGES: Final = Bound(
-    "fork_messages", 10_000, "messages", "thread_too_long", "they are copied in one transaction"
+    "fork_messages", 10_000, "messages", "thread_too_long", "they are copied within one request"
 )
 REQUEST_PARTS: Final = Bound(
     "request_parts",

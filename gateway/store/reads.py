@@ -27,6 +27,7 @@ from gateway.store.statements import (
     api_keys,
     epochs,
     erasing,
+    filling,
     following,
     forking,
     idempotency,
@@ -213,6 +214,16 @@ class Reads(MessageReads):
         """Return of which threads others are copies; a source that is deleted or out of reach is omitted."""
         found = await self._rows(forking.list_sources, reach, wire.dump_text(thread_ids))
         return {row[0]: ForkSource(*row[1:]) for row in found}
+
+    async def count_until(self, reach: Reach, thread_id: str, last: int, most: int) -> int:
+        """Count the messages of a thread up to a position, and no more than some."""
+        [row] = await self._rows(forking.count_until, reach, thread_id, last, most)
+        count: int = row[0]
+        return count
+
+    async def list_abandoned(self, before: int, most: int) -> list[tuple[str, ThreadId]]:
+        """Return some threads of any project that are not whole and got no message since a time."""
+        return [tuple(row) for row in await self._rows(filling.list_abandoned, before, most)]
 
     async def list_unread(self, reach: Reach, thread_ids: Sequence[str], reader: str, most: int) -> dict[str, Unread]:
         """Return how far a reader has read threads; unknown threads are omitted."""

@@ -13,10 +13,10 @@ from gateway.domain.message import with_created_at
 from gateway.domain.page import Page
 from gateway.domain.principal import Reach
 from gateway.domain.run import Assistant, OpenRun, Run, RunStep
+from gateway.store.filling import FillWrites
 from gateway.store.reads import Reads
 from gateway.store.statements import following, runs
 from gateway.store.statements.idempotency import COLUMNS
-from gateway.store.writes import Writes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,7 +101,7 @@ class RunReads(Reads):
         return [(row[0], row[1]) for row in await self._rows(runs.due_runs, limit)]
 
 
-class RunWrites(Writes, RunReads):
+class RunWrites(FillWrites, RunReads):
     """What can be changed of runs, beside threads and messages."""
 
     async def lock_thread(self, reach: Reach, thread_id: ThreadId, run_id: str) -> int:

@@ -5,6 +5,7 @@ Must not be here: what is read (`reads`) and changed (`writes`), differences bet
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,7 +16,8 @@ from gateway.domain.change import Hint
 from gateway.domain.message import with_created_at
 from gateway.errors import Unavailable
 from gateway.store.connections import Connection, ConnectionPool, TransactionConnection, open_reader, open_writer
-from gateway.store.engines.base import Timeouts
+from gateway.store.engines.base import WAIT_S, Timeouts
+from gateway.store.engines.errors import is_usable_after
 from gateway.store.engines.open import open_engines
 from gateway.store.faults import Faults
 from gateway.store.group_commit import GroupCommit
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _OF_SERVERS: Final = Timeouts()
+_SNAPSHOTS: Final = 2  # at once, in a process: each keeps a connection from other readers
 
 
 class Store:
@@ -60,6 +63,7 @@ class Store:
         self._writers = ConnectionPool[TransactionConnection](partial(open_writer, engines), at_most["writer"])
         self._transactions = GroupCommit(engines) if engines.has_one_writer else Transactions(self._writers)
         self._turns = Turns()
+        self._snapshots = asyncio.Semaphore(_SNAPSHOTS)
         self._faults = Faults()
         self._has_unique_keys = False
 
@@ -69,6 +73,24 @@ class Store:
         Errors: Unavailable where the database is down or all connections stay busy.
         """
         return Borrowed(self._pool, RunReads, self._faults)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[RunReads]:
+        """Borrow a connection all of whose reads see the same moment, for the duration of the block.
+
+        On SQLite the log of changes grows until it ends, so only some are open at once.
+        Errors: Unavailable.
+        """
+        async with _one_of(self._snapshots), Borrowed(self._pool, _itself, self._faults) as connection:
+            begin = "BEGIN" if connection.is_local else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+            await connection.execute(begin)
+            try:
+                yield RunReads(connection)
+            except Exception as error:
+                if is_usable_after(error):
+                    await connection.execute("ROLLBACK")
+                raise
+            await connection.execute("COMMIT")
 
     async def write(self, work: Callable[[RunWrites], Awaitable[T]], key: str = "") -> T:
         """Run a transaction: committed when its function returns, rolled back when that raises.
@@ -277,6 +299,18 @@ class Borrowed(Generic[T]):
         self._pool.release(self._connection, error)
         if error is not None and (translation := self._faults.translate(error)) is not error:
             raise translation from error
+
+
+@asynccontextmanager
+async def _one_of(slots: asyncio.Semaphore) -> AsyncIterator[None]:
+    try:
+        await asyncio.wait_for(slots.acquire(), WAIT_S)
+    except TimeoutError as error:
+        raise Unavailable("Other copies took too long. Please send the request again.") from error
+    try:
+        yield
+    finally:
+        slots.release()
 
 
 def _itself(connection: Connection) -> Connection:

@@ -10,13 +10,12 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from gateway.domain import bounds
 from gateway.domain.change import Hint, merged
 from gateway.domain.delta import Delta
 from gateway.domain.idempotency import KeyTaken
-from gateway.domain.message import Ending, IncompleteReason, Status, finished, with_created_at
+from gateway.domain.message import with_created_at
 from gateway.domain.principal import Reach
-from gateway.domain.thread import ForkSource, Inferred, Thread
+from gateway.domain.thread import Inferred, Thread
 from gateway.domain.wire import dump_text
 from gateway.errors import NotFound, ThreadLocked
 from gateway.store import rows
@@ -27,7 +26,6 @@ from gateway.store.statements import (
     epochs,
     erasing,
     following,
-    forking,
     idempotency,
     importing,
     messages,
@@ -53,7 +51,6 @@ if TYPE_CHECKING:
     from gateway.store.statement_cache import Build
 
 _ALL_INFERRED: Final = sum(Inferred)
-_CANCELLED: Final = Ending(Status.INCOMPLETE, IncompleteReason.RUN_CANCELLED)
 
 
 class Place(NamedTuple):
@@ -167,15 +164,12 @@ class Writes(Reads):
         thread: Thread,
         added: Sequence[Message] = (),
         key: IdempotencyKey | None = None,
-        source: ForkSource | None = None,
     ) -> None:
-        """Add a thread with all its messages; the `source` is the thread that it is a copy of.
+        """Add a thread with all its messages.
 
         Errors: KeyTaken.
         """
         row = rows.row_of_thread(reach.project_id, thread)
-        if source is not None:
-            row |= {"forked_thread_id": source.thread_id, "forked_message_id": source.message_id}
         if key is not None:
             row |= {"idempotency_scope": key.scope, "idempotency_fingerprint": key.fingerprint}
         if added:
@@ -324,7 +318,9 @@ class Writes(Reads):
     async def remove_thread(self, reach: Reach, thread_id: ThreadId) -> bool:
         """Delete a thread with its messages and store its place; say whether it existed."""
         removed = await self._rows(threads.remove_thread, reach, thread_id)
-        for created_at, seq, owner, last_position, *of_key in removed:
+        for created_at, seq, owner, last_position, filling, *of_key in removed:
+            if filling is not None:  # nobody knows it
+                continue
             self._touch(reach, thread_id, owner, last_position + 1)
             place = {
                 "project_id": reach.project_id,
@@ -349,22 +345,6 @@ class Writes(Reads):
             await self._rows(following.remove_deltas, reach, message_id)
             await self._rows(threads.uncount_messages, reach, thread_id, 1)
         return bool(removed)
-
-    async def copy_messages(self, reach: Reach, thread_id: str, last: int, copy_id: ThreadId, now: int) -> int:
-        """Copy the messages of a thread up to a position to a new one, and return their number.
-
-        What is in progress is copied as incomplete. At most one more is copied than the limit.
-        """
-        await self._rows(forking.copy_messages, reach, thread_id, last, bounds.FORK_MESSAGES.number + 1, copy_id)
-        [(count, latest)] = await self._rows(forking.end_of_copy, reach, copy_id)
-        await self._rows(threads.move_end, reach, copy_id, count, latest or 0)
-        if sources := [row[0] for row in await self._rows(forking.list_in_progress, reach, thread_id, last)]:
-            copies = await self._rows(forking.list_in_progress, reach, copy_id, count)
-            grown = await self.get_messages(reach, sources)
-            for source, (copy,) in zip(sources, copies, strict=True):
-                ended = finished(grown[source]._replace(id=copy), _CANCELLED, now)
-                await self.set_message_content(reach, ended, position=None)
-        return int(count)
 
     async def lock_end(self, reach: Reach, thread_id: ThreadId) -> int:
         """Return the last position of a thread, and lock its row until this transaction ends.
@@ -395,11 +375,13 @@ class Writes(Reads):
         """Delete all marks of readers."""
         await self._rows(read_marks.forget_readers, reach, dump_text(readers))
 
-    async def remove_first_messages(self, reach: Reach, thread_id: ThreadId, most: int) -> int:
-        """Delete the first messages of a thread that is about to be deleted, and return their number."""
-        removed = await self._rows(erasing.remove_first_messages, reach, thread_id, most)
+    async def remove_messages_after(
+        self, reach: Reach, thread_id: ThreadId, position: int, most: int
+    ) -> tuple[int, int]:
+        """Delete messages after a position of a thread that is about to be deleted; return how many, and the last."""
+        removed = await self._rows(erasing.remove_messages_after, reach, thread_id, position, most)
         await self._rows(threads.uncount_messages, reach, thread_id, len(removed))
-        return len(removed)
+        return len(removed), max((row[0] for row in removed), default=position)
 
     async def forget_owner(self, reach: Reach) -> None:
         """Take the owner that the caller is limited to from the places of deleted threads."""

@@ -86,7 +86,7 @@ async def test_an_erasure_continues_where_another_was_interrupted(
     monkeypatch.setattr(thread_removal, "_HOLD_S", 0)
     thread_id = await thread_of(store, ALICE, *"abcde")
     reach = Reach("shop", owner="alice")
-    await store.write(partial(thread_removal._step, reach=reach, thread_id=thread_id, before_ms=None))  # noqa: SLF001
+    await store.write(partial(thread_removal._step, reach=reach, thread_id=thread_id, position=0, is_due=None))  # noqa: SLF001
 
     left = await threads.get(store, ALICE, thread_id)
     erased = await erasing.erase(store, SHOP, "alice")

@@ -66,7 +66,7 @@ CALLS: dict[str, Call] = {
     "overdue_threads": lambda tx, who, *_: tx.overdue_threads(who, 1 << 60, 9),
     "count_owned": lambda tx, who, *_: _any_of(tx.count_owned(who)),
     "some_threads": lambda tx, who, *_: tx.some_threads(who, 9),
-    "remove_first_messages": lambda tx, who, thread, _: tx.remove_first_messages(who, thread.id, 9),
+    "remove_messages_after": lambda tx, who, thread, _: _any_of(tx.remove_messages_after(who, thread.id, 0, 9)),
     "count_messages_of_run": lambda tx, who, thread, _: tx.count_messages_of_run(who, thread.id, "run_a"),
     "lock_ends": lambda tx, who, thread, _: tx.lock_ends(who, [thread.id]),
     "next_position": lambda tx, who, thread, _: _or_nothing(tx.next_position(who, thread.id)),
@@ -85,6 +85,7 @@ CALLS: dict[str, Call] = {
     "token_epochs": lambda tx, who, thread, _: tx.token_epochs(who, [thread.id]),
     "revoke_tokens": lambda tx, who, thread, _: tx.revoke_tokens(who, thread.id),
     "known_messages": lambda tx, who, _, message: tx.known_messages(who, [message.id]),
+    "count_until": lambda tx, who, thread, _: tx.count_until(who, thread.id, 1 << 60, 9),
 }
 CHANGES: dict[str, Call] = {
     "set_thread": lambda tx, who, thread, _: tx.set_thread(who, _altered(thread), Inferred.METADATA, 9),
@@ -214,7 +215,6 @@ def test_every_method_with_a_project_has_a_case() -> None:
         "add_delta",
         "get_runs",  # of a thread that has one: tests/runs
         "list_sources",  # of a copy
-        "copy_messages",  # to a thread that was just added: tests/core/test_forking.py
         "deleted_threads",
         "raise_mark",  # these three change marks of a thread that is locked: tests/core/test_read_marks.py
         "lower_mark",

@@ -14,6 +14,7 @@ from gateway.domain.principal import Reach
 from gateway.domain.thread import Inferred
 from gateway.store.statements import (
     erasing,
+    filling,
     forking,
     importing,
     messages,
@@ -48,6 +49,7 @@ A, B = MESSAGE_PLACE.format("a"), MESSAGE_PLACE.format("b")
 THREAD_A, THREAD_B = THREAD_PLACE.format("a"), THREAD_PLACE.format("b")
 OF_THREAD = "project_id = 'p' AND thread_id = 't'"
 ONE_THREAD = "project_id = 'p' AND id = 't'"
+WHOLE = "project_id = 'p' AND filling IS NULL"
 ACTIVITY = "coalesce(activity_at, CASE WHEN (last_created_at > 0) THEN last_created_at ELSE created_at END * 1000)"
 NEXT_ACTIVITY = (
     "activity_at=CASE WHEN (<activity> > 65000) THEN 5000 WHEN (<activity> >= 5000) THEN <activity> + 1 ELSE 5000 END"
@@ -59,9 +61,7 @@ OF_KEY = "idempotency_scope, idempotency_key, idempotency_fingerprint"
 POSITION = "RETURNING last_position, id, owner"
 OF_READER = f"{OF_THREAD} AND reader = 'r'"
 OF_OWNER = "project_id = 'p' AND owner = 'u'"
-OF_MESSAGE = MESSAGE[1:-1].removesuffix(", idempotency_key").split(", ", 2)[2]
-NEW_ID = "'msg_' || substr(replace(CAST(gen_random_uuid() AS TEXT), '-', ''), 1, 24)"
-NEW_ID_ON_SQLITE = "'msg_' || lower(hex(randomblob(12)))"
+FILLED = f"{ONE_THREAD} AND filling IS NOT NULL AND message_count = 7"
 
 CASES: dict[str, tuple[ClauseElement, str]] = {
     "get_threads": (
@@ -81,19 +81,19 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
     ),
     "list_threads": (
         threads.list_threads(P, PageRequest(2)),
-        f"SELECT {THREAD} FROM threads WHERE project_id = 'p' ORDER BY created_at DESC, seq DESC LIMIT 3",
+        f"SELECT {THREAD} FROM threads WHERE {WHOLE} ORDER BY created_at DESC, seq DESC LIMIT 3",
     ),
     "list_threads after": (
         threads.list_threads(P, PageRequest(2, ASC, after="a")),
         (
-            f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND (created_at, seq) > {THREAD_A} "
+            f"SELECT {THREAD} FROM threads WHERE {WHOLE} AND (created_at, seq) > {THREAD_A} "
             "ORDER BY created_at ASC, seq ASC LIMIT 3"
         ),
     ),
     "list_threads before": (
         threads.list_threads(P, PageRequest(2, ASC, before="b", from_end=True)),
         (
-            f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND (created_at, seq) < {THREAD_B} "
+            f"SELECT {THREAD} FROM threads WHERE {WHOLE} AND (created_at, seq) < {THREAD_B} "
             "ORDER BY created_at DESC, seq DESC LIMIT 3"
         ),
     ),
@@ -123,7 +123,7 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
     "any_thread_from": (
         threads.any_thread_from(P, "a", up=True),
         (
-            f"SELECT (SELECT seq FROM threads WHERE project_id = 'p' AND (created_at, seq) >= {THREAD_A} "
+            f"SELECT (SELECT seq FROM threads WHERE {WHOLE} AND (created_at, seq) >= {THREAD_A} "
             "ORDER BY created_at ASC, seq ASC LIMIT 1) IS NOT NULL AS anon_1"
         ),
     ),
@@ -143,7 +143,10 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
     ),
     "count_threads": (
         threads.count_threads(P),
-        "SELECT count(*) AS count_1 FROM threads WHERE project_id = 'p'",
+        (
+            "SELECT (SELECT count(*) AS count_1 FROM threads WHERE project_id = 'p') - (SELECT count(*) AS count_1 "
+            "FROM threads WHERE project_id = 'p' AND filling IS NOT NULL) AS anon_1"
+        ),
     ),
     "count_messages_of_run": (
         messages.count_messages_of_run(P, "t", "r"),
@@ -228,7 +231,7 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
     ),
     "remove_thread": (
         threads.remove_thread(P, "t"),
-        f"DELETE FROM threads WHERE {ONE_THREAD} RETURNING created_at, seq, owner, last_position, {OF_KEY}",
+        f"DELETE FROM threads WHERE {ONE_THREAD} RETURNING created_at, seq, owner, last_position, filling, {OF_KEY}",
     ),
     "lock_end": (
         read_marks.lock_end(P, "t"),
@@ -247,14 +250,6 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         read_marks.forget_readers(P, '["m"]'),
         f"DELETE FROM read_marks WHERE project_id = 'p' AND reader {AMONG}",
     ),
-    "copy_messages": (
-        forking.copy_messages(P, "t", 7, 2, "u"),
-        (
-            f"INSERT INTO messages (project_id, position, id, thread_id, {OF_MESSAGE}, change_number) "
-            f"SELECT project_id, row_number() OVER (ORDER BY position) AS anon_1, {NEW_ID} AS anon_2, 'u' AS anon_3, "
-            f"{OF_MESSAGE}, 0 FROM messages WHERE {OF_THREAD} AND position <= 7 ORDER BY position LIMIT 2"
-        ),
-    ),
     "list_sources": (
         forking.list_sources(OWN, '["m"]'),
         (
@@ -263,35 +258,50 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
             f"WHERE {OF_OWNER} AND id = forked_thread_id))"
         ),
     ),
-    "list_in_progress": (
-        forking.list_in_progress(P, "t", 7),
-        (f"SELECT id FROM messages WHERE {OF_THREAD} AND status = 'in_progress' AND position <= 7 ORDER BY position"),
+    "count_until": (
+        forking.count_until(P, "t", 7, 2),
+        (
+            "SELECT count(*) AS count_1 FROM (SELECT position AS position "
+            f"FROM messages WHERE {OF_THREAD} AND position <= 7 LIMIT 2) AS anon_1"
+        ),
     ),
-    "end_of_copy": (
-        forking.end_of_copy(P, "t"),
-        f"SELECT count(*) AS count_1, max(created_at) AS max_1 FROM messages WHERE {OF_THREAD}",
+    "add_filled": (
+        filling.add_filled(P, "t", 7, 2, 5),
+        f"UPDATE threads SET message_count=(message_count + 2), filling=5 WHERE {FILLED} RETURNING id",
+    ),
+    "end_filling": (
+        filling.end_filling(P, "t", 7, {"created_at": 5}),
+        f"UPDATE threads SET created_at=5, filling=NULL WHERE {FILLED} RETURNING id",
+    ),
+    "is_abandoned": (
+        filling.is_abandoned(P, "t", 5),
+        f"SELECT id FROM threads WHERE {ONE_THREAD} AND filling < 5",
     ),
     "overdue_threads": (
         retention.overdue_threads(P, 7, 2),
         (
             "SELECT id FROM threads JOIN thread_activity ON thread_activity.project_id = project_id "
-            "AND thread_activity.seq = seq WHERE project_id = 'p' AND thread_activity.project_id = 'p' "
+            f"AND thread_activity.seq = seq WHERE {WHOLE} AND thread_activity.project_id = 'p' "
             "AND thread_activity.activity_at < 7 ORDER BY thread_activity.activity_at LIMIT 2"
         ),
     ),
     "count_owned": (
         erasing.count_owned(OWN),
-        f"SELECT count(*) AS count_1, coalesce(sum(message_count), 0) AS coalesce_1 FROM threads WHERE {OF_OWNER}",
+        (
+            "SELECT count(*) AS count_1, coalesce(sum(message_count), 0) AS coalesce_1 "
+            f"FROM threads WHERE {OF_OWNER} AND filling IS NULL"
+        ),
     ),
     "some_threads": (
         erasing.some_threads(OWN, 2),
         f"SELECT id FROM threads WHERE {OF_OWNER} ORDER BY created_at, seq LIMIT 2",
     ),
-    "remove_first_messages": (
-        erasing.remove_first_messages(P, "t", 2),
+    "remove_messages_after": (
+        erasing.remove_messages_after(P, "t", 7, 2),
         (
-            f"DELETE FROM messages WHERE {OF_THREAD} AND position IN (SELECT position FROM messages WHERE {OF_THREAD} "
-            "ORDER BY position LIMIT 2) RETURNING position"
+            f"DELETE FROM messages WHERE {OF_THREAD} AND position > 7 AND position <= (SELECT max(position) AS max_1 "
+            f"FROM (SELECT position AS position FROM messages WHERE {OF_THREAD} AND position > 7 ORDER BY position "
+            "LIMIT 2) AS anon_1) RETURNING position"
         ),
     ),
     "forget_owner": (
@@ -443,7 +453,6 @@ _TABLES = re.compile(
 def on_sqlite(text: str) -> str:
     """SQLite locks nothing by row, since its transactions begin with the only writer's lock; and it has no arrays."""
     text = text.replace(AMONG, """IN (SELECT value FROM json_each('["m"]'))""")
-    text = text.replace(NEW_ID, NEW_ID_ON_SQLITE)
     return re.sub(r"(LIMIT \d)", r"\1 OFFSET 0", text).removesuffix(" FOR UPDATE")
 
 

@@ -35,6 +35,8 @@ _INDEXES: Final = {  # each of some tables
     ),
     # Rows of the previous version have no number, so it is built in no time.
     "ix_{}_change": (_LISTED, "INDEX CONCURRENTLY {} ON {} (project_id, change_number) WHERE change_number > 0"),
+    "ix_{}_filling": (("threads",), "INDEX CONCURRENTLY {} ON {} (filling) WHERE filling IS NOT NULL"),
+    "ix_{}_owner": (("deleted_threads",), "INDEX CONCURRENTLY {} ON {} (project_id, owner) WHERE owner IS NOT NULL"),
 }
 
 

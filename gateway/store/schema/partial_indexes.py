@@ -43,6 +43,10 @@ _where_not_null(
     threads.c.created_at,
     threads.c.seq,
 )
+_where_not_null(threads.c.filling, "ix_threads_filling", threads.c.filling)
+_where_not_null(
+    deleted_threads.c.owner, "ix_deleted_threads_owner", deleted_threads.c.project_id, deleted_threads.c.owner
+)
 _where_not_null(
     thread_activity.c.owner,
     "ix_thread_activity_owner",

@@ -54,6 +54,7 @@ def _idempotency_columns() -> list[Column[str]]:
 # a lower number is a cursor of the old one; of a deleted thread, it is where the next one would begin.
 # `token_epoch` counts the revocations of the thread's tokens; NULL means none inferred, the first and no revocation.
 # `forked_thread_id` is the thread that this one is a copy of, up to a message, or whole.
+# `filling` is when the last messages were added to a thread that is not whole yet, in milliseconds (`store.filling`).
 # `activity_at` is when a message was last created or finished (ACTIVITY_AT).
 # `last_position` and `last_created_at` are the end of the thread, after which its next message is added. Every later
 # change takes a position too (`changed_position`, `deleted_position`, a delta's own), so one number is a follower's
@@ -85,6 +86,7 @@ threads = Table(
     Column("activity_at", BigInteger),
     Column("forked_thread_id", Text),
     Column("forked_message_id", Text),
+    Column("filling", BigInteger),
     UniqueConstraint("project_id", "id"),
     Index(None, "project_id", "created_at", "seq"),
     sqlite_autoincrement=True,
@@ -205,7 +207,19 @@ deleted_threads = Table(
     Column("generation", BigInteger),
     *_idempotency_columns(),
     Column("change_number", BigInteger),
+    Column("erased_owner", Text),
     PrimaryKeyConstraint("project_id", "id"),
+)
+
+# End users who were erased, each by a digest (`domain.principal.owner_digest`), as in `deleted_threads.erased_owner`.
+erased_owners = Table(
+    "erased_owners",
+    metadata,
+    Column("project_id", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("change_number", BigInteger),
+    PrimaryKeyConstraint("project_id", "owner"),
+    Index(None, "project_id", "change_number"),
 )
 
 # Of a key's secret only the SHA-256 is stored; `hint` is the end of the secret, by which people identify a key.

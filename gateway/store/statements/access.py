@@ -44,6 +44,11 @@ def within_thread(table: FromClause, reach: Reach, thread_id: str) -> ColumnElem
     return and_(table.c.project_id == reach.project_id, table.c.thread_id == own)
 
 
+def is_whole(threads: FromClause) -> ColumnElement[bool]:
+    """Omit threads that are being filled: every list of threads does, while their ids are known to nobody yet."""
+    return threads.c.filling.is_(None)
+
+
 def _is_owned(table: FromClause, reach: Reach) -> ColumnElement[bool]:
     """Compare the owner of a row's thread; it is stored once, and a lookup by key finds it."""
     owned = tables.threads.alias("owned")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, func, select, update
 
 from gateway.store.schema import tables
-from gateway.store.statements.access import within, within_thread
+from gateway.store.statements.access import is_whole, within, within_thread
 from gateway.store.statements.idempotency import COLUMNS
 
 if TYPE_CHECKING:
@@ -24,26 +24,25 @@ def count_owned(reach: Reach) -> Select[Any]:
     """Count the threads that a caller can reach, and their messages."""
     threads = tables.threads
     messages = func.coalesce(func.sum(threads.c.message_count), 0)
-    return select(func.count(), messages).select_from(threads).where(within(threads, reach))
+    return select(func.count(), messages).select_from(threads).where(within(threads, reach), is_whole(threads))
 
 
 def some_threads(reach: Reach, most: int) -> Select[Any]:
-    """Select the ids of some threads."""
+    """Select the ids of some threads, also of those that are not whole."""
     threads = tables.threads
     return select(threads.c.id).where(within(threads, reach)).order_by(threads.c.created_at, threads.c.seq).limit(most)
 
 
-def remove_first_messages(reach: Reach, thread_id: str, most: int) -> ReturningDelete[Any]:
-    """Delete the first messages of a thread, and return their positions."""
+def remove_messages_after(reach: Reach, thread_id: str, position: int, most: int) -> ReturningDelete[Any]:
+    """Delete the first messages of a thread after a position, and return their positions.
+
+    Both bounds are of the key: PostgreSQL would pass over all that were deleted before, or scan the table.
+    """
     messages = tables.messages
-    first = (
-        select(messages.c.position)
-        .where(within_thread(messages, reach, thread_id))
-        .order_by(messages.c.position)
-        .limit(most)
-    )
-    removed = delete(messages).where(within_thread(messages, reach, thread_id), messages.c.position.in_(first))
-    return removed.returning(messages.c.position)
+    later = (within_thread(messages, reach, thread_id), messages.c.position > position)
+    first = select(messages.c.position).where(*later).order_by(messages.c.position).limit(most).subquery()
+    last = select(func.max(first.c.position)).scalar_subquery()
+    return delete(messages).where(*later, messages.c.position <= last).returning(messages.c.position)
 
 
 def forget_owner(reach: Reach) -> Update:

@@ -112,13 +112,6 @@ looked_up: Final = _function(Text(), sqlite="+{0}", postgresql="{0}")
 # The length of a text in UTF-8 bytes; PostgreSQL knows it without reading a text that is stored out of line.
 octets: Final = _function(Integer(), sqlite="length(CAST({0} AS BLOB))", postgresql="octet_length({0})")
 
-# A random id of a message; PostgreSQL's UUIDs are of the quality of `domain.ids` too.
-new_message_id: Final = _function(
-    Text(),
-    sqlite="'msg_' || lower(hex(randomblob(12)))",
-    postgresql="'msg_' || substr(replace(CAST(gen_random_uuid() AS TEXT), '-', ''), 1, 24)",
-)
-
 # A text that is another one after PostgreSQL was restored into another cluster, or was promoted. The name of a log
 # file begins with the timeline; a standby has none of its own.
 history: Final = _function(

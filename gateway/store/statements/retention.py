@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, func, select
 
 from gateway.store.schema import tables
-from gateway.store.statements.access import within
+from gateway.store.statements.access import is_whole, within
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
@@ -30,4 +30,8 @@ def overdue_threads(reach: Reach, before: int, most: int) -> Select[Any]:
     of_thread = and_(activity.project_id == threads.project_id, activity.seq == threads.seq)
     found = select(threads.id).select_from(tables.threads.join(tables.thread_activity, of_thread))
     is_overdue = and_(activity.project_id == reach.project_id, activity.activity_at < before)
-    return found.where(within(tables.threads, reach), is_overdue).order_by(activity.activity_at).limit(most)
+    return (
+        found.where(within(tables.threads, reach), is_whole(tables.threads), is_overdue)
+        .order_by(activity.activity_at)
+        .limit(most)
+    )

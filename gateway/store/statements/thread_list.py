@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Integer, case, func, literal_column, or_, sel
 from gateway.domain.principal import Reach
 from gateway.store.schema import tables
 from gateway.store.statements import threads
-from gateway.store.statements.access import within
+from gateway.store.statements.access import is_whole, within
 from gateway.store.statements.functions import (
     among,
     among_numbers,
@@ -90,9 +90,10 @@ def changed_threads(
 
 
 def threads_by_ids(reach: Reach, thread_ids: str) -> Select[Any]:
-    """Select threads by their ids, an array of JSON, in no order."""
+    """Select threads by their ids, an array of JSON, in no order; those that are not whole are omitted."""
     wanted = among(tables.threads.c.id, as_text(thread_ids))
-    return select(*threads.columns_for(reach)).where(within(tables.threads, reach), wanted)
+    own = (within(tables.threads, reach), is_whole(tables.threads))
+    return select(*threads.columns_for(reach)).where(*own, wanted)
 
 
 def changed_projects(projects: str, following: int, running: str | None) -> Select[Any]:

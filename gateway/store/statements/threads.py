@@ -12,7 +12,7 @@ from sqlalchemy import case, delete, exists, func, null, select, union_all, upda
 
 from gateway.domain.direction import MAX_SKEW_S
 from gateway.store.schema import tables
-from gateway.store.statements.access import within
+from gateway.store.statements.access import is_whole, within
 from gateway.store.statements.idempotency import COLUMNS
 from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
 
@@ -50,7 +50,7 @@ def list_threads(reach: Reach, page: PageRequest) -> Select[Any]:
     Shape: at most `page.limit + 1` rows of THREAD_COLUMNS, in the order of the scan (`paging.is_ascending`).
     Source: Relay Cursor Connections, "Pagination algorithm".
     """
-    statement = select(*columns_for(reach)).where(within(tables.threads, reach))
+    statement = select(*columns_for(reach)).where(within(tables.threads, reach), is_whole(tables.threads))
     bounds = [past_cursor(_KEY, place_of_thread(reach, cursor), up=up) for cursor, up in cursor_bounds(page)]
     return limited(statement.where(*bounds), _KEY, page)
 
@@ -58,7 +58,8 @@ def list_threads(reach: Reach, page: PageRequest) -> Select[Any]:
 def any_thread_from(reach: Reach, cursor: str, *, up: bool) -> Select[Any]:
     """Select whether a thread is at a cursor or past it."""
     bound = past_cursor(_KEY, place_of_thread(reach, cursor), up=up, inclusive=True)
-    return any_row(select(tables.threads.c.seq).where(within(tables.threads, reach), bound), _KEY, up=up)
+    own = (within(tables.threads, reach), is_whole(tables.threads))
+    return any_row(select(tables.threads.c.seq).where(*own, bound), _KEY, up=up)
 
 
 def place_of_thread(reach: Reach, thread_id: str) -> ScalarSelect[Any]:
@@ -162,7 +163,7 @@ def uncount_messages(reach: Reach, thread_id: str, count: int) -> Update:
 
 def remove_thread(reach: Reach, thread_id: str) -> ReturningDelete[Any]:
     """Delete a thread with its messages, and return its place and what is stored of its idempotency key."""
-    place = ("created_at", "seq", "owner", "last_position")
+    place = ("created_at", "seq", "owner", "last_position", "filling")
     return (
         delete(tables.threads)
         .where(within(tables.threads, reach), tables.threads.c.id == thread_id)
@@ -171,8 +172,12 @@ def remove_thread(reach: Reach, thread_id: str) -> ReturningDelete[Any]:
 
 
 def count_threads(reach: Reach) -> Select[Any]:
-    """Count the threads that a caller can reach; the number is not stored, since every create would wait for it."""
-    return select(func.count()).select_from(tables.threads).where(within(tables.threads, reach))
+    """Count the threads that a caller can reach; the number is not stored, since every create would wait for it.
+
+    Those that are not whole are counted apart, so that rows are counted by an index alone.
+    """
+    counted = select(func.count()).select_from(tables.threads).where(within(tables.threads, reach))
+    return select(counted.scalar_subquery() - counted.where(~is_whole(tables.threads)).scalar_subquery())
 
 
 def columns_for(reach: Reach) -> list[Any]:

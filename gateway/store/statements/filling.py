@@ -1,0 +1,55 @@
+"""Pure builders of statements that fill a new thread in several transactions.
+
+Must not be here: how much one transaction adds (`core.filling`); the rows of messages, which are copied
+(`engines.base.TransactionDriver.insert_rows`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select, update
+
+from gateway.store.schema import tables
+from gateway.store.statements.access import within
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy.sql.dml import ReturningUpdate
+
+    from gateway.domain.principal import Reach
+
+_THREADS = tables.threads.c
+
+
+def add_filled(reach: Reach, thread_id: str, filled: int, count: int, now: int) -> ReturningUpdate[Any]:
+    """Count messages that are added to a thread, if it has as many as were added to it before.
+
+    Shape: one row, or none where the thread was removed, or is about to be.
+    """
+    own = update(tables.threads).where(*_is_filled(reach, thread_id, filled))
+    return own.values(message_count=_THREADS.message_count + count, filling=now).returning(_THREADS.id)
+
+
+def end_filling(reach: Reach, thread_id: str, filled: int, values: Mapping[str, Any]) -> ReturningUpdate[Any]:
+    """Show a thread, and set what only a whole one has; shape as of `add_filled`."""
+    own = update(tables.threads).where(*_is_filled(reach, thread_id, filled))
+    return own.values({**values, "filling": None}).returning(_THREADS.id)
+
+
+def is_abandoned(reach: Reach, thread_id: str, before: int) -> Select[Any]:
+    """Select the id of a thread, if nothing was added to it since a time and it is not whole."""
+    own = (within(tables.threads, reach), _THREADS.id == thread_id)
+    return select(_THREADS.id).where(*own, _THREADS.filling < before)
+
+
+def list_abandoned(before: int, most: int) -> Select[Any]:
+    """Select the projects and ids of such threads, of any project."""
+    return select(_THREADS.project_id, _THREADS.id).where(_THREADS.filling < before).limit(most)
+
+
+def _is_filled(reach: Reach, thread_id: str, filled: int) -> tuple[ColumnElement[bool], ...]:
+    own = (within(tables.threads, reach), _THREADS.id == thread_id)
+    return (*own, _THREADS.filling.is_not(None), _THREADS.message_count == filled)
