@@ -135,3 +135,19 @@ async def test_a_page_of_an_allowed_origin_may_query_graphql_by_get(visiting: Vi
         answer = await http.get("/graphql", params={"query": "{ __typename }"}, headers=headers)
 
     assert answer.json() == {"data": {"__typename": "Query"}}
+
+
+async def test_a_page_of_an_allowed_origin_may_send_a_key_and_read_what_is_said_of_it(visiting: Visiting) -> None:
+    asked = {**ASKS, "access-control-request-headers": "content-type,idempotency-key"}
+    headers = {"origin": APP, "idempotency-key": "k"}
+    async with visiting(**LET_IN) as http:
+        allowed = await http.options("/v1/threads", headers={"origin": APP, **asked})
+        _, replay = [await http.post("/v1/threads", headers=headers) for _ in range(2)]
+        reused = await http.post("/v1/threads", headers=headers, json={"metadata": {"a": "b"}})
+
+    assert "idempotency-key" in allowed.headers["access-control-allow-headers"].split(",")
+    assert replay.headers["idempotent-replayed"] == "true"
+    assert reused.headers["x-should-retry"] == "false"
+    for answer in (replay, reused):
+        exposed = answer.headers["access-control-expose-headers"].split(", ")
+        assert {"idempotent-replayed", "x-should-retry"} <= set(exposed)
