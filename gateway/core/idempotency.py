@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from gateway.domain.idempotency import KeyTaken
+from gateway.domain.principal import Scope
 from gateway.errors import (
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
@@ -20,11 +21,12 @@ from gateway.errors import (
 from gateway.store.engines.errors import is_cut
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from gateway.core import Store
     from gateway.domain.idempotency import Attempt, IdempotencyKey
-    from gateway.domain.principal import Principal
+    from gateway.domain.principal import Principal, Reach
+    from gateway.store.reads import Reads
 
 T = TypeVar("T")
 
@@ -67,3 +69,23 @@ async def create_once(
             return await read(object_id)
         # It was deleted meanwhile, and its place with its thread: the key is free.
     raise IdempotencyKeyInUse
+
+
+async def read_created(
+    store: Store,
+    who: Principal,
+    kind: str,
+    object_id: str,
+    *,
+    find: Callable[[Reads, Reach, Sequence[str]], Awaitable[Mapping[str, T]]],
+    as_made: Callable[[T], T],
+) -> T:
+    """Return an object that was created before; as it was made, to who must not read what became of it.
+
+    Errors: NotFound.
+    """
+    async with store.read() as reads:
+        found = (await find(reads, who.reach, [object_id])).get(object_id)
+    if found is None:
+        raise NotFound(kind, object_id)
+    return found if Scope.READ in who.scopes else as_made(found)

@@ -10,29 +10,29 @@ from typing import TYPE_CHECKING
 
 from gateway.core import paging
 from gateway.core.clock import now_ms
-from gateway.core.idempotency import create_once
+from gateway.core.idempotency import create_once, read_created
 from gateway.core.run_progress import unless_overdue
 from gateway.domain import metadata
 from gateway.domain.idempotency import Kind
 from gateway.domain.ids import new_message_id
-from gateway.domain.message import Message, Role, Status, plain_text, with_created_at
+from gateway.domain.message import Addition, Message, Role, Status, plain_text, with_created_at
 from gateway.domain.principal import Scope
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump, dump_text
 from gateway.errors import NotFound
 from gateway.observability import audit
 from gateway.observability.audit import Event
+from gateway.store.reads import Reads
 from gateway.store.writes import Place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.domain.idempotency import Attempt
+    from gateway.domain.idempotency import Attempt, IdempotencyKey
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import MessagePatch, NewMessage
     from gateway.domain.page import PageEnds, PageRead, PageRequest, Rows
     from gateway.domain.principal import Principal
-    from gateway.store.reads import Reads
     from gateway.store.store import Store
     from gateway.store.writes import Writes
 
@@ -47,28 +47,19 @@ async def create(
     if not (Scope.SEND in who.scopes and _is_user_message(new)):
         who.require(Scope.WRITE)
     active_at = now_ms()
-    message = from_new(thread_id, new, active_at // 1_000)
+    key = None if attempt is None else attempt.identify(who, Kind.MESSAGE, thread_id, new)
+    message = from_new(thread_id, new, active_at // 1_000, key)
     reader = None if who.has_project or new.role is not Role.USER else who.identity
-    if attempt is None:
-        add = partial(store.add_message, who.reach, message, active_at, reader=reader)
+    add = partial(store.add_message, who.reach, Addition(message, active_at, reader, key))
+    if attempt is None or key is None:
         return await unless_overdue(store, who.reach, add)
-    key = attempt.identify(who, Kind.MESSAGE, thread_id, new)
-    keyed = message._replace(idempotency_key=key.value)
-    add = partial(store.add_message, who.reach, keyed, active_at, key, reader)
+
+    def as_made(found: Message) -> Message:
+        return with_created_at(message._replace(id=found.id), found.created_at)
+
     create = partial(unless_overdue, store, who.reach, add)
-    return await create_once(store, who, attempt, key, create=create, read=partial(_created, store, who, keyed))
-
-
-async def _created(store: Store, who: Principal, made: Message, message_id: str) -> Message:
-    """Return a message that was created before; as it was made, to who must not read what became of it.
-
-    Errors: NotFound.
-    """
-    async with store.read() as reads:
-        found = (await reads.get_messages(who.reach, [message_id])).get(message_id)
-    if found is None:
-        raise NotFound("message", message_id)
-    return found if Scope.READ in who.scopes else with_created_at(made._replace(id=found.id), found.created_at)
+    read = partial(read_created, store, who, "message", find=Reads.get_messages, as_made=as_made)
+    return await create_once(store, who, attempt, key, create=create, read=read)
 
 
 async def get(store: Store, who: Principal, thread_id: ThreadId, message_id: MessageId) -> Message:
@@ -187,7 +178,7 @@ def _is_user_message(new: NewMessage) -> bool:
     return is_whole and new.run_id is None and new.assistant_id is None
 
 
-def from_new(thread_id: ThreadId, new: NewMessage, created_at: int) -> Message:
+def from_new(thread_id: ThreadId, new: NewMessage, created_at: int, key: IdempotencyKey | None = None) -> Message:
     """Return the message that is stored for a new one."""
     return Message(
         id=new_message_id(),
@@ -202,6 +193,7 @@ def from_new(thread_id: ThreadId, new: NewMessage, created_at: int) -> Message:
         assistant_id=new.assistant_id,
         completed_at=created_at if new.status is Status.COMPLETED else None,
         plain_text=plain_text(new.content) if new.status is Status.COMPLETED else None,
+        idempotency_key=None if key is None else key.value,
     )
 
 

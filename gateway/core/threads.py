@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gateway.core import messages, paging
 from gateway.core.clock import now_ms
-from gateway.core.idempotency import create_once
+from gateway.core.idempotency import create_once, read_created
 from gateway.core.read_marks import reader_of
 from gateway.domain import metadata, parse
 from gateway.domain.idempotency import Kind
@@ -24,6 +24,7 @@ from gateway.domain.wire import dump_text
 from gateway.errors import InvalidRequest, NotFound
 from gateway.observability import audit
 from gateway.observability.audit import Event
+from gateway.store.reads import Reads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,12 @@ async def create(store: Store, who: Principal, new: NewThread, attempt: Attempt 
         await store.write(lambda transaction: transaction.add_thread(who.reach, keyed, added, key))
         return keyed
 
-    return await create_once(store, who, attempt, key, create=add, read=partial(_created, store, who, keyed))
+    def as_made(found: Thread) -> Thread:
+        second = found.created_at
+        return keyed._replace(id=found.id, created_at=second, activity_at=1_000 * second)
+
+    read = partial(read_created, store, who, "thread", find=Reads.get_threads, as_made=as_made)
+    return await create_once(store, who, attempt, key, create=add, read=read)
 
 
 def from_new(who: Principal, new: NewThread) -> tuple[Thread, list[Message]]:
@@ -77,21 +83,6 @@ def from_new(who: Principal, new: NewThread) -> tuple[Thread, list[Message]]:
         activity_at=active_at,
     )
     return thread, [messages.from_new(thread.id, each, now) for each in new.messages]
-
-
-async def _created(store: Store, who: Principal, made: Thread, thread_id: str) -> Thread:
-    """Return a thread that was created before; as it was made, to who must not read what became of it.
-
-    Errors: NotFound.
-    """
-    async with store.read() as reads:
-        found = (await reads.get_threads(who.reach, [thread_id])).get(thread_id)
-    if found is None:
-        raise NotFound("thread", thread_id)
-    if Scope.READ in who.scopes:
-        return found
-    second = found.created_at
-    return made._replace(id=found.id, created_at=second, activity_at=1_000 * second)
 
 
 async def get(store: Store, who: Principal, thread_id: ThreadId) -> Thread:

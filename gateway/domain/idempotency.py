@@ -6,10 +6,10 @@ Must not be here: where it is stored (`store`), the header and the field that ca
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from functools import lru_cache
-from hashlib import sha256
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Source: RFC 8941, 3.3.3, "Strings"; the draft of the header says that its value is one.
 _QUOTED: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 _ESCAPED: Final = re.compile(r'\\(["\\])')
+_SORTED: Final = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
+_DIGEST: Final = 16  # bytes
 _PRINTABLE: Final = re.compile(f"[ -~]{{1,{bounds.IDEMPOTENCY_KEY.number}}}")
 
 
@@ -60,8 +62,11 @@ class Attempt:
 
     def identify(self, who: Principal, kind: Kind, target: str | None, new: Any) -> IdempotencyKey:
         """Return the key as it is stored; `target` is the object that the creation is a part of."""
-        canonical = orjson.dumps([kind.value, target, _without_empty(new)], option=orjson.OPT_SORT_KEYS)
-        return IdempotencyKey(kind, f"{kind.value} {who.identity}", self.key, sha256(canonical).hexdigest())
+        word = kind._value_  # `value` is a function of Python's
+        canonical = orjson.dumps([word, target, new], _given, _SORTED)
+        # Who finds two inputs of one fingerprint deceives nobody else, and this takes a third of SHA-256's time.
+        fingerprint = blake2b(canonical, digest_size=_DIGEST).hexdigest()
+        return IdempotencyKey(kind, f"{word} {who.identity}", self.key, fingerprint)
 
 
 class KeyRecord(NamedTuple):
@@ -99,14 +104,11 @@ def parse_key(text: str, path: str) -> str:
     )
 
 
-def _without_empty(value: Any) -> Any:
+def _given(new: Any) -> dict[str, Any]:
     """Omit empty fields of an input, so that a field which a later version adds changes no fingerprint."""
-    if names := _fields_of(value.__class__):
-        given = [(name, _without_empty(getattr(value, name))) for name in names]
-        return {name: each for name, each in given if each}
-    return [_without_empty(each) for each in value] if isinstance(value, tuple) else value
+    return {name: each for name in _fields_of(new.__class__) if (each := getattr(new, name))}
 
 
 @lru_cache(64)
 def _fields_of(kind: type) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
+    return tuple(each.name for each in fields(kind))

@@ -20,6 +20,7 @@ from gateway.errors import AnswerTooLarge
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from gateway.domain.idempotency import IdempotencyKey
     from gateway.domain.ids import MessageId, ThreadId
 
 
@@ -223,6 +224,18 @@ class Message(MessageRow):
     def metadata(self) -> Metadata:
         """The metadata as a mapping."""
         return load_metadata(self.metadata_json)
+
+
+class Addition(NamedTuple):
+    """A message to add to the end of its thread, and whose post it is: its `reader` has read the thread up to it.
+
+    Units: `active_at` is Unix milliseconds, UTC.
+    """
+
+    message: Message
+    active_at: int
+    reader: str | None = None
+    key: IdempotencyKey | None = None
 
 
 def with_created_at(message: Message, created_at: int) -> Message:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gateway.store.engines import base
@@ -98,11 +99,11 @@ class TransactionConnection(Connection):
         self.transaction_driver = driver
 
     async def run_many(self, build: Build, each: Sequence[tuple[Any, ...]]) -> None:
-        """Run a statement for each of many arguments of one shape by one call of the driver; watchers see one."""
+        """Run a statement for each of many arguments, in order; those of one shape are one call and one to watchers."""
         prepared = [self._statements.prepared(build, arguments) for arguments in each]
-        text = prepared[0][0].text
-        with self._watch(text):
-            await self.transaction_driver.run_many(self.raw, text, [values for _, values in prepared])
+        for text, alike in groupby(prepared, lambda one: one[0].text):
+            with self._watch(text):
+                await self.transaction_driver.run_many(self.raw, text, [values for _, values in alike])
 
 
 async def open_reader(engines: Engines) -> Connection:

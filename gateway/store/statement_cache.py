@@ -8,6 +8,7 @@ Must not be here: which statements there are (`statements`), connections (`conne
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -19,7 +20,7 @@ from gateway.domain.principal import Reach
 from gateway.domain.thread import Thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Dialect, Executable
 
@@ -30,6 +31,7 @@ _NUMBERS: Final = frozenset(
     {"created_at", "completed_at", "incomplete_at", "message_count", "plain_text", "activity_at"}
 )
 _CONTENT: Final = Message._fields.index("content_json")
+_REQUIRED: Final = Message._fields.index("run_id")  # fields before it are never None
 _MAX_SHAPES: Final = 500  # there are some dozens
 
 
@@ -52,7 +54,15 @@ class StatementCache:
     def prepared(self, build: Build, arguments: tuple[Any, ...]) -> tuple[Prepared, Sequence[Any]]:
         """Return the statement that a builder makes of such arguments, and the values of these in its order."""
         values: list[Any] = []
-        shape = (build, *[_SHAPE_OF.get(type(each), _constant)(each, values) for each in arguments])
+        parts: list[Any] = [build]
+        for each in arguments:
+            kind = each.__class__
+            if kind is str or kind is int:  # most are
+                values.append(each)
+                parts.append(kind)
+            else:
+                parts.append(_SHAPE_OF.get(kind, _constant)(each, values))
+        shape = tuple(parts)
         found = self._by_shape.get(shape)
         if found is None:
             if len(self._by_shape) == _MAX_SHAPES:
@@ -83,14 +93,18 @@ def _shape_of_page(page: PageRequest, values: list[Any]) -> Any:
 
 
 def _shape_of_message(message: Message, values: list[Any]) -> Any:
-    values += message
-    values[_CONTENT - len(message)] = message.content_json.decode()  # columns hold text
-    return "message"
+    """Omit what is None: SQLite's driver takes longer for one than for the rest of a parameter's way."""
+    begin = len(values)
+    values += message[:_REQUIRED]
+    values[begin + _CONTENT] = message.content_json.decode()  # columns hold text
+    optional = message[_REQUIRED:]
+    values += [each for each in optional if each is not None]
+    return tuple(map(type, optional))
 
 
 def _shape_of_thread(thread: Thread, values: list[Any]) -> Any:
-    values += thread
-    return "thread"
+    values += [each for each in thread if each is not None]
+    return tuple(map(type, thread))
 
 
 def _shape_of_row(row: dict[str, Any], values: list[Any]) -> Any:
@@ -101,11 +115,6 @@ def _shape_of_row(row: dict[str, Any], values: list[Any]) -> Any:
 def _shape_of_ids(ids: Sequence[str], values: list[Any]) -> Any:
     values += ids
     return len(ids)
-
-
-def _value(value: Any, values: list[Any]) -> Any:
-    values.append(value)
-    return type(value)
 
 
 def _constant(value: Any, _values: list[Any]) -> Any:
@@ -119,50 +128,64 @@ _SHAPE_OF: Final[dict[type, Callable[[Any, list[Any]], Any]]] = {
     Thread: _shape_of_thread,
     dict: _shape_of_row,
     list: _shape_of_ids,
-    str: _value,
-    int: _value,
 }
 
 
 def _bind_parameters(arguments: tuple[Any, ...]) -> list[Any]:
     """Replace each value by a bind parameter, in the order in which shapes collect values."""
-    names = iter(range(1_000))
+    names = map(_name, count())
+    return [_BIND_OF.get(type(each), _same)(each, names) for each in arguments]
 
-    def text(value: str | None) -> Any:
-        return None if value is None else bindparam(_name(next(names)), type_=Text())
 
-    def number() -> Any:
-        return bindparam(_name(next(names)), type_=BigInteger())
+def _text(value: str | None, names: Iterator[str]) -> Any:
+    return None if value is None else bindparam(next(names), type_=Text())
 
-    parameters: list[Any] = []
-    for each in arguments:
-        if isinstance(each, Reach):
-            parameters.append(Reach(text(each.project_id), text(each.owner), text(each.thread_id)))
-        elif isinstance(each, PageRequest):
-            limit, after, before = number(), text(each.after), text(each.before)
-            parameters.append(PageRequest(limit, each.order, after, before, each.from_end))
-        elif isinstance(each, Message | Thread):
-            parameters.append(type(each)(*[number() if name in _NUMBERS else text("") for name in each._fields]))
-        elif isinstance(each, dict):
-            parameters.append({name: bindparam(_name(next(names))) for name in each})  # of the type of its column
-        elif isinstance(each, list):
-            parameters.append([text(one) for one in each])
-        elif type(each) is int:
-            parameters.append(number())
-        else:
-            parameters.append(text(each) if isinstance(each, str) else each)
-    return parameters
+
+def _number(_value: int, names: Iterator[str]) -> Any:
+    return bindparam(next(names), type_=BigInteger())
+
+
+def _same(value: Any, _names: Iterator[str]) -> Any:
+    return value
+
+
+def _bind_reach(reach: Reach, names: Iterator[str]) -> Any:
+    return Reach(_text(reach.project_id, names), _text(reach.owner, names), _text(reach.thread_id, names))
+
+
+def _bind_page(page: PageRequest, names: Iterator[str]) -> Any:
+    limit = _number(page.limit, names)
+    return PageRequest(limit, page.order, _text(page.after, names), _text(page.before, names), page.from_end)
+
+
+def _bind_fields(row: Any, names: Iterator[str]) -> Any:
+    own = zip(row._fields, row, strict=True)
+    return row._make(
+        [(_number if value is not None and name in _NUMBERS else _text)(value, names) for name, value in own]
+    )
+
+
+_BIND_OF: Final[dict[type, Callable[[Any, Iterator[str]], Any]]] = {
+    Reach: _bind_reach,
+    PageRequest: _bind_page,
+    Message: _bind_fields,
+    Thread: _bind_fields,
+    dict: lambda row, names: {column: bindparam(next(names)) for column in row},  # of the type of its column
+    list: lambda ids, names: [_text(each, names) for each in ids],
+    str: _text,
+    int: _number,
+}
 
 
 def _name(number: int) -> str:
     return f"value_{number}"
 
 
-def _compile(dialect: Dialect, statement: Executable, count: int) -> Prepared:
+def _compile(dialect: Dialect, statement: Executable, given: int) -> Prepared:
     compiled = cast("Any", statement).compile(dialect=dialect)
-    numbers = {_name(n): n for n in range(count)}
+    numbers = {_name(n): n for n in range(given)}
     constants = {name: value for name, value in compiled.params.items() if name not in numbers}
-    numbers |= {name: count + n for n, name in enumerate(constants)}
+    numbers |= {name: given + n for n, name in enumerate(constants)}
     places = [numbers[name] for name in compiled.positiontup]
     return Prepared(str(compiled), tuple(constants.values()), _in_order(places))
 

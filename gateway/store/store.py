@@ -34,9 +34,8 @@ if TYPE_CHECKING:
 
     from gateway.domain.change import Topic
     from gateway.domain.delta import Delta
-    from gateway.domain.idempotency import IdempotencyKey
     from gateway.domain.ids import MessageId, ThreadId
-    from gateway.domain.message import Message
+    from gateway.domain.message import Addition, Message
     from gateway.domain.principal import Reach
     from gateway.domain.snapshot import Snapshot
     from gateway.store.engines.base import Engines
@@ -136,29 +135,23 @@ class Store:
         if not self._has_unique_keys:
             raise Unavailable("The indexes of idempotency keys are being built. Please send the request again.")
 
-    async def add_message(
-        self,
-        reach: Reach,
-        message: Message,
-        active_at: int,
-        key: IdempotencyKey | None = None,
-        reader: str | None = None,
-    ) -> Message:
+    async def add_message(self, reach: Reach, added: Addition) -> Message:
         """Add one message to the end of its thread, with as few round trips as the database allows.
 
-        `active_at` is the time in milliseconds. The `reader` is who posts it, and so has read the thread up to it.
         Errors: NotFound for the thread; ThreadLocked; KeyTaken; IdempotencyKeyInUse; Unavailable.
         """
-        add = partial(Writes.add_message, reach=reach, message=message, active_at=active_at, key=key, reader=reader)
+        message, active_at, reader, key = added
+        thread_id = message.thread_id
+        add = partial(Writes.add_message, reach=reach, added=added)
         if self._engines.has_one_writer or reader is not None:
-            return await self.write(add, message.thread_id)
+            return await self.write(add, thread_id)
         of_key = () if key is None else (key.scope, key.fingerprint)
         rows = partial(self._rows, messages.append_message, (reach, message, active_at, *of_key))
-        found = await self._in_turn(message.thread_id, rows)
+        found = await self._in_turn(thread_id, rows)
         if not found:  # the transaction finds out why; and the thread may have changed at this moment
-            return await self.write(add, message.thread_id)
+            return await self.write(add, thread_id)
         position, created_at, owner = found[0]
-        self._publish([Hint(reach.project_id, message.thread_id, owner, position)])
+        self._publish([Hint(reach.project_id, thread_id, owner, position)])
         return with_created_at(message, created_at)
 
     async def append_delta(

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from gateway.domain.change import Topic
     from gateway.domain.idempotency import IdempotencyKey, KeyRecord
     from gateway.domain.ids import MessageId, ThreadId
-    from gateway.domain.message import Message
+    from gateway.domain.message import Addition, Message
     from gateway.store.connections import TransactionConnection
     from gateway.store.staging import Staging
     from gateway.store.statement_cache import Build
@@ -239,24 +239,17 @@ class Writes(Reads):
         self._touch(reach, thread_id, owner, last_position)
         return last_position - count + 1, last_created_at
 
-    async def add_message(
-        self,
-        reach: Reach,
-        message: Message,
-        active_at: int,
-        key: IdempotencyKey | None = None,
-        reader: str | None = None,
-    ) -> Message:
+    async def add_message(self, reach: Reach, added: Addition) -> Message:
         """Add a message to the end of its thread, which its reader has read then; return it with its second.
 
         Errors: NotFound for the thread; KeyTaken.
         """
+        message, active_at, reader, key = added
         position, created_at = await self.take_positions(reach, message.thread_id, 1, active_at)
         message = with_created_at(message, created_at)
-        if key is None:
-            await self.add_messages(reach, [message], position)
-        else:
-            await self._rows(messages.insert_message, reach, message, position, key.scope, key.fingerprint)
+        of_key = () if key is None else (key.scope, key.fingerprint)
+        await self._rows(messages.insert_message, reach, message, position, *of_key)
+        if key is not None:
             await self.refuse_deleted(reach, key)
         if reader is not None:
             await self.raise_mark(reach, message.thread_id, reader, position)
@@ -465,8 +458,9 @@ class Writes(Reads):
         await self._connection.run_many(api_keys.note_use, sorted(uses.items()))
 
     async def _insert(self, table: Table, added: Sequence[rows.Values]) -> None:
-        """Insert rows with values for the same columns."""
-        await self._run_each(insert_row, [(table, row) for row in added])
+        """Insert rows; a column without a value is NULL."""
+        given = [{name: value for name, value in row.items() if value is not None} for row in added]
+        await self._run_each(insert_row, [(table, row) for row in given])
 
     async def _run_each(self, build: Build, each: Sequence[tuple[Any, ...]]) -> None:
         """Run a statement that returns nothing for each of some arguments of one shape."""

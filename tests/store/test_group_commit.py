@@ -12,6 +12,7 @@ import pytest
 
 from gateway.core import messages
 from gateway.domain.ids import ThreadId
+from gateway.domain.message import Addition
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.thread import Thread
 from gateway.errors import Unavailable
@@ -117,7 +118,7 @@ async def test_a_failed_transaction_does_not_fail_its_group(
 
     ended = await asyncio.gather(
         add(one, who, thread_id, 5),
-        one.add_message(who.reach, taken, 0),
+        one.add_message(who.reach, Addition(taken, 0)),
         add(one, who, thread_id, 5),
         return_exceptions=True,
     )

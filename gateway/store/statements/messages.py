@@ -237,14 +237,16 @@ def append_message(
         },
         tables.messages.c.created_at: second,
     }
-    own[tables.messages.c.completed_at] = case((own[tables.messages.c.completed_at].is_not(None), second))
+    if tables.messages.c.completed_at in own:
+        own[tables.messages.c.completed_at] = second
     added = insert(tables.messages).from_select(list(own), select(*own.values()))
     made = added.returning(tables.messages.c.position, tables.messages.c.created_at).cte("added").c
     return select(made.position, made.created_at, select(taken.c.owner).scalar_subquery())
 
 
 def _columns_of(message: Message) -> dict[Column[Any], Any]:
-    return {tables.messages.c[each.name]: value for each, value in zip(MESSAGE_COLUMNS, message, strict=True)}
+    own = zip(MESSAGE_COLUMNS, message, strict=True)
+    return {tables.messages.c[each.name]: value for each, value in own if value is not None}
 
 
 def _of_key(scope: str | None, fingerprint: str | None) -> dict[Column[Any], Any]:
