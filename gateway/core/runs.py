@@ -29,7 +29,7 @@ from gateway.observability import audit
 from gateway.observability.audit import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from gateway.core import Store
     from gateway.domain.idempotency import Attempt, IdempotencyKey
@@ -202,6 +202,15 @@ async def list_page(store: Store, who: Principal, thread_id: ThreadId, page: Pag
     return found
 
 
+async def list_pages(
+    store: Store, who: Principal, thread_ids: Sequence[str], page: PageRequest
+) -> dict[str, Page[Run]]:
+    """Return the same page of each of several threads; unknown threads and cursors give empty ones."""
+    who.require(Scope.READ)
+    async with store.read() as reads:
+        return await reads.list_runs_of_each(who.reach, thread_ids, page)
+
+
 async def page_ends(store: Store, who: Principal, thread_id: ThreadId, page: PageRequest, found: Page[Run]) -> PageEnds:
     """Say whether the list of runs continues before and after a page."""
     who.require(Scope.READ)
@@ -220,11 +229,11 @@ async def find(store: Store, who: Principal, run_id: str) -> Run | None:
         return await reads.get_run(who.reach, run_id)
 
 
-async def steps_of(store: Store, who: Principal, run_id: str) -> tuple[RunStep, ...]:
-    """Return the steps of a run, oldest first."""
+async def steps_of_each(store: Store, who: Principal, run_ids: Sequence[str]) -> dict[str, tuple[RunStep, ...]]:
+    """Return the steps of each of several runs, oldest first."""
     who.require(Scope.READ)
     async with store.read() as reads:
-        return await reads.steps_of(who.reach, run_id)
+        return await reads.steps_of_each(who.reach, run_ids)
 
 
 async def update(store: Store, who: Principal, thread_id: ThreadId, run_id: str, patch: MetadataPatch | Unset) -> Run:

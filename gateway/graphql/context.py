@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import strawberry
 
 from gateway.concurrency import Loader
-from gateway.core import forking, messages, read_marks, threads
+from gateway.core import forking, messages, read_marks, runs, threads
 from gateway.domain.page import AnswerBudget, PageRead
 from gateway.errors import AnswerTooLarge, InvalidRequest, NotFound
 from gateway.runs.service import OFF
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from gateway.domain.idempotency import Attempt
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
-    from gateway.domain.page import PageRequest, Rows
+    from gateway.domain.page import Page, PageRequest, Rows
     from gateway.domain.principal import Principal
+    from gateway.domain.run import Run, RunStep
     from gateway.domain.thread import ForkSource, Thread
     from gateway.domain.unread import Unread
     from gateway.events.hub import Hub
@@ -143,6 +144,16 @@ class Context:
         return Loader(self._load_unread, MAX_KEYS, self.task)
 
     @cached_property
+    def run_pages(self) -> Loader[PageKey, Page[Run]]:
+        """Pages of runs by thread and page request."""
+        return Loader(self._load_run_pages, MAX_PAGES, self.task)
+
+    @cached_property
+    def run_steps(self) -> Loader[str, tuple[RunStep, ...]]:
+        """Steps by run."""
+        return Loader(partial(runs.steps_of_each, self.store, self.who), MAX_PAGES, self.task)
+
+    @cached_property
     def pages(self) -> Loader[PageKey, Rows]:
         """Pages of messages by thread and page request."""
         return Loader(self._load_pages, MAX_PAGES, self.task)
@@ -177,6 +188,14 @@ class Context:
         for (reader, most), thread_ids in groups.items():
             found = await read_marks.list_unread(self.store, self.who, thread_ids, reader, most)
             loaded.update((UnreadKey(thread_id, reader, most), unread) for thread_id, unread in found.items())
+        return loaded
+
+    async def _load_run_pages(self, keys: list[PageKey]) -> dict[PageKey, Page[Run]]:
+        loaded: dict[PageKey, Page[Run]] = {}
+        for page in {key.page for key in keys}:
+            wanted = [key.thread_id for key in keys if key.page == page]
+            found = await runs.list_pages(self.store, self.who, wanted, page)
+            loaded.update((PageKey(each, page, None), found[each]) for each in wanted)
         return loaded
 
     async def _load_pages(self, keys: list[PageKey]) -> dict[PageKey, Rows]:

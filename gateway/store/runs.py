@@ -6,17 +6,20 @@ Must not be here: the text of statements (`statements.runs`), which status may f
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.domain.delta import Delta
 from gateway.domain.message import with_created_at
 from gateway.domain.page import Page
 from gateway.domain.principal import Reach
 from gateway.domain.run import Assistant, OpenRun, Run, RunStep
+from gateway.domain.wire import dump_text
 from gateway.store.filling import FillWrites
 from gateway.store.reads import Reads
 from gateway.store.statements import following, runs
 from gateway.store.statements.idempotency import COLUMNS
+from gateway.store.statements.paging import is_ascending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_POSITION: Final = attrgetter("position")
 _ANY_RUN_FROM = {up: partial(runs.any_run_from, up=up) for up in (True, False)}
 _ANY_ASSISTANT_FROM = {up: partial(runs.any_assistant_from, up=up) for up in (True, False)}
 
@@ -55,6 +59,18 @@ class RunReads(Reads):
         """Return one page of a thread's runs."""
         return _page(await self._rows(runs.list_runs, reach, thread_id, page), Run, page)
 
+    async def list_runs_of_each(
+        self, reach: Reach, thread_ids: Sequence[str], page: PageRequest
+    ) -> dict[str, Page[Run]]:
+        """Return the same page of each of several threads."""
+        found: dict[str, list[Run]] = {thread_id: [] for thread_id in thread_ids}
+        for row in await self._rows(runs.list_runs_of_each, reach, dump_text(list(thread_ids)), page):
+            run = Run(*row)
+            found[run.thread_id].append(run)
+        for own in found.values():
+            own.sort(key=_POSITION, reverse=not is_ascending(page))
+        return {thread_id: _page(own, Run, page) for thread_id, own in found.items()}
+
     async def any_run_from(self, reach: Reach, thread_id: str, cursor: str, *, up: bool) -> bool:
         """Say whether a run of a thread is at a cursor or past it."""
         return await self._flag(_ANY_RUN_FROM[up], reach, thread_id, cursor)
@@ -73,7 +89,17 @@ class RunReads(Reads):
 
     async def steps_of(self, reach: Reach, run_id: str, position: int = 0) -> tuple[RunStep, ...]:
         """Return the steps of a run after a position, oldest first."""
-        return tuple(RunStep(*row) for row in await self._rows(runs.steps_of, reach, run_id, position))
+        return (await self.steps_of_each(reach, [run_id], position))[run_id]
+
+    async def steps_of_each(
+        self, reach: Reach, run_ids: Sequence[str], position: int = 0
+    ) -> dict[str, tuple[RunStep, ...]]:
+        """Return the steps of each of several runs after a position, oldest first."""
+        found: dict[str, list[RunStep]] = {run_id: [] for run_id in run_ids}
+        for row in await self._rows(runs.steps_of_each, reach, dump_text(list(run_ids)), position):
+            step = RunStep(*row)
+            found[step.run_id].append(step)
+        return {run_id: tuple(steps) for run_id, steps in found.items()}
 
     async def list_steps(self, reach: Reach, run_id: str, page: PageRequest) -> Page[RunStep]:
         """Return one page of a run's steps."""

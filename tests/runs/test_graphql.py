@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tests.rest.calls import add
+import pytest
+
+from tests.graphql.serving import statements_of
+from tests.rest.calls import add, new_thread
 from tests.runs.calls import create, poll, texts
 from tests.runs.scripted import calls, says
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import httpx
 
+    from gateway.core import Store
     from tests.faces import GraphQL
     from tests.runs.scripted import Scripted
 
@@ -40,6 +46,58 @@ async def test_a_run_is_created_and_read(
     assert (run["status"], run["model"], run["metadata"]) == ("COMPLETED", "small", {"a": "b"})
     assert (run["usage"], run["thread"]) == ({"totalTokens": 12}, {"id": thread_id})
     assert [step["status"] for step in run["steps"]] == ["COMPLETED"]
+
+
+RUNS = """id runs(first: $first, last: $last, order: $order, after: $after) {
+  pageInfo { hasNextPage } nodes { id steps { id } } }"""
+PAGE = "$first: Int, $last: Int, $order: SortOrder!, $after: String"
+EACH = f"query ({PAGE}) {{ threads(first: 3, order: ASC) {{ nodes {{ {RUNS} }} }} }}"
+ONE = f"query ($id: ID!, {PAGE}) {{ thread(id: $id) {{ {RUNS} }} }}"
+
+
+async def add_runs(rest: httpx.AsyncClient, assistant_id: str, models: Scripted, counts: Sequence[int]) -> None:
+    for count in counts:
+        thread = (await new_thread(rest))["id"]
+        for _ in range(count):
+            models.scripts.append(says("Yes."))
+            await poll(rest, await create(rest, thread, assistant_id))
+
+
+@pytest.mark.parametrize(
+    "page", [{"first": 2, "order": "DESC"}, {"first": 2, "order": "ASC"}, {"last": 2, "order": "ASC"}]
+)
+async def test_pages_of_several_threads_are_those_of_each(
+    rest: httpx.AsyncClient, graphql: GraphQL, assistant_id: str, models: Scripted, page: dict[str, Any]
+) -> None:
+    await add_runs(rest, assistant_id, models, (3, 0, 1))
+
+    found = (await graphql(EACH, **page))["threads"]["nodes"]
+
+    assert [len(each["runs"]["nodes"]) for each in found] == [2, 0, 1]
+    assert found == [(await graphql(ONE, id=each["id"], **page))["thread"] for each in found]
+
+
+async def test_runs_of_several_threads_and_their_steps_are_two_statements(
+    rest: httpx.AsyncClient, graphql: GraphQL, store: Store, assistant_id: str, models: Scripted
+) -> None:
+    await add_runs(rest, assistant_id, models, (2, 1, 1))
+
+    with statements_of(store) as seen:
+        found = (await graphql(EACH, first=5, order="ASC"))["threads"]["nodes"]
+
+    assert [[len(run["steps"]) for run in each["runs"]["nodes"]] for each in found] == [[1, 1], [1], [1]]
+    assert len([text for text in seen if "JOIN runs" in text or "FROM run_steps" in text]) == 2
+
+
+async def test_a_cursor_of_another_thread_is_refused(
+    rest: httpx.AsyncClient, graphql: GraphQL, assistant_id: str, models: Scripted
+) -> None:
+    await add_runs(rest, assistant_id, models, (1, 1))
+    [_, second] = (await graphql(EACH, first=1, order="ASC"))["threads"]["nodes"]
+
+    refused = await graphql.refusal(EACH, first=1, order="ASC", after=second["runs"]["nodes"][0]["id"])
+
+    assert refused["extensions"]["param"] == "after"
 
 
 async def test_outputs_are_submitted(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.core import Store
-    from gateway.domain.run import Run
+    from gateway.domain.run import Run, RunStep
 
 NEW = parse_run.new_run({"assistant_id": "asst_a"})
 
@@ -52,9 +52,13 @@ async def until(store: Store, run: Run, *statuses: RunStatus, project: str = "de
     return found
 
 
+async def steps_of(store: Store, who: Principal, run: Run) -> tuple[RunStep, ...]:
+    return (await runs.steps_of_each(store, who, [run.id]))[run.id]
+
+
 async def until_written(store: Store, who: Principal, run: Run) -> None:
     async with asyncio.timeout(20):
-        while not await runs.steps_of(store, who, run.id):  # noqa: ASYNC110  (it waits for the database)
+        while not await steps_of(store, who, run):  # noqa: ASYNC110  (it waits for the database)
             await asyncio.sleep(0.01)
 
 
@@ -98,7 +102,7 @@ async def test_what_a_dead_worker_has_begun_expires(store: Store, who: Principal
         expired = await until(store, run, RunStatus.EXPIRED)
 
     assert expired.last_error is not None
-    [step] = await runs.steps_of(store, who, run.id)
+    [step] = await steps_of(store, who, run)
     async with store.read() as reads:
         message = (await reads.get_messages(who.reach, [step.message_id or ""]))[step.message_id or ""]
     assert (message.status_value, message.reason_value, message.text) == ("incomplete", "run_expired", "Half")
@@ -124,7 +128,7 @@ async def test_a_worker_that_stood_still_writes_nothing_into_what_another_goes_o
             begun.set()
             await until(store, run, RunStatus.COMPLETED)
 
-    [step] = await runs.steps_of(store, who, run.id)
+    [step] = await steps_of(store, who, run)
     async with store.read() as reads:
         [message] = (await reads.get_messages(who.reach, [step.message_id or ""])).values()
     assert (message.status_value, message.text) == ("completed", "Half and half")
@@ -152,7 +156,7 @@ async def test_a_worker_that_has_no_time_left_hands_over(store: Store) -> None:
         await until(store, begun, RunStatus.IN_PROGRESS)
         who = Principal(Reach("default"))
         async with asyncio.timeout(20):
-            while not (await runs.steps_of(store, who, run.id) or await runs.steps_of(store, who, begun.id)):  # noqa: ASYNC110  (it waits for the database)
+            while not (await steps_of(store, who, run) or await steps_of(store, who, begun)):  # noqa: ASYNC110  (it waits for the database)
                 await asyncio.sleep(0.01)
         await worker.close(0)
 

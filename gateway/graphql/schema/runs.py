@@ -165,8 +165,8 @@ class Run(types.Node):
 
     @strawberry.field(description="The steps of the run, oldest first.", graphql_type=list[RunStep])
     async def steps(self, info: Info, root: strawberry.Parent[DomainRun]) -> Sequence[DomainStep]:
-        """Read the steps."""
-        return await runs.steps_of(info.context.store, info.context.who, root.id)
+        """Read the steps, batched with those of other runs."""
+        return await info.context.run_steps.load(root.id) or ()
 
     @strawberry.field(description="The thread of the run.", graphql_type=types.Thread)
     async def thread(self, info: Info, root: strawberry.Parent[DomainRun]) -> DomainThread:

@@ -103,6 +103,9 @@ json_rows: Final = _function(
     Text(), sqlite="json_group_array(json_array({0}))", postgresql="CAST(json_agg(json_build_array({0})) AS TEXT)"
 )
 
+# A column of all rows as one text, an array of JSON in any order.
+json_column: Final = _function(Text(), sqlite="json_group_array({0})", postgresql="CAST(json_agg({0}) AS TEXT)")
+
 # The text at a literal index of an array of JSON.
 json_text_at: Final = _function(Text(), sqlite="json_extract({1}, '$[{2}]')", postgresql="({1} ->> {2})")
 

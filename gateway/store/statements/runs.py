@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, delete, func, insert, literal, null, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, literal, literal_column, null, or_, select, update
 
 from gateway.domain.run import Assistant, RunRow, StepRow
 from gateway.store.schema import tables
 from gateway.store.statements import threads
 from gateway.store.statements.access import within, within_thread
-from gateway.store.statements.functions import now_ms
+from gateway.store.statements.functions import among, as_text, json_column, json_values, now_ms, value_as_text
 from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
 
 if TYPE_CHECKING:
@@ -116,6 +116,16 @@ def list_runs(reach: Reach, thread_id: str, page: PageRequest) -> Select[Any]:
     return limited(statement.where(*bounds), _BY_POSITION, page)
 
 
+def list_runs_of_each(reach: Reach, thread_ids: str, page: PageRequest) -> Select[Any]:
+    """Select the same page of several threads, whose ids are an array of JSON; the rows are in no order."""
+    thread = json_values(as_text(thread_ids)).table_valued("value", name="thread")
+    one: Any = value_as_text(literal_column("thread.value"))  # the id of the outer statement
+    listed = list_runs(reach, one, page).with_only_columns(tables.runs.c.id).subquery("listed")
+    ids = json_values(select(json_column(listed.c.id)).scalar_subquery()).table_valued("value", name="run")
+    own = and_(within_thread(tables.runs, reach, one), tables.runs.c.id == value_as_text(ids.c.value))
+    return select(*RUN_COLUMNS).select_from(thread.join(ids, literal_column("true")).join(tables.runs, own))
+
+
 def any_run_from(reach: Reach, thread_id: str, cursor: str, *, up: bool) -> Select[Any]:
     """Select whether a run of a thread is at a cursor or past it."""
     bound = past_cursor(_BY_POSITION, place_of_run(reach, thread_id, cursor), up=up, inclusive=True)
@@ -157,11 +167,16 @@ def set_step(reach: Reach, step_id: str, values: Mapping[str, Any]) -> Update:
     return update(own).where(within(own, reach), own.c.id == step_id).values(values)
 
 
-def steps_of(reach: Reach, run_id: str, position: int = 0) -> Select[Any]:
-    """Select the steps of a run after a position, oldest first; the worker bounds their number."""
+def steps_of_each(reach: Reach, run_ids: str, position: int = 0) -> Select[Any]:
+    """Select the steps of runs after a position, oldest first; the worker bounds their number.
+
+    The ids of the runs are an array of JSON.
+    """
     own = tables.run_steps
-    of_run = select(*STEP_COLUMNS).where(within(own, reach), own.c.run_id == run_id, own.c.position > position)
-    return of_run.order_by(own.c.position)
+    is_of_one = among(own.c.run_id, as_text(run_ids))
+    return (
+        select(*STEP_COLUMNS).where(within(own, reach), is_of_one, own.c.position > position).order_by(own.c.position)
+    )
 
 
 def list_steps(reach: Reach, run_id: str, page: PageRequest) -> Select[Any]:
