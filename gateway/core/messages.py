@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gateway.core import paging
 from gateway.core.clock import now_ms
 from gateway.core.idempotency import create_once, read_created
+from gateway.core.read_marks import author_of
 from gateway.core.run_progress import unless_overdue
 from gateway.domain import metadata
 from gateway.domain.idempotency import Kind
@@ -49,7 +50,7 @@ async def create(
     active_at = now_ms()
     key = None if attempt is None else attempt.identify(who, Kind.MESSAGE, thread_id, new)
     message = from_new(thread_id, new, active_at // 1_000, key)
-    reader = None if who.has_project or new.role is not Role.USER else who.identity
+    reader = author_of(who) if new.role is Role.USER else None
     add = partial(store.add_message, who.reach, Addition(message, active_at, reader, key))
     if attempt is None or key is None:
         return await unless_overdue(store, who.reach, add)

@@ -1,7 +1,8 @@
 """The use cases of read marks: how far a reader has read a thread, and what is unread of it.
 
 A reader is an end user, the holder of a thread token, or who an API key names; these never meet. What is unread are
-messages of assistants after the mark; who posts a message has read the thread up to it.
+messages of assistants, and of other end users and tokens, after the mark; who posts a message has read the thread up to
+it. Who posts by an API key is not known.
 Must not be here: SQL, how a request names a reader.
 """
 
@@ -35,6 +36,11 @@ def reader_of(who: Principal, name: str | None) -> str | None:
     return who.identity
 
 
+def author_of(who: Principal) -> str | None:
+    """Return the reader that a caller is when it writes; None for an API key, which writes for many."""
+    return None if who.has_project else who.identity
+
+
 def readers_of(owner: str) -> tuple[str, str]:
     """Return all readers that an end user may be."""
     return f"user:{owner}", f"reader:{owner}"
@@ -50,8 +56,11 @@ async def mark_read(
     marker = _reader(who, reader)
 
     async def work(transaction: Writes) -> None:
-        last = await transaction.lock_end(who.reach, thread_id)
+        last, mark = await transaction.find_end(who.reach, thread_id, marker)
         position = last if up_to is None else await _position(transaction, who, thread_id, up_to)
+        if mark is not None and mark >= position:
+            return
+        await transaction.lock_end(who.reach, thread_id)
         await transaction.raise_mark(who.reach, thread_id, marker, position)
 
     await store.write(work, thread_id)
@@ -65,8 +74,11 @@ async def mark_unread(store: Store, who: Principal, thread_id: ThreadId, from_: 
     marker = _reader(who, reader)
 
     async def work(transaction: Writes) -> None:
-        await transaction.lock_end(who.reach, thread_id)
+        _, mark = await transaction.find_end(who.reach, thread_id, marker)
         position = await _position(transaction, who, thread_id, from_)
+        if mark is None or mark < position:
+            return
+        await transaction.lock_end(who.reach, thread_id)
         await transaction.lower_mark(who.reach, thread_id, marker, position - 1)
 
     await store.write(work, thread_id)

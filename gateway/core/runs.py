@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.core import messages, paging, threads
 from gateway.core.clock import now_ms
 from gateway.core.idempotency import create_once
+from gateway.core.read_marks import author_of
 from gateway.core.run_progress import unless_overdue
 from gateway.domain import metadata
 from gateway.domain.idempotency import Kind
@@ -79,7 +80,7 @@ async def create(
         if added:
             first, second = await transaction.take_positions(who.reach, thread_id, len(added), active_at)
             later = [with_created_at(each, second) for each in added]
-            await transaction.add_messages(who.reach, later, first)
+            await transaction.add_messages(who.reach, later, first, author_of(who))
         return await _added(transaction, who, run, key)
 
     async def add() -> Run:
@@ -115,7 +116,7 @@ async def create_with_thread(
     thread, added = threads.from_new(who, new.thread)
 
     async def work(transaction: RunWrites, run: Run) -> Run:
-        await transaction.add_thread(who.reach, thread, added)
+        await transaction.add_thread(who.reach, thread, added, author=author_of(who))
         return await _added(transaction, who, run, key)
 
     async def add() -> Run:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gateway.core import messages, paging
 from gateway.core.clock import now_ms
 from gateway.core.idempotency import create_once, read_created
-from gateway.core.read_marks import reader_of
+from gateway.core.read_marks import author_of, reader_of
 from gateway.domain import metadata, parse
 from gateway.domain.idempotency import Kind
 from gateway.domain.ids import new_thread_id
@@ -47,13 +47,14 @@ async def create(store: Store, who: Principal, new: NewThread, attempt: Attempt 
     """
     thread, added = from_new(who, new)
     if attempt is None:
-        await store.write(lambda transaction: transaction.add_thread(who.reach, thread, added))
+        await store.write(lambda transaction: transaction.add_thread(who.reach, thread, added, author=author_of(who)))
         return thread
     key = attempt.identify(who, Kind.THREAD, None, new)
     keyed = thread._replace(idempotency_key=key.value)
 
     async def add() -> Thread:
-        await store.write(lambda transaction: transaction.add_thread(who.reach, keyed, added, key))
+        author = author_of(who)
+        await store.write(lambda transaction: transaction.add_thread(who.reach, keyed, added, key, author=author))
         return keyed
 
     def as_made(found: Thread) -> Thread:

@@ -121,7 +121,7 @@ class ThreadFilter:
         return (
             values["created_least"] <= thread.created_at <= values["created_most"]
             and values["active_least"] <= active <= values["active_most"]
-            and values["owned_least"] <= (thread.owner is not None) <= values["owned_most"]
+            and self.has_owner in (None, thread.owner is not None)
             and self.owner in (None, thread.owner)
             and all(each.matches(thread.metadata) for each in self.metadata)
         )

@@ -19,6 +19,7 @@ from gateway.domain.run import Run
 from gateway.domain.thread import ForkSource
 from gateway.domain.thread_list import ALL, OrderBy
 from gateway.domain.unread import Unread
+from gateway.errors import NotFound
 from gateway.store import rows, thread_changes
 from gateway.store.engines.errors import is_transient
 from gateway.store.message_reads import Batch, MessageReads
@@ -229,6 +230,15 @@ class Reads(MessageReads):
         """Return how far a reader has read threads; unknown threads are omitted."""
         found = await self._rows(read_marks.list_unread, reach, wire.dump_text(thread_ids), reader, most)
         return {row[0]: Unread(*row[1:]) for row in found}
+
+    async def find_end(self, reach: Reach, thread_id: ThreadId, reader: str) -> tuple[int, int | None]:
+        """Return the last position of a thread, and that of a reader, if there is one.
+
+        Errors: NotFound for the thread.
+        """
+        for last, mark in await self._rows(read_marks.find_end, reach, thread_id, reader):
+            return last, mark
+        raise NotFound("thread", thread_id)
 
     async def count_owned(self, reach: Reach) -> tuple[int, int]:
         """Count the threads that a caller can reach, and their messages."""

@@ -164,6 +164,7 @@ class Writes(Reads):
         thread: Thread,
         added: Sequence[Message] = (),
         key: IdempotencyKey | None = None,
+        author: str | None = None,
     ) -> None:
         """Add a thread with all its messages.
 
@@ -176,7 +177,7 @@ class Writes(Reads):
             row |= {"message_count": len(added), "last_position": len(added), "last_created_at": added[-1].created_at}
         await self._insert(tables.threads, [row])
         if added:
-            await self.add_messages(reach, added, 1)
+            await self.add_messages(reach, added, 1, author)
         self._touch(reach, thread.id, thread.owner, len(added))
         if key is not None:
             await self.refuse_deleted(reach, key)
@@ -247,8 +248,10 @@ class Writes(Reads):
         message, active_at, reader, key = added
         position, created_at = await self.take_positions(reach, message.thread_id, 1, active_at)
         message = with_created_at(message, created_at)
-        of_key = () if key is None else (key.scope, key.fingerprint)
-        await self._rows(messages.insert_message, reach, message, position, *of_key)
+        others = {} if reader is None else {"author": reader}
+        if key is not None:
+            others |= {"idempotency_scope": key.scope, "idempotency_fingerprint": key.fingerprint}
+        await self._rows(messages.insert_message, reach, message, position, others)
         if key is not None:
             await self.refuse_deleted(reach, key)
         if reader is not None:
@@ -257,15 +260,13 @@ class Writes(Reads):
 
     async def _why_not_free(self, reach: Reach, thread_id: str) -> NotFound | ThreadLocked:
         """Return the error for a thread that takes no messages; a run that has ended meanwhile is overdue."""
-        found = await self._rows(runs.active_run, reach, thread_id)
-        if not found:
-            return NotFound("thread", thread_id)
-        run_id, is_overdue = found[0]
-        return ThreadLocked(thread_id, run_id or "", is_overdue=bool(is_overdue))
+        for run_id, is_overdue in await self._rows(runs.active_run, reach, thread_id):
+            return ThreadLocked(thread_id, run_id or "", is_overdue=bool(is_overdue))
+        return NotFound("thread", thread_id)
 
-    async def add_messages(self, reach: Reach, added: Sequence[Message], first_position: int) -> None:
-        """Add messages at positions that were allocated for them."""
-        each = [(reach, message, first_position + n) for n, message in enumerate(added)]
+    async def add_messages(self, reach: Reach, added: Sequence[Message], first: int, author: str | None = None) -> None:
+        """Add messages at positions that were allocated for them; the `author` is the reader who wrote them."""
+        each = [(reach, one, first + n, {} if author is None else {"author": author}) for n, one in enumerate(added)]
         await self._run_each(messages.insert_message, each)
 
     async def set_thread(self, reach: Reach, thread: Thread, given: Inferred, position: int) -> None:
@@ -354,9 +355,8 @@ class Writes(Reads):
 
     async def raise_mark(self, reach: Reach, thread_id: ThreadId, reader: str, position: int) -> None:
         """Move a reader forward to a position, in a thread that is locked; one who is there or further stays."""
-        if await self._rows(read_marks.raise_mark, reach, thread_id, reader, position):
-            return
-        if not await self._rows(read_marks.has_mark, reach, thread_id, reader):
+        own = (reach, thread_id, reader)
+        if not (await self._rows(read_marks.raise_mark, *own, position) or await self._rows(read_marks.has_mark, *own)):
             mark = {"project_id": reach.project_id, "thread_id": thread_id, "reader": reader, "position": position}
             await self._insert(tables.read_marks, [mark])
 

@@ -21,6 +21,7 @@ from gateway.domain.thread import ThreadPatch
 from gateway.domain.thread_list import MetadataMatch, Selection, ThreadFilter
 from gateway.errors import InvalidRequest
 from gateway.store.reads import Reads
+from tests.effort import times
 from tests.following import PATIENCE_S, WHOLE, begin, make_thread, say, take, until
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 _NUMBERS = count()
-MANY: Final = 30
+MANY: Final = times(fast=30, slow=1_000)
 
 
 async def received(store: Store, hub: Hub, who: Principal, after: str | None, count: int) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core import erasing, follow_list, messages, read_marks, threads
-from gateway.domain import parse
+from gateway.core import erasing, follow_list, forking, messages, read_marks, runs, threads
+from gateway.domain import parse, parse_run
 from gateway.domain.change import ThreadMoved, ThreadRead
 from gateway.domain.ids import new_message_id, new_thread_id
 from gateway.domain.message import NewMessage, Role
@@ -22,6 +23,7 @@ from gateway.domain.unread import Unread
 from gateway.errors import Forbidden, InvalidRequest, NotFound
 from tests.effort import times
 from tests.following import text_part
+from tests.graphql.serving import statements_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +44,15 @@ async def thread_of(store: Store, owner: str | None = "alice") -> ThreadId:
 
 async def post(store: Store, who: Principal, thread_id: ThreadId, role: Role) -> MessageId:
     return (await messages.create(store, who, thread_id, NewMessage(role, [text_part("hi")]))).id
+
+
+def guest_of(thread_id: ThreadId) -> Principal:
+    """Return who has a token for a thread."""
+    return Principal(Reach("shop", thread_id=thread_id), ALL_SCOPES, identity=f"token:open/{thread_id}")
+
+
+async def no_settings() -> dict[str, Any]:
+    return {}
 
 
 async def answers(store: Store, thread_id: ThreadId, count: int) -> list[MessageId]:
@@ -79,6 +90,61 @@ async def test_what_users_write_is_not_unread(store: Store) -> None:
     assert (await unread(store, ALICE, thread_id)).number == 0
 
 
+async def test_what_another_end_user_or_token_writes_is_unread(store: Store) -> None:
+    thread_id = await thread_of(store)
+    guest = guest_of(thread_id)
+    await post(store, guest, thread_id, Role.USER)
+    await post(store, ALICE, thread_id, Role.USER)
+    await post(store, guest, thread_id, Role.USER)
+
+    found = [await unread(store, KEY, thread_id, reader) for reader in (READER, guest.identity, "reader:support")]
+
+    assert [each.number for each in found] == [1, 0, 3]
+
+
+@pytest.mark.parametrize("by_run", [False, True], ids=["a new thread", "a run"])
+async def test_the_first_messages_of_a_thread_are_unread_to_all_but_their_author(store: Store, *, by_run: bool) -> None:
+    body = {"messages": [{"role": "user", "content": "hi"}]}
+    if by_run:
+        new = parse_run.new_run({"assistant_id": "asst_a", "thread": body}, with_thread=True)
+        thread, _ = await runs.create_with_thread(store, ALICE, new, no_settings)
+    else:
+        thread = await threads.create(store, ALICE, parse.new_thread(body))
+
+    found = [await unread(store, KEY, thread.id, reader) for reader in (READER, "reader:support")]
+
+    assert [each.number for each in found] == [0, 1]
+
+
+async def test_a_copy_of_a_thread_has_no_authors(store: Store) -> None:
+    thread_id = await thread_of(store)
+    await post(store, ALICE, thread_id, Role.USER)
+
+    copy = await forking.fork(store, KEY, thread_id, parse.new_fork({}))
+
+    assert (await unread(store, KEY, copy.id, "reader:support")).number == 0
+
+
+async def test_a_mark_that_moves_nothing_writes_nothing_and_two_at_once_write_once(store: Store) -> None:
+    thread_id = await thread_of(store)
+    ids = await answers(store, thread_id, 2)
+
+    async def written_by(*marked: Any) -> list[str]:
+        with statements_of(store) as sent:
+            await asyncio.gather(*marked)
+        return [each.split()[0] for each in sent if re.match("INSERT|UPDATE|.*FOR UPDATE", each, re.DOTALL)]
+
+    def mark(up_to: MessageId | None = None) -> Any:
+        return read_marks.mark_read(store, ALICE, thread_id, up_to, None)
+
+    first, both = await written_by(mark(ids[0])), await written_by(mark(), mark())
+
+    assert first
+    assert len(both) == len([each for each in first if each != "INSERT"])
+    assert await written_by(mark(), mark(ids[0])) == []
+    assert await written_by(read_marks.mark_unread(store, KEY, thread_id, ids[0], "nobody")) == []
+
+
 async def test_who_posts_has_read_the_thread(store: Store) -> None:
     thread_id = await thread_of(store)
     await answers(store, thread_id, 2)
@@ -86,7 +152,7 @@ async def test_who_posts_has_read_the_thread(store: Store) -> None:
     posted = await post(store, ALICE, thread_id, Role.USER)
 
     assert await unread(store, ALICE, thread_id) == Unread(0, posted)
-    assert (await unread(store, KEY, thread_id, "reader:support")).number == 2
+    assert (await unread(store, KEY, thread_id, "reader:support")).number == 3
 
 
 async def test_a_later_mark_stays_where_an_earlier_message_is_marked_as_read(store: Store) -> None:
@@ -196,6 +262,7 @@ async def test_marks_moved_at_once_end_at_the_last(store: Store) -> None:
 STEPS: dict[str, Callable[[Any], Any]] = {
     "answer": lambda world: world.add(Role.ASSISTANT),
     "ask": lambda world: world.add(Role.USER),
+    "join in": lambda world: world.add(Role.USER, guest_of(world.thread_id)),
     "read": lambda world: world.read(),
     "unread": lambda world: world.unread(),
     "delete": lambda world: world.delete(),
@@ -203,7 +270,7 @@ STEPS: dict[str, Callable[[Any], Any]] = {
 
 
 class World:
-    """A thread, and a model of it: its messages as pairs of a position and whether it is an answer, and the mark."""
+    """A thread, and a model of it: its messages as pairs of a position and whether they are for Alice, and her mark."""
 
     def __init__(self, store: Store, thread_id: ThreadId) -> None:
         self.store, self.thread_id = store, thread_id
@@ -214,10 +281,10 @@ class World:
         ids = list(self.messages)
         return ids[self.pick % len(ids)] if ids else None
 
-    async def add(self, role: Role) -> None:
-        made = await post(self.store, ALICE, self.thread_id, role)
-        self.messages[made] = self.next, role is Role.ASSISTANT
-        if role is Role.USER:
+    async def add(self, role: Role, who: Principal = ALICE) -> None:
+        made = await post(self.store, who, self.thread_id, role)
+        self.messages[made] = self.next, role is Role.ASSISTANT or who is not ALICE
+        if role is Role.USER and who is ALICE:
             self.mark, self.has_mark = self.next, True
         self.next += 1
 
@@ -253,6 +320,8 @@ async def test_any_order_of_steps_equals_a_model(store: Store, steps: list[tuple
         await STEPS[name](world)
 
         assert await unread(store, ALICE, world.thread_id) == world.expected()
+        listed = await threads.list_page(store, ALICE, PageRequest(), Selection(only=ThreadFilter(unread=True)))
+        assert (world.thread_id in {each.id for each in listed.items}) == (world.expected().number > 0)
 
 
 async def test_a_list_has_the_threads_that_a_reader_has_not_read(store: Store) -> None:

@@ -43,6 +43,14 @@ async def test_unknown_cursor_sends_error_with_param(inside: Inside, thread: Thr
         assert (refused["type"], refused["payload"][0]["extensions"]["param"]) == ("error", "after")
 
 
+async def test_a_filter_by_what_is_unread_is_refused_by_its_name(inside: Inside) -> None:
+    async with socket_to(inside.base_url) as socket:
+        await socket.subscribe("subscription { threadListEvents(filter: {unread: true}) { __typename } }")
+
+        refused = await socket.receive()
+        assert refused["payload"][0]["extensions"]["param"] == "filter.unread"
+
+
 async def test_subscription_delivers_missed_and_new_messages(inside: Inside, thread: ThreadId) -> None:
     [first, *_] = await say(inside.store, WHO, thread, "1", "2", "3")
     async with socket_to(inside.base_url) as socket:

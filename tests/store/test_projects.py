@@ -62,6 +62,7 @@ CALLS: dict[str, Call] = {
     "has_place_in_thread": lambda tx, who, thread, message: tx.has_place_in_thread(who, thread.id, message.id),
     "count_threads": lambda tx, who, _thread, _: tx.count_threads(who),
     "list_unread": lambda tx, who, thread, _: tx.list_unread(who, [thread.id], "user:alice", 9),
+    "find_end": lambda tx, who, thread, _: _or_nothing(tx.find_end(who, thread.id, "user:alice")),
     "lock_end": lambda tx, who, thread, _: _or_nothing(tx.lock_end(who, thread.id)),
     "overdue_threads": lambda tx, who, *_: tx.overdue_threads(who, 1 << 60, 9),
     "count_owned": lambda tx, who, *_: _any_of(tx.count_owned(who)),

@@ -60,6 +60,7 @@ AGAIN = THREAD[1:-1].replace("id,", "id AS id__1,", 1).replace("owner", "owner A
 OF_KEY = "idempotency_scope, idempotency_key, idempotency_fingerprint"
 POSITION = "RETURNING last_position, id, owner"
 OF_READER = f"{OF_THREAD} AND reader = 'r'"
+MARK = f"SELECT position FROM read_marks WHERE {OF_READER}"
 OF_OWNER = "project_id = 'p' AND owner = 'u'"
 FILLED = f"{ONE_THREAD} AND filling IS NOT NULL AND message_count = 7"
 
@@ -233,11 +234,15 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         threads.remove_thread(P, "t"),
         f"DELETE FROM threads WHERE {ONE_THREAD} RETURNING created_at, seq, owner, last_position, filling, {OF_KEY}",
     ),
+    "find_end": (
+        read_marks.find_end(P, "t", "r"),
+        f"SELECT last_position, ({MARK}) AS anon_1 FROM threads WHERE {ONE_THREAD}",
+    ),
     "lock_end": (
         read_marks.lock_end(P, "t"),
         f"SELECT last_position, owner FROM threads WHERE {ONE_THREAD} FOR UPDATE",
     ),
-    "has_mark": (read_marks.has_mark(P, "t", "r"), f"SELECT position FROM read_marks WHERE {OF_READER}"),
+    "has_mark": (read_marks.has_mark(P, "t", "r"), MARK),
     "raise_mark": (
         read_marks.raise_mark(P, "t", "r", 7),
         f"UPDATE read_marks SET position=7 WHERE {OF_READER} AND position < 7 RETURNING position",
@@ -381,7 +386,8 @@ def test_what_is_unread_is_counted_after_the_mark_and_no_further_than_asked(dial
 
     of_thread = "messages.project_id = threads.project_id AND messages.thread_id = threads.id"
     mark = "messages.position {} coalesce(read_marks.position, 0)"
-    later = f"{of_thread} AND {mark.format('>')} AND messages.role = 'assistant'"
+    is_news = "(messages.role = 'assistant' OR messages.author != 'r')"
+    later = f"{of_thread} AND {mark.format('>')} AND {is_news}"
     read = f"{of_thread} AND {mark.format('<=')} ORDER BY messages.position DESC"
     assert f"SELECT 1 AS one FROM messages WHERE {later} LIMIT 3" in found
     assert f"SELECT messages.id FROM messages WHERE {read} LIMIT 1" in found

@@ -337,7 +337,8 @@ class ThreadFilter:
     active_after: DateTime | None = strawberry.field(default=UNSET, description="The last activity was later.")
     active_before: DateTime | None = strawberry.field(default=UNSET, description="The last activity was earlier.")
     unread: bool | None = strawberry.field(
-        default=UNSET, description="Whether the reader has not read all messages of assistants; not for subscriptions."
+        default=UNSET,
+        description="Whether the reader has not read all messages of others (`unreadCount`); not for subscriptions.",
     )
     reader: str | None = strawberry.field(
         default=UNSET, description="The reader of `unread` and of `ThreadRead`; only for callers with an API key."

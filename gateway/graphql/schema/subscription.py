@@ -238,7 +238,9 @@ class Subscription:
         ctx = info.context
         only = inputs.thread_filter(filter)
         if only is not None and only.unread is not None:
-            validate.refuse("Invalid 'filter.unread'. A subscription has no such filter.", "filter", "invalid_value")
+            validate.refuse(
+                "Invalid 'filter.unread'. A subscription has no such filter.", "filter.unread", "invalid_value"
+            )
         place = await follow_list.start(ctx.store, ctx.hub, ctx.who, _begin(ctx, after))
         return _Events(ctx, follow_list.changes(ctx.store, ctx.hub, ctx.who, place, only), _event)
 

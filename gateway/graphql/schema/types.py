@@ -323,7 +323,8 @@ class Thread(Node):
         return "" if found is None else preview_of(found, most)
 
     @strawberry.field(
-        description="How many messages of assistants a reader has not read; null for an API key that names no reader."
+        description="How many messages of assistants, and of other end users and thread tokens, a reader has not read;"
+        " null for an API key that names no reader."
     )
     @names_arguments
     async def unread_count(

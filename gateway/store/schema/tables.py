@@ -129,7 +129,8 @@ thread_metadata = Table(
 
 # `plain_text` is 1 where the content is exactly one text without annotations; the length of that text's JSON string,
 # where other parts follow it; else 0. `gateway migrate` fills it with 1 or 0 in messages of a version without this
-# column. NULL is unknown, as in a message in progress.
+# column. NULL is unknown, as in a message in progress. `author` is the reader who wrote the message; NULL is unknown,
+# as of an API key, which writes for many. Copies have none.
 messages = Table(
     "messages",
     metadata,
@@ -153,6 +154,7 @@ messages = Table(
     *_idempotency_columns(),
     Column("change_number", BigInteger),
     Column("finish_number", BigInteger),
+    Column("author", Text),
     PrimaryKeyConstraint("project_id", "thread_id", "position"),
     UniqueConstraint("project_id", "id"),
     ForeignKeyConstraint(["project_id", "thread_id"], ["threads.project_id", "threads.id"], ondelete="CASCADE"),

@@ -198,16 +198,15 @@ def known_messages(reach: Reach, message_ids: str) -> CompoundSelect[Any]:
     )
 
 
-def insert_message(
-    reach: Reach, message: Message, position: int, scope: str | None = None, fingerprint: str | None = None
-) -> Insert:
-    """Insert a message at a position that was allocated for it, with what is stored of its idempotency key."""
+def insert_message(reach: Reach, message: Message, position: int, others: dict[str, Any]) -> Insert:
+    """Insert a message at a position that was allocated for it, with the values of other columns by their names."""
     own = {
         tables.messages.c.project_id: reach.project_id,
         tables.messages.c.position: position,
         tables.messages.c.change_number: change_number(),  # SQLite would otherwise write the row twice
     }
-    return insert(tables.messages).values(own | _columns_of(message) | _of_key(scope, fingerprint))
+    own |= {tables.messages.c[name]: value for name, value in others.items()}
+    return insert(tables.messages).values(own | _columns_of(message))
 
 
 def append_message(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, func, literal_column, select, update
+from sqlalchemy import and_, delete, func, literal_column, or_, select, update
 
 from gateway.domain.message import Role
 from gateway.store.schema import tables
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 _MARKS, _MESSAGES, _THREADS = tables.read_marks.c, tables.messages.c, tables.threads.c
 _OF_THREAD = and_(_MESSAGES.project_id == _THREADS.project_id, _MESSAGES.thread_id == _THREADS.id)
+
+
+def find_end(reach: Reach, thread_id: str, reader: str) -> Select[Any]:
+    """Select the last position of a thread, and that of a reader in it, or null."""
+    mark = select(_MARKS.position).where(_of_reader(reach, thread_id, reader)).scalar_subquery()
+    return select(_THREADS.last_position, mark).where(within(tables.threads, reach), _THREADS.id == thread_id)
 
 
 def lock_end(reach: Reach, thread_id: str) -> Select[Any]:
@@ -48,13 +54,13 @@ def lower_mark(reach: Reach, thread_id: str, reader: str, position: int) -> Retu
 
 
 def list_unread(reach: Reach, thread_ids: str, reader: str, most: int) -> Select[Any]:
-    """Select how many messages of assistants a reader has not read in each of many threads, an array of JSON.
+    """Select how many messages a reader has not read in each of many threads, an array of JSON.
 
     Shape: the thread, the count, which ends one above `most`, and the id of the last message that was read, or null.
     """
     read = func.coalesce(_MARKS.position, literal_column("0"))
     outer = (tables.threads, tables.read_marks)
-    counted = answers_after(read).limit(most + 1).correlate(*outer).subquery("later")
+    counted = unread_after(read, reader).limit(most + 1).correlate(*outer).subquery("later")
     last = select(_MESSAGES.id).where(_OF_THREAD, _MESSAGES.position <= read).order_by(_MESSAGES.position.desc())
     columns = (
         _THREADS.id,
@@ -67,10 +73,13 @@ def list_unread(reach: Reach, thread_ids: str, reader: str, most: int) -> Select
     return select(*columns).select_from(joined).where(within(tables.threads, reach), wanted)
 
 
-def answers_after(position: Any) -> Select[Any]:
-    """Select ones for the messages of assistants after a position, in the thread of the enclosing statement."""
-    is_answer = _MESSAGES.role == literal_column(f"'{Role.ASSISTANT.value}'")
-    return select(literal_column("1").label("one")).where(_OF_THREAD, _MESSAGES.position > position, is_answer)
+def unread_after(position: Any, reader: str) -> Select[Any]:
+    """Select ones for what a reader may not have read after a position, in the thread of the enclosing statement.
+
+    It is what assistants and other readers have written; of what others have, the author is not known.
+    """
+    is_news = or_(_MESSAGES.role == literal_column(f"'{Role.ASSISTANT.value}'"), _MESSAGES.author != reader)
+    return select(literal_column("1").label("one")).where(_OF_THREAD, _MESSAGES.position > position, is_news)
 
 
 def forget_readers(reach: Reach, readers: str) -> Delete:

@@ -27,7 +27,7 @@ from gateway.store.schema import tables
 from gateway.store.statements.access import is_whole, within
 from gateway.store.statements.functions import among, json_text_at, json_values, looked_up
 from gateway.store.statements.paging import cursor_bounds, limited, past_cursor
-from gateway.store.statements.read_marks import answers_after
+from gateway.store.statements.read_marks import unread_after
 from gateway.store.statements.threads import columns_for
 
 if TYPE_CHECKING:
@@ -174,12 +174,12 @@ def _conditions(reach: Reach, values: Values, *others: ColumnElement[bool]) -> l
 
 
 def _unread(reader: str) -> ColumnElement[int]:
-    """Select 1 where a message of an assistant is after the mark of a reader, else 0."""
+    """Select 1 where a reader has not read a message, else 0."""
     mark: Select[Any] = select(_MARKS.position).where(
         _MARKS.project_id == _THREADS.project_id, _MARKS.thread_id == _THREADS.id, _MARKS.reader == reader
     )
     read = func.coalesce(mark.correlate(tables.threads).scalar_subquery(), literal_column("0"))
-    is_unread = answers_after(read).correlate(tables.threads).exists()
+    is_unread = unread_after(read, reader).correlate(tables.threads).exists()
     return case((is_unread, literal_column("1", Integer())), else_=literal_column("0", Integer()))
 
 
