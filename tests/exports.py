@@ -97,7 +97,7 @@ def take_some(database_url: str, *objects: Any) -> list[str]:
 def told(done: Result) -> list[str]:
     """Give what an import has told, without the sum at its end."""
     *sentences, summary = done.stderr.splitlines()
-    assert re.fullmatch(r"Threads: \d+, messages: \d+, already present: \d+, rejected: \d+\.", summary)
+    assert re.fullmatch(r"Threads: \d+, messages: \d+,( \w+: \d+,)* already present: \d+, rejected: \d+\.", summary)
     return sentences
 
 

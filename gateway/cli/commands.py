@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
@@ -235,10 +235,10 @@ def assistants_() -> None:
 
 
 @assistants_.command(name="import", cls=GroupedCommand)
-@click.argument("source", type=click.File("rb"))
+@click.argument("source", type=click.Path(exists=True, allow_dash=True))
 @click.option("--project", default="default", show_default=True, metavar="NAME", help="Project of the assistants.")
 @settings_options(*_DATABASE)
-def import_assistants(source: BinaryIO, project: str, **flags: Any) -> None:
+def import_assistants(source: str, project: str, **flags: Any) -> None:
     """Import the API's own `assistant` objects: lines of JSON, an array, or a page of `GET /assistants`.
 
     Ids and times are kept, and what exists stays as it is. Those with file_search or code_interpreter are rejected.

@@ -73,12 +73,15 @@ def run_import(
 
 def _sum_up(taken: Taken, rejected: int, skipped: Sequence[str]) -> None:
     if skipped:
-        report(f"Skipped, because it contains no threads or messages: {skipped[0]}{_and_more(len(skipped))}.")
+        report(f"Skipped, because it contains no object of the Assistants API: {skipped[0]}{_and_more(len(skipped))}.")
     if taken.deleted:
         report(f"Deleted here earlier, not imported again without --replace-deleted: {taken.deleted} threads.")
-    report(
-        f"Threads: {taken.threads}, messages: {taken.messages}, already present: {taken.known}, rejected: {rejected}."
-    )
+    of_runs = taken.of_runs
+    counts = {"threads": taken.threads, "messages": taken.messages}
+    further = {"runs": of_runs.runs, "steps": of_runs.steps, "assistants": of_runs.assistants}
+    counts |= {name: count for name, count in further.items() if count}
+    counts |= {"already present": taken.known + of_runs.known, "rejected": rejected}
+    report(", ".join(f"{name}: {count}" for name, count in counts.items()).capitalize() + ".")
 
 
 def _and_more(many: int) -> str:

@@ -6,6 +6,7 @@ Must not be here: parsing requests, rendering responses, SQL; assistants that th
 from __future__ import annotations
 
 import time
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ async def _create(store: Store, who: Principal, fields: dict[str, Any], key: Ide
 
 
 async def add_all(store: Store, who: Principal, given: Sequence[Assistant]) -> int:
-    """Add assistants with their ids and times, and return how many are new; what exists stays as it is.
+    """Add assistants with their ids and times, oldest first, and return how many are new; what exists stays as it is.
 
     Errors: Forbidden.
     """
@@ -65,8 +66,11 @@ async def add_all(store: Store, who: Principal, given: Sequence[Assistant]) -> i
     async def work(transaction: RunWrites) -> int:
         known = await transaction.get_assistants(who.reach, [each.id for each in given]) if given else {}
         fresh = {each.id: each for each in given if each.id not in known}
+        seconds: Counter[int] = Counter()
         for each in fresh.values():
-            await transaction.add_assistant(who.reach, each, each.created_at * 1_000_000)
+            number = each.created_at * 1_000_000 + seconds[each.created_at]
+            seconds[each.created_at] += 1
+            await transaction.add_assistant(who.reach, each, number)
         return len(fresh)
 
     return await store.write(work)

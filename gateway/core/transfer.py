@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from gateway.core import run_transfer
+from gateway.core.run_transfer import TakenRuns
 from gateway.domain.idempotency import Kind
 from gateway.domain.page import Order, PageRead, PageRequest
 from gateway.store.writes import End
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.domain.message import Message
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
+    from gateway.store.runs import RunWrites
     from gateway.store.staging import Staged, Staging
     from gateway.store.writes import Deleted, Writes
 
@@ -43,6 +46,7 @@ class Taken:
     messages: int = 0
     known: int = 0
     deleted: int = 0
+    of_runs: TakenRuns = field(default_factory=TakenRuns)
     refused: list[Refused] = field(default_factory=list)
 
 
@@ -70,7 +74,7 @@ async def import_threads(
     own line. What was deleted stays deleted, unless `replace_deleted`: then the thread is created again.
     """
 
-    async def work(transaction: Writes) -> Taken:
+    async def work(transaction: RunWrites) -> Taken:
         await transaction.lock_imports()
         # The lock first: it waits for a running deletion, and only then is it certain what was deleted.
         thread_ids = [each.thread.id for each in given]
@@ -84,6 +88,9 @@ async def import_threads(
             await transaction.restore_keys(who.reach, keys)
         taken.known += len(gone) + staging.count_messages(gone)
         taken.deleted = len(gone)
+        refused = {each.staged.message.thread_id for each in taken.refused}
+        with_runs = [each.thread.id for each in living if each.thread.id not in refused]
+        taken.of_runs = await run_transfer.import_runs(transaction, who.reach, staging, with_runs)
         return taken
 
     return await store.write(work)

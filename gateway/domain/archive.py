@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 THREAD: Final = "thread"
 MESSAGE: Final = "thread.message"
+RUN: Final = "thread.run"
+STEP: Final = "thread.run.step"
+ASSISTANT: Final = "assistant"
 ORDER: Final = "thread.order"  # ours: the order where the times of messages do not determine it
 KEY: Final = "thread.idempotency_key"  # ours: under which a thread or a message was created
 MAX_TIME: Final = 253_402_300_799  # the last second of the year 9999; milliseconds in place of seconds are larger
@@ -139,7 +142,7 @@ def read_strictly(value: object) -> Thread | Message | ThreadOrder | KeyRecord:
         validate.refuse(f"The object is nested too deep: expected at most {MAX_DEPTH} levels.", None, "invalid_value")
     kind = raw["object"]
     if kind not in (ORDER, KEY):
-        validate.one_of(kind, "object", (THREAD, MESSAGE))
+        validate.one_of(kind, "object", (THREAD, MESSAGE, RUN, STEP, ASSISTANT))
     return _READERS[kind](raw)
 
 
@@ -227,11 +230,11 @@ def _is_plain_citation(each: Any) -> bool:
 
 
 def _thread(raw: JsonObject) -> Thread:
-    _check_fields(raw, _THREAD_FIELDS, required=("id", "created_at"))
+    check_fields(raw, _THREAD_FIELDS, required=("id", "created_at"))
     return Thread(
-        id=ids.ThreadId(_an_id(raw["id"], "id", ids.as_thread_id, "thread_")),
-        created_at=_time(raw["created_at"], "created_at"),
-        metadata_json=dump_text(_metadata(raw.get("metadata"))),
+        id=ids.ThreadId(an_id(raw["id"], "id", ids.as_thread_id, "thread_")),
+        created_at=a_time(raw["created_at"], "created_at"),
+        metadata_json=dump_text(metadata_of(raw.get("metadata"))),
         tool_resources_json=dump_text(validate.an_object(_given(raw, "tool_resources", {}), "tool_resources")),
         message_count=0,
         owner=_owner(raw.get("owner")),
@@ -239,44 +242,44 @@ def _thread(raw: JsonObject) -> Thread:
 
 
 def _message(raw: JsonObject) -> Message:
-    _check_fields(raw, _MESSAGE_FIELDS, required=("id", "created_at", "thread_id", "role", "content"))
-    created_at = _time(raw["created_at"], "created_at")
+    check_fields(raw, _MESSAGE_FIELDS, required=("id", "created_at", "thread_id", "role", "content"))
+    created_at = a_time(raw["created_at"], "created_at")
     # The original API has no status outside of streams (rest-contract §2.3): listed messages are completed.
     says_status = raw.get("status") is not None
-    completed_at = _time_or_null(raw.get("completed_at"), "completed_at")
+    completed_at = time_or_null(raw.get("completed_at"), "completed_at")
     details = raw.get("incomplete_details")
     status = validate.one_of(raw["status"], "status", _STATUSES) if says_status else _WHOLE
     content = _each(raw["content"], "content", _part)
     return Message(
-        id=ids.MessageId(_an_id(raw["id"], "id", ids.as_message_id, "msg_")),
-        thread_id=ids.ThreadId(_an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_")),
+        id=ids.MessageId(an_id(raw["id"], "id", ids.as_message_id, "msg_")),
+        thread_id=ids.ThreadId(an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_")),
         created_at=created_at,
         role_value=validate.one_of(raw["role"], "role", ROLES),
         status_value=status,
         content_json=dump(content),
         attachments_json=dump_text(_attachments(raw)),
-        metadata_json=dump_text(_metadata(raw.get("metadata"))),
-        run_id=_reference(raw.get("run_id"), "run_id"),
-        assistant_id=_reference(raw.get("assistant_id"), "assistant_id"),
+        metadata_json=dump_text(metadata_of(raw.get("metadata"))),
+        run_id=reference(raw.get("run_id"), "run_id"),
+        assistant_id=reference(raw.get("assistant_id"), "assistant_id"),
         completed_at=created_at if completed_at is None and not says_status else completed_at,
-        incomplete_at=_time_or_null(raw.get("incomplete_at"), "incomplete_at"),
+        incomplete_at=time_or_null(raw.get("incomplete_at"), "incomplete_at"),
         reason_value=None if details is None else _incomplete_reason(details),
         plain_text=None if status == Status.IN_PROGRESS.value else plain_text(content),
     )
 
 
 def _order(raw: JsonObject) -> ThreadOrder:
-    _check_fields(raw, ("thread_id", "object", "order"), required=("thread_id", "order"))
-    thread_id = ids.ThreadId(_an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_"))
+    check_fields(raw, ("thread_id", "object", "order"), required=("thread_id", "order"))
+    thread_id = ids.ThreadId(an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_"))
     return ThreadOrder(thread_id, Direction(validate.one_of(raw["order"], "order", _ORDERS)))
 
 
 def _key(raw: JsonObject) -> KeyRecord:
-    _check_fields(raw, _KEY_FIELDS, required=_KEY_FIELDS[1:])
-    thread_id = ids.ThreadId(_an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_"))
+    check_fields(raw, _KEY_FIELDS, required=_KEY_FIELDS[1:])
+    thread_id = ids.ThreadId(an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_"))
     object_id = raw["id"]
     if object_id != thread_id:
-        object_id = _an_id(object_id, "id", ids.as_message_id, "msg_")
+        object_id = an_id(object_id, "id", ids.as_message_id, "msg_")
     of_key = [_a_reference(validate.a_string(raw[name], name), name) for name in _KEY_FIELDS[3:]]
     return KeyRecord(thread_id, object_id, *of_key)
 
@@ -290,13 +293,14 @@ _READERS: Final[dict[str, Callable[[JsonObject], Thread | Message | ThreadOrder 
 }
 
 
-def _check_fields(raw: JsonObject, known: tuple[str, ...], required: tuple[str, ...]) -> None:
+def check_fields(raw: JsonObject, known: tuple[str, ...], required: tuple[str, ...]) -> None:
     """Reject fields that would be lost; an empty one (`file_ids: []` of v1) loses nothing."""
     empty = tuple(key for key, value in raw.items() if value in (None, [], {}, ""))
     validate.fields(raw, "", required=required, optional=known + empty)
 
 
-def _an_id(value: object, path: str, read_id: Callable[[str], str | None], prefix: str) -> str:
+def an_id(value: object, path: str, read_id: Callable[[str], str | None], prefix: str) -> str:
+    """Check an ID of one kind."""
     found = read_id(validate.a_string(value, path))
     if found is None:
         got = excerpt(str(value))
@@ -305,15 +309,18 @@ def _an_id(value: object, path: str, read_id: Callable[[str], str | None], prefi
     return found
 
 
-def _time(value: object, path: str) -> int:
+def a_time(value: object, path: str) -> int:
+    """Check a time in Unix seconds."""
     return validate.an_integer(value, path, at_least=0, at_most=MAX_TIME)
 
 
-def _time_or_null(value: object, path: str) -> int | None:
-    return None if value is None else _time(value, path)
+def time_or_null(value: object, path: str) -> int | None:
+    """Check a time, which may be null."""
+    return None if value is None else a_time(value, path)
 
 
-def _reference(value: object, path: str) -> str | None:
+def reference(value: object, path: str) -> str | None:
+    """Check the ID of an object that need not be stored here, which may be null."""
     return None if value is None else _a_reference(validate.a_string(value, path), path)
 
 
@@ -339,7 +346,8 @@ def _incomplete_reason(value: object) -> str:
     return validate.one_of(details["reason"], "incomplete_details.reason", _REASONS)
 
 
-def _metadata(value: object) -> JsonObject:
+def metadata_of(value: object) -> JsonObject:
+    """Check metadata of any size, which may be null."""
     pairs = validate.an_object({} if value is None else value, "metadata", "a metadata object")
     return {key: validate.a_string(text, validate.within("metadata", key)) for key, text in pairs.items()}
 

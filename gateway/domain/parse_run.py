@@ -10,10 +10,9 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.domain import bounds, ids, parse, validate
-from gateway.domain.run import ASSISTANT_FIELDS, SETTINGS, Assistant, NewRun, ToolOutputs
+from gateway.domain import bounds, parse, validate
+from gateway.domain.run import ASSISTANT_FIELDS, SETTINGS, NewRun, ToolOutputs
 from gateway.domain.unset import UNSET
-from gateway.domain.wire import dump_text
 from gateway.errors import InvalidRequest, excerpt
 
 if TYPE_CHECKING:
@@ -102,19 +101,6 @@ def new_assistant(body: object) -> dict[str, Any]:
     if given.get("model") is None:
         validate.refuse_type("model", "a string", None)
     return {**ASSISTANT_FIELDS, **given}
-
-
-def stored_assistant(body: object) -> Assistant:
-    """Parse an assistant as the API returns it, with its id and time."""
-    raw = validate.root_object(body)
-    own = ("id", "object", "created_at")
-    validate.fields(raw, "", required=("id", "created_at", "model"), optional=(*own, *ASSISTANT_FIELDS))
-    found = ids.as_other_id("asst", validate.a_string(raw["id"], "id"))
-    if found is None:
-        validate.refuse("Invalid 'id'. Expected an ID that begins with 'asst_'.", "id", "invalid_value")
-    created_at = validate.an_integer(raw["created_at"], "created_at", at_least=0, at_most=2**53)
-    fields = new_assistant({key: each for key, each in raw.items() if key not in own})
-    return Assistant(found, created_at, dump_text(fields))
 
 
 def assistant_patch(body: object) -> tuple[dict[str, Any], MetadataPatch | Unset]:

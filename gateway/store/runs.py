@@ -17,12 +17,13 @@ from gateway.domain.run import Assistant, OpenRun, Run, RunStep
 from gateway.domain.wire import dump_text
 from gateway.store.filling import FillWrites
 from gateway.store.reads import Reads
+from gateway.store.schema import tables
 from gateway.store.statements import following, runs
 from gateway.store.statements.idempotency import COLUMNS
 from gateway.store.statements.paging import is_ascending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gateway.domain.idempotency import IdempotencyKey
     from gateway.domain.ids import ThreadId
@@ -167,6 +168,29 @@ class RunWrites(FillWrites, RunReads):
         Errors: KeyTaken.
         """
         await self._rows(runs.insert_run, reach, {**_row(runs.RUN_COLUMNS, run), **_of_key(key)})
+
+    async def known_runs(self, reach: Reach, run_ids: Sequence[str]) -> dict[str, str]:
+        """Return which ids belong to runs, and the thread of each."""
+        return dict([row[:2] for row in await self._rows(runs.known_runs, reach, dump_text(run_ids))])
+
+    async def known_steps(self, reach: Reach, step_ids: Sequence[str]) -> dict[str, str]:
+        """Return which ids belong to steps, and the run of each."""
+        return dict([row[:2] for row in await self._rows(runs.known_steps, reach, dump_text(step_ids))])
+
+    async def import_runs(
+        self, reach: Reach, added: Sequence[Run], steps: Sequence[RunStep], ends: Mapping[ThreadId, int]
+    ) -> None:
+        """Add runs that have ended and steps at positions of locked threads, whose ends these are then."""
+        for table, columns, each in (
+            (tables.runs, runs.RUN_COLUMNS, added),
+            (tables.run_steps, runs.STEP_COLUMNS, steps),
+        ):
+            names = ("project_id", *(column.name for column in columns))
+            values = [(reach.project_id, *row) for row in each]
+            await self._driver.insert_rows(self._connection.raw, table.name, names, values)
+        await self._connection.run_many(runs.move_position, [(reach, *end) for end in ends.items()])
+        for thread_id in ends:
+            self._touch(reach, thread_id)
 
     async def set_run(self, reach: Reach, run_id: str, values: Values) -> None:
         """Change a run."""

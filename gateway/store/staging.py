@@ -15,6 +15,7 @@ from gateway.domain.idempotency import KeyRecord
 from gateway.domain.ordering import Source, arrange
 from gateway.domain.rejected import places_of
 from gateway.domain.thread import Thread
+from gateway.store import staged_runs
 from gateway.store.rows import messages_of
 from gateway.store.statements.messages import MESSAGE_COLUMNS
 
@@ -52,10 +53,14 @@ _OPTIONAL: Final = ", NULL" * len(Thread._field_defaults)
 _THREADS: Final = f"""
     SELECT * FROM
     (SELECT 0 AS inferred, * FROM threads UNION ALL
-    SELECT 1, min(seq), thread_id, min(created_at), '{{}}', '{{}}', 0{_OPTIONAL} FROM messages
+    SELECT 1, min(seq), thread_id, min(created_at), '{{}}', '{{}}', 0{_OPTIONAL} FROM FOUND
     WHERE thread_id NOT IN (SELECT id FROM threads) GROUP BY thread_id)
     WHERE id NOT IN (SELECT id FROM refused_threads) ORDER BY inferred, seq
 """  # noqa: S608  (our own names)
+_MESSAGES_OR_RUNS: Final = """
+    (SELECT seq, thread_id, created_at FROM messages
+    UNION ALL SELECT seq, thread_id, created_at FROM run_lines WHERE thread_id != '')
+"""
 _ROWS: Final = "SELECT seq, created_at, list FROM messages WHERE thread_id = ? ORDER BY seq"
 _KEYS: Final = "SELECT thread_id, object_id, scope, value, fingerprint FROM keys WHERE thread_id = ?"
 _DROP_REPEATED: Final = (
@@ -119,12 +124,13 @@ class Staging:
         self._file = Path(self._folder.name) / "staging.db"
         # An import reads it in the thread of the database that it writes, while the one that opened it waits.
         self._db = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
-        self._db.executescript(_TABLES)
+        self._db.executescript(_TABLES + staged_runs.TABLES)
         self._db.execute("BEGIN")
         self._read: list[tuple[Any, ...]] = []  # messages that are not in the table yet
         self._bytes = 0  # of their content
         self._seq = 0
         self._sources: dict[int, Source] = {}
+        self.runs = staged_runs.StagedRuns(self._db, self._sources)
         self._group: dict[str, _Order] = {}  # of the threads that were given last
         return self
 
@@ -182,6 +188,7 @@ class Staging:
         self._write()
         self._db.execute(_INDEX)
         self._db.execute("CREATE INDEX keys_by_thread ON keys (thread_id)")
+        self.runs.finish()
         self._db.execute("COMMIT")  # so that the other database can read it too
 
     def refused_threads(self) -> Iterator[tuple[ThreadId, str]]:
@@ -198,7 +205,8 @@ class Staging:
 
         Those that have come first, in their order, then those that are inferred from messages.
         """
-        for inferred, _, *row in self._db.execute(_THREADS):
+        found = _MESSAGES_OR_RUNS if self.runs.count else "messages"
+        for inferred, _, *row in self._db.execute(_THREADS.replace("FOUND", found)):
             yield Thread(*row), not inferred
 
     def groups(self) -> Iterator[list[tuple[Thread, bool]]]:
@@ -207,7 +215,12 @@ class Staging:
         size = 0
         for thread, has_line in self.threads():
             order = self._order(thread.id)
-            weight = 1 + order.messages + (len(thread.metadata_json) + len(thread.tool_resources_json)) // 1_000
+            weight = (
+                1
+                + order.messages
+                + self.runs.weight(thread.id)
+                + (len(thread.metadata_json) + len(thread.tool_resources_json)) // 1_000
+            )
             if group and size + weight > GROUP:
                 yield group
                 group, size, self._group = [], 0, {}

@@ -9,12 +9,13 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.core import transfer
+from gateway.core import run_transfer, transfer
 from gateway.core.transfer import Given, Taken
-from gateway.domain import archive, ids, wire
+from gateway.domain import archive, archive_runs, ids, wire
 from gateway.domain.direction import Direction, DirectionDetector
 from gateway.domain.idempotency import KeyRecord
 from gateway.domain.message import Message
+from gateway.domain.run import ENDED, RUN_STATUS_OF, Assistant, Run, RunStep
 from gateway.domain.thread import Thread
 from gateway.errors import InvalidRequest
 from gateway.transfer.decompress import STDIN
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
     from typing import IO
 
     from gateway.core import Store
+    from gateway.core.run_transfer import TakenRuns
     from gateway.domain.principal import Principal
     from gateway.store.staging import Staging
     from gateway.transfer.sources import Entry, Origin
 
 FLAG: Final = "--beyond-bounds"
 _NAMED: Final = 3  # skipped files that a message names
-# Objects of the API that are not stored: each is rejected by itself.
+# Objects without which a thread is whole: each is rejected by itself.
 _OTHERS: Final = (
     "assistant",
     "thread.run",
@@ -78,6 +80,10 @@ class Rejects:
             for key in keys:
                 lines += 1
                 self.add(wire.dump(archive.key_record(key)))
+        for batch in staging.runs.lines([thread_id]):
+            for line in batch:
+                lines += 1
+                self.add(line.raw)
         if self.file and detector.direction not in (self.order or Direction.RISING, Direction.UNKNOWN):
             self._write(wire.dump(archive.order_record(thread_id, self.order or Direction.RISING)))
         return lines
@@ -99,6 +105,7 @@ class _Stager:
     rejects: Rejects
     order: Direction | None
     is_bounded: bool
+    only: type[object]  # what is taken
     skipped: list[str] = field(default_factory=list)
     _numbers: dict[Origin, int] = field(default_factory=dict)
     _file: int = -1
@@ -119,14 +126,35 @@ class _Stager:
             self._refuse(entry, entry.fault, entry.code, entry.thread_ids, is_alone=_is_alone(entry))
             return True
         try:
-            found = archive.read(entry.value)
+            found = archive_runs.read(entry.value)
             if self.is_bounded and isinstance(found, Message):
                 archive.check_bounds(found)
+            elif self.is_bounded and isinstance(found, Run | RunStep):
+                archive_runs.check_bounds(found)
         except InvalidRequest as error:
             self._refuse(entry, error.message, error.code, _threads_of(entry.value), is_alone=_is_other(entry.value))
             return True
-        self._keep(entry, found)
+        if not isinstance(found, self.only):
+            reason = f"Expected an object of the type '{self.only.__name__.lower()}'."
+            self._refuse(entry, reason, None, (), is_alone=True)
+            return True
+        if isinstance(found, Run | RunStep | Assistant):
+            self._keep_run(entry, found)
+        else:
+            self._keep(entry, found)
         return True
+
+    def _keep_run(self, entry: Entry, found: Run | RunStep | Assistant) -> None:
+        thread_id = "" if isinstance(found, Assistant) else found.thread_id
+        self.staging.runs.add(
+            self._number(entry.origin),
+            (entry.origin.source, entry.place, _raw_of(entry)),
+            found.id,
+            found.created_at,
+            thread_id=thread_id,
+            run_id=found.run_id if isinstance(found, RunStep) else "",
+            is_open=isinstance(found, Run) and RUN_STATUS_OF[entry.value["status"]] not in ENDED,
+        )
 
     def _keep(self, entry: Entry, found: Thread | Message | archive.ThreadOrder | KeyRecord) -> None:
         thread_id = found.id if isinstance(found, Thread) else found.thread_id
@@ -182,12 +210,13 @@ def stage(
     advance: Callable[[int], None],
     *,
     is_bounded: bool = True,
+    only: type[object] = object,
 ) -> list[str]:
-    """Read all sources into the staging tables; return the files without threads or messages.
+    """Read all sources into the staging tables; return the files without any of its objects.
 
     A source that cannot be read is reported and counted among the rejects, and the others are read.
     """
-    stager = _Stager(staging, rejects, rejects.order, is_bounded)
+    stager = _Stager(staging, rejects, rejects.order, is_bounded, only)
     files = itertools.count()
     for source in sources:
         is_ours = False
@@ -198,7 +227,7 @@ def stage(
         passed = stager.skipped[passed_before:]
         if passed and not is_ours:
             name = "Standard input" if source == STDIN else source
-            report(f"{name}: No thread or message of the Assistants API found{_named(source, passed)}.")
+            report(f"{name}: No object of the Assistants API found{_named(source, passed)}.")
             rejects.count += 1
             del stager.skipped[passed_before:]
     staging.finish()
@@ -240,8 +269,17 @@ async def load(
         total.messages += taken.messages
         total.known += taken.known
         total.deleted += taken.deleted
-        advance(taken.messages)
+        _report_runs(taken.of_runs, total.of_runs, rejects)
+        advance(taken.messages + taken.of_runs.runs + taken.of_runs.steps)
+    total.of_runs.add(await run_transfer.import_assistants(store, who, staging))
     return total
+
+
+def _report_runs(taken: TakenRuns, total: TakenRuns, rejects: Rejects) -> None:
+    for (source, place, raw), reason in taken.refused:
+        report(f"{source}: {place}: {reason}")
+        rejects.add(raw)
+    total.add(taken)
 
 
 def _raw_of(entry: Entry) -> bytes:

@@ -36,7 +36,7 @@ _PACKED: Final = (".zip", ".tar", ".tgz", ".7z", *(f"{of}{by}" for of in _SUFFIX
 _LISTS: Final = {b'"data"': "data", b'"messages"': "messages"}  # members that may be longer than any line
 _IGNORED: Final = frozenset({b'"runs"', b'"files"', b'"errors"', b'"steps"'})  # of an export; they may be long too
 _PRETTY: Final = frozenset({b"{", b"[", b"[{", b"{}", b"[]"})  # what JSON over several lines begins with
-_ANY_OF_OURS: Final = re.compile(rb'"thread(?:\.message|\.order|_[A-Za-z0-9_-]+)?"')
+_ANY_OF_OURS: Final = re.compile(rb'"thread(?:\.message|\.order|_[A-Za-z0-9_-]+)?"|"object"\s*:\s*"assistant"')
 _NAMED_THREAD: Final = re.compile(rb'"(?:thread_)?id"\s*:\s*"(thread_[A-Za-z0-9_-]{1,120})"')
 
 

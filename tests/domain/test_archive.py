@@ -244,7 +244,11 @@ def test_an_invalid_owner_is_refused(owner: str) -> None:
         pytest.param(None, "Invalid type: expected an object, but got null", id="null"),
         pytest.param([a_thread()], "Invalid type: expected an object, but got an array", id="array"),
         pytest.param({}, "Missing required parameter: 'object'", id="no object"),
-        pytest.param({"object": "list", "data": []}, "Supported values are: 'thread' and 'thread.message'", id="list"),
+        pytest.param(
+            {"object": "list", "data": []},
+            "Supported values are: 'thread', 'thread.message', 'thread.run', ",
+            id="list",
+        ),
         pytest.param({"object": "thread.deleted", "id": "thread_a"}, "Invalid value: 'thread.deleted'", id="deleted"),
         pytest.param(a_thread("msg_a"), "Invalid 'id': 'msg_a'. Expected 'thread_'", id="id of a message"),
         pytest.param(a_thread("thread_" + "a" * 121), "Expected 'thread_' and up to 120", id="long id"),

@@ -233,7 +233,7 @@ def test_i_a_folder_of_another_program_is_refused_with_a_reason_and_a_summary(wo
 
     sentence, summary = done.stderr.splitlines()
     assert (done.returncode, done.stdout) == (1, "")
-    assert sentence.startswith("I: No thread or message of the Assistants API found")
+    assert sentence.startswith("I: No object of the Assistants API found")
     assert summary == "Threads: 0, messages: 0, already present: 0, rejected: 1."
 
 

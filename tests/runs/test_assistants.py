@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.domain import parse_run
+from gateway.domain import archive_runs, parse_run
 from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -177,4 +177,4 @@ def test_a_wrong_setting_of_a_run_is_named(given: dict[str, Any], param: str) ->
 @pytest.mark.parametrize("given", [{"id": "assistant_a"}, {"created_at": -1}, {"model": 5}])
 def test_a_wrong_assistant_of_an_export_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
-        parse_run.stored_assistant({"id": "asst_a", "object": "assistant", "created_at": 5, "model": "m", **given})
+        archive_runs.read({"id": "asst_a", "object": "assistant", "created_at": 5, "model": "m", **given})

@@ -173,7 +173,7 @@ def test_a_folder_of_another_program_is_reported(sqlite_url: str, tmp_path: Path
     done = run("import", str(tmp_path), "--database-url", sqlite_url)
 
     assert done.exit_code == 1
-    assert told(done)[0].startswith(f"{tmp_path}: No thread or message of the Assistants API found")
+    assert told(done)[0].startswith(f"{tmp_path}: No object of the Assistants API found")
 
 
 @pytest.mark.parametrize("name", ["rest.zip", "a/rest.TAR.GZ", "rest.jsonl.zst", "rest.tgz"])
@@ -185,7 +185,7 @@ def test_archives_in_a_folder_are_reported(sqlite_url: str, tmp_path: Path, name
     done = run("import", str(tmp_path), "--database-url", sqlite_url)
 
     assert (done.exit_code, held(sqlite_url)) == (0, ["thread_a", "msg_1"])
-    assert f"contains no threads or messages: {tmp_path / name}." in done.stderr
+    assert f"contains no object of the Assistants API: {tmp_path / name}." in done.stderr
 
 
 def test_control_characters_are_printed_as_escapes(sqlite_url: str) -> None:

@@ -173,7 +173,7 @@ async def emptied(postgres_url: str) -> None:
     url = postgres_url.replace("postgresql://", "postgresql+asyncpg://")
     engine = create_async_engine(url)
     async with engine.begin() as connection:
-        await connection.execute(text("TRUNCATE threads, deleted_threads CASCADE"))
+        await connection.execute(text("TRUNCATE threads, deleted_threads, assistants CASCADE"))
     await engine.dispose()
 
 

@@ -271,10 +271,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_only_thread_files_of_a_folder_are_imported(folder: Path) -> None:
+def test_only_files_with_objects_of_the_api_are_imported_from_a_folder(folder: Path) -> None:
     found = [entry for entry in read(folder) if not entry.is_foreign]
 
-    assert sorted(entry.value["id"] for entry in found) == ["msg_a", "thread_a", "thread_b"]
+    assert sorted(entry.value["id"] for entry in found) == ["asst_1", "msg_a", "thread_a", "thread_b"]
 
 
 def test_a_folder_of_only_threads_is_imported(folder: Path) -> None:
@@ -285,7 +285,7 @@ def test_a_folder_of_only_threads_is_imported(folder: Path) -> None:
 def test_objects_of_other_types_are_skipped(folder: Path, content: bytes) -> None:
     (folder / "threads" / "thread_c.json").write_bytes(content)
 
-    assert [entry.fault for entry in read(folder) if not entry.is_foreign] == [None] * 3
+    assert [entry.fault for entry in read(folder) if not entry.is_foreign] == [None] * 4
 
 
 @pytest.mark.parametrize("where", ["", "threads"])

@@ -18,6 +18,7 @@ from gateway.domain.run import Assistant as DomainAssistant
 from gateway.domain.run import Run as DomainRun
 from gateway.domain.run import RunStep as DomainStep
 from gateway.domain.thread import Thread as DomainThread
+from gateway.domain.wire import dump_text
 from gateway.graphql.context import Info
 from gateway.graphql.schema import inputs, types
 from gateway.graphql.schema.argument_paths import names_arguments
@@ -88,12 +89,18 @@ def _calls_of(calls: Sequence[dict[str, Any]]) -> list[RunToolCall]:
     return [
         RunToolCall(
             id=strawberry.ID(call["id"]),
-            name=call["function"]["name"],
-            arguments=call["function"]["arguments"],
-            output=call["function"].get("output"),
+            name=function["name"],
+            arguments=function["arguments"],
+            output=function.get("output"),
         )
         for call in calls
+        for function in [call.get("function") or _tool_of(call)]
     ]
+
+
+def _tool_of(call: dict[str, Any]) -> dict[str, Any]:
+    """Describe the call of another tool, which only imported runs have."""
+    return {"name": call["type"], "arguments": dump_text(call.get(call["type"]))}
 
 
 @strawberry.type(description="A step of a run: the creation of a message, or calls of functions.")
@@ -158,7 +165,7 @@ class Run(types.Node):
     @strawberry.field(description="The tokens of the run; null before its end.")
     def usage(self, root: strawberry.Parent[DomainRun]) -> RunUsage | None:
         """Read the tokens."""
-        if not root.has_ended:
+        if not root.has_ended or root.usage_json is None:  # imported runs may have none
             return None
         names = ("prompt_tokens", "completion_tokens", "total_tokens")
         return RunUsage(**{name: root.usage[name] for name in names})

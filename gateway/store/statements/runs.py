@@ -145,6 +145,24 @@ def has_run(reach: Reach, thread_id: str, run_id: str) -> Select[Any]:
     return select(place_of_run(reach, thread_id, run_id).is_not(None))
 
 
+def known_runs(reach: Reach, run_ids: str) -> Select[Any]:
+    """Select which of many ids, an array of JSON, belong to runs, and the thread of each."""
+    own = tables.runs
+    return select(own.c.id, own.c.thread_id).where(within(own, reach), among(own.c.id, as_text(run_ids)))
+
+
+def known_steps(reach: Reach, step_ids: str) -> Select[Any]:
+    """Select which of many ids, an array of JSON, belong to steps, and the run of each."""
+    own = tables.run_steps
+    return select(own.c.id, own.c.run_id).where(within(own, reach), among(own.c.id, as_text(step_ids)))
+
+
+def move_position(reach: Reach, thread_id: str, position: int) -> Update:
+    """Set the last position of a thread after runs were imported."""
+    own = tables.threads
+    return update(own).where(within(own, reach), own.c.id == thread_id).values(last_position=position)
+
+
 def set_run(reach: Reach, run_id: str, values: Mapping[str, Any]) -> Update:
     """Update columns of a run."""
     return update(tables.runs).where(within(tables.runs, reach), tables.runs.c.id == run_id).values(values)

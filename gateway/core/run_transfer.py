@@ -1,0 +1,149 @@
+"""The use cases of import and export that move runs, their steps and assistants.
+
+Each of these is imported or refused by itself: the messages of a thread are whole without its runs, and a run that is
+corrected can be imported later. It comes after those that are there.
+Must not be here: threads and messages (`transfer`); files, lines, reports about them (the layer above).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from gateway.core import assistants
+from gateway.domain import archive_runs, wire
+from gateway.domain.page import Order, PageRequest
+from gateway.domain.run import Assistant, Run, RunStep
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from gateway.core import Store
+    from gateway.domain.ids import ThreadId
+    from gateway.domain.principal import Principal, Reach
+    from gateway.store.runs import RunWrites
+    from gateway.store.staged_runs import RunLine
+    from gateway.store.staging import Staging
+
+_PAGE: Final = PageRequest(limit=100, order=Order.ASC)
+
+
+class RefusedLine(NamedTuple):
+    """A line that was not imported, and the reason."""
+
+    line: RunLine
+    reason: str
+
+
+@dataclass(slots=True)
+class TakenRuns:
+    """The counts of what was added, and of what existed before."""
+
+    runs: int = 0
+    steps: int = 0
+    assistants: int = 0
+    known: int = 0
+    refused: list[RefusedLine] = field(default_factory=list)
+
+    def add(self, other: TakenRuns) -> None:
+        """Add the counts of another part."""
+        self.runs += other.runs
+        self.steps += other.steps
+        self.assistants += other.assistants
+        self.known += other.known
+
+
+async def import_runs(
+    transaction: RunWrites, reach: Reach, staging: Staging, thread_ids: Sequence[ThreadId]
+) -> TakenRuns:
+    """Add the staged runs and steps of threads that are imported; what exists stays as it is."""
+    taken = TakenRuns()
+    for batch in staging.runs.lines(thread_ids):
+        await _add(transaction, reach, batch, taken)
+    return taken
+
+
+async def _add(transaction: RunWrites, reach: Reach, batch: Sequence[RunLine], taken: TakenRuns) -> None:
+    found = [(line, archive_runs.read(wire.load(line.raw))) for line in batch]
+    of_runs = [(line, each) for line, each in found if isinstance(each, Run | RunStep)]
+    ends = await transaction.lock_ends(reach, sorted({each.thread_id for _, each in of_runs}))
+    run_ids = {each.id if isinstance(each, Run) else each.run_id for _, each in of_runs}
+    threads = await transaction.known_runs(reach, sorted(run_ids))
+    holders = await transaction.known_steps(reach, [each.id for _, each in of_runs if isinstance(each, RunStep)])
+    positions = {thread_id: end.position for thread_id, end in ends.items()}
+    runs: list[Run] = []
+    steps: list[RunStep] = []
+    for line, each in of_runs:
+        known, own = (threads, each.thread_id) if isinstance(each, Run) else (holders, each.run_id)
+        if known.get(each.id) == own:
+            taken.known += 1
+            continue
+        reason = _why_not(each, threads, holders, ends[each.thread_id].active_run)
+        if reason is not None:
+            taken.refused.append(RefusedLine(line, reason))
+            continue
+        known[each.id] = own
+        positions[each.thread_id] += 1
+        if isinstance(each, Run):
+            runs.append(each._replace(position=positions[each.thread_id]))
+        else:
+            steps.append(each._replace(position=positions[each.thread_id]))
+    grown = {each.thread_id for each in runs} | {each.thread_id for each in steps}
+    moved = {thread_id: positions[thread_id] for thread_id in sorted(grown)}
+    if moved:
+        await transaction.import_runs(reach, runs, steps, moved)
+    taken.runs += len(runs)
+    taken.steps += len(steps)
+
+
+def _why_not(
+    each: Run | RunStep, threads: dict[str, str], holders: dict[str, str], active_run: str | None
+) -> str | None:
+    """Say why a run or step that is not there cannot be added, if so."""
+    holder = (threads if isinstance(each, Run) else holders).get(each.id)
+    if holder is not None:
+        return f"'{each.id}' belongs to '{holder}' already."
+    if isinstance(each, RunStep) and threads.get(each.run_id) != each.thread_id:
+        return f"'{each.thread_id}' has no run '{each.run_id}': import that first, or with its steps."
+    if active_run is not None:
+        return f"'{each.thread_id}' is being answered by '{active_run}': import it again when that run has ended."
+    return None
+
+
+async def import_assistants(store: Store, who: Principal, staging: Staging) -> TakenRuns:
+    """Add the staged assistants; what exists stays as it is."""
+    taken = TakenRuns()
+    for batch in staging.runs.assistants():
+        found = [archive_runs.read(wire.load(line.raw)) for line in batch]
+        given = [each for each in found if isinstance(each, Assistant)]
+        added = await assistants.add_all(store, who, given)
+        taken.assistants += added
+        taken.known += len(given) - added
+    return taken
+
+
+async def export_assistants(store: Store, who: Principal) -> AsyncIterator[Assistant]:
+    """Yield all assistants, oldest first; they belong to the project, so an end user has none."""
+    page, has_more = _PAGE, who.has_project
+    while has_more:
+        async with store.read() as reads:
+            found = await reads.list_assistants(who.reach, page)
+        for each in found.items:
+            yield each
+        has_more = found.has_more
+        page = page if not has_more else PageRequest(limit=page.limit, order=page.order, after=found.items[-1].id)
+
+
+async def export_runs(
+    store: Store, who: Principal, thread_id: ThreadId
+) -> AsyncIterator[tuple[Run, tuple[RunStep, ...]]]:
+    """Yield the runs of a thread, oldest first, each with its steps."""
+    page, has_more = _PAGE, True
+    while has_more:
+        async with store.read() as reads:
+            found = await reads.list_runs(who.reach, thread_id, page)
+            steps = await reads.steps_of_each(who.reach, [each.id for each in found.items]) if found.items else {}
+        for run in found.items:
+            yield run, steps[run.id]
+        has_more = found.has_more
+        page = page if not has_more else PageRequest(limit=page.limit, order=page.order, after=found.items[-1].id)
