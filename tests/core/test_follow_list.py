@@ -8,7 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.core import follow_list, messages, streaming, threads
@@ -180,6 +180,8 @@ async def test_a_filter_emits_what_enters_and_what_leaves(store: Store, hub: Hub
         active_before=st.sampled_from([None, 0, 1 << 52]),
     ),
 )
+@example(metadata={}, owner=None, only=ThreadFilter(reader="bob"))  # of every follower with a key who names a reader
+@example(metadata={}, owner=None, only=ThreadFilter(has_owner=True))
 async def test_a_filter_matches_what_the_list_has(
     store: Store, metadata: dict[str, str], owner: str | None, only: ThreadFilter
 ) -> None:

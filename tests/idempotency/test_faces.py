@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -149,6 +150,45 @@ async def test_graphql_refuses_a_key_with_another_input(graphql: GraphQL, thread
     error = await graphql.refusal(CREATE_MESSAGE, input={**given, "content": {"text": "ho"}})
 
     assert error["extensions"] == {"code": "idempotency_key_reused", "param": None, "type": "invalid_request_error"}
+
+
+async def test_two_inputs_at_once_under_one_key_by_both_faces_are_one_object(
+    rest: httpx.AsyncClient, graphql: GraphQL, thread_id: str
+) -> None:
+    given = {"threadId": thread_id, "role": "USER", "content": {"text": "ho"}, "idempotencyKey": "k"}
+
+    both = [
+        each
+        for _ in range(5)
+        for each in (
+            send(rest, f"/threads/{thread_id}/messages", "k", HI),
+            graphql.answer(CREATE_MESSAGE, input=given),
+        )
+    ]
+    answers = await asyncio.gather(*both)
+
+    is_made = {
+        "hi": [each.status_code == 200 for each in answers[::2]],
+        "ho": ["errors" not in each for each in answers[1::2]],
+    }
+    refused = [each.json()["error"]["code"] for each in answers[::2] if each.status_code != 200]
+    refused += [each["errors"][0]["extensions"]["code"] for each in answers[1::2] if "errors" in each]
+    assert sorted(is_made.values()) == [[False] * 5, [True] * 5]
+    assert refused == ["idempotency_key_reused"] * 5
+    assert await count(rest, thread_id) == 1
+
+
+async def test_a_key_within_one_operation_is_used_once(graphql: GraphQL, thread_id: str) -> None:
+    fields = " ".join(
+        f'{name}: createMessage(input: {{threadId: "{thread_id}", role: USER, content: {{text: "hi"}}, '
+        f'idempotencyKey: "k"}}) {{ message {{ id }} }}'
+        for name in ("a", "b")
+    )
+
+    made = await graphql.answer(f"mutation {{ {fields} }}")
+
+    assert made["data"]["a"] == made["data"]["b"]
+    assert made["extensions"] == {"idempotentReplay": [["b"]]}
 
 
 async def test_a_key_is_for_one_kind(rest: httpx.AsyncClient) -> None:

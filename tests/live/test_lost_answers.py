@@ -26,6 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The Assistants API is deprecated
 CREATE_THREAD = "mutation($input: CreateThreadInput!) { createThread(input: $input) { thread { id } } }"
 CREATE_MESSAGE = "mutation($input: CreateMessageInput!) { createMessage(input: $input) { message { id } } }"
 APPEND = "mutation($input: AppendMessageTextInput!) { appendMessageText(input: $input) { message { text } } }"
+LEAVING = 40
 ONE, TWO = ({"role": "user", "content": text} for text in ("one", "two"))
 
 
@@ -137,3 +138,32 @@ async def test_what_a_client_retries_is_there_once(
     assert [text for _, text in listed[made.full]] == [["one"], ["two"]]
     assert listed[made.thread] == [(made.message, ["message"]), (made.begun, ["Hello Hello "])]
     assert made.text == "Hello Hello "
+
+
+async def test_a_client_that_leaves_at_any_moment_and_sends_again_has_created_once(inside: Inside) -> None:
+    async with httpx.AsyncClient(base_url=f"{inside.base_url}/v1") as http:
+        thread_id = (await http.post("/threads")).json()["id"]
+        path = f"/v1/threads/{thread_id}/messages"
+        for number in range(LEAVING):
+            body = json.dumps({"role": "user", "content": f"{number}"}).encode()
+            await leave(inside, path, f"k{number}", body, yields=number)
+
+        for number in range(LEAVING):
+            message = {"role": "user", "content": f"{number}"}
+            again = await http.post(path.removeprefix("/v1"), json=message, headers={"Idempotency-Key": f"k{number}"})
+            again.raise_for_status()
+
+        listed = (await http.get(path.removeprefix("/v1"), params={"limit": 100})).json()["data"]
+    texts = [each["content"][0]["text"]["value"] for each in listed]
+    assert sorted(texts, key=int) == [f"{number}" for number in range(LEAVING)]
+
+
+async def leave(inside: Inside, path: str, key: str, body: bytes, *, yields: int) -> None:
+    """Send a whole request, give the server some turns of the loop, and break the connection off."""
+    port = httpx.URL(inside.base_url).port
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST {path} HTTP/1.1\r\nhost: g\r\nidempotency-key: {key}\r\ncontent-length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    for _ in range(yields):
+        await asyncio.sleep(0)
+    writer.transport.abort()
