@@ -9,9 +9,12 @@ import pytest
 
 from gateway.auth import api_keys
 from gateway.core import epochs
+from gateway.runs.service import Answering
+from gateway.runs.worker import Worker
 from tests.isolation.asking import Served
 from tests.isolation.world import authenticator_over, make_world
 from tests.live.inside import serving_inside
+from tests.runs.scripted import Scripted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -31,14 +34,19 @@ def _quiet() -> Iterator[None]:
         patch.setattr(api_keys, "FRESH_S", 3_600)
         patch.setattr(api_keys, "WRITE_S", 3_600)
         patch.setattr(epochs, "CHECK_S", 3_600)
+        patch.setattr(Worker, "_take", _nothing)
         yield
+
+
+async def _nothing(_worker: Worker) -> None:
+    pass
 
 
 @pytest.fixture(scope="module")
 async def served(world_url: str, _quiet: None) -> AsyncIterator[Served]:
     """Serve a world."""
     async with (
-        serving_inside(world_url, authenticator_over) as inside,
+        serving_inside(world_url, authenticator_over, answering=Answering(Scripted(any_assistant=True))) as inside,
         httpx.AsyncClient(base_url=inside.base_url) as beyond,
     ):
         async with inside.store.read() as reads:

@@ -63,7 +63,7 @@ async def test_unreachable_objects_are_indistinguishable_from_missing_ones(serve
 
 def refusal_of(way: Way, stranger: Caller) -> str:
     may_never = (way.for_many_threads and stranger.has_one_thread) or (
-        stranger.only_sends and Scope.WRITE in way.scopes and not way.sends
+        stranger.only_sends and way.scopes & {Scope.WRITE, Scope.RUNS} and not way.sends
     )
     return missing_scope(way) if may_never else way.refusal
 
@@ -92,7 +92,7 @@ async def test_a_missing_scope_is_reported_before_any_look_up(served: Served, fa
 
     for way in on(face, [*WAYS, *NAMELESS]):
         without = [world.writers] * (Scope.READ in way.scopes) + [world.readers] * bool(
-            way.scopes & {Scope.WRITE, Scope.ERASE}
+            way.scopes & {Scope.WRITE, Scope.ERASE, Scope.RUNS}
         )
         for name, caller in (each for lacking in without for each in lacking.items()):
             for names in (world.never, *world.hidden.values()):
@@ -154,7 +154,8 @@ def status_of_nobody(face: Face) -> int:
 
 
 async def everything_in(store: Store) -> list[object]:
-    """Read what is kept of threads and messages."""
-    kept = (tables.threads, tables.messages, tables.message_deltas, tables.deleted_threads, tables.deleted_messages)
+    """Read what is kept of threads, messages and runs."""
+    of_threads = (tables.threads, tables.deleted_threads, tables.runs, tables.run_steps)
+    kept = (*of_threads, tables.messages, tables.message_deltas, tables.deleted_messages)
     async with store._engines.reader.connect() as connection:  # noqa: SLF001
         return [sorted(repr(tuple(row)) for row in await connection.execute(select(table))) for table in kept]

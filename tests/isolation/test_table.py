@@ -20,7 +20,7 @@ from gateway import app
 from gateway.domain import parse_page
 from gateway.graphql.schema.build import build_schema
 from gateway.graphql.transport.explorer import ASSETS
-from gateway.rest.routes import PATHS, PREFIXES
+from gateway.rest.routes import PATHS, PREFIXES, RUN_PATHS
 from gateway.store.store import open_store
 from gateway.web.pages import Pages
 from tests.isolation.ways import NAMELESS, WAYS, Face, Way
@@ -33,11 +33,14 @@ if TYPE_CHECKING:
 ALL: Final = (*WAYS, *NAMELESS)
 SCHEMA: Final = build_schema()._schema  # noqa: SLF001
 
-# Runs and assistants have a table of their own: tests/runs/test_isolation.py.
-OF_RUNS: Final = re.compile(
-    r"Thread\.runs|Query\.(run|assistants)\b|(CreateRun|CancelRun|SubmitToolOutputs|ToolOutput)Input\."
-    r"|Mutation\.(createRun|cancelRun|submitToolOutputs)|CreateThreadTokenInput\.assistantId"
+# Assistants belong to the project, and end users may run any: tests/runs/test_rights.py. The rest only says how to run.
+OF_ASSISTANTS: Final = re.compile(
+    r"/assistants|Query\.assistants\b|CreateRunInput\.(?!threadId)|ToolOutputInput\.|CreateThreadTokenInput\.assistantId"
 )
+NAMED: Final = ("thread_id", "message_id", "run_id", "step_id")
+PATHS_OF_THREADS: Final = {
+    path: endpoints for path, endpoints in {**PATHS, **RUN_PATHS}.items() if not OF_ASSISTANTS.search(path)
+}
 NAMES_NOTHING: Final = {"/", "/healthz", "/readyz", "/openapi.json", ASSETS}
 # Texts that name nothing which is kept here.
 ELSEWHERE: Final = {
@@ -83,26 +86,29 @@ def rest_ways() -> Iterator[Way]:
 
 def test_every_path_and_method_is_in_the_table() -> None:
     served = {
-        (method, prefix + path) for prefix in PREFIXES for path, endpoints in PATHS.items() for method in endpoints
+        (method, prefix + path)
+        for prefix in PREFIXES
+        for path, endpoints in PATHS_OF_THREADS.items()
+        for method in endpoints
     }
 
     assert {(way.method, way.route) for way in rest_ways() if way.method != "HEAD"} == served
 
 
 def test_every_readable_path_supports_head() -> None:
-    read = {f"/v1{path}" for path, endpoints in PATHS.items() if "GET" in endpoints and "runs" not in path}
+    read = {f"/v1{path}" for path, endpoints in PATHS_OF_THREADS.items() if "GET" in endpoints}
 
     assert {way.route for way in rest_ways() if way.method == "HEAD"} == read
 
 
-@pytest.mark.parametrize("path", [path for path in PATHS if "runs" not in path])
+@pytest.mark.parametrize("path", PATHS_OF_THREADS)
 def test_every_place_of_a_path_names_something_hidden(path: str) -> None:
-    for method in PATHS[path]:
+    for method in PATHS_OF_THREADS[path]:
         ways = [way for way in rest_ways() if (way.method, way.route) == (method, f"/v1{path}")]
 
         named = set().union(*(way.named for way in ways))
 
-        assert {place for place in ("thread_id", "message_id") if f"{{{place}}}" in path} <= named
+        assert {place for place in NAMED if f"{{{place}}}" in path} <= named
 
 
 def test_every_parameter_of_a_list_that_can_name_something_does() -> None:
@@ -134,7 +140,7 @@ async def test_no_other_routes_are_served(sqlite_url: str, monkeypatch: pytest.M
 def test_every_argument_that_can_name_something_is_in_the_table() -> None:
     covered = {each for way in ALL for each in way.covers if each.endswith(":)") or "Input." in each}
 
-    named = {each for each in arguments_that_are_texts() if not OF_RUNS.search(each)}
+    named = {each for each in arguments_that_are_texts() if not OF_ASSISTANTS.search(each)}
 
     assert not covered & set(ELSEWHERE)
     assert covered | set(ELSEWHERE) == named
@@ -152,7 +158,7 @@ def test_every_argument_that_can_name_something_is_in_the_table() -> None:
 def test_every_root_field_has_a_case(root: GraphQLObjectType, face: Face) -> None:
     asked = {field for way in ALL if way.face is face for field in root_fields(way)}
 
-    assert {name for name in root.fields if not OF_RUNS.search(f"{root.name}.{name}")} <= asked
+    assert {name for name in root.fields if not OF_ASSISTANTS.search(f"{root.name}.{name}")} <= asked
 
 
 def test_every_subscription_resumes_from_the_id_of_an_event() -> None:

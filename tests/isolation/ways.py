@@ -1,7 +1,7 @@
 """The table: every way to name an object, on each face.
 
-Places in it: `{thread}`, `{message}`, `{growing}` (in progress) and `{run}` are what is named; `{own_thread}` and
-`{own_message}` are the caller's own, beside which it is named.
+Places in it: `{thread}`, `{message}`, `{growing}` (in progress), `{run}` and `{step}` are what is named; `{own_thread}`
+and its like are the caller's own, beside which it is named.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.domain.principal import ALL_SCOPES, Scope
 from gateway.rest.routes import PREFIXES
-from tests.isolation.world import READ, WRITE
+from tests.isolation.world import READ, RUN, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PLACE: Final = re.compile(r"\{(own_)?(thread|message|growing|run)\}")
+PLACE: Final = re.compile(r"\{(own_)?(thread|message|growing|run|step)\}")
 
 
 class Face(Enum):
@@ -120,6 +120,43 @@ _LISTS: Final = (
 )
 
 
+_RUNS: Final = "/threads/{thread}/runs"
+_RUN: Final = _RUNS + "/{run}"
+_OUTPUTS: Final = [{"tool_call_id": "call_a", "output": "ok"}]
+
+
+def _of_run(way: Way) -> Way:
+    return replace(way, scopes=RUN)
+
+
+_OF_RUNS: Final = (
+    _rest("GET", _RUNS),
+    _of_run(_rest("POST", _RUNS, body={"assistant_id": "asst_any"})),
+    _rest("GET", _RUN),
+    _of_run(_rest("POST", _RUN, body=_NOTE)),
+    _of_run(_rest("POST", _RUN + "/cancel")),
+    _of_run(_rest("POST", _RUN + "/submit_tool_outputs", body={"tool_outputs": _OUTPUTS})),
+    _rest("GET", _RUN + "/steps"),
+    _rest("GET", _RUN + "/steps/{step}"),
+)
+_MIXED_RUNS: Final = (
+    *(
+        replace(way, path=way.path.replace(named, f"{{own_{named[1:]}"))
+        for named in ("{thread}", "{run}")
+        for way in _OF_RUNS
+        if "{run}" in way.path
+    ),
+    _rest("GET", "/threads/{own_thread}/runs/{own_run}/steps/{step}"),
+)
+_LISTS_OF_RUNS: Final = (
+    *(_rest("GET", "/threads/{own_thread}/runs", _CURSOR, **{side: "{run}"}) for side in ("after", "before")),
+    *(
+        _rest("GET", "/threads/{own_thread}/runs/{own_run}/steps", _CURSOR, **{side: "{step}"})
+        for side in ("after", "before")
+    ),
+)
+
+
 def _with_prefix(way: Way, prefix: str) -> Way:
     return replace(way, path=prefix + way.path)
 
@@ -130,11 +167,15 @@ def _without_body(way: Way) -> Way:
 
 
 REST: Final = (
-    *(_with_prefix(way, prefix) for prefix in PREFIXES for way in _PLAIN),
-    *(_with_prefix(way, prefix) for prefix in PREFIXES[:1] for way in (*_MIXED, *_FORKS, *_LISTS)),
+    *(_with_prefix(way, prefix) for prefix in PREFIXES for way in (*_PLAIN, *_OF_RUNS)),
+    *(
+        _with_prefix(way, prefix)
+        for prefix in PREFIXES[:1]
+        for way in (*_MIXED, *_MIXED_RUNS, *_FORKS, *_LISTS, *_LISTS_OF_RUNS)
+    ),
     *(
         _with_prefix(_without_body(way), PREFIXES[0])
-        for way in (*_PLAIN, *_MIXED, *_LISTS)
+        for way in (*_PLAIN, *_OF_RUNS, *_MIXED, *_MIXED_RUNS, *_LISTS, *_LISTS_OF_RUNS)
         if way.method == "GET" and way.refusal != "empty"
     ),
 )
@@ -162,13 +203,24 @@ _COUNTED: Final = _PAGE.replace("pageInfo", "totalCount pageInfo")
 QUERIES: Final = (
     *(
         _query("null", "query($id: ID!) { node(id: $id) { __typename id } }", "Query.node(id:)", id=place)
-        for place in ("{thread}", "{message}", "{growing}")
+        for place in ("{thread}", "{message}", "{growing}", "{run}")
+    ),
+    _query("null", "query($id: ID!) { run(id: $id) { id } }", "Query.run(id:)", id="{run}"),
+    *(
+        _query(
+            "invalid_value",
+            f"query($id: ID!, $at: String) {{ thread(id: $id) {{ runs({side}: $at) {_PAGE} }} }}",
+            f"Thread.runs({side}:)",
+            id="{own_thread}",
+            at="{run}",
+        )
+        for side in ("after", "before")
     ),
     _query(
         "null",
         "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }",
         "Query.nodes(ids:)",
-        ids=["{message}", "{thread}", "{growing}"],
+        ids=["{message}", "{thread}", "{growing}", "{run}"],
     ),
     _query("null", "query($id: ID!) { thread(id: $id) { id } }", "Query.thread(id:)", id="{thread}"),
     *(
@@ -227,6 +279,13 @@ def _mutation(field: str, kind: str, key: str, shown: str, **input_: Any) -> Way
     return _asking(Face.HTTP, "not_found", document, f"{kind}.{key}", scopes=scopes, input={key: place, **input_})
 
 
+def _run_mutation(field: str, key: str, **input_: Any) -> Way:
+    kind = f"{field[0].upper()}{field[1:]}Input"
+    document = f"mutation($input: {kind}!) {{ {field}(input: $input) {{ run {{ id }} }} }}"
+    named = {key: "{run}" if key == "runId" else "{thread}"}
+    return _asking(Face.HTTP, "not_found", document, f"{kind}.{key}", scopes=RUN, input={**named, **input_})
+
+
 _ON_GROWING: Final = ("appendMessageText", "finishMessage")
 _SAID: Final = {"role": "USER", "content": {"text": "hi"}}
 
@@ -247,6 +306,9 @@ MUTATIONS: Final = (
     _mutation("appendMessageText", "AppendMessageTextInput", "messageId", "message { id }", text="x"),
     _mutation("finishMessage", "FinishMessageInput", "messageId", "message { id }", status="COMPLETED"),
     _mutation("deleteMessage", "DeleteMessageInput", "id", "deletedMessageId"),
+    _run_mutation("createRun", "threadId", assistantId="asst_any"),
+    _run_mutation("cancelRun", "runId"),
+    _run_mutation("submitToolOutputs", "runId", outputs=[{"toolCallId": "call_a", "output": "ok"}]),
 )
 # It reads the thread first, so it asks for the scope to read; and who has a token for one thread makes no others.
 TOKEN: Final = _asking(
@@ -299,6 +361,13 @@ WAYS: Final = (*REST, *QUERIES, *MUTATIONS, TOKEN, REVOKE, *FOLLOWING, *RESUMING
 NAMELESS: Final = (
     *(_with_prefix(_rest("POST", "/threads", body={}), prefix) for prefix in PREFIXES),
     *(_with_prefix(_rest("GET", "/threads"), prefix) for prefix in PREFIXES),
+    *(
+        replace(
+            _with_prefix(_rest("POST", "/threads/runs", body={"assistant_id": "asst_any"}), prefix),
+            scopes=frozenset({Scope.WRITE, Scope.RUNS}),
+        )
+        for prefix in PREFIXES
+    ),
     _query("", "{ threads { nodes { id } } }", "Query.threads"),
     _asking(
         Face.HTTP,

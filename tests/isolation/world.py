@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import jwt
@@ -14,30 +15,35 @@ from gateway.auth.jwt import JwtRules, JwtVerifier
 from gateway.auth.thread_tokens import ThreadTokens
 from gateway.core import api_keys, messages, thread_tokens, threads
 from gateway.domain.api_key import NewApiKey
-from gateway.domain.ids import MessageId, ThreadId, new_message_id, new_thread_id
+from gateway.domain.ids import MessageId, ThreadId, new_id, new_message_id, new_thread_id
 from gateway.domain.message import NewMessage, Role, Status
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach, Scope
+from gateway.domain.run import SETTINGS, Run, RunStatus, RunStep, StepStatus, StepType
 from gateway.domain.thread import NewThread
+from gateway.domain.wire import dump_text
 from tests.make import new_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gateway.core import Store
+    from gateway.store.runs import RunWrites
 
 RULES: Final = JwtRules(jwks="", secret="j" * 32, issuer="https://id.example.com", audience="threads")
 TOKENS: Final = ThreadTokens("t" * 32)
 READ, WRITE, SENDS = frozenset({Scope.READ}), frozenset({Scope.WRITE}), frozenset({Scope.READ, Scope.SEND})
+RUN: Final = frozenset({Scope.READ, Scope.RUNS})
 
 
 @dataclass(frozen=True)
 class Names:
-    """What a caller may name: a thread, and in it a whole message, one in progress behind it, and a run."""
+    """What a caller may name: a thread, and in it a whole message, one in progress behind it, and a run with a step."""
 
     thread: ThreadId
     message: MessageId
     growing: MessageId
     run: str
+    step: str
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ async def make_world(store: Store) -> World:
         store,
         shop,
         hidden={"a living one": living, "a deleted one": await _deleted(store, alice)},
-        never=Names(new_thread_id(), new_message_id(), new_message_id(), "run_never"),
+        never=Names(new_thread_id(), new_message_id(), new_message_id(), new_id("run"), new_id("step")),
         strangers={
             "a key of another project": Caller(rival.secret, of_rival),
             "the same end user of another project": Caller(end_user("alice", project="rival"), of_rival_alice),
@@ -115,8 +121,8 @@ async def make_world(store: Store) -> World:
 
 
 async def make_names(store: Store, reach: Reach) -> Names:
-    """Make a thread with a whole message, and one in progress."""
-    run = f"run_{new_thread_id()}"
+    """Make a thread with a whole message, one in progress, and a run that waits, but locks nothing."""
+    run, step = new_id("run"), new_id("step")
     begun = NewMessage(Role.ASSISTANT, [], status=Status.IN_PROGRESS, run_id=run)
     new = NewThread(metadata={}, tool_resources={}, messages=(new_message("a secret", run),), owner=reach.owner)
     who = Principal(Reach(reach.project_id))
@@ -124,7 +130,25 @@ async def make_names(store: Store, reach: Reach) -> Names:
     growing = (await messages.create(store, who, thread_id, begun)).id
     async with store.read() as reads:
         found = await reads.list_messages_after(who.reach, thread_id, 0, 2)
-    return Names(thread_id, found.items[0][1].id, growing, run)
+    await store.write(partial(_add_run, reach=who.reach, thread_id=thread_id, run=run, step=step))
+    return Names(thread_id, found.items[0][1].id, growing, run, step)
+
+
+async def _add_run(transaction: RunWrites, reach: Reach, thread_id: ThreadId, run: str, step: str) -> None:
+    empty: dict[str, Any] = dict.fromkeys(Run._fields)
+    waits = {"status_value": RunStatus.REQUIRES_ACTION.value, "expires_at": 1 << 40, "created_at": 1}
+    position = await transaction.next_position(reach, thread_id)
+    of_both = {"thread_id": thread_id, "assistant_id": "asst_any", "position": position}
+    settings = dump_text({name: [] if name == "tools" else None for name in SETTINGS})
+    of_run = {"id": run, "metadata_json": "{}", "settings_json": settings}
+    await transaction.add_run(reach, Run(**{**empty, **of_both, **of_run, **waits}), None)
+    await transaction.set_run(reach, run, {"due_at": None})
+    call = {"id": "call_a", "type": "function", "function": {"name": "f", "arguments": "{}", "output": None}}
+    details = dump_text({"type": StepType.TOOL_CALLS.value, "tool_calls": [call]})
+    begun = {"status_value": StepStatus.IN_PROGRESS.value, "type_value": StepType.TOOL_CALLS.value, "created_at": 1}
+    empty = dict.fromkeys(RunStep._fields)
+    of_step = {"id": step, "run_id": run, "details_json": details}
+    await transaction.add_step(reach, RunStep(**{**empty, **of_both, **of_step, **begun}))
 
 
 def end_user(sub: str, **claims: Any) -> str:
@@ -162,7 +186,7 @@ async def _deleted(store: Store, reach: Reach) -> Names:
     await threads.delete(store, who, gone.thread)
     await messages.delete(store, who, thinned.thread, thinned.message)
     await messages.delete(store, who, thinned.thread, thinned.growing)
-    return Names(gone.thread, thinned.message, thinned.growing, thinned.run)
+    return Names(gone.thread, thinned.message, thinned.growing, gone.run, gone.step)
 
 
 async def _no_good(store: Store, living: Names, of_bob: Names) -> Mapping[str, str | None]:

@@ -1,4 +1,7 @@
-"""The rights to runs and assistants: no other project, end user or thread, and nobody without the scope."""
+"""The rights to assistants, to run the one that a token names, and to spend tokens.
+
+Must not be here: the rights to runs (`tests.isolation`).
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,16 @@ import pytest
 from gateway.app import serve_store
 from gateway.auth.authenticator import Authenticator
 from gateway.auth.rate_limits import RateLimiter, RateLimits
-from gateway.core import assistants, runs, thread_tokens, threads
+from gateway.core import api_keys, assistants, thread_tokens, threads
 from gateway.domain import parse, parse_run
-from gateway.domain.principal import Principal, Reach, Scope
+from gateway.domain.api_key import NewApiKey
+from gateway.domain.ids import new_id
+from gateway.domain.principal import ALL_SCOPES, Principal, Reach, Scope
 from gateway.runs.service import Answering
 from tests.isolation.world import SENDS, TOKENS, authenticator_over, end_user, make_names
 from tests.runs.calls import poll
 from tests.runs.conftest import lifespan_of
 from tests.runs.scripted import Scripted
-from tests.runs.test_worker import NEW, settle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,26 +32,10 @@ if TYPE_CHECKING:
     from gateway.events.hub import Hub
 
 SHOP = Principal(Reach("shop"))
-WAYS: list[tuple[str, str, Any]] = [
-    ("GET", "/threads/{thread}/runs", None),
-    ("POST", "/threads/{thread}/runs", {"assistant_id": "asst_any"}),
-    ("GET", "/threads/{thread}/runs/{run}", None),
-    ("POST", "/threads/{thread}/runs/{run}", {"metadata": {"a": "b"}}),
-    ("POST", "/threads/{thread}/runs/{run}/cancel", {}),
-    ("POST", "/threads/{thread}/runs/{run}/submit_tool_outputs", {"tool_outputs": []}),
-    ("GET", "/threads/{thread}/runs/{run}/steps", None),
-    ("GET", "/threads/{thread}/runs/{run}/steps/step_a", None),
-]
 OF_PROJECT: list[tuple[str, str, Any]] = [
     ("GET", "/assistants/{assistant}", None),
     ("POST", "/assistants/{assistant}", {"name": "x"}),
     ("DELETE", "/assistants/{assistant}", None),
-]
-QUERIES = [
-    "query ($id: ID!) { run(id: $id) { id } }",
-    "query ($id: ID!) { node(id: $id) { id } }",
-    "mutation ($id: ID!) { cancelRun(input: {runId: $id}) { run { id } } }",
-    "mutation ($id: ID!) { submitToolOutputs(input: {runId: $id, outputs: []}) { run { id } } }",
 ]
 
 
@@ -67,11 +55,8 @@ async def http(store: Store, hub: Hub) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def places(store: Store) -> dict[str, str]:
-    """Give alice a thread with a run, and the project an assistant."""
-    thread = await threads.create(store, SHOP, parse.new_thread({"owner": "alice"}))
-    run = await runs.create(store, SHOP, thread.id, NEW, settle)
-    assistant = await assistants.create(store, SHOP, parse_run.new_assistant({"model": "m"}))
-    return {"thread": thread.id, "run": run.id, "assistant": assistant.id}
+    """Give the project an assistant."""
+    return {"assistant": (await assistants.create(store, SHOP, parse_run.new_assistant({"model": "m"}))).id}
 
 
 async def strangers(store: Store) -> dict[str, str]:
@@ -85,19 +70,6 @@ async def strangers(store: Store) -> dict[str, str]:
     }
 
 
-async def test_runs_of_others_are_not_there(http: httpx.AsyncClient, store: Store, places: dict[str, str]) -> None:
-    for name, credential in (await strangers(store)).items():
-        headers = {"Authorization": f"Bearer {credential}"}
-        for method, path, body in WAYS:
-            answer = await http.request(method, path.format(**places), json=body, headers=headers)
-            assert (answer.status_code, name, path) == (404, name, path)
-        for query in QUERIES:
-            asked = {"query": query, "variables": {"id": places["run"]}}
-            found = (await http.post("http://g/graphql", json=asked, headers=headers)).json()
-            assert "not_found" in str(found) or set(found["data"].values()) == {None}, (name, query, found)
-    assert (await runs.get(store, SHOP, None, places["run"])).metadata == {}
-
-
 async def test_assistants_are_of_the_project_alone(
     http: httpx.AsyncClient, store: Store, places: dict[str, str]
 ) -> None:
@@ -109,23 +81,26 @@ async def test_assistants_are_of_the_project_alone(
             assert (answer.status_code, name, path) == (403, name, path)
 
 
-@pytest.mark.parametrize("way", range(len(WAYS)))
-async def test_nothing_is_answered_without_a_credential(
-    http: httpx.AsyncClient, places: dict[str, str], way: int
+async def test_assistants_of_another_project_are_not_there(
+    http: httpx.AsyncClient, store: Store, places: dict[str, str]
 ) -> None:
-    method, path, body = WAYS[way]
-    headers = {"Authorization": "Bearer wrong"}
-
-    answer = await http.request(method, path.format(**places), json=body, headers=headers)
-
-    assert answer.status_code == 401
-
-
-async def test_a_run_needs_its_scope(http: httpx.AsyncClient, places: dict[str, str]) -> None:
-    headers = {"Authorization": f"Bearer {end_user('alice', scope='threads:read threads:write')}"}
-    for method, path, body in [WAYS[1], *WAYS[3:6]]:
-        answer = await http.request(method, path.format(**places), json=body, headers=headers)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "missing_scope"), path
+    _, secret = await api_keys.create(store, NewApiKey("rival", "", ALL_SCOPES, None))
+    headers = {"Authorization": f"Bearer {secret}"}
+    unknown = {"assistant": new_id("asst")}
+    for method, path, body in OF_PROJECT:
+        found, missing = [
+            await http.request(method, path.format(**each), json=body, headers=headers) for each in (places, unknown)
+        ]
+        assert found.status_code == 404, path
+        assert found.text.replace(places["assistant"], unknown["assistant"]) == missing.text, path
+    query = {"query": "query ($id: ID!) { node(id: $id) { id } assistants { nodes { id } } }"}
+    asked = {**query, "variables": {"id": places["assistant"]}}
+    listed = (await http.post("http://g/graphql", json=asked, headers=headers)).json()["data"]
+    assert listed == {"node": None, "assistants": {"nodes": []}}
+    assert (await http.get("/assistants", headers=headers)).json()["data"] == []
+    after = await http.get("/assistants", params={"after": places["assistant"]}, headers=headers)
+    assert (after.status_code, after.json()["error"]["code"]) == (400, "invalid_value")
+    assert (await assistants.find(store, SHOP, places["assistant"])).fields["name"] is None
 
 
 async def test_a_token_that_sends_starts_the_run_that_it_names(http: httpx.AsyncClient, store: Store) -> None:
