@@ -134,7 +134,9 @@ class Answer:
         while len(self.calls) <= event.index <= bounds.TOOL_CALLS.number:
             function = {"name": event.name or "", "arguments": "", "output": None}
             self.calls.append({"id": event.id or new_id("call"), "type": "function", "function": function})
-        self.calls[min(event.index, len(self.calls) - 1)]["function"]["arguments"] += event.arguments
+        function = self.calls[min(event.index, len(self.calls) - 1)]["function"]
+        function["arguments"] += event.arguments
+        function["name"] = function["name"] or event.name or ""
 
     async def _write(self) -> None:
         if self._text:

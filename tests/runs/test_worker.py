@@ -12,11 +12,11 @@ from gateway.core import run_leases, runs
 from gateway.core import threads as threads_
 from gateway.domain import parse, parse_run
 from gateway.domain.principal import Principal, Reach
-from gateway.domain.run import SETTINGS, RunStatus
+from gateway.domain.run import SETTINGS, RunStatus, ToolOutputs
 from gateway.runs.models.interface import TextDelta, ToolCallDelta
 from gateway.runs.service import _DEFAULTS
 from gateway.runs.worker import Worker
-from tests.runs.scripted import STOP, Scripted, says
+from tests.runs.scripted import STOP, Scripted, calls, says
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -207,3 +207,40 @@ async def test_a_model_that_breaks_its_promise_fails_the_run(store: Store, scrip
 
     assert failed.last_error is not None
     assert failed.last_error["code"] == "server_error"
+
+
+async def test_more_runs_than_places_wait_for_their_turn(store: Store) -> None:
+    made = [await make_run(store, project) for project in (*["busy"] * 4, "quiet")]
+    most = 0
+
+    class Counted(Scripted):
+        async def stream(self, request: Any) -> Any:
+            nonlocal most
+            most = max(most, worker.running())
+            async for each in super().stream(request):
+                yield each
+
+    worker = Worker(store, Counted(), at_once=2)
+    async with working(worker):
+        for run, project in zip(made, (*["busy"] * 4, "quiet"), strict=True):
+            await until(store, run, RunStatus.COMPLETED, project=project)
+
+    assert most == 2
+    assert worker.ended == {"completed": 5}
+
+
+async def test_a_run_is_taken_up_though_its_task_has_not_ended_yet(store: Store, who: Principal) -> None:
+    run, waits = await make_run(store), asyncio.Event()
+
+    async def spend(_payer: str, _tokens: int) -> None:
+        await waits.wait()
+
+    models = Scripted([calls(("weather", "{}")), says("Rain.")])
+    async with working(Worker(store, models, spend=spend)) as worker:
+        await until(store, run, RunStatus.REQUIRES_ACTION)
+        await runs.submit_tool_outputs(store, who, None, run.id, ToolOutputs((("call_0", "rain"),)))
+        worker.wake()
+        await asyncio.sleep(0)
+        waits.set()
+        async with asyncio.timeout(5):
+            await until(store, run, RunStatus.COMPLETED)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from codecs import BOM_UTF8
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -57,6 +58,7 @@ class ChunkReader:
         self._text: list[str] = []
         self._made: list[TextDelta | ToolCallDelta] = []
         self._calls: list[str] = []  # the id that the endpoint gave to each call, or ""
+        self._named: set[int] = set()  # the calls whose function is known
         self._places: dict[int, int] = {}  # from the endpoint's index to ours
 
     def feed(self, data: bytes) -> list[TextDelta | ToolCallDelta]:
@@ -92,6 +94,8 @@ class ChunkReader:
         """
         if self.reason is None and not self.is_done:
             raise ModelFailed(FailureCode.SERVER_ERROR, "The model's answer ended before it was finished.")
+        if len(self._named) < len(self._calls):
+            raise _not_understood("a call of a function without its name")
         reason = self.reason or FinishReason.STOP
         # A function that `tool_choice` names is called with the reason "stop".
         if reason in (FinishReason.STOP, FinishReason.TOOL_CALLS):
@@ -104,7 +108,7 @@ class ChunkReader:
                 self._dispatch(b"\n".join(self._data))
             self._data, self._event = [], b""
             return
-        name, _, value = line.partition(b":")
+        name, _, value = line.removeprefix(BOM_UTF8).partition(b":")
         if name == b"data":
             self._data.append(value.removeprefix(b" "))
         elif name == b"event":
@@ -123,7 +127,7 @@ class ChunkReader:
         choices = chunk.get("choices")
         choice = _object(choices[0]) if isinstance(choices, list) and choices else {}
         delta = _object(choice.get("delta") or choice.get("message"))
-        self._add_text(delta.get("content") or delta.get("refusal"))
+        self._add_text(_text(delta.get("content")) or delta.get("refusal"))
         calls = delta.get("tool_calls")
         for place, call in enumerate(calls if isinstance(calls, list) else ()):
             self._add_call(_object(call), place)
@@ -155,11 +159,13 @@ class ChunkReader:
         if isinstance(arguments, dict):
             arguments = orjson.dumps(arguments).decode()
         piece = self._counted(arguments) if isinstance(arguments, str) else ""
-        if not (is_new or piece):
+        named = self._counted(name) if isinstance(name, str) and name and index not in self._named else None
+        if not (is_new or piece or named):
             return
         self._end_text()
+        if named:
+            self._named.add(index)
         call_id = (given or f"call_{secrets.token_hex(12)}") if is_new else None
-        named = self._counted(name) if is_new and isinstance(name, str) else None
         self._made.append(ToolCallDelta(index, call_id, named, piece))
 
     def _index(self, given: object, call_id: str) -> int:
@@ -218,11 +224,18 @@ def _parse_odd(data: bytes) -> Any:
     """Parse what has half a character in it, as an escape or as bytes; it is replaced."""
     try:
         chunk = json.loads(data.decode("utf-8", "replace"))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _not_understood("an answer that is not JSON") from None
     return json.loads(
         json.dumps(chunk, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     )
+
+
+def _text(content: object) -> object:
+    """Return a text, of which some endpoints send parts."""
+    if not isinstance(content, list):
+        return content
+    return "".join(text for part in content if isinstance(text := _object(part).get("text"), str))
 
 
 def _object(value: object) -> Mapping[str, Any]:

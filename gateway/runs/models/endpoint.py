@@ -73,6 +73,8 @@ class EndpointModel:
         async with self._opened().post(self._url, data=orjson.dumps(body), allow_redirects=False) as response:
             if response.status != HTTPStatus.OK:
                 raise _refusal(response.status, await _read(response, LONGEST_ERROR))
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise ModelFailed(FailureCode.SERVER_ERROR, "The model's endpoint sent a compressed answer, unasked.")
             if response.content_type == "application/json":
                 for event in reader.feed_whole(await _read(response, LONGEST_WHOLE)):
                     yield event

@@ -40,7 +40,7 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """A piece of the call of a function; `id` and `name` are in the first one of an `index`."""
+    """A piece of the call of a function; `id` is in the first one of an `index`, and `name` in one of them."""
 
     index: int
     id: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -195,6 +196,42 @@ def test_each_call_has_a_short_id_of_its_own_whatever_the_endpoint_gives(given: 
     assert max(map(len, ids)) <= 128
 
 
+def test_the_name_of_a_function_may_come_later() -> None:
+    first, later = {"index": 0, "id": "call_a"}, {"index": 0, "function": {"name": "f"}}
+    arguments = {"index": 0, "function": {"name": "f", "arguments": "{}"}}
+    reader = ChunkReader()
+
+    made = reader.feed(b"".join(chunk({"tool_calls": [each]}) for each in (first, later, arguments)))
+
+    assert made == [ToolCallDelta(0, "call_a"), ToolCallDelta(0, name="f"), ToolCallDelta(0, arguments="{}")]
+
+
+def test_a_function_without_a_name_is_a_failure() -> None:
+    with pytest.raises(ModelFailed, match="without its name"):
+        read(chunk({"tool_calls": [{"index": 0, "id": "call_a", "function": {"arguments": "{}"}}]}), DONE)
+
+
+def test_broken_arguments_are_handed_on_as_they_are() -> None:
+    broken = [{"index": 0, "id": "call_a", "function": {"name": "f", "arguments": '{"city": '}}]
+
+    assert read(chunk({"tool_calls": broken}), chunk({}, "tool_calls"))[1] == [("call_a", "f", '{"city": ')]
+
+
+def test_a_text_in_parts_is_read() -> None:
+    parts = [
+        {"type": "text", "text": "Hi "},
+        {"type": "thinking", "thinking": []},
+        None,
+        {"type": "text", "text": "you"},
+    ]
+
+    assert read(chunk({"content": parts}), chunk({}, "stop"))[0] == "Hi you"
+
+
+def test_a_mark_of_the_byte_order_is_passed_over() -> None:
+    assert read(codecs.BOM_UTF8 + chunk({"content": "Hi"}), chunk({}, "stop"))[0] == "Hi"
+
+
 def test_calls_without_index_and_id_get_them() -> None:
     both = {
         "tool_calls": [
@@ -240,6 +277,7 @@ def test_an_error_event_needs_no_nesting() -> None:
         b"data: {\n\n",
         b"data: []\n\n",
         b"data: null\n\n",
+        b"data: " + b"[" * 200_000 + b"\n\n",
         b"data: " + b"x" * LONGEST_EVENT + b"y",
         b"<html>\n" + b"data: <\n\n",
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
 import threading
 from contextlib import aclosing
@@ -23,7 +24,19 @@ from gateway.runs.models.interface import (
 )
 from gateway.settings.models import Endpoint
 from tests.ports import free_port
-from tests.runs.fake_model import PATIENCE_S, Act, Script, calls, chunk, event, fake_model, refuses, says, usage
+from tests.runs.fake_model import (
+    EVENT_STREAM,
+    PATIENCE_S,
+    Act,
+    Script,
+    calls,
+    chunk,
+    event,
+    fake_model,
+    refuses,
+    says,
+    usage,
+)
 
 if TYPE_CHECKING:
     from gateway.runs.models.interface import ModelEvent
@@ -220,6 +233,39 @@ async def test_a_redirect_is_not_followed(fake: FakeModel, status: int) -> None:
 
     assert failed.message == f"The model's endpoint answered with the status {status}."
     assert other.asked == []
+
+
+async def test_an_answer_that_is_compressed_unasked_is_a_failure(fake: FakeModel) -> None:
+    packed = gzip.compress(chunk({"content": "a"}) + chunk({}, "stop"))
+    fake.answer(Script([packed], headers={**EVENT_STREAM, "content-encoding": "gzip"}))
+
+    assert (await failure(fake)).message == "The model's endpoint sent a compressed answer, unasked."
+    assert fake.asked[0].headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        b"",
+        b"\x00\x01\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx: " + b"x" * 20_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+    ],
+    ids=["nothing", "no HTTP", "a long header", "a broken chunk", "a negative length"],
+)
+async def test_what_is_no_http_is_a_failure(answered: bytes) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answered)
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        model = EndpointModel(Endpoint(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"))
+        with pytest.raises(ModelFailed, match="broke off its answer"):
+            _ = [each async for each in model.stream(ASKED)]
+        await model.close()
 
 
 async def test_no_proxy_of_the_environment_is_asked(fake: FakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
