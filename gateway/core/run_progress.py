@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import orjson
 
 from gateway.core.clock import now_ms
-from gateway.domain.ids import new_id, new_message_id
+from gateway.domain.ids import ThreadId, new_id, new_message_id
 from gateway.domain.message import Ending, IncompleteReason, Message, Role, Status, finished
 from gateway.domain.principal import Reach
 from gateway.domain.run import FOLLOWERS, Run, RunStatus, RunStep, StepStatus, StepType
@@ -87,7 +87,9 @@ async def unless_overdue(store: Store, reach: Reach, work: Callable[[], Awaitabl
     except ThreadLocked as error:
         if not error.is_overdue:
             raise
-        await end(store, Reach(reach.project_id), error.run_id, Outcome(RunStatus.EXPIRED))
+        project, thread_id, run_id = Reach(reach.project_id), ThreadId(error.thread_id), error.run_id
+        if await end(store, project, run_id, Outcome(RunStatus.EXPIRED)) is None:  # it is gone, as in a damaged file
+            await store.write(lambda transaction: transaction.free_thread(project, thread_id, run_id))
         return await work()
 
 

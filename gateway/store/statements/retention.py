@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, exists, func, select
 
 from gateway.store.schema import tables
 from gateway.store.statements.access import is_whole, within
+from gateway.store.statements.functions import now_ms
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
@@ -25,13 +26,19 @@ def next_project(after: str) -> Select[Any]:
 
 
 def overdue_threads(reach: Reach, before: int, most: int) -> Select[Any]:
-    """Select the ids of threads whose last activity was before a time, the longest ago first."""
-    activity, threads = tables.thread_activity.c, tables.threads.c
+    """Select the ids of threads whose last activity was before a time, the longest ago first.
+
+    One that is being answered stays; a run that is past its time keeps none.
+    """
+    activity, threads, runs = tables.thread_activity.c, tables.threads.c, tables.runs.c
+    is_answered = exists().where(
+        runs.project_id == reach.project_id, runs.id == threads.active_run, runs.expires_at * 1000 > now_ms()
+    )
     of_thread = and_(activity.project_id == threads.project_id, activity.seq == threads.seq)
     found = select(threads.id).select_from(tables.threads.join(tables.thread_activity, of_thread))
     is_overdue = and_(activity.project_id == reach.project_id, activity.activity_at < before)
     return (
-        found.where(within(tables.threads, reach), is_whole(tables.threads), is_overdue)
+        found.where(within(tables.threads, reach), is_whole(tables.threads), is_overdue, ~is_answered)
         .order_by(activity.activity_at)
         .limit(most)
     )
