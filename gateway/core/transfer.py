@@ -84,13 +84,13 @@ async def import_threads(
         gone = deleted.keys() - running.deleted.keys()
         living = [each for each in given if each.thread.id not in gone]
         taken = await running.take(living)
-        for keys in staging.keys(*[each.thread.id for each in living]):
-            await transaction.restore_keys(who.reach, keys)
         taken.known += len(gone) + staging.count_messages(gone)
         taken.deleted = len(gone)
         refused = {each.staged.message.thread_id for each in taken.refused}
         with_runs = [each.thread.id for each in living if each.thread.id not in refused]
         taken.of_runs = await run_transfer.import_runs(transaction, who.reach, staging, with_runs)
+        for keys in staging.keys(*[each.thread.id for each in living]):
+            await transaction.restore_keys(who.reach, keys)
         return taken
 
     return await store.write(work)
@@ -244,8 +244,8 @@ async def export_messages(store: Store, who: Principal, thread_id: ThreadId) -> 
 
 
 async def export_keys(store: Store, who: Principal, thread_id: ThreadId) -> AsyncIterator[KeyRecord]:
-    """Yield the idempotency keys of a thread and its messages."""
-    for kind in (Kind.THREAD, Kind.MESSAGE):
+    """Yield the idempotency keys of a thread, its messages and its runs."""
+    for kind in (Kind.THREAD, Kind.MESSAGE, Kind.RUN):
         after: int | None = 0
         while after is not None:
             async with store.read() as reads:

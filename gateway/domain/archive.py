@@ -31,7 +31,7 @@ RUN: Final = "thread.run"
 STEP: Final = "thread.run.step"
 ASSISTANT: Final = "assistant"
 ORDER: Final = "thread.order"  # ours: the order where the times of messages do not determine it
-KEY: Final = "thread.idempotency_key"  # ours: under which a thread or a message was created
+KEY: Final = "thread.idempotency_key"  # ours: under which a thread, a message or a run was created
 MAX_TIME: Final = 253_402_300_799  # the last second of the year 9999; milliseconds in place of seconds are larger
 MAX_INDEX: Final = 2**31 - 1  # GraphQL's Int
 MAX_DEPTH: Final = 128  # orjson serializes at most 254 levels, and stored JSON is nested in other objects
@@ -279,7 +279,7 @@ def _key(raw: JsonObject) -> KeyRecord:
     thread_id = ids.ThreadId(an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_"))
     object_id = raw["id"]
     if object_id != thread_id:
-        object_id = an_id(object_id, "id", ids.as_message_id, "msg_")
+        object_id = ids.as_other_id("run", str(object_id)) or an_id(object_id, "id", ids.as_message_id, "msg_")
     of_key = [_a_reference(validate.a_string(raw[name], name), name) for name in _KEY_FIELDS[3:]]
     return KeyRecord(thread_id, object_id, *of_key)
 

@@ -70,7 +70,7 @@ class Attempt:
 
 
 class KeyRecord(NamedTuple):
-    """What is stored of a key with a thread, or a message of it, that was created under the key."""
+    """What is stored of a key with a thread, or a message or a run of it, that was created under the key."""
 
     thread_id: ThreadId
     object_id: str
@@ -81,7 +81,9 @@ class KeyRecord(NamedTuple):
     @property
     def kind(self) -> Kind:
         """The kind of the object, as far as it decides where the key is stored."""
-        return Kind.THREAD if self.object_id == self.thread_id else Kind.MESSAGE
+        if self.object_id == self.thread_id:
+            return Kind.THREAD
+        return Kind.RUN if self.object_id.startswith("run_") else Kind.MESSAGE
 
 
 class KeyTaken(Exception):

@@ -38,7 +38,7 @@ async def export(store: Store, who: Principal, out: IO[bytes], advance: Callable
         detectors += await _export_runs(store, who, out, thread.id)
         if any(each.direction not in _PLAIN_ORDERS for each in detectors):
             out.write(wire.dump(archive.order_record(thread.id, Direction.RISING)) + b"\n")
-        if has_keys:
+        if has_keys or detectors[1].count:  # runs do not say whether they have one
             async for key in transfer.export_keys(store, who, thread.id):
                 out.write(wire.dump(archive.key_record(key)) + b"\n")
 

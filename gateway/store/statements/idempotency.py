@@ -56,7 +56,7 @@ def find_deleted(reach: Reach, kind: Kind, scope: str, key: str) -> Select[Any]:
 def list_keys(reach: Reach, kind: Kind, after: int, limit: int) -> Select[Any]:
     """Select the places of rows that have a key, in their order, and what is stored of it with their ids."""
     table = TABLES[kind][0]
-    place = table.c.position if kind is Kind.MESSAGE else table.c.seq
+    place = table.c.seq if kind is Kind.THREAD else table.c.position
     keyed = select(place, table.c.id, *[table.c[name] for name in COLUMNS])
     keyed = keyed.where(within(table, reach), place > after, table.c.idempotency_key.is_not(None))
     return keyed.order_by(place).limit(limit)
@@ -64,10 +64,10 @@ def list_keys(reach: Reach, kind: Kind, after: int, limit: int) -> Select[Any]:
 
 def restore_key(reach: Reach, kind: Kind, object_id: str, of_key: dict[str, Any]) -> Update:
     """Store a key, by the names of COLUMNS, with an object that has none, unless another one has the key."""
-    table, gone = TABLES[kind]
+    table, *gone = TABLES[kind]
     project = Reach(reach.project_id)
     scope, key, _ = [of_key[name] for name in COLUMNS]
-    is_taken = [exists().where(has_key(each, project, scope, key)) for each in (table.alias("other"), gone)]
+    is_taken = [exists().where(has_key(each, project, scope, key)) for each in (table.alias("other"), *gone)]
     return (
         update(table)
         .where(within(table, reach), table.c.id == object_id, table.c.idempotency_key.is_(None), ~or_(*is_taken))
