@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.core import run_leases, runs
+from gateway.core import run_leases, run_progress, runs
 from gateway.core import threads as threads_
 from gateway.domain import parse, parse_run
 from gateway.domain.principal import Principal, Reach
 from gateway.domain.run import SETTINGS, RunStatus, ToolOutputs
+from gateway.errors import Unavailable
+from gateway.runs import worker as worker_
 from gateway.runs.models.interface import TextDelta, ToolCallDelta
 from gateway.runs.service import _DEFAULTS
 from gateway.runs.worker import Worker
@@ -244,3 +246,51 @@ async def test_a_run_is_taken_up_though_its_task_has_not_ended_yet(store: Store,
         waits.set()
         async with asyncio.timeout(5):
             await until(store, run, RunStatus.COMPLETED)
+
+
+async def test_a_run_that_another_process_cancels_is_ended_here(
+    store: Store, who: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_, "RENEW_S", 0.01)
+    run = await make_run(store)
+    async with working(Worker(store, Scripted([[TextDelta("Half"), asyncio.Event()]]))):
+        await until_written(store, who, run)
+
+        await runs.cancel(store, who, None, run.id)
+
+        await until(store, run, RunStatus.CANCELLED)
+
+
+async def test_a_run_whose_lease_another_process_has_taken_is_left_to_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_, "RENEW_S", 0.01)
+    run = await make_run(store)
+    async with working(Worker(store, Scripted([[asyncio.Event()]]))) as worker:
+        await until(store, run, RunStatus.IN_PROGRESS)
+        await store.write(lambda writes: writes.set_run(Reach("default"), run.id, {"leased_by": "another"}))
+        async with asyncio.timeout(20):
+            while worker.running():  # noqa: ASYNC110  (it looks whether it has the lease)
+                await asyncio.sleep(0.01)
+
+    assert (await now(store, run)).status is RunStatus.IN_PROGRESS
+
+
+async def test_the_loss_of_the_database_leaves_a_run_to_its_lease(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def begin(*_arguments: object) -> None:
+        raise Unavailable("It is away.")
+
+    run = await make_run(store)
+    with monkeypatch.context() as patched:
+        patched.setattr(run_progress, "begin", begin)
+        async with working(Worker(store, Scripted())) as worker:
+            async with asyncio.timeout(20):
+                while (await now(store, run)).leased_by is None or worker.running():  # noqa: ASYNC110  (it waits for the database)
+                    await asyncio.sleep(0.01)
+    assert (await now(store, run)).status is RunStatus.QUEUED
+    await kill_leases(store)
+
+    async with working(Worker(store, Scripted())):
+        await until(store, run, RunStatus.COMPLETED)
