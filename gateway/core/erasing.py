@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.store.writes import Writes
 
 _THREADS: Final = 100
+_PLACES: Final = 500  # of deleted threads that one transaction changes
 
 
 class Erased(NamedTuple):
@@ -40,7 +41,7 @@ async def count(store: Store, who: Principal, owner: str) -> Erased:
 
 
 async def erase(store: Store, who: Principal, owner: str) -> Erased:
-    """Delete all threads and read marks of an end user, and forget the owner of threads deleted before.
+    """Delete all threads and read marks of an end user, forget the owner of deleted ones, and end its live lists.
 
     It ends when none is left, also of those that are created meanwhile.
     Errors: Forbidden; Unavailable, after which the next call continues.
@@ -50,7 +51,9 @@ async def erase(store: Store, who: Principal, owner: str) -> Erased:
         for thread_id in found:
             messages += await thread_removal.remove(store, reach, thread_id) or 0
             threads += 1
-    await store.write(partial(_forget, reach=reach, owner=owner))
+    while await store.write(partial(_forget_some, reach=reach)) == _PLACES:
+        pass
+    await store.write(partial(_end, reach=reach, owner=owner))
     erased = Erased(threads, messages)
     audit.note(
         Event.USER_ERASED, principal=who.name, project=reach.project_id, target=f"user:{owner}", **erased._asdict()
@@ -58,8 +61,12 @@ async def erase(store: Store, who: Principal, owner: str) -> Erased:
     return erased
 
 
-async def _forget(transaction: Writes, reach: Reach, owner: str) -> None:
-    await transaction.forget_owner(reach)
+async def _forget_some(transaction: Writes, reach: Reach) -> int:
+    return await transaction.forget_owner(reach, _PLACES)
+
+
+async def _end(transaction: Writes, reach: Reach, owner: str) -> None:
+    await transaction.note_erasure(reach)
     await transaction.forget_readers(Reach(reach.project_id), read_marks.readers_of(owner))
 
 

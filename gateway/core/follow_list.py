@@ -15,7 +15,7 @@ from gateway.concurrency import SharedCalls
 from gateway.core import epochs, read_marks
 from gateway.core.follow import KEPT_ANSWERS, Emitted
 from gateway.domain import snapshot
-from gateway.domain.change import ThreadDeleted, ThreadMoved, ThreadRead, ThreadRemoved
+from gateway.domain.change import OwnerErased, ThreadDeleted, ThreadMoved, ThreadRead, ThreadRemoved
 from gateway.domain.parse_page import unknown_event_cursor
 from gateway.domain.principal import Scope
 from gateway.errors import Unavailable
@@ -41,7 +41,7 @@ class ListPlace(NamedTuple):
 
 
 class _Found(NamedTuple):
-    items: list[tuple[Emitted[ListChange], bool]]  # with whether the thread itself was changed
+    items: list[tuple[Emitted[ListChange | OwnerErased], bool]]  # with whether the thread itself was changed
     seen: Snapshot
     has_more: bool
 
@@ -49,16 +49,17 @@ class _Found(NamedTuple):
 async def start(store: Store, hub: Hub, who: Principal, after: str | None) -> ListPlace:
     """Return the place after which a follower begins: that of a cursor, or now.
 
-    Errors: InvalidRequest for a cursor that is none, or of another epoch.
+    Errors: InvalidRequest for a cursor that is none, of another epoch, or of an end user who was erased since.
     """
     who.require(Scope.READ)
     async with store.read() as reads:
         mark = f"-{await epochs.current(reads, hub)}"
         now = await reads.current_snapshot()
+        erased = None if after is None else await reads.erased_number(who.reach)
     if after is None:
         return ListPlace(hub.listen_to_list(_topic(who.reach)).seen or now, mark)
     seen = snapshot.load(after.removesuffix(mark)) if after.endswith(mark) else None
-    if seen is None or seen.next > now.next:
+    if seen is None or seen.next > now.next or (erased is not None and not seen.sees(erased)):
         raise unknown_event_cursor("after", after)
     return ListPlace(seen, mark)
 
@@ -76,8 +77,8 @@ async def changes(
 
     Of read marks, those of the caller come, or of the reader that the filter names.
 
-    The filter is applied to what all followers read together. No batch is held while it waits: a thousand followers
-    would hold a thousand batches.
+    It ends where the owner of all these threads is erased, after their deletions. The filter is applied to what all
+    followers read together. No batch is held while it waits: a thousand followers would hold a thousand batches.
     Errors: Unavailable, also where another epoch begins.
     """
     reach, (seen, mark) = who.reach, place
@@ -96,7 +97,12 @@ async def changes(
             unsent = items[::-1]
             del items
             while unsent:
-                event = _filtered(only, *unsent.pop())
+                found_event, is_own = unsent.pop()
+                if isinstance(found_event.item, OwnerErased):
+                    if reach.owner is not None:
+                        return
+                    continue
+                event = _filtered(only, found_event, is_own)
                 if event is not None:
                     yield event
             seen = after if has_more else audience.meet(seen, after)
@@ -104,7 +110,7 @@ async def changes(
                 await audience.wait_from(hints, seen.lowest)
 
 
-def _filtered(only: ThreadFilter | None, event: Emitted[ListChange], is_own: bool) -> Emitted[Any] | None:  # noqa: FBT001
+def _filtered(only: ThreadFilter | None, event: Emitted[Any], is_own: bool) -> Emitted[Any] | None:  # noqa: FBT001
     """Return a change as a filter shows it: a thread that does not match now may have matched before."""
     change = event.item
     if only is None or isinstance(change, ThreadDeleted | ThreadRead) or only.matches(change.thread):

@@ -149,4 +149,9 @@ class ThreadRemoved:
     thread: Thread
 
 
+@dataclass(frozen=True, slots=True)
+class OwnerErased:
+    """The owner of the threads was erased; it ends what follows the list of them, and is not emitted."""
+
+
 ListChange = ThreadCreated | ThreadMoved | ThreadUpdated | ThreadDeleted | ThreadRead | ThreadRemoved

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 from gateway.errors import Forbidden
@@ -39,6 +40,11 @@ class Reach:
     project_id: str
     owner: str | None = None
     thread_id: str | None = None
+
+
+def owner_digest(project_id: str, owner: str) -> str:
+    """Return what is kept of an erased owner: only who knows the name can tell whose it is."""
+    return sha256(f"{project_id}\0{owner}".encode()).hexdigest()
 
 
 class TokenEpoch(NamedTuple):

@@ -24,6 +24,10 @@ class Snapshot(NamedTuple):
         """The lowest number that was not seen."""
         return self.open[0] if self.open else self.next
 
+    def sees(self, number: int) -> bool:
+        """Say whether a change was seen."""
+        return number < self.next and number not in self.open
+
     def sees_all_of(self, other: Snapshot) -> bool:
         """Say whether everything was seen that another one has seen."""
         return other.next <= self.next and all(each in other.open for each in self.open if each < other.next)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from gateway.domain import change, snapshot, wire
 from gateway.domain.idempotency import KeyRecord
 from gateway.domain.page import Order, Page, PageRequest, take_page
-from gateway.domain.principal import Reach
+from gateway.domain.principal import Reach, owner_digest
 from gateway.domain.run import Run
 from gateway.domain.thread import ForkSource
 from gateway.domain.thread_list import ALL, OrderBy
@@ -116,13 +116,23 @@ class Reads(MessageReads):
 
         Those in which a reader has moved the read mark are among them.
         """
-        found = await self._rows(_CHANGED_THREADS[self._connection.is_local], reach, *_given(seen), reader, limit)
+        own = {} if reach.owner is None else {"erased": owner_digest(reach.project_id, reach.owner)}
+        own |= {} if reader is None else {"reader": reader}
+        build: Build = _CHANGED_THREADS[self._connection.is_local]
+        found = await self._rows(build, reach, *_given(seen), own, limit)
         window = thread_changes.window(found, seen, limit, may_cut_ties=self._connection.is_local)
         wanted = wire.dump_text([thread_id for thread_id, *_ in window.changed])
         threads_ = (
             rows.threads_of(await self._rows(thread_list.threads_by_ids, reach, wanted)) if window.changed else []
         )
         return thread_changes.batch(window, seen, {each.id: each for each in threads_})
+
+    async def erased_number(self, reach: Reach) -> int | None:
+        """Return the number of the erasure of the owner that the caller is limited to, if it was erased."""
+        if reach.owner is None:
+            return None
+        digest = owner_digest(reach.project_id, reach.owner)
+        return next((row[0] for row in await self._rows(thread_list.erased_number, reach, digest)), None)
 
     async def changed_projects(self, projects: Sequence[str], seen: Snapshot) -> tuple[Snapshot, list[str]]:
         """Return what can be seen now, and those of some projects in which more has changed than a snapshot sees."""
@@ -135,7 +145,7 @@ class Reads(MessageReads):
         unknown = (project_id, None, None)
         changed: list[tuple[str, str | None, int | None]] = []
         for number, _, each, _ in found.items:
-            if isinstance(each, change.ThreadDeleted | change.ThreadRead):
+            if isinstance(each, change.ThreadDeleted | change.ThreadRead | change.OwnerErased):
                 changed.append(unknown)
             else:
                 changed.append((project_id, each.thread.owner, number))

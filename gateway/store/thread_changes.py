@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gateway.domain import change, snapshot
-from gateway.store.statements.thread_list import CREATED, DELETED, MOVED, OWN, READ, SNAPSHOT
+from gateway.store.statements.thread_list import CREATED, DELETED, ERASED, MOVED, OWN, READ, SNAPSHOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gateway.domain.change import ListChange
+    from gateway.domain.change import ListChange, OwnerErased
     from gateway.domain.snapshot import Snapshot
     from gateway.domain.thread import Thread
 
@@ -27,7 +27,7 @@ class Item(NamedTuple):
 
     number: int
     seen: Snapshot
-    change: ListChange
+    change: ListChange | OwnerErased
     is_own: bool
 
 
@@ -88,7 +88,9 @@ def _end(numbers: Sequence[int], *, may_cut_ties: bool) -> int:
     return max((each for each in numbers if each < last), default=last) if may_cut_ties else last
 
 
-def _event(thread_id: str, number: int, flags: int, thread: Thread | None) -> ListChange | None:
+def _event(thread_id: str, number: int, flags: int, thread: Thread | None) -> ListChange | OwnerErased | None:
+    if flags & ERASED:
+        return change.OwnerErased()
     if thread is None:
         return change.ThreadDeleted(number, thread_id) if flags & DELETED else None
     if flags == READ:

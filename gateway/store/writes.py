@@ -14,7 +14,7 @@ from gateway.domain.change import Hint, merged
 from gateway.domain.delta import Delta
 from gateway.domain.idempotency import KeyTaken
 from gateway.domain.message import with_created_at
-from gateway.domain.principal import Reach
+from gateway.domain.principal import Reach, owner_digest
 from gateway.domain.thread import Inferred, Thread
 from gateway.domain.wire import dump_text
 from gateway.errors import NotFound, ThreadLocked
@@ -376,9 +376,15 @@ class Writes(Reads):
         await self._rows(threads.uncount_messages, reach, thread_id, len(removed))
         return len(removed), max((row[0] for row in removed), default=position)
 
-    async def forget_owner(self, reach: Reach) -> None:
-        """Take the owner that the caller is limited to from the places of deleted threads."""
-        await self._rows(erasing.forget_owner, reach)
+    async def forget_owner(self, reach: Reach, most: int) -> int:
+        """Take the owner that the caller is limited to from the places of some deleted threads; return their number."""
+        return len(await self._rows(erasing.forget_owner, reach, _digest(reach), most))
+
+    async def note_erasure(self, reach: Reach) -> None:
+        """Note that the owner that the caller is limited to was erased, which ends what follows its threads."""
+        await self._rows(erasing.forget_erasure, reach, _digest(reach))
+        await self._insert(tables.erased_owners, [{"project_id": reach.project_id, "owner": _digest(reach)}])
+        self._touch(reach, "", reach.owner, 0)
 
     async def revoke_tokens(self, reach: Reach, thread_id: ThreadId) -> bool:
         """Begin a new token epoch of a thread; say whether the thread exists."""
@@ -468,6 +474,10 @@ class Writes(Reads):
             await self._rows(build, *each[0])
         else:
             await self._connection.run_many(build, each)
+
+
+def _digest(reach: Reach) -> str:
+    return owner_digest(reach.project_id, reach.owner or "")
 
 
 def _key_columns(of_key: Sequence[str | None]) -> rows.Values:

@@ -220,7 +220,9 @@ def test_every_method_with_a_project_has_a_case() -> None:
         "raise_mark",  # these three change marks of a thread that is locked: tests/core/test_read_marks.py
         "lower_mark",
         "forget_readers",
-        "forget_owner",  # of deleted ones: tests/core/test_erasing.py
+        "forget_owner",  # these three are of an erasure: tests/core/test_erasing.py
+        "note_erasure",
+        "erased_number",
         "bring_back",  # it adds one
         "move_staged",  # into threads that were just added: tests/transfer/test_moving.py
         "later_epochs",  # these two need a thread whose tokens were revoked, and a key: the test above

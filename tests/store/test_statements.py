@@ -309,11 +309,16 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
             "LIMIT 2) AS anon_1) RETURNING position"
         ),
     ),
+    "forget_erasure": (
+        erasing.forget_erasure(OWN, "d"),
+        "DELETE FROM erased_owners WHERE project_id = 'p' AND owner = 'd'",
+    ),
     "forget_owner": (
-        erasing.forget_owner(OWN),
+        erasing.forget_owner(OWN, "d", 2),
         (
             "UPDATE deleted_threads SET owner=NULL, idempotency_scope=NULL, idempotency_key=NULL, "
-            f"idempotency_fingerprint=NULL WHERE {OF_OWNER}"
+            f"idempotency_fingerprint=NULL, erased_owner='d' WHERE {OF_OWNER} AND id IN (SELECT id "
+            f"FROM deleted_threads WHERE {OF_OWNER} LIMIT 2) RETURNING id"
         ),
     ),
 }
@@ -411,7 +416,9 @@ def test_projects_are_found_one_after_the_other_by_the_order_of_activity(dialect
 def test_every_where_begins_with_the_project(statement: ClauseElement) -> None:
     text = _text(statement, POSTGRES)
 
-    tables = re.findall(r"(?:FROM|UPDATE) (?:threads|messages|deleted_\w+|message_deltas|read_marks)\b", text)
+    tables = re.findall(
+        r"(?:FROM|UPDATE) (?:threads|messages|deleted_\w+|message_deltas|read_marks|erased_owners)\b", text
+    )
     wheres = re.findall(r" WHERE (\w+ = '\w+')", text)
 
     assert wheres == ["project_id = 'p'"] * len(tables)
@@ -452,7 +459,7 @@ _BYTES = re.compile(
 
 
 _TABLES = re.compile(
-    r"\b(threads|messages|cursor|deleted_threads|deleted_messages|read_marks|sources|anon_1|page|rows|counted)\."
+    r"\b(threads|messages|cursor|deleted_threads|deleted_messages|read_marks|erased_owners|sources|anon_1|page|rows|counted)\."
 )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 ALL: Final = Reach("p1")
+OWN: Final = Reach("p1", owner="alice")
 ROWS: Final = 8_000
 NUMBERED: Final = ("threads", "messages", "deleted_messages", "deleted_threads")
 LIMIT: Final = 20
@@ -54,7 +55,12 @@ async def fill(connection: AsyncConnection) -> None:
 def asked(*, has_ties: bool, running: str | None = "[12, 13]") -> dict[str, ClauseElement]:
     late = ROWS - 100
     return {
-        "changed_threads": thread_list.changed_threads(ALL, late, running, "user:alice", LIMIT, has_ties=has_ties),
+        "changed_threads": thread_list.changed_threads(
+            ALL, late, running, {"reader": "key:a"}, LIMIT, has_ties=has_ties
+        ),
+        "changed_threads of an owner": thread_list.changed_threads(
+            OWN, late, running, {"erased": "digest", "reader": "user:alice"}, LIMIT, has_ties=has_ties
+        ),
         "changed_projects": thread_list.changed_projects('["p1", "p2"]', late, running),
     }
 

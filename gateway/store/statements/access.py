@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def within(table: FromClause, reach: Reach) -> ColumnElement[bool]:
     """Narrow a table to the rows that a caller can reach."""
     bounds = [table.c.project_id == reach.project_id]
-    thread_id = table.c.thread_id if "thread_id" in table.c else table.c.id
     if reach.thread_id is not None:
+        thread_id = table.c.thread_id if "thread_id" in table.c else table.c.id
         bounds.append(thread_id == reach.thread_id)
     if reach.owner is not None:
         bounds.append(table.c.owner == reach.owner if "owner" in table.c else _is_owned(table, reach))

@@ -14,8 +14,8 @@ from gateway.store.statements.access import is_whole, within, within_thread
 from gateway.store.statements.idempotency import COLUMNS
 
 if TYPE_CHECKING:
-    from sqlalchemy import Select, Update
-    from sqlalchemy.sql.dml import ReturningDelete
+    from sqlalchemy import Delete, Select
+    from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
     from gateway.domain.principal import Reach
 
@@ -45,10 +45,18 @@ def remove_messages_after(reach: Reach, thread_id: str, position: int, most: int
     return delete(messages).where(*later, messages.c.position <= last).returning(messages.c.position)
 
 
-def forget_owner(reach: Reach) -> Update:
-    """Take the owner from the places of deleted threads, which stay for the cursors of the project.
+def forget_owner(reach: Reach, erased: str, most: int) -> ReturningUpdate[Any]:
+    """Put a digest in place of the owner of some deleted threads, whose places stay for the cursors of the project.
 
     Idempotency keys go too: their scope may name the end user, and their fingerprint is made of what that one wrote.
     """
-    forgotten = dict.fromkeys(("owner", *COLUMNS))
-    return update(tables.deleted_threads).where(within(tables.deleted_threads, reach)).values(forgotten)
+    gone = tables.deleted_threads
+    some = select(gone.c.id).where(within(gone, reach)).limit(most)
+    forgotten = {**dict.fromkeys(("owner", *COLUMNS)), "erased_owner": erased}
+    return update(gone).where(within(gone, reach), gone.c.id.in_(some)).values(forgotten).returning(gone.c.id)
+
+
+def forget_erasure(reach: Reach, erased: str) -> Delete:
+    """Delete what is kept of the erasure of an owner, given by its digest."""
+    gone = tables.erased_owners
+    return delete(gone).where(gone.c.project_id == reach.project_id, gone.c.owner == erased)

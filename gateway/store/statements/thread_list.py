@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import BigInteger, Integer, case, func, literal_column, or_, select, union_all
+from sqlalchemy import BigInteger, Integer, Text, case, func, literal_column, or_, select, union_all
 
 from gateway.domain.principal import Reach
 from gateway.store.schema import tables
@@ -24,13 +24,13 @@ from gateway.store.statements.functions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sqlalchemy import ColumnElement, CompoundSelect, Select, Table
 
     IsNew = Callable[[Any], ColumnElement[bool]]
 
-MOVED, CREATED, OWN, DELETED, READ = 1, 2, 4, 8, 16  # flags
+MOVED, CREATED, OWN, DELETED, READ, ERASED = 1, 2, 4, 8, 16, 32  # flags
 SNAPSHOT: Final = -1  # the source of the row with it
 
 _MESSAGE, _THREAD = tables.messages.c, tables.threads.c
@@ -43,9 +43,12 @@ _SOURCES: Final[tuple[tuple[Table, Any, Callable[[IsNew], Any]], ...]] = (
     (tables.deleted_messages, tables.deleted_messages.c.thread_id, lambda _: literal_column("0", Integer())),
     (tables.threads, _THREAD.id, lambda is_new: case((is_new(_THREAD.create_number), OWN + CREATED), else_=OWN)),
     (tables.deleted_threads, tables.deleted_threads.c.id, lambda _: literal_column(str(DELETED), Integer())),
+    (
+        tables.erased_owners,
+        literal_column("''", Text()).label("thread"),
+        lambda _: literal_column(str(ERASED), Integer()),
+    ),
 )
-
-
 _MARKS: Final[tuple[Table, Any, Callable[[IsNew], Any]]] = (
     tables.read_marks,
     tables.read_marks.c.thread_id,
@@ -54,14 +57,20 @@ _MARKS: Final[tuple[Table, Any, Callable[[IsNew], Any]]] = (
 
 
 def changed_threads(
-    reach: Reach, following: int, running: str | None, reader: str | None, limit: int, *, has_ties: bool
+    reach: Reach,
+    following: int,
+    running: str | None,
+    own: Mapping[str, str],
+    limit: int,
+    *,
+    has_ties: bool,
 ) -> CompoundSelect[Any]:
     """Select the changes that a snapshot does not see, and what this statement sees.
 
     Shape: rows of source, thread, number and flags, in no order; one has SNAPSHOT as its source, and that of the
     statement in the thread's place. Of each source come at most `limit` rows from the number `following` on, with
     `has_ties` all of the last number; and all of the numbers that were `running`, an array of JSON. Of read marks come
-    those of one `reader` alone.
+    those of one `reader` alone, which is in `own`, as is the digest of the caller's owner, `erased`, if there are such.
     Each select is answered by its index, however old the snapshot is. Threads that remain are narrowed to the caller's
     when they are read (`threads_by_ids`): here the owner would have to be looked up for each row that is passed over.
     """
@@ -74,19 +83,37 @@ def changed_threads(
             literal_column("0", Integer()).label("flags"),
         )
     ]
-    sources = _SOURCES if reader is None else (*_SOURCES, _MARKS)
+    sources = (*_SOURCES, _MARKS) if "reader" in own else _SOURCES
     for source, (table, thread, flags) in enumerate(sources):
-        own = reach if table is tables.deleted_threads else Reach(reach.project_id)
         columns = literal_column(str(source), Integer()).label("source"), thread, table.c.change_number
-        rows = select(*columns, flags(is_new).label("flags")).where(within(table, own))
-        if table is tables.read_marks:
-            rows = rows.where(tables.read_marks.c.reader == reader)
+        rows = select(*columns, flags(is_new).label("flags")).where(within(table, Reach(reach.project_id)))
+        rows = rows.where(*_narrowed(table, reach, own))
         later = rows.where(*_later(table, following)).order_by(table.c.change_number)
         limited = later.fetch(limit, with_ties=True) if has_ties else later.limit(limit)
         found.append(select(limited.subquery()))
         if running is not None:
             found.append(rows.where(*_among_running(table, running)))
     return union_all(*found)
+
+
+def _narrowed(table: Table, reach: Reach, own: Mapping[str, str]) -> list[ColumnElement[bool]]:
+    """Narrow a source to the rows of the caller, where they have what that takes."""
+    gone = tables.deleted_threads.c
+    if table is tables.read_marks:
+        return [tables.read_marks.c.reader == own["reader"]]
+    if table is tables.deleted_threads and reach.thread_id is not None:
+        return [gone.id == reach.thread_id]
+    if "erased" not in own:
+        return []
+    if table is tables.deleted_threads:
+        return [or_(gone.owner == reach.owner, gone.erased_owner == own["erased"])]
+    return [tables.erased_owners.c.owner == own["erased"]] if table is tables.erased_owners else []
+
+
+def erased_number(reach: Reach, erased: str) -> Select[Any]:
+    """Select the number of the erasure of an owner, given by its digest."""
+    gone = tables.erased_owners
+    return select(gone.c.change_number).where(gone.c.project_id == reach.project_id, gone.c.owner == erased)
 
 
 def threads_by_ids(reach: Reach, thread_ids: str) -> Select[Any]:
