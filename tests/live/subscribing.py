@@ -24,6 +24,9 @@ ADDED: Final = """
 subscription($threadId: ID!, $after: String) {
   messageAdded(threadId: $threadId, after: $after) { cursor node { id text } }
 }"""
+LIST_OF_OWNER: Final = """subscription ($owner: String) {
+  threadListEvents(filter: {owner: $owner}) { __typename ... on ThreadDeleted { threadId } }
+}"""
 EVENTS: Final = """
 subscription($threadId: ID!, $after: String) {
   threadEvents(threadId: $threadId, after: $after) {

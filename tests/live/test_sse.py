@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway.core import threads
+from gateway.core import erasing, threads
+from gateway.domain import parse
+from gateway.domain.principal import KEY_SCOPES, Principal
 from gateway.graphql.transport import sse
 from tests.following import PATIENCE_S, begin, grow, rest_of, say, take, until
 from tests.live.inside import WHO, Inside
-from tests.live.subscribing import ADDED, EVENTS, Event, events_of, stream_of
+from tests.live.subscribing import ADDED, EVENTS, LIST_OF_OWNER, Event, events_of, stream_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -111,6 +113,20 @@ async def test_deleted_thread_completes_the_stream(inside: Inside, http: httpx.A
         last, complete = await rest_of(events)
 
     assert last.data["data"]["threadEvents"]["__typename"] == "ThreadDeleted"
+    assert (complete.kind, complete.data) == ("complete", None)
+
+
+async def test_the_list_of_an_erased_end_user_gets_the_deletion_and_completes(
+    inside: Inside, http: httpx.AsyncClient
+) -> None:
+    thread = await threads.create(inside.store, WHO, parse.new_thread({"owner": "alice"}))
+    async with stream_of(http, LIST_OF_OWNER, owner="alice") as events:
+        await until(lambda: bool(inside.hub.listed_projects()))
+        await erasing.erase(inside.store, Principal(WHO.reach, KEY_SCOPES), "alice")
+
+        last, complete = await rest_of(events)
+
+    assert last.data["data"]["threadListEvents"] == {"__typename": "ThreadDeleted", "threadId": thread.id}
     assert (complete.kind, complete.data) == ("complete", None)
 
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from gateway.core import threads
+from gateway.core import erasing, threads
+from gateway.domain import parse
+from gateway.domain.principal import KEY_SCOPES, Principal
 from gateway.graphql.transport import websocket
 from tests.following import say, until
 from tests.live.inside import WHO, Inside
-from tests.live.subscribing import ADDED, EVENTS, socket_to
+from tests.live.subscribing import ADDED, EVENTS, LIST_OF_OWNER, socket_to
 
 if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
@@ -82,6 +84,19 @@ async def test_deleted_thread_completes_its_subscription(inside: Inside, thread:
 
         told = await socket.receive()
         assert told["payload"]["data"]["threadEvents"]["__typename"] == "ThreadDeleted"
+        assert await socket.receive() == {"id": "1", "type": "complete"}
+
+
+async def test_the_list_of_an_erased_end_user_gets_the_deletion_and_completes(inside: Inside) -> None:
+    thread = await threads.create(inside.store, WHO, parse.new_thread({"owner": "alice"}))
+    async with socket_to(inside.base_url) as socket:
+        await socket.subscribe(LIST_OF_OWNER, owner="alice")
+        await until(lambda: bool(inside.hub.listed_projects()))
+
+        await erasing.erase(inside.store, Principal(WHO.reach, KEY_SCOPES), "alice")
+
+        event = (await socket.receive())["payload"]["data"]["threadListEvents"]
+        assert event == {"__typename": "ThreadDeleted", "threadId": thread.id}
         assert await socket.receive() == {"id": "1", "type": "complete"}
 
 
