@@ -5,6 +5,7 @@ Must not be here: files, lines, reports about them (`transfer`).
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -76,6 +77,7 @@ async def import_threads(
 
     async def work(transaction: RunWrites) -> Taken:
         await transaction.lock_imports()
+        begin = time.monotonic()
         # The lock first: it waits for a running deletion, and only then is it certain what was deleted.
         thread_ids = [each.thread.id for each in given]
         ends = await transaction.lock_ends(who.reach, thread_ids)
@@ -91,6 +93,7 @@ async def import_threads(
         taken.of_runs = await run_transfer.import_runs(transaction, who.reach, staging, with_runs)
         for keys in staging.keys(*[each.thread.id for each in living]):
             await transaction.restore_keys(who.reach, keys)
+        staging.note_hold(time.monotonic() - begin)
         return taken
 
     return await store.write(work)

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 BATCH: Final = 1_000  # messages that are read, checked and written at once
 BATCH_BYTES: Final = 8 * 1024 * 1024  # of their content, at which a batch ends
-GROUP: Final = 20_000  # messages of one transaction, unless one thread has more
+GROUP: Final = 20_000  # messages of one transaction at most, unless one thread has more
+_FIRST: Final = 500  # messages of the first transaction; the next ones have as many as it shows to be right
+_HOLD_S: Final = 0.05  # for which a transaction holds SQLite's writer; its commit may take twice as long
 
 _COLUMNS: Final = tuple(column.name for column in MESSAGE_COLUMNS)
 _CONTENT: Final = _COLUMNS.index("content")
@@ -129,6 +131,7 @@ class Staging:
         self._read: list[tuple[Any, ...]] = []  # messages that are not in the table yet
         self._bytes = 0  # of their content
         self._seq = 0
+        self._limit = _FIRST
         self._sources: dict[int, Source] = {}
         self.runs = staged_runs.StagedRuns(self._db, self._sources)
         self._group: dict[str, _Order] = {}  # of the threads that were given last
@@ -209,6 +212,11 @@ class Staging:
         for inferred, _, *row in self._db.execute(_THREADS.replace("FOUND", found)):
             yield Thread(*row), not inferred
 
+    def note_hold(self, seconds: float) -> None:
+        """Let the next groups have as many messages as are written in a moment, after one that took a time."""
+        fitting = self._limit * _HOLD_S / max(seconds, 0.001)
+        self._limit = max(1, min(GROUP, 2 * self._limit, int(fitting)))
+
     def groups(self) -> Iterator[list[tuple[Thread, bool]]]:
         """Yield all threads in groups, one for each transaction; a long thread is a group of its own."""
         group: list[tuple[Thread, bool]] = []
@@ -221,7 +229,7 @@ class Staging:
                 + self.runs.weight(thread.id)
                 + (len(thread.metadata_json) + len(thread.tool_resources_json)) // 1_000
             )
-            if group and size + weight > GROUP:
+            if group and size + weight > min(GROUP, self._limit):
                 yield group
                 group, size, self._group = [], 0, {}
             group.append((thread, has_line))

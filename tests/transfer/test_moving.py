@@ -120,6 +120,26 @@ def test_new_threads_are_moved_group_by_group(
     assert moves == [3, 3]
 
 
+@pytest.mark.parametrize(
+    ("first", "hold_s", "expected"), [(4, 1e9, [3, 6, 3]), (8, 0, [6, 3, 3])], ids=["more", "fewer"]
+)
+def test_a_group_has_as_many_messages_as_the_last_one_shows_to_be_written_in_a_moment(
+    sqlite_url: str,
+    moves: list[int | None],
+    monkeypatch: pytest.MonkeyPatch,
+    first: int,
+    hold_s: float,
+    expected: list[int],
+) -> None:
+    monkeypatch.setattr(staging, "GROUP", 8)
+    monkeypatch.setattr(staging, "_FIRST", first)
+    monkeypatch.setattr(staging, "_HOLD_S", hold_s)
+
+    take(sqlite_url, *(each for name in "abcd" for each in of_thread(f"thread_{name}", 1, 2, 3)))
+
+    assert moves == expected
+
+
 def test_a_duplicate_id_rolls_back_all_rows_moved_with_it(sqlite_url: str, moves: list[int | None]) -> None:
     take(sqlite_url, a_message("msg_1", "thread_z"))
 
