@@ -17,6 +17,7 @@ from gateway.domain import metadata
 from gateway.domain.idempotency import Kind
 from gateway.domain.ids import new_message_id
 from gateway.domain.message import Addition, Message, Role, Status, plain_text, with_created_at
+from gateway.domain.page import WHOLE
 from gateway.domain.principal import Scope
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump, dump_text
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from gateway.domain.idempotency import Attempt, IdempotencyKey
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import MessagePatch, NewMessage
-    from gateway.domain.page import PageEnds, PageRead, PageRequest, Rows
+    from gateway.domain.page import Fields, PageEnds, PageRead, PageRequest, Rows
     from gateway.domain.principal import Principal
     from gateway.store.store import Store
     from gateway.store.writes import Writes
@@ -78,11 +79,14 @@ async def get(store: Store, who: Principal, thread_id: ThreadId, message_id: Mes
     raise NotFound("message", message_id)
 
 
-async def get_many(store: Store, who: Principal, message_ids: Sequence[str]) -> dict[str, Message]:
-    """Return messages of any thread by id in one statement; unknown ids are omitted."""
+async def get_many(store: Store, who: Principal, message_ids: Sequence[str], fields: Fields = WHOLE) -> Rows:
+    """Return some fields of messages of any thread in one statement; unknown ids are omitted.
+
+    Errors: AnswerTooLarge.
+    """
     who.require(Scope.READ)
     async with store.read() as reads:
-        return await reads.get_messages(who.reach, message_ids)
+        return await reads.get_rows(who.reach, message_ids, fields)
 
 
 async def update(

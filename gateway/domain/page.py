@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
@@ -149,7 +149,9 @@ class AnswerBudget:
         kept: list[R] = []
         for row in found:
             kept.append(row)
-            if not self.fits((row[-1], 1)):
+            self.stored += row[-1]
+            self.count += 1
+            if self.stored > MAX_ANSWER_BYTES and self.count > 1:
                 kept.clear()
                 raise AnswerTooLarge
         return kept
@@ -212,14 +214,24 @@ class Rows(ReadRows):
         """The messages, with None in the fields that were not read."""
         if self.fields == WHOLE:
             return tuple(map(_AS_MESSAGE, map(_ALL_FIELDS, self.rows)))
-        at = [self.fields.index(name) if name in self.fields else None for name in WHOLE]
-        return tuple(_AS_MESSAGE([None if n is None else row[n] for n in at]) for row in self.rows)
+        values = _values_of(self.fields)
+        return tuple([_AS_MESSAGE(values((*row, None))) for row in self.rows])
+
+    def by_id(self) -> dict[str, Message]:
+        """The same by their ids."""
+        return {message.id: message for message in self.items}
 
     @property
     def id_at_ends(self) -> tuple[str | None, str | None]:
         """The ids of the first and the last."""
         place = self.fields.index("id")
         return (self.rows[0][place], self.rows[-1][place]) if self.rows else (None, None)
+
+
+@lru_cache(64)
+def _values_of(fields: Fields) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Return the function that puts a row, to which None is added, in the order of all fields."""
+    return itemgetter(*[fields.index(name) if name in fields else -1 for name in WHOLE])
 
 
 @dataclass(slots=True)

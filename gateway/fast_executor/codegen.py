@@ -384,7 +384,7 @@ class _Function(SourceWriter):
         first, *others = pieces = orjson.dumps(read(template.sample, Meter())).split(MARKER.encode())
         before, after, mark = self.name(), self.name(), self._cached(source, template.mark)
         if isinstance(template.sample, list):
-            parsed = f"{self.constant(after_first(template, pieces, hint.load, read))}({stored}, {mark}, meter)"
+            parsed = f"{self.constant(after_first(hint, template, pieces, read))}({stored}, {mark}, meter)"
         with self.block(f"if {mark} == 1:"):
             self.line(f"{text} = {stored}[{len(template.prefix)}:-{len(template.suffix)}]")
             again = f" + {text} + ".join(self.constant(each) for each in others)

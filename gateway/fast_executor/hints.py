@@ -121,7 +121,8 @@ class Resolver:
 
     One that wants a look-ahead also gets a function that lists the selected fields of its result, or of the objects at
     the paths `below` it; the list is empty if only graphql-core can coerce their arguments. One that wants its key also
-    gets the field's response key. `parts` are fields of the result that its object has too: if no others are selected,
+    gets the field's response key, and one that wants columns those that its result is read from
+    (`SelectedField.columns`). `parts` are fields of the result that its object has too: if no others are selected,
     the resolver is not called.
     """
 
@@ -131,6 +132,7 @@ class Resolver:
     below: Sequence[tuple[str, ...]] = ((),)
     parts: Mapping[str, Serialized | Self] = field(default_factory=dict)
     wants_key: bool = False
+    wants_columns: bool = False
 
 
 FieldHint = Attribute | Serialized | Parsed | Resolver

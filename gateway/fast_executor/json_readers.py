@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from graphql import GraphQLObjectType, GraphQLSchema
     from graphql.execution.collect_fields import FieldDetails
 
-    from gateway.fast_executor.hints import FieldHints, Template
+    from gateway.fast_executor.hints import FieldHints, Parsed, Template
     from gateway.fast_executor.meter import Meter
     from gateway.fast_executor.readers import Read
 
@@ -163,12 +163,11 @@ def _key_of(name: str) -> str:
 
 
 def after_first(
-    template: Template, pieces: list[bytes], load: Callable[[Any], Any], read: Read
+    hint: Parsed, template: Template, pieces: list[bytes], read: Read
 ) -> Callable[[Any, int | None, Meter], bytes]:
     """Make the reader of a list whose first item may be that of the template; the pieces are what that becomes."""
-    around = [*pieces]
-    around[0] = around[0].removeprefix(b"[")
-    around[-1] = around[-1].removesuffix(b"]")
+    load, short = hint.load, hint.short
+    around = [*pieces[:-1], pieces[-1].removesuffix(b"]") + b","]
     objects = sum(each.count(b"{") for each in around)
     begin, length = len(template.prefix), len(template.suffix)
 
@@ -177,7 +176,9 @@ def after_first(
             return orjson.dumps(read(load(stored), meter))
         meter.most += objects
         end = begin + mark - len(b'""')
-        others = orjson.dumps(read(load(b"[" + stored[end + length :]), meter))
-        return b"".join((b"[", stored[begin:end].join(around), b",", others[1:]))
+        left = b"[" + stored[end + length :]
+        others = orjson.dumps(read(orjson.loads(left) if len(left) <= short else load(left), meter))
+        text: bytes = stored[begin:end]
+        return text.join(around) + others[1:]
 
     return whole

@@ -156,13 +156,15 @@ def _resolving(
     if hint.wants_look_ahead:
         return _with_look_ahead(hint, arguments, selection, _nullable_type(definition.type), details)
     resolve = hint.resolve
+    wanted: list[Any] = []
     if hint.wants_key:
         node = details[0].node
-        key = (node.alias or node.name).value
-        return lambda executor, source: resolve(
-            source, executor.context_value, arguments(executor.variable_values), key
-        )
-    return lambda executor, source: resolve(source, executor.context_value, arguments(executor.variable_values))
+        wanted.append((node.alias or node.name).value)
+    if hint.wants_columns:
+        wanted.append(selection.columns(definition.type, details))
+    return lambda executor, source: resolve(
+        source, executor.context_value, arguments(executor.variable_values), *wanted
+    )
 
 
 def _with_look_ahead(

@@ -13,7 +13,7 @@ import strawberry
 
 from gateway.concurrency import Loader
 from gateway.core import forking, messages, read_marks, runs, threads
-from gateway.domain.page import AnswerBudget, PageRead
+from gateway.domain.page import WHOLE, AnswerBudget, PageRead
 from gateway.errors import AnswerTooLarge, InvalidRequest, NotFound
 from gateway.runs.service import OFF
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gateway.domain.idempotency import Attempt
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
-    from gateway.domain.page import Page, PageRequest, Rows
+    from gateway.domain.page import Fields, Page, PageRequest, Rows
     from gateway.domain.principal import Principal
     from gateway.domain.run import Run, RunStep
     from gateway.domain.thread import ForkSource, Thread
@@ -83,7 +83,7 @@ class Context:
     delivered: AnswerBudget = field(default_factory=AnswerBudget)  # the same, whenever they are part of the response
 
     def count_prefetched(self, pages: Sequence[Rows]) -> None:
-        """Count pages that were read and become part of the response.
+        """Count messages that were read and become part of the response.
 
         Errors: AnswerTooLarge.
         """
@@ -168,17 +168,14 @@ class Context:
             raise NotFound("thread", thread_id)
         return found
 
-    async def load_messages(self, keys: Sequence[str]) -> dict[str, Message]:
-        """Read messages by id that become part of the response; unknown ids are omitted.
+    async def load_messages(self, keys: Sequence[str], fields: Fields = WHOLE) -> dict[str, Message]:
+        """Read some fields of messages by id that become part of the response; unknown ids are omitted.
 
         Errors: AnswerTooLarge.
         """
-        found = await messages.get_many(self.store, self.who, keys)
-        all_of_them = sum([each.stored for each in found.values()]), len(found)
-        if not (self.read.fits(all_of_them) and self.delivered.fits(all_of_them)):
-            found.clear()
-            raise AnswerTooLarge
-        return found
+        found = await messages.get_many(self.store, self.who, keys, fields)
+        self.count_prefetched([found])
+        return found.by_id()
 
     async def _load_unread(self, keys: list[UnreadKey]) -> dict[UnreadKey, Unread]:
         groups: dict[tuple[str, int], list[str]] = {}

@@ -60,11 +60,21 @@ class MessageReads:
 
         Errors: AnswerTooLarge where there are several, larger than the limit of one response.
         """
+        return (await self.get_rows(reach, message_ids)).by_id()
+
+    async def get_rows(self, reach: Reach, message_ids: Sequence[str], fields: Fields = WHOLE) -> Rows:
+        """Return some fields of messages of any thread, the id among them, in no order; unknown ids are omitted.
+
+        Errors: as above.
+        """
+        fields = _with(fields, "id")
+        selected = _selected(fields)
         all_at_once = len(message_ids) == 1 or self._connection.is_local
         build: Build = messages.get_messages if all_at_once else postgres_pages.get_messages_within_bytes
-        found = await self._taken(AnswerBudget().whole, build, reach, list(message_ids), _GROWING)
-        _complete(_GROWING, found)
-        return {message.id: message for message in rows.messages_of(found)}
+        found = await self._taken(AnswerBudget().whole, build, reach, list(message_ids), selected)
+        if selected is not fields:
+            _complete(selected, found)
+        return Rows(found, has_more=False, fields=fields, edges=None, thread=None)
 
     async def list_pages(self, reach: Reach, read: PageRead) -> list[Rows]:
         """Return a page of each thread; unknown threads and cursors give empty ones.
@@ -73,7 +83,7 @@ class MessageReads:
         """
         several = len(read.thread_ids) > 1
         fields = _with(read.fields, "id", "thread_id") if several else _with(read.fields, "id")
-        selected = fields if _TEXTS.isdisjoint(fields) else (*fields, messages.DELTAS)
+        selected = _selected(fields)
         thread, edges = None, None if read.page.cursors() or not read.with_more else _NO_EDGES
         if read.with_thread:
             thread, edges, found = await self._with_thread(reach, read, selected)
@@ -165,6 +175,11 @@ def _empty() -> PageRows[Any]:
 
 def _with(fields: Fields, *required: str) -> Fields:
     return (*fields, *(name for name in required if name not in fields))
+
+
+def _selected(fields: Fields) -> Fields:
+    """Add the deltas of messages in progress where their texts are read."""
+    return fields if _TEXTS.isdisjoint(fields) else (*fields, messages.DELTAS)
 
 
 def _complete(fields: Fields, *pages: list[Any]) -> None:

@@ -73,7 +73,7 @@ async def run(store: Store, who: Principal, thread_id: ThreadId, message_id: Mes
 
 
 async def shown(store: Store, who: Principal, message_id: MessageId) -> Message | None:
-    return (await messages.get_many(store, who, [message_id])).get(message_id)
+    return (await messages.get_many(store, who, [message_id])).by_id().get(message_id)
 
 
 @settings(max_examples=times(fast=8, slow=300))

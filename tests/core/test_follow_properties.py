@@ -179,7 +179,7 @@ async def test_the_text_of_a_message_in_progress_never_gets_shorter(store: Store
 
     async def read() -> None:
         while not seen or seen[-1] < 20:
-            seen.append(len((await messages.get_many(store, who, [written]))[written].text))
+            seen.append(len((await messages.get_many(store, who, [written])).by_id()[written].text))
 
     reading = asyncio.create_task(read())
     for _ in range(20):  # six folds

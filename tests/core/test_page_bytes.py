@@ -120,7 +120,7 @@ async def test_messages_by_id_are_all_returned_or_too_large(store: Store, who: P
     else:
         found = await messages.get_many(store, who, wanted)
 
-        assert {each.id: each.text for each in found.values()} == {
+        assert {each.id: each.text for each in found.items} == {
             each.id: "x" * size for each, size in zip(entries, sizes, strict=True)
         }
 

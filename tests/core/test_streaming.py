@@ -35,7 +35,7 @@ async def thread(store: Store, who: Principal) -> ThreadId:
 
 
 async def shown(store: Store, who: Principal, message_id: MessageId) -> Message:
-    return (await messages.get_many(store, who, [message_id]))[message_id]
+    return (await messages.get_many(store, who, [message_id])).by_id()[message_id]
 
 
 async def deltas(store: Store, hub: Hub, who: Principal, thread: ThreadId, count: int) -> list[change.MessageDelta]:

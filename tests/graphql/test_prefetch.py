@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from gateway.core import messages, streaming, threads
 from gateway.domain import ids
 from gateway.domain.message import IncompleteReason, Status
-from gateway.domain.page import Rows
+from gateway.domain.page import PageRequest, Rows
 from gateway.graphql.execution import runner
 from gateway.graphql.schema.types import MessagePage
-from tests.make import ATTACHMENTS, fill_thread, make_thread, put_message, text_part
+from tests.make import ATTACHMENTS, fill_thread, list_page, make_thread, put_message, text_part
 
 if TYPE_CHECKING:
     from gateway.core import Store
@@ -47,6 +47,29 @@ async def test_any_fields_are_the_same_with_and_without_prefetch(
     assert await _answer(graphql, query, thread_id, compiled=True) == await _answer(
         graphql, query, thread_id, compiled=False
     )
+
+
+ROOTS = (
+    "query($id: ID!) { node(id: $id) { ...own } }",
+    "query($id: ID!) { a: node(id: $id) { ...own } b: node(id: $id) { ...own } }",
+    "query($id: ID!, $ids: [ID!]!) { nodes(ids: $ids) { ...own } last: nodes(ids: [$id, $id]) { ...own } }",
+)
+
+
+@given(chosen=st.lists(st.sampled_from(CHOICES), min_size=1, max_size=6, unique=True), root=st.sampled_from(ROOTS))
+async def test_any_fields_of_nodes_are_the_same_with_and_without_prefetch(
+    store: Store, who: Principal, graphql: GraphQL, chosen: list[str], root: str
+) -> None:
+    thread_id = await _thread_of_all_kinds(store, who)
+    made = [each.id for each in (await list_page(store, who, thread_id, PageRequest())).items]
+    query = (
+        f"{root} fragment own on Node {{ id ... on Message {{ {' '.join(chosen)} }} ... on Thread {{ createdAt }} }}"
+    )
+    for each in made:
+        asked = {"ids": [*made, thread_id, "msg_nowhere", "run_nowhere", each]} if "$ids" in root else {}
+        compiled, normal = [await _answer(graphql, query, each, compiled=way, **asked) for way in (True, False)]
+
+        assert compiled == normal
 
 
 @given(
@@ -122,10 +145,10 @@ async def test_unknown_thread_is_null_with_a_page(
     assert answer == {"data": {"thread": None}}
 
 
-async def _answer(graphql: GraphQL, query: str, thread_id: ThreadId, *, compiled: bool, **variables: str | None) -> Any:
+async def _answer(graphql: GraphQL, query: str, own_id: str, *, compiled: bool, **variables: Any) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "COMPILES", compiled)
-        return await graphql.answer(query, id=thread_id, **variables)
+        return await graphql.answer(query, id=own_id, **variables)
 
 
 async def _thread_with_gaps(store: Store, who: Principal) -> tuple[ThreadId, list[str]]:

@@ -211,5 +211,5 @@ async def test_a_stored_message_in_progress_with_many_parts_still_grows_and_ends
     grown = (await http.post("/graphql", json={"query": APPEND, "variables": {"input": given}})).json()
 
     assert "errors" not in grown
-    kept = (await messages.get_many(inside.store, WHO, [begun.id]))[begun.id]
+    kept = (await messages.get_many(inside.store, WHO, [begun.id])).by_id()[begun.id]
     assert (kept.status, len(kept.content), kept.text[-2:]) == (Status.IN_PROGRESS, 10_000, "xy")

@@ -95,7 +95,7 @@ async def test_a_text_is_appended_without_reading_the_message(
 
     for statement, words in zip(sent, APPEND_STEPS[database_url.partition(":")[0]], strict=True):
         assert all(word in statement for word in words)
-    assert (await messages.get_many(one, who, [growing]))[growing].text == "xyz"
+    assert (await messages.get_many(one, who, [growing])).by_id()[growing].text == "xyz"
 
 
 @pytest.mark.parametrize("stranger", STRANGERS.values(), ids=list(STRANGERS))
@@ -105,7 +105,7 @@ async def test_another_principal_appends_nothing(
     with pytest.raises(NotFound):
         await streaming.append_text(one, Principal(stranger), growing, "z", is_read=False)
 
-    assert (await messages.get_many(one, who, [growing]))[growing].text == "xy"
+    assert (await messages.get_many(one, who, [growing])).by_id()[growing].text == "xy"
 
 
 async def test_a_text_that_makes_a_message_too_long_is_refused_by_the_last_delta(
@@ -116,4 +116,4 @@ async def test_a_text_that_makes_a_message_too_long_is_refused_by_the_last_delta
     await streaming.append_text(one, who, growing, "z" * (MAX_CONTENT - 2), is_read=False)
 
     assert refused.value.param == "text"
-    assert len((await messages.get_many(one, who, [growing]))[growing].text) == MAX_CONTENT
+    assert len((await messages.get_many(one, who, [growing])).by_id()[growing].text) == MAX_CONTENT

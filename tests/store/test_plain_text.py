@@ -122,7 +122,7 @@ async def test_an_import_stores_the_mark(store: Store, who: Principal) -> None:
 
 
 async def _mark(store: Store, who: Principal, message_id: MessageId) -> int | None:
-    return (await messages.get_many(store, who, [message_id]))[message_id].plain_text
+    return (await messages.get_many(store, who, [message_id])).by_id()[message_id].plain_text
 
 
 async def _messages_of(store: Store, who: Principal, thread_id: Any) -> list[Message]:

@@ -39,6 +39,7 @@ from gateway.graphql.execution.prefetch import (
     PREFETCHED,
     append_text,
     find_messages,
+    find_node,
     find_nodes,
     find_thread,
     find_threads,
@@ -117,6 +118,7 @@ _STORED: Final[Mapping[tuple[str, str], FieldHint]] = {
         message.parse_content,
         "content_json",
         _plain([{"type": "text", "text": {"value": MARKER, "annotations": []}}]),
+        short=message.SHORT,
     ),
     ("Message", "text"): Parsed(message.parse_text, "content_json", _plain(MARKER)),
     ("Message", "attachments"): Parsed(message.parse_attachments, "attachments_json", short=message.SHORT),
@@ -156,7 +158,8 @@ _RESOLVERS: Final[Mapping[tuple[str, str], Callable[[Callable[..., Any]], Resolv
     ("Query", "threads"): lambda resolve: Resolver(
         partial(find_threads, resolve), wants_look_ahead=True, below=((), ("nodes",), ("edges", "node"))
     ),
-    ("Query", "nodes"): lambda resolve: Resolver(partial(find_nodes, resolve)),
+    ("Query", "node"): lambda resolve: Resolver(partial(find_node, resolve), wants_columns=True),
+    ("Query", "nodes"): lambda resolve: Resolver(partial(find_nodes, resolve), wants_columns=True),
     ("Thread", "messages"): lambda resolve: Resolver(
         partial(find_messages, resolve), preloaded=Preloaded(PREFETCHED, prefetched=True)
     ),

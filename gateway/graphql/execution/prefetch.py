@@ -7,6 +7,7 @@ Must not be here: page arguments (`types`).
 
 from __future__ import annotations
 
+import asyncio
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,9 +28,9 @@ _KEPT: Final = 64  # parsed arguments; clients request the same pages again and 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from gateway.domain.page import PageRequest
+    from gateway.domain.page import Fields, PageRequest
     from gateway.domain.thread import Thread
-    from gateway.fast_executor.hints import LookAhead, SelectedField
+    from gateway.fast_executor.hints import Columns, LookAhead, SelectedField
     from gateway.graphql.context import Context
     from gateway.graphql.schema.types import ThreadConnection
 
@@ -85,7 +86,22 @@ def find_messages(resolve: Resolve, source: Thread, context: Context, arguments:
     return source.__dict__.get(PREFETCHED) or resolve(source, context, arguments)
 
 
-async def find_nodes(resolve: Resolve, source: Any, context: Context, arguments: Mapping[str, Any]) -> Any:
+async def find_node(
+    resolve: Resolve, source: Any, context: Context, arguments: Mapping[str, Any], columns: Columns | None
+) -> Any:
+    """Resolve `Query.node`: of a message, read what is selected of it, where no other field shares the statement.
+
+    Errors: AnswerTooLarge, and those of the resolver.
+    """
+    message_id = ids.as_message_id(arguments["id"])
+    if message_id is None or asyncio.current_task() is not context.task:
+        return await resolve(source, context, arguments)
+    return (await context.load_messages([message_id], _fields(columns))).get(message_id)
+
+
+async def find_nodes(
+    resolve: Resolve, source: Any, context: Context, arguments: Mapping[str, Any], columns: Columns | None
+) -> Any:
     """Resolve `Query.nodes` with one read of threads and one of messages, or by its resolver where that refuses an ID.
 
     Errors: AnswerTooLarge, and those of the resolver.
@@ -94,13 +110,16 @@ async def find_nodes(resolve: Resolve, source: Any, context: Context, arguments:
     if len(asked) > MAX_NODES or not all(asked):
         return await resolve(source, context, arguments)
     unique = dict.fromkeys(asked)
-    thread_ids = [each for each in unique if ids.as_thread_id(each)]
     message_ids = [each for each in unique if ids.as_message_id(each)]
+    others = unique.keys() - message_ids
+    thread_ids = [each for each in others if ids.as_thread_id(each)]
+    if len(thread_ids) < len(others):  # runs and assistants, which are few
+        return await resolve(source, context, arguments)
     found: dict[str, Thread | Message | None] = {}
     if thread_ids:
         found.update(await threads.get_many(context.store, context.who, thread_ids))
     if message_ids:
-        found.update(await context.load_messages(message_ids))
+        found.update(await context.load_messages(message_ids, _fields(columns)))
     return [found.get(each) for each in asked]
 
 
@@ -130,8 +149,11 @@ def _read_of(thread_ids: Sequence[str], selected: Sequence[SelectedField]) -> Pa
         page, run_id = _asked(tuple(map(child.arguments.get, _ARGUMENTS)))
     except InvalidRequest:
         return None
-    fields = WHOLE if child.columns is None else child.columns.get(Message, ())
-    return PageRead(thread_ids, page, run_id, fields, with_more="pageInfo" in child.within)
+    return PageRead(thread_ids, page, run_id, _fields(child.columns), with_more="pageInfo" in child.within)
+
+
+def _fields(columns: Columns | None) -> Fields:
+    return WHOLE if columns is None else columns.get(Message, ())
 
 
 def _prefetch(context: Context, found: Sequence[Thread], read: PageRead, pages: Sequence[Rows]) -> None:
