@@ -43,9 +43,14 @@ async def renew(store: Store, keys: Sequence[Key], owner: str) -> list[str | Non
 
 
 async def release(store: Store, open_run: OpenRun) -> None:
-    """Let another worker go on with a run of which nothing was written."""
-    reach, run_id = Reach(open_run.project_id), open_run.run.id
-    await store.write(lambda transaction: transaction.make_due(reach, run_id), run_id)
+    """Let another worker go on with a run of which nothing was written, unless one does already."""
+    reach, run = Reach(open_run.project_id), open_run.run
+
+    async def work(transaction: RunWrites) -> None:
+        if await transaction.renew_lease(reach.project_id, run.id, run.leased_by or "", LEASE_MS) is not None:
+            await transaction.make_due(reach, run.id)
+
+    await store.write(work, run.id)
 
 
 async def has_output(store: Store, open_run: OpenRun) -> bool:

@@ -77,6 +77,7 @@ DIFFERENCES: Final = {
     "paths./threads.get": "ours: the original never let keys list threads",
     "*.text/event-stream": "the original describes its streams apart",
     "paths./threads/runs.post.parameters": "ours: idempotency keys",
+    "paths./assistants.post.parameters": "ours: idempotency keys",
     "*.parameters.Last-Event-ID": "ours: streams can be resumed",
     "*.parameters.include[[][]]": "it asks for what a file search has found, and none is run",
     "*.properties.model.*": "any name that the settings have",

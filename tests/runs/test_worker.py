@@ -276,6 +276,19 @@ async def test_a_run_whose_lease_another_process_has_taken_is_left_to_it(
     assert (await now(store, run)).status is RunStatus.IN_PROGRESS
 
 
+async def test_who_has_lost_a_lease_does_not_give_it_away(store: Store) -> None:
+    run = await make_run(store)
+    leased = await run_leases.lease(store, ("default", run.id), "late")
+    assert leased is not None
+    await kill_leases(store)
+    assert await run_leases.lease(store, ("default", run.id), "another") is not None
+
+    await run_leases.release(store, leased[0])
+
+    assert (await now(store, run)).leased_by == "another"
+    assert await run_leases.due(store, 1) == []
+
+
 async def test_the_loss_of_the_database_leaves_a_run_to_its_lease(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
