@@ -95,7 +95,7 @@ def parse_key(text: str, path: str) -> str:
 
     Errors: InvalidRequest.
     """
-    quoted = _QUOTED.fullmatch(text)
+    quoted = _QUOTED.fullmatch(text) if text[:1] == '"' else None
     key = text if quoted is None else _ESCAPED.sub(r"\1", quoted[1])
     if _PRINTABLE.fullmatch(key):
         return key

@@ -234,11 +234,16 @@ class Writes(Reads):
         Errors: NotFound for the thread; ThreadLocked where it has an active run, except by that run itself.
         """
         taken = await self._rows(threads.take_positions, reach, thread_id, count, active_at, run_id)
+        position, created_at = await self._end_of(taken, reach, thread_id)
+        return position - count + 1, created_at
+
+    async def _end_of(self, taken: Sequence[Any], reach: Reach, thread_id: str) -> tuple[int, int]:
+        """Return the last position that a statement has allocated, and the second of its message."""
         if not taken:
             raise await self._why_not_free(reach, thread_id)
-        last_position, last_created_at, owner = taken[0]
-        self._touch(reach, thread_id, owner, last_position)
-        return last_position - count + 1, last_created_at
+        position, created_at, owner = taken[0]
+        self._touch(reach, thread_id, owner, position)
+        return position, created_at
 
     async def add_message(self, reach: Reach, added: Addition) -> Message:
         """Add a message to the end of its thread, which its reader has read then; return it with its second.
@@ -246,17 +251,30 @@ class Writes(Reads):
         Errors: NotFound for the thread; KeyTaken.
         """
         message, active_at, reader, key = added
-        position, created_at = await self.take_positions(reach, message.thread_id, 1, active_at)
+        thread_id = message.thread_id
+        if key is None:
+            position, created_at = await self.take_positions(reach, thread_id, 1, active_at)
+        else:
+            position, created_at = await self._take_once(reach, thread_id, active_at, key)
         message = with_created_at(message, created_at)
         others = {} if reader is None else {"author": reader}
         if key is not None:
             others |= {"idempotency_scope": key.scope, "idempotency_fingerprint": key.fingerprint}
         await self._rows(messages.insert_message, reach, message, position, others)
-        if key is not None:
+        if key is not None and not self._connection.is_local:  # SQLite has one writer: nothing was deleted meanwhile
             await self.refuse_deleted(reach, key)
         if reader is not None:
-            await self.raise_mark(reach, message.thread_id, reader, position)
+            await self.raise_mark(reach, thread_id, reader, position)
         return message
+
+    async def _take_once(
+        self, reach: Reach, thread_id: ThreadId, active_at: int, key: IdempotencyKey
+    ) -> tuple[int, int]:
+        """Do the same as `take_positions` for one message, unless a deleted one has its key."""
+        taken = await self._rows(messages.take_position_once, reach, thread_id, active_at, key.scope, key.value)
+        if not taken:
+            await self.refuse_deleted(reach, key)
+        return await self._end_of(taken, reach, thread_id)
 
     async def _why_not_free(self, reach: Reach, thread_id: str) -> NotFound | ThreadLocked:
         """Return the error for a thread that takes no messages; a run that has ended meanwhile is overdue."""

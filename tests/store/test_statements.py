@@ -52,7 +52,8 @@ ONE_THREAD = "project_id = 'p' AND id = 't'"
 WHOLE = "project_id = 'p' AND filling IS NULL"
 ACTIVITY = "coalesce(activity_at, CASE WHEN (last_created_at > 0) THEN last_created_at ELSE created_at END * 1000)"
 NEXT_ACTIVITY = (
-    "activity_at=CASE WHEN (<activity> > 65000) THEN 5000 WHEN (<activity> >= 5000) THEN <activity> + 1 ELSE 5000 END"
+    "activity_at=CASE WHEN (<activity> > 5000 + 60 * 1000) THEN 5000 "
+    "WHEN (<activity> >= 5000) THEN <activity> + 1 ELSE 5000 END"
 )
 AMONG = """= ANY (ARRAY(SELECT jsonb_array_elements_text(CAST('["m"]' AS JSONB))))"""
 FURTHER = "UPDATE threads SET last_position=(last_position + 1)"
@@ -186,7 +187,8 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         threads.take_positions(P, "t", 2, 5_000),
         (
             "UPDATE threads SET message_count=(message_count + 2), last_position=(last_position + 2), "
-            "last_created_at=CASE WHEN (last_created_at BETWEEN 5 AND 65) THEN last_created_at ELSE 5 END, "
+            "last_created_at=CASE WHEN (last_created_at BETWEEN 5000 / 1000 AND 5000 / 1000 + 60) "
+            "THEN last_created_at ELSE 5000 / 1000 END, "
             f"{NEXT_ACTIVITY} WHERE {ONE_THREAD} AND active_run IS NULL "
             "RETURNING last_position, last_created_at, owner"
         ),
@@ -446,6 +448,7 @@ def test_every_builder_with_a_reach_has_a_case() -> None:
         "list_unread",
         "insert_message",  # at a position that `take_positions` has allocated
         "append_message",  # begins with `take_positions`: tests/store/test_append.py
+        "take_position_once",  # so does this one: tests/idempotency
     }
 
 

@@ -209,6 +209,12 @@ def insert_message(reach: Reach, message: Message, position: int, others: dict[s
     return insert(tables.messages).values(own | _columns_of(message))
 
 
+def take_position_once(reach: Reach, thread_id: str, active_at: int, scope: str, key: str | None) -> Update:
+    """Allocate a position of a thread, as `take_positions`, unless a deleted message has an idempotency key."""
+    is_taken = exists().where(has_key(tables.deleted_messages, reach, scope, key))
+    return threads.take_positions(reach, thread_id, threads.ONE, active_at).where(~is_taken)
+
+
 def append_message(
     reach: Reach, message: Message, active_at: int, scope: str | None = None, fingerprint: str | None = None
 ) -> Select[Any]:
@@ -219,12 +225,12 @@ def append_message(
     Shape: one row, the position and the second that the message gets and the thread's owner, or none for an unknown
     thread.
     """
-    moved = threads.take_positions(reach, message.thread_id, 1, active_at)
+    moved = threads.take_positions(reach, message.thread_id, threads.ONE, active_at)
     if scope is not None:
-        seen, gone = tables.threads.alias("seen"), tables.deleted_messages
+        seen = tables.threads.alias("seen")
         is_same = seen.c.last_position == tables.threads.c.last_position
-        is_taken = exists().where(has_key(gone, reach, scope, message.idempotency_key))
-        moved = moved.where(within(seen, reach), seen.c.id == message.thread_id, is_same, ~is_taken)
+        moved = take_position_once(reach, message.thread_id, active_at, scope, message.idempotency_key)
+        moved = moved.where(within(seen, reach), seen.c.id == message.thread_id, is_same)
     taken = moved.cte("taken")
     second = taken.c.last_created_at
     own = {

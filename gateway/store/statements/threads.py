@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import case, delete, exists, func, null, select, union_all, update
+from sqlalchemy import BigInteger, case, delete, exists, func, literal_column, null, select, union_all, update
 
 from gateway.domain.direction import MAX_SKEW_S
 from gateway.store.schema import tables
@@ -36,6 +36,8 @@ THREAD_COLUMNS: Final = (  # in the order of the fields of `domain.thread.Thread
     tables.threads.c.idempotency_key,
     tables.ACTIVITY_AT.label("activity_at"),
 )
+# As text, since each parameter of a statement is bound anew.
+ONE, _MS, _MOST_SKEW = (literal_column(str(each), BigInteger()) for each in (1, 1_000, MAX_SKEW_S))
 _KEY: Final = (tables.threads.c.created_at, tables.threads.c.seq)
 
 
@@ -80,7 +82,9 @@ def has_place_among_threads(reach: Reach, thread_id: str) -> Select[Any]:
     )
 
 
-def take_positions(reach: Reach, thread_id: str, count: int, active_at: int, run_id: str | None = None) -> Update:
+def take_positions(
+    reach: Reach, thread_id: str, count: int | ColumnElement[int], active_at: int, run_id: str | None = None
+) -> Update:
     """Allocate the next positions of a thread, under its row's lock, and count the messages that will have them.
 
     They are an activity of the thread, at a time in milliseconds.
@@ -97,7 +101,7 @@ def take_positions(reach: Reach, thread_id: str, count: int, active_at: int, run
         .values(
             last_position=tables.threads.c.last_position + count,
             message_count=tables.threads.c.message_count + count,
-            last_created_at=_later(active_at // 1_000),
+            last_created_at=_later(active_at),
             activity_at=_next_activity(active_at),
         )
         .returning(tables.threads.c.last_position, tables.threads.c.last_created_at, tables.threads.c.owner)
@@ -109,7 +113,7 @@ def next_position(reach: Reach, thread_id: str | ScalarSelect[str]) -> Returning
 
     Shape: one row of the position, the thread's id and its owner, or none for an unknown thread.
     """
-    further = tables.threads.c.last_position + 1
+    further = tables.threads.c.last_position + ONE
     moved = update(tables.threads).where(within(tables.threads, reach), tables.threads.c.id == thread_id)
     return moved.values(last_position=further).returning(
         tables.threads.c.last_position, tables.threads.c.id, tables.threads.c.owner
@@ -191,10 +195,10 @@ def columns_for(reach: Reach) -> list[Any]:
 def _next_activity(active_at: int) -> ColumnElement[int]:
     """Return the time of an activity: later than the last one, unless that is too far ahead of the clock."""
     last = tables.ACTIVITY_AT
-    return case((last > active_at + 1_000 * MAX_SKEW_S, active_at), (last >= active_at, last + 1), else_=active_at)
+    return case((last > active_at + _MOST_SKEW * _MS, active_at), (last >= active_at, last + ONE), else_=active_at)
 
 
-def _later(created_at: int) -> ColumnElement[int]:
+def _later(active_at: int) -> ColumnElement[int]:
     """Take the second of the last message while it is ahead by no more than clocks differ: a jump does not stick."""
-    last = tables.threads.c.last_created_at
-    return case((last.between(created_at, created_at + MAX_SKEW_S), last), else_=created_at)
+    last, second = tables.threads.c.last_created_at, active_at // _MS
+    return case((last.between(second, second + _MOST_SKEW), last), else_=second)
