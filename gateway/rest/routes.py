@@ -79,16 +79,22 @@ class Route(NamedTuple):
     is_of_runs: bool
 
 
-def _by_depth() -> dict[int, list[Route]]:
-    """Group the routes by the number of slashes, so that few patterns are tried for a path."""
-    found = defaultdict[int, list[Route]](list)
+def _place(path: str) -> tuple[int, str]:
+    """Return the number of slashes of a path, and its last segment."""
+    return path.count("/"), path[path.rfind("/") + 1 :]
+
+
+def _by_place() -> dict[tuple[int, str], list[Route]]:
+    """Group the routes by their place, so that few patterns are tried for a path; `""` ends in a parameter."""
+    found = defaultdict[tuple[int, str], list[Route]](list)
     for prefix, (path, endpoints) in product(PREFIXES, (*RUN_PATHS.items(), *PATHS.items())):
         route = Route(compile_path(prefix + path)[0], prefix + path, endpoints, path in RUN_PATHS)
-        found[route.template.count("/")].append(route)
+        depth, last = _place(route.template)
+        found[depth, "" if last.startswith("{") else last].append(route)
     return found
 
 
-_ROUTES: Final = _by_depth()
+_ROUTES: Final = _by_place()
 
 
 class RestFace:
@@ -103,7 +109,8 @@ class RestFace:
 
     def find(self, request: Request) -> Awaitable[Answer | ASGIApp] | None:
         """Start to handle a request; None if its path is not of this face."""
-        for route in _ROUTES.get(request.path.count("/"), ()):
+        depth, last = _place(request.path)
+        for route in (*_ROUTES.get((depth, last), ()), *_ROUTES.get((depth, ""), ())):
             if found := route.pattern.fullmatch(request.path):
                 request.path_params = found.groupdict()
                 if ENCODED_SLASH in request.path:
