@@ -13,22 +13,31 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.domain import archive, wire
+from gateway.domain import archive, archive_runs, wire, wire_run
 from gateway.domain.message import Message
+from gateway.domain.run import Assistant, Run, RunStep
 from gateway.domain.thread import Thread
 from gateway.errors import DatabaseDamaged, InvalidRequest
 from gateway.store.engines.database_files import HEADER, MAGIC, WAL, beside, require_own_log
 from gateway.store.schema import tables
 from gateway.store.statements.messages import MESSAGE_COLUMNS
+from gateway.store.statements.runs import ASSISTANT_COLUMNS, RUN_COLUMNS, STEP_COLUMNS
 from gateway.store.statements.threads import THREAD_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from sqlalchemy import Table
+    from sqlalchemy import Column, Table
 
-_TAKEN: Final = (tables.threads, tables.messages, tables.message_deltas)
+_TAKEN: Final = (
+    tables.threads,
+    tables.messages,
+    tables.message_deltas,
+    tables.runs,
+    tables.run_steps,
+    tables.assistants,
+)
 _STEPS: Final = 10_000  # row ids that are tried one by one after a damaged page, which has some dozens; then fewer
 _LAST: Final = 1 << 62
 # A thread that is lost, of whose messages some are not, is inferred from them, as an import does.
@@ -132,7 +141,7 @@ def _copy(source: sqlite3.Connection, out: sqlite3.Connection, table: Table, gap
         try:
             _PARSE[table.name](dict(zip(names, row, strict=True)))
             count += out.execute(insert, row).rowcount
-        except (InvalidRequest, sqlite3.IntegrityError, AttributeError, TypeError, ValueError) as error:
+        except (InvalidRequest, sqlite3.IntegrityError, AttributeError, LookupError, TypeError, ValueError) as error:
             gaps.append(Gap(table.name, row_id, row_id, str(error)))
     return count
 
@@ -196,6 +205,25 @@ def _delta(row: Mapping[str, Any]) -> None:
     row["text"].encode()
 
 
+def _run(row: Mapping[str, Any]) -> None:
+    archive_runs.read(wire.load(wire.dump(wire_run.run(Run(*_fields(row, RUN_COLUMNS))))))
+    _require_number(row["position"])
+
+
+def _step(row: Mapping[str, Any]) -> None:
+    archive_runs.read(wire.load(wire.dump(wire_run.step(RunStep(*_fields(row, STEP_COLUMNS))))))
+    _require_number(row["position"])
+
+
+def _assistant(row: Mapping[str, Any]) -> None:
+    archive_runs.read(wire.load(wire.dump(wire_run.assistant(Assistant(*_fields(row, ASSISTANT_COLUMNS))))))
+    _require_number(row["number"])
+
+
+def _fields(row: Mapping[str, Any], columns: Sequence[Column[Any]]) -> list[Any]:
+    return [row.get(column.name) for column in columns]
+
+
 def _require_number(value: object) -> None:
     if type(value) is not int:
         raise TypeError("a number is damaged")
@@ -205,4 +233,7 @@ _PARSE: Final[dict[str, Callable[[Mapping[str, Any]], None]]] = {
     "threads": _thread,
     "messages": _message,
     "message_deltas": _delta,
+    "runs": _run,
+    "run_steps": _step,
+    "assistants": _assistant,
 }

@@ -22,6 +22,7 @@ from gateway.store.store import opened_store
 from tests.exports import a_message, a_text, a_thread, give, run, take
 from tests.following import begin, grow, text_part
 from tests.live.server import PATIENCE_S, serving
+from tests.transfer.test_runs import a_run, a_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from click.testing import Result
 
 PAGE = 4_096
-THREADS, MESSAGES = 3, 60
+THREADS, MESSAGES, RUNS = 3, 60, 12
 
 
 @pytest.fixture
@@ -77,8 +78,8 @@ def test_of_a_whole_file_everything_is_exported(file: Path) -> None:
     done = salvaged(file)
 
     assert (done.exit_code, done.stdout_bytes) == (0, give(f"sqlite:///{file}"))
-    counts = "threads: 3, messages: 60, message deltas: 0, threads inferred from their messages: 0"
-    assert done.stderr == f"Read of all projects: {counts}.\n"
+    counts = "threads: 3, messages: 60, message deltas: 0, runs: 0, run steps: 0, assistants: 0"
+    assert done.stderr == f"Read of all projects: {counts}, threads inferred from their messages: 0.\n"
 
 
 def test_damaged_pages_are_left_out_and_reported(file: Path, new_sqlite_url: Callable[[], str]) -> None:
@@ -130,6 +131,39 @@ def test_a_row_that_is_no_message_any_more_is_left_out(file: Path, new_sqlite_ur
     found = {orjson.loads(line)["id"] for line in done.stdout_bytes.splitlines()}
     assert {f"msg_{n}" for n in range(MESSAGES)} - found == {"msg_3", "msg_5", "msg_8"}
     assert (done.exit_code, done.stderr.count(" cannot be read: ")) == (1, 3)
+    assert_importable(done.stdout_bytes, new_sqlite_url())
+
+
+@pytest.fixture
+def with_runs(file: Path) -> Path:
+    """Have runs, their steps and an assistant, too."""
+    runs = [a_run(f"run_{n}", f"thread_{n % THREADS}") for n in range(RUNS)]
+    steps = [a_step(f"step_{n}", f"run_{n}", thread_id=f"thread_{n % THREADS}") for n in range(RUNS)]
+    take(f"sqlite:///{file}", *runs, *steps, {"id": "asst_a", "object": "assistant", "created_at": 5, "model": "m"})
+    return file
+
+
+def test_runs_and_assistants_are_salvaged(with_runs: Path) -> None:
+    done = salvaged(with_runs)
+
+    assert (done.exit_code, done.stdout_bytes) == (0, give(f"sqlite:///{with_runs}"))
+    assert f"runs: {RUNS}, run steps: {RUNS}, assistants: 1," in done.stderr
+
+
+def test_rows_that_are_no_runs_any_more_are_left_out(with_runs: Path, new_sqlite_url: Callable[[], str]) -> None:
+    with closing(sqlite3.connect(with_runs, isolation_level=None)) as opened:
+        opened.execute("UPDATE runs SET settings = '{}' WHERE id = 'run_1'")
+        opened.execute("UPDATE runs SET status = 'odd' WHERE id = 'run_2'")
+        opened.execute("UPDATE runs SET usage = '[' WHERE id = 'run_3'")
+        opened.execute("UPDATE run_steps SET details = 'no' WHERE id = 'step_4'")
+        opened.execute("UPDATE assistants SET fields = '{}'")
+
+    done = salvaged(with_runs)
+
+    found = {orjson.loads(line)["id"] for line in done.stdout_bytes.splitlines()}
+    assert {f"run_{n}" for n in range(RUNS)} - found == {"run_1", "run_2", "run_3"}
+    assert {f"step_{n}" for n in range(RUNS)} - found == {"step_1", "step_2", "step_3", "step_4"}
+    assert (done.exit_code, done.stderr.count(" cannot be read: "), "asst_a" in found) == (1, 5, False)
     assert_importable(done.stdout_bytes, new_sqlite_url())
 
 
