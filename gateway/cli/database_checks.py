@@ -93,6 +93,14 @@ def _duration(seconds: float) -> str:
     return f"{max(0, seconds) // size:.0f} {name}"
 
 
+async def _active_runs(_settings: Settings, inspected: Inspection) -> Finding:
+    if not inspected.runs:
+        return Finding(Level.OK, "in order")
+    said = ", ".join(f"{count} {name}" for name, count in inspected.runs.items())
+    advice = "A server with runs takes over or ends those that are due; a lock without its run ends when it is met."
+    return Finding(Level.WARNING, said, advice)
+
+
 async def _others(settings: Settings, inspected: Inspection) -> Finding:
     if inspected.log_bytes > _LONG_LOG_MB * _MB:
         said = f"the log has {inspected.log_bytes // _MB:,} MB"
@@ -160,6 +168,7 @@ DATABASE_CHECKS: Final[dict[str, DatabaseCheck]] = {
     "migrations": _migrations,
     "writes": _writes,
     "clock": _clock,
+    "active runs": _active_runs,
     "others": _others,
     "hints": _hints,
     "keys": _keys,

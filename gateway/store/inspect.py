@@ -6,16 +6,16 @@ Must not be here: which of it is a problem (`cli.database_checks`).
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import func, select, text
+from sqlalchemy import and_, bindparam, exists, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from gateway.store.engines.database_files import WAL, beside, require_own_log, sqlite_file
 from gateway.store.engines.open import migrates_itself, open_engines
 from gateway.store.schema import tables
-from gateway.store.schema.revision import LAST_SERVED, opened, revision_of
+from gateway.store.schema.revision import LAST_SERVED, can_be_served, opened, revision_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,13 +38,35 @@ _LONG: Final = """
 """
 
 
+_LATE_MS: Final = 60_000  # a server takes what is due within a second, and a lease lasts for ten
+_RUNS, _THREADS, _STEPS = tables.runs.c, tables.threads.c, tables.run_steps.c
+_IS_ACTIVE: Final = _RUNS.due_at.is_not(None)
+_OF_THREAD: Final = and_(_THREADS.project_id == _RUNS.project_id, _THREADS.id == _RUNS.thread_id)
+_HOLDER: Final = exists().where(_RUNS.project_id == _THREADS.project_id, _RUNS.id == _THREADS.active_run, _IS_ACTIVE)
+_ITS_RUN: Final = exists().where(_RUNS.project_id == _STEPS.project_id, _RUNS.id == _STEPS.run_id)
+# What no server leaves behind for long.
+_FAULTS_OF_RUNS: Final = {
+    "runs that no server looks after": select(func.count())
+    .select_from(tables.runs)
+    .where(_RUNS.due_at < bindparam("late")),
+    "active runs that do not lock their thread": select(func.count())
+    .select_from(tables.runs.join(tables.threads, _OF_THREAD))
+    .where(_IS_ACTIVE, func.coalesce(_THREADS.active_run, "") != _RUNS.id),
+    "threads locked by a run that is gone or has ended": select(func.count())
+    .select_from(tables.threads)
+    .where(_THREADS.active_run.is_not(None), ~_HOLDER),
+    "steps without their run": select(func.count()).select_from(tables.run_steps).where(~_ITS_RUN),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Inspection:
     """What was read of a database.
 
     Units: `newest` is the latest second of a message or thread, if there is one; `ahead_s` is how far the database's
     clock is ahead of ours. `damage` is the first that SQLite finds; `log_bytes` the size of its log. PostgreSQL has the
-    time-outs of this connection in milliseconds, and transactions of others: process, program and seconds.
+    time-outs of this connection in milliseconds, and transactions of others: process, program and seconds. `runs` has
+    the number of each of their faults.
     """
 
     revision: str | None
@@ -54,6 +76,7 @@ class Inspection:
     log_bytes: int = 0
     timeouts_ms: Mapping[str, int] | None = None
     long_transactions: Sequence[tuple[int, str, float]] = ()
+    runs: Mapping[str, int] = field(default_factory=dict)
 
 
 async def inspect_database(url: str) -> Inspection:
@@ -81,9 +104,10 @@ async def _inspect_file(url: str, connection: AsyncConnection, revision: str | N
     try:
         found = " ".join(str((await connection.execute(text("PRAGMA quick_check(1)"))).scalar_one()).split())
         newest = await _newest(connection, revision)
+        runs = await _faults_of_runs(connection, revision, ahead_s=0)
     except DBAPIError as error:  # a server may serve what is not damaged
         return Inspection(revision, None, damage=str(error.orig), log_bytes=log_bytes)
-    return Inspection(revision, newest, damage=None if found == "ok" else found, log_bytes=log_bytes)
+    return Inspection(revision, newest, damage=None if found == "ok" else found, log_bytes=log_bytes, runs=runs)
 
 
 async def _newest(connection: AsyncConnection, revision: str | None) -> int | None:
@@ -93,9 +117,18 @@ async def _newest(connection: AsyncConnection, revision: str | None) -> int | No
     return newest
 
 
+async def _faults_of_runs(connection: AsyncConnection, revision: str | None, ahead_s: float) -> dict[str, int]:
+    if not can_be_served(revision):
+        return {}
+    late = {"late": int((time.time() + ahead_s) * 1_000) - _LATE_MS}
+    counts = {name: (await connection.execute(each, late)).scalar_one() for name, each in _FAULTS_OF_RUNS.items()}
+    return {name: count for name, count in counts.items() if count}
+
+
 async def _inspect_server(connection: AsyncConnection, revision: str | None) -> Inspection:
     newest = await _newest(connection, revision)
     ahead_s = float((await connection.execute(text(_CLOCK))).scalar_one()) - time.time()
+    runs = await _faults_of_runs(connection, revision, ahead_s)
     timeouts = {name: int(setting) for name, setting in await connection.execute(text(_TIMEOUTS))}
     long = [(pid, name, float(s)) for pid, name, s in await connection.execute(text(_LONG), {"seconds": LONG_S})]
-    return Inspection(revision, newest, ahead_s, timeouts_ms=timeouts, long_transactions=long)
+    return Inspection(revision, newest, ahead_s, timeouts_ms=timeouts, long_transactions=long, runs=runs)

@@ -13,7 +13,7 @@ from sqlalchemy import make_url, text
 from gateway.cli import database_checks, doctor
 from gateway.store.engines import base
 from gateway.store.engines.open import open_engines
-from tests.exports import a_thread, run, take
+from tests.exports import a_run, a_step, a_thread, run, take
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -218,6 +218,23 @@ def test_the_clock_is_compared_with_the_newest_message(sqlite_url: str, newest: 
 
     assert (code, found["clock"][0], found["clock"][1][: len(said)]) == (0, level, said)
     assert (" days in the future" if level == "warning" else " days old") in found["clock"][1]
+
+
+def test_faults_of_runs_are_counted(database_url: str) -> None:
+    take(database_url, a_thread(), a_run("run_late"), a_run("run_gone"), a_step(run_id="run_gone"))
+    before = examined(database_url)[1]["active runs"]
+    execute(database_url, "UPDATE runs SET status = 'in_progress', due_at = 5 WHERE id = 'run_late'")
+    execute(database_url, "UPDATE threads SET active_run = 'run_gone'")
+    execute(database_url, "DELETE FROM runs WHERE id = 'run_gone'")
+
+    level, said = examined(database_url)[1]["active runs"]
+
+    assert before == ("ok", "in order")
+    assert level == "warning"
+    assert said.startswith(
+        "1 runs that no server looks after, 1 active runs that do not lock their thread, "
+        "1 threads locked by a run that is gone or has ended, 1 steps without their run A server with runs"
+    )
 
 
 def test_a_database_that_another_program_has_locked_is_reported(

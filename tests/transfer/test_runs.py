@@ -18,7 +18,7 @@ from gateway.graphql.options import Options
 from gateway.runs.service import Answering
 from gateway.store.store import Store, open_store
 from gateway.transfer.exporter import export
-from tests.exports import a_message, a_thread, give, lines, run, take
+from tests.exports import a_message, a_run, a_step, a_thread, give, lines, run, take
 from tests.faces import GraphQL
 from tests.rest.calls import new_thread
 from tests.runs.calls import ask, create, poll
@@ -191,55 +191,6 @@ async def test_an_end_users_export_has_runs_but_no_assistants(store: Store) -> N
 
     assert [each["object"] for each in told] == ["thread", *["thread.message"] * 2, "thread.run", "thread.run.step"]
     assert [told[3]["id"], told[4]["run_id"]] == [asked["id"]] * 2
-
-
-def a_run(run_id: str = "run_a", thread_id: str = "thread_a", **fields: Any) -> dict[str, Any]:
-    """Make a run as the original service returned it: without what came later, and with its nulls."""
-    return {
-        "id": run_id,
-        "object": "thread.run",
-        "created_at": 1_700_000_000,
-        "assistant_id": "asst_a",
-        "thread_id": thread_id,
-        "status": "completed",
-        "started_at": 1_700_000_001,
-        "expires_at": None,
-        "cancelled_at": None,
-        "failed_at": None,
-        "completed_at": 1_700_000_005,
-        "required_action": None,
-        "last_error": None,
-        "model": "gpt-4-1106-preview",
-        "instructions": "You are a tutor.",
-        "tools": [{"type": "code_interpreter"}, {"type": "file_search"}, FUNCTION],
-        "tool_resources": {"file_search": {"vector_store_ids": ["vs_1"]}},
-        "file_ids": [],
-        "metadata": {},
-        "usage": None,
-        **fields,
-    }
-
-
-def a_step(step_id: str = "step_a", run_id: str = "run_a", **fields: Any) -> dict[str, Any]:
-    """Make a step as the original service returned it."""
-    return {
-        "id": step_id,
-        "object": "thread.run.step",
-        "created_at": 1_700_000_001,
-        "run_id": run_id,
-        "assistant_id": "asst_a",
-        "thread_id": "thread_a",
-        "type": "message_creation",
-        "status": "completed",
-        "cancelled_at": None,
-        "completed_at": 1_700_000_005,
-        "expires_at": None,
-        "failed_at": None,
-        "last_error": None,
-        "step_details": {"type": "message_creation", "message_creation": {"message_id": "msg_a"}},
-        "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3, "odd": {"cached_tokens": 1}},
-        **fields,
-    }
 
 
 CREATION = {"type": "message_creation", "message_creation": {"message_id": "msg_a"}}

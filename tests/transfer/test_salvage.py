@@ -19,10 +19,9 @@ from gateway.domain.ids import ThreadId
 from gateway.domain.principal import Principal, Reach
 from gateway.store.schema.migrate import migrate
 from gateway.store.store import opened_store
-from tests.exports import a_message, a_text, a_thread, give, run, take
+from tests.exports import a_message, a_run, a_step, a_text, a_thread, give, run, take
 from tests.following import begin, grow, text_part
 from tests.live.server import PATIENCE_S, serving
-from tests.transfer.test_runs import a_run, a_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
