@@ -18,7 +18,7 @@ from gateway.errors import RestoreFailed
 from gateway.store.schema.migrate import migrate
 from gateway.store.schema.revision import HEAD
 from tests.effort import times
-from tests.exports import a_message, a_thread, held, run, take
+from tests.exports import a_message, a_run, a_step, a_thread, give, held, run, take
 from tests.live.server import PATIENCE_S, ROOT, environment, run_gateway, serving
 
 
@@ -93,6 +93,18 @@ def test_a_backup_is_restored_alone_and_begins_an_epoch(
     assert execute(killed, "SELECT epoch FROM epochs ORDER BY number DESC LIMIT 1") == [(restored.epoch,)]
     assert execute(backup, "SELECT count(*) FROM epochs WHERE epoch <> ''") != [(2,)]
     assert held(sqlite_url) == ["thread_a", "msg_kept"]
+
+
+def test_a_restored_backup_has_its_runs_and_assistants(sqlite_url: str, tmp_path: Path) -> None:
+    tutor = {"id": "asst_a", "object": "assistant", "created_at": 5, "model": "m"}
+    take(sqlite_url, a_thread(), a_message(run_id="run_a"), a_run(), a_step(), tutor)
+    before, copy = give(sqlite_url), tmp_path / "backup.db"
+    run("backup", str(copy), "--database-url", sqlite_url)
+    execute(Path(sqlite_url.removeprefix("sqlite:///")), "DELETE FROM threads")
+
+    done = run("restore", str(copy), "--database-url", sqlite_url)
+
+    assert (done.exit_code, give(sqlite_url)) == (0, before), done.stderr
 
 
 def test_a_database_that_sqlite_cannot_open_is_replaced(sqlite_url: str, killed: Path, backup: Path) -> None:

@@ -12,15 +12,18 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from gateway.core import messages, threads
+from gateway.core import messages, run_transfer, threads, transfer
 from gateway.core.clock import now_ms
+from gateway.core.transfer import Given
 from gateway.domain import archive, parse
+from gateway.domain.direction import Direction
 from gateway.domain.message import Message
 from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread import Thread
+from gateway.store.staging import Staging
 from gateway.store.store import Store, open_store
 from tests.effort import times
-from tests.exports import a_message, a_text, a_thread, give, run, told
+from tests.exports import a_message, a_run, a_step, a_text, a_thread, give, run, told
 from tests.transfer.loading import load
 
 WHO = Principal(Reach("default"))
@@ -58,6 +61,10 @@ old_messages = st.builds(
     completed_at=st.none() | st.integers(0, 9),
 )
 index = st.integers(0, 5)
+# Of each run the time, the status, and the times of its steps.
+old_runs = st.tuples(
+    st.integers(0, 1_000), st.sampled_from(["completed", "failed", "queued"]), st.lists(st.integers(0, 99), max_size=3)
+)
 # What may come to pass in a store: a name and what it is done with; an index picks among what is there.
 history = st.lists(
     st.one_of(
@@ -68,6 +75,8 @@ history = st.lists(
         st.tuples(st.just("delete thread"), index),
         st.tuples(st.just("set clock"), st.sampled_from([-86_400, -61, -60, 0, 60, 86_400])),
         st.tuples(st.just("import thread"), st.integers(0, 3), metadata, st.lists(old_messages, max_size=4)),
+        st.tuples(st.just("import runs"), index, st.lists(old_runs, max_size=4)),
+        st.tuples(st.just("import assistants"), st.lists(st.integers(0, 3), max_size=4)),
     ),
     min_size=1,
     max_size=12,
@@ -137,6 +146,46 @@ class Life:
         assert taken.refused == []
         self._threads.append(thread)
         self._messages += found
+
+    async def import_runs(self, index: int, old: Any) -> None:
+        if not self._threads:
+            return
+        thread = self._threads[index % len(self._threads)]
+        self._made += 1
+        with Staging() as staging:
+            number = staging.begin_list(0, Direction.RISING, is_explicit=True)
+            for n, (created_at, status, steps) in enumerate(old):
+                made = a_run(f"run_{self._made}_{n}", thread.id, created_at=created_at, status=status)
+                add_line(staging, number, made)
+                for m, second in enumerate(steps):
+                    add_line(
+                        staging,
+                        number,
+                        a_step(f"step_{self._made}_{n}_{m}", made["id"], created_at=second, thread_id=thread.id),
+                    )
+            staging.finish()
+            given = [Given(*each) for group in staging.groups() for each in group]
+            if given:
+                taken = await transfer.import_threads(self._store, WHO, given, staging)
+                assert taken.of_runs.refused == []
+
+    async def import_assistants(self, seconds: Any) -> None:
+        self._made += 1
+        with Staging() as staging:
+            number = staging.begin_list(0, Direction.RISING, is_explicit=True)
+            for n, second in enumerate(seconds):
+                add_line(
+                    staging,
+                    number,
+                    {"id": f"asst_{self._made}_{9 - n}", "object": "assistant", "created_at": second, "model": "m"},
+                )
+            staging.finish()
+            await run_transfer.import_assistants(self._store, WHO, staging)
+
+
+def add_line(staging: Staging, number: int, each: dict[str, Any]) -> None:
+    of_thread = {"thread_id": each.get("thread_id", ""), "run_id": each.get("run_id", "")}
+    staging.runs.add(number, ("-", "line", orjson.dumps(each)), each["id"], each["created_at"], **of_thread)
 
 
 async def live(database_url: str, history: list[tuple[Any, ...]]) -> None:
