@@ -14,6 +14,7 @@ from gateway.core import api_keys, messages, thread_tokens, threads
 from gateway.domain.api_key import NewApiKey
 from gateway.domain.idempotency import Attempt, Kind
 from gateway.domain.ids import ThreadId
+from gateway.domain.page import PageRequest
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach, Scope, TokenEpoch
 from gateway.domain.thread import NewThread
 from tests.isolation.world import TOKENS, authenticator_over, end_user
@@ -133,15 +134,36 @@ async def test_who_must_not_read_gets_a_replay_as_it_was_made(store: Store, who:
     assert await threads.create(store, writer, NewThread({}, {}), Attempt("k")) == as_made
 
 
-async def test_a_key_that_only_reads_creates_and_keeps_nothing(store: Store) -> None:
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/threads", {}),
+        ("/v1/threads/{}/messages", {"role": "user", "content": "hi"}),
+        ("/v1/threads/{}/fork", {}),
+        ("/graphql", 'mutation {{ createThread(input: {{idempotencyKey: "k"}}) {{ thread {{ id }} }} }}'),
+        (
+            "/graphql",
+            """mutation {{ createMessage(input: {{
+              threadId: "{}", role: USER, content: {{text: "hi"}}, idempotencyKey: "k"
+            }}) {{ message {{ id }} }} }}""",
+        ),
+        ("/graphql", 'mutation {{ forkThread(input: {{threadId: "{}", idempotencyKey: "k"}}) {{ thread {{ id }} }} }}'),
+    ],
+)
+async def test_a_key_that_only_reads_creates_and_keeps_nothing(store: Store, path: str, body: Any) -> None:
+    who = Principal(Reach("shop"))
+    thread_id = await make_thread(store, who)
     _, reads = await api_keys.create(store, NewApiKey("shop", "", frozenset({Scope.READ}), None))
+    headers = {"Authorization": f"Bearer {reads}", "Idempotency-Key": "k"}
+    sent = {"query": body.format(thread_id)} if isinstance(body, str) else body
 
     async with serving(store) as client:
-        with pytest.raises(httpx.HTTPStatusError, match="403"):
-            await create(client, reads)
+        refused = await client.post(f"http://gateway{path.format(thread_id)}", json=sent, headers=headers)
 
-    who = Principal(Reach("shop"))
-    assert await threads.count(store, who) == 0
+    errors = refused.json().get("errors")
+    assert errors[0]["extensions"]["code"] == "missing_scope" if errors else refused.status_code == 403
+    [thread] = (await threads.list_page(store, who, PageRequest())).items
+    assert (thread.id, thread.message_count, thread.idempotency_key) == (thread_id, 0, None)
 
 
 def _secret(found: Any) -> Any:
