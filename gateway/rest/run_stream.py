@@ -44,7 +44,7 @@ _HEADERS: Final = as_headers({"content-type": _MEDIA_TYPE, "cache-control": "no-
 _STOPS: Final = Unavailable(
     "The server is stopping, or your credential has ended; the run may go on. Follow it with the id of the last event."
 )
-_CRASH: Final = GatewayError("The server had an error while it sent this stream. Read the run for its state.")
+_CRASH: Final = Unavailable("The server had an error while it sent this stream. Read the run for its state.")
 
 
 async def begin_stream(call: Call, run: Run, seen: Seen, thread: Thread | None = None) -> ASGIApp:

@@ -184,6 +184,7 @@ async def test_a_stream_ends_with_the_fault_that_it_meets(
     [(name, data, _)] = events_of(answer)
     assert name == "error"
     assert data["error"]["message"].startswith(message)
+    assert data["error"]["type"] == "server_error"
 
 
 async def test_runs_and_steps_are_paged_from_both_ends(
