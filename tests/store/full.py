@@ -142,7 +142,7 @@ def _thread(n: int, thread_id: str) -> dict[str, Any]:
         "project_id": PROJECT,
         "id": thread_id,
         "created_at": SOME_SECOND + n // 3,
-        "metadata": '{"a": "b"}',
+        "metadata": dump_text({"a": "b", "n": str(n)}),  # a pair of all, and one of each
         "tool_resources": "{}",
         "message_count": size,
         "last_position": size,

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.domain.page import WHOLE, WIRE, Order, PageRequest
 from gateway.domain.wire import dump_text
+from gateway.store.schema import tables
 from gateway.store.statements import messages, postgres_pages
 from tests.store.full import (
     ALL,
@@ -94,6 +95,8 @@ async def test_postgres_reads_one_page_of_any_list_of_threads_by_index(
         assert {node["Node Type"] for node in found} & _POSTGRES_WORK == set(), name
         assert max(rows_seen(node) for node in found if "Scan" in node["Node Type"]) == 20 + 1, name
         assert [each for each in map(_bounds_of_time, found) if len(each) > len(set(each))] == [], name
+        pairs = {node["Index Name"] for node in found if node.get("Relation Name") == tables.thread_metadata.name}
+        assert reach is ALL or pairs <= {"pk_thread_metadata"}, name  # those of one thread alone
 
 
 def _bounds_of_time(node: Plan) -> list[str]:

@@ -111,6 +111,8 @@ json_text_at: Final = _function(Text(), sqlite="json_extract({1}, '$[{2}]')", po
 
 # A column by which SQLite must not look for rows: it then finds them by another table's, in the order of that.
 looked_up: Final = _function(Text(), sqlite="+{0}", postgresql="{0}")
+# A text by which neither database must look for rows: it finds them by other columns, and compares this one.
+compared_alone: Final = _function(Text(), sqlite="+{0}", postgresql="({0} || '')")
 
 # The length of a text in UTF-8 bytes; PostgreSQL knows it without reading a text that is stored out of line.
 octets: Final = _function(Integer(), sqlite="length(CAST({0} AS BLOB))", postgresql="octet_length({0})")

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from gateway.store.schema import tables
 from gateway.store.statements.access import is_whole, within
-from gateway.store.statements.functions import among, json_text_at, json_values, looked_up
+from gateway.store.statements.functions import among, compared_alone, json_text_at, json_values, looked_up
 from gateway.store.statements.paging import cursor_bounds, limited, past_cursor
 from gateway.store.statements.read_marks import unread_after
 from gateway.store.statements.threads import columns_for
@@ -163,8 +163,9 @@ def _conditions(reach: Reach, values: Values, *others: ColumnElement[bool]) -> l
     if "unread" in values:
         compared.append(_unread(values["reader"]) == values["unread"])
     if "key" in values and not _is_by_pair(reach, values):
-        # Not EXISTS, for which PostgreSQL might read all threads of the pair.
-        has_pair: Select[Any] = select(literal_column("1")).where(*_of_pair(reach, values), _PAIRS.seq == _THREADS.seq)
+        # Not EXISTS, for which PostgreSQL might read all threads of the pair, as it might for each thread by the value.
+        own = (_PAIRS.project_id == reach.project_id, _PAIRS.seq == _THREADS.seq, _PAIRS.key == values["key"])
+        has_pair: Select[Any] = select(literal_column("1")).where(*own, compared_alone(_PAIRS.value) == values["value"])
         compared.append(has_pair.correlate(tables.threads).scalar_subquery().is_not(None))
     if "matches" in values:
         compared.append(_matches(reach, values))
