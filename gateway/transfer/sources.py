@@ -34,7 +34,8 @@ _PEEKED: Final = 64 * 1024
 _SUFFIXES: Final = (".json", ".jsonl", ".ndjson")
 _PACKED: Final = (".zip", ".tar", ".tgz", ".7z", *(f"{of}{by}" for of in _SUFFIXES for by in (".bz2", ".xz", ".zst")))
 _LISTS: Final = {b'"data"': "data", b'"messages"': "messages"}  # members that may be longer than any line
-_IGNORED: Final = frozenset({b'"runs"', b'"files"', b'"errors"', b'"steps"'})  # of an export; they may be long too
+_RUNS: Final = b'"runs"'  # of an export, each with its steps
+_IGNORED: Final = frozenset({b'"files"', b'"errors"', b'"steps"'})  # of an export; they may be long too
 _PRETTY: Final = frozenset({b"{", b"[", b"[{", b"{}", b"[]"})  # what JSON over several lines begins with
 _ANY_OF_OURS: Final = re.compile(rb'"thread(?:\.message|\.order|_[A-Za-z0-9_-]+)?"|"object"\s*:\s*"assistant"')
 _NAMED_THREAD: Final = re.compile(rb'"(?:thread_)?id"\s*:\s*"(thread_[A-Za-z0-9_-]{1,120})"')
@@ -245,7 +246,10 @@ class _Reader:
                 listed = within
                 origin = Origin(self._origin.source, self._origin.file, is_page=within == "data")
                 yield from self._items(origin, f"{name}.{within}" if name else within)
-            elif key in _IGNORED:
+            elif key == _RUNS and splitter.next_byte() == b"[" and _is_taken(members):
+                for entry in self._items(self._origin, f"{name}.runs" if name else "runs"):
+                    yield from _with_steps(entry)
+            elif key in _IGNORED or key == _RUNS:
                 splitter.pass_over()
             else:
                 try:
@@ -325,6 +329,21 @@ class _Reader:
             yield Entry(entry.origin, place, None, 0, value["thread"])
         origin = Origin(entry.origin.source, entry.origin.file)
         yield from self._members(entry, origin, value["messages"], ".messages")
+        runs = value.get("runs")
+        for index, run in enumerate(runs if type(runs) is list else []):
+            yield from _with_steps(Entry(origin, f"{entry.place}.runs[{index}]", None, 0, run))
+
+
+def _with_steps(entry: Entry) -> Iterator[Entry]:
+    """Give a run of an export, and its steps; what is no run is passed over."""
+    value = entry.value
+    if entry.fault is not None:
+        yield entry
+    elif type(value) is dict and value.get("object") == archive.RUN:
+        yield entry._replace(raw=None, value={key: each for key, each in value.items() if key != "steps"})
+        steps = value.get("steps")
+        for index, step in enumerate(steps if type(steps) is list else []):
+            yield Entry(entry.origin, f"{entry.place}.steps[{index}]", None, 0, step)
 
 
 def _is_taken(members: dict[bytes, bytes]) -> bool:

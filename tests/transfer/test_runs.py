@@ -18,7 +18,7 @@ from gateway.graphql.options import Options
 from gateway.runs.service import Answering
 from gateway.store.store import Store, open_store
 from gateway.transfer.exporter import export
-from tests.exports import a_message, a_run, a_step, a_thread, give, lines, run, take
+from tests.exports import a_message, a_run, a_step, a_thread, an_export, give, lines, run, take
 from tests.faces import GraphQL
 from tests.rest.calls import new_thread
 from tests.runs.calls import ask, create, poll
@@ -228,6 +228,24 @@ def test_runs_and_steps_in_any_order_of_files_belong_to_their_thread(sqlite_url:
 
     ids = [orjson.loads(line)["id"] for line in give(sqlite_url).splitlines()]
     assert ids == ["thread_a", "msg_a", "run_1", "step_1", "step_2", "run_2"]
+
+
+@pytest.mark.parametrize("indent", [None, orjson.OPT_INDENT_2])
+def test_an_export_of_a_thread_has_runs_with_their_steps(sqlite_url: str, tmp_path: Path, indent: int | None) -> None:
+    runs = [
+        {**a_run("run_1"), "steps": [a_step("step_1", "run_1")]},
+        {"note": "no run"},
+        a_run("run_2", created_at=2**31),
+    ]
+    whole = orjson.loads(an_export(a_thread(), a_message(), runs=runs))
+    file = tmp_path / "thread_a.json"
+    file.write_bytes(orjson.dumps(whole, option=indent))
+
+    done = run("import", str(file), "--database-url", sqlite_url)
+
+    assert done.stderr == "Threads: 1, messages: 1, runs: 2, steps: 1, already present: 0, rejected: 0.\n"
+    ids = [orjson.loads(line)["id"] for line in give(sqlite_url).splitlines()]
+    assert ids == ["thread_a", "msg_a", "run_1", "step_1", "run_2"]
 
 
 def test_runs_are_imported_after_their_thread_and_steps_after_their_run(sqlite_url: str) -> None:
