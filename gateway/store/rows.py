@@ -16,6 +16,7 @@ from gateway.domain.page import EdgeFlags
 from gateway.domain.principal import Scope, TokenEpoch
 from gateway.domain.thread import Thread
 from gateway.store.statements.api_keys import KEY_COLUMNS
+from gateway.store.statements.idempotency import COLUMNS
 from gateway.store.statements.messages import EDGE_AFTER, EDGE_BEFORE, MESSAGE_COLUMNS
 from gateway.store.statements.threads import THREAD_COLUMNS
 
@@ -81,3 +82,8 @@ def key_of(row: Sequence[Any]) -> ApiKey:
 def row_of_key(key: ApiKey, digest: str) -> Values:
     """Convert a key to a row of its table."""
     return {**asdict(key), "scopes": ",".join(sorted(key.scopes)), "digest": digest}
+
+
+def key_columns(of_key: Sequence[str | None]) -> Values:
+    """Name the values of `idempotency.COLUMNS`; none where there is no key, so that most rows have fewer columns."""
+    return {} if of_key[0] is None else dict(zip(COLUMNS, of_key, strict=True))

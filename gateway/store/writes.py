@@ -212,7 +212,7 @@ class Writes(Reads):
         row = rows.row_of_thread(reach.project_id, thread, _ALL_INFERRED if is_inferred else None)
         row |= {"seq": deleted.seq, "generation": begin, "last_position": begin}
         for of_key in await self._rows(importing.forget_deletion, reach, thread.id):
-            row |= _key_columns(of_key)
+            row |= rows.key_columns(of_key)
         await self._insert(tables.threads, [row])
         self._touch(reach, thread.id)
         return End(begin, 0)
@@ -222,7 +222,7 @@ class Writes(Reads):
         for kind in {key.kind for key in keys}:
             of_kind = [key for key in keys if key.kind is kind]
             owned = [(Reach(reach.project_id, thread_id=key.thread_id), key) for key in of_kind]
-            each = [(own, kind, key.object_id, _key_columns(key[2:])) for own, key in owned]
+            each = [(own, kind, key.object_id, rows.key_columns(key[2:])) for own, key in owned]
             await self._run_each(idempotency.restore_key, each)
 
     async def take_positions(
@@ -341,7 +341,7 @@ class Writes(Reads):
                 "seq": seq,
                 "owner": owner,
                 "generation": last_position + 1,
-                **_key_columns(of_key),
+                **rows.key_columns(of_key),
             }
             await self._insert(tables.deleted_threads, [place])
         return bool(removed)
@@ -352,7 +352,7 @@ class Writes(Reads):
         removed = await self._rows(messages.remove_message, reach, thread_id, message_id)
         for position, *of_key in removed:
             gone = {"project_id": reach.project_id, "id": message_id, "thread_id": thread_id, "position": position}
-            gone |= {"deleted_position": deleted_position, **_key_columns(of_key)}
+            gone |= {"deleted_position": deleted_position, **rows.key_columns(of_key)}
             await self._insert(tables.deleted_messages, [gone])
             await self._rows(following.remove_deltas, reach, message_id)
             await self._rows(threads.uncount_messages, reach, thread_id, 1)
@@ -496,8 +496,3 @@ class Writes(Reads):
 
 def _digest(reach: Reach) -> str:
     return owner_digest(reach.project_id, reach.owner or "")
-
-
-def _key_columns(of_key: Sequence[str | None]) -> rows.Values:
-    """Name the values of `idempotency.COLUMNS`; none where there is no key, so that most rows have fewer columns."""
-    return {} if of_key[0] is None else dict(zip(idempotency.COLUMNS, of_key, strict=True))
