@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway.core import messages, streaming, threads
+from gateway.domain.message import Status
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.parse import MAX_CONTENT
 from gateway.domain.principal import Principal
@@ -117,3 +119,23 @@ async def test_a_text_that_makes_a_message_too_long_is_refused_by_the_last_delta
 
     assert refused.value.param == "text"
     assert len((await messages.get_many(one, who, [growing])).by_id()[growing].text) == MAX_CONTENT
+
+
+async def test_first_messages_of_different_columns_are_added_in_their_order(one: Store, who: Principal) -> None:
+    wanted = [
+        new_message("0"),
+        replace(new_message("1"), status=Status.IN_PROGRESS),
+        new_message("2", run_id="run_1"),
+        new_message("3"),
+    ]
+
+    made = await threads.create(one, who, NewThread(metadata={}, tool_resources={}, messages=tuple(wanted)))
+
+    found = (await list_page(one, who, made.id, PageRequest(limit=10, order=Order.ASC))).items
+    assert [(each.text, each.status, each.run_id) for each in found] == [
+        ("0", Status.COMPLETED, None),
+        ("1", Status.IN_PROGRESS, None),
+        ("2", Status.COMPLETED, "run_1"),
+        ("3", Status.COMPLETED, None),
+    ]
+    assert [each.completed_at is None for each in found] == [False, True, False, False]
