@@ -49,6 +49,8 @@ A, B = MESSAGE_PLACE.format("a"), MESSAGE_PLACE.format("b")
 THREAD_A, THREAD_B = THREAD_PLACE.format("a"), THREAD_PLACE.format("b")
 OF_THREAD = "project_id = 'p' AND thread_id = 't'"
 ONE_THREAD = "project_id = 'p' AND id = 't'"
+NOW_MS = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+NOW_MS_ON_SQLITE = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 WHOLE = "project_id = 'p' AND filling IS NULL"
 ACTIVITY = "coalesce(activity_at, CASE WHEN (last_created_at > 0) THEN last_created_at ELSE created_at END * 1000)"
 NEXT_ACTIVITY = (
@@ -289,7 +291,8 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         (
             "SELECT id FROM threads JOIN thread_activity ON thread_activity.project_id = project_id "
             f"AND thread_activity.seq = seq WHERE {WHOLE} AND thread_activity.project_id = 'p' "
-            "AND thread_activity.activity_at < 7 ORDER BY thread_activity.activity_at LIMIT 2"
+            "AND thread_activity.activity_at < 7 AND NOT (EXISTS (SELECT * FROM runs WHERE project_id = 'p' "
+            f"AND id = active_run AND expires_at * 1000 > {NOW_MS})) ORDER BY thread_activity.activity_at LIMIT 2"
         ),
     ),
     "count_owned": (
@@ -419,7 +422,7 @@ def test_every_where_begins_with_the_project(statement: ClauseElement) -> None:
     text = _text(statement, POSTGRES)
 
     tables = re.findall(
-        r"(?:FROM|UPDATE) (?:threads|messages|deleted_\w+|message_deltas|read_marks|erased_owners)\b", text
+        r"(?:FROM|UPDATE) (?:threads|messages|deleted_\w+|message_deltas|read_marks|erased_owners|runs)\b", text
     )
     wheres = re.findall(r" WHERE (\w+ = '\w+')", text)
 
@@ -462,13 +465,14 @@ _BYTES = re.compile(
 
 
 _TABLES = re.compile(
-    r"\b(threads|messages|cursor|deleted_threads|deleted_messages|read_marks|erased_owners|sources|anon_1|page|rows|counted)\."
+    r"\b(threads|messages|cursor|deleted_threads|deleted_messages|read_marks|erased_owners|runs|sources|anon_1|page|rows|counted)\."
 )
 
 
 def on_sqlite(text: str) -> str:
     """SQLite locks nothing by row, since its transactions begin with the only writer's lock; and it has no arrays."""
     text = text.replace(AMONG, """IN (SELECT value FROM json_each('["m"]'))""")
+    text = text.replace(NOW_MS, NOW_MS_ON_SQLITE)
     return re.sub(r"(LIMIT \d)", r"\1 OFFSET 0", text).removesuffix(" FOR UPDATE")
 
 
