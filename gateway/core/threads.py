@@ -18,7 +18,7 @@ from gateway.domain.idempotency import Kind
 from gateway.domain.ids import new_thread_id
 from gateway.domain.principal import Scope
 from gateway.domain.thread import Inferred, Thread
-from gateway.domain.thread_list import ALL
+from gateway.domain.thread_list import ALL, NOTHING
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump_text
 from gateway.errors import InvalidRequest, NotFound
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gateway.domain.page import Page, PageEnds, PageRequest
     from gateway.domain.principal import Principal
     from gateway.domain.thread import NewThread, ThreadPatch
-    from gateway.domain.thread_list import Selection
+    from gateway.domain.thread_list import Beside, Selection, ThreadPage
     from gateway.store.store import Store
     from gateway.store.writes import Writes
 
@@ -142,15 +142,17 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId) -> None:
     audit.note(Event.THREAD_DELETED, principal=who.name, project=who.reach.project_id, target=thread_id)
 
 
-async def list_page(store: Store, who: Principal, page: PageRequest, selected: Selection = ALL) -> Page[Thread]:
-    """Return one page of the threads that the caller can reach.
+async def list_page(
+    store: Store, who: Principal, page: PageRequest, selected: Selection = ALL, beside: Beside = NOTHING
+) -> ThreadPage:
+    """Return one page of the threads that the caller can reach, with what is asked for of each.
 
-    Errors: InvalidRequest for a cursor that names none of them.
+    Errors: InvalidRequest for a cursor that names none of them; AnswerTooLarge.
     """
     who.require(Scope.READ)
     selected = _read_by(who, selected)
     async with store.read() as reads:
-        found = await reads.list_threads(who.reach, page, selected)
+        found = await reads.list_threads(who.reach, page, selected, beside)
         if not found.items and (reach := selected.narrow(who.reach)) is not None:
 
             async def has_place(cursor: str) -> bool:

@@ -93,6 +93,22 @@ def take_page(found: Iterable[R], limit: int) -> PageRows[R]:
     return PageRows(kept, has_more=True)
 
 
+def take_all(found: Iterable[R]) -> list[R]:
+    """Take all rows; the last value of each is the stored size of its item, or 0 where it has none.
+
+    Errors: AnswerTooLarge, at the first row over the limit; a single item may have any size.
+    """
+    kept: list[R] = []
+    stored, keep = 0, kept.append
+    for row in found:
+        keep(row)
+        stored += row[-1]
+        if stored > MAX_ANSWER_BYTES and stored > row[-1]:
+            kept.clear()  # the traceback would keep the rows alive
+            raise AnswerTooLarge
+    return kept
+
+
 @dataclass(slots=True)
 class AnswerBudget:
     """The limit on the stored bytes of all reads of one response."""
@@ -140,21 +156,6 @@ class AnswerBudget:
                         each.clear()  # the traceback would keep the rows alive
                     raise AnswerTooLarge
         return {each: _AS_PAGE((rows, each in longer)) for each, rows in pages.items()}, is_whole
-
-    def whole(self, found: Iterable[R]) -> list[R]:
-        """Take all rows; the last value of each is its stored size.
-
-        Errors: AnswerTooLarge, at the first row over the limit.
-        """
-        kept: list[R] = []
-        for row in found:
-            kept.append(row)
-            self.stored += row[-1]
-            self.count += 1
-            if self.stored > MAX_ANSWER_BYTES and self.count > 1:
-                kept.clear()
-                raise AnswerTooLarge
-        return kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +212,8 @@ class Rows(ReadRows):
 
     @cached_property
     def items(self) -> tuple[Message, ...]:
-        """The messages, with None in the fields that were not read."""
-        if self.fields == WHOLE:
-            return tuple(map(_AS_MESSAGE, map(_ALL_FIELDS, self.rows)))
-        values = _values_of(self.fields)
-        return tuple([_AS_MESSAGE(values((*row, None))) for row in self.rows])
+        """The messages."""
+        return messages_of(self.fields, self.rows)
 
     def by_id(self) -> dict[str, Message]:
         """The same by their ids."""
@@ -232,6 +230,17 @@ class Rows(ReadRows):
 def _values_of(fields: Fields) -> Callable[[Sequence[Any]], Sequence[Any]]:
     """Return the function that puts a row, to which None is added, in the order of all fields."""
     return itemgetter(*[fields.index(name) if name in fields else -1 for name in WHOLE])
+
+
+def messages_of(fields: Fields, rows: Sequence[Any]) -> tuple[Message, ...]:
+    """Make messages of rows that begin with some fields, with None in those that were not read."""
+    if fields == WHOLE:
+        return tuple(map(_AS_MESSAGE, map(_ALL_FIELDS, rows)))
+    values = _values_of(fields)
+    return tuple([_AS_MESSAGE(values((*row, None))) for row in rows])
+
+
+AS_ROWS: Callable[[Any], Rows] = partial(tuple.__new__, Rows)  # without a Python call for each of them
 
 
 @dataclass(slots=True)

@@ -6,13 +6,13 @@ Must not be here: which message of a thread is shown (`core`, `graphql`).
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from gateway.domain.message import TextContent
+import orjson
 
-if TYPE_CHECKING:
-    from gateway.domain.message import Message
+from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, parse_content
 
+_PLAIN: Final = slice(len(SIMPLE_BEGIN) - 1, 1 - len(SIMPLE_END))  # the JSON string of a content that is one text
 _READ: Final = 20_000  # characters of a text; more would only be white space
 _JOINER: Final = "\u200d"
 _MODIFIERS: Final = range(0x1F3FB, 0x1F400)  # of the colour of skin
@@ -21,10 +21,20 @@ _FLAGS: Final = range(0x1F1E6, 0x1F200)  # two letters are one flag
 _JAMO: Final = range(0x1160, 0x1200)  # vowels and finals of a syllable of Hangul
 
 
-def preview_of(message: Message, length: int) -> str:
-    """Return the first text part of a message with its white space folded, cut at a character that a reader sees."""
-    text = next((part.text.value for part in message.content if isinstance(part, TextContent)), "")
-    folded = " ".join(text[:_READ].split())
+def preview_of(content_json: bytes, plain_text: int | None, length: int) -> str:
+    """Return the first text part of a message with its white space folded, cut at a character that a reader sees.
+
+    Errors: AnswerTooLarge, as of `message.parse_content`.
+    """
+    text: str
+    if plain_text == 1:
+        text = orjson.loads(content_json[_PLAIN])
+    else:
+        text = next((part["text"]["value"] for part in parse_content(content_json) if part["type"] == "text"), "")
+    most = length + length // 4  # mostly enough, since a long text takes long to fold
+    folded = " ".join(text[:most].split())
+    if len(folded) <= length and len(text) > most:
+        folded = " ".join(text[:_READ].split())
     if len(folded) <= length and len(text) <= _READ:
         return folded
     return f"{folded[: _border(folded, length)].rstrip()}…"
@@ -35,6 +45,8 @@ def _border(text: str, length: int) -> int:
 
     Source: Unicode Standard Annex 29, rules GB6 to GB13, as far as people write them.
     """
+    if text.isascii():
+        return length
     end = length
     while end and end < len(text) and _is_joined(text, end):
         end -= 1

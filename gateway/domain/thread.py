@@ -60,7 +60,7 @@ class Thread(ThreadRow):
     @property
     def title(self) -> str | None:
         """The title, which is metadata by convention."""
-        return self.metadata.get("title")
+        return title_of(self.metadata_json)
 
     @property
     def last_activity_at(self) -> int:
@@ -72,6 +72,11 @@ class Thread(ThreadRow):
         """The tool resources, in the format of the API."""
         loaded: ToolResources = orjson.loads(self.tool_resources_json)
         return loaded
+
+
+def title_of(metadata_json: str) -> str | None:
+    """Return the title in stored metadata."""
+    return load_metadata(metadata_json).get("title") if '"title"' in metadata_json else None
 
 
 @dataclass(frozen=True, slots=True)

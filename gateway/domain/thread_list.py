@@ -13,15 +13,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.domain import bounds, ids, parse, parse_page, validate
+from gateway.domain.page import Page
 from gateway.domain.wire import dump_text
 from gateway.errors import InvalidRequest, excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from gateway.domain.page import PageRequest
+    from gateway.domain.page import PageRead, PageRequest, Rows
     from gateway.domain.principal import Reach
-    from gateway.domain.thread import Thread
+    from gateway.domain.thread import ForkSource, Thread
+    from gateway.domain.unread import Unread
 
 _FILTERING: Final = ("metadata", "owner", "order_by", "active_", "created_", "unread")
 _TIMES: Final = ("created_after", "created_before", "active_after", "active_before")
@@ -156,6 +158,8 @@ class Selection(NamedTuple):
         values = (self.only or _ALL).values
         if self.by is OrderBy.CREATED:
             return page, values
+        if not page.cursors():
+            return page, values
         places = {param: _place(cursor, param) for param, cursor in page.cursors()}
         times = {f"{param}_at": place.activity_at for param, place in places.items()}
         cursors: dict[str, Any] = {param: place.thread_id for param, place in places.items()}
@@ -163,6 +167,33 @@ class Selection(NamedTuple):
 
 
 ALL: Final = Selection()
+
+
+class Beside(NamedTuple):
+    """What is read of each thread of a list by the same statement.
+
+    That is a page of one message of any run, without cursors or a row more, which names no threads; what a reader has
+    not read, counted up to a number; and of `also`, the last message that was read, and the source of a fork.
+    """
+
+    message: PageRead | None = None
+    reader: str | None = None
+    most: int = 0
+    also: tuple[str, ...] = ()
+
+
+LAST_READ: Final = "last_read"
+SOURCE: Final = "source"
+NOTHING: Final = Beside()
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadPage(Page["Thread"]):
+    """A page of threads, and what was read of each beside it, where that was asked for."""
+
+    messages: Sequence[Rows] = ()
+    unread: Sequence[Unread] = ()
+    sources: Sequence[ForkSource | None] = ()
 
 
 def check_cursors(by: OrderBy, **cursors: str | None) -> None:

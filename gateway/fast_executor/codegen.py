@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from graphql import (
+    GraphQLBoolean,
+    GraphQLInt,
     GraphQLObjectType,
     GraphQLString,
     get_named_type,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
     FieldDetailsList = list[FieldDetails]
 
+_AS_TEXT: Final = {GraphQLInt: "{}", GraphQLBoolean: "'true' if {} else 'false'"}
 _COLUMN_INDEXES: Final = re.compile(r"\[<(\d+):(\w+)>\]")
 
 
@@ -87,6 +90,7 @@ class _Function(SourceWriter):
         self._readers = readers
         self._read = read
         self._takes_rows = takes_rows
+        self._is_within_list = False
         self._checked: dict[str, type] = {}  # the classes of variables whose class was checked
 
     def generate(self, kind: Any, details: FieldDetailsList) -> Generated:
@@ -147,8 +151,9 @@ class _Function(SourceWriter):
         are_rows: bool = False,
     ) -> str:
         """Generate a list of objects as JSON: with a dict per object, a page of 100 costs a twentieth more."""
-        # All pieces of all items are joined once, at the end.
-        before = self.assign("meter.bytes")
+        # All pieces of all items are joined once, at the end; what is counted of lists within is that of the outer one.
+        is_outer, self._is_within_list = not self._is_within_list, True
+        before = self.assign("meter.bytes") if is_outer else ""
         result, comma, item = self.assign("[b'[']"), self.assign("''"), self.name()
         with self.block(f"for {item} in meter.begin_list({source}):"):
             of_item = Source(item, own, self._read, is_row=True) if are_rows else self._exactly(own, item)
@@ -157,7 +162,9 @@ class _Function(SourceWriter):
             self.line(f"{comma} = ','")
         self.line(f"{result}.append(b']')")
         text = self.assign(f"b''.join({result})")
-        self.line(f"if len({text}) > {LONG}: meter.replace_text({before}, {text})")
+        if is_outer:
+            self.line(f"if len({text}) > {LONG}: meter.replace_text({before}, {text})")
+            self._is_within_list = False
         return text
 
     def _json_object(
@@ -190,6 +197,9 @@ class _Function(SourceWriter):
             if len(classes) == 1:
                 value = source.name if isinstance(hint, Self) else self.assign(source.attribute(hint.name))
                 return self._json_object(inner, selected, self._exactly(classes[0], value), {})
+        if isinstance(hint, Attribute) and is_non_null_type(definition.type) and definition.type.of_type in _AS_TEXT:
+            value = self._leaf(definition.type.of_type, self.assign(source.attribute(hint.name)))
+            return [Piece(f"{{{self.assign(_AS_TEXT[definition.type.of_type].format(value))}}}")]
         if isinstance(hint, Parsed):
             return self._parsed(hint, definition.type, selected, source)
         if isinstance(hint, Resolver):
@@ -267,9 +277,17 @@ class _Function(SourceWriter):
         preloaded = self._preloaded_of(hint)
         if _is_list(preloaded, kind):
             return [Piece(self._preloaded_list(preloaded, kind, selected, source), is_bytes=True)]
-        if preloaded.of is None and is_non_null_type(kind) and is_object_type(kind.of_type):
+        own = get_nullable_type(kind)
+        if preloaded.of is None and is_object_type(own):
             value = self._preloaded(preloaded, source)
-            return self._json_object(kind.of_type, selected, self._checked_object(kind.of_type, value), {})
+            if is_non_null_type(kind):
+                return self._json_object(own, selected, self._checked_object(own, value), {})
+            result = self.assign("b'null'")
+            with self.block(f"if {value} is not None:"):
+                self.line(
+                    f"{result} = {joined(self._json_object(own, selected, self._checked_object(own, value), {}))}"
+                )
+            return [Piece(result, is_bytes=True)]
         return [Piece(f"dumps({self._preloaded_value(preloaded, kind, selected, source)})", is_bytes=True)]
 
     def _preloaded_of(self, hint: Resolver) -> Preloaded:
@@ -294,7 +312,8 @@ class _Function(SourceWriter):
 
     def _preloaded(self, preloaded: Preloaded, source: Source) -> str:
         value = self.assign(f"{source.name}.{preloaded.name}")  # no column
-        self.bail_out_if(f"{value} is None")
+        if not preloaded.prefetched:  # else it is not there where the resolver has to be called
+            self.bail_out_if(f"{value} is None")
         return value
 
     def _preloaded_list(self, preloaded: Preloaded, kind: Any, details: FieldDetailsList, source: Source) -> str:

@@ -31,7 +31,7 @@ class Stopped(Exception):
 class Meter:
     """Counts for one execution, unlimited by default; each method, and an iteration, raises Stopped at a limit."""
 
-    __slots__ = ("_max_bytes", "_max_objects", "bytes", "deadline", "json", "most", "objects", "stopped_by")
+    __slots__ = ("_max_bytes", "_max_objects", "_next", "bytes", "deadline", "json", "most", "objects", "stopped_by")
 
     def __init__(
         self, max_objects: float = float("inf"), max_bytes: float = float("inf"), deadline: float = float("inf")
@@ -40,6 +40,7 @@ class Meter:
         self.objects = self.bytes = 0
         self.most = 0  # objects in pieces of stored JSON, at most
         self.stopped_by: Literal["size", "time"] | None = None
+        self._next: float = 0  # the number of objects of lists above which the limits are checked
 
     def check_deadline(self) -> None:
         """Check the clock."""
@@ -77,12 +78,9 @@ class Meter:
     def begin_list(self, items: Sequence[Any]) -> Iterable[Any]:
         """Count the objects of a list, and iterate over them: both by one call, since many lists are short."""
         self.objects += len(items)
-        if self.objects > self._max_objects:
-            self._stop("size")
-        if self.stopped_by is not None:
-            raise Stopped
-        if time.monotonic() > self.deadline:
-            self._stop("time")
+        if self.objects > self._next:
+            self.add_objects(0)
+            self._next = min(self._max_objects, self.objects + _ITEMS_PER_CHECK)
         return items if len(items) <= _ITEMS_PER_CHECK else self._iterate_checked(items)
 
     def iterate(self, items: Sequence[Any]) -> Iterable[Any]:
@@ -97,7 +95,7 @@ class Meter:
             yield item
 
     def _stop(self, by: Literal["size", "time"]) -> None:
-        self.stopped_by = by
+        self.stopped_by, self._next = by, -1
         raise Stopped
 
 

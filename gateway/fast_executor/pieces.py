@@ -19,7 +19,8 @@ class Piece(NamedTuple):
 
 def joined(pieces: list[Piece]) -> str:
     """Generate an expression that joins pieces of JSON."""
-    return f"b''.join(({as_bytes(pieces)},))"
+    text = as_bytes(pieces)
+    return text if len({piece.is_bytes for piece in pieces}) == 1 and not pieces[0].is_bytes else f"b''.join(({text},))"
 
 
 def as_bytes(pieces: list[Piece]) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import chain
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import strawberry
@@ -14,6 +16,7 @@ import strawberry
 from gateway.concurrency import Loader
 from gateway.core import forking, messages, read_marks, runs, threads
 from gateway.domain.page import WHOLE, AnswerBudget, PageRead
+from gateway.domain.thread_list import NOTHING
 from gateway.errors import AnswerTooLarge, InvalidRequest, NotFound
 from gateway.runs.service import OFF
 
@@ -31,10 +34,12 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Principal
     from gateway.domain.run import Run, RunStep
     from gateway.domain.thread import ForkSource, Thread
+    from gateway.domain.thread_list import Beside
     from gateway.domain.unread import Unread
     from gateway.events.hub import Hub
     from gateway.runs.service import Runs
 
+_ROWS, _BYTES = attrgetter("rows"), itemgetter(-1)
 MAX_PAGES: Final = 100  # in one round trip
 MAX_KEYS: Final = 1_000  # the same, of threads or messages
 
@@ -75,6 +80,7 @@ class Context:
     last_cursor: str | None = None
     answers: SharedCalls[Any] | None = None
     reads_changed: bool = True  # whether the payload of the mutation that runs needs more of its object than the ids
+    beside: Beside = NOTHING  # what the list of threads that is resolved next reads of each
     reads_event_cursor: bool = False  # whether the operation may select it
     root_key: str = ""  # the response key of the mutation that runs, where the fast executor runs it
     replays: list[str] = field(default_factory=list)  # response keys of creations that had been made before
@@ -82,14 +88,14 @@ class Context:
     read: AnswerBudget = field(default_factory=AnswerBudget)  # messages, counted whenever they are read
     delivered: AnswerBudget = field(default_factory=AnswerBudget)  # the same, whenever they are part of the response
 
-    def count_prefetched(self, pages: Sequence[Rows]) -> None:
-        """Count messages that were read and become part of the response.
+    def count_prefetched(self, pages: Sequence[Rows], times: int = 1) -> None:
+        """Count messages that were read and become part of the response, so many times.
 
         Errors: AnswerTooLarge.
         """
-        sizes = [row[-1] for each in pages for row in each.rows]
+        sizes = list(map(_BYTES, chain.from_iterable(map(_ROWS, pages))))
         read = sum(sizes), len(sizes)
-        if not (self.read.fits(read) and self.delivered.fits(read)):
+        if not (self.read.fits(read) and self.delivered.fits(*[read] * times)):
             for each in pages:
                 each.rows.clear()  # an error keeps the locals of its frames alive
             raise AnswerTooLarge

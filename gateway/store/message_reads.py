@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from gateway.domain import wire
 from gateway.domain.message import append_text, plain_text
-from gateway.domain.page import WHOLE, AnswerBudget, EdgeFlags, PageRows, Rows, take_page
+from gateway.domain.page import AS_ROWS, WHOLE, AnswerBudget, EdgeFlags, PageRows, Rows, take_all, take_page
+from gateway.domain.thread_list import NOTHING
 from gateway.store import rows
 from gateway.store.statements import following, messages, postgres_pages
+from gateway.store.statements.beside import select_beside
 from gateway.store.statements.paging import is_ascending
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Sequence
 
     from gateway.domain.message import Message
     from gateway.domain.page import Fields, PageRead, PageRequest
     from gateway.domain.principal import Reach
     from gateway.domain.thread import Thread
+    from gateway.domain.thread_list import Beside, ThreadPage
     from gateway.store.connections import Connection
     from gateway.store.engines.base import Take
     from gateway.store.statement_cache import Build
@@ -37,7 +40,6 @@ _THREAD: Final = -3  # the column before both, in a statement that also selects 
 _GROWING: Final = (*WHOLE, messages.DELTAS)
 _TEXTS: Final = frozenset({"content_json", "wire_json"})
 _NO_EDGES: Final = EdgeFlags()
-_AS_ROWS: Callable[[Any], Rows] = partial(tuple.__new__, Rows)  # without a Python call for each of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class MessageReads:
         selected = _selected(fields)
         all_at_once = len(message_ids) == 1 or self._connection.is_local
         build: Build = messages.get_messages if all_at_once else postgres_pages.get_messages_within_bytes
-        found = await self._taken(AnswerBudget().whole, build, reach, list(message_ids), selected)
+        found = await self._taken(take_all, build, reach, list(message_ids), selected)
         if selected is not fields:
             _complete(selected, found)
         return Rows(found, has_more=False, fields=fields, edges=None, thread=None)
@@ -97,7 +99,27 @@ class MessageReads:
         if read.page.from_end:
             for found in pages:
                 found.rows.reverse()
-        return list(map(_AS_ROWS, [(*found, fields, edges, thread) for found in pages]))
+        return list(map(AS_ROWS, [(*found, fields, edges, thread) for found in pages]))
+
+    async def _beside(
+        self, page: PageRequest, beside: Beside, build: Build, reach: Reach, *arguments: Any
+    ) -> ThreadPage:
+        """Return a page of the threads that a statement selects, with what is read beside them.
+
+        Errors: AnswerTooLarge where the messages are larger than the limit of one response.
+        """
+        if beside is NOTHING:
+            return rows.thread_page(await self._rows(build, reach, *arguments), page)
+        read = beside.message
+        fields = () if read is None else _with(read.fields, "id")
+        selected = _selected(fields)
+        take: Take[list[Any]] = list if read is None else take_all
+        if read is not None:
+            beside = beside._replace(message=read._replace(page=_one_less(read.page), fields=selected))
+        found = await self._taken(take, select_beside, build, self._connection.is_local, beside, reach, *arguments)
+        if messages.DELTAS in selected:
+            _complete(selected, found)
+        return rows.thread_page(found, page, beside, fields, len(selected))
 
     async def list_messages_after(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Message]:
         """Return the messages of a thread after a position, in order."""
@@ -186,23 +208,27 @@ def _complete(fields: Fields, *pages: list[Any]) -> None:
     """Append to the content of messages in progress what they have gained; the rows begin with the fields."""
     deltas = itemgetter(fields.index(messages.DELTAS))
     if any(map(deltas, chain.from_iterable(pages))):
+        places = {name: n for n, name in enumerate(fields)}
         for found in pages:
-            found[:] = [_grown(fields, row, wire.load(gained)) if (gained := deltas(row)) else row for row in found]
+            found[:] = [_grown(places, row, wire.load(gained)) if (gained := deltas(row)) else row for row in found]
 
 
-def _grown(fields: Fields, row: Sequence[Any], deltas: list[tuple[int, int, str]]) -> Sequence[Any]:
+def _grown(places: dict[str, int], row: Sequence[Any], deltas: list[tuple[int, int, str]]) -> Sequence[Any]:
     """Append deltas in the order of their positions, and note whether that is one plain text."""
     if not deltas:
         return row
     gained: dict[int, list[str]] = {}
     for _, part_index, text in sorted(deltas):
         gained.setdefault(part_index, []).append(text)
-    own: dict[str, Any] = dict(zip(fields, row, strict=False))
-    whole = wire.load(own["wire_json"]) if "wire_json" in own else None
-    parts = whole["content"] if whole else wire.load(own["content_json"])
+    own = list(row)
+    whole = wire.load(row[places["wire_json"]]) if "wire_json" in places else None
+    parts = whole["content"] if whole else wire.load(row[places["content_json"]])
     for part_index, texts in gained.items():
         append_text(parts, part_index, "".join(texts))
     if whole:
-        own["wire_json"] = wire.dump(whole)
-    own |= {"content_json": wire.dump(parts), "plain_text": plain_text(parts)}
-    return (*map(own.__getitem__, fields), *row[len(fields) :])
+        own[places["wire_json"]] = wire.dump(whole)
+    if "content_json" in places:
+        own[places["content_json"]] = wire.dump(parts)
+    if "plain_text" in places:
+        own[places["plain_text"]] = plain_text(parts)
+    return own

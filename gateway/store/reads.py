@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.domain import change, snapshot, wire
 from gateway.domain.idempotency import KeyRecord
-from gateway.domain.page import Order, Page, PageRequest, take_page
+from gateway.domain.page import Order, PageRequest, take_page
 from gateway.domain.principal import Reach, owner_digest
 from gateway.domain.run import Run
-from gateway.domain.thread import ForkSource
-from gateway.domain.thread_list import ALL, OrderBy
-from gateway.domain.unread import Unread
+from gateway.domain.thread_list import ALL, LAST_READ, NOTHING, SOURCE, Beside, OrderBy, ThreadPage
 from gateway.errors import NotFound
 from gateway.store import rows, thread_changes
 from gateway.store.engines.errors import is_transient
@@ -51,8 +49,9 @@ if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
     from gateway.domain.principal import TokenEpoch
     from gateway.domain.snapshot import Snapshot
-    from gateway.domain.thread import Thread
+    from gateway.domain.thread import ForkSource, Thread
     from gateway.domain.thread_list import Selection
+    from gateway.domain.unread import Unread
     from gateway.store.statement_cache import Build
     from gateway.store.thread_changes import ListBatch
 
@@ -61,7 +60,6 @@ T = TypeVar("T")
 _KEYS: Final = 1_000  # that are exported at once
 _SWEPT: Final = 500  # changes of each kind, of more the owners are not looked up
 _KIND, _ID = 1, 2  # columns after the position, in `list_changes`
-_ANY_THREAD_FROM = {up: partial(threads.any_thread_from, up=up) for up in (True, False)}
 _LIST = {OrderBy.CREATED: selected_threads.list_created, OrderBy.ACTIVITY: selected_threads.list_active}
 _LIST_FROM = {by: partial(build, inclusive=True) for by, build in _LIST.items()}
 _ANY_MESSAGE_FROM = {up: partial(messages.any_message_from, up=up) for up in (True, False)}
@@ -76,16 +74,17 @@ class Reads(MessageReads):
         found = await self._rows(threads.get_threads, reach, list(thread_ids))
         return {thread.id: thread for thread in rows.threads_of(found)}
 
-    async def list_threads(self, reach: Reach, page: PageRequest, selected: Selection = ALL) -> Page[Thread]:
-        """Return one page of threads."""
-        if selected == ALL:
-            return _page(await self._rows(threads.list_threads, reach, page), rows.threads_of, page)
+    async def list_threads(
+        self, reach: Reach, page: PageRequest, selected: Selection = ALL, beside: Beside = NOTHING
+    ) -> ThreadPage:
+        """Return one page of threads.
+
+        Errors: AnswerTooLarge where the messages beside them are larger than the limit of one response.
+        """
         own = selected.narrow(reach)
         if own is None:
-            return Page((), has_more=False)
-        located, values = selected.located(page)
-        found = await self._rows(_LIST[selected.by], own, located, values)
-        return _page(found, rows.threads_of, page)
+            return ThreadPage((), has_more=False)
+        return await self._beside(page, beside, _LIST[selected.by], own, *selected.located(page))
 
     async def list_changes(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Change]:
         """Return the changes of a thread after a position, in order; what was deleted meanwhile is omitted."""
@@ -179,8 +178,6 @@ class Reads(MessageReads):
 
     async def any_thread_from(self, reach: Reach, cursor: str, *, up: bool, selected: Selection = ALL) -> bool:
         """Say whether a thread is at a cursor or past it."""
-        if selected == ALL:
-            return await self._flag(_ANY_THREAD_FROM[up], reach, cursor)
         own = selected.narrow(reach)
         located, values = selected.located(PageRequest(0, Order.ASC if up else Order.DESC, after=cursor))
         return own is not None and bool(await self._rows(_LIST_FROM[selected.by], own, located, values))
@@ -223,8 +220,9 @@ class Reads(MessageReads):
 
     async def list_sources(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, ForkSource]:
         """Return of which threads others are copies; a source that is deleted or out of reach is omitted."""
-        found = await self._rows(forking.list_sources, reach, wire.dump_text(thread_ids))
-        return {row[0]: ForkSource(*row[1:]) for row in found}
+        found = await self._threads_beside(reach, thread_ids, Beside(also=(SOURCE,)))
+        pairs = zip(found.items, found.sources, strict=True)
+        return {thread.id: source for thread, source in pairs if source is not None}
 
     async def count_until(self, reach: Reach, thread_id: str, last: int, most: int) -> int:
         """Count the messages of a thread up to a position, and no more than some."""
@@ -238,8 +236,13 @@ class Reads(MessageReads):
 
     async def list_unread(self, reach: Reach, thread_ids: Sequence[str], reader: str, most: int) -> dict[str, Unread]:
         """Return how far a reader has read threads; unknown threads are omitted."""
-        found = await self._rows(read_marks.list_unread, reach, wire.dump_text(thread_ids), reader, most)
-        return {row[0]: Unread(*row[1:]) for row in found}
+        beside = Beside(reader=reader, most=most, also=(LAST_READ,))
+        found = await self._threads_beside(reach, thread_ids, beside)
+        return {thread.id: unread for thread, unread in zip(found.items, found.unread, strict=True)}
+
+    async def _threads_beside(self, reach: Reach, thread_ids: Sequence[str], beside: Beside) -> ThreadPage:
+        wanted, everything = wire.dump_text(thread_ids), PageRequest(len(thread_ids))
+        return await self._beside(everything, beside, thread_list.threads_by_ids, reach, wanted)
 
     async def find_end(self, reach: Reach, thread_id: ThreadId, reader: str) -> tuple[int, int | None]:
         """Return the last position of a thread, and that of a reader, if there is one.
@@ -367,10 +370,3 @@ _CHANGES: dict[str, Callable[[Any, Mapping[str, Any], Mapping[str, Thread]], Cha
 def _given(seen: Snapshot) -> tuple[int, str | None]:
     """Return a snapshot as arguments of statements."""
     return seen.next, wire.dump_text(seen.open) if seen.open else None
-
-
-def _page(found: Sequence[Any], make: Callable[[Sequence[Any]], list[T]], page: PageRequest) -> Page[T]:
-    items = make(found[: page.limit])
-    if page.from_end:
-        items.reverse()
-    return Page(tuple(items), has_more=len(found) > page.limit)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.domain.api_key import ApiKey
 from gateway.domain.message import Message
-from gateway.domain.page import EdgeFlags
+from gateway.domain.page import AS_ROWS, EdgeFlags
 from gateway.domain.principal import Scope, TokenEpoch
-from gateway.domain.thread import Thread
+from gateway.domain.thread import ForkSource, Thread
+from gateway.domain.thread_list import NOTHING, SOURCE, ThreadPage
+from gateway.domain.unread import Unread
 from gateway.store.statements.api_keys import KEY_COLUMNS
 from gateway.store.statements.idempotency import COLUMNS
 from gateway.store.statements.messages import EDGE_AFTER, EDGE_BEFORE, MESSAGE_COLUMNS
@@ -23,11 +25,15 @@ from gateway.store.statements.threads import THREAD_COLUMNS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from gateway.domain.page import Fields, PageRequest, Rows
+    from gateway.domain.thread_list import Beside
+
 Values = dict[str, Any]
 
 _OF_MESSAGE = itemgetter(slice(len(MESSAGE_COLUMNS)))
 _AS_MESSAGE: Callable[[Any], Message] = partial(tuple.__new__, Message)
 _AS_THREAD: Callable[[Any], Thread] = partial(tuple.__new__, Thread)
+_AS_UNREAD: Callable[[Any], Unread] = partial(tuple.__new__, Unread)
 _CONTENT = Message._fields.index("content_json")
 _KEY_WIDTH = len(KEY_COLUMNS)
 _THREAD_NAMES: Final = tuple(column.name for column in THREAD_COLUMNS)
@@ -36,6 +42,28 @@ _THREAD_NAMES: Final = tuple(column.name for column in THREAD_COLUMNS)
 def threads_of(found: Iterable[Sequence[Any]]) -> list[Thread]:
     """Convert rows of THREAD_COLUMNS to threads."""
     return list(map(_AS_THREAD, found))
+
+
+def thread_page(
+    found: Sequence[Any], page: PageRequest, beside: Beside = NOTHING, fields: Fields = (), width: int = 0
+) -> ThreadPage:
+    """Convert rows of `select_beside` to a page; they begin with so many columns of a message, the fields first."""
+    kept = list(found[: page.limit])
+    if page.from_end:
+        kept.reverse()
+    end = width + len(THREAD_COLUMNS)
+    own: Iterable[Any] = kept if beside is NOTHING else map(itemgetter(slice(width, end)), kept)
+    messages: Sequence[Rows] = ()
+    if beside.message is not None:
+        at = fields.index("id")
+        pages = [([] if row[at] is None else [row], False, fields, None, None) for row in kept]
+        messages = list(map(AS_ROWS, pages))
+    sources: Sequence[ForkSource | None] = ()
+    if SOURCE in beside.also:
+        sources = [None if row[end] is None else ForkSource(row[end], row[end + 1]) for row in kept]
+        end += 2
+    unread = () if beside.reader is None else list(map(_AS_UNREAD, map(itemgetter(slice(end, end + 2)), kept)))
+    return ThreadPage(tuple(map(_AS_THREAD, own)), len(found) > page.limit, 0, messages, unread, sources)
 
 
 def thread_with_edges(row: Sequence[Any]) -> tuple[Thread, EdgeFlags]:

@@ -18,6 +18,7 @@ from gateway.domain.message import Message
 from gateway.domain.page import PageRequest
 from gateway.domain.principal import Reach
 from gateway.domain.thread import Thread
+from gateway.domain.thread_list import Beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -112,6 +113,14 @@ def _shape_of_row(row: dict[str, Any], values: list[Any]) -> Any:
     return tuple(row)
 
 
+def _shape_of_beside(beside: Beside, values: list[Any]) -> Any:
+    read, reader, most, also = beside
+    if reader is not None:
+        values.append(reader)
+    values.append(most)
+    return also, reader is None, None if read is None else (read.page.order, read.page.from_end, read.fields)
+
+
 def _shape_of_ids(ids: Sequence[str], values: list[Any]) -> Any:
     values += ids
     return len(ids)
@@ -124,6 +133,7 @@ def _constant(value: Any, _values: list[Any]) -> Any:
 _SHAPE_OF: Final[dict[type, Callable[[Any, list[Any]], Any]]] = {
     Reach: _shape_of_reach,
     PageRequest: _shape_of_page,
+    Beside: _shape_of_beside,
     Message: _shape_of_message,
     Thread: _shape_of_thread,
     dict: _shape_of_row,
@@ -168,6 +178,7 @@ def _bind_fields(row: Any, names: Iterator[str]) -> Any:
 _BIND_OF: Final[dict[type, Callable[[Any, Iterator[str]], Any]]] = {
     Reach: _bind_reach,
     PageRequest: _bind_page,
+    Beside: lambda beside, names: beside._replace(reader=_text(beside.reader, names), most=_number(0, names)),
     Message: _bind_fields,
     Thread: _bind_fields,
     dict: lambda row, names: {column: bindparam(next(names)) for column in row},  # of the type of its column

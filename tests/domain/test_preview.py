@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.message import Message
+from gateway.domain.message import plain_text
 from gateway.domain.preview import preview_of
 from gateway.domain.wire import dump
 from tests.make import EVERY_PART, text_part
@@ -11,8 +11,10 @@ FAMILY, FLAG, THUMB = "👨‍👩‍👧", "🇩🇪", "👍🏽"
 
 
 def preview(*texts: str, length: int = 10) -> str:
-    content = dump([text_part(each) for each in texts])
-    return preview_of(Message("msg_a", "thread_a", 0, "user", "completed", content, "[]", "{}"), length)  # type: ignore[arg-type]
+    parts = [text_part(each) for each in texts]
+    shown = preview_of(dump(parts), None, length)
+    assert preview_of(dump(parts), plain_text(parts), length) == shown
+    return shown
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,5 @@ def test_a_preview_is_of_the_first_text_part() -> None:
 
 def test_a_message_without_a_text_has_an_empty_preview() -> None:
     content = dump([each for each in EVERY_PART if each["type"] != "text"])
-    message = Message("msg_a", "thread_a", 0, "user", "completed", content, "[]", "{}")  # type: ignore[arg-type]
 
-    assert preview_of(message, 10) == ""
+    assert preview_of(content, None, 10) == ""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.core import messages, threads
-from gateway.domain.thread import NewThread, Thread
+from gateway.core import forking, messages, read_marks, threads
+from gateway.domain.message import Role
+from gateway.domain.thread import NewFork, NewThread, Thread
 from tests.make import new_message
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ PREVIEWS = """query($length: Int! = 120) {
   threads(orderBy: ACTIVITY) { nodes { lastMessage { id text } preview(length: $length) } } }"""
 
 
-async def test_each_thread_has_its_last_message_and_a_preview_by_two_statements(
+async def test_each_thread_has_its_last_message_and_a_preview_by_one_statement(
     graphql: GraphQL, store: Store, who: Principal, made: list[Thread]
 ) -> None:
     last = [await messages.create(store, who, each.id, new_message(f"of\n{n}")) for n, each in enumerate(made[:2])]
@@ -110,7 +112,7 @@ async def test_each_thread_has_its_last_message_and_a_preview_by_two_statements(
 
         assert [(each["lastMessage"] or {}).get("id") for each in found] == [last[1].id, last[0].id, None]
         assert [each["preview"] for each in found] == ["of 1", "of 0", ""]
-        assert len(begun) == 2
+        assert len(begun) == 1
 
 
 async def test_a_preview_has_500_characters(graphql: GraphQL, store: Store, who: Principal, made: list[Thread]) -> None:
@@ -123,3 +125,39 @@ async def test_a_preview_of_501_characters_is_refused(graphql: GraphQL, store: S
     await threads.create(store, who, NewThread({}, {}))
 
     assert (await graphql.refusal(PREVIEWS, length=501))["extensions"]["param"] == "length"
+
+
+WHOLE = """query($reader: String) { threads(orderBy: ACTIVITY) { edges { cursor node {
+  id title lastActivityAt messageCount idempotencyKey preview unreadCount(max: 1, reader: $reader) { value exact }
+  readUpTo(reader: $reader) forkedFrom { threadId messageId } lastMessage { id role }
+  messages(first: 1) { nodes { text } } } } } }"""
+
+
+async def test_all_of_each_thread_is_read_by_one_statement(
+    graphql: GraphQL, store: Store, who: Principal, made: list[Thread]
+) -> None:
+    added = [replace(new_message(f"n {n}"), role=role) for n, role in enumerate((Role.USER, *[Role.ASSISTANT] * 2))]
+    first, _, last = [await messages.create(store, who, made[0].id, each) for each in added]
+    await read_marks.mark_read(store, who, made[0].id, first.id, "alice")
+    copy = await forking.fork(store, who, made[0].id, NewFork(first.id))
+    begun: list[str] = []
+    store.watch(lambda text, _operation: begun.append(text))
+
+    found = (await graphql(WHOLE, reader="alice"))["threads"]["edges"]
+
+    assert len(begun) == 1
+    assert [each["node"]["id"] for each in found] == [copy.id, made[0].id, made[2].id, made[1].id]
+    forked, own, empty = (each["node"] for each in found[:3])
+    assert forked["forkedFrom"] == {"threadId": made[0].id, "messageId": first.id}
+    assert (own["forkedFrom"], own["title"], own["messageCount"]) == (None, "first", 3)
+    assert (own["preview"], own["messages"]) == ("n 2", {"nodes": [{"text": "n 2"}]})
+    assert own["lastMessage"] == {"id": last.id, "role": "ASSISTANT"}
+    assert (own["unreadCount"], own["readUpTo"]) == ({"value": 1, "exact": False}, first.id)
+    assert (empty["preview"], empty["lastMessage"], empty["messages"]) == ("", None, {"nodes": []})
+    assert (empty["unreadCount"], empty["readUpTo"]) == ({"value": 0, "exact": True}, None)
+
+
+async def test_a_list_by_an_api_key_without_a_reader_has_no_counts(graphql: GraphQL, made: list[Thread]) -> None:
+    found = (await graphql(WHOLE))["threads"]["edges"]
+
+    assert [each["node"]["unreadCount"] for each in found] == [None] * len(made)

@@ -15,6 +15,7 @@ from gateway.domain.page import WIRE, PageRead, PageRequest
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach, TokenEpoch
 from gateway.domain.snapshot import Snapshot
 from gateway.domain.thread import Inferred, NewThread
+from gateway.domain.thread_list import ALL, LAST_READ, SOURCE, Beside
 from gateway.errors import NotFound
 from gateway.store.reads import Reads
 from gateway.store.writes import End, Place, Writes
@@ -42,10 +43,12 @@ STRANGERS = {
     "its owner's token for another thread": Reach("default", owner=OWNER, thread_id="thread_another"),
 }
 PAGE = PageRequest()
+BESIDE = Beside(PageRead((), PageRequest(1), with_more=False), "user:alice", 9, (LAST_READ, SOURCE))
 CALLS: dict[str, Call] = {
     "get_threads": lambda tx, who, thread, _: tx.get_threads(who, [thread.id]),
     "get_messages": lambda tx, who, _, message: tx.get_messages(who, [message.id]),
     "list_threads": lambda tx, who, *_: _items(tx.list_threads(who, PAGE)),
+    "list_threads with what is beside them": lambda tx, who, *_: _items(tx.list_threads(who, PAGE, ALL, BESIDE)),
     "list_pages": lambda tx, who, thread, _: _pages(tx.list_pages(who, PageRead([thread.id], PAGE))),
     "list_pages as JSON": lambda tx, who, thread, _: _pages(
         tx.list_pages(who, PageRead([thread.id], PAGE, fields=WIRE))

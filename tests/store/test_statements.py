@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Reach
 from gateway.domain.thread import Inferred
+from gateway.domain.thread_list import LAST_READ, SOURCE, Beside
 from gateway.store.statements import (
     erasing,
     filling,
@@ -21,8 +22,11 @@ from gateway.store.statements import (
     postgres_pages,
     read_marks,
     retention,
+    selected_threads,
+    thread_list,
     threads,
 )
+from gateway.store.statements.beside import select_beside
 from gateway.store.statements.messages import MESSAGE_COLUMNS
 from gateway.store.statements.threads import THREAD_COLUMNS
 
@@ -31,22 +35,27 @@ if TYPE_CHECKING:
 
 ASC, DESC = Order.ASC, Order.DESC
 P = Reach("p")
+BOUNDS = {"created_least": 5, "created_most": 9}
 OWN = Reach("p", owner="u")
 THREAD = "<id, created_at, metadata, tool_resources, message_count, owner, idempotency_key, activity_at>"
 MESSAGE = (
     "<id, thread_id, created_at, role, status, content, attachments, metadata, run_id, assistant_id, completed_at, "
     "incomplete_at, incomplete_reason, plain_text, idempotency_key>"
 )
+_AT = "CASE WHEN (created_at {1}) THEN {2} ELSE created_at END AS anon_{3}"
+_SEQ = "CASE WHEN (created_at {1}) THEN {4} ELSE seq END AS anon_{5}"
 THREAD_PLACE = (
-    "(SELECT created_at, seq FROM threads AS cursor WHERE project_id = 'p' AND id = '{0}' "
-    "UNION ALL SELECT created_at, seq FROM deleted_threads WHERE project_id = 'p' AND id = '{0}')"
+    f"(SELECT {_AT}, {_SEQ} FROM threads AS cursor WHERE project_id = 'p' AND id = '{{0}}' UNION ALL "
+    f"SELECT {_AT.replace('{3}', '{6}')}, {_SEQ.replace('{5}', '{7}')} FROM deleted_threads "
+    "WHERE project_id = 'p' AND id = '{0}')"
 )
 MESSAGE_PLACE = (
     "(SELECT position FROM messages AS cursor WHERE project_id = 'p' AND thread_id = 't' AND id = '{0}' "
     "UNION ALL SELECT position FROM deleted_messages WHERE project_id = 'p' AND thread_id = 't' AND id = '{0}')"
 )
 A, B = MESSAGE_PLACE.format("a"), MESSAGE_PLACE.format("b")
-THREAD_A, THREAD_B = THREAD_PLACE.format("a"), THREAD_PLACE.format("b")
+THREAD_A = THREAD_PLACE.format("a", "< 5", 5, 1, -(1 << 63) + 1, 2, 3, 4)
+THREAD_B = THREAD_PLACE.format("b", "> 9", 9, 1, (1 << 63) - 1, 2, 3, 4)
 OF_THREAD = "project_id = 'p' AND thread_id = 't'"
 ONE_THREAD = "project_id = 'p' AND id = 't'"
 NOW_MS = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
@@ -83,22 +92,25 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         messages.get_messages(P, ["m", "n"]),
         f"SELECT {MESSAGE}, <bytes> FROM messages WHERE project_id = 'p' AND id IN ('m', 'n')",
     ),
-    "list_threads": (
-        threads.list_threads(P, PageRequest(2)),
-        f"SELECT {THREAD} FROM threads WHERE {WHOLE} ORDER BY created_at DESC, seq DESC LIMIT 3",
-    ),
-    "list_threads after": (
-        threads.list_threads(P, PageRequest(2, ASC, after="a")),
+    "list_created": (
+        selected_threads.list_created(P, PageRequest(2), BOUNDS),
         (
-            f"SELECT {THREAD} FROM threads WHERE {WHOLE} AND (created_at, seq) > {THREAD_A} "
-            "ORDER BY created_at ASC, seq ASC LIMIT 3"
+            f"SELECT {THREAD} FROM threads WHERE {WHOLE} AND created_at >= 5 AND created_at <= 9 "
+            "ORDER BY created_at DESC, seq DESC LIMIT 3"
         ),
     ),
-    "list_threads before": (
-        threads.list_threads(P, PageRequest(2, ASC, before="b", from_end=True)),
+    "list_created after": (
+        selected_threads.list_created(P, PageRequest(2, ASC, after="a"), BOUNDS),
+        (
+            f"SELECT {THREAD} FROM threads WHERE {WHOLE} AND (created_at, seq) > {THREAD_A} "
+            "AND created_at <= 9 ORDER BY created_at ASC, seq ASC LIMIT 3"
+        ),
+    ),
+    "list_created before": (
+        selected_threads.list_created(P, PageRequest(2, ASC, before="b", from_end=True), BOUNDS),
         (
             f"SELECT {THREAD} FROM threads WHERE {WHOLE} AND (created_at, seq) < {THREAD_B} "
-            "ORDER BY created_at DESC, seq DESC LIMIT 3"
+            "AND created_at >= 5 ORDER BY created_at DESC, seq DESC LIMIT 3"
         ),
     ),
     "list_messages": (
@@ -124,11 +136,11 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
             "ORDER BY position ASC LIMIT 3"
         ),
     ),
-    "any_thread_from": (
-        threads.any_thread_from(P, "a", up=True),
+    "list_created inclusive": (
+        selected_threads.list_created(P, PageRequest(0, ASC, after="a"), BOUNDS, inclusive=True),
         (
-            f"SELECT (SELECT seq FROM threads WHERE {WHOLE} AND (created_at, seq) >= {THREAD_A} "
-            "ORDER BY created_at ASC, seq ASC LIMIT 1) IS NOT NULL AS anon_1"
+            f"SELECT {THREAD} FROM threads WHERE {WHOLE} AND (created_at, seq) >= {THREAD_A} AND created_at <= 9 "
+            "ORDER BY created_at ASC, seq ASC LIMIT 1"
         ),
     ),
     "any_message_from": (
@@ -156,7 +168,6 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         messages.count_messages_of_run(P, "t", "r"),
         f"SELECT count(*) AS count_1 FROM messages WHERE {OF_THREAD} AND run_id = 'r'",
     ),
-    "place_of_thread": (threads.place_of_thread(P, "a"), THREAD_A),
     "place_of_message": (messages.place_of_message(P, "t", "a"), A),
     "position_of": (messages.position_of(P, "t", "a"), f"SELECT {A} AS anon_1"),
     "has_place_among_threads": (
@@ -259,12 +270,12 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         read_marks.forget_readers(P, '["m"]'),
         f"DELETE FROM read_marks WHERE project_id = 'p' AND reader {AMONG}",
     ),
-    "list_sources": (
-        forking.list_sources(OWN, '["m"]'),
+    "the source of a fork": (
+        select_beside(thread_list.threads_by_ids, True, Beside(also=(SOURCE,)), OWN, '["m"]'),
         (
-            "SELECT id, forked_thread_id, forked_message_id FROM threads "
-            f"WHERE {OF_OWNER} AND id {AMONG} AND (EXISTS (SELECT * FROM threads AS sources "
-            f"WHERE {OF_OWNER} AND id = forked_thread_id))"
+            f"SELECT {THREAD}, CASE WHEN (EXISTS (SELECT * FROM threads AS sources WHERE {OF_OWNER} "
+            f"AND id = forked_thread_id)) THEN forked_thread_id END AS source, forked_message_id FROM threads "
+            f"WHERE {OF_OWNER} AND filling IS NULL AND id {AMONG}"
         ),
     ),
     "count_until": (
@@ -391,21 +402,20 @@ def test_a_thread_and_its_page_are_one_union_of_two_selects(dialect: Dialect) ->
 
 @pytest.mark.parametrize("dialect", [POSTGRES, SQLITE], ids=lambda each: each.name)
 def test_what_is_unread_is_counted_after_the_mark_and_no_further_than_asked(dialect: Dialect) -> None:
-    found = str(read_marks.list_unread(OWN, '["m"]', "r", 2).compile(dialect=dialect, compile_kwargs=IN_PLACE))
-    found = re.sub(r"\s+", " ", found)
+    beside = Beside(reader="r", most=2, also=(LAST_READ,))
+    statement = select_beside(thread_list.threads_by_ids, dialect is SQLITE, beside, OWN, '["m"]')
+    found = re.sub(r"\s+", " ", str(statement.compile(dialect=dialect, compile_kwargs=IN_PLACE)))
 
     of_thread = "messages.project_id = threads.project_id AND messages.thread_id = threads.id"
-    mark = "messages.position {} coalesce(read_marks.position, 0)"
+    own = "read_marks.project_id = threads.project_id AND read_marks.thread_id = threads.id"
+    own = f"(SELECT read_marks.position FROM read_marks WHERE {own} AND read_marks.reader = 'r')"
+    mark = f"messages.position {{}} coalesce({own}, 0)"
     is_news = "(messages.role = 'assistant' OR messages.author != 'r')"
     later = f"{of_thread} AND {mark.format('>')} AND {is_news}"
     read = f"{of_thread} AND {mark.format('<=')} ORDER BY messages.position DESC"
     assert f"SELECT 1 AS one FROM messages WHERE {later} LIMIT 3" in found
     assert f"SELECT messages.id FROM messages WHERE {read} LIMIT 1" in found
-    assert (
-        "FROM threads LEFT OUTER JOIN read_marks ON read_marks.project_id = threads.project_id "
-        "AND read_marks.thread_id = threads.id AND read_marks.reader = 'r' "
-        "WHERE threads.project_id = 'p' AND threads.owner = 'u' AND threads.id "
-    ) in found
+    assert "FROM threads WHERE threads.project_id = 'p' AND threads.owner = 'u' AND threads.filling IS NULL " in found
 
 
 @pytest.mark.parametrize("dialect", [POSTGRES, SQLITE], ids=lambda each: each.name)
@@ -446,9 +456,10 @@ def test_every_builder_with_a_reach_has_a_case() -> None:
         "has_key",
         "columns_for",  # columns and no statement
         "columns_of",
+        "source_columns",
+        "with_message",  # of threads that another statement selects
         "get_thread_with_edges",
         "list_messages_of_each",
-        "list_unread",
         "insert_message",  # at a position that `take_positions` has allocated
         "append_message",  # begins with `take_positions`: tests/store/test_append.py
         "take_position_once",  # so does this one: tests/idempotency

@@ -22,7 +22,7 @@ from graphql import (
 from gateway.domain import message
 from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Message
 from gateway.domain.run import Assistant, Run, RunStep
-from gateway.domain.thread import Thread
+from gateway.domain.thread import ForkSource, Thread, title_of
 from gateway.fast_executor.hints import (
     MARKER,
     Attribute,
@@ -35,8 +35,8 @@ from gateway.fast_executor.hints import (
     Serialized,
     Template,
 )
+from gateway.graphql.execution.listed_fields import PREFETCHED
 from gateway.graphql.execution.prefetch import (
-    PREFETCHED,
     append_text,
     find_messages,
     find_node,
@@ -47,7 +47,7 @@ from gateway.graphql.execution.prefetch import (
 )
 from gateway.graphql.schema.scalars import iso
 from gateway.graphql.schema.subscription import EVENT_TYPES
-from gateway.graphql.schema.types import Edge, EdgeOfThread, MessagePage, RunPage
+from gateway.graphql.schema.types import Edge, EdgeOfThread, MessagePage, RunPage, UnreadCount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,6 +73,8 @@ _TYPES: Final[Mapping[type, str]] = {
     Edge: "MessageEdge",
     MessagePage: "MessageConnection",
     EdgeOfThread: "ThreadEdge",
+    ForkSource: "ForkedFrom",
+    UnreadCount: "UnreadCount",
     **{each: each.__name__ for each in EVENT_TYPES},
 }
 
@@ -110,6 +112,7 @@ _STORED: Final[Mapping[tuple[str, str], FieldHint]] = {
     ("Thread", "id"): Serialized("id", plain=True),
     ("Thread", "metadata"): Serialized("metadata_json", orjson.Fragment),
     ("Thread", "toolResources"): Serialized("tool_resources_json", orjson.Fragment),
+    ("Thread", "title"): Serialized("metadata_json", title_of),
     ("Thread", "idempotencyKey"): Serialized("idempotency_key"),
     ("Message", "id"): Serialized("id", plain=True),
     ("Message", "threadId"): Serialized("thread_id", plain=True),
@@ -143,7 +146,7 @@ _PRELOADED: Final[Mapping[tuple[str, str], Preloaded]] = {
     ("MessageConnection", "nodes"): Preloaded("items", Message, rows="rows"),
     ("MessageConnection", "pageInfo"): Preloaded("preloaded_page_info"),
     ("MessageConnection", "totalCount"): Preloaded("preloaded_total"),
-    ("ThreadConnection", "edges"): Preloaded("items_by_id", Thread, _AS_EDGE),
+    ("ThreadConnection", "edges"): Preloaded("preloaded_edges", EdgeOfThread),
     ("ThreadConnection", "nodes"): Preloaded("items", Thread),
     ("ThreadConnection", "pageInfo"): Preloaded("preloaded_page_info"),
 }
@@ -161,8 +164,13 @@ _RESOLVERS: Final[Mapping[tuple[str, str], Callable[[Callable[..., Any]], Resolv
     ("Query", "node"): lambda resolve: Resolver(partial(find_node, resolve), wants_columns=True),
     ("Query", "nodes"): lambda resolve: Resolver(partial(find_nodes, resolve), wants_columns=True),
     ("Thread", "messages"): lambda resolve: Resolver(
-        partial(find_messages, resolve), preloaded=Preloaded(PREFETCHED, prefetched=True)
+        partial(find_messages, resolve), preloaded=Preloaded(PREFETCHED["messages"], prefetched=True)
     ),
+    **{
+        ("Thread", name): partial(Resolver, preloaded=Preloaded(attribute, prefetched=True))
+        for name, attribute in PREFETCHED.items()
+        if name != "messages"
+    },
     ("Message", "thread"): lambda resolve: Resolver(resolve, parts={"id": Serialized("thread_id", plain=True)}),
     **{("Mutation", name): _creating for name in ("createThread", "forkThread", "createMessage", "createRun")},
     ("Mutation", "appendMessageText"): lambda resolve: Resolver(partial(append_text, resolve), wants_look_ahead=True),

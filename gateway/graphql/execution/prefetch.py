@@ -8,29 +8,24 @@ Must not be here: page arguments (`types`).
 from __future__ import annotations
 
 import asyncio
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.core import messages, threads
-from gateway.domain import ids, parse
+from gateway.domain import ids
 from gateway.domain.message import Message
-from gateway.domain.page import WHOLE, PageRead, Rows
-from gateway.errors import InvalidRequest
+from gateway.domain.page import Rows
+from gateway.graphql.execution.listed_fields import PREFETCHED, by_name, fields_of, listed_fields, page_of
 from gateway.graphql.schema.query import MAX_NODES
-from gateway.graphql.schema.types import message_page, page_request
+from gateway.graphql.schema.types import message_pages
 
-PREFETCHED: Final = "prefetched"  # the attribute of a thread that has the result of its field `messages`
-_BOUNDS: Final = ("limit", "first", "last", "after", "before")
-_ARGUMENTS: Final = ("order", "runId", *_BOUNDS)
 _IDS: Final = frozenset({"id", "thread_id"})
-_KEPT: Final = 64  # parsed arguments; clients request the same pages again and again
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from gateway.domain.page import Fields, PageRequest
+    from gateway.domain.page import PageRead
     from gateway.domain.thread import Thread
-    from gateway.fast_executor.hints import Columns, LookAhead, SelectedField
+    from gateway.fast_executor.hints import Columns, LookAhead
     from gateway.graphql.context import Context
     from gateway.graphql.schema.types import ThreadConnection
 
@@ -47,7 +42,7 @@ async def find_thread(
     thread_id = ids.as_thread_id(ids.not_empty(arguments["id"], "id"))
     if thread_id is None:
         return None
-    read = _read_of([thread_id], look_ahead())
+    read = page_of([thread_id], by_name(look_ahead()))
     if read is None:
         return await context.threads.load(thread_id)
     [page] = await messages.list_pages(context.store, context.who, read._replace(with_thread=True), known=True)
@@ -64,18 +59,25 @@ async def find_threads(
     arguments: Mapping[str, Any],
     look_ahead: LookAhead,
 ) -> ThreadConnection:
-    """Resolve `Query.threads`, and read the page that is selected of each thread by one statement.
+    """Resolve `Query.threads`, and read what is selected of each thread by the same statement.
 
+    Pages of several messages are read by a second one.
     Errors: AnswerTooLarge, and those of the resolver.
     """
+    selected = look_ahead()
+    wanted = listed_fields(context, selected)
+    context.beside = wanted.beside
     connection = await resolve(source, context, arguments)
-    selected, found = look_ahead(), connection.found
+    found = connection.found
     if any(each.name == "pageInfo" for each in selected):
         connection.ends = await threads.page_ends(
             context.store, context.who, connection.asked, found, connection.selected
         )
-    read = _read_of([each.id for each in found.items], selected) if found.items else None
-    if read is not None:
+    if not found.items:
+        return connection
+    wanted.keep(context, found)
+    if wanted.page is not None:
+        read = wanted.page._replace(thread_ids=[each.id for each in found.items])
         pages = await messages.list_pages(context.store, context.who, read, known=True)
         _prefetch(context, found.items, read, pages)
     return connection
@@ -83,7 +85,7 @@ async def find_threads(
 
 def find_messages(resolve: Resolve, source: Thread, context: Context, arguments: Mapping[str, Any]) -> Any:
     """Resolve `Thread.messages` with the prefetched page, or by its own resolver if there is none."""
-    return source.__dict__.get(PREFETCHED) or resolve(source, context, arguments)
+    return source.__dict__.get(PREFETCHED["messages"]) or resolve(source, context, arguments)
 
 
 async def find_node(
@@ -96,7 +98,7 @@ async def find_node(
     message_id = ids.as_message_id(arguments["id"])
     if message_id is None or asyncio.current_task() is not context.task:
         return await resolve(source, context, arguments)
-    return (await context.load_messages([message_id], _fields(columns))).get(message_id)
+    return (await context.load_messages([message_id], fields_of(columns))).get(message_id)
 
 
 async def find_nodes(
@@ -119,7 +121,7 @@ async def find_nodes(
     if thread_ids:
         found.update(await threads.get_many(context.store, context.who, thread_ids))
     if message_ids:
-        found.update(await context.load_messages(message_ids, _fields(columns)))
+        found.update(await context.load_messages(message_ids, fields_of(columns)))
     return [found.get(each) for each in asked]
 
 
@@ -139,23 +141,6 @@ def note_root_key(resolve: Resolve, source: Any, context: Context, arguments: Ma
     return resolve(source, context, arguments)
 
 
-def _read_of(thread_ids: Sequence[str], selected: Sequence[SelectedField]) -> PageRead | None:
-    """Find which page is selected of the threads; None for several or none, or arguments that the resolver refuses."""
-    asked = [child for child in selected if child.name == "messages"]
-    if len(asked) != 1:
-        return None
-    [child] = asked
-    try:
-        page, run_id = _asked(tuple(map(child.arguments.get, _ARGUMENTS)))
-    except InvalidRequest:
-        return None
-    return PageRead(thread_ids, page, run_id, _fields(child.columns), with_more="pageInfo" in child.within)
-
-
-def _fields(columns: Columns | None) -> Fields:
-    return WHOLE if columns is None else columns.get(Message, ())
-
-
 def _prefetch(context: Context, found: Sequence[Thread], read: PageRead, pages: Sequence[Rows]) -> None:
     """Keep a page in each thread; one that is empty may be due to an unknown cursor, which the resolver checks.
 
@@ -164,13 +149,6 @@ def _prefetch(context: Context, found: Sequence[Thread], read: PageRead, pages: 
     context.count_prefetched(pages)
     _, page, run_id, *_ = read
     has_cursor = bool(page.cursors())
-    for thread, each in zip(found, pages, strict=True):
-        if each.rows or not has_cursor:
-            thread.__dict__[PREFETCHED] = message_page(each, page, run_id, thread)  # beside its cached properties
-
-
-@lru_cache(_KEPT)
-def _asked(given: tuple[Any, ...]) -> tuple[PageRequest, str | None]:
-    order, run_id, *bounds = given
-    asked = page_request(ids.as_message_id, order, **dict(zip(_BOUNDS, bounds, strict=True)))
-    return asked, parse.reference(run_id, "run_id")
+    for thread, each in zip(found, message_pages(pages, page, run_id, found), strict=True):
+        if each.found.rows or not has_cursor:
+            thread.__dict__[PREFETCHED["messages"]] = each  # beside its cached properties

@@ -16,7 +16,7 @@ from gateway.domain.message import Message
 from gateway.domain.run import Assistant
 from gateway.domain.run import Run as DomainRun
 from gateway.domain.thread import Thread
-from gateway.domain.thread_list import Selection
+from gateway.domain.thread_list import NOTHING, Selection
 from gateway.graphql.context import Context, Info
 from gateway.graphql.schema import inputs, types
 from gateway.graphql.schema.argument_paths import names_arguments
@@ -87,8 +87,9 @@ class Query:
         arguments = {"limit": limit, "first": first, "last": last, "after": after, "before": before}
         asked = types.page_request(thread_list.cursor_check(selected.by), order, **arguments)
         ctx = info.context
+        beside, ctx.beside = ctx.beside, NOTHING
         cursor = await follow_list.cursor(ctx.store, ctx.hub, ctx.who) if ctx.reads_event_cursor else ""
-        found = await threads.list_page(ctx.store, ctx.who, asked, selected)
+        found = await threads.list_page(ctx.store, ctx.who, asked, selected, beside)
         return types.ThreadConnection(found=found, asked=asked, selected=selected, cursor=cursor)
 
     @strawberry.field(description="Get a run by its ID; null if there is none.", graphql_type=Run | None)

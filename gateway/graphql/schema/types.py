@@ -7,8 +7,10 @@ Must not be here: content of messages (`content`), operations (`query`, `mutatio
 # Modules with Strawberry classes do not postpone annotations (`from __future__ import annotations`): Strawberry would
 # parse each of them several times, 3 % of a server's start.
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
+from itertools import repeat
+from operator import attrgetter
 from typing import Annotated, Any, NamedTuple
 
 import strawberry
@@ -22,7 +24,7 @@ from gateway.domain.preview import preview_of
 from gateway.domain.run import Run as DomainRun
 from gateway.domain.thread import ForkSource
 from gateway.domain.thread import Thread as DomainThread
-from gateway.domain.thread_list import ALL, OrderBy, Selection
+from gateway.domain.thread_list import ALL, OrderBy, Selection, ThreadPage
 from gateway.domain.unread import Unread
 from gateway.graphql.context import Context, Info, PageKey, UnreadKey
 from gateway.graphql.schema.argument_paths import names_arguments
@@ -52,7 +54,9 @@ Reader = Annotated[
     str | None, strawberry.argument(description="The reader; only for callers with an API key, which need one.")
 ]
 PreviewLength = Annotated[int, strawberry.argument(description="Its length in characters, 10 to 500.")]
-_LAST_MESSAGE = page.PageRequest(limit=1)
+preview_length = partial(validate.an_integer, path="length", at_least=10, at_most=bounds.PREVIEW.number)
+unread_max = partial(validate.an_integer, path="max", at_least=1, at_most=bounds.PAGE.number)
+LAST_MESSAGE = page.PageRequest(limit=1)
 RunId = Annotated[strawberry.ID | None, strawberry.argument(description="Return only messages of this run.")]
 
 
@@ -105,7 +109,7 @@ def edges_of(found: page.Page[Any] | page.Rows, kind: type[Edge]) -> list[Edge]:
     """Pair each item of a page with its cursor."""
     items = found.items
     # Without a Python loop, which takes four times as long.
-    return list(map(partial(tuple.__new__, kind), zip([item.id for item in items], items, strict=True)))
+    return list(map(partial(tuple.__new__, kind), zip(map(_ID, items), items, strict=True)))
 
 
 @strawberry.type(description="A message with its cursor.")
@@ -145,13 +149,19 @@ class MessagePage(NamedTuple):
         return self.total if self.run_id is None else None
 
 
-_AS_PAGE: Callable[[Any], MessagePage] = partial(tuple.__new__, MessagePage)  # without a Python call for each of them
+# Without a Python call for each of them.
+_AS_PAGE: Callable[[Any], MessagePage] = partial(tuple.__new__, MessagePage)
+_ROWS, _ID, _MESSAGE_COUNT = map(attrgetter, ("rows", "id", "message_count"))
 
 
-def message_page(found: page.Rows, asked: page.PageRequest, run_id: str | None, of: DomainThread) -> MessagePage:
-    """Make the value of a connection; it does not hold the thread, which may hold it."""
-    rows = None if found.fields is page.WHOLE else found.rows
-    return _AS_PAGE((found, rows, asked, run_id, of.id, of.message_count))
+def message_pages(
+    found: Sequence[page.Rows], asked: page.PageRequest, run_id: str | None, of: Sequence[DomainThread]
+) -> list[MessagePage]:
+    """Make the values of connections of threads; they do not hold those, which may hold them."""
+    has_columns = found and len(found[0].fields) < len(page.WHOLE)
+    rows: Iterable[Any] = map(_ROWS, found) if has_columns else repeat(None)
+    pages = zip(found, rows, repeat(asked), repeat(run_id), map(_ID, of), map(_MESSAGE_COUNT, of), strict=False)
+    return list(map(_AS_PAGE, pages))
 
 
 @strawberry.type(description="A page of messages.")
@@ -264,7 +274,7 @@ class Thread(Node):
             read = page.PageRead((root.id,), asked, key.run_id)
             [found] = await messages.list_pages(ctx.store, ctx.who, read)
         ctx.count_delivered(found)
-        return message_page(found, asked, key.run_id, root)
+        return message_pages([found], asked, key.run_id, [root])[0]
 
     @strawberry.field(
         description="The runs of the thread, newest first by default.",
@@ -318,9 +328,9 @@ class Thread(Node):
         self, info: Info, root: strawberry.Parent[DomainThread], length: PreviewLength = bounds.PREVIEW_DEFAULT
     ) -> str:
         """Cut the text, which is read with those of other threads."""
-        most = validate.an_integer(length, "length", at_least=10, at_most=bounds.PREVIEW.number)
+        most = preview_length(length)
         found = await _last_message(info.context, root.id)
-        return "" if found is None else preview_of(found, most)
+        return "" if found is None else preview_of(found.content_json, found.plain_text, most)
 
     @strawberry.field(
         description="How many messages of assistants, and of other end users and thread tokens, a reader has not read;"
@@ -335,9 +345,9 @@ class Thread(Node):
         reader: Reader = UNSET,
     ) -> UnreadCount | None:
         """Count, batched with other threads."""
-        most = validate.an_integer(max, "max", at_least=1, at_most=bounds.PAGE.number)
+        most = unread_max(max)
         found = await _unread(info.context, root.id, reader, most)
-        return None if found is None else UnreadCount(value=min(found.number, most), exact=found.number <= most)
+        return None if found is None else unread_count_of(found.number, most)
 
     @strawberry.field(description="The ID of the last message that a reader has read; null if there is none.")
     @names_arguments
@@ -349,13 +359,27 @@ class Thread(Node):
         return None if found is None or found.read_up_to is None else strawberry.ID(found.read_up_to)
 
 
+@lru_cache(1_024)
+def unread_count_of(number: int, most: int) -> UnreadCount:
+    """Make a count of what was counted up to one above a number."""
+    return UnreadCount(value=min(number, most), exact=number <= most)
+
+
+def reader_of(context: Context, reader: str | None) -> str | None:
+    """Return the reader that a field's argument names, or that the caller is; None if there is none.
+
+    Errors: InvalidRequest.
+    """
+    return read_marks.reader_of(context.who, parse.owner(None if reader is UNSET else reader, "reader"))
+
+
 async def _unread(context: Context, thread_id: str, reader: str | None, most: int) -> Unread | None:
-    name = read_marks.reader_of(context.who, parse.owner(None if reader is UNSET else reader, "reader"))
+    name = reader_of(context, reader)
     return None if name is None else await context.unread.load(UnreadKey(thread_id, name, most))
 
 
 async def _last_message(context: Context, thread_id: ids.ThreadId) -> DomainMessage | None:
-    found = await context.pages.load(PageKey(thread_id, _LAST_MESSAGE, None))
+    found = await context.pages.load(PageKey(thread_id, LAST_MESSAGE, None))
     if found is None or not found.rows:
         return None
     context.count_delivered(found)
@@ -409,7 +433,7 @@ class ThreadEdge:
 class ThreadConnection:
     """Relay's connection for one page."""
 
-    found: strawberry.Private[page.Page[DomainThread]]
+    found: strawberry.Private[ThreadPage]
     asked: strawberry.Private[page.PageRequest]
     cursor: strawberry.Private[str] = ""
     selected: strawberry.Private[Selection] = ALL
@@ -421,9 +445,11 @@ class ThreadConnection:
         return self.found.items
 
     @property
-    def items_by_id(self) -> tuple[DomainThread, ...] | None:
-        """The threads, which the fast executor makes edges of, if their cursors are their ids."""
-        return self.found.items if self.selected.by is OrderBy.CREATED else None
+    def preloaded_edges(self) -> list[Edge]:
+        """The result of `edges`."""
+        if self.selected.by is OrderBy.CREATED:
+            return edges_of(self.found, EdgeOfThread)
+        return [EdgeOfThread(self.selected.cursor_of(each), each) for each in self.found.items]
 
     @property
     def preloaded_page_info(self) -> PageInfo | None:
@@ -439,7 +465,7 @@ class ThreadConnection:
     @strawberry.field(description="The threads of this page with their cursors.", graphql_type=list[ThreadEdge])
     def edges(self) -> list[Edge]:
         """Pair each thread with its cursor."""
-        return [EdgeOfThread(self.selected.cursor_of(each), each) for each in self.found.items]
+        return self.preloaded_edges
 
     @strawberry.field(description="The threads of this page.", graphql_type=list[Thread])
     def nodes(self) -> tuple[DomainThread, ...]:

@@ -7,27 +7,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import case, exists, func, select
 
 from gateway.store.schema import tables
 from gateway.store.statements.access import within, within_thread
-from gateway.store.statements.functions import among, as_text
 
 if TYPE_CHECKING:
-    from sqlalchemy import Select
+    from sqlalchemy import ColumnElement, Select
 
     from gateway.domain.principal import Reach
 
 
-def list_sources(reach: Reach, thread_ids: str) -> Select[Any]:
-    """Select of which threads others, an array of JSON, are copies: those that a caller can reach.
+def source_columns(reach: Reach) -> list[ColumnElement[Any]]:
+    """Select of which thread that of the enclosing statement is a copy, if a caller can reach it, and up to where.
 
-    Shape: the copy, the thread, and the last message that was copied, or null.
+    Shape: the thread, or null, and the last message that was copied, or null.
     """
     copies, sources = tables.threads, tables.threads.alias("sources")
-    there = exists().where(within(sources, reach), sources.c.id == copies.c.forked_thread_id)
-    found = select(copies.c.id, copies.c.forked_thread_id, copies.c.forked_message_id)
-    return found.where(within(copies, reach), among(copies.c.id, as_text(thread_ids)), there)
+    is_there = exists().where(within(sources, reach), sources.c.id == copies.c.forked_thread_id).correlate(copies)
+    return [case((is_there, copies.c.forked_thread_id)).label("source"), copies.c.forked_message_id]
 
 
 def count_until(reach: Reach, thread_id: str, last: int, most: int) -> Select[Any]:

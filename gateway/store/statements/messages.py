@@ -32,6 +32,7 @@ from sqlalchemy import (
 
 from gateway.domain.message import Message, Status
 from gateway.domain.page import WHOLE, Order
+from gateway.domain.principal import Reach
 from gateway.store.schema import tables
 from gateway.store.statements import page_bytes, threads
 from gateway.store.statements.access import within, within_thread
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.dml import ReturningDelete
 
     from gateway.domain.page import Fields, PageRequest
-    from gateway.domain.principal import Reach
 
 CONTENT: Final = utf8(tables.messages.c.content).label("content")
 MESSAGE_COLUMNS: Final[tuple[Column[Any] | Label[Any], ...]] = (  # in the order of the fields of `Message`
@@ -130,6 +130,23 @@ def list_messages_of_each(
     own = and_(within_thread(tables.messages, reach, one), tables.messages.c.position == near.c.value)
     rows = wanted.join(near, literal_column("1")).outerjoin(tables.messages, own)
     return select(*columns_of(reach, fields)).select_from(rows)
+
+
+def with_message(
+    listed: Select[Any], columns: Sequence[Any], reach: Reach, page: PageRequest, fields: Fields
+) -> Select[Any]:
+    """Select a page of one message with each of some threads that the caller can reach, in one statement of SQLite.
+
+    Shape: the fields, the columns of the thread, and BYTES; nulls for a thread without such a message.
+    """
+    own = Reach(reach.project_id)
+    one: Any = tables.threads.c.id
+    row: ColumnElement[int] = literal_column("messages.rowid")
+    found = _listed(select(row), own, one, page, None).correlate(tables.threads).scalar_subquery()
+    *shown, stored = columns_of(own, fields)
+    return listed.outerjoin(tables.messages, row == found).with_only_columns(
+        *shown, *columns, page_bytes.or_none(stored)
+    )
 
 
 def _listed(statement: Select[Any], reach: Reach, thread_id: str, page: PageRequest, run_id: str | None) -> Select[Any]:

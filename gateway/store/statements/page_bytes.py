@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, Integer, Label, case, cast, func, or_, select
+from sqlalchemy import ColumnElement, Integer, Label, case, cast, func, literal_column, or_, select, true
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from gateway.domain.message import Status
@@ -41,6 +41,11 @@ def of_message(reach: Reach) -> Label[int]:
     return (content + attachments + metadata + case((in_progress, of_deltas.scalar_subquery()), else_=0)).label(BYTES)
 
 
+def or_none(stored: Any) -> Label[int]:
+    """Select the stored bytes of a message, or 0 where there is no message."""
+    return func.coalesce(stored, literal_column("0")).label(BYTES)
+
+
 def of_thread() -> ColumnElement[int]:
     """Select the stored bytes of a thread itself."""
     return octets(tables.threads.c.metadata) + octets(tables.threads.c.tool_resources)
@@ -68,6 +73,18 @@ def limit_bytes_of_each(listed: Select[Any], wanted: FromClause, *, up: bool) ->
     all_of_them = select(*page.c, held.label("held")).select_from(wanted, page).subquery("counted")
     pages = select(*_only_where(all_of_them.c.held <= MAX_ANSWER_BYTES, all_of_them)).subquery("pages")
     return _shown(listed, pages)
+
+
+def limit_bytes_beside(listed: Select[Any], threads: FromClause) -> Select[Any]:
+    """Select a page of one row for each of some threads, with these, without texts once all exceed the same limit.
+
+    Shape: the columns of `listed`, which may refer to `threads`, those of the thread, and BYTES.
+    """
+    message = _raw(listed).lateral("message")
+    joined = select(*message.c, *threads.c).select_from(threads.outerjoin(message, true())).subquery("joined")
+    page = _within(MAX_ANSWER_BYTES, joined, func.sum(joined.c[BYTES]).over(rows=(None, 0))).subquery("page")
+    *shown, stored = _shown(listed, page).inner_columns
+    return select(*shown, *(page.c[each.name] for each in threads.c), or_none(stored))
 
 
 def limit_bytes_unordered(found: Select[Any]) -> Select[Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import JSON, ColumnElement, Text, cast, func, literal, literal_column, null, select, union_all
 
 from gateway.domain.page import WHOLE
+from gateway.domain.principal import Reach
 from gateway.store.schema import tables
 from gateway.store.statements import following, messages, page_bytes
 from gateway.store.statements.functions import json_row
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from sqlalchemy import CompoundSelect, Select
 
     from gateway.domain.page import Fields, PageRequest
-    from gateway.domain.principal import Reach
 
 OF_THREAD: Final = -1  # a position that no message has
 
@@ -75,6 +75,19 @@ def list_messages_of_each(
     one = literal_column("wanted.id", Text())  # the id of the outer statement
     listed = messages.list_messages(reach, one, page, run_id, fields)  # type: ignore[arg-type]
     return page_bytes.limit_bytes_of_each(listed, wanted, up=is_ascending(page))
+
+
+def with_message(
+    listed: Select[Any], columns: Sequence[Any], reach: Reach, page: PageRequest, fields: Fields
+) -> Select[Any]:
+    """Select a page of one message with each of some threads that the caller can reach, in one statement of PostgreSQL.
+
+    Shape: as of `messages.with_message`; no texts once they exceed the limit of a response.
+    """
+    threads = listed.with_only_columns(*[each.label(f"own_{n}") for n, each in enumerate(columns)]).subquery("listed")
+    one: Any = threads.c.own_0
+    found = messages.list_messages(Reach(reach.project_id), one, page, fields=fields)
+    return page_bytes.limit_bytes_beside(found, threads)
 
 
 def messages_after_within_bytes(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, func, literal_column, or_, select, update
+from sqlalchemy import and_, delete, func, literal_column, null, or_, select, update
 
 from gateway.domain.message import Role
 from gateway.store.schema import tables
@@ -53,24 +53,29 @@ def lower_mark(reach: Reach, thread_id: str, reader: str, position: int) -> Retu
     return lowered.values(position=position).returning(_MARKS.position)
 
 
-def list_unread(reach: Reach, thread_ids: str, reader: str, most: int) -> Select[Any]:
-    """Select how many messages a reader has not read in each of many threads, an array of JSON.
-
-    Shape: the thread, the count, which ends one above `most`, and the id of the last message that was read, or null.
-    """
-    read = func.coalesce(_MARKS.position, literal_column("0"))
-    outer = (tables.threads, tables.read_marks)
-    counted = unread_after(read, reader).limit(most + 1).correlate(*outer).subquery("later")
-    last = select(_MESSAGES.id).where(_OF_THREAD, _MESSAGES.position <= read).order_by(_MESSAGES.position.desc())
-    columns = (
-        _THREADS.id,
-        select(func.count()).select_from(counted).scalar_subquery().label("count"),
-        last.limit(1).correlate(*outer).scalar_subquery().label("last"),
+def mark_of(reader: str) -> ColumnElement[int]:
+    """Select the position of a reader in the thread of the enclosing statement; 0 where nothing was read."""
+    mark: Select[Any] = select(_MARKS.position).where(
+        _MARKS.project_id == _THREADS.project_id, _MARKS.thread_id == _THREADS.id, _MARKS.reader == reader
     )
-    of_reader = and_(_MARKS.project_id == _THREADS.project_id, _MARKS.thread_id == _THREADS.id, _MARKS.reader == reader)
-    joined = tables.threads.outerjoin(tables.read_marks, of_reader)
-    wanted = among(_THREADS.id, as_text(thread_ids))
-    return select(*columns).select_from(joined).where(within(tables.threads, reach), wanted)
+    return func.coalesce(mark.correlate(tables.threads).scalar_subquery(), literal_column("0"))
+
+
+def unread_columns(reader: str, most: int, *, has_last_read: bool) -> list[ColumnElement[Any]]:
+    """Select how many messages a reader has not read in the thread of the enclosing statement.
+
+    Shape: the count, which ends one above `most`, and the id of the last message that was read, or null.
+    """
+    read = mark_of(reader)
+    counted = unread_after(read, reader).limit(most + 1).correlate(tables.threads).subquery("later")
+    number = select(func.count()).select_from(counted).scalar_subquery()
+    if not has_last_read:
+        return [number.label("unread"), null().label("last_read")]
+    last = select(_MESSAGES.id).where(_OF_THREAD, _MESSAGES.position <= read).order_by(_MESSAGES.position.desc())
+    return [
+        number.label("unread"),
+        last.limit(1).correlate(tables.threads).scalar_subquery().label("last_read"),
+    ]
 
 
 def unread_after(position: Any, reader: str) -> Select[Any]:

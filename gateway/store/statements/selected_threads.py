@@ -1,8 +1,8 @@
-"""Pure builders of statements that list threads by activity or filtered.
+"""Pure builders of statements that list threads, by creation or activity, all or filtered.
 
 A filter is values (`domain.thread_list.ThreadFilter.values`), so there are few statements: the conditions on metadata
 are one text of JSON, and only a pair by whose index a list is read has parameters of its own.
-Must not be here: the list by creation of all threads (`threads`).
+Must not be here: what else is read of each (`beside`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gateway.store.schema import tables
 from gateway.store.statements.access import is_whole, within
 from gateway.store.statements.functions import among, compared_alone, json_text_at, json_values, looked_up
 from gateway.store.statements.paging import cursor_bounds, limited, past_cursor
-from gateway.store.statements.read_marks import unread_after
+from gateway.store.statements.read_marks import mark_of, unread_after
 from gateway.store.statements.threads import columns_for
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ Values = dict[str, Any]
 
 _THREADS: Final = tables.threads.c
 _PAIRS: Final = tables.thread_metadata.c
-_MARKS: Final = tables.read_marks.c
 # Of the numbers of threads: before and after all.
 _FIRST: Final = literal_column(str(-(1 << 63) + 1), BigInteger())
 _LAST: Final = literal_column(str((1 << 63) - 1), BigInteger())
@@ -54,10 +53,11 @@ class _Bounds(NamedTuple):
 
 
 def list_created(reach: Reach, page: PageRequest, values: Values, *, inclusive: bool = False) -> Select[Any]:
-    """Select one page of the threads that a filter matches, by creation, and one row more.
+    """Select one page of the threads that a filter matches, if there is one, by creation, and one row more.
 
-    Shape: as of `threads.list_threads`; with `inclusive`, also the thread at a cursor. Of a pair, it is read from its
-    index, which is in this order.
+    Shape: at most `page.limit + 1` rows of THREAD_COLUMNS, in the order of the scan (`paging.is_ascending`); with
+    `inclusive`, also the thread at a cursor. Of a pair, it is read from its index, which is in this order.
+    Source: Relay Cursor Connections, "Pagination algorithm".
     """
     if _is_by_pair(reach, values):
         order, listed = _PAIRS, _found_by(tables.thread_metadata, reach, values).where(*_of_pair(reach, values))
@@ -176,11 +176,7 @@ def _conditions(reach: Reach, values: Values, *others: ColumnElement[bool]) -> l
 
 def _unread(reader: str) -> ColumnElement[int]:
     """Select 1 where a reader has not read a message, else 0."""
-    mark: Select[Any] = select(_MARKS.position).where(
-        _MARKS.project_id == _THREADS.project_id, _MARKS.thread_id == _THREADS.id, _MARKS.reader == reader
-    )
-    read = func.coalesce(mark.correlate(tables.threads).scalar_subquery(), literal_column("0"))
-    is_unread = unread_after(read, reader).correlate(tables.threads).exists()
+    is_unread = unread_after(mark_of(reader), reader).correlate(tables.threads).exists()
     return case((is_unread, literal_column("1", Integer())), else_=literal_column("0", Integer()))
 
 

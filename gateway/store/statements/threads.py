@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import BigInteger, case, delete, exists, func, literal_column, null, select, union_all, update
+from sqlalchemy import BigInteger, case, delete, exists, func, literal_column, null, select, update
 
 from gateway.domain.direction import MAX_SKEW_S
 from gateway.store.schema import tables
 from gateway.store.statements.access import is_whole, within
 from gateway.store.statements.idempotency import COLUMNS
-from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, ScalarSelect, Select, Update
     from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
-    from gateway.domain.page import PageRequest
     from gateway.domain.principal import Reach
     from gateway.domain.thread import Inferred
 
@@ -38,39 +36,11 @@ THREAD_COLUMNS: Final = (  # in the order of the fields of `domain.thread.Thread
 )
 # As text, since each parameter of a statement is bound anew.
 ONE, _MS, _MOST_SKEW = (literal_column(str(each), BigInteger()) for each in (1, 1_000, MAX_SKEW_S))
-_KEY: Final = (tables.threads.c.created_at, tables.threads.c.seq)
 
 
 def get_threads(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
     """Select threads by their ids, in no order."""
     return select(*columns_for(reach)).where(within(tables.threads, reach), tables.threads.c.id.in_(thread_ids))
-
-
-def list_threads(reach: Reach, page: PageRequest) -> Select[Any]:
-    """Select one page of a project's threads, and one row more to see whether any remain.
-
-    Shape: at most `page.limit + 1` rows of THREAD_COLUMNS, in the order of the scan (`paging.is_ascending`).
-    Source: Relay Cursor Connections, "Pagination algorithm".
-    """
-    statement = select(*columns_for(reach)).where(within(tables.threads, reach), is_whole(tables.threads))
-    bounds = [past_cursor(_KEY, place_of_thread(reach, cursor), up=up) for cursor, up in cursor_bounds(page)]
-    return limited(statement.where(*bounds), _KEY, page)
-
-
-def any_thread_from(reach: Reach, cursor: str, *, up: bool) -> Select[Any]:
-    """Select whether a thread is at a cursor or past it."""
-    bound = past_cursor(_KEY, place_of_thread(reach, cursor), up=up, inclusive=True)
-    own = (within(tables.threads, reach), is_whole(tables.threads))
-    return any_row(select(tables.threads.c.seq).where(*own, bound), _KEY, up=up)
-
-
-def place_of_thread(reach: Reach, thread_id: str) -> ScalarSelect[Any]:
-    """Select the place of a living or deleted thread in the list of threads."""
-    alive, gone = tables.threads.alias("cursor"), tables.deleted_threads
-    return union_all(
-        select(alive.c.created_at, alive.c.seq).where(within(alive, reach), alive.c.id == thread_id),
-        select(gone.c.created_at, gone.c.seq).where(within(gone, reach), gone.c.id == thread_id),
-    ).scalar_subquery()
 
 
 def has_place_among_threads(reach: Reach, thread_id: str) -> Select[Any]:

@@ -1,0 +1,189 @@
+"""What is read of each thread of a list beside its row, for the fields that are selected of it, and their values.
+
+Arguments that a resolver refuses, and fields that are selected twice with other arguments, are left to the resolvers.
+Must not be here: reading (`prefetch`), page arguments (`types`).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.domain import ids, parse
+from gateway.domain.message import Message
+from gateway.domain.page import WHOLE, PageRead, messages_of
+from gateway.domain.preview import preview_of
+from gateway.domain.thread_list import LAST_READ, SOURCE, Beside
+from gateway.errors import InvalidRequest
+from gateway.graphql.schema.types import (
+    LAST_MESSAGE,
+    message_pages,
+    page_request,
+    preview_length,
+    reader_of,
+    unread_count_of,
+    unread_max,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from gateway.domain.page import PageRequest
+    from gateway.domain.thread_list import ThreadPage
+    from gateway.fast_executor.hints import Columns, SelectedField
+    from gateway.graphql.context import Context
+
+    Fields = dict[str, SelectedField]
+    Values = dict[str, Callable[[ThreadPage], Iterable[Any]]]  # of all threads, by the name of a field
+
+# The attributes of a thread that have the results of its fields.
+PREFETCHED: Final = {
+    name: f"prefetched_{name}"
+    for name in ("messages", "preview", "lastMessage", "unreadCount", "readUpTo", "forkedFrom")
+}
+_OF_MESSAGE: Final = {"messages", "preview", "lastMessage"}
+_OF_PREVIEW: Final = ("content_json", "plain_text")
+_BOUNDS: Final = ("limit", "first", "last", "after", "before")
+_ARGUMENTS: Final = ("order", "runId", *_BOUNDS)
+_KEPT: Final = 64  # parsed arguments; clients request the same pages again and again
+
+
+@dataclass(slots=True)
+class ListedFields:
+    """What is read beside each thread, the page of messages that is read after all of them, and the values."""
+
+    beside: Beside
+    page: PageRead | None
+    values: Values
+
+    def keep(self, context: Context, found: ThreadPage) -> None:
+        """Keep the values in the threads of a page.
+
+        Errors: AnswerTooLarge.
+        """
+        if found.messages:
+            context.count_prefetched(found.messages, len(_OF_MESSAGE & self.values.keys()))
+        if not self.values:
+            return
+        names = [PREFETCHED[name] for name in self.values]
+        for thread, *own in zip(found.items, *[make(found) for make in self.values.values()], strict=True):
+            thread.__dict__.update(zip(names, own, strict=True))
+
+
+def listed_fields(context: Context, selected: Sequence[SelectedField]) -> ListedFields:
+    """Find what is read for the fields that are selected of each thread of a list."""
+    fields = by_name(selected)
+    values: Values = {}
+    page = page_of((), fields)
+    message = _message(fields, page, values)
+    reader, most, also = _unread(context, fields, values)
+    if "forkedFrom" in fields:
+        values["forkedFrom"] = lambda found: found.sources
+        also = (*also, SOURCE)
+    return ListedFields(Beside(message, reader, most, also), None if "messages" in values else page, values)
+
+
+def by_name(selected: Sequence[SelectedField]) -> Fields:
+    """Find the fields that can be prefetched; of one that is selected twice, whatever is selected of it."""
+    found: Fields = {}
+    differing = set()
+    for each in selected:
+        if each.name in PREFETCHED and (known := found.setdefault(each.name, each)) is not each:
+            known.within |= each.within
+            if known.columns != each.columns:
+                known.columns = None
+            if known.arguments != each.arguments:
+                differing.add(each.name)
+    return {name: each for name, each in found.items() if name not in differing} if differing else found
+
+
+def page_of(thread_ids: Sequence[str], fields: Fields) -> PageRead | None:
+    """Find which page of messages is selected of threads, if it is one, and no resolver refuses its arguments."""
+    if (field := fields.get("messages")) is None:
+        return None
+    try:
+        page, run_id = _asked(tuple(map(field.arguments.get, _ARGUMENTS)))
+    except InvalidRequest:
+        return None
+    return PageRead(thread_ids, page, run_id, fields_of(field.columns), with_more="pageInfo" in field.within)
+
+
+def _message(fields: Fields, page: PageRead | None, values: Values) -> PageRead | None:
+    """Find which message is read of each thread: that of the page, if it is a page of one, or the last one."""
+    needed: tuple[str, ...] = ()
+    if (length := _valid(preview_length, fields.get("preview"), "length")) is not None:
+        needed = _OF_PREVIEW
+        values["preview"] = partial(_previews, length)
+    if (last := fields.get("lastMessage")) is not None:
+        needed = (*needed, *fields_of(last.columns))
+        values["lastMessage"] = _last_messages
+    if page is None or page.page.limit != 1 or page.with_more or page.run_id or page.page.cursors():
+        page = None
+    if values and (page is None or page.page != LAST_MESSAGE):
+        return PageRead((), LAST_MESSAGE, None, tuple(dict.fromkeys(needed)), with_more=False)
+    if page is not None:
+        values["messages"] = partial(_pages, page.page)
+        page = page._replace(fields=tuple(dict.fromkeys((*page.fields, *needed))))
+    return page
+
+
+def _unread(context: Context, fields: Fields, values: Values) -> tuple[str | None, int, tuple[str, ...]]:
+    """Find the one reader of both fields, up to where is counted, and whether the last read message is needed."""
+    most = _valid(unread_max, fields.get("unreadCount"), "max") or 0
+    readers: dict[str, str | None] = {}
+    for name in ("unreadCount", "readUpTo"):
+        if name in fields and (name == "readUpTo" or most):
+            with suppress(InvalidRequest):
+                readers[name] = reader_of(context, fields[name].arguments.get("reader"))
+    reader = next(iter(readers.values()), None)
+    for name, own in readers.items():
+        if own is None:
+            values[name] = lambda found: [None] * len(found.items)
+        elif own == reader:
+            values[name] = partial(_counts, most) if name == "unreadCount" else _last_read
+    return reader, most, (LAST_READ,) if reader is not None and "readUpTo" in values else ()
+
+
+def _valid(parse_: Callable[[Any], int], field: SelectedField | None, argument: str) -> int | None:
+    try:
+        return None if field is None else parse_(field.arguments[argument])
+    except InvalidRequest:
+        return None
+
+
+def fields_of(columns: Columns | None) -> tuple[str, ...]:
+    """Return the fields of messages that are read: all, where the columns are unknown."""
+    return WHOLE if columns is None else columns.get(Message, ())
+
+
+def _pages(asked: PageRequest, found: ThreadPage) -> Iterable[Any]:
+    return message_pages(found.messages, asked, None, found.items)
+
+
+def _previews(length: int, found: ThreadPage) -> Iterable[str]:
+    content, plain = map(found.messages[0].fields.index, _OF_PREVIEW)
+    rows = [each.rows for each in found.messages]
+    return [preview_of(own[0][content], own[0][plain], length) if own else "" for own in rows]
+
+
+def _last_messages(found: ThreadPage) -> Iterable[Message | None]:
+    rows = [each.rows for each in found.messages]
+    made = iter(messages_of(found.messages[0].fields, [own[0] for own in rows if own]))
+    return [next(made) if own else None for own in rows]
+
+
+def _counts(most: int, found: ThreadPage) -> Iterable[Any]:
+    return [unread_count_of(each.number, most) for each in found.unread]
+
+
+def _last_read(found: ThreadPage) -> Iterable[str | None]:
+    return [each.read_up_to for each in found.unread]
+
+
+@lru_cache(_KEPT)
+def _asked(given: tuple[Any, ...]) -> tuple[PageRequest, str | None]:
+    order, run_id, *bounds = given
+    asked = page_request(ids.as_message_id, order, **dict(zip(_BOUNDS, bounds, strict=True)))
+    return asked, parse.reference(run_id, "run_id")
