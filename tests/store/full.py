@@ -86,7 +86,7 @@ def paging_and_looking_up(thread_id: str, reach: Reach = ALL) -> dict[str, Claus
 
 def paging_threads(reach: Reach = ALL) -> dict[str, ClauseElement]:
     """Name every statement on the list of threads."""
-    middle, gone = "thread_other900", "thread_gone700"
+    middle, gone, everything = "thread_other900", "thread_gone700", ThreadFilter().values
     asked = {
         "newest": PageRequest(20),
         "oldest": PageRequest(20, Order.ASC),
@@ -96,11 +96,14 @@ def paging_threads(reach: Reach = ALL) -> dict[str, ClauseElement]:
         "between": PageRequest(20, Order.ASC, after=gone, before=middle),
     }
     found: dict[str, ClauseElement] = {
-        f"list_threads {name}": selected_threads.list_created(reach, page, {}) for name, page in asked.items()
+        f"list_threads {name}": selected_threads.list_created(reach, page, ThreadFilter().values)
+        for name, page in asked.items()
     }
     for order in Order:
         past = PageRequest(0, order, after=middle)
-        found[f"any_thread_from {order=}"] = selected_threads.list_created(reach, past, {}, inclusive=True)
+        found[f"any_thread_from {order=}"] = selected_threads.list_created(
+            reach, past, ThreadFilter().values, inclusive=True
+        )
     return found | {
         "has_place_among_threads": threads.has_place_among_threads(reach, gone),
         "deleted_threads_of": importing.deleted_threads_of(reach, dump_text([gone])),
