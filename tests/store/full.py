@@ -96,14 +96,11 @@ def paging_threads(reach: Reach = ALL) -> dict[str, ClauseElement]:
         "between": PageRequest(20, Order.ASC, after=gone, before=middle),
     }
     found: dict[str, ClauseElement] = {
-        f"list_threads {name}": selected_threads.list_created(reach, page, ThreadFilter().values)
-        for name, page in asked.items()
+        f"list_threads {name}": selected_threads.list_created(reach, page, everything) for name, page in asked.items()
     }
     for order in Order:
         past = PageRequest(0, order, after=middle)
-        found[f"any_thread_from {order=}"] = selected_threads.list_created(
-            reach, past, ThreadFilter().values, inclusive=True
-        )
+        found[f"any_thread_from {order=}"] = selected_threads.list_created(reach, past, everything, inclusive=True)
     return found | {
         "has_place_among_threads": threads.has_place_among_threads(reach, gone),
         "deleted_threads_of": importing.deleted_threads_of(reach, dump_text([gone])),
