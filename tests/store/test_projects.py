@@ -47,6 +47,7 @@ BESIDE = Beside(PageRead((), PageRequest(1), with_more=False), "user:alice", 9, 
 CALLS: dict[str, Call] = {
     "get_threads": lambda tx, who, thread, _: tx.get_threads(who, [thread.id]),
     "get_messages": lambda tx, who, _, message: tx.get_messages(who, [message.id]),
+    "get_rows": lambda tx, who, _, message: _rows(tx.get_rows(who, [message.id])),
     "list_threads": lambda tx, who, *_: _items(tx.list_threads(who, PAGE)),
     "list_threads with what is beside them": lambda tx, who, *_: _items(tx.list_threads(who, PAGE, ALL, BESIDE)),
     "list_pages": lambda tx, who, thread, _: _pages(tx.list_pages(who, PageRead([thread.id], PAGE))),
@@ -271,6 +272,10 @@ def _regretted(message: Message) -> Message:
 
 async def _pages(found: Awaitable[list[Rows]]) -> list[Any]:
     return [each for page in await found for each in (page.thread, *page.items) if each is not None]
+
+
+async def _rows(found: Awaitable[Rows]) -> tuple[Any, ...]:
+    return (await found).items
 
 
 async def _items(page: Awaitable[Page[Any]]) -> tuple[Any, ...]:
