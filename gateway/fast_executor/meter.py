@@ -31,7 +31,7 @@ class Stopped(Exception):
 class Meter:
     """Counts for one execution, unlimited by default; each method, and an iteration, raises Stopped at a limit."""
 
-    __slots__ = ("_max_bytes", "_max_objects", "_next", "bytes", "deadline", "json", "most", "objects", "stopped_by")
+    __slots__ = ("_max_bytes", "_max_objects", "_next", "bytes", "deadline", "most", "objects", "stopped_by")
 
     def __init__(
         self, max_objects: float = float("inf"), max_bytes: float = float("inf"), deadline: float = float("inf")
