@@ -136,13 +136,6 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
             "ORDER BY position ASC LIMIT 3"
         ),
     ),
-    "list_created inclusive": (
-        selected_threads.list_created(P, PageRequest(0, ASC, after="a"), BOUNDS, inclusive=True),
-        (
-            f"SELECT {THREAD} FROM threads WHERE {WHOLE} AND (created_at, seq) >= {THREAD_A} AND created_at <= 9 "
-            "ORDER BY created_at ASC, seq ASC LIMIT 1"
-        ),
-    ),
     "any_message_from": (
         messages.any_message_from(P, "t", "a", None, up=False),
         (
