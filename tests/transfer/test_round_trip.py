@@ -272,7 +272,7 @@ def test_lines_of_different_threads_may_be_in_any_order(empty: Empty, history: A
     of_threads: dict[str, list[bytes]] = {}
     for line in exported.splitlines(keepends=True):
         each = orjson.loads(line)
-        of_threads.setdefault(each.get("thread_id", each["id"]), []).append(line)
+        of_threads.setdefault(each.get("thread_id") or each["id"], []).append(line)
     turns = data.draw(st.permutations([key for key, own in of_threads.items() for _ in own]))
     mixed = [of_threads[key].pop(0) for key in turns]
 
@@ -285,5 +285,5 @@ def by_thread(exported: bytes) -> dict[str, list[bytes]]:
     found: dict[str, list[bytes]] = {}
     for line in exported.splitlines():
         each = orjson.loads(line)
-        found.setdefault(each.get("thread_id", each["id"]), []).append(line)
+        found.setdefault(each.get("thread_id") or each["id"], []).append(line)
     return found
