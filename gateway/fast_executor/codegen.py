@@ -398,7 +398,7 @@ class _Function(SourceWriter):
         template, text = hint.template, self.name()
         if template is None:
             self.line(f"{text} = {parsed}")
-            self._count_text(text, "json")
+            self._count_text(text, "add_json")
             return [Piece(text, is_bytes=True)]
         first, *others = pieces = orjson.dumps(read(template.sample, Meter())).split(MARKER.encode())
         before, after, mark = self.name(), self.name(), self._cached(source, template.mark)
@@ -412,12 +412,12 @@ class _Function(SourceWriter):
             )
         with self.block("else:"):
             self.line(f"{before} = {after} = b''; {text} = {parsed}")
-        self._count_text(text, "json")
+        self._count_text(text, "add_json")
         return [Piece(each, is_bytes=True) for each in (before, text, after)]
 
-    def _count_text(self, text: str, kind: str = "text") -> None:
+    def _count_text(self, text: str, count: str = "add_text") -> None:
         with self.block(f"if len({text}) > {LONG}:"):
-            self.line(f"meter.add_{kind}({text})")
+            self.line(f"meter.{count}({text})")
 
     def _cached(self, source: Source, name: str) -> str:
         """Return the variable of an attribute, and assign it if no enclosing block has done so."""

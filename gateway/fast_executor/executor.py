@@ -169,13 +169,13 @@ class CompiledExecutor(MeteredExecutor):
     def _read(self, read: Read, value: Any) -> Any:
         """Read a value; Undefined if that fails, and nothing is counted of it then: graphql-core finds the error."""
         meter = self.meter
-        before = meter.objects, meter.bytes
+        before = meter.objects, meter.bytes, meter.json
         try:
             return read(value, meter)
         except NotSerializable:
             raise
         except Exception:  # noqa: BLE001
-            meter.objects, meter.bytes = before
+            meter.objects, meter.bytes, meter.json = before
             return Undefined
 
     def complete_object_value(

@@ -31,14 +31,14 @@ class Stopped(Exception):
 class Meter:
     """Counts for one execution, unlimited by default; each method, and an iteration, raises Stopped at a limit."""
 
-    __slots__ = ("_max_bytes", "_max_objects", "_next", "bytes", "deadline", "most", "objects", "stopped_by")
+    __slots__ = ("_max_bytes", "_max_objects", "_next", "bytes", "deadline", "json", "most", "objects", "stopped_by")
 
     def __init__(
         self, max_objects: float = float("inf"), max_bytes: float = float("inf"), deadline: float = float("inf")
     ) -> None:
         self._max_objects, self._max_bytes, self.deadline = max_objects, max_bytes, deadline
         self.objects = self.bytes = 0
-        self.most = 0  # objects in pieces of stored JSON, at most
+        self.json = self.most = 0  # bytes in which there are so many objects at most
         self.stopped_by: Literal["size", "time"] | None = None
         self._next: float = 0  # the number of objects of lists above which the limits are checked
 
@@ -68,6 +68,12 @@ class Meter:
         self.bytes += len(text) if isinstance(text, bytes) else len(orjson.dumps(text)) - 2
         if self.bytes > self._max_bytes:
             self._stop("size")
+
+    def add_json(self, text: bytes) -> None:
+        """Count a long piece of JSON whose objects are counted in `most`, and check those in `objects`."""
+        self.json += len(text)
+        self.add_text(text)
+        self.add_objects(0)
 
     def replace_text(self, before: int, text: bytes) -> None:
         """Count a piece of JSON instead of all text that was counted since `bytes` was `before`."""

@@ -39,7 +39,8 @@ def bounded(result: ExecutionResult, meter: Meter, object_bytes: int) -> Executi
     if result.data is None:
         return result
     serialized = orjson.dumps(result.data)
-    has_few = len(serialized) <= (_OBJECTS - meter.most) * object_bytes
+    json = 0 if result.errors else meter.json  # an error may have removed some
+    has_few = len(serialized) - json <= (_OBJECTS - meter.most) * object_bytes
     if len(serialized) > _BYTES or not (has_few or _has_few_objects(serialized)):
         return None
     return ExecutionResult(cast("Any", orjson.Fragment(serialized)), result.errors)
