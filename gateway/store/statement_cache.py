@@ -151,7 +151,7 @@ def _text(value: str | None, names: Iterator[str]) -> Any:
     return None if value is None else bindparam(next(names), type_=Text())
 
 
-def _number(_value: int, names: Iterator[str]) -> Any:
+def _number(_value: Any, names: Iterator[str]) -> Any:
     return bindparam(next(names), type_=BigInteger())
 
 
@@ -169,7 +169,11 @@ def _bind_page(page: PageRequest, names: Iterator[str]) -> Any:
 
 
 def _bind_fields(row: Any, names: Iterator[str]) -> Any:
-    own = zip(row._fields, row, strict=True)
+    required = row._fields[:_REQUIRED] if isinstance(row, Message) else ()  # always a parameter
+    own = [
+        (name, "" if name in required and value is None else value)
+        for name, value in zip(row._fields, row, strict=True)
+    ]
     return row._make(
         [(_number if value is not None and name in _NUMBERS else _text)(value, names) for name, value in own]
     )

@@ -41,5 +41,5 @@ async def test_an_import_and_an_erasure_notify_servers(postgres_url: str, tmp_pa
         for arguments in (("import", "threads.jsonl"), ("erase", "--owner", "alice")):
             ran = await asyncio.to_thread(run_gateway, *arguments, folder=tmp_path, given=given)
             assert ran.returncode == 0, ran.stderr
-            await until(lambda: hub.noted[:1] == ["thread_a"])  # an erasure tells of its owner, too
+            await until(lambda: hub.noted[:1] == ["thread_a"])  # an erasure notifies of its owner, too
             hub.noted.clear()
