@@ -252,7 +252,7 @@ def _message(raw: JsonObject) -> Message:
     content = _each(raw["content"], "content", _part)
     return Message(
         id=ids.MessageId(an_id(raw["id"], "id", ids.as_message_id, "msg_")),
-        thread_id=ids.ThreadId(an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_")),
+        thread_id=thread_id_of(raw),
         created_at=created_at,
         role_value=validate.one_of(raw["role"], "role", ROLES),
         status_value=status,
@@ -270,13 +270,13 @@ def _message(raw: JsonObject) -> Message:
 
 def _order(raw: JsonObject) -> ThreadOrder:
     check_fields(raw, ("thread_id", "object", "order"), required=("thread_id", "order"))
-    thread_id = ids.ThreadId(an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_"))
+    thread_id = thread_id_of(raw)
     return ThreadOrder(thread_id, Direction(validate.one_of(raw["order"], "order", _ORDERS)))
 
 
 def _key(raw: JsonObject) -> KeyRecord:
     check_fields(raw, _KEY_FIELDS, required=_KEY_FIELDS[1:])
-    thread_id = ids.ThreadId(an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_"))
+    thread_id = thread_id_of(raw)
     object_id = raw["id"]
     if object_id != thread_id:
         object_id = ids.as_other_id("run", str(object_id)) or an_id(object_id, "id", ids.as_message_id, "msg_")
@@ -307,6 +307,11 @@ def an_id(value: object, path: str, read_id: Callable[[str], str | None], prefix
         message = f"Invalid '{path}': '{got}'. Expected '{prefix}' and up to 120 of A-Z, a-z, 0-9, '_' and '-'."
         validate.refuse(message, path, "invalid_value")
     return found
+
+
+def thread_id_of(raw: JsonObject) -> ids.ThreadId:
+    """Check the ID of the thread that an object belongs to."""
+    return ids.ThreadId(an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_"))
 
 
 def a_time(value: object, path: str) -> int:

@@ -22,6 +22,7 @@ from gateway.domain.run import (
     RunStatus,
     RunStep,
     StepStatus,
+    StepType,
 )
 from gateway.domain.wire import dump_text
 
@@ -97,7 +98,8 @@ _TYPES: Final[dict[str, tuple[tuple[type, ...], str]]] = {
     "parallel_tool_calls": ((bool,), "a boolean"),
 }
 _COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
-_STEP_TYPES: Final = ("message_creation", "tool_calls")
+_STEP_TYPES: Final = tuple(each.value for each in StepType)
+_STEP_STATUSES: Final = tuple(each.value for each in StepStatus)
 
 
 def read(value: object) -> Thread | Message | ThreadOrder | KeyRecord | OfRun:
@@ -130,8 +132,8 @@ def _run(raw: JsonObject) -> Run:
     created_at = archive.a_time(raw["created_at"], "created_at")
     expires_at = archive.time_or_null(raw.get("expires_at"), "expires_at")
     return Run(
-        id=archive.an_id(raw["id"], "id", partial(ids.as_other_id, "run"), "run_"),
-        thread_id=_thread_id(raw),
+        id=_id(raw, "id", "run"),
+        thread_id=archive.thread_id_of(raw),
         position=0,
         created_at=created_at,
         assistant_id=_required(raw, "assistant_id"),
@@ -158,12 +160,12 @@ def _step(raw: JsonObject) -> RunStep:
         _STEP_FIELDS,
         ("id", "created_at", "run_id", "assistant_id", "thread_id", "type", "status", "step_details"),
     )
-    status = validate.one_of(raw["status"], "status", tuple(each.value for each in StepStatus))
+    status = validate.one_of(raw["status"], "status", _STEP_STATUSES)
     kind = validate.one_of(raw["type"], "type", _STEP_TYPES)
     return RunStep(
-        id=archive.an_id(raw["id"], "id", partial(ids.as_other_id, "step"), "step_"),
-        run_id=archive.an_id(raw["run_id"], "run_id", partial(ids.as_other_id, "run"), "run_"),
-        thread_id=_thread_id(raw),
+        id=_id(raw, "id", "step"),
+        run_id=_id(raw, "run_id", "run"),
+        thread_id=archive.thread_id_of(raw),
         position=0,
         assistant_id=_required(raw, "assistant_id"),
         created_at=archive.a_time(raw["created_at"], "created_at"),
@@ -183,7 +185,7 @@ def _assistant(raw: JsonObject) -> Assistant:
     """Read an assistant that can run here: one with another tool than functions is refused, as when it is created."""
     archive.check_fields(raw, ("id", "object", "created_at", *ASSISTANT_FIELDS), ("id", "created_at", "model"))
     return Assistant(
-        id=archive.an_id(raw["id"], "id", partial(ids.as_other_id, "asst"), "asst_"),
+        id=_id(raw, "id", "asst"),
         created_at=archive.a_time(raw["created_at"], "created_at"),
         fields_json=dump_text(new_assistant({name: raw[name] for name in ASSISTANT_FIELDS if name in raw})),
     )
@@ -196,8 +198,8 @@ _READERS: Final[dict[str, Callable[[JsonObject], OfRun]]] = {
 }
 
 
-def _thread_id(raw: JsonObject) -> ids.ThreadId:
-    return ids.ThreadId(archive.an_id(raw["thread_id"], "thread_id", ids.as_thread_id, "thread_"))
+def _id(raw: JsonObject, name: str, kind: str) -> str:
+    return archive.an_id(raw[name], name, partial(ids.as_other_id, kind), f"{kind}_")
 
 
 def _required(raw: JsonObject, name: str) -> str:
@@ -254,7 +256,7 @@ def _details(value: object, kind: str) -> JsonObject:
     validate.fields(details, "step_details", required=("type", kind), optional=tuple(details))
     validate.one_of(details["type"], "step_details.type", (kind,))
     path = f"step_details.{kind}"
-    if kind == "message_creation":
+    if kind == StepType.MESSAGE_CREATION.value:
         validate.a_string(validate.an_object(details[kind], path).get("message_id"), f"{path}.message_id")
         return details
     for index, each in enumerate(validate.an_array(details[kind], path)):
