@@ -61,9 +61,7 @@ _SHAPES: Final = ("nodes {{ {0} }}", "edges {{ cursor node {{ {0} }} }}", "nodes
 def _document(chance: Random) -> str:
     picked = [*chance.choices(_FIELDS, k=chance.randint(1, 6)), *chance.choices(_REFUSED, k=chance.random() < _SOME)]
     fields, again = (" ".join(f"f{n}: {each}" for n, each in enumerate(some)) for some in (picked, picked[:2]))
-    shape = chance.choice(
-        ("nodes {{ {0} }}", "edges {{ cursor node {{ {0} }} }}", "nodes {{ {0} }} edges {{ node {{ {1} }} }}")
-    )
+    shape = chance.choice(_SHAPES)
     order = chance.choice(("(orderBy: CREATED)", "(orderBy: ACTIVITY)", "(order: ASC, first: 2)"))
     return f"{{ threads{order} {{ {shape.format(fields, again)} }} }}"
 

@@ -17,7 +17,7 @@ from gateway.rest.routes import PREFIXES
 from tests.isolation.world import READ, RUN, WRITE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 PLACE: Final = re.compile(r"\{(own_)?(thread|message|growing|run|step)\}")
 
@@ -197,6 +197,12 @@ def _query(refusal: str, document: str, *covers: str, **variables: Any) -> Way:
     return _asking(Face.HTTP, refusal, document, *covers, **variables)
 
 
+def _cursors(document: str, covers: str, **variables: Any) -> Iterator[Way]:
+    """Name an object as a cursor of a list, on either side, which takes the place of `%s`."""
+    for side in ("after", "before"):
+        yield _query("invalid_value", document % side, covers % side, **variables)
+
+
 _PAGE: Final = "{ edges { cursor } nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }"
 _COUNTED: Final = _PAGE.replace("pageInfo", "totalCount pageInfo")
 
@@ -206,15 +212,11 @@ QUERIES: Final = (
         for place in ("{thread}", "{message}", "{growing}", "{run}")
     ),
     _query("null", "query($id: ID!) { run(id: $id) { id } }", "Query.run(id:)", id="{run}"),
-    *(
-        _query(
-            "invalid_value",
-            f"query($id: ID!, $at: String) {{ thread(id: $id) {{ runs({side}: $at) {_PAGE} }} }}",
-            f"Thread.runs({side}:)",
-            id="{own_thread}",
-            at="{run}",
-        )
-        for side in ("after", "before")
+    *_cursors(
+        f"query($id: ID!, $at: String) {{ thread(id: $id) {{ runs(%s: $at) {_PAGE} }} }}",
+        "Thread.runs(%s:)",
+        id="{own_thread}",
+        at="{run}",
     ),
     _query(
         "null",
@@ -223,33 +225,17 @@ QUERIES: Final = (
         ids=["{message}", "{thread}", "{growing}", "{run}"],
     ),
     _query("null", "query($id: ID!) { thread(id: $id) { id } }", "Query.thread(id:)", id="{thread}"),
-    *(
-        _query(
-            "invalid_value",
-            f"query($at: String) {{ threads({side}: $at, last: 2) {_PAGE} }}",
-            f"Query.threads({side}:)",
-            at="{thread}",
-        )
-        for side in ("after", "before")
+    *_cursors(f"query($at: String) {{ threads(%s: $at, last: 2) {_PAGE} }}", "Query.threads(%s:)", at="{thread}"),
+    *_cursors(
+        f"query($at: String) {{ threads(orderBy: ACTIVITY, %s: $at, last: 2) {_PAGE} }}",
+        "Query.threads(%s:)",
+        at="at_5_{thread}",
     ),
-    *(
-        _query(
-            "invalid_value",
-            f"query($at: String) {{ threads(orderBy: ACTIVITY, {side}: $at, last: 2) {_PAGE} }}",
-            f"Query.threads({side}:)",
-            at="at_5_{thread}",
-        )
-        for side in ("after", "before")
-    ),
-    *(
-        _query(
-            "invalid_value",
-            f"query($id: ID!, $at: String) {{ thread(id: $id) {{ messages({side}: $at) {_COUNTED} }} }}",
-            f"Thread.messages({side}:)",
-            id="{own_thread}",
-            at="{message}",
-        )
-        for side in ("after", "before")
+    *_cursors(
+        f"query($id: ID!, $at: String) {{ thread(id: $id) {{ messages(%s: $at) {_COUNTED} }} }}",
+        "Thread.messages(%s:)",
+        id="{own_thread}",
+        at="{message}",
     ),
     _query(
         "empty",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -15,25 +16,40 @@ from tests.runs.calls import poll
 from tests.runs.scripted import STOP, Scripted, events_of
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     import pytest
 
-THREAD: Any = {"messages": [{"role": "user", "content": "Hi"}]}
+    from gateway.runs.models.interface import ModelEvent
+    from tests.live.inside import Inside
+
+
+@asynccontextmanager
+async def streaming(
+    url: str, *script: ModelEvent | asyncio.Event
+) -> AsyncIterator[tuple[Inside, httpx.AsyncClient, httpx.Response]]:
+    """Serve a model that answers so, and begin to stream a run."""
+    models = Scripted([script], any_assistant=True)
+    thread = {"messages": [{"role": "user", "content": "Hi"}]}
+    async with (
+        serving_inside(url, answering=Answering(models)) as server,
+        httpx.AsyncClient(base_url=f"{server.base_url}/v1") as rest,
+        rest.stream(
+            "POST", "/threads/runs", json={"assistant_id": "asst_any", "thread": thread, "stream": True}
+        ) as answer,
+    ):
+        yield server, rest, answer
 
 
 async def test_a_client_that_leaves_does_not_cancel_its_run(sqlite_url: str) -> None:
     waits = asyncio.Event()
-    models = Scripted([[TextDelta("Half "), waits, TextDelta("and half."), STOP]], any_assistant=True)
-    body = {"assistant_id": "asst_any", "thread": THREAD, "stream": True}
-    async with (
-        serving_inside(sqlite_url, answering=Answering(models)) as server,
-        httpx.AsyncClient(base_url=f"{server.base_url}/v1") as rest,
-    ):
-        async with rest.stream("POST", "/threads/runs", json=body) as answer:
-            text = ""
-            async for piece in answer.aiter_text():
-                text += piece
-                if "message.delta" in text:
-                    break
+    async with streaming(sqlite_url, TextDelta("Half "), waits, TextDelta("and half."), STOP) as (_, rest, answer):
+        text = ""
+        async for piece in answer.aiter_text():
+            text += piece
+            if "message.delta" in text:
+                break
+        await answer.aclose()
         run = events_of(text)[1][1]
         waits.set()
 
@@ -43,13 +59,7 @@ async def test_a_client_that_leaves_does_not_cancel_its_run(sqlite_url: str) -> 
 async def test_a_stream_without_news_is_kept_alive(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_stream, "KEEP_ALIVE_S", 0.01)
     waits = asyncio.Event()
-    models = Scripted([[waits, STOP]], any_assistant=True)
-    body = {"assistant_id": "asst_any", "thread": THREAD, "stream": True}
-    async with (
-        serving_inside(sqlite_url, answering=Answering(models)) as server,
-        httpx.AsyncClient(base_url=f"{server.base_url}/v1") as rest,
-        rest.stream("POST", "/threads/runs", json=body) as answer,
-    ):
+    async with streaming(sqlite_url, waits, STOP) as (_, _, answer):
         text = ""
         async for piece in answer.aiter_text():
             text += piece
@@ -60,13 +70,7 @@ async def test_a_stream_without_news_is_kept_alive(sqlite_url: str, monkeypatch:
 
 
 async def test_a_stream_ends_with_an_error_when_the_server_stops(sqlite_url: str) -> None:
-    models = Scripted([[TextDelta("Half "), asyncio.Event()]], any_assistant=True)
-    body = {"assistant_id": "asst_any", "thread": THREAD, "stream": True}
-    async with (
-        serving_inside(sqlite_url, answering=Answering(models)) as server,
-        httpx.AsyncClient(base_url=f"{server.base_url}/v1") as rest,
-        rest.stream("POST", "/threads/runs", json=body) as answer,
-    ):
+    async with streaming(sqlite_url, TextDelta("Half "), asyncio.Event()) as (server, _, answer):
         text = ""
         async for piece in answer.aiter_text():
             if "message.delta" in text + piece and "message.delta" not in text:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from tests.exports import ROOT, a_message, a_thread, environment, give, run, take
+from tests.exports import ROOT, a_message, a_thread, environment, give, held, run, take
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ def test_an_export_has_each_thread_before_its_messages_oldest_first(database_url
     newer, older = a_thread("thread_n", created_at=9), a_thread("thread_o", created_at=3)
     take(database_url, newer, older, *(a_message(f"msg_{n}", f"thread_{n}", created_at=9) for n in "on"))
 
-    ids = [orjson.loads(line)["id"] for line in give(database_url).splitlines()]
+    ids = held(database_url)
 
     assert ids == ["thread_o", "msg_o", "thread_n", "msg_n"]
 
@@ -33,7 +33,7 @@ def test_an_export_of_more_than_a_page_is_complete(database_url: str) -> None:
     messages = [f"msg_{n}" for n in range(1001)]
     take(database_url, *map(a_thread, threads), *(a_message(each, "thread_7") for each in messages))
 
-    ids = [orjson.loads(line)["id"] for line in give(database_url).splitlines()]
+    ids = held(database_url)
 
     assert ids == [*threads[:8], *messages, *threads[8:]]
 

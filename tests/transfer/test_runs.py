@@ -18,7 +18,7 @@ from gateway.graphql.options import Options
 from gateway.runs.service import Answering
 from gateway.store.store import Store, open_store
 from gateway.transfer.exporter import export
-from tests.exports import a_message, a_run, a_step, a_thread, an_export, give, lines, run, take
+from tests.exports import a_message, a_run, a_step, a_thread, an_export, give, held, lines, run, take
 from tests.faces import GraphQL
 from tests.rest.calls import new_thread
 from tests.runs.calls import ask, create, poll
@@ -226,7 +226,7 @@ def test_runs_and_steps_in_any_order_of_files_belong_to_their_thread(sqlite_url:
 
     take(sqlite_url, steps, page, a_thread(), a_message())
 
-    ids = [orjson.loads(line)["id"] for line in give(sqlite_url).splitlines()]
+    ids = held(sqlite_url)
     assert ids == ["thread_a", "msg_a", "run_1", "step_1", "step_2", "run_2"]
 
 
@@ -244,7 +244,7 @@ def test_an_export_of_a_thread_has_runs_with_their_steps(sqlite_url: str, tmp_pa
     done = run("import", str(file), "--database-url", sqlite_url)
 
     assert done.stderr == "Threads: 1, messages: 1, runs: 2, steps: 1, already present: 0, rejected: 0.\n"
-    ids = [orjson.loads(line)["id"] for line in give(sqlite_url).splitlines()]
+    ids = held(sqlite_url)
     assert ids == ["thread_a", "msg_a", "run_1", "step_1", "run_2"]
 
 
@@ -253,7 +253,7 @@ def test_runs_are_imported_after_their_thread_and_steps_after_their_run(sqlite_u
         run("import", "--database-url", sqlite_url, given=lines(given))
     take(sqlite_url, a_run(), a_step())
 
-    ids = [orjson.loads(line)["id"] for line in give(sqlite_url).splitlines()]
+    ids = held(sqlite_url)
 
     assert ids == ["thread_a", "msg_a", "run_2", "step_b", "run_1", "run_a", "step_a"]
 
