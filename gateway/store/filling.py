@@ -54,11 +54,7 @@ class FillWrites(Writes):
         count = thread.message_count
         values = {"created_at": thread.created_at, "activity_at": thread.activity_at}
         values |= {"last_position": count, "last_created_at": latest}
-        of_key = {}
-        if key is not None:
-            of_key = {"idempotency_key": key.value, "idempotency_scope": key.scope}
-            of_key |= {"idempotency_fingerprint": key.fingerprint}
-        if not await self._rows(filling.end_filling, reach, thread.id, count, {**values, **of_key}):
+        if not await self._rows(filling.end_filling, reach, thread.id, count, values | rows.columns_of(key)):
             return False
         if key is not None:
             await self.refuse_deleted(reach, key)

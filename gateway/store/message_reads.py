@@ -108,7 +108,7 @@ class MessageReads:
 
         Errors: AnswerTooLarge where the messages are larger than the limit of one response.
         """
-        if beside is NOTHING:
+        if beside == NOTHING:
             return rows.thread_page(await self._rows(build, reach, *arguments), page)
         read = beside.message
         fields = () if read is None else _with(read.fields, "id")

@@ -25,6 +25,7 @@ from gateway.store.statements.threads import THREAD_COLUMNS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from gateway.domain.idempotency import IdempotencyKey
     from gateway.domain.page import Fields, PageRequest, Rows
     from gateway.domain.thread_list import Beside
 
@@ -52,7 +53,7 @@ def thread_page(
     if page.from_end:
         kept.reverse()
     end = width + len(THREAD_COLUMNS)
-    own: Iterable[Any] = kept if beside is NOTHING else map(itemgetter(slice(width, end)), kept)
+    own: Iterable[Any] = kept if beside == NOTHING else map(itemgetter(slice(width, end)), kept)
     messages: Sequence[Rows] = ()
     if beside.message is not None:
         at = fields.index("id")
@@ -110,6 +111,11 @@ def key_of(row: Sequence[Any]) -> ApiKey:
 def row_of_key(key: ApiKey, digest: str) -> Values:
     """Convert a key to a row of its table."""
     return {**asdict(key), "scopes": ",".join(sorted(key.scopes)), "digest": digest}
+
+
+def columns_of(key: IdempotencyKey | None) -> Values:
+    """Name what is stored of a key with what is created under it."""
+    return {} if key is None else key_columns(key[1:])
 
 
 def key_columns(of_key: Sequence[str | None]) -> Values:

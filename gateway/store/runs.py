@@ -17,9 +17,9 @@ from gateway.domain.run import Assistant, OpenRun, Run, RunStep
 from gateway.domain.wire import dump_text
 from gateway.store.filling import FillWrites
 from gateway.store.reads import Reads
+from gateway.store.rows import columns_of
 from gateway.store.schema import tables
 from gateway.store.statements import following, runs
-from gateway.store.statements.idempotency import COLUMNS
 from gateway.store.statements.paging import is_ascending
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class RunWrites(FillWrites, RunReads):
 
         Errors: KeyTaken.
         """
-        await self._rows(runs.insert_run, reach, {**_row(runs.RUN_COLUMNS, run), **_of_key(key)})
+        await self._rows(runs.insert_run, reach, {**_row(runs.RUN_COLUMNS, run), **columns_of(key)})
 
     async def known_runs(self, reach: Reach, run_ids: Sequence[str]) -> dict[str, str]:
         """Return which ids belong to runs, and the thread of each."""
@@ -228,7 +228,7 @@ class RunWrites(FillWrites, RunReads):
 
         Errors: KeyTaken.
         """
-        row = {**_row(runs.ASSISTANT_COLUMNS, assistant), "number": number, **_of_key(key)}
+        row = {**_row(runs.ASSISTANT_COLUMNS, assistant), "number": number, **columns_of(key)}
         await self._rows(runs.insert_assistant, reach, row)
 
     async def set_assistant(self, reach: Reach, assistant: Assistant) -> None:
@@ -245,10 +245,6 @@ def _page(found: Sequence[Any], make: Callable[..., T], page: PageRequest) -> Pa
     if page.from_end:
         items.reverse()
     return Page(tuple(items), has_more=len(found) > page.limit)
-
-
-def _of_key(key: IdempotencyKey | None) -> Values:
-    return {} if key is None else dict(zip(COLUMNS, (key.scope, key.value, key.fingerprint), strict=True))
 
 
 def _row(columns: Sequence[Any], values: Sequence[Any]) -> Values:

@@ -36,6 +36,7 @@ _RUNS_OF: Final = """
     SELECT DISTINCT run_id FROM run_lines WHERE thread_id = ? AND run_id != '' ORDER BY run_id
 """
 _ROWS: Final = "SELECT seq, created_at, list FROM run_lines WHERE thread_id = ? AND run_id = ? ORDER BY seq"
+_COUNT: Final = "SELECT count(*) FROM run_lines WHERE thread_id = ?"
 _ORDER_OF: Final = "SELECT direction FROM explicit_order WHERE id = ?"
 _BATCH: Final = 500  # lines that are added at once
 _BATCH_BYTES: Final = 8 * 1024 * 1024
@@ -81,10 +82,8 @@ class StagedRuns:
         """Count the lines of a thread."""
         if not self.count:
             return 0
-        counted: int = self._db.execute("SELECT count(*) FROM run_lines WHERE thread_id = ?", (thread_id,)).fetchone()[
-            0
-        ]
-        return counted
+        [count] = self._db.execute(_COUNT, (thread_id,)).fetchone()
+        return int(count)
 
     def lines(self, thread_ids: Iterable[str]) -> Iterator[list[RunLine]]:
         """Yield the lines of threads in batches: the runs of each oldest first, then the steps of each run."""

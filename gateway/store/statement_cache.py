@@ -169,11 +169,7 @@ def _bind_page(page: PageRequest, names: Iterator[str]) -> Any:
 
 
 def _bind_fields(row: Any, names: Iterator[str]) -> Any:
-    required = row._fields[:_REQUIRED] if isinstance(row, Message) else ()  # always a parameter
-    own = [
-        (name, "" if name in required and value is None else value)
-        for name, value in zip(row._fields, row, strict=True)
-    ]
+    own = zip(row._fields, row, strict=True)
     return row._make(
         [(_number if value is not None and name in _NUMBERS else _text)(value, names) for name, value in own]
     )

@@ -170,9 +170,7 @@ class Writes(Reads):
 
         Errors: KeyTaken.
         """
-        row = rows.row_of_thread(reach.project_id, thread)
-        if key is not None:
-            row |= {"idempotency_scope": key.scope, "idempotency_fingerprint": key.fingerprint}
+        row = rows.row_of_thread(reach.project_id, thread) | rows.columns_of(key)
         if added:
             row |= {"message_count": len(added), "last_position": len(added), "last_created_at": added[-1].created_at}
         await self._insert(tables.threads, [row])
@@ -219,11 +217,9 @@ class Writes(Reads):
 
     async def restore_keys(self, reach: Reach, keys: Sequence[KeyRecord]) -> None:
         """Store idempotency keys with imported objects that have none."""
-        for kind in {key.kind for key in keys}:
-            of_kind = [key for key in keys if key.kind is kind]
-            owned = [(Reach(reach.project_id, thread_id=key.thread_id), key) for key in of_kind]
-            each = [(own, kind, key.object_id, rows.key_columns(key[2:])) for own, key in owned]
-            await self._run_each(idempotency.restore_key, each)
+        owned = [(Reach(reach.project_id, thread_id=key.thread_id), key) for key in keys]
+        each = [(own, key.kind, key.object_id, rows.key_columns(key[2:])) for own, key in owned]
+        await self._run_each(idempotency.restore_key, each)
 
     async def take_positions(
         self, reach: Reach, thread_id: str, count: int, active_at: int, run_id: str | None = None
@@ -248,7 +244,7 @@ class Writes(Reads):
     async def add_message(self, reach: Reach, added: Addition) -> Message:
         """Add a message to the end of its thread, which its reader has read then; return it with its second.
 
-        Errors: NotFound for the thread; KeyTaken.
+        Errors: NotFound for the thread; ThreadLocked; KeyTaken.
         """
         message, active_at, reader, key = added
         thread_id = message.thread_id
@@ -487,7 +483,7 @@ class Writes(Reads):
         await self._run_each(insert_row, [(table, row) for row in given])
 
     async def _run_each(self, build: Build, each: Sequence[tuple[Any, ...]]) -> None:
-        """Run a statement that returns nothing for each of some arguments of one shape."""
+        """Run a statement that returns nothing for each of some arguments, in order."""
         if len(each) == 1:
             await self._rows(build, *each[0])
         else:

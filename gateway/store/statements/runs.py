@@ -185,7 +185,7 @@ def set_step(reach: Reach, step_id: str, values: Mapping[str, Any]) -> Update:
     return update(own).where(within(own, reach), own.c.id == step_id).values(values)
 
 
-def steps_of_each(reach: Reach, run_ids: str, position: int = 0) -> Select[Any]:
+def steps_of_each(reach: Reach, run_ids: str, position: int) -> Select[Any]:
     """Select the steps of runs after a position, oldest first; the worker bounds their number.
 
     The ids of the runs are an array of JSON.
