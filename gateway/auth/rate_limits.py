@@ -96,7 +96,7 @@ class RateLimiter:
             await self._tokens.require_tokens(payer)
 
     async def spend_tokens(self, payer: str, tokens: int) -> None:
-        """Count the tokens of a run that has ended, of which the last may go past the limit."""
+        """Count the tokens of a call of a model, of which the last may go past the limit."""
         if self._tokens is not None:
             await self._tokens.spend_tokens(payer, tokens)
 

@@ -55,7 +55,7 @@ class Budget(Protocol):
         """
 
     async def spend_tokens(self, payer: str, tokens: int) -> None:
-        """Count the tokens of a run that has ended."""
+        """Count the tokens of a call of a model."""
 
 
 @dataclass(frozen=True, slots=True)
