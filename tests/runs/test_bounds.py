@@ -59,29 +59,6 @@ def test_input_over_the_limit_is_refused(bound: Bound, parse: Callable[[int], ob
     assert refused.value.code == bound.code
 
 
-_NAMELESS: Final = {"type": "json_schema", "json_schema": {}}
-_LOOSE: Final = {"type": "json_schema", "json_schema": {"name": "a", "schema": 5}}
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "param"),
-    [
-        ("truncation_strategy", {"type": "auto", "last_messages": "x"}, "truncation_strategy.last_messages"),
-        ("truncation_strategy", {"type": "last_messages"}, "truncation_strategy.last_messages"),
-        ("response_format", {"type": "json_schema"}, "response_format.json_schema"),
-        ("response_format", {"type": "text", "json_schema": {"name": "a"}}, "response_format.json_schema"),
-        ("response_format", _NAMELESS, "response_format.json_schema.name"),
-        ("response_format", _LOOSE, "response_format.json_schema.schema"),
-        ("tools", [{"type": "function", "function": {"name": "f", "strict": 1}}], "tools[0].function.strict"),
-    ],
-)
-def test_what_a_model_would_get_is_checked(name: str, value: Any, param: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
-        _run(name, value)
-
-    assert refused.value.param == param
-
-
 async def test_a_key_creates_a_run_in_a_thread_of_an_end_user(rest: httpx.AsyncClient, assistant_id: str) -> None:
     given = {"assistant_id": assistant_id, "thread": {"owner": "ann"}}
     made = (await rest.post("/threads/runs", json=given)).json()

@@ -65,9 +65,9 @@ async def test_a_run_in_progress_ends_with_its_thread_and_leaves_nothing(
 ) -> None:
     await rest.post("/assistants", json={"model": "m"})
     run, held = await begun(rest, models, owner="alice")
-    await add(rest, (await new_thread(rest, owner="alice"))["id"]) if how == "erase" else None
-
     if how == "erase":
+        await add(rest, (await new_thread(rest, owner="alice"))["id"])
+
         erased = await erasing.erase(store, OPERATOR, "alice")
         assert erased == (2, 2)
     else:

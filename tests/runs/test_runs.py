@@ -1,23 +1,16 @@
-"""A run over REST: created, answered, polled, streamed; with functions and without."""
+"""A run over REST: created, answered and polled; with functions and without."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.rest.calls import add
-from tests.runs.calls import ask, poll, stream, texts
-from tests.runs.scripted import calls, events_of, says
+from tests.runs.calls import ask, poll, texts
+from tests.runs.scripted import calls, says
 
 if TYPE_CHECKING:
     import httpx
 
     from tests.runs.scripted import Scripted
-
-PLAIN = [
-    *("thread.run.created", "thread.run.queued", "thread.run.in_progress"),
-    *("thread.run.step.created", "thread.run.step.in_progress", "thread.message.created", "thread.message.in_progress"),
-    *("thread.message.delta", "thread.message.completed", "thread.run.step.completed", "thread.run.completed", "done"),
-]
 
 
 async def test_a_run_answers_the_thread(rest: httpx.AsyncClient, thread_id: str, assistant_id: str) -> None:
@@ -25,16 +18,6 @@ async def test_a_run_answers_the_thread(rest: httpx.AsyncClient, thread_id: str,
 
     assert run["status"] == "completed"
     assert await texts(rest, thread_id) == [("user", "completed", "Hi"), ("assistant", "completed", "Hello there")]
-
-
-async def test_a_stream_has_the_events_of_the_original_service(
-    rest: httpx.AsyncClient, thread_id: str, assistant_id: str
-) -> None:
-    await add(rest, thread_id, "Hi")
-    answer = await stream(rest, f"/threads/{thread_id}/runs", assistant_id=assistant_id)
-
-    names = [name for name, *_ in events_of(answer)]
-    assert [name for n, name in enumerate(names) if n == 0 or name != names[n - 1]] == PLAIN
 
 
 async def test_a_run_waits_for_the_outputs_of_functions(
