@@ -17,6 +17,7 @@ from gateway.core.clock import now_ms
 from gateway.domain.idempotency import KeyTaken
 from gateway.domain.principal import Reach
 from gateway.errors import NotFound
+from gateway.store.filling import FillWrites
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
     from gateway.domain.thread import ForkSource, Thread
-    from gateway.store.filling import FillWrites
 
 _CHUNK_BYTES: Final = 128 * 1024  # of the messages of one statement, or one message
 _HOLD_S: Final = 0.05  # after which a transaction begins no further statement; its commit may take twice as long
@@ -67,7 +67,7 @@ async def fill(
             if whole is not None:
                 return whole
     except (KeyTaken, NotFound):  # nothing of the last transaction was committed
-        await _remove_unfinished(store, reach, filling.thread.id)
+        await _remove_unfinished(store, reach, filling.thread.id, now_ms() + 1)
         raise
     raise RuntimeError("no batch was the last one")
 
@@ -130,8 +130,6 @@ async def _abandoned(store: Store, before_ms: int) -> list[tuple[str, ThreadId]]
         return await reads.list_abandoned(before_ms, _THREADS)
 
 
-async def _remove_unfinished(store: Store, reach: Reach, thread_id: ThreadId, before_ms: int | None = None) -> None:
-    async def is_unfinished(transaction: FillWrites) -> bool:
-        return await transaction.is_abandoned(reach, thread_id, now_ms() + 1 if before_ms is None else before_ms)
-
-    await thread_removal.remove(store, reach, thread_id, is_unfinished)
+async def _remove_unfinished(store: Store, reach: Reach, thread_id: ThreadId, before_ms: int) -> None:
+    is_abandoned = partial(FillWrites.is_abandoned, reach=reach, thread_id=thread_id, before=before_ms)
+    await thread_removal.remove(store, reach, thread_id, is_abandoned)

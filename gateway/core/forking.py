@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gateway.store.reads import Reads
 
 _BATCH: Final = 500  # messages that are read at once, or as many as have the bytes of a page
+_END: Final = (1 << 63) - 1  # after all positions
 _CANCELLED: Final = Ending(Status.INCOMPLETE, IncompleteReason.RUN_CANCELLED)
 
 
@@ -85,13 +86,12 @@ async def _last(reads: Reads, reach: Reach, source: Thread, up_to: MessageId | N
 
     Errors: NotFound for a message; InvalidRequest.
     """
-    if up_to is None:
-        span = await reads.span_of(reach, source.id)
-        last = None if span is None else span[1]
-    else:
-        last = await reads.position_of(reach, source.id, up_to)
-    if last is None:
-        raise NotFound("thread", source.id) if up_to is None else NotFound("message", up_to)
+    last = _END
+    if up_to is not None:
+        found = await reads.position_of(reach, source.id, up_to)
+        if found is None:
+            raise NotFound("message", up_to)
+        last = found
     most = bounds.FORK_MESSAGES.number
     if source.message_count > most and await reads.count_until(reach, source.id, last, most + 1) > most:
         message = f"A fork copies at most {most:,} messages. Name an earlier last one."

@@ -1,17 +1,23 @@
-"""What pages of threads and pages of messages have in common, except their statements.
+"""What pages of all lists have in common, except their statements.
 
 Must not be here: the comparison of keys, which is done in SQL.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from gateway.domain.page import EdgeFlags, Order, Page, PageEnds, PageRequest, Rows
 from gateway.domain.parse_page import unknown_cursor
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from gateway.core import Store
+    from gateway.store.runs import RunReads
+
+P = TypeVar("P", bound=Page[Any] | Rows)
 
 
 class AnyFrom(Protocol):
@@ -49,3 +55,17 @@ def ends_of(page: PageRequest, found: Page[Any] | Rows, edges: EdgeFlags) -> Pag
     """
     more_before, more_after = (found.has_more, False) if page.from_end else (False, found.has_more)
     return PageEnds(has_next=more_after or edges.before, has_previous=more_before or edges.after)
+
+
+async def all_pages(
+    store: Store, page: PageRequest, read: Callable[[RunReads, PageRequest], Awaitable[P]]
+) -> AsyncIterator[P]:
+    """Yield a page and all after it; no connection is held between them."""
+    has_more = True
+    while has_more:
+        async with store.read() as reads:
+            found = await read(reads, page)
+        yield found
+        has_more = found.has_more
+        if found.items:  # otherwise all were deleted meanwhile
+            page = replace(page, after=found.items[-1].id)

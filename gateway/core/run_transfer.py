@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core import assistants
+from gateway.core.paging import all_pages
 from gateway.domain import archive_runs, wire
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.run import Assistant, Run, RunStep
@@ -124,26 +125,21 @@ async def import_assistants(store: Store, who: Principal, staging: Staging) -> T
 
 async def export_assistants(store: Store, who: Principal) -> AsyncIterator[Assistant]:
     """Yield all assistants, oldest first; they belong to the project, so an end user has none."""
-    page, has_more = _PAGE, who.has_project
-    while has_more:
-        async with store.read() as reads:
-            found = await reads.list_assistants(who.reach, page)
+    if not who.has_project:
+        return
+    async for found in all_pages(store, _PAGE, lambda reads, page: reads.list_assistants(who.reach, page)):
         for each in found.items:
             yield each
-        has_more = found.has_more
-        page = page if not has_more else PageRequest(limit=page.limit, order=page.order, after=found.items[-1].id)
 
 
 async def export_runs(
     store: Store, who: Principal, thread_id: ThreadId
 ) -> AsyncIterator[tuple[Run, tuple[RunStep, ...]]]:
     """Yield the runs of a thread, oldest first, each with its steps."""
-    page, has_more = _PAGE, True
-    while has_more:
+    async for found in all_pages(store, _PAGE, lambda reads, page: reads.list_runs(who.reach, thread_id, page)):
+        if not found.items:
+            continue
         async with store.read() as reads:
-            found = await reads.list_runs(who.reach, thread_id, page)
-            steps = await reads.steps_of_each(who.reach, [each.id for each in found.items]) if found.items else {}
+            steps = await reads.steps_of_each(who.reach, [each.id for each in found.items])
         for run in found.items:
             yield run, steps[run.id]
-        has_more = found.has_more
-        page = page if not has_more else PageRequest(limit=page.limit, order=page.order, after=found.items[-1].id)

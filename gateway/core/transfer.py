@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core import run_transfer
+from gateway.core.paging import all_pages
 from gateway.core.run_transfer import TakenRuns
 from gateway.domain.idempotency import Kind
 from gateway.domain.page import Order, PageRead, PageRequest
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from gateway.domain.idempotency import KeyRecord
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
+    from gateway.domain.page import Rows
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread
-    from gateway.store.runs import RunWrites
+    from gateway.store.runs import RunReads, RunWrites
     from gateway.store.staging import Staged, Staging
     from gateway.store.writes import Deleted, Writes
 
@@ -221,29 +223,21 @@ def _too_late(thread_id: str) -> str:
 
 async def export_threads(store: Store, who: Principal) -> AsyncIterator[Thread]:
     """Yield all threads, oldest first."""
-    page = _THREADS
-    while True:
-        async with store.read() as reads:
-            found = await reads.list_threads(who.reach, page)
+    async for found in all_pages(store, _THREADS, lambda reads, page: reads.list_threads(who.reach, page)):
         for thread in found.items:
             yield thread
-        if not found.has_more:
-            return
-        page = PageRequest(limit=page.limit, order=page.order, after=found.items[-1].id)
 
 
 async def export_messages(store: Store, who: Principal, thread_id: ThreadId) -> AsyncIterator[Message]:
     """Yield all messages of a thread, oldest first."""
-    page = _MESSAGES
-    while True:
-        async with store.read() as reads:
-            [found] = await reads.list_pages(who.reach, PageRead((thread_id,), page))
+
+    async def read(reads: RunReads, page: PageRequest) -> Rows:
+        [found] = await reads.list_pages(who.reach, PageRead((thread_id,), page))
+        return found
+
+    async for found in all_pages(store, _MESSAGES, read):
         for message in found.items:
             yield message
-        if not found.has_more:
-            return
-        if found.items:  # otherwise all were deleted meanwhile
-            page = PageRequest(limit=page.limit, order=page.order, after=found.items[-1].id)
 
 
 async def export_keys(store: Store, who: Principal, thread_id: ThreadId) -> AsyncIterator[KeyRecord]:
