@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import BinaryIO
 
-    from gateway.core.transfer import Taken
+    from gateway.core.taken import Taken
     from gateway.events.exchange import Carrier
 
 
@@ -76,11 +76,10 @@ def _sum_up(taken: Taken, rejected: int, skipped: Sequence[str]) -> None:
         report(f"Skipped, because it contains no object of the Assistants API: {skipped[0]}{_and_more(len(skipped))}.")
     if taken.deleted:
         report(f"Deleted here earlier, not imported again without --replace-deleted: {taken.deleted} threads.")
-    of_runs = taken.of_runs
     counts = {"threads": taken.threads, "messages": taken.messages}
-    further = {"runs": of_runs.runs, "steps": of_runs.steps, "assistants": of_runs.assistants}
+    further = {"runs": taken.runs, "steps": taken.steps, "assistants": taken.assistants}
     counts |= {name: count for name, count in further.items() if count}
-    counts |= {"already present": taken.known + of_runs.known, "rejected": rejected}
+    counts |= {"already present": taken.known, "rejected": rejected}
     report(", ".join(f"{name}: {count}" for name, count in counts.items()).capitalize() + ".")
 
 

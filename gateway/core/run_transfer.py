@@ -7,11 +7,11 @@ Must not be here: threads and messages (`transfer`); files, lines, reports about
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from gateway.core import assistants
 from gateway.core.paging import all_pages
+from gateway.core.taken import RefusedLine, Taken
 from gateway.domain import archive_runs, wire
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.run import Assistant, Run, RunStep
@@ -29,42 +29,15 @@ if TYPE_CHECKING:
 _PAGE: Final = PageRequest(limit=100, order=Order.ASC)
 
 
-class RefusedLine(NamedTuple):
-    """A line that was not imported, and the reason."""
-
-    line: RunLine
-    reason: str
-
-
-@dataclass(slots=True)
-class TakenRuns:
-    """The counts of what was added, and of what existed before."""
-
-    runs: int = 0
-    steps: int = 0
-    assistants: int = 0
-    known: int = 0
-    refused: list[RefusedLine] = field(default_factory=list)
-
-    def add(self, other: TakenRuns) -> None:
-        """Add the counts of another part."""
-        self.runs += other.runs
-        self.steps += other.steps
-        self.assistants += other.assistants
-        self.known += other.known
-
-
 async def import_runs(
-    transaction: RunWrites, reach: Reach, staging: Staging, thread_ids: Sequence[ThreadId]
-) -> TakenRuns:
+    transaction: RunWrites, reach: Reach, staging: Staging, thread_ids: Sequence[ThreadId], taken: Taken
+) -> None:
     """Add the staged runs and steps of threads that are imported; what exists stays as it is."""
-    taken = TakenRuns()
     for batch in staging.runs.lines(thread_ids):
         await _add(transaction, reach, batch, taken)
-    return taken
 
 
-async def _add(transaction: RunWrites, reach: Reach, batch: Sequence[RunLine], taken: TakenRuns) -> None:
+async def _add(transaction: RunWrites, reach: Reach, batch: Sequence[RunLine], taken: Taken) -> None:
     found = [(line, archive_runs.read(wire.load(line.raw))) for line in batch]
     of_runs = [(line, each) for line, each in found if isinstance(each, Run | RunStep)]
     ends = await transaction.lock_ends(reach, sorted({each.thread_id for _, each in of_runs}))
@@ -81,7 +54,7 @@ async def _add(transaction: RunWrites, reach: Reach, batch: Sequence[RunLine], t
             continue
         reason = _why_not(each, threads, holders, ends[each.thread_id].active_run)
         if reason is not None:
-            taken.refused.append(RefusedLine(line, reason))
+            taken.refused_lines.append(RefusedLine(line, reason))
             continue
         known[each.id] = own
         positions[each.thread_id] += 1
@@ -111,9 +84,9 @@ def _why_not(
     return None
 
 
-async def import_assistants(store: Store, who: Principal, staging: Staging) -> TakenRuns:
+async def import_assistants(store: Store, who: Principal, staging: Staging) -> Taken:
     """Add the staged assistants; what exists stays as it is."""
-    taken = TakenRuns()
+    taken = Taken()
     for batch in staging.runs.assistants():
         found = [archive_runs.read(wire.load(line.raw)) for line in batch]
         given = [each for each in found if isinstance(each, Assistant)]

@@ -6,12 +6,12 @@ Must not be here: files, lines, reports about them (`transfer`).
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core import run_transfer
 from gateway.core.paging import all_pages
-from gateway.core.run_transfer import TakenRuns
+from gateway.core.taken import Refused, Taken
 from gateway.domain.idempotency import Kind
 from gateway.domain.page import Order, PageRead, PageRequest
 from gateway.store.writes import End
@@ -32,25 +32,6 @@ if TYPE_CHECKING:
 
 _THREADS: Final = PageRequest(limit=100, order=Order.ASC)
 _MESSAGES: Final = PageRequest(limit=500, order=Order.ASC)
-
-
-class Refused(NamedTuple):
-    """A thread that was not imported, the message that caused it, and the reason."""
-
-    staged: Staged
-    reason: str
-
-
-@dataclass(slots=True)
-class Taken:
-    """The counts of an import: what was added, and what existed before, living or deleted."""
-
-    threads: int = 0
-    messages: int = 0
-    known: int = 0
-    deleted: int = 0
-    of_runs: TakenRuns = field(default_factory=TakenRuns)
-    refused: list[Refused] = field(default_factory=list)
 
 
 class Given(NamedTuple):
@@ -92,7 +73,7 @@ async def import_threads(
         taken.deleted = len(gone)
         refused = {each.staged.message.thread_id for each in taken.refused}
         with_runs = [each.thread.id for each in living if each.thread.id not in refused]
-        taken.of_runs = await run_transfer.import_runs(transaction, who.reach, staging, with_runs)
+        await run_transfer.import_runs(transaction, who.reach, staging, with_runs, taken)
         for keys in staging.keys(*[each.thread.id for each in living]):
             await transaction.restore_keys(who.reach, keys)
         staging.note_hold(time.monotonic() - begin)

@@ -100,7 +100,8 @@ class Preloaded:
 
     It may hold the items that the resolver would wrap, one or a list, all of the class `of`, with hints of their own
     in `fields`. The attribute `rows` may hold rows that replace the named tuples of such a list; else it is None.
-    A `prefetched` one is there only in the result of a resolver with a look-ahead.
+    A `prefetched` one is there only in the result of a resolver with a look-ahead: it is missing where its own resolver
+    has to be called, and may hold None.
     """
 
     name: str

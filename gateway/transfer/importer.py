@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.core import run_transfer, transfer
-from gateway.core.transfer import Given, Taken
+from gateway.core.taken import Taken
+from gateway.core.transfer import Given
 from gateway.domain import archive, archive_runs, ids, wire
 from gateway.domain.direction import Direction, DirectionDetector
 from gateway.domain.idempotency import KeyRecord
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from typing import IO
 
     from gateway.core import Store
-    from gateway.core.run_transfer import TakenRuns
     from gateway.domain.principal import Principal
     from gateway.store.staging import Staging
     from gateway.transfer.sources import Entry, Origin
@@ -265,21 +265,13 @@ async def load(
         for staged, reason in taken.refused:
             lines = rejects.add_thread(staging, staged.message.thread_id)
             report(f"{staged.source}: {staged.place}: {reason} None of the {lines} lines of its thread was imported.")
-        total.threads += taken.threads
-        total.messages += taken.messages
-        total.known += taken.known
-        total.deleted += taken.deleted
-        _report_runs(taken.of_runs, total.of_runs, rejects)
-        advance(taken.messages + taken.of_runs.runs + taken.of_runs.steps)
-    total.of_runs.add(await run_transfer.import_assistants(store, who, staging))
+        for (source, place, raw), reason in taken.refused_lines:
+            report(f"{source}: {place}: {reason}")
+            rejects.add(raw)
+        total.add(taken)
+        advance(taken.messages + taken.runs + taken.steps)
+    total.add(await run_transfer.import_assistants(store, who, staging))
     return total
-
-
-def _report_runs(taken: TakenRuns, total: TakenRuns, rejects: Rejects) -> None:
-    for (source, place, raw), reason in taken.refused:
-        report(f"{source}: {place}: {reason}")
-        rejects.add(raw)
-    total.add(taken)
 
 
 def _raw_of(entry: Entry) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.core import transfer
-from gateway.core.transfer import Given, Taken
+from gateway.core.transfer import Given
 from gateway.domain.direction import Direction
 from gateway.store.staging import Staging
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.core import Store
+    from gateway.core.taken import Taken
     from gateway.domain.message import Message
     from gateway.domain.principal import Principal
     from gateway.domain.thread import Thread

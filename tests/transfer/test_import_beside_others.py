@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from gateway.core.transfer import Taken
+    from gateway.core.taken import Taken
 
 T = TypeVar("T")
 

@@ -167,7 +167,7 @@ class Life:
             given = [Given(*each) for group in staging.groups() for each in group]
             if given:
                 taken = await transfer.import_threads(self._store, WHO, given, staging)
-                assert taken.of_runs.refused == []
+                assert taken.refused_lines == []
 
     async def import_assistants(self, seconds: Any) -> None:
         self._made += 1

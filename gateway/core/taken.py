@@ -1,0 +1,49 @@
+"""What an import has added and what it has refused, with the reasons.
+
+Must not be here: importing (`transfer`, `run_transfer`); reports about it (the layer above).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from gateway.store.staged_runs import RunLine
+    from gateway.store.staging import Staged
+
+_COUNTS: Final = ("threads", "messages", "runs", "steps", "assistants", "known", "deleted")
+
+
+class Refused(NamedTuple):
+    """A thread that was not imported, the message that caused it, and the reason."""
+
+    staged: Staged
+    reason: str
+
+
+class RefusedLine(NamedTuple):
+    """A line that was not imported, and the reason."""
+
+    line: RunLine
+    reason: str
+
+
+@dataclass(slots=True)
+class Taken:
+    """The counts of what was added, and of what existed before, living or deleted; and what was refused."""
+
+    threads: int = 0
+    messages: int = 0
+    runs: int = 0
+    steps: int = 0
+    assistants: int = 0
+    known: int = 0
+    deleted: int = 0
+    refused: list[Refused] = field(default_factory=list)
+    refused_lines: list[RefusedLine] = field(default_factory=list)
+
+    def add(self, other: Taken) -> None:
+        """Add the counts of another part."""
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
