@@ -92,7 +92,9 @@ def sdk_source(client_cache: Path) -> Path:
             only = ("--no-deps", "--no-build-isolation", "--no-binary", "openai")
             _run(*pip, *only, "--dest", folder, f"openai=={openai.__version__}")
             with tarfile.open(folder / f"{name}.tar.gz") as packed:
-                packed.extractall(folder, filter="data")
+                # Python 3.11.3 and before take no filter; where there is one, this names it.
+                packed.extraction_filter = getattr(tarfile, "data_filter", None)
+                packed.extractall(folder)  # noqa: S202  (see above)
     return folder / name
 
 

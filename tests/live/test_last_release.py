@@ -6,7 +6,7 @@ import io
 import os
 import shutil
 import subprocess
-import tarfile
+import zipfile
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,7 +36,7 @@ UNMARKED: Final = "SELECT count(*) FROM messages WHERE plain_text IS NULL"
 def last_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder with the code of the last release."""
     archive = subprocess.run(
-        [shutil.which("git") or "git", "archive", LAST_RELEASE, "gateway", "migrations"],
+        [shutil.which("git") or "git", "archive", "--format=zip", LAST_RELEASE, "gateway", "migrations"],
         cwd=ROOT,
         capture_output=True,
         check=False,
@@ -45,8 +45,8 @@ def last_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert not os.environ.get("CI"), archive.stderr
         pytest.skip("this checkout does not have the history")
     folder = tmp_path_factory.mktemp("release")
-    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
-        files.extractall(folder, filter="data")
+    with zipfile.ZipFile(io.BytesIO(archive.stdout)) as files:
+        files.extractall(folder)
     return folder
 
 
