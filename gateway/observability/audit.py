@@ -1,4 +1,4 @@
-"""The audit log: keys, tokens, deletions and failed authentication, one JSON object a line.
+"""The audit log: keys, tokens, runs, deletions and failed authentication, one JSON object a line.
 
 The logger `gateway.audit` writes a line after the commit. Never in it: message content, metadata, secrets, tokens.
 Must not be here: where the lines are written (`log`).
