@@ -42,7 +42,6 @@ class Filling:
     thread: Thread
     source: ForkSource
     key: IdempotencyKey | None
-    is_begun: bool = False
     count: int = 0
     latest: int = 0
 
@@ -60,7 +59,6 @@ async def fill(
             left, whole = batch, None
             while left or (is_last and whole is None):
                 added, whole = await store.write(partial(_step, reach, filling, left, is_last=is_last))
-                filling.is_begun = True
                 filling.count += added
                 filling.latest = max((filling.latest, *(each.created_at for each in left[:added])))
                 left = left[added:]
@@ -78,7 +76,7 @@ async def _step(
     """Add messages for a moment; return how many, and the thread if it is whole."""
     end, now, added = time.monotonic() + _HOLD_S, now_ms(), 0
     thread, gone = filling.thread, NotFound("thread", filling.source.thread_id)
-    if not filling.is_begun:
+    if filling.count == 0:  # each step adds a message, or is the last one
         await transaction.begin_filling(reach, thread, filling.source, now)
     for chunk in _chunks(left):
         if not await transaction.add_filled(reach, thread.id, filling.count + added, chunk, now):

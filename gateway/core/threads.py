@@ -46,20 +46,19 @@ async def create(store: Store, who: Principal, new: NewThread, attempt: Attempt 
     Errors: Forbidden; InvalidRequest where an end user creates it for another one; those of an idempotency key.
     """
     thread, added = from_new(who, new)
-    if attempt is None:
-        await store.write(lambda transaction: transaction.add_thread(who.reach, thread, added, author=author_of(who)))
-        return thread
-    key = attempt.identify(who, Kind.THREAD, None, new)
-    keyed = thread._replace(idempotency_key=key.value)
+    key = None if attempt is None else attempt.identify(who, Kind.THREAD, None, new)
+    made = thread if key is None else thread._replace(idempotency_key=key.value)
 
     async def add() -> Thread:
-        author = author_of(who)
-        await store.write(lambda transaction: transaction.add_thread(who.reach, keyed, added, key, author=author))
-        return keyed
+        await store.write(lambda transaction: transaction.add_thread(who.reach, made, added, key, author_of(who)))
+        return made
+
+    if attempt is None or key is None:
+        return await add()
 
     def as_made(found: Thread) -> Thread:
         second = found.created_at
-        return keyed._replace(id=found.id, created_at=second, activity_at=1_000 * second)
+        return made._replace(id=found.id, created_at=second, activity_at=1_000 * second)
 
     read = partial(read_created, store, who, "thread", find=Reads.get_threads, as_made=as_made)
     return await create_once(store, who, attempt, key, create=add, read=read)
