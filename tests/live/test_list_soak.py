@@ -143,6 +143,9 @@ async def test_subscribers_of_the_list_end_with_what_a_fresh_query_has(database_
                 for n in range(SUBSCRIBERS)
             ]
             following = [asyncio.create_task(each.run(http)) for each in sidebars]
+            async with asyncio.timeout(PATIENCE_S):
+                while not all(each.cursor for each in sidebars):  # noqa: ASYNC110  (each has read the list by itself)
+                    await asyncio.sleep(0.01)
             share = CHANGES // WRITERS
             writing = [asyncio.create_task(keep_writing(http, servers, threads, share)) for _ in range(WRITERS)]
             await asyncio.sleep(0.2)
@@ -154,11 +157,10 @@ async def test_subscribers_of_the_list_end_with_what_a_fresh_query_has(database_
 
             expected, _ = await fresh(http, servers, dice)
             async with asyncio.timeout(PATIENCE_S * 2):
-                while missing := [each for each in sidebars if each.held != expected]:
+                while missing := [each for each in sidebars if each.held != expected or not each.cuts]:
                     failed = [each.exception() for each in following if each.done()]
                     assert not failed, failed
                     await asyncio.sleep(0.05 if len(missing) < SUBSCRIBERS else 0.2)
             for task in following:
                 task.cancel()
             await asyncio.gather(*following, return_exceptions=True)
-            assert sum(each.cuts > 0 for each in sidebars) > SUBSCRIBERS // 2  # of some, the changes had ended before
