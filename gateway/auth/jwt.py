@@ -148,7 +148,8 @@ class JwtVerifier:
     async def _fetch(self) -> None:
         try:
             # `_read` checks the time too, but not during DNS look-ups or while headers arrive.
-            keys = await asyncio.wait_for(asyncio.to_thread(_fetched, self._rules.jwks), 2 * FETCH_S)
+            async with asyncio.timeout(2 * FETCH_S):
+                keys = await asyncio.to_thread(_fetched, self._rules.jwks)
         except (OSError, ValueError) as error:
             log.warning("the signing keys of GATEWAY_JWT_JWKS_URL cannot be read: %s", error)
             return

@@ -297,7 +297,8 @@ class Borrowed(Generic[T]):
 @asynccontextmanager
 async def _one_of(slots: asyncio.Semaphore) -> AsyncIterator[None]:
     try:
-        await asyncio.wait_for(slots.acquire(), WAIT_S)
+        async with asyncio.timeout(WAIT_S):
+            await slots.acquire()
     except TimeoutError as error:
         raise Unavailable("Other copies took too long. Please send the request again.") from error
     try:
