@@ -81,8 +81,7 @@ class Store:
         Errors: Unavailable.
         """
         async with _one_of(self._snapshots), Borrowed(self._pool, _itself, self._faults) as connection:
-            begin = "BEGIN" if connection.is_local else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-            await connection.execute(begin)
+            await connection.execute(self._engines.begin_snapshot)
             try:
                 yield RunReads(connection)
             except Exception as error:

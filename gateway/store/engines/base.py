@@ -98,6 +98,7 @@ class Engines:
     has_one_writer: bool
     folder: Path | None = None  # of the file, where the database is one
     longest_s: float = float("inf")  # for which a server needs a connection at a time
+    begin_snapshot: str = "BEGIN"  # begins a transaction all of whose reads see the same moment
 
     def connections_at_most(self) -> Mapping[str, int]:
         """Say how many connections each pool may have."""

@@ -101,7 +101,17 @@ def open_postgres(url: PostgresUrl, timeouts: Timeouts | None = None) -> Engines
     driver = PooledPostgres() if url.by_transaction else Postgres()
     statements, watchers = StatementCache(reader.dialect), Watchers(reader.dialect.name)
     longest_s = timeouts.statement_s + timeouts.idle_transaction_s + _MARGIN_S if timeouts else float("inf")
-    return Engines(reader, writer, driver, driver, statements, watchers, has_one_writer=False, longest_s=longest_s)
+    return Engines(
+        reader,
+        writer,
+        driver,
+        driver,
+        statements,
+        watchers,
+        has_one_writer=False,
+        longest_s=longest_s,
+        begin_snapshot="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    )
 
 
 def _begin(timeouts: Timeouts | None) -> Iterator[str]:
