@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gateway.store.store import Store
 
 
-async def test_sdks_are_told_when_to_ask_again(rest: httpx.AsyncClient, thread_id: str, assistant_id: str) -> None:
+async def test_a_header_says_when_to_ask_again(rest: httpx.AsyncClient, thread_id: str, assistant_id: str) -> None:
     run = await create(rest, thread_id, assistant_id)
 
     answer = await rest.get(f"/threads/{thread_id}/runs/{run['id']}")
