@@ -233,7 +233,7 @@ class Settings:
     rate_tokens: str = _limits(
         "off",
         values.RATE,
-        "Limit of the tokens that runs cost per API key, such as 1000000/day, or off; the next run is refused.",
+        "Limit of the tokens that runs cost per key or end user, such as 1000000/day, or off; the next run is refused.",
     )
     rate_store: str = _limits(
         "memory",
