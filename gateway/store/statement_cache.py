@@ -33,7 +33,7 @@ _NUMBERS: Final = frozenset(
 )
 _CONTENT: Final = Message._fields.index("content_json")
 _REQUIRED: Final = Message._fields.index("run_id")  # fields before it are never None
-_MAX_SHAPES: Final = 500  # there are some dozens
+_MAX_SHAPES: Final = 500  # there are some dozens, and one for each number of ids that are read at once
 
 
 @dataclass(frozen=True, slots=True)
