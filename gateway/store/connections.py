@@ -51,8 +51,13 @@ class Connection:
         if not self.is_local:
             self.raw.terminate()
 
+    def interrupt(self) -> None:
+        """End the statement that SQLite's thread runs; a server learns from its driver that a call was cancelled."""
+        if self.is_local:
+            self.raw.is_given_up.set()
+
     async def discard(self) -> None:
-        """Close the connection, whatever it does."""
+        """Close the connection."""
         await self.sqlalchemy.invalidate()
         await self.sqlalchemy.close()
 
@@ -224,7 +229,8 @@ class ConnectionPool(Generic[C]):
             waiting.set_result(connection)
 
     def _discard(self, connection: C) -> None:
-        """Close a connection in the background: SQLite finishes a running statement before it closes."""
+        """Close a connection in the background, since what it runs has to end first."""
+        connection.interrupt()
         task = asyncio.get_running_loop().create_task(self._close(connection))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

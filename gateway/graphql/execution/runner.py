@@ -251,8 +251,8 @@ class Runner:
     ) -> ExecutionResult:
         """Wait for a result, at most until the deadline.
 
-        At the deadline the operation and its statement are cancelled. The response does not wait for that: SQLite
-        completes a statement first.
+        At the deadline the operation and its statement are cancelled. The response does not wait for that: a write of
+        SQLite, whose transactions share a commit, is completed and undone first.
         """
         if isinstance(result, ExecutionResult):
             return result

@@ -9,6 +9,7 @@ import asyncio
 import sqlite3
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import event
@@ -31,6 +32,7 @@ T = TypeVar("T")
 
 READERS: Final = 4  # threads that read at once; more only wait for the interpreter's lock
 _IMPORT_CACHE_KB: Final = 16_000
+_STEPS: Final = 20_000  # of SQLite's virtual machine, a few milliseconds, between two looks whether to go on
 
 
 class Sqlite:
@@ -131,6 +133,7 @@ def open_sqlite(url: URL) -> Engines:
     run_on_connect(reader, "PRAGMA query_only = ON")
     keep_database_private(writer, is_writer=True)
     keep_database_private(reader, is_writer=False)
+    event.listen(reader.sync_engine, "connect", _end_when_given_up)
 
     event.listen(writer.sync_engine, "do_connect", _try_file)
     event.listen(writer.sync_engine, "begin", _begin_write)
@@ -143,6 +146,13 @@ def _try_file(_dialect: object, _record: object, arguments: list[Any], options: 
     # If aiosqlite cannot open a file, its thread reports to the event loop once more after the caller has its error;
     # in a program that ends there, the loop may be closed, and a traceback follows our message.
     sqlite3.connect(*arguments, **options).close()
+
+
+def _end_when_given_up(connection: Any, _record: object) -> None:
+    # `interrupt` would miss a statement that begins a moment later, and so would run to its end.
+    driver = connection.driver_connection
+    driver.is_given_up = given_up = Event()
+    connection.run_async(lambda _driver: driver.set_progress_handler(given_up.is_set, _STEPS))
 
 
 def _begin_write(connection: Connection) -> None:
