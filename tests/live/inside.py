@@ -19,10 +19,11 @@ from gateway.server.websocket_protocol import WebSocketProtocol
 from gateway.store.store import Store, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
     from contextlib import AbstractContextManager
 
     from gateway.auth.authenticator import Authenticator
+    from gateway.background import BackgroundTask
     from gateway.observability.listeners import Listeners
     from gateway.runs.service import Answering
     from gateway.web.middleware import RequestMiddleware
@@ -81,6 +82,7 @@ async def serving_inside(
     listeners: Listeners | None = None,
     origin_policy: OriginPolicy | None = None,
     answering: Answering | None = None,
+    background: Callable[[Store, Hub], Sequence[BackgroundTask]] = lambda _store, _hub: (),
 ) -> AsyncIterator[Inside]:
     """Serve a database for as long as the block, to everybody where no authenticator is made."""
     hub = Hub()
@@ -93,6 +95,7 @@ async def serving_inside(
         listeners=listeners,
         origin_policy=origin_policy,
         answering=answering,
+        background=background(store, hub),
     )
     config = uvicorn.Config(
         app,
