@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 SUBSCRIBERS: Final = times(fast=100, slow=1_000)
 THREADS: Final = 10
-SENT: Final = 12
+FIRST: Final = 12  # with what the lists are read by once
+SENT: Final = 18
 # Of positions, lists and the epoch one each, and up to 2.5 of credentials (docs/deployment.md).
 PER_SECOND: Final = 6
 
@@ -47,12 +48,13 @@ async def test_statements_of_a_process_do_not_grow_with_subscribers_that_wait(da
                 await socket.subscribe(EVENTS, f"{n}", threadId=threads[n % THREADS])
                 await socket.subscribe(LIST_OF_OWNER, f"{n + 1}", owner=f"owner {n % 3}")
         await until(lambda: waiting(inside.hub) == SUBSCRIBERS)
-        started = time.monotonic()
         with statements_of(inside.store) as sent:
-            await until(lambda: len(sent) >= SENT)
+            await until(lambda: len(sent) >= FIRST)
+            started = time.monotonic()
+            await until(lambda: len(sent) >= FIRST + SENT)
         took_s = time.monotonic() - started
 
-    assert took_s > SENT / PER_SECOND * 0.75  # all of one second may have come at its beginning
+    assert took_s > SENT / PER_SECOND / 2  # some of what was due later may have come at the beginning
     assert not any(each.startswith(("INSERT", "UPDATE", "DELETE")) for each in sent)
 
 
