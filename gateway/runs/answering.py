@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -36,6 +37,14 @@ MOST_MESSAGES: Final = 1_000  # of a thread that a model is sent, from the newes
 MOST_BYTES: Final = 4 * bounds.MIB  # of these
 _PAGE: Final = 100
 _MOST_ARGUMENTS: Final = bounds.TEXT.number  # characters of all calls of one answer
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A run waits for the outputs of the functions that a step of it calls."""
+
+    step_id: str
+    calls: list[dict[str, Any]]
 
 
 class Paced:
@@ -164,8 +173,8 @@ class Answer:
 
 async def answer(
     store: Store, models: Models, open_run: OpenRun, interval_s: Callable[[], float], cost: Cost
-) -> Outcome | None:
-    """Let a model answer a run that is in progress, and note what it costs; None where it waits for functions.
+) -> Outcome | Waiting:
+    """Let a model answer a run that is in progress, and note what it costs; return what becomes of the run.
 
     Errors: RunLost; ModelFailed; Unavailable.
     """
@@ -188,11 +197,9 @@ async def answer(
     finally:
         await written.close()
     cost.counted = finished.usage
-    usage = cost.usage()
     if step_id is not None and finished.reason in (FinishReason.TOOL_CALLS, FinishReason.STOP):
-        await run_progress.require_action(store, open_run, step_id, written.calls, usage)
-        return None
-    return _outcome(run, finished, usage)
+        return Waiting(step_id, written.calls)
+    return _outcome(run, finished, cost.usage())
 
 
 async def _stream(events: Any, written: Answer) -> Finished:

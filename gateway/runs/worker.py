@@ -23,7 +23,7 @@ from gateway.core.run_progress import LeaseLost, Outcome, RunLost
 from gateway.domain.principal import Reach
 from gateway.domain.run import RunStatus
 from gateway.errors import Unavailable
-from gateway.runs.answering import answer
+from gateway.runs.answering import Waiting, answer
 from gateway.runs.cost import Cost
 from gateway.runs.models.interface import FailureCode, ModelFailed
 
@@ -49,6 +49,8 @@ _FAILED: Final = "The server had an error while it answered this run."
 _STOPPED: Final = "The server was stopped while it answered this run."
 _ENDED_BY_CLIENT: Final = "A client has finished or deleted the message of this run."
 _ABANDONED: Final = "The server ended while it answered this run."
+# Where it is being cancelled, this cancels it; where it has ended, it does nothing.
+_LOST: Final = Outcome(RunStatus.FAILED, (FailureCode.SERVER_ERROR.value, _ENDED_BY_CLIENT))
 
 
 class Worker:
@@ -172,10 +174,10 @@ class Worker:
         self._why.setdefault(key, None)  # its end is not interrupted: who cancels it meanwhile has cancelled it
         usage = await self._pay(open_run.run, cost)
         if outcome is not None:
-            with suppress(Unavailable):  # as above
-                await self._end(open_run, replace(outcome, usage=usage))
+            with suppress(Unavailable, LeaseLost):  # as above, or another worker looks after it
+                await self._end(open_run, outcome, usage)
 
-    async def _outcome(self, open_run: OpenRun, cost: Cost, *, is_overdue: bool) -> Outcome | None:
+    async def _outcome(self, open_run: OpenRun, cost: Cost, *, is_overdue: bool) -> Outcome | Waiting | None:
         run, key = open_run.run, (open_run.project_id, open_run.run.id)
         if is_overdue or run.status not in (RunStatus.QUEUED, RunStatus.IN_PROGRESS):
             return Outcome(RunStatus.EXPIRED)  # one that is being cancelled is cancelled by it
@@ -189,8 +191,8 @@ class Worker:
             return Outcome(RunStatus.EXPIRED)
         except LeaseLost:
             return None
-        except RunLost:  # where it is being cancelled, this cancels it; where it has ended, it does nothing
-            return Outcome(RunStatus.FAILED, (FailureCode.SERVER_ERROR.value, _ENDED_BY_CLIENT))
+        except RunLost:
+            return _LOST
         except ModelFailed as error:
             return Outcome(RunStatus.FAILED, (error.code.value, error.message))
         except Unavailable:
@@ -199,7 +201,7 @@ class Worker:
             log.exception("run %s failed", run.id)
             return Outcome(RunStatus.FAILED, (FailureCode.SERVER_ERROR.value, _FAILED))
 
-    async def _answered(self, open_run: OpenRun, cost: Cost) -> Outcome | None:
+    async def _answered(self, open_run: OpenRun, cost: Cost) -> Outcome | Waiting:
         run = open_run.run
         if run.status is RunStatus.IN_PROGRESS and await run_leases.has_output(self._store, open_run):
             return _expired(_ABANDONED)
@@ -217,9 +219,23 @@ class Worker:
             return None
         return _expired(_STOPPED) if status is RunStatus.EXPIRED else Outcome(status)
 
-    async def _end(self, open_run: OpenRun, outcome: Outcome) -> None:
+    async def _end(self, open_run: OpenRun, outcome: Outcome | Waiting, usage: Mapping[str, Any] | None) -> None:
+        """Write what becomes of a run, after its last call is charged: a client that sees it finds its budget spent.
+
+        Errors: LeaseLost; Unavailable.
+        """
         reach, run = Reach(open_run.project_id), open_run.run
-        ended = await run_progress.end(self._store, reach, run.id, outcome, holder=self._owner)
+        if isinstance(outcome, Waiting):
+            try:
+                await run_progress.require_action(self._store, open_run, outcome.step_id, outcome.calls, usage)
+            except LeaseLost:
+                raise
+            except RunLost:
+                outcome = _LOST
+            else:
+                return
+        last = replace(outcome, usage=usage)
+        ended = await run_progress.end(self._store, reach, run.id, last, holder=self._owner)
         if ended is not None:
             self.ended[ended.status_value] += 1
 

@@ -85,3 +85,20 @@ async def test_a_run_whose_thread_is_deleted_half_way_is_charged(store: Store, w
                 await asyncio.sleep(0.01)
 
     assert models.tokens == SENT + 4
+
+
+@pytest.mark.parametrize(
+    "script", [[SAID, UNCOUNTED], [CALL, Finished(FinishReason.TOOL_CALLS)]], ids=["an answer", "calls"]
+)
+async def test_a_call_is_charged_before_a_client_sees_what_became_of_its_run(
+    store: Store, who: Principal, script: Any
+) -> None:
+    run, seen = await make_run(store), asyncio.Queue[RunStatus]()
+
+    async def spend(_payer: str, _tokens: int) -> None:
+        seen.put_nowait((await runs.get(store, who, None, run.id)).status)
+
+    async with working(Worker(store, Scripted([script]), spend=spend)), asyncio.timeout(20):
+        status = await seen.get()
+
+    assert status is RunStatus.IN_PROGRESS

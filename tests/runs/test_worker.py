@@ -231,14 +231,18 @@ async def test_more_runs_than_places_wait_for_their_turn(store: Store) -> None:
     assert worker.ended == {"completed": 5}
 
 
-async def test_a_run_is_taken_up_though_its_task_has_not_ended_yet(store: Store, who: Principal) -> None:
-    run, waits = await make_run(store), asyncio.Event()
+async def test_a_run_is_taken_up_though_its_task_has_not_ended_yet(
+    store: Store, who: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, waits, require_action = await make_run(store), asyncio.Event(), run_progress.require_action
 
-    async def spend(_payer: str, _tokens: int) -> None:
+    async def require_action_and_wait(*arguments: Any) -> None:
+        await require_action(*arguments)
         await waits.wait()
 
+    monkeypatch.setattr(run_progress, "require_action", require_action_and_wait)
     models = Scripted([calls(("weather", "{}")), says("Rain.")])
-    async with working(Worker(store, models, spend=spend)) as worker:
+    async with working(Worker(store, models)) as worker:
         await until(store, run, RunStatus.REQUIRES_ACTION)
         await runs.submit_tool_outputs(store, who, None, run.id, ToolOutputs((("call_0", "rain"),)))
         worker.wake()
