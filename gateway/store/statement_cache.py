@@ -48,8 +48,9 @@ class Prepared:
 class StatementCache:
     """The compiled statements of one kind of database."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, adapt: Callable[[Executable], Executable] | None = None) -> None:
         self._dialect = dialect
+        self._adapt = adapt or (lambda statement: statement)  # to the driver
         self._by_shape: dict[tuple[Any, ...], Prepared] = {}
 
     def prepared(self, build: Build, arguments: tuple[Any, ...]) -> tuple[Prepared, Sequence[Any]]:
@@ -68,7 +69,8 @@ class StatementCache:
         if found is None:
             if len(self._by_shape) == _MAX_SHAPES:
                 self._by_shape.clear()
-            found = self._by_shape[shape] = _compile(self._dialect, build(*_bind_parameters(arguments)), len(values))
+            built = self._adapt(build(*_bind_parameters(arguments)))
+            found = self._by_shape[shape] = _compile(self._dialect, built, len(values))
         values += found.constants
         return found, found.order(values)
 

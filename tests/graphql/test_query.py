@@ -259,7 +259,7 @@ def _thread_goes_when_its_messages_are_read(store: Store, database_url: str) -> 
         other.commit()
         other.close()
 
-    with watching(store, lambda _database, statement: delete if statement.startswith("SELECT messages") else None):
+    with watching(store, lambda _database, statement: delete if "FROM messages" in statement else None):
         yield
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import event
+from sqlalchemy import Select, event, func
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.store.engines import base
@@ -24,15 +25,42 @@ from gateway.store.statement_cache import StatementCache
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-    from sqlalchemy import URL, Connection
+    from sqlalchemy import URL, Connection, Executable
 
     from gateway.store.engines.base import Take
 
 T = TypeVar("T")
 
+_PACKED: Final = "SELECT packed("
+_FEW: Final = 4  # columns, that cost no more than the function
 READERS: Final = 4  # threads that read at once; more only wait for the interpreter's lock
 _IMPORT_CACHE_KB: Final = 16_000
 _STEPS: Final = 20_000  # of SQLite's virtual machine, a few milliseconds, between two looks whether to go on
+
+
+class PackingConnection(sqlite3.Connection):
+    """SQLite's connection with a function of SQL that takes a whole row, and returns its place in a list.
+
+    The driver releases the interpreter's lock and takes SQLite's for each column of a row, but not for each argument of
+    a function.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        rows = self.packed = list[tuple[Any, ...]]()
+
+        def packed(*row: Any) -> int:
+            rows.append(row)
+            return len(rows) - 1
+
+        self.create_function(packed.__name__, -1, packed)
+
+
+def pack(statement: Executable) -> Executable:
+    """Let a statement of many columns return each row by the function of `PackingConnection`."""
+    if not isinstance(statement, Select) or len(columns := [*statement.inner_columns]) <= _FEW:
+        return statement
+    return statement.with_only_columns(func.packed(*columns))
 
 
 class Sqlite:
@@ -71,11 +99,11 @@ class SqliteInThread:
         """Run a statement without values."""
         connection.execute(text)
 
-    async def fetch(self, connection: sqlite3.Connection, text: str, values: Any) -> Sequence[Any]:
+    async def fetch(self, connection: PackingConnection, text: str, values: Any) -> Sequence[Any]:
         """Run a statement and return its rows."""
-        return connection.execute(text, values).fetchall()
+        return _taken(text, values, list, connection)
 
-    async def take(self, connection: sqlite3.Connection, text: str, values: Any, take: Take[T]) -> T:
+    async def take(self, connection: PackingConnection, text: str, values: Any, take: Take[T]) -> T:
         """Run a statement and return what a function takes from its rows."""
         return _taken(text, values, take, connection)
 
@@ -115,7 +143,7 @@ def open_sqlite(url: URL) -> Engines:
     shared: dict[str, Any] = {
         "pool_timeout": base.WAIT_S,
         "hide_parameters": True,
-        "connect_args": {"isolation_level": None, "timeout": base.WAIT_S},
+        "connect_args": {"isolation_level": None, "timeout": base.WAIT_S, "factory": PackingConnection},
     }
     writer = create_async_engine(url, pool_size=1, max_overflow=0, **shared)
     reader = create_async_engine(
@@ -137,7 +165,7 @@ def open_sqlite(url: URL) -> Engines:
 
     event.listen(writer.sync_engine, "do_connect", _try_file)
     event.listen(writer.sync_engine, "begin", _begin_write)
-    statements, watchers = StatementCache(reader.dialect), Watchers(reader.dialect.name)
+    statements, watchers = StatementCache(reader.dialect, pack), Watchers(reader.dialect.name)
     folder = Path(url.database or "").absolute().parent
     return Engines(reader, writer, Sqlite(), SqliteInThread(), statements, watchers, has_one_writer=True, folder=folder)
 
@@ -171,14 +199,17 @@ def can_lose_commits() -> bool:
     return not (version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45))
 
 
-def take_each(queries: Iterable[tuple[str, Any, Take[Any]]], connection: sqlite3.Connection) -> list[Any]:
+def take_each(queries: Iterable[tuple[str, Any, Take[Any]]], connection: PackingConnection) -> list[Any]:
     """Run statements one after the other on SQLite's own connection; return what is taken from the rows of each."""
     return [_taken(statement, values, take, connection) for statement, values, take in queries]
 
 
-def _taken(statement: str, values: Any, take: Take[T], connection: sqlite3.Connection) -> T:
+def _taken(statement: str, values: Any, take: Take[T], connection: PackingConnection) -> T:
     rows = connection.execute(statement, values)
     try:
-        return take(rows)
+        if not statement.startswith(_PACKED):
+            return take(rows)
+        return take(map(connection.packed.__getitem__, chain.from_iterable(rows)))
     finally:
         rows.close()  # an unfinished statement would keep its snapshot of the file
+        connection.packed.clear()
