@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PYTHON: Final = (sys.executable, "-P")  # imports come from the checkout, wherever the program is started
-_SLOW_SERVER: Final = Path(__file__).with_name("slow_server.py")
+SLOW_SERVER: Final = "slow_server.py"
+SLOW_COMMITS: Final = "slow_commits.py"
 SQLITE: Final = "sqlite"
 POSTGRES: Final = "postgresql"
 HELLO: Final = "hello"
@@ -34,7 +35,8 @@ class System:
     """A system; `protocol` names its requests in `cases`, `program` its module or file in `peers`, None for ours.
 
     `checkout` is the one whose code is run; the peers always come with this one. `joins` says that the messages of a
-    list of threads are read by a lateral join, which SQLite does not have, instead of by a loader.
+    list of threads are read by a lateral join, which SQLite does not have, instead of by a loader. `entry` is a file
+    here that is run instead of our program.
     """
 
     name: str
@@ -44,6 +46,7 @@ class System:
     packages: tuple[str, ...]
     checkout: Path = ROOT
     joins: bool = False
+    entry: str | None = None
 
     @property
     def on_node(self) -> bool:
@@ -58,7 +61,9 @@ class System:
     def command(self, *, slowly: bool = False) -> list[str]:
         """Build the command that serves it on a free port; ours has another entry point under valgrind."""
         if self.program is None:
-            ours = [str(_SLOW_SERVER)] if slowly else ["-m", "gateway"]  # by its path: another checkout has another one
+            entry = SLOW_SERVER if slowly else self.entry
+            # By its path: another checkout has another one.
+            ours = ["-m", "gateway"] if entry is None else [str(Path(__file__).with_name(entry))]
             return [*PYTHON, *ours, "serve", "--host", "127.0.0.1", "--port", "0"]
         if self.on_node:
             return [npm.node(), str(npm.PEERS / self.program)]
