@@ -185,21 +185,25 @@ def _is_user_message(new: NewMessage) -> bool:
 
 def from_new(thread_id: ThreadId, new: NewMessage, created_at: int, key: IdempotencyKey | None = None) -> Message:
     """Return the message that is stored for a new one."""
-    return Message(
-        id=new_message_id(),
-        thread_id=thread_id,
-        created_at=created_at,
-        role_value=new.role._value_,  # `value` is a function of Python's
-        status_value=new.status._value_,
-        content_json=dump(new.content),
-        attachments_json=dump_text(new.attachments),
-        metadata_json=dump_text(new.metadata),
-        run_id=new.run_id,
-        assistant_id=new.assistant_id,
-        completed_at=created_at if new.status is Status.COMPLETED else None,
-        plain_text=plain_text(new.content) if new.status is Status.COMPLETED else None,
-        idempotency_key=None if key is None else key.value,
+    is_whole = new.status is Status.COMPLETED
+    fields = (  # in the order of those of `MessageRow`: by name they take five times as long
+        new_message_id(),
+        thread_id,
+        created_at,
+        new.role._value_,  # `value` is a function of Python's
+        new.status._value_,
+        dump(new.content),
+        dump_text(new.attachments),
+        dump_text(new.metadata),
+        new.run_id,
+        new.assistant_id,
+        created_at if is_whole else None,
+        None,  # incomplete_at
+        None,  # reason_value
+        plain_text(new.content) if is_whole else None,
+        None if key is None else key.value,
     )
+    return Message._make(fields)
 
 
 async def _begin_change(

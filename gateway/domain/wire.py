@@ -49,8 +49,7 @@ def message(message: Message) -> JsonValue:
         completed_at,
         incomplete_at,
         reason,
-        *_,
-    ) = message
+    ) = message[:13]
     return {
         "id": id_,
         "object": "thread.message",

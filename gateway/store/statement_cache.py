@@ -100,9 +100,12 @@ def _shape_of_message(message: Message, values: list[Any]) -> Any:
     begin = len(values)
     values += message[:_REQUIRED]
     values[begin + _CONTENT] = message.content_json.decode()  # columns hold text
-    optional = message[_REQUIRED:]
-    values += [each for each in optional if each is not None]
-    return tuple(map(type, optional))
+    kinds = []
+    for each in message[_REQUIRED:]:
+        kinds.append(each.__class__)
+        if each is not None:
+            values.append(each)
+    return tuple(kinds)
 
 
 def _shape_of_thread(thread: Thread, values: list[Any]) -> Any:

@@ -249,28 +249,27 @@ class Writes(Reads):
         message, active_at, reader, key = added
         thread_id = message.thread_id
         if key is None:
-            position, created_at = await self.take_positions(reach, thread_id, 1, active_at)
+            taken = await self._rows(threads.take_position, reach, thread_id, active_at)
         else:
-            position, created_at = await self._take_once(reach, thread_id, active_at, key)
+            taken = await self._take_once(reach, thread_id, active_at, key)
+        position, created_at = await self._end_of(taken, reach, thread_id)
         message = with_created_at(message, created_at)
         others = {} if reader is None else {"author": reader}
         if key is not None:
             others |= {"idempotency_scope": key.scope, "idempotency_fingerprint": key.fingerprint}
-        await self._rows(messages.insert_message, reach, message, position, others)
+        await self._rows(messages.insert_message, reach, message, position, *([others] if others else ()))
         if key is not None and not self._connection.is_local:  # SQLite has one writer: nothing was deleted meanwhile
             await self.refuse_deleted(reach, key)
         if reader is not None:
             await self.raise_mark(reach, thread_id, reader, position)
         return message
 
-    async def _take_once(
-        self, reach: Reach, thread_id: ThreadId, active_at: int, key: IdempotencyKey
-    ) -> tuple[int, int]:
-        """Do the same as `take_positions` for one message, unless a deleted one has its key."""
+    async def _take_once(self, reach: Reach, thread_id: ThreadId, active_at: int, key: IdempotencyKey) -> Sequence[Any]:
+        """Allocate a position for one message, unless a deleted one has its key."""
         taken = await self._rows(messages.take_position_once, reach, thread_id, active_at, key.scope, key.value)
         if not taken:
             await self.refuse_deleted(reach, key)
-        return await self._end_of(taken, reach, thread_id)
+        return taken
 
     async def _why_not_free(self, reach: Reach, thread_id: str) -> NotFound | ThreadLocked:
         """Return the error for a thread that takes no messages; a run that has ended meanwhile is overdue."""

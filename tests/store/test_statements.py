@@ -454,7 +454,8 @@ def test_every_builder_with_a_reach_has_a_case() -> None:
         "get_thread_with_edges",
         "list_messages_of_each",
         "insert_message",  # at a position that `take_positions` has allocated
-        "append_message",  # begins with `take_positions`: tests/store/test_append.py
+        "take_position",  # is `take_positions` of one
+        "append_message",  # begins with it: tests/store/test_append.py
         "take_position_once",  # so does this one: tests/idempotency
     }
 

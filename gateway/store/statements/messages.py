@@ -215,21 +215,21 @@ def known_messages(reach: Reach, message_ids: str) -> CompoundSelect[Any]:
     )
 
 
-def insert_message(reach: Reach, message: Message, position: int, others: dict[str, Any]) -> Insert:
+def insert_message(reach: Reach, message: Message, position: int, others: dict[str, Any] | None = None) -> Insert:
     """Insert a message at a position that was allocated for it, with the values of other columns by their names."""
     own = {
         tables.messages.c.project_id: reach.project_id,
         tables.messages.c.position: position,
         tables.messages.c.change_number: change_number(),  # SQLite would otherwise write the row twice
     }
-    own |= {tables.messages.c[name]: value for name, value in others.items()}
+    own |= {tables.messages.c[name]: value for name, value in (others or {}).items()}
     return insert(tables.messages).values(own | _columns_of(message))
 
 
 def take_position_once(reach: Reach, thread_id: str, active_at: int, scope: str, key: str | None) -> Update:
     """Allocate a position of a thread, as `take_positions`, unless a deleted message has an idempotency key."""
     is_taken = exists().where(has_key(tables.deleted_messages, reach, scope, key))
-    return threads.take_positions(reach, thread_id, threads.ONE, active_at).where(~is_taken)
+    return threads.take_position(reach, thread_id, active_at).where(~is_taken)
 
 
 def append_message(
@@ -242,7 +242,7 @@ def append_message(
     Shape: one row, the position and the second that the message gets and the thread's owner, or none for an unknown
     thread.
     """
-    moved = threads.take_positions(reach, message.thread_id, threads.ONE, active_at)
+    moved = threads.take_position(reach, message.thread_id, active_at)
     if scope is not None:
         seen = tables.threads.alias("seen")
         is_same = seen.c.last_position == tables.threads.c.last_position

@@ -78,6 +78,11 @@ def take_positions(
     )
 
 
+def take_position(reach: Reach, thread_id: str, active_at: int) -> Update:
+    """Do the same for one message, in a thread that no run locks."""
+    return take_positions(reach, thread_id, ONE, active_at)
+
+
 def next_position(reach: Reach, thread_id: str | ScalarSelect[str]) -> ReturningUpdate[Any]:
     """Allocate one position of a thread for a change, under its row's lock.
 
