@@ -47,9 +47,9 @@ async def erase(store: Store, who: Principal, owner: str) -> Erased:
     Errors: Forbidden; Unavailable, after which the next call continues.
     """
     reach, threads, messages = _reach(who, owner), 0, 0
-    while found := await _some_threads(store, reach):
+    while found := await _some_threads(store, reach.and_unfinished()):
         for thread_id in found:
-            messages += await thread_removal.remove(store, reach, thread_id) or 0
+            messages += await thread_removal.remove(store, reach.and_unfinished(), thread_id) or 0
             threads += 1
     while await store.write(partial(_forget_some, reach=reach)) == _PLACES:
         pass

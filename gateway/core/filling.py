@@ -1,14 +1,13 @@
 """Filling a new thread with any number of messages, in transactions that are short: other writers do not wait for it.
 
 It is visible whole or not at all. What a process that dies leaves of it is removed by any server.
-Must not be here: which messages it is filled with (`forking`).
+Must not be here: which messages it is filled with (`forking`, `long_import`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -23,27 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
     from gateway.core import Store
-    from gateway.domain.idempotency import IdempotencyKey
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
-    from gateway.domain.thread import ForkSource, Thread
+    from gateway.domain.thread import Thread
+    from gateway.store.filling import Filling
 
 _CHUNK_BYTES: Final = 128 * 1024  # of the messages of one statement, or one message
 _HOLD_S: Final = 0.05  # after which a transaction begins no further statement; its commit may take twice as long
 _ABANDONED_MS: Final = 600_000  # without a further message; each transaction waits for some seconds at most
 _INTERVAL_S: Final = 600
 _THREADS: Final = 100
-
-
-@dataclass(slots=True)
-class Filling:
-    """A thread as it will be, the one that it is a copy of, and what was added to it so far."""
-
-    thread: Thread
-    source: ForkSource
-    key: IdempotencyKey | None
-    count: int = 0
-    latest: int = 0
+_ANY: Final = 1 << 62  # after all times
 
 
 async def fill(
@@ -51,21 +40,19 @@ async def fill(
 ) -> Thread:
     """Create a thread with messages, which come in batches, each with whether it is the last one; return it.
 
-    It is created when the last message is there, if its source is too.
-    Errors: NotFound for the source; KeyTaken; Unavailable.
+    It is created when the last message is there, if its source is too. Whoever yields messages notes their `latest`.
+    Errors: NotFound for the source, or the thread; KeyTaken; Unavailable.
     """
     try:
         async for batch, is_last in batches:
             left, whole = batch, None
             while left or (is_last and whole is None):
                 added, whole = await store.write(partial(_step, reach, filling, left, is_last=is_last))
-                filling.count += added
-                filling.latest = max((filling.latest, *(each.created_at for each in left[:added])))
                 left = left[added:]
             if whole is not None:
                 return whole
     except (KeyTaken, NotFound):  # nothing of the last transaction was committed
-        await _remove_unfinished(store, reach, filling.thread.id, now_ms() + 1)
+        await remove_unfinished(store, reach, filling.thread.id, filling.touched + 1)
         raise
     raise RuntimeError("no batch was the last one")
 
@@ -75,22 +62,25 @@ async def _step(
 ) -> tuple[int, Thread | None]:
     """Add messages for a moment; return how many, and the thread if it is whole."""
     end, now, added = time.monotonic() + _HOLD_S, now_ms(), 0
-    thread, gone = filling.thread, NotFound("thread", filling.source.thread_id)
-    if filling.count == 0:  # each step adds a message, or is the last one
-        await transaction.begin_filling(reach, thread, filling.source, now)
+    thread, source, own = filling.thread, filling.source, reach.and_unfinished()
+    gone = NotFound("thread", thread.id if source is None else source.thread_id)
+    if not filling.touched:
+        await transaction.begin_filling(own, filling, now)
     for chunk in _chunks(left):
-        if not await transaction.add_filled(reach, thread.id, filling.count + added, chunk, now):
+        if not await transaction.add_filled(own, filling, chunk, now):
             raise gone
         added += len(chunk)
         if time.monotonic() > end:
             break
     if not is_last or added < len(left):
         return added, None
-    latest = max((filling.latest, *(each.created_at for each in left)))
-    whole = thread._replace(created_at=now // 1_000, activity_at=now, message_count=filling.count + added)
-    # One that is erased takes its copies with it: either this waits for that, or it finds the copy.
-    has_source = await transaction.lock_ends(reach, [filling.source.thread_id])
-    if not has_source or not await transaction.end_filling(reach, whole, latest, filling.key):
+    whole = thread._replace(message_count=filling.count)
+    if source is not None:
+        whole = whole._replace(created_at=now // 1_000, activity_at=now)
+        # One that is erased takes its copies with it: either this waits for that, or it finds the copy.
+        if not await transaction.lock_ends(reach, [source.thread_id]):
+            raise gone
+    if not await transaction.end_filling(own, filling, whole):
         raise gone
     return added, whole
 
@@ -118,7 +108,7 @@ async def remove_abandoned(store: Store, before_ms: int) -> int:
     removed = 0
     while found := await _abandoned(store, before_ms):
         for project_id, thread_id in found:
-            await _remove_unfinished(store, Reach(project_id), thread_id, before_ms)
+            await remove_unfinished(store, Reach(project_id), thread_id, before_ms)
         removed += len(found)
     return removed
 
@@ -128,6 +118,8 @@ async def _abandoned(store: Store, before_ms: int) -> list[tuple[str, ThreadId]]
         return await reads.list_abandoned(before_ms, _THREADS)
 
 
-async def _remove_unfinished(store: Store, reach: Reach, thread_id: ThreadId, before_ms: int) -> None:
-    is_abandoned = partial(FillWrites.is_abandoned, reach=reach, thread_id=thread_id, before=before_ms)
-    await thread_removal.remove(store, reach, thread_id, is_abandoned)
+async def remove_unfinished(store: Store, reach: Reach, thread_id: ThreadId, before_ms: int = _ANY) -> None:
+    """Remove a thread, if it is not whole and got no message since a time."""
+    own = reach.and_unfinished()
+    is_abandoned = partial(FillWrites.is_abandoned, reach=own, thread_id=thread_id, before=before_ms)
+    await thread_removal.remove(store, own, thread_id, is_abandoned)

@@ -6,11 +6,11 @@ Must not be here: SQL, how requests name a message.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from gateway.core import threads
 from gateway.core.clock import now_ms
-from gateway.core.filling import Filling, fill
+from gateway.core.filling import fill
 from gateway.core.idempotency import create_once
 from gateway.domain import bounds, metadata
 from gateway.domain.idempotency import KeyTaken, Kind
@@ -21,6 +21,7 @@ from gateway.domain.thread import ForkSource, Thread
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump_text
 from gateway.errors import InvalidRequest, NotFound
+from gateway.store.filling import Filling
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -77,7 +78,7 @@ async def _fork(store: Store, who: Principal, thread_id: ThreadId, new: NewFork,
             owner=source.owner if new.owner is None else threads.owner_of_new(who, new.owner),
             idempotency_key=None if key is None else key.value,
         )
-        filling = Filling(copy, ForkSource(thread_id, new.up_to), key)
+        filling = Filling(copy, ForkSource(thread_id, new.up_to), key=key)
         return await fill(store, who.reach, filling, _copies(reads, who.reach, filling, last))
 
 
@@ -104,13 +105,14 @@ async def _copies(
 ) -> AsyncIterator[tuple[Sequence[Message], bool]]:
     """Yield copies of all messages up to a position, in batches; what is in progress is incomplete in them."""
     position, is_last, now = 0, False, now_ms() // 1_000
-    copy_id = filling.thread.id
+    copy_id, source = filling.thread.id, cast("ForkSource", filling.source)
     while not is_last:
-        found = await reads.list_messages_after(reach, filling.source.thread_id, position, _BATCH)
+        found = await reads.list_messages_after(reach, source.thread_id, position, _BATCH)
         position = found.position
         is_last = position >= last or not found.has_more
-        batch = [message for at, message in found.items if at <= last]
-        yield [_copy(message, copy_id, now) for message in batch], is_last
+        batch = [_copy(message, copy_id, now) for at, message in found.items if at <= last]
+        filling.latest = max((filling.latest, *(each.created_at for each in batch)))
+        yield batch, is_last
 
 
 def _copy(message: Message, copy_id: ThreadId, now: int) -> Message:

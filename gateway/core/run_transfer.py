@@ -7,6 +7,7 @@ Must not be here: threads and messages (`transfer`); files, lines, reports about
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gateway.core import assistants
@@ -30,16 +31,19 @@ _PAGE: Final = PageRequest(limit=100, order=Order.ASC)
 
 
 async def import_runs(
-    transaction: RunWrites, reach: Reach, staging: Staging, thread_ids: Sequence[ThreadId], taken: Taken
+    store: Store, reach: Reach, staging: Staging, thread_ids: Sequence[ThreadId], taken: Taken
 ) -> None:
-    """Add the staged runs and steps of threads that are imported; what exists stays as it is."""
+    """Add the staged runs and steps of threads that were imported, in batches; what exists stays as it is."""
     for batch in staging.runs.lines(thread_ids):
-        await _add(transaction, reach, batch, taken)
+        found = [(line, archive_runs.read(wire.load(line.raw))) for line in batch]
+        of_runs = [(line, each) for line, each in found if isinstance(each, Run | RunStep)]
+        await store.write(partial(_add, reach=reach, of_runs=of_runs, taken=taken))
 
 
-async def _add(transaction: RunWrites, reach: Reach, batch: Sequence[RunLine], taken: Taken) -> None:
-    found = [(line, archive_runs.read(wire.load(line.raw))) for line in batch]
-    of_runs = [(line, each) for line, each in found if isinstance(each, Run | RunStep)]
+async def _add(
+    transaction: RunWrites, reach: Reach, of_runs: Sequence[tuple[RunLine, Run | RunStep]], taken: Taken
+) -> None:
+    await transaction.lock_imports()
     ends = await transaction.lock_ends(reach, sorted({each.thread_id for _, each in of_runs}))
     run_ids = {each.id if isinstance(each, Run) else each.run_id for _, each in of_runs}
     threads = await transaction.known_runs(reach, sorted(run_ids))
@@ -49,7 +53,7 @@ async def _add(transaction: RunWrites, reach: Reach, batch: Sequence[RunLine], t
     steps: list[RunStep] = []
     for line, each in of_runs:
         known, own = (threads, each.thread_id) if isinstance(each, Run) else (holders, each.run_id)
-        if known.get(each.id) == own:
+        if known.get(each.id) == own or each.thread_id not in ends:  # the thread was deleted
             taken.known += 1
             continue
         reason = _why_not(each, threads, holders, ends[each.thread_id].active_run)

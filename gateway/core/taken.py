@@ -9,10 +9,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from gateway.domain.thread import Thread
     from gateway.store.staged_runs import RunLine
     from gateway.store.staging import Staged
 
 _COUNTS: Final = ("threads", "messages", "runs", "steps", "assistants", "known", "deleted")
+
+
+class Given(NamedTuple):
+    """A thread to import; one without a line of its own is inferred from its messages."""
+
+    thread: Thread
+    has_line: bool = True
 
 
 class Refused(NamedTuple):
@@ -27,6 +35,19 @@ class RefusedLine(NamedTuple):
 
     line: RunLine
     reason: str
+
+
+class RefusedError(Exception):
+    """A message cannot be imported, so its thread cannot."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__()
+        self.refused = refused
+
+
+def held_by(message_id: str, thread_id: str) -> str:
+    """Say why a message cannot be added to a thread while it is in another one."""
+    return f"'{message_id}' is already a message of '{thread_id}'."
 
 
 @dataclass(slots=True)

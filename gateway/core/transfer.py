@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from gateway.core import run_transfer
+from gateway.core.filling import remove_unfinished
+from gateway.core.long_import import UnfinishedError, count_known, find_ends, import_long, restore_keys
 from gateway.core.paging import all_pages
-from gateway.core.taken import Refused, Taken
+from gateway.core.taken import Refused, RefusedError, Taken, held_by
 from gateway.domain.idempotency import Kind
 from gateway.domain.page import Order, PageRead, PageRequest
 from gateway.store.writes import End
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from gateway.core import Store
+    from gateway.core.taken import Given
     from gateway.domain.idempotency import KeyRecord
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
@@ -34,47 +37,61 @@ _THREADS: Final = PageRequest(limit=100, order=Order.ASC)
 _MESSAGES: Final = PageRequest(limit=500, order=Order.ASC)
 
 
-class Given(NamedTuple):
-    """A thread to import; one without a line of its own is inferred from its messages."""
-
-    thread: Thread
-    has_line: bool = True
-
-
-class _RefusedError(Exception):
-    """A message cannot be imported, so its thread cannot."""
-
-    def __init__(self, refused: Refused) -> None:
-        super().__init__()
-        self.refused = refused
-
-
 async def import_threads(
     store: Store, who: Principal, given: Sequence[Given], staging: Staging, *, replace_deleted: bool = False
 ) -> Taken:
-    """Add threads with all their staged messages, each whole or not at all, all in one transaction.
+    """Add threads with all their staged messages, each whole or not at all, and then their runs.
 
     What exists stays as it is, so a second import changes nothing; but what was inferred of a thread is replaced by its
     own line. What was deleted stays deleted, unless `replace_deleted`: then the thread is created again.
     """
+    taken = await _import_threads(store, who, given, staging, replace_deleted=replace_deleted)
+    left_out = {each.staged.message.thread_id for each in taken.refused}
+    with_runs = [each.thread.id for each in given if each.thread.id not in left_out]
+    await run_transfer.import_runs(store, who.reach, staging, with_runs, taken)
+    return taken
 
+
+async def _import_threads(
+    store: Store, who: Principal, given: Sequence[Given], staging: Staging, *, replace_deleted: bool
+) -> Taken:
+    """Add the threads without their runs: in one transaction, or a long one that is new in several."""
+    reach, known = who.reach, 0
+    while True:
+        try:
+            if staging.is_long(given):
+                taken = await import_long(store, reach, staging, given[0], replace_deleted=replace_deleted)
+                if taken is not None:
+                    return taken
+                known = await count_known(store, reach, staging, given[0].thread.id)
+            taken = await _import_group(store, who, given, staging, known, replace_deleted=replace_deleted)
+        except UnfinishedError as found:
+            for thread_id in found.thread_ids:
+                await remove_unfinished(store, reach, thread_id)
+        else:
+            if not taken.refused and staging.is_long(given):
+                await restore_keys(store, reach, staging, given[0].thread.id)
+            return taken
+
+
+async def _import_group(
+    store: Store, who: Principal, given: Sequence[Given], staging: Staging, known: int, *, replace_deleted: bool
+) -> Taken:
     async def work(transaction: RunWrites) -> Taken:
         await transaction.lock_imports()
         begin = time.monotonic()
         # The lock first: it waits for a running deletion, and only then is it certain what was deleted.
         thread_ids = [each.thread.id for each in given]
-        ends = await transaction.lock_ends(who.reach, thread_ids)
+        ends = await find_ends(transaction, who.reach, thread_ids)
         deleted = await transaction.deleted_threads(who.reach, thread_ids)
-        running = _Import(transaction, who, staging, ends, deleted if replace_deleted else {})
+        back = deleted if replace_deleted else {}
+        running = _Import(transaction, who, staging, ends, back, 0 if back else known)
         gone = deleted.keys() - running.deleted.keys()
         living = [each for each in given if each.thread.id not in gone]
         taken = await running.take(living)
         taken.known += len(gone) + staging.count_messages(gone)
         taken.deleted = len(gone)
-        refused = {each.staged.message.thread_id for each in taken.refused}
-        with_runs = [each.thread.id for each in living if each.thread.id not in refused]
-        await run_transfer.import_runs(transaction, who.reach, staging, with_runs, taken)
-        for keys in staging.keys(*[each.thread.id for each in living]):
+        for keys in staging.keys(*[each.thread.id for each in living if not staging.is_long(given)]):
             await transaction.restore_keys(who.reach, keys)
         staging.note_hold(time.monotonic() - begin)
         return taken
@@ -84,13 +101,17 @@ async def import_threads(
 
 @dataclass(slots=True)
 class _Import:
-    """One transaction of an import: what it writes with, and what it found of the given threads."""
+    """One transaction of an import: what it writes with, and what it found of the given threads.
+
+    Of a long thread, so many messages at the beginning are `known`.
+    """
 
     transaction: Writes
     who: Principal
     staging: Staging
     ends: dict[ThreadId, End]
     deleted: dict[str, Deleted]
+    known: int
 
     async def take(self, given: Sequence[Given]) -> Taken:
         """Import what can be imported."""
@@ -110,7 +131,7 @@ class _Import:
         try:
             async with self.transaction.savepoint():
                 return await self._write(given, may_move=True)
-        except _RefusedError:
+        except RefusedError:
             self.ends = before
             for each in thread_ids:
                 self.transaction.touched.pop((self.who.reach.project_id, each), None)
@@ -121,14 +142,14 @@ class _Import:
         refused: dict[ThreadId, Refused] = {}
         owners: dict[str, ThreadId] = {}  # of the ids that are new; a thread too long for that is alone in its group
         begun: set[ThreadId] = set()  # threads with a new message
-        for batch in self.staging.messages(*thread_ids):
+        for batch in self.staging.messages(*thread_ids, after=self.known):
             known = await self.transaction.known_messages(self.who.reach, [each.message.id for each in batch])
             for each in batch:
                 thread_id = each.message.thread_id
                 holder = known.get(each.message.id) or owners.get(each.message.id)
                 reason = None
                 if holder is not None and holder != thread_id:
-                    reason = f"'{each.message.id}' is already a message of '{holder}'."
+                    reason = held_by(each.message.id, holder)
                 elif each.message.id in known:
                     reason = _too_late(thread_id) if thread_id in begun else None
                 else:
@@ -162,8 +183,8 @@ class _Import:
                 taken.threads += 1
             elif has_line and (end := self.ends[thread.id]).inferred:
                 self.ends[thread.id] = await self.transaction.fill_thread(reach, thread, end)
-        taken.known += len(given) - taken.threads
-        for batch in self.staging.messages(*(each.thread.id for each in given)):
+        taken.known += len(given) - taken.threads + (self.known if given else 0)
+        for batch in self.staging.messages(*(each.thread.id for each in given), after=self.known):
             await self._append(batch, taken)
         return taken
 
@@ -176,7 +197,7 @@ class _Import:
             thread_id, holder = each.message.thread_id, known.get(each.message.id)
             if holder is not None:
                 if holder != thread_id:
-                    raise _RefusedError(Refused(each, ""))
+                    raise RefusedError(Refused(each, ""))
                 taken.known += 1
                 continue
             known[each.message.id] = thread_id

@@ -34,12 +34,18 @@ KEY_SCOPES: Final = ALL_SCOPES | {Scope.ERASE}
 class Reach:
     """Which threads are accessible: all of a project, those of one owner, or a single one.
 
-    Every statement begins with one; what it does not reach is not there.
+    Every statement begins with one; what it does not reach is not there. No caller reaches threads that are not whole
+    yet: only who fills or removes them does.
     """
 
     project_id: str
     owner: str | None = None
     thread_id: str | None = None
+    with_unfinished: bool = False
+
+    def and_unfinished(self) -> Reach:
+        """Return the same with threads that are not whole."""
+        return Reach(self.project_id, self.owner, self.thread_id, with_unfinished=True)
 
 
 def owner_digest(project_id: str, owner: str) -> str:

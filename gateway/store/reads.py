@@ -230,6 +230,11 @@ class Reads(MessageReads):
         count: int = row[0]
         return count
 
+    async def known_messages(self, reach: Reach, message_ids: Sequence[str]) -> dict[str, str]:
+        """Return which ids belong to living or deleted messages, and the thread of each."""
+        found = await self._rows(messages.known_messages, reach, wire.dump_text(message_ids))
+        return {row[0]: row[1] for row in found}
+
     async def list_abandoned(self, before: int, most: int) -> list[tuple[str, ThreadId]]:
         """Return some threads of any project that are not whole and got no message since a time."""
         return [tuple(row) for row in await self._rows(filling.list_abandoned, before, most)]

@@ -36,10 +36,9 @@ _RUNS_OF: Final = """
     SELECT DISTINCT run_id FROM run_lines WHERE thread_id = ? AND run_id != '' ORDER BY run_id
 """
 _ROWS: Final = "SELECT seq, created_at, list FROM run_lines WHERE thread_id = ? AND run_id = ? ORDER BY seq"
-_COUNT: Final = "SELECT count(*) FROM run_lines WHERE thread_id = ?"
 _ORDER_OF: Final = "SELECT direction FROM explicit_order WHERE id = ?"
-_BATCH: Final = 500  # lines that are added at once
-_BATCH_BYTES: Final = 8 * 1024 * 1024
+_BATCH: Final = 500  # lines that are added by one transaction
+_BATCH_BYTES: Final = 1024 * 1024
 
 
 class RunLine(NamedTuple):
@@ -77,13 +76,6 @@ class StagedRuns:
         """Let the messages of open runs expire with them."""
         if self.count:
             self._db.execute(_EXPIRE)
-
-    def weight(self, thread_id: str) -> int:
-        """Count the lines of a thread."""
-        if not self.count:
-            return 0
-        [count] = self._db.execute(_COUNT, (thread_id,)).fetchone()
-        return int(count)
 
     def lines(self, thread_ids: Iterable[str]) -> Iterator[list[RunLine]]:
         """Yield the lines of threads in batches: the runs of each oldest first, then the steps of each run."""

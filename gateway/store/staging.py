@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 BATCH: Final = 1_000  # messages that are read, checked and written at once
 BATCH_BYTES: Final = 8 * 1024 * 1024  # of their content, at which a batch ends
-GROUP: Final = 20_000  # messages of one transaction at most, unless one thread has more
-_FIRST: Final = 500  # messages of the first transaction; the next ones have as many as it shows to be right
+GROUP: Final = 20_000  # messages and kilobytes of one transaction at most
+_FIRST: Final = 500  # of the first transaction; the next ones have as many as it shows to be right
 _HOLD_S: Final = 0.05  # for which a transaction holds SQLite's writer; its commit may take twice as long
 
 _COLUMNS: Final = tuple(column.name for column in MESSAGE_COLUMNS)
@@ -39,7 +39,7 @@ _TABLES: Final = f"""
     PRAGMA journal_mode = OFF;
     PRAGMA synchronous = OFF;
     CREATE TABLE threads (seq INTEGER PRIMARY KEY, id UNIQUE, {", ".join(Thread._fields[1:])});
-    CREATE TABLE messages (seq INTEGER PRIMARY KEY, {", ".join(_COLUMNS)}, list, source, place);
+    CREATE TABLE messages (seq INTEGER PRIMARY KEY, {", ".join(_COLUMNS)}, list, source, place, bytes);
     CREATE TABLE refused_lines (seq INTEGER PRIMARY KEY, thread_id, list, raw, second);
     CREATE TABLE refused_threads (id PRIMARY KEY, reason) WITHOUT ROWID;
     CREATE TABLE explicit_order (id PRIMARY KEY, direction) WITHOUT ROWID;
@@ -47,9 +47,9 @@ _TABLES: Final = f"""
     CREATE TABLE keys (object_id PRIMARY KEY, thread_id, scope, value, fingerprint) WITHOUT ROWID;
     CREATE TABLE places (seq INTEGER PRIMARY KEY, rank, second);
 """
-_INDEX: Final = "CREATE INDEX by_thread ON messages (thread_id, seq, created_at, list)"
+_INDEX: Final = "CREATE INDEX by_thread ON messages (thread_id, seq, created_at, list, bytes)"
 _ADD_THREAD: Final = f"INSERT OR IGNORE INTO threads VALUES (NULL{', ?' * len(Thread._fields)})"  # noqa: S608  (our own names)
-_ADD_MESSAGE: Final = f"INSERT INTO messages VALUES (?, {'?, ' * len(_COLUMNS)}?, ?, ?)"  # noqa: S608  (our own names)
+_ADD_MESSAGE: Final = f"INSERT INTO messages VALUES (?, {'?, ' * len(_COLUMNS)}?, ?, ?, ?)"  # noqa: S608  (our own names)
 # A thread without a line of its own is inferred from its messages, so an export of messages alone can be imported.
 _OPTIONAL: Final = ", NULL" * len(Thread._field_defaults)
 _THREADS: Final = f"""
@@ -64,6 +64,7 @@ _MESSAGES_OR_RUNS: Final = """
     UNION ALL SELECT seq, thread_id, created_at FROM run_lines WHERE thread_id != '')
 """
 _ROWS: Final = "SELECT seq, created_at, list FROM messages WHERE thread_id = ? ORDER BY seq"
+_WEIGHT: Final = "SELECT count(*) + coalesce(sum(bytes), 0) / 1000 FROM messages WHERE thread_id = ?"
 _KEYS: Final = "SELECT thread_id, object_id, scope, value, fingerprint FROM keys WHERE thread_id = ?"
 _DROP_REPEATED: Final = (
     "DELETE FROM messages WHERE thread_id = ?1 AND seq NOT IN "
@@ -132,6 +133,7 @@ class Staging:
         self._bytes = 0  # of their content
         self._seq = 0
         self._limit = _FIRST
+        self._size = 0
         self._has_keys = False
         self._sources: dict[int, Source] = {}
         self.runs = staged_runs.StagedRuns(self._db, self._sources)
@@ -162,8 +164,9 @@ class Staging:
     def add_message(self, number: int, source: str, place: str, message: Message) -> None:
         """Add a message of a list."""
         self._seq += 1
-        self._read.append((self._seq, *message, number, source, place))
-        self._bytes += len(message.content_json)
+        size = message.stored
+        self._read.append((self._seq, *message, number, source, place, size))
+        self._bytes += size
         if len(self._read) >= BATCH or self._bytes >= BATCH_BYTES:
             self._write()
 
@@ -222,31 +225,38 @@ class Staging:
     def groups(self) -> Iterator[list[tuple[Thread, bool]]]:
         """Yield all threads in groups, one for each transaction; a long thread is a group of its own."""
         group: list[tuple[Thread, bool]] = []
-        size = 0
+        self._size = 0
         for thread, has_line in self.threads():
             order = self._order(thread.id)
-            weight = (
-                1
-                + order.messages
-                + self.runs.weight(thread.id)
-                + (len(thread.metadata_json) + len(thread.tool_resources_json)) // 1_000
-            )
-            if group and size + weight > min(GROUP, self._limit):
+            [weight] = self._db.execute(_WEIGHT, (thread.id,)).fetchone()
+            weight += 1 + (len(thread.metadata_json) + len(thread.tool_resources_json)) // 1_000
+            if group and self._size + weight > min(GROUP, self._limit):
                 yield group
-                group, size, self._group = [], 0, {}
+                group, self._size, self._group = [], 0, {}
             group.append((thread, has_line))
             self._group[thread.id] = order
-            size += weight
+            self._size += weight
         if group:
             yield group
 
-    def messages(self, *thread_ids: str) -> Iterator[Sequence[Staged]]:
-        """Yield the messages of threads in batches, thread after thread, oldest first."""
+    def is_long(self, group: Sequence[tuple[Thread, bool]]) -> bool:
+        """Say whether the group that was given last is one thread with more than is written in a moment."""
+        return len(group) == 1 and self._size > self._limit
+
+    def ids(self, thread_id: str) -> Iterator[list[str]]:
+        """Yield the ids of a thread's messages in batches, oldest first."""
+        order = self._group[thread_id]
+        found = self._db.execute(f"SELECT m.id {order.found_in.format(schema='')} ORDER BY {order.by}", (thread_id,))
+        while batch := found.fetchmany(BATCH):
+            yield [row[0] for row in batch]
+
+    def messages(self, *thread_ids: str, after: int = 0) -> Iterator[Sequence[Staged]]:
+        """Yield the messages of threads in batches, thread after thread, oldest first; of each after the first ones."""
         batch: list[Any] = []
         weight = 0
         for thread_id in thread_ids:
             order = self._group.get(thread_id) or self._order(thread_id)
-            for row in self._db.execute(order.read, (thread_id,)):
+            for row in self._db.execute(f"{order.read} LIMIT -1 OFFSET ?", (thread_id, after)):
                 batch.append(row)
                 weight += len(row[_CONTENT])
                 if len(batch) >= BATCH or weight >= BATCH_BYTES:

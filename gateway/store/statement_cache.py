@@ -82,7 +82,7 @@ def _shape_of_reach(reach: Reach, values: list[Any]) -> Any:
         values.append(owner)
     if thread_id is not None:
         values.append(thread_id)
-    return owner is None, thread_id is None
+    return owner is None, thread_id is None, reach.with_unfinished
 
 
 def _shape_of_page(page: PageRequest, values: list[Any]) -> Any:
@@ -165,7 +165,8 @@ def _same(value: Any, _names: Iterator[str]) -> Any:
 
 
 def _bind_reach(reach: Reach, names: Iterator[str]) -> Any:
-    return Reach(_text(reach.project_id, names), _text(reach.owner, names), _text(reach.thread_id, names))
+    project_id, owner, thread_id = (_text(each, names) for each in (reach.project_id, reach.owner, reach.thread_id))
+    return Reach(project_id, owner, thread_id, with_unfinished=reach.with_unfinished)
 
 
 def _bind_page(page: PageRequest, names: Iterator[str]) -> Any:

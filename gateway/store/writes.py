@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from gateway.store.staging import Staging
     from gateway.store.statement_cache import Build
 
-_ALL_INFERRED: Final = sum(Inferred)
+ALL_INFERRED: Final = sum(Inferred)
 
 
 class Place(NamedTuple):
@@ -64,13 +65,14 @@ class Place(NamedTuple):
 class End(NamedTuple):
     """The position of a thread's last change, the second that its last message has, or had, and what is inferred.
 
-    `active_run` is the run that locks the thread, if any.
+    `active_run` is the run that locks the thread, if any; `filling` is set in one that is not whole.
     """
 
     position: int
     second: int
     inferred: int = 0
     active_run: str | None = None
+    filling: int | None = None
 
 
 class Deleted(NamedTuple):
@@ -193,7 +195,7 @@ class Writes(Reads):
         """Add threads without messages, in their order; lines of their own replace what is inferred of them."""
         if added:
             values = [
-                rows.row_of_thread(reach.project_id, thread, _ALL_INFERRED if thread.id in inferred else None)
+                rows.row_of_thread(reach.project_id, thread, ALL_INFERRED if thread.id in inferred else None)
                 for thread in added
             ]
             await self._insert(tables.threads, values)
@@ -207,7 +209,7 @@ class Writes(Reads):
     async def bring_back(self, reach: Reach, thread: Thread, deleted: Deleted, *, is_inferred: bool) -> End:
         """Add a deleted thread again, without messages and at its old place; return its end."""
         begin = deleted.generation
-        row = rows.row_of_thread(reach.project_id, thread, _ALL_INFERRED if is_inferred else None)
+        row = rows.row_of_thread(reach.project_id, thread, ALL_INFERRED if is_inferred else None)
         row |= {"seq": deleted.seq, "generation": begin, "last_position": begin}
         for of_key in await self._rows(importing.forget_deletion, reach, thread.id):
             row |= rows.key_columns(of_key)
@@ -217,7 +219,7 @@ class Writes(Reads):
 
     async def restore_keys(self, reach: Reach, keys: Sequence[KeyRecord]) -> None:
         """Store idempotency keys with imported objects that have none."""
-        owned = [(Reach(reach.project_id, thread_id=key.thread_id), key) for key in keys]
+        owned = [(replace(reach, thread_id=key.thread_id), key) for key in keys]
         each = [(own, key.kind, key.object_id, rows.key_columns(key[2:])) for own, key in owned]
         await self._run_each(idempotency.restore_key, each)
 
@@ -418,11 +420,6 @@ class Writes(Reads):
     async def lock_imports(self) -> None:
         """Block other imports until the transaction ends: two of the same files would add the same ids."""
         await self._driver.lock_imports(self._connection.raw)
-
-    async def known_messages(self, reach: Reach, message_ids: Sequence[str]) -> dict[str, str]:
-        """Return which ids belong to living or deleted messages, and the thread of each."""
-        found = await self._rows(messages.known_messages, reach, dump_text(message_ids))
-        return {row[0]: row[1] for row in found}
 
     async def append_messages(
         self, reach: Reach, placed: Sequence[tuple[int, Message]], ends: Mapping[ThreadId, End]

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.core import run_transfer, transfer
-from gateway.core.taken import Taken
-from gateway.core.transfer import Given
+from gateway.core.taken import Given, Taken
 from gateway.domain import archive, archive_runs, ids, wire
 from gateway.domain.direction import Direction, DirectionDetector
 from gateway.domain.idempotency import KeyRecord
@@ -257,7 +256,7 @@ async def load(
     *,
     replace_deleted: bool = False,
 ) -> Taken:
-    """Add what was staged to the store, each thread in one transaction, which it may share with others."""
+    """Add what was staged to the store, in groups of threads, and a long thread by itself."""
     total = Taken()
     for group in staging.groups():
         given = list(itertools.starmap(Given, group))

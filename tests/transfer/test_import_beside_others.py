@@ -192,24 +192,21 @@ async def started(database_url: str, file: Path) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment(), stderr=asyncio.subprocess.PIPE)
 
 
-# The command line as it is, but killed when it has written messages and not yet committed.
+# The command line as it is, but killed when it has written messages and not yet committed, some of a thread before.
 _KILLED_IN_THE_MIDDLE = """
 import os, signal
 from gateway.cli.commands import main
+from gateway.core import filling
 from gateway.store import staging
-from gateway.store.store import Writes
-staging.GROUP = 1
-append, move = Writes.append_messages, Writes.move_staged
-async def append_and_die(self, reach, placed, ends):
-    await append(self, reach, placed, ends)
-    if placed[0][1].id == "msg_1000":
+from gateway.store.filling import FillWrites
+staging.GROUP, filling._HOLD_S, filling._CHUNK_BYTES = 1, 0, 9_000
+add = FillWrites.add_filled
+async def add_and_die(self, reach, begun, added, now):
+    is_there = await add(self, reach, begun, added, now)
+    if begun.count > 800:
         os.kill(os.getpid(), signal.SIGKILL)
-async def move_and_die(self, reach, staging, thread_ids):
-    moved = await move(self, reach, staging, thread_ids)
-    if moved == 1200:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return moved
-Writes.append_messages, Writes.move_staged = append_and_die, move_and_die
+    return is_there
+FillWrites.add_filled = add_and_die
 main()
 """
 

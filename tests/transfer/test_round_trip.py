@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.core import messages, run_transfer, threads, transfer
 from gateway.core.clock import now_ms
-from gateway.core.transfer import Given
+from gateway.core.taken import Given
 from gateway.domain import archive, parse
 from gateway.domain.direction import Direction
 from gateway.domain.message import Message

@@ -6,11 +6,12 @@ Must not be here: what is selected of the rows (`threads`, `messages`, `followin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, exists, select
+from sqlalchemy import and_, exists, select, true
 
 from gateway.store.schema import tables
+from gateway.store.statements.functions import looked_up
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, FromClause
@@ -26,6 +27,8 @@ def within(table: FromClause, reach: Reach) -> ColumnElement[bool]:
         bounds.append(thread_id == reach.thread_id)
     if reach.owner is not None:
         bounds.append(table.c.owner == reach.owner if "owner" in table.c else _is_owned(table, reach))
+    if "filling" in table.c and not reach.with_unfinished:
+        bounds.append(table.c.filling.is_(None))
     return and_(*bounds)
 
 
@@ -44,14 +47,22 @@ def within_thread(table: FromClause, reach: Reach, thread_id: str) -> ColumnElem
     return and_(table.c.project_id == reach.project_id, table.c.thread_id == own)
 
 
-def is_whole(threads: FromClause) -> ColumnElement[bool]:
-    """Omit threads that are being filled: every list of threads does, while their ids are known to nobody yet."""
-    return threads.c.filling.is_(None)
+def is_shown(reach: Reach, thread_id: Any) -> ColumnElement[bool]:
+    """Omit messages of a thread that is not whole, as every read of messages by an id that a caller gives has to.
+
+    There is hardly ever such a thread, so the index of these is read, not that of ids.
+    """
+    if reach.with_unfinished or reach.owner is not None:  # then the owner of the thread is looked up anyway
+        return true()
+    filled = tables.threads.alias("filled")
+    own = (looked_up(filled.c.project_id) == reach.project_id, looked_up(filled.c.id) == thread_id)
+    # PostgreSQL would make a join of EXISTS, and of a thread that is given this is asked once.
+    return select(filled.c.filling).where(filled.c.filling.is_not(None), *own).scalar_subquery().is_(None)
 
 
 def _is_owned(table: FromClause, reach: Reach) -> ColumnElement[bool]:
     """Compare the owner of a row's thread; it is stored once, and a lookup by key finds it."""
     owned = tables.threads.alias("owned")
-    return exists().where(
-        owned.c.project_id == table.c.project_id, owned.c.id == table.c.thread_id, owned.c.owner == reach.owner
-    )
+    is_whole = true() if reach.with_unfinished else owned.c.filling.is_(None)
+    of_row = (owned.c.project_id == table.c.project_id, owned.c.id == table.c.thread_id)
+    return exists().where(*of_row, owned.c.owner == reach.owner, is_whole)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, func, select, update
 
 from gateway.store.schema import tables
-from gateway.store.statements.access import is_whole, within, within_thread
+from gateway.store.statements.access import within, within_thread
 from gateway.store.statements.idempotency import COLUMNS
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ def count_owned(reach: Reach) -> Select[Any]:
     """Count the threads that a caller can reach, and their messages."""
     threads = tables.threads
     messages = func.coalesce(func.sum(threads.c.message_count), 0)
-    return select(func.count(), messages).select_from(threads).where(within(threads, reach), is_whole(threads))
+    return select(func.count(), messages).select_from(threads).where(within(threads, reach))
 
 
 def some_threads(reach: Reach, most: int) -> Select[Any]:
-    """Select the ids of some threads, also of those that are not whole."""
+    """Select the ids of some threads."""
     threads = tables.threads
     return select(threads.c.id).where(within(threads, reach)).order_by(threads.c.created_at, threads.c.seq).limit(most)
 

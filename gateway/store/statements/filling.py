@@ -24,18 +24,20 @@ if TYPE_CHECKING:
 _THREADS = tables.threads.c
 
 
-def add_filled(reach: Reach, thread_id: str, filled: int, count: int, now: int) -> ReturningUpdate[Any]:
-    """Count messages that are added to a thread, if it has as many as were added to it before.
+def add_filled(reach: Reach, thread_id: str, was: Mapping[str, int], count: int, now: int) -> ReturningUpdate[Any]:
+    """Count messages that are added to a thread, if it is as the last transaction left it (`_is_filled`).
 
-    Shape: one row, or none where the thread was removed, or is about to be.
+    Shape: one row, or none where the thread was removed, or is about to be, or was begun again.
     """
-    own = update(tables.threads).where(*_is_filled(reach, thread_id, filled))
+    own = update(tables.threads).where(*_is_filled(reach, thread_id, was))
     return own.values(message_count=_THREADS.message_count + count, filling=now).returning(_THREADS.id)
 
 
-def end_filling(reach: Reach, thread_id: str, filled: int, values: Mapping[str, Any]) -> ReturningUpdate[Any]:
+def end_filling(
+    reach: Reach, thread_id: str, was: Mapping[str, int], values: Mapping[str, Any]
+) -> ReturningUpdate[Any]:
     """Show a thread, and set what only a whole one has; shape as of `add_filled`."""
-    own = update(tables.threads).where(*_is_filled(reach, thread_id, filled))
+    own = update(tables.threads).where(*_is_filled(reach, thread_id, was))
     return own.values({**values, "filling": None}).returning(_THREADS.id)
 
 
@@ -50,6 +52,7 @@ def list_abandoned(before: int, most: int) -> Select[Any]:
     return select(_THREADS.project_id, _THREADS.id).where(_THREADS.filling < before).limit(most)
 
 
-def _is_filled(reach: Reach, thread_id: str, filled: int) -> tuple[ColumnElement[bool], ...]:
+def _is_filled(reach: Reach, thread_id: str, was: Mapping[str, int]) -> tuple[ColumnElement[bool], ...]:
+    """Compare the number of messages, and when the last of them were added, with what they were."""
     own = (within(tables.threads, reach), _THREADS.id == thread_id)
-    return (*own, _THREADS.filling.is_not(None), _THREADS.message_count == filled)
+    return (*own, *(_THREADS[name] == value for name, value in was.items()))

@@ -34,6 +34,7 @@ def lock_ends(reach: Reach, thread_ids: str) -> Select[Any]:
         tables.threads.c.last_created_at,
         func.coalesce(tables.threads.c.inferred, 0),
         tables.threads.c.active_run,
+        tables.threads.c.filling,
     )
     wanted = among(tables.threads.c.id, as_text(thread_ids))
     return ends.where(within(tables.threads, reach), wanted).with_for_update()

@@ -35,7 +35,7 @@ from gateway.domain.page import WHOLE, Order
 from gateway.domain.principal import Reach
 from gateway.store.schema import tables
 from gateway.store.statements import page_bytes, threads
-from gateway.store.statements.access import within, within_thread
+from gateway.store.statements.access import is_shown, within, within_thread
 from gateway.store.statements.functions import among, as_text, change_number, json_rows, json_values, utf8
 from gateway.store.statements.idempotency import COLUMNS, has_key
 from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
@@ -97,8 +97,8 @@ def _deltas(reach: Reach) -> Label[Any]:
 
 def get_messages(reach: Reach, message_ids: Sequence[str], fields: Fields = WHOLE) -> Select[Any]:
     """Select messages of any thread by their ids, in no order."""
-    found = select(*columns_of(reach, fields))
-    return found.where(within(tables.messages, reach), tables.messages.c.id.in_(message_ids))
+    own = (within(tables.messages, reach), is_shown(reach, tables.messages.c.thread_id))
+    return select(*columns_of(reach, fields)).where(*own, tables.messages.c.id.in_(message_ids))
 
 
 def list_messages(
@@ -139,7 +139,7 @@ def with_message(
 
     Shape: the fields, the columns of the thread, and BYTES; nulls for a thread without such a message.
     """
-    own = Reach(reach.project_id)
+    own = Reach(reach.project_id).and_unfinished()  # the threads are whole
     one: Any = tables.threads.c.id
     row: ColumnElement[int] = literal_column("messages.rowid")
     found = _listed(select(row), own, one, page, None).correlate(tables.threads).scalar_subquery()
@@ -153,7 +153,8 @@ def _listed(statement: Select[Any], reach: Reach, thread_id: str, page: PageRequ
     bounds = [
         past_cursor(_KEY, place_of_message(reach, thread_id, cursor), up=up) for cursor, up in cursor_bounds(page)
     ]
-    return limited(statement.where(_of_thread(reach, thread_id, run_id), *bounds), _KEY, page)
+    own = (_of_thread(reach, thread_id, run_id), is_shown(reach, thread_id))
+    return limited(statement.where(*own, *bounds), _KEY, page)
 
 
 def get_thread_with_edges(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:

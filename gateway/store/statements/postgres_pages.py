@@ -86,7 +86,7 @@ def with_message(
     """
     threads = listed.with_only_columns(*[each.label(f"own_{n}") for n, each in enumerate(columns)]).subquery("listed")
     one: Any = threads.c.own_0
-    found = messages.list_messages(Reach(reach.project_id), one, page, fields=fields)
+    found = messages.list_messages(Reach(reach.project_id).and_unfinished(), one, page, fields=fields)
     return page_bytes.limit_bytes_beside(found, threads)
 
 

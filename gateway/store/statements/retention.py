@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, exists, func, select
 
 from gateway.store.schema import tables
-from gateway.store.statements.access import is_whole, within
+from gateway.store.statements.access import within
 from gateway.store.statements.functions import now_ms
 
 if TYPE_CHECKING:
@@ -38,7 +38,5 @@ def overdue_threads(reach: Reach, before: int, most: int) -> Select[Any]:
     found = select(threads.id).select_from(tables.threads.join(tables.thread_activity, of_thread))
     is_overdue = and_(activity.project_id == reach.project_id, activity.activity_at < before)
     return (
-        found.where(within(tables.threads, reach), is_whole(tables.threads), is_overdue, ~is_answered)
-        .order_by(activity.activity_at)
-        .limit(most)
+        found.where(within(tables.threads, reach), is_overdue, ~is_answered).order_by(activity.activity_at).limit(most)
     )

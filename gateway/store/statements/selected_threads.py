@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from gateway.store.schema import tables
-from gateway.store.statements.access import is_whole, within
+from gateway.store.statements.access import within
 from gateway.store.statements.functions import among, compared_alone, json_text_at, json_values, looked_up
 from gateway.store.statements.paging import cursor_bounds, limited, past_cursor
 from gateway.store.statements.read_marks import mark_of, unread_after
@@ -63,7 +63,7 @@ def list_created(reach: Reach, page: PageRequest, values: Values, *, inclusive: 
         order, listed = _PAIRS, _found_by(tables.thread_metadata, reach, values).where(*_of_pair(reach, values))
     else:
         order, listed = _THREADS, select(*columns_for(reach)).where(within(tables.threads, reach))
-        listed = listed.where(is_whole(tables.threads), *_conditions(reach, values))
+        listed = listed.where(*_conditions(reach, values))
     bounds = _Bounds(values["created_least"], values["created_most"])
     places = [_tightened(reach, cursor, None, bounds, up=up) for cursor, up in cursor_bounds(page)]
     return _page(listed, (order.created_at, order.seq), page, places, bounds, inclusive=inclusive)
@@ -92,7 +92,7 @@ def count_filtered(reach: Reach, values: Values) -> Select[Any]:
     counted = select(func.count()).select_from(tables.threads)
     if _is_by_pair(reach, values):
         counted = counted.join(tables.thread_metadata, _PAIRS.seq == _THREADS.seq).where(*_of_pair(reach, values))
-    return counted.where(within(tables.threads, reach), is_whole(tables.threads), *_conditions(reach, values))
+    return counted.where(within(tables.threads, reach), *_conditions(reach, values))
 
 
 def _tightened(reach: Reach, cursor: str, at: Any, bounds: _Bounds, *, up: bool) -> tuple[ScalarSelect[Any], bool]:
@@ -135,7 +135,7 @@ def _found_by(order: Table, reach: Reach, values: Values) -> Select[Any]:
     """Select the threads that a filter matches, looking each up by its number in another table, in that one's order."""
     found = select(*columns_for(reach)).join(order, order.c.seq == _THREADS.seq)
     bounds = [(_THREADS.id, reach.thread_id), (_THREADS.owner, reach.owner)]
-    reached = [is_whole(tables.threads), *(column == wanted for column, wanted in bounds if wanted is not None)]
+    reached = [_THREADS.filling.is_(None), *(column == wanted for column, wanted in bounds if wanted is not None)]
     return found.where(looked_up(_THREADS.project_id) == reach.project_id, *_conditions(reach, values, *reached))
 
 

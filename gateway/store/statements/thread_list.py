@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Integer, Text, case, func, literal_column, or
 from gateway.domain.principal import Reach
 from gateway.store.schema import tables
 from gateway.store.statements import threads
-from gateway.store.statements.access import is_whole, within
+from gateway.store.statements.access import within
 from gateway.store.statements.functions import (
     among,
     among_numbers,
@@ -117,10 +117,9 @@ def erased_number(reach: Reach, erased: str) -> Select[Any]:
 
 
 def threads_by_ids(reach: Reach, thread_ids: str) -> Select[Any]:
-    """Select threads by their ids, an array of JSON, in no order; those that are not whole are omitted."""
+    """Select threads by their ids, an array of JSON, in no order."""
     wanted = among(tables.threads.c.id, as_text(thread_ids))
-    own = (within(tables.threads, reach), is_whole(tables.threads))
-    return select(*threads.columns_for(reach)).where(*own, wanted)
+    return select(*threads.columns_for(reach)).where(within(tables.threads, reach), wanted)
 
 
 def changed_projects(projects: str, following: int, running: str | None) -> Select[Any]:

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, case, delete, exists, func, literal_column, n
 
 from gateway.domain.direction import MAX_SKEW_S
 from gateway.store.schema import tables
-from gateway.store.statements.access import is_whole, within
+from gateway.store.statements.access import within
 from gateway.store.statements.idempotency import COLUMNS
 
 if TYPE_CHECKING:
@@ -155,8 +155,9 @@ def count_threads(reach: Reach) -> Select[Any]:
 
     Those that are not whole are counted apart, so that rows are counted by an index alone.
     """
-    counted = select(func.count()).select_from(tables.threads).where(within(tables.threads, reach))
-    return select(counted.scalar_subquery() - counted.where(~is_whole(tables.threads)).scalar_subquery())
+    counted = select(func.count()).select_from(tables.threads).where(within(tables.threads, reach.and_unfinished()))
+    unfinished = counted.where(tables.threads.c.filling.is_not(None))
+    return select(counted.scalar_subquery() - unfinished.scalar_subquery())
 
 
 def columns_for(reach: Reach) -> list[Any]:
