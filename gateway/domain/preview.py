@@ -12,6 +12,8 @@ import orjson
 
 from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, parse_content
 
+_BEGIN: Final = len(SIMPLE_BEGIN)
+_AROUND: Final = len(SIMPLE_BEGIN + SIMPLE_END)
 _PLAIN: Final = slice(len(SIMPLE_BEGIN) - 1, 1 - len(SIMPLE_END))  # the JSON string of a content that is one text
 _READ: Final = 20_000  # characters of a text; more would only be white space
 _JOINER: Final = "\u200d"
@@ -26,12 +28,17 @@ def preview_of(content_json: bytes, plain_text: int | None, length: int) -> str:
 
     Errors: AnswerTooLarge, as of `message.parse_content`.
     """
+    most = length + length // 4  # mostly enough, since a long text takes long to fold
+    if plain_text == 1 and len(content_json) >= most + _AROUND:
+        begun = content_json[_BEGIN : _BEGIN + most]
+        shown = begun.decode().strip() if begun.isascii() else ""
+        if len(shown) > length and "  " not in shown and "\\" not in shown:  # as it is in the text, and folded
+            return f"{shown[:length].rstrip()}…"
     text: str
     if plain_text == 1:
         text = orjson.loads(content_json[_PLAIN])
     else:
         text = next((part["text"]["value"] for part in parse_content(content_json) if part["type"] == "text"), "")
-    most = length + length // 4  # mostly enough, since a long text takes long to fold
     folded = " ".join(text[:most].split())
     if len(folded) <= length and len(text) > most:
         folded = " ".join(text[:_READ].split())

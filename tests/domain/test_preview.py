@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from gateway.domain.message import plain_text
 from gateway.domain.preview import preview_of
@@ -47,3 +49,23 @@ def test_a_message_without_a_text_has_an_empty_preview() -> None:
     content = dump([each for each in EVERY_PART if each["type"] != "text"])
 
     assert preview_of(content, None, 10) == ""
+
+
+@given(
+    st.lists(
+        st.text() | st.sampled_from([" ", "\n\t", '"', "\\", "\x01", "\x85", "é", "語", "😀", FAMILY, "word " * 9])
+    ),
+    st.integers(10, 40),
+)
+@example([" " * 30_000, "late"], 10)
+@example(["x", " " * 300, "late"], 10)
+def test_the_beginning_of_a_plain_text_is_enough_for_its_preview(texts: list[str], length: int) -> None:
+    preview("".join(texts) * 5, length=length)
+
+
+@pytest.mark.parametrize("character", ['"', "\\", "\x01", "é", "語", "😀"])
+@pytest.mark.parametrize("before", range(13))
+def test_a_long_plain_text_is_cut_between_characters_of_json(character: str, before: int) -> None:
+    text = "a" * before + character * 500
+
+    assert preview(text) == f"{text[:10]}…"
