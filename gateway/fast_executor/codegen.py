@@ -8,6 +8,7 @@ Must not be here: how leaves are read and objects are checked (`readers`).
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -90,7 +91,8 @@ class _Function(SourceWriter):
         self._readers = readers
         self._read = read
         self._takes_rows = takes_rows
-        self._is_within_list = False
+        self._out = ""  # the variable with the pieces of a list of objects, and of all lists within
+        self._pieces: list[Piece] = []  # that are not in it yet
         self._checked: dict[str, type] = {}  # the classes of variables whose class was checked
 
     def generate(self, kind: Any, details: FieldDetailsList) -> Generated:
@@ -131,14 +133,39 @@ class _Function(SourceWriter):
         self.bail_out_if(f"type({source}) is not list and type({source}) is not tuple")
         own = self._classes_of(kind.of_type) if is_non_null_type(kind) else []
         if len(own) == 1:
-            return self.assign(f"Fragment({self._json_list(kind.of_type, details, source, own[0], {})})")
-        begin = "iterate"
-        if is_non_null_type(kind) and is_composite_type(kind.of_type):
-            begin = "begin_list"
+            write = partial(self._json_list, kind.of_type, details, source, own[0], {})
+            return self.assign(f"Fragment({self._json_text(write)})")
+        is_counted = is_non_null_type(kind) and is_composite_type(kind.of_type)
+        begun = self._begun(source) if is_counted else f"meter.iterate({source})"
         result, item = self.assign("[]"), self.name()
-        with self.block(f"for {item} in meter.{begin}({source}):"):
+        with self.block(f"for {item} in {begun}:"):
             self.line(f"{result}.append({self._value(kind, details, item)})")
         return result
+
+    def _json_text(self, write: Callable[[], None]) -> str:
+        """Generate a list of objects as JSON: with a dict per object, a page of 100 costs a twentieth more.
+
+        All pieces of all items, and of lists within, are joined once, at the end.
+        """
+        outside = self._out, self._pieces
+        before, self._out, self._pieces = self.assign("meter.bytes"), self.assign("[]"), []
+        write()
+        self._flush()
+        text = self.assign(f"b''.join({self._out})")
+        self._out, self._pieces = outside
+        self.line(f"if len({text}) > {LONG}: meter.replace_text({before}, {text})")
+        return text
+
+    def _flush(self) -> None:
+        if self._pieces:
+            self.line(f"{self._out} += ({as_bytes(self._pieces)},)")
+            self._pieces = []
+
+    def _write(self, piece: str) -> None:
+        self._pieces.append(Piece(piece))
+
+    def _write_bytes(self, expression: str) -> None:
+        self._pieces.append(Piece(expression, is_bytes=True))
 
     def _json_list(
         self,
@@ -149,23 +176,23 @@ class _Function(SourceWriter):
         hints: Mapping[str, Serialized | Self],
         *,
         are_rows: bool = False,
-    ) -> str:
-        """Generate a list of objects as JSON: with a dict per object, a page of 100 costs a twentieth more."""
-        # All pieces of all items are joined once, at the end; what is counted of lists within is that of the outer one.
-        is_outer, self._is_within_list = not self._is_within_list, True
-        before = self.assign("meter.bytes") if is_outer else ""
-        result, comma, item = self.assign("[b'[']"), self.assign("''"), self.name()
-        with self.block(f"for {item} in meter.begin_list({source}):"):
+    ) -> None:
+        """Write a list of objects."""
+        self._write("[")
+        self._flush()
+        comma, item = self.assign("b''"), self.name()
+        with self.block(f"for {item} in {self._begun(source)}:"):
             of_item = Source(item, own, self._read, is_row=True) if are_rows else self._exactly(own, item)
-            pieces = [Piece(f"{{{comma}}}"), *self._json_object(kind, details, of_item, hints)]
-            self.line(f"{result} += ({as_bytes(pieces)},)")
-            self.line(f"{comma} = ','")
-        self.line(f"{result}.append(b']')")
-        text = self.assign(f"b''.join({result})")
-        if is_outer:
-            self.line(f"if len({text}) > {LONG}: meter.replace_text({before}, {text})")
-            self._is_within_list = False
-        return text
+            self._write_bytes(comma)
+            self._json_object(kind, details, of_item, hints)
+            self._flush()
+            self.line(f"{comma} = b','")
+        self._write("]")
+
+    def _begun(self, source: str) -> str:
+        """Count the objects of a list, and return what to iterate over; without a call, since many lists are short."""
+        self.line(f"meter.objects += len({source})")
+        return f"{source} if meter.objects <= meter.unchecked else meter.begin({source})"
 
     def _json_object(
         self,
@@ -173,50 +200,52 @@ class _Function(SourceWriter):
         details: FieldDetailsList,
         source: Source,
         hints: Mapping[str, Serialized | Self],
-    ) -> list[Piece]:
-        """Generate an object as pieces of JSON."""
-        pieces: list[Piece] = []
+    ) -> None:
+        """Write an object."""
+        separator = "{{"
         for key, selected in self._readers.collect(kind, details).items():
-            pieces.append(Piece(f'{"," if pieces else "{{"}"{key}":'))
-            pieces += self._json_field(kind, selected, source, hints.get(selected[0].node.name.value))
-        return [*pieces, Piece("}}" if pieces else "{{}}")]
+            self._write(f'{separator}"{key}":')
+            self._json_field(kind, selected, source, hints.get(selected[0].node.name.value))
+            separator = ","
+        self._write("}}" if separator == "," else "{{}}")
 
     def _json_field(
         self, kind: GraphQLObjectType, selected: FieldDetailsList, source: Source, own: Serialized | Self | None
-    ) -> list[Piece]:
+    ) -> None:
         name = selected[0].node.name.value
         definition, hint = kind.fields.get(name), own or self._readers.hints.fields.get((kind.name, name))
         if definition is None:
-            return [Piece(f"dumps({self._field(kind, selected, source, own)})", is_bytes=True)]
+            return self._write_bytes(f"dumps({self._field(kind, selected, source, own)})")
         self._readers.count_fields()
-        if isinstance(hint, Self | Attribute) and is_non_null_type(definition.type):
-            inner = definition.type.of_type
+        is_required = is_non_null_type(definition.type)
+        inner = get_nullable_type(definition.type)
+        if isinstance(hint, Self | Attribute) and is_required:
             classes = self._classes_of(inner)
             if isinstance(hint, Self) and classes == [source.own]:
                 return self._json_object(inner, selected, source, {})
             if len(classes) == 1:
                 value = source.name if isinstance(hint, Self) else self.assign(source.attribute(hint.name))
                 return self._json_object(inner, selected, self._exactly(classes[0], value), {})
-        if isinstance(hint, Attribute) and is_non_null_type(definition.type) and definition.type.of_type in _AS_TEXT:
-            value = self._leaf(definition.type.of_type, self.assign(source.attribute(hint.name)))
-            return [Piece(f"{{{self.assign(_AS_TEXT[definition.type.of_type].format(value))}}}")]
+        if isinstance(hint, Attribute) and is_required and inner in _AS_TEXT:
+            value = self._leaf(inner, self.assign(source.attribute(hint.name)))
+            return self._write(f"{{{self.assign(_AS_TEXT[inner].format(value))}}}")
         if isinstance(hint, Parsed):
-            return self._parsed(hint, definition.type, selected, source)
+            return self._pieces.extend(self._parsed(hint, definition.type, selected, source))
         if isinstance(hint, Resolver):
             return self._json_resolved(hint, definition.type, selected, source)
         if isinstance(hint, Serialized) and (hint.plain or hint.serialize is orjson.Fragment):
-            return self._json_serialized(hint, source, may_be_null=not is_non_null_type(definition.type))
-        return [Piece(f"dumps({self._field(kind, selected, source, own)})", is_bytes=True)]
+            return self._json_serialized(hint, source, may_be_null=not is_required)
+        return self._write_bytes(f"dumps({self._field(kind, selected, source, own)})")
 
-    def _json_serialized(self, hint: Serialized, source: Source, *, may_be_null: bool) -> list[Piece]:
+    def _json_serialized(self, hint: Serialized, source: Source, *, may_be_null: bool) -> None:
         value = self._cached(source, hint.name)
         text = value if hint.serialize in (None, orjson.Fragment) else self._call(hint.serialize, value)
         quote = '"' if hint.plain else ""
-        if not may_be_null:
-            return [Piece(f"{quote}{{{text if text == value else self.assign(text)}}}{quote}")]
-        quoted = f"'{quote}' + {text} + '{quote}'"
-        either = self.assign(f"'null' if {value} is None else {quoted}")
-        return [Piece(f"{{{either}}}")]
+        if may_be_null:
+            either = self.assign(f"'null' if {value} is None else '{quote}' + {text} + '{quote}'")
+            self._write(f"{{{either}}}")
+        else:
+            self._write(f"{quote}{{{text if text == value else self.assign(text)}}}{quote}")
 
     def _classes_of(self, kind: Any) -> list[type]:
         return self._readers.hints.classes_of(kind.name) if is_object_type(kind) else []
@@ -270,25 +299,25 @@ class _Function(SourceWriter):
             return self._fields(kind.of_type, selected, source, hint.parts)
         return self._preloaded_value(self._preloaded_of(hint), kind, selected, source)
 
-    def _json_resolved(self, hint: Resolver, kind: Any, selected: FieldDetailsList, source: Source) -> list[Piece]:
-        """Generate the JSON of the same."""
+    def _json_resolved(self, hint: Resolver, kind: Any, selected: FieldDetailsList, source: Source) -> None:
+        """Write the same."""
         if self._selects_parts(hint, kind, selected):
             return self._json_object(kind.of_type, selected, source, hint.parts)
         preloaded = self._preloaded_of(hint)
         if _is_list(preloaded, kind):
-            return [Piece(self._preloaded_list(preloaded, kind, selected, source), is_bytes=True)]
+            return self._preloaded_list(preloaded, kind, selected, source)
         own = get_nullable_type(kind)
-        if preloaded.of is None and is_object_type(own):
-            value = self._preloaded(preloaded, source)
-            if is_non_null_type(kind):
-                return self._json_object(own, selected, self._checked_object(own, value), {})
-            result = self.assign("b'null'")
-            with self.block(f"if {value} is not None:"):
-                self.line(
-                    f"{result} = {joined(self._json_object(own, selected, self._checked_object(own, value), {}))}"
-                )
-            return [Piece(result, is_bytes=True)]
-        return [Piece(f"dumps({self._preloaded_value(preloaded, kind, selected, source)})", is_bytes=True)]
+        if preloaded.of is not None or not is_object_type(own):
+            return self._write_bytes(f"dumps({self._preloaded_value(preloaded, kind, selected, source)})")
+        value = self._preloaded(preloaded, source)
+        if is_non_null_type(kind):
+            return self._json_object(own, selected, self._checked_object(own, value), {})
+        self._flush()
+        with self.block(f"if {value} is not None:"):
+            self._json_object(own, selected, self._checked_object(own, value), {})
+            self._flush()
+        self.line(f"else: {self._out}.append(b'null')")
+        return None
 
     def _preloaded_of(self, hint: Resolver) -> Preloaded:
         if hint.preloaded is None or (hint.preloaded.prefetched and not self._readers.prefetched):
@@ -304,7 +333,8 @@ class _Function(SourceWriter):
     def _preloaded_value(self, preloaded: Preloaded, kind: Any, details: FieldDetailsList, source: Source) -> str:
         """Generate the read of a preloaded value instead of a call of its resolver."""
         if _is_list(preloaded, kind):
-            return self.assign(f"Fragment({self._preloaded_list(preloaded, kind, details, source)})")
+            write = partial(self._preloaded_list, preloaded, kind, details, source)
+            return self.assign(f"Fragment({self._json_text(write)})")
         value = self._preloaded(preloaded, source)
         if preloaded.of is None:
             return self._value(kind, details, value)
@@ -316,28 +346,31 @@ class _Function(SourceWriter):
             self.bail_out_if(f"{value} is None")
         return value
 
-    def _preloaded_list(self, preloaded: Preloaded, kind: Any, details: FieldDetailsList, source: Source) -> str:
-        """Generate the JSON of preloaded rows, if there may be any, or of the list that they replace."""
+    def _preloaded_list(self, preloaded: Preloaded, kind: Any, details: FieldDetailsList, source: Source) -> None:
+        """Write preloaded rows, if there may be any, or the list that they replace."""
         own, of, readers = get_named_type(kind), preloaded.of, self._readers
         assert of is not None  # noqa: S101  (a list has a class)
         if preloaded.rows is None or not self._takes_rows:
             return self._json_list(own, details, self._preloaded(preloaded, source), of, preloaded.fields)
         left, prefetched = readers.fields_left, readers.prefetched
-        found, result = self.assign(f"{source.name}.{preloaded.rows}"), self.assign("None")
+        found = self.assign(f"{source.name}.{preloaded.rows}")
+        self._flush()
         with self.block(f"if {found} is not None:"):
-            read = self._json_list(own, details, found, of, preloaded.fields, are_rows=True)
-            self.line(f"{result} = {read}")
+            self._json_list(own, details, found, of, preloaded.fields, are_rows=True)
+            self._flush()
         count = left - readers.fields_left
         readers.count_fields(count)
 
         def generate() -> Read:
             readers.fields_left, readers.prefetched = readers.fields_left + count, prefetched
             function = _Function(readers, ColumnsRead())
-            return function._whole(function._json_list(own, details, "source", of, preloaded.fields)).read
+            write = partial(function._json_list, own, details, "source", of, preloaded.fields)
+            return function._whole(function._json_text(write)).read
 
         with self.block("else:"):
-            self.line(f"{result} = {self.constant(Later(generate))}({self._preloaded(preloaded, source)}, meter)")
-        return result
+            read = self.constant(Later(generate))
+            self.line(f"{self._out}.append({read}({self._preloaded(preloaded, source)}, meter))")
+        return None
 
     def _abstract(self, kind: Any, details: FieldDetailsList, source: str) -> str:
         """Dispatch by the class of a value, if the possible types have classes."""

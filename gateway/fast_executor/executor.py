@@ -38,7 +38,7 @@ class CompiledExecutor(MeteredExecutor):
     ) -> CompiledExecutor:
         """Copy this executor for one execution."""
         other: CompiledExecutor = object.__new__(CompiledExecutor)
-        other.__dict__.update(self.__dict__)
+        other.__dict__ = self.__dict__.copy()
         other.root_value, other.context_value, other.variable_values = root_value, context_value, variables
         other.meter = meter
         other.collected_errors = CollectedErrors()

@@ -31,7 +31,9 @@ class Stopped(Exception):
 class Meter:
     """Counts for one execution, unlimited by default; each method, and an iteration, raises Stopped at a limit."""
 
-    __slots__ = ("_max_bytes", "_max_objects", "_next", "bytes", "deadline", "json", "most", "objects", "stopped_by")
+    __slots__ = (
+        *("_max_bytes", "_max_objects", "bytes", "deadline", "json", "most", "objects", "stopped_by", "unchecked"),
+    )
 
     def __init__(
         self, max_objects: float = float("inf"), max_bytes: float = float("inf"), deadline: float = float("inf")
@@ -40,7 +42,7 @@ class Meter:
         self.objects = self.bytes = 0
         self.json = self.most = 0  # bytes in which there are so many objects at most
         self.stopped_by: Literal["size", "time"] | None = None
-        self._next: float = 0  # the number of objects of lists above which the limits are checked
+        self.unchecked: float = 0  # up to so many objects of lists the limits need no check
 
     def check_deadline(self) -> None:
         """Check the clock."""
@@ -81,13 +83,11 @@ class Meter:
         if self.bytes > self._max_bytes:
             self._stop("size")
 
-    def begin_list(self, items: Sequence[Any]) -> Iterable[Any]:
-        """Count the objects of a list, and iterate over them: both by one call, since many lists are short."""
-        self.objects += len(items)
-        if self.objects > self._next:
-            self.add_objects(0)
-            self._next = min(self._max_objects, self.objects + _ITEMS_PER_CHECK)
-        return items if len(items) <= _ITEMS_PER_CHECK else self._iterate_checked(items)
+    def begin(self, items: Sequence[Any]) -> Iterable[Any]:
+        """Check the limits, and iterate over a list whose objects are counted already."""
+        self.add_objects(0)
+        self.unchecked = min(self._max_objects, self.objects + _ITEMS_PER_CHECK)
+        return self.iterate(items)
 
     def iterate(self, items: Sequence[Any]) -> Iterable[Any]:
         """Iterate over a list, and check the clock from time to time."""
@@ -101,7 +101,7 @@ class Meter:
             yield item
 
     def _stop(self, by: Literal["size", "time"]) -> None:
-        self.stopped_by, self._next = by, -1
+        self.stopped_by, self.unchecked = by, -1
         raise Stopped
 
 
