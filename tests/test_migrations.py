@@ -93,13 +93,13 @@ def test_the_required_revision_is_the_last_script() -> None:
     assert scripts.get_current_head() == HEAD
 
 
-def test_a_server_with_a_ready_database_loads_neither_alembic_nor_the_other_driver(
+def test_a_server_with_a_ready_database_loads_neither_alembic_nor_the_orm_nor_the_other_driver(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     program = (
         "import sys, gateway.app, gateway.server.serve, gateway.server.startup;"
         "gateway.server.startup.any_key_made(sys.argv[1]);"
-        "print({'alembic', 'asyncpg', 'sqlalchemy.dialects.postgresql'} & sys.modules.keys())"
+        "print({'alembic', 'asyncpg', 'sqlalchemy.dialects.postgresql', 'sqlalchemy.orm'} & sys.modules.keys())"
     )
     where = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
 

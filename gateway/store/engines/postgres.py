@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy.ext.asyncio import create_async_engine
-
 from gateway.store.engines import base
+from gateway.store.engines.async_engine import create_async_engine
 from gateway.store.engines.base import Engines, Timeouts
 from gateway.store.engines.instrumentation import Watchers
 from gateway.store.statement_cache import StatementCache

@@ -14,9 +14,9 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import Select, event, func
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.store.engines import base
+from gateway.store.engines.async_engine import create_async_engine
 from gateway.store.engines.base import Engines, run_on_connect
 from gateway.store.engines.instrumentation import Watchers
 from gateway.store.engines.private_files import keep_database_private
