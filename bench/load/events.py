@@ -92,7 +92,8 @@ def event_findings(ready: Prepared) -> Iterator[Finding]:
             cpu_ms = (whole.cpu_s - opened.cpu_s - alone.cpu_s) * 1_000 / _NUMBER / FOLLOWERS
             detail = f"the change itself {alone.cpu_s * 1_000 / _NUMBER:.2f} ms"
             yield Finding(EVENT_CPU[name], ready.kind, cpu_ms, "ms", detail)
-            reads = (whole.statements - opened.statements - alone.statements) / _NUMBER
+            # To a tenth: once a second a sweep looks for lost hints, however many events there are.
+            reads = round((whole.statements - opened.statements - alone.statements) / _NUMBER, 1)
             yield Finding(EVENT_READS[name], ready.kind, reads, "statements")
 
 

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 _POSITION: Final = itemgetter(-2)  # the column before the bytes
 _THREAD: Final = -3  # the column before both, in a statement that also selects a thread
-_GROWING: Final = (*WHOLE, messages.DELTAS)
+GROWING: Final = (*WHOLE, messages.DELTAS)
 _TEXTS: Final = frozenset({"content_json", "wire_json"})
 _NO_EDGES: Final = EdgeFlags()
 
@@ -75,7 +75,7 @@ class MessageReads:
         build: Build = messages.get_messages if all_at_once else postgres_pages.get_messages_within_bytes
         found = await self._taken(take_all, build, reach, list(message_ids), selected)
         if selected is not fields:
-            _complete(selected, found)
+            complete(selected, found)
         return Rows(found, has_more=False, fields=fields, edges=None, thread=None)
 
     async def list_pages(self, reach: Reach, read: PageRead) -> list[Rows]:
@@ -95,7 +95,7 @@ class MessageReads:
         else:
             pages = [await self._page(reach, read, selected)]
         if selected is not fields:
-            _complete(selected, *(found.rows for found in pages))
+            complete(selected, *(found.rows for found in pages))
         if read.page.from_end:
             for found in pages:
                 found.rows.reverse()
@@ -118,7 +118,7 @@ class MessageReads:
             beside = beside._replace(message=read._replace(page=_one_less(read.page), fields=selected))
         found = await self._taken(take, select_beside, build, self._connection.is_local, beside, reach, *arguments)
         if messages.DELTAS in selected:
-            _complete(selected, found)
+            complete(selected, found)
         return rows.thread_page(found, page, beside, fields, len(selected))
 
     async def list_messages_after(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Message]:
@@ -126,10 +126,10 @@ class MessageReads:
         local, remote = following.list_messages_after, postgres_pages.messages_after_within_bytes
         build: Build = local if self._connection.is_local else remote
         take = partial(take_page, limit=limit)
-        found = await self._taken(take, build, reach, thread_id, position, limit, _GROWING)
+        found = await self._taken(take, build, reach, thread_id, position, limit, GROWING)
         last = _POSITION(found.rows[-1]) if found.rows else position
         has_more = found.has_more or len(found.rows) == limit
-        _complete(_GROWING, found.rows)
+        complete(GROWING, found.rows)
         return Batch(list(zip(map(_POSITION, found.rows), rows.messages_of(found.rows), strict=True)), last, has_more)
 
     def _page(self, reach: Reach, read: PageRead, fields: Fields) -> Awaitable[PageRows[Any]]:
@@ -204,7 +204,7 @@ def _selected(fields: Fields) -> Fields:
     return fields if _TEXTS.isdisjoint(fields) else (*fields, messages.DELTAS)
 
 
-def _complete(fields: Fields, *pages: list[Any]) -> None:
+def complete(fields: Fields, *pages: list[Any]) -> None:
     """Append to the content of messages in progress what they have gained; the rows begin with the fields."""
     deltas = itemgetter(fields.index(messages.DELTAS))
     if any(map(deltas, chain.from_iterable(pages))):

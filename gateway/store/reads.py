@@ -9,6 +9,7 @@ Must not be here: the text of statements (`statements`), changes (`writes`).
 from __future__ import annotations
 
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.domain import change, snapshot, wire
@@ -20,7 +21,7 @@ from gateway.domain.thread_list import ALL, LAST_READ, NOTHING, SOURCE, Beside, 
 from gateway.errors import NotFound
 from gateway.store import rows, thread_changes
 from gateway.store.engines.errors import is_transient
-from gateway.store.message_reads import Batch, MessageReads
+from gateway.store.message_reads import GROWING, Batch, MessageReads, complete
 from gateway.store.schema import revision
 from gateway.store.statements import (
     api_keys,
@@ -59,7 +60,11 @@ T = TypeVar("T")
 
 _KEYS: Final = 1_000  # that are exported at once
 _SWEPT: Final = 500  # changes of each kind, of more the owners are not looked up
-_KIND, _ID = 1, 2  # columns after the position, in `list_changes`
+_POSITION, _KIND, _ID = 1, 2, 3  # columns of `list_changes`, after the message
+_OF_CHANGE: Final = itemgetter(slice(len(GROWING), None))
+_CHANGES_WITH_MESSAGES = {
+    local: partial(following.list_changes_with_messages, is_local=local) for local in (True, False)
+}
 _LIST = {OrderBy.CREATED: selected_threads.list_created, OrderBy.ACTIVITY: selected_threads.list_active}
 _LIST_FROM = {by: partial(build, inclusive=True) for by, build in _LIST.items()}
 _ANY_MESSAGE_FROM = {up: partial(messages.any_message_from, up=up) for up in (True, False)}
@@ -88,19 +93,21 @@ class Reads(MessageReads):
 
     async def list_changes(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Change]:
         """Return the changes of a thread after a position, in order; what was deleted meanwhile is omitted."""
-        met = await self._rows(following.list_changes, reach, thread_id, position, limit)
-        found, has_more = take_page(met, limit)
-        changed = {row[_ID] for row in found if row[_KIND] in _WITH_MESSAGE}
-        by_id: dict[str, Any] = {**(await self.get_messages(reach, list(changed)) if changed else {})}
-        changed = {row[_ID] for row in found if row[_KIND] in _WITH_RUN}
-        by_id |= await self.get_runs(reach, list(changed)) if changed else {}
-        has_thread = any(row[_KIND] == following.THREAD for row in found)
+        build = _CHANGES_WITH_MESSAGES[self._connection.is_local]
+        take = partial(take_page, limit=limit)
+        found, has_more = await self._taken(take, build, reach, thread_id, position, limit, GROWING)
+        complete(GROWING, found)
+        made = zip(rows.messages_of(found), map(_OF_CHANGE, found), strict=True)
+        changed = [(message, *row) for message, row in made]
+        runs_of = [row[_ID] for row in changed if row[_KIND] in _WITH_RUN]
+        found_runs = await self.get_runs(reach, runs_of) if runs_of else {}
+        has_thread = any(row[_KIND] == following.THREAD for row in changed)
         own = await self.get_threads(reach, [thread_id]) if has_thread else {}
-        changes = (_CHANGES[row[_KIND]](row, by_id, own) for row in found)
+        changes = [_CHANGES[row[_KIND]](row, found_runs, own) for row in changed]
         return Batch(
             [(each.position, each) for each in changes if each is not None],
-            found[-1][0] if found else position,
-            has_more or len(found) == limit,
+            changed[-1][_POSITION] if changed else position,
+            has_more or len(changed) == limit,
         )
 
     async def current_snapshot(self) -> Snapshot:
@@ -351,24 +358,21 @@ class Reads(MessageReads):
         return bool(row[0])
 
 
-_WITH_MESSAGE = (following.CREATED, following.UPDATED)
 _WITH_RUN = (following.RUN_CREATED, following.RUN_UPDATED)
-_CHANGES: dict[str, Callable[[Any, Mapping[str, Any], Mapping[str, Thread]], Change | None]] = {
-    following.CREATED: lambda row, by_id, _: (
-        change.MessageCreated(row[0], by_id[row[_ID]]) if row[_ID] in by_id else None
-    ),
-    following.UPDATED: lambda row, by_id, _: (
-        change.MessageUpdated(row[0], by_id[row[_ID]]) if row[_ID] in by_id else None
-    ),
-    following.DELETED: lambda row, *_: change.MessageDeleted(row[0], row[_ID]),
-    following.DELTA: lambda row, *_: change.MessageDelta(row[0], *row[_ID:-1]),
+_CHANGES: dict[str, Callable[[Any, Mapping[str, Run], Mapping[str, Thread]], Change | None]] = {
+    following.CREATED: lambda row, *_: change.MessageCreated(row[_POSITION], row[0]),
+    following.UPDATED: lambda row, *_: change.MessageUpdated(row[_POSITION], row[0]),
+    following.DELETED: lambda row, *_: change.MessageDeleted(row[_POSITION], row[_ID]),
+    following.DELTA: lambda row, *_: change.MessageDelta(row[_POSITION], *row[_ID:-1]),
     following.RUN_CREATED: lambda row, by_id, _: (
-        change.RunCreated(row[0], by_id[row[_ID]]) if row[_ID] in by_id else None
+        change.RunCreated(row[_POSITION], by_id[row[_ID]]) if row[_ID] in by_id else None
     ),
     following.RUN_UPDATED: lambda row, by_id, _: (
-        change.RunUpdated(row[0], by_id[row[_ID]]) if row[_ID] in by_id else None
+        change.RunUpdated(row[_POSITION], by_id[row[_ID]]) if row[_ID] in by_id else None
     ),
-    following.THREAD: lambda row, _, own: change.ThreadUpdated(row[0], own[row[_ID]]) if row[_ID] in own else None,
+    following.THREAD: lambda row, _, own: (
+        change.ThreadUpdated(row[_POSITION], own[row[_ID]]) if row[_ID] in own else None
+    ),
 }
 
 

@@ -21,6 +21,7 @@ from gateway.store.reads import Reads
 from gateway.store.store import open_store
 from tests.effort import times
 from tests.following import BEGINNING, WHOLE, begin, make_thread, say, text_part, until
+from tests.graphql.serving import statements_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Collection
@@ -114,6 +115,19 @@ async def test_one_read_per_event_serves_all_followers(counted: Counted, who: Pr
     await asyncio.wait(asked)
     await leave(found)
     assert counted.hub.topics() == []
+
+
+@FOLLOWS
+async def test_an_event_is_one_statement_for_all_followers(counted: Counted, who: Principal, following: Any) -> None:
+    thread = await make_thread(counted.store, who)
+    found, asked = await waiting_for_the_next(counted, following, who, thread)
+
+    with statements_of(counted.store) as ran:
+        await say(counted.store, who, thread, "hello")
+        await asyncio.gather(*asked)
+
+    assert len([each for each in ran if each.startswith("SELECT")]) == 1
+    await leave(found)
 
 
 async def test_followers_of_unlike_reach_share_no_read(counted: Counted) -> None:

@@ -20,7 +20,9 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
+    or_,
     select,
+    true,
     union_all,
     update,
 )
@@ -82,6 +84,40 @@ def list_changes(reach: Reach, thread_id: str, position: int, limit: int) -> Sel
     together = union_all(*(select(head) for head in heads)).subquery()
     is_same = _begins_before(reach, thread_id, position)
     return select(together).where(is_same).order_by(together.c.position).limit(limit)
+
+
+def list_changes_with_messages(
+    reach: Reach,
+    thread_id: str,
+    position: int,
+    limit: int,
+    fields: Fields = WHOLE,
+    *,
+    is_local: bool,
+) -> Select[Any]:
+    """Select the same, and the messages that were created or updated, within the limit on bytes of a batch.
+
+    Shape: the fields of the message, null where there is none; the columns of `list_changes`, BYTES at the end.
+    On PostgreSQL a message is looked up for each row: it may expect so many rows that it would read all messages.
+    """
+    listed = list_changes(reach, thread_id, position, limit).subquery("listed")
+    stored = listed.c[page_bytes.BYTES]
+    so_far = func.sum(stored).over(order_by=listed.c.position, rows=(None, 0))
+    change = select(*listed.c, so_far.label("held")).subquery("change")
+    *columns, stored, held = change.c
+    own = and_(
+        within(tables.messages, reach),
+        tables.messages.c.id == change.c.id,
+        or_(change.c.kind == CREATED, change.c.kind == UPDATED),
+        page_bytes.fits_page(held, stored),
+    )
+    *of_message, _ = columns_of(reach, fields)
+    if is_local:
+        joined = change.outerjoin(tables.messages, own)
+    else:
+        message = select(*of_message).where(own).limit(1).lateral("message")
+        joined, of_message = change.outerjoin(message, true()), [*message.c]
+    return select(*of_message, *columns, stored).select_from(joined).order_by(change.c.position)
 
 
 def list_messages_after(reach: Reach, thread_id: str, position: int, limit: int, fields: Fields = WHOLE) -> Select[Any]:

@@ -94,6 +94,11 @@ def limit_bytes_unordered(found: Select[Any]) -> Select[Any]:
     return _shown(found, _within(MAX_ANSWER_BYTES, counted, held).subquery("page"))
 
 
+def fits_page(held: Any, stored: Any) -> ColumnElement[bool]:
+    """Compare whether a row is within the limit of a page, with all before it, or is the first of them."""
+    return _fits(MAX_BYTES, held, stored)
+
+
 def _with_texts_of(listed: Select[Any], *, up: bool) -> Select[Any]:
     """Select the columns that rows are computed from, and the texts only of rows of the page."""
     counted = _raw(listed).subquery("counted")
@@ -105,7 +110,11 @@ def _with_texts_of(listed: Select[Any], *, up: bool) -> Select[Any]:
 def _within(at_most: int, counted: FromClause, held: ColumnElement[Any]) -> Select[Any]:
     """Select rows with their texts while their sum is within a limit; the first one always has them."""
     rows = select(*counted.c, held.label("held")).subquery("rows")
-    return select(*_only_where(or_(rows.c.held <= at_most, rows.c.held == rows.c[BYTES]), rows))
+    return select(*_only_where(_fits(at_most, rows.c.held, rows.c[BYTES]), rows))
+
+
+def _fits(at_most: int, held: Any, stored: Any) -> ColumnElement[bool]:
+    return or_(held <= at_most, held == stored)
 
 
 def _raw(listed: Select[Any]) -> Select[Any]:
