@@ -118,13 +118,3 @@ async def _copies(
 def _copy(message: Message, copy_id: ThreadId, now: int) -> Message:
     copied = message._replace(id=new_message_id(), thread_id=copy_id, idempotency_key=None)
     return finished(copied, _CANCELLED, now) if copied.status is Status.IN_PROGRESS else copied
-
-
-async def list_sources(store: Store, who: Principal, thread_ids: Sequence[str]) -> dict[str, ForkSource]:
-    """Return of which threads others are copies, in one statement; those that are no copies are omitted.
-
-    So are copies of a thread that was deleted or that the caller cannot reach.
-    """
-    who.require(Scope.READ)
-    async with store.read() as reads:
-        return await reads.list_sources(who.reach, thread_ids)

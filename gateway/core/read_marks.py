@@ -14,12 +14,9 @@ from gateway.domain.principal import Scope
 from gateway.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from gateway.core import Store
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.principal import Principal
-    from gateway.domain.unread import Unread
     from gateway.store.writes import Writes
 
 
@@ -82,15 +79,6 @@ async def mark_unread(store: Store, who: Principal, thread_id: ThreadId, from_: 
         await transaction.lower_mark(who.reach, thread_id, marker, position - 1)
 
     await store.write(work, thread_id)
-
-
-async def list_unread(
-    store: Store, who: Principal, thread_ids: Sequence[str], reader: str, most: int
-) -> dict[str, Unread]:
-    """Return how far a reader has read threads, in one statement; unknown threads are omitted."""
-    who.require(Scope.READ)
-    async with store.read() as reads:
-        return await reads.list_unread(who.reach, thread_ids, reader, most)
 
 
 def _reader(who: Principal, name: str | None) -> str:

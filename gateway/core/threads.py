@@ -161,6 +161,16 @@ async def list_page(
     return found
 
 
+async def list_beside(store: Store, who: Principal, thread_ids: Sequence[str], beside: Beside) -> ThreadPage:
+    """Return threads with what is asked for of each, in one statement; unknown ids are omitted.
+
+    Errors: AnswerTooLarge.
+    """
+    who.require(Scope.READ)
+    async with store.read() as reads:
+        return await reads.list_beside(who.reach, thread_ids, beside)
+
+
 async def page_ends(
     store: Store, who: Principal, page: PageRequest, found: Page[Thread], selected: Selection = ALL
 ) -> PageEnds:

@@ -6,24 +6,26 @@ Must not be here: paging (`page`), SQL.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.domain import bounds, ids, parse, parse_page, validate
-from gateway.domain.page import Page
+from gateway.domain.page import AS_ROWS, Page, messages_of
+from gateway.domain.thread import ForkSource
 from gateway.domain.wire import dump_text
 from gateway.errors import InvalidRequest, excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from gateway.domain.page import PageRead, PageRequest, Rows
+    from gateway.domain.message import Message
+    from gateway.domain.page import Fields, PageRead, PageRequest, Rows
     from gateway.domain.principal import Reach
-    from gateway.domain.thread import ForkSource, Thread
-    from gateway.domain.unread import Unread
+    from gateway.domain.thread import Thread
 
 _FILTERING: Final = ("metadata", "owner", "order_by", "active_", "created_", "unread")
 _TIMES: Final = ("created_after", "created_before", "active_after", "active_before")
@@ -182,6 +184,7 @@ class Beside(NamedTuple):
     also: tuple[str, ...] = ()
 
 
+UNREAD: Final = "unread"
 LAST_READ: Final = "last_read"
 SOURCE: Final = "source"
 NOTHING: Final = Beside()
@@ -189,11 +192,42 @@ NOTHING: Final = Beside()
 
 @dataclass(frozen=True, slots=True)
 class ThreadPage(Page["Thread"]):
-    """A page of threads, and what was read of each beside it, where that was asked for."""
+    """A page of threads, and rows of what was read of each beside it, where that was asked for.
 
-    messages: Sequence[Rows] = ()
-    unread: Sequence[Unread] = ()
-    sources: Sequence[ForkSource | None] = ()
+    A row begins with `fields` of the message, nulls where there is none, and ends with its stored bytes. Of its values
+    these fields, UNREAD, LAST_READ and SOURCE have `names`.
+    """
+
+    rows: list[Sequence[Any]] = field(default_factory=list)
+    names: Fields = ()
+    fields: Fields = ()
+
+    def column(self, name: str) -> list[Any]:
+        """List a value of all threads."""
+        return list(map(itemgetter(self.names.index(name)), self.rows))
+
+    def messages(self) -> list[Rows]:
+        """List the pages of one message."""
+        pages = [([] if id_ is None else [row], False, self.fields, None, None) for id_, row in self._with("id")]
+        return list(map(AS_ROWS, pages))
+
+    def last_messages(self) -> list[Message | None]:
+        """List the messages."""
+        made = iter(messages_of(self.fields, [row for id_, row in self._with("id") if id_ is not None]))
+        return [None if id_ is None else next(made) for id_ in self.column("id")]
+
+    def sources(self) -> list[ForkSource | None]:
+        """List the sources of forks."""
+        at = self.names.index(SOURCE) + 1
+        return [None if source is None else ForkSource(source, row[at]) for source, row in self._with(SOURCE)]
+
+    def each(self) -> Iterable[tuple[str, ThreadPage]]:
+        """Yield a page of each thread alone, with its id."""
+        for thread, row in zip(self.items, self.rows, strict=True):
+            yield thread.id, replace(self, items=(thread,), rows=[row])
+
+    def _with(self, name: str) -> Iterable[tuple[Any, Sequence[Any]]]:
+        return zip(self.column(name), self.rows, strict=True)
 
 
 def check_cursors(by: OrderBy, **cursors: str | None) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import strawberry
 
 from gateway.concurrency import Loader
-from gateway.core import forking, messages, read_marks, runs, threads
+from gateway.core import messages, runs, threads
 from gateway.domain.page import WHOLE, AnswerBudget, PageRead
 from gateway.domain.thread_list import NOTHING
 from gateway.errors import AnswerTooLarge, InvalidRequest, NotFound
@@ -33,13 +33,12 @@ if TYPE_CHECKING:
     from gateway.domain.page import Fields, Page, PageRequest, Rows
     from gateway.domain.principal import Principal
     from gateway.domain.run import Run, RunStep
-    from gateway.domain.thread import ForkSource, Thread
-    from gateway.domain.thread_list import Beside
-    from gateway.domain.unread import Unread
+    from gateway.domain.thread import Thread
+    from gateway.domain.thread_list import Beside, ThreadPage
     from gateway.events.hub import Hub
     from gateway.runs.service import Runs
 
-_ROWS, _BYTES = attrgetter("rows"), itemgetter(-1)
+_BYTES: Final = itemgetter(-1)
 MAX_PAGES: Final = 100  # in one round trip
 MAX_KEYS: Final = 1_000  # the same, of threads or messages
 
@@ -52,12 +51,11 @@ class PageKey(NamedTuple):
     run_id: str | None
 
 
-class UnreadKey(NamedTuple):
-    """What a reader has not read of a thread, counted up to a number."""
+class BesideKey(NamedTuple):
+    """What is read of a thread."""
 
     thread_id: str
-    reader: str
-    most: int
+    beside: Beside
 
 
 @dataclass  # not frozen: one is made for each request, and takes three times as long when it is
@@ -88,16 +86,16 @@ class Context:
     read: AnswerBudget = field(default_factory=AnswerBudget)  # messages, counted whenever they are read
     delivered: AnswerBudget = field(default_factory=AnswerBudget)  # the same, whenever they are part of the response
 
-    def count_prefetched(self, pages: Sequence[Rows], times: int = 1) -> None:
-        """Count messages that were read and become part of the response, so many times.
+    def count_prefetched(self, *pages: list[Any], times: int = 1) -> None:
+        """Count rows of messages that were read and become part of the response, so many times.
 
         Errors: AnswerTooLarge.
         """
-        sizes = list(map(_BYTES, chain.from_iterable(map(_ROWS, pages))))
+        sizes = list(filter(None, map(_BYTES, chain(*pages))))  # 0 is of no message
         read = sum(sizes), len(sizes)
         if not (self.read.fits(read) and self.delivered.fits(*[read] * times)):
             for each in pages:
-                each.rows.clear()  # an error keeps the locals of its frames alive
+                each.clear()  # an error keeps the locals of its frames alive
             raise AnswerTooLarge
 
     def count_delivered(self, found: Rows) -> None:
@@ -140,14 +138,9 @@ class Context:
         return Loader(self.load_messages, MAX_KEYS, self.task)
 
     @cached_property
-    def fork_sources(self) -> Loader[str, ForkSource]:
-        """Of which threads others are copies."""
-        return Loader(partial(forking.list_sources, self.store, self.who), MAX_KEYS, self.task)
-
-    @cached_property
-    def unread(self) -> Loader[UnreadKey, Unread]:
-        """What readers have not read of threads."""
-        return Loader(self._load_unread, MAX_KEYS, self.task)
+    def threads_beside(self) -> Loader[BesideKey, ThreadPage]:
+        """Pages of one thread each."""
+        return Loader(self._load_beside, MAX_KEYS, self.task)
 
     @cached_property
     def run_pages(self) -> Loader[PageKey, Page[Run]]:
@@ -180,17 +173,15 @@ class Context:
         Errors: AnswerTooLarge.
         """
         found = await messages.get_many(self.store, self.who, keys, fields)
-        self.count_prefetched([found])
+        self.count_prefetched(found.rows)
         return found.by_id()
 
-    async def _load_unread(self, keys: list[UnreadKey]) -> dict[UnreadKey, Unread]:
-        groups: dict[tuple[str, int], list[str]] = {}
-        for thread_id, reader, most in keys:
-            groups.setdefault((reader, most), []).append(thread_id)
-        loaded: dict[UnreadKey, Unread] = {}
-        for (reader, most), thread_ids in groups.items():
-            found = await read_marks.list_unread(self.store, self.who, thread_ids, reader, most)
-            loaded.update((UnreadKey(thread_id, reader, most), unread) for thread_id, unread in found.items())
+    async def _load_beside(self, keys: list[BesideKey]) -> dict[BesideKey, ThreadPage]:
+        loaded: dict[BesideKey, ThreadPage] = {}
+        for beside in {key.beside for key in keys}:
+            wanted = [key.thread_id for key in keys if key.beside == beside]
+            found = await threads.list_beside(self.store, self.who, wanted, beside)
+            loaded.update((BesideKey(thread_id, beside), one) for thread_id, one in found.each())
         return loaded
 
     async def _load_run_pages(self, keys: list[PageKey]) -> dict[PageKey, Page[Run]]:

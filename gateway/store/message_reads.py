@@ -119,7 +119,8 @@ class MessageReads:
         found = await self._taken(take, select_beside, build, self._connection.is_local, beside, reach, *arguments)
         if messages.DELTAS in selected:
             complete(selected, found)
-        return rows.thread_page(found, page, beside, fields, len(selected))
+        names = rows.names_of(selected, beside.also, has_unread=beside.reader is not None)
+        return rows.thread_page(found, page, names, fields)
 
     async def list_messages_after(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Message]:
         """Return the messages of a thread after a position, in order."""

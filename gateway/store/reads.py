@@ -17,7 +17,7 @@ from gateway.domain.idempotency import KeyRecord
 from gateway.domain.page import Order, PageRequest, take_page
 from gateway.domain.principal import Reach, owner_digest
 from gateway.domain.run import Run
-from gateway.domain.thread_list import ALL, LAST_READ, NOTHING, SOURCE, Beside, OrderBy, ThreadPage
+from gateway.domain.thread_list import ALL, NOTHING, Beside, OrderBy, ThreadPage
 from gateway.errors import NotFound
 from gateway.store import rows, thread_changes
 from gateway.store.engines.errors import is_transient
@@ -50,9 +50,8 @@ if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
     from gateway.domain.principal import TokenEpoch
     from gateway.domain.snapshot import Snapshot
-    from gateway.domain.thread import ForkSource, Thread
+    from gateway.domain.thread import Thread
     from gateway.domain.thread_list import Selection
-    from gateway.domain.unread import Unread
     from gateway.store.statement_cache import Build
     from gateway.store.thread_changes import ListBatch
 
@@ -225,12 +224,6 @@ class Reads(MessageReads):
         """Return the ids of threads whose last activity was before a time, in milliseconds."""
         return [row[0] for row in await self._rows(retention.overdue_threads, reach, before, most)]
 
-    async def list_sources(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, ForkSource]:
-        """Return of which threads others are copies; a source that is deleted or out of reach is omitted."""
-        found = await self._threads_beside(reach, thread_ids, Beside(also=(SOURCE,)))
-        pairs = zip(found.items, found.sources, strict=True)
-        return {thread.id: source for thread, source in pairs if source is not None}
-
     async def count_until(self, reach: Reach, thread_id: str, last: int, most: int) -> int:
         """Count the messages of a thread up to a position, and no more than some."""
         [row] = await self._rows(forking.count_until, reach, thread_id, last, most)
@@ -246,13 +239,11 @@ class Reads(MessageReads):
         """Return some threads of any project that are not whole and got no message since a time."""
         return [tuple(row) for row in await self._rows(filling.list_abandoned, before, most)]
 
-    async def list_unread(self, reach: Reach, thread_ids: Sequence[str], reader: str, most: int) -> dict[str, Unread]:
-        """Return how far a reader has read threads; unknown threads are omitted."""
-        beside = Beside(reader=reader, most=most, also=(LAST_READ,))
-        found = await self._threads_beside(reach, thread_ids, beside)
-        return {thread.id: unread for thread, unread in zip(found.items, found.unread, strict=True)}
+    async def list_beside(self, reach: Reach, thread_ids: Sequence[str], beside: Beside) -> ThreadPage:
+        """Return threads in no order, with what is asked for of each; unknown threads are omitted.
 
-    async def _threads_beside(self, reach: Reach, thread_ids: Sequence[str], beside: Beside) -> ThreadPage:
+        Errors: AnswerTooLarge, as of `list_threads`.
+        """
         wanted, everything = wire.dump_text(thread_ids), PageRequest(len(thread_ids))
         return await self._beside(everything, beside, thread_list.threads_by_ids, reach, wanted)
 

@@ -6,17 +6,16 @@ Must not be here: statements.
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
+from functools import lru_cache, partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.domain.api_key import ApiKey
 from gateway.domain.message import Message
-from gateway.domain.page import AS_ROWS, EdgeFlags
+from gateway.domain.page import EdgeFlags
 from gateway.domain.principal import Scope, TokenEpoch
-from gateway.domain.thread import ForkSource, Thread
-from gateway.domain.thread_list import NOTHING, SOURCE, ThreadPage
-from gateway.domain.unread import Unread
+from gateway.domain.thread import Thread
+from gateway.domain.thread_list import LAST_READ, SOURCE, UNREAD, ThreadPage
 from gateway.store.statements.api_keys import KEY_COLUMNS
 from gateway.store.statements.idempotency import COLUMNS
 from gateway.store.statements.messages import EDGE_AFTER, EDGE_BEFORE, MESSAGE_COLUMNS
@@ -26,18 +25,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from gateway.domain.idempotency import IdempotencyKey
-    from gateway.domain.page import Fields, PageRequest, Rows
-    from gateway.domain.thread_list import Beside
+    from gateway.domain.page import Fields, PageRequest
 
 Values = dict[str, Any]
 
 _OF_MESSAGE = itemgetter(slice(len(MESSAGE_COLUMNS)))
 _AS_MESSAGE: Callable[[Any], Message] = partial(tuple.__new__, Message)
 _AS_THREAD: Callable[[Any], Thread] = partial(tuple.__new__, Thread)
-_AS_UNREAD: Callable[[Any], Unread] = partial(tuple.__new__, Unread)
 _CONTENT = Message._fields.index("content_json")
 _KEY_WIDTH = len(KEY_COLUMNS)
 _THREAD_NAMES: Final = tuple(column.name for column in THREAD_COLUMNS)
+_OF_THREAD: Final = tuple(f"thread.{name}" for name in _THREAD_NAMES)
 
 
 def threads_of(found: Iterable[Sequence[Any]]) -> list[Thread]:
@@ -45,26 +43,24 @@ def threads_of(found: Iterable[Sequence[Any]]) -> list[Thread]:
     return list(map(_AS_THREAD, found))
 
 
-def thread_page(
-    found: Sequence[Any], page: PageRequest, beside: Beside = NOTHING, fields: Fields = (), width: int = 0
-) -> ThreadPage:
-    """Convert rows of `select_beside` to a page; they begin with so many columns of a message, the fields first."""
+def thread_page(found: Sequence[Any], page: PageRequest, names: Fields = (), fields: Fields = ()) -> ThreadPage:
+    """Convert rows of THREAD_COLUMNS, or of `select_beside` with names of its columns, to a page."""
     kept = list(found[: page.limit])
     if page.from_end:
         kept.reverse()
-    end = width + len(THREAD_COLUMNS)
-    own: Iterable[Any] = kept if beside == NOTHING else map(itemgetter(slice(width, end)), kept)
-    messages: Sequence[Rows] = ()
-    if beside.message is not None:
-        at = fields.index("id")
-        pages = [([] if row[at] is None else [row], False, fields, None, None) for row in kept]
-        messages = list(map(AS_ROWS, pages))
-    sources: Sequence[ForkSource | None] = ()
-    if SOURCE in beside.also:
-        sources = [None if row[end] is None else ForkSource(row[end], row[end + 1]) for row in kept]
-        end += 2
-    unread = () if beside.reader is None else list(map(_AS_UNREAD, map(itemgetter(slice(end, end + 2)), kept)))
-    return ThreadPage(tuple(map(_AS_THREAD, own)), len(found) > page.limit, 0, messages, unread, sources)
+    if not names:
+        return ThreadPage(tuple(map(_AS_THREAD, kept)), len(found) > page.limit)
+    begin = names.index(_OF_THREAD[0])
+    own = map(itemgetter(slice(begin, begin + len(_OF_THREAD))), kept)
+    return ThreadPage(tuple(map(_AS_THREAD, own)), len(found) > page.limit, 0, kept, names, fields)
+
+
+@lru_cache(64)
+def names_of(selected: Fields, also: Fields, *, has_unread: bool) -> Fields:
+    """Name the columns of `select_beside`, of which those of the message are selected."""
+    source = (SOURCE, f"{SOURCE}_message") if SOURCE in also else ()
+    unread = (UNREAD, *({LAST_READ}.intersection(also))) if has_unread else ()
+    return (*selected, *_OF_THREAD, *source, *unread)
 
 
 def thread_with_edges(row: Sequence[Any]) -> tuple[Thread, EdgeFlags]:

@@ -14,10 +14,13 @@ from gateway.domain.page import WHOLE as ALL_FIELDS
 from gateway.domain.page import Order, PageRead, PageRequest
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach, Scope
 from gateway.domain.thread import ForkSource, NewFork
+from gateway.domain.thread_list import SOURCE, Beside
 from gateway.errors import Forbidden, InvalidRequest, NotFound
 from tests.following import WHOLE, begin, grow, make_thread, say, text_part
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.core import Store
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
@@ -52,6 +55,11 @@ async def test_a_fork_has_the_same_messages_under_new_ids(store: Store, who: Pri
     assert copy.message_count == 4
 
 
+async def sources(store: Store, who: Principal, thread_ids: Sequence[str]) -> dict[str, ForkSource | None]:
+    found = await threads.list_beside(store, who, thread_ids, Beside(also=(SOURCE,)))
+    return {thread.id: source for thread, source in zip(found.items, found.sources(), strict=True)}
+
+
 async def test_a_fork_knows_its_source_while_that_exists(store: Store, who: Principal) -> None:
     source = await make_thread(store, who)
     [message] = await say(store, who, source, "a")
@@ -59,11 +67,11 @@ async def test_a_fork_knows_its_source_while_that_exists(store: Store, who: Prin
     part = await forking.fork(store, who, source, NewFork(up_to=message))
     asked = [source, whole.id, part.id]
 
-    found = await forking.list_sources(store, who, asked)
+    found = await sources(store, who, asked)
     await threads.delete(store, who, source)
 
-    assert found == {whole.id: ForkSource(source, None), part.id: ForkSource(source, message)}
-    assert await forking.list_sources(store, who, asked) == {}
+    assert found == {source: None, whole.id: ForkSource(source, None), part.id: ForkSource(source, message)}
+    assert await sources(store, who, asked) == {whole.id: None, part.id: None}
 
 
 async def test_a_source_of_another_end_user_is_not_shown(store: Store, who: Principal) -> None:
@@ -72,7 +80,7 @@ async def test_a_source_of_another_end_user_is_not_shown(store: Store, who: Prin
 
     bob = Principal(Reach("default", owner="bob"))
 
-    assert await forking.list_sources(store, bob, [copy.id]) == {}
+    assert await sources(store, bob, [copy.id]) == {copy.id: None}
 
 
 async def test_a_fork_ends_with_the_message_that_is_named(store: Store, who: Principal) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -18,8 +18,7 @@ from gateway.domain.ids import new_message_id, new_thread_id
 from gateway.domain.message import NewMessage, Role
 from gateway.domain.page import PageRequest
 from gateway.domain.principal import ALL_SCOPES, KEY_SCOPES, Principal, Reach, Scope
-from gateway.domain.thread_list import OrderBy, Selection, ThreadFilter
-from gateway.domain.unread import Unread
+from gateway.domain.thread_list import LAST_READ, UNREAD, Beside, OrderBy, Selection, ThreadFilter
 from gateway.errors import Forbidden, InvalidRequest, NotFound
 from tests.effort import times
 from tests.following import text_part
@@ -59,8 +58,18 @@ async def answers(store: Store, thread_id: ThreadId, count: int) -> list[Message
     return [await post(store, KEY, thread_id, Role.ASSISTANT) for _ in range(count)]
 
 
+class Unread(NamedTuple):
+    number: int
+    read_up_to: str | None
+
+
+def beside(reader: str) -> Beside:
+    return Beside(reader=reader, most=MOST, also=(LAST_READ,))
+
+
 async def unread(store: Store, who: Principal, thread_id: ThreadId, reader: str = READER) -> Unread:
-    return (await read_marks.list_unread(store, who, [thread_id], reader, MOST))[thread_id]
+    found = await threads.list_beside(store, who, [thread_id], beside(reader))
+    return Unread(found.column(UNREAD)[0], found.column(LAST_READ)[0])
 
 
 async def test_messages_of_assistants_are_unread_until_they_are_marked(store: Store) -> None:
@@ -233,7 +242,7 @@ async def test_threads_and_messages_of_others_are_unknown(store: Store) -> None:
     for thread_id, up_to in ((of_bob, None), (new_thread_id(), None), (own, elsewhere), (own, new_message_id())):
         with pytest.raises(NotFound):
             await read_marks.mark_read(store, ALICE, thread_id, up_to, None)
-    assert await read_marks.list_unread(store, ALICE, [of_bob], READER, MOST) == {}
+    assert not (await threads.list_beside(store, ALICE, [of_bob], beside(READER))).items
 
 
 async def test_an_erased_reader_leaves_no_mark(store: Store) -> None:

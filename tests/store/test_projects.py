@@ -65,7 +65,7 @@ CALLS: dict[str, Call] = {
     "has_place_among_threads": lambda tx, who, thread, _: tx.has_place_among_threads(who, thread.id),
     "has_place_in_thread": lambda tx, who, thread, message: tx.has_place_in_thread(who, thread.id, message.id),
     "count_threads": lambda tx, who, _thread, _: tx.count_threads(who),
-    "list_unread": lambda tx, who, thread, _: tx.list_unread(who, [thread.id], "user:alice", 9),
+    "list_beside": lambda tx, who, thread, _: _items(tx.list_beside(who, [thread.id], BESIDE)),
     "find_end": lambda tx, who, thread, _: _or_nothing(tx.find_end(who, thread.id, "user:alice")),
     "lock_end": lambda tx, who, thread, _: _or_nothing(tx.lock_end(who, thread.id)),
     "overdue_threads": lambda tx, who, *_: tx.overdue_threads(who, 1 << 60, 9),
@@ -219,7 +219,6 @@ def test_every_method_with_a_project_has_a_case() -> None:
         "append_messages",
         "add_delta",
         "get_runs",  # of a thread that has one: tests/runs
-        "list_sources",  # of a copy
         "deleted_threads",
         "raise_mark",  # these three change marks of a thread that is locked: tests/core/test_read_marks.py
         "lower_mark",

@@ -6,16 +6,18 @@ Must not be here: reading (`prefetch`), page arguments (`types`).
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.domain import ids, parse
 from gateway.domain.message import Message
-from gateway.domain.page import WHOLE, PageRead, messages_of
+from gateway.domain.page import WHOLE, PageRead
 from gateway.domain.preview import preview_of
-from gateway.domain.thread_list import LAST_READ, SOURCE, Beside
+from gateway.domain.thread_list import LAST_READ, SOURCE, UNREAD, Beside, ThreadPage
 from gateway.errors import InvalidRequest
 from gateway.graphql.schema.types import (
     LAST_MESSAGE,
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from gateway.domain.page import PageRequest
-    from gateway.domain.thread_list import ThreadPage
     from gateway.fast_executor.hints import Columns, SelectedField
     from gateway.graphql.context import Context
 
@@ -63,13 +64,11 @@ class ListedFields:
 
         Errors: AnswerTooLarge.
         """
-        if found.messages:
-            context.count_prefetched(found.messages, len(_OF_MESSAGE & self.values.keys()))
-        if not self.values:
-            return
-        names = [PREFETCHED[name] for name in self.values]
-        for thread, *own in zip(found.items, *[make(found) for make in self.values.values()], strict=True):
-            thread.__dict__.update(zip(names, own, strict=True))
+        if self.beside.message is not None:
+            context.count_prefetched(found.rows, times=len(_OF_MESSAGE & self.values.keys()))
+        for name, make in self.values.items():
+            # Without Python code for each of them.
+            deque(map(setattr, found.items, repeat(PREFETCHED[name]), make(found)), 0)
 
 
 def listed_fields(context: Context, selected: Sequence[SelectedField]) -> ListedFields:
@@ -80,7 +79,7 @@ def listed_fields(context: Context, selected: Sequence[SelectedField]) -> Listed
     message = _message(fields, page, values)
     reader, most, also = _unread(context, fields, values)
     if "forkedFrom" in fields:
-        values["forkedFrom"] = lambda found: found.sources
+        values["forkedFrom"] = ThreadPage.sources
         also = (*also, SOURCE)
     return ListedFields(Beside(message, reader, most, also), None if "messages" in values else page, values)
 
@@ -118,7 +117,7 @@ def _message(fields: Fields, page: PageRead | None, values: Values) -> PageRead 
         values["preview"] = partial(_previews, length)
     if (last := fields.get("lastMessage")) is not None:
         needed = (*needed, *fields_of(last.columns))
-        values["lastMessage"] = _last_messages
+        values["lastMessage"] = ThreadPage.last_messages
     if page is None or page.page.limit != 1 or page.with_more or page.run_id or page.page.cursors():
         page = None
     if values and (page is None or page.page != LAST_MESSAGE):
@@ -159,27 +158,24 @@ def fields_of(columns: Columns | None) -> tuple[str, ...]:
 
 
 def _pages(asked: PageRequest, found: ThreadPage) -> Iterable[Any]:
-    return message_pages(found.messages, asked, None, found.items)
+    return message_pages(found.messages(), asked, None, found.items)
 
 
 def _previews(length: int, found: ThreadPage) -> Iterable[str]:
-    content, plain = map(found.messages[0].fields.index, _OF_PREVIEW)
-    rows = [each.rows for each in found.messages]
-    return [preview_of(own[0][content], own[0][plain], length) if own else "" for own in rows]
+    contents, plain = map(found.column, _OF_PREVIEW)
+    return map(_preview, contents, plain, repeat(length))
 
 
-def _last_messages(found: ThreadPage) -> Iterable[Message | None]:
-    rows = [each.rows for each in found.messages]
-    made = iter(messages_of(found.messages[0].fields, [own[0] for own in rows if own]))
-    return [next(made) if own else None for own in rows]
+def _preview(content: bytes | None, plain: int | None, length: int) -> str:
+    return "" if content is None else preview_of(content, plain, length)
 
 
 def _counts(most: int, found: ThreadPage) -> Iterable[Any]:
-    return [unread_count_of(each.number, most) for each in found.unread]
+    return map(unread_count_of, found.column(UNREAD), repeat(most))
 
 
 def _last_read(found: ThreadPage) -> Iterable[str | None]:
-    return [each.read_up_to for each in found.unread]
+    return found.column(LAST_READ)
 
 
 @lru_cache(_KEPT)

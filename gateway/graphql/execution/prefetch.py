@@ -146,7 +146,7 @@ def _prefetch(context: Context, found: Sequence[Thread], read: PageRead, pages: 
 
     Errors: AnswerTooLarge.
     """
-    context.count_prefetched(pages)
+    context.count_prefetched(*[each.rows for each in pages])
     _, page, run_id, *_ = read
     has_cursor = bool(page.cursors())
     for thread, each in zip(found, message_pages(pages, page, run_id, found), strict=True):

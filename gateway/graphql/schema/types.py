@@ -24,9 +24,8 @@ from gateway.domain.preview import preview_of
 from gateway.domain.run import Run as DomainRun
 from gateway.domain.thread import ForkSource
 from gateway.domain.thread import Thread as DomainThread
-from gateway.domain.thread_list import ALL, OrderBy, Selection, ThreadPage
-from gateway.domain.unread import Unread
-from gateway.graphql.context import Context, Info, PageKey, UnreadKey
+from gateway.domain.thread_list import ALL, LAST_READ, SOURCE, UNREAD, Beside, OrderBy, Selection, ThreadPage
+from gateway.graphql.context import BesideKey, Context, Info, PageKey
 from gateway.graphql.schema.argument_paths import names_arguments
 from gateway.graphql.schema.content import Attachment, ContentPart, is_a
 from gateway.graphql.schema.scalars import DateTime, IncompleteReason, MessageRole, MessageStatus, Metadata, SortOrder
@@ -57,6 +56,7 @@ PreviewLength = Annotated[int, strawberry.argument(description="Its length in ch
 preview_length = partial(validate.an_integer, path="length", at_least=10, at_most=bounds.PREVIEW.number)
 unread_max = partial(validate.an_integer, path="max", at_least=1, at_most=bounds.PAGE.number)
 LAST_MESSAGE = page.PageRequest(limit=1)
+_OF_SOURCE = Beside(also=(SOURCE,))
 RunId = Annotated[strawberry.ID | None, strawberry.argument(description="Return only messages of this run.")]
 
 
@@ -309,7 +309,8 @@ class Thread(Node):
     )
     async def forked_from(self, info: Info, root: strawberry.Parent[DomainThread]) -> ForkSource | None:
         """Find it, batched with other threads."""
-        return await info.context.fork_sources.load(root.id)
+        found = await info.context.threads_beside.load(BesideKey(root.id, _OF_SOURCE))
+        return None if found is None else found.sources()[0]
 
     @strawberry.field(
         description="The last message; null if the thread has none.",
@@ -347,7 +348,7 @@ class Thread(Node):
         """Count, batched with other threads."""
         most = unread_max(max)
         found = await _unread(info.context, root.id, reader, most)
-        return None if found is None else unread_count_of(found.number, most)
+        return None if found is None else unread_count_of(found.column(UNREAD)[0], most)
 
     @strawberry.field(description="The ID of the last message that a reader has read; null if there is none.")
     @names_arguments
@@ -356,7 +357,7 @@ class Thread(Node):
     ) -> strawberry.ID | None:
         """Find it, batched with other threads."""
         found = await _unread(info.context, root.id, reader, bounds.PAGE.number)
-        return None if found is None or found.read_up_to is None else strawberry.ID(found.read_up_to)
+        return None if found is None else found.column(LAST_READ)[0]
 
 
 @lru_cache(1_024)
@@ -373,9 +374,11 @@ def reader_of(context: Context, reader: str | None) -> str | None:
     return read_marks.reader_of(context.who, parse.owner(None if reader is UNSET else reader, "reader"))
 
 
-async def _unread(context: Context, thread_id: str, reader: str | None, most: int) -> Unread | None:
+async def _unread(context: Context, thread_id: str, reader: str | None, most: int) -> ThreadPage | None:
     name = reader_of(context, reader)
-    return None if name is None else await context.unread.load(UnreadKey(thread_id, name, most))
+    if name is None:
+        return None
+    return await context.threads_beside.load(BesideKey(thread_id, Beside(reader=name, most=most, also=(LAST_READ,))))
 
 
 async def _last_message(context: Context, thread_id: ids.ThreadId) -> DomainMessage | None:

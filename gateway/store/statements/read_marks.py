@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, func, literal_column, null, or_, select, update
+from sqlalchemy import and_, delete, func, literal_column, or_, select, update
 
 from gateway.domain.message import Role
 from gateway.store.schema import tables
@@ -64,13 +64,13 @@ def mark_of(reader: str) -> ColumnElement[int]:
 def unread_columns(reader: str, most: int, *, has_last_read: bool) -> list[ColumnElement[Any]]:
     """Select how many messages a reader has not read in the thread of the enclosing statement.
 
-    Shape: the count, which ends one above `most`, and the id of the last message that was read, or null.
+    Shape: the count, which ends one above `most`, and, if asked for, the id of the last message that was read, or null.
     """
     read = mark_of(reader)
     counted = unread_after(read, reader).limit(most + 1).correlate(tables.threads).subquery("later")
     number = select(func.count()).select_from(counted).scalar_subquery()
     if not has_last_read:
-        return [number.label("unread"), null().label("last_read")]
+        return [number.label("unread")]
     last = select(_MESSAGES.id).where(_OF_THREAD, _MESSAGES.position <= read).order_by(_MESSAGES.position.desc())
     return [
         number.label("unread"),
