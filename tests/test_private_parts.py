@@ -70,7 +70,7 @@ OF_PROTOCOLS: Final[dict[Any, set[str]]] = {
     },
     WebSocketProtocol: {
         *("app_state", "close_sent", "config", "conn", "data_received", "disconnected", "handshake_complete", "loop"),
-        *("request", "response", "scope", "stop_keepalive", "transport"),
+        *("ping_interval", "request", "response", "scope", "transport"),
     },
 }
 PINNED: Final = {"aiosqlite", "asyncpg", "graphql-core", "strawberry-graphql", "uvicorn"}

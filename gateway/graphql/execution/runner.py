@@ -139,10 +139,10 @@ class Runner:
         if plan is not None:  # it needs no executor, only the variables, which have been coerced without an error
             variables = cast("VariableValues", plan.coerce(parameters.variables))
             execute = partial(plan.execute, variables, context)
-        answer = partial(self._answer_event, execute, context, operation.object_bytes)
-        return EventResults(begun, context, answer_key(operation, parameters.variables, context.who), answer)
+        key = answer_key(operation, parameters.variables, context.who)
+        return EventResults(self, begun, context, key, execute, operation.object_bytes)
 
-    async def _answer_event(self, execute: Execute, context: Context, object_bytes: int, event: Any) -> ExecutionResult:
+    async def answer_event(self, execute: Execute, context: Context, object_bytes: int, event: Any) -> ExecutionResult:
         """Execute a subscription for one event, with the limits of one operation."""
         context.read, context.delivered = AnswerBudget(), AnswerBudget()
         meter = answer_size.meter(self._options.timeout_s)
@@ -286,6 +286,7 @@ class Runner:
         await asyncio.gather(*self._cancelled, return_exceptions=True)
 
 
+@dataclass(slots=True)
 class EventResults:
     """The results of a subscription: each event is answered here, or has the answer that another follower has left.
 
@@ -293,33 +294,27 @@ class EventResults:
     Source: GraphQL, 6.2.3.2, "MapSourceToResponseEvent".
     """
 
-    __slots__ = ("_answer", "_context", "_events", "_key")
-
-    def __init__(
-        self,
-        events: AsyncGenerator[Any, None],
-        context: Context,
-        key: Hashable,
-        answer: Callable[[Any], Awaitable[ExecutionResult]],
-    ) -> None:
-        self._events = events
-        self._context = context
-        self._key = key
-        self._answer = answer
+    runner: Runner
+    events: AsyncGenerator[Any, None]
+    context: Context
+    key: Hashable
+    execute: Execute
+    object_bytes: int
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> ExecutionResult:
-        event = await anext(self._events)
-        answers, self._context.answers = self._context.answers, None
+        event = await anext(self.events)
+        answers, self.context.answers = self.context.answers, None
         assert answers is not None  # noqa: S101  (each event comes with its own)
-        found: ExecutionResult = await answers.get(self._key, partial(self._answer, event))
+        answer = partial(self.runner.answer_event, self.execute, self.context, self.object_bytes, event)
+        found: ExecutionResult = await answers.get(self.key, answer)
         return found
 
     async def aclose(self) -> None:
         """Follow no longer."""
-        await self._events.aclose()
+        await self.events.aclose()
 
 
 def _execute_event(executor: MeteredExecutor, event: Any, meter: Meter) -> ExecutionResult | Awaitable[ExecutionResult]:
