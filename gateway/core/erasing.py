@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from gateway.core import read_marks, thread_removal
+from gateway.core import forgetting, thread_removal
 from gateway.domain.principal import Reach, Scope
 from gateway.observability import audit
 from gateway.observability.audit import Event
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.core import Store
     from gateway.domain.ids import ThreadId
     from gateway.domain.principal import Principal
-    from gateway.store.writes import Writes
+    from gateway.store.erasing import EraseWrites
 
 _THREADS: Final = 100
 _PLACES: Final = 500  # of deleted threads that one transaction changes
@@ -53,7 +53,8 @@ async def erase(store: Store, who: Principal, owner: str) -> Erased:
             threads += 1
     while await store.write(partial(_forget_some, reach=reach)) == _PLACES:
         pass
-    await store.write(partial(_end, reach=reach, owner=owner))
+    await forgetting.forget(store, Reach(reach.project_id).and_unfinished(), owner)
+    await store.write(partial(_end, reach=reach))
     erased = Erased(threads, messages)
     audit.note(
         Event.USER_ERASED, principal=who.name, project=reach.project_id, target=f"user:{owner}", **erased._asdict()
@@ -61,13 +62,12 @@ async def erase(store: Store, who: Principal, owner: str) -> Erased:
     return erased
 
 
-async def _forget_some(transaction: Writes, reach: Reach) -> int:
+async def _forget_some(transaction: EraseWrites, reach: Reach) -> int:
     return await transaction.forget_owner(reach, _PLACES)
 
 
-async def _end(transaction: Writes, reach: Reach, owner: str) -> None:
+async def _end(transaction: EraseWrites, reach: Reach) -> None:
     await transaction.note_erasure(reach)
-    await transaction.forget_readers(Reach(reach.project_id), read_marks.readers_of(owner))
 
 
 def _reach(who: Principal, owner: str) -> Reach:

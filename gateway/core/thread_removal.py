@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     IsDue = Callable[[RunWrites], Awaitable[bool]]
 
-_MESSAGES: Final = 10  # of one statement; each may have as many bytes as a message may
+_ROWS: Final = 100  # of one statement
 _HOLD_S: Final = 0.03  # after which a transaction begins no further statement; its commit may take longer than that
 
 
@@ -55,11 +55,12 @@ async def _step(
         return None
     if is_due is not None and not await is_due(transaction):
         return None
-    removed, count = 0, _MESSAGES
-    while count == _MESSAGES:
-        if removed and time.monotonic() > end:
-            return removed, position
-        count, position = await transaction.remove_messages_after(reach, thread_id, position, _MESSAGES)
+    removed, has_more = 0, True
+    while has_more:
+        count, position = await transaction.remove_messages_after(reach, thread_id, position, _ROWS)
         removed += count
+        has_more = count > 0 or await transaction.remove_others(reach, thread_id, _ROWS)
+        if has_more and time.monotonic() > end:
+            return removed, position
     await transaction.remove_thread(reach, thread_id)
     return removed, None

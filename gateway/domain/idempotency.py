@@ -69,6 +69,13 @@ class Attempt:
         return IdempotencyKey(kind, f"{word} {who.identity}", self.key, fingerprint)
 
 
+def is_scope_of(scope: str, owner: str) -> bool:
+    """Say whether a scope is of an end user, or of a token for one thread that it has made."""
+    identity = scope.partition(" ")[2]
+    thread_id = identity.removeprefix(f"token:user:{owner}/")
+    return identity == f"user:{owner}" or (thread_id != identity and "/" not in thread_id)
+
+
 class KeyRecord(NamedTuple):
     """What is stored of a key with a thread, or a message or a run of it, that was created under the key."""
 

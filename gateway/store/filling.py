@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gateway.store import rows
+from gateway.store.erasing import EraseWrites
 from gateway.store.schema import tables
 from gateway.store.statements import filling, importing
-from gateway.store.writes import ALL_INFERRED, Writes
+from gateway.store.writes import ALL_INFERRED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +53,7 @@ class Filling:
         return self.count + (self.place.generation if self.place else 0)
 
 
-class FillWrites(Writes):
+class FillWrites(EraseWrites):
     """What is written of a thread that is being filled, beside all else."""
 
     async def begin_filling(self, reach: Reach, begun: Filling, now: int) -> None:

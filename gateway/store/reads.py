@@ -22,7 +22,7 @@ from gateway.errors import NotFound
 from gateway.store import rows, thread_changes
 from gateway.store.engines.errors import is_transient
 from gateway.store.message_reads import GROWING, Batch, MessageReads, complete
-from gateway.store.schema import revision
+from gateway.store.schema import revision, tables
 from gateway.store.statements import (
     api_keys,
     epochs,
@@ -229,6 +229,23 @@ class Reads(MessageReads):
         [row] = await self._rows(forking.count_until, reach, thread_id, last, most)
         count: int = row[0]
         return count
+
+    async def list_marked(self, reach: Reach, reader: str, most: int) -> list[str]:
+        """Return some threads that a reader has read."""
+        return [row[0] for row in await self._rows(erasing.list_marked, reach, reader, most)]
+
+    async def list_authored(self, reach: Reach, thread_id: str, authors: Sequence[str]) -> list[str]:
+        """Return the ids of messages that some readers have written in a thread."""
+        return [row[0] for row in await self._rows(erasing.list_authored, reach, thread_id, wire.dump_text(authors))]
+
+    async def list_created_by(self, reach: Reach, thread_id: str, payers: Sequence[str]) -> list[str]:
+        """Return the ids of runs of a thread that some callers have created."""
+        return [row[0] for row in await self._rows(erasing.list_created_by, reach, thread_id, wire.dump_text(payers))]
+
+    async def list_scopes(self, reach: Reach, table: str, after: tuple[str, str], most: int) -> list[tuple[str, str]]:
+        """Return the next scopes and idempotency keys of a table."""
+        found = await self._rows(idempotency.list_scopes, reach, tables.metadata.tables[table], *after, most)
+        return [tuple(row) for row in found]
 
     async def known_messages(self, reach: Reach, message_ids: Sequence[str]) -> dict[str, str]:
         """Return which ids belong to living or deleted messages, and the thread of each."""

@@ -15,7 +15,7 @@ from gateway.domain.change import Hint, merged
 from gateway.domain.delta import Delta
 from gateway.domain.idempotency import KeyTaken
 from gateway.domain.message import with_created_at
-from gateway.domain.principal import Reach, owner_digest
+from gateway.domain.principal import Reach
 from gateway.domain.thread import Inferred, Thread
 from gateway.domain.wire import dump_text
 from gateway.errors import NotFound, ThreadLocked
@@ -25,7 +25,6 @@ from gateway.store.schema import tables
 from gateway.store.statements import (
     api_keys,
     epochs,
-    erasing,
     following,
     idempotency,
     importing,
@@ -379,28 +378,6 @@ class Writes(Reads):
         """Move a reader back to a position; one who is there or not so far stays."""
         await self._rows(read_marks.lower_mark, reach, thread_id, reader, position)
 
-    async def forget_readers(self, reach: Reach, readers: Sequence[str]) -> None:
-        """Delete all marks of readers."""
-        await self._rows(read_marks.forget_readers, reach, dump_text(readers))
-
-    async def remove_messages_after(
-        self, reach: Reach, thread_id: ThreadId, position: int, most: int
-    ) -> tuple[int, int]:
-        """Delete messages after a position of a thread that is about to be deleted; return how many, and the last."""
-        removed = await self._rows(erasing.remove_messages_after, reach, thread_id, position, most)
-        await self._rows(threads.uncount_messages, reach, thread_id, len(removed))
-        return len(removed), max((row[0] for row in removed), default=position)
-
-    async def forget_owner(self, reach: Reach, most: int) -> int:
-        """Take the owner that the caller is limited to from the places of some deleted threads; return their number."""
-        return len(await self._rows(erasing.forget_owner, reach, _digest(reach), most))
-
-    async def note_erasure(self, reach: Reach) -> None:
-        """Note that the owner that the caller is limited to was erased, which ends what follows its threads."""
-        await self._rows(erasing.forget_erasure, reach, _digest(reach))
-        await self._insert(tables.erased_owners, [{"project_id": reach.project_id, "owner": _digest(reach)}])
-        self._touch(reach, "", reach.owner, 0)
-
     async def revoke_tokens(self, reach: Reach, thread_id: ThreadId) -> bool:
         """Begin a new token epoch of a thread; say whether the thread exists."""
         return bool(await self._rows(thread_tokens.revoke_tokens, reach, thread_id))
@@ -484,7 +461,3 @@ class Writes(Reads):
             await self._rows(build, *each[0])
         else:
             await self._connection.run_many(build, each)
-
-
-def _digest(reach: Reach) -> str:
-    return owner_digest(reach.project_id, reach.owner or "")

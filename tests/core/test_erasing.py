@@ -85,7 +85,7 @@ async def test_an_erasure_ends_who_follows_a_thread(store: Store, hub: Hub) -> N
 async def test_an_erasure_continues_where_another_was_interrupted(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(thread_removal, "_MESSAGES", 2)
+    monkeypatch.setattr(thread_removal, "_ROWS", 2)
     monkeypatch.setattr(thread_removal, "_HOLD_S", 0)
     thread_id = await thread_of(store, ALICE, *"abcde")
     reach = Reach("shop", owner="alice")

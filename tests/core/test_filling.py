@@ -227,7 +227,7 @@ async def test_an_erasure_takes_a_fork_that_is_not_whole(store: Store, source: T
 async def test_what_is_removed_while_it_is_filled_is_not_shown(
     store: Store, source: ThreadId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(thread_removal, "_MESSAGES", 1)
+    monkeypatch.setattr(thread_removal, "_ROWS", 1)
     monkeypatch.setattr(thread_removal, "_HOLD_S", 0)
 
     async def remove_some(number: int) -> None:

@@ -47,7 +47,7 @@ def erase_and_be_killed(url: str, owner: str) -> bool:
 def main() -> None:
     """Erase in the smallest steps."""
     _, url, owner = sys.argv
-    for module, name in ((thread_removal, "_MESSAGES"), (thread_removal, "_HOLD_S"), (erasing, "_PLACES")):
+    for module, name in ((thread_removal, "_ROWS"), (thread_removal, "_HOLD_S"), (erasing, "_PLACES")):
         setattr(module, name, 0 if name == "_HOLD_S" else 1)
     kills = 0
     while not erase_and_be_killed(url, owner):

@@ -29,6 +29,7 @@ from gateway.store.statements import (
 from gateway.store.statements.beside import select_beside
 from gateway.store.statements.messages import MESSAGE_COLUMNS
 from gateway.store.statements.threads import THREAD_COLUMNS
+from tests.store.erasing_cases import OF_ERASURES
 from tests.store.unfinished import without_conditions
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ WAS = {"message_count": 7, "filling": 3}
 ALL = P.and_unfinished()
 
 CASES: dict[str, tuple[ClauseElement, str]] = {
+    **OF_ERASURES,
     "get_threads": (
         threads.get_threads(P, ["t", "u"]),
         f"SELECT {THREAD} FROM threads WHERE project_id = 'p' AND id IN ('t', 'u')",
@@ -262,10 +264,6 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         read_marks.lower_mark(P, "t", "r", 7),
         f"UPDATE read_marks SET position=7 WHERE {OF_READER} AND position > 7 RETURNING position",
     ),
-    "forget_readers": (
-        read_marks.forget_readers(P, '["m"]'),
-        f"DELETE FROM read_marks WHERE project_id = 'p' AND reader {AMONG}",
-    ),
     "the source of a fork": (
         select_beside(thread_list.threads_by_ids, True, Beside(also=(SOURCE,)), OWN, '["m"]'),
         (
@@ -309,14 +307,6 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
     "some_threads": (
         erasing.some_threads(OWN, 2),
         f"SELECT id FROM threads WHERE {OF_OWNER} ORDER BY created_at, seq LIMIT 2",
-    ),
-    "remove_messages_after": (
-        erasing.remove_messages_after(P, "t", 7, 2),
-        (
-            f"DELETE FROM messages WHERE {OF_THREAD} AND position > 7 AND position <= (SELECT max(position) AS max_1 "
-            f"FROM (SELECT position AS position FROM messages WHERE {OF_THREAD} AND position > 7 ORDER BY position "
-            "LIMIT 2) AS anon_1) RETURNING position"
-        ),
     ),
     "forget_erasure": (
         erasing.forget_erasure(OWN, "d"),

@@ -11,10 +11,11 @@ from sqlalchemy import delete, func, select, update
 
 from gateway.store.schema import tables
 from gateway.store.statements.access import within, within_thread
+from gateway.store.statements.functions import among, as_text, octets
 from gateway.store.statements.idempotency import COLUMNS
 
 if TYPE_CHECKING:
-    from sqlalchemy import Delete, Select
+    from sqlalchemy import Delete, Select, Table
     from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
     from gateway.domain.principal import Reach
@@ -33,16 +34,29 @@ def some_threads(reach: Reach, most: int) -> Select[Any]:
     return select(threads.c.id).where(within(threads, reach)).order_by(threads.c.created_at, threads.c.seq).limit(most)
 
 
-def remove_messages_after(reach: Reach, thread_id: str, position: int, most: int) -> ReturningDelete[Any]:
-    """Delete the first messages of a thread after a position, and return their positions.
+def list_sizes(reach: Reach, thread_id: str, position: int, most: int) -> Select[Any]:
+    """Select the positions and bytes of the first messages of a thread after a position."""
+    messages = tables.messages
+    later = (within_thread(messages, reach, thread_id), messages.c.position > position)
+    sized = select(messages.c.position, octets(messages.c.content) + octets(messages.c.attachments))
+    return sized.where(*later).order_by(messages.c.position).limit(most)
+
+
+def remove_messages(reach: Reach, thread_id: str, after: int, last: int) -> Delete:
+    """Delete the messages of a thread after a position, up to another one.
 
     Both bounds are of the key: PostgreSQL would pass over all that were deleted before, or scan the table.
     """
     messages = tables.messages
-    later = (within_thread(messages, reach, thread_id), messages.c.position > position)
-    first = select(messages.c.position).where(*later).order_by(messages.c.position).limit(most).subquery()
-    last = select(func.max(first.c.position)).scalar_subquery()
-    return delete(messages).where(*later, messages.c.position <= last).returning(messages.c.position)
+    between = (messages.c.position > after, messages.c.position <= last)
+    return delete(messages).where(within_thread(messages, reach, thread_id), *between)
+
+
+def remove_some(reach: Reach, table: Table, thread_id: str, most: int) -> ReturningDelete[Any]:
+    """Delete some rows of a thread from a table other than of messages, and return a column of each."""
+    key = table.c.get("id", table.c.position)
+    own = within_thread(table, reach, thread_id)
+    return delete(table).where(own, key.in_(select(key).where(own).limit(most))).returning(key)
 
 
 def forget_owner(reach: Reach, erased: str, most: int) -> ReturningUpdate[Any]:
@@ -54,6 +68,32 @@ def forget_owner(reach: Reach, erased: str, most: int) -> ReturningUpdate[Any]:
     some = select(gone.c.id).where(within(gone, reach)).limit(most)
     forgotten = {**dict.fromkeys(("owner", *COLUMNS)), "erased_owner": erased}
     return update(gone).where(within(gone, reach), gone.c.id.in_(some)).values(forgotten).returning(gone.c.id)
+
+
+def list_marked(reach: Reach, reader: str, most: int) -> Select[Any]:
+    """Select some threads that a reader has read, in the order of their index, or SQLite would take that of threads."""
+    marks = tables.read_marks
+    own = select(marks.c.thread_id).where(within(marks, reach), marks.c.reader == reader)
+    return own.order_by(marks.c.change_number).limit(most)
+
+
+def forget_mark(reach: Reach, thread_id: str, reader: str) -> Delete:
+    """Delete how far a reader has read a thread."""
+    marks = tables.read_marks
+    return delete(marks).where(within_thread(marks, reach, thread_id), marks.c.reader == reader)
+
+
+def list_authored(reach: Reach, thread_id: str, authors: str) -> Select[Any]:
+    """Select the ids of messages that some readers, an array of JSON, have written in a thread."""
+    messages = tables.messages
+    is_own = among(messages.c.author, as_text(authors))
+    return select(messages.c.id).where(within_thread(messages, reach, thread_id), is_own)
+
+
+def list_created_by(reach: Reach, thread_id: str, payers: str) -> Select[Any]:
+    """Select the ids of runs of a thread that some callers, an array of JSON, have created."""
+    is_own = among(tables.runs.c.created_by, as_text(payers))
+    return select(tables.runs.c.id).where(within_thread(tables.runs, reach, thread_id), is_own)
 
 
 def forget_erasure(reach: Reach, erased: str) -> Delete:

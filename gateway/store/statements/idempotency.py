@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, Select, TextClause, and_, exists, or_, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    TextClause,
+    and_,
+    cast,
+    exists,
+    or_,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
 
 from gateway.domain.idempotency import Kind
 from gateway.domain.principal import Reach
@@ -60,6 +73,19 @@ def list_keys(reach: Reach, kind: Kind, after: int, limit: int) -> Select[Any]:
     keyed = select(place, table.c.id, *[table.c[name] for name in COLUMNS])
     keyed = keyed.where(within(table, reach), place > after, table.c.idempotency_key.is_not(None))
     return keyed.order_by(place).limit(limit)
+
+
+def list_scopes(reach: Reach, table: Table, scope: str, key: str, most: int) -> Select[Any]:
+    """Select the scopes and keys of a table after one of them, in the order of their index."""
+    own = (table.c.idempotency_scope, table.c.idempotency_key)
+    after = tuple_(*own) > tuple_(cast(scope, Text()), cast(key, Text()))
+    keyed = select(*own).where(table.c.project_id == reach.project_id, own[1].is_not(None), after)
+    return keyed.order_by(*own).limit(most)
+
+
+def forget_key(reach: Reach, table: Table, scope: str, key: str) -> Update:
+    """Take a key from what was created under it."""
+    return update(table).where(has_key(table, reach, scope, key)).values(dict.fromkeys(COLUMNS))
 
 
 def restore_key(reach: Reach, kind: Kind, object_id: str, of_key: dict[str, Any]) -> Update:

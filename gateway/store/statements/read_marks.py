@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, func, literal_column, or_, select, update
+from sqlalchemy import and_, func, literal_column, or_, select, update
 
 from gateway.domain.message import Role
 from gateway.store.schema import tables
 from gateway.store.statements.access import within
-from gateway.store.statements.functions import among, as_text
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Delete, Select
+    from sqlalchemy import ColumnElement, Select
     from sqlalchemy.sql.dml import ReturningUpdate
 
     from gateway.domain.principal import Reach
@@ -85,11 +84,6 @@ def unread_after(position: Any, reader: str) -> Select[Any]:
     """
     is_news = or_(_MESSAGES.role == literal_column(f"'{Role.ASSISTANT.value}'"), _MESSAGES.author != reader)
     return select(literal_column("1").label("one")).where(_OF_THREAD, _MESSAGES.position > position, is_news)
-
-
-def forget_readers(reach: Reach, readers: str) -> Delete:
-    """Delete all marks of readers, an array of JSON."""
-    return delete(tables.read_marks).where(within(tables.read_marks, reach), among(_MARKS.reader, as_text(readers)))
 
 
 def _of_reader(reach: Reach, thread_id: str, reader: str) -> ColumnElement[bool]:

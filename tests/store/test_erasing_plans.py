@@ -1,0 +1,70 @@
+"""What an erasure looks up in a whole project, it finds by index, and no more than it asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from sqlalchemy import insert
+
+from gateway.domain.principal import Reach
+from gateway.store.schema import tables
+from gateway.store.statements import erasing, idempotency
+from tests.store.plans import filled, nodes, postgres_plan, sqlite_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import ClauseElement
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+ROWS: Final = 4_000
+MOST: Final = 20
+P: Final = Reach("p").and_unfinished()
+ASKED: Final[dict[str, ClauseElement]] = {
+    "list_scopes": idempotency.list_scopes(P, tables.threads, "thread user:2", "", MOST),
+    "forget_key": idempotency.forget_key(P, tables.threads, "thread user:2", "k2"),
+    "list_marked": erasing.list_marked(P, "user:2", MOST),
+    "forget_mark": erasing.forget_mark(P, "thread_2", "user:2"),
+}
+
+
+async def fill(connection: AsyncConnection) -> None:
+    counts = dict.fromkeys(("created_at", "message_count", "last_position", "last_created_at"), 0)
+    own = {"project_id": "p", "metadata": "{}", "tool_resources": "{}", **counts}
+    keyed = [
+        {"id": f"thread_{n}", "idempotency_scope": f"thread user:{n}", "idempotency_key": f"k{n}"} for n in range(ROWS)
+    ]
+    await connection.execute(insert(tables.threads), [own | each for each in keyed])
+    marks = [
+        {"project_id": "p", "thread_id": f"thread_{n}", "reader": f"user:{n % 9}", "position": 1} for n in range(ROWS)
+    ]
+    await connection.execute(insert(tables.read_marks), marks)
+
+
+async def test_sqlite_finds_what_names_an_end_user_by_index(new_sqlite_url: Callable[[], str]) -> None:
+    async with filled(new_sqlite_url(), fill) as connection:
+        plans = {name: await sqlite_plan(connection, statement) for name, statement in ASKED.items()}
+
+    by_index = {
+        "list_scopes": "uq_threads_idempotency_key (project_id=? AND idempotency_scope>?)",
+        "forget_key": "uq_threads_idempotency_key (project_id=? AND idempotency_scope=? AND idempotency_key=?)",
+        "list_marked": "ix_read_marks_project_id_reader_change_number (project_id=? AND reader=?)",
+        "forget_mark": "sqlite_autoindex_read_marks_1 (project_id=? AND thread_id=? AND reader=?)",
+    }
+    assert {name: plan.partition("INDEX ")[2] for name, plan in plans.items()} == by_index
+
+
+@pytest.fixture
+def own_postgres_url(new_postgres_url: Callable[[], str]) -> str:
+    return new_postgres_url()
+
+
+async def test_postgres_finds_what_names_an_end_user_by_index(own_postgres_url: str) -> None:
+    async with filled(own_postgres_url, fill) as connection:
+        plans = {name: await postgres_plan(connection, each, "force_generic_plan") for name, each in ASKED.items()}
+
+    for name, plan in plans.items():
+        kinds = {node["Node Type"] for node in nodes(plan)}
+        assert not kinds & {"Seq Scan", "Sort", "Incremental Sort"}, (name, kinds)
+        assert all(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) <= MOST for node in nodes(plan)), name
