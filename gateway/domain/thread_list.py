@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import cached_property
 from operator import itemgetter
@@ -316,7 +316,7 @@ def parse_time(text: str) -> int:
     found = datetime.fromisoformat(text)
     if found.tzinfo is None:
         raise ValueError("Expected a time with an offset, such as 2026-08-26T09:30:00Z.")
-    return int((found - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000)
+    return (found - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
 def _second(text: str, param: str) -> int:

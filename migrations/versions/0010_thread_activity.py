@@ -73,7 +73,8 @@ _EVENTS = {
     "change_thread_metadata": f"AFTER UPDATE OF {_PARTS} ON threads FOR EACH ROW WHEN {_HAS_CHANGED_PAIRS}",
 }
 
-_EACH = _INSERT_PAIRS.format(f"json_each({_WITHOUT_NUL.format('char')})")
+# Two keys may be the same without NUL; PostgreSQL's `jsonb` has one of each.
+_EACH = _INSERT_PAIRS.format(f"json_each({_WITHOUT_NUL.format('char')})").replace("INSERT", "INSERT OR IGNORE")
 # A writer that counts a message without its activity: the trigger's own change then moves the thread.
 _IS_UNNOTED = """NEW.message_count > OLD.message_count AND OLD.activity_at IS NEW.activity_at
 AND coalesce(OLD.activity_at < 1000 * NEW.last_created_at, 0)"""

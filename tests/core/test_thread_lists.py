@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.core import messages, threads
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Reach
-from gateway.domain.thread import NewThread, Thread
+from gateway.domain.thread import NewThread, Thread, ThreadPatch
 from gateway.domain.thread_list import MetadataMatch, OrderBy, Selection, ThreadFilter
 from gateway.errors import InvalidRequest
 from tests.effort import times
@@ -173,6 +173,15 @@ async def test_a_place_stays_where_it_is_when_its_thread_is_deleted(store: Store
     page = await threads.list_page(store, who, PageRequest(after=cursor), Selection(ACTIVE))
 
     assert [each.id for each in page.items] == [made[0].id]
+
+
+async def test_keys_that_differ_by_a_character_that_is_none_are_stored(store: Store, who: Principal) -> None:
+    both = {"\0": "1", "\uffff": "2"}
+
+    made = await threads.create(store, who, NewThread(both, {}))
+    changed = await threads.update(store, who, made.id, ThreadPatch({"x" + key: value for key, value in both.items()}))
+
+    assert (made.metadata, len(changed.metadata)) == (both, 4)
 
 
 async def test_a_place_of_an_unknown_thread_is_refused(store: Store, who: Principal) -> None:

@@ -31,6 +31,8 @@ def test_a_condition_with_eleven_values_is_refused() -> None:
         ("1970-01-01T00:00:01Z", 1_000),
         ("1970-01-01T00:00:01.250Z", 1_250),
         ("1970-01-01T01:00:00+01:00", 0),
+        ("1970-01-01T00:04:16.229Z", 256_229),  # a thousandth less where floats are multiplied
+        ("9999-12-31T23:59:59-23:59", 253_402_387_139_000),
     ],
 )
 def test_a_time_is_read_in_milliseconds(text: str, expected: int) -> None:
