@@ -49,8 +49,9 @@ async def erase(store: Store, who: Principal, owner: str) -> Erased:
     reach, threads, messages = _reach(who, owner), 0, 0
     while found := await _some_threads(store, reach.and_unfinished()):
         for thread_id in found:
-            messages += await thread_removal.remove(store, reach.and_unfinished(), thread_id) or 0
-            threads += 1
+            removed = await thread_removal.remove(store, reach.and_unfinished(), thread_id)
+            threads += removed is not None  # else another erasure has done so
+            messages += removed or 0
     while await store.write(partial(_forget_some, reach=reach)) == _PLACES:
         pass
     await forgetting.forget(store, Reach(reach.project_id).and_unfinished(), owner)

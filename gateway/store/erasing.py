@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.domain.principal import owner_digest
 from gateway.store.schema import tables
-from gateway.store.statements import erasing, idempotency, messages, runs, threads
+from gateway.store.statements import epochs, erasing, idempotency, messages, runs, threads
 from gateway.store.writes import Writes
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class EraseWrites(Writes):
 
     async def note_erasure(self, reach: Reach) -> None:
         """Note that the owner that the caller is limited to was erased, which ends what follows its threads."""
+        await self._rows(epochs.lock_epochs)  # of two at once, both would delete nothing and insert the same
         await self._rows(erasing.forget_erasure, reach, _digest(reach))
         await self._insert(tables.erased_owners, [{"project_id": reach.project_id, "owner": _digest(reach)}])
         self._touch(reach, "", reach.owner, 0)

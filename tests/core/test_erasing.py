@@ -47,6 +47,17 @@ async def test_an_erasure_deletes_all_threads_of_an_end_user_and_counts_them(sto
     assert await erasing.erase(store, SHOP, "alice") == Erased()
 
 
+async def test_an_end_user_is_erased_by_several_at_once(store: Store) -> None:
+    for _ in range(3):
+        for _ in range(5):
+            await thread_of(store, ALICE, "one")
+
+        erased = await asyncio.gather(*(erasing.erase(store, SHOP, "alice") for _ in range(6)))
+
+        assert (sum(each.threads for each in erased), sum(each.messages for each in erased)) == (5, 5)
+        assert await threads.count(store, ALICE) == 0
+
+
 async def test_an_erasure_leaves_threads_of_others_and_of_other_projects(store: Store) -> None:
     kept = await thread_of(store, BOB, "bob's")
     elsewhere = Principal(Reach("rival", owner="alice"))

@@ -25,3 +25,8 @@ def add_epoch(epoch: str) -> Insert:
     """Add an epoch after the last one."""
     number = select(func.coalesce(func.max(epochs.c.number), 0) + 1, as_text(epoch))
     return insert(epochs).from_select(["number", "epoch"], number)
+
+
+def lock_epochs() -> Select[Any]:
+    """Lock what there always is, so that what would meet in a unique index goes one after the other."""
+    return select(epochs.c.number).with_for_update()
