@@ -22,8 +22,19 @@ import asyncpg
 from sqlalchemy import make_url
 
 from bench.cases import documents
-from bench.cases.case import graphql
-from bench.corpus.messages import FILLED, LONG, PROGRESS, PROJECTS, lines, streamed_ids, thread_id
+from bench.cases.case import graphql, request
+from bench.corpus.messages import (
+    DEFAULT,
+    FILLED,
+    GROWN,
+    LONG,
+    PROGRESS,
+    PROJECTS,
+    WRITTEN,
+    lines,
+    streamed_ids,
+    thread_id,
+)
 from bench.load.single_connection import SingleConnection
 from bench.systems.catalog import POSTGRES, PYTHON, SQLITE
 from bench.systems.server import serve
@@ -105,7 +116,7 @@ def prepared(url: str, ours: System, messages: int, long: int) -> Prepared:
     keys = {project: make_key(ours, url, project) for project in PROJECTS}
     ready = Prepared(kind, url, f"{kind} {version}", long, keys, ours, _postmaster(url, kind))
     if not held:
-        _stream(ready)
+        _write(ready)
         run_sql(url, _ANALYZE[kind])
     return ready
 
@@ -121,9 +132,16 @@ def _fill(url: str, ours: System, messages: int, long: int) -> None:
             run_gateway(ours, url, "import", "--project", project, str(file))
 
 
-def _stream(ready: Prepared) -> None:
-    """Append text to the messages in progress."""
+def _write(ready: Prepared) -> None:
+    """Append text to the messages in progress, and add a message to each thread that will grow.
+
+    The first message after an import indexes the thread's metadata anew, which no other one does.
+    """
+    first = {"role": "user", "content": "Hello"}
     with serve(ready.ours, ready.url) as server, SingleConnection(server.port) as connection:
+        for number in range(WRITTEN):
+            path = f"/v1/threads/{thread_id(GROWN, number)}/messages"
+            connection.ask(request("POST", path, first, ready.keys[DEFAULT]))
         for each in streamed_ids():
             for piece in range(_APPENDED):
                 given = {"messageId": each, "text": f' and "{piece}"'}
