@@ -67,7 +67,9 @@ _CHANGES_WITH_MESSAGES = {
 _LIST = {OrderBy.CREATED: selected_threads.list_created, OrderBy.ACTIVITY: selected_threads.list_active}
 _LIST_FROM = {by: partial(build, inclusive=True) for by, build in _LIST.items()}
 _ANY_MESSAGE_FROM = {up: partial(messages.any_message_from, up=up) for up in (True, False)}
-_CHANGED_THREADS = {local: partial(thread_list.changed_threads, has_ties=not local) for local in (True, False)}
+_CHANGED_THREADS = {local: partial(thread_list.changes_with_threads, is_local=local) for local in (True, False)}
+_CHANGED = itemgetter(slice(4))  # columns before those of the thread
+_OF_THREAD = itemgetter(slice(4, None))
 
 
 class Reads(MessageReads):
@@ -125,11 +127,9 @@ class Reads(MessageReads):
         own |= {} if reader is None else {"reader": reader}
         build: Build = _CHANGED_THREADS[self._connection.is_local]
         found = await self._rows(build, reach, *_given(seen), own, limit)
-        window = thread_changes.window(found, seen, limit, may_cut_ties=self._connection.is_local)
-        wanted = wire.dump_text([thread_id for thread_id, *_ in window.changed])
-        threads_ = (
-            rows.threads_of(await self._rows(thread_list.threads_by_ids, reach, wanted)) if window.changed else []
-        )
+        changed = list(map(_CHANGED, found))
+        window = thread_changes.window(changed, seen, limit, may_cut_ties=self._connection.is_local)
+        threads_ = rows.threads_of(map(_OF_THREAD, found))
         return thread_changes.batch(window, seen, {each.id: each for each in threads_})
 
     async def erased_number(self, reach: Reach) -> int | None:

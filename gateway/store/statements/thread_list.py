@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import BigInteger, Integer, Text, case, func, literal_column, or_, select, union_all
+from sqlalchemy import BigInteger, Integer, Text, and_, case, func, literal_column, or_, select, true, union_all
 
 from gateway.domain.principal import Reach
 from gateway.store.schema import tables
@@ -72,7 +72,7 @@ def changed_threads(
     `has_ties` all of the last number; and all of the numbers that were `running`, an array of JSON. Of read marks come
     those of one `reader` alone, which is in `own`, as is the digest of the caller's owner, `erased`, if there are such.
     Each select is answered by its index, however old the snapshot is. Threads that remain are narrowed to the caller's
-    when they are read (`threads_by_ids`): here the owner would have to be looked up for each row that is passed over.
+    when they are looked up (`changes_with_threads`): here the owner of each row that is passed over would have to be.
     """
     is_new = _is_new(following, running)
     found: list[Select[Any]] = [
@@ -94,6 +94,32 @@ def changed_threads(
         if running is not None:
             found.append(rows.where(*_among_running(table, running)))
     return union_all(*found)
+
+
+def changes_with_threads(
+    reach: Reach,
+    following: int,
+    running: str | None,
+    own: Mapping[str, str],
+    limit: int,
+    *,
+    is_local: bool,
+) -> Select[Any]:
+    """Select the same, and beside the first change of each thread the thread, where the caller can reach it.
+
+    Shape: the columns of `changed_threads`, and THREAD_COLUMNS, null where there is no thread.
+    On PostgreSQL a thread is looked up for each row: it may expect so many rows that it would read all threads.
+    """
+    found = changed_threads(reach, following, running, own, limit, has_ties=not is_local).subquery("found")
+    nth = func.row_number().over(partition_by=found.c.thread, order_by=found.c.number)
+    change = select(*found.c, nth.label("nth")).subquery("change")
+    *columns, nth_change = change.c
+    is_first = nth_change == literal_column("1")
+    reached = and_(within(tables.threads, reach), tables.threads.c.id == change.c.thread, is_first)
+    if is_local:
+        return select(*columns, *threads.columns_for(reach)).select_from(change.outerjoin(tables.threads, reached))
+    thread = select(*threads.columns_for(reach)).where(reached).limit(1).lateral("thread")
+    return select(*columns, *thread.c).select_from(change.outerjoin(thread, true()))
 
 
 def _narrowed(table: Table, reach: Reach, own: Mapping[str, str]) -> list[ColumnElement[bool]]:
