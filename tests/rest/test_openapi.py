@@ -76,6 +76,7 @@ DIFFERENCES: Final = {
     "*.responses.5*": "the same",
     "paths./threads.get": "ours: the original never let keys list threads",
     "*.text/event-stream": "the original describes its streams apart",
+    "*.RunEvent": "the same",
     "paths./threads/runs.post.parameters": "ours: idempotency keys",
     "paths./assistants.post.parameters": "ours: idempotency keys",
     "*.parameters.Last-Event-ID": "ours: streams can be resumed",
