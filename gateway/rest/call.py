@@ -9,6 +9,7 @@ import asyncio
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.domain import bounds, ids, parse_page, thread_list, validate
@@ -19,19 +20,23 @@ from gateway.web.body import read_body
 from gateway.web.request import query_pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from gateway.auth.authenticator import Authenticator
     from gateway.core import Store
     from gateway.domain.ids import MessageId, ThreadId
-    from gateway.domain.page import PageRequest
+    from gateway.domain.page import Fields, PageRequest
     from gateway.domain.principal import Principal
     from gateway.domain.thread_list import Selection
     from gateway.runs.service import Runs
     from gateway.web.deadline import Deadline
     from gateway.web.request import Request
 
-EXPANDABLE: Final = frozenset({"idempotency_key"})
+# The fields that the original API does not have, by the value of `expand[]` that asks for them: of any object, and of a
+# thread that is read.
+EXPANDABLE: Final[Mapping[str, Fields]] = {"idempotency_key": ("idempotency_key",)}
+LAST_MESSAGE: Final = "last_message"
+OF_THREADS: Final = {**EXPANDABLE, LAST_MESSAGE: ("last_activity_at", LAST_MESSAGE)}
 KEY_HEADER: Final = "idempotency-key"
 _KEPT: Final = 64  # query strings in the cache; clients repeat the same ones
 _SHORT: Final = 1_000  # bytes of a query string in the cache
@@ -89,13 +94,17 @@ class Call:
         return (_thread_list if len(query_string) <= _SHORT else _thread_list.__wrapped__)(query_string)
 
     @property
-    def expanded(self) -> tuple[str, ...]:
-        """The fields that the original API does not have and the request wants: `expand[]=idempotency_key`."""
+    def expanded(self) -> Fields:
+        """The further fields that the request wants."""
+        return self.expanded_from(EXPANDABLE)
+
+    def expanded_from(self, expandable: Mapping[str, Fields]) -> Fields:
+        """Find the further fields that the request wants; what is not expandable is ignored."""
         query_string: bytes = self.request.scope["query_string"]
         if not query_string or b"expand" not in query_string:  # to look into bytes takes an exception within Python
             return ()
-        given = [value for name, value in query_pairs(query_string) if name == "expand[]" and value in EXPANDABLE]
-        return tuple(dict.fromkeys(given))
+        given = [expandable.get(value, ()) for name, value in query_pairs(query_string) if name == "expand[]"]
+        return tuple(dict.fromkeys(chain.from_iterable(given)))
 
     def begin_attempt(self) -> Attempt | None:
         """Parse the header `Idempotency-Key`, if present; other endpoints than those that create ignore it.

@@ -6,7 +6,10 @@ Must not be here: the JSON of threads and messages (`domain.wire`).
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from orjson import Fragment
 
 from gateway.domain import wire, wire_run
 from gateway.domain.page import WIRE
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     from gateway.domain.page import Page, Rows
     from gateway.domain.run import Assistant, Run, RunStep
     from gateway.domain.thread import Thread
-    from gateway.domain.thread_list import Selection
+    from gateway.domain.thread_list import Selection, ThreadPage
 
 T = TypeVar("T")
 
@@ -78,7 +81,7 @@ def thread(found: Thread, expanded: Sequence[str] = ()) -> Answer:
     return _answer(_expanded(wire.thread(found), found, expanded))
 
 
-def read_thread(found: Thread, expanded: Sequence[str] = ()) -> Answer:
+def read_thread(found: Thread, expanded: Sequence[str] = (), last: Fragment | None = None) -> Answer:
     """Answer a GET with a thread; only there, a thread without tool resources has an empty `code_interpreter`.
 
     Source: rest-contract §2.2, "`tool_resources` quirks": clients access it without a check.
@@ -86,7 +89,7 @@ def read_thread(found: Thread, expanded: Sequence[str] = ()) -> Answer:
     body = wire.thread(found)
     if not found.tool_resources:
         body["tool_resources"] = {"code_interpreter": {"file_ids": []}}
-    return _answer(_expanded(body, found, expanded))
+    return _answer(_expanded(body, found, expanded, last))
 
 
 def message(found: Message, expanded: Sequence[str] = ()) -> Answer:
@@ -114,14 +117,22 @@ def page_of(page: Page[T], as_json: Callable[[T], wire.JsonValue]) -> Answer:
     return _list([wire.dump(as_json(each)) for each in page.items], *page.id_at_ends, has_more=page.has_more)
 
 
-def threads_page(page: Page[Thread], expanded: Sequence[str], selected: Selection) -> Answer:
+def last_messages(page: ThreadPage) -> list[Fragment | None]:
+    """Return the last message of each thread, where they were read as WIRE; None where there is none."""
+    return [None if id_ is None else Fragment(text) for id_, text, *_ in page.rows]
+
+
+def threads_page(page: ThreadPage, expanded: Sequence[str], selected: Selection) -> Answer:
     """Answer with a page of threads, and further fields of each; by activity, with the cursor of the next page.
 
     No object of that page tells it: the place of a thread is where it was when the page was read.
     """
     items = page.items
     first_id, last_id = (items[0].id, items[-1].id) if items else (None, None)
-    objects = [wire.dump(_expanded(wire.thread(each), each, expanded)) for each in items]
+    last = last_messages(page) or repeat(None)
+    objects = [
+        wire.dump(_expanded(wire.thread(each), each, expanded, own)) for each, own in zip(items, last, strict=False)
+    ]
     if selected.by is OrderBy.CREATED:
         return _list(objects, first_id, last_id, has_more=page.has_more)
     return _list(
@@ -159,8 +170,11 @@ def crash() -> Answer:
     return _answer({"error": {**envelope(_CRASH)["error"], "type": "server_error"}}, status=500)
 
 
-def _expanded(body: wire.JsonValue, found: Thread | Message, names: Sequence[str]) -> wire.JsonValue:
-    return {**body, **{name: getattr(found, name) for name in names}} if names else body
+def _expanded(
+    body: wire.JsonValue, found: Thread | Message, names: Sequence[str], last: Fragment | None = None
+) -> wire.JsonValue:
+    # The last message alone is no field of its object.
+    return {**body, **{name: getattr(found, name, last) for name in names}} if names else body
 
 
 def _headers(raised: GatewayError) -> Mapping[str, str] | None:

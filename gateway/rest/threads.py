@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.core import forking, threads
 from gateway.domain import parse
+from gateway.domain.page import WIRE, PageRead, PageRequest
+from gateway.domain.thread_list import NOTHING, Beside
+from gateway.errors import NotFound
 from gateway.rest import render
+from gateway.rest.call import LAST_MESSAGE, OF_THREADS
 
 if TYPE_CHECKING:
     from gateway.rest.call import Call
     from gateway.web.request import Answer
+
+_LAST: Final = Beside(PageRead((), PageRequest(limit=1), fields=WIRE, with_more=False))
 
 
 async def create_thread(call: Call) -> Answer:
@@ -22,13 +28,21 @@ async def create_thread(call: Call) -> Answer:
 async def list_threads(call: Call) -> Answer:
     """Answer GET /threads, an extension of the original API."""
     page, selected = call.thread_list()
-    found = await threads.list_page(call.store, call.who, page, selected)
-    return render.threads_page(found, call.expanded, selected)
+    expanded = call.expanded_from(OF_THREADS)
+    beside = _LAST if LAST_MESSAGE in expanded else NOTHING
+    found = await threads.list_page(call.store, call.who, page, selected, beside)
+    return render.threads_page(found, expanded, selected)
 
 
 async def get_thread(call: Call) -> Answer:
     """Answer GET /threads/{thread_id}."""
-    return render.read_thread(await threads.get(call.store, call.who, call.thread_id), call.expanded)
+    thread_id, expanded = call.thread_id, call.expanded_from(OF_THREADS)
+    if LAST_MESSAGE not in expanded:
+        return render.read_thread(await threads.get(call.store, call.who, thread_id), expanded)
+    found = await threads.list_beside(call.store, call.who, [thread_id], _LAST)
+    if not found.items:
+        raise NotFound("thread", thread_id)
+    return render.read_thread(found.items[0], expanded, *render.last_messages(found))
 
 
 async def modify_thread(call: Call) -> Answer:

@@ -79,6 +79,18 @@ async def test_the_ends_of_a_list_depend_only_on_reachable_threads(
 
 
 @pytest.mark.parametrize("kind", ["end user", "token"])
+async def test_a_list_has_last_messages_of_reachable_threads_alone(
+    store: Store, http: httpx.AsyncClient, kind: str
+) -> None:
+    own = await between_others(store)
+    come_as(http, await credential_for(store, kind, own))
+
+    listed = (await http.get("/threads", params={"expand[]": "last_message"})).json()["data"]
+
+    assert [(each["id"], each["last_message"]["id"]) for each in listed] == [(own.thread, own.growing)]
+
+
+@pytest.mark.parametrize("kind", ["end user", "token"])
 @pytest.mark.parametrize("side", ["after", "before"])
 async def test_a_page_after_the_last_cursor_is_empty(
     store: Store, http: httpx.AsyncClient, kind: str, side: str

@@ -68,7 +68,9 @@ class Way:
     def named(self) -> set[str]:
         """What of the path and the query names something that is not the caller's own."""
         places = {place[2] + "_id" for place in PLACE.finditer(self.path) if not place[1]}
-        return places | {key for key, value in self.query.items() if value and not value.startswith("{own_")}
+        return places | {
+            key for key, value in self.query.items() if value.startswith("{") and not value.startswith("{own_")
+        }
 
 
 def _rest(method: str, path: str, refusal: str = "404", body: Any = None, **query: str) -> Way:
@@ -91,6 +93,7 @@ def _fork(path: str, body: Any) -> Way:
 
 _PLAIN: Final = (
     _rest("GET", _THREAD),
+    _rest("GET", _THREAD, **{"expand[]": "last_message"}),
     _rest("POST", _THREAD, body=_NOTE),
     _rest("DELETE", _THREAD),
     _fork(_THREAD, {}),

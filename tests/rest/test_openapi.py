@@ -60,6 +60,7 @@ DIFFERENCES: Final = {
     "*.post.parameters.Idempotency-Key": "the same",
     "*.parameters.expand[[][]]": "the same",
     "*.properties.idempotency_key": "the same",
+    "*.properties.last_*": "ours: the last message of each thread of a list",
     "*ead_id}/fork": "ours: copies of threads",
     "components.schemas.ForkThreadRequest": "the same",
     "*.file_citation.properties.quote": "older messages carry it (rest-contract §2.4), and imports keep it",

@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.domain import ids as ids_of
+from tests.following import begin, grow
+from tests.graphql.serving import statements_of
 from tests.rest.calls import ids, page
 
 if TYPE_CHECKING:
     import httpx
+
+    from gateway.core import Store
+    from gateway.domain.principal import Principal
 
 
 @pytest.fixture
@@ -94,3 +100,98 @@ async def test_what_looks_like_a_filter_and_is_none_is_refused(
     answer = await rest.get(f"/threads?{query.format(id=made[0])}")
 
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+LAST = {"expand[]": "last_message"}
+
+
+async def test_a_list_has_the_last_message_of_each_thread_where_it_is_expanded(
+    rest: httpx.AsyncClient, store: Store, made: list[str]
+) -> None:
+    for text in ("one", "two"):
+        await say(rest, made[0], text)
+    newest = (await rest.get(f"/threads/{made[0]}/messages")).json()["data"][0]
+    plain = (await rest.get("/threads")).json()
+
+    with statements_of(store) as sent:
+        listed = (await rest.get("/threads", params=LAST)).json()
+
+    assert len(sent) == 1
+    assert [each["last_message"] for each in listed["data"]] == [None, None, newest]
+    assert [each["last_activity_at"] for each in listed["data"]][:2] == [each["created_at"] for each in listed["data"]][
+        :2
+    ]
+    for each in listed["data"]:
+        del each["last_message"], each["last_activity_at"]
+    assert listed == plain
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"order_by": "activity", "limit": 2},
+        {"order": "asc"},
+        {"metadata[customer]": "43"},
+        {"owner": "anna"},
+        {"limit": 1, "before": "{id}"},
+    ],
+)
+async def test_each_page_of_a_list_has_last_messages(
+    rest: httpx.AsyncClient, made: list[str], query: dict[str, Any]
+) -> None:
+    for each in made:
+        await say(rest, each, each)
+    query = {name: made[0] if value == "{id}" else value for name, value in query.items()}
+
+    listed = (await rest.get("/threads", params={**query, **LAST})).json()["data"]
+
+    assert listed
+    assert [text_of(each["last_message"]) for each in listed] == [each["id"] for each in listed]
+
+
+async def test_a_thread_has_its_last_message_where_it_is_expanded(rest: httpx.AsyncClient, made: list[str]) -> None:
+    path = f"/threads/{made[0]}"
+    plain = (await rest.get(path)).json()
+    empty = (await rest.get(path, params=LAST)).json()
+    message = (await say(rest, made[0], "hello")).json()
+    expand = {"expand[]": ["last_message", "unknown", "idempotency_key", "last_message"]}
+
+    found = (await rest.get(path, params=expand)).json()
+
+    assert empty == plain | {"last_activity_at": plain["created_at"], "last_message": None}
+    assert found["last_message"] == message
+    assert list(found)[-3:] == ["last_activity_at", "last_message", "idempotency_key"]
+    assert (await rest.get("/threads/thread_none", params=LAST)).status_code == 404
+
+
+async def test_the_last_message_is_the_one_before_a_deleted_one(rest: httpx.AsyncClient, made: list[str]) -> None:
+    first, last = [(await say(rest, made[0], text)).json() for text in "ab"]
+    await rest.delete(f"/threads/{made[0]}/messages/{last['id']}")
+
+    assert (await rest.get(f"/threads/{made[0]}", params=LAST)).json()["last_message"] == first
+
+
+async def test_a_change_of_a_thread_answers_without_its_last_message(rest: httpx.AsyncClient, made: list[str]) -> None:
+    changed = await rest.post(f"/threads/{made[0]}", json={"metadata": {}}, params=LAST)
+
+    assert "last_message" not in changed.json()
+
+
+async def test_the_last_message_in_progress_has_its_text_so_far(
+    rest: httpx.AsyncClient, store: Store, who: Principal, made: list[str]
+) -> None:
+    message = await begin(store, who, ids_of.thread_id(made[0]))
+    await grow(store, who, message.id, "so far")
+
+    listed = (await rest.get("/threads", params=LAST)).json()["data"]
+
+    assert text_of(listed[-1]["last_message"]) == "so far"
+
+
+async def say(rest: httpx.AsyncClient, thread_id: str, text: str) -> httpx.Response:
+    return await rest.post(f"/threads/{thread_id}/messages", json={"role": "user", "content": text})
+
+
+def text_of(message: dict[str, Any]) -> str:
+    text: str = message["content"][0]["text"]["value"]
+    return text
