@@ -38,7 +38,7 @@ def from_query(query: dict[str, str], as_cursor: Callable[[str], str | None]) ->
 
     `before` alone asks for the page next to the cursor, so that paging back meets every item.
     """
-    after, before = _cursor(query.get("after"), "after", as_cursor), _cursor(query.get("before"), "before", as_cursor)
+    after, before = cursors(as_cursor, query.get("after"), query.get("before"))
     return PageRequest(
         limit=_limit(_number(query["limit"]), "limit") if "limit" in query else DEFAULT_LIMIT,
         order=Order(validate.one_of(query.get("order", Order.DESC.value), "order", ORDERS)),
@@ -70,13 +70,22 @@ def from_arguments(
             f"Invalid arguments: {names} were given. Expected at most one of them.", list(sizes)[1], "invalid_value"
         )
     name, size = next(iter(sizes.items()), ("limit", DEFAULT_LIMIT))
+    asked = _limit(size, name, at_least=1 if name == "limit" else 0)
+    after, before = cursors(as_cursor, after, before)
     return PageRequest(
-        limit=_limit(size, name, at_least=1 if name == "limit" else 0),
+        limit=asked,
         order=order,
-        after=_cursor(after, "after", as_cursor),
-        before=_cursor(before, "before", as_cursor),
+        after=after,
+        before=before,
         from_end=name == "last" or (name == "limit" and before is not None and after is None),
     )
+
+
+def cursors(
+    as_cursor: Callable[[str], str | None], after: str | None, before: str | None
+) -> tuple[str | None, str | None]:
+    """Check the form of the cursors of a page, which `as_cursor` converts."""
+    return _cursor(after, "after", as_cursor), _cursor(before, "before", as_cursor)
 
 
 def unknown_cursor(param: str, cursor: str) -> InvalidRequest:

@@ -74,6 +74,12 @@ class Thread(ThreadRow):
         return loaded
 
 
+def thread_by_id(thread_id: ThreadId) -> Thread:
+    """Return a thread of which nothing else was read, with None in the other fields."""
+    nothing: Any = None
+    return Thread(thread_id, nothing, nothing, nothing, nothing)
+
+
 def title_of(metadata_json: str) -> str | None:
     """Return the title in stored metadata."""
     return load_metadata(metadata_json).get("title") if '"title"' in metadata_json else None

@@ -15,6 +15,7 @@ from gateway.domain.message import IncompleteReason, Status
 from gateway.domain.page import PageRequest, Rows
 from gateway.graphql.execution import runner
 from gateway.graphql.schema.types import MessagePage
+from tests.graphql.serving import statements_of
 from tests.make import ATTACHMENTS, fill_thread, list_page, make_thread, put_message, text_part
 
 if TYPE_CHECKING:
@@ -27,7 +28,15 @@ TEXT = """content { __typename ... on TextContent { text { value annotations { _
   ... on RefusalContent { refusal } }"""
 TIMES = ("createdAt", "completedAt", "incompleteAt")
 FIELDS = ("id", "threadId", "role", "status", "text", "metadata", "runId", "assistantId", "incompleteReason", *TIMES)
-CHOICES = (*FIELDS, TEXT, "attachments { fileId }", "thread { id }", "__typename", "again: role")
+CHOICES = (
+    *FIELDS,
+    TEXT,
+    "attachments { fileId }",
+    "thread { id }",
+    "thread { createdAt }",
+    "__typename",
+    "again: role",
+)
 LISTS = ("nodes { %s }", "edges { cursor node { %s } }", "edges { node { %s } } pageInfo { startCursor endCursor }")
 PLACE = {"type": "file_path", "text": "x", "start_index": 0, "end_index": 1, "file_path": {"file_id": "file-1"}}
 
@@ -36,13 +45,14 @@ PLACE = {"type": "file_path", "text": "x", "start_index": 0, "end_index": 1, "fi
     chosen=st.lists(st.sampled_from(CHOICES), min_size=1, max_size=6, unique=True),
     lists=st.lists(st.sampled_from(LISTS), min_size=1, max_size=2, unique=True),
     window=st.sampled_from(["first: 3", "last: 3", "first: 9", "last: 2, order: ASC"]),
+    total=st.sampled_from(["", "totalCount"]),
 )
 async def test_any_fields_are_the_same_with_and_without_prefetch(
-    store: Store, who: Principal, graphql: GraphQL, chosen: list[str], lists: list[str], window: str
+    store: Store, who: Principal, graphql: GraphQL, chosen: list[str], lists: list[str], window: str, total: str
 ) -> None:
     thread_id = await _thread_of_all_kinds(store, who)
     selection = " ".join(each % " ".join(chosen) for each in lists)
-    query = f"query($id: ID!) {{ thread(id: $id) {{ messages({window}) {{ {selection} totalCount }} }} }}"
+    query = f"query($id: ID!) {{ thread(id: $id) {{ messages({window}) {{ {selection} {total} }} }} }}"
 
     assert await _answer(graphql, query, thread_id, compiled=True) == await _answer(
         graphql, query, thread_id, compiled=False
@@ -130,6 +140,18 @@ async def test_pages_are_freed_with_their_request_and_not_by_the_garbage_collect
         gc.enable()
 
     assert left == []
+
+
+async def test_a_page_that_is_selected_alone_is_read_without_its_thread(
+    store: Store, who: Principal, graphql: GraphQL
+) -> None:
+    thread_id = await make_thread(store, who, 3)
+
+    with statements_of(store) as ran:
+        await graphql("query($id: ID!) { thread(id: $id) { id messages { nodes { id } } } }", id=thread_id)
+
+    assert len(ran) == 1
+    assert "tool_resources" not in ran[0]
 
 
 @pytest.mark.parametrize("compiled", [True, False])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,10 +19,10 @@ from gateway.domain.page import WHOLE, PageRead
 from gateway.domain.preview import preview_of
 from gateway.domain.thread_list import LAST_READ, SOURCE, UNREAD, Beside, ThreadPage
 from gateway.errors import InvalidRequest
+from gateway.graphql.schema.page_arguments import page_request
 from gateway.graphql.schema.types import (
     LAST_MESSAGE,
     message_pages,
-    page_request,
     preview_length,
     reader_of,
     unread_count_of,
@@ -46,9 +46,7 @@ PREFETCHED: Final = {
 }
 _OF_MESSAGE: Final = {"messages", "preview", "lastMessage"}
 _OF_PREVIEW: Final = ("content_json", "plain_text")
-_BOUNDS: Final = ("limit", "first", "last", "after", "before")
-_ARGUMENTS: Final = ("order", "runId", *_BOUNDS)
-_KEPT: Final = 64  # parsed arguments; clients request the same pages again and again
+_ARGUMENTS: Final = ("order", "runId", "limit", "first", "last", "after", "before")
 
 
 @dataclass(slots=True)
@@ -103,7 +101,10 @@ def page_of(thread_ids: Sequence[str], fields: Fields) -> PageRead | None:
     if (field := fields.get("messages")) is None:
         return None
     try:
-        page, run_id = _asked(tuple(map(field.arguments.get, _ARGUMENTS)))
+        given: Iterable[Any] = map(field.arguments.get, _ARGUMENTS)
+        order, run_id, limit, first, last, after, before = given
+        page = page_request(ids.as_message_id, order, limit=limit, first=first, last=last, after=after, before=before)
+        run_id = parse.reference(run_id, "run_id")
     except InvalidRequest:
         return None
     return PageRead(thread_ids, page, run_id, fields_of(field.columns), with_more="pageInfo" in field.within)
@@ -176,10 +177,3 @@ def _counts(most: int, found: ThreadPage) -> Iterable[Any]:
 
 def _last_read(found: ThreadPage) -> Iterable[str | None]:
     return found.column(LAST_READ)
-
-
-@lru_cache(_KEPT)
-def _asked(given: tuple[Any, ...]) -> tuple[PageRequest, str | None]:
-    order, run_id, *bounds = given
-    asked = page_request(ids.as_message_id, order, **dict(zip(_BOUNDS, bounds, strict=True)))
-    return asked, parse.reference(run_id, "run_id")

@@ -14,18 +14,19 @@ from gateway.core import messages, threads
 from gateway.domain import ids
 from gateway.domain.message import Message
 from gateway.domain.page import Rows
+from gateway.domain.thread import Thread, thread_by_id
 from gateway.graphql.execution.listed_fields import PREFETCHED, by_name, fields_of, listed_fields, page_of
 from gateway.graphql.schema.query import MAX_NODES
 from gateway.graphql.schema.types import message_pages
 
 _IDS: Final = frozenset({"id", "thread_id"})
+_ALONE: Final = frozenset({"id", "messages", "edges", "nodes", "pageInfo"})  # of a thread whose row is not read
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from gateway.domain.page import PageRead
-    from gateway.domain.thread import Thread
-    from gateway.fast_executor.hints import Columns, LookAhead
+    from gateway.domain.page import PageRead, PageRequest
+    from gateway.fast_executor.hints import Columns, LookAhead, SelectedField
     from gateway.graphql.context import Context
     from gateway.graphql.schema.types import ThreadConnection
 
@@ -35,21 +36,34 @@ if TYPE_CHECKING:
 async def find_thread(
     _source: Any, context: Context, arguments: Mapping[str, Any], look_ahead: LookAhead
 ) -> Thread | None:
-    """Resolve `Query.thread`, and read the page that is selected of it by the same statement.
+    """Resolve `Query.thread`, and read the page that is selected of it by the same statement, or alone.
 
     Errors: AnswerTooLarge.
     """
     thread_id = ids.as_thread_id(ids.not_empty(arguments["id"], "id"))
     if thread_id is None:
         return None
-    read = page_of([thread_id], by_name(look_ahead()))
+    selected = look_ahead()
+    read = page_of([thread_id], by_name(selected))
     if read is None:
         return await context.threads.load(thread_id)
-    [page] = await messages.list_pages(context.store, context.who, read._replace(with_thread=True), known=True)
-    if (thread := page.thread) is not None:
+    thread = None
+    if _is_page_alone(selected, read.page):
+        [page] = await messages.list_pages(context.store, context.who, read, known=True)
+        thread = thread_by_id(thread_id) if page.rows else None
+    if thread is None:
+        [page] = await messages.list_pages(context.store, context.who, read._replace(with_thread=True), known=True)
+        thread = page.thread
+    if thread is not None:
         # A circle of both would stay in memory until the next garbage collection.
         _prefetch(context, [thread], read, [Rows(*page[:-1], None)])
     return thread
+
+
+def _is_page_alone(selected: Sequence[SelectedField], page: PageRequest) -> bool:
+    """Say whether only a page without cursors is selected of a thread; its messages, if any, show that it exists."""
+    names = {name for each in selected for name in (each.name, *each.within)}
+    return not page.cursors() and _ALONE.issuperset(names)
 
 
 async def find_threads(

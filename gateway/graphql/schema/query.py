@@ -20,6 +20,7 @@ from gateway.domain.thread_list import NOTHING, Selection
 from gateway.graphql.context import Context, Info
 from gateway.graphql.schema import inputs, types
 from gateway.graphql.schema.argument_paths import names_arguments
+from gateway.graphql.schema.page_arguments import page_request
 from gateway.graphql.schema.runs import AssistantConnection, Run
 from gateway.graphql.schema.scalars import SortOrder, ThreadOrder
 
@@ -85,7 +86,7 @@ class Query:
         selected = Selection(thread_list.OrderBy(order_by.value), inputs.thread_filter(filter))
         thread_list.check_cursors(selected.by, after=_given(after), before=_given(before))
         arguments = {"limit": limit, "first": first, "last": last, "after": after, "before": before}
-        asked = types.page_request(thread_list.cursor_check(selected.by), order, **arguments)
+        asked = page_request(thread_list.cursor_check(selected.by), order, **arguments)
         ctx = info.context
         beside, ctx.beside = ctx.beside, NOTHING
         cursor = await follow_list.cursor(ctx.store, ctx.hub, ctx.who) if ctx.reads_event_cursor else ""
@@ -116,7 +117,7 @@ class Query:
     ) -> AssistantConnection:
         """Read one page."""
         arguments = {"limit": limit, "first": first, "last": last, "after": after, "before": before}
-        asked = types.page_request(_as_assistant, order, **arguments)
+        asked = page_request(_as_assistant, order, **arguments)
         found = await assistants.list_page(info.context.store, info.context.who, asked)
         return AssistantConnection(found=found, asked=asked)
 

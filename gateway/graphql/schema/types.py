@@ -18,7 +18,7 @@ from strawberry import UNSET
 from strawberry.scalars import JSON
 
 from gateway.core import messages, paging, read_marks, runs, threads
-from gateway.domain import bounds, ids, page, parse, parse_page, validate
+from gateway.domain import bounds, ids, page, parse, validate
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.preview import preview_of
 from gateway.domain.run import Run as DomainRun
@@ -28,6 +28,7 @@ from gateway.domain.thread_list import ALL, LAST_READ, SOURCE, UNREAD, Beside, O
 from gateway.graphql.context import BesideKey, Context, Info, PageKey
 from gateway.graphql.schema.argument_paths import names_arguments
 from gateway.graphql.schema.content import Attachment, ContentPart, is_a
+from gateway.graphql.schema.page_arguments import page_request
 from gateway.graphql.schema.scalars import DateTime, IncompleteReason, MessageRole, MessageStatus, Metadata, SortOrder
 
 _as_run = partial(ids.as_other_id, "run")
@@ -58,13 +59,6 @@ unread_max = partial(validate.an_integer, path="max", at_least=1, at_most=bounds
 LAST_MESSAGE = page.PageRequest(limit=1)
 _OF_SOURCE = Beside(also=(SOURCE,))
 RunId = Annotated[strawberry.ID | None, strawberry.argument(description="Return only messages of this run.")]
-
-
-@lru_cache(1_024)  # clients use few combinations; errors are not cached
-def page_request(as_cursor: Callable[[str], str | None], order: SortOrder, **arguments: Any) -> page.PageRequest:
-    """Parse the arguments of a list; omitted ones are the same as null."""
-    given = {name: None if value is UNSET else value for name, value in arguments.items()}
-    return parse_page.from_arguments(as_cursor, order=page.Order(order.value), **given)
 
 
 @strawberry.interface(description="An object with a globally unique ID.")
