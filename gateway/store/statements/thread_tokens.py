@@ -26,15 +26,13 @@ EPOCH_COLUMNS = (tables.threads.c.id.label("thread_id"), tables.threads.c.genera
 
 def token_epochs(reach: Reach, thread_ids: str) -> Select[Any]:
     """Select the token epochs of many threads, an array of JSON."""
-    own = within(tables.threads, reach.and_unfinished())  # so an index alone has the answer
-    return select(*EPOCH_COLUMNS).where(own, among(tables.threads.c.id, as_text(thread_ids)))
+    return select(*EPOCH_COLUMNS).where(within(tables.threads, reach), among(tables.threads.c.id, as_text(thread_ids)))
 
 
 def later_epochs(reach: Reach, thread_ids: str) -> Select[Any]:
     """Select the same of threads whose epoch is not the first, as of few."""
-    return token_epochs(reach, thread_ids).where(
-        or_(tables.threads.c.generation.is_not(None), tables.threads.c.token_epoch.is_not(None))
-    )
+    is_later = or_(tables.threads.c.generation.is_not(None), tables.threads.c.token_epoch.is_not(None))
+    return token_epochs(reach.and_unfinished(), thread_ids).where(is_later)  # so an index alone has the answer
 
 
 def token_standing(reach: Reach, thread_id: str, key_id: str) -> Select[Any]:
