@@ -240,8 +240,11 @@ class Staging:
             yield group
 
     def is_long(self, group: Sequence[tuple[Thread, bool]]) -> bool:
-        """Say whether the group that was given last is one thread with more than is written in a moment."""
-        return len(group) == 1 and self._size > self._limit
+        """Say whether the group that was given last is one thread with more than is written in a moment.
+
+        After one slow transaction not every thread is: filling shows nothing of how much can be written.
+        """
+        return len(group) == 1 and self._size > max(self._limit, _FIRST)
 
     def ids(self, thread_id: str) -> Iterator[list[str]]:
         """Yield the ids of a thread's messages in batches, oldest first."""

@@ -121,7 +121,7 @@ def test_new_threads_are_moved_group_by_group(
 
 
 @pytest.mark.parametrize(
-    ("first", "hold_s", "expected"), [(4, 1e9, [3, 6, 3]), (8, 0, [6])], ids=["more", "so few that a thread is filled"]
+    ("first", "hold_s", "expected"), [(4, 1e9, [3, 6, 3]), (8, 0, [6, 3, 3])], ids=["more", "fewer"]
 )
 def test_a_group_has_as_many_messages_as_the_last_one_shows_to_be_written_in_a_moment(
     sqlite_url: str,
