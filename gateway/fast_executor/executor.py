@@ -6,7 +6,6 @@ Must not be here: what is prepared once (`plan`, `selection`), values without re
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from graphql import ExecutionResult, GraphQLError, GraphQLObjectType, OperationType, Undefined
@@ -18,9 +17,8 @@ from gateway.fast_executor.readers import Bailout, is_awaitable, new_tuple
 from gateway.fast_executor.selection import NotSerializable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable
 
-    from graphql import GraphQLResolveInfo
     from graphql.execution.values import VariableValues
 
     from gateway.fast_executor.meter import Meter
@@ -177,40 +175,3 @@ class CompiledExecutor(MeteredExecutor):
         except Exception:  # noqa: BLE001
             meter.objects, meter.bytes, meter.json = before
             return Undefined
-
-    def complete_object_value(
-        self,
-        return_type: GraphQLObjectType,
-        field_details_list: FieldDetailsList,
-        info: GraphQLResolveInfo[Any],
-        path: Path,
-        result: Any,
-        position_context: Any,
-    ) -> Any:
-        """Read an object whose fields need no resolver."""
-        read = self.selection.reader(return_type, field_details_list)
-        completed = Undefined if read is None else self._read(read, result)
-        if completed is not Undefined:
-            return completed
-        return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
-
-    def complete_iterable_value(
-        self,
-        item_type: Any,
-        field_details_list: FieldDetailsList,
-        info: GraphQLResolveInfo[Any],
-        path: Path,
-        items: Any,
-        position_context: Any,
-    ) -> Any:
-        """Read a list whose items need no resolver."""
-        is_list = type(items) is list or type(items) is tuple
-        read = self.selection.reader(item_type, field_details_list) if is_list else None
-        completed = Undefined if read is None else self._read(partial(_read_each, read), items)
-        if completed is not Undefined:
-            return completed
-        return super().complete_iterable_value(item_type, field_details_list, info, path, items, position_context)
-
-
-def _read_each(read: Read, items: Sequence[Any], meter: Meter) -> list[Any]:
-    return [read(item, meter) for item in meter.iterate(items)]

@@ -91,7 +91,7 @@ _PARTS: Final = build_schema("""
     type Query { line: Line }
 """)
 _IN_JSON: Final = FieldHints(
-    {("Line", "parts"): Parsed(orjson.loads, "stored")},
+    {("Query", "line"): Attribute("line"), ("Line", "parts"): Parsed(orjson.loads, "stored")},
     keys={
         ("Word", "said"): Key(("word", "said")),
         ("Word", "at"): Key(("at",), optional=True),
