@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from gateway.core import messages, streaming, transfer
 from gateway.core.paging import ends_of
 from gateway.domain import ids, page
-from gateway.domain.message import Message, Status
+from gateway.domain.change import MessageCreated, MessageUpdated
+from gateway.domain.message import Message, MessagePatch, Status
 from gateway.domain.page import WIRE, Order, PageRead, PageRequest
 from gateway.errors import AnswerTooLarge
 from gateway.store.statements import page_bytes
@@ -148,6 +149,30 @@ async def test_followers_and_exports_visit_every_message_within_byte_limits(
     exported = [each.id async for each in transfer.export_messages(store, who, thread_id)]
 
     assert told_of == met == exported == [each.id for each in entries]
+
+
+@given(sizes=SIZES, updated=st.lists(st.integers(0, 19), max_size=6))
+async def test_changes_come_with_their_messages_in_batches_within_byte_limits(
+    store: Store, who: Principal, sizes: list[int], updated: list[int]
+) -> None:
+    thread_id, entries = await _thread_of(store, who, sizes)
+    last = dict.fromkeys(entries[n % len(entries)].id for n in updated)
+    for message_id in last:
+        await messages.update(store, who, None, ids.MessageId(message_id), MessagePatch({"k": "v"}))
+    met, position, has_more = [], 0, True
+    async with store.read() as reads:
+        while has_more:
+            batch = await reads.list_changes(who.reach, thread_id, position, 4)
+            changes = [(type(each), each.message) for _, each in batch.items]  # type: ignore[union-attr]
+            assert len(changes) <= 1 or sum(message.stored for _, message in changes) <= AT_MOST
+            assert all(message.metadata == ({"k": "v"} if message.id in last else {}) for _, message in changes)
+            met += [(kind, message.id) for kind, message in changes]
+            position, has_more = batch.position, batch.has_more
+
+    assert met == [
+        *((MessageCreated, each.id) for each in entries),
+        *((MessageUpdated, message_id) for message_id in last),
+    ]
 
 
 async def test_deltas_of_a_message_in_progress_count_as_its_bytes(store: Store, who: Principal) -> None:
