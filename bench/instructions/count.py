@@ -7,7 +7,9 @@ Must not be here: which requests are sent (`cases`).
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -56,10 +58,13 @@ class CountedServer:
     server: Server
     folder: Path
     control: str
+    is_ours: bool
 
     def count(self, send: Callable[[], object]) -> Instructions:
         """Warm up, and count what is done for a request; `send` sends one and waits for all that it causes."""
         _repeat(send, WARM_UP)
+        if self.is_ours:
+            os.kill(self.server.pid, signal.SIGUSR1)  # `slow_server` collects garbage then
         before = self.server.statements()
         for each in self.folder.iterdir():
             each.unlink()
@@ -92,7 +97,7 @@ def counted(system: System, database_url: str) -> Iterator[CountedServer]:
     with tempfile.TemporaryDirectory() as folder:
         under = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--smc-check=none"]
         with serve(system, database_url, [*under, f"--callgrind-out-file={folder}/out.%p"], _SLOW) as server:
-            yield CountedServer(server, Path(folder), control)
+            yield CountedServer(server, Path(folder), control, is_ours=system.program is None)
 
 
 def _repeat(send: Callable[[], object], number: int) -> int:
