@@ -43,7 +43,7 @@ FILTERS = st.builds(
 SELECTIONS = st.builds(Selection, st.sampled_from(OrderBy), st.none() | FILTERS)
 
 
-async def _fill(store: Store, who: Principal, count: int) -> list[Thread]:
+async def fill(store: Store, who: Principal, count: int) -> list[Thread]:
     """Add threads with all pairs of metadata, several of each second and of each activity."""
     made = []
     for n, (one, other, owner) in zip(range(count), product((None, *VALUES), (None, *VALUES), OWNERS), strict=False):
@@ -73,7 +73,7 @@ def _set_times(reach: Reach, thread_id: str, created_at: int, activity_at: int) 
     return found.values(created_at=created_at, activity_at=activity_at)
 
 
-def _is_selected(only: ThreadFilter | None, thread: Thread) -> bool:
+def is_selected(only: ThreadFilter | None, thread: Thread) -> bool:
     if only is None:
         return True
 
@@ -95,7 +95,7 @@ def _is_selected(only: ThreadFilter | None, thread: Thread) -> bool:
 
 @pytest.fixture
 async def made(store: Store, who: Principal) -> list[Thread]:
-    return await _fill(store, who, 48)
+    return await fill(store, who, 48)
 
 
 async def test_all_pages_of_any_selection_are_those_of_the_model(
@@ -115,7 +115,7 @@ async def test_all_pages_of_any_selection_are_those_of_the_model(
     def check(selected: Selection, order: Order, limit: int, from_end: bool) -> None:  # noqa: FBT001
         walk = _walk(store, who, selected, PageRequest(limit, order, from_end=from_end))
         found = asyncio.run_coroutine_threadsafe(walk, loop).result()
-        expected = [each for each in made if _is_selected(selected.only, each)]
+        expected = [each for each in made if is_selected(selected.only, each)]
         if selected.by is ACTIVE:
             expected.sort(key=lambda each: each.activity_at or 0)
         if order is Order.DESC:
