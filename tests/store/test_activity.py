@@ -181,3 +181,15 @@ async def test_each_pair_of_metadata_is_a_row(store: Store, who: Principal, data
 
     await threads.update(store, who, thread.id, ThreadPatch(metadata={**dict.fromkeys(ODD), "new": "1"}))
     assert await _run(database_url, select(pairs.key, pairs.value)) == [("new", "1")]
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_message_makes_postgres_parse_no_condition_of_a_trigger(database_url: str) -> None:
+    noted = "message_count", "last_position", "last_created_at", "activity_at"
+    fired = text(f"""SELECT DISTINCT tgname FROM pg_trigger JOIN pg_attribute
+        ON attrelid = tgrelid AND (attnum = ANY (tgattr) OR cardinality(tgattr) = 0)
+        WHERE tgrelid = 'threads'::regclass AND tgtype::int & 16 > 0 AND NOT tgisinternal AND attname IN {noted}""")
+    conditional = text("SELECT tgname FROM pg_trigger WHERE tgqual IS NOT NULL")
+
+    assert [name for (name,) in await _run(database_url, fired)] == ["move_thread"]
+    assert "move_thread" not in {name for (name,) in await _run(database_url, conditional)}

@@ -99,8 +99,8 @@ ACTIVITY_AT: Final = func.coalesce(
     * literal_column("1000"),
 )
 
-# The order of threads by activity, and their metadata by pair. Triggers of the database keep both (migration 0010), for
-# writers of the previous version too: nothing else writes them. `activity_at` is ACTIVITY_AT;
+# The order of threads by activity, and their metadata by pair. Triggers of the database keep both (migrations 0010
+# and 0015), for writers of the previous version too: nothing else writes them. `activity_at` is ACTIVITY_AT;
 # `value` is cut after 513 characters, so a longer one equals no filter.
 thread_activity = Table(
     "thread_activity",
