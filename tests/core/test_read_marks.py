@@ -72,6 +72,17 @@ async def unread(store: Store, who: Principal, thread_id: ThreadId, reader: str 
     return Unread(found.column(UNREAD)[0], found.column(LAST_READ)[0])
 
 
+async def test_of_marks_that_are_moved_at_once_the_furthest_stays(store: Store) -> None:
+    thread_id = await thread_of(store)
+    said = await answers(store, thread_id, 8)
+
+    await asyncio.gather(*(read_marks.mark_read(store, ALICE, thread_id, each, None) for each in said[5:0:-1]))
+    assert await unread(store, ALICE, thread_id) == Unread(2, said[5])
+
+    await asyncio.gather(*(read_marks.mark_unread(store, ALICE, thread_id, each, None) for each in said[7:4:-1]))
+    assert await unread(store, ALICE, thread_id) == Unread(3, said[4])
+
+
 async def test_messages_of_assistants_are_unread_until_they_are_marked(store: Store) -> None:
     thread_id = await thread_of(store)
     ids = await answers(store, thread_id, 3)
