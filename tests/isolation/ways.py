@@ -228,6 +228,7 @@ QUERIES: Final = (
         ids=["{message}", "{thread}", "{growing}", "{run}"],
     ),
     _query("null", "query($id: ID!) { thread(id: $id) { id } }", "Query.thread(id:)", id="{thread}"),
+    _query("null", f"query($id: ID!) {{ thread(id: $id) {{ messages {_PAGE} }} }}", "Query.thread(id:)", id="{thread}"),
     *_cursors(f"query($at: String) {{ threads(%s: $at, last: 2) {_PAGE} }}", "Query.threads(%s:)", at="{thread}"),
     *_cursors(
         f"query($at: String) {{ threads(orderBy: ACTIVITY, %s: $at, last: 2) {_PAGE} }}",
