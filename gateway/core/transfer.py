@@ -16,6 +16,7 @@ from gateway.core.paging import all_pages
 from gateway.core.taken import Refused, RefusedError, Taken, held_by
 from gateway.domain.idempotency import Kind
 from gateway.domain.page import Order, PageRead, PageRequest
+from gateway.store.engines.errors import is_taken
 from gateway.store.writes import End
 
 if TYPE_CHECKING:
@@ -131,7 +132,9 @@ class _Import:
         try:
             async with self.transaction.savepoint():
                 return await self._write(given, may_move=True)
-        except RefusedError:
+        except Exception as error:
+            if not isinstance(error, RefusedError) and not is_taken(error):
+                raise
             self.ends = before
             for each in thread_ids:
                 self.transaction.touched.pop((self.who.reach.project_id, each), None)

@@ -99,6 +99,11 @@ class _Order(NamedTuple):
         return f"SELECT {_LISTED}, source, place, {self.second} {own} ORDER BY {self.by}"
 
     @property
+    def rows(self) -> str:
+        """The statement that selects them as they are stored."""
+        return f"SELECT {_STORED} {self.found_in.format(schema='')} ORDER BY {self.by}"
+
+    @property
     def move(self) -> str:
         """The statement that copies them into the table of messages that is served."""
         return (
@@ -328,6 +333,17 @@ class Staging:
         ends = [(order.messages, order.messages, order.last, project_id, thread_id) for thread_id, order in orders]
         connection.executemany(_MOVE_END, ends)
         return sum(count for count, *_ in ends)
+
+    def rows(
+        self, project_id: str, thread_ids: Sequence[str]
+    ) -> tuple[list[tuple[Any, ...]], list[tuple[str, int, int]]]:
+        """Return rows of the same messages with the columns IMPORTED, and the ends of their threads."""
+        found: list[tuple[Any, ...]] = []
+        for thread_id in thread_ids:
+            order = self._group[thread_id]
+            found += [(project_id, n, *row) for n, row in enumerate(self._db.execute(order.rows, (thread_id,)), 1)]
+        orders = [(thread_id, self._group[thread_id]) for thread_id in thread_ids]
+        return found, [(thread_id, order.messages, order.last) for thread_id, order in orders]
 
     def _write(self) -> None:
         self._db.executemany(_ADD_MESSAGE, self._read)

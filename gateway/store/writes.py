@@ -414,12 +414,26 @@ class Writes(Reads):
     async def move_staged(self, reach: Reach, staging: Staging, thread_ids: Sequence[str]) -> int | None:
         """Copy all staged messages of threads that were just added; return their number, or None if that fails."""
         if not self._connection.is_local:
-            return None
+            return await self._copy_staged(reach, staging, thread_ids)
         move = partial(staging.move_into, project_id=reach.project_id, thread_ids=thread_ids)
         moved: int | None = await self._connection.call(move)
         for thread_id in thread_ids if moved is not None else ():
             self._touch(reach, thread_id)
         return moved
+
+    async def _copy_staged(self, reach: Reach, staging: Staging, thread_ids: Sequence[str]) -> int | None:
+        """Do the same on PostgreSQL.
+
+        Errors: the driver's, where one of the ids exists (`engines.errors.is_taken`).
+        """
+        if await self._rows(importing.any_deleted_message, reach):
+            return None
+        values, ends = staging.rows(reach.project_id, thread_ids)
+        await self._driver.insert_rows(self._connection.raw, tables.messages.name, rows.IMPORTED, values)
+        await self._connection.run_many(threads.move_end, [(reach, *end) for end in ends])
+        for thread_id in thread_ids:
+            self._touch(reach, thread_id)
+        return len(values)
 
     async def deleted_threads(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, Deleted]:
         """Return which of the threads were deleted."""

@@ -111,11 +111,11 @@ def moves(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
 
 
 def test_new_threads_are_moved_group_by_group(
-    sqlite_url: str, moves: list[int | None], monkeypatch: pytest.MonkeyPatch
+    database_url: str, moves: list[int | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(staging, "GROUP", 5)
 
-    take(sqlite_url, *of_thread("thread_a", 1, 2, 3), *of_thread("thread_b", 1, 2), *of_thread("thread_c", 1))
+    take(database_url, *of_thread("thread_a", 1, 2, 3), *of_thread("thread_b", 1, 2), *of_thread("thread_c", 1))
 
     assert moves == [3, 3]
 
@@ -140,14 +140,14 @@ def test_a_group_has_as_many_messages_as_the_last_one_shows_to_be_written_in_a_m
     assert moves == expected
 
 
-def test_a_duplicate_id_rolls_back_all_rows_moved_with_it(sqlite_url: str, moves: list[int | None]) -> None:
-    take(sqlite_url, a_message("msg_1", "thread_z"))
+def test_a_duplicate_id_rolls_back_all_rows_moved_with_it(database_url: str, moves: list[int | None]) -> None:
+    take(database_url, a_message("msg_1", "thread_z"))
 
     run(
         "import",
         "--database-url",
-        sqlite_url,
+        database_url,
         given=lines([*of_thread("thread_a", 1, 2), a_message("msg_1", "thread_b")]),
     )
 
-    assert moves == [1, None]
+    assert moves in ([1, None], [1])  # on PostgreSQL the error of the second ends it

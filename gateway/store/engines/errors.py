@@ -106,6 +106,11 @@ def fault_of(error: BaseException) -> str | None:
     return state or getattr(original, "sqlite_errorname", None) or type(original).__name__
 
 
+def is_taken(error: BaseException) -> bool:
+    """Say whether PostgreSQL refused a row whose key exists."""
+    return _state(error) == _TAKEN
+
+
 def is_locked(error: Unavailable) -> bool:
     """Say whether the database was unavailable because a row stayed locked."""
     return error.__cause__ is not None and _state(error.__cause__) == _LOCKED

@@ -40,6 +40,12 @@ def lock_ends(reach: Reach, thread_ids: str) -> Select[Any]:
     return ends.where(within(tables.threads, reach), wanted).with_for_update()
 
 
+def any_deleted_message(reach: Reach) -> Select[Any]:
+    """Select whether ids may be taken by deleted messages: one row, or none."""
+    gone = tables.deleted_messages
+    return select(gone.c.position).where(within(gone, reach)).limit(1)
+
+
 def deleted_threads_of(reach: Reach, thread_ids: str) -> Select[Any]:
     """Select which threads were deleted: the id of each, its place in the list, and where a new one would begin."""
     gone = tables.deleted_threads
