@@ -147,20 +147,6 @@ async def test_a_message_of_the_previous_version_is_an_activity(
     assert await _order(database_url) == [thread.id]
 
 
-async def test_threads_of_the_previous_version_are_filled_in(store: Store, who: Principal, database_url: str) -> None:
-    made = [await threads.create(store, who, NewThread({"n": str(n)}, {})) for n in range(5)]
-    empty = [text(f"DELETE FROM {table}") for table in ("thread_activity", "thread_metadata")]
-    await _run(database_url, update(tables.threads).values(activity_at=None), *empty)
-    engines = open_engines(database_url)
-
-    await fill_columns(engines.writer, 2)
-
-    await engines.dispose()
-    assert set(await _order(database_url)) == {each.id for each in made}
-    pairs = await _run(database_url, select(tables.thread_metadata.c.value).order_by(tables.thread_metadata.c.value))
-    assert pairs == [(str(n),) for n in range(5)]
-
-
 ODD = {
     "plain": "a",
     "quoted": '"\\',
@@ -170,6 +156,22 @@ ODD = {
     "no text": "",
     "🙂": "é🙂" * 256,
 }
+
+
+async def test_threads_of_the_previous_version_are_filled_in(store: Store, who: Principal, database_url: str) -> None:
+    made = [await threads.create(store, who, NewThread({**ODD, "n": str(n)}, {})) for n in range(5)]
+    own = tables.thread_metadata.c
+    pairs = select(own.seq, own.key, own.value, own.created_at).order_by(own.seq, own.key)
+    noted = await _run(database_url, pairs)
+    empty = [text(f"DELETE FROM {table}") for table in ("thread_activity", "thread_metadata")]
+    await _run(database_url, update(tables.threads).values(activity_at=None), *empty)
+    engines = open_engines(database_url)
+
+    await fill_columns(engines.writer, 2)
+
+    await engines.dispose()
+    assert set(await _order(database_url)) == {each.id for each in made}
+    assert await _run(database_url, pairs) == noted
 
 
 async def test_each_pair_of_metadata_is_a_row(store: Store, who: Principal, database_url: str) -> None:
