@@ -393,7 +393,8 @@ def test_what_is_unread_is_counted_after_the_mark_and_no_further_than_asked(dial
     own = "read_marks.project_id = threads.project_id AND read_marks.thread_id = threads.id"
     own = f"(SELECT read_marks.position FROM read_marks WHERE {own} AND read_marks.reader = 'r')"
     mark = f"messages.position {{}} coalesce({own}, 0)"
-    is_news = "(messages.role = 'assistant' OR messages.author != 'r')"
+    is_news = "(messages.role = 'assistant' OR messages.author IS NOT NULL)"
+    is_news += " AND (messages.role = 'assistant' OR messages.author != 'r')"
     later = f"{of_thread} AND {mark.format('>')} AND {is_news}"
     read = f"{of_thread} AND {mark.format('<=')} ORDER BY messages.position DESC"
     assert f"SELECT 1 AS one FROM messages WHERE {later} LIMIT 3" in found

@@ -27,6 +27,7 @@ _KEY: Final = ["project_id", "seq"]
 _LISTED: Final = ("threads", "messages", "deleted_threads", "deleted_messages")
 _IS_VALID: Final = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{}')"
 _OF_KEY: Final = "project_id, idempotency_scope, idempotency_key"
+_OF_NEWS: Final = "project_id, thread_id, position, role, author"
 _INDEXES: Final = {  # each of some tables
     # A server accepts no key before it is complete.
     "uq_{}_idempotency_key": (
@@ -35,6 +36,10 @@ _INDEXES: Final = {  # each of some tables
     ),
     # Rows of the previous version have no number, so it is built in no time.
     "ix_{}_change": (_LISTED, "INDEX CONCURRENTLY {} ON {} (project_id, change_number) WHERE change_number > 0"),
+    "ix_{}_news": (
+        ("messages",),
+        f"INDEX CONCURRENTLY {{}} ON {{}} ({_OF_NEWS}) WHERE role = 'assistant' OR author IS NOT NULL",
+    ),
     "ix_{}_filling": (("threads",), "INDEX CONCURRENTLY {} ON {} (filling) WHERE filling IS NOT NULL"),
     "ix_{}_owner": (("deleted_threads",), "INDEX CONCURRENTLY {} ON {} (project_id, owner) WHERE owner IS NOT NULL"),
 }

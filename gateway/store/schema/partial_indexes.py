@@ -57,6 +57,14 @@ _where_not_null(
 )
 _where_not_null(messages.c.run_id, "ix_messages_run", *_OF_THREAD, messages.c.run_id, messages.c.position)
 _where_not_null(messages.c.changed_position, "ix_messages_changed", *_OF_THREAD, messages.c.changed_position)
+_IS_NEWS: Final = text("role = 'assistant' OR author IS NOT NULL")  # as in `statements.read_marks`
+Index(
+    "ix_messages_news",
+    *_OF_THREAD,
+    *(messages.c[name] for name in ("position", "role", "author")),
+    sqlite_where=_IS_NEWS,
+    postgresql_where=_IS_NEWS,
+)
 _where_not_null(runs.c.due_at, "ix_runs_due", runs.c.project_id, runs.c.due_at)
 
 for _table in (threads, messages, deleted_threads, deleted_messages, runs, assistants):

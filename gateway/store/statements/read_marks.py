@@ -82,8 +82,10 @@ def unread_after(position: Any, reader: str) -> Select[Any]:
 
     It is what assistants and other readers have written; of what others have, the author is not known.
     """
-    is_news = or_(_MESSAGES.role == literal_column(f"'{Role.ASSISTANT.value}'"), _MESSAGES.author != reader)
-    return select(literal_column("1").label("one")).where(_OF_THREAD, _MESSAGES.position > position, is_news)
+    is_answer = _MESSAGES.role == literal_column(f"'{Role.ASSISTANT.value}'")
+    is_news = or_(is_answer, _MESSAGES.author.is_not(None))  # by which the index is found (migration 0016)
+    of_others = or_(is_answer, _MESSAGES.author != reader)
+    return select(literal_column("1").label("one")).where(_OF_THREAD, _MESSAGES.position > position, is_news, of_others)
 
 
 def _of_reader(reach: Reach, thread_id: str, reader: str) -> ColumnElement[bool]:
