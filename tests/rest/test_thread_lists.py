@@ -195,3 +195,14 @@ async def say(rest: httpx.AsyncClient, thread_id: str, text: str) -> httpx.Respo
 def text_of(message: dict[str, Any]) -> str:
     text: str = message["content"][0]["text"]["value"]
     return text
+
+
+async def test_last_messages_that_are_too_large_together_are_refused(rest: httpx.AsyncClient) -> None:
+    large = {"messages": [{"role": "user", "content": "x" * 250_000}]}
+    made = [(await rest.post("/threads", json=large)).json()["id"] for _ in range(68)]
+
+    refused = await rest.get("/threads", params={**LAST, "limit": 100})
+    fewer = await rest.get("/threads", params={**LAST, "limit": 50})
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "answer_too_large")
+    assert ids(fewer.json()) == made[:-51:-1]
