@@ -50,8 +50,7 @@ async def erase(store: Store, who: Principal, owner: str) -> Erased:
     while found := await _some_threads(store, reach.and_unfinished()):
         for thread_id in found:
             removed = await thread_removal.remove(store, reach.and_unfinished(), thread_id)
-            threads += removed is not None  # else another erasure has done so
-            messages += removed or 0
+            threads, messages = threads + removed.threads, messages + removed.messages
     while await store.write(partial(_forget_some, reach=reach)) == _PLACES:
         pass
     await forgetting.forget(store, Reach(reach.project_id).and_unfinished(), owner)

@@ -61,7 +61,7 @@ async def delete_overdue(store: Store, before_ms: int) -> int:
         while overdue := await _overdue(store, reach, before_ms):
             for thread_id in overdue:
                 is_due = partial(_is_overdue, Reach(project_id, thread_id=thread_id), before_ms)
-                deleted += await thread_removal.remove(store, reach, thread_id, is_due) is not None
+                deleted += (await thread_removal.remove(store, reach, thread_id, is_due)).threads
     return deleted
 
 

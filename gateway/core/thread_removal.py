@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.errors import NotFound
 
@@ -26,8 +26,15 @@ _ROWS: Final = 100  # of one statement
 _HOLD_S: Final = 0.03  # after which a transaction begins no further statement; its commit may take longer than that
 
 
-async def remove(store: Store, reach: Reach, thread_id: ThreadId, is_due: IsDue | None = None) -> int | None:
-    """Delete a thread with its messages, and return their number; None if it is not there, or not to be deleted.
+class Removed(NamedTuple):
+    """What one removal has deleted: of a thread that several remove at once, each deletes a part of the messages."""
+
+    threads: int
+    messages: int
+
+
+async def remove(store: Store, reach: Reach, thread_id: ThreadId, is_due: IsDue | None = None) -> Removed:
+    """Delete a thread with its messages, unless it is not there, or not to be deleted.
 
     `is_due` is asked in each transaction whether it is to be deleted still.
     Errors: Unavailable, after which the next call continues.
@@ -38,10 +45,10 @@ async def remove(store: Store, reach: Reach, thread_id: ThreadId, is_due: IsDue 
         work = partial(_step, reach=reach, thread_id=thread_id, position=position, is_due=is_due)
         step = await store.write(work, thread_id)
         if step is None:
-            return None
+            return Removed(0, removed)
         messages, position = step
         removed += messages
-    return removed
+    return Removed(1, removed)
 
 
 async def _step(

@@ -47,7 +47,11 @@ async def test_an_erasure_deletes_all_threads_of_an_end_user_and_counts_them(sto
     assert await erasing.erase(store, SHOP, "alice") == Erased()
 
 
-async def test_an_end_user_is_erased_by_several_at_once(store: Store) -> None:
+@pytest.mark.parametrize("hold_s", [0, 0.03], ids=["in steps", "at once"])
+async def test_an_end_user_is_erased_by_several_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch, hold_s: float
+) -> None:
+    monkeypatch.setattr(thread_removal, "_HOLD_S", hold_s)
     for _ in range(3):
         for _ in range(5):
             await thread_of(store, ALICE, "one")
