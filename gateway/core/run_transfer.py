@@ -14,8 +14,10 @@ from gateway.core import assistants
 from gateway.core.paging import all_pages
 from gateway.core.taken import RefusedLine, Taken
 from gateway.domain import archive_runs, wire
+from gateway.domain.idempotency import Kind
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.run import Assistant, Run, RunStep
+from gateway.store.runs import RunWrites
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from gateway.core import Store
     from gateway.domain.ids import ThreadId
     from gateway.domain.principal import Principal, Reach
-    from gateway.store.runs import RunWrites
     from gateway.store.staged_runs import RunLine
     from gateway.store.staging import Staging
 
@@ -33,11 +34,17 @@ _PAGE: Final = PageRequest(limit=100, order=Order.ASC)
 async def import_runs(
     store: Store, reach: Reach, staging: Staging, thread_ids: Sequence[ThreadId], taken: Taken
 ) -> None:
-    """Add the staged runs and steps of threads that were imported, in batches; what exists stays as it is."""
+    """Add the staged runs and steps of threads that were imported, in batches, then the idempotency keys of the runs.
+
+    What exists stays as it is.
+    """
     for batch in staging.runs.lines(thread_ids):
         found = [(line, archive_runs.read(wire.load(line.raw))) for line in batch]
         of_runs = [(line, each) for line, each in found if isinstance(each, Run | RunStep)]
         await store.write(partial(_add, reach=reach, of_runs=of_runs, taken=taken))
+    for keys in staging.keys(*thread_ids):
+        if own := [each for each in keys if each.kind is Kind.RUN]:
+            await store.write(partial(RunWrites.restore_keys, reach=reach, keys=own))
 
 
 async def _add(
