@@ -19,16 +19,14 @@ from gateway.domain.thread import NewFork
 from gateway.domain.thread_list import ALL, OrderBy, Selection, ThreadFilter
 from gateway.errors import NotFound, Unavailable
 from tests.following import say, take
+from tests.stepping import stepping
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from gateway.core import Store
     from gateway.domain.ids import ThreadId
     from gateway.events.hub import Hub
     from gateway.store.filling import FillWrites
-
-    Between = Callable[[int], Awaitable[object]]
+    from tests.stepping import Between
 
 SHOP: Final = Principal(Reach("shop"), KEY_SCOPES)
 ALICE: Final = Principal(Reach("shop", owner="alice"))
@@ -61,18 +59,7 @@ async def source(store: Store) -> ThreadId:
 
 async def fork_with(store: Store, source: ThreadId, between: Between, **given: Any) -> Any:
     """Fork a thread, and call a function with the number of its transaction after each."""
-    write, count = store.write, 0
-
-    async def noted(*arguments: Any) -> Any:
-        nonlocal count
-        result = await write(*arguments)
-        if getattr(arguments[0], "func", None) is filling._step:  # noqa: SLF001
-            count += 1
-            await between(count)
-        return result
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "write", noted)
+    with stepping(store, between):
         return await forking.fork(store, SHOP, source, NewFork(), **given)
 
 

@@ -26,11 +26,11 @@ from gateway.errors import NotFound
 from gateway.store import staging
 from tests.exports import a_message, a_text, a_thread, lines
 from tests.following import say, take
+from tests.stepping import stepping
 from tests.transfer import loading
 from tests.transfer.test_import_beside_others import started
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     import httpx
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from gateway.core import Store
     from gateway.core.taken import Taken
     from gateway.events.hub import Hub
+    from tests.stepping import Between
 
 WHO: Final = Principal(Reach("default"), KEY_SCOPES)
 ALICE: Final = Principal(Reach("default", owner="alice"))
@@ -77,20 +78,9 @@ async def load(store: Store, given: list[Message] = SIX, **options: Any) -> Take
     return await loading.load(store, WHO, options.pop("thread", thread()), given, **options)
 
 
-async def load_with(store: Store, between: Callable[[int], Awaitable[object]], **options: Any) -> Taken:
+async def load_with(store: Store, between: Between, **options: Any) -> Taken:
     """Import six messages, and call a function with the number of its transaction after each that adds one."""
-    write, count = store.write, 0
-
-    async def noted(*arguments: Any) -> Any:
-        nonlocal count
-        result = await write(*arguments)
-        if getattr(arguments[0], "func", None) is filling._step:  # noqa: SLF001
-            count += 1
-            await between(count)
-        return result
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "write", noted)
+    with stepping(store, between):
         return await load(store, **options)
 
 
