@@ -279,9 +279,11 @@ class Writes(Reads):
         return NotFound("thread", thread_id)
 
     async def add_messages(self, reach: Reach, added: Sequence[Message], first: int, author: str | None = None) -> None:
-        """Add messages at positions that were allocated for them; the `author` is the reader who wrote them."""
+        """Add messages at positions that were allocated for them; the `author` is who wrote, and so has read, them."""
         each = [(reach, one, first + n, {} if author is None else {"author": author}) for n, one in enumerate(added)]
         await self._run_each(messages.insert_message, each)
+        if author is not None:
+            await self.raise_mark(reach, added[-1].thread_id, author, first + len(added) - 1)
 
     async def set_thread(self, reach: Reach, thread: Thread, given: Inferred, position: int) -> None:
         """Write the fields of a thread that can change, as a change; fields that are `given` are not inferred now."""

@@ -16,7 +16,7 @@ from gateway.domain import parse, parse_run
 from gateway.domain.change import ThreadMoved, ThreadRead
 from gateway.domain.ids import new_message_id, new_thread_id
 from gateway.domain.message import NewMessage, Role
-from gateway.domain.page import PageRequest
+from gateway.domain.page import PageRead, PageRequest
 from gateway.domain.principal import ALL_SCOPES, KEY_SCOPES, Principal, Reach, Scope
 from gateway.domain.thread_list import LAST_READ, UNREAD, Beside, OrderBy, Selection, ThreadFilter
 from gateway.errors import Forbidden, InvalidRequest, NotFound
@@ -134,6 +134,14 @@ async def test_the_first_messages_of_a_thread_are_unread_to_all_but_their_author
     found = [await unread(store, KEY, thread.id, reader) for reader in (READER, "reader:support")]
 
     assert [each.number for each in found] == [0, 1]
+
+
+async def test_a_thread_is_read_by_who_creates_it_up_to_the_last_of_its_messages(store: Store) -> None:
+    body = {"messages": [{"role": "assistant", "content": "Hello."}, {"role": "user", "content": "hi"}]}
+    thread = await threads.create(store, ALICE, parse.new_thread(body))
+    [page] = await messages.list_pages(store, ALICE, PageRead([thread.id], PageRequest(limit=1)))
+
+    assert await unread(store, ALICE, thread.id) == (0, page.items[0].id)
 
 
 async def test_a_copy_of_a_thread_has_no_authors(store: Store) -> None:

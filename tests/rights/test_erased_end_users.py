@@ -91,7 +91,9 @@ def use(served: Served, url: str, secret: str, owner: str, number: int) -> None:
     for reader in (owner, "somebody"):
         unowned = served.new_thread(secret)
         assert served.graphql(secret, READ, threadId=unowned, reader=reader).body["data"]
-    change(url, "UPDATE threads SET owner = NULL WHERE id = :id", id=threads[0])
+    created = served.graphql(own, CREATE, key=f"{number} alone").body["data"]["createThread"]["thread"]["id"]
+    for thread_id in (threads[0], created):
+        change(url, "UPDATE threads SET owner = NULL WHERE id = :id", id=thread_id)
 
 
 @pytest.fixture(scope="module")
