@@ -154,10 +154,11 @@ def unread(server: Server, thread_id: str, reader: str) -> int:
     return int(told["data"]["thread"]["unreadCount"]["value"])
 
 
-async def delay(sender: Window, receiver: Window, text: str) -> float:
-    """Send a message, and give the milliseconds until another window has its thread on top."""
+async def delay(sender: Window, receiver: Window, other: Window, text: str) -> float:
+    """Send a message, and give the milliseconds until another window has its thread on top; all of them have then."""
     sent = await sender.send(text)
-    await receiver.until_list(f"one: {text}", "two: hello")
+    for window in (receiver, sender, other):
+        await window.until_list(f"one: {text}", "two: hello")
     return float(await receiver.tab.run("frames_.at(-1).at")) - sent
 
 
@@ -209,12 +210,17 @@ async def test_each_frame_of_two_windows_has_the_list_in_order_with_the_reader_s
 
         await alice.open(2)
         await alice.until_thread("hello")
-        delays = [await delay(alice, bob, text) for text in ("sent", "again")]
+        delays = [await delay(alice, bob, other, text) for text in ("sent", "again")]
         answer(server, one, "answered")
-        await bob.until_list("one: answered (1)", "two: hello")
+        await alice.until_list("one: answered", "two: hello")
+        await alice.until_thread("hello", "sent", "again", "answered")
+        for window in (bob, other):
+            await window.until_list("one: answered (1)", "two: hello")
         await bob.tab.run("sockets_.at(-1).close(4000)")
         answer(server, two, "unasked")
-        await bob.until_list("two: unasked (1)", "one: answered (1)")
+        await alice.until_list("two: unasked (1)", "one: answered")
+        for window in (bob, other):
+            await window.until_list("two: unasked (1)", "one: answered (1)")
         await bob.open(2)
         await bob.until_thread("hello", "sent", "again", "answered")
         await other.until_list("two: unasked (1)", "one: answered")
