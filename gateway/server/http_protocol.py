@@ -66,6 +66,7 @@ REFUSALS: Final[Mapping[HTTPStatus, tuple[str, str]]] = {
     ),
 }
 _ORIGIN: Final = b"origin"
+_HASH: Final = ord("#")  # to look for bytes within bytes takes an exception within Python
 _FRAMING: Final = frozenset({b"transfer-encoding", b"expect"})  # beside the length, which the parser looks at
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 # Source: RFC 9110, section 15.5.22; RFC 6455, section 4.4.
@@ -468,7 +469,7 @@ class HttpProtocol(HttpToolsProtocol):
 
 def _split(target: bytes) -> tuple[bytes, bytes]:
     """Split a request target into its path and its query; only other forms than the usual one need a parser."""
-    if target.startswith(b"/") and b"#" not in target:
+    if target.startswith(b"/") and _HASH not in target:
         path, _, query = target.partition(b"?")
         return path, query
     url = parse_url(target)

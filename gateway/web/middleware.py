@@ -47,6 +47,7 @@ _WENT_AWAY: Final = 499  # as in nginx: the client closed the request
 _CUT_OFF: Final = 1006  # RFC 6455, 7.1.5: closed without a close frame
 _STARTS: Final = ("http.response.start", "websocket.http.response.start")
 _NO_CONTENT: Final = 204
+_PERCENT: Final = ord("%")  # to look for bytes within bytes takes an exception within Python
 
 
 class RequestMiddleware:
@@ -274,7 +275,7 @@ def normalize_path(path: str, raw: bytes = b"") -> str:
     An encoded slash (`raw` is the path as sent) is part of a segment; ENCODED_SLASH takes its place.
     Source: RFC 3986, 2.2 and 3.3.
     """
-    if b"%2" in raw and b"%2f" in raw.lower():
+    if _PERCENT in raw and b"%2f" in raw.lower():
         path = "/".join(unquote(part).replace("/", ENCODED_SLASH) for part in raw.decode("latin-1").split("/"))
     if path[-1:] != "/" and "//" not in path:
         return path or "/"
