@@ -58,25 +58,35 @@ async def _import_threads(
 ) -> Taken:
     """Add the threads without their runs: in one transaction, or a long one that is new in several."""
     reach, known = who.reach, 0
+    is_long = staging.is_long(given)  # once, since each transaction shows again how much is written in a moment
     while True:
         try:
-            if staging.is_long(given):
+            if is_long:
                 taken = await import_long(store, reach, staging, given[0], replace_deleted=replace_deleted)
                 if taken is not None:
                     return taken
                 known = await count_known(store, reach, staging, given[0].thread.id)
-            taken = await _import_group(store, who, given, staging, known, replace_deleted=replace_deleted)
+            taken = await _import_group(
+                store, who, given, staging, known, is_long=is_long, replace_deleted=replace_deleted
+            )
         except UnfinishedError as found:
             for thread_id in found.thread_ids:
                 await remove_unfinished(store, reach, thread_id)
         else:
-            if not taken.refused and staging.is_long(given):
+            if not taken.refused and is_long:
                 await restore_keys(store, reach, staging, given[0].thread.id)
             return taken
 
 
 async def _import_group(
-    store: Store, who: Principal, given: Sequence[Given], staging: Staging, known: int, *, replace_deleted: bool
+    store: Store,
+    who: Principal,
+    given: Sequence[Given],
+    staging: Staging,
+    known: int,
+    *,
+    is_long: bool,
+    replace_deleted: bool,
 ) -> Taken:
     async def work(transaction: RunWrites) -> Taken:
         await transaction.lock_imports()
@@ -92,7 +102,7 @@ async def _import_group(
         taken = await running.take(living)
         taken.known += len(gone) + staging.count_messages(gone)
         taken.deleted = len(gone)
-        for keys in staging.keys(*[each.thread.id for each in living if not staging.is_long(given)]):
+        for keys in staging.keys(*[each.thread.id for each in living if not is_long]):
             await transaction.restore_keys(who.reach, keys)
         staging.note_hold(time.monotonic() - begin)
         return taken

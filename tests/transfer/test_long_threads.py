@@ -281,6 +281,18 @@ async def test_idempotency_keys_are_there_when_a_long_thread_is(store: Store) ->
     assert {each async for each in transfer.export_keys(store, WHO, A)} == set(keys)
 
 
+async def test_keys_of_a_long_thread_that_exists_are_imported_though_its_messages_take_no_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "_FIRST", 4)
+    keys = [KeyRecord(A, each, "message key", f"k{each}", "f") for each in IDS]
+    await load(store)
+
+    await load(store, keys=keys)
+
+    assert {each async for each in transfer.export_keys(store, WHO, A)} == set(keys)
+
+
 @pytest.mark.parametrize("is_replaced", [False, True])
 async def test_a_long_thread_that_was_deleted_comes_back_only_if_asked_and_at_its_place(
     store: Store, *, is_replaced: bool
