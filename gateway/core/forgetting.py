@@ -30,13 +30,17 @@ _KEYS: Final = 2_000
 
 
 async def forget(store: Store, reach: Reach, owner: str) -> None:
-    """Take an end user from all rows of a project that are left. Whoever wrote a message has read its thread."""
+    """Take an end user from all rows of a project that are left.
+
+    Its marks lead to the messages that it wrote, since who writes has read; keys and runs are all looked through.
+    """
     for reader in read_marks.readers_of(owner):
         while thread_ids := await _marked(store, reach, reader):
             for thread_id in thread_ids:
                 await _forget_in_thread(store, reach, thread_id, owner)
     for table in KEYED:
         await _forget_keys(store, reach, table, owner)
+    await _forget_payer(store, reach, owner)
 
 
 async def _marked(store: Store, reach: Reach, reader: str) -> list[str]:
@@ -47,12 +51,9 @@ async def _marked(store: Store, reach: Reach, reader: str) -> list[str]:
 async def _forget_in_thread(store: Store, reach: Reach, thread_id: str, owner: str) -> None:
     """Forget an end user in a thread; its marks at last, by which the thread is found again after a break."""
     own = (f"user:{owner}", f"token:user:{owner}/{thread_id}")
-    payers = [f"{reach.project_id}/user:{owner}{end}" for end in ("", f"/{thread_id}")]
     async with store.read() as reads:
         authored = await reads.list_authored(reach, thread_id, own)
-        created = await reads.list_created_by(reach, thread_id, payers)
     await _each(store, authored, lambda transaction, each: transaction.forget_author(reach, each))
-    await _each(store, created, lambda transaction, each: transaction.forget_creator(reach, each))
     readers = [own[1], *read_marks.readers_of(owner)]
     await _each(store, readers, lambda transaction, each: transaction.forget_mark(reach, thread_id, each))
 
@@ -66,6 +67,18 @@ async def _forget_keys(store: Store, reach: Reach, table: str, owner: str) -> No
         after = found[-1] if len(found) == _KEYS else None
         own = [each for each in found if is_scope_of(each[0], owner)]
         await _each(store, own, lambda transaction, each: transaction.forget_scope(reach, table, *each))
+
+
+async def _forget_payer(store: Store, reach: Reach, owner: str) -> None:
+    """Forget who pays for runs, all of which are read in the order of their key."""
+    payer = f"{reach.project_id}/user:{owner}"
+    after: tuple[str, int] | None = ("", -1)
+    while after is not None:
+        async with store.read() as reads:
+            found = await reads.list_payers(reach, after, _KEYS)
+        after = found[-1][:2] if len(found) == _KEYS else None
+        own = [each.id for each in found if each.payer in (payer, f"{payer}/{each.thread_id}")]
+        await _each(store, own, lambda transaction, each: transaction.forget_payer(reach, each))
 
 
 async def _each(store: Store, items: Sequence[T], write: Callable[[EraseWrites, T], Awaitable[object]]) -> None:

@@ -294,3 +294,12 @@ class OpenRun(NamedTuple):
 
     project_id: str
     run: Run
+
+
+class PaidRun(NamedTuple):
+    """A run, where it stands, and whose budget it counts in (`Principal.payer`)."""
+
+    thread_id: ThreadId
+    position: int
+    id: str
+    payer: str | None

@@ -66,7 +66,7 @@ class EraseWrites(Writes):
         """Take the author from a message."""
         await self._rows(messages.set_message, reach, message_id, {"author": None})
 
-    async def forget_creator(self, reach: Reach, run_id: str) -> None:
+    async def forget_payer(self, reach: Reach, run_id: str) -> None:
         """Take from a run whose budget it was counted in."""
         await self._rows(runs.set_run, reach, run_id, {"created_by": None})
 

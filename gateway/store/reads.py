@@ -16,7 +16,7 @@ from gateway.domain import change, snapshot, wire
 from gateway.domain.idempotency import KeyRecord
 from gateway.domain.page import Order, PageRequest, take_page
 from gateway.domain.principal import Reach, owner_digest
-from gateway.domain.run import Run
+from gateway.domain.run import PaidRun, Run
 from gateway.domain.thread_list import ALL, NOTHING, Beside, OrderBy, ThreadPage
 from gateway.errors import NotFound
 from gateway.store import rows, thread_changes
@@ -238,9 +238,9 @@ class Reads(MessageReads):
         """Return the ids of messages that some readers have written in a thread."""
         return [row[0] for row in await self._rows(erasing.list_authored, reach, thread_id, wire.dump_text(authors))]
 
-    async def list_created_by(self, reach: Reach, thread_id: str, payers: Sequence[str]) -> list[str]:
-        """Return the ids of runs of a thread that some callers have created."""
-        return [row[0] for row in await self._rows(erasing.list_created_by, reach, thread_id, wire.dump_text(payers))]
+    async def list_payers(self, reach: Reach, after: tuple[str, int], most: int) -> list[PaidRun]:
+        """Return the next runs of a project, and who pays for each."""
+        return list(map(PaidRun._make, await self._rows(erasing.list_payers, reach, *after, most)))
 
     async def list_scopes(self, reach: Reach, table: str, after: tuple[str, str], most: int) -> list[tuple[str, str]]:
         """Return the next scopes and idempotency keys of a table."""

@@ -92,7 +92,9 @@ def use(served: Served, url: str, secret: str, owner: str, number: int) -> None:
         unowned = served.new_thread(secret)
         assert served.graphql(secret, READ, threadId=unowned, reader=reader).body["data"]
     created = served.graphql(own, CREATE, key=f"{number} alone").body["data"]["createThread"]["thread"]["id"]
-    for thread_id in (threads[0], created):
+    started = served.new_thread(own)  # where it neither writes nor reads
+    change(url, RUN, thread=started, id=f"run_{number}", by=f"default/user:{owner}", scope=None)
+    for thread_id in (threads[0], created, started):
         change(url, "UPDATE threads SET owner = NULL WHERE id = :id", id=thread_id)
 
 

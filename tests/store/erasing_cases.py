@@ -39,8 +39,11 @@ OF_ERASURES: Final[dict[str, tuple[ClauseElement, str]]] = {
         erasing.list_authored(P, "t", '["m"]'),
         f"SELECT id FROM messages WHERE {OF_THREAD} AND author {AMONG}",
     ),
-    "list_created_by": (
-        erasing.list_created_by(P, "t", '["m"]'),
-        f"SELECT id FROM runs WHERE {OF_THREAD} AND created_by {AMONG}",
+    "list_payers": (
+        erasing.list_payers(P, "t", 7, 2),
+        (
+            "SELECT thread_id, position, id, created_by FROM runs WHERE project_id = 'p' AND (thread_id, position) > "
+            "('t', 7) ORDER BY thread_id, position LIMIT 2"
+        ),
     ),
 }

@@ -24,6 +24,7 @@ P: Final = Reach("p").and_unfinished()
 ASKED: Final[dict[str, ClauseElement]] = {
     "list_scopes": idempotency.list_scopes(P, tables.threads, "thread user:2", "", MOST),
     "forget_key": idempotency.forget_key(P, tables.threads, "thread user:2", "k2"),
+    "list_payers": erasing.list_payers(P, "thread_2", 1, MOST),
     "list_marked": erasing.list_marked(P, "user:2", MOST),
     "forget_mark": erasing.forget_mark(P, "thread_2", "user:2"),
 }
@@ -40,6 +41,12 @@ async def fill(connection: AsyncConnection) -> None:
         {"project_id": "p", "thread_id": f"thread_{n}", "reader": f"user:{n % 9}", "position": 1} for n in range(ROWS)
     ]
     await connection.execute(insert(tables.read_marks), marks)
+    of_run = {"project_id": "p", "created_at": 1, "assistant_id": "a", "status": "completed", "expires_at": 2}
+    runs = [
+        of_run | {"thread_id": f"thread_{n}", "position": 2, "id": f"run_{n}", "metadata": "{}", "settings": "{}"}
+        for n in range(ROWS)
+    ]
+    await connection.execute(insert(tables.runs), runs)
 
 
 async def test_sqlite_finds_what_names_an_end_user_by_index(new_sqlite_url: Callable[[], str]) -> None:
@@ -47,8 +54,9 @@ async def test_sqlite_finds_what_names_an_end_user_by_index(new_sqlite_url: Call
         plans = {name: await sqlite_plan(connection, statement) for name, statement in ASKED.items()}
 
     by_index = {
-        "list_scopes": "uq_threads_idempotency_key (project_id=? AND idempotency_scope>?)",
+        "list_scopes": "uq_threads_idempotency_key (project_id=? AND (idempotency_scope,idempotency_key)>(?,?))",
         "forget_key": "uq_threads_idempotency_key (project_id=? AND idempotency_scope=? AND idempotency_key=?)",
+        "list_payers": "sqlite_autoindex_runs_1 (project_id=? AND (thread_id,position)>(?,?))",
         "list_marked": "ix_read_marks_project_id_reader_change_number (project_id=? AND reader=?)",
         "forget_mark": "sqlite_autoindex_read_marks_1 (project_id=? AND thread_id=? AND reader=?)",
     }

@@ -221,9 +221,9 @@ def test_every_method_with_a_project_has_a_case() -> None:
         "deleted_threads",
         "raise_mark",  # these two change marks of a thread that is locked: tests/core/test_read_marks.py
         "lower_mark",
-        "list_marked",  # these are of an erasure: tests/core/test_forgetting.py
+        "list_marked",  # these are of an erasure: tests/rights/test_erased_end_users.py
         "list_authored",
-        "list_created_by",
+        "list_payers",
         "list_scopes",
         "erased_number",
         "bring_back",  # it adds one

@@ -110,7 +110,7 @@ OTHERS: Final = {
     "changed_projects": "the same",
     "list_thread_changes": "tests/core/test_filling.py",
     **dict.fromkeys(
-        ("list_authored", "list_created_by", "list_marked", "list_scopes", "some_threads"),
+        ("list_authored", "list_payers", "list_marked", "list_scopes", "some_threads"),
         "an erasure takes what is not whole, too",
     ),
     "list_abandoned": "what is removed",

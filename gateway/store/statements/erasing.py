@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, tuple_, update
 
 from gateway.store.schema import tables
 from gateway.store.statements.access import within, within_thread
@@ -90,10 +90,13 @@ def list_authored(reach: Reach, thread_id: str, authors: str) -> Select[Any]:
     return select(messages.c.id).where(within_thread(messages, reach, thread_id), is_own)
 
 
-def list_created_by(reach: Reach, thread_id: str, payers: str) -> Select[Any]:
-    """Select the ids of runs of a thread that some callers, an array of JSON, have created."""
-    is_own = among(tables.runs.c.created_by, as_text(payers))
-    return select(tables.runs.c.id).where(within_thread(tables.runs, reach, thread_id), is_own)
+def list_payers(reach: Reach, thread_id: str, position: int, most: int) -> Select[Any]:
+    """Select the places and ids of runs after one of them, and who pays for each, in the order of their key."""
+    runs = tables.runs
+    place = (runs.c.thread_id, runs.c.position)
+    after = tuple_(*place) > tuple_(thread_id, position)  # a CAST would let SQLite compare the first ones alone
+    found = select(*place, runs.c.id, runs.c.created_by).where(within(runs, reach), after)
+    return found.order_by(*place).limit(most)
 
 
 def forget_erasure(reach: Reach, erased: str) -> Delete:

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import (
     ColumnElement,
     Select,
-    Text,
     TextClause,
     and_,
-    cast,
     exists,
     or_,
     select,
@@ -78,7 +76,7 @@ def list_keys(reach: Reach, kind: Kind, after: int, limit: int) -> Select[Any]:
 def list_scopes(reach: Reach, table: Table, scope: str, key: str, most: int) -> Select[Any]:
     """Select the scopes and keys of a table after one of them, in the order of their index."""
     own = (table.c.idempotency_scope, table.c.idempotency_key)
-    after = tuple_(*own) > tuple_(cast(scope, Text()), cast(key, Text()))
+    after = tuple_(*own) > tuple_(scope, key)  # a CAST would let SQLite compare the scopes alone
     keyed = select(*own).where(table.c.project_id == reach.project_id, own[1].is_not(None), after)
     return keyed.order_by(*own).limit(most)
 
