@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from gateway.core import thread_removal
 from gateway.core.clock import now_ms
@@ -19,13 +19,15 @@ from gateway.errors import NotFound
 from gateway.store.filling import FillWrites
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from gateway.core import Store
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
     from gateway.domain.thread import Thread
     from gateway.store.filling import Filling
+
+T = TypeVar("T")
 
 _CHUNK_BYTES: Final = 128 * 1024  # of the messages of one statement, or one message
 _HOLD_S: Final = 0.05  # after which a transaction begins no further statement; its commit may take twice as long
@@ -61,12 +63,12 @@ async def _step(
     reach: Reach, filling: Filling, left: Sequence[Message], transaction: FillWrites, *, is_last: bool
 ) -> tuple[int, Thread | None]:
     """Add messages for a moment; return how many, and the thread if it is whole."""
-    end, now, added = time.monotonic() + _HOLD_S, now_ms(), 0
+    end, now, added = end_of_moment(), now_ms(), 0
     thread, source, own = filling.thread, filling.source, reach.and_unfinished()
     gone = NotFound("thread", thread.id if source is None else source.thread_id)
     if not filling.touched:
         await transaction.begin_filling(own, filling, now)
-    for chunk in _chunks(left):
+    for chunk in chunks(left, lambda each: each.stored):
         if not await transaction.add_filled(own, filling, chunk, now):
             raise gone
         added += len(chunk)
@@ -85,15 +87,21 @@ async def _step(
     return added, whole
 
 
-def _chunks(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+def end_of_moment() -> float:
+    """Return when a transaction that begins now may begin no further statement, by the monotonic clock."""
+    return time.monotonic() + _HOLD_S
+
+
+def chunks(items: Sequence[T], size_of: Callable[[T], int]) -> Iterator[Sequence[T]]:
+    """Yield what one statement adds: some of the messages, or one that is large."""
     begin, size = 0, 0
-    for n, message in enumerate(messages):
+    for n, each in enumerate(items):
         if size > _CHUNK_BYTES:
-            yield messages[begin:n]
+            yield items[begin:n]
             begin, size = n, 0
-        size += len(message.content_json) + len(message.metadata_json)
-    if begin < len(messages):
-        yield messages[begin:]
+        size += size_of(each)
+    if begin < len(items):
+        yield items[begin:]
 
 
 async def watch(store: Store) -> None:

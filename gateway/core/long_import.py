@@ -1,7 +1,7 @@
 """Importing a new thread that is too long for one transaction: it is filled in several, and visible when it is whole.
 
 An import that breaks off leaves a thread that nobody reaches, which the next import of it removes, or any server.
-Must not be here: threads that share a transaction, or that exist already (`transfer`).
+Must not be here: threads that share a transaction (`transfer`), or that exist already (`long_append`).
 """
 
 from __future__ import annotations
@@ -98,19 +98,6 @@ async def restore_keys(store: Store, reach: Reach, staging: Staging, thread_id: 
     """Store the idempotency keys of a long thread, in batches."""
     for keys in staging.keys(thread_id):
         await store.write(partial(Writes.restore_keys, reach=reach, keys=keys))
-
-
-async def count_known(store: Store, reach: Reach, staging: Staging, thread_id: ThreadId) -> int:
-    """Count the messages at the beginning of a staged thread that it has already: a transaction need not read them."""
-    count = 0
-    for message_ids in staging.ids(thread_id):
-        async with store.read() as reads:
-            known = await reads.known_messages(reach, message_ids)
-        for each in message_ids:
-            if known.get(each) != thread_id:
-                return count
-            count += 1
-    return count
 
 
 async def _new(store: Store, reach: Reach, batch: Sequence[Staged], taken: Taken) -> list[Message]:

@@ -24,10 +24,14 @@ class Given(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A thread that was not imported, the message that caused it, and the reason."""
+    """A thread that was not imported, the message that caused it, and the reason.
+
+    To a long thread that exists, some messages may have been `added` before something came in between.
+    """
 
     staged: Staged
     reason: str
+    added: int = 0
 
 
 class RefusedLine(NamedTuple):

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.core import run_transfer
 from gateway.core.filling import remove_unfinished
-from gateway.core.long_import import UnfinishedError, count_known, find_ends, import_long, restore_keys
+from gateway.core.import_checks import find_refused
+from gateway.core.long_append import append_long
+from gateway.core.long_import import UnfinishedError, find_ends, import_long
 from gateway.core.paging import all_pages
-from gateway.core.taken import Refused, RefusedError, Taken, held_by
+from gateway.core.taken import Refused, RefusedError, Taken
 from gateway.domain.idempotency import Kind
 from gateway.domain.page import Order, PageRead, PageRequest
 from gateway.store.engines.errors import is_taken
@@ -56,37 +58,23 @@ async def import_threads(
 async def _import_threads(
     store: Store, who: Principal, given: Sequence[Given], staging: Staging, *, replace_deleted: bool
 ) -> Taken:
-    """Add the threads without their runs: in one transaction, or a long one that is new in several."""
-    reach, known = who.reach, 0
+    """Add the threads without their runs: in one transaction, or a long one in several."""
+    reach, taken = who.reach, None
     is_long = staging.is_long(given)  # once, since each transaction shows again how much is written in a moment
-    while True:
+    while taken is None:
         try:
             if is_long:
                 taken = await import_long(store, reach, staging, given[0], replace_deleted=replace_deleted)
-                if taken is not None:
-                    return taken
-                known = await count_known(store, reach, staging, given[0].thread.id)
-            taken = await _import_group(
-                store, who, given, staging, known, is_long=is_long, replace_deleted=replace_deleted
-            )
+                taken = taken or await append_long(store, reach, staging, given[0])
+            taken = taken or await _import_group(store, who, given, staging, replace_deleted=replace_deleted)
         except UnfinishedError as found:
             for thread_id in found.thread_ids:
                 await remove_unfinished(store, reach, thread_id)
-        else:
-            if not taken.refused and is_long:
-                await restore_keys(store, reach, staging, given[0].thread.id)
-            return taken
+    return taken
 
 
 async def _import_group(
-    store: Store,
-    who: Principal,
-    given: Sequence[Given],
-    staging: Staging,
-    known: int,
-    *,
-    is_long: bool,
-    replace_deleted: bool,
+    store: Store, who: Principal, given: Sequence[Given], staging: Staging, *, replace_deleted: bool
 ) -> Taken:
     async def work(transaction: RunWrites) -> Taken:
         await transaction.lock_imports()
@@ -96,13 +84,13 @@ async def _import_group(
         ends = await find_ends(transaction, who.reach, thread_ids)
         deleted = await transaction.deleted_threads(who.reach, thread_ids)
         back = deleted if replace_deleted else {}
-        running = _Import(transaction, who, staging, ends, back, 0 if back else known)
+        running = _Import(transaction, who, staging, ends, back)
         gone = deleted.keys() - running.deleted.keys()
         living = [each for each in given if each.thread.id not in gone]
         taken = await running.take(living)
         taken.known += len(gone) + staging.count_messages(gone)
         taken.deleted = len(gone)
-        for keys in staging.keys(*[each.thread.id for each in living if not is_long]):
+        for keys in staging.keys(*[each.thread.id for each in living]):
             await transaction.restore_keys(who.reach, keys)
         staging.note_hold(time.monotonic() - begin)
         return taken
@@ -112,17 +100,13 @@ async def _import_group(
 
 @dataclass(slots=True)
 class _Import:
-    """One transaction of an import: what it writes with, and what it found of the given threads.
-
-    Of a long thread, so many messages at the beginning are `known`.
-    """
+    """One transaction of an import: what it writes with, and what it found of the given threads."""
 
     transaction: Writes
     who: Principal
     staging: Staging
     ends: dict[ThreadId, End]
     deleted: dict[str, Deleted]
-    known: int
 
     async def take(self, given: Sequence[Given]) -> Taken:
         """Import what can be imported."""
@@ -130,7 +114,8 @@ class _Import:
             moved = await self._take_new(given)
             if moved is not None:
                 return moved
-        refused = await self._refusals([each.thread.id for each in given])
+        thread_ids = [each.thread.id for each in given]
+        refused = await find_refused(self.transaction, self.who.reach, self.staging, self.ends, thread_ids)
         taken = await self._write([each for each in given if each.thread.id not in refused])
         taken.refused = list(refused.values())
         return taken
@@ -149,31 +134,6 @@ class _Import:
             for each in thread_ids:
                 self.transaction.touched.pop((self.who.reach.project_id, each), None)
             return None
-
-    async def _refusals(self, thread_ids: Sequence[ThreadId]) -> dict[ThreadId, Refused]:
-        """Find the threads that cannot be imported, before anything is written."""
-        refused: dict[ThreadId, Refused] = {}
-        owners: dict[str, ThreadId] = {}  # of the ids that are new; a thread too long for that is alone in its group
-        begun: set[ThreadId] = set()  # threads with a new message
-        for batch in self.staging.messages(*thread_ids, after=self.known):
-            known = await self.transaction.known_messages(self.who.reach, [each.message.id for each in batch])
-            for each in batch:
-                thread_id = each.message.thread_id
-                holder = known.get(each.message.id) or owners.get(each.message.id)
-                reason = None
-                if holder is not None and holder != thread_id:
-                    reason = held_by(each.message.id, holder)
-                elif each.message.id in known:
-                    reason = _too_late(thread_id) if thread_id in begun else None
-                else:
-                    end = self.ends.get(thread_id)
-                    begun.add(thread_id)
-                    reason = None if end is None else _why_not(thread_id, end, each.second)
-                    if len(thread_ids) > 1:
-                        owners.setdefault(each.message.id, thread_id)
-                if reason is not None:
-                    refused.setdefault(thread_id, Refused(each, reason))
-        return refused
 
     async def _write(self, given: Sequence[Given], *, may_move: bool = False) -> Taken:
         reach = self.who.reach
@@ -196,8 +156,8 @@ class _Import:
                 taken.threads += 1
             elif has_line and (end := self.ends[thread.id]).inferred:
                 self.ends[thread.id] = await self.transaction.fill_thread(reach, thread, end)
-        taken.known += len(given) - taken.threads + (self.known if given else 0)
-        for batch in self.staging.messages(*(each.thread.id for each in given), after=self.known):
+        taken.known += len(given) - taken.threads
+        for batch in self.staging.messages(*(each.thread.id for each in given)):
             await self._append(batch, taken)
         return taken
 
@@ -220,20 +180,6 @@ class _Import:
         reached = {message.thread_id: self.ends[message.thread_id] for _, message in placed}
         await self.transaction.append_messages(reach, placed, reached)
         taken.messages += len(placed)
-
-
-def _why_not(thread_id: str, end: End, second: int) -> str | None:
-    """Say why a message of some second cannot be added to the end of a thread, if so."""
-    if end.active_run is not None:
-        return f"'{thread_id}' is being answered by '{end.active_run}': import it again when that run has ended."
-    return _too_late(thread_id) if second < end.second else None
-
-
-def _too_late(thread_id: str) -> str:
-    return (
-        f"'{thread_id}' already holds newer messages, and messages can only be added after them: "
-        "import all files of a thread in one run."
-    )
 
 
 async def export_threads(store: Store, who: Principal) -> AsyncIterator[Thread]:

@@ -261,9 +261,11 @@ async def load(
     for group in staging.groups():
         given = list(itertools.starmap(Given, group))
         taken = await transfer.import_threads(store, who, given, staging, replace_deleted=replace_deleted)
-        for staged, reason in taken.refused:
+        for staged, reason, added in taken.refused:
             lines = rejects.add_thread(staging, staged.message.thread_id)
-            report(f"{staged.source}: {staged.place}: {reason} None of the {lines} lines of its thread was imported.")
+            none = f"None of the {lines} lines of its thread was imported."
+            imported = f"New messages before it were imported: {added}." if added else none
+            report(f"{staged.source}: {staged.place}: {reason} {imported}")
         for (source, place, raw), reason in taken.refused_lines:
             report(f"{source}: {place}: {reason}")
             rejects.add(raw)

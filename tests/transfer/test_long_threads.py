@@ -364,14 +364,14 @@ async def test_an_import_of_one_long_thread_leaves_sqlites_writer_to_others(
     for _ in range(2):
         process = await started(sqlite_url, file)
         ended = asyncio.create_task(process.communicate())
-        waits = await asyncio.to_thread(_write_until, sqlite_url.removeprefix("sqlite:///"), ended)
+        waits = await asyncio.to_thread(write_until, sqlite_url.removeprefix("sqlite:///"), ended)
         await ended
 
         assert process.returncode == 0
         assert max(waits) < 0.4  # twice the bound, since other tests run at the same time
 
 
-def _write_until(path: str, ended: asyncio.Task[Any]) -> list[float]:
+def write_until(path: str, ended: asyncio.Task[Any]) -> list[float]:
     """Write again and again until a task has ended; return how long each write waited for its turn."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=0)
     waits = []
