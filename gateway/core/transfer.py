@@ -41,14 +41,21 @@ _MESSAGES: Final = PageRequest(limit=500, order=Order.ASC)
 
 
 async def import_threads(
-    store: Store, who: Principal, given: Sequence[Given], staging: Staging, *, replace_deleted: bool = False
+    store: Store,
+    who: Principal,
+    given: Sequence[Given],
+    staging: Staging,
+    *,
+    is_long: bool = False,
+    replace_deleted: bool = False,
 ) -> Taken:
     """Add threads with all their staged messages, each whole or not at all, and then their runs.
 
     What exists stays as it is, so a second import changes nothing; but what was inferred of a thread is replaced by its
-    own line. What was deleted stays deleted, unless `replace_deleted`: then the thread is created again.
+    own line. What was deleted stays deleted, unless `replace_deleted`: then the thread is created again. A thread that
+    `is_long` is given alone, and written in several transactions.
     """
-    taken = await _import_threads(store, who, given, staging, replace_deleted=replace_deleted)
+    taken = await _import_threads(store, who, given, staging, is_long=is_long, replace_deleted=replace_deleted)
     left_out = {each.staged.message.thread_id for each in taken.refused}
     with_runs = [each.thread.id for each in given if each.thread.id not in left_out]
     await run_transfer.import_runs(store, who.reach, staging, with_runs, taken)
@@ -56,11 +63,10 @@ async def import_threads(
 
 
 async def _import_threads(
-    store: Store, who: Principal, given: Sequence[Given], staging: Staging, *, replace_deleted: bool
+    store: Store, who: Principal, given: Sequence[Given], staging: Staging, *, is_long: bool, replace_deleted: bool
 ) -> Taken:
     """Add the threads without their runs: in one transaction, or a long one in several."""
     reach, taken = who.reach, None
-    is_long = staging.is_long(given)  # once, since each transaction shows again how much is written in a moment
     while taken is None:
         try:
             if is_long:

@@ -123,6 +123,16 @@ class Staged(NamedTuple):
     second: int
 
 
+class Group(NamedTuple):
+    """Threads that are written in one transaction, each with whether it has a line of its own.
+
+    A thread is `is_long` with more than is written in a moment; then it is alone.
+    """
+
+    threads: list[tuple[Thread, bool]]
+    is_long: bool = False
+
+
 class Staging:
     """The table, from `with` until its end."""
 
@@ -138,7 +148,6 @@ class Staging:
         self._bytes = 0  # of their content
         self._seq = 0
         self._limit = _FIRST
-        self._size = 0
         self._has_keys = False
         self._sources: dict[int, Source] = {}
         self.runs = staged_runs.StagedRuns(self._db, self._sources)
@@ -227,29 +236,26 @@ class Staging:
         fitting = self._limit * _HOLD_S / max(seconds, 0.001)
         self._limit = max(1, min(GROUP, 2 * self._limit, int(fitting)))
 
-    def groups(self) -> Iterator[list[tuple[Thread, bool]]]:
+    def groups(self) -> Iterator[Group]:
         """Yield all threads in groups, one for each transaction; a long thread is a group of its own."""
         group: list[tuple[Thread, bool]] = []
-        self._size = 0
+        size = 0
         for thread, has_line in self.threads():
             order = self._order(thread.id)
             [weight] = self._db.execute(_WEIGHT, (thread.id,)).fetchone()
             weight += 1 + (len(thread.metadata_json) + len(thread.tool_resources_json)) // 1_000
-            if group and self._size + weight > min(GROUP, self._limit):
-                yield group
-                group, self._size, self._group = [], 0, {}
+            if group and size + weight > min(GROUP, self._limit):
+                yield Group(group, self._is_long(group, size))
+                group, size, self._group = [], 0, {}
             group.append((thread, has_line))
             self._group[thread.id] = order
-            self._size += weight
+            size += weight
         if group:
-            yield group
+            yield Group(group, self._is_long(group, size))
 
-    def is_long(self, group: Sequence[tuple[Thread, bool]]) -> bool:
-        """Say whether the group that was given last is one thread with more than is written in a moment.
-
-        After one slow transaction not every thread is: filling shows nothing of how much can be written.
-        """
-        return len(group) == 1 and self._size > max(self._limit, _FIRST)
+    def _is_long(self, group: Sequence[tuple[Thread, bool]], size: int) -> bool:
+        # After one slow transaction not every thread is: filling shows nothing of how much can be written.
+        return len(group) == 1 and size > max(self._limit, _FIRST)
 
     def ids(self, thread_id: str) -> Iterator[list[str]]:
         """Yield the ids of a thread's messages in batches, oldest first."""

@@ -259,8 +259,10 @@ async def load(
     """Add what was staged to the store, in groups of threads, and a long thread by itself."""
     total = Taken()
     for group in staging.groups():
-        given = list(itertools.starmap(Given, group))
-        taken = await transfer.import_threads(store, who, given, staging, replace_deleted=replace_deleted)
+        given = list(itertools.starmap(Given, group.threads))
+        taken = await transfer.import_threads(
+            store, who, given, staging, is_long=group.is_long, replace_deleted=replace_deleted
+        )
         for staged, reason, added in taken.refused:
             lines = rejects.add_thread(staging, staged.message.thread_id)
             none = f"None of the {lines} lines of its thread was imported."

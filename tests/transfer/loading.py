@@ -39,5 +39,7 @@ async def load(
             staging.add_key(key)
         staging.finish()
         [group] = staging.groups()
-        given = [Given(*each) for each in group]
-        return await transfer.import_threads(store, who, given, staging, replace_deleted=replace_deleted)
+        given = [Given(*each) for each in group.threads]
+        return await transfer.import_threads(
+            store, who, given, staging, is_long=group.is_long, replace_deleted=replace_deleted
+        )

@@ -257,7 +257,8 @@ async def test_the_own_line_of_a_thread_replaces_what_was_inferred(store: Store)
             staged.add_message(number, "-", str(place), each)
         staged.finish()
         [group] = staged.groups()
-        await transfer.import_threads(store, WHO, [Given(*each) for each in group], staged)
+        given = [Given(*each) for each in group.threads]
+        await transfer.import_threads(store, WHO, given, staged, is_long=group.is_long)
 
     await load(store, thread=thread(metadata={"a": "b"}))
 

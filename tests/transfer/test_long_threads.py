@@ -344,7 +344,8 @@ async def test_a_thread_without_a_line_of_its_own_is_inferred_from_many_messages
             staged.add_message(number, "-", str(place), each)
         staged.finish()
         [group] = staged.groups()
-        await transfer.import_threads(store, WHO, [Given(*each) for each in group], staged)
+        given = [Given(*each) for each in group.threads]
+        await transfer.import_threads(store, WHO, given, staged, is_long=group.is_long)
 
     taken = await load(store, thread=thread(metadata={"a": "b"}))
 

@@ -164,7 +164,7 @@ class Life:
                         a_step(f"step_{self._made}_{n}_{m}", made["id"], created_at=second, thread_id=thread.id),
                     )
             staging.finish()
-            given = [Given(*each) for group in staging.groups() for each in group]
+            given = [Given(*each) for group in staging.groups() for each in group.threads]
             if given:
                 taken = await transfer.import_threads(self._store, WHO, given, staging)
                 assert taken.refused_lines == []
