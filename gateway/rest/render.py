@@ -73,12 +73,18 @@ _HEADERS: Final[Mapping[type[GatewayError], Mapping[str, str]]] = {
 }
 _POLL: Final = {"openai-poll-after-ms": "200"}
 _CRASH: Final = GatewayError("The server had an error while processing your request. See its log for details.")
+# What `expand[]` adds to a thread, of it and its last message.
+_OF_THREAD: Final[Mapping[str, Callable[[Thread, Fragment | None], object]]] = {
+    "idempotency_key": lambda found, _: found.idempotency_key,
+    "last_activity_at": lambda found, _: found.last_activity_at,
+    "last_message": lambda _, last: last,
+}
 REPLAYED: Final = (b"idempotent-replayed", b"true")
 
 
 def thread(found: Thread, expanded: Sequence[str] = ()) -> Answer:
     """Answer with a thread, and further fields of it."""
-    return _answer(_expanded(wire.thread(found), found, expanded))
+    return _answer(_with(wire.thread(found), found, expanded))
 
 
 def read_thread(found: Thread, expanded: Sequence[str] = (), last: Fragment | None = None) -> Answer:
@@ -89,12 +95,15 @@ def read_thread(found: Thread, expanded: Sequence[str] = (), last: Fragment | No
     body = wire.thread(found)
     if not found.tool_resources:
         body["tool_resources"] = {"code_interpreter": {"file_ids": []}}
-    return _answer(_expanded(body, found, expanded, last))
+    return _answer(_with(body, found, expanded, last))
 
 
 def message(found: Message, expanded: Sequence[str] = ()) -> Answer:
     """Answer with a message, and further fields of it."""
-    return _answer(_expanded(wire.message(found), found, expanded))
+    body = wire.message(found)
+    if expanded:  # a message has one further field
+        body["idempotency_key"] = found.idempotency_key
+    return _answer(body)
 
 
 def run(found: Run) -> Answer:
@@ -130,9 +139,7 @@ def threads_page(page: ThreadPage, expanded: Sequence[str], selected: Selection)
     items = page.items
     first_id, last_id = (items[0].id, items[-1].id) if items else (None, None)
     last = last_messages(page) or repeat(None)
-    objects = [
-        wire.dump(_expanded(wire.thread(each), each, expanded, own)) for each, own in zip(items, last, strict=False)
-    ]
+    objects = [wire.dump(_with(wire.thread(each), each, expanded, own)) for each, own in zip(items, last, strict=False)]
     if selected.by is OrderBy.CREATED:
         return _list(objects, first_id, last_id, has_more=page.has_more)
     return _list(
@@ -170,11 +177,10 @@ def crash() -> Answer:
     return _answer({"error": {**envelope(_CRASH)["error"], "type": "server_error"}}, status=500)
 
 
-def _expanded(
-    body: wire.JsonValue, found: Thread | Message, names: Sequence[str], last: Fragment | None = None
-) -> wire.JsonValue:
-    # The last message alone is no field of its object.
-    return {**body, **{name: getattr(found, name, last) for name in names}} if names else body
+def _with(body: wire.JsonValue, found: Thread, expanded: Sequence[str], last: Fragment | None = None) -> wire.JsonValue:
+    for name in expanded:
+        body[name] = _OF_THREAD[name](found, last)
+    return body
 
 
 def _headers(raised: GatewayError) -> Mapping[str, str] | None:
