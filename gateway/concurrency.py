@@ -1,11 +1,13 @@
 """Small synchronisation primitives for thousands of idle subscribers: asyncio's event takes 0.8 KB, its queue 3 KB.
 
+And a line for what each request may wait for.
 Must not be here: what an event or an item means.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -97,6 +99,52 @@ class Inbox(Generic[T]):
         first, *rest = self._items
         self._items = tuple(rest)
         return first
+
+
+class WaitingLine(Generic[T]):
+    """A line of tasks, of which the first gets what is given next; each waits at most until a time of the loop.
+
+    They share one timer: one for each wait, which hardly ever fires, costs as much as all else that a wait takes.
+    """
+
+    __slots__ = ("_timer", "_waiting")
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[float, asyncio.Future[T]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def join(self, until: float) -> asyncio.Future[T]:
+        """Join the line; what is returned has the value in the end, or a TimeoutError."""
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[T] = loop.create_future()
+        self._waiting.append((until, waiting))
+        if self._timer is None or until < self._timer.when():
+            self._start_timer(loop, until)
+        return waiting
+
+    def give(self, value: T) -> bool:
+        """Give the first its value; False if nobody waits."""
+        while self._waiting:
+            _, waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(value)
+                return True
+        return False
+
+    def _start_timer(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(at, self._expire)
+
+    def _expire(self) -> None:
+        loop, self._timer = asyncio.get_running_loop(), None
+        now = loop.time()
+        for until, waiting in self._waiting:
+            if until <= now and not waiting.done():
+                waiting.set_exception(TimeoutError())
+        self._waiting = deque(each for each in self._waiting if not each[1].done())
+        if self._waiting:
+            self._start_timer(loop, min(until for until, _ in self._waiting))
 
 
 class SharedCalls(Generic[T]):

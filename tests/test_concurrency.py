@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 
 import pytest
 
-from gateway.concurrency import Event, Inbox, Loader, SharedCalls
+from gateway.concurrency import Event, Inbox, Loader, SharedCalls, WaitingLine
 
 
 async def test_all_waiters_of_an_event_continue_once_it_is_set() -> None:
@@ -83,6 +84,76 @@ async def test_no_item_is_lost_when_a_receiver_is_cancelled_as_it_arrives() -> N
     await asyncio.wait({taking})
 
     assert await inbox.get() == "a"
+
+
+def _in(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+async def test_what_is_given_to_a_line_goes_to_those_who_wait_in_the_order_of_their_arrival() -> None:
+    line = WaitingLine[str]()
+    waiting = [line.join(_in(60)) for _ in range(2)]
+
+    taken = [line.give(each) for each in ("a", "b", "c")]
+
+    assert [each.result() for each in waiting] == ["a", "b"]
+    assert taken == [True, True, False]
+
+
+async def test_who_stops_waiting_in_a_line_is_passed_over() -> None:
+    line = WaitingLine[str]()
+    impatient, patient = line.join(_in(60)), line.join(_in(60))
+    impatient.cancel()
+
+    line.give("a")
+
+    assert await patient == "a"
+
+
+@pytest.mark.parametrize("first_s", [0.0, 60.0])
+async def test_each_waits_in_a_line_until_its_own_time(first_s: float) -> None:
+    line = WaitingLine[str]()
+    waiting = [line.join(_in(each)) for each in (first_s, 0.0, 60.0)]
+    over = [each for each, until_s in zip(waiting, (first_s, 0.0, 60.0), strict=True) if not until_s]
+
+    done, _ = await asyncio.wait(over, timeout=10)
+
+    assert done == set(over)
+    assert all(isinstance(each.exception(), TimeoutError) for each in over)
+    assert not waiting[-1].done()
+    assert line.give("a")
+
+
+async def test_who_joins_a_line_after_a_time_out_has_a_time_out_too() -> None:
+    line = WaitingLine[str]()
+    with pytest.raises(TimeoutError):
+        await line.join(_in(0))
+
+    done, _ = await asyncio.wait([line.join(_in(0))], timeout=10)
+
+    assert done
+
+
+async def test_those_who_still_wait_at_a_time_out_have_their_own_later() -> None:
+    line = WaitingLine[str]()
+    first, second = line.join(_in(0)), line.join(_in(0.001))
+
+    done, _ = await asyncio.wait([first, second], timeout=10)
+
+    assert done == {first, second}
+
+
+async def test_a_line_keeps_nobody_who_has_left_it_at_a_time_out() -> None:
+    line = WaitingLine[str]()
+    left = line.join(_in(60))
+    left.cancel()
+    kept = weakref.ref(left)
+    del left
+
+    with pytest.raises(TimeoutError):
+        await line.join(_in(0))
+
+    assert kept() is None
 
 
 class Source:

@@ -38,7 +38,7 @@ MAY_IMPORT: Final = {
     "domain": {"errors"},
     "settings": {"domain", "errors"},  # of the domain the numbers that bounds have if nothing is said
     "events": {"concurrency", "domain", "errors"},
-    "store": {"settings", "observability", "domain", "errors"},  # of the settings the grammar of URLs
+    "store": {"settings", "concurrency", "observability", "domain", "errors"},  # of the settings the grammar of URLs
     "core": {"store", "events", "concurrency", "observability", "domain", "errors"},
     "runs": {"background", "settings", "core", "events", "concurrency", "observability", "domain", "errors"},
     "web": {"settings", "observability", "domain", "errors"},

@@ -8,11 +8,11 @@ Must not be here: the text of statements (`statement_cache`), differences betwee
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from gateway.concurrency import WaitingLine
 from gateway.store.engines import base
 from gateway.store.engines.errors import is_usable_after
 from gateway.store.engines.sqlite import take_each
@@ -136,7 +136,7 @@ class ConnectionPool(Generic[C]):
         self._connect = connect
         self._at_most = at_most
         self._idle: list[C] = []
-        self._waiting: deque[asyncio.Future[C | None]] = deque()
+        self._waiting = WaitingLine[C | None]()  # for the next that is released; None where another may be opened
         self._closing: set[asyncio.Task[None]] = set()
         self._lent: dict[C, int] = {}  # with how often each was seen by `abort_stuck`
         self.open = 0
@@ -186,27 +186,27 @@ class ConnectionPool(Generic[C]):
 
         Errors: TimeoutError where none is free or connected in time; whatever the driver raises when it connects.
         """
-        async with asyncio.timeout_at(until or base.wait_until()):
-            while True:
-                if (idle := self.acquire_idle()) is not None:
-                    return idle
-                if self.open < self._at_most:
+        until = until or base.wait_until()
+        while True:
+            if (idle := self.acquire_idle()) is not None:
+                return idle
+            if self.open < self._at_most:
+                async with asyncio.timeout_at(until):
                     return self._lend(await self._open())
-                given = await self._next()
-                if given is not None and not given.is_closed():
-                    return self._lend(given)
-                if given is not None:
-                    self._discard(given)
+            given = await self._next(until)
+            if given is not None and not given.is_closed():
+                return self._lend(given)
+            if given is not None:
+                self._discard(given)
 
-    async def _next(self) -> C | None:
-        """Wait for the next connection that is released; None where one was closed, and another may be opened."""
-        waiting: asyncio.Future[C | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiting)
+    async def _next(self, until: float) -> C | None:
+        waiting = self._waiting.join(until)
         try:
             return await waiting
-        except BaseException:
-            if waiting.done() and not waiting.cancelled() and (given := waiting.result()) is not None:
-                self._give_back(given)  # it came at the last moment
+        except asyncio.CancelledError:
+            came = waiting.done() and not waiting.cancelled() and waiting.exception() is None
+            if came and (given := waiting.result()) is not None:  # at the last moment
+                self._give_back(given)
             raise
 
     def _lend(self, connection: C) -> C:
@@ -222,11 +222,8 @@ class ConnectionPool(Generic[C]):
             raise
 
     def _give_back(self, connection: C) -> None:
-        waiting = self._next_waiting()
-        if waiting is None:
+        if not self._waiting.give(connection):
             self._idle.append(connection)
-        else:
-            waiting.set_result(connection)
 
     def _discard(self, connection: C) -> None:
         """Close a connection in the background, since what it runs has to end first."""
@@ -243,13 +240,4 @@ class ConnectionPool(Generic[C]):
 
     def _note_closed(self) -> None:
         self.open -= 1
-        waiting = self._next_waiting()
-        if waiting is not None:
-            waiting.set_result(None)
-
-    def _next_waiting(self) -> asyncio.Future[C | None] | None:
-        while self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.done():
-                return waiting
-        return None
+        self._waiting.give(None)
