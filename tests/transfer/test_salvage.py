@@ -97,6 +97,17 @@ def test_damaged_pages_are_left_out_and_reported(file: Path, new_sqlite_url: Cal
     assert_importable(done.stdout_bytes, new_sqlite_url())
 
 
+def test_a_thread_that_was_not_whole_is_not_exported(file: Path) -> None:
+    whole = give(f"sqlite:///{file}")
+    with closing(sqlite3.connect(file, isolation_level=None)) as opened:
+        opened.execute("UPDATE threads SET filling = 1 WHERE id = 'thread_1'")
+
+    done = salvaged(file)
+
+    assert (done.exit_code, done.stdout_bytes) == (0, give(f"sqlite:///{file}"))
+    assert {b"thread_1" in each for each in (whole, done.stdout_bytes)} == {True, False}
+
+
 def test_a_zeroed_header_loses_nothing(file: Path) -> None:
     whole = give(f"sqlite:///{file}")
     damage(file, 0, bytes(100))
