@@ -112,7 +112,7 @@ def new_fork(body: object) -> NewFork:
     up_to, patch = raw.get("up_to"), raw.get("metadata")
     return NewFork(
         up_to=None if up_to is None else ids.message_id(validate.a_string(up_to, "up_to"), "up_to"),
-        metadata=UNSET if patch is None else metadata_patch(patch),
+        metadata=UNSET if patch in (None, {}) else metadata_patch(patch),  # one input, for an idempotency key
         owner=new_owner(raw.get("owner")),
     )
 

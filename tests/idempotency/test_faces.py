@@ -89,6 +89,17 @@ async def test_both_faces_share_the_keys_of_forks(rest: httpx.AsyncClient, graph
     assert len((await rest.get("/threads")).json()["data"]) == 3  # the source, its fork, and the thread
 
 
+async def test_a_fork_with_no_metadata_to_merge_is_the_same_input_however_it_is_spelt(
+    rest: httpx.AsyncClient, thread_id: str
+) -> None:
+    made = await send(rest, f"/threads/{thread_id}/fork", "k", {})
+
+    empty = await send(rest, f"/threads/{thread_id}/fork", "k", {"metadata": {}})
+    null = await send(rest, f"/threads/{thread_id}/fork", "k", {"metadata": None})
+
+    assert [empty.json().get("id"), null.json().get("id")] == [made.json()["id"]] * 2
+
+
 async def test_both_faces_share_the_keys_of_threads(rest: httpx.AsyncClient, graphql: GraphQL) -> None:
     made = await graphql.answer(CREATE_THREAD, input={"messages": [HI_GRAPHQL], "idempotencyKey": "k"})
 
