@@ -34,6 +34,7 @@ _PAIR: Final = re.compile(r"metadata\[(.*)\]", re.DOTALL)
 _EXISTS: Final = "metadata_exists[]"
 _ORDERS: Final = ("created", "activity")
 _BOOLEANS: Final[dict[str | None, bool]] = {"true": True, "false": False}
+_RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
 _PLACE: Final = re.compile(r"at_([0-9]{1,18})_(.+)")
 _LATEST: Final = 1 << 53
 _MAX_SECOND: Final = _LATEST // 1_000
@@ -309,13 +310,13 @@ def new_filter(
 
 
 def parse_time(text: str) -> int:
-    """Parse a time of RFC 3339, in milliseconds.
+    """Parse a time of RFC 3339, in milliseconds; ISO 8601 has more forms.
 
     Errors: ValueError.
     """
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
+    if not _RFC_3339.fullmatch(text):
         raise ValueError("Expected a time with an offset, such as 2026-08-26T09:30:00Z.")
+    found = datetime.fromisoformat(text.upper())
     return (found - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 

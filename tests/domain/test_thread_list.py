@@ -30,6 +30,8 @@ def test_a_condition_with_eleven_values_is_refused() -> None:
     [
         ("1970-01-01T00:00:01Z", 1_000),
         ("1970-01-01T00:00:01.250Z", 1_250),
+        ("1970-01-01T00:00:01.2509999999Z", 1_250),
+        ("1970-01-01t00:00:01z", 1_000),
         ("1970-01-01T01:00:00+01:00", 0),
         ("1970-01-01T00:04:16.229Z", 256_229),  # a thousandth less where floats are multiplied
         ("9999-12-31T23:59:59-23:59", 253_402_387_139_000),
@@ -39,7 +41,22 @@ def test_a_time_is_read_in_milliseconds(text: str, expected: int) -> None:
     assert parse_time(text) == expected
 
 
-@pytest.mark.parametrize("text", ["1970-01-01T00:00:00", "now", "", "5"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1970-01-01T00:00:00",
+        "1970-01-01T00:00Z",
+        "1970-01-01T00:00:00+0100",
+        "19700101T000000Z",
+        "1970-W01-4T00:00:00Z",
+        "1970-01-01T00:00:00Z\n",
+        "1970-01-01T00:00:00+24:00",
+        "1970-02-30T00:00:00Z",
+        "now",
+        "",
+        "5",
+    ],
+)
 def test_a_text_that_is_no_time_with_an_offset_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_time(text)
