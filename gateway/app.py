@@ -35,7 +35,7 @@ from gateway.rest import openapi, render
 from gateway.rest.routes import RestFace
 from gateway.runs.models.build import models_of
 from gateway.runs.service import Answering, readings_of, runs_of, tasks_of
-from gateway.server.app_state import CLOSE_SUBSCRIPTIONS, COLLECT_METRICS, REFUSAL_HEADERS
+from gateway.server.app_state import CANCEL_READ, CLOSE_SUBSCRIPTIONS, COLLECT_METRICS, REFUSAL_HEADERS
 from gateway.server.hints import carrier_of
 from gateway.server.memory import give_back_large_blocks
 from gateway.server.websocket_protocol import allow_long_messages
@@ -158,7 +158,7 @@ def serve_store(  # noqa: PLR0913  (each is a part of the application, with its 
         lambda request: graphql.find(request) or rest.find(request) or pages.find(request),
         refuse=refuse,
         crashed=render.crash,
-        lifespan=Router(lifespan=_lifespan(operations, store, tasks, heard, runs, origin_policy=policy)),
+        lifespan=Router(lifespan=_lifespan(operations, store, tasks, heard, runs, rest=rest, origin_policy=policy)),
         origin_policy=policy,
         observer=heard.observer,
         tracer=heard.tracer,
@@ -213,6 +213,7 @@ def _lifespan(
     heard: Listeners,
     runs: Runs | None,
     *,
+    rest: RestFace,
     origin_policy: OriginPolicy,
 ) -> Lifespan[Router]:
     """Run what belongs beside the requests for as long as they are served, and close all behind the last one."""
@@ -222,11 +223,16 @@ def _lifespan(
         if runs is not None:
             runs.worker.stop()
 
+    def cancel_read(task: asyncio.Task[Any]) -> None:
+        rest.leave(task)
+        operations.leave(task)
+
     @asynccontextmanager
     async def lifespan(_app: Router) -> AsyncIterator[dict[str, Any]]:
         async with background.running():
             with heard.metrics.serving() if heard.metrics else nullcontext():
                 yield {
+                    CANCEL_READ: cancel_read,
                     CLOSE_SUBSCRIPTIONS: end_subscriptions,
                     REFUSAL_HEADERS: early_headers(origin_policy, heard.observer),
                     **({COLLECT_METRICS: heard.metrics.collect} if heard.metrics else {}),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from itertools import product
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from starlette.routing import compile_path
 
@@ -105,7 +105,7 @@ class RestFace:
         self._runs = runs
         self._authenticator = authenticator
         self._timeout_s = timeout_s
-        self._deadlines = Deadlines()
+        self._reads, self._writes = Deadlines(), Deadlines()
 
     def find(self, request: Request) -> Awaitable[Answer | ASGIApp] | None:
         """Start to handle a request; None if its path is not of this face."""
@@ -119,6 +119,10 @@ class RestFace:
                 return self._answer(request, route)
         return None
 
+    def leave(self, task: asyncio.Task[Any]) -> None:
+        """Cancel the request that a task answers, if it is one that only reads."""
+        self._reads.leave(task)
+
     async def _answer(self, request: Request, route: Route) -> Answer | ASGIApp:
         method = "GET" if request.method == "HEAD" else request.method
         try:
@@ -127,7 +131,8 @@ class RestFace:
             endpoint = route.endpoints.get(method)
             if endpoint is None:
                 raise _wrong_method(request.method, display_path(request.path), ", ".join(route.endpoints))
-            with self._deadlines.begin(asyncio.get_running_loop().time() + self._timeout_s) as deadline:
+            deadlines = self._reads if method == "GET" else self._writes
+            with deadlines.begin(asyncio.get_running_loop().time() + self._timeout_s) as deadline:
                 who = await self._authenticator.authenticate(credential_of(request.headers))
                 call = Call(
                     self._store,

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.domain import bounds
 from gateway.server import timeouts
-from gateway.server.app_state import CLOSE_SUBSCRIPTIONS, REFUSAL_HEADERS
+from gateway.server.app_state import CANCEL_READ, CLOSE_SUBSCRIPTIONS, REFUSAL_HEADERS
 from gateway.server.exchange import Exchange
 from gateway.server.framing import (
     VERSION,
@@ -134,12 +134,19 @@ class HttpProtocol(HttpToolsProtocol):
         self._stop_watching()
         self.connections.discard(self)
         if self.cycle is not None:
-            self.cycle.disconnected |= not self.cycle.response_complete
-            self.cycle.notify()
+            self._leave(self.cycle)
         self.flow.resume_writing()
         if exc is None:
             self.transport.close()
         self.parser = None  # type: ignore[assignment]  # it holds this object
+
+    def _leave(self, cycle: Exchange) -> None:
+        """Tell a request that its client has hung up, and have it cancelled if it only reads."""
+        if not cycle.response_complete:
+            cycle.disconnected = True
+            if not self.pipeline:  # otherwise it has not begun
+                self.loop.call_later(timeouts.HUNG_UP_S, self.app_state[CANCEL_READ], cycle.task)
+        cycle.notify()
 
     def data_received(self, data: bytes) -> None:
         """Parse received bytes; refuse a header or trailer that exceeds the limit before it ends."""

@@ -1,5 +1,6 @@
 """Deadlines of requests, operations and messages: what takes longer is cancelled while it awaits.
 
+So is what nobody waits for any more.
 Must not be here: the error of what was cancelled (the faces).
 """
 
@@ -7,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
+
+from starlette.requests import ClientDisconnect
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -19,7 +22,7 @@ class Deadlines:
     """
 
     def __init__(self) -> None:
-        self.running: dict[Deadline, None] = {}  # in the order of their start
+        self.running: dict[asyncio.Task[Any], Deadline] = {}  # in the order of their start
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, until: float) -> Deadline:
@@ -32,55 +35,62 @@ class Deadlines:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_at(until, self._expire)
 
+    def leave(self, task: asyncio.Task[Any]) -> None:
+        """Cancel the block that a task is in, if any, since nobody waits for it; it raises ClientDisconnect."""
+        left = self.running.pop(task, None)
+        if left is not None:
+            left.cancel(ClientDisconnect)
+
     def _expire(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = None
         while self.running:
-            first = next(iter(self.running))
+            task, first = next(iter(self.running.items()))
             if first.until > loop.time():
                 self._timer = loop.call_at(first.until, self._expire)
                 return
-            del self.running[first]
-            first.cancel()
+            del self.running[task]
+            first.cancel(TimeoutError)
 
 
 class Deadline:
     """One block, with the behaviour of `asyncio.timeout`."""
 
-    __slots__ = ("_all", "_cancelling", "_expired", "_task", "until")
+    __slots__ = ("_all", "_cancelled", "_cancelling", "_task", "until")
     _task: asyncio.Task[Any]
 
     def __init__(self, all_of_them: Deadlines, until: float) -> None:
         self._all = all_of_them
         self.until = until
-        self._expired = False
+        self._cancelled: type[Exception] | None = None
 
-    def cancel(self) -> None:
-        """Cancel the task within the block."""
-        self._expired = True
+    def cancel(self, error: type[Exception]) -> None:
+        """Cancel the task within the block, which raises an error of a class then."""
+        self._cancelled = error
         self._task.cancel()
 
     def pause(self) -> None:
         """Stop for what has a deadline of its own."""
-        self._all.running.pop(self, None)
+        self._all.running.pop(self._task, None)
 
     def resume(self, until: float) -> None:
         """Go on until another time, which is as far from now as any deadline is from its beginning."""
         self.until = until
-        self._all.running[self] = None
+        self._all.running[self._task] = self
         self._all.arm(until)
 
     def __enter__(self) -> Self:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  (only coroutines have deadlines)
         self._task, self._cancelling = task, task.cancelling()
-        self._all.running[self] = None
+        self._all.running[self._task] = self
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _at: TracebackType | None
     ) -> None:
-        self._all.running.pop(self, None)
+        self._all.running.pop(self._task, None)
         # Another cancellation of the task takes precedence.
-        if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-            raise TimeoutError from error
+        why = self._cancelled
+        if why is not None and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise why from error

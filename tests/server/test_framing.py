@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from gateway.server import timeouts
-from gateway.server.app_state import CLOSE_SUBSCRIPTIONS, REFUSAL_HEADERS
+from gateway.server.app_state import CANCEL_READ, CLOSE_SUBSCRIPTIONS, REFUSAL_HEADERS
 from gateway.server.http_protocol import HttpProtocol
 from gateway.server.websocket_protocol import WebSocketProtocol
 from tests.effort import times
@@ -89,7 +89,7 @@ class Asked:
         await send({"type": "http.response.body", "body": b""})
 
 
-STATE = {CLOSE_SUBSCRIPTIONS: lambda: None, REFUSAL_HEADERS: lambda *_: b""}
+STATE = {CANCEL_READ: lambda _task: None, CLOSE_SUBSCRIPTIONS: lambda: None, REFUSAL_HEADERS: lambda *_: b""}
 CONFIG = uvicorn.Config(Asked(), http=HttpProtocol, ws=WebSocketProtocol, log_config=None)
 CONFIG.load()
 

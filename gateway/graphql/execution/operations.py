@@ -6,7 +6,7 @@ Must not be here: media types, statuses, frames (`transport`).
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway.domain.principal import Scope
 from gateway.errors import TooManyRequests
@@ -104,6 +104,10 @@ class Operations:
         """
         with span("graphql.execute"):
             return await self._runner.run(operation, parameters, context)
+
+    def leave(self, task: asyncio.Task[Any]) -> None:
+        """Cancel the query that a task executes, if it does that."""
+        self._runner.leave(task)
 
     async def subscribe(
         self, operation: Operation, parameters: Parameters, context: Context

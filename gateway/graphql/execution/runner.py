@@ -72,7 +72,7 @@ class Runner:
     def __init__(self, schema: GraphQLSchema, options: Options) -> None:
         self._schema = schema
         self._options = options
-        self._deadlines = Deadlines()
+        self._reads, self._writes = Deadlines(), Deadlines()
         self._cancelled: set[asyncio.Future[Any]] = set()
         self.compiled = self.normal = 0  # number of operations, by executor
 
@@ -103,13 +103,18 @@ class Runner:
 
     async def _execute(self, operation: Operation, begin: Begin, meter: Meter) -> ExecutionResult:
         wait = self._within_deadline if operation.is_cancellable else self._until_deadline
-        found = await wait(begin(), meter.deadline)
+        deadlines = self._writes if operation.scope is Scope.WRITE else self._reads
+        found = await wait(begin(), meter.deadline, deadlines)
         if meter.stopped_by == "time":
             raise self._deadline_exceeded()
         result = answer_size.bounded(found, meter, operation.object_bytes)
         if result is None:
             raise answer_size.too_large()
         return result
+
+    def leave(self, task: asyncio.Task[Any]) -> None:
+        """Cancel the query that a task executes, if it does that."""
+        self._reads.leave(task)
 
     async def subscribe(
         self, operation: Operation, parameters: Parameters, context: Context
@@ -232,7 +237,7 @@ class Runner:
         return cost
 
     async def _within_deadline(
-        self, result: ExecutionResult | Awaitable[ExecutionResult], until: float
+        self, result: ExecutionResult | Awaitable[ExecutionResult], until: float, deadlines: Deadlines
     ) -> ExecutionResult:
         """Wait for the result of a cancellable operation, at most until the deadline.
 
@@ -241,13 +246,13 @@ class Runner:
         if isinstance(result, ExecutionResult):
             return result
         try:
-            with self._deadlines.begin(until):
+            with deadlines.begin(until):
                 return await result
         except TimeoutError:
             raise self._deadline_exceeded() from None
 
     async def _until_deadline(
-        self, result: ExecutionResult | Awaitable[ExecutionResult], until: float
+        self, result: ExecutionResult | Awaitable[ExecutionResult], until: float, deadlines: Deadlines
     ) -> ExecutionResult:
         """Wait for a result, at most until the deadline.
 
@@ -258,7 +263,7 @@ class Runner:
             return result
         task = asyncio.ensure_future(result)
         try:
-            with self._deadlines.begin(until):
+            with deadlines.begin(until):
                 return await asyncio.shield(task)
         except TimeoutError:
             self._cancel(task)
