@@ -6,6 +6,7 @@ Must not be here: anything that a layer could do.
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -104,6 +105,7 @@ def answering_of(settings: Settings) -> Answering | None:
 def create_app_from_environment() -> RequestMiddleware:
     """Make the application in a process that `gateway serve` has started."""
     give_back_large_blocks()
+    logging.captureWarnings(True)  # Python writes them as text, between the lines of the log
     return create_app(load_settings())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from gateway.observability.record import RequestRecord, Trace, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 def failed(error: BaseException, cause: BaseException | None = None) -> logging.LogRecord:
@@ -48,6 +50,28 @@ def test_a_message_is_an_object_with_its_time_and_level() -> None:
 
     assert line.pop("timestamp").endswith("Z")
     assert line == {"event": "req_1: away", "logger": "gateway.web", "level": "warning"}
+
+
+WARNED = """
+import warnings
+from logging.config import dictConfig
+from gateway.app import create_app_from_environment
+from gateway.observability.log import log_config
+
+dictConfig(log_config())
+app = create_app_from_environment()
+warnings.warn("a coroutine was never awaited", RuntimeWarning)
+"""
+
+
+def test_a_warning_of_python_is_a_line_of_the_log_of_a_server(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "always::RuntimeWarning", "-c", WARNED], cwd=tmp_path, capture_output=True, check=True
+    )
+
+    [line] = map(json.loads, done.stderr.splitlines())
+    assert (line["logger"], line["level"]) == ("py.warnings", "warning")
+    assert "RuntimeWarning: a coroutine was never awaited" in line["event"]
 
 
 def test_a_failure_is_logged_with_its_traceback_and_causes() -> None:
