@@ -120,6 +120,26 @@ class ThreadFilter:
             **({} if self.unread is None else {"reader": self.reader, "unread": int(self.unread)}),
         }
 
+    def narrowing(self, by: OrderBy) -> list[dict[str, Any]]:
+        """The conditions, as values of statements, that few threads may fulfil: by one of them these are found.
+
+        There are none where an index is in the order of the list and leads to what is listed alone.
+        """
+        found: list[dict[str, Any]] = [
+            {"few_key": _stored(key)} | ({} if values is None else {"few_values": dump_text([*map(_stored, values)])})
+            for key, values, is_missing in self.metadata
+            if not is_missing
+        ]
+        name, *times = (
+            ("active", self.active_after, self.active_before)
+            if by is OrderBy.CREATED
+            else ("created", self.created_after, self.created_before)
+        )
+        if times != [None, None]:
+            found.append({f"few_{name}_{end}": self.values[f"{name}_{end}"] for end in ("least", "most")})
+        is_pair_alone = self.metadata == (self.pair,) and len(found) == 1
+        return [] if is_pair_alone and self.has_owner is None and self.unread is None else found
+
     def matches(self, thread: Thread) -> bool:
         """Say whether a thread that was read is listed, as statements do."""
         values, active = self.values, thread.activity_at or 0
@@ -155,6 +175,10 @@ class Selection(NamedTuple):
         if owner is None or owner == reach.owner:
             return reach
         return replace(reach, owner=owner) if reach.owner is None else None
+
+    def narrowing(self) -> list[dict[str, Any]]:
+        """The conditions that few threads may fulfil (`ThreadFilter.narrowing`)."""
+        return [] if self.only is None else self.only.narrowing(self.by)
 
     def located(self, page: PageRequest) -> tuple[PageRequest, dict[str, int | str]]:
         """Return a page with the ids of threads as its cursors, and the filter and the times of the cursors."""

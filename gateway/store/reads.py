@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _KEYS: Final = 1_000  # that are exported at once
+MOST_FEW: Final = 2_000  # threads that are looked up and sorted for a page, in some milliseconds
 _SWEPT: Final = 500  # changes of each kind, of more the owners are not looked up
 _POSITION, _KIND, _ID = 1, 2, 3  # columns of `list_changes`, after the message
 _OF_CHANGE: Final = itemgetter(slice(len(GROWING), None))
@@ -90,7 +91,9 @@ class Reads(MessageReads):
         own = selected.narrow(reach)
         if own is None:
             return ThreadPage((), has_more=False)
-        return await self._beside(page, beside, _LIST[selected.by], own, *selected.located(page))
+        located, values = selected.located(page)
+        few = await self._few(own, selected)
+        return await self._beside(page, beside, _LIST[selected.by], own, located, values | few)
 
     async def list_changes(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Change]:
         """Return the changes of a thread after a position, in order; what was deleted meanwhile is omitted."""
@@ -185,8 +188,11 @@ class Reads(MessageReads):
     async def any_thread_from(self, reach: Reach, cursor: str, *, up: bool, selected: Selection = ALL) -> bool:
         """Say whether a thread is at a cursor or past it."""
         own = selected.narrow(reach)
+        if own is None:
+            return False
         located, values = selected.located(PageRequest(0, Order.ASC if up else Order.DESC, after=cursor))
-        return own is not None and bool(await self._rows(_LIST_FROM[selected.by], own, located, values))
+        few = await self._few(own, selected)
+        return bool(await self._rows(_LIST_FROM[selected.by], own, located, values | few))
 
     async def any_message_from(
         self, reach: Reach, thread_id: str, run_id: str | None, cursor: str, *, up: bool
@@ -210,7 +216,8 @@ class Reads(MessageReads):
         if selected.only is None:
             [row] = await self._rows(threads.count_threads, own)
         else:
-            [row] = await self._rows(selected_threads.count_filtered, own, selected.only.values)
+            values = selected.only.values | await self._few(own, selected)
+            [row] = await self._rows(selected_threads.count_filtered, own, values)
         count: int = row[0]
         return count
 
@@ -360,6 +367,19 @@ class Reads(MessageReads):
                 raise
             return False  # it has no table of revisions
         return revision.is_migrated(found[0][0] if found else None)
+
+    async def _few(self, reach: Reach, selected: Selection) -> dict[str, Any]:
+        """Find a condition of a filter that few threads fulfil, by which they are found; none, if there is none.
+
+        A list that is read in its order would pass over all others, until it has a page. One owner's are few already.
+        """
+        if reach.owner is not None:
+            return {}
+        for condition in selected.narrowing():
+            [row] = await self._rows(selected_threads.count_some, reach, condition, MOST_FEW + 1)
+            if row[0] <= MOST_FEW:
+                return condition
+        return {}
 
     async def _flag(self, build: Build, *arguments: Any) -> bool:
         [row] = await self._rows(build, *arguments)

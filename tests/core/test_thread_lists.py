@@ -16,7 +16,9 @@ from gateway.domain.principal import Reach
 from gateway.domain.thread import NewThread, Thread, ThreadPatch
 from gateway.domain.thread_list import MetadataMatch, OrderBy, Selection, ThreadFilter
 from gateway.errors import InvalidRequest
+from gateway.store import reads
 from tests.effort import times
+from tests.graphql.serving import statements_of
 from tests.make import new_message
 
 if TYPE_CHECKING:
@@ -99,7 +101,7 @@ async def made(store: Store, who: Principal) -> list[Thread]:
 
 
 async def test_all_pages_of_any_selection_are_those_of_the_model(
-    store: Store, who: Principal, made: list[Thread]
+    store: Store, who: Principal, made: list[Thread], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import asyncio  # noqa: PLC0415
 
@@ -111,8 +113,9 @@ async def test_all_pages_of_any_selection_are_those_of_the_model(
         suppress_health_check=[HealthCheck.too_slow],
         database=None,
     )
-    @given(SELECTIONS, st.sampled_from(Order), st.integers(1, 7), st.booleans())
-    def check(selected: Selection, order: Order, limit: int, from_end: bool) -> None:  # noqa: FBT001
+    @given(SELECTIONS, st.sampled_from(Order), st.integers(1, 7), st.booleans(), st.sampled_from([-1, 8, 50]))
+    def check(selected: Selection, order: Order, limit: int, from_end: bool, few: int) -> None:  # noqa: FBT001
+        monkeypatch.setattr(reads, "MOST_FEW", few)
         walk = _walk(store, who, selected, PageRequest(limit, order, from_end=from_end))
         found = asyncio.run_coroutine_threadsafe(walk, loop).result()
         expected = [each for each in made if is_selected(selected.only, each)]
@@ -163,6 +166,32 @@ async def test_a_walk_while_threads_move_repeats_no_activity_and_loses_no_thread
     assert len(set(places)) == len(places)
     assert {each.id for each in made} - moved <= {each.id for each in seen}
     assert [each.activity_at for each in seen] == sorted((each.activity_at or 0 for each in seen), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("only", "statements"),
+    [
+        (ThreadFilter((MetadataMatch("k", ("v",)),)), 1),  # its index is in the order of the list
+        (ThreadFilter((MetadataMatch("k", ("v", "w")),), owner="anna"), 1),
+        (ThreadFilter((MetadataMatch("k", ("v",)), MetadataMatch("few", ("v",)))), 3),
+        (ThreadFilter((MetadataMatch("few"),)), 2),
+        (ThreadFilter((MetadataMatch("k"),)), 2),
+    ],
+    ids=["a pair", "an owner's", "two pairs, of which few threads have the second", "a key of few", "a key of many"],
+)
+async def test_threads_are_found_by_a_condition_that_few_fulfil(
+    store: Store, who: Principal, monkeypatch: pytest.MonkeyPatch, only: ThreadFilter, statements: int
+) -> None:
+    monkeypatch.setattr(reads, "MOST_FEW", 2)
+    for few in ({"few": "v"}, {}, {}, {"few": "v"}):
+        await threads.create(store, who, NewThread({"k": "v", **few}, {}, (), "anna"))
+
+    with statements_of(store) as sent:
+        page = await threads.list_page(store, who, PageRequest(), Selection(only=only))
+
+    assert len(page.items) == (2 if any(each.key == "few" for each in only.metadata) else 4)
+    assert len(sent) == statements
+    assert any("count(*)" in each for each in sent) == (statements > 1)
 
 
 async def test_a_place_stays_where_it_is_when_its_thread_is_deleted(store: Store, who: Principal) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert
 
 from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Reach
-from gateway.domain.thread_list import MetadataMatch, ThreadFilter
+from gateway.domain.thread_list import MetadataMatch, OrderBy, ThreadFilter
 from gateway.domain.wire import dump_text
 from gateway.store.schema import tables
 from gateway.store.statements import importing, messages, selected_threads, threads
@@ -24,6 +24,7 @@ SMALL, LARGE, GAPPED = "thread_small", "thread_large", "thread_gapped"
 SIZES = {SMALL: 300, LARGE: 3_000, GAPPED: 4_000}
 _NEWEST_DELETED = 1_000
 _OTHERS = 2_000
+FEW = 6  # at most, of what `selecting_few` finds threads by
 
 
 async def fill(connection: AsyncConnection) -> None:
@@ -137,13 +138,39 @@ def selecting_threads(reach: Reach = ALL) -> dict[str, ClauseElement]:
     }
 
 
+def selecting_few() -> dict[str, ClauseElement]:
+    """Name every statement on threads that are found by a condition that few fulfil."""
+    often, once = MetadataMatch("a", ("b",)), MetadataMatch("n", ("5", "6"))
+    second = 1_000 * SOME_SECOND
+    filters = {
+        "one of two": ThreadFilter((once,)),
+        "a pair and one of two": ThreadFilter((often, once), has_owner=True),
+        "a key": ThreadFilter((MetadataMatch("rare"),)),
+        "created": ThreadFilter(created_after=second, created_before=second + 2_000),
+        "active": ThreadFilter(active_before=second),  # none
+    }
+    asked = {"newest": (PageRequest(20), {}), "after": (PageRequest(20, after="thread_other900"), {"after_at": second})}
+    found: dict[str, ClauseElement] = {}
+    for only, given in filters.items():
+        orders = {"created": OrderBy.CREATED, "active": OrderBy.ACTIVITY}
+        for by in orders.keys() - {only}:
+            few = given.narrowing(orders[by])[-1]
+            found[f"count, {only}"] = selected_threads.count_filtered(ALL, given.values | few)
+            found[f"count some, {only}"] = selected_threads.count_some(ALL, few, 9)
+            for name, (page, times) in asked.items():
+                build = {"created": selected_threads.list_created, "active": selected_threads.list_active}[by]
+                found[f"{by}, {only}, {name}"] = build(ALL, page, given.values | few | times)
+    return found
+
+
 def _thread(n: int, thread_id: str) -> dict[str, Any]:
     size = SIZES.get(thread_id, 1)
     return {
         "project_id": PROJECT,
         "id": thread_id,
         "created_at": SOME_SECOND + n // 3,
-        "metadata": dump_text({"a": "b", "n": str(n)}),  # a pair of all, and one of each
+        # A pair of all, one of each, and one of three.
+        "metadata": dump_text({"a": "b", "n": str(n)} | ({"rare": "b"} if n % 700 == 5 else {})),
         "tool_resources": "{}",
         "message_count": size,
         "last_position": size,

@@ -13,6 +13,7 @@ from gateway.store.schema import tables
 from gateway.store.statements import messages, postgres_pages
 from tests.store.full import (
     ALL,
+    FEW,
     GAPPED,
     LARGE,
     OWN,
@@ -20,6 +21,7 @@ from tests.store.full import (
     fill,
     paging_and_looking_up,
     paging_threads,
+    selecting_few,
     selecting_threads,
 )
 from tests.store.plans import Plan, filled, nodes, postgres_plan, rows_seen, sqlite_plan
@@ -97,6 +99,27 @@ async def test_postgres_reads_one_page_of_any_list_of_threads_by_index(
         assert [each for each in map(_bounds_of_time, found) if len(each) > len(set(each))] == [], name
         pairs = {node["Index Name"] for node in found if node.get("Relation Name") == tables.thread_metadata.name}
         assert reach is ALL or pairs <= {"pk_thread_metadata"}, name  # those of one thread alone
+
+
+async def test_sqlite_looks_few_threads_up_by_their_numbers(sqlite_full: AsyncConnection) -> None:
+    asked = {name: each for name, each in selecting_few().items() if not name.startswith("count some")}
+
+    plans = {name: await sqlite_plan(sqlite_full, each) for name, each in asked.items()}
+
+    by_number = "SEARCH threads USING INTEGER PRIMARY KEY (rowid=?)\nLIST SUBQUERY"
+    assert {name: plan for name, plan in plans.items() if not plan.startswith(by_number)} == {}
+    assert {name: plan for name, plan in plans.items() if _SCAN.search(plan)} == {}
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_postgres_looks_few_threads_up_and_passes_over_no_other(
+    postgres_full: AsyncConnection, mode: str
+) -> None:
+    for name, statement in selecting_few().items():
+        found = list(nodes(await postgres_plan(postgres_full, statement, mode)))
+
+        assert {node["Node Type"] for node in found} & _POSTGRES_WORK <= {"Sort", *_BITMAP}, name
+        assert max(rows_seen(node) for node in found if "Index" in node["Node Type"]) <= FEW, name
 
 
 def _bounds_of_time(node: Plan) -> list[str]:

@@ -71,6 +71,9 @@ among_numbers: Final = _function(
     postgresql="{1} = ANY (ARRAY(SELECT CAST(jsonb_array_elements_text(CAST({2} AS JSONB)) AS BIGINT)))",
 )
 
+# Whether a column is one of the numbers that another statement selects, which is run once.
+among_selected: Final = _function(None, sqlite="{1} IN {2}", postgresql="{1} = ANY (ARRAY{2})")
+
 # What a statement sees of changes by their numbers, as text (`domain.snapshot`).
 snapshot: Final = _function(
     Text(),

@@ -40,7 +40,7 @@ def cursor_bounds(page: PageRequest) -> list[tuple[str, bool]]:
 
 
 def past_cursor(
-    key: tuple[Column[Any], ...], place: ScalarSelect[Any], *, up: bool, inclusive: bool = False
+    key: tuple[ColumnElement[Any], ...], place: ScalarSelect[Any], *, up: bool, inclusive: bool = False
 ) -> ColumnElement[bool]:
     """Compare keys with the place of a cursor; an unknown cursor has no place, so no row matches."""
     return _COMPARE[up, inclusive](key[0] if len(key) == 1 else tuple_(*key), place)

@@ -25,21 +25,31 @@ from sqlalchemy import (
 
 from gateway.store.schema import tables
 from gateway.store.statements.access import within
-from gateway.store.statements.functions import among, compared_alone, json_text_at, json_values, looked_up
+from gateway.store.statements.functions import (
+    among,
+    among_selected,
+    compared_alone,
+    json_text_at,
+    json_values,
+    looked_up,
+)
 from gateway.store.statements.paging import cursor_bounds, limited, past_cursor
 from gateway.store.statements.read_marks import mark_of, unread_after
 from gateway.store.statements.threads import columns_for
 
 if TYPE_CHECKING:
-    from sqlalchemy import Column, ColumnElement, FromClause, ScalarSelect, Select, Table
+    from sqlalchemy import ColumnElement, FromClause, ScalarSelect, Select, Table
 
     from gateway.domain.page import PageRequest
     from gateway.domain.principal import Reach
+
+    _Key = tuple[ColumnElement[Any], ...]
 
 Values = dict[str, Any]
 
 _THREADS: Final = tables.threads.c
 _PAIRS: Final = tables.thread_metadata.c
+_ZERO: Final = literal_column("0", Integer())  # that is added to a column by which neither database must sort
 # Of the numbers of threads: before and after all.
 _FIRST: Final = literal_column(str(-(1 << 63) + 1), BigInteger())
 _LAST: Final = literal_column(str((1 << 63) - 1), BigInteger())
@@ -59,14 +69,17 @@ def list_created(reach: Reach, page: PageRequest, values: Values, *, inclusive: 
     `inclusive`, also the thread at a cursor. Of a pair, it is read from its index, which is in this order.
     Source: Relay Cursor Connections, "Pagination algorithm".
     """
-    if _is_by_pair(reach, values):
-        order, listed = _PAIRS, _found_by(tables.thread_metadata, reach, values).where(*_of_pair(reach, values))
+    key: _Key = (_THREADS.created_at, _THREADS.seq)
+    if _is_by_few(values):
+        key, listed = (_THREADS.created_at + _ZERO, _THREADS.seq), _found_among_few(reach, values, columns_for(reach))
+    elif _is_by_pair(reach, values):
+        key = (_PAIRS.created_at, _PAIRS.seq)
+        listed = _found_by(tables.thread_metadata, reach, values).where(*_of_pair(reach, values))
     else:
-        order, listed = _THREADS, select(*columns_for(reach)).where(within(tables.threads, reach))
-        listed = listed.where(*_conditions(reach, values))
+        listed = select(*columns_for(reach)).where(within(tables.threads, reach), *_conditions(reach, values))
     bounds = _Bounds(values["created_least"], values["created_most"])
     places = [_tightened(reach, cursor, None, bounds, up=up) for cursor, up in cursor_bounds(page)]
-    return _page(listed, (order.created_at, order.seq), page, places, bounds, inclusive=inclusive)
+    return _page(listed, key, page, places, bounds, inclusive=inclusive)
 
 
 def list_active(reach: Reach, page: PageRequest, values: Values, *, inclusive: bool = False) -> Select[Any]:
@@ -80,19 +93,29 @@ def list_active(reach: Reach, page: PageRequest, values: Values, *, inclusive: b
         order, narrowed = tables.thread_activity, [tables.thread_activity.c.project_id == reach.project_id]
         if reach.owner is not None:
             narrowed.append(tables.thread_activity.c.owner == reach.owner)
+    key: _Key = (order.c.activity_at, order.c.seq)
     listed = _found_by(order, reach, values).where(*narrowed)
+    if _is_by_few(values):
+        key, listed = (tables.ACTIVITY_AT, _THREADS.seq), _found_among_few(reach, values, columns_for(reach))
     bounds = _Bounds(values["active_least"], values["active_most"])
     times = {page.after: "after_at", page.before: "before_at"}
     places = [_tightened(reach, cursor, values[times[cursor]], bounds, up=up) for cursor, up in cursor_bounds(page)]
-    return _page(listed, (order.c.activity_at, order.c.seq), page, places, bounds, inclusive=inclusive)
+    return _page(listed, key, page, places, bounds, inclusive=inclusive)
 
 
 def count_filtered(reach: Reach, values: Values) -> Select[Any]:
     """Count the threads that a filter matches."""
+    if _is_by_few(values):
+        return _found_among_few(reach, values, [func.count()])
     counted = select(func.count()).select_from(tables.threads)
     if _is_by_pair(reach, values):
         counted = counted.join(tables.thread_metadata, _PAIRS.seq == _THREADS.seq).where(*_of_pair(reach, values))
     return counted.where(within(tables.threads, reach), *_conditions(reach, values))
+
+
+def count_some(reach: Reach, condition: Values, most: int) -> Select[Any]:
+    """Count the threads that fulfil one condition (`ThreadFilter.narrowing`), up to a number."""
+    return select(func.count()).select_from(_numbers_of(reach, condition).limit(most).subquery())
 
 
 def _tightened(reach: Reach, cursor: str, at: Any, bounds: _Bounds, *, up: bool) -> tuple[ScalarSelect[Any], bool]:
@@ -114,7 +137,7 @@ def _tightened(reach: Reach, cursor: str, at: Any, bounds: _Bounds, *, up: bool)
 
 def _page(
     listed: Select[Any],
-    key: tuple[Column[Any], ...],
+    key: _Key,
     page: PageRequest,
     places: list[tuple[ScalarSelect[Any], bool]],
     bounds: _Bounds,
@@ -134,14 +157,48 @@ def _page(
 def _found_by(order: Table, reach: Reach, values: Values) -> Select[Any]:
     """Select the threads that a filter matches, looking each up by its number in another table, in that one's order."""
     found = select(*columns_for(reach)).join(order, order.c.seq == _THREADS.seq)
+    return found.where(*_looked_up(reach, values))
+
+
+def _found_among_few(reach: Reach, values: Values, columns: list[Any]) -> Select[Any]:
+    """Select of the threads that a filter matches, looking up each of the few that fulfil one of its conditions."""
+    few = _numbers_of(reach, values).scalar_subquery()
+    return (
+        select(*columns)
+        .select_from(tables.threads)
+        .where(among_selected(_THREADS.seq, few), *_looked_up(reach, values))
+    )
+
+
+def _looked_up(reach: Reach, values: Values) -> list[ColumnElement[bool]]:
+    """Compare a thread that is found by its number with the reach and the filter."""
     bounds = [(_THREADS.id, reach.thread_id), (_THREADS.owner, reach.owner)]
     reached = [_THREADS.filling.is_(None), *(column == wanted for column, wanted in bounds if wanted is not None)]
-    return found.where(looked_up(_THREADS.project_id) == reach.project_id, *_conditions(reach, values, *reached))
+    return [looked_up(_THREADS.project_id) == reach.project_id, *_conditions(reach, values, *reached)]
+
+
+def _numbers_of(reach: Reach, condition: Values) -> Select[Any]:
+    """Select the numbers of the threads that fulfil one condition (`ThreadFilter.narrowing`), by its index."""
+    if "few_key" in condition:
+        found = select(_PAIRS.seq).where(_PAIRS.project_id == reach.project_id, _PAIRS.key == condition["few_key"])
+        # In the order of the index: otherwise PostgreSQL might scan the table, since it does not know the key.
+        found = found.order_by(_PAIRS.value)
+        return found.where(among(_PAIRS.value, condition["few_values"])) if "few_values" in condition else found
+    is_created = "few_created_least" in condition
+    table: FromClause = tables.threads.alias("timed") if is_created else tables.thread_activity
+    name = "created" if is_created else "active"
+    time = table.c.created_at if is_created else table.c.activity_at
+    between = time.between(condition[f"few_{name}_least"], condition[f"few_{name}_most"])
+    return select(table.c.seq).where(table.c.project_id == reach.project_id, between)
+
+
+def _is_by_few(values: Values) -> bool:
+    return any(name.startswith("few_") for name in values)
 
 
 def _is_by_pair(reach: Reach, values: Values) -> bool:
     """Say whether a list is read by the index of its pair; one owner's threads are fewer, and compared with it."""
-    return "key" in values and reach.owner is None
+    return "key" in values and reach.owner is None and not _is_by_few(values)
 
 
 def _conditions(reach: Reach, values: Values, *others: ColumnElement[bool]) -> list[ColumnElement[bool]]:
