@@ -14,6 +14,7 @@ import click
 
 from gateway.cli.open_store import run_with_store
 from gateway.core import api_keys
+from gateway.domain.ids import other_id
 from gateway.domain.printable import printable
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def run_rotate(database_url: str, key_id: str, grace_s: int) -> None:
 
     Errors: NotFound; DatabaseBehind; Unavailable.
     """
-    _print_secret(*run_with_store(database_url, lambda store: api_keys.rotate(store, key_id, grace_s)))
+    found = _parse_id(key_id)
+    _print_secret(*run_with_store(database_url, lambda store: api_keys.rotate(store, found, grace_s)))
 
 
 def run_revoke(database_url: str, key_id: str) -> None:
@@ -43,8 +45,13 @@ def run_revoke(database_url: str, key_id: str) -> None:
 
     Errors: NotFound; DatabaseBehind; Unavailable.
     """
-    run_with_store(database_url, lambda store: api_keys.revoke(store, key_id))
+    found = _parse_id(key_id)
+    run_with_store(database_url, lambda store: api_keys.revoke(store, found))
     click.echo(f"{key_id} is revoked.", err=True)
+
+
+def _parse_id(text: str) -> str:
+    return other_id("key", "key", text)  # what is not UTF-8 on the command line is no text for a database
 
 
 def run_list(database_url: str) -> None:

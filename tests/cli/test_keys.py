@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -68,10 +69,14 @@ def test_a_rotated_key_is_valid_during_its_grace_period(keys: Commands) -> None:
     assert not re.search(r"never +never +valid", keys.listed(old))
 
 
-def test_an_unknown_key_cannot_be_revoked(keys: Commands) -> None:
-    ended = keys("revoke", "key_unknown")
+@pytest.mark.parametrize("command", ["revoke", "rotate"])
+@pytest.mark.parametrize(
+    ("key_id", "shown"), [("key_unknown", "key_unknown"), (os.fsdecode(b"key_\xff"), "key_\\udcff"), ("", "")]
+)
+def test_an_unknown_key_is_neither_revoked_nor_rotated(keys: Commands, command: str, key_id: str, shown: str) -> None:
+    ended = keys(command, key_id)
 
-    assert (ended.exit_code, ended.stderr) == (1, "Error: No key found with id 'key_unknown'.\n")
+    assert (ended.exit_code, ended.stderr) == (1, f"Error: No key found with id '{shown}'.\n")
 
 
 def test_whether_a_key_was_ever_made_is_known(keys: Commands, sqlite_url: str) -> None:
