@@ -7,9 +7,6 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
-from rich.progress import Progress
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -22,6 +19,10 @@ def shown(task: str, total: int | None = None) -> Iterator[Callable[[int], None]
     if not _is_watched():
         yield lambda _amount: None
         return
+    # A tenth of the start of a command, which most run in a pipe.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task(task, total=total)
         done, due = 0, 0.0

@@ -24,27 +24,27 @@ class Direction(Enum):
 class DirectionDetector:
     """Infers the order from the times of a list, one by one, in constant memory."""
 
-    __slots__ = ("_falls", "_first", "_high", "_last", "_low", "_rises", "_step_back", "_step_up", "count")
+    __slots__ = ("_falls", "_first", "_last", "_low", "_rises", "_step_back", "_step_up", "count", "latest")
 
     def __init__(self) -> None:
         self.count = self._rises = self._falls = self._step_back = self._step_up = 0
-        self._first = self._last = self._high = self._low = 0
+        self._first = self._last = self.latest = self._low = 0
 
     def add(self, second: int) -> None:
         """Add the next time."""
         self.count += 1
         if self.count == 1:
-            self._first = self._last = self._high = self._low = second
+            self._first = self._last = self.latest = self._low = second
             return
         if second > self._last:
             self._rises += 1
             self._step_up = max(self._step_up, second - self._low)
+            self.latest = max(self.latest, second)
         elif second < self._last:
             self._falls += 1
-            self._step_back = max(self._step_back, self._high - second)
+            self._step_back = max(self._step_back, self.latest - second)
+            self._low = min(self._low, second)
         self._last = second
-        self._high = max(self._high, second)
-        self._low = min(self._low, second)
 
     @property
     def is_monotonic(self) -> bool:

@@ -105,13 +105,16 @@ class _Order(NamedTuple):
 
     @property
     def move(self) -> str:
-        """The statement that copies them into the table of messages that is served."""
-        return (
-            # The number of the new thread is enough for followers of the list.
-            f"INSERT INTO main.messages (project_id, change_number, position, {', '.join(_COLUMNS)}) "
-            f"SELECT ?, 0, row_number() OVER (ORDER BY {self.by}), {_STORED} {self.found_in.format(schema='staging.')} "
-            f"ORDER BY {self.by}"
-        )
+        """The statement that copies them into the table of messages that is served.
+
+        They are numbered by an index alone, since SQLite copies whole rows twice to number them.
+        """
+        own = self.found_in.format(schema="staging.")
+        numbered = f"SELECT m.seq AS own, row_number() OVER (ORDER BY {self.by}) AS number {own}"
+        found = f"FROM ({numbered}) CROSS JOIN staging.messages AS m ON m.seq = own"
+        columns = f"project_id, change_number, position, {', '.join(_COLUMNS)}"
+        # The number of the new thread is enough for followers of the list.
+        return f"INSERT INTO main.messages ({columns}) SELECT ?, 0, number, {_STORED} {found}"
 
 
 class Staged(NamedTuple):
@@ -362,11 +365,10 @@ class Staging:
         Lists of the API begin with the newest by default, so in a list whose times only fall, the last one read of a
         second is the first one created.
         """
-        detector, numbers, last = DirectionDetector(), set(), 0
+        detector, numbers = DirectionDetector(), set()
         for _, created_at, number in self._db.execute(_ROWS, (thread_id,)):
             detector.add(created_at)
             numbers.add(number)
-            last = max(last, created_at)
         direction = detector.direction
         if direction is Direction.UNKNOWN and numbers:
             direction = self._sources[min(numbers)].fallback
@@ -374,7 +376,7 @@ class Staging:
         if len(numbers) > 1 or explicit or not (detector.is_monotonic or detector.direction is Direction.UNKNOWN):
             return self._arranged(thread_id, Direction(explicit[0]) if explicit else None)
         by = "m.seq DESC" if direction is Direction.FALLING else "m.seq"
-        return _Order(detector.count, _OWN, by, "created_at", last)
+        return _Order(detector.count, _OWN, by, "created_at", detector.latest)
 
     def _arranged(self, thread_id: str, explicit: Direction | None) -> _Order:
         """Store the places of messages that are not in their order."""

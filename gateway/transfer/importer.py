@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gateway.store.staging import Staging
     from gateway.transfer.sources import Entry, Origin
 
+_OF_RUNS: Final = (Run, RunStep, Assistant)  # to make a union for each line takes longer than to look at it
 FLAG: Final = "--beyond-bounds"
 _NAMED: Final = 3  # skipped files that a message names
 # Objects without which a thread is whole: each is rejected by itself.
@@ -126,10 +127,10 @@ class _Stager:
             return True
         try:
             found = archive_runs.read(entry.value)
-            if self.is_bounded and isinstance(found, Message):
-                archive.check_bounds(found)
-            elif self.is_bounded and isinstance(found, Run | RunStep):
+            if self.is_bounded and isinstance(found, _OF_RUNS):
                 archive_runs.check_bounds(found)
+            elif self.is_bounded and isinstance(found, Message):
+                archive.check_bounds(found)
         except InvalidRequest as error:
             self._refuse(entry, error.message, error.code, _threads_of(entry.value), is_alone=_is_other(entry.value))
             return True
@@ -137,7 +138,7 @@ class _Stager:
             reason = f"Expected an object of the type '{self.only.__name__.lower()}'."
             self._refuse(entry, reason, None, (), is_alone=True)
             return True
-        if isinstance(found, Run | RunStep | Assistant):
+        if isinstance(found, _OF_RUNS):
             self._keep_run(entry, found)
         else:
             self._keep(entry, found)

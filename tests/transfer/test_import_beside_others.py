@@ -166,7 +166,7 @@ async def test_a_thread_that_is_deleted_while_it_is_imported_is_not_brought_back
 
 
 async def test_two_imports_of_the_same_at_once_wait_for_each_other(database_url: str) -> None:
-    first, second = open_store(database_url), open_store(database_url)
+    first, second = (open_store(database_url, timeouts=None) for _ in range(2))  # as the command does
 
     taken = await asyncio.gather(*(load(store, message(n)) for store in (first, second) * 5 for n in range(3)))
 
