@@ -200,7 +200,7 @@ def from_new(thread_id: ThreadId, new: NewMessage, created_at: int, key: Idempot
         created_at if is_whole else None,
         None,  # incomplete_at
         None,  # reason_value
-        plain_text(new.content) if is_whole else None,
+        plain_text(new.content),
         None if key is None else key.value,
     )
     return Message._make(fields)

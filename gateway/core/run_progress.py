@@ -15,7 +15,7 @@ import orjson
 
 from gateway.core.clock import now_ms
 from gateway.domain.ids import ThreadId, new_id, new_message_id
-from gateway.domain.message import Ending, IncompleteReason, Message, Role, Status, finished
+from gateway.domain.message import Ending, IncompleteReason, Message, Role, Status, finished, plain_text
 from gateway.domain.principal import Reach
 from gateway.domain.run import FOLLOWERS, Run, RunStatus, RunStep, StepStatus, StepType
 from gateway.domain.wire import dump_text
@@ -130,6 +130,7 @@ async def begin_message(store: Store, open_run: OpenRun, text: str) -> Message:
         metadata_json="{}",
         run_id=run.id,
         assistant_id=run.assistant_id,
+        plain_text=plain_text(parts),
     )
     details = {"type": StepType.MESSAGE_CREATION.value, "message_creation": {"message_id": message.id}}
 

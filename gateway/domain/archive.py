@@ -264,7 +264,7 @@ def _message(raw: JsonObject) -> Message:
         completed_at=created_at if completed_at is None and not says_status else completed_at,
         incomplete_at=time_or_null(raw.get("incomplete_at"), "incomplete_at"),
         reason_value=None if details is None else _incomplete_reason(details),
-        plain_text=None if status == Status.IN_PROGRESS.value else plain_text(content),
+        plain_text=plain_text(content),
     )
 
 

@@ -298,6 +298,7 @@ def detail_of(image: dict[str, Any]) -> str:
 # The JSON around the text of content that is one text without annotations, as most is.
 SIMPLE_BEGIN: Final = b'[{"type":"text","text":{"value":"'
 SIMPLE_END: Final = b'","annotations":[]}}]'
+_INNER: Final = slice(len(SIMPLE_BEGIN), -len(SIMPLE_END))
 _MOST_MARKED: Final = 32_767  # a column of 16 bits
 _SIMPLE_PART: Final = ["type", "text"]
 _SIMPLE_TEXT: Final = ["value", "annotations"]
@@ -316,6 +317,19 @@ def plain_text(parts: Sequence[dict[str, Any]]) -> int:
     return length if length <= _MOST_MARKED else 0
 
 
+def grow_content(content_json: bytes, mark: int | None, gained: Mapping[int, Sequence[str]]) -> tuple[bytes, int]:
+    """Append texts to parts of a content, and note what `plain_text` says of it then; the mark says that of it now.
+
+    One plain text needs no parsing.
+    """
+    if len(gained) == 1 and 0 in gained and (mark == 1 or content_json == b"[]"):
+        more = orjson.dumps("".join(gained[0]))[1:-1]
+        return b"".join((SIMPLE_BEGIN, content_json[_INNER], more, SIMPLE_END)), 1
+    parts = orjson.loads(content_json)
+    append_texts(parts, gained)
+    return orjson.dumps(parts), plain_text(parts)
+
+
 def count_characters(parts: Iterable[Mapping[str, Any]]) -> int:
     """Count the characters of all text parts of content in the format of the API."""
     return sum(len(part["text"]["value"]) for part in parts if part["type"] == "text")
@@ -326,6 +340,12 @@ def append_text(parts: list[dict[str, Any]], part_index: int, text: str) -> None
     if part_index == len(parts):
         parts.append({"type": "text", "text": {"value": "", "annotations": []}})
     parts[part_index]["text"]["value"] += text
+
+
+def append_texts(parts: list[dict[str, Any]], gained: Mapping[int, Sequence[str]]) -> None:
+    """Append texts, in their order, to parts of content by their indexes."""
+    for part_index, texts in gained.items():
+        append_text(parts, part_index, "".join(texts))
 
 
 def finished(message: Message, ending: Ending, now: int) -> Message:

@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from gateway.domain import wire
-from gateway.domain.message import append_text, plain_text
+from gateway.domain.message import append_texts, grow_content
 from gateway.domain.page import AS_ROWS, WHOLE, AnswerBudget, EdgeFlags, PageRows, Rows, take_all, take_page
 from gateway.domain.thread_list import NOTHING
 from gateway.store import rows
@@ -222,14 +222,13 @@ def _grown(places: dict[str, int], row: Sequence[Any], deltas: list[tuple[int, i
     for _, part_index, text in sorted(deltas):
         gained.setdefault(part_index, []).append(text)
     own = list(row)
-    whole = wire.load(row[places["wire_json"]]) if "wire_json" in places else None
-    parts = whole["content"] if whole else wire.load(row[places["content_json"]])
-    for part_index, texts in gained.items():
-        append_text(parts, part_index, "".join(texts))
-    if whole:
-        own[places["wire_json"]] = wire.dump(whole)
     if "content_json" in places:
-        own[places["content_json"]] = wire.dump(parts)
-    if "plain_text" in places:
-        own[places["plain_text"]] = plain_text(parts)
+        place, of_mark = places["content_json"], places.get("plain_text")
+        own[place], mark = grow_content(row[place], None if of_mark is None else row[of_mark], gained)
+        if of_mark is not None:
+            own[of_mark] = mark
+    if "wire_json" in places:
+        whole = wire.load(row[places["wire_json"]])
+        append_texts(whole["content"], gained)
+        own[places["wire_json"]] = wire.dump(whole)
     return own

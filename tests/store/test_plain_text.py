@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.core import messages, streaming
 from gateway.domain import archive
-from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Message, plain_text
+from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Message, append_text, grow_content, plain_text
 from gateway.domain.page import PageRequest
 from gateway.domain.wire import dump, load
 from tests.exports import a_message, a_thread
@@ -37,6 +39,7 @@ ODD: dict[str, list[Any]] = {
     "all kinds": EVERY_PART,
 }
 TWO = PLAIN * 2
+PIECES = ["", "a", '"', "\\", "\n\u2028\x7f", "é🙂", '","annotations":[]}}]']
 
 
 def test_one_plain_text_has_the_mark() -> None:
@@ -68,6 +71,35 @@ def test_any_other_content_has_no_mark(odd: str) -> None:
     assert plain_text(ODD[odd]) == 0
 
 
+def grown_parts(content: list[Any], gained: dict[int, list[str]]) -> tuple[list[Any], int]:
+    """Append to a copy of the parts, and mark them."""
+    parts = load(dump(content))
+    for part_index, texts in gained.items():
+        append_text(parts, part_index, "".join(texts))
+    return parts, plain_text(parts)
+
+
+@pytest.mark.parametrize("content", [PLAIN, TWO, *ODD.values()], ids=["plain", "two", *ODD])
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_a_content_grows_as_its_parts_do(content: list[Any], *, is_marked: bool) -> None:
+    texts = [at for at, part in enumerate(content) if part["type"] == "text"]
+    for part_index in (*texts, len(content)):
+        gained = {part_index: PIECES}
+        parts, mark = grown_parts(content, gained)
+
+        assert grow_content(dump(content), plain_text(content) if is_marked else None, gained) == (dump(parts), mark)
+
+
+@given(
+    value=st.text(st.sampled_from('"\\,:[]{}a\n\x00🙂')),
+    pieces=st.lists(st.text(st.characters(exclude_categories=["Cs"]))),
+)
+def test_any_text_grows_as_its_part_does(value: str, pieces: list[str]) -> None:
+    parts, mark = grown_parts([text_part(value)], {0: pieces})
+
+    assert grow_content(dump([text_part(value)]), 1, {0: pieces}) == (dump(parts), mark)
+
+
 @pytest.mark.parametrize("unknown", [{}, {"run_steps": []}], ids=["fast", "strict"])
 def test_an_imported_message_is_marked_by_its_parsed_content(unknown: dict[str, Any]) -> None:
     for content, mark in (
@@ -83,11 +115,11 @@ def test_an_imported_message_is_marked_by_its_parsed_content(unknown: dict[str, 
         assert message.plain_text == mark
 
 
-def test_an_imported_message_in_progress_has_no_mark() -> None:
+def test_an_imported_message_in_progress_is_marked() -> None:
     message = archive.read_strictly(a_message(content=PLAIN, status="in_progress"))
 
     assert isinstance(message, Message)
-    assert message.plain_text is None
+    assert message.plain_text == 1
 
 
 async def test_a_created_message_is_marked(store: Store, who: Principal) -> None:
@@ -106,7 +138,7 @@ async def test_a_message_is_marked_when_it_is_finished(store: Store, who: Princi
 
     finished = [await streaming.finish(store, who, each, WHOLE) for each in (text, image)]
 
-    assert before == [1, None]  # what was appended is noted when it is read
+    assert before == [1, 0]
     assert [each.plain_text for each in finished] == [1, 0]
     assert [await _mark(store, who, each) for each in (text, image)] == [1, 0]
 
