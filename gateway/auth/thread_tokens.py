@@ -9,8 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import jwt
-
+from gateway.auth import signed_claims
 from gateway.domain import ids
 from gateway.domain.principal import Principal, Reach, Scope, TokenEpoch
 from gateway.errors import InvalidRequest
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "tt-"
 LONGEST_S: Final = 24 * 3_600
-_ALGORITHM: Final = "HS256"
-_REQUIRED: Final = ["exp", "aud", "project", "thread", "scopes", "by"]
+_REQUIRED: Final = ("exp", "project", "thread", "scopes", "by")
 _OURS: Final = "gateway:thread"  # the audience, so that no other JWT signed with the same secret is accepted
 
 
@@ -86,7 +84,7 @@ class ThreadTokens:
             "scopes": sorted(scopes),
             **({} if assistant_id is None else {"assistant": assistant_id}),
         }
-        token = PREFIX + jwt.encode(claims, self._secret, _ALGORITHM)
+        token = PREFIX + signed_claims.sign(claims, self._secret)
         more: dict[str, Any] = {"access": ",".join(claims["scopes"]), "ends": ends}
         audit.note(Event.TOKEN_CREATED, principal=who.name, project=who.reach.project_id, target=thread_id, **more)
         return token, ends
@@ -116,13 +114,8 @@ class ThreadTokens:
         )
 
     def _claims(self, token: str) -> dict[str, Any] | None:
-        for secret in self._good_secrets:
-            try:
-                return jwt.decode(
-                    token, secret, algorithms=[_ALGORITHM], audience=_OURS, options={"require": _REQUIRED}
-                )
-            except jwt.InvalidSignatureError:
-                continue
-            except (jwt.InvalidTokenError, ValueError):
-                return None
-        return None
+        claims = signed_claims.verified(token, self._good_secrets)
+        if claims is None or claims.get("aud") != _OURS or any(claims.get(each) is None for each in _REQUIRED):
+            return None
+        ends = claims["exp"]
+        return claims if isinstance(ends, int | float) and ends > time.time() else None

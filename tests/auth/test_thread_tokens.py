@@ -103,6 +103,28 @@ def test_a_token_signed_with_the_secret_is_verified() -> None:
     assert TOKENS.read(signed(SECRET, "HS256")) is not None
 
 
+def test_a_token_is_a_jwt_as_the_library_writes_and_reads_it() -> None:
+    token, ends = TOKENS.make(SHOP, THREAD, TokenEpoch(), ALL_SCOPES, 60)
+
+    claims = jwt.decode(token.removeprefix(PREFIX), SECRET, ["HS256"], audience="gateway:thread")
+
+    assert claims["exp"] == ends
+    assert PREFIX + jwt.encode(claims, SECRET, "HS256") == token
+
+
+def test_a_token_of_which_any_character_was_changed_is_not_read() -> None:
+    token = signed(SECRET, "HS256", exp=int(time.time()) + 60)
+    changed = [
+        token[:place] + other + token[place + 1 :]
+        for place in range(len(PREFIX), len(token))
+        for other in ("A", "_", ".", "=", "\n", "\u00e9", "\ud800")
+        if token[place] != other
+    ]
+
+    assert TOKENS.read(token) is not None
+    assert [each for each in changed if TOKENS.read(each) is not None] == []
+
+
 def test_the_previous_secret_verifies_tokens_and_signs_none() -> None:
     rotated, unknown = ThreadTokens(SECRET, OTHER_SECRET), ThreadTokens("n" * 32, OTHER_SECRET)
 
@@ -123,7 +145,10 @@ def test_the_previous_secret_verifies_tokens_and_signs_none() -> None:
         pytest.param(signed(SECRET, "HS256", exp="missing"), id="without an end"),
         pytest.param(signed(SECRET, "HS256", aud="account"), id="for somebody else"),
         pytest.param(signed(SECRET, "HS256", aud="missing"), id="for nobody"),
+        pytest.param(signed(SECRET, "HS256", exp="9999999999"), id="an end that is no number"),
         pytest.param(signed(SECRET, "HS256")[:-2], id="cut off"),
+        pytest.param(signed(SECRET, "HS256") + "=", id="padded"),
+        pytest.param(signed(SECRET, "HS256") + ".", id="of four parts"),
         *(pytest.param(signed(SECRET, "HS256", **{each: "missing"}), id=f"no {each}") for each in NEEDED),
         pytest.param(signed(SECRET, "HS256", scopes=["read", "later"]), id="a scope of a later version"),
         pytest.param(signed(SECRET, "HS256", scopes=5), id="scopes that are none"),

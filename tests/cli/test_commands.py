@@ -44,7 +44,8 @@ def test_every_setting_has_a_flag_on_serve() -> None:
     assert flags == _WITH_FLAGS
 
 
-def test_a_server_with_default_settings_imports_no_optional_library(sqlite_url: str) -> None:
+@pytest.mark.parametrize("settings", [{}, {"token_secret": "s" * 32}], ids=["defaults", "thread tokens"])
+def test_a_server_imports_no_library_that_its_settings_do_not_need(sqlite_url: str, settings: dict[str, str]) -> None:
     asked_for_by_settings = {
         "jwt",
         "cryptography",
@@ -60,7 +61,7 @@ def test_a_server_with_default_settings_imports_no_optional_library(sqlite_url: 
         "import sys, gateway.app, gateway.observability.log, gateway.server.startup, gateway.server.serve\n"
         "gateway.server.startup.any_key_made(sys.argv[1])\n"
         "gateway.observability.log.formatter()\n"
-        "gateway.app.create_app(gateway.app.load_settings({'database_url': sys.argv[1]}))\n"
+        f"gateway.app.create_app(gateway.app.load_settings({{'database_url': sys.argv[1], **{settings}}}))\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
 
