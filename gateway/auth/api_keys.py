@@ -6,12 +6,12 @@ Must not be here: stored keys (`core.api_keys`).
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from gateway.core import api_keys, thread_tokens
-from gateway.domain.api_key import digest_of
 from gateway.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class ApiKeyCache:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.token_statuses = TokenStatusCache(store)
-        self._seen: OrderedDict[str, tuple[float, ApiKey, Principal]] = OrderedDict()
+        self._seen: OrderedDict[bytes, tuple[float, ApiKey, Principal]] = OrderedDict()
         self._uses: dict[str, int] = {}
         self._requires_keys = False
         self._asked_at = float("-inf")
@@ -87,14 +87,14 @@ class ApiKeyCache:
 
     def cached(self, secret: str) -> Principal | None:
         """Return the principal of a secret, if its key was valid a moment ago, and has not expired since."""
-        seen = self._seen.get(digest_of(secret))  # the secret itself is never cached
+        seen = self._seen.get(_place_of(secret))
         return None if seen is None or time.monotonic() - seen[0] >= FRESH_S else self._used(*seen)
 
     async def find(self, secret: str) -> Principal | None:
         """Return the principal of a secret, if its key is valid."""
         if (known := self.cached(secret)) is not None:
             return known
-        seen = self._keep(digest_of(secret), await _in_time(api_keys.find(self._store, secret)))
+        seen = self._keep(_place_of(secret), await _in_time(api_keys.find(self._store, secret)))
         return None if seen is None else self._used(*seen)
 
     async def valid_ids(self, key_ids: Collection[str]) -> set[str]:
@@ -118,11 +118,11 @@ class ApiKeyCache:
         self._uses[key.id] = int(now)
         return who
 
-    def _keep(self, digest: str, key: ApiKey | None) -> tuple[float, ApiKey, Principal] | None:
-        self._seen.pop(digest, None)
+    def _keep(self, place: bytes, key: ApiKey | None) -> tuple[float, ApiKey, Principal] | None:
+        self._seen.pop(place, None)
         if key is None:
             return None
-        seen = self._seen[digest] = (time.monotonic(), key, key.principal())
+        seen = self._seen[place] = (time.monotonic(), key, key.principal())
         if len(self._seen) > MOST:
             self._seen.popitem(last=False)
         return seen
@@ -136,6 +136,14 @@ class ApiKeyCache:
         except BaseException:  # it is raised again
             self._uses = uses | self._uses
             raise
+
+
+def _place_of(secret: str) -> bytes:
+    """Return a digest to cache a key by, since the secret itself is never kept.
+
+    It is not the one that is stored: OpenSSL's SHA-256 takes three times as long where its code is in no cache.
+    """
+    return hashlib.blake2b(secret.encode(errors="surrogatepass"), digest_size=32).digest()
 
 
 async def _in_time(looking: Awaitable[T]) -> T:

@@ -19,6 +19,8 @@ from gateway.graphql.schema.build import without_introspection
 from gateway.observability.record import current, span
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from graphql import ExecutionResult, GraphQLSchema
 
     from gateway.auth.authenticator import Authenticator
@@ -97,13 +99,12 @@ class Operations:
             except TooManyRequests as error:
                 raise rate_limited(error) from None
 
-    async def run(self, operation: Operation, parameters: Parameters, context: Context) -> Outcome:
+    def run(self, operation: Operation, parameters: Parameters, context: Context) -> Awaitable[Outcome]:
         """Execute a query or mutation.
 
-        Errors: Refused.
+        Errors: Refused, when awaited.
         """
-        with span("graphql.execute"):
-            return await self._runner.run(operation, parameters, context)
+        return self._runner.run(operation, parameters, context)
 
     def leave(self, task: asyncio.Task[Any]) -> None:
         """Cancel the query that a task executes, if it does that."""

@@ -36,6 +36,7 @@ from gateway.graphql.execution.event_answers import answer_key
 from gateway.graphql.execution.field_hints import hints_of
 from gateway.graphql.execution.reading_back import refuse_reading_back
 from gateway.graphql.refusal import Refused, Stage, refusal
+from gateway.observability.record import span
 from gateway.web.deadline import Deadlines
 
 if TYPE_CHECKING:
@@ -81,30 +82,40 @@ class Runner:
 
         Errors: Refused, before the execution or at the deadline.
         """
-        meter = answer_size.meter(self._options.timeout_s)
-        begin, cost = self._prepare(operation, parameters, context, meter)
-        rate_limits = context.authenticator.rate_limits
-        slot = rate_limits.acquire(context.who, operation.scope, units_of(cost) - 1)  # one is taken
-        try:
-            if slot is None:
-                result = await self._execute(operation, begin, meter)
-            else:
-                async with slot:
+        with span("graphql.execute"):
+            meter = answer_size.meter(self._options.timeout_s)
+            begin, cost = self._prepare(operation, parameters, context, meter)
+            rate_limits = context.authenticator.rate_limits
+            slot = rate_limits.acquire(context.who, operation.scope, units_of(cost) - 1)  # one is taken
+            try:
+                if slot is None:
                     result = await self._execute(operation, begin, meter)
-            if context.replays:
-                result.extensions = {"idempotentReplay": [[key] for key in context.replays]}
-                if len(context.replays) == len(operation.node.selection_set.selections):  # nothing was written
-                    await rate_limits.count_as_read(context.who, units_of(cost))
-        except TooManyRequests as error:
-            raise rate_limited(error) from None
+                else:
+                    async with slot:
+                        result = await self._execute(operation, begin, meter)
+                if context.replays:
+                    result.extensions = {"idempotentReplay": [[key] for key in context.replays]}
+                    if len(context.replays) == len(operation.node.selection_set.selections):  # nothing was written
+                        await rate_limits.count_as_read(context.who, units_of(cost))
+            except TooManyRequests as error:
+                raise rate_limited(error) from None
         if result.errors and parameters.literals is not None:
             parameters.literals.locate(result.errors)
         return Outcome(result, cost)
 
     async def _execute(self, operation: Operation, begin: Begin, meter: Meter) -> ExecutionResult:
-        wait = self._within_deadline if operation.is_cancellable else self._until_deadline
+        """Execute an operation until its deadline.
+
+        A task of its own, which what is not cancellable needs, would make a page of messages 10 % more expensive.
+        """
         deadlines = self._writes if operation.scope is Scope.WRITE else self._reads
-        found = await wait(begin(), meter.deadline, deadlines)
+        try:
+            with deadlines.begin(meter.deadline):
+                found = begin()
+                if not isinstance(found, ExecutionResult):
+                    found = await (found if operation.is_cancellable else self._shielded(found))
+        except TimeoutError:
+            raise self._deadline_exceeded() from None
         if meter.stopped_by == "time":
             raise self._deadline_exceeded()
         result = answer_size.bounded(found, meter, operation.object_bytes)
@@ -236,38 +247,14 @@ class Runner:
             raise refusal(Stage.VARIABLES, "too_costly", message, requested=cost, limit=limit)
         return cost
 
-    async def _within_deadline(
-        self, result: ExecutionResult | Awaitable[ExecutionResult], until: float, deadlines: Deadlines
-    ) -> ExecutionResult:
-        """Wait for the result of a cancellable operation, at most until the deadline.
+    async def _shielded(self, result: Awaitable[ExecutionResult]) -> ExecutionResult:
+        """Wait for a result; when that is cancelled, its operation and statement are too, and are not waited for.
 
-        A task of its own would make a page of messages 10 % more expensive.
+        A write of SQLite, whose transactions share a commit, is completed and undone first.
         """
-        if isinstance(result, ExecutionResult):
-            return result
-        try:
-            with deadlines.begin(until):
-                return await result
-        except TimeoutError:
-            raise self._deadline_exceeded() from None
-
-    async def _until_deadline(
-        self, result: ExecutionResult | Awaitable[ExecutionResult], until: float, deadlines: Deadlines
-    ) -> ExecutionResult:
-        """Wait for a result, at most until the deadline.
-
-        At the deadline the operation and its statement are cancelled. The response does not wait for that: a write of
-        SQLite, whose transactions share a commit, is completed and undone first.
-        """
-        if isinstance(result, ExecutionResult):
-            return result
         task = asyncio.ensure_future(result)
         try:
-            with deadlines.begin(until):
-                return await asyncio.shield(task)
-        except TimeoutError:
-            self._cancel(task)
-            raise self._deadline_exceeded() from None
+            return await asyncio.shield(task)
         except asyncio.CancelledError:
             self._cancel(task)
             raise
