@@ -13,8 +13,10 @@ import httpx
 import pytest
 
 import tests.live.inside
+from gateway.app import serve_store
 from gateway.core import transfer
 from gateway.domain.ids import ThreadId
+from gateway.graphql.options import Options
 from gateway.graphql.transport.http import URL
 from gateway.observability.listeners import Listeners
 from gateway.store.engines.base import Timeouts
@@ -132,6 +134,21 @@ async def test_a_client_that_hangs_up_does_not_end_its_write_on_postgres(postgre
         await until(lambda: inside.store.connections()["writer"] == 0)
 
         assert await count(inside, thread_id) == 1
+
+
+async def test_a_client_that_hangs_up_ends_its_batch(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tests.live.inside, "serve_store", partial(serve_store, options=Options(batch=2)))
+    async with serving_inside(sqlite_url) as inside:
+        thread_id = await thread_of(inside)
+        _, _, create = _of(thread_id, WRITES["GraphQL"])
+        with endless_reads():
+            async with asking(inside, ("POST", URL, [{"query": LIST}, create])):
+                await until(lambda: inside.store.connections()["reader"] == 1)
+            async with asyncio.timeout(SOON_S):
+                await until(lambda: inside.store.connections()["reader"] == 0)
+        await until(lambda: not inside.server.server_state.tasks)
+
+        assert await count(inside, thread_id) == 0
 
 
 async def test_what_a_client_has_left_is_recorded_as_such(sqlite_url: str) -> None:
