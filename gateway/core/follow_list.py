@@ -15,7 +15,7 @@ from gateway.concurrency import SharedCalls
 from gateway.core import epochs, read_marks
 from gateway.core.follow import KEPT_ANSWERS, Emitted
 from gateway.domain import snapshot
-from gateway.domain.change import OwnerErased, ThreadDeleted, ThreadMoved, ThreadRead, ThreadRemoved
+from gateway.domain.change import OwnerErased, ThreadCreated, ThreadDeleted, ThreadMoved, ThreadRead, ThreadRemoved
 from gateway.domain.parse_page import unknown_event_cursor
 from gateway.domain.principal import Scope
 from gateway.errors import Unavailable
@@ -115,7 +115,7 @@ def _filtered(only: ThreadFilter | None, event: Emitted[Any], is_own: bool) -> E
     change = event.item
     if only is None or isinstance(change, ThreadDeleted | ThreadRead) or only.matches(change.thread):
         return event
-    may_have_matched = is_own or (only.active_before is not None and isinstance(change, ThreadMoved))
+    may_have_matched = is_own or (only.active_before is not None and isinstance(change, ThreadMoved | ThreadCreated))
     return event._replace(item=ThreadRemoved(change.thread), answers=SharedCalls()) if may_have_matched else None
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Item(NamedTuple):
     """A change and its number, what a follower has seen after it, and whether the thread itself was changed.
 
-    Otherwise its messages were.
+    Otherwise its messages were, or it is as it was created.
     """
 
     number: int
@@ -78,7 +78,7 @@ def batch(found: Window, seen: Snapshot, threads: Mapping[str, Thread]) -> ListB
         is_last = n + 1 == len(changed)
         is_complete = is_last or changed[n + 1][1] > number  # one transaction may have changed several threads
         at = end if is_last else seen.after(number if is_complete else number - 1, current)
-        items.append(Item(number, at, event, bool(flags & (OWN | CREATED))))
+        items.append(Item(number, at, event, bool(flags & OWN)))
     return ListBatch(items, end, until is not None)
 
 

@@ -41,7 +41,15 @@ _SOURCES: Final[tuple[tuple[Table, Any, Callable[[IsNew], Any]], ...]] = (
         lambda is_new: case((or_(_MESSAGE.changed_position.is_(None), is_new(_MESSAGE.finish_number)), MOVED), else_=0),
     ),
     (tables.deleted_messages, tables.deleted_messages.c.thread_id, lambda _: literal_column("0", Integer())),
-    (tables.threads, _THREAD.id, lambda is_new: case((is_new(_THREAD.create_number), OWN + CREATED), else_=OWN)),
+    (
+        tables.threads,
+        _THREAD.id,
+        lambda is_new: case(
+            (_THREAD.change_number == _THREAD.create_number, CREATED),
+            (is_new(_THREAD.create_number), OWN + CREATED),
+            else_=OWN,
+        ),
+    ),
     (tables.deleted_threads, tables.deleted_threads.c.id, lambda _: literal_column(str(DELETED), Integer())),
     (
         tables.erased_owners,
