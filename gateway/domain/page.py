@@ -176,8 +176,9 @@ class Page(Generic[T]):
 class PageRead(NamedTuple):
     """A read: the same page of one or several threads, all messages or those of one run, and some fields of each.
 
-    With `with_thread`, the page is that of one thread, which is read too. Without `with_more`, a read of several
-    threads leaves out the row after each page, and does not say whether there is one.
+    With `with_thread`, the page is that of one thread, which is read too, and with `with_edges` that of one thread with
+    its edges. Without `with_more`, a read of several threads leaves out the row after each page, and does not say
+    whether there is one.
     """
 
     thread_ids: Sequence[str]
@@ -186,13 +187,14 @@ class PageRead(NamedTuple):
     fields: Fields = WHOLE
     with_thread: bool = False
     with_more: bool = True
+    with_edges: bool = False
 
 
 class ReadRows(NamedTuple):
     """A page of messages of which some fields were read, the id among them.
 
     A row begins with those fields, in this order, and ends with its stored bytes. `edges` are None where they were not
-    read; `thread` is there if it was asked for and exists.
+    read, as in a page without rows; `thread` is there if it was asked for and exists.
     """
 
     rows: list[Any]

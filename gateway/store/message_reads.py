@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _POSITION: Final = itemgetter(-2)  # the column before the bytes
+_EDGES: Final = _POSITION  # the same in a page that has them
 _THREAD: Final = -3  # the column before both, in a statement that also selects a thread
 GROWING: Final = (*WHOLE, messages.DELTAS)
 _TEXTS: Final = frozenset({"content_json", "wire_json"})
@@ -92,6 +93,9 @@ class MessageReads:
             pages = [found]
         elif several:
             pages = await self._pages_of_each(reach, read, selected)
+        elif read.with_edges and edges is None:
+            pages = [found := await self._page(reach, read, (*selected, messages.EDGES))]
+            edges = rows.edges_of(_EDGES(found.rows[0])) if found.rows else None
         else:
             pages = [await self._page(reach, read, selected)]
         if selected is not fields:

@@ -66,7 +66,12 @@ def names_of(selected: Fields, also: Fields, *, has_unread: bool) -> Fields:
 def thread_with_edges(row: Sequence[Any]) -> tuple[Thread, EdgeFlags]:
     """Convert a row of `get_thread_with_edges` to a thread and its edge flags."""
     *of_thread, flags = row
-    return Thread(*of_thread), EdgeFlags(after=bool(flags & EDGE_AFTER), before=bool(flags & EDGE_BEFORE))
+    return Thread(*of_thread), edges_of(flags)
+
+
+def edges_of(flags: int) -> EdgeFlags:
+    """Convert the column EDGES."""
+    return EdgeFlags(after=bool(flags & EDGE_AFTER), before=bool(flags & EDGE_BEFORE))
 
 
 def row_of_thread(project_id: str, thread: Thread, inferred: int | None = None) -> Values:

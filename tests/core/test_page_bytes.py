@@ -66,11 +66,12 @@ async def test_every_function_ends_a_page_where_the_model_does(
         assert answer_of(found, ends) == expected
         assert (len(written.rows), written.has_more) == (len(expected.ids), expected.has_more)
         for fields in FIELDS:
-            read = PageRead((thread_id,), request, asking.run_id, fields, with_thread=True)
-            [page] = await messages.list_pages(store, who, read)
+            read = PageRead((thread_id,), request, asking.run_id, fields)
+            for each in (read._replace(with_thread=True), read._replace(with_edges=True)):
+                [page] = await messages.list_pages(store, who, each)
 
-            assert [each.id for each in page.items] == expected.ids
-            assert not page.rows or (page.edges and ends_of(request, page, page.edges)) == ends
+                assert [message.id for message in page.items] == expected.ids
+                assert not page.rows or (page.edges and ends_of(request, page, page.edges)) == ends
 
 
 @given(sizes=SIZES, limit=st.integers(1, 8), order=st.sampled_from(Order), is_forward=st.booleans())

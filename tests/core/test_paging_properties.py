@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core import messages, threads
+from gateway.core.paging import ends_of
 from gateway.domain import ids, parse_page
 from gateway.domain.ids import MessageId, ThreadId
 from gateway.domain.page import WIRE, Order, PageRead, PageRequest
@@ -49,6 +50,10 @@ async def test_every_page_of_messages_equals_the_models(
 
         assert answer_of(found, ends) == asking.expect(entries)
         assert (ids_of(written), written.has_more) == ([each.id for each in found.items], found.has_more)
+        read = PageRead((thread_id,), page, asking.run_id, with_edges=True)
+        [with_edges] = await messages.list_pages(store, who, read, known=True)
+        assert with_edges.items == found.items
+        assert not found.rows or (with_edges.edges and ends_of(page, found, with_edges.edges)) == ends
 
 
 @given(history=changes(st.sampled_from(range(3))), asked=askings(st.sampled_from(RUNS)))

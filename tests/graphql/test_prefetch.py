@@ -142,16 +142,22 @@ async def test_pages_are_freed_with_their_request_and_not_by_the_garbage_collect
     assert left == []
 
 
+@pytest.mark.parametrize("has_cursor", [False, True], ids=["first", "after a cursor"])
 async def test_a_page_that_is_selected_alone_is_read_without_its_thread(
-    store: Store, who: Principal, graphql: GraphQL
+    store: Store, who: Principal, graphql: GraphQL, monkeypatch: pytest.MonkeyPatch, *, has_cursor: bool
 ) -> None:
-    thread_id = await make_thread(store, who, 3)
+    monkeypatch.setattr(runner, "COMPILES", True)  # whatever the others are executed by: it takes a plan
+    thread_id = await make_thread(store, who)
+    newest = (await fill_thread(store, who, thread_id, [None] * 3))[-1]
+    query = """query($id: ID!, $after: String) { thread(id: $id) { id messages(after: $after) {
+        nodes { id } pageInfo { hasPreviousPage } } } }"""
 
     with statements_of(store) as ran:
-        await graphql("query($id: ID!) { thread(id: $id) { id messages { nodes { id } } } }", id=thread_id)
+        found = await graphql(query, id=thread_id, after=newest.id if has_cursor else None)
 
     assert len(ran) == 1
     assert "tool_resources" not in ran[0]
+    assert found["thread"]["messages"]["pageInfo"]["hasPreviousPage"] is has_cursor
 
 
 @pytest.mark.parametrize("compiled", [True, False])

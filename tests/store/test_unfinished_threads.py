@@ -84,6 +84,7 @@ CALLS: Final[dict[str, Call]] = {
         r.list_pages(of, PageRead([n.thread], PAGE, n.run)),
         r.list_pages(of, PageRead([n.thread, new_thread_id()], PAGE)),
         r.list_pages(of, PageRead([n.thread], PageRequest(9, Order.ASC, after=n.message))),
+        r.list_pages(of, PageRead([n.thread], PageRequest(9, Order.DESC, after=n.message), with_edges=True)),
     ),
     "list_runs": lambda r, of, n: r.list_runs(of, n.thread, PAGE),
     "list_runs_of_each": lambda r, of, n: r.list_runs_of_each(of, [n.thread], PAGE),

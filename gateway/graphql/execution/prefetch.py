@@ -25,7 +25,7 @@ _ALONE: Final = frozenset({"id", "messages", "edges", "nodes", "pageInfo"})  # o
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from gateway.domain.page import PageRead, PageRequest
+    from gateway.domain.page import PageRead
     from gateway.fast_executor.hints import Columns, LookAhead, SelectedField
     from gateway.graphql.context import Context
     from gateway.graphql.schema.types import ThreadConnection
@@ -48,8 +48,9 @@ async def find_thread(
     if read is None:
         return await context.threads.load(thread_id)
     thread = None
-    if _is_page_alone(selected, read.page):
-        [page] = await messages.list_pages(context.store, context.who, read, known=True)
+    if _is_page_alone(selected):
+        alone = read._replace(with_edges=read.with_more)
+        [page] = await messages.list_pages(context.store, context.who, alone, known=True)
         thread = thread_by_id(thread_id) if page.rows else None
     if thread is None:
         [page] = await messages.list_pages(context.store, context.who, read._replace(with_thread=True), known=True)
@@ -60,10 +61,9 @@ async def find_thread(
     return thread
 
 
-def _is_page_alone(selected: Sequence[SelectedField], page: PageRequest) -> bool:
-    """Say whether only a page without cursors is selected of a thread; its messages, if any, show that it exists."""
-    names = {name for each in selected for name in (each.name, *each.within)}
-    return not page.cursors() and _ALONE.issuperset(names)
+def _is_page_alone(selected: Sequence[SelectedField]) -> bool:
+    """Say whether only a page is selected of a thread; its messages, if any, show that it exists."""
+    return _ALONE.issuperset(name for each in selected for name in (each.name, *each.within))
 
 
 async def find_threads(

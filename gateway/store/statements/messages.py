@@ -71,12 +71,13 @@ MESSAGE_COLUMNS: Final[tuple[Column[Any] | Label[Any], ...]] = (  # in the order
 _COLUMNS: Final = {"wire_json": WIRE_MESSAGE, **dict(zip(Message._fields, MESSAGE_COLUMNS, strict=True))}
 DELTAS: Final = "deltas"  # a field of rows: what a message in progress has gained since its content was last written
 
-EDGE_AFTER: Final = 1  # flags of `get_thread_with_edges`
+EDGES: Final = page_bytes.EDGES  # a field: the sum of the next two, of cursors with a message at them or past them
+EDGE_AFTER: Final = 1
 EDGE_BEFORE: Final = 2
 _KEY: Final = (tables.messages.c.position,)
 
 
-def columns_of(reach: Reach, fields: Fields) -> list[ColumnElement[Any]]:
+def columns_of(reach: Reach, fields: Sequence[str]) -> list[ColumnElement[Any]]:
     """Select fields of messages, and BYTES."""
     return [*(_deltas(reach) if name == DELTAS else _COLUMNS[name] for name in fields), page_bytes.of_message(reach)]
 
@@ -107,10 +108,14 @@ def list_messages(
     """Select one page of a thread's messages, and one row more to see whether any remain.
 
     Shape: at most `page.limit + 1` rows of the fields and BYTES, in the order of the scan (`paging.is_ascending`).
+    EDGES, which are the same in all rows, may be the last of the fields.
     Errors: none here; an unknown thread gives no rows, and so does a cursor that is not of this thread.
     Source: OpenAI `GET /threads/{thread_id}/messages`; Relay Cursor Connections, "Pagination algorithm".
     """
-    return _listed(select(*columns_of(reach, fields)), reach, thread_id, page, run_id)
+    *shown, stored = columns_of(reach, [name for name in fields if name != EDGES])
+    if EDGES in fields:
+        shown.append(_edges(reach, thread_id, page, run_id))
+    return _listed(select(*shown, stored), reach, thread_id, page, run_id)
 
 
 def list_messages_of_each(
@@ -160,9 +165,15 @@ def _listed(statement: Select[Any], reach: Reach, thread_id: str, page: PageRequ
 def get_thread_with_edges(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:
     """Select a thread, and whether messages are at or past the cursors of a page of its messages.
 
-    Shape: THREAD_COLUMNS and the sum of EDGE_AFTER and EDGE_BEFORE, for the cursors with a message at
-    them or past them.
+    Shape: THREAD_COLUMNS and EDGES.
     """
+    return select(*threads.columns_for(reach), _edges(reach, thread_id, page, run_id)).where(
+        within(tables.threads, reach), tables.threads.c.id == thread_id
+    )
+
+
+def _edges(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None) -> Label[int]:
+    """Select EDGES of a page; the database finds them once for a statement."""
     up = page.order is Order.ASC
     cursors = ((page.after, not up, EDGE_AFTER), (page.before, up, EDGE_BEFORE))
     flags = [
@@ -171,16 +182,14 @@ def get_thread_with_edges(reach: Reach, thread_id: str, page: PageRequest, run_i
         if cursor is not None
     ]
     edges: ColumnElement[int] = reduce(operator.add, flags) if flags else literal_column("0", Integer())
-    return select(*threads.columns_for(reach), edges.label("edges")).where(
-        within(tables.threads, reach), tables.threads.c.id == thread_id
-    )
+    return edges.label(EDGES)
 
 
 def any_message_from(reach: Reach, thread_id: str, cursor: str, run_id: str | None, *, up: bool) -> Select[Any]:
     """Select whether a message of a thread is at a cursor or past it."""
     bound = past_cursor(_KEY, place_of_message(reach, thread_id, cursor), up=up, inclusive=True)
     beyond = select(tables.messages.c.position).where(_of_thread(reach, thread_id, run_id), bound)
-    return any_row(beyond, _KEY, up=up)
+    return any_row(beyond.correlate(None), _KEY, up=up)  # not with the messages of a page, whose column it may be
 
 
 def count_messages_of_run(reach: Reach, thread_id: str, run_id: str) -> Select[Any]:

@@ -8,7 +8,7 @@ Must not be here: where a page begins and how many items it has at most (`messag
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from sqlalchemy import ColumnElement, Integer, Label, case, cast, func, literal_column, or_, select, true
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Reach
 
 BYTES: Final = "bytes"  # the last column of a row
+EDGES: Final = "edges"  # a column that does not depend on the row (`messages`)
+_COMPUTED: Final = {BYTES, EDGES}  # before the texts of rows are left out
 _TEXTS: Final = (tables.messages.c.content, tables.messages.c.attachments, tables.messages.c.metadata)
 _KEY: Final = tables.messages.c.position
 _COLUMNS: Final[frozenset[Any]] = frozenset(tables.messages.c)
@@ -120,12 +122,13 @@ def _fits(at_most: int, held: Any, stored: Any) -> ColumnElement[bool]:
 def _raw(listed: Select[Any]) -> Select[Any]:
     """Select the columns that those of a statement are computed from."""
     columns: list[Any] = list(listed.inner_columns)
-    used = {_KEY}.union(*(iterate(each) for each in columns if not _is_stored(each)))
-    return listed.with_only_columns(*(each for each in tables.messages.c if each in used), *filter(_is_stored, columns))
+    used = {_KEY}.union(*(iterate(each) for each in columns if not _is_computed(each)))
+    computed = filter(_is_computed, columns)
+    return listed.with_only_columns(*(each for each in tables.messages.c if each in used), *computed)
 
 
-def _is_stored(shown: object) -> bool:
-    return isinstance(shown, Label) and bool(shown.name == BYTES)
+def _is_computed(shown: object) -> TypeGuard[Label[Any]]:
+    return isinstance(shown, Label) and shown.name in _COMPUTED
 
 
 def _only_where(kept: ColumnElement[bool], rows: FromClause) -> list[ColumnElement[Any]]:
@@ -140,5 +143,5 @@ def _shown(listed: Select[Any], page: FromClause) -> Select[Any]:
     def from_page(element: Any, **_options: Any) -> Any:
         return page.c[element.name] if element in _COLUMNS else None
 
-    shown: list[Any] = [page.c[BYTES] if _is_stored(each) else each for each in listed.inner_columns]
+    shown: list[Any] = [page.c[each.name] if _is_computed(each) else each for each in listed.inner_columns]
     return select(*[replacement_traverse(each, {}, from_page) for each in shown])
