@@ -10,6 +10,7 @@ import pytest
 from gateway.domain.page import WHOLE, WIRE, Order, PageRequest
 from gateway.domain.wire import dump_text
 from gateway.store.schema import tables
+from gateway.store.schema.backfill import FILLINGS, read_after
 from gateway.store.statements import messages, postgres_pages
 from tests.store.full import (
     ALL,
@@ -120,6 +121,21 @@ async def test_postgres_looks_few_threads_up_and_passes_over_no_other(
 
         assert {node["Node Type"] for node in found} & _POSTGRES_WORK <= {"Sort", *_BITMAP}, name
         assert max(rows_seen(node) for node in found if "Index" in node["Node Type"]) <= FEW, name
+
+
+async def test_rows_to_fill_are_read_in_the_order_of_their_key(
+    sqlite_full: AsyncConnection, postgres_full: AsyncConnection
+) -> None:
+    for filling in FILLINGS:
+        statement = read_after(filling, filling.begin, 20)
+
+        plan = await sqlite_plan(sqlite_full, statement)
+        found = list(nodes(await postgres_plan(postgres_full, statement, "force_generic_plan")))
+
+        columns = ",".join(column.name for column in filling.key)
+        assert re.fullmatch(rf"SEARCH \w+ USING INDEX \w+ \(\({columns}\)>\(.*", plan)
+        assert [node["Node Type"] for node in found] == ["Limit", "Index Scan"]
+        assert max(map(rows_seen, found)) == 20
 
 
 def _bounds_of_time(node: Plan) -> list[str]:

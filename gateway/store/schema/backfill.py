@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, case, func, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, select, tuple_, update
 
 from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Status
 from gateway.store.schema import tables
 
 if TYPE_CHECKING:
-    from sqlalchemy import Column, Table
+    from sqlalchemy import Column, Select
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     Key = tuple[Any, ...]
@@ -23,7 +23,7 @@ _COLUMNS: Final = tables.messages.c
 _THREADS: Final = tables.threads.c
 
 
-class _Filling(NamedTuple):
+class ColumnFilling(NamedTuple):
     """A column, which rows lack it, what it becomes, and a unique key with a value before all others."""
 
     column: Column[Any]
@@ -35,25 +35,33 @@ class _Filling(NamedTuple):
 
 async def fill_columns(writer: AsyncEngine, batch: int = _BATCH) -> None:
     """Set the columns in all rows that lack them and are final; it can be repeated."""
-    for filling in _FILLINGS:
+    for filling in FILLINGS:
         begin: Key | None = filling.begin
         while begin is not None:
             begin = await _fill_batch(writer, filling, begin, batch)
 
 
-async def _fill_batch(writer: AsyncEngine, filling: _Filling, begin: Key, batch: int) -> Key | None:
-    """Fill the rows after a key; return the key of the last of them, or None at the end of the table."""
-    table: Table = filling.column.table
-    key = tuple_(*filling.key)
-    after = key > tuple_(*begin)
-    last_of_batch = select(*filling.key).where(after).order_by(*filling.key)
+async def _fill_batch(writer: AsyncEngine, filling: ColumnFilling, begin: Key, batch: int) -> Key | None:
+    """Fill the rows after a key; return the key of the last of them, or None at the end of the table.
+
+    Each is looked up by its key: between two keys, SQLite would read all rows of the project by another index.
+    """
     async with writer.begin() as connection:
-        found = (await connection.execute(last_of_batch.offset(batch - 1).limit(1))).first()
-        end: Key | None = None if found is None else tuple(found)
-        within = after if end is None else and_(after, key <= tuple_(*end))
-        lacking = update(table).where(within, filling.is_lacking)
-        await connection.execute(lacking.values({filling.column: filling.value}))
-    return end
+        found = (await connection.execute(read_after(filling, begin, batch))).all()
+        if lacking := [key for *key, is_lacking in found if is_lacking]:
+            own = [column == bindparam(f"own_{column.name}") for column in filling.key]
+            fill = update(filling.column.table).where(*own, filling.is_lacking)
+            keys = [
+                {f"own_{column.name}": value for column, value in zip(filling.key, key, strict=True)} for key in lacking
+            ]
+            await connection.execute(fill.values({filling.column: filling.value}), keys)
+    return None if len(found) < batch else tuple(found[-1])[:-1]
+
+
+def read_after(filling: ColumnFilling, begin: Key, batch: int) -> Select[Any]:
+    """Select the keys of a number of rows after a key, and whether they lack the column."""
+    found = select(*filling.key, filling.is_lacking).where(tuple_(*filling.key) > tuple_(*begin))
+    return found.order_by(*filling.key).limit(batch)
 
 
 def _is_plain_text() -> ColumnElement[Any]:
@@ -73,8 +81,8 @@ def _is_plain_text() -> ColumnElement[Any]:
     )
 
 
-_FILLINGS: Final = (
-    _Filling(
+FILLINGS: Final = (
+    ColumnFilling(
         _COLUMNS.plain_text,
         and_(_COLUMNS.plain_text.is_(None), _COLUMNS.status != Status.IN_PROGRESS.value),
         case((_is_plain_text(), 1), else_=0),
@@ -82,7 +90,7 @@ _FILLINGS: Final = (
         ("", "", -1),
     ),
     # The triggers of the change put a thread into the tables of its activity and metadata.
-    _Filling(
+    ColumnFilling(
         _THREADS.activity_at,
         _THREADS.activity_at.is_(None),
         tables.ACTIVITY_AT,
