@@ -22,6 +22,7 @@ from gateway.server.workers import Workers
 from gateway.settings.load import export_to_environment
 from gateway.settings.masking import mask_url
 from gateway.store.engines.server_lock import lock_database
+from gateway.store.engines.sqlite_library import count_no_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +53,7 @@ def serve(settings: Settings) -> None:
     only with authentication, the database cannot be shared or listened to, or the trusted documents cannot be read.
     """
     with lock_database(settings.database_url) as lock:
+        count_no_memory(settings.database_url)
         _serve(settings, lock)
 
 
