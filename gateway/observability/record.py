@@ -7,10 +7,9 @@ Must not be here: the log, metrics and traces themselves (`log`, `metrics`, `tra
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -89,13 +88,20 @@ class RequestRecord:
 current: Final[ContextVar[RequestRecord | None]] = ContextVar("request_record", default=None)
 
 
-_NO_SPAN: Final = nullcontext()
+class _Nothing:
+    """A block around which nothing is done: `nullcontext` calls two functions of Python, and these are C's."""
+
+    __slots__ = ()
+    __enter__ = __exit__ = "".format  # takes any arguments, and returns nothing that is true
+
+
+NOTHING: Final = cast("AbstractContextManager[object]", _Nothing())
 
 
 def span(name: str) -> AbstractContextManager[object]:
     """Open a span in the trace of the current request, if there is one."""
     record = current.get()
-    return record.trace.span(name) if record and record.trace else _NO_SPAN
+    return record.trace.span(name) if record and record.trace else NOTHING
 
 
 def no_observer(_facts: RequestRecord) -> None:
@@ -104,4 +110,4 @@ def no_observer(_facts: RequestRecord) -> None:
 
 def no_tracer(_facts: RequestRecord, _scope: AsgiScope) -> AbstractContextManager[object]:
     """Trace nothing."""
-    return _NO_SPAN
+    return NOTHING

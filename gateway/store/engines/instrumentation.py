@@ -5,10 +5,10 @@ Must not be here: what is done with the counts and spans (`observability`).
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from gateway.observability.record import current
+from gateway.observability.record import NOTHING, current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     OnEnd = Callable[[BaseException | None], None]
     OnBegin = Callable[[str, str], OnEnd | None]  # the database's name and the statement; None to ignore the end
-
-_UNWATCHED: Final = nullcontext()
 
 
 class Watchers:
@@ -27,11 +25,11 @@ class Watchers:
         self._database = database
         self.on_begin: list[OnBegin] = []
 
-    def watch(self, *statements: str) -> AbstractContextManager[None]:
+    def watch(self, *statements: str) -> AbstractContextManager[object]:
         """Count statements on the request that runs, and report them for the duration of the block."""
         if record := current.get():
             record.statements += len(statements)
-        return self._report(statements) if self.on_begin else _UNWATCHED
+        return self._report(statements) if self.on_begin else NOTHING
 
     @contextmanager
     def _report(self, statements: tuple[str, ...]) -> Iterator[None]:
