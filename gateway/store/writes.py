@@ -157,7 +157,8 @@ class Writes(Reads):
 
     def _touch(self, reach: Reach, thread_id: str, owner: str | None = None, position: int | None = None) -> None:
         hint = Hint(reach.project_id, thread_id, owner, position)
-        self.touched[hint.topic] = merged(self.touched.get(hint.topic), hint)
+        topic = hint.topic
+        self.touched[topic] = merged(self.touched.get(topic), hint)
 
     async def add_thread(
         self,

@@ -34,7 +34,9 @@ def meter(timeout_s: float) -> Meter:
 
 def bounded(result: ExecutionResult, meter: Meter, object_bytes: int) -> ExecutionResult | None:
     """Serialize the data of a result; None if it exceeds a limit. `object_bytes` is the minimum size of an object."""
-    if meter.stopped_by == "size" or any(isinstance(cause_of(each), AnswerTooLarge) for each in result.errors or ()):
+    if meter.stopped_by == "size":
+        return None
+    if result.errors and any(isinstance(cause_of(each), AnswerTooLarge) for each in result.errors):
         return None
     if result.data is None:
         return result

@@ -270,14 +270,14 @@ def _converter(kind: Any) -> Convert | None:
 
 
 def _making(kind: GraphQLInputObjectType) -> Convert:
-    definition = kind.extensions[_BACK]
+    origin = kind.extensions[_BACK].origin
     names = _names_of(kind.fields)
 
     def make(value: Any) -> Any:
         if value is None:
             return None
         # Like the data class itself: the defaults of its fields are constants of the class.
-        made = object.__new__(definition.origin)
+        made = object.__new__(origin)
         for name, each in value.items():
             python_name, convert = names[name]
             setattr(made, python_name, each if convert is None else convert(each))

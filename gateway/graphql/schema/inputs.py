@@ -272,19 +272,18 @@ def wire_thread(new: CreateThreadInput) -> dict[str, Any]:
 
 
 def wire_message(new: NewMessageInput) -> dict[str, Any]:
-    """Convert a new message to the body of createMessage, with its author."""
-    return {
-        "role": _VALUES[new.role],
-        "content": _content(new.content),
-        "attachments": [
-            {"file_id": each.file_id, "tools": [{"type": tool} for tool in each.tools]}
-            for each in new.attachments or ()
-        ],
-        "metadata": or_null(new.metadata),
-        "run_id": or_null(new.run_id),
-        "assistant_id": or_null(new.assistant_id),
-        "status": _VALUES[new.status] if new.status else None,
-    }
+    """Convert a new message to the body of createMessage, with its author; what is omitted or null is left out."""
+    body = {"role": _VALUES[new.role], "content": _content(new.content)}
+    if new.attachments:
+        body["attachments"] = [
+            {"file_id": each.file_id, "tools": [{"type": tool} for tool in each.tools]} for each in new.attachments
+        ]
+    for name in ("metadata", "run_id", "assistant_id"):
+        if (given := or_null(getattr(new, name))) is not None:
+            body[name] = given
+    if new.status:
+        body["status"] = _VALUES[new.status]
+    return body
 
 
 def or_null(value: Any) -> Any:
