@@ -51,7 +51,7 @@ _APPENDED: Final = 5  # pieces of each message in progress
 _HELD: Final = f"SELECT message_count FROM threads WHERE id = '{thread_id(LONG)}'"  # noqa: S608  (our own words)
 _VERSION: Final = {SQLITE: "SELECT sqlite_version()", POSTGRES: "SHOW server_version"}
 # Vacuumed too, or PostgreSQL would do it by itself while it is measured.
-_ANALYZE: Final = {SQLITE: "ANALYZE", POSTGRES: "VACUUM (ANALYZE)"}
+ANALYZE: Final = {SQLITE: "ANALYZE", POSTGRES: "VACUUM (ANALYZE)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +112,19 @@ def prepared(url: str, ours: System, messages: int, long: int) -> Prepared:
         _fill(url, ours, messages, long)
     elif held != [(long,)]:
         raise SystemExit("The database holds other threads than this program would load. Give it an empty one.")
-    [(version,)] = run_sql(url, _VERSION[kind])
-    keys = {project: make_key(ours, url, project) for project in PROJECTS}
-    ready = Prepared(kind, url, f"{kind} {version}", long, keys, ours, _postmaster(url, kind))
+    ready = described(url, ours, PROJECTS, long)
     if not held:
         _write(ready)
-        run_sql(url, _ANALYZE[kind])
+        run_sql(url, ANALYZE[kind])
     return ready
+
+
+def described(url: str, ours: System, projects: Sequence[str], long: int = 0) -> Prepared:
+    """Create API keys of a filled database, and describe it."""
+    kind = make_url(url).get_backend_name()
+    [(version,)] = run_sql(url, _VERSION[kind])
+    keys = {project: make_key(ours, url, project) for project in projects}
+    return Prepared(kind, url, f"{kind} {version}", long, keys, ours, _postmaster(url, kind))
 
 
 def _fill(url: str, ours: System, messages: int, long: int) -> None:
