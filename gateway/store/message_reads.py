@@ -215,16 +215,20 @@ def complete(fields: Fields, *pages: list[Any]) -> None:
     if any(map(deltas, chain.from_iterable(pages))):
         places = {name: n for n, name in enumerate(fields)}
         for found in pages:
-            found[:] = [_grown(places, row, wire.load(gained)) if (gained := deltas(row)) else row for row in found]
+            found[:] = [_grown(places, row, *wire.load(gained)) if (gained := deltas(row)) else row for row in found]
 
 
-def _grown(places: dict[str, int], row: Sequence[Any], deltas: list[tuple[int, int, str]]) -> Sequence[Any]:
+def _grown(
+    places: dict[str, int], row: Sequence[Any], positions: list[int], part_indexes: list[int], texts: list[str]
+) -> Sequence[Any]:
     """Append deltas in the order of their positions, and note whether that is one plain text."""
-    if not deltas:
+    if not positions:
         return row
-    gained: dict[int, list[str]] = {}
-    for _, part_index, text in sorted(deltas):
-        gained.setdefault(part_index, []).append(text)
+    gained = {0: texts}
+    if any(part_indexes) or positions != sorted(positions):
+        gained = {}
+        for _, part_index, text in sorted(zip(positions, part_indexes, texts, strict=True)):
+            gained.setdefault(part_index, []).append(text)
     own = list(row)
     if "content_json" in places:
         place, of_mark = places["content_json"], places.get("plain_text")

@@ -12,7 +12,9 @@ from gateway.core import messages, streaming
 from gateway.domain import archive
 from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Message, append_text, grow_content, plain_text
 from gateway.domain.page import PageRequest
-from gateway.domain.wire import dump, load
+from gateway.domain.wire import dump, dump_text, load
+from gateway.store.message_reads import complete
+from gateway.store.statements.messages import DELTAS
 from tests.exports import a_message, a_thread
 from tests.following import WHOLE, begin, grow, make_thread, say
 from tests.make import EVERY_PART, list_page, text_part
@@ -98,6 +100,29 @@ def test_any_text_grows_as_its_part_does(value: str, pieces: list[str]) -> None:
     parts, mark = grown_parts([text_part(value)], {0: pieces})
 
     assert grow_content(dump([text_part(value)]), 1, {0: pieces}) == (dump(parts), mark)
+
+
+@pytest.mark.parametrize(
+    ("deltas", "values"),
+    [
+        ([[8, 9], [0, 0], ["b", "c"]], ["abc"]),
+        ([[9, 8], [0, 0], ["c", "b"]], ["abc"]),
+        ([[9, 8, 7], [1, 0, 0], ["d", "c", "b"]], ["abc", "d"]),
+        ([[9, 8], [1, 1], ["c", "b"]], ["a", "bc"]),
+        ([[], [], []], ["a"]),
+        ([None, None, None], ["a"]),
+    ],
+)
+@pytest.mark.parametrize("mark", [1, None])
+def test_deltas_are_appended_in_the_order_of_their_positions(
+    deltas: list[Any], values: list[str], mark: int | None
+) -> None:
+    rows = [(dump([text_part("a")]), mark, dump_text(deltas))]
+
+    complete(("content_json", "plain_text", DELTAS), rows)
+
+    assert load(rows[0][0]) == list(map(text_part, values))
+    assert rows[0][1] == (plain_text(load(rows[0][0])) if deltas[0] else mark)
 
 
 @pytest.mark.parametrize("unknown", [{}, {"run_steps": []}], ids=["fast", "strict"])

@@ -101,9 +101,12 @@ json_values: Final = _function(None, sqlite="json_each({0})", postgresql="jsonb_
 # The text that an element of an array of JSON is.
 value_as_text: Final = _function(Text(), sqlite="{1}", postgresql="({1} #>> '{{}}')")
 
-# Some columns of all rows as one text, an array of arrays of JSON in any order.
-json_rows: Final = _function(
-    Text(), sqlite="json_group_array(json_array({0}))", postgresql="CAST(json_agg(json_build_array({0})) AS TEXT)"
+# Three columns of all rows as one text, an array of JSON with one array for each: in any order, the same in all. Where
+# there are no rows, these are empty, or null.
+json_columns: Final = _function(
+    Text(),
+    sqlite="json_array(json_group_array({1}), json_group_array({2}), json_group_array({3}))",
+    postgresql="CAST(json_build_array(json_agg({1}), json_agg({2}), json_agg({3})) AS TEXT)",
 )
 
 # A column of all rows as one text, an array of JSON in any order.

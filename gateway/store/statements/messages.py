@@ -36,7 +36,7 @@ from gateway.domain.principal import Reach
 from gateway.store.schema import tables
 from gateway.store.statements import page_bytes, threads
 from gateway.store.statements.access import is_shown, within, within_thread
-from gateway.store.statements.functions import among, as_text, change_number, json_rows, json_values, utf8
+from gateway.store.statements.functions import among, as_text, change_number, json_columns, json_values, utf8
 from gateway.store.statements.idempotency import COLUMNS, has_key
 from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
 from gateway.store.statements.wire_message import WIRE_MESSAGE
@@ -83,13 +83,13 @@ def columns_of(reach: Reach, fields: Sequence[str]) -> list[ColumnElement[Any]]:
 
 
 def _deltas(reach: Reach) -> Label[Any]:
-    """Select the deltas of a message in progress, as arrays of JSON of their positions, part indexes and texts.
+    """Select the deltas of a message in progress: arrays of JSON of their positions, of part indexes, and of texts.
 
     They are selected with the content, since they move into that from time to time: two statements could miss them in
     both places.
     """
     own = tables.message_deltas.c
-    gained = select(json_rows(own.position, own.part_index, own.text))
+    gained = select(json_columns(own.position, own.part_index, own.text))
     gained = gained.where(within(tables.message_deltas, reach), own.message_id == tables.messages.c.id)
     # A row after the end of a page has no content (`page_bytes`).
     is_growing = and_(tables.messages.c.status == Status.IN_PROGRESS.value, tables.messages.c.content.is_not(None))
