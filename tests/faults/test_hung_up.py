@@ -13,12 +13,13 @@ import httpx
 import pytest
 
 import tests.live.inside
-from gateway.app import serve_store
+from gateway.app import Limits, serve_store
 from gateway.core import transfer
 from gateway.domain.ids import ThreadId
 from gateway.graphql.options import Options
 from gateway.graphql.transport.http import URL
 from gateway.observability.listeners import Listeners
+from gateway.server import timeouts
 from gateway.store.engines.base import Timeouts
 from gateway.store.store import open_store
 from tests.following import until
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.observability.record import RequestRecord
+    from tests.graphql.test_deadline import Running
     from tests.live.inside import Inside
 
 AT_ONCE: Final = 8  # more than there are readers
-SOON_S: Final = 5.0  # half of a deadline
+LATE_S: Final = 60  # when something else would end what is asked
+SOON_S: Final = 30  # however busy the machine is
 LIST: Final = "{ threads { nodes { id } } }"
 CREATE: Final = """mutation ($t: ID!) {
   createMessage(input: { threadId: $t, role: USER, content: { text: "a" } }) { message { id } }
@@ -54,8 +57,11 @@ WRITES: Final = {
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing but a deadline end what waits for a lock of PostgreSQL."""
-    monkeypatch.setattr(tests.live.inside, "open_store", partial(open_store, timeouts=Timeouts(lock_s=60)))
+    """Let nothing else end soon what is asked: no deadline, and no time-out of PostgreSQL."""
+    of_database = Timeouts(lock_s=LATE_S, statement_s=LATE_S)
+    parts: dict[str, Any] = {"options": Options(timeout_s=LATE_S, batch=2), "limits": Limits(LATE_S)}
+    monkeypatch.setattr(tests.live.inside, "open_store", partial(open_store, timeouts=of_database))
+    monkeypatch.setattr(tests.live.inside, "serve_store", partial(serve_store, **parts))
 
 
 @asynccontextmanager
@@ -99,23 +105,23 @@ async def test_a_client_that_hangs_up_leaves_sqlites_readers_to_others(sqlite_ur
 @pytest.mark.parametrize("face", READS)
 async def test_a_client_that_hangs_up_ends_its_statement_on_postgres(postgres_url: str, face: str) -> None:
     accept = "text/event-stream" if face == "GraphQL as events" else "*/*"
-    async with serving_inside(postgres_url) as inside, locked(postgres_url) as running:
-        async with asking(inside, READS[face], accept):
-            assert await running.becomes(1)
-        async with asyncio.timeout(SOON_S):
-            assert await running.becomes(0)
+    async with serving_inside(postgres_url) as inside:
+        await thread_of(inside)
+        await until(lambda: inside.store.connections()["reader"] == 0)  # nor does a task of the server read now
+        async with locked(postgres_url) as running:
+            async with asking(inside, READS[face], accept):
+                await _wait_for(running, 1)
+            await _wait_for(running, 0)
 
 
 @pytest.mark.parametrize("face", WRITES)
 async def test_a_client_that_hangs_up_does_not_end_its_write_on_sqlite(sqlite_url: str, face: str) -> None:
     async with serving_inside(sqlite_url) as inside:
         thread_id = await thread_of(inside)
-        with writing(sqlite_url), endless_reads():
+        with writing(sqlite_url):
             async with asking(inside, _of(thread_id, WRITES[face])):
                 await until(lambda: inside.store.connections()["writer"] == 1)
-            async with asking(inside, READS["REST"]):  # when this has ended, that has been left for longer
-                await until(lambda: inside.store.connections()["reader"] == 1)
-            await until(lambda: inside.store.connections()["reader"] == 0)
+            await _long_enough(inside)
         await until(lambda: inside.store.connections()["writer"] == 0)
 
         assert await count(inside, thread_id) == 1
@@ -127,17 +133,14 @@ async def test_a_client_that_hangs_up_does_not_end_its_write_on_postgres(postgre
         thread_id = await thread_of(inside)
         async with locked(postgres_url) as running:
             async with asking(inside, _of(thread_id, WRITES[face])):
-                assert await running.becomes(1)
-            async with asking(inside, READS["REST"]):  # when this has ended, that has been left for longer
-                assert await running.becomes(2)
-            assert await running.becomes(1)
+                await _wait_for(running, 1)
+            await _long_enough(inside)
         await until(lambda: inside.store.connections()["writer"] == 0)
 
         assert await count(inside, thread_id) == 1
 
 
-async def test_a_client_that_hangs_up_ends_its_batch(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tests.live.inside, "serve_store", partial(serve_store, options=Options(batch=2)))
+async def test_a_client_that_hangs_up_ends_its_batch(sqlite_url: str) -> None:
     async with serving_inside(sqlite_url) as inside:
         thread_id = await thread_of(inside)
         _, _, create = _of(thread_id, WRITES["GraphQL"])
@@ -160,6 +163,18 @@ async def test_what_a_client_has_left_is_recorded_as_such(sqlite_url: str) -> No
             await until(lambda: bool(seen))
 
     assert [each.status for each in seen] == [499]
+
+
+async def _long_enough(inside: Inside) -> None:
+    """Wait until what a client has left would be cancelled: by a timer of this loop that began later."""
+    await until(lambda: not inside.connections)
+    await asyncio.sleep(timeouts.HUNG_UP_S)
+
+
+async def _wait_for(running: Running, count: int) -> None:
+    async with asyncio.timeout(SOON_S):
+        while not await running.becomes(count):
+            pass
 
 
 def _of(thread_id: str, what: tuple[str, str, Any]) -> tuple[str, str, Any]:
