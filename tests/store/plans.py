@@ -32,6 +32,8 @@ async def filled(url: str, fill: Callable[[AsyncConnection], Awaitable[None]]) -
         if connection.dialect.name == "postgresql":  # deleted rows would count, too
             await connection.exec_driver_sql(f"TRUNCATE {', '.join(table.name for table in metadata.sorted_tables)}")
         await fill(connection)
+        if connection.dialect.name == "postgresql":  # triggers that wait for the commit
+            await connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
         await connection.exec_driver_sql("ANALYZE")
         yield connection
         await connection.rollback()

@@ -99,9 +99,10 @@ ACTIVITY_AT: Final = func.coalesce(
     * literal_column("1000"),
 )
 
-# The order of threads by activity, and their metadata by pair. Triggers of the database keep both (migrations 0010
-# and 0015), for writers of the previous version too: nothing else writes them. `activity_at` is ACTIVITY_AT;
-# `value` is cut after 513 characters, so a longer one equals no filter.
+# The order of threads by activity, and their metadata by pair. Triggers of the database keep both (migrations 0010,
+# 0015 and 0017), for writers of the previous version too: nothing else writes them. `activity_at` is ACTIVITY_AT, or -1
+# in a row of a pair that few threads have: it is in no order. `value` is cut after 513 characters, so a longer one
+# equals no filter.
 thread_activity = Table(
     "thread_activity",
     metadata,

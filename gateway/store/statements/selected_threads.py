@@ -7,6 +7,7 @@ Must not be here: what else is read of each (`beside`).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -38,6 +39,8 @@ from gateway.store.statements.read_marks import mark_of, unread_after
 from gateway.store.statements.threads import columns_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import ColumnElement, FromClause, ScalarSelect, Select, Table
 
     from gateway.domain.page import PageRequest
@@ -53,6 +56,8 @@ _ZERO: Final = literal_column("0", Integer())  # that is added to a column by wh
 # Of the numbers of threads: before and after all.
 _FIRST: Final = literal_column(str(-(1 << 63) + 1), BigInteger())
 _LAST: Final = literal_column(str((1 << 63) - 1), BigInteger())
+# The time of rows that are in no order. As a subquery: PostgreSQL does not know when it plans that many rows have it.
+_NONE: Final = select(literal_column("-1", BigInteger())).scalar_subquery()
 
 
 class _Bounds(NamedTuple):
@@ -74,7 +79,7 @@ def list_created(reach: Reach, page: PageRequest, values: Values, *, inclusive: 
         key, listed = (_THREADS.created_at + _ZERO, _THREADS.seq), _found_among_few(reach, values, columns_for(reach))
     elif _is_by_pair(reach, values):
         key = (_PAIRS.created_at, _PAIRS.seq)
-        listed = _found_by(tables.thread_metadata, reach, values).where(*_of_pair(reach, values))
+        listed = _found_by(tables.thread_metadata, columns_for(reach), reach, values).where(*_of_pair(reach, values))
     else:
         listed = select(*columns_for(reach)).where(within(tables.threads, reach), *_conditions(reach, values))
     bounds = _Bounds(values["created_least"], values["created_most"])
@@ -87,20 +92,40 @@ def list_active(reach: Reach, page: PageRequest, values: Values, *, inclusive: b
 
     Shape: as of `list_created`.
     """
-    if _is_by_pair(reach, values):
-        order, narrowed = tables.thread_metadata, [*_of_pair(reach, values)]
-    else:
-        order, narrowed = tables.thread_activity, [tables.thread_activity.c.project_id == reach.project_id]
-        if reach.owner is not None:
-            narrowed.append(tables.thread_activity.c.owner == reach.owner)
-    key: _Key = (order.c.activity_at, order.c.seq)
-    listed = _found_by(order, reach, values).where(*narrowed)
-    if _is_by_few(values):
-        key, listed = (tables.ACTIVITY_AT, _THREADS.seq), _found_among_few(reach, values, columns_for(reach))
     bounds = _Bounds(values["active_least"], values["active_most"])
     times = {page.after: "after_at", page.before: "before_at"}
     places = [_tightened(reach, cursor, values[times[cursor]], bounds, up=up) for cursor, up in cursor_bounds(page)]
-    return _page(listed, key, page, places, bounds, inclusive=inclusive)
+    paged = partial(_page, page=page, places=places, bounds=bounds, inclusive=inclusive)
+    if _is_by_few(values):
+        return paged(_found_among_few(reach, values, columns_for(reach)), (tables.ACTIVITY_AT, _THREADS.seq))
+    if _is_by_pair(reach, values):
+        return _of_both_kinds(reach, values, page, paged)
+    order = tables.thread_activity
+    narrowed = [order.c.project_id == reach.project_id]
+    if reach.owner is not None:
+        narrowed.append(order.c.owner == reach.owner)
+    listed = _found_by(order, columns_for(reach), reach, values).where(*narrowed)
+    return paged(listed, (order.c.activity_at, order.c.seq))
+
+
+def _of_both_kinds(reach: Reach, values: Values, page: PageRequest, paged: Callable[..., Select[Any]]) -> Select[Any]:
+    """Select a page of the threads of a pair: of rows in the order of activity, and of those that are in none.
+
+    The latter are few and sorted here; nearly always there are only rows of one kind. Either could fill the page.
+    """
+    order, own = tables.thread_metadata, _of_pair(reach, values)
+    key = (_PAIRS.activity_at, _PAIRS.seq)
+    ordered = _found_by(order, [*key], reach, values).where(*own)
+    # Each thread by itself, and once for all conditions: PostgreSQL might join all threads, or look for each anew.
+    at = select(tables.ACTIVITY_AT).where(_PAIRS.seq == _THREADS.seq, *_looked_up(reach, values))
+    in_none = select(at.correlate(order).scalar_subquery().label("activity_at"), _PAIRS.seq)
+    in_none = in_none.where(*own, _PAIRS.activity_at.between(_NONE, _NONE))
+    in_none = in_none.order_by(*key)  # as the index is that has no other rows between them
+    found = in_none.limit(_LAST).subquery("unordered").c
+    pages = paged(ordered, key), paged(select(*found), (found.activity_at, found.seq))
+    numbers = union_all(*(select(each.subquery().c.seq) for each in pages)).scalar_subquery()
+    listed = select(*columns_for(reach)).where(looked_up(_THREADS.project_id) == reach.project_id)
+    return limited(listed.where(among_selected(_THREADS.seq, numbers)), (tables.ACTIVITY_AT, _THREADS.seq), page)
 
 
 def count_filtered(reach: Reach, values: Values) -> Select[Any]:
@@ -154,9 +179,9 @@ def _page(
     return limited(listed.where(*compared), key, page)
 
 
-def _found_by(order: Table, reach: Reach, values: Values) -> Select[Any]:
+def _found_by(order: Table, columns: list[Any], reach: Reach, values: Values) -> Select[Any]:
     """Select the threads that a filter matches, looking each up by its number in another table, in that one's order."""
-    found = select(*columns_for(reach)).join(order, order.c.seq == _THREADS.seq)
+    found = select(*columns).select_from(tables.threads).join(order, order.c.seq == _THREADS.seq)
     return found.where(*_looked_up(reach, values))
 
 
