@@ -89,9 +89,9 @@ _COMBINED: Final[tuple[Filter, ...]] = (
     {"active_before": "1700100000"},
     {"created_before": "1700100000"},
     {"active_before": "1700100000", "created_after": "1750000000"},
-    {"unread": "true", "reader": "somebody"},
-    {"unread": "false", "reader": "somebody"},
-    {"unread": "false", "reader": "somebody", "metadata[tier]": "gold"},
+    {"unread": "true", "reader": "bob"},
+    {"unread": "false", "reader": "bob"},
+    {"unread": "false", "reader": "bob", "metadata[tier]": "gold"},
 )
 
 
