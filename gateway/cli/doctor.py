@@ -20,6 +20,7 @@ from gateway.cli.running_server import ask_server
 from gateway.errors import GatewayError
 from gateway.graphql.documents.trusted import load_trusted
 from gateway.server.startup import listen
+from gateway.settings.load import misspelled
 from gateway.settings.models import load_models
 from gateway.settings.table import Settings
 from gateway.store.engines.database_files import sqlite_file
@@ -40,6 +41,8 @@ Check = Callable[[Settings], Awaitable[Finding]]
 
 async def _settings(settings: Settings) -> Finding:
     load_trusted(settings.trusted_documents, settings.trusted_mode)
+    if wrong := misspelled():
+        return Finding(Level.WARNING, f"no setting: {', '.join(wrong)}", f"Did you mean {', '.join(wrong.values())}?")
     if not default_hosts(settings.host) and settings.profile == "development":
         said = f"profile development, and {settings.host} is reachable from other machines"
         return Finding(Level.WARNING, said, "Set GATEWAY_PROFILE=production, which disables introspection.")

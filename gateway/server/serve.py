@@ -19,7 +19,7 @@ from gateway.server.quick_imports import loading
 from gateway.server.startup import has_keys_and_is_ready, is_open_without_keys, listen
 from gateway.server.websocket_protocol import WebSocketProtocol
 from gateway.server.workers import Workers
-from gateway.settings.load import export_to_environment
+from gateway.settings.load import export_to_environment, misspelled
 from gateway.settings.masking import mask_url
 from gateway.store.engines.server_lock import lock_database
 from gateway.store.engines.sqlite_library import count_no_memory
@@ -44,6 +44,7 @@ _DEMO: Final = (
     "DEMO: RUNS ARE ANSWERED BY NO REAL MODEL, BUT BY ONE THAT REPEATS WHAT IT IS ASKED.\n"
     "For a real one, start without --demo and set GATEWAY_MODEL_URL.\n"
 )
+_NO_SETTING: Final = "{} IS NO SETTING, AND IGNORED. Did you mean {}?\n"
 
 
 def serve(settings: Settings) -> None:
@@ -143,5 +144,6 @@ def _banner(settings: Settings, port: int, *, is_open: bool) -> str:
         f"  GraphQL      http://{host}:{port}/graphql\n"
         f"{_WARNING[settings.insecure_open] if is_open else ''}"
         f"{_DEMO if settings.demo else ''}"
+        f"{''.join(_NO_SETTING.format(wrong, near) for wrong, near in misspelled().items())}"
         "Stop with Ctrl-C."
     )

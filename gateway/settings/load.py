@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _FILE: Final = Path(".env")
+_NEARLY: Final = 0.9  # of two names, how much is the same: one letter of ten may be wrong
 _COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
@@ -78,6 +79,21 @@ def read_variable(name: str) -> str | None:
     """Read an environment variable whose name is the value of a setting, such as the key of a model; or from `.env`."""
     value = os.environ.get(name)
     return value if value is not None else _of_file().get(name)
+
+
+def misspelled() -> dict[str, str]:
+    """Find variables that are named nearly as one of the settings, each with that one's name.
+
+    Others may be anybody's, such as the key of a model or a setting of another version.
+    """
+    known = [each.variable for each in SETTINGS.values()]
+    unknown = {name for name in (*os.environ, *_of_file()) if name.startswith(PREFIX) and name.upper() not in known}
+    if not unknown:
+        return {}
+    from difflib import get_close_matches  # noqa: PLC0415  (most servers have no such variable)
+
+    found = ((name, get_close_matches(name.upper(), known, 1, _NEARLY)) for name in sorted(unknown))
+    return {name: near[0] for name, near in found if near}
 
 
 def _named(name: str, source: Source) -> str:

@@ -59,6 +59,18 @@ def _mended_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "can_lose_commits", lambda: False)
 
 
+def test_doctor_names_a_variable_that_is_misspelled(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("GATEWAY_RETENTION_DAY=30\n")
+
+    code, found = examined(database_url)
+
+    said = "no setting: GATEWAY_RETENTION_DAY Did you mean GATEWAY_RETENTION_DAYS?"
+    assert (code, found["settings"]) == (0, ("warning", said))
+
+
 def test_a_database_with_a_key_needs_nothing(database_url: str) -> None:
     run("keys", "create", "--database-url", database_url)
 

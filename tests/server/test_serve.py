@@ -49,6 +49,14 @@ def test_the_banner_of_an_unauthenticated_server_warns(
     assert warning in banner
 
 
+def test_the_banner_names_a_variable_that_is_misspelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_RETENTION_DAY", "30")
+
+    banner = serve._banner(load_settings(), 8000, is_open=False)  # noqa: SLF001
+
+    assert "GATEWAY_RETENTION_DAY IS NO SETTING, AND IGNORED. Did you mean GATEWAY_RETENTION_DAYS?\n" in banner
+
+
 @pytest.mark.parametrize("demo", [True, False])
 def test_the_banner_of_a_demo_is_loud(demo: bool) -> None:  # noqa: FBT001
     banner = serve._banner(load_settings({"demo": demo}), 8000, is_open=False)  # noqa: SLF001

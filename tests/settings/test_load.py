@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.errors import InvalidSetting
-from gateway.settings.load import export_to_environment, load_settings
+from gateway.settings.load import export_to_environment, load_settings, misspelled
 from gateway.settings.table import SETTINGS
 
 if TYPE_CHECKING:
@@ -365,3 +365,32 @@ def test_settings_with_secrets_are_not_shown() -> None:
 )
 def test_in_production_tokens_need_scopes_by_default(given: dict[str, str], *, is_needed: bool) -> None:
     assert load_settings(given).jwt_require_scopes is is_needed
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("GATEWAY_RETENTION_DAY", "GATEWAY_RETENTION_DAYS"),
+        ("GATEWAY_TRUSTED_PROXY", "GATEWAY_TRUSTED_PROXIES"),
+        ("GATEWAY_DATABSE_URL", "GATEWAY_DATABASE_URL"),
+    ],
+)
+def test_a_variable_that_is_nearly_a_setting_is_found(
+    variable: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "1")
+
+    assert misspelled() == {variable: meant}
+
+
+def test_a_misspelled_setting_in_the_file_is_found(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("GATEWAY_PROT=1\nGATEWAY_PORT=1\nGATEWAY_WOKERS=1\nPORTS=1\n")
+
+    assert misspelled() == {"GATEWAY_WOKERS": "GATEWAY_WORKERS", "GATEWAY_PROT": "GATEWAY_PORT"}
+
+
+@pytest.mark.parametrize("variable", ["GATEWAY_ANTHROPIC_KEY", "GATEWAY_port", "GATEWAY_PORT", "MY_GATEWAY_PORTS"])
+def test_a_variable_of_another_purpose_is_not_misspelled(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "1")
+
+    assert misspelled() == {}
