@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import asyncpg
 import pytest
 
 from gateway.errors import Unavailable
 from gateway.store.engines import base, postgres
 from gateway.store.store import open_store
-from tests.following import PATIENCE_S, until
+from tests.following import PATIENCE_S, say, until
 from tests.make import holding, make_thread
 
 if TYPE_CHECKING:
@@ -163,3 +164,25 @@ async def test_a_savepoint_that_fails_undoes_only_itself(store: Store, who: Prin
 
     async with store.read() as reads:
         assert await reads.span_of(who.reach, thread_id) == (0, 2)
+
+
+@pytest.fixture
+async def repeatable_url(postgres_url: str) -> AsyncIterator[str]:
+    """Let the operator's default be another isolation of transactions."""
+    owner = await asyncpg.connect(postgres_url)
+    name = await owner.fetchval("SELECT current_database()")
+    await owner.execute(f'ALTER DATABASE "{name}" SET default_transaction_isolation = "repeatable read"')
+    yield postgres_url
+    await owner.execute(f'ALTER DATABASE "{name}" RESET default_transaction_isolation')
+    await owner.close()
+
+
+async def test_writers_at_once_do_not_depend_on_the_default_isolation(repeatable_url: str, who: Principal) -> None:
+    store = open_store(repeatable_url)
+    thread_id = await make_thread(store, who)
+
+    await asyncio.gather(*(say(store, who, thread_id, str(n)) for n in range(40)))
+
+    async with store.read() as reads:
+        assert list((await reads.last_positions([(who.reach.project_id, thread_id)])).values()) == [40]
+    await store.close()

@@ -129,10 +129,10 @@ thread_metadata = Table(
 )
 
 # `plain_text` is 1 where the content is exactly one text without annotations; the length of that text's JSON string,
-# where other parts follow it; else 0. `gateway migrate` fills it with 1 or 0 in messages of a version without this
-# column. NULL is unknown, as in a message in progress of such a version; of any in progress it does not count its
-# deltas. `author` is the reader who wrote the message; NULL is unknown,
-# as of an API key, which writes for many. Copies have none.
+# where other parts follow it; else 0. It says nothing of the deltas of a message in progress. NULL is unknown, as in a
+# row of a version without this column; `gateway migrate` fills it with 1 or 0 where the message is no longer in
+# progress. `author` is the reader who wrote the message; NULL is unknown, as of an API key, which writes for many.
+# Copies have none.
 messages = Table(
     "messages",
     metadata,
