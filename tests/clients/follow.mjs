@@ -12,7 +12,9 @@ export async function follow(makeClient) {
   const texts = [];
   let connections = 0;
   const variables = { threadId, after: "0" };
-  const client = makeClient(`${baseURL}/graphql`, { retryAttempts: 100, on: { connected: () => (connections += 1) } });
+  // As often as it takes: graphql-sse drops events that it reads together with the end of their connection, which on a busy
+  // machine may happen a hundred times.
+  const client = makeClient(`${baseURL}/graphql`, { retryAttempts: Infinity, on: { connected: () => (connections += 1) } });
 
   await new Promise((resolve, reject) => {
     const stop = client.subscribe(

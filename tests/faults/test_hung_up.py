@@ -122,7 +122,7 @@ async def test_a_client_that_hangs_up_does_not_end_its_write_on_sqlite(sqlite_ur
             async with asking(inside, _of(thread_id, WRITES[face])):
                 await until(lambda: inside.store.connections()["writer"] == 1)
             await _long_enough(inside)
-        await until(lambda: inside.store.connections()["writer"] == 0)
+        await _until_idle(inside)
 
         assert await count(inside, thread_id) == 1
 
@@ -135,7 +135,7 @@ async def test_a_client_that_hangs_up_does_not_end_its_write_on_postgres(postgre
             async with asking(inside, _of(thread_id, WRITES[face])):
                 await _wait_for(running, 1)
             await _long_enough(inside)
-        await until(lambda: inside.store.connections()["writer"] == 0)
+        await _until_idle(inside)
 
         assert await count(inside, thread_id) == 1
 
@@ -149,7 +149,7 @@ async def test_a_client_that_hangs_up_ends_its_batch(sqlite_url: str) -> None:
                 await until(lambda: inside.store.connections()["reader"] == 1)
             async with asyncio.timeout(SOON_S):
                 await until(lambda: inside.store.connections()["reader"] == 0)
-        await until(lambda: not inside.server.server_state.tasks)
+        await _until_idle(inside)
 
         assert await count(inside, thread_id) == 0
 
@@ -169,6 +169,12 @@ async def _long_enough(inside: Inside) -> None:
     """Wait until what a client has left would be cancelled: by a timer of this loop that began later."""
     await until(lambda: not inside.connections)
     await asyncio.sleep(timeouts.HUNG_UP_S)
+
+
+async def _until_idle(inside: Inside) -> None:
+    """Wait until each request has ended: between its writes, one holds no connection to the database."""
+    async with asyncio.timeout(SOON_S):
+        await until(lambda: not inside.server.server_state.tasks)
 
 
 async def _wait_for(running: Running, count: int) -> None:

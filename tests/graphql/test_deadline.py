@@ -173,7 +173,6 @@ async def test_sqlite_deadline_ends_request_and_statement(sqlite_store: Store, q
         thread_id = await make_thread(http)
         with endless_reads():
             answer = await send(http, query, thread_id)
-        held = sqlite_store.connections()["reader"]
         for _ in range(300):
             if not sqlite_store.connections()["reader"]:
                 break
@@ -183,7 +182,7 @@ async def test_sqlite_deadline_ends_request_and_statement(sqlite_store: Store, q
         counted = await send(patient, COUNT, thread_id)
 
     assert_cut_off(answer)
-    assert (held, sqlite_store.connections()["reader"]) == (1, 0)
+    assert sqlite_store.connections()["reader"] == 0
     assert counted.json()["data"]["thread"]["messages"]["totalCount"] == 0
 
 
