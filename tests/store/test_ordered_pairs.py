@@ -104,9 +104,12 @@ async def _kinds(engine: AsyncEngine) -> tuple[int, int]:
         return ordered, (await connection.execute(counted)).scalar_one() - ordered
 
 
-async def _list(store: Store, who: Principal, limit: int, order: Order = Order.DESC) -> list[str]:
+async def _list(
+    store: Store, who: Principal, limit: int, order: Order = Order.DESC, active_after: int | None = None
+) -> list[str]:
     """Read all pages of the threads of the pair."""
-    selected = Selection(OrderBy.ACTIVITY, ThreadFilter((MetadataMatch("channel", ("web",)),)))
+    only = ThreadFilter((MetadataMatch("channel", ("web",)),), active_after=active_after)
+    selected = Selection(OrderBy.ACTIVITY, only)
     found: list[str] = []
     asked = PageRequest(limit, order)
     while True:
@@ -243,6 +246,16 @@ async def test_pages_are_those_of_the_model_whatever_was_done_before(
     assert (await _kinds(engine))[0] > 0
     assert await _list(store, who, limit) == expected
     assert await _list(store, who, limit, Order.ASC) == expected[::-1]
+
+
+async def test_rows_in_no_order_are_not_older_than_the_first_second(
+    store: Store, who: Principal, engine: AsyncEngine
+) -> None:
+    await _add(engine, who, _beside(9))
+
+    found = await _list(store, who, 2, active_after=-86_400_000)
+
+    assert found == await _expected(engine)
 
 
 async def test_no_thread_is_missing_and_none_is_out_of_order_while_many_write(
