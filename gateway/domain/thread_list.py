@@ -112,7 +112,7 @@ class ThreadFilter:
         return {
             "created_least": created_after // 1_000 + 1,
             "created_most": -(-created_before // 1_000) - 1,
-            # A row with -1 has no time (`tables.thread_metadata`).
+            # No thread was active before 1970: a stored time below 0 is none.
             "active_least": 0 if self.active_after is None else max(0, self.active_after + 1),
             "active_most": _LATEST if self.active_before is None else self.active_before - 1,
             **owned,

@@ -22,7 +22,7 @@ from tests.effort import times
 from tests.make import SOME_SECOND, new_message
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Iterable
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -311,6 +311,14 @@ async def _ordering(engine: AsyncEngine, who: Principal, number: int) -> AsyncIt
         yield
 
 
+async def _until_ordered(engine: AsyncEngine, who: Principal, work: Awaitable[object]) -> None:
+    """Do what waits for the pair to be ordered."""
+    async with _ordering(engine, who, COUNTING[0]):
+        waiting = asyncio.ensure_future(work)
+        await _wait_for_a_lock(engine)
+    await waiting
+
+
 @on_postgres
 async def test_a_thread_that_moves_meanwhile_is_ordered_later(
     store: Store, who: Principal, engine: AsyncEngine
@@ -337,10 +345,7 @@ async def test_a_message_that_waits_for_the_order_moves_its_thread_in_it(
     await _add(engine, who, _beside(FEW))
     thread_id: Any = _id(FIRST)
 
-    async with _ordering(engine, who, COUNTING[0]):
-        waiting = asyncio.ensure_future(messages.create(store, who, thread_id, new_message()))
-        await _wait_for_a_lock(engine)
-    await waiting
+    await _until_ordered(engine, who, messages.create(store, who, thread_id, new_message()))
 
     assert await _kinds(engine) == (FEW + 1, 0)
     assert (await _list(store, who, 50))[0] == thread_id
@@ -365,10 +370,7 @@ async def test_a_thread_that_waits_to_be_deleted_leaves_nothing(
     await _add(engine, who, _beside(FEW))
     thread_id: Any = _id(FIRST)
 
-    async with _ordering(engine, who, COUNTING[0]):
-        waiting = asyncio.ensure_future(threads.delete(store, who, thread_id))
-        await _wait_for_a_lock(engine)
-    await waiting
+    await _until_ordered(engine, who, threads.delete(store, who, thread_id))
 
     assert await _kinds(engine) == (FEW, 0)
 

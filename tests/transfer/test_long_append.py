@@ -19,10 +19,9 @@ from gateway.errors import NotFound
 from gateway.store import staging
 from gateway.store.reads import Reads
 from gateway.transfer import importer
-from tests.exports import ROOT, a_message, a_text, a_thread, environment, held, lines, run, take
+from tests.exports import ROOT, a_message, a_thread, environment, held, lines, run, take
 from tests.following import say
 from tests.stepping import stepping
-from tests.transfer.test_import_beside_others import started
 from tests.transfer.test_long_threads import (
     IDS,
     SIX,
@@ -31,11 +30,12 @@ from tests.transfer.test_long_threads import (
     Interrupted,
     ids,
     interrupt,
+    large_messages,
     load,
     load_with,
     message,
     thread,
-    write_until,
+    waits_beside_import,
 )
 
 if TYPE_CHECKING:
@@ -311,15 +311,10 @@ async def test_an_import_into_a_thread_that_exists_leaves_sqlites_writer_to_othe
 ) -> None:
     monkeypatch.undo()
     file = tmp_path / "thread.jsonl"
-    large = [a_text("x" * 2_500)]
-    made = [a_message(f"msg_{n}", created_at=n, content=large) for n in range(6_000)]
+    made = large_messages()
     await asyncio.to_thread(take, sqlite_url, a_thread(), *made[:10])
     file.write_bytes(lines([a_thread(), *made]))
 
-    process = await started(sqlite_url, file)
-    ended = asyncio.create_task(process.communicate())
-    waits = await asyncio.to_thread(write_until, sqlite_url.removeprefix("sqlite:///"), ended)
-    await ended
+    waits = await waits_beside_import(sqlite_url, file)
 
-    assert process.returncode == 0
     assert max(waits) < sum(waits) / 2  # not by seconds, since other tests run at the same time

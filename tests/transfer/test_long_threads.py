@@ -358,18 +358,26 @@ async def test_an_import_of_one_long_thread_leaves_sqlites_writer_to_others(
     """In one transaction it would have it for as long as all of it takes: 0.7 s where this is 0.1."""
     monkeypatch.undo()
     file = tmp_path / "thread.jsonl"
-    large = [a_text("x" * 2_500)]
-    many = [a_message(f"msg_{n}", created_at=n, content=large) for n in range(6_000)]
-    file.write_bytes(lines([a_thread(), *many]))
+    file.write_bytes(lines([a_thread(), *large_messages()]))
 
-    for _ in range(2):
-        process = await started(sqlite_url, file)
-        ended = asyncio.create_task(process.communicate())
-        waits = await asyncio.to_thread(write_until, sqlite_url.removeprefix("sqlite:///"), ended)
-        await ended
+    waits = await waits_beside_import(sqlite_url, file)
+    of_known = await waits_beside_import(sqlite_url, file)
 
-        assert process.returncode == 0
-        assert max(waits) < sum(waits) / 2  # not by seconds, since other tests run at the same time
+    assert max(*waits, *of_known) < sum(waits) / 2  # not by seconds, since other tests run at the same time
+
+
+def large_messages() -> list[Any]:
+    return [a_message(f"msg_{n}", created_at=n, content=[a_text("x" * 2_500)]) for n in range(6_000)]
+
+
+async def waits_beside_import(url: str, file: Path) -> list[float]:
+    """Import a file into SQLite by a process; return how long each write of another one waited for its turn."""
+    process = await started(url, file)
+    ended = asyncio.create_task(process.communicate())
+    waits = await asyncio.to_thread(write_until, url.removeprefix("sqlite:///"), ended)
+    await ended
+    assert process.returncode == 0
+    return waits
 
 
 def write_until(path: str, ended: asyncio.Task[Any]) -> list[float]:
