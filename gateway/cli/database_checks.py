@@ -47,6 +47,9 @@ async def _database(_settings: Settings, inspected: Inspection) -> Finding:
 
 async def _migrations(settings: Settings, inspected: Inspection) -> Finding:
     revision = inspected.revision
+    if not inspected.is_complete:
+        said = f"the migration to revision {HEAD} is running, or was interrupted"
+        return Finding(Level.FAILURE, said, "Run: gateway migrate")
     if revision == HEAD:
         return Finding(Level.OK, f"the database is at revision {HEAD}")
     said = f"the database is at revision {revision or 'none'}; this version needs {HEAD}"

@@ -15,7 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from gateway.store.engines.database_files import WAL, beside, require_own_log, sqlite_file
 from gateway.store.engines.open import migrates_itself, open_engines
 from gateway.store.schema import tables
-from gateway.store.schema.revision import LAST_SERVED, can_be_served, opened, revision_of
+from gateway.store.schema.online import is_complete
+from gateway.store.schema.revision import HEAD, LAST_SERVED, can_be_served, opened, revision_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +62,7 @@ _FAULTS_OF_RUNS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was read of a database.
+    """What was read of a database, and whether its migration to this revision is complete.
 
     Units: `newest` is the latest second of a message or thread, if there is one; `ahead_s` is how far the database's
     clock is ahead of ours. `damage` is the first that SQLite finds; `log_bytes` the size of its log. PostgreSQL has the
@@ -71,6 +72,7 @@ class Inspection:
 
     revision: str | None
     newest: int | None
+    is_complete: bool = True
     ahead_s: float = 0.0
     damage: str | None = None
     log_bytes: int = 0
@@ -131,4 +133,5 @@ async def _inspect_server(connection: AsyncConnection, revision: str | None) -> 
     runs = await _faults_of_runs(connection, revision, ahead_s)
     timeouts = {name: int(setting) for name, setting in await connection.execute(text(_TIMEOUTS))}
     long = [(pid, name, float(s)) for pid, name, s in await connection.execute(text(_LONG), {"seconds": LONG_S})]
-    return Inspection(revision, newest, ahead_s, timeouts_ms=timeouts, long_transactions=long, runs=runs)
+    complete = revision != HEAD or await is_complete(connection)
+    return Inspection(revision, newest, complete, ahead_s, timeouts_ms=timeouts, long_transactions=long, runs=runs)

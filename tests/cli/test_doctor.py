@@ -13,9 +13,11 @@ from sqlalchemy import make_url, text
 from gateway.cli import database_checks, doctor
 from gateway.store.engines import base
 from gateway.store.engines.open import open_engines
+from gateway.store.schema.revision import HEAD
 from tests.exports import a_run, a_step, a_thread, run, take
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.counted
@@ -143,6 +145,16 @@ def test_a_database_that_was_not_migrated_is_reported(
 
     assert (exit_code, found["migrations"][0]) == (code, level)
     assert found["migrations"][1].endswith(advice)
+
+
+def test_an_upgrade_that_was_interrupted_is_reported(new_postgres_url: Callable[[], str]) -> None:
+    url = new_postgres_url()
+    execute(url, "DROP INDEX ix_threads_filling")  # one that is built beside running servers
+
+    code, found = examined(url)
+
+    said = f"the migration to revision {HEAD} is running, or was interrupted Run: gateway migrate"
+    assert (code, found["migrations"]) == (1, ("failure", said))
 
 
 @pytest.mark.parametrize(("revision", "code", "level"), [("0999", 0, "warning"), ("1000", 1, "failure")])

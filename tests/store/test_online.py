@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 import pytest
 
-from gateway.errors import Unavailable
+from gateway.errors import DatabaseBehind, Unavailable
+from gateway.store.schema import migrate as module
 from gateway.store.schema import online
 from gateway.store.schema.migrate import migrate
+from gateway.store.schema.ready import make_ready
 from gateway.store.schema.revision import HEAD
 from tests.effort import times
 
@@ -92,6 +94,26 @@ async def test_an_interrupted_upgrade_is_completed_by_the_next(
 
     assert (before, await connection.fetchval(KEY)) == ("PRIMARY KEY (seq)", "PRIMARY KEY (project_id, seq)")
     assert await connection.fetchval("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
+
+
+@ONLY_POSTGRES
+@pytest.mark.parametrize("step", ["fill_columns", "change_online"])
+async def test_no_server_starts_before_an_upgrade_is_complete(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    async def die(_: object) -> None:
+        raise ConnectionResetError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, step, die)
+        with pytest.raises(ConnectionResetError):
+            await migrate(empty_database_url)
+    with pytest.raises(DatabaseBehind, match="was interrupted"):
+        await make_ready(empty_database_url)
+
+    await migrate(empty_database_url)
+
+    await make_ready(empty_database_url)
 
 
 @ONLY_POSTGRES

@@ -30,8 +30,9 @@ _PACKAGE = Path(__file__).parents[2]
 async def migrate(url: str, revision: str = "head") -> None:
     """Migrate a database to a revision, in one transaction; concurrent migrations wait for each other.
 
-    What would hold writers up is done afterwards, beside running servers: indexes are built, and columns that may be
-    empty meanwhile are filled in batches. What a later version has migrated is left as it is, if it can be served.
+    What would hold writers up is done afterwards, beside running servers: columns that may be empty meanwhile are
+    filled in batches, and indexes are built, in this order: servers start when the indexes are complete (`ready`).
+    What a later version has migrated is left as it is, if it can be served.
     Errors: Unavailable where a table is never free; DatabaseBehind where it is newer than this program; InvalidSetting
     where it cannot be opened; DatabaseDamaged; whatever the database says where it cannot be changed.
     """
@@ -60,9 +61,9 @@ async def migrate(url: str, revision: str = "head") -> None:
     try:
         await (try_often(upgrade) if has_row_locks else upgrade())
         if revision == "head":
+            await fill_columns(engines.writer)
             if has_row_locks:
                 await change_online(engines.writer)
-            await fill_columns(engines.writer)
     finally:
         await engines.dispose()
 

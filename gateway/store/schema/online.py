@@ -26,6 +26,8 @@ LOCK_TIMEOUT: Final = "lock_timeout = '500ms'"
 _KEY: Final = ["project_id", "seq"]
 _LISTED: Final = ("threads", "messages", "deleted_threads", "deleted_messages")
 _IS_VALID: Final = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{}')"
+_INVALID: Final = """SELECT name FROM unnest(string_to_array('{}', ' ')) AS name
+WHERE NOT EXISTS (SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(name) AND indisvalid)"""
 _OF_KEY: Final = "project_id, idempotency_scope, idempotency_key"
 _OF_NEWS: Final = "project_id, thread_id, position, role, author"
 _INDEXES: Final = {  # each of some tables
@@ -43,6 +45,12 @@ _INDEXES: Final = {  # each of some tables
     "ix_{}_filling": (("threads",), "INDEX CONCURRENTLY {} ON {} (filling) WHERE filling IS NOT NULL"),
     "ix_{}_owner": (("deleted_threads",), "INDEX CONCURRENTLY {} ON {} (project_id, owner) WHERE owner IS NOT NULL"),
 }
+_NAMES: Final = [name.format(table) for name, (tables, _) in _INDEXES.items() for table in tables]
+
+
+async def is_complete(connection: AsyncConnection) -> bool:
+    """Say whether all changes have been made, and with them what `migrate` does before."""
+    return not (await connection.exec_driver_sql(_INVALID.format(" ".join(_NAMES)))).all()
 
 
 async def change_online(writer: AsyncEngine) -> None:

@@ -5,9 +5,15 @@ Must not be here: how a database is migrated (`migrate`).
 
 from __future__ import annotations
 
+from typing import Final
+
+from gateway.errors import DatabaseBehind
 from gateway.store.engines.database_files import require_own_log, sqlite_file
 from gateway.store.engines.open import migrates_itself, open_engines
-from gateway.store.schema.revision import can_be_served, opened, revision_of
+from gateway.store.schema.online import is_complete
+from gateway.store.schema.revision import HEAD, can_be_served, opened, revision_of
+
+_INCOMPLETE: Final = "The migration of the database is running, or was interrupted. Run: gateway migrate"
 
 
 async def make_ready(url: str) -> None:
@@ -20,10 +26,13 @@ async def make_ready(url: str) -> None:
     engines = open_engines(url)
     try:
         async with opened(engines.writer) as connection:
-            is_ready = can_be_served(await connection.run_sync(revision_of))
+            revision = await connection.run_sync(revision_of)
+            # A later version may have replaced an index.
+            if revision == HEAD and not migrates_itself(url) and not await is_complete(connection):
+                raise DatabaseBehind(_INCOMPLETE)
     finally:
         await engines.dispose()
-    if is_ready:
+    if can_be_served(revision):
         return
     from gateway.store.schema.migrate import migrate, require_head  # noqa: PLC0415  (a tenth of what a server loads)
 
