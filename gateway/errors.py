@@ -90,8 +90,8 @@ class Forbidden(GatewayError):
 class TooManyRequests(GatewayError):
     """A rate limit is exceeded; `retry_after_s` is when to retry."""
 
-    def __init__(self, message: str, *, code: str, retry_after_s: int) -> None:
-        super().__init__(message, code=code)
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message, code="rate_limit_exceeded")
         self.retry_after_s = retry_after_s
 
 

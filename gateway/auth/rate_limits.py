@@ -128,7 +128,7 @@ class RateLimiter:
     async def _acquire(self, who: Principal, scope: Scope, units: int) -> AsyncIterator[None]:
         buckets = who.buckets
         if self._concurrent is not None and any(self._running[each] >= self._concurrent for each in buckets):
-            raise TooManyRequests(_SLOW_DOWN, code="rate_limit_exceeded", retry_after_s=1)
+            raise TooManyRequests(_SLOW_DOWN, retry_after_s=1)
         self._running.update(buckets)
         try:
             if self._counter is not None and units:
@@ -188,7 +188,7 @@ class _Counter:
         if record := current.get():
             record.allowance = Allowance(limit.amount, remaining, reset_s)
         if not is_allowed:
-            raise TooManyRequests(_SLOW_DOWN, code="rate_limit_exceeded", retry_after_s=reset_s)
+            raise TooManyRequests(_SLOW_DOWN, retry_after_s=reset_s)
 
     async def require_tokens(self, payer: str) -> None:
         """Check that a payer has tokens left.
@@ -243,7 +243,7 @@ def _seconds_to(reset_at: float) -> int:
 
 
 def _until(reset_at: float, message: str) -> TooManyRequests:
-    return TooManyRequests(message, code="rate_limit_exceeded", retry_after_s=_seconds_to(reset_at))
+    return TooManyRequests(message, retry_after_s=_seconds_to(reset_at))
 
 
 def units_of(cost: int) -> int:

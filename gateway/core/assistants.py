@@ -156,12 +156,9 @@ async def list_page(store: Store, who: Principal, page: PageRequest) -> Page[Ass
 async def page_ends(store: Store, who: Principal, page: PageRequest, found: Page[Assistant]) -> PageEnds:
     """Say whether the list of assistants continues before and after a page."""
     _require(who, Scope.READ)
-
-    async def any_from(cursor: str, *, up: bool) -> bool:
-        async with store.read() as reads:
-            return await reads.any_assistant_from(who.reach, cursor, up=up)
-
-    return await paging.page_ends(page, found, any_from)
+    return await paging.page_ends(
+        store, page, found, lambda reads, cursor, up: reads.any_assistant_from(who.reach, cursor, up=up)
+    )
 
 
 def _require(who: Principal, *scopes: Scope) -> None:

@@ -6,7 +6,6 @@ Must not be here: how a thread is removed (`thread_removal`).
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core import forgetting, thread_removal
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from gateway.core import Store
     from gateway.domain.ids import ThreadId
     from gateway.domain.principal import Principal
-    from gateway.store.erasing import EraseWrites
 
 _THREADS: Final = 100
 _PLACES: Final = 500  # of deleted threads that one transaction changes
@@ -51,23 +49,15 @@ async def erase(store: Store, who: Principal, owner: str) -> Erased:
         for thread_id in found:
             removed = await thread_removal.remove(store, reach.and_unfinished(), thread_id)
             threads, messages = threads + removed.threads, messages + removed.messages
-    while await store.write(partial(_forget_some, reach=reach)) == _PLACES:
+    while await store.write(lambda transaction: transaction.forget_owner(reach, _PLACES)) == _PLACES:
         pass
     await forgetting.forget(store, Reach(reach.project_id).and_unfinished(), owner)
-    await store.write(partial(_end, reach=reach))
+    await store.write(lambda transaction: transaction.note_erasure(reach))
     erased = Erased(threads, messages)
     audit.note(
         Event.USER_ERASED, principal=who.name, project=reach.project_id, target=f"user:{owner}", **erased._asdict()
     )
     return erased
-
-
-async def _forget_some(transaction: EraseWrites, reach: Reach) -> int:
-    return await transaction.forget_owner(reach, _PLACES)
-
-
-async def _end(transaction: EraseWrites, reach: Reach) -> None:
-    await transaction.note_erasure(reach)
 
 
 def _reach(who: Principal, owner: str) -> Reach:

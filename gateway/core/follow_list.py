@@ -60,7 +60,7 @@ async def start(store: Store, hub: Hub, who: Principal, after: str | None) -> Li
         return ListPlace(hub.listen_to_list(_topic(who.reach)).seen or now, mark)
     seen = snapshot.load(after.removesuffix(mark)) if after.endswith(mark) else None
     if seen is None or seen.next > now.next or (erased is not None and not seen.sees(erased)):
-        raise unknown_event_cursor("after", after)
+        raise unknown_event_cursor(after)
     return ListPlace(seen, mark)
 
 

@@ -155,12 +155,12 @@ async def page_ends(
 ) -> PageEnds:
     """Say whether the list of messages continues before and after a page."""
     who.require(Scope.READ)
-
-    async def any_from(cursor: str, *, up: bool) -> bool:
-        async with store.read() as reads:
-            return await reads.any_message_from(who.reach, thread_id, run_id, cursor, up=up)
-
-    return await paging.page_ends(page, found, any_from)
+    return await paging.page_ends(
+        store,
+        page,
+        found,
+        lambda reads, cursor, up: reads.any_message_from(who.reach, thread_id, run_id, cursor, up=up),
+    )
 
 
 async def count_of_run(store: Store, who: Principal, thread_id: ThreadId, run_id: str) -> int:

@@ -6,7 +6,7 @@ Must not be here: the comparison of keys, which is done in SQL.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.domain.page import EdgeFlags, Order, Page, PageEnds, PageRequest, Rows
 from gateway.domain.parse_page import unknown_cursor
@@ -17,14 +17,10 @@ if TYPE_CHECKING:
     from gateway.core import Store
     from gateway.store.runs import RunReads
 
+    # Says whether anything is at a cursor or past it, towards higher (True) or lower keys.
+    AnyFrom = Callable[[RunReads, str, bool], Awaitable[bool]]
+
 P = TypeVar("P", bound=Page[Any] | Rows)
-
-
-class AnyFrom(Protocol):
-    """Say whether anything is at a cursor or past it, towards higher (`up`) or lower keys."""
-
-    def __call__(self, cursor: str, *, up: bool) -> Awaitable[bool]:
-        """Query the store."""
 
 
 async def refuse_unknown_cursors(page: PageRequest, has_place: Callable[[str], Awaitable[bool]]) -> None:
@@ -38,11 +34,16 @@ async def refuse_unknown_cursors(page: PageRequest, has_place: Callable[[str], A
             raise unknown_cursor(param, cursor)
 
 
-async def page_ends(page: PageRequest, found: Page[Any] | Rows, any_from: AnyFrom) -> PageEnds:
+async def page_ends(store: Store, page: PageRequest, found: Page[Any] | Rows, any_from: AnyFrom) -> PageEnds:
     """Say whether the list continues before and after a page, and query the store for its cursors."""
+
+    async def exists(cursor: str, *, up: bool) -> bool:
+        async with store.read() as reads:
+            return await any_from(reads, cursor, up)
+
     up, known = page.order is Order.ASC, ends_of(page, found, EdgeFlags())
-    after = not known.has_previous and page.after is not None and await any_from(page.after, up=not up)
-    before = not known.has_next and page.before is not None and await any_from(page.before, up=up)
+    after = not known.has_previous and page.after is not None and await exists(page.after, up=not up)
+    before = not known.has_next and page.before is not None and await exists(page.before, up=up)
     return ends_of(page, found, EdgeFlags(after, before))
 
 

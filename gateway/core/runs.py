@@ -215,12 +215,9 @@ async def list_pages(
 async def page_ends(store: Store, who: Principal, thread_id: ThreadId, page: PageRequest, found: Page[Run]) -> PageEnds:
     """Say whether the list of runs continues before and after a page."""
     who.require(Scope.READ)
-
-    async def any_from(cursor: str, *, up: bool) -> bool:
-        async with store.read() as reads:
-            return await reads.any_run_from(who.reach, thread_id, cursor, up=up)
-
-    return await paging.page_ends(page, found, any_from)
+    return await paging.page_ends(
+        store, page, found, lambda reads, cursor, up: reads.any_run_from(who.reach, thread_id, cursor, up=up)
+    )
 
 
 async def find(store: Store, who: Principal, run_id: str) -> Run | None:

@@ -177,12 +177,9 @@ async def page_ends(
     """Say whether the list of threads continues before and after a page."""
     who.require(Scope.READ)
     selected = _read_by(who, selected)
-
-    async def any_from(cursor: str, *, up: bool) -> bool:
-        async with store.read() as reads:
-            return await reads.any_thread_from(who.reach, cursor, up=up, selected=selected)
-
-    return await paging.page_ends(page, found, any_from)
+    return await paging.page_ends(
+        store, page, found, lambda reads, cursor, up: reads.any_thread_from(who.reach, cursor, up=up, selected=selected)
+    )
 
 
 async def count(store: Store, who: Principal, selected: Selection = ALL) -> int:

@@ -94,10 +94,10 @@ def unknown_cursor(param: str, cursor: str) -> InvalidRequest:
     return InvalidRequest(message, param=param, code="invalid_value")
 
 
-def unknown_event_cursor(param: str, cursor: str) -> InvalidRequest:
+def unknown_event_cursor(cursor: str) -> InvalidRequest:
     """Create the error for a cursor that is not of an event of this list, in this history of the database."""
-    message = f"Invalid '{param}': '{excerpt(cursor)}'. Expected the cursor of an event of this list."
-    return InvalidRequest(message, param=param, code="invalid_value")
+    message = f"Invalid 'after': '{excerpt(cursor)}'. Expected the cursor of an event of this list."
+    return InvalidRequest(message, param="after", code="invalid_value")
 
 
 def _cursor(value: str | None, param: str, as_cursor: Callable[[str], str | None]) -> str | None:

@@ -27,20 +27,14 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Reach
 
 
-def _columns(table: Table, names: Sequence[str], endings: tuple[str, ...]) -> tuple[Any, ...]:
+def _columns(table: Table, names: Sequence[str]) -> tuple[Any, ...]:
     """Return columns in the order of fields, whose names say more of their type."""
-    found = []
-    for name in names:
-        for ending in endings:
-            name = name.removesuffix(ending)  # noqa: PLW2901
-        found.append(table.c[name])
-    return tuple(found)
+    return tuple(table.c[name.removesuffix("_json").removesuffix("_value")] for name in names)
 
 
-_ENDINGS: Final = ("_json", "_value")
-RUN_COLUMNS: Final = _columns(tables.runs, RunRow._fields, _ENDINGS)
-STEP_COLUMNS: Final = _columns(tables.run_steps, StepRow._fields, _ENDINGS)
-ASSISTANT_COLUMNS: Final = _columns(tables.assistants, Assistant._fields, _ENDINGS)
+RUN_COLUMNS: Final = _columns(tables.runs, RunRow._fields)
+STEP_COLUMNS: Final = _columns(tables.run_steps, StepRow._fields)
+ASSISTANT_COLUMNS: Final = _columns(tables.assistants, Assistant._fields)
 _BY_POSITION: Final = (tables.runs.c.position,)
 _STEPS_BY_POSITION: Final = (tables.run_steps.c.position,)
 _BY_NUMBER: Final = (tables.assistants.c.number, tables.assistants.c.id)
