@@ -41,6 +41,7 @@ _THREAD: Final = -3  # the column before both, in a statement that also selects 
 GROWING: Final = (*WHOLE, messages.DELTAS)
 _TEXTS: Final = frozenset({"content_json", "wire_json"})
 _NO_EDGES: Final = EdgeFlags()
+_PAGES_OF_EACH = {more: partial(postgres_pages.list_messages_of_each, with_more=more) for more in (True, False)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ class MessageReads:
         """Return the same page of several threads by one statement, and one more after each that ends by its bytes."""
         build: Build = messages.list_messages_of_each
         if not self._connection.is_local:
-            build = postgres_pages.list_messages_of_each
+            build = _PAGES_OF_EACH[read.with_more]
         take = partial(AnswerBudget().take_pages, limit=read.page.limit, place=fields.index("thread_id"))
         page = read.page if read.with_more else _one_less(read.page)  # a statement asks for one more than the limit
         pages: dict[str, PageRows[Any]] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
-from sqlalchemy import ColumnElement, Integer, Label, case, cast, func, literal_column, or_, select, true
+from sqlalchemy import ColumnElement, Integer, Label, and_, case, cast, func, literal_column, or_, select, true
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from gateway.domain.message import Status
@@ -63,14 +63,15 @@ def limit_bytes(listed: Select[Any], *, up: bool) -> Select[Any]:
     return _shown(listed, page).order_by(key.asc() if up else key.desc())
 
 
-def limit_bytes_of_each(listed: Select[Any], wanted: FromClause, *, up: bool) -> Select[Any]:
+def limit_bytes_of_each(listed: Select[Any], wanted: FromClause, most: int, *, up: bool) -> Select[Any]:
     """Select the same page for each row of `wanted`, without texts once all of them exceed the limit of a response.
 
+    A page has at most so many rows; the one after them, which shows that there are more, does not count.
     Shape: the rows of `listed`, which may refer to `wanted`, and of each page in order.
     """
-    page = _with_texts_of(listed, up=up).lateral("page")
-    texts = [page.c[each.name] for each in _TEXTS if each.name in page.c]
-    of_page = case((texts[0].is_not(None), page.c[BYTES])) if texts else page.c[BYTES]  # without texts there is no cut
+    page = _with_texts_of(listed, up=up, numbered=True).lateral("page")
+    texts = [page.c[each.name].is_not(None) for each in _TEXTS if each.name in page.c]  # without any there is no cut
+    of_page = case((and_(page.c.number <= most, *texts[:1]), page.c[BYTES]))
     held = func.sum(of_page).over(rows=(None, 0))
     all_of_them = select(*page.c, held.label("held")).select_from(wanted, page).subquery("counted")
     pages = select(*_only_where(all_of_them.c.held <= MAX_ANSWER_BYTES, all_of_them)).subquery("pages")
@@ -101,17 +102,18 @@ def fits_page(held: Any, stored: Any) -> ColumnElement[bool]:
     return _fits(MAX_BYTES, held, stored)
 
 
-def _with_texts_of(listed: Select[Any], *, up: bool) -> Select[Any]:
+def _with_texts_of(listed: Select[Any], *, up: bool, numbered: bool = False) -> Select[Any]:
     """Select the columns that rows are computed from, and the texts only of rows of the page."""
     counted = _raw(listed).subquery("counted")
     key = counted.c[_KEY.name]
-    held = func.sum(counted.c[BYTES]).over(order_by=key.asc() if up else key.desc(), rows=(None, 0))
-    return _within(MAX_BYTES, counted, held)
+    window: Any = {"order_by": key.asc() if up else key.desc(), "rows": (None, 0)}
+    more = (func.count().over(**window).label("number"),) if numbered else ()
+    return _within(MAX_BYTES, counted, func.sum(counted.c[BYTES]).over(**window), *more)
 
 
-def _within(at_most: int, counted: FromClause, held: ColumnElement[Any]) -> Select[Any]:
+def _within(at_most: int, counted: FromClause, held: ColumnElement[Any], *more: ColumnElement[Any]) -> Select[Any]:
     """Select rows with their texts while their sum is within a limit; the first one always has them."""
-    rows = select(*counted.c, held.label("held")).subquery("rows")
+    rows = select(*counted.c, held.label("held"), *more).subquery("rows")
     return select(*_only_where(_fits(at_most, rows.c.held, rows.c[BYTES]), rows))
 
 

@@ -62,10 +62,17 @@ def get_thread_with_messages(
 
 
 def list_messages_of_each(
-    reach: Reach, thread_ids: str, page: PageRequest, run_id: str | None = None, fields: Fields = WHOLE
+    reach: Reach,
+    thread_ids: str,
+    page: PageRequest,
+    run_id: str | None = None,
+    fields: Fields = WHOLE,
+    *,
+    with_more: bool = True,
 ) -> Select[Any]:
     """Select the same page of several threads, whose ids are an array of JSON, in one statement of PostgreSQL.
 
+    The last row of a full page only shows that there is more (`with_more`), or belongs to it like the others.
     Shape: the rows of `list_messages`, in order for each thread; no texts once they exceed the limit of a response.
     """
     text: Any = thread_ids  # or its bind parameter, where a statement is prepared
@@ -74,7 +81,8 @@ def list_messages_of_each(
     wanted = wanted.render_derived(name="wanted")
     one = literal_column("wanted.id", Text())  # the id of the outer statement
     listed = messages.list_messages(reach, one, page, run_id, fields)  # type: ignore[arg-type]
-    return page_bytes.limit_bytes_of_each(listed, wanted, up=is_ascending(page))
+    most = page.limit if with_more else page.limit + 1
+    return page_bytes.limit_bytes_of_each(listed, wanted, most, up=is_ascending(page))
 
 
 def with_message(
