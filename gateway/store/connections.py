@@ -8,13 +8,14 @@ Must not be here: the text of statements (`statement_cache`), differences betwee
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from gateway.concurrency import WaitingLine
 from gateway.store.engines import base
-from gateway.store.engines.errors import is_usable_after
+from gateway.store.engines.errors import is_refused, is_usable_after
 from gateway.store.engines.sqlite import take_each
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
     Query = tuple[Take[Any], Build, tuple[Any, ...]]
 
+log: Final = logging.getLogger(__name__)
+
+_REFUSED_S: Final = 1.0  # after a server that has no connection left was asked for one, until it is asked again
 C = TypeVar("C", bound="Connection")
 T = TypeVar("T")
 
@@ -139,6 +143,7 @@ class ConnectionPool(Generic[C]):
         self._waiting = WaitingLine[C | None]()  # for the next that is released; None where another may be opened
         self._closing: set[asyncio.Task[None]] = set()
         self._lent: dict[C, int] = {}  # with how often each was seen by `abort_stuck`
+        self._refused_until = 0.0
         self.open = 0
 
     @property
@@ -190,9 +195,10 @@ class ConnectionPool(Generic[C]):
         while True:
             if (idle := self.acquire_idle()) is not None:
                 return idle
-            if self.open < self._at_most:
+            if self._may_open():
                 async with asyncio.timeout_at(until):
-                    return self._lend(await self._open())
+                    if (connection := await self._open()) is not None:
+                        return self._lend(connection)
             given = await self._next(until)
             if given is not None and not given.is_closed():
                 return self._lend(given)
@@ -213,13 +219,30 @@ class ConnectionPool(Generic[C]):
         self._lent[connection] = 0
         return connection
 
-    async def _open(self) -> C:
+    def _may_open(self) -> bool:
+        if self.open == 0:
+            return True
+        return self.open < self._at_most and asyncio.get_running_loop().time() >= self._refused_until
+
+    async def _open(self) -> C | None:
+        """Open a connection; return None where the server has none left, but one of the others can be waited for."""
         self.open += 1
         try:
             return await self._connect()
-        except BaseException:
+        except BaseException as error:
+            can_wait = self.open > 1 and is_refused(error)
+            if can_wait:
+                self._note_refusal()
             self._note_closed()
-            raise
+            if not can_wait:
+                raise
+            return None
+
+    def _note_refusal(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._refused_until:  # of those who were refused at once, one line
+            log.warning("the database has no connection left: requests wait for those of this server")
+        self._refused_until = now + _REFUSED_S
 
     def _give_back(self, connection: C) -> None:
         if not self._waiting.give(connection):

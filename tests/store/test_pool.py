@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
@@ -106,6 +106,42 @@ async def _play(users: Sequence[User]) -> None:
 @given(users=USERS)
 def test_every_connection_is_there_again_when_all_users_have_ended(users: list[User]) -> None:
     asyncio.run(asyncio.wait_for(_play(users), 30))
+
+
+class RefusedError(Exception):
+    """What a driver raises where the server has no connection left."""
+
+    sqlstate = "53300"
+
+
+async def _play_with_one(users: Sequence[User]) -> None:
+    """Play with a server that has one connection, where the pool may have more."""
+    left = asyncio.Semaphore(1)
+
+    class Single(Lent):
+        async def discard(self) -> None:
+            await super().discard()
+            left.release()
+
+    async def opened() -> Any:
+        await asyncio.sleep(0)
+        if left.locked():
+            raise RefusedError
+        await left.acquire()
+        return Single()
+
+    pool, held = ConnectionPool[Any](opened, AT_MOST), set[Lent]()
+    tasks = [asyncio.create_task(_use(pool, replace(each, cancelled_after=None), held)) for each in users]
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(each) for each in ended} <= {type(None), TimeoutError}
+    assert all(each is None for each, user in zip(ended, users, strict=True) if user.waits_s)
+    await _turns(4)
+    assert pool.in_use == 0
+
+
+@given(users=USERS)
+def test_where_the_server_has_one_connection_left_all_users_get_it_in_turn(users: list[User]) -> None:
+    asyncio.run(asyncio.wait_for(_play_with_one(users), 30))
 
 
 async def test_those_who_wait_are_served_in_the_order_of_their_arrival() -> None:

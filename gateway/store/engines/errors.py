@@ -21,6 +21,7 @@ _TRANSIENT_STATES: Final = ("08", "40", "53", "57P", "0A000", "25006", "25P03", 
 _LOCKED: Final = "55P03"
 _TAKEN: Final = "23505"  # unique_violation
 _SLOW: Final = "57014"
+_FULL: Final = "53300"  # too_many_connections, of the server, a database or a role
 _USABLE: Final = frozenset({_LOCKED, _SLOW})  # the statement ended, the connection did not
 # A statement alone failed, and the next one need not.
 _OF_STATEMENT: Final = ("40", "25P03", "25P04", _LOCKED, _SLOW)
@@ -31,7 +32,7 @@ _REASONS: Final = {
     "25P03": _ENDED,
     "25P04": _ENDED,
     "53100": f"The disk of the database server is full. {_AGAIN}",
-    "53300": f"The database server has no connection left. {_AGAIN}",
+    _FULL: f"The database server has no connection left. {_AGAIN}",
     _LOCKED: f"The thread is locked by another transaction, which did not end in time. {_AGAIN}",
     _SLOW: f"The database took too long, and the statement was cancelled. {_AGAIN}",
 }
@@ -82,6 +83,11 @@ def is_transient(error: BaseException) -> bool:
 def is_usable_after(error: BaseException) -> bool:
     """Say whether a connection is usable after an error: not if it broke, or still runs a statement."""
     return isinstance(error, Exception) and (not is_transient(error) or _state(error) in _USABLE)
+
+
+def is_refused(error: BaseException) -> bool:
+    """Say whether the database server has refused a connection because it has none left."""
+    return _state(error) == _FULL
 
 
 def translate(error: BaseException) -> BaseException:
