@@ -35,7 +35,7 @@ FIRST: Final = 1_000_000  # the number of the first thread that is made here, fa
 COUNTING: Final = [n for n in range(FIRST, FIRST + 5_000) if (n * 40503 >> 11) & 31 == 0]
 LOWER: Final = [n for n in range(FIRST - 5_000, FIRST) if (n * 40503 >> 11) & 31 == 0]
 PAIR: Final = {"channel": "web"}
-_PAIRS, _OWN = tables.thread_metadata.c, tables.threads.c
+_PAIRS, _OWN, _ORDER = tables.thread_metadata.c, tables.threads.c, tables.thread_activity.c
 
 on_postgres = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 
@@ -382,3 +382,71 @@ async def _wait_for_a_lock(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         while not (await connection.execute(waits)).scalar_one():
             await connection.rollback()
+
+
+async def _flags(engine: AsyncEngine) -> list[bool | None]:
+    """Read whether threads may have a pair in the order, by their numbers."""
+    async with engine.connect() as connection:
+        found = await connection.execute(select(_ORDER.has_ordered_pair).order_by(_ORDER.seq))
+        return list(found.scalars())
+
+
+@on_postgres
+async def test_a_new_thread_notes_whether_it_has_an_ordered_pair(engine: AsyncEngine, who: Principal) -> None:
+    await _add(engine, who, [*_beside(FEW), COUNTING[0]])
+
+    for number, pairs in enumerate([{}, {"own": "1"}, {**PAIR, "own": "2"}]):
+        await _add(engine, who, [FIRST + 4_000 + number], pairs)
+
+    assert (await _flags(engine))[-3:] == [False, False, True]
+
+
+@on_postgres
+async def test_a_message_finds_out_what_a_row_of_the_previous_version_does_not_say(
+    store: Store, who: Principal, engine: AsyncEngine
+) -> None:
+    await _add(engine, who, [*_beside(FEW), COUNTING[0]])
+    await _add(engine, who, [FIRST + 4_000], {"own": "1"})
+    async with engine.begin() as connection:
+        await connection.execute(update(tables.thread_activity).values(has_ordered_pair=None))
+
+    for number in (FIRST, FIRST + 4_000):
+        await messages.create(store, who, _id(number), new_message())  # type: ignore[arg-type]
+
+    flags = await _flags(engine)
+    assert (flags[0], flags[-1]) == (True, False)
+    assert set(flags[1:-1]) == {None}
+    assert (await _list(store, who, 50))[0] == _id(FIRST)
+
+
+@on_postgres
+async def test_ordering_a_pair_is_noted_for_threads_that_had_none_in_the_order(
+    store: Store, who: Principal, engine: AsyncEngine
+) -> None:
+    await _add(engine, who, _beside(FEW))
+    thread_id: Any = _id(FIRST)
+    assert set(await _flags(engine)) == {False}
+
+    await _add(engine, who, COUNTING[:1])
+    assert set(await _flags(engine)) == {True}
+    await messages.create(store, who, thread_id, new_message())
+
+    assert await _kinds(engine) == (FEW + 1, 0)
+    assert (await _list(store, who, 50))[0] == thread_id
+
+
+@on_postgres
+async def test_a_thread_that_gets_an_ordered_pair_moves_in_its_order(
+    store: Store, who: Principal, engine: AsyncEngine
+) -> None:
+    await _add(engine, who, [*_beside(FEW), COUNTING[0]])
+    await _add(engine, who, [FIRST + 4_000], {"own": "1"})
+    thread_id: Any = _id(FIRST + 4_000)
+    assert (await _flags(engine))[-1] is False
+
+    await threads.update(store, who, thread_id, ThreadPatch(metadata={**PAIR}))
+    assert (await _flags(engine))[-1] is True
+    await messages.create(store, who, thread_id, new_message())
+
+    assert await _kinds(engine) == (FEW + 2, 0)
+    assert (await _list(store, who, 50))[0] == thread_id

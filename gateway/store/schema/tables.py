@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKeyConstraint,
     Identity,
@@ -100,9 +101,10 @@ ACTIVITY_AT: Final = func.coalesce(
 )
 
 # The order of threads by activity, and their metadata by pair. Triggers of the database keep both (migrations 0010,
-# 0015 and 0017), for writers of the previous version too: nothing else writes them. `activity_at` is ACTIVITY_AT, or -1
-# in a row of a pair that few threads have: it is in no order. `value` is cut after 513 characters, so a longer one
-# equals no filter.
+# 0015, 0017 and 0018), for writers of the previous version too: nothing else writes them. `activity_at` is ACTIVITY_AT,
+# or -1 in a row of a pair that few threads have: it is in no order. On PostgreSQL `has_ordered_pair` says whether a
+# thread may have a pair that is, NULL that this is unknown. `value` is cut after 513 characters, so a longer one equals
+# no filter.
 thread_activity = Table(
     "thread_activity",
     metadata,
@@ -110,6 +112,7 @@ thread_activity = Table(
     Column("activity_at", BigInteger, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("owner", Text),
+    Column("has_ordered_pair", Boolean),
     PrimaryKeyConstraint("project_id", "activity_at", "seq"),
     sqlite_with_rowid=False,
 )
