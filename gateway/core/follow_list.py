@@ -12,8 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.concurrency import SharedCalls
-from gateway.core import epochs, read_marks
+from gateway.core import epochs
 from gateway.core.follow import KEPT_ANSWERS, Emitted
+from gateway.core.threads import check_filter
 from gateway.domain import snapshot
 from gateway.domain.change import OwnerErased, ThreadCreated, ThreadDeleted, ThreadMoved, ThreadRead, ThreadRemoved
 from gateway.domain.parse_page import unknown_event_cursor
@@ -46,12 +47,16 @@ class _Found(NamedTuple):
     has_more: bool
 
 
-async def start(store: Store, hub: Hub, who: Principal, after: str | None) -> ListPlace:
+async def start(
+    store: Store, hub: Hub, who: Principal, after: str | None, only: ThreadFilter | None = None
+) -> ListPlace:
     """Return the place after which a follower begins: that of a cursor, or now.
 
-    Errors: InvalidRequest for a cursor that is none, of another epoch, or of an end user who was erased since.
+    Errors: InvalidRequest for a cursor that is none, of another epoch, or of an end user who was erased since; for a
+    filter by what the caller does not see.
     """
     who.require(Scope.READ)
+    check_filter(who, only)
     async with store.read() as reads:
         mark = f"-{await epochs.current(reads, hub)}"
         now = await reads.current_snapshot()
@@ -82,7 +87,7 @@ async def changes(
     Errors: Unavailable, also where another epoch begins.
     """
     reach, (seen, mark) = who.reach, place
-    reader = read_marks.reader_of(who, None if only is None else only.reader)
+    reader = check_filter(who, only)
     if only is not None and reach.owner is None:
         reach = replace(reach, owner=only.owner)
     with hub.listen_to_list(_topic(reach)) as audience:

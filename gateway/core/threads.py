@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gateway.domain.page import Page, PageEnds, PageRequest
     from gateway.domain.principal import Principal
     from gateway.domain.thread import NewThread, ThreadPatch
-    from gateway.domain.thread_list import Beside, Selection, ThreadPage
+    from gateway.domain.thread_list import Beside, Selection, ThreadFilter, ThreadPage
     from gateway.store.store import Store
     from gateway.store.writes import Writes
 
@@ -190,15 +190,32 @@ async def count(store: Store, who: Principal, selected: Selection = ALL) -> int:
         return await reads.count_threads(who.reach, selected)
 
 
+def check_filter(who: Principal, only: ThreadFilter | None) -> str | None:
+    """Check that a caller sees what a filter asks for, and return the reader (`reader_of`).
+
+    A token for one thread does not see the owner, so it must not try names out.
+    Errors: InvalidRequest.
+    """
+    if only is None:
+        return reader_of(who, None)
+    for param, asked in (("owner", only.owner), ("has_owner", only.has_owner)):
+        if asked is not None and who.reach.thread_id is not None:
+            message = f"Invalid '{param}'. Expected null, since a token for one thread does not see the owner."
+            raise InvalidRequest(message, param=param, code="invalid_value")
+    return reader_of(who, only.reader)
+
+
 def _read_by(who: Principal, selected: Selection) -> Selection:
     """Name the reader of a filter by what is unread.
 
     Errors: InvalidRequest where there is none, or one is named who cannot be.
     """
     only = selected.only
-    if only is None or (only.unread is None and only.reader is None):
+    if only is None:
         return selected
-    reader = reader_of(who, only.reader)
+    reader = check_filter(who, only)
+    if only.unread is None and only.reader is None:
+        return selected
     if reader is None:
         message = "Missing 'reader'. An API key reads for many: name the reader."
         raise InvalidRequest(message, param="reader", code="missing_required_parameter")

@@ -287,7 +287,9 @@ def from_query(pairs: Iterable[tuple[str, str]]) -> tuple[PageRequest, Selection
         if value is not None:
             validate.one_of(value, name, ("true", "false"))
     times = {name: _second(value, name) for name, value in given.items()}
-    metadata = [MetadataMatch(key, values) for key, values in matches.items()]
+    metadata = [
+        checked(MetadataMatch(key, values), "metadata", f"metadata[{excerpt(key)}]") for key, values in matches.items()
+    ]
     flags = {"has_owner": _BOOLEANS.get(has_owner), "unread": _BOOLEANS.get(unread)}
     only = new_filter(metadata, owner=owner, reader=reader, **flags, **times)
     return page, Selection(by, only)
@@ -316,21 +318,27 @@ def cursor_check(by: OrderBy) -> Callable[[str], str | None]:
     return str if by is OrderBy.ACTIVITY else ids.as_thread_id
 
 
+def checked(match: MetadataMatch, key_path: str, path: str) -> MetadataMatch:
+    """Check the key and the values of a condition, whose paths are those of the request.
+
+    Errors: InvalidRequest.
+    """
+    validate.a_string(match.key, key_path, at_most=bounds.METADATA_KEY.number)
+    if match.values is not None:
+        validate.an_array(list(match.values), path, at_least=1, at_most=bounds.FILTER_VALUES.number)
+        for each in match.values:
+            validate.a_string(each, path, at_most=bounds.METADATA_VALUE.number)
+    return match
+
+
 def new_filter(
     metadata: list[MetadataMatch], owner: str | None = None, reader: str | None = None, **others: Any
 ) -> ThreadFilter:
-    """Check the conditions on metadata, the owner and the reader.
+    """Check the number of conditions on metadata, the owner and the reader.
 
     Errors: InvalidRequest.
     """
     validate.an_array(metadata, "metadata", at_most=bounds.FILTER_MATCHES.number)
-    for key, values, _ in metadata:
-        validate.a_string(key, "metadata", at_most=bounds.METADATA_KEY.number)
-        if values is not None:
-            path = f"metadata[{excerpt(key)}]"
-            validate.an_array(list(values), path, at_least=1, at_most=bounds.FILTER_VALUES.number)
-            for each in values:
-                validate.a_string(each, path, at_most=bounds.METADATA_VALUE.number)
     return ThreadFilter(tuple(metadata), parse.owner(owner), reader=parse.owner(reader, "reader"), **others)
 
 

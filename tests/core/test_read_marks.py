@@ -243,6 +243,14 @@ async def test_a_key_names_a_reader_and_an_end_user_none(store: Store, who: Prin
     assert refused.value.param == "reader"
 
 
+@pytest.mark.parametrize("reader", ["alice", "bob"])
+async def test_an_end_user_who_names_a_reader_follows_no_list(store: Store, hub: Hub, reader: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        await follow_list.start(store, hub, ALICE, None, ThreadFilter(reader=reader))
+
+    assert refused.value.param == "reader"
+
+
 async def test_to_read_is_enough_to_mark(store: Store) -> None:
     thread_id = await thread_of(store)
     reading, writing = (Principal(KEY.reach, frozenset({scope})) for scope in (Scope.READ, Scope.WRITE))

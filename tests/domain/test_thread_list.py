@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.domain.page import PageRequest
-from gateway.domain.thread_list import MetadataMatch, OrderBy, Selection, from_query, new_filter, parse_time
+from gateway.domain.thread_list import MetadataMatch, OrderBy, Selection, checked, from_query, new_filter, parse_time
 from gateway.errors import InvalidRequest
 
 
@@ -17,12 +17,12 @@ def test_a_filter_with_five_conditions_is_refused() -> None:
 
 
 def test_a_condition_has_ten_values() -> None:
-    assert new_filter([MetadataMatch("k", ("v",) * 10)]).pair is None
+    assert checked(MetadataMatch("k", ("v",) * 10), "key", "values").values == ("v",) * 10
 
 
 def test_a_condition_with_eleven_values_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="maximum length 10"):
-        new_filter([MetadataMatch("k", ("v",) * 11)])
+        checked(MetadataMatch("k", ("v",) * 11), "key", "values")
 
 
 @pytest.mark.parametrize(

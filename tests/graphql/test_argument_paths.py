@@ -42,6 +42,10 @@ IMAGE = inputs.ContentPartInput(image_url=inputs.ImageUrlInput(url="x"))
         ("attachments[0].tools[1].type", {"input": new_message(text="a")}, "input.attachments[0].tools[1]"),
         ("metadata.a_b.c[0]", {"input": new_message(text="a")}, "input.metadata.a_b.c[0]"),
         ("incompleteReason", {"input": object.__new__(inputs.FinishMessageInput)}, "input.incompleteReason"),
+        ("has_owner", {"filter": inputs.ThreadFilter()}, "filter.hasOwner"),
+        ("metadata", {"filter": inputs.ThreadFilter()}, "filter.metadata"),
+        ("filter.metadata[0].in", {"filter": inputs.ThreadFilter()}, "filter.metadata[0].in"),
+        ("after", {"filter": inputs.ThreadFilter()}, "after"),
         ("elsewhere", {"input": new_message(text="a")}, "input"),
     ],
 )

@@ -42,6 +42,8 @@ CHANGED: Final = """
 subscription($threadId: ID!) {
   threadEvents(threadId: $threadId, after: "0") { __typename ... on ThreadUpdated { thread { owner metadata } } }
 }"""
+FILTERED: Final = "query($filter: ThreadFilter) { threads(filter: $filter) { totalCount } }"
+FOLLOWED: Final = "subscription($filter: ThreadFilter) { threadListEvents(filter: $filter) { __typename } }"
 NOTE: Final = """
 mutation($id: ID!) { updateThread(input: {id: $id, metadata: {seen: "yes"}}) { thread { owner } } }"""
 
@@ -133,6 +135,25 @@ def test_a_thread_token_cannot_read_the_owner(served: Served, alice: str, thread
     assert "alice" not in json.dumps([*(each.body for each in asked), *rest, *written, *noted])
     assert [each.get("owner") for each in rest] == [None, None]
     assert served.rest(alice, "GET", f"/threads/{thread}").body["owner"] == "alice"
+
+
+@pytest.mark.parametrize("asked", [{"owner": "alice"}, {"owner": "bob"}, {"hasOwner": True}, {"hasOwner": False}])
+def test_a_thread_token_cannot_try_out_who_the_owner_is(
+    served: Served, alice: str, thread: str, asked: dict[str, Any]
+) -> None:
+    holder = served.token(alice, thread, "READ_WRITE")
+    [(name, value)] = asked.items()
+    spelled = {"owner": f"owner={value}", "hasOwner": f"has_owner={str(value).lower()}"}[name]
+
+    async def followed() -> Any:
+        async with opened(served, holder) as socket:
+            await socket.subscribe(FOLLOWED, filter=asked)
+            return (await socket.receive())["payload"][0]
+
+    told = [served.graphql(holder, FILTERED, filter=asked).body["errors"][0], asyncio.run(followed())]
+
+    assert [each["extensions"]["param"] for each in told] == [f"filter.{name}"] * 2
+    assert served.rest(holder, "GET", f"/threads?{spelled}").code == "invalid_value"
 
 
 @pytest.mark.parametrize("access", ["READ", "READ_WRITE"])

@@ -13,7 +13,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 from strawberry.utils.str_converters import to_camel_case
 
 from gateway.errors import InvalidRequest
-from gateway.graphql.schema.inputs import MessageContentInput
+from gateway.graphql.schema.inputs import MessageContentInput, ThreadFilter
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,8 +42,8 @@ def argument_path(param: str, arguments: Mapping[str, Any]) -> str:
     found = _NAME.match(param)
     if "input" in arguments:
         return f"input{_below(arguments['input'], param)}"
-    if "filter" in arguments and param == "reader":
-        return f"filter.{param}"
+    if "filter" in arguments and param in _names_of(ThreadFilter).values():
+        return f"filter.{to_camel_case(param)}"
     return param if found is None else f"{to_camel_case(found[0])}{param[found.end() :]}"
 
 

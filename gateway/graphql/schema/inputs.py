@@ -10,7 +10,6 @@ from strawberry import UNSET
 from strawberry.scalars import JSON
 
 from gateway.domain import thread_list, validate
-from gateway.errors import InvalidRequest
 from gateway.graphql.schema.scalars import (
     DateTime,
     IncompleteReason,
@@ -353,20 +352,15 @@ def thread_filter(given: ThreadFilter | None) -> thread_list.ThreadFilter | None
         return None
     fields = {name: value for name, value in vars(given).items() if value is not UNSET and value is not None}
     metadata = fields.pop("metadata", ())
-    matches = [_match(each, n) for n, each in enumerate(metadata)]
-    try:
-        return thread_list.new_filter(matches, **fields)
-    except InvalidRequest as error:
-        error.param = f"filter.{error.param}" if error.param in ("owner", "reader") else "filter.metadata"
-        raise
+    matches = [_match(each, f"filter.metadata[{n}]") for n, each in enumerate(metadata)]
+    return thread_list.new_filter(matches, **fields)
 
 
-def _match(given: MetadataMatch, number: int) -> thread_list.MetadataMatch:
+def _match(given: MetadataMatch, path: str) -> thread_list.MetadataMatch:
     conditions = [name for name in ("equals", "in_", "exists") if getattr(given, name) not in (UNSET, None)]
     if len(conditions) != 1:
-        path = f"filter.metadata[{number}]"
         validate.refuse(f"Invalid '{path}'. Expected exactly one of equals, in and exists.", path, "invalid_value")
-    if conditions == ["exists"]:
-        return thread_list.MetadataMatch(given.key, is_missing=not given.exists)
-    values = given.in_ if given.equals in (UNSET, None) else [given.equals]
-    return thread_list.MetadataMatch(given.key, tuple(values or ()))
+    [name] = conditions
+    values = {"equals": (given.equals or "",), "in_": tuple(given.in_ or ()), "exists": None}[name]
+    match = thread_list.MetadataMatch(given.key, values, is_missing=given.exists is False)
+    return thread_list.checked(match, f"{path}.key", f"{path}.{name.removesuffix('_')}")

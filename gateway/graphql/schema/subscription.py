@@ -241,7 +241,7 @@ class Subscription:
             validate.refuse(
                 "Invalid 'filter.unread'. A subscription has no such filter.", "filter.unread", "invalid_value"
             )
-        place = await follow_list.start(ctx.store, ctx.hub, ctx.who, _begin(ctx, after))
+        place = await follow_list.start(ctx.store, ctx.hub, ctx.who, _begin(ctx, after), only)
         return _Events(ctx, follow_list.changes(ctx.store, ctx.hub, ctx.who, place, only), _event)
 
 
