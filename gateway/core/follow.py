@@ -16,7 +16,7 @@ from gateway.concurrency import SharedCalls
 from gateway.core import epochs
 from gateway.domain import ids
 from gateway.domain.change import ThreadDeleted
-from gateway.domain.parse_page import unknown_cursor
+from gateway.domain.parse_page import unknown_place
 from gateway.domain.principal import Scope
 from gateway.errors import NotFound, Unavailable
 
@@ -93,7 +93,7 @@ async def start(store: Store, hub: Hub, who: Principal, thread_id: ThreadId, aft
     # A later position is of another thread: it would wait without end.
     # An earlier one is of the thread that was deleted before this one was imported under its id.
     if position is None or not begin <= position <= last:
-        raise unknown_cursor("after", after)
+        raise unknown_place("after", after)
     return Place(position, mark)
 
 

@@ -100,6 +100,12 @@ def unknown_event_cursor(cursor: str) -> InvalidRequest:
     return InvalidRequest(message, param="after", code="invalid_value")
 
 
+def unknown_place(param: str, cursor: str) -> InvalidRequest:
+    """Create the error for a cursor after which no follower of this thread can begin."""
+    expected = "Expected '0', the cursor of an event of this thread, or the ID of a message of it."
+    return InvalidRequest(f"Invalid '{param}': '{excerpt(cursor)}'. {expected}", param=param, code="invalid_value")
+
+
 def _cursor(value: str | None, param: str, as_cursor: Callable[[str], str | None]) -> str | None:
     if value is None:
         return None

@@ -354,8 +354,11 @@ def parse_time(text: str) -> int:
 
 
 def _second(text: str, param: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_SECOND)) else text
-    return 1_000 * validate.an_integer(number, param, at_least=0, at_most=_MAX_SECOND)
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_SECOND))
+    if is_number and (number := int(text)) <= _MAX_SECOND:
+        return 1_000 * number
+    expected = f"Expected whole seconds since 1970, from 0 to {_MAX_SECOND}."
+    validate.refuse(f"Invalid '{param}': '{excerpt(text)}'. {expected}", param, "invalid_value")
 
 
 def _place(cursor: str, param: str) -> ActivityPlace:

@@ -78,6 +78,8 @@ async def read_parameters(
                 f"Invalid body: expected a batch of 1 to {batch} requests, got {len(raw)}.",
             )
         return [take_parameters(each) for each in raw]
+    if isinstance(raw, list):
+        raise _bad("Invalid body: expected a JSON object, since batches are off: GATEWAY_GRAPHQL_BATCH turns them on.")
     return take_parameters(raw)
 
 

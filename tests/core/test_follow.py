@@ -114,6 +114,13 @@ async def test_an_unknown_cursor_is_refused(
     assert refused.value.param == "after"
 
 
+async def test_the_error_of_an_unknown_cursor_names_what_is_one(
+    store: Store, hub: Hub, who: Principal, thread: ThreadId
+) -> None:
+    with pytest.raises(InvalidRequest, match="'0', the cursor of an event of this thread, or the ID of a message"):
+        await follow.start(store, hub, who, thread, "nonsense")
+
+
 async def test_a_message_of_another_thread_is_no_cursor(
     store: Store, hub: Hub, who: Principal, thread: ThreadId
 ) -> None:

@@ -109,6 +109,20 @@ async def test_malformed_request_is_400(rest: httpx.AsyncClient, body: bytes, ac
     assert (answer.status_code, [*answer.json()]) == (400, ["errors"])
 
 
+async def test_half_an_emoji_is_named_in_the_error(rest: httpx.AsyncClient) -> None:
+    body = b'{"query": "{ __typename }", "variables": {"a": "\\ud83d"}}'
+
+    [error] = (await rest.post(URL, content=body, headers=JSON_BODY)).json()["errors"]
+
+    assert (error["extensions"]["code"], "surrogate pair" in error["message"]) == ("lone_surrogate", True)
+
+
+async def test_an_array_where_batches_are_off_names_their_setting(rest: httpx.AsyncClient) -> None:
+    [error] = (await rest.post(URL, json=[QUERY])).json()["errors"]
+
+    assert "GATEWAY_GRAPHQL_BATCH" in error["message"]
+
+
 async def test_unknown_parameters_are_ignored(rest: httpx.AsyncClient) -> None:
     answer = await rest.post(URL, json={**QUERY, "other": 1})
 

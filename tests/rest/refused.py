@@ -79,6 +79,11 @@ def bad_json(name: str, content: bytes) -> Row:
     return name, Refused("POST", MESSAGES, _BAD_JSON, code="invalid_json", content=content)
 
 
+def cut_json(name: str, content: bytes) -> Row:
+    message = "Invalid body: expected whole characters, but a string has half of a surrogate pair, as of a cut emoji."
+    return name, Refused("POST", MESSAGES, message, code="lone_surrogate", content=content)
+
+
 def large_json(name: str, content: bytes, message: str, code: str) -> Row:
     return name, Refused("POST", MESSAGES, message, code=code, content=content)
 

@@ -102,6 +102,16 @@ async def test_what_looks_like_a_filter_and_is_none_is_refused(
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
+@pytest.mark.parametrize(
+    "value", ["2026-08-26T09:30:00Z", "-1", "1.5", "1e999", "9007199254741", "9" * 20, "\u0661", ""]
+)
+async def test_a_time_is_refused_with_its_unit(rest: httpx.AsyncClient, value: str) -> None:
+    error = (await rest.get("/threads", params={"active_after": value})).json()["error"]
+
+    expected = f"Invalid 'active_after': '{value}'. Expected whole seconds since 1970, from 0 to 9007199254740."
+    assert (error["message"], error["code"]) == (expected, "invalid_value")
+
+
 LAST = {"expand[]": "last_message"}
 
 

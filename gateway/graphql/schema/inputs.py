@@ -332,7 +332,10 @@ class ThreadFilter:
     has_owner: bool | None = strawberry.field(default=UNSET, description="Whether the thread has an owner.")
     created_after: DateTime | None = strawberry.field(default=UNSET, description="The thread was created later.")
     created_before: DateTime | None = strawberry.field(default=UNSET, description="The thread was created earlier.")
-    active_after: DateTime | None = strawberry.field(default=UNSET, description="The last activity was later.")
+    active_after: DateTime | None = strawberry.field(
+        default=UNSET,
+        description="The last activity was later, in milliseconds; `lastActivityAt` is in seconds, rounded down.",
+    )
     active_before: DateTime | None = strawberry.field(default=UNSET, description="The last activity was earlier.")
     unread: bool | None = strawberry.field(
         default=UNSET,

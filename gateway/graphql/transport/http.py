@@ -125,7 +125,7 @@ class GraphQLOverHttp:
         operation = await self._operations.find(parameters, who)
         _check_kind(request, operation.kind)
         if operation.kind is OperationType.SUBSCRIPTION:
-            message = f"Subscriptions are answered over WebSocket, or to who accepts {EVENT_STREAM}."
+            message = f"Subscriptions are answered over WebSocket, or to clients that accept {EVENT_STREAM}."
             raise refusal(Stage.ACCEPT, "bad_request", message)
         context = self._operations.context(who)
         outcome = await self._operations.run(operation, parameters, context)
