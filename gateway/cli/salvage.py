@@ -35,7 +35,7 @@ def run_salvage(database_url: str, reach: Reach, target: str) -> bool:
         found = salvage(file, copy)
         run_export(url_of(copy), reach, target)
     _report(found)
-    return not found.gaps and not found.inferred
+    return not (found.gaps or found.disordered or found.inferred)
 
 
 def _report(found: Salvaged) -> None:
@@ -43,6 +43,8 @@ def _report(found: Salvaged) -> None:
         report(f"{gap.table}: {_rows(gap)} cannot be read: {gap.reason}")
     if len(found.gaps) > _MOST:
         report(f"... and {len(found.gaps) - _MOST} more.")
+    for table in sorted(found.disordered):
+        report(f"{table}: the pages are in another order, so more rows may be missing.")
     counts = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in found.rows.items())
     report(f"Read of all projects: {counts}, threads inferred from their messages: {found.inferred}.")
 

@@ -40,6 +40,7 @@ _TAKEN: Final = (
 )
 _STEPS: Final = 10_000  # row ids that are tried one by one after a damaged page, which has some dozens; then fewer
 _LAST: Final = 1 << 62
+_REPEATED: Final = 100_000  # rows without a new one, after which pages that lead to each other are left
 # A thread that is lost, of whose messages some are not, is inferred from them, as an import does.
 _INFER: Final = """
     INSERT INTO threads (project_id, id, created_at, metadata, tool_resources, message_count, last_position,
@@ -63,11 +64,15 @@ class Gap:
 
 @dataclass(slots=True)
 class Salvaged:
-    """What was taken: the number of rows by table, of threads that were inferred, and what was not."""
+    """What was taken: the number of rows by table, of threads that were inferred, and what was not.
+
+    `disordered` are tables whose pages are in another order, so rows may be missing that no gap tells of.
+    """
 
     rows: dict[str, int] = field(default_factory=dict)
     inferred: int = 0
     gaps: list[Gap] = field(default_factory=list)
+    disordered: set[str] = field(default_factory=set)
 
 
 def salvage(file: Path, target: Path) -> Salvaged:
@@ -82,7 +87,7 @@ def salvage(file: Path, target: Path) -> Salvaged:
             out.execute(f"DROP TRIGGER {trigger}")
         out.execute("BEGIN")
         for table in _TAKEN:
-            found.rows[table.name] = _copy(source, out, table, found.gaps)
+            found.rows[table.name] = _copy(source, out, table, found)
         found.inferred = out.execute(_INFER).rowcount
         out.execute("COMMIT")
     return found
@@ -128,7 +133,7 @@ def _with_header(file: Path, target: Path) -> Path:
     return copy
 
 
-def _copy(source: sqlite3.Connection, out: sqlite3.Connection, table: Table, gaps: list[Gap]) -> int:
+def _copy(source: sqlite3.Connection, out: sqlite3.Connection, table: Table, found: Salvaged) -> int:
     """Copy the rows of a table, of the columns that both databases have; return their number."""
     known = {row[1] for row in out.execute(f"PRAGMA table_info({table.name})")}
     names = [row[1] for row in source.execute(f"PRAGMA table_info({table.name})") if row[1] in known]
@@ -136,31 +141,38 @@ def _copy(source: sqlite3.Connection, out: sqlite3.Connection, table: Table, gap
         return 0
     placeholders = ", ".join("?" * len(names))
     insert = f"INSERT OR IGNORE INTO {table.name} ({', '.join(names)}) VALUES ({placeholders})"  # noqa: S608  (our names)
-    count = 0
-    for row_id, row in _rows(source, table.name, names, gaps):
+    count = repeated = 0
+    for row_id, row in _rows(source, table.name, names, found):
+        added = 0
         try:
             _PARSE[table.name](dict(zip(names, row, strict=True)))
-            count += out.execute(insert, row).rowcount
+            added = out.execute(insert, row).rowcount
         except (InvalidRequest, sqlite3.IntegrityError, AttributeError, LookupError, TypeError, ValueError) as error:
-            gaps.append(Gap(table.name, row_id, row_id, str(error)))
+            found.gaps.append(Gap(table.name, row_id, row_id, str(error)))
+        count += added
+        repeated = 0 if added else repeated + 1
+        if repeated > _REPEATED:
+            found.disordered.add(table.name)
+            break
     return count
 
 
 def _rows(
-    source: sqlite3.Connection, table: str, names: list[str], gaps: list[Gap]
+    source: sqlite3.Connection, table: str, names: list[str], found: Salvaged
 ) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """Yield the rows of a table that can be read, in the order of their ids."""
+    """Yield the rows of a table that can be read, in the order of its pages; some may come twice."""
     select = f"SELECT rowid, {', '.join(names)} FROM {table} NOT INDEXED WHERE rowid > ? ORDER BY rowid"  # noqa: S608
     after = 0
     while after < _LAST:
         try:
             for row_id, *row in source.execute(select, (after,)):
-                if row_id > after:  # else a page is damaged in a way that SQLite does not see
-                    after = row_id
-                    yield row_id, tuple(row)
+                if row_id <= after:  # a page is damaged, or in another's place, in a way that SQLite does not see
+                    found.disordered.add(table)
+                after = max(after, row_id)
+                yield row_id, tuple(row)
         except sqlite3.DatabaseError as error:
             following = _next_readable(source, table, after)
-            gaps.append(Gap(table, after + 1, min(following - 1, _LAST), str(error)))
+            found.gaps.append(Gap(table, after + 1, min(following - 1, _LAST), str(error)))
             after = following - 1
         else:
             return
@@ -179,7 +191,9 @@ def _next_readable(source: sqlite3.Connection, table: str, after: int) -> int:
         else:
             if found is None:
                 return _LAST + 1
-            return int(found) + 1 if row_id == after + 1 else int(found)  # that row is there, but not its content
+            if row_id == after + 1:  # that row is there, but not its content
+                return max(int(found), row_id) + 1
+            return max(int(found), row_id)  # less where pages are in another order
     return _LAST + 1
 
 

@@ -67,6 +67,17 @@ def pages_of(file: Path, table: str) -> tuple[int, int]:
     return root, file.stat().st_size // PAGE
 
 
+def leaves_of(file: Path, table: str) -> list[int]:
+    """Return the pages below the root page of a table of two levels, in order.
+
+    Source: SQLite, "Database File Format", 1.6 "B-tree Pages".
+    """
+    root = file.read_bytes()[(pages_of(file, table)[0] - 1) * PAGE :][:PAGE]
+    assert root[0] == 5  # an interior page of a table
+    cells = [int.from_bytes(root[12 + 2 * n :][:2], "big") for n in range(int.from_bytes(root[3:5], "big"))]
+    return [int.from_bytes(root[at : at + 4], "big") for at in (*cells, 8)]
+
+
 def assert_importable(lines: bytes, url: str) -> None:
     taken = run("import", "--database-url", url, given=lines)
     assert taken.exit_code == 0, taken.stderr
@@ -95,6 +106,19 @@ def test_damaged_pages_are_left_out_and_reported(file: Path, new_sqlite_url: Cal
     assert "messages: row" in done.stderr
     assert "cannot be read: database disk image is malformed" in done.stderr
     assert_importable(done.stdout_bytes, new_sqlite_url())
+
+
+def test_pages_in_another_order_lose_nothing_and_are_reported(file: Path) -> None:
+    whole = give(f"sqlite:///{file}")
+    first, *_, last = leaves_of(file, "messages")
+    pages = [file.read_bytes()[(page - 1) * PAGE :][:PAGE] for page in (first, last)]
+    for page, content in zip((last, first), pages, strict=True):
+        damage(file, (page - 1) * PAGE, content)
+
+    done = salvaged(file)
+
+    assert (done.exit_code, sorted(done.stdout_bytes.splitlines())) == (1, sorted(whole.splitlines()))
+    assert "the pages are in another order" in done.stderr
 
 
 def test_a_thread_that_was_not_whole_is_not_exported(file: Path) -> None:
