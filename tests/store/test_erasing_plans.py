@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import pytest
 from sqlalchemy import insert
 
 from gateway.domain.principal import Reach
@@ -61,11 +60,6 @@ async def test_sqlite_finds_what_names_an_end_user_by_index(new_sqlite_url: Call
         "forget_mark": "sqlite_autoindex_read_marks_1 (project_id=? AND thread_id=? AND reader=?)",
     }
     assert {name: plan.partition("INDEX ")[2] for name, plan in plans.items()} == by_index
-
-
-@pytest.fixture
-def own_postgres_url(new_postgres_url: Callable[[], str]) -> str:
-    return new_postgres_url()
 
 
 async def test_postgres_finds_what_names_an_end_user_by_index(own_postgres_url: str) -> None:

@@ -105,11 +105,6 @@ async def sqlite_full(new_sqlite_url: Callable[[], str]) -> AsyncIterator[AsyncC
 
 
 @pytest.fixture(scope="module")
-def own_postgres_url(new_postgres_url: Callable[[], str]) -> str:
-    return new_postgres_url()
-
-
-@pytest.fixture(scope="module")
 async def postgres_full(own_postgres_url: str) -> AsyncIterator[AsyncConnection]:
     async with filled(own_postgres_url, _fill) as connection:
         yield connection
