@@ -1,4 +1,4 @@
-"""Use cases: one function is one use case and one transaction."""
+"""Use cases: one function is one use case, in one transaction, or in many short ones where that would be long."""
 
 from gateway.store.store import Store
 

@@ -1,1 +1,1 @@
-"""The REST face: the Assistants v2 threads and messages API, to the letter."""
+"""The REST face: the Assistants v2 API of threads, messages, assistants and runs, to the letter."""

@@ -1,1 +1,1 @@
-"""How it is kept: the only place with SQL."""
+"""The database: statements, reads and writes, connections; the only place with SQL."""

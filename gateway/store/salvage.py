@@ -66,7 +66,7 @@ class Gap:
 class Salvaged:
     """What was taken: the number of rows by table, of threads that were inferred, and what was not.
 
-    `disordered` are tables whose pages are in another order, so rows may be missing that no gap tells of.
+    `disordered` are tables whose pages are in another order, so rows may be missing where no gap is.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
