@@ -116,8 +116,7 @@ class Reads(MessageReads):
 
     async def current_snapshot(self) -> Snapshot:
         """Return which changes of all projects can be seen now."""
-        [row] = await self._rows(thread_list.current_snapshot)
-        return snapshot.from_database(row[0])
+        return snapshot.from_database(await self._value(thread_list.current_snapshot))
 
     async def list_thread_changes(
         self, reach: Reach, seen: Snapshot, limit: int, reader: str | None = None
@@ -176,13 +175,11 @@ class Reads(MessageReads):
 
     async def data_version(self) -> tuple[int, int]:
         """Return the id of this connection, and SQLite's counter of changes to the file by other connections."""
-        [row] = await self._rows(following.data_version)
-        return id(self._connection.raw), row[0]
+        return id(self._connection.raw), await self._value(following.data_version)
 
     async def position_of(self, reach: Reach, thread_id: str, message_id: str) -> int | None:
         """Return the position of a message of the thread, living or deleted."""
-        [row] = await self._rows(messages.position_of, reach, thread_id, message_id)
-        position: int | None = row[0]
+        position: int | None = await self._value(messages.position_of, reach, thread_id, message_id)
         return position
 
     async def any_thread_from(self, reach: Reach, cursor: str, *, up: bool, selected: Selection = ALL) -> bool:
@@ -214,18 +211,16 @@ class Reads(MessageReads):
         if own is None:
             return 0
         if selected.only is None:
-            [row] = await self._rows(threads.count_threads, own)
+            count: int = await self._value(threads.count_threads, own)
         else:
             values = selected.only.values | await self._few(own, selected)
-            [row] = await self._rows(selected_threads.count_filtered, own, values)
-        count: int = row[0]
+            count = await self._value(selected_threads.count_filtered, own, values)
         return count
 
     async def next_project(self, after: str) -> str | None:
         """Return the first project after another, by name, that has threads."""
-        [(project_id,)] = await self._rows(retention.next_project, after)
-        found: str | None = project_id
-        return found
+        project_id: str | None = await self._value(retention.next_project, after)
+        return project_id
 
     async def overdue_threads(self, reach: Reach, before: int, most: int) -> list[ThreadId]:
         """Return the ids of threads whose last activity was before a time, in milliseconds."""
@@ -233,8 +228,7 @@ class Reads(MessageReads):
 
     async def count_until(self, reach: Reach, thread_id: str, last: int, most: int) -> int:
         """Count the messages of a thread up to a position, and no more than some."""
-        [row] = await self._rows(forking.count_until, reach, thread_id, last, most)
-        count: int = row[0]
+        count: int = await self._value(forking.count_until, reach, thread_id, last, most)
         return count
 
     async def list_marked(self, reach: Reach, reader: str, most: int) -> list[str]:
@@ -291,16 +285,14 @@ class Reads(MessageReads):
 
     async def count_messages_of_run(self, reach: Reach, thread_id: str, run_id: str) -> int:
         """Count the messages of one run."""
-        [row] = await self._rows(messages.count_messages_of_run, reach, thread_id, run_id)
-        count: int = row[0]
+        count: int = await self._value(messages.count_messages_of_run, reach, thread_id, run_id)
         return count
 
     async def has_unique_keys(self) -> bool:
         """Say whether the indexes that make idempotency keys unique are complete; SQLite has them with its tables."""
         if self._connection.is_local:
             return True
-        [row] = await self._rows(idempotency.count_complete_indexes)
-        return bool(row[0] == len(idempotency.INDEXED))
+        return bool(await self._value(idempotency.count_complete_indexes) == len(idempotency.INDEXED))
 
     async def find_created(self, reach: Reach, key: IdempotencyKey) -> tuple[str, str] | None:
         """Return the id of what was created under a key, also if it is deleted, and the fingerprint of its input."""
@@ -376,14 +368,17 @@ class Reads(MessageReads):
         if reach.owner is not None:
             return {}
         for condition in selected.narrowing():
-            [row] = await self._rows(selected_threads.count_some, reach, condition, MOST_FEW + 1)
-            if row[0] <= MOST_FEW:
+            if await self._value(selected_threads.count_some, reach, condition, MOST_FEW + 1) <= MOST_FEW:
                 return condition
         return {}
 
     async def _flag(self, build: Build, *arguments: Any) -> bool:
+        return bool(await self._value(build, *arguments))
+
+    async def _value(self, build: Build, *arguments: Any) -> Any:
+        """Run a statement of one row with one column, and return its value."""
         [row] = await self._rows(build, *arguments)
-        return bool(row[0])
+        return row[0]
 
 
 _WITH_RUN = (following.RUN_CREATED, following.RUN_UPDATED)
