@@ -161,21 +161,36 @@ def _rows(
     source: sqlite3.Connection, table: str, names: list[str], found: Salvaged
 ) -> Iterator[tuple[int, tuple[Any, ...]]]:
     """Yield the rows of a table that can be read, in the order of its pages; some may come twice."""
-    select = f"SELECT rowid, {', '.join(names)} FROM {table} NOT INDEXED WHERE rowid > ? ORDER BY rowid"  # noqa: S608
-    after = 0
-    while after < _LAST:
+    # Not `rowid > ?`, which may look into the page before.
+    select = f"SELECT rowid, {', '.join(names)} FROM {table} NOT INDEXED WHERE rowid >= ? ORDER BY rowid"  # noqa: S608
+    begin = 1
+    while begin < _LAST:
+        after = begin - 1
         try:
-            for row_id, *row in source.execute(select, (after,)):
+            for row_id, *row in source.execute(select, (begin,)):
                 if row_id <= after:  # a page is damaged, or in another's place, in a way that SQLite does not see
                     found.disordered.add(table)
-                after = max(after, row_id)
+                after = row_id
                 yield row_id, tuple(row)
         except sqlite3.DatabaseError as error:
-            following = _next_readable(source, table, after)
-            found.gaps.append(Gap(table, after + 1, min(following - 1, _LAST), str(error)))
-            after = following - 1
+            begin = max(after + 1, begin)  # always forward, whatever the ids are
+            if (ahead := _first_of(source, select, begin)) is not None:  # the driver reads one row ahead, and lost it
+                begin = max(ahead[0], begin) + 1
+                yield ahead[0], tuple(ahead[1:])
+                continue
+            following = _next_readable(source, table, begin - 1)
+            found.gaps.append(Gap(table, begin, min(following - 1, _LAST), str(error)))
+            begin = following
         else:
             return
+
+
+def _first_of(source: sqlite3.Connection, select: str, begin: int) -> tuple[Any, ...] | None:
+    try:
+        row: tuple[Any, ...] | None = source.execute(f"{select} LIMIT 1", (begin,)).fetchone()
+    except sqlite3.DatabaseError:
+        return None
+    return row
 
 
 def _next_readable(source: sqlite3.Connection, table: str, after: int) -> int:

@@ -121,6 +121,20 @@ def test_pages_in_another_order_lose_nothing_and_are_reported(file: Path) -> Non
     assert "the pages are in another order" in done.stderr
 
 
+def test_a_row_id_that_is_wrong_hides_no_rows_behind_a_damaged_page(file: Path) -> None:
+    _, second, _, fourth, *_ = leaves_of(file, "messages")
+    page, lost = (file.read_bytes()[(number - 1) * PAGE :][:PAGE] for number in (second, fourth))
+    row_id = int.from_bytes(page[8:10], "big") + 2  # in its first cell, after a size of two bytes
+    assert page[row_id] < MESSAGES
+    damage(file, (second - 1) * PAGE + row_id, b"\x7f")
+    damage(file, (fourth - 1) * PAGE, b"\xff" * PAGE)
+
+    done = salvaged(file)
+
+    rows_of_page = int.from_bytes(lost[3:5], "big")
+    assert len(done.stdout_bytes.splitlines()) == THREADS + MESSAGES - rows_of_page
+
+
 def test_a_thread_that_was_not_whole_is_not_exported(file: Path) -> None:
     whole = give(f"sqlite:///{file}")
     with closing(sqlite3.connect(file, isolation_level=None)) as opened:
