@@ -116,7 +116,7 @@ async def _newest(connection: AsyncConnection, revision: str | None) -> int | No
     if revision is None or revision > LAST_SERVED:
         return None
     newest: int | None = (await connection.execute(select(func.max(tables.threads.c.last_created_at)))).scalar()
-    return newest
+    return newest or None  # a thread without messages has 0
 
 
 async def _faults_of_runs(connection: AsyncConnection, revision: str | None, ahead_s: float) -> dict[str, int]:

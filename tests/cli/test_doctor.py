@@ -244,6 +244,12 @@ def test_the_clock_is_compared_with_the_newest_message(sqlite_url: str, newest: 
     assert (" days in the future" if level == "warning" else " days old") in found["clock"][1]
 
 
+def test_threads_without_messages_say_nothing_of_the_clock(database_url: str) -> None:
+    take(database_url, a_thread())
+
+    assert examined(database_url)[1]["clock"] == ("ok", "there is no message to compare it with")
+
+
 def test_faults_of_runs_are_counted(database_url: str) -> None:
     take(database_url, a_thread(), a_run("run_late"), a_run("run_gone"), a_step(run_id="run_gone"))
     before = examined(database_url)[1]["active runs"]
