@@ -19,7 +19,7 @@ from gateway.domain.message import Ending, IncompleteReason, Message, Role, Stat
 from gateway.domain.principal import Reach
 from gateway.domain.run import FOLLOWERS, Run, RunStatus, RunStep, StepStatus, StepType
 from gateway.domain.wire import dump_text
-from gateway.errors import ThreadLocked
+from gateway.errors import NotFound, ThreadLocked
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -136,7 +136,10 @@ async def begin_message(store: Store, open_run: OpenRun, text: str) -> Message:
 
     async def work(transaction: RunWrites) -> Message:
         await _add_step(transaction, reach, run, details)
-        return await transaction.add_message_of_run(reach, message, run.id, active_at)
+        try:
+            return await transaction.add_message_of_run(reach, message, run.id, active_at)
+        except NotFound as error:  # the thread was deleted since the step was added
+            raise RunLost from error
 
     return await store.write(work, run.thread_id)
 

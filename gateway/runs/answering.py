@@ -79,10 +79,10 @@ class Paced:
         await self._write()
 
     async def close(self) -> None:
-        """Call it no more."""
+        """Call it no more; what it raises now is of no answer any more."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait([self._task])
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _later(self) -> None:
         clock = asyncio.get_running_loop().time

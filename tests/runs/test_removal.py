@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +13,10 @@ from sqlalchemy import func, select, update
 from gateway.core import erasing, retention, threads
 from gateway.core.clock import now_ms
 from gateway.domain.principal import Principal, Reach, Scope
+from gateway.errors import NotFound
+from gateway.runs.answering import Paced
 from gateway.store.engines.open import open_engines
+from gateway.store.runs import RunWrites
 from gateway.store.schema import tables
 from tests.faces import GraphQL
 from tests.rest.calls import add, new_thread
@@ -80,6 +85,43 @@ async def test_a_run_in_progress_ends_with_its_thread_and_leaves_nothing(
     assert (await rows(database_url))["threads"] == 1
     assert (await rows(database_url))["runs"] == 1
     assert len((await rest.get("/assistants")).json()["data"]) == 1
+
+
+async def test_a_thread_that_is_deleted_as_its_answer_begins_is_no_error(
+    rest: httpx.AsyncClient, models: Scripted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def add_message(*_: object) -> None:  # PostgreSQL sees the deletion between two statements
+        raise NotFound("thread", "thread_gone")
+
+    models.any_assistant = True
+    models.scripts.append(says("Hello"))
+    monkeypatch.setattr(RunWrites, "add_message_of_run", add_message)
+    run = await create(rest, (await new_thread(rest))["id"], "asst_any")
+    await poll(rest, run)
+
+    assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
+
+
+async def test_a_write_that_fails_as_its_answer_is_closed_is_retrieved() -> None:
+    seen: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context))
+
+    async def fail() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:  # what it waited for has failed at this moment
+            raise NotFound("thread", "thread_gone") from None
+
+    async def ask_and_close() -> None:
+        pace = Paced(fail, lambda: 0.0)
+        pace.ask()
+        await asyncio.sleep(0)
+        await pace.close()
+
+    await ask_and_close()
+    gc.collect()
+
+    assert seen == []
 
 
 async def test_retention_leaves_a_thread_that_is_being_answered(
