@@ -73,9 +73,13 @@ class MessageReads:
         """
         fields = _with(fields, "id")
         selected = _selected(fields)
-        all_at_once = len(message_ids) == 1 or self._connection.is_local
-        build: Build = messages.get_messages if all_at_once else postgres_pages.get_messages_within_bytes
-        found = await self._taken(take_all, build, reach, list(message_ids), selected)
+        build: Build = messages.get_messages
+        wanted: list[str] | str = list(message_ids)
+        if len(wanted) > 1 and self._connection.is_local:
+            build, wanted = messages.get_messages_of, wire.dump_text(list(dict.fromkeys(message_ids)))
+        elif len(wanted) > 1:
+            build = postgres_pages.get_messages_within_bytes
+        found = await self._taken(take_all, build, reach, wanted, selected)
         if selected is not fields:
             complete(selected, found)
         return Rows(found, has_more=False, fields=fields, edges=None, thread=None)

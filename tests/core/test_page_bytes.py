@@ -113,7 +113,9 @@ async def test_pages_of_several_threads_equal_single_ones_or_are_too_large(
 
 
 @given(sizes=SIZES)
-async def test_messages_by_id_are_all_returned_or_too_large(store: Store, who: Principal, sizes: list[int]) -> None:
+async def test_messages_by_id_are_all_returned_once_or_too_large(
+    store: Store, who: Principal, sizes: list[int]
+) -> None:
     _, entries = await _thread_of(store, who, sizes)
     wanted = [each.id for each in entries]
 
@@ -121,8 +123,9 @@ async def test_messages_by_id_are_all_returned_or_too_large(store: Store, who: P
         with pytest.raises(AnswerTooLarge):
             await messages.get_many(store, who, wanted)
     else:
-        found = await messages.get_many(store, who, wanted)
+        found = await messages.get_many(store, who, [*wanted, *wanted])
 
+        assert len(found.rows) == len(wanted)
         assert {each.id: each.text for each in found.items} == {
             each.id: "x" * size for each, size in zip(entries, sizes, strict=True)
         }

@@ -186,6 +186,18 @@ async def test_sqlite_finds_a_thread_and_the_edges_of_a_page_by_index(
 
 
 @_each_reach
+async def test_sqlite_finds_each_of_several_messages_by_its_id(sqlite_full: AsyncConnection, reach: Reach) -> None:
+    wanted = dump_text([f"msg_{LARGE}_150", f"msg_{LARGE}_160"])
+
+    plan = await sqlite_plan(sqlite_full, messages.get_messages_of(reach, wanted))
+
+    assert plan.index("SCAN wanted") < plan.index("SEARCH messages USING INDEX")
+    assert "(project_id=? AND id=?)" in plan
+    assert "SCAN messages" not in plan
+    assert "TEMP B-TREE" not in plan
+
+
+@_each_reach
 async def test_sqlite_reads_pages_of_several_threads_by_index_and_in_their_order(
     sqlite_full: AsyncConnection, reach: Reach
 ) -> None:

@@ -339,6 +339,12 @@ def test_statement_reads_on_sqlite(statement: ClauseElement, expected: str) -> N
     assert _text(statement, SQLITE) == on_sqlite(expected)
 
 
+def test_messages_of_any_number_of_ids_are_joined_to_one_value_on_sqlite() -> None:
+    found = _text(messages.get_messages_of(P, '["m", "n"]'), SQLITE)
+
+    assert """FROM json_each('["m", "n"]') AS wanted JOIN messages ON project_id = 'p' AND id = wanted.value""" in found
+
+
 def test_pages_of_several_threads_are_one_limited_select_for_each_of_their_ids() -> None:
     found = _text(EACH, POSTGRES)
 
@@ -445,6 +451,7 @@ def test_every_builder_with_a_reach_has_a_case() -> None:
         "with_message",  # of threads that another statement selects
         "get_thread_with_edges",
         "list_messages_of_each",
+        "get_messages_of",
         "insert_message",  # at a position that `take_positions` has allocated
         "take_position",  # is `take_positions` of one
         "append_message",  # begins with it: tests/store/test_append.py
