@@ -16,7 +16,8 @@ from gateway.store.schema.tables import deleted_messages, message_deltas, messag
 from gateway.store.statements import following
 from gateway.store.statements import messages as of_messages
 from tests.store.plans import Plan, filled, nodes, postgres_plan, rows_seen, sqlite_plan
-from tests.store.test_statements import AMONG, on_sqlite
+from tests.store.statement_cases import AMONG
+from tests.store.test_statements import on_sqlite
 from tests.store.unfinished import without_conditions
 
 if TYPE_CHECKING:

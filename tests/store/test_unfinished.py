@@ -6,7 +6,8 @@ from typing import Final
 
 import pytest
 
-from tests.store.test_statements import CASES, IN_PLACE, POSTGRES
+from tests.store.statement_cases import CASES
+from tests.store.test_statements import IN_PLACE, POSTGRES
 from tests.store.unfinished import omits_unfinished
 
 FILLS: Final = {"add_filled", "end_filling", "is_abandoned"}
