@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from gateway.store.engines.base import Timeouts
 from gateway.store.statement_cache import Prepared, StatementCache
 from gateway.store.statements import selected_threads, threads
 from gateway.store.store import open_store
@@ -46,7 +47,8 @@ async def sqlite_store(sqlite_url: str) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def postgres_store(postgres_url: str) -> AsyncIterator[Store]:
-    opened = open_store(postgres_url)
+    # A lock is waited for until the deadline, on a machine that is busy, too.
+    opened = open_store(postgres_url, timeouts=Timeouts(lock_s=60, statement_s=60))
     yield opened
     await opened.close()
 
