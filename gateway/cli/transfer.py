@@ -75,7 +75,8 @@ def _sum_up(taken: Taken, rejected: int, skipped: Sequence[str]) -> None:
     if skipped:
         report(f"Skipped, because it contains no object of the Assistants API: {skipped[0]}{_and_more(len(skipped))}.")
     if taken.deleted:
-        report(f"Deleted here earlier, not imported again without --replace-deleted: {taken.deleted} threads.")
+        left_out = f"{taken.deleted} threads with {taken.deleted_lines} messages, runs and steps"
+        report(f"Deleted here earlier, not imported again without --replace-deleted: {left_out}.")
     counts = {"threads": taken.threads, "messages": taken.messages}
     further = {"runs": taken.runs, "steps": taken.steps, "assistants": taken.assistants}
     counts |= {name: count for name, count in further.items() if count}

@@ -60,7 +60,10 @@ async def _add(
     steps: list[RunStep] = []
     for line, each in of_runs:
         known, own = (threads, each.thread_id) if isinstance(each, Run) else (holders, each.run_id)
-        if known.get(each.id) == own or each.thread_id not in ends:  # the thread was deleted
+        if each.thread_id not in ends:  # the thread was deleted
+            taken.deleted_lines += 1
+            continue
+        if known.get(each.id) == own:
             taken.known += 1
             continue
         reason = _why_not(each, threads, holders, ends[each.thread_id].active_run)

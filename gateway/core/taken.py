@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gateway.store.staged_runs import RunLine
     from gateway.store.staging import Staged
 
-_COUNTS: Final = ("threads", "messages", "runs", "steps", "assistants", "known", "deleted")
+_COUNTS: Final = ("threads", "messages", "runs", "steps", "assistants", "known", "deleted", "deleted_lines")
 
 
 class Given(NamedTuple):
@@ -56,7 +56,7 @@ def held_by(message_id: str, thread_id: str) -> str:
 
 @dataclass(slots=True)
 class Taken:
-    """The counts of what was added, and of what existed before, living or deleted; and what was refused."""
+    """The counts of what was added, of what existed before, and of what stays deleted; and what was refused."""
 
     threads: int = 0
     messages: int = 0
@@ -65,6 +65,7 @@ class Taken:
     assistants: int = 0
     known: int = 0
     deleted: int = 0
+    deleted_lines: int = 0  # of messages, runs and steps of deleted threads
     refused: list[Refused] = field(default_factory=list)
     refused_lines: list[RefusedLine] = field(default_factory=list)
 

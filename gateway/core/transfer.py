@@ -94,8 +94,7 @@ async def _import_group(
         gone = deleted.keys() - running.deleted.keys()
         living = [each for each in given if each.thread.id not in gone]
         taken = await running.take(living)
-        taken.known += len(gone) + staging.count_messages(gone)
-        taken.deleted = len(gone)
+        taken.deleted, taken.deleted_lines = len(gone), staging.count_messages(gone)
         for keys in staging.keys(*[each.thread.id for each in living]):
             await transaction.restore_keys(who.reach, keys)
         staging.note_hold(time.monotonic() - begin)

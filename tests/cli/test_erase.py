@@ -88,6 +88,6 @@ def test_an_erased_thread_is_imported_again_only_by_its_flag(database_url: str) 
     nothing = run("export", "--owner", "alice", *database).stdout
     run("import", "--replace-deleted", *database, given=exported.encode())
 
-    assert "Deleted here earlier, not imported again without --replace-deleted: 1 threads." in without.stderr
+    assert "Deleted here earlier, not imported again without --replace-deleted: 1 threads with " in without.stderr
     assert nothing == ""
     assert run("export", "--owner", "alice", *database).stdout == exported

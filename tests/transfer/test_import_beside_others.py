@@ -24,7 +24,7 @@ from gateway.domain.thread import Thread
 from gateway.errors import NotFound
 from gateway.store.store import Store, open_store
 from gateway.store.writes import Writes
-from tests.exports import ROOT, a_message, a_thread, environment, give, held, lines, run, take, take_some, told
+from tests.exports import ROOT, a_message, a_run, a_step, a_thread, environment, give, held, lines, run, take, take_some
 from tests.make import holding
 from tests.transfer import loading
 
@@ -82,13 +82,17 @@ def test_a_message_that_was_deleted_stays_deleted(database_url: str, which: int)
 
 
 def test_a_thread_that_was_deleted_stays_deleted_with_its_messages(database_url: str) -> None:
-    objects = [a_thread(), a_message("msg_1"), a_message("msg_2")]
+    objects = [a_thread(), a_message("msg_1"), a_message("msg_2"), a_run(), a_step()]
     take(database_url, *objects)
     on(database_url, lambda store: threads.delete(store, WHO, A))
 
-    said = told(run("import", "--database-url", database_url, given=lines(objects)))
+    done = run("import", "--database-url", database_url, given=lines(objects))
 
-    assert said == ["Deleted here earlier, not imported again without --replace-deleted: 1 threads."]
+    assert done.stderr == (
+        "Deleted here earlier, not imported again without --replace-deleted: "
+        "1 threads with 4 messages, runs and steps.\n"
+        "Threads: 0, messages: 0, already present: 0, rejected: 0.\n"
+    )
     assert held(database_url) == []
 
 
@@ -161,7 +165,8 @@ async def test_a_thread_that_is_deleted_while_it_is_imported_is_not_brought_back
 
     with pytest.raises(NotFound):
         await threads.get(store, WHO, A)
-    assert (taken.threads, taken.messages, taken.known) == (0, 0, 2)
+    assert (taken.threads, taken.messages, taken.known) == (0, 0, 0)
+    assert (taken.deleted, taken.deleted_lines) == (1, 1)
     await store.close()
 
 
