@@ -25,10 +25,12 @@ PROJECTS: Final = (DEFAULT, SOLE)
 _START: Final = 1_700_000_000  # a thread each minute from there
 _PRIME: Final = 1_000_003
 _CACHE_KB: Final = 1_000_000
+# Threads of one transaction. In one of all, each trigger that orders a pair would read what earlier ones have replaced.
+_AT_ONCE: Final = 10_000
 
 # `n` counts threads, `h` is below _PRIME and scattered. Every fifth thread was active again within 100 days.
 _THREADS: Final = """WITH RECURSIVE
-counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < {count}),
+counted(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM counted WHERE n < {last}),
 scattered AS (SELECT n, CAST(n AS bigint) * 2654435761 % {prime} AS h FROM counted),
 timed AS (SELECT n, h, {start} + 60 * n AS second,
   CASE WHEN h % 5 = 0 AND n > {count} / 100 THEN h * 7919 % 8640000 ELSE h % 3600 END AS delay FROM scattered)
@@ -67,5 +69,7 @@ def fill_with_threads(url: str, count: int) -> None:
 def _statements(count: int) -> Iterator[str]:
     for project, number, owner in ((DEFAULT, count, _OWNERS), (SOLE, count // 10, "'user_sole'")):
         given = {"count": number, "prime": _PRIME, "start": _START, "project": project}
-        yield _THREADS.format(**given, owner=owner.format(**given))
+        for first in range(1, number + 1, _AT_ONCE):
+            last = min(number, first + _AT_ONCE - 1)
+            yield _THREADS.format(**given, first=first, last=last, owner=owner.format(**given))
     yield _MESSAGES
