@@ -248,6 +248,19 @@ async def test_pages_are_those_of_the_model_whatever_was_done_before(
     assert await _list(store, who, limit, Order.ASC) == expected[::-1]
 
 
+async def test_a_thread_that_is_not_whole_is_in_no_list_of_an_ordered_pair(
+    store: Store, who: Principal, engine: AsyncEngine
+) -> None:
+    await _add(engine, who, [*_beside(FEW), COUNTING[0]])
+    async with engine.begin() as connection:
+        await connection.execute(update(tables.threads).where(_OWN.seq == FIRST).values(filling=1))
+
+    found = await _list(store, who, FEW)
+
+    assert await _kinds(engine) == (FEW + 1, 0)
+    assert (len(found), _id(FIRST) in found) == (FEW, False)
+
+
 async def test_rows_in_no_order_are_not_older_than_the_first_second(
     store: Store, who: Principal, engine: AsyncEngine
 ) -> None:

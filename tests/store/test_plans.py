@@ -131,6 +131,14 @@ async def test_postgres_looks_up_the_threads_of_rows_that_are_in_no_order_alone(
         assert pairs == {"ix_thread_metadata_active"}
 
 
+async def test_postgres_looks_up_the_threads_of_a_page_at_once(postgres_full: AsyncConnection) -> None:
+    plan = await postgres_plan(postgres_full, selecting_threads()["active, a pair, newest"])
+
+    found = [each for each in nodes(plan) if each.get("Relation Name") == tables.threads.name]
+    assert {each["Index Name"] for each in found} == {"ix_threads_filling", "pk_threads"}
+    assert max(each["Actual Loops"] for each in found) == 1
+
+
 async def test_sqlite_looks_few_threads_up_by_their_numbers(sqlite_full: AsyncConnection) -> None:
     asked = {name: each for name, each in selecting_few().items() if not name.startswith("count some")}
 

@@ -115,7 +115,9 @@ def _of_both_kinds(reach: Reach, values: Values, page: PageRequest, paged: Calla
     """
     order, own = tables.thread_metadata, _of_pair(reach, values)
     key = (_PAIRS.activity_at, _PAIRS.seq)
-    ordered = _found_by(order, [*key], reach, values).where(*own)
+    is_pair_alone = reach.thread_id is None and not _conditions(reach, values)
+    ordered = select(*key).where(_is_whole(reach)) if is_pair_alone else _found_by(order, [*key], reach, values)
+    ordered = ordered.where(*own)
     # Each thread by itself, and once for all conditions: PostgreSQL might join all threads, or look for each anew.
     at = select(tables.ACTIVITY_AT).where(_PAIRS.seq == _THREADS.seq, *_looked_up(reach, values))
     in_none = select(at.correlate(order).scalar_subquery().label("activity_at"), _PAIRS.seq)
@@ -193,6 +195,13 @@ def _found_among_few(reach: Reach, values: Values, columns: list[Any]) -> Select
         .select_from(tables.threads)
         .where(among_selected(_THREADS.seq, few), *_looked_up(reach, values))
     )
+
+
+def _is_whole(reach: Reach) -> ColumnElement[bool]:
+    """Omit pairs of threads that are not whole. There is hardly ever one, so their index is read, and no thread."""
+    filled = tables.threads.alias("filled").c
+    unfinished = select(filled.seq).where(looked_up(filled.project_id) == reach.project_id, filled.filling.is_not(None))
+    return _PAIRS.seq.not_in(unfinished)
 
 
 def _looked_up(reach: Reach, values: Values) -> list[ColumnElement[bool]]:
