@@ -41,3 +41,7 @@ def test_the_server_has_the_time_to_finish() -> None:
     [time_s] = [int(line.partition("=")[2]) for line in UNIT.read_text().splitlines() if "TimeoutStopSec" in line]
 
     assert time_s > SETTINGS["shutdown_s"].default
+
+
+def test_a_migration_may_take_any_time() -> None:
+    assert "TimeoutStartSec=infinity" in UNIT.read_text().splitlines()  # the default is 90 seconds
