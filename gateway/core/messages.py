@@ -6,7 +6,7 @@ Must not be here: parsing requests, rendering responses, SQL.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.core import paging
 from gateway.core.clock import now_ms
@@ -16,9 +16,9 @@ from gateway.core.run_progress import unless_overdue
 from gateway.domain import metadata
 from gateway.domain.idempotency import Kind
 from gateway.domain.ids import new_message_id
-from gateway.domain.message import Addition, Message, Role, Status, plain_text, with_created_at
+from gateway.domain.message import COMPLETED, USER, Addition, Message, plain_text, with_created_at
 from gateway.domain.page import WHOLE
-from gateway.domain.principal import Scope
+from gateway.domain.principal import READ, SEND, WRITE
 from gateway.domain.unset import UNSET
 from gateway.domain.wire import dump, dump_text
 from gateway.errors import NotFound
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from gateway.store.store import Store
     from gateway.store.writes import Writes
 
+_KIND: Final = Kind.MESSAGE  # see `domain.principal`
+
 
 async def create(
     store: Store, who: Principal, thread_id: ThreadId, new: NewMessage, attempt: Attempt | None = None
@@ -46,12 +48,12 @@ async def create(
 
     Errors: Forbidden; NotFound for the thread; ThreadLocked where a run is answering; those of an idempotency key.
     """
-    if not (Scope.SEND in who.scopes and _is_user_message(new)):
-        who.require(Scope.WRITE)
+    if not (SEND in who.scopes and _is_user_message(new)):
+        who.require(WRITE)
     active_at = now_ms()
-    key = None if attempt is None else attempt.identify(who, Kind.MESSAGE, thread_id, new)
+    key = None if attempt is None else attempt.identify(who, _KIND, thread_id, new)
     message = from_new(thread_id, new, active_at // 1_000, key)
-    reader = author_of(who) if new.role is Role.USER else None
+    reader = author_of(who) if new.role is USER else None
     add = partial(store.add_message, who.reach, Addition(message, active_at, reader, key))
     if attempt is None or key is None:
         return await unless_overdue(store, who.reach, add)
@@ -69,7 +71,7 @@ async def get(store: Store, who: Principal, thread_id: ThreadId, message_id: Mes
 
     Errors: NotFound for the thread, then for the message in it.
     """
-    who.require(Scope.READ)
+    who.require(READ)
     async with store.read() as reads:
         found = (await reads.get_messages(who.reach, [message_id])).get(message_id)
         if found is not None and found.thread_id == thread_id:
@@ -84,7 +86,7 @@ async def get_many(store: Store, who: Principal, message_ids: Sequence[str], fie
 
     Errors: AnswerTooLarge.
     """
-    who.require(Scope.READ)
+    who.require(READ)
     async with store.read() as reads:
         return await reads.get_rows(who.reach, message_ids, fields)
 
@@ -96,7 +98,7 @@ async def update(
 
     Errors: NotFound for the thread, then for the message in it; InvalidRequest where the merge has too many pairs.
     """
-    who.require(Scope.READ, Scope.WRITE)
+    who.require(READ, WRITE)
 
     async def work(transaction: Writes) -> Message:
         found_in, position = await _begin_change(transaction, who, thread_id, message_id)
@@ -115,7 +117,7 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId | None, messa
     Its place is kept, so that cursors stay valid.
     Errors: NotFound for the thread, then for the message in it, also if it is already deleted.
     """
-    who.require(Scope.WRITE)
+    who.require(WRITE)
 
     async def work(transaction: Writes) -> ThreadId:
         found_in, position = await _begin_change(transaction, who, thread_id, message_id)
@@ -134,7 +136,7 @@ async def list_pages(store: Store, who: Principal, read: PageRead, *, known: boo
 
     Errors: NotFound for a thread; InvalidRequest for a cursor that names no message of it; AnswerTooLarge.
     """
-    who.require(Scope.READ)
+    who.require(READ)
     async with store.read() as reads:
         pages = await reads.list_pages(who.reach, read)
         if not known:
@@ -154,7 +156,7 @@ async def page_ends(
     run_id: str | None = None,
 ) -> PageEnds:
     """Say whether the list of messages continues before and after a page."""
-    who.require(Scope.READ)
+    who.require(READ)
     return await paging.page_ends(
         store,
         page,
@@ -165,7 +167,7 @@ async def page_ends(
 
 async def count_of_run(store: Store, who: Principal, thread_id: ThreadId, run_id: str) -> int:
     """Count the messages of one run; the count of all messages is kept on the thread."""
-    who.require(Scope.READ)
+    who.require(READ)
     async with store.read() as reads:
         return await reads.count_messages_of_run(who.reach, thread_id, run_id)
 
@@ -179,13 +181,13 @@ async def _refuse_unknown(reads: Reads, who: Principal, thread_id: str, page: Pa
 
 def _is_user_message(new: NewMessage) -> bool:
     """Say whether a message has the role `user`, is completed, and belongs to no run or assistant."""
-    is_whole = new.role is Role.USER and new.status is Status.COMPLETED
+    is_whole = new.role is USER and new.status is COMPLETED
     return is_whole and new.run_id is None and new.assistant_id is None
 
 
 def from_new(thread_id: ThreadId, new: NewMessage, created_at: int, key: IdempotencyKey | None = None) -> Message:
     """Return the message that is stored for a new one."""
-    is_whole = new.status is Status.COMPLETED
+    is_whole = new.status is COMPLETED
     fields = (  # in the order of those of `MessageRow`: by name they take five times as long
         new_message_id(),
         thread_id,

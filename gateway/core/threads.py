@@ -16,7 +16,7 @@ from gateway.core.read_marks import author_of, reader_of
 from gateway.domain import metadata, parse
 from gateway.domain.idempotency import Kind
 from gateway.domain.ids import new_thread_id
-from gateway.domain.principal import Scope
+from gateway.domain.principal import READ, WRITE
 from gateway.domain.thread import Inferred, Thread
 from gateway.domain.thread_list import ALL, NOTHING
 from gateway.domain.unset import UNSET
@@ -69,7 +69,7 @@ def from_new(who: Principal, new: NewThread) -> tuple[Thread, list[Message]]:
 
     Errors: as for `create`.
     """
-    who.require(Scope.WRITE)
+    who.require(WRITE)
     who.require_many_threads()
     active_at = now_ms()
     now = active_at // 1_000
@@ -98,7 +98,7 @@ async def get(store: Store, who: Principal, thread_id: ThreadId) -> Thread:
 
 async def get_many(store: Store, who: Principal, thread_ids: Sequence[str]) -> dict[str, Thread]:
     """Return threads by id in one statement; unknown ids are omitted."""
-    who.require(Scope.READ)
+    who.require(READ)
     async with store.read() as reads:
         return await reads.get_threads(who.reach, thread_ids)
 
@@ -108,7 +108,7 @@ async def update(store: Store, who: Principal, thread_id: ThreadId, patch: Threa
 
     Errors: NotFound; InvalidRequest where the merged metadata has too many pairs.
     """
-    who.require(Scope.READ, Scope.WRITE)
+    who.require(READ, WRITE)
 
     async def work(transaction: Writes) -> Thread:
         thread, position = await transaction.begin_change(who.reach, thread_id)
@@ -130,7 +130,7 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId) -> None:
 
     Errors: NotFound, also if it is already deleted.
     """
-    who.require(Scope.WRITE)
+    who.require(WRITE)
     who.require_many_threads()
 
     async def work(transaction: Writes) -> None:
@@ -148,7 +148,7 @@ async def list_page(
 
     Errors: InvalidRequest for a cursor that names none of them; AnswerTooLarge.
     """
-    who.require(Scope.READ)
+    who.require(READ)
     selected = _read_by(who, selected)
     async with store.read() as reads:
         found = await reads.list_threads(who.reach, page, selected, beside)
@@ -166,7 +166,7 @@ async def list_beside(store: Store, who: Principal, thread_ids: Sequence[str], b
 
     Errors: AnswerTooLarge.
     """
-    who.require(Scope.READ)
+    who.require(READ)
     async with store.read() as reads:
         return await reads.list_beside(who.reach, thread_ids, beside)
 
@@ -175,7 +175,7 @@ async def page_ends(
     store: Store, who: Principal, page: PageRequest, found: Page[Thread], selected: Selection = ALL
 ) -> PageEnds:
     """Say whether the list of threads continues before and after a page."""
-    who.require(Scope.READ)
+    who.require(READ)
     selected = _read_by(who, selected)
     return await paging.page_ends(
         store, page, found, lambda reads, cursor, up: reads.any_thread_from(who.reach, cursor, up=up, selected=selected)
@@ -184,7 +184,7 @@ async def page_ends(
 
 async def count(store: Store, who: Principal, selected: Selection = ALL) -> int:
     """Count the threads that the caller can reach."""
-    who.require(Scope.READ)
+    who.require(READ)
     selected = _read_by(who, selected)
     async with store.read() as reads:
         return await reads.count_threads(who.reach, selected)

@@ -42,6 +42,10 @@ class Status(Enum):
     COMPLETED = "completed"
 
 
+USER: Final = Role.USER  # see `domain.principal`
+COMPLETED: Final = Status.COMPLETED
+
+
 class IncompleteReason(Enum):
     """The reason why a message is incomplete."""
 
@@ -355,7 +359,7 @@ def finished(message: Message, ending: Ending, now: int) -> Message:
         content_json=orjson.dumps(parts),
         plain_text=plain_text(parts),
         status_value=ending.status.value,
-        completed_at=now if ending.status is Status.COMPLETED else None,
+        completed_at=now if ending.status is COMPLETED else None,
         incomplete_at=now if ending.status is Status.INCOMPLETE else None,
         reason_value=None if ending.reason is None else ending.reason.value,
     )
@@ -371,7 +375,7 @@ class NewMessage:
     metadata: Metadata = field(default_factory=dict)
     run_id: str | None = None
     assistant_id: str | None = None
-    status: Status = Status.COMPLETED
+    status: Status = COMPLETED
 
 
 @dataclass(frozen=True, slots=True)

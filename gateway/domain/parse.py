@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from gateway.domain import bounds, ids, validate
 from gateway.domain.message import (
+    COMPLETED,
     ROLE_OF,
     STATUS_OF,
     Ending,
@@ -126,11 +127,11 @@ def new_message(body: object, path: str = "", *, from_worker: bool = False) -> N
     validate.fields(raw, path, required=("role", "content"), optional=_BY_WORKER if from_worker else _BY_CLIENT)
     at = f"{path}." if path else ""
     word, run_id, assistant_id = raw.get("status"), raw.get("run_id"), raw.get("assistant_id")
-    status = Status.COMPLETED if word is None else STATUS_OF[validate.one_of(word, f"{at}status", _BEGINNINGS)]
-    role = ROLE_OF[validate.one_of(raw["role"], f"{at}role", ROLES)]
-    content = _content(raw["content"], f"{at}content", is_whole=status is Status.COMPLETED)
-    attachments = _attachments(raw.get("attachments"), f"{at}attachments")
-    pairs = metadata(raw.get("metadata"), f"{at}metadata")
+    status = COMPLETED if word is None else STATUS_OF[validate.one_of(word, f"{at}status", _BEGINNINGS)]
+    role = ROLE_OF[validate.one_of(raw["role"], at + "role", ROLES)]
+    content = _content(raw["content"], at + "content", is_whole=status is COMPLETED)
+    attachments = _attachments(raw.get("attachments"), at + "attachments")
+    pairs = metadata(raw.get("metadata"), at + "metadata")
     run_id = None if run_id is None else reference(run_id, f"{at}run_id")
     assistant_id = None if assistant_id is None else reference(assistant_id, f"{at}assistant_id")
     return NewMessage(role, content, attachments, pairs, run_id, assistant_id, status)  # by name it takes twice as long
@@ -159,7 +160,7 @@ def ending(status: Status, reason: IncompleteReason | None) -> Ending:
     param = "incompleteReason"
     if status is Status.INCOMPLETE and reason is None:
         validate.refuse(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
-    if status is Status.COMPLETED and reason is not None:
+    if status is COMPLETED and reason is not None:
         validate.refuse(f"Invalid '{param}'. Expected none for a completed message.", param, "invalid_value")
     return Ending(status, reason)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from graphql import ExecutionResult, GraphQLError, GraphQLObjectType, OperationType, Undefined
+from graphql import ExecutionResult, GraphQLError, GraphQLObjectType, Undefined
 from graphql.execution.executor import CollectedErrors
 from graphql.pyutils import Path, gather_with_cancel
 
@@ -47,9 +47,7 @@ class CompiledExecutor(MeteredExecutor):
         """Execute the operation; its root fields are collected once."""
         del serially  # decided by the kind of operation
         fields = self.selection.root_fields
-        is_mutation = self.operation.operation is OperationType.MUTATION
-        # A single field has no order, and the parallel method is faster.
-        execute = self.execute_fields_serially if is_mutation and len(fields) > 1 else self.execute_fields
+        execute = self.execute_fields_serially if self.selection.is_serial else self.execute_fields
         try:
             result = execute(self.selection.root_type, self.root_value, None, fields, None)
         except GraphQLError as error:

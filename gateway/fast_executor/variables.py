@@ -46,13 +46,14 @@ class Coercion:
     def __init__(self, schema: GraphQLSchema, operation: OperationDefinitionNode, *, hide_suggestions: bool) -> None:
         self._schema, self._hides_suggestions = schema, hide_suggestions
         self._definitions = operation.variable_definitions or ()
-        self._variables: list[tuple[str, GraphQLVariableSignature, Coerce, bool]] = []
+        self._variables: list[tuple[str, GraphQLVariableSignature, Coerce, VariableValueSource | None]] = []
         for each in self._definitions:
             signature = get_variable_signature(schema, each)
             if isinstance(signature, GraphQLError):
                 break
             is_optional = each.default_value is None and not is_non_null_type(signature.type)
-            self._variables.append((signature.name, signature, coercer(signature.type), is_optional))
+            omitted = VariableValueSource(signature) if is_optional else None
+            self._variables.append((signature.name, signature, coercer(signature.type), omitted))
         self._is_plain = len(self._variables) == len(self._definitions)
 
     def coerce(self, raw: dict[str, Any], *, max_errors: int = 50) -> VariableValues | list[GraphQLError]:
@@ -67,15 +68,15 @@ class Coercion:
         sources: dict[str, VariableValueSource] = {}
         coerced: dict[str, Any] = {}
         try:
-            for name, signature, coerce, is_optional in self._variables:
+            for name, signature, coerce, omitted in self._variables:
                 if name in raw:
                     value = raw[name]
                     coerced[name] = coerce(value)
                     sources[name] = new_tuple(VariableValueSource, (signature, value))
-                elif is_optional:
-                    sources[name] = VariableValueSource(signature)
-                else:
+                elif omitted is None:
                     return None
+                else:
+                    sources[name] = omitted
         except Exception:  # noqa: BLE001  (a custom scalar may raise anything; graphql-core reports it)
             return None
         return new_tuple(VariableValues, (sources, coerced))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from starlette.routing import compile_path
 
 from gateway.auth.authenticator import credential_of
-from gateway.domain.principal import Scope
+from gateway.domain.principal import READ, WRITE
 from gateway.errors import GatewayError, Unavailable, UnknownUrl, WrongMethod, excerpt
 from gateway.rest import assistants, messages, render, runs, threads
 from gateway.rest.call import Call, check_beta
@@ -143,7 +143,7 @@ class RestFace:
                     with_runs=self._runs,
                     authenticator=self._authenticator,
                 )
-                slot = self._authenticator.rate_limits.acquire(who, Scope.READ if method == "GET" else Scope.WRITE)
+                slot = self._authenticator.rate_limits.acquire(who, READ if method == "GET" else WRITE)
                 if slot is None:
                     answer = await _answered(endpoint, call)
                 else:

@@ -84,12 +84,12 @@ class RequestMiddleware:
             await self._lifespan(scope, receive, send)
             return
         record = _new_record(scope)
-        inner = {**scope, SCOPE: record, "path": normalize_path(scope["path"], scope.get("raw_path") or b"")}
+        scope[SCOPE], scope["path"] = record, normalize_path(scope["path"], scope.get("raw_path") or b"")
         current.set(record)
         serve = self._request if scope["type"] == "http" else self._connection
-        with self._tracer(record, inner):
+        with self._tracer(record, scope):
             try:
-                await serve(inner, record, receive, send)
+                await serve(scope, record, receive, send)
             finally:
                 record.end()
                 self._observer(record)
@@ -97,7 +97,11 @@ class RequestMiddleware:
     async def _request(self, scope: Scope, record: RequestRecord, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, record, scope["path"], Headers(scope["headers"]), scope["method"])
         try:
-            answer = await self._answer(request)
+            try:
+                agreed = check_origin(scope, request.headers, self._origin_policy)
+                answer = await self._begin(request) if agreed is None else agreed
+            except GatewayError as error:
+                answer = self._refuse(request.path, error)
             if not isinstance(answer, Answer):
                 await answer(scope, receive, self._dressed(request, send))
                 return
@@ -111,17 +115,11 @@ class RequestMiddleware:
             answer = self._crashed()
         await self._send(answer, request, send)
 
-    async def _answer(self, request: Request) -> Answer | ASGIApp:
-        try:
-            agreed = check_origin(request.scope, request.headers, self._origin_policy)
-            if agreed is not None:
-                return agreed
-            answering = self._find(request)
-            if answering is None:
-                raise UnknownUrl(f"Invalid URL ({request.method} {excerpt(display_path(request.path))})")
-            return await answering
-        except GatewayError as error:
-            return self._refuse(request.path, error)
+    def _begin(self, request: Request) -> Awaitable[Answer | ASGIApp]:
+        answering = self._find(request)
+        if answering is None:
+            raise UnknownUrl(f"Invalid URL ({request.method} {excerpt(display_path(request.path))})")
+        return answering
 
     async def _send(self, answer: Answer, request: Request, send: Send) -> None:
         """Write a response at once, where the server can."""

@@ -49,8 +49,9 @@ class Operation:
     costs: Costs
     plan: Plan | Unsupported | None = None
     inner_variables: tuple[str, ...] | None = None  # of a subscription, those that its events' answers depend on
-    kind: OperationType = field(init=False)
     kind_name: str = field(init=False)
+    is_mutation: bool = field(init=False)
+    is_subscription: bool = field(init=False)
     scope: Scope = field(init=False)
     is_cancellable: bool = field(init=False)  # so the caller needs no task of its own
     object_bytes: int = field(init=False)  # minimum size of an object in the response, with a comma
@@ -58,15 +59,16 @@ class Operation:
 
     def __post_init__(self) -> None:
         """Derive the kind, the required scope and the response size from the document."""
-        self.kind = self.node.operation
+        kind = self.node.operation
         text = self.document.loc.source.body if self.document.loc else "@ eventCursor"
         self.object_bytes = len("{},") if "@" in text else len(',"a":{}')  # directives may exclude all fields
         self.reads_event_cursor = "eventCursor" in text
-        self.kind_name = self.kind.value
-        self.scope = Scope.WRITE if self.kind is OperationType.MUTATION else Scope.READ
+        self.kind_name = kind.value
+        self.is_mutation, self.is_subscription = kind is OperationType.MUTATION, kind is OperationType.SUBSCRIPTION
+        self.scope = Scope.WRITE if self.is_mutation else Scope.READ
         roots = self.node.selection_set.selections
         has_only_cancellable = all(isinstance(each, FieldNode) and each.name.value in _CANCELLABLE for each in roots)
-        self.is_cancellable = self.node.operation is not OperationType.MUTATION or has_only_cancellable
+        self.is_cancellable = not self.is_mutation or has_only_cancellable
 
     @property
     def name(self) -> str | None:

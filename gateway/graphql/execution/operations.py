@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from gateway.domain.principal import Scope
+from gateway.domain.principal import READ
 from gateway.errors import TooManyRequests
 from gateway.graphql.context import Context
 from gateway.graphql.documents.cache import Documents
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from gateway.auth.authenticator import Authenticator
     from gateway.core import Store
-    from gateway.domain.principal import Principal
+    from gateway.domain.principal import Principal, Scope
     from gateway.events.hub import Hub
     from gateway.graphql.documents.cache import Document, Operation, SharedDocument
     from gateway.graphql.execution.runner import Outcome, Results
@@ -74,7 +74,7 @@ class Operations:
             raise
         document = self.documents.cached(text)
         known = None if document is None else document.operation(parameters.operation_name)
-        scope = Scope.READ if known is None else known.scope
+        scope = READ if known is None else known.scope
         await self.charge(who, scope)
         document = document or self.documents.load(text)
         operation = known or _named(document, parameters)
@@ -87,7 +87,7 @@ class Operations:
             record.name_operation(operation.kind_name, operation.name)
         return operation
 
-    async def charge(self, who: Principal, scope: Scope = Scope.READ, units: int = 1) -> None:
+    async def charge(self, who: Principal, scope: Scope = READ, units: int = 1) -> None:
         """Charge units of a caller's rate limit.
 
         Errors: Refused if the limit is exceeded.

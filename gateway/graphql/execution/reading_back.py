@@ -22,7 +22,7 @@ from graphql import (
     is_composite_type,
 )
 
-from gateway.domain.principal import Scope
+from gateway.domain.principal import READ
 from gateway.errors import Forbidden
 from gateway.graphql.documents.measure import response_key
 
@@ -44,13 +44,13 @@ def refuse_reading_back(
     who: Principal,
 ) -> ExecutionResult | None:
     """Refuse a mutation that selects data its caller must not read, with the error of the field at fault."""
-    if Scope.READ in who.scopes:
+    if READ in who.scopes:
         return None
     root = _SelectionVisitor(schema, document, variables).first_to_read(operation)
     if root is None:
         return None
     try:
-        who.require(Scope.READ)
+        who.require(READ)
     except Forbidden as error:
         refused = GraphQLError(error.message, [root], path=[response_key(root)], original_error=error)
     return ExecutionResult(data=None, errors=[refused])

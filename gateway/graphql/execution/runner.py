@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 from graphql import (
     ExecutionResult,
     GraphQLError,
-    OperationType,
     create_source_event_stream,
     execute_root_selection_set,
     execute_subscription_event,
@@ -23,7 +22,7 @@ from graphql import (
 
 from gateway.auth.rate_limits import units_of
 from gateway.domain.page import AnswerBudget
-from gateway.domain.principal import Scope
+from gateway.domain.principal import READ, WRITE
 from gateway.errors import TooManyRequests, Unavailable
 from gateway.fast_executor.meter import MeteredExecutor
 from gateway.fast_executor.plan import Plan
@@ -108,7 +107,7 @@ class Runner:
 
         A task of its own, which what is not cancellable needs, would make a page of messages 10 % more expensive.
         """
-        deadlines = self._writes if operation.scope is Scope.WRITE else self._reads
+        deadlines = self._writes if operation.scope is WRITE else self._reads
         try:
             with deadlines.begin(meter.deadline):
                 found = begin()
@@ -141,7 +140,7 @@ class Runner:
         cost = self._check_cost(operation, executor.variable_values.coerced)
         try:
             async with (
-                context.authenticator.rate_limits.acquire(context.who, Scope.READ, units_of(cost) - 1) or nullcontext()
+                context.authenticator.rate_limits.acquire(context.who, READ, units_of(cost) - 1) or nullcontext()
             ):
                 pass  # a subscription costs nothing while it waits; transports limit subscriptions per connection
         except TooManyRequests as error:
@@ -201,7 +200,7 @@ class Runner:
         self, begin: Begin, operation: Operation, variables: Mapping[str, Any], context: Context
     ) -> Begin:
         """Replace the execution of a mutation that reads what its caller must not read by its refusal."""
-        if operation.kind is not OperationType.MUTATION:
+        if not operation.is_mutation:
             return begin
         refused = refuse_reading_back(self._schema, operation.document, operation.node, variables, context.who)
         return begin if refused is None else lambda: refused

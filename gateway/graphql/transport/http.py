@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from graphql import GraphQLError, OperationType
+from graphql import GraphQLError
 
 from gateway.auth.authenticator import credential_of
 from gateway.domain import bounds
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from gateway.domain.principal import Principal
+    from gateway.graphql.documents.cache import Operation
     from gateway.graphql.execution.operations import Operations
     from gateway.graphql.execution.runner import Outcome, Results
     from gateway.graphql.parameters import Parameters
@@ -123,8 +124,8 @@ class GraphQLOverHttp:
 
     async def _outcome(self, request: Request, who: Principal, parameters: Parameters) -> tuple[Stage, dict[str, Any]]:
         operation = await self._operations.find(parameters, who)
-        _check_kind(request, operation.kind)
-        if operation.kind is OperationType.SUBSCRIPTION:
+        _check_method(request, operation)
+        if operation.is_subscription:
             message = f"Subscriptions are answered over WebSocket, or to clients that accept {EVENT_STREAM}."
             raise refusal(Stage.ACCEPT, "bad_request", message)
         context = self._operations.context(who)
@@ -134,10 +135,10 @@ class GraphQLOverHttp:
     async def _stream(self, request: Request, who: Principal, parameters: Parameters) -> Answer | ASGIApp:
         """Answer with events; `Last-Event-ID` says where a browser that comes back had come to."""
         operation = await self._operations.find(parameters, who)
-        _check_kind(request, operation.kind)
+        _check_method(request, operation)
         context = self._operations.context(who, _last_event_id(request))
         request_id = request.record.request_id
-        if operation.kind is not OperationType.SUBSCRIPTION:
+        if not operation.is_subscription:
             found: Results | ExecutionResult = (await self._operations.run(operation, parameters, context)).result
         else:
             try:
@@ -185,8 +186,8 @@ def _logged(error: GatewayError) -> GraphQLError:
     return GraphQLError(error.message, extensions=extensions_of(error))
 
 
-def _check_kind(request: Request, kind: OperationType) -> None:
-    if kind is OperationType.MUTATION and request.method == "GET":
+def _check_method(request: Request, operation: Operation) -> None:
+    if operation.is_mutation and request.method == "GET":
         raise refusal(Stage.METHOD, "bad_request", "Mutations are sent by POST.", {"allow": "POST"})
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
-from graphql import ExecutionResult, GraphQLError, OperationType
+from graphql import ExecutionResult, GraphQLError
 from starlette.websockets import WebSocketDisconnect
 
 from gateway.auth.authenticator import ANONYMOUS, bearer_of, credential_of
@@ -370,10 +370,10 @@ class Connection:
         context = self._operations.context(self._principal)
         try:
             operation = await self._operations.find(parameters, self._principal)
-            if operation.kind is OperationType.SUBSCRIPTION:
+            if operation.is_subscription:
                 results = await self._operations.subscribe(operation, parameters, context)
             else:
-                with self._uncancelled() if operation.kind is OperationType.MUTATION else nullcontext():
+                with self._uncancelled() if operation.is_mutation else nullcontext():
                     results = single_result((await self._operations.run(operation, parameters, context)).result)
         except Refused as refused:
             record.status = status_of(refused.stage, GRAPHQL_RESPONSE, by_draft=self._operations.options.by_draft)
