@@ -33,6 +33,8 @@ _MB: Final = 1_000_000
 _LONG_LOG_MB: Final = 100  # SQLite writes its log back from 4 MB on
 _SOON_S: Final = 14 * 86_400
 _CLOCK_S: Final = 5  # machines with NTP differ by less
+# Of a role behind a pooler: no time-out, or an isolation in which writers of one thread at once fail.
+_UNFIT: Final = frozenset({"0", "repeatable read", "serializable"})
 _UNITS: Final = ((86_400, "days"), (3_600, "hours"), (60, "minutes"), (1, "seconds"))
 
 DatabaseCheck = Callable[[Settings, Inspection], Awaitable[Finding]]
@@ -116,11 +118,11 @@ async def _others(settings: Settings, inspected: Inspection) -> Finding:
             "They can lock threads, and keep PostgreSQL from cleaning up. To end one: SELECT pg_terminate_backend(PID)"
         )
         return Finding(Level.WARNING, f"in a transaction: {said}", advice)
-    if inspected.timeouts_ms is not None and parse_postgres(settings.database_url).by_transaction:
-        unset = [name for name, value in sorted(inspected.timeouts_ms.items()) if not value]
-        if unset:
+    if inspected.settings and parse_postgres(settings.database_url).by_transaction:
+        unfit = [f"{name} = {value}" for name, value in sorted(inspected.settings.items()) if value in _UNFIT]
+        if unfit:
             advice = "Set them by ALTER ROLE: see 'PgBouncer' in docs/deployment.md."
-            return Finding(Level.WARNING, f"the role has no {', '.join(unset)}", advice)
+            return Finding(Level.WARNING, f"the role has {', '.join(unfit)}", advice)
     return Finding(Level.OK, f"none is in a transaction for more than {LONG_S} s")
 
 

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
 LONG_S: Final = 60  # transactions of ours take no seconds
 _CLOCK: Final = "SELECT extract(epoch FROM clock_timestamp())"
-_TIMEOUTS: Final = """
-    SELECT name, setting FROM pg_settings
-    WHERE name IN ('lock_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout')
+# What our own connections set, and those through a pooler by transaction have of the role.
+_SETTINGS: Final = """
+    SELECT name, setting FROM pg_settings WHERE name IN (
+        'lock_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout', 'default_transaction_isolation'
+    )
 """
 # A role without the privilege for it does not see when the transactions of others began.
 _LONG: Final = """
@@ -65,9 +67,9 @@ class Inspection:
     """What was read of a database, and whether its migration to this revision is complete.
 
     Units: `newest` is the latest second of a message or thread, if there is one; `ahead_s` is how far the database's
-    clock is ahead of ours. `damage` is the first that SQLite finds; `log_bytes` the size of its log. PostgreSQL has the
-    time-outs of this connection in milliseconds, and transactions of others: process, program and seconds. `runs` has
-    the number of each of their faults.
+    clock is ahead of ours. `damage` is the first that SQLite finds; `log_bytes` the size of its log. PostgreSQL has
+    settings of this connection, and transactions of others: process, program and seconds. `runs` has the number of each
+    of their faults.
     """
 
     revision: str | None
@@ -76,7 +78,7 @@ class Inspection:
     ahead_s: float = 0.0
     damage: str | None = None
     log_bytes: int = 0
-    timeouts_ms: Mapping[str, int] | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
     long_transactions: Sequence[tuple[int, str, float]] = ()
     runs: Mapping[str, int] = field(default_factory=dict)
 
@@ -131,7 +133,7 @@ async def _inspect_server(connection: AsyncConnection, revision: str | None) -> 
     newest = await _newest(connection, revision)
     ahead_s = float((await connection.execute(text(_CLOCK))).scalar_one()) - time.time()
     runs = await _faults_of_runs(connection, revision, ahead_s)
-    timeouts = {name: int(setting) for name, setting in await connection.execute(text(_TIMEOUTS))}
+    settings = {name: str(value) for name, value in await connection.execute(text(_SETTINGS))}
     long = [(pid, name, float(s)) for pid, name, s in await connection.execute(text(_LONG), {"seconds": LONG_S})]
     complete = revision != HEAD or await is_complete(connection)
-    return Inspection(revision, newest, complete, ahead_s, timeouts_ms=timeouts, long_transactions=long, runs=runs)
+    return Inspection(revision, newest, complete, ahead_s, settings=settings, long_transactions=long, runs=runs)

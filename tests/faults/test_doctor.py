@@ -253,15 +253,19 @@ async def test_a_long_transaction_of_another_program_is_named(
     assert "in a transaction: a report (process " in found["others"][1]
 
 
-async def test_a_pooler_that_carries_no_notifications_and_a_role_without_time_outs_are_named(
+async def test_a_pooler_that_carries_no_notifications_and_a_role_with_unfit_settings_are_named(
     postgres_url: str, tmp_path: Path
 ) -> None:
+    database, isolation = make_url(postgres_url).database, "default_transaction_isolation"
+    await asyncio.to_thread(execute, postgres_url, f"ALTER DATABASE \"{database}\" SET {isolation} = 'serializable'")
     with pooled(postgres_url, tmp_path) as pooler:
         code, found = await asyncio.to_thread(examined, f"{pooler}?pgbouncer=transaction", "--listen-url", pooler)
 
     assert (code, found["hints"][0], found["others"][0]) == (0, "warning", "warning"), found
     assert found["hints"][1].startswith("not carried by PostgreSQL: a pooler changes the connection")
-    assert "idle_in_transaction_session_timeout, lock_timeout, statement_timeout" in found["others"][1]
+    assert "the role has default_transaction_isolation = serializable, idle_in_tr" in found["others"][1]
+    assert "lock_timeout = 0, statement_timeout = 0" in found["others"][1]
+    await asyncio.to_thread(execute, postgres_url, f'ALTER DATABASE "{database}" RESET {isolation}')
 
 
 async def test_a_pooler_without_a_way_for_notifications_stops_the_start(postgres_url: str, tmp_path: Path) -> None:
