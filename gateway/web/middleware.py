@@ -84,12 +84,13 @@ class RequestMiddleware:
             await self._lifespan(scope, receive, send)
             return
         record = _new_record(scope)
-        scope[SCOPE], scope["path"] = record, normalize_path(scope["path"], scope.get("raw_path") or b"")
+        # A copy: of a WebSocket's own scope the server reads more, which `_release` in its transport drops.
+        inner = {**scope, SCOPE: record, "path": normalize_path(scope["path"], scope.get("raw_path") or b"")}
         current.set(record)
         serve = self._request if scope["type"] == "http" else self._connection
-        with self._tracer(record, scope):
+        with self._tracer(record, inner):
             try:
-                await serve(scope, record, receive, send)
+                await serve(inner, record, receive, send)
             finally:
                 record.end()
                 self._observer(record)
