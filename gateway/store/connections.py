@@ -197,8 +197,10 @@ class ConnectionPool(Generic[C]):
                 return idle
             if self._may_open():
                 async with asyncio.timeout_at(until):
-                    if (connection := await self._open()) is not None:
-                        return self._lend(connection)
+                    connection = await self._open()
+                if connection is not None:
+                    return self._lend(connection)
+                continue  # meanwhile one of the others may have come back
             given = await self._next(until)
             if given is not None and not given.is_closed():
                 return self._lend(given)

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.store.connections import ConnectionPool
@@ -139,6 +139,8 @@ async def _play_with_one(users: Sequence[User]) -> None:
     assert pool.in_use == 0
 
 
+# The second is refused when the first has already given its connection back.
+@example(users=[User(0, 0, None, 60.0, breaks=False)] * 2)
 @given(users=USERS)
 def test_where_the_server_has_one_connection_left_all_users_get_it_in_turn(users: list[User]) -> None:
     asyncio.run(asyncio.wait_for(_play_with_one(users), 30))

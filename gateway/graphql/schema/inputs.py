@@ -364,6 +364,7 @@ def _match(given: MetadataMatch, path: str) -> thread_list.MetadataMatch:
     if len(conditions) != 1:
         validate.refuse(f"Invalid '{path}'. Expected exactly one of equals, in and exists.", path, "invalid_value")
     [name] = conditions
-    values = {"equals": (given.equals or "",), "in_": tuple(given.in_ or ()), "exists": None}[name]
+    equals = (given.equals,) if isinstance(given.equals, str) else None
+    values = tuple(given.in_ or ()) if name == "in_" else equals
     match = thread_list.MetadataMatch(given.key, values, is_missing=given.exists is False)
     return thread_list.checked(match, f"{path}.key", f"{path}.{name.removesuffix('_')}")
