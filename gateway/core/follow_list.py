@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from gateway.concurrency import SharedCalls
 from gateway.core import epochs
 from gateway.core.follow import KEPT_ANSWERS, Emitted
+from gateway.core.read_marks import reader_of
 from gateway.core.threads import check_filter
 from gateway.domain import snapshot
 from gateway.domain.change import OwnerErased, ThreadCreated, ThreadDeleted, ThreadMoved, ThreadRead, ThreadRemoved
@@ -47,9 +48,7 @@ class _Found(NamedTuple):
     has_more: bool
 
 
-async def start(
-    store: Store, hub: Hub, who: Principal, after: str | None, only: ThreadFilter | None = None
-) -> ListPlace:
+async def start(store: Store, hub: Hub, who: Principal, after: str | None, only: ThreadFilter | None) -> ListPlace:
     """Return the place after which a follower begins: that of a cursor, or now.
 
     Errors: InvalidRequest for a cursor that is none, of another epoch, or of an end user who was erased since; for a
@@ -71,7 +70,7 @@ async def start(
 
 async def cursor(store: Store, hub: Hub, who: Principal) -> str:
     """Return a cursor after all that can be seen now."""
-    seen, mark = await start(store, hub, who, None)
+    seen, mark = await start(store, hub, who, None, None)
     return snapshot.dump(seen) + mark
 
 
@@ -87,7 +86,7 @@ async def changes(
     Errors: Unavailable, also where another epoch begins.
     """
     reach, (seen, mark) = who.reach, place
-    reader = check_filter(who, only)
+    reader = reader_of(who, None if only is None else only.reader)  # the filter was checked by `start`
     if only is not None and reach.owner is None:
         reach = replace(reach, owner=only.owner)
     with hub.listen_to_list(_topic(reach)) as audience:

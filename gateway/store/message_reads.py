@@ -41,7 +41,8 @@ _THREAD: Final = -3  # the column before both, in a statement that also selects 
 GROWING: Final = (*WHOLE, messages.DELTAS)
 _TEXTS: Final = frozenset({"content_json", "wire_json"})
 _NO_EDGES: Final = EdgeFlags()
-_PAGES_OF_EACH = {more: partial(postgres_pages.list_messages_of_each, with_more=more) for more in (True, False)}
+# With the row after a page, which shows that there is more, or without it.
+_PAGES_OF_EACH: Final = {more: partial(postgres_pages.list_messages_of_each, with_more=more) for more in (True, False)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,7 +158,7 @@ async def test_a_live_list_of_an_erased_end_user_gets_the_deletions_and_ends(
 ) -> None:
     made = [await thread_of(store, ALICE, "alice's") for _ in range(3)]
     kept = await thread_of(store, BOB, "bob's")
-    place = await follow_list.start(store, hub, who, None)
+    place = await follow_list.start(store, hub, who, None, None)
     rest = None if is_late else following_list(store, hub, who, place, only)
     await asyncio.sleep(0)
 
@@ -172,7 +172,7 @@ async def test_a_live_list_of_an_erased_end_user_gets_the_deletions_and_ends(
 
 
 async def test_a_live_list_ends_also_where_the_end_user_has_no_thread(store: Store, hub: Hub) -> None:
-    rest = following_list(store, hub, ALICE, await follow_list.start(store, hub, ALICE, None))
+    rest = following_list(store, hub, ALICE, await follow_list.start(store, hub, ALICE, None, None))
 
     await erasing.erase(store, SHOP, "alice")
 
@@ -182,7 +182,8 @@ async def test_a_live_list_ends_also_where_the_end_user_has_no_thread(store: Sto
 async def test_live_lists_of_others_and_of_the_project_go_on(store: Store, hub: Hub) -> None:
     gone = await thread_of(store, ALICE)
     followed = [
-        follow_list.changes(store, hub, who, await follow_list.start(store, hub, who, None)) for who in (SHOP, BOB)
+        follow_list.changes(store, hub, who, await follow_list.start(store, hub, who, None, None))
+        for who in (SHOP, BOB)
     ]
     await erasing.erase(store, SHOP, "alice")
     new = await thread_of(store, BOB)
@@ -202,16 +203,16 @@ async def test_cursors_of_an_erased_end_user_are_unknown_and_those_of_the_projec
     after = await follow_list.cursor(store, hub, ALICE)
 
     with pytest.raises(InvalidRequest, match="cursor of an event"):
-        await follow_list.start(store, hub, ALICE, before[ALICE])
+        await follow_list.start(store, hub, ALICE, before[ALICE], None)
     for who, cursor in ((SHOP, before[SHOP]), (BOB, before[BOB]), (ALICE, after)):
-        assert await follow_list.start(store, hub, who, cursor)
+        assert await follow_list.start(store, hub, who, cursor, None)
 
 
 async def test_an_end_user_has_a_live_list_again_after_an_erasure_until_the_next_one(store: Store, hub: Hub) -> None:
     await erasing.erase(store, SHOP, "alice")
     cursor = await follow_list.cursor(store, hub, ALICE)
     new = await thread_of(store, ALICE)
-    changes = follow_list.changes(store, hub, ALICE, await follow_list.start(store, hub, ALICE, cursor))
+    changes = follow_list.changes(store, hub, ALICE, await follow_list.start(store, hub, ALICE, cursor, None))
 
     created: Any
     [created] = await take(changes, 1)
@@ -221,7 +222,7 @@ async def test_an_end_user_has_a_live_list_again_after_an_erasure_until_the_next
     assert created.item.thread.id == new
     assert [each.item.thread_id for each in await rest] == [new]
     with pytest.raises(InvalidRequest):
-        await follow_list.start(store, hub, ALICE, cursor)
+        await follow_list.start(store, hub, ALICE, cursor, None)
 
 
 async def test_places_of_deleted_threads_are_forgotten_in_steps(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ async def test_a_fork_is_in_no_list_before_its_last_transaction(store: Store, so
 
 
 async def test_followers_get_a_fork_once_and_when_it_is_whole(store: Store, hub: Hub, source: ThreadId) -> None:
-    place = await follow_list.start(store, hub, ALICE, None)
+    place = await follow_list.start(store, hub, ALICE, None, None)
     changes = follow_list.changes(store, hub, ALICE, place)
 
     async def look(number: int) -> None:
@@ -162,7 +162,7 @@ async def test_a_fork_that_breaks_off_leaves_nothing_that_is_visible_and_is_remo
 async def test_removing_what_was_abandoned_leaves_no_place_and_no_event(
     store: Store, hub: Hub, source: ThreadId
 ) -> None:
-    begun = await follow_list.start(store, hub, SHOP, None)
+    begun = await follow_list.start(store, hub, SHOP, None, None)
 
     async def interrupt(_number: int) -> None:
         raise Interrupted

@@ -36,13 +36,13 @@ MANY: Final = times(fast=30, slow=1_000)
 
 async def received(store: Store, hub: Hub, who: Principal, after: str | None, count: int) -> list[Any]:
     """Give so many changes after a cursor."""
-    place = await follow_list.start(store, hub, who, after)
+    place = await follow_list.start(store, hub, who, after, None)
     async with aclosing(follow_list.changes(store, hub, who, place)) as found:
         return [each.item for each in await take(found, count)]
 
 
 async def test_each_kind_of_change_is_emitted(store: Store, hub: Hub, who: Principal) -> None:
-    place = await follow_list.start(store, hub, who, None)
+    place = await follow_list.start(store, hub, who, None, None)
     kinds: list[type] = []
     async with aclosing(follow_list.changes(store, hub, who, place)) as found:
 
@@ -109,10 +109,10 @@ async def test_an_end_user_gets_changes_of_own_threads_alone(store: Store, hub: 
 
 @pytest.mark.parametrize("cursor", ["", "0", "x", "1-0", "7fffffff-{mark}", "3.4-{mark}", "3.1.2-{mark}", "msg_1"])
 async def test_a_cursor_of_nothing_is_refused(store: Store, hub: Hub, who: Principal, cursor: str) -> None:
-    _, mark = await follow_list.start(store, hub, who, None)
+    _, mark = await follow_list.start(store, hub, who, None, None)
 
     with pytest.raises(InvalidRequest, match="cursor of an event"):
-        await follow_list.start(store, hub, who, cursor.replace("-{mark}", mark))
+        await follow_list.start(store, hub, who, cursor.replace("-{mark}", mark), None)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3])
@@ -127,7 +127,7 @@ async def test_a_long_absence_is_made_good_in_batches(
 
     cursor, seen = begun, dict[str, int]()
     for _ in range(40):
-        place = await follow_list.start(store, hub, who, cursor)
+        place = await follow_list.start(store, hub, who, cursor, None)
         async with aclosing(follow_list.changes(store, hub, who, place)) as found:
             [event] = await take(found, 1)
         cursor = event.cursor
@@ -144,7 +144,7 @@ A_IS_B: Final = ThreadFilter((MetadataMatch("a", ("b",)),))
 
 async def test_a_filter_emits_what_enters_and_what_leaves(store: Store, hub: Hub, who: Principal) -> None:
     thread, other = await make_thread(store, who), await make_thread(store, who)
-    place = await follow_list.start(store, hub, who, None)
+    place = await follow_list.start(store, hub, who, None, None)
     async with aclosing(follow_list.changes(store, hub, who, place, A_IS_B)) as found:
         await threads.update(store, who, thread, ThreadPatch(metadata={"a": "b"}))
         assert [type(each.item) for each in await take(found, 1)] == [ThreadUpdated]
@@ -161,7 +161,7 @@ async def test_a_filter_emits_what_enters_and_what_leaves(store: Store, hub: Hub
 
 
 async def test_a_new_thread_leaves_a_filter_if_it_was_changed(store: Store, hub: Hub, who: Principal) -> None:
-    place = await follow_list.start(store, hub, who, None)
+    place = await follow_list.start(store, hub, who, None, None)
     await make_thread(store, who)  # nobody can have seen this one in the list
     matched = (await threads.create(store, who, NewThread({"a": "b"}, {}))).id
     await threads.update(store, who, matched, ThreadPatch(metadata={"a": "c"}))
@@ -175,7 +175,7 @@ async def test_a_new_thread_leaves_a_filter_if_it_was_changed(store: Store, hub:
 async def test_a_new_thread_leaves_a_filter_of_times_by_its_first_message(
     store: Store, hub: Hub, who: Principal
 ) -> None:
-    place = await follow_list.start(store, hub, who, None)
+    place = await follow_list.start(store, hub, who, None, None)
     thread = await make_thread(store, who)
     begun = (await threads.get(store, who, thread)).activity_at
     assert begun is not None
@@ -235,7 +235,7 @@ async def test_one_read_for_each_change_serves_all_followers(
     monkeypatch.setattr(Reads, "list_thread_changes", counting)
     thread = await make_thread(store, who)
     filters = [None, A_IS_B, ThreadFilter(has_owner=False)]
-    begun = [await follow_list.start(store, hub, who, None) for _ in range(MANY)]
+    begun = [await follow_list.start(store, hub, who, None, None) for _ in range(MANY)]
     found = [follow_list.changes(store, hub, who, at, filters[n % 3]) for n, at in enumerate(begun)]
     asked = [asyncio.create_task(anext(each)) for each in found]
     await until(lambda: waiting_for_list(hub, who) == MANY)

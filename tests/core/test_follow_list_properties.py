@@ -122,7 +122,7 @@ class Follower:
     task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        place = await follow_list.start(self.store, self.hub, self.who, self.cursor)
+        place = await follow_list.start(self.store, self.hub, self.who, self.cursor, None)
         self.task = asyncio.create_task(self._follow(place))
 
     async def cut(self) -> None:
@@ -244,7 +244,7 @@ async def test_an_open_transaction_holds_up_none_but_its_own_changes(
 ) -> None:
     store = open_store(postgres_url, hub.wake)
     slow, *others = [await make_thread(store, who) for _ in range(4)]
-    place = await follow_list.start(store, hub, who, None)
+    place = await follow_list.start(store, hub, who, None, None)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         writers = Writers(postgres_url, stack)
@@ -267,7 +267,7 @@ async def test_an_open_transaction_holds_up_none_but_its_own_changes(
             again = (
                 found
                 if cursor is None
-                else follow_list.changes(store, hub, who, await follow_list.start(store, hub, who, cursor))
+                else follow_list.changes(store, hub, who, await follow_list.start(store, hub, who, cursor, None))
             )
             ids = []
             async with asyncio.timeout(PATIENCE_S):

@@ -382,7 +382,7 @@ async def test_a_list_has_the_threads_that_a_reader_has_not_read(store: Store) -
 async def test_who_follows_the_list_hears_of_own_marks_alone(store: Store, hub: Hub) -> None:
     thread_id = await thread_of(store)
     await answers(store, thread_id, 1)
-    place = await follow_list.start(store, hub, ALICE, None)
+    place = await follow_list.start(store, hub, ALICE, None, None)
     async with aclosing(follow_list.changes(store, hub, ALICE, place)) as events:
         await read_marks.mark_read(store, KEY, thread_id, None, "alice")
         await read_marks.mark_read(store, ALICE, thread_id, None, None)
@@ -401,7 +401,7 @@ async def test_who_follows_the_list_hears_of_own_marks_alone(store: Store, hub: 
 async def test_a_mark_alone_is_an_event_of_its_reader(store: Store, hub: Hub) -> None:
     thread_id = await thread_of(store)
     await answers(store, thread_id, 1)
-    place = await follow_list.start(store, hub, KEY, None)
+    place = await follow_list.start(store, hub, KEY, None, None)
     only = ThreadFilter(reader="support")
     async with aclosing(follow_list.changes(store, hub, KEY, place, only)) as events:
         await read_marks.mark_read(store, KEY, thread_id, None, "support")

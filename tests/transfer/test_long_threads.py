@@ -140,7 +140,7 @@ async def test_graphql_does_not_know_a_thread_before_it_is_whole(store: Store, r
 
 
 async def test_followers_get_a_thread_once_and_when_it_is_whole(store: Store, hub: Hub) -> None:
-    place = await follow_list.start(store, hub, ALICE, None)
+    place = await follow_list.start(store, hub, ALICE, None, None)
     changes = follow_list.changes(store, hub, ALICE, place)
 
     await load(store, thread=thread(owner="alice"))
