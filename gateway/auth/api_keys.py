@@ -33,24 +33,27 @@ MOST: Final = 10_000
 class TokenStatusCache:
     """Caches whether thread tokens are valid: their API key is, and they were not revoked.
 
-    An entry lives for FRESH_S; so a revoked token is rejected within a second, by all processes.
+    An entry lives for FRESH_S from the begin of its look-up; so a revoked token is rejected within a second, by all
+    processes.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._seen: OrderedDict[tuple[Reach, str | None], tuple[float, Standing]] = OrderedDict()
+        self._invalidations = 0
 
     async def is_valid(self, who: Principal, key_id: str | None) -> bool:
         """Check whether a token is still valid."""
         place = who.reach, key_id
-        seen = self._seen.get(place)
-        if seen is None or time.monotonic() - seen[0] >= FRESH_S:
+        seen, now = self._seen.get(place), time.monotonic()
+        if seen is not None and now - seen[0] < FRESH_S:
+            found = seen[1]
+        else:
+            before = self._invalidations
             found = await _in_time(thread_tokens.standing(self._store, who.reach, key_id))
-            seen = self._seen[place] = (time.monotonic(), found)
-            self._seen.move_to_end(place)
-            if len(self._seen) > MOST:
-                self._seen.popitem(last=False)
-        _, (has_valid_key, epoch) = seen
+            if before == self._invalidations:  # otherwise it may have read what was revoked meanwhile
+                self._keep(place, now, found)
+        has_valid_key, epoch = found
         return has_valid_key and epoch in (None, who.epoch)  # None: the thread was deleted
 
     async def later_epochs(self, holders: Iterable[Principal]) -> Mapping[tuple[str, str], TokenEpoch]:
@@ -62,13 +65,20 @@ class TokenStatusCache:
         return await thread_tokens.later_epochs(self._store, wanted) if wanted else {}
 
     def invalidate(self, reach: Reach) -> None:
-        """Drop the cached tokens of a thread."""
+        """Drop the cached tokens of a thread, also those that are being looked up."""
+        self._invalidations += 1
         for place in [each for each in self._seen if each[0] == reach]:
             del self._seen[place]
 
+    def _keep(self, place: tuple[Reach, str | None], asked_at: float, found: Standing) -> None:
+        self._seen[place] = (asked_at, found)
+        self._seen.move_to_end(place)
+        if len(self._seen) > MOST:
+            self._seen.popitem(last=False)
+
 
 class ApiKeyCache:
-    """Finds API keys by their secrets; a valid key is cached for FRESH_S."""
+    """Finds API keys by their secrets; a valid key is cached for FRESH_S from the begin of its look-up."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -80,9 +90,10 @@ class ApiKeyCache:
 
     async def requires_keys(self) -> bool:
         """Check whether any key was ever created; once true, it stays true."""
-        if not self._requires_keys and time.monotonic() - self._asked_at >= FRESH_S:
+        now = time.monotonic()
+        if not self._requires_keys and now - self._asked_at >= FRESH_S:
             self._requires_keys = await _in_time(api_keys.any_made(self._store))
-            self._asked_at = time.monotonic()
+            self._asked_at = now
         return self._requires_keys
 
     def cached(self, secret: str) -> Principal | None:
@@ -94,7 +105,8 @@ class ApiKeyCache:
         """Return the principal of a secret, if its key is valid."""
         if (known := self.cached(secret)) is not None:
             return known
-        seen = self._keep(_place_of(secret), await _in_time(api_keys.find(self._store, secret)))
+        now = time.monotonic()
+        seen = self._keep(_place_of(secret), now, await _in_time(api_keys.find(self._store, secret)))
         return None if seen is None else self._used(*seen)
 
     async def valid_ids(self, key_ids: Collection[str]) -> set[str]:
@@ -118,11 +130,11 @@ class ApiKeyCache:
         self._uses[key.id] = int(now)
         return who
 
-    def _keep(self, place: bytes, key: ApiKey | None) -> tuple[float, ApiKey, Principal] | None:
+    def _keep(self, place: bytes, asked_at: float, key: ApiKey | None) -> tuple[float, ApiKey, Principal] | None:
         self._seen.pop(place, None)
         if key is None:
             return None
-        seen = self._seen[place] = (time.monotonic(), key, key.principal())
+        seen = self._seen[place] = (asked_at, key, key.principal())
         if len(self._seen) > MOST:
             self._seen.popitem(last=False)
         return seen

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import ExitStack
+from itertools import count
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +26,7 @@ from tests.make import make_thread
 
 if TYPE_CHECKING:
     from gateway.core import Store
+    from gateway.domain.api_key import ApiKey
 
 pytestmark = pytest.mark.counted
 
@@ -121,6 +125,29 @@ async def test_a_key_is_believed_for_less_than_a_second(store: Store, monkeypatc
     await api_keys.revoke(store, made.id)
 
     assert await keys.find(secret) is None
+
+
+async def test_the_age_of_a_key_counts_from_the_begin_of_its_lookup(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = count()  # a clock that each look moves on by a second
+    monkeypatch.setattr(key_cache, "time", SimpleNamespace(monotonic=lambda: float(next(ticks)), time=time.time))
+    made, secret = await api_keys.create(store, ANY)
+    keys, find = ApiKeyCache(store), api_keys.find
+
+    async def overtaken(store: Store, secret: str) -> ApiKey | None:
+        found = await find(store, secret)
+        await api_keys.revoke(store, made.id)
+        next(ticks)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(api_keys, "find", overtaken)
+        patch.setattr(key_cache, "FRESH_S", 2.0)
+        await keys.find(secret)
+
+        patch.setattr(api_keys, "find", find)
+        assert await keys.find(secret) is None
 
 
 async def test_the_key_cache_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,6 +297,28 @@ async def test_a_key_revoked_in_this_process_is_refused_at_once(store: Store, mo
     with pytest.raises(Unauthorized):
         await authenticator.authenticate(token)
     assert (await authenticator.authenticate(other)).reach.thread_id == other_id
+
+
+async def test_a_token_that_is_looked_up_while_it_is_revoked_is_not_cached(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_cache, "FRESH_S", 3_600)
+    authenticator = Authenticator(ApiKeyCache(store), tokens=ThreadTokens(SECRET))
+    thread_id, token = await a_token(store, authenticator, SHOP)
+    standing = thread_tokens.standing
+
+    async def overtaken(store: Store, reach: Reach, key_id: str | None) -> thread_tokens.Standing:
+        found = await standing(store, reach, key_id)
+        await thread_tokens.revoke(store, SHOP, thread_id)
+        authenticator.invalidate_tokens("shop", thread_id)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(thread_tokens, "standing", overtaken)
+        await authenticator.authenticate(token)
+
+    with pytest.raises(Unauthorized):
+        await authenticator.authenticate(token)
 
 
 async def test_a_connection_is_closed_when_its_token_is_revoked(store: Store) -> None:

@@ -298,6 +298,6 @@ def test_a_token_is_revoked_with_the_key_that_created_it(served: Served) -> None
     served.keys("rotate", key_id)
 
     status = before
-    while status == 200:
+    while status in (200, 503):  # 503: a busy machine may need more than LOOK_UP_S for a row
         status = served.rest(token, "GET", f"/threads/{thread}").status
     assert (before, status) == (200, 401)
