@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.domain import bounds
 from gateway.graphql.documents.cache import Documents
-from gateway.graphql.documents.limits import LIMITS
 from gateway.graphql.documents.lru import LruCache
 from gateway.graphql.refusal import Refused
 from gateway.graphql.schema.build import build_schema
@@ -52,13 +52,13 @@ def test_invalid_document_keeps_no_syntax_tree(documents: Documents) -> None:
 
 
 def test_document_at_the_token_limit_is_parsed(documents: Documents) -> None:
-    assert documents.get(_text_of(LIMITS.tokens))
+    assert documents.get(_text_of(bounds.TOKENS.number))
 
 
 def test_document_with_too_many_tokens_is_refused(documents: Documents) -> None:
-    [error] = _errors(documents, _text_of(LIMITS.tokens + 1))
+    [error] = _errors(documents, _text_of(bounds.TOKENS.number + 1))
 
-    assert str(LIMITS.tokens) in error
+    assert str(bounds.TOKENS.number) in error
 
 
 def test_document_nested_too_deeply_is_refused(documents: Documents) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -8,17 +9,19 @@ import pytest
 from graphql import get_introspection_query, parse
 
 from gateway.domain import bounds
-from gateway.graphql.documents.limits import Limits, check_document, check_variables, parse_within
+from gateway.errors import InvalidRequest
+from gateway.graphql.documents.limits import check_document, check_variables, parse_within_limits
 from gateway.graphql.refusal import Refused
 from gateway.store.store import open_store
 from tests.graphql.attacks import DOCUMENTS, VARIABLES
 from tests.graphql.serving import URL, serving, statements_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     import httpx
 
+    from gateway.domain.bounds import Bound
     from gateway.store.store import Store
 
 pytestmark = pytest.mark.counted
@@ -147,71 +150,93 @@ async def test_ordinary_document_passes(http: httpx.AsyncClient, document: str) 
     assert "errors" not in answer
 
 
+def _nested(levels: int) -> str:
+    return "{ a " * levels + "}" * levels
+
+
+def _fields(count: int) -> str:
+    """Write so many fields, most of them in spreads of a fragment, which counts by itself too."""
+    each = " ".join(f"a{n}" for n in range(499))
+    others = " ".join(f"b{n}" for n in range(count - 1 - 10 * 499))
+    return f"{{ a {{ {'...f ' * 9} {others} }} }} fragment f on Query {{ {each} }}"
+
+
+def _pairs(count: int) -> str:
+    """Write so many pairs of fields with one name: of n fields there are n * (n - 1) / 2."""
+    pairs_of_63 = 63 * 62 // 2
+    two_each = " ".join(f"b{n} b{n}" for n in range(count - pairs_of_63))
+    return f"{{ t {{ {'a ' * 63} {two_each} }} }}"
+
+
 @pytest.mark.parametrize(
-    ("limits", "code"),
+    ("write", "limit", "code"),
     [
-        pytest.param(Limits(depth=4), "too_deep", id="depth"),
-        pytest.param(Limits(name=7), "document_too_large", id="a name"),
-        pytest.param(Limits(fields=8), "too_many_fields", id="fields"),
-        pytest.param(Limits(aliases=1), "too_many_aliases", id="aliases"),
-        pytest.param(Limits(root_fields=1), "too_many_root_fields", id="root fields"),
-        pytest.param(Limits(directives=0), "too_many_directives", id="directives"),
-        pytest.param(Limits(pairs=0), "too_many_fields", id="pairs"),
-        pytest.param(Limits(value_depth=0), "too_deep", id="lists and objects"),
+        pytest.param(_nested, bounds.DEPTH, "too_deep", id="depth"),
+        pytest.param(lambda n: f"{{ {'a' * n} }}", bounds.NAME, "document_too_large", id="a name"),
+        pytest.param(_fields, bounds.FIELDS, "too_many_fields", id="fields"),
+        pytest.param(
+            lambda n: f"{{ a {{ {' '.join(f'a{m}: b' for m in range(n))} }} }}",
+            bounds.ALIASES,
+            "too_many_aliases",
+            id="aliases",
+        ),
+        pytest.param(
+            lambda n: "{ a } fragment f on Query { " + " ".join(f"a{m}: b" for m in range(n)) + " }",
+            bounds.ALIASES,
+            "too_many_aliases",
+            id="aliases of a fragment that is not used",
+        ),
+        pytest.param(
+            lambda n: f"{{ {' '.join(f'a{m}' for m in range(n))} }}",
+            bounds.ROOT_FIELDS,
+            "too_many_root_fields",
+            id="root fields",
+        ),
+        pytest.param(lambda n: f"{{ a {'@b ' * n} }}", bounds.DIRECTIVES, "too_many_directives", id="directives"),
+        pytest.param(_pairs, bounds.PAIRS, "too_many_fields", id="pairs"),
+        pytest.param(
+            lambda n: f"{{ a(b: {'[' * n}{']' * n}) }}", bounds.VALUE_DEPTH, "too_deep", id="lists and objects"
+        ),
     ],
 )
-def test_document_limit_is_inclusive(limits: Limits, code: str) -> None:
-    document = parse(
-        '{ a: threads { nodes { ...m } } b: nodes(ids: ["x"]) { id @skip(if: false) id } }'
-        " fragment m on Thread { messages { nodes { id } } }"
-    )
-    on_limit = Limits(depth=5, fields=11, aliases=2, root_fields=2, directives=1, pairs=1, value_depth=1, name=8)
-    check_document(document, on_limit)
+def test_document_limit_is_inclusive(write: Callable[[int], str], limit: Bound, code: str) -> None:
+    check_document(parse(write(limit.number)))
 
     with pytest.raises(Refused) as caught:
-        check_document(document, limits)
+        check_document(parse(write(limit.number + 1)))
 
     [error] = caught.value.errors
-    assert error.extensions is not None
-    assert error.extensions["code"] == code
+    assert error.extensions == {"code": code, "param": None, "type": InvalidRequest.type, "limit": limit.number}
 
 
 @pytest.mark.parametrize(
-    "limits",
+    ("write", "limit"),
     [
-        pytest.param(Limits(tokens=4), id="tokens"),
-        pytest.param(Limits(comments=0), id="comments"),
-        pytest.param(Limits(characters=10), id="characters"),
+        pytest.param(lambda n: f"{{ {'a ' * (n - len('{}'))} }}", bounds.TOKENS, id="tokens"),
+        pytest.param(lambda n: "{ a }" + "#\n" * n, bounds.COMMENTS, id="comments"),
+        pytest.param("{ a }".ljust, bounds.DOCUMENT, id="characters"),
     ],
 )
-def test_text_limit_is_inclusive(limits: Limits) -> None:
-    text = "{ a b c } #"
-    parse_within(text, Limits(tokens=5, comments=1, characters=11))
+def test_text_limit_is_inclusive(write: Callable[[int], str], limit: Bound) -> None:
+    parse_within_limits(write(limit.number))
 
     with pytest.raises(Refused) as caught:
-        parse_within(text, limits)
+        parse_within_limits(write(limit.number + 1))
 
     [error] = caught.value.errors
     assert error.extensions is not None
     assert error.extensions["code"] == "document_too_large"
 
 
-def test_unused_fragment_is_measured() -> None:
-    document = parse("{ id } fragment a on Thread { a: id b: id }")
-
-    with pytest.raises(Refused):
-        check_document(document, Limits(aliases=1))
-
-
 @pytest.mark.parametrize(
-    ("variables", "limits"),
+    ("make", "limit"),
     [
-        pytest.param({"a": [[1]]}, Limits(value_depth=2), id="depth"),
-        pytest.param({"a": [1, 2, 3]}, Limits(values=3), id="values"),
+        pytest.param(lambda n: {"a": json.loads("[" * (n - 1) + "]" * (n - 1))}, bounds.VALUE_DEPTH, id="depth"),
+        pytest.param(lambda n: {"a": [1] * (n - 1)}, bounds.VARIABLE_VALUES, id="values"),
     ],
 )
-def test_variables_above_a_limit_are_refused(variables: dict[str, Any], limits: Limits) -> None:
-    check_variables(variables, Limits(value_depth=3, values=4))
+def test_variables_limit_is_inclusive(make: Callable[[int], dict[str, Any]], limit: Bound) -> None:
+    check_variables(make(limit.number))
 
     with pytest.raises(Refused):
-        check_variables(variables, limits)
+        check_variables(make(limit.number + 1))

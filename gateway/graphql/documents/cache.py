@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from graphql import FieldNode, GraphQLError, OperationType, get_operation_ast, validate
 from graphql.validation import NoFragmentCyclesRule, UniqueFragmentNamesRule
 
+from gateway.domain import bounds
 from gateway.domain.principal import Scope
 from gateway.fast_executor.unsupported import Reason, Unsupported
 from gateway.graphql.documents.cost import Costs
 from gateway.graphql.documents.fast_validation import FastValidation
-from gateway.graphql.documents.limits import LIMITS, check_document, parse_within
+from gateway.graphql.documents.limits import MAX_ERRORS, check_document, parse_within_limits
 from gateway.graphql.documents.lru import LruCache
 from gateway.graphql.documents.measure import NotMeasurable
 from gateway.graphql.documents.shapes import shape_of
@@ -154,7 +155,7 @@ class Documents:
 
         Errors: Refused, for a document that cannot be parsed, is too large, or is not valid.
         """
-        own = split(text) if len(text) <= LIMITS.characters else None
+        own = split(text) if len(text) <= bounds.DOCUMENT.number else None
         similar = self.kept.touch(own.common) if own else None
         shared = self._share(similar, own, text) if own and similar else None
         if shared is not None:
@@ -180,7 +181,7 @@ class Documents:
         if known is not None:
             raise Refused(*known)  # a new exception, since each raise extends the traceback
         try:
-            node = parse_within(text)
+            node = parse_within_limits(text)
             return node, self._validate(node)
         except Refused as refused:
             errors = [_without_nodes(each) for each in refused.errors]
@@ -198,9 +199,7 @@ class Documents:
         return accepted
 
     def _apply(self, document: DocumentNode, rules: tuple[type[ASTValidationRule], ...]) -> None:
-        errors = validate(
-            self._schema, document, rules, max_errors=LIMITS.errors, hide_suggestions=not self._suggestions
-        )
+        errors = validate(self._schema, document, rules, max_errors=MAX_ERRORS, hide_suggestions=not self._suggestions)
         if errors:
             raise Refused(Stage.VALIDATION, errors)
 

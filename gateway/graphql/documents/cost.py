@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphql import (
     FieldNode,
-    FragmentDefinitionNode,
     IntValueNode,
     ListTypeNode,
     ListValueNode,
@@ -24,7 +23,7 @@ from graphql import (
 )
 
 from gateway.domain.page import DEFAULT_LIMIT, MAX_LIMIT
-from gateway.graphql.documents.measure import merge, response_key
+from gateway.graphql.documents.measure import fragments_of, merge, response_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,8 +69,7 @@ class Costs:
     ) -> None:
         self._schema = schema
         self._operation = operation
-        found = [each for each in document.definitions if isinstance(each, FragmentDefinitionNode)]
-        self._fragments = {each.name.value: each for each in found}
+        self._fragments = fragments_of(document)
         declared = [each.variable.name.value for each in operation.variable_definitions or () if _may_size(each.type)]
         self._sizing = [*declared, *literals]
         self._known: dict[tuple[int | None, ...], int] = {}

@@ -1,11 +1,14 @@
 """Limits on documents and variables, checked before graphql-core validates: validation itself can be made expensive.
 
-Must not be here: the cost of an operation, which needs the schema and coerced variables (`cost`).
+Measured against this schema: GraphiQL's introspection has 183 tokens, 15 levels and 469 fields; a query that selects
+everything of a page of threads and their messages has 160 tokens, 10 levels, 66 fields and 10 pairs. What is refused
+takes less than 100 ms of one core of a small machine in all.
+Must not be here: the numbers (`domain.bounds`), the cost of an operation, which needs the schema and coerced variables
+(`cost`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from graphql import (
@@ -17,45 +20,24 @@ from graphql import (
 )
 
 from gateway.domain import bounds
-from gateway.graphql.documents.measure import Measure, NotMeasurable, TooNested, count_pairs, merge, response_key
+from gateway.graphql.documents.measure import Measure, TooNested, count_pairs, fragments_of, merge, response_key
 from gateway.graphql.refusal import Refused, Stage, refusal
 
 if TYPE_CHECKING:
-    from graphql import DocumentNode
+    from collections.abc import Iterator
 
+    from graphql import DocumentNode
+    from graphql.language import Token
+
+    from gateway.domain.bounds import Bound
     from gateway.graphql.documents.measure import Fragments, Totals
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How large a document and its variables may be.
-
-    Measured against this schema: GraphiQL's introspection has 183 tokens, 15 levels and 469 fields; a query that
-    selects everything of a page of threads and their messages has 160 tokens, 10 levels, 66 fields and 10 pairs.
-    The times are CPU time of one core of a small machine; what is refused must stay below 100 ms in all.
-    """
-
-    characters: int = bounds.DOCUMENT.number
-    tokens: int = bounds.TOKENS.number
-    name: int = bounds.NAME.number
-    comments: int = bounds.COMMENTS.number
-    depth: int = bounds.DEPTH.number
-    fields: int = bounds.FIELDS.number  # a fragment counts wherever it is spread
-    aliases: int = bounds.ALIASES.number
-    root_fields: int = bounds.ROOT_FIELDS.number
-    directives: int = bounds.DIRECTIVES.number
-    pairs: int = bounds.PAIRS.number  # 40 fragments in one selection set fit
-    value_depth: int = bounds.VALUE_DEPTH.number  # in the document or its variables
-    values: int = bounds.VARIABLE_VALUES.number
-    errors: int = 10  # of validation and of coercion; each repeats a part of the document, 3 ms each at worst
-
-
-LIMITS: Final = Limits()
+MAX_ERRORS: Final = 10  # of validation and of coercion; each repeats a part of the document, 3 ms each at worst
 _OPENING: Final = (TokenKind.BRACKET_L, TokenKind.BRACE_L)
 _CLOSING: Final = (TokenKind.BRACKET_R, TokenKind.BRACE_R)
 
 
-def parse_within(text: str, limits: Limits = LIMITS) -> DocumentNode:
+def parse_within_limits(text: str) -> DocumentNode:
     """Parse a document within the limits on its text.
 
     Errors: Refused.
@@ -63,9 +45,9 @@ def parse_within(text: str, limits: Limits = LIMITS) -> DocumentNode:
     try:
         return parse(
             text,
-            max_lexical_tokens=limits.tokens,
-            max_comments=limits.comments,
-            max_source_length=limits.characters,
+            max_lexical_tokens=bounds.TOKENS.number,
+            max_comments=bounds.COMMENTS.number,
+            max_source_length=bounds.DOCUMENT.number,
         )
     except GraphQLSyntaxError as error:
         if "Parsing aborted" not in error.message:
@@ -74,24 +56,18 @@ def parse_within(text: str, limits: Limits = LIMITS) -> DocumentNode:
         raise refusal(Stage.VALIDATION, code, error.message.removeprefix("Syntax Error: ")) from None
 
 
-def _fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
-    found = [each for each in document.definitions if isinstance(each, FragmentDefinitionNode)]
-    by_name = {each.name.value: each for each in found}
-    if len(by_name) != len(found):
-        raise NotMeasurable
-    return by_name
-
-
-def check_document(document: DocumentNode, limits: Limits = LIMITS, *, introspection: bool = True) -> None:
+def check_document(document: DocumentNode, *, introspection: bool = True) -> None:
     """Refuse a document that exceeds a limit; every definition is measured, used or not.
 
     Errors: Refused; NotMeasurable for documents that validation refuses.
     """
-    if _value_depth(document) > limits.value_depth:
-        _refuse("too_deep", "levels of nested lists and objects in a value", limits.value_depth)
-    if _longest_name(document) > limits.name:
-        _refuse("document_too_large", "characters in a name", limits.name)
-    fragments = _fragments_of(document)
+    tokens = list(_tokens_of(document))
+    if _value_depth(tokens) > bounds.VALUE_DEPTH.number:
+        _refuse(bounds.VALUE_DEPTH, "levels of nested lists and objects in a value", "too_deep")
+    # Errors repeat names in messages and paths.
+    if any(each.kind is TokenKind.NAME and each.end - each.start > bounds.NAME.number for each in tokens):
+        _refuse(bounds.NAME, "characters in a name")
+    fragments = fragments_of(document)
     measure = Measure(fragments)
     fields = pairs = 0
     for definition in document.definitions:
@@ -100,43 +76,36 @@ def check_document(document: DocumentNode, limits: Limits = LIMITS, *, introspec
         try:
             totals = measure.totals(definition.selection_set)
         except TooNested:
-            _refuse("too_deep", "levels of nested fragments", limits.depth)
+            _refuse(bounds.DEPTH, "levels of nested fragments")
         fields += totals.fields
-        _check_totals(_with_own_directives(definition, totals), fields, limits)
+        _check_totals(_with_own_directives(definition, totals), fields)
         if totals.reads_schema and not introspection:
             message = "Introspection is disabled on this server."
             raise refusal(Stage.VALIDATION, "introspection_disabled", message)
-        pairs += count_pairs(definition.selection_set, fragments, limits.pairs)
-        if pairs > limits.pairs:
-            _refuse("too_many_fields", "pairs of fields or fragments with the same response path", limits.pairs)
+        pairs += count_pairs(definition.selection_set, fragments, bounds.PAIRS.number)
+        if pairs > bounds.PAIRS.number:
+            _refuse(bounds.PAIRS, "pairs of fields or fragments with the same response path")
         if isinstance(definition, OperationDefinitionNode):
-            _check_root(definition, fragments, limits)
+            _check_root(definition, fragments)
 
 
-def _longest_name(document: DocumentNode) -> int:
-    """Find the longest name; errors repeat names in messages and paths."""
-    longest = 0
+def _tokens_of(document: DocumentNode) -> Iterator[Token]:
     token = document.loc.start_token if document.loc else None
     while token:
-        if token.kind is TokenKind.NAME:
-            longest = max(longest, token.end - token.start)
+        yield token
         token = token.next
-    return longest
 
 
-def _value_depth(document: DocumentNode) -> int:
+def _value_depth(tokens: list[Token]) -> int:
     """Find the depth of nested lists and objects; only values are within parentheses."""
-    deepest = depth = 0
-    parentheses = 0
-    token = document.loc.start_token if document.loc else None
-    while token:
+    deepest = depth = parentheses = 0
+    for token in tokens:
         parentheses += (token.kind is TokenKind.PAREN_L) - (token.kind is TokenKind.PAREN_R)
         if parentheses and token.kind in _OPENING:
             depth += 1
             deepest = max(deepest, depth)
         elif parentheses and token.kind in _CLOSING:
             depth -= 1
-        token = token.next
     return deepest
 
 
@@ -146,50 +115,51 @@ def _with_own_directives(definition: OperationDefinitionNode | FragmentDefinitio
     return totals._replace(directives=totals.directives + own)
 
 
-def _check_totals(totals: Totals, fields: int, limits: Limits) -> None:
-    for code, things, found, limit in (
-        ("too_deep", "levels of nested fields", totals.depth, limits.depth),
-        ("too_many_fields", "fields, counted at every spread of their fragment", fields, limits.fields),
-        ("too_many_aliases", "aliases, counted at every spread of their fragment", totals.aliases, limits.aliases),
-        ("too_many_directives", "directives", totals.directives, limits.directives),
+def _check_totals(totals: Totals, fields: int) -> None:
+    for limit, found, things in (
+        (bounds.DEPTH, totals.depth, "levels of nested fields"),
+        (bounds.FIELDS, fields, "fields, counted at every spread of their fragment"),
+        (bounds.ALIASES, totals.aliases, "aliases, counted at every spread of their fragment"),
+        (bounds.DIRECTIVES, totals.directives, "directives"),
     ):
-        if found > limit:
-            _refuse(code, things, limit)
+        if found > limit.number:
+            _refuse(limit, things)
 
 
-def _check_root(operation: OperationDefinitionNode, fragments: Fragments, limits: Limits) -> None:
+def _check_root(operation: OperationDefinitionNode, fragments: Fragments) -> None:
     fields, _ = merge([operation.selection_set], fragments)
-    if len({response_key(field) for _, field in fields}) > limits.root_fields:
-        _refuse("too_many_root_fields", "root fields", limits.root_fields)
+    if len({response_key(field) for _, field in fields}) > bounds.ROOT_FIELDS.number:
+        _refuse(bounds.ROOT_FIELDS, "root fields")
 
 
-def _refuse(code: str, things: str, limit: int) -> NoReturn:
-    raise refusal(Stage.VALIDATION, code, f"Invalid 'query': expected at most {limit} {things}.", limit=limit)
+def _refuse(limit: Bound, things: str, code: str | None = None) -> NoReturn:
+    message = f"Invalid 'query': expected at most {limit.number} {things}."
+    raise refusal(Stage.VALIDATION, code or limit.code, message, limit=limit.number)
 
 
-def check_variables(variables: dict[str, Any] | None, limits: Limits = LIMITS) -> None:
+def check_variables(variables: dict[str, Any]) -> None:
     """Refuse variables that are nested too deeply or contain too many values.
 
     Errors: Refused.
     """
-    if variables and _values(variables, 1, limits) > limits.values:
-        raise _variables_too_large(limits)
+    if variables and _values(variables, 1) > bounds.VARIABLE_VALUES.number:
+        raise _variables_too_large()
 
 
-def _values(holder: dict[str, Any] | list[Any], depth: int, limits: Limits) -> int:
+def _values(holder: dict[str, Any] | list[Any], depth: int) -> int:
     """Count the values in a list or an object at this depth."""
-    if depth > limits.value_depth:
-        raise _variables_too_large(limits)
+    if depth > bounds.VALUE_DEPTH.number:
+        raise _variables_too_large()
     count = len(holder)
     for value in holder.values() if type(holder) is dict else holder:
         if type(value) is dict or type(value) is list:  # JSON has no subclasses
-            count += _values(value, depth + 1, limits)
+            count += _values(value, depth + 1)
     return count
 
 
-def _variables_too_large(limits: Limits) -> Refused:
+def _variables_too_large() -> Refused:
     message = (
-        f"Invalid 'variables': expected at most {limits.value_depth} levels of nested lists and objects and "
-        f"{limits.values} values."
+        f"Invalid 'variables': expected at most {bounds.VALUE_DEPTH.number} levels of nested lists and objects and "
+        f"{bounds.VARIABLE_VALUES.number} values."
     )
     return refusal(Stage.VARIABLES, "variables_too_large", message, param="variables")

@@ -12,7 +12,7 @@ from graphql import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, Inlin
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from graphql import SelectionSetNode
+    from graphql import DocumentNode, SelectionSetNode
 
     Fragments = Mapping[str, FragmentDefinitionNode]
 
@@ -25,6 +25,18 @@ class TooNested(Exception):
 
 class NotMeasurable(Exception):
     """A fragment spreads itself, or two have the same name; GraphQL forbids both."""
+
+
+def fragments_of(document: DocumentNode) -> Fragments:
+    """Find the fragments of a document by name.
+
+    Errors: NotMeasurable.
+    """
+    found = [each for each in document.definitions if isinstance(each, FragmentDefinitionNode)]
+    by_name = {each.name.value: each for each in found}
+    if len(by_name) != len(found):
+        raise NotMeasurable
+    return by_name
 
 
 class Totals(NamedTuple):

@@ -10,10 +10,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphql import FragmentDefinitionNode, OperationDefinitionNode
+from graphql import OperationDefinitionNode
 
 from gateway.fast_executor.unsupported import Unsupported, conditions_of
-from gateway.graphql.documents.measure import Measure
+from gateway.graphql.documents.measure import Measure, fragments_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,9 +45,9 @@ class Weighed(NamedTuple):
 
 def weigh(text: str, document: DocumentNode) -> Weighed:
     """Estimate the memory of a valid document with all plans."""
-    fragments = [each for each in document.definitions if isinstance(each, FragmentDefinitionNode)]
-    measure = Measure({each.name.value: each for each in fragments})
-    shared = sum(map(_tokens, fragments))
+    fragments = fragments_of(document)
+    measure = Measure(fragments)
+    shared = sum(map(_tokens, fragments.values()))
     weight = _DOCUMENT + 2 * sys.getsizeof(text) + _TOKEN * shared
     without_plan = set[str | None]()
     for each in document.definitions:

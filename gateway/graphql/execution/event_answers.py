@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphql import FieldNode, FragmentDefinitionNode, Node, VariableDefinitionNode, VariableNode
+from graphql import FieldNode, Node, VariableDefinitionNode, VariableNode
+
+from gateway.graphql.documents.measure import fragments_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -31,8 +33,7 @@ def answer_key(operation: Operation, variables: Mapping[str, Any], who: Principa
 def _inner_variables(operation: Operation) -> tuple[str, ...]:
     """List the variables that are used elsewhere than in the arguments of the operation's own fields."""
     found: dict[str, None] = {}
-    fragments = [each for each in operation.document.definitions if isinstance(each, FragmentDefinitionNode)]
-    pending: list[Any] = [operation.node.directives, *fragments]
+    pending: list[Any] = [operation.node.directives, *fragments_of(operation.document).values()]
     for selection in operation.node.selection_set.selections:
         pending += [selection.directives, selection.selection_set] if isinstance(selection, FieldNode) else [selection]
     while pending:

@@ -13,7 +13,6 @@ from graphql import (
     BooleanValueNode,
     ExecutionResult,
     FieldNode,
-    FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
     InlineFragmentNode,
@@ -24,7 +23,7 @@ from graphql import (
 
 from gateway.domain.principal import READ
 from gateway.errors import Forbidden
-from gateway.graphql.documents.measure import response_key
+from gateway.graphql.documents.measure import fragments_of, response_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,9 +61,7 @@ class _SelectionVisitor:
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, Any]) -> None:
         self._schema = schema
         self._variables = variables
-        self._fragments = {
-            each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)
-        }
+        self._fragments = fragments_of(document)
         self._entered: set[str] = set()
 
     def first_to_read(self, operation: OperationDefinitionNode) -> FieldNode | None:

@@ -28,7 +28,7 @@ from gateway.fast_executor.meter import MeteredExecutor
 from gateway.fast_executor.plan import Plan
 from gateway.fast_executor.unsupported import Unsupported
 from gateway.fast_executor.variables import has_long_name
-from gateway.graphql.documents.limits import LIMITS, check_variables
+from gateway.graphql.documents.limits import MAX_ERRORS, check_variables
 from gateway.graphql.errors import cause_of, extensions_of
 from gateway.graphql.execution import answer_size
 from gateway.graphql.execution.event_answers import answer_key
@@ -187,7 +187,7 @@ class Runner:
             coerced = executor.variable_values.coerced
             begin = self._check_read_access(partial(execute_root_selection_set, executor), operation, coerced, context)
             return begin, self._check_cost(operation, coerced)
-        variables = plan.coerce(parameters.variables, max_errors=LIMITS.errors)
+        variables = plan.coerce(parameters.variables, max_errors=MAX_ERRORS)
         if isinstance(variables, list):
             raise _wrong_variables(variables, parameters)
         if parameters.literals is not None:
@@ -232,7 +232,7 @@ class Runner:
             context_value=context,
             raw_variable_values=parameters.variables,
             operation_name=parameters.operation_name,
-            max_coercion_errors=LIMITS.errors,
+            max_coercion_errors=MAX_ERRORS,
             hide_suggestions=not self._options.suggestions or has_long_name(parameters.variables),
         )
         if isinstance(executor, list):
