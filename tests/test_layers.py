@@ -93,6 +93,7 @@ MAY_IMPORT: Final = {
         "events",
         "core",
         "web",
+        "auth",
         "graphql",
         "observability",
         "domain",

@@ -97,9 +97,12 @@ class Authenticator:
 
     def background_tasks(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """Return what runs while the server does, by the names that operators see."""
-        if self._key_cache is None:
-            return {}
-        return {"checking_credentials": self._recheck_forever, "noting_key_uses": self._key_cache.write_last_uses}
+        tasks: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
+        if self._key_cache is not None:
+            tasks |= {"checking_credentials": self._recheck_forever, "noting_key_uses": self._key_cache.write_last_uses}
+        if self._jwt_verifier is not None and self._jwt_verifier.has_jwks:
+            tasks["fetching_jwks"] = self._jwt_verifier.keep_keys
+        return tasks
 
     async def _recheck_forever(self) -> None:
         """Disconnect callers whose credential has ended; an error must not keep them connected, so it runs again."""

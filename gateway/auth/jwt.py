@@ -43,6 +43,7 @@ _SYMMETRIC: Final = ["HS256", "HS384", "HS512"]
 _SCOPE_CLAIMS: Final = ("scope", "scp", "permissions")
 _WORDS: Final = {f"threads:{scope.value}": scope for scope in ALL_SCOPES}
 _CHUNK: Final = 64 * 1024
+NO_KEY: Final = "the JWKS of GATEWAY_JWT_JWKS_URL has no public key for signatures (RSA, EC or Ed25519)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class JwtVerifier:
 
     def __init__(self, rules: JwtRules) -> None:
         self._rules = rules
+        self.has_jwks = bool(rules.jwks)
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at = self._tried_at = float("-inf")
         self._fetching = asyncio.Lock()
@@ -78,6 +80,12 @@ class JwtVerifier:
             return self._principal(self._claims(token, await self._keys_for(token)))
         except (jwt.PyJWTError, InvalidRequest, ValueError):
             return None
+
+    async def keep_keys(self) -> None:
+        """Fetch the signing keys at the start, and as often as they may be old, so that a fault is logged at once."""
+        while True:
+            await self._refresh(None)
+            await asyncio.sleep(FRESH_S)
 
     async def _keys_for(self, token: str) -> list[str | jwt.PyJWK]:
         """Return the keys to verify a token with: never a public key as if it were a secret."""
@@ -124,16 +132,19 @@ class JwtVerifier:
         )
 
     async def _key_of(self, key_id: str | None) -> jwt.PyJWK | None:
-        if self._must_fetch(key_id):
-            async with self._fetching:
-                if self._must_fetch(key_id):  # no other task has fetched meanwhile
-                    self._tried_at = time.monotonic()
-                    await self._fetch()
+        await self._refresh(key_id)
         if time.monotonic() - self._fetched_at >= STALE_S:
             raise Unavailable(
                 "The signing keys (JWKS) are unavailable, so the token cannot be verified. Please try again later."
             )
         return self._chosen(key_id)
+
+    async def _refresh(self, key_id: str | None) -> None:
+        if self._must_fetch(key_id):
+            async with self._fetching:
+                if self._must_fetch(key_id):  # no other task has fetched meanwhile
+                    self._tried_at = time.monotonic()
+                    await self._fetch()
 
     def _must_fetch(self, key_id: str | None) -> bool:
         now = time.monotonic()
@@ -149,10 +160,12 @@ class JwtVerifier:
         try:
             # `_read` checks the time too, but not during DNS look-ups or while headers arrive.
             async with asyncio.timeout(2 * FETCH_S):
-                keys = await asyncio.to_thread(_fetched, self._rules.jwks)
+                keys = await asyncio.to_thread(fetch_keys, self._rules.jwks)
         except (OSError, ValueError) as error:
             log.warning("the signing keys of GATEWAY_JWT_JWKS_URL cannot be read: %s", error)
             return
+        if not keys:
+            log.warning("no token is accepted: %s", NO_KEY)
         self._keys, self._fetched_at = keys, time.monotonic()
 
 
@@ -161,7 +174,11 @@ def is_url(place: str) -> bool:
     return place.startswith(("https://", "http://"))
 
 
-def _fetched(place: str) -> dict[str, jwt.PyJWK]:
+def fetch_keys(place: str) -> dict[str, jwt.PyJWK]:
+    """Read the public keys of a JWKS that can verify a signature, by their ids.
+
+    Errors: OSError; ValueError if it is not a JWKS.
+    """
     return _usable(_read(place))
 
 

@@ -49,6 +49,23 @@ async def _settings(settings: Settings) -> Finding:
     return Finding(Level.OK, f"profile {settings.profile}, listening on {settings.host}")
 
 
+async def _jwt(settings: Settings) -> Finding:
+    if settings.jwt_secret:
+        return Finding(Level.OK, f"tokens of {settings.jwt_issuer}, verified by a shared secret")
+    if not settings.jwt_jwks_url:
+        return Finding(Level.OK, "off")
+    from gateway.auth.jwt import NO_KEY, fetch_keys  # noqa: PLC0415  (as in `auth.build`)
+
+    try:
+        keys = await asyncio.to_thread(fetch_keys, settings.jwt_jwks_url)
+    except (OSError, ValueError) as error:
+        said = f"the JWKS of GATEWAY_JWT_JWKS_URL cannot be read: {error}"
+        return Finding(Level.WARNING, said, "Until it can, requests with a token get 503; API keys work.")
+    if not keys:
+        return Finding(Level.WARNING, NO_KEY, "No token is accepted. Is it the `jwks_uri` of your identity provider?")
+    return Finding(Level.OK, f"tokens of {settings.jwt_issuer}, verified by {len(keys)} public keys")
+
+
 async def _retention(settings: Settings) -> Finding:
     days = settings.retention_days
     return Finding(Level.OK, f"threads are deleted {days} days after their last activity" if days else "off")
@@ -122,7 +139,13 @@ async def _temporary(_settings: Settings) -> Finding:
 
 
 # In the order in which they are printed.
-CHECKS: Final[dict[str, Check]] = {"settings": _settings, "server": _server, "retention": _retention, "runs": _runs}
+CHECKS: Final[dict[str, Check]] = {
+    "settings": _settings,
+    "server": _server,
+    "JWT": _jwt,
+    "retention": _retention,
+    "runs": _runs,
+}
 CHECKS_OF_SQLITE: Final[dict[str, Check]] = {"SQLite": _sqlite, "disk": _disk}
 CHECKS_OF_MACHINE: Final[dict[str, Check]] = {"temporary": _temporary}
 

@@ -135,6 +135,11 @@ def _refuse_incomplete(settings: Settings) -> None:
     if settings.jwt_jwks_url and settings.jwt_secret:
         raise InvalidSetting("GATEWAY_JWT_JWKS_URL and GATEWAY_JWT_SECRET: expected only one of them.")
     has_key = settings.jwt_jwks_url or settings.jwt_secret
+    if (settings.jwt_issuer or settings.jwt_audience) and not has_key:
+        raise InvalidSetting(
+            "GATEWAY_JWT_ISSUER, GATEWAY_JWT_AUDIENCE: expected GATEWAY_JWT_JWKS_URL or GATEWAY_JWT_SECRET too, which "
+            "verifies tokens. Without one no token is accepted."
+        )
     if has_key and not (settings.jwt_issuer and settings.jwt_audience):
         raise InvalidSetting(
             "GATEWAY_JWT_ISSUER and GATEWAY_JWT_AUDIENCE: expected both, so that tokens for others are refused."

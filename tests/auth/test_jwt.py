@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
@@ -18,9 +19,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.auth import jwt as jwt_module
+from gateway.auth.authenticator import Authenticator
 from gateway.auth.jwt import LATEST, LEEWAY_S, JwtRules, JwtVerifier
 from gateway.domain.principal import ALL_SCOPES, Reach, Scope
 from gateway.errors import Unavailable
+from tests.following import until
 from tests.ports import free_port
 
 if TYPE_CHECKING:
@@ -366,16 +369,39 @@ def test_an_invalid_key_set_is_refused(tmp_path: Path, document: bytes, fault: s
     file.write_bytes(document)
 
     with pytest.raises(ValueError, match=fault):
-        jwt_module._fetched(str(file))  # noqa: SLF001  (without the thread in which it runs)
+        jwt_module.fetch_keys(str(file))  # without the thread in which it runs
 
 
 def test_a_set_may_hold_keys_of_kinds_that_are_not_known(tmp_path: Path) -> None:
     file = tmp_path / "jwks.json"
     file.write_text(json.dumps({"keys": [None, {}, {"kty": "later", "kid": "b"}]}))
 
-    assert jwt_module._fetched(str(file)) == {}  # noqa: SLF001  (as above)
+    assert jwt_module.fetch_keys(str(file)) == {}
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (None, "the signing keys of GATEWAY_JWT_JWKS_URL cannot be read: "),
+        ('{"keys": []}', "no token is accepted: the JWKS of GATEWAY_JWT_JWKS_URL has no public key"),
+    ],
+)
+async def test_a_jwks_without_keys_is_logged_before_a_token_is_sent(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, document: str | None, said: str
+) -> None:
+    file = tmp_path / "jwks.json"
+    if document is not None:
+        file.write_text(document)
+    verifier = JwtVerifier(JwtRules(str(file), "", SHARED.issuer, SHARED.audience))
+    tasks = Authenticator(jwt_verifier=verifier).background_tasks()
+
+    fetching = asyncio.create_task(tasks["fetching_jwks"]())
+    await until(lambda: bool(caplog.messages))
+
+    assert [each.startswith(said) for each in caplog.messages] == [True]
+    fetching.cancel()
 
 
 def test_an_unreachable_key_set_is_a_system_error() -> None:
     with pytest.raises(OSError, match="refused"):
-        jwt_module._fetched(f"http://127.0.0.1:{free_port()}/jwks.json")  # noqa: SLF001  (as above)
+        jwt_module.fetch_keys(f"http://127.0.0.1:{free_port()}/jwks.json")

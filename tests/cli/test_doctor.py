@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import sqlite3
 import tempfile
@@ -14,6 +15,7 @@ from gateway.cli import database_checks, doctor
 from gateway.store.engines import base
 from gateway.store.engines.open import open_engines
 from gateway.store.schema.revision import HEAD
+from tests.auth.test_jwt import public
 from tests.exports import a_run, a_step, a_thread, run, take
 
 if TYPE_CHECKING:
@@ -81,6 +83,27 @@ def test_a_database_with_a_key_needs_nothing(database_url: str) -> None:
     assert code == 0
     assert {level for level, _ in found.values()} == {"ok"}
     assert {"settings", "database", "migrations", "clock", "keys"} <= found.keys()
+
+
+@pytest.mark.parametrize(
+    ("document", "level", "said"),
+    [
+        ("{}", "warning", "the JWKS of GATEWAY_JWT_JWKS_URL cannot be read: expected a JSON object with a list"),
+        ('{"keys": []}', "warning", "the JWKS of GATEWAY_JWT_JWKS_URL has no public key"),
+        (json.dumps({"keys": [public("ES256", "a")]}), "ok", "tokens of https://id.example.com, verified by 1 public"),
+    ],
+)
+def test_the_keys_of_end_users_tokens_are_fetched(
+    sqlite_url: str, tmp_path: Path, document: str, level: str, said: str
+) -> None:
+    file = tmp_path / "jwks.json"
+    file.write_text(document)
+    flags = ("--jwt-jwks-url", str(file), "--jwt-issuer", "https://id.example.com", "--jwt-audience", "threads")
+
+    code, found = examined(sqlite_url, *flags)
+
+    assert (code, found["JWT"][0]) == (0, level)
+    assert found["JWT"][1].startswith(said)
 
 
 def test_it_says_how_long_threads_are_kept(sqlite_url: str) -> None:

@@ -328,6 +328,15 @@ def test_a_jwt_secret_needs_an_issuer_and_an_audience() -> None:
     assert said.startswith("GATEWAY_JWT_ISSUER and GATEWAY_JWT_AUDIENCE: expected both")
 
 
+@pytest.mark.parametrize("name", ["jwt_issuer", "jwt_audience"])
+def test_an_issuer_or_an_audience_needs_a_key(name: str) -> None:
+    said = refusal(**{name: "https://id.example.com"})
+
+    assert said.startswith(
+        "GATEWAY_JWT_ISSUER, GATEWAY_JWT_AUDIENCE: expected GATEWAY_JWT_JWKS_URL or GATEWAY_JWT_SECRET"
+    )
+
+
 def test_redis_needs_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.settings.values.find_spec", lambda _name: None)
 
