@@ -17,7 +17,7 @@ from gateway.domain.message import with_created_at
 from gateway.errors import Unavailable
 from gateway.store.connections import Connection, ConnectionPool, TransactionConnection, open_reader, open_writer
 from gateway.store.engines.base import WAIT_S, Timeouts
-from gateway.store.engines.errors import is_usable_after
+from gateway.store.engines.errors import is_refused, is_usable_after
 from gateway.store.engines.open import open_engines
 from gateway.store.faults import Faults
 from gateway.store.group_commit import GroupCommit
@@ -215,8 +215,22 @@ class Store:
 
         Errors: Unavailable.
         """
-        async with Borrowed(self._probe, Reads, self._faults) as reads:
+        async with Borrowed(await self._pool_to_probe(), Reads, self._faults) as reads:
             return await reads.is_migrated()
+
+    async def _pool_to_probe(self) -> ConnectionPool[Connection]:
+        """Return a pool that no request holds up, or that of reads where the database refuses one more connection.
+
+        Requests are served then, over those that there are.
+        Errors: Unavailable.
+        """
+        try:
+            self._probe.release(await self._probe.acquire(), None)
+        except Exception as error:
+            if not (is_refused(error) and self._pool.open):
+                raise self._faults.translate(error) from error
+            return self._pool
+        return self._probe
 
     def abort_stuck(self) -> None:
         """Break connections whose server has not answered for too long; this is called each second."""

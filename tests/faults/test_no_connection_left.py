@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from sqlalchemy import make_url
 
-from gateway.core import threads
+from gateway.core import health, threads
 from gateway.errors import Unavailable
 from gateway.store.store import opened_store
 from tests.make import make_thread
@@ -47,6 +47,17 @@ async def test_requests_wait_for_the_connections_that_there_are(limited_url: str
         found = await asyncio.gather(*(threads.get(store, who, each) for each in made))
 
     assert [each.id for each in found] == made
+
+
+async def test_a_server_is_ready_whose_requests_have_the_last_connections(limited_url: str, who: Principal) -> None:
+    async with opened_store(limited_url) as store:
+        await threads.get(store, who, await make_thread(store, who))  # as above
+        others = [await asyncpg.connect(limited_url) for _ in range(LIMIT - 2)]
+
+        failed = [await health.failures(store, min_free_mb=0) for _ in range(2)]
+
+        assert failed == [{}, {}]
+        await asyncio.gather(*(each.close() for each in others))
 
 
 async def test_a_pool_without_any_connection_says_so(limited_url: str, who: Principal) -> None:
