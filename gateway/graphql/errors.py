@@ -49,7 +49,7 @@ CODES: Final[Mapping[type[GatewayError], str]] = {
 }
 
 _OF_GRAPHQL: Final = {"code": "graphql_error", "param": None, "type": InvalidRequest.type}
-INTERNAL: Final = {"code": "internal", "param": None, "type": "server_error"}
+_INTERNAL: Final = {"code": "internal", "param": None, "type": "server_error"}
 
 
 def format_errors(errors: Sequence[GraphQLError], request_id: str) -> list[dict[str, Any]]:
@@ -78,6 +78,17 @@ def extensions_of(error: GatewayError) -> dict[str, str | int | None]:
     return {"code": error.code or CODES[type(error)], "param": error.param, "type": error.type, **offset}
 
 
+def as_graphql_error(error: GatewayError) -> GraphQLError:
+    """Make the GraphQL error of an error that no resolver has raised."""
+    return GraphQLError(error.message, extensions=extensions_of(error))
+
+
+def internal_error(request_id: str) -> GraphQLError:
+    """Make the error that masks an unexpected exception."""
+    message = f"The server had an error while processing your request ({request_id})."
+    return GraphQLError(message, extensions=_INTERNAL)
+
+
 def _shorten(message: str) -> str:
     """Keep both ends of a long message of GraphQL itself, which may repeat text of the request."""
     half = bounds.SHOWN.number // 2
@@ -97,6 +108,4 @@ def _format_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
         formatted["extensions"] = extensions_of(cause)
         return formatted
     log.error("%s: a resolver failed at %s", request_id, error.path, exc_info=cause)
-    formatted["message"] = f"The server had an error while processing your request ({request_id})."
-    formatted["extensions"] = INTERNAL
-    return formatted
+    return {**formatted, **internal_error(request_id).formatted}

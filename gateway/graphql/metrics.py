@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def readings(store: Store, operations: Operations) -> list[Reading]:
     """Name what metrics look up whenever somebody asks for them."""
-    from gateway.observability.metrics import Reading  # noqa: PLC0415  (as above)
+    from gateway.observability.metrics import Reading  # noqa: PLC0415  (only a server with metrics needs it)
 
     kept = operations.documents.kept
     return [

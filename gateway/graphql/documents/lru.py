@@ -24,17 +24,14 @@ class LruCache(Generic[T]):
         return len(self._kept)
 
     def get(self, key: str | bytes) -> T | None:
-        """Return a value and mark it as the most recently used."""
-        found = self._kept.pop(key, None)
-        if found is None:
-            self.misses += 1
-            return None
-        self.hits += 1
-        self._kept[key] = found
-        return found[0]
+        """Return a value, mark it as the most recently used, and count the look-up."""
+        value = self.touch(key)
+        self.hits += value is not None
+        self.misses += value is None
+        return value
 
-    def touch(self, key: bytes) -> T | None:
-        """Return a value that is found by another key as well, and mark it, without counting a look-up."""
+    def touch(self, key: str | bytes) -> T | None:
+        """Return a value and mark it, without counting a look-up."""
         found = self._kept.pop(key, None)
         if found is None:
             return None

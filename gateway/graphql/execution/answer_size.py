@@ -32,19 +32,20 @@ def meter(timeout_s: float) -> Meter:
     return Meter(_OBJECTS, _BYTES, time.monotonic() + timeout_s)
 
 
-def bounded(result: ExecutionResult, meter: Meter, object_bytes: int) -> ExecutionResult | None:
-    """Serialize the data of a result; None if it exceeds a limit. `object_bytes` is the minimum size of an object."""
-    if meter.stopped_by == "size":
-        return None
-    if result.errors and any(isinstance(cause_of(each), AnswerTooLarge) for each in result.errors):
-        return None
+def bounded(result: ExecutionResult, meter: Meter, object_bytes: int) -> ExecutionResult:
+    """Serialize the data of a result; `object_bytes` is the minimum size of an object.
+
+    Errors: Refused if it exceeds a limit.
+    """
+    if meter.stopped_by == "size" or any(isinstance(cause_of(each), AnswerTooLarge) for each in result.errors or ()):
+        raise too_large()
     if result.data is None:
         return result
     serialized = orjson.dumps(result.data)
     json = 0 if result.errors else meter.json  # an error may have removed some
     has_few = len(serialized) - json <= (_OBJECTS - meter.most) * object_bytes
     if len(serialized) > _BYTES or not (has_few or _has_few_objects(serialized)):
-        return None
+        raise too_large()
     return ExecutionResult(cast("Any", orjson.Fragment(serialized)), result.errors)
 
 

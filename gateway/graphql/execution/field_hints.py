@@ -45,6 +45,7 @@ from gateway.graphql.execution.prefetch import (
     find_threads,
     note_root_key,
 )
+from gateway.graphql.schema.build import DEFINITION
 from gateway.graphql.schema.scalars import iso
 from gateway.graphql.schema.subscription import EVENT_TYPES
 from gateway.graphql.schema.types import Edge, EdgeOfThread, MessagePage, RunPage, UnreadCount
@@ -60,8 +61,6 @@ if TYPE_CHECKING:
     from gateway.graphql.context import Context
 
     Convert = Callable[[Any], Any]
-
-_BACK: Final = "strawberry-definition"  # the extension of a graphql-core field that holds its Strawberry definition
 
 _TYPES: Final[Mapping[type, str]] = {
     Thread: "Thread",
@@ -209,7 +208,7 @@ def _keys_of(schema: GraphQLSchema) -> dict[tuple[str, str], Key | Convert]:
     for kind in (*tags, "Text", "ImageFile", "ImageUrl", "Attachment"):
         fields: Mapping[str, GraphQLField] = getattr(schema.type_map[kind], "fields")  # noqa: B009  (of object types)
         for name, field in fields.items():
-            key = field.extensions[_BACK].python_name
+            key = field.extensions[DEFINITION].python_name
             path = (tags[kind], key) if kind in _CITATIONS and key in _WITHIN_CITATION else (key,)
             found.setdefault((kind, name), Key(path, optional=not is_non_null_type(field.type)))
     return found
@@ -220,7 +219,7 @@ def _event(event: Any, _context: Context, _arguments: Mapping[str, Any]) -> Any:
 
 
 def _hint_of(field: GraphQLField) -> FieldHint | None:
-    definition: StrawberryField = field.extensions[_BACK]
+    definition: StrawberryField = field.extensions[DEFINITION]
     if definition.base_resolver is None:
         is_time = get_named_type(field.type).name == "DateTime"
         return Serialized(definition.python_name, iso, plain=True) if is_time else Attribute(definition.python_name)
@@ -255,7 +254,7 @@ def _calling(resolver: StrawberryResolver[Any], field: GraphQLField) -> Callable
 
 def _names_of(fields: Mapping[str, Any]) -> dict[str, tuple[str, Convert | None]]:
     """Map each argument or input field to its Python name and its converter, if it needs one."""
-    return {name: (each.extensions[_BACK].python_name, _converter(each.type)) for name, each in fields.items()}
+    return {name: (each.extensions[DEFINITION].python_name, _converter(each.type)) for name, each in fields.items()}
 
 
 def _converter(kind: Any) -> Convert | None:
@@ -270,7 +269,7 @@ def _converter(kind: Any) -> Convert | None:
 
 
 def _making(kind: GraphQLInputObjectType) -> Convert:
-    origin = kind.extensions[_BACK].origin
+    origin = kind.extensions[DEFINITION].origin
     names = _names_of(kind.fields)
 
     def make(value: Any) -> Any:

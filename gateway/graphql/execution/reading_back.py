@@ -24,6 +24,7 @@ from graphql import (
 from gateway.domain.principal import READ
 from gateway.errors import Forbidden
 from gateway.graphql.documents.measure import fragments_of, response_key
+from gateway.graphql.schema.build import DEFINITION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from graphql import DirectiveNode, DocumentNode, GraphQLField, GraphQLSchema, OperationDefinitionNode, SelectionNode
 
     from gateway.domain.principal import Principal
-
-_BACK = "strawberry-definition"  # the extension of a graphql-core field that holds its Strawberry definition
 
 
 def refuse_reading_back(
@@ -122,5 +121,5 @@ def _literal(value: object) -> bool:
 
 def _reads(field: GraphQLField) -> bool:
     """Report whether a field reads from the store; only such resolvers are coroutines."""
-    resolver = getattr(field.extensions.get(_BACK), "base_resolver", None)
+    resolver = getattr(field.extensions.get(DEFINITION), "base_resolver", None)
     return resolver is not None and iscoroutinefunction(resolver.wrapped_func)

@@ -29,7 +29,7 @@ from gateway.fast_executor.plan import Plan
 from gateway.fast_executor.unsupported import Unsupported
 from gateway.fast_executor.variables import has_long_name
 from gateway.graphql.documents.limits import MAX_ERRORS, check_variables
-from gateway.graphql.errors import cause_of, extensions_of
+from gateway.graphql.errors import as_graphql_error, cause_of
 from gateway.graphql.execution import answer_size
 from gateway.graphql.execution.event_answers import answer_key
 from gateway.graphql.execution.field_hints import hints_of
@@ -115,12 +115,16 @@ class Runner:
                     found = await (found if operation.is_cancellable else self._shielded(found))
         except TimeoutError:
             raise self._deadline_exceeded() from None
+        return self._within_limits(found, meter, operation.object_bytes)
+
+    def _within_limits(self, result: ExecutionResult, meter: Meter, object_bytes: int) -> ExecutionResult:
+        """Return a result that kept the limits of one operation.
+
+        Errors: Refused.
+        """
         if meter.stopped_by == "time":
             raise self._deadline_exceeded()
-        result = answer_size.bounded(found, meter, operation.object_bytes)
-        if result is None:
-            raise answer_size.too_large()
-        return result
+        return answer_size.bounded(result, meter, object_bytes)
 
     def leave(self, task: asyncio.Task[Any]) -> None:
         """Cancel the query that a task executes, if it does that."""
@@ -158,19 +162,15 @@ class Runner:
         return EventResults(self, begun, context, key, execute, operation.object_bytes)
 
     async def answer_event(self, execute: Execute, context: Context, object_bytes: int, event: Any) -> ExecutionResult:
-        """Execute a subscription for one event, with the limits of one operation."""
+        """Execute a subscription for one event, with the limits of one operation; it continues after an error."""
         context.read, context.delivered = AnswerBudget(), AnswerBudget()
         meter = answer_size.meter(self._options.timeout_s)
         result = execute(event, meter)
         found = _raise_unavailable(await result if isawaitable(result) else result)
-        return self._event_result(found, meter, object_bytes)
-
-    def _event_result(self, result: ExecutionResult, meter: Meter, object_bytes: int) -> ExecutionResult:
-        """Return the result of an event, or its error; the subscription continues in both cases."""
-        if meter.stopped_by == "time":
-            return ExecutionResult(None, list(self._deadline_exceeded().errors))
-        bounded = answer_size.bounded(result, meter, object_bytes)
-        return ExecutionResult(None, list(answer_size.too_large().errors)) if bounded is None else bounded
+        try:
+            return self._within_limits(found, meter, object_bytes)
+        except Refused as refused:
+            return ExecutionResult(None, list(refused.errors))
 
     def _prepare(
         self, operation: Operation, parameters: Parameters, context: Context, meter: Meter
@@ -332,7 +332,7 @@ def _wrong_variables(errors: list[GraphQLError], parameters: Parameters) -> Refu
 def rate_limited(error: TooManyRequests) -> Refused:
     """Make the refusal of a caller that exceeds its rate limit."""
     headers = {"retry-after": str(error.retry_after_s)}
-    return Refused(Stage.RATE, [GraphQLError(error.message, extensions=extensions_of(error))], headers)
+    return Refused(Stage.RATE, [as_graphql_error(error)], headers)
 
 
 async def single_result(result: ExecutionResult) -> Results:

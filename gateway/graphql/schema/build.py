@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from graphql import GraphQLCompositeType
 
+DEFINITION: Final = "strawberry-definition"  # the extension of graphql-core's fields and types with Strawberry's own
 _NO_TYPE: Final = GraphQLField(TypeMetaFieldDef.type, TypeMetaFieldDef.args, resolve=lambda _source, _info, **_: None)
 
 
@@ -49,7 +50,7 @@ def _mark_one_of(schema: GraphQLSchema) -> None:
     """
     for kind in schema.type_map.values():
         if is_input_object_type(kind):
-            kind.is_one_of = kind.extensions["strawberry-definition"].is_one_of
+            kind.is_one_of = kind.extensions[DEFINITION].is_one_of
 
 
 def _limit_suggestions(schema: GraphQLSchema) -> None:

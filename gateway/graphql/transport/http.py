@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from graphql import GraphQLError
 
 from gateway.auth.authenticator import credential_of
 from gateway.domain import bounds
 from gateway.errors import GatewayError, TooManyRequests, Unauthorized, Unavailable, UnknownHost
-from gateway.graphql.errors import extensions_of, format_errors, to_response
+from gateway.graphql.errors import as_graphql_error, format_errors, to_response
 from gateway.graphql.execution.answer_size import too_large
 from gateway.graphql.execution.runner import rate_limited
 from gateway.graphql.parameters import read_parameters
@@ -94,11 +93,11 @@ class GraphQLOverHttp:
         try:
             return await self._operations.authenticator.authenticate(credential_of(request.headers))
         except Unauthorized as error:
-            raise Refused(Stage.CALLER, [_logged(error)], {"www-authenticate": "Bearer"}) from None
+            raise Refused(Stage.CALLER, [as_graphql_error(error)], {"www-authenticate": "Bearer"}) from None
         except TooManyRequests as error:
             raise rate_limited(error) from None
         except Unavailable as error:
-            raise Refused(Stage.BUSY, [_logged(error)]) from None
+            raise Refused(Stage.BUSY, [as_graphql_error(error)]) from None
 
     async def _parameters(self, request: Request, who: Principal) -> Parameters | list[Parameters]:
         try:
@@ -178,12 +177,8 @@ def _last_event_id(request: Request) -> str | None:
 def refuse_at_the_door(error: GatewayError) -> Answer:
     """Answer a request that comes from where it must not, or is meant for another host."""
     stage = Stage.HOST if isinstance(error, UnknownHost) else Stage.SITE
-    body = {"errors": [{"message": error.message, "extensions": extensions_of(error)}]}
+    body = {"errors": [as_graphql_error(error).formatted]}
     return _response(status_of(stage, JSON, by_draft=False), JSON, body)
-
-
-def _logged(error: GatewayError) -> GraphQLError:
-    return GraphQLError(error.message, extensions=extensions_of(error))
 
 
 def _check_method(request: Request, operation: Operation) -> None:

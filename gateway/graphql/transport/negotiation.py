@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from gateway.web.origins import OriginPolicy
     from gateway.web.request import HeadersLike, Request
 
-# A page of another origin can send these only after a preflight, which only allowed origins pass.
 _KEPT: Final = 64  # values of a header that are read once; clients send the same ones again and again
 _SHORT: Final = 500  # characters of such a value; what is longer is read each time, and not kept
+# A page of another origin can send these only after a preflight, which only allowed origins pass.
 _PREFLIGHTED: Final = ("graphql-require-preflight", "apollo-require-preflight", "x-apollo-operation-name")
 
 

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocketDisconnect
 from gateway.auth.authenticator import ANONYMOUS, bearer_of, credential_of
 from gateway.domain import bounds
 from gateway.errors import TooManyRequests, Unauthorized, Unavailable
-from gateway.graphql.errors import INTERNAL, format_errors, to_response
+from gateway.graphql.errors import format_errors, internal_error, to_response
 from gateway.graphql.execution.runner import single_result
 from gateway.graphql.parameters import take_parameters
 from gateway.graphql.refusal import GRAPHQL_RESPONSE, Refused, status_of
@@ -357,7 +357,7 @@ class Connection:
                 record.status = 500
                 log.exception("%s: an operation failed", self._id)
                 with suppress(Closing, WebSocketDisconnect):
-                    await self._refuse(operation_id, [_internal_error(self._id)])
+                    await self._refuse(operation_id, [internal_error(self._id)])
             finally:
                 if self._running.get(operation_id) is asyncio.current_task():
                     del self._running[operation_id]
@@ -423,8 +423,3 @@ def _credential_in(payload: Mapping[str, Any]) -> str | None:
     given = {name.lower(): value for name, value in payload.items() if isinstance(value, str)}
     named = (given.get(name, "").strip() for name in _CREDENTIALS)
     return bearer_of(given.get("authorization", "")) or next(filter(None, named), None)
-
-
-def _internal_error(request_id: str) -> GraphQLError:
-    message = f"The server had an error while processing your request ({request_id})."
-    return GraphQLError(message, extensions=INTERNAL)
