@@ -10,6 +10,7 @@ from graphql import ExecutionResult
 
 from gateway.graphql.execution import answer_size, runner
 from gateway.graphql.execution.answer_size import bounded, meter
+from gateway.graphql.refusal import Refused
 from tests.graphql.serving import serving
 from tests.make import make_thread, put_message, text_part
 

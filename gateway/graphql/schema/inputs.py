@@ -10,6 +10,7 @@ from strawberry import UNSET
 from strawberry.scalars import JSON
 
 from gateway.domain import thread_list, validate
+from gateway.domain.idempotency import Attempt, parse_key
 from gateway.graphql.schema.scalars import (
     DateTime,
     IncompleteReason,
@@ -23,6 +24,7 @@ KEY = (
     "A key that is new for each object to create, such as a UUID, and the same in each retry, which then returns the "
     "object as it is now. 1 to 255 printable ASCII characters. The REST API has the same keys."
 )
+ARGUMENT = strawberry.argument(description="The input of the mutation.")
 _METADATA = "Key-value pairs set by the application."
 
 
@@ -286,8 +288,17 @@ def wire_message(new: NewMessageInput) -> dict[str, Any]:
 
 
 def or_null(value: Any) -> Any:
-    """Replace an omitted field by null."""
+    """Replace an omitted field or argument by null."""
     return None if value is UNSET else value
+
+
+def attempt_of(key: str | None) -> Attempt | None:
+    """Begin an attempt to create something, if it has an idempotency key.
+
+    Errors: InvalidRequest.
+    """
+    given = or_null(key)
+    return None if given is None else Attempt(parse_key(given, "idempotency_key"))
 
 
 # @oneOf guarantees exactly one non-null key; the parser refuses an empty text.
@@ -351,16 +362,16 @@ def thread_filter(given: ThreadFilter | None) -> thread_list.ThreadFilter | None
 
     Errors: InvalidRequest.
     """
-    if given is None or given is UNSET:
+    if or_null(given) is None:
         return None
-    fields = {name: value for name, value in vars(given).items() if value is not UNSET and value is not None}
+    fields = {name: value for name, value in vars(given).items() if or_null(value) is not None}
     metadata = fields.pop("metadata", ())
     matches = [_match(each, f"filter.metadata[{n}]") for n, each in enumerate(metadata)]
     return thread_list.new_filter(matches, **fields)
 
 
 def _match(given: MetadataMatch, path: str) -> thread_list.MetadataMatch:
-    conditions = [name for name in ("equals", "in_", "exists") if getattr(given, name) not in (UNSET, None)]
+    conditions = [name for name in ("equals", "in_", "exists") if or_null(getattr(given, name)) is not None]
     if len(conditions) != 1:
         validate.refuse(f"Invalid '{path}'. Expected exactly one of equals, in and exists.", path, "invalid_value")
     [name] = conditions

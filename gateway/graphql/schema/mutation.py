@@ -10,7 +10,6 @@ import strawberry
 
 from gateway.core import erasing, forking, messages, read_marks, streaming, thread_tokens, threads
 from gateway.domain import bounds, ids, parse, parse_run, validate
-from gateway.domain.idempotency import Attempt, parse_key
 from gateway.domain.message import Message as DomainMessage
 from gateway.domain.message import Status
 from gateway.domain.principal import Scope
@@ -27,7 +26,6 @@ _SCOPES = {
     ThreadAccess.SEND: frozenset({Scope.READ, Scope.SEND}),
     ThreadAccess.READ_WRITE: frozenset({Scope.READ, Scope.WRITE}),
 }
-_INPUT = strawberry.argument(description="The input of the mutation.")
 
 
 @strawberry.type(description="The result of `createThread`.")
@@ -152,13 +150,13 @@ class Mutation(RunMutations):
     async def create_thread(
         self,
         info: Info,
-        input: Annotated[inputs.CreateThreadInput, _INPUT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.CreateThreadInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
     ) -> CreateThreadPayload:
         """POST /threads."""
         raw = inputs.wire_thread(input)
         new = parse.new_thread(raw, from_worker=True)
         _count_parts(info.context, "messages", raw["messages"])
-        ctx, attempt = info.context, _attempt(input.idempotency_key)
+        ctx, attempt = info.context, inputs.attempt_of(input.idempotency_key)
         created = await threads.create(ctx.store, ctx.who, new, attempt)
         info.context.note_replay(info, attempt)
         return CreateThreadPayload(thread=created)
@@ -170,12 +168,12 @@ class Mutation(RunMutations):
     async def fork_thread(
         self,
         info: Info,
-        input: Annotated[inputs.ForkThreadInput, _INPUT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.ForkThreadInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
     ) -> ForkThreadPayload:
         """POST /threads/{thread_id}/fork."""
         raw = {"up_to": input.up_to, "metadata": input.metadata, "owner": input.owner}
         new = parse.new_fork({name: inputs.or_null(value) for name, value in raw.items()})
-        ctx, attempt = info.context, _attempt(input.idempotency_key)
+        ctx, attempt = info.context, inputs.attempt_of(input.idempotency_key)
         copy = await forking.fork(ctx.store, ctx.who, ids.thread_id(input.thread_id), new, attempt)
         info.context.note_replay(info, attempt)
         return ForkThreadPayload(thread=copy)
@@ -185,7 +183,7 @@ class Mutation(RunMutations):
     async def update_thread(
         self,
         info: Info,
-        input: Annotated[inputs.UpdateThreadInput, _INPUT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.UpdateThreadInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
     ) -> UpdateThreadPayload:
         """POST /threads/{thread_id}."""
         patch = parse.thread_patch(
@@ -200,7 +198,7 @@ class Mutation(RunMutations):
     async def delete_thread(
         self,
         info: Info,
-        input: Annotated[inputs.DeleteThreadInput, _INPUT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.DeleteThreadInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
     ) -> DeleteThreadPayload:
         """DELETE /threads/{thread_id}."""
         await threads.delete(info.context.store, info.context.who, ids.thread_id(input.id))
@@ -211,7 +209,7 @@ class Mutation(RunMutations):
     async def mark_read(
         self,
         info: Info,
-        input: Annotated[inputs.MarkReadInput, _INPUT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.MarkReadInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
     ) -> MarkReadPayload:
         """Move a read mark forward."""
         ctx, thread_id, up_to = info.context, ids.thread_id(input.thread_id), inputs.or_null(input.up_to)
@@ -225,7 +223,7 @@ class Mutation(RunMutations):
     async def mark_unread(
         self,
         info: Info,
-        input: Annotated[inputs.MarkUnreadInput, _INPUT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.MarkUnreadInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
     ) -> MarkReadPayload:
         """Move a read mark back."""
         ctx, thread_id = info.context, ids.thread_id(input.thread_id)
@@ -241,7 +239,7 @@ class Mutation(RunMutations):
     async def erase_user(
         self,
         info: Info,
-        input: Annotated[inputs.EraseUserInput, _INPUT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.EraseUserInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
     ) -> EraseUserPayload:
         """Erase an end user."""
         erased = await erasing.erase(info.context.store, info.context.who, parse.end_user(input.owner))
@@ -252,7 +250,7 @@ class Mutation(RunMutations):
     async def create_thread_token(
         self,
         info: Info,
-        input: Annotated[inputs.CreateThreadTokenInput, _INPUT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.CreateThreadTokenInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
     ) -> CreateThreadTokenPayload:
         """Sign a token for a thread that the caller can reach."""
         ctx = info.context
@@ -274,7 +272,7 @@ class Mutation(RunMutations):
     async def revoke_thread_tokens(
         self,
         info: Info,
-        input: Annotated[inputs.RevokeThreadTokensInput, _INPUT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.RevokeThreadTokensInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
     ) -> RevokeThreadTokensPayload:
         """Revoke the tokens of createThreadToken."""
         ctx, thread_id = info.context, ids.thread_id(input.thread_id)
@@ -287,14 +285,14 @@ class Mutation(RunMutations):
     async def create_message(
         self,
         info: Info,
-        input: Annotated[inputs.CreateMessageInput, _INPUT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.CreateMessageInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
     ) -> CreateMessagePayload:
         """POST /threads/{thread_id}/messages."""
         raw = inputs.wire_message(input)
         new = parse.new_message(raw, from_worker=True)
         _count_parts(info.context, "content", (raw,))
         thread_id = ids.thread_id(input.thread_id)
-        ctx, attempt = info.context, _attempt(input.idempotency_key)
+        ctx, attempt = info.context, inputs.attempt_of(input.idempotency_key)
         created = await messages.create(ctx.store, ctx.who, thread_id, new, attempt)
         info.context.note_replay(info, attempt)
         return CreateMessagePayload(message=created)
@@ -304,7 +302,7 @@ class Mutation(RunMutations):
     async def update_message(
         self,
         info: Info,
-        input: Annotated[inputs.UpdateMessageInput, _INPUT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.UpdateMessageInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
     ) -> UpdateMessagePayload:
         """POST /threads/{thread_id}/messages/{message_id}."""
         patch = parse.message_patch({"metadata": inputs.or_null(input.metadata)})
@@ -317,7 +315,7 @@ class Mutation(RunMutations):
     async def append_message_text(
         self,
         info: Info,
-        input: Annotated[inputs.AppendMessageTextInput, _INPUT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.AppendMessageTextInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
     ) -> UpdateMessagePayload:
         """Append text to a streamed message."""
         text, offset = parse.appended_text(input.text), parse.offset(inputs.or_null(input.offset))
@@ -335,7 +333,7 @@ class Mutation(RunMutations):
     async def finish_message(
         self,
         info: Info,
-        input: Annotated[inputs.FinishMessageInput, _INPUT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.FinishMessageInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
     ) -> UpdateMessagePayload:
         """Set the final status of a streamed message."""
         reason = inputs.or_null(input.incomplete_reason)
@@ -349,17 +347,12 @@ class Mutation(RunMutations):
     async def delete_message(
         self,
         info: Info,
-        input: Annotated[inputs.DeleteMessageInput, _INPUT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.DeleteMessageInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
     ) -> DeleteMessagePayload:
         """DELETE /threads/{thread_id}/messages/{message_id}."""
         ctx, message_id = info.context, ids.message_id(input.id)
         thread_id = await messages.delete(ctx.store, ctx.who, None, message_id)
         return DeleteMessagePayload(deleted_message_id=input.id, thread_id=thread_id)
-
-
-def _attempt(key: str | None) -> Attempt | None:
-    given = inputs.or_null(key)
-    return None if given is None else Attempt(parse_key(given, "idempotency_key"))
 
 
 def _count_parts(context: Context, path: str, messages: Iterable[object]) -> None:

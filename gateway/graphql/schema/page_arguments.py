@@ -8,9 +8,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from strawberry import UNSET
-
 from gateway.domain import page, parse_page
+from gateway.graphql.schema.inputs import or_null
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +28,7 @@ def page_request(
     before: Any,
 ) -> page.PageRequest:
     """Parse the arguments of a list; omitted ones are the same as null."""
-    after, before = None if after is UNSET else after, None if before is UNSET else before
+    after, before = or_null(after), or_null(before)
     asked = _without_cursors(order, limit, first, last, after is not None, before is not None)
     if after is None and before is None:
         return asked
@@ -39,7 +38,7 @@ def page_request(
 
 @lru_cache(1_024)  # clients use few combinations; errors are not cached
 def _without_cursors(order: SortOrder, *given: Any) -> page.PageRequest:
-    limit, first, last = (None if value is UNSET else value for value in given[:3])
+    limit, first, last = map(or_null, given[:3])
     after, before = ("" if is_given else None for is_given in given[3:])
     asked = page.Order(order.value)
     return parse_page.from_arguments(str, order=asked, limit=limit, first=first, last=last, after=after, before=before)

@@ -84,7 +84,7 @@ class Query:
     ) -> types.ThreadConnection:
         """Read one page."""
         selected = Selection(thread_list.OrderBy(order_by.value), inputs.thread_filter(filter))
-        thread_list.check_cursors(selected.by, after=_given(after), before=_given(before))
+        thread_list.check_cursors(selected.by, after=inputs.or_null(after), before=inputs.or_null(before))
         arguments = {"limit": limit, "first": first, "last": last, "after": after, "before": before}
         asked = page_request(thread_list.cursor_check(selected.by), order, **arguments)
         ctx = info.context
@@ -120,10 +120,6 @@ class Query:
         asked = page_request(_as_assistant, order, **arguments)
         found = await assistants.list_page(info.context.store, info.context.who, asked)
         return AssistantConnection(found=found, asked=asked)
-
-
-def _given(cursor: str | None) -> str | None:
-    return None if cursor is UNSET else cursor
 
 
 async def _find(context: Context, node_id: str, path: str) -> Found | None:

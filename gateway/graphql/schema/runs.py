@@ -13,7 +13,6 @@ from strawberry.scalars import JSON
 
 from gateway.core import assistants, runs
 from gateway.domain import ids, page, parse_run, run
-from gateway.domain.idempotency import Attempt, parse_key
 from gateway.domain.run import Assistant as DomainAssistant
 from gateway.domain.run import Run as DomainRun
 from gateway.domain.run import RunStep as DomainStep
@@ -24,8 +23,6 @@ from gateway.graphql.schema import inputs, types
 from gateway.graphql.schema.argument_paths import names_arguments
 from gateway.graphql.schema.content import is_a
 from gateway.graphql.schema.scalars import DateTime, Metadata
-
-_INPUT = strawberry.argument(description="The input of the mutation.")
 
 
 @strawberry.enum(description="The status of a run.")
@@ -368,13 +365,11 @@ class RunMutations:
     async def create_run(
         self,
         info: Info,
-        input: Annotated[CreateRunInput, _INPUT],  # noqa: A002  (Relay's name)
+        input: Annotated[CreateRunInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
     ) -> RunPayload:
         """POST /threads/{thread_id}/runs."""
         new = parse_run.new_run(_wire(input), from_worker=True)
-        key = inputs.or_null(input.idempotency_key)
-        attempt = None if key is None else Attempt(parse_key(key, "idempotency_key"))
-        ctx = info.context
+        ctx, attempt = info.context, inputs.attempt_of(input.idempotency_key)
         created = await ctx.served_runs.create(ctx.who, ids.thread_id(input.thread_id), new, attempt)
         ctx.note_replay(info, attempt)
         return RunPayload(run=created)
@@ -384,7 +379,7 @@ class RunMutations:
     async def cancel_run(
         self,
         info: Info,
-        input: Annotated[CancelRunInput, _INPUT],  # noqa: A002  (Relay's name)
+        input: Annotated[CancelRunInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
     ) -> RunPayload:
         """POST /threads/{thread_id}/runs/{run_id}/cancel."""
         ctx, run_id = info.context, ids.other_id("run", "run", input.run_id)
@@ -395,7 +390,7 @@ class RunMutations:
     async def submit_tool_outputs(
         self,
         info: Info,
-        input: Annotated[SubmitToolOutputsInput, _INPUT],  # noqa: A002  (Relay's name)
+        input: Annotated[SubmitToolOutputsInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
     ) -> RunPayload:
         """POST /threads/{thread_id}/runs/{run_id}/submit_tool_outputs."""
         given = [{"tool_call_id": each.tool_call_id, "output": each.output} for each in input.outputs]

@@ -247,7 +247,7 @@ class Subscription:
 
 def _begin(ctx: Context, after: str | None) -> str | None:
     """Return the cursor to resume after: that of the transport, else that of the argument."""
-    asked = None if after is UNSET else after
+    asked = inputs.or_null(after)
     return asked if ctx.resume_after is None or asked == "" else ctx.resume_after  # an empty string is refused later
 
 

@@ -28,6 +28,7 @@ from gateway.domain.thread_list import ALL, LAST_READ, SOURCE, UNREAD, Beside, O
 from gateway.graphql.context import BesideKey, Context, Info, PageKey
 from gateway.graphql.schema.argument_paths import names_arguments
 from gateway.graphql.schema.content import Attachment, ContentPart, is_a
+from gateway.graphql.schema.inputs import or_null
 from gateway.graphql.schema.page_arguments import page_request
 from gateway.graphql.schema.scalars import DateTime, IncompleteReason, MessageRole, MessageStatus, Metadata, SortOrder
 
@@ -259,7 +260,7 @@ class Thread(Node):
     ) -> MessagePage:
         """Read a page, batched with pages of other threads."""
         asked = page_request(ids.as_message_id, order, limit=limit, first=first, last=last, after=after, before=before)
-        key = PageKey(root.id, asked, parse.reference(None if run_id is UNSET else run_id, "run_id"))
+        key = PageKey(root.id, asked, parse.reference(or_null(run_id), "run_id"))
         ctx = info.context
         found = await ctx.pages.load(key)
         assert found is not None  # noqa: S101  (each thread has a page, which may be empty)
@@ -365,7 +366,7 @@ def reader_of(context: Context, reader: str | None) -> str | None:
 
     Errors: InvalidRequest.
     """
-    return read_marks.reader_of(context.who, parse.owner(None if reader is UNSET else reader, "reader"))
+    return read_marks.reader_of(context.who, parse.owner(or_null(reader), "reader"))
 
 
 async def _unread(context: Context, thread_id: str, reader: str | None, most: int) -> ThreadPage | None:
