@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gateway.auth.jwt import JwtVerifier
     from gateway.auth.thread_tokens import ThreadTokens
     from gateway.domain.ids import ThreadId
-    from gateway.web.request import HeadersLike
+    from gateway.web.request import Headers
 
 ANY_CALLER: Final = "everybody"  # in place of a key id: valid until the first key is created
 ANONYMOUS: Final = Principal(Reach("default"), KEY_SCOPES, key_id=ANY_CALLER)
@@ -165,7 +165,7 @@ class Authenticator:
         return found
 
 
-def credential_of(headers: HeadersLike) -> str | None:
+def credential_of(headers: Headers) -> str | None:
     """Return the credential of a request: a bearer token, or Azure's `api-key`."""
     return bearer_of(headers.get("authorization") or "") or (headers.get("api-key") or "").strip() or None
 

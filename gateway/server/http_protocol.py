@@ -100,9 +100,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._fault = HTTPStatus.BAD_REQUEST  # what is wrong where the parser gives up
         self._is_silent = True
         self._is_refused = self._is_shutting_down = False
-        self._origin_pieces = (
-            0  # how many pieces of a head that is refused, of which only its origin is wanted any more
-        )
+        self._origin_pieces = 0  # pieces of a refused head, of which only its origin is wanted any more
         self._is_in_head = False
         self._is_added = False  # whether the latest head is that of `cycle`
         self._head_bytes = self._body_bytes = 0

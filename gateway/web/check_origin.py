@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from gateway.web.origins import OriginPolicy
-    from gateway.web.request import HeadersLike
+    from gateway.web.request import Headers
 
 # Probes of a cluster send an IP address as Host, and the responses hold no data.
 _ANY_HOST: Final = ("/healthz", "/readyz")
@@ -23,7 +23,7 @@ _PREFLIGHT_S: Final = 7200  # what Chromium keeps an answer at the longest
 _METHODS: Final = "GET, POST, DELETE"
 
 
-def check_origin(scope: Scope, headers: HeadersLike, policy: OriginPolicy) -> Answer | None:
+def check_origin(scope: Scope, headers: Headers, policy: OriginPolicy) -> Answer | None:
     """Check the Host and Origin headers; return the response to a CORS preflight of an allowed origin.
 
     A page of another origin can make a browser send a POST without a preflight, but cannot read the response; so GET
@@ -41,7 +41,7 @@ def check_origin(scope: Scope, headers: HeadersLike, policy: OriginPolicy) -> An
     return None
 
 
-def _preflight(headers: HeadersLike) -> Answer:
+def _preflight(headers: Headers) -> Answer:
     """Allow any header for an allowed origin: SDKs add new ones (`x-stainless-...`) with each release."""
     asked = headers.get("access-control-request-headers")
     names = {"access-control-allow-headers": asked} if asked else {}

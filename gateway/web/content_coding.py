@@ -13,14 +13,14 @@ from gateway.domain import bounds
 from gateway.errors import BodyTooLarge, InvalidRequest, UnsupportedCoding, excerpt
 
 if TYPE_CHECKING:
-    from gateway.web.request import HeadersLike
+    from gateway.web.request import Headers
 
 HEADER: Final = "content-encoding"
 _GZIP: Final = ("gzip", "x-gzip")  # RFC 9110, 8.4.1.3: the two are equivalent
 _WITH_HEADER: Final = 16 + zlib.MAX_WBITS  # zlib: gzip and nothing else
 
 
-def inflater_for(headers: HeadersLike, most: int) -> Inflater | None:
+def inflater_for(headers: Headers, most: int) -> Inflater | None:
     """Create the decompressor of a body of at most so many bytes; None without Content-Encoding.
 
     Errors: UnsupportedCoding.

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from gateway.observability.record import Observer, Tracer
+    from gateway.observability.record import Allowance, Observer, Tracer
 
     # Finds what answers a request, with a response or an ASGI app that streams it; None for an unknown path
     Find = Callable[[Request], Awaitable[Answer | ASGIApp] | None]
@@ -160,7 +160,7 @@ class RequestMiddleware:
         return b"%bopenai-processing-ms: %d\r\n%b%b" % (
             _named(record),
             record.seconds * 1000,
-            _allowance(record) if record.allowance else b"",
+            _rate_limit(record.allowance) if record.allowance else b"",
             security_headers(written, request.scope["scheme"], request.headers, self._origin_policy),
         )
 
@@ -248,10 +248,7 @@ def _named(record: RequestRecord) -> bytes:
     return b"x-request-id: %b\r\nopenai-version: 2020-10-01\r\n" % record.request_id.encode()
 
 
-def _allowance(record: RequestRecord) -> bytes:
-    if record.allowance is None:
-        return b""
-    left = record.allowance
+def _rate_limit(left: Allowance) -> bytes:
     return (
         b"x-ratelimit-limit-requests: %d\r\nx-ratelimit-remaining-requests: %d\r\nx-ratelimit-reset-requests: %ds\r\n"
         % (left.limit, left.remaining, left.reset_s)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from gateway.settings.table import Settings
-    from gateway.web.request import HeadersLike
+    from gateway.web.request import Headers
 
 _KEPT: Final = 64  # host names in the cache; clients repeat the same ones
 _LONGEST: Final = 261  # RFC 1035, 2.3.4: 255 for a name; and a port
@@ -54,7 +54,7 @@ class OriginPolicy:
     origins: Origins = field(default_factory=Origins)
     with_credentials: bool = False
 
-    def allows_host(self, headers: HeadersLike) -> bool:
+    def allows_host(self, headers: Headers) -> bool:
         """Check the Host header.
 
         It is the only protection from DNS rebinding, where a page's host name is pointed at this machine after the page
@@ -65,7 +65,7 @@ class OriginPolicy:
         names = headers.getlist("host")
         return len(names) == 1 and len(names[0]) <= _LONGEST and _is_one_of(self.hosts, names[0])
 
-    def is_cross_origin(self, headers: HeadersLike) -> bool:
+    def is_cross_origin(self, headers: Headers) -> bool:
         """Check whether a browser sent this from a page of an origin that is not allowed.
 
         Clients other than browsers send neither header.

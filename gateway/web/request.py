@@ -7,7 +7,7 @@ Must not be here: common response headers (`middleware`), limits of a body (`bod
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
@@ -25,21 +25,8 @@ ENCODED_SLASH: Final = "\udc2f"  # stands for %2F in a path, which separates not
 _PRINTABLE: Final = bytes({*range(0x20, 0x100), 0x09} - {0x7F})
 
 
-class HeadersLike(Protocol):
-    """Headers by lower-case name, such as ours and Starlette's."""
-
-    def get(self, name: str, /) -> str | None:
-        """Return the first value."""
-
-    def getlist(self, name: str, /) -> list[str]:
-        """Return all values."""
-
-    def __contains__(self, name: object, /) -> bool:
-        """Check whether a header is present."""
-
-
 class Headers:
-    """The headers of a request; decoded on access."""
+    """The headers of a request by lower-case name; decoded on access."""
 
     __slots__ = ("_first", "_raw")
 
@@ -47,12 +34,12 @@ class Headers:
         self._raw = raw
         self._first = dict(reversed(raw))
 
-    def get(self, name: str, /) -> str | None:
+    def get(self, name: str) -> str | None:
         """Return the first value."""
         value = self._first.get(name.encode())
         return None if value is None else value.decode("latin-1")
 
-    def getlist(self, name: str, /) -> list[str]:
+    def getlist(self, name: str) -> list[str]:
         """Return all values."""
         if len(self._first) == len(self._raw):  # no header is repeated
             value = self.get(name)
@@ -65,8 +52,8 @@ class Headers:
         self._raw[:] = [each for each in self._raw if each[0] in but]
         self._first = dict(reversed(self._raw))
 
-    def __contains__(self, name: object, /) -> bool:
-        return str(name).encode() in self._first
+    def __contains__(self, name: str) -> bool:
+        return name.encode() in self._first
 
 
 @dataclass(slots=True)
@@ -106,9 +93,9 @@ class Answer(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-def as_headers(given: Mapping[str, str] | None) -> tuple[tuple[bytes, bytes], ...]:
+def as_headers(given: Mapping[str, str]) -> tuple[tuple[bytes, bytes], ...]:
     """Encode headers for the wire."""
-    return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in (given or {}).items())
+    return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in given.items())
 
 
 def header_lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:

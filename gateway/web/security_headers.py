@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.web.origins import OriginPolicy
-    from gateway.web.request import HeadersLike
+    from gateway.web.request import Headers
 
     Header = tuple[bytes, bytes]
 
@@ -34,7 +34,7 @@ _EXPOSED: Final = (
 )
 
 
-def security_headers(written: Sequence[Header], scheme: str, headers: HeadersLike, policy: OriginPolicy) -> bytes:
+def security_headers(written: Sequence[Header], scheme: str, headers: Headers, policy: OriginPolicy) -> bytes:
     """Return the lines of the headers that a response with these own headers still needs."""
     lines = _ALL
     if written:

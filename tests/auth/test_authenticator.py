@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
-from starlette.datastructures import Headers
 
 from gateway.auth import api_keys as key_cache
 from gateway.auth.api_keys import ApiKeyCache
@@ -21,6 +20,7 @@ from gateway.domain.api_key import NewApiKey
 from gateway.domain.ids import ThreadId
 from gateway.domain.principal import ALL_SCOPES, Principal, Reach, TokenEpoch
 from gateway.errors import NotFound, Unauthorized, Unavailable
+from gateway.web.request import Headers, as_headers
 from tests.graphql.serving import statements_of
 from tests.make import make_thread
 
@@ -49,7 +49,7 @@ SECRET = "s" * 32
     ],
 )
 def test_a_credential_is_a_bearer_token_or_azures_header(headers: dict[str, str], credential: str | None) -> None:
-    assert credential_of(Headers(headers)) == credential
+    assert credential_of(Headers(list(as_headers(headers)))) == credential
 
 
 @pytest.mark.parametrize(

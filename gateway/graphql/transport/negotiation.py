@@ -12,7 +12,7 @@ from gateway.graphql.refusal import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Stage,
 
 if TYPE_CHECKING:
     from gateway.web.origins import OriginPolicy
-    from gateway.web.request import HeadersLike, Request
+    from gateway.web.request import Headers, Request
 
 _KEPT: Final = 64  # values of a header that are read once; clients send the same ones again and again
 _SHORT: Final = 500  # characters of such a value; what is longer is read each time, and not kept
@@ -99,7 +99,7 @@ def check_site(request: Request, origin_policy: OriginPolicy) -> None:
     raise refusal(Stage.SITE, "cross_site_request", message)
 
 
-def _is_preflighted(headers: HeadersLike) -> bool:
+def _is_preflighted(headers: Headers) -> bool:
     return _says_json(headers.get("content-type") or "") or any(name in headers for name in _PREFLIGHTED)
 
 
@@ -114,7 +114,7 @@ def _is_json(header: str) -> bool:
     return media_type == JSON and all(charset in ("utf-8", "utf8") for charset in charsets)
 
 
-def wants_page(method: str, headers: HeadersLike) -> bool:
+def wants_page(method: str, headers: Headers) -> bool:
     """Say whether a browser has come to look, rather than a program to ask: who names JSON, too, wants that."""
     if method not in ("GET", "HEAD"):
         return False
