@@ -215,9 +215,10 @@ def _numbers_of(reach: Reach, condition: Values) -> Select[Any]:
     """Select the numbers of the threads that fulfil one condition (`ThreadFilter.narrowing`), by its index."""
     if "few_key" in condition:
         found = select(_PAIRS.seq).where(_PAIRS.project_id == reach.project_id, _PAIRS.key == condition["few_key"])
+        if "few_values" in condition:
+            return found.where(among(_PAIRS.value, condition["few_values"]))
         # In the order of the index: otherwise PostgreSQL might scan the table, since it does not know the key.
-        found = found.order_by(_PAIRS.value)
-        return found.where(among(_PAIRS.value, condition["few_values"])) if "few_values" in condition else found
+        return found.order_by(_PAIRS.value)
     is_created = "few_created_least" in condition
     table: FromClause = tables.threads.alias("timed") if is_created else tables.thread_activity
     name = "created" if is_created else "active"
