@@ -33,6 +33,7 @@ _WIDTHS: Final = bytes.maketrans(
     bytes(range(0x80, 0x100)) + b"D9abAB", b"\x01" * 64 + b"." * 4 + b"\x80" * 44 + b"\xff" * 16 + b"d88888"
 )
 NOT_JSON: Final = "invalid_json"  # the code where it is none at all
+LONE_SURROGATE: Final = "lone_surrogate"
 _HALF: Final = "Invalid {}: expected whole characters, but a string has half of a surrogate pair, as of a cut emoji."
 _REASON: Final = (
     "Invalid {}: failed to parse JSON value. Please check the value to ensure it is valid JSON. "
@@ -70,7 +71,7 @@ def read_json(
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         if error.msg.endswith("surrogate in string"):  # JSON by its grammar, as JavaScript writes a cut string
-            raise InvalidRequest(_HALF.format(name), code="lone_surrogate") from None
+            raise InvalidRequest(_HALF.format(name), code=LONE_SURROGATE) from None
         raise InvalidRequest(_REASON.format(name), code=NOT_JSON) from None
 
 

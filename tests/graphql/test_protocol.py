@@ -23,6 +23,7 @@ from gateway.graphql.transport.protocol import (
     CloseCode,
     Input,
     Kind,
+    Refuse,
     SendPong,
     Start,
     State,
@@ -90,6 +91,11 @@ BAD_FRAMES: Final[dict[str, str]] = {
     "a complete with an empty id": '{"type": "complete", "id": ""}',
     "a deeply nested ping": '{"type": "ping", "payload": ' + '{"a":' * 400 + "1" + "}" * 401,
     "deeply nested arrays": "[" * 5000,
+    "half a surrogate in a ping": '{"type": "ping", "payload": {"a": "\\ud800"}}',
+    "half a surrogate in an id": '{"type": "subscribe", "id": "\\ud800", "payload": {}}',
+    "half a surrogate where there is no payload": '{"type": "subscribe", "id": "1", "payload": "\\ud800"}',
+    "half a surrogate in no JSON": '{"type": "subscribe", "id": "1", "payload": {"a": "\\ud800"}',
+    "half a surrogate in no object": '["\\ud800"]',
 }
 BAD_SUBSCRIBES: Final[dict[str, dict[str, Any]]] = {
     "no id": {"payload": {"query": "{ __typename }"}},
@@ -134,6 +140,19 @@ def test_frame_that_breaks_the_protocol_closes_with_4400(frame: str) -> None:
     outcome = step(State.CONNECTED, decode(frame), ())
 
     assert code_of(outcome) == 4400
+
+
+def test_half_of_a_surrogate_pair_refuses_one_operation_as_over_http() -> None:
+    frame = '{"type": "subscribe", "id": "1", "payload": {"query": "{ a }", "variables": {"text": "\\ud83d"}}}'
+
+    outcome = step(State.ACKNOWLEDGED, decode(frame), ())
+
+    assert isinstance(outcome, Transition)
+    [refuse] = outcome.actions
+    assert isinstance(refuse, Refuse)
+    [error] = refuse.refused.errors
+    assert (refuse.operation_id, (error.extensions or {})["code"]) == ("1", "lone_surrogate")
+    assert code_of(step(State.ACKNOWLEDGED, decode(frame), {"1"})) == CloseCode.SUBSCRIBER_EXISTS
 
 
 def test_binary_frame_closes_with_4400() -> None:

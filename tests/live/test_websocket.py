@@ -38,6 +38,7 @@ BAD_PARAMETERS: dict[str, dict[str, Any]] = {
     "a hash that is none": {"query": "", "extensions": {"persistedQuery": {"version": 1, "sha256Hash": 1}}},
     "a hash that nobody knows": {"query": "", "extensions": {"persistedQuery": {"version": 1, "sha256Hash": "a"}}},
     "a version that nobody knows": {"query": "", "extensions": {"persistedQuery": {"version": 2}}},
+    "half of a surrogate pair": {"query": "{ __typename }", "variables": {"a": "\ud83d"}},
 }
 
 

@@ -6,14 +6,16 @@ Must not be here: sockets, tasks, clocks, how an operation runs (`websocket`).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.domain import bounds
-from gateway.domain.read_json import NOT_JSON, read_json
+from gateway.domain.read_json import LONE_SURROGATE, NOT_JSON, read_json
 from gateway.errors import InvalidRequest
+from gateway.graphql.refusal import Refused, Stage, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,11 +83,15 @@ CLIENT_MESSAGES: Final[Mapping[str, Kind]] = {
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One thing that happened; `message` is the client's, `reason` the detail of an event that closes."""
+    """One thing that happened; `message` is the client's, `reason` the detail of an event that closes.
+
+    `refused` says why an operation is not started, of a message that follows the protocol otherwise.
+    """
 
     kind: Kind
     message: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
+    refused: Refused | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +122,21 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Refuse:
+    """Send an error in place of starting an operation."""
+
+    operation_id: str
+    refused: Refused
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """Stop an operation without an answer; do nothing if no operation has this id."""
 
     operation_id: str
 
 
-Action = Authenticate | Acknowledge | SendPong | Start | Cancel
+Action = Authenticate | Acknowledge | SendPong | Start | Refuse | Cancel
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +180,9 @@ def decode(text: str) -> Input:
     try:
         message = read_json(text, "message")
     except InvalidRequest as error:
+        if error.code == LONE_SURROGATE and (operation_id := _operation_of(text)):
+            refused = refusal(Stage.FORM, LONE_SURROGATE, error.message)
+            return Input(Kind.SUBSCRIBE, {"id": operation_id, "payload": {}}, refused=refused)
         return NOT_TEXT if error.code == NOT_JSON else Input(Kind.INVALID_MESSAGE, reason=error.message)
     if not isinstance(message, dict):
         return invalid_message("expected a JSON object")
@@ -173,6 +190,23 @@ def decode(text: str) -> Input:
     if not isinstance(kind, str) or kind not in CLIENT_MESSAGES:
         return invalid_message("'type' names no message of the protocol")
     return Input(CLIENT_MESSAGES[kind], message)
+
+
+def _operation_of(text: str) -> str | None:
+    """Return the id of the operation that a message starts, which has half of a surrogate pair in its payload alone.
+
+    Its values and levels were counted before.
+    """
+    try:
+        message = json.loads(text)  # Python's own parser takes halves
+    except ValueError:
+        return None
+    if not isinstance(message, dict) or message.get("type") != "subscribe":
+        return None
+    operation_id, payload = message.get("id"), message.get("payload")
+    if not isinstance(operation_id, str) or not isinstance(payload, dict):
+        return None
+    return operation_id if operation_id.encode(errors="ignore").decode() == operation_id else None
 
 
 def step(state: State, given: Input, active: Container[str]) -> Outcome:
@@ -246,7 +280,8 @@ def _subscribe(given: Input, active: Container[str]) -> Outcome:
         return _LONG_ID
     if operation_id in active:
         return close(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {operation_id[:_SHOWN_ID]} already exists")
-    return Transition(State.ACKNOWLEDGED, (Start(operation_id, payload),))
+    action = Start(operation_id, payload) if given.refused is None else Refuse(operation_id, given.refused)
+    return Transition(State.ACKNOWLEDGED, (action,))
 
 
 def _invalid(expected: str) -> Close:

@@ -31,6 +31,7 @@ from gateway.graphql.transport.protocol import (
     CloseCode,
     Input,
     Kind,
+    Refuse,
     SendPong,
     Start,
     State,
@@ -236,6 +237,8 @@ class Connection:
                     await self._send({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
                 case Start(operation_id, payload):
                     await self._start(operation_id, payload)
+                case Refuse(operation_id, refused):
+                    await self._send_errors(operation_id, await self._charged(refused))
                 case Cancel(operation_id):
                     self._cancel(operation_id)
 
