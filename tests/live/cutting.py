@@ -1,4 +1,4 @@
-"""Bad lines: one that breaks after so many bytes of answer, wherever in an event that is; one that is cut at will."""
+"""Bad lines: one that breaks, or falls silent, after so many bytes of answer; one that is cut at will."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def bad_line_to(port: int, after_bytes: int) -> AsyncIterator[str]:
-    """Lead a port of our own to another, and give its URL."""
+async def bad_line_to(port: int, after_bytes: int, *, is_silent: bool = False) -> AsyncIterator[str]:
+    """Lead a port of our own to another, and give its URL. A silent connection stays open, and nothing more comes."""
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int | None) -> None:
         with suppress(OSError):
@@ -25,7 +25,9 @@ async def bad_line_to(port: int, after_bytes: int) -> AsyncIterator[str]:
                 if limit is not None:
                     limit -= len(piece)
                 if limit == 0:
-                    return
+                    break
+            while is_silent and await reader.read(1024):
+                pass
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)

@@ -119,6 +119,24 @@ async def test_watching_emits_each_message_once_when_the_connection_breaks(
     assert told == texts
 
 
+@pytest.mark.parametrize(("file", "given"), [("watch-ws.js", "socket.js"), ("watch-sse.js", "watch-sse.js")])
+@on_sqlite
+async def test_watching_continues_where_a_connection_is_dead_and_nobody_says_so(
+    live_server: Server, node_clients: Path, tmp_path: Path, file: str, given: str
+) -> None:
+    texts = [*TEXTS[:20], "the end"]
+    thread_id = thread_with(live_server, texts)
+
+    async with bad_line_to(live_server.port, 3_000, is_silent=True) as url:
+        frontend = page.lay_out(tmp_path, url)
+        waits = re.sub(r"\b\d+_000\b", "1_000", (frontend / given).read_text())
+        (frontend / given).write_text(waits)
+        told = await asyncio.to_thread(use, frontend, "watch", file, thread_id)
+
+    assert node_clients
+    assert told == texts
+
+
 @pytest.mark.parametrize("file", ["watch-ws.js", "watch-sse.js"])
 @on_sqlite
 def test_watching_an_unknown_thread_prints_an_error(frontend: Path, file: str) -> None:
