@@ -18,6 +18,16 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 _TURNS = 2  # of the event loop, in which more tasks can join a call of a loader
+WOKEN_AT_ONCE = 50  # tasks: subscribers take about 0.1 ms each to send an event
+
+
+def wake(waiting: list[asyncio.Future[None]]) -> None:
+    """Wake tasks, some in each turn of the event loop: thousands in one would hold up all requests for seconds."""
+    for each in waiting[:WOKEN_AT_ONCE]:
+        if not each.done():
+            each.set_result(None)
+    if len(waiting) > WOKEN_AT_ONCE:
+        asyncio.get_running_loop().call_soon(wake, waiting[WOKEN_AT_ONCE:])
 
 
 class Event:
@@ -196,10 +206,9 @@ class _Call(Generic[T]):
         self.waiting: list[asyncio.Future[None]] | None = []  # None once it is over
 
     def end(self) -> None:
-        waiting, self.waiting = self.waiting or (), None
-        for each in waiting:
-            if not each.done():
-                each.set_result(None)
+        waiting, self.waiting = self.waiting, None
+        if waiting:
+            wake(waiting)
 
 
 class Loader(Generic[K, T]):

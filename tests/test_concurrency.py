@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from itertools import pairwise
 
 import pytest
 
-from gateway.concurrency import Event, Inbox, Loader, SharedCalls, WaitingLine
+from gateway.concurrency import WOKEN_AT_ONCE, Event, Inbox, Loader, SharedCalls, WaitingLine
+from gateway.domain.ids import ThreadId
+from gateway.events.hub import Hub
 
 
 async def test_all_waiters_of_an_event_continue_once_it_is_set() -> None:
@@ -286,3 +289,29 @@ async def test_a_task_that_is_alone_waits_for_no_other() -> None:
     with pytest.raises(StopIteration, match="A"):
         loading.send(None)
     assert [await loader.load("b"), shelf.loaded] == ["B", [["a"], ["b"]]]
+
+
+@pytest.mark.parametrize("way", ["a hint", "a shared call"])
+async def test_others_run_between_thousands_of_tasks_that_are_woken_at_once(way: str) -> None:
+    hub, calls, waits = Hub(), SharedCalls[object](), asyncio.Event()
+    woken: list[int] = []
+
+    async def listen(number: int) -> None:
+        if way == "a hint":
+            with hub.listen(("default", ThreadId("thread_a"))) as audience:
+                await audience.wait(audience.hints)
+        else:
+            await calls.get("read", waits.wait)
+        woken.append(number)
+
+    listening = [asyncio.create_task(listen(number)) for number in range(1_000)]
+    await asyncio.sleep(0)
+    waits.set()
+    hub.wake_all()
+    counts = [0]
+    while len(woken) < len(listening):
+        await asyncio.sleep(0)
+        counts.append(len(woken))
+
+    of_a_turn = max(later - earlier for earlier, later in pairwise(counts))
+    assert of_a_turn <= WOKEN_AT_ONCE + 1  # and the one that made the call

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.concurrency import Registration, SharedCalls
+from gateway.concurrency import Registration, SharedCalls, wake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -166,9 +166,7 @@ class Audience:
         self.hints += 1
         self.reads.clear()
         waiting, self._waiting = self._waiting, set()
-        for each in waiting:
-            if not each.done():
-                each.set_result(None)
+        wake(list(waiting))
 
     def compare(self, position: int | None) -> None:
         """Wake all listeners if the last position, None for no thread, is another than what they know."""
