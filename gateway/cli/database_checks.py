@@ -41,6 +41,10 @@ DatabaseCheck = Callable[[Settings, Inspection], Awaitable[Finding]]
 
 
 async def _database(_settings: Settings, inspected: Inspection) -> Finding:
+    if inspected.stale_collation:
+        said = f"its indexes are in the order {inspected.stale_collation}: rows may not be found"
+        advice = "Run: REINDEX DATABASE, then ALTER DATABASE ... REFRESH COLLATION VERSION. See docs/deployment.md."
+        return Finding(Level.WARNING, said, advice)
     if inspected.damage is None:
         return Finding(Level.OK, "reachable")
     advice = "Run: gateway export --salvage -o salvaged.jsonl, then gateway restore with a backup."

@@ -39,7 +39,15 @@ _LONG: Final = """
         AND xact_start < clock_timestamp() - make_interval(secs => :seconds)
     ORDER BY xact_start LIMIT 3
 """
-
+# Since PostgreSQL 15 a database notes by which version of the system's order its indexes of texts were built.
+_COLLATION: Final = """
+    SELECT datcollate || ' of version ' || datcollversion || ', and the system has '
+        || coalesce(pg_database_collation_actual_version(oid), 'none')
+    FROM pg_database
+    WHERE datname = current_database()
+        AND datcollversion <> coalesce(pg_database_collation_actual_version(oid), 'none')
+"""
+_NOTES_COLLATION: Final = (15,)
 
 _LATE_MS: Final = 60_000  # a server takes what is due within a second, and a lease lasts for ten
 _RUNS, _THREADS, _STEPS = tables.runs.c, tables.threads.c, tables.run_steps.c
@@ -68,8 +76,8 @@ class Inspection:
 
     Units: `newest` is the latest second of a message or thread, if there is one; `ahead_s` is how far the database's
     clock is ahead of ours. `damage` is the first that SQLite finds; `log_bytes` the size of its log. PostgreSQL has
-    settings of this connection, and transactions of others: process, program and seconds. `runs` has the number of each
-    of their faults.
+    settings of this connection, and transactions of others: process, program and seconds; `stale_collation` is the
+    order of texts in its indexes, where the system has another one now. `runs` has the number of each of their faults.
     """
 
     revision: str | None
@@ -79,6 +87,7 @@ class Inspection:
     damage: str | None = None
     log_bytes: int = 0
     settings: Mapping[str, str] = field(default_factory=dict)
+    stale_collation: str | None = None
     long_transactions: Sequence[tuple[int, str, float]] = ()
     runs: Mapping[str, int] = field(default_factory=dict)
 
@@ -136,4 +145,20 @@ async def _inspect_server(connection: AsyncConnection, revision: str | None) -> 
     settings = {name: str(value) for name, value in await connection.execute(text(_SETTINGS))}
     long = [(pid, name, float(s)) for pid, name, s in await connection.execute(text(_LONG), {"seconds": LONG_S})]
     complete = revision != HEAD or await is_complete(connection)
-    return Inspection(revision, newest, complete, ahead_s, settings=settings, long_transactions=long, runs=runs)
+    return Inspection(
+        revision,
+        newest,
+        complete,
+        ahead_s,
+        settings=settings,
+        stale_collation=await _stale_collation(connection),
+        long_transactions=long,
+        runs=runs,
+    )
+
+
+async def _stale_collation(connection: AsyncConnection) -> str | None:
+    if (connection.dialect.server_version_info or ()) < _NOTES_COLLATION:
+        return None
+    stale: str | None = (await connection.execute(text(_COLLATION))).scalar()
+    return stale

@@ -170,6 +170,18 @@ def test_a_database_that_was_not_migrated_is_reported(
     assert found["migrations"][1].endswith(advice)
 
 
+def test_an_order_of_texts_that_the_system_has_changed_is_reported(new_postgres_url: Callable[[], str]) -> None:
+    url = new_postgres_url()
+    execute(url, "UPDATE pg_database SET datcollversion = '2.31' WHERE datname = current_database()")
+
+    code, found = examined(url)
+
+    level, said = found["database"]
+    assert (code, level) == (0, "warning")
+    assert "of version 2.31, and the system has" in said
+    assert "REFRESH COLLATION VERSION" in said
+
+
 def test_an_upgrade_that_was_interrupted_is_reported(new_postgres_url: Callable[[], str]) -> None:
     url = new_postgres_url()
     execute(url, "DROP INDEX ix_threads_filling")  # one that is built beside running servers

@@ -14,10 +14,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from gateway.domain.idempotency import KeyTaken
 from gateway.errors import IdempotencyKeyInUse, Unavailable
 
+_FORBIDDEN: Final = "42501"  # insufficient_privilege
 # Connection failure; transaction rollback (deadlock); insufficient resources; operator intervention (shutdown, start);
-# what a server does not do now: a standby, or one with other tables than when the statement was prepared; and below.
+# what a server does not do now: a standby, or one with other tables than when the statement was prepared; what its
+# operator has to allow; and below.
 # Source: PostgreSQL, "PostgreSQL Error Codes", by class.
-_TRANSIENT_STATES: Final = ("08", "40", "53", "57P", "0A000", "25006", "25P03", "25P04", "55P03", "57014")
+_TRANSIENT_STATES: Final = ("08", "40", "53", "57P", "0A000", "25006", "25P03", "25P04", _FORBIDDEN, "55P03", "57014")
 _LOCKED: Final = "55P03"
 _TAKEN: Final = "23505"  # unique_violation
 _SLOW: Final = "57014"
@@ -32,6 +34,7 @@ _REASONS: Final = {
     "25P03": _ENDED,
     "25P04": _ENDED,
     "53100": f"The disk of the database server is full. {_AGAIN}",
+    _FORBIDDEN: "The database forbids this to the server's user: its operator has to grant a privilege.",
     _FULL: f"The database server has no connection left. {_AGAIN}",
     _LOCKED: f"The thread is locked by another transaction, which did not end in time. {_AGAIN}",
     _SLOW: f"The database took too long, and the statement was cancelled. {_AGAIN}",
@@ -110,6 +113,11 @@ def fault_of(error: BaseException) -> str | None:
     if code in _BUSY_CODES or state.startswith(_OF_STATEMENT):
         return None
     return state or getattr(original, "sqlite_errorname", None) or type(original).__name__
+
+
+def is_forbidden(error: BaseException) -> bool:
+    """Say whether PostgreSQL's user lacks a privilege."""
+    return _state(error) == _FORBIDDEN
 
 
 def is_taken(error: BaseException) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 
 from gateway.errors import InvalidSetting
 from gateway.settings.database_url import is_sqlite, parse_postgres
-from gateway.store.engines.postgres import connector, open_postgres
+from gateway.store.engines.postgres import NEVER_IDLE, connector, open_postgres
 from gateway.store.engines.sqlite import can_lose_commits, open_sqlite
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def connector_to_listen(database_url: str, listen_url: str) -> Connector:
             "GATEWAY_LISTEN_URL: expected the address of PostgreSQL itself, since followers cannot be notified of "
             "changes through a PgBouncer in transaction mode; or set GATEWAY_HINTS_URL"
         )
-    return connector(_parsed(listen_url, "GATEWAY_LISTEN_URL") if listen_url else parsed)
+    return connector(_parsed(listen_url, "GATEWAY_LISTEN_URL") if listen_url else parsed, NEVER_IDLE)
 
 
 def _parsed(url: str, variable: str) -> PostgresUrl:

@@ -30,6 +30,10 @@ _DRIVER: Final = "postgresql+asyncpg://"  # the rest of the URL is read by `sett
 _MARGIN_S: Final = 2.0  # for the server's own time-outs to arrive
 _MIGRATION_LOCK: Final = 0x7468726561647300  # "threads\0": one migration at a time in a database
 _IMPORT_LOCK: Final = _MIGRATION_LOCK + 1  # and one importing transaction
+# A connection may wait for long, above all the one that listens.
+NEVER_IDLE: Final = (
+    "SELECT set_config('idle_session_timeout', '0', false) WHERE current_setting('server_version_num')::int >= 140000"
+)
 
 
 class Postgres:
@@ -130,6 +134,7 @@ def _begin(timeouts: Timeouts | None) -> Iterator[str]:
     whole = f"{(given.statement_s + given.idle_transaction_s) * 1000:.0f}"
     since_17 = "current_setting('server_version_num')::int >= 170000"
     yield f"SELECT set_config('transaction_timeout', '{whole}', false) WHERE {since_17}"
+    yield NEVER_IDLE
     alive_s = max(1, round(given.keepalive_s))
     yield f"SET tcp_keepalives_idle = {alive_s}"
     yield f"SET tcp_keepalives_interval = {max(1, alive_s // 3)}"

@@ -12,7 +12,7 @@ from sqlalchemy import column, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import InvalidSetting
-from gateway.store.engines.errors import translate
+from gateway.store.engines.errors import is_forbidden, original_of, translate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -54,7 +54,8 @@ def can_be_served(revision: str | None) -> bool:
 async def opened(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Connect for the duration of the block.
 
-    Errors: InvalidSetting where the database cannot be opened; Unavailable where it is damaged, or fails in the block.
+    Errors: InvalidSetting where the database cannot be opened, is not in UTF-8, or forbids what the block does;
+    Unavailable where it is damaged, or fails in the block.
     """
     try:
         connection = await engine.connect()
@@ -64,8 +65,24 @@ async def opened(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         raise InvalidSetting(f"GATEWAY_DATABASE_URL: the database cannot be opened: {reason}") from error
     async with aclosing(connection):
         try:
+            await _require_utf8(connection)
             yield connection
         except DBAPIError as error:
+            if is_forbidden(error):
+                raise InvalidSetting(
+                    f"GATEWAY_DATABASE_URL: its user lacks a privilege: {original_of(error)}"
+                ) from error
             if (translation := translate(error)) is error:
                 raise
             raise translation from error
+
+
+async def _require_utf8(connection: AsyncConnection) -> None:
+    """Refuse a database of PostgreSQL that cannot store every text, or that counts bytes as characters."""
+    if connection.dialect.name != "postgresql":
+        return
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    encoding = driver.get_settings().server_encoding  # as the server reports it: no statement, no transaction
+    if encoding != "UTF8":
+        advice = "Create another: CREATE DATABASE threads ENCODING 'UTF8' TEMPLATE template0"
+        raise InvalidSetting(f"GATEWAY_DATABASE_URL: the database has the encoding {encoding}, not UTF8. {advice}")
