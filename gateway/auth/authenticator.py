@@ -57,7 +57,7 @@ class Authenticator:
         self.tokens = tokens
         self.rate_limits = rate_limits or RateLimiter(RateLimits())
         self._failures = FailureLog()
-        self._connected: set[tuple[Principal, Callable[[], None]]] = set()
+        self._connected: set[tuple[Principal, Callable[[], object]]] = set()
 
     async def authenticate(self, credential: str | None) -> Principal:
         """Return the principal of a credential.
@@ -91,7 +91,7 @@ class Authenticator:
             raise invalid_api_key(credential)
         return found
 
-    def on_revocation(self, who: Principal, close: Callable[[], None]) -> AbstractContextManager[None]:
+    def on_revocation(self, who: Principal, close: Callable[[], object]) -> AbstractContextManager[None]:
         """Call `close` when the credential of a connected caller expires or is revoked."""
         return Registration(self._connected, (who, close))
 

@@ -10,8 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from gateway.domain.change import merged
-from gateway.events.exchange import MAX_PENDING, SEND_S
+from gateway.events.exchange import SEND_S, gather
 from gateway.store.schema.ready import make_ready
 from gateway.store.store import opened_store
 
@@ -35,19 +34,13 @@ def run_with_store(database_url: str, work: Callable[[Store], Awaitable[T]], car
     async def run() -> T:
         await make_ready(database_url)
         hints: dict[Topic, Hint] = {}
-        async with opened_store(database_url, partial(_gather, hints)) as store:
+        async with opened_store(database_url, partial(gather, hints)) as store:
             result = await work(store)
         if carrier is not None and hints:
             await _send(carrier, hints.values())
         return result
 
     return asyncio.run(run())
-
-
-def _gather(hints: dict[Topic, Hint], changed: Collection[Hint]) -> None:
-    for hint in changed:
-        if len(hints) < MAX_PENDING:
-            hints[hint.topic] = merged(hints.get(hint.topic), hint)
 
 
 async def _send(carrier: Carrier, hints: Collection[Hint]) -> None:

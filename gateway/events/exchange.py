@@ -55,9 +55,7 @@ class Exchange:
     def publish(self, hints: Collection[Hint]) -> None:
         """Wake the listeners of this process, and those of others soon."""
         self._hub.wake(hints)
-        for hint in hints:
-            if len(self._pending) < MAX_PENDING:
-                self._pending[hint[:2]] = merged(self._pending.get(hint[:2]), hint)
+        gather(self._pending, hints)
         self._has_news.set()
 
     async def run(self) -> None:
@@ -111,6 +109,13 @@ class Exchange:
     def _on_lost(self) -> None:
         self._is_lost = True
         self._has_news.set()
+
+
+def gather(pending: dict[Topic, Hint], hints: Iterable[Hint]) -> None:
+    """Add hints to those that wait to be sent: one for each thread, of as many threads as may wait."""
+    for hint in hints:
+        if len(pending) < MAX_PENDING:
+            pending[hint.topic] = merged(pending.get(hint.topic), hint)
 
 
 async def probe(carrier: Carrier, wait_s: float = SEND_S) -> None:

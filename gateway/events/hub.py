@@ -31,7 +31,7 @@ class Hub:
     def __init__(self) -> None:
         self._audiences: dict[Topic, Audience] = {}
         self._lists: dict[ListTopic, ListAudience] = {}
-        self._connections: set[Callable[[], None]] = set()
+        self._connections: set[Callable[[], object]] = set()
         self.is_ending = False
         self.epoch: str | None = None  # of the database, where it is known
 
@@ -111,7 +111,7 @@ class Hub:
             "lists": len(self._lists),
         }
 
-    def on_shutdown(self, close: Callable[[], None]) -> AbstractContextManager[None]:
+    def on_shutdown(self, close: Callable[[], object]) -> AbstractContextManager[None]:
         """Call `close` when the process shuts down during the block; at once if it is already shutting down."""
         if self.is_ending:
             close()

@@ -52,9 +52,9 @@ class Call:
     request: Request
     deadline: Deadline
     timeout_s: float
+    authenticator: Authenticator  # a stream ends with its credential
+    with_runs: Runs | None
     attempt: Attempt | None = None  # of an endpoint that creates, where the request has an idempotency key
-    with_runs: Runs | None = None
-    authenticator: Authenticator | None = None  # of who gets a stream, which ends with the credential
 
     @property
     def runs(self) -> Runs:

@@ -137,14 +137,12 @@ def threads_page(page: ThreadPage, expanded: Sequence[str], selected: Selection)
     No object of that page tells it: the place of a thread is where it was when the page was read.
     """
     items = page.items
-    first_id, last_id = (items[0].id, items[-1].id) if items else (None, None)
     last = last_messages(page) or repeat(None)
     objects = [wire.dump(_with(wire.thread(each), each, expanded, own)) for each, own in zip(items, last, strict=False)]
-    if selected.by is OrderBy.CREATED:
-        return _list(objects, first_id, last_id, has_more=page.has_more)
-    return _list(
-        objects, first_id, last_id, has_more=page.has_more, next_after=selected.cursor_of(items[-1]) if items else None
-    )
+    further = {}
+    if selected.by is OrderBy.ACTIVITY:
+        further["next_after"] = selected.cursor_of(items[-1]) if items else None
+    return _list(objects, *page.id_at_ends, has_more=page.has_more, **further)
 
 
 def messages_page(page: Rows) -> Answer:

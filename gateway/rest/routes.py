@@ -130,18 +130,13 @@ class RestFace:
                 raise UnknownUrl(OFF)
             endpoint = route.endpoints.get(method)
             if endpoint is None:
-                raise _wrong_method(request.method, display_path(request.path), ", ".join(route.endpoints))
+                message = f"Invalid method for URL ({request.method} {excerpt(display_path(request.path))})"
+                raise WrongMethod(message, allowed=", ".join(route.endpoints))
             deadlines = self._reads if method == "GET" else self._writes
             with deadlines.begin(asyncio.get_running_loop().time() + self._timeout_s) as deadline:
                 who = await self._authenticator.authenticate(credential_of(request.headers))
                 call = Call(
-                    self._store,
-                    who,
-                    request,
-                    deadline,
-                    self._timeout_s,
-                    with_runs=self._runs,
-                    authenticator=self._authenticator,
+                    self._store, who, request, deadline, self._timeout_s, self._authenticator, with_runs=self._runs
                 )
                 slot = self._authenticator.rate_limits.acquire(who, READ if method == "GET" else WRITE)
                 if slot is None:
@@ -168,7 +163,3 @@ def _with_slashes(path_params: Mapping[str, str]) -> dict[str, str]:
 def _answered(endpoint: Endpoint, call: Call) -> Awaitable[Answer | ASGIApp]:
     check_beta(call.request.headers.get("openai-beta"))
     return endpoint(call)
-
-
-def _wrong_method(method: str, path: str, allowed: str) -> WrongMethod:
-    return WrongMethod(f"Invalid method for URL ({method} {excerpt(path)})", allowed=allowed)

@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from contextlib import aclosing, nullcontext
-from functools import partial
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.domain import wire
@@ -22,8 +21,7 @@ from gateway.rest import render
 from gateway.web.request import as_headers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
-    from contextlib import AbstractContextManager
+    from collections.abc import AsyncGenerator
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -55,8 +53,9 @@ async def begin_stream(call: Call, run: Run, seen: Seen, thread: Thread | None =
 
     async def app(_scope: Scope, receive: Receive, send: Send) -> None:
         leaving = asyncio.ensure_future(_until_gone(receive))
+        leave = leaving.cancel
         try:
-            with call.runs.hub.on_shutdown(partial(_leave, leaving)), _on_revocation(call, partial(_leave, leaving)):
+            with call.runs.hub.on_shutdown(leave), call.authenticator.on_revocation(call.who, leave):
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 async with aclosing(_written(call, run, seen, epoch, leaving)) as pieces:
                     if first:
@@ -128,14 +127,6 @@ def _error(error: GatewayError) -> bytes:
 
 async def _send(send: Send, piece: bytes) -> None:
     await send({"type": "http.response.body", "body": piece, "more_body": True})
-
-
-def _on_revocation(call: Call, leave: Callable[[], None]) -> AbstractContextManager[None]:
-    return nullcontext() if call.authenticator is None else call.authenticator.on_revocation(call.who, leave)
-
-
-def _leave(leaving: asyncio.Future[None]) -> None:
-    leaving.cancel()
 
 
 async def _until_gone(receive: Receive) -> None:

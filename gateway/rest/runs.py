@@ -23,35 +23,35 @@ _as_step = partial(ids.as_other_id, "step")
 
 async def create_run(call: Call) -> Answer | ASGIApp:
     """Answer POST /threads/{thread_id}/runs."""
-    served, new = call.runs, parse_run.new_run(await call.json())
-    run = await served.create(call.who, call.thread_id, new, call.begin_attempt())
+    new = parse_run.new_run(await call.json())
+    run = await call.runs.create(call.who, call.thread_id, new, call.begin_attempt())
     return await begin_stream(call, run, Seen()) if new.is_streamed else render.run(run)
 
 
 async def create_thread_and_run(call: Call) -> Answer | ASGIApp:
     """Answer POST /threads/runs."""
-    served, new = call.runs, parse_run.new_run(await call.json(), with_thread=True)
-    thread, run = await served.create_with_thread(call.who, new, call.begin_attempt())
+    new = parse_run.new_run(await call.json(), with_thread=True)
+    thread, run = await call.runs.create_with_thread(call.who, new, call.begin_attempt())
     return await begin_stream(call, run, Seen(), thread) if new.is_streamed else render.run(run)
 
 
 async def list_runs(call: Call) -> Answer:
     """Answer GET /threads/{thread_id}/runs."""
     page, _ = call.page(_as_run)
-    return render.page_of(await runs.list_page(call.runs.store, call.who, call.thread_id, page), wire_run.run)
+    return render.page_of(await runs.list_page(call.store, call.who, call.thread_id, page), wire_run.run)
 
 
 async def get_run(call: Call) -> Answer | ASGIApp:
     """Answer GET /threads/{thread_id}/runs/{run_id}; with `Last-Event-ID`, by the rest of its stream."""
-    run = await runs.get(call.runs.store, call.who, call.thread_id, call.run_id)
+    run = await runs.get(call.store, call.who, call.thread_id, call.run_id)
     last = call.request.headers.get("last-event-id")
     return render.run(run) if last is None else await resumed_stream(call, run, last)
 
 
 async def modify_run(call: Call) -> Answer:
     """Answer POST /threads/{thread_id}/runs/{run_id}."""
-    served, patch = call.runs, parse_run.run_patch(await call.json())
-    return render.run(await runs.update(served.store, call.who, call.thread_id, call.run_id, patch))
+    patch = parse_run.run_patch(await call.json())
+    return render.run(await runs.update(call.store, call.who, call.thread_id, call.run_id, patch))
 
 
 async def cancel_run(call: Call) -> Answer:
@@ -61,19 +61,19 @@ async def cancel_run(call: Call) -> Answer:
 
 async def submit_tool_outputs(call: Call) -> Answer | ASGIApp:
     """Answer POST /threads/{thread_id}/runs/{run_id}/submit_tool_outputs."""
-    served, outputs = call.runs, parse_run.tool_outputs(await call.json())
-    run, seen = await served.submit_tool_outputs(call.who, call.thread_id, call.run_id, outputs)
+    outputs = parse_run.tool_outputs(await call.json())
+    run, seen = await call.runs.submit_tool_outputs(call.who, call.thread_id, call.run_id, outputs)
     return await begin_stream(call, run, seen) if outputs.is_streamed else render.run(run)
 
 
 async def list_steps(call: Call) -> Answer:
     """Answer GET /threads/{thread_id}/runs/{run_id}/steps."""
     page, _ = call.page(_as_step)
-    listed = await runs.list_steps(call.runs.store, call.who, call.thread_id, call.run_id, page)
+    listed = await runs.list_steps(call.store, call.who, call.thread_id, call.run_id, page)
     return render.page_of(listed, wire_run.step)
 
 
 async def get_step(call: Call) -> Answer:
     """Answer GET /threads/{thread_id}/runs/{run_id}/steps/{step_id}."""
     step_id = ids.other_id("step", "run step", call.request.path_params["step_id"])
-    return render.step(await runs.get_step(call.runs.store, call.who, call.thread_id, call.run_id, step_id))
+    return render.step(await runs.get_step(call.store, call.who, call.thread_id, call.run_id, step_id))
