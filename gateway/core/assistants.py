@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.core import Store
-    from gateway.domain.idempotency import Attempt, IdempotencyKey
+    from gateway.domain.idempotency import Attempt
     from gateway.domain.metadata import MetadataPatch
     from gateway.domain.page import Page, PageEnds, PageRequest
     from gateway.domain.principal import Principal
@@ -41,19 +41,16 @@ async def create(store: Store, who: Principal, fields: dict[str, Any], attempt: 
     Errors: Forbidden; those of an idempotency key.
     """
     _require(who, Scope.WRITE)
-    if attempt is None:
-        return await _create(store, who, fields, None)
     given = {name: each for name, each in fields.items() if each != ASSISTANT_FIELDS[name]}
-    key = attempt.identify(who, Kind.ASSISTANT, None, given)
-    create = partial(_create, store, who, fields, key)
-    return await create_once(store, who, attempt, key, create=create, read=partial(find, store, who))
+    key = None if attempt is None else attempt.identify(who, Kind.ASSISTANT, None, given)
 
+    async def add() -> Assistant:
+        assistant = Assistant(new_id("asst"), int(time.time()), dump_text(fields))
+        number = time.time_ns() // 1000
+        await store.write(lambda transaction: transaction.add_assistant(who.reach, assistant, number, key))
+        return assistant
 
-async def _create(store: Store, who: Principal, fields: dict[str, Any], key: IdempotencyKey | None) -> Assistant:
-    assistant = Assistant(new_id("asst"), int(time.time()), dump_text(fields))
-    number = time.time_ns() // 1000
-    await store.write(lambda transaction: transaction.add_assistant(who.reach, assistant, number, key))
-    return assistant
+    return await create_once(store, who, attempt, key, create=add, read=partial(find, store, who))
 
 
 async def add_all(store: Store, who: Principal, given: Sequence[Assistant]) -> int:

@@ -19,6 +19,7 @@ from gateway.domain.change import ThreadDeleted
 from gateway.domain.parse_page import unknown_place
 from gateway.domain.principal import Scope
 from gateway.errors import NotFound, Unavailable
+from gateway.store.reads import Reads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -30,9 +31,8 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Principal, Reach
     from gateway.events.hub import Hub
     from gateway.store.message_reads import Batch
-    from gateway.store.reads import Reads
 
-    Read = Callable[[Reads, Reach, ThreadId, int], Awaitable[Batch["T"]]]
+    Read = Callable[[Reads, Reach, ThreadId, int, int], Awaitable[Batch["T"]]]
 
 T = TypeVar("T")
 
@@ -112,11 +112,7 @@ def messages(
 
     Errors: Unavailable, also where another epoch begins.
     """
-    return _follow(store, hub, who.reach, thread_id, place=place, read=_messages_after)
-
-
-async def _messages_after(reads: Reads, reach: Reach, thread_id: ThreadId, position: int) -> Batch[Message]:
-    return await reads.list_messages_after(reach, thread_id, position, BATCH)
+    return _follow(store, hub, who.reach, thread_id, place=place, read=Reads.list_messages_after)
 
 
 def changes(
@@ -126,11 +122,7 @@ def changes(
 
     Errors: as for `messages`.
     """
-    return _follow(store, hub, who.reach, thread_id, place=place, read=_changes_after, last=ThreadDeleted)
-
-
-async def _changes_after(reads: Reads, reach: Reach, thread_id: ThreadId, position: int) -> Batch[Change]:
-    return await reads.list_changes(reach, thread_id, position, BATCH)
+    return _follow(store, hub, who.reach, thread_id, place=place, read=Reads.list_changes, last=ThreadDeleted)
 
 
 async def _follow(
@@ -174,7 +166,7 @@ async def _follow(
 async def _read_batch(store: Store, reach: Reach, thread_id: ThreadId, place: Place, read: Read[T]) -> _Found[T]:
     position, mark = place
     async with store.read() as reads:
-        found = await read(reads, reach, thread_id, position)
+        found = await read(reads, reach, thread_id, position, BATCH)
         span = None if found.items else await reads.span_of(reach, thread_id)
         is_there = bool(found.items) or (span is not None and span[0] <= position)
     items = [Emitted(f"{at}{mark}", item, SharedCalls(keeps=KEPT_ANSWERS)) for at, item in found.items]

@@ -51,9 +51,7 @@ async def fork(
     """
     who.require(Scope.READ, Scope.WRITE)
     who.require_many_threads()
-    if attempt is None:
-        return await _fork(store, who, thread_id, new, None)
-    key = attempt.identify(who, Kind.FORK, thread_id, new)
+    key = None if attempt is None else attempt.identify(who, Kind.FORK, thread_id, new)
     create = partial(_fork, store, who, thread_id, new, key)
     return await create_once(store, who, attempt, key, create=create, read=partial(threads.get, store, who))
 

@@ -36,18 +36,20 @@ _TRIES: Final = 3
 async def create_once(
     store: Store,
     who: Principal,
-    attempt: Attempt,
-    key: IdempotencyKey,
+    attempt: Attempt | None,
+    key: IdempotencyKey | None,
     *,
     create: Callable[[], Awaitable[T]],
     read: Callable[[str], Awaitable[T]],
 ) -> T:
-    """Create an object, or read by its ID the one that was created under the same key before.
+    """Create an object, or read by its ID the one that was created under the same key before; without a key, create.
 
     `create` raises KeyTaken where there was one, and then has changed nothing, or what it finds first that has become
     an obstacle since; `read` raises NotFound where it is deleted.
     Errors: IdempotencyKeyReused; IdempotencyKeyInUse; those of both functions.
     """
+    if attempt is None or key is None:
+        return await create()
     await store.require_unique_keys()
     for number in range(_TRIES):
         try:

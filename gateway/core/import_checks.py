@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.core.taken import Refused, held_by
+from gateway.core.taken import Refused, answered_by, held_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ async def find_refused(
 def why_not(thread_id: str, end: End, second: int) -> str | None:
     """Say why a message of some second cannot be added to the end of a thread, if so."""
     if end.active_run is not None:
-        return f"'{thread_id}' is being answered by '{end.active_run}': import it again when that run has ended."
+        return answered_by(thread_id, end.active_run)
     return _too_late(thread_id) if second < end.second else None
 
 

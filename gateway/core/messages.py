@@ -30,12 +30,12 @@ from gateway.store.writes import Place
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gateway.core import Store
     from gateway.domain.idempotency import Attempt, IdempotencyKey
     from gateway.domain.ids import MessageId, ThreadId
     from gateway.domain.message import MessagePatch, NewMessage
     from gateway.domain.page import Fields, PageEnds, PageRead, PageRequest, Rows
     from gateway.domain.principal import Principal
-    from gateway.store.store import Store
     from gateway.store.writes import Writes
 
 _KIND: Final = Kind.MESSAGE  # see `domain.principal`
@@ -55,8 +55,6 @@ async def create(
     message = from_new(thread_id, new, active_at // 1_000, key)
     reader = author_of(who) if new.role is USER else None
     add = partial(store.add_message, who.reach, Addition(message, active_at, reader, key))
-    if attempt is None or key is None:
-        return await unless_overdue(store, who.reach, add)
 
     def as_made(found: Message) -> Message:
         return with_created_at(message._replace(id=found.id), found.created_at)
@@ -102,7 +100,9 @@ async def update(
 
     async def work(transaction: Writes) -> Message:
         found_in, position = await _begin_change(transaction, who, thread_id, message_id)
-        message = await _locked_message(transaction, who, found_in, message_id)
+        message = (await transaction.get_messages(who.reach, [message_id])).get(message_id)
+        if message is None or message.thread_id != found_in:
+            raise NotFound("message", message_id)
         if patch.metadata is not UNSET:
             message = message._replace(metadata_json=dump_text(metadata.merge(message.metadata, patch.metadata)))
             await transaction.set_message_metadata(who.reach, message, position)
@@ -218,11 +218,3 @@ async def _begin_change(
     if thread_id is None:
         return await transaction.next_position_of(who.reach, message_id)
     return thread_id, await transaction.next_position(who.reach, thread_id)
-
-
-async def _locked_message(transaction: Writes, who: Principal, thread_id: ThreadId, message_id: MessageId) -> Message:
-    """Return a message of a thread whose row the transaction has locked."""
-    found = (await transaction.get_messages(who.reach, [message_id])).get(message_id)
-    if found is None or found.thread_id != thread_id:
-        raise NotFound("message", message_id)
-    return found

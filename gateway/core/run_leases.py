@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.domain.principal import Reach
 from gateway.domain.run import StepStatus
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ async def renew(store: Store, keys: Sequence[Key], owner: str) -> list[str | Non
 
 async def release(store: Store, open_run: OpenRun) -> None:
     """Let another worker go on with a run of which nothing was written, unless one does already."""
-    reach, run = Reach(open_run.project_id), open_run.run
+    reach, run = open_run.reach, open_run.run
 
     async def work(transaction: RunWrites) -> None:
         if await transaction.renew_lease(reach.project_id, run.id, run.leased_by or "", LEASE_MS) is not None:
@@ -56,5 +55,5 @@ async def release(store: Store, open_run: OpenRun) -> None:
 async def has_output(store: Store, open_run: OpenRun) -> bool:
     """Say whether anything of an answer in progress was written."""
     async with store.read() as reads:
-        steps = await reads.steps_of(Reach(open_run.project_id), open_run.run.id)
+        steps = await reads.steps_of(open_run.reach, open_run.run.id)
     return any(step.status is StepStatus.IN_PROGRESS for step in steps)

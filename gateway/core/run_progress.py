@@ -60,13 +60,13 @@ _MESSAGE_ENDS: Final[Mapping[RunStatus, IncompleteReason | None]] = {
     RunStatus.FAILED: IncompleteReason.RUN_FAILED,
     RunStatus.INCOMPLETE: IncompleteReason.MAX_TOKENS,
 }
-_STEP_ENDS: Final[Mapping[RunStatus, tuple[StepStatus, str]]] = {
-    RunStatus.COMPLETED: (StepStatus.COMPLETED, "completed_at"),
-    RunStatus.REQUIRES_ACTION: (StepStatus.COMPLETED, "completed_at"),
-    RunStatus.CANCELLED: (StepStatus.CANCELLED, "cancelled_at"),
-    RunStatus.EXPIRED: (StepStatus.EXPIRED, "expired_at"),
-    RunStatus.FAILED: (StepStatus.FAILED, "failed_at"),
-    RunStatus.INCOMPLETE: (StepStatus.COMPLETED, "completed_at"),
+_STEP_ENDS: Final[Mapping[RunStatus, StepStatus]] = {
+    RunStatus.COMPLETED: StepStatus.COMPLETED,
+    RunStatus.REQUIRES_ACTION: StepStatus.COMPLETED,
+    RunStatus.CANCELLED: StepStatus.CANCELLED,
+    RunStatus.EXPIRED: StepStatus.EXPIRED,
+    RunStatus.FAILED: StepStatus.FAILED,
+    RunStatus.INCOMPLETE: StepStatus.COMPLETED,
 }
 _RUN_TIMES: Final = {
     RunStatus.COMPLETED: "completed_at",
@@ -98,7 +98,7 @@ async def begin(store: Store, open_run: OpenRun) -> Run:
 
     Errors: RunLost.
     """
-    reach, run = Reach(open_run.project_id), open_run.run
+    reach, run = open_run.reach, open_run.run
     now = int(time.time())
 
     async def work(transaction: RunWrites) -> Run:
@@ -116,7 +116,7 @@ async def begin_message(store: Store, open_run: OpenRun, text: str) -> Message:
     So there is no message of a run without a text, and what has one is never answered by a second call.
     Errors: RunLost.
     """
-    reach, run = Reach(open_run.project_id), open_run.run
+    reach, run = open_run.reach, open_run.run
     parts = [{"type": "text", "text": {"value": text, "annotations": []}}]
     active_at = now_ms()
     message = Message(
@@ -149,9 +149,8 @@ async def begin_calls(store: Store, open_run: OpenRun, calls: Sequence[Call]) ->
 
     Errors: RunLost.
     """
-    reach, run = Reach(open_run.project_id), open_run.run
-    details = {"type": StepType.TOOL_CALLS.value, "tool_calls": list(calls)}
-    return await store.write(lambda transaction: _add_step(transaction, reach, run, details), run.thread_id)
+    reach, run = open_run.reach, open_run.run
+    return await store.write(lambda transaction: _add_step(transaction, reach, run, _details(calls)), run.thread_id)
 
 
 async def set_calls(store: Store, open_run: OpenRun, step_id: str, calls: Sequence[Call]) -> None:
@@ -159,11 +158,11 @@ async def set_calls(store: Store, open_run: OpenRun, step_id: str, calls: Sequen
 
     Errors: RunLost.
     """
-    reach, run = Reach(open_run.project_id), open_run.run
+    reach, run = open_run.reach, open_run.run
 
     async def work(transaction: RunWrites) -> None:
         await _held(transaction, reach, run)
-        await transaction.set_step(reach, step_id, {"details": _details(calls)})
+        await transaction.set_step(reach, step_id, {"details": dump_text(_details(calls))})
 
     await store.write(work, run.thread_id)
 
@@ -175,7 +174,7 @@ async def require_action(
 
     Errors: RunLost.
     """
-    reach, run = Reach(open_run.project_id), open_run.run
+    reach, run = open_run.reach, open_run.run
     functions = [{**call, "function": _without_output(call)} for call in calls]
     action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": functions}}
 
@@ -183,7 +182,7 @@ async def require_action(
         _, current = await _held(transaction, reach, run)
         steps = [step for step in await transaction.steps_of(reach, run.id) if step.id != step_id]
         await _end_steps(transaction, reach, steps, Outcome(RunStatus.REQUIRES_ACTION))
-        await transaction.set_step(reach, step_id, {"details": _details(calls), "usage": _dumped(usage)})
+        await transaction.set_step(reach, step_id, {"details": dump_text(_details(calls)), "usage": _dumped(usage)})
         change = {
             "status": RunStatus.REQUIRES_ACTION.value,
             "required_action": dump_text(action),
@@ -220,7 +219,7 @@ async def end(store: Store, reach: Reach, run_id: str, outcome: Outcome, *, hold
         change = {
             "status": last.status.value,
             "required_action": None,
-            "last_error": _dumped(last.error and dict(zip(("code", "message"), last.error, strict=True))),
+            "last_error": _last_error(last),
             "incomplete": _dumped(last.reason and {"reason": last.reason}),
             "usage": dump_text(_sum(run, last.usage)),
             "changed_position": await transaction.free_thread(reach, run.thread_id, run_id),
@@ -290,14 +289,13 @@ async def _add_step(transaction: RunWrites, reach: Reach, run: Run, details: dic
 async def _end_steps(transaction: RunWrites, reach: Reach, steps: Sequence[RunStep], outcome: Outcome) -> None:
     """End the steps that are in progress, and their messages."""
     now = int(time.time())
-    status, time_of = _STEP_ENDS[outcome.status]
+    status = _STEP_ENDS[outcome.status].value
     for step in steps:
         if step.status is not StepStatus.IN_PROGRESS:
             continue
         if step.message_id is not None:
             await _end_message(transaction, reach, step, outcome)
-        error = outcome.error and dict(zip(("code", "message"), outcome.error, strict=True))
-        change = {"status": status.value, time_of: now, "last_error": _dumped(error)}
+        change = {"status": status, f"{status}_at": now, "last_error": _last_error(outcome)}
         if outcome.usage is not None:
             change["usage"] = dump_text(outcome.usage)
         await transaction.set_step(reach, step.id, change)
@@ -317,13 +315,17 @@ async def _end_message(transaction: RunWrites, reach: Reach, step: RunStep, outc
     await transaction.set_message_content(reach, ended, position)
 
 
-def _details(calls: Sequence[Call]) -> str:
-    return dump_text({"type": StepType.TOOL_CALLS.value, "tool_calls": list(calls)})
+def _details(calls: Sequence[Call]) -> dict[str, Any]:
+    return {"type": StepType.TOOL_CALLS.value, "tool_calls": list(calls)}
 
 
 def _without_output(call: Call) -> dict[str, str]:
     function = call["function"]
     return {"name": function["name"], "arguments": function["arguments"]}
+
+
+def _last_error(outcome: Outcome) -> str | None:
+    return _dumped(outcome.error and dict(zip(("code", "message"), outcome.error, strict=True)))
 
 
 def _dumped(value: Any) -> str | None:

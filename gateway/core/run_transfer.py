@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.core import assistants
 from gateway.core.paging import all_pages
-from gateway.core.taken import RefusedLine, Taken
+from gateway.core.taken import RefusedLine, Taken, answered_by
 from gateway.domain import archive_runs, wire
 from gateway.domain.idempotency import Kind
 from gateway.domain.page import Order, PageRequest
@@ -93,9 +93,7 @@ def _why_not(
         return f"'{each.id}' belongs to '{holder}' already."
     if isinstance(each, RunStep) and threads.get(each.run_id) != each.thread_id:
         return f"'{each.thread_id}' has no run '{each.run_id}': import that first, or with its steps."
-    if active_run is not None:
-        return f"'{each.thread_id}' is being answered by '{active_run}': import it again when that run has ended."
-    return None
+    return None if active_run is None else answered_by(each.thread_id, active_run)
 
 
 async def import_assistants(store: Store, who: Principal, staging: Staging) -> Taken:

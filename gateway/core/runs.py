@@ -144,8 +144,6 @@ async def _once(
     add: Callable[[], Awaitable[Run]],
 ) -> Run:
     """Create a run, or read the one that was created under the same key."""
-    if attempt is None or key is None:
-        return await add()
 
     async def read(run_id: str) -> Run:
         async with store.read() as reads:

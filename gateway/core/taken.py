@@ -54,6 +54,11 @@ def held_by(message_id: str, thread_id: str) -> str:
     return f"'{message_id}' is already a message of '{thread_id}'."
 
 
+def answered_by(thread_id: str, run_id: str) -> str:
+    """Say why nothing can be added to a thread while a run answers it."""
+    return f"'{thread_id}' is being answered by '{run_id}': import it again when that run has ended."
+
+
 @dataclass(slots=True)
 class Taken:
     """The counts of what was added, of what existed before, and of what stays deleted; and what was refused."""

@@ -29,6 +29,7 @@ from gateway.store.reads import Reads
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gateway.core import Store
     from gateway.domain.idempotency import Attempt
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Principal
     from gateway.domain.thread import NewThread, ThreadPatch
     from gateway.domain.thread_list import Beside, Selection, ThreadFilter, ThreadPage
-    from gateway.store.store import Store
     from gateway.store.writes import Writes
 
 
@@ -52,9 +52,6 @@ async def create(store: Store, who: Principal, new: NewThread, attempt: Attempt 
     async def add() -> Thread:
         await store.write(lambda transaction: transaction.add_thread(who.reach, made, added, key, author_of(who)))
         return made
-
-    if attempt is None or key is None:
-        return await add()
 
     def as_made(found: Thread) -> Thread:
         second = found.created_at

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from gateway.domain.metadata import Metadata, load_metadata
+from gateway.domain.principal import Reach
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -294,6 +295,11 @@ class OpenRun(NamedTuple):
 
     project_id: str
     run: Run
+
+    @property
+    def reach(self) -> Reach:
+        """The reach of what looks after it."""
+        return Reach(self.project_id)
 
 
 class PaidRun(NamedTuple):

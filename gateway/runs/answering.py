@@ -18,7 +18,7 @@ from gateway.core.run_progress import Outcome, RunLost
 from gateway.domain import bounds
 from gateway.domain.ids import new_id
 from gateway.domain.page import Order, PageRead, PageRequest
-from gateway.domain.principal import Principal, Reach, Scope
+from gateway.domain.principal import Principal, Scope
 from gateway.domain.run import RunStatus, StepStatus
 from gateway.errors import InvalidRequest, NotFound
 from gateway.runs.models.interface import FailureCode, Finished, FinishReason, ModelFailed, TextDelta, ToolCallDelta
@@ -99,7 +99,7 @@ class Answer:
         self._store = store
         self._open = open_run
         self._cost = cost
-        self._who = _writer(open_run)
+        self._who = Principal(open_run.reach, frozenset({Scope.READ, Scope.WRITE}), name=open_run.run.id)
         self._text: list[str] = []  # that is not written yet
         self._characters = 0
         self._message: Message | None = None
@@ -225,26 +225,26 @@ def _outcome(run: Run, finished: Finished, usage: dict[str, Any] | None) -> Outc
 
 
 async def _request(store: Store, open_run: OpenRun, model: str) -> ModelRequest:
-    run, reach = open_run.run, Reach(open_run.project_id)
+    run = open_run.run
     async with store.read() as reads:
-        steps = await reads.steps_of(reach, run.id)
+        steps = await reads.steps_of(open_run.reach, run.id)
     messages = await _messages(store, open_run)
     if any(part.type == "image_file" for message in messages for part in message.content):
         raise ModelFailed(FailureCode.INVALID_PROMPT, "A message has an image file; this server has no files.")
     done = [step for step in steps if step.status is StepStatus.COMPLETED]
-    return request_for(run, done, messages, model=model, used_tokens=run.usage["completion_tokens"])
+    return request_for(run, done, messages, model=model)
 
 
 async def _messages(store: Store, open_run: OpenRun) -> list[Message]:
     """Read the newest messages of the thread, as many as the run asks for and as fit, oldest first."""
-    run, reach = open_run.run, Reach(open_run.project_id)
+    run = open_run.run
     left = min(run.settings["truncation_strategy"]["last_messages"] or MOST_MESSAGES, MOST_MESSAGES)
     found: list[Message] = []
     stored, after = 0, None
     while left > 0:
         page = PageRequest(min(left, _PAGE), Order.DESC, after)
         async with store.read() as reads:
-            [rows] = await reads.list_pages(reach, PageRead((run.thread_id,), page))
+            [rows] = await reads.list_pages(open_run.reach, PageRead((run.thread_id,), page))
         for message in rows.items:
             stored += message.stored
             left -= message.run_id != run.id
@@ -254,7 +254,3 @@ async def _messages(store: Store, open_run: OpenRun) -> list[Message]:
             break
         after = found[-1].id
     return found[::-1]
-
-
-def _writer(open_run: OpenRun) -> Principal:
-    return Principal(Reach(open_run.project_id), frozenset({Scope.READ, Scope.WRITE}), name=open_run.run.id)

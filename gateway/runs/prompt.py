@@ -19,13 +19,8 @@ if TYPE_CHECKING:
     from gateway.domain.run import Run, RunStep
 
 
-def request_for(
-    run: Run, steps: Sequence[RunStep], messages: Iterable[Message], *, model: str, used_tokens: int
-) -> ModelRequest:
-    """Return the next call of a run, after its thread's messages, oldest first, and its own steps.
-
-    `used_tokens` are those that its calls before this one have written.
-    """
+def request_for(run: Run, steps: Sequence[RunStep], messages: Iterable[Message], *, model: str) -> ModelRequest:
+    """Return the next call of a run, after its thread's messages, oldest first, and its own steps."""
     own = run.settings
     most, response_format = own["max_completion_tokens"], own["response_format"]
     tools = own["tools"]
@@ -37,7 +32,7 @@ def request_for(
         response_format=None if response_format == "auto" else response_format,
         temperature=own["temperature"],
         top_p=own["top_p"],
-        max_completion_tokens=None if most is None else most - used_tokens,
+        max_completion_tokens=None if most is None else most - run.usage["completion_tokens"],
         reasoning_effort=own["reasoning_effort"],
         parallel_tool_calls=own["parallel_tool_calls"] if tools else None,
     )

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.core import run_leases, run_progress
 from gateway.core.run_progress import LeaseLost, Outcome, RunLost
-from gateway.domain.principal import Reach
 from gateway.domain.run import RunStatus
 from gateway.errors import Unavailable
 from gateway.runs.answering import Waiting, answer
@@ -224,7 +223,6 @@ class Worker:
 
         Errors: LeaseLost; Unavailable.
         """
-        reach, run = Reach(open_run.project_id), open_run.run
         if isinstance(outcome, Waiting):
             try:
                 await run_progress.require_action(self._store, open_run, outcome.step_id, outcome.calls, usage)
@@ -235,7 +233,7 @@ class Worker:
             else:
                 return
         last = replace(outcome, usage=usage)
-        ended = await run_progress.end(self._store, reach, run.id, last, holder=self._owner)
+        ended = await run_progress.end(self._store, open_run.reach, open_run.run.id, last, holder=self._owner)
         if ended is not None:
             self.ended[ended.status_value] += 1
 
