@@ -6,22 +6,19 @@ Must not be here: look-ups, output.
 from __future__ import annotations
 
 import hashlib
-import random
 import re
-import string
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.domain import validate
+from gateway.domain.ids import random_text
 from gateway.domain.principal import KEY_SCOPES, Principal, Reach, Scope
 from gateway.errors import excerpt
 
 PREFIX: Final = "sk-"  # the format that SDKs and secret scanners expect
-_ALPHABET: Final = string.ascii_letters + string.digits
 _SECRET_LENGTH: Final = 43  # 256 bits cannot be guessed, so a plain hash is safe
 _ID_LENGTH: Final = 16
 _HINT_LENGTH: Final = 4
-_choices: Final = random.SystemRandom().choices
 
 _PROJECT: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NAME_LENGTH: Final = 100
@@ -70,12 +67,12 @@ class NewApiKey:
 
 def new_id() -> str:
     """Create a random key ID."""
-    return "key_" + "".join(_choices(_ALPHABET, k=_ID_LENGTH))
+    return "key_" + random_text(_ID_LENGTH)
 
 
 def new_secret() -> str:
     """Create a random secret."""
-    return PREFIX + "".join(_choices(_ALPHABET, k=_SECRET_LENGTH))
+    return PREFIX + random_text(_SECRET_LENGTH)
 
 
 def digest_of(secret: str) -> str:

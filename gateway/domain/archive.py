@@ -21,7 +21,7 @@ from gateway.domain.wire import dump, dump_text, load
 from gateway.errors import excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from gateway.domain.validate import JsonObject
 
@@ -245,10 +245,10 @@ def _message(raw: JsonObject) -> Message:
     check_fields(raw, _MESSAGE_FIELDS, required=("id", "created_at", "thread_id", "role", "content"))
     created_at = a_time(raw["created_at"], "created_at")
     # The original API has no status outside of streams (rest-contract §2.3): listed messages are completed.
-    says_status = raw.get("status") is not None
+    has_status = raw.get("status") is not None
     completed_at = time_or_null(raw.get("completed_at"), "completed_at")
     details = raw.get("incomplete_details")
-    status = validate.one_of(raw["status"], "status", _STATUSES) if says_status else _WHOLE
+    status = validate.one_of(raw["status"], "status", _STATUSES) if has_status else _WHOLE
     content = _each(raw["content"], "content", _part)
     return Message(
         id=ids.MessageId(an_id(raw["id"], "id", ids.as_message_id, "msg_")),
@@ -261,7 +261,7 @@ def _message(raw: JsonObject) -> Message:
         metadata_json=dump_text(metadata_of(raw.get("metadata"))),
         run_id=reference(raw.get("run_id"), "run_id"),
         assistant_id=reference(raw.get("assistant_id"), "assistant_id"),
-        completed_at=created_at if completed_at is None and not says_status else completed_at,
+        completed_at=created_at if completed_at is None and not has_status else completed_at,
         incomplete_at=time_or_null(raw.get("incomplete_at"), "incomplete_at"),
         reason_value=None if details is None else _incomplete_reason(details),
         plain_text=plain_text(content),
@@ -280,7 +280,7 @@ def _key(raw: JsonObject) -> KeyRecord:
     object_id = raw["id"]
     if object_id != thread_id:
         object_id = ids.as_other_id("run", str(object_id)) or an_id(object_id, "id", ids.as_message_id, "msg_")
-    of_key = [_a_reference(validate.a_string(raw[name], name), name) for name in _KEY_FIELDS[3:]]
+    of_key = [a_reference(raw[name], name) for name in _KEY_FIELDS[3:]]
     return KeyRecord(thread_id, object_id, *of_key)
 
 
@@ -324,15 +324,17 @@ def time_or_null(value: object, path: str) -> int | None:
     return None if value is None else a_time(value, path)
 
 
-def reference(value: object, path: str) -> str | None:
-    """Check the ID of an object that need not be stored here, which may be null."""
-    return None if value is None else _a_reference(validate.a_string(value, path), path)
-
-
-def _a_reference(text: str, path: str) -> str:
+def a_reference(value: object, path: str) -> str:
+    """Check the ID of an object that need not be stored here."""
+    text = validate.a_string(value, path)
     if not _REFERENCE.fullmatch(text):
         validate.refuse(f"Invalid '{path}'. Expected 1 to 512 characters.", path, "invalid_value")
     return text
+
+
+def reference(value: object, path: str) -> str | None:
+    """Check such an ID, which may be null."""
+    return None if value is None else a_reference(value, path)
 
 
 def _owner(value: object) -> str | None:
@@ -357,7 +359,7 @@ def metadata_of(value: object) -> JsonObject:
     return {key: validate.a_string(text, validate.within("metadata", key)) for key, text in pairs.items()}
 
 
-def _each(value: object, path: str, take: Callable[[object, str], None]) -> list[Any]:
+def _each(value: object, path: str, take: Callable[[object, str], object]) -> list[Any]:
     """Validate every item and keep all of them unchanged, unknown keys included."""
     items = validate.an_array(value, path)
     for index, item in enumerate(items):
@@ -411,23 +413,20 @@ def _detail(image: Any, path: str) -> None:
         validate.one_of(image["detail"], f"{path}.detail", DETAILS)
 
 
-def _refusal(value: object, path: str) -> None:
-    validate.a_string(value, path)
-
-
-_PARTS: Final = {"text": _text, "image_file": _image_file, "image_url": _image_url, "refusal": _refusal}
+_PARTS: Final[Mapping[str, Callable[[object, str], object]]] = {
+    "text": _text,
+    "image_file": _image_file,
+    "image_url": _image_url,
+    "refusal": validate.a_string,
+}
 
 
 def _attachments(raw: JsonObject) -> list[Any]:
     """Return the attachments, followed by the `file_ids` of version 1, which have no tools."""
     attachments = _each(_given(raw, "attachments", []), "attachments", _attachment)
     attached = {each.get("file_id") for each in attachments}
-    files: list[str] = _each(_given(raw, "file_ids", []), "file_ids", _file_id)
+    files: list[str] = _each(_given(raw, "file_ids", []), "file_ids", validate.a_string)
     return attachments + [{"file_id": file_id, "tools": []} for file_id in files if file_id not in attached]
-
-
-def _file_id(value: object, path: str) -> None:
-    validate.a_string(value, path)
 
 
 def _given(raw: JsonObject, key: str, otherwise: object) -> object:

@@ -136,7 +136,7 @@ def _run(raw: JsonObject) -> Run:
         thread_id=archive.thread_id_of(raw),
         position=0,
         created_at=created_at,
-        assistant_id=_required(raw, "assistant_id"),
+        assistant_id=archive.a_reference(raw["assistant_id"], "assistant_id"),
         status_value=(status if status in ENDED else RunStatus.EXPIRED).value,
         expires_at=created_at + LASTS_S if expires_at is None else expires_at,
         started_at=archive.time_or_null(raw.get("started_at"), "started_at"),
@@ -167,7 +167,7 @@ def _step(raw: JsonObject) -> RunStep:
         run_id=_id(raw, "run_id", "run"),
         thread_id=archive.thread_id_of(raw),
         position=0,
-        assistant_id=_required(raw, "assistant_id"),
+        assistant_id=archive.a_reference(raw["assistant_id"], "assistant_id"),
         created_at=archive.a_time(raw["created_at"], "created_at"),
         type_value=kind,
         status_value=StepStatus.EXPIRED.value if status == StepStatus.IN_PROGRESS.value else status,
@@ -200,13 +200,6 @@ _READERS: Final[dict[str, Callable[[JsonObject], OfRun]]] = {
 
 def _id(raw: JsonObject, name: str, kind: str) -> str:
     return archive.an_id(raw[name], name, partial(ids.as_other_id, kind), f"{kind}_")
-
-
-def _required(raw: JsonObject, name: str) -> str:
-    found = archive.reference(raw[name], name)
-    if found is None:
-        validate.refuse_type(name, "a string", None)
-    return found
 
 
 def _setting(raw: JsonObject, name: str) -> Any:

@@ -19,7 +19,6 @@ MessageId = NewType("MessageId", str)
 _ALPHABET: Final = string.ascii_letters + string.digits
 _RANDOM_LENGTH: Final = 24  # as the original service made them: 142 bits cannot be guessed
 # Rejection sampling: one draw has more bytes than needed; bytes that would bias the distribution are dropped.
-_DRAW: Final = 48
 _LETTERS: Final = (_ALPHABET * 4).encode()
 _BIASED: Final = bytes(range(len(_LETTERS), 256))
 _TABLE: Final = _LETTERS + _BIASED
@@ -31,24 +30,25 @@ _MESSAGE: Final = re.compile(r"msg_[A-Za-z0-9_-]{1,120}")
 
 def new_thread_id() -> ThreadId:
     """Generate a random thread ID."""
-    return ThreadId(f"thread_{_random()}")
+    return ThreadId(f"thread_{random_text()}")
 
 
 def new_message_id() -> MessageId:
     """Generate a random message ID."""
-    return MessageId(f"msg_{_random()}")
+    return MessageId(f"msg_{random_text()}")
 
 
 def new_id(prefix: str) -> str:
     """Generate a random ID of another kind: `run`, `step`, `asst`."""
-    return f"{prefix}_{_random()}"
+    return f"{prefix}_{random_text()}"
 
 
-def _random() -> str:
+def random_text(length: int = _RANDOM_LENGTH) -> str:
+    """Generate random letters and digits that cannot be guessed."""
     found = b""
-    while len(found) < _RANDOM_LENGTH:  # nearly always once
-        found = os.urandom(_DRAW).translate(_TABLE, _BIASED)
-    return found[:_RANDOM_LENGTH].decode()
+    while len(found) < length:  # nearly always once
+        found = os.urandom(2 * length).translate(_TABLE, _BIASED)
+    return found[:length].decode()
 
 
 def not_empty(text: str, path: str) -> str:

@@ -126,14 +126,14 @@ def new_message(body: object, path: str = "", *, from_worker: bool = False) -> N
     raw = validate.an_object(body, path) if path else validate.root_object(body)
     validate.fields(raw, path, required=("role", "content"), optional=_BY_WORKER if from_worker else _BY_CLIENT)
     at = f"{path}." if path else ""
-    word, run_id, assistant_id = raw.get("status"), raw.get("run_id"), raw.get("assistant_id")
+    word = raw.get("status")
     status = COMPLETED if word is None else STATUS_OF[validate.one_of(word, f"{at}status", _BEGINNINGS)]
     role = ROLE_OF[validate.one_of(raw["role"], at + "role", ROLES)]
     content = _content(raw["content"], at + "content", is_whole=status is COMPLETED)
     attachments = _attachments(raw.get("attachments"), at + "attachments")
     pairs = metadata(raw.get("metadata"), at + "metadata")
-    run_id = None if run_id is None else reference(run_id, f"{at}run_id")
-    assistant_id = None if assistant_id is None else reference(assistant_id, f"{at}assistant_id")
+    run_id = reference(raw.get("run_id"), at + "run_id")
+    assistant_id = reference(raw.get("assistant_id"), at + "assistant_id")
     return NewMessage(role, content, attachments, pairs, run_id, assistant_id, status)  # by name it takes twice as long
 
 
@@ -166,9 +166,12 @@ def ending(status: Status, reason: IncompleteReason | None) -> Ending:
 
 
 def reference(value: object, path: str) -> str | None:
-    """Parse the ID of an object that is not stored here (a run, an assistant): opaque, printable and short."""
-    if value is None:
-        return None
+    """Parse the ID of an object that need not be stored here (a run, an assistant), or null."""
+    return None if value is None else a_reference(value, path)
+
+
+def a_reference(value: object, path: str) -> str:
+    """Parse the ID of an object that need not be stored here: opaque, printable and short."""
     text = validate.a_string(value, path)
     if _REFERENCE.fullmatch(text):
         return text

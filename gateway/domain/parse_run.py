@@ -68,10 +68,7 @@ def _thread(value: object) -> Any:
 
 def assistant_id(value: object) -> str:
     """Parse the id of an assistant, which may have been made elsewhere."""
-    text = validate.a_string(value, "assistant_id", at_least=1)
-    found = parse.reference(text, "assistant_id")
-    assert found is not None  # noqa: S101  (a text is never none)
-    return found
+    return parse.a_reference(validate.a_string(value, "assistant_id", at_least=1), "assistant_id")
 
 
 def tool_outputs(body: object) -> ToolOutputs:
