@@ -9,6 +9,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from gateway.auth import thread_tokens
 from gateway.auth.failures import FailureLog
 from gateway.auth.rate_limits import RateLimiter, RateLimits
 from gateway.concurrency import Registration
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from gateway.auth.api_keys import ApiKeyCache
     from gateway.auth.jwt import JwtVerifier
-    from gateway.auth.thread_tokens import ThreadTokens
     from gateway.domain.ids import ThreadId
     from gateway.web.request import Headers
 
@@ -49,7 +49,7 @@ class Authenticator:
         self,
         key_cache: ApiKeyCache | None = None,
         jwt_verifier: JwtVerifier | None = None,
-        tokens: ThreadTokens | None = None,
+        tokens: thread_tokens.ThreadTokens | None = None,
         rate_limits: RateLimiter | None = None,
     ) -> None:
         self._key_cache = key_cache
@@ -80,7 +80,7 @@ class Authenticator:
         return found
 
     async def _find(self, credential: str | None) -> Principal:
-        if credential is not None and self.tokens is not None and credential.startswith(self.tokens.prefix):
+        if credential is not None and self.tokens is not None and credential.startswith(thread_tokens.PREFIX):
             return await self._with_thread_token(credential, self.tokens)
         if await self._is_open():
             return ANONYMOUS
@@ -150,7 +150,7 @@ class Authenticator:
             return None if self._key_cache is None else await self._key_cache.find(credential)
         return None if self._jwt_verifier is None else await self._jwt_verifier.verify(credential)
 
-    async def _with_thread_token(self, credential: str, tokens: ThreadTokens) -> Principal:
+    async def _with_thread_token(self, credential: str, tokens: thread_tokens.ThreadTokens) -> Principal:
         found = tokens.read(credential) if len(credential) <= MAX_CREDENTIAL else None
         if found is None:
             raise invalid_api_key(credential)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.auth.authenticator import Authenticator
 from gateway.auth.rate_limits import RateLimiter, RateLimits
+from gateway.auth.thread_tokens import ThreadTokens
 from gateway.settings.values import OFF
 from gateway.web.origins import default_hosts
 
 if TYPE_CHECKING:
     from gateway.auth.api_keys import ApiKeyCache
     from gateway.auth.jwt import JwtVerifier
-    from gateway.auth.thread_tokens import ThreadTokens
     from gateway.settings.table import Settings
 
 _RATE: Final = "6000/minute"  # a hundred a second, as who writes answers token by token may need
@@ -52,8 +52,6 @@ def thread_tokens_of(settings: Settings) -> ThreadTokens | None:
     """Make what signs tokens for one thread, where there is a secret for it."""
     if not settings.token_secret:
         return None
-    from gateway.auth.thread_tokens import ThreadTokens  # noqa: PLC0415  (as above)
-
     return ThreadTokens(settings.token_secret, settings.token_secret_old)
 
 

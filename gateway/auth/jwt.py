@@ -117,9 +117,7 @@ class JwtVerifier:
 
         Errors: InvalidRequest; ValueError.
         """
-        subject = parse.owner(claims["sub"], "sub")
-        if subject is None:  # a principal without owner would reach all threads
-            raise ValueError("expected the name of an end user")
+        subject = parse.end_user(claims["sub"], "sub")
         project = api_key.project_id(validate.a_string(claims.get("project", "default"), "project"))
         scopes = _scopes(claims, is_needed=self._rules.require_scopes)
         return Principal(

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.domain.principal import Scope
 from gateway.errors import TooManyRequests
@@ -66,17 +66,17 @@ class RateLimiter:
     """Applies the limits to each caller."""
 
     def __init__(self, limits: RateLimits) -> None:
-        self._counter = _Counter(limits) if limits.reads is not None or limits.writes is not None else None
         self._limits = limits
-        self._tokens = None if limits.tokens is None else self._counter or _Counter(limits)
-        self._failures: _Counter | None = None  # created on first use: it loads a library that few installations need
+        is_counted = any(each is not None for each in (limits.reads, limits.writes, limits.tokens))
+        # Failures alone are counted from the first one on: the counter loads a library that few installations need.
+        self._counter = _Counter(limits) if is_counted else None
         self._concurrent = limits.concurrent
         self._running: Counter[str] = Counter()
 
     async def close(self) -> None:
         """Close the connections to Redis, if any."""
-        for each in {self._counter, self._failures, self._tokens} - {None}:
-            await cast("_Counter", each).close()
+        if self._counter is not None:
+            await self._counter.close()
 
     async def charge_failure(self, network: str) -> None:
         """Count a failed authentication from a network; never called for a valid credential.
@@ -84,21 +84,21 @@ class RateLimiter:
         Errors: TooManyRequests.
         """
         if self._limits.failures is not None:
-            self._failures = self._failures or self._counter or _Counter(self._limits)
-            await self._failures.count_failure(network)
+            self._counter = self._counter or _Counter(self._limits)
+            await self._counter.count_failure(network)
 
     async def require_tokens(self, payer: str) -> None:
         """Check that a payer has tokens of runs left.
 
         Errors: TooManyRequests.
         """
-        if self._tokens is not None:
-            await self._tokens.require_tokens(payer)
+        if self._counter is not None:
+            await self._counter.require_tokens(payer)
 
     async def spend_tokens(self, payer: str, tokens: int) -> None:
         """Count the tokens of a call of a model, of which the last may go past the limit."""
-        if self._tokens is not None:
-            await self._tokens.spend_tokens(payer, tokens)
+        if self._counter is not None:
+            await self._counter.spend_tokens(payer, tokens)
 
     def charge(self, who: Principal, scope: Scope, units: int = 1) -> Awaitable[None] | None:
         """Charge units to a caller, or refund them if negative; None if there is no limit.

@@ -46,9 +46,7 @@ def _standing(who: Principal, thread_id: ThreadId, epoch: TokenEpoch) -> dict[st
 
 
 class ThreadTokens:
-    """Creates tokens with one secret, and verifies those of the old secret too; all start with `prefix`."""
-
-    prefix: Final = PREFIX
+    """Creates tokens with one secret, and verifies those of the old secret too; all start with PREFIX."""
 
     def __init__(self, secret: str, old_secret: str = "") -> None:
         self._secret = secret

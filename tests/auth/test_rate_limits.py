@@ -152,7 +152,7 @@ async def test_failures_are_counted_in_bounded_places() -> None:
         with suppress(TooManyRequests):
             await rates.charge_failure(f"10.0.{n // 250}.{n % 250}")
 
-    counter: Any = rates._failures  # noqa: SLF001
+    counter: Any = rates._counter  # noqa: SLF001
     assert len(counter._limiter.storage.storage) <= NETWORKS  # noqa: SLF001
     await rates.close()
 
