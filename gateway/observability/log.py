@@ -40,7 +40,7 @@ def log_config(audit_log: str = "") -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"ours": {"()": f"{__name__}.formatter"}, "audit": {"format": "%(message)s"}},
-        "filters": {"ours": {"()": f"{__name__}.filter_of_paths"}},
+        "filters": {"ours": {"()": f"{__name__}.WithoutPaths"}},
         "handlers": {
             "stderr": {"class": "logging.StreamHandler", "formatter": "ours", "filters": ["ours"]},
             "audit": {"()": f"{__name__}.audit_handler", "path": audit_log, "formatter": "audit"},
@@ -104,11 +104,6 @@ def _terminal_formatter() -> logging.Formatter:
     )
 
 
-def filter_of_paths() -> logging.Filter:
-    """Create a filter that drops uvicorn's lines on WebSockets, which hold the query string; ours replace them."""
-    return _WithoutPaths()
-
-
 def request_log() -> Observer:
     """Create the observer that writes one line for each request, connection and operation; of probes only failures.
 
@@ -165,26 +160,25 @@ def log_fields(record: RequestRecord) -> dict[str, Any]:
     return event
 
 
-class _WithoutPaths(logging.Filter):
+class WithoutPaths(logging.Filter):
+    """Drops uvicorn's lines on WebSockets, which hold the query string; ours replace them."""
+
     def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether a line is kept."""
         return not str(record.msg).startswith('%s - "WebSocket')
 
 
 class _AsJson(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line = {
+        line: dict[str, Any] = {
             "event": record.getMessage(),
             "logger": record.name,
             "level": record.levelname.lower(),
-            "timestamp": _isoformat(datetime.fromtimestamp(record.created, UTC)),
+            "timestamp": datetime.fromtimestamp(record.created, UTC),
         }
         if record.exc_info and record.exc_info[1]:
             line["exception"] = _traceback(record.exc_info)
-        return orjson.dumps(line).decode()
-
-
-def _isoformat(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
+        return orjson.dumps(line, option=orjson.OPT_UTC_Z).decode()
 
 
 def _traceback(exc_info: Any) -> str:

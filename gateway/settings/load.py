@@ -55,7 +55,7 @@ def load_with_sources(flags: Mapping[str, Any] | None = None) -> Loaded:
 
     Errors: InvalidSetting.
     """
-    given = _from_file() | _from_environment()
+    given = _ours(_of_file(), Source.FILE) | _ours(os.environ, Source.ENVIRONMENT)
     given |= {name: (value, Source.FLAG) for name, value in (flags or {}).items() if value is not None}
     converted: dict[str, Any] = {}
     wrong: list[str] = []
@@ -107,20 +107,12 @@ def _of_profile() -> dict[str, Any]:
     return {name: setting.production for name, setting in SETTINGS.items() if setting.production is not None}
 
 
-def _from_file() -> dict[str, tuple[Any, Source]]:
-    return _ours(_of_file(), Source.FILE)
-
-
 def _of_file() -> Mapping[str, str | None]:
     if not _FILE.is_file():
         return {}
     from dotenv import dotenv_values  # noqa: PLC0415  (most servers have no such file)
 
     return dotenv_values(_FILE)
-
-
-def _from_environment() -> dict[str, tuple[Any, Source]]:
-    return _ours(os.environ, Source.ENVIRONMENT)
 
 
 def _ours(given: Mapping[str, str | None], source: Source) -> dict[str, tuple[Any, Source]]:

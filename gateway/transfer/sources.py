@@ -68,25 +68,24 @@ class Entry(NamedTuple):
     is_foreign: bool = False
 
 
-def read_source(source: str, files: Iterator[int] | None = None, *, is_bounded: bool = True) -> Iterator[Entry]:
+def read_source(source: str, files: Iterator[int], *, is_bounded: bool) -> Iterator[Entry]:
     """Read a file, a folder of files, or standard input; `files` numbers the files of all sources.
 
     What is wrong with it, or inside, comes as an entry with its fault.
     """
-    numbers = files or count()
     path = Path(source)
     if source != STDIN and path.is_dir():
         found = _files(path)
         if not found:
             fault = "No .json or .jsonl files found in the folder or its subfolders."
-            yield Entry(Origin(source, next(numbers)), "the folder", b"", 0, fault=fault)
+            yield Entry(Origin(source, next(files)), "the folder", b"", 0, fault=fault)
         for file in found:
             is_alone = file.parent.name == "threads" or path.name == "threads"
-            yield from _file(Origin(str(file), next(numbers)), is_among_others=not is_alone, is_bounded=is_bounded)
+            yield from _file(Origin(str(file), next(files)), is_among_others=not is_alone, is_bounded=is_bounded)
         for file in _files(path, _PACKED) if found else ():  # they may hold more of the same, and are not unpacked
-            yield Entry(Origin(str(file), next(numbers)), "the file", None, 0, is_foreign=True)
+            yield Entry(Origin(str(file), next(files)), "the file", None, 0, is_foreign=True)
     else:
-        yield from _file(Origin(source, next(numbers)), is_among_others=False, is_bounded=is_bounded)
+        yield from _file(Origin(source, next(files)), is_among_others=False, is_bounded=is_bounded)
 
 
 def size_of(source: str) -> int | None:
@@ -105,7 +104,7 @@ def size_of(source: str) -> int | None:
         return None
 
 
-def threads_named_in(raw: bytes) -> tuple[str, ...]:
+def _threads_named_in(raw: bytes) -> tuple[str, ...]:
     """Find the threads that a line names which is no JSON, or is not looked into.
 
     There are several where two lines became one: a writer that was ended in the middle of one began again behind it.
@@ -183,7 +182,7 @@ class _Reader:
                     yield from self._expanded(entry)
 
     def _too_long(self, place: str, line: bytes) -> Entry:
-        size, thread_ids = len(line), threads_named_in(line)
+        size, thread_ids = len(line), _threads_named_in(line)
         while rest := self._stream.readline(MAX_LINE):
             size += len(rest)
             if rest.endswith(b"\n"):
@@ -294,7 +293,7 @@ class _Reader:
                 fault, code = "Invalid JSON.", NOT_JSON
             else:
                 fault, code = error.message, error.code or ""
-        return Entry(origin, place, raw, size, fault=fault, code=code, thread_ids=threads_named_in(raw))
+        return Entry(origin, place, raw, size, fault=fault, code=code, thread_ids=_threads_named_in(raw))
 
     def _expanded(self, entry: Entry) -> Iterator[Entry]:
         """Give an object, or one by one the items of a page, an array or an export that stands in its place."""
@@ -363,5 +362,5 @@ def _too_large(origin: Origin, place: str, error: TooLargeError, before: bytes =
     bound = error.bound
     unit = "bytes" if bound is bounds.LINE else "values"
     fault = f"It has more than {bound.number} {unit} and is not kept among the rejects either."
-    thread_ids = threads_named_in(before + error.begin)
+    thread_ids = _threads_named_in(before + error.begin)
     return Entry(origin, place, b"", 0, fault=fault, code=bound.code, thread_ids=thread_ids)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.observability.log import filter_of_paths, formatter, request_log
+from gateway.observability.log import WithoutPaths, formatter, request_log
 from gateway.observability.record import RequestRecord, Trace, span
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def test_a_line_of_uvicorn_that_repeats_a_query_string_is_left_out() -> None:
         "uvicorn.error", logging.INFO, "", 0, '%s - "WebSocket %s" [accepted]', ("", "/?a=b"), None
     )
 
-    assert not filter_of_paths().filter(line)
+    assert not WithoutPaths().filter(line)
 
 
 def test_a_terminal_gets_plain_lines_instead_of_json(terminal: Callable[[], str]) -> None:

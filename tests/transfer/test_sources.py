@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import io
 import sys
+from itertools import count
 from typing import TYPE_CHECKING
 
 import orjson
@@ -20,7 +21,7 @@ BOM = b"\xef\xbb\xbf"
 
 
 def read(path: Path) -> list[Entry]:
-    return [entry for entry in read_source(str(path)) if entry.value is not PROGRESS]
+    return [entry for entry in read_source(str(path), count(), is_bounded=True) if entry.value is not PROGRESS]
 
 
 def lines(tmp_path: Path, content: bytes) -> list[Entry]:
@@ -102,7 +103,7 @@ def test_sizes_add_up_to_the_file(tmp_path: Path) -> None:
 def test_a_dash_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"a":1}\n')))
 
-    [entry] = read_source("-")
+    [entry] = read_source("-", count(), is_bounded=True)
 
     assert (entry.origin.source, entry.place, entry.value, size_of("-")) == ("-", "line 1", {"a": 1}, None)
 
@@ -232,7 +233,7 @@ def test_a_file_that_cannot_be_imported_is_reported_in_one_sentence(tmp_path: Pa
     file = tmp_path / "thread_a.json"
     file.write_bytes(content)
 
-    [found] = [entry for entry in read_source(str(file)) if entry.fault]
+    [found] = [entry for entry in read(file) if entry.fault]
 
     assert found.fault is not None
     assert found.fault.startswith(fault)
@@ -243,7 +244,7 @@ def test_reading_stops_at_the_limit_of_the_compression_ratio(tmp_path: Path, mon
     file = tmp_path / "bomb.jsonl.gz"
     file.write_bytes(gzip.compress(b"\n" * 3_000_000))
 
-    [found] = read_source(str(file))
+    [found] = read(file)
 
     assert (
         found.fault == "It expands to more than 200 times its size. Decompress it before the import, if you trust it."
@@ -254,7 +255,7 @@ def test_a_line_of_too_many_values_is_refused_before_parsing(tmp_path: Path) -> 
     bomb = b'{"object":"thread.message","thread_id":"thread_a","content":[' + b"[]," * 200_000 + b"1]}\n"
 
     [refused] = lines(tmp_path, bomb)
-    [taken] = read_source(str(tmp_path / "file.jsonl"), is_bounded=False)
+    [taken] = read_source(str(tmp_path / "file.jsonl"), count(), is_bounded=False)
 
     assert (refused.code, refused.thread_ids, refused.value) == ("too_many_values", ("thread_a",), None)
     assert taken.fault is None
@@ -328,7 +329,7 @@ def test_an_object_of_too_many_values_is_refused_with_the_thread_that_it_names(
     file = tmp_path / "values.json"
     file.write_bytes(b"\n" + content)
 
-    [refused] = [entry for entry in sources.read_source(str(file)) if entry.fault]
+    [refused] = [entry for entry in read(file) if entry.fault]
 
     assert refused.fault == "It has more than 50 values and is not kept among the rejects either."
     assert (refused.code, refused.thread_ids) == ("too_many_values", ("thread_a",))

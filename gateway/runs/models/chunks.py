@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MOST_CHARACTERS: Final = bounds.TEXT.number  # of a text and all calls together: a message takes no more
-MOST_CALLS: Final = 128
+MOST_CALLS: Final = bounds.TOOL_CALLS.number
 LONGEST_EVENT: Final = bounds.MIB
 LONGEST_MESSAGE: Final = 500  # characters of an error's
 _REASONS: Final[Mapping[str, FinishReason]] = {
