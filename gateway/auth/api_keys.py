@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FRESH_S: Final = 0.4  # lifetime of a cached key; so a revoked one is rejected within a second
-LOOK_UP_S: Final = 2.0  # time for a look-up: what waits for one may have no deadline yet
+LOOK_UP_S: Final = 2.0  # time for a look-up: the caller may have no deadline yet
 WRITE_S: Final = 30.0  # interval of writing the times of last use
 MOST: Final = 10_000
 
@@ -163,4 +163,6 @@ async def _in_time(looking: Awaitable[T]) -> T:
         async with asyncio.timeout(LOOK_UP_S):
             return await looking
     except TimeoutError:
-        raise Unavailable(f"The credential was not found within {LOOK_UP_S:g} seconds. Please try again.") from None
+        raise Unavailable(
+            f"The credential could not be checked within {LOOK_UP_S:g} seconds. Please try again."
+        ) from None

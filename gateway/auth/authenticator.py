@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
     from gateway.web.request import Headers
 
-ANY_CALLER: Final = "everybody"  # in place of a key id: valid until the first key is created
+ANY_CALLER: Final = "everybody"  # instead of a key id: valid until the first key is created
 ANONYMOUS: Final = Principal(Reach("default"), KEY_SCOPES, key_id=ANY_CALLER)
 RECHECK_S: Final = 0.4  # interval of re-authentication; together with the cache's FRESH_S below a second
 MAX_CREDENTIAL: Final = bounds.CREDENTIAL.number
@@ -66,7 +66,7 @@ class Authenticator:
         bounded: one row by its digest, or one signature.
         Errors: Unauthorized; TooManyRequests after too many failures; Unavailable if the look-up is not possible now.
         """
-        # A key that was valid a moment ago needs none of the steps below: nobody is anonymous since it was created.
+        # A key that was valid a moment ago needs none of the steps below: since there is a key, no caller is anonymous.
         found = None
         if self._key_cache is not None and credential is not None and credential.startswith(PREFIX):
             found = self._key_cache.cached(credential)
@@ -96,7 +96,7 @@ class Authenticator:
         return Registration(self._connected, (who, close))
 
     def background_tasks(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
-        """Return what runs while the server does, by the names that operators see."""
+        """Return the background tasks of the server, by the names that operators see."""
         tasks: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         if self._key_cache is not None:
             tasks |= {"checking_credentials": self._recheck_forever, "noting_key_uses": self._key_cache.write_last_uses}
@@ -154,7 +154,7 @@ class Authenticator:
         found = tokens.read(credential) if len(credential) <= MAX_CREDENTIAL else None
         if found is None:
             raise invalid_api_key(credential)
-        # It falls with the key that it was made with; one that anybody could make, with the first key.
+        # It is revoked with the key that created it; one created without a key is revoked by the first key.
         is_of_anybody = found.key_id == ANY_CALLER
         if is_of_anybody and not await self._is_open():
             raise invalid_api_key(credential)

@@ -1,4 +1,4 @@
-"""The authenticator and its parts, made as the settings say.
+"""The authenticator and its parts, made from the settings.
 
 Must not be here: what they do (`authenticator`, `jwt`, `thread_tokens`, `rate_limits`).
 """
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from gateway.auth.jwt import JwtVerifier
     from gateway.settings.table import Settings
 
-_RATE: Final = "6000/minute"  # a hundred a second, as who writes answers token by token may need
+_RATE: Final = "6000/minute"  # a hundred a second, for backends that append answers token by token
 _AT_ONCE: Final = "100"
 _FAILED_AUTH: Final = "60/minute"
 
 
 def authenticator_of(settings: Settings, key_cache: ApiKeyCache) -> Authenticator:
-    """Make the authenticator that the settings describe."""
+    """Make the authenticator of the settings."""
     return Authenticator(
         key_cache, jwt_verifier_of(settings), thread_tokens_of(settings), RateLimiter(rate_limits_of(settings))
     )
 
 
 def jwt_verifier_of(settings: Settings) -> JwtVerifier | None:
-    """Make what recognises end users, where the settings say whose tokens are taken."""
+    """Make the verifier of end users' tokens, if the settings have a key for it."""
     if not settings.jwt_jwks_url and not settings.jwt_secret:
         return None
     from gateway.auth.jwt import JwtRules, JwtVerifier  # noqa: PLC0415  (with `jwt` come 60 modules of cryptography)
@@ -49,14 +49,14 @@ def jwt_verifier_of(settings: Settings) -> JwtVerifier | None:
 
 
 def thread_tokens_of(settings: Settings) -> ThreadTokens | None:
-    """Make what signs tokens for one thread, where there is a secret for it."""
+    """Make the signer of thread tokens, if the settings have a secret for it."""
     if not settings.token_secret:
         return None
     return ThreadTokens(settings.token_secret, settings.token_secret_old)
 
 
 def rate_limits_of(settings: Settings) -> RateLimits:
-    """Read what the settings say of rates; nobody is slowed down who is alone with the server on a machine."""
+    """Read the rate limits; a server that only its own machine can reach has none by default."""
     is_own = bool(default_hosts(settings.host))
     reads, writes, concurrent = (
         None if given == OFF or (not given and is_own) else given or default

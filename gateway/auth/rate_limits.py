@@ -68,7 +68,7 @@ class RateLimiter:
     def __init__(self, limits: RateLimits) -> None:
         self._limits = limits
         is_counted = any(each is not None for each in (limits.reads, limits.writes, limits.tokens))
-        # Failures alone are counted from the first one on: the counter loads a library that few installations need.
+        # For failures alone it is made at the first one: it loads a library that few installations need.
         self._counter = _Counter(limits) if is_counted else None
         self._concurrent = limits.concurrent
         self._running: Counter[str] = Counter()
@@ -96,7 +96,7 @@ class RateLimiter:
             await self._counter.require_tokens(payer)
 
     async def spend_tokens(self, payer: str, tokens: int) -> None:
-        """Count the tokens of a call of a model, of which the last may go past the limit."""
+        """Count the tokens of a model's call; the last call may exceed the limit."""
         if self._counter is not None:
             await self._counter.spend_tokens(payer, tokens)
 

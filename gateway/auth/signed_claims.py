@@ -1,7 +1,7 @@
 """Claims signed by a secret of this server: JWTs of HS256, and of nothing else.
 
-The library that verifies JWTs of others loads 60 modules of cryptography, 9 MB in each process, which one HMAC does not
-need. No header is parsed: there is one that is written, and the same is expected.
+The library that verifies other JWTs loads 60 modules of cryptography, 9 MB in each process, which one HMAC does not
+need. No header is parsed: all tokens have the same one.
 Must not be here: what the claims mean (`thread_tokens`), tokens of others (`jwt`).
 Source: RFC 7515, sections 3.1 and 5; RFC 7518, section 3.2.
 """
@@ -24,7 +24,7 @@ def sign(claims: Mapping[str, Any], secret: str) -> str:
 
 
 def verified(token: str, secrets: Sequence[str]) -> dict[str, Any] | None:
-    """Read claims that were signed with one of some secrets; None if they were not."""
+    """Read claims that were signed with one of these secrets; None if they were not."""
     said, _, signature = token.rpartition(".")
     header, _, payload = said.partition(".")
     if header != _HEADER or not token.isascii():

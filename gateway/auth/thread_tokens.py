@@ -26,7 +26,7 @@ _OURS: Final = "gateway:thread"  # the audience, so that no other JWT signed wit
 
 
 def _end(who: Principal, expires_in_s: int) -> int:
-    """Return when a token ends: no later than the credential of who creates it."""
+    """Return the expiry of a token: no later than that of its creator's credential."""
     ends = int(time.time()) + expires_in_s
     return ends if who.expires_at is None else min(ends, int(who.expires_at))
 
@@ -104,7 +104,7 @@ class ThreadTokens:
             name=f"{by}/{thread_id}",
             key_id=key_id,
             expires_at=claims["exp"],
-            # Tokens do not raise an end user's limits, and a browser cannot use up those of its backend.
+            # Tokens do not raise an end user's limits, and a browser cannot exhaust those of its backend.
             counted_in=(by,) if key_id is None else (f"thread:{thread_id}", f"tokens:{key_id}"),
             epoch=TokenEpoch(claims.get("generation", 0), claims.get("revocations", 0)),
             assistant_id=claims.get("assistant"),

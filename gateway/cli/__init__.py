@@ -1,1 +1,1 @@
-"""The command line: commands, and what operators do beside the server."""
+"""The command line: the commands of operators."""

@@ -1,6 +1,6 @@
 """The checks of `gateway doctor` on a database that can be opened.
 
-A failure is what `serve` refuses, or where writes cannot succeed; all else is a warning.
+A failure is what `serve` refuses, or what makes writes fail; all else is a warning.
 Must not be here: how a database is read (`store.inspect`), checks without a database (`doctor`).
 """
 
@@ -33,7 +33,7 @@ _MB: Final = 1_000_000
 _LONG_LOG_MB: Final = 100  # SQLite writes its log back from 4 MB on
 _SOON_S: Final = 14 * 86_400
 _CLOCK_S: Final = 5  # machines with NTP differ by less
-# Of a role behind a pooler: no time-out, or an isolation in which writers of one thread at once fail.
+# Of a role behind a pooler: no time-out, or an isolation in which concurrent writers of a thread fail.
 _UNFIT: Final = frozenset({"0", "repeatable read", "serializable"})
 _UNITS: Final = ((86_400, "days"), (3_600, "hours"), (60, "minutes"), (1, "seconds"))
 
@@ -71,7 +71,7 @@ async def _writes(settings: Settings, inspected: Inspection) -> Finding:
     if not can_be_served(inspected.revision):
         return Finding(Level.OK, "tried after the migration")
     if migrates_itself(settings.database_url) and holder_of(sqlite_file(settings.database_url)):
-        return Finding(Level.OK, "left to the server that runs")  # a second writer could harm an old SQLite
+        return Finding(Level.OK, "left to the server that runs")  # an old SQLite could lose commits
     async with opened_store(settings.database_url) as store:
         try:
             await store.try_write()

@@ -42,7 +42,7 @@ Check = Callable[[Settings], Awaitable[Finding]]
 async def _settings(settings: Settings) -> Finding:
     load_trusted(settings.trusted_documents, settings.trusted_mode)
     if wrong := misspelled():
-        return Finding(Level.WARNING, f"no setting: {', '.join(wrong)}", f"Did you mean {', '.join(wrong.values())}?")
+        return Finding(Level.WARNING, f"unknown: {', '.join(wrong)}", f"Did you mean {', '.join(wrong.values())}?")
     if not default_hosts(settings.host) and settings.profile == "development":
         said = f"profile development, and {settings.host} is reachable from other machines"
         return Finding(Level.WARNING, said, "Set GATEWAY_PROFILE=production, which disables introspection.")
@@ -117,7 +117,7 @@ async def _disk(settings: Settings) -> Finding:
     folder = sqlite_file(settings.database_url).parent
     if not folder.exists():
         return Finding(Level.FAILURE, f"folder {folder} does not exist", "Create it, or set GATEWAY_DATABASE_URL.")
-    if not os.access(folder, os.W_OK):  # not even root passes where a file system or folder is read-only
+    if not os.access(folder, os.W_OK):  # false even for root on a read-only file system
         return Finding(Level.FAILURE, f"no file can be created in {folder}", "Make it writable, and its file system.")
     free_mb = shutil.disk_usage(folder).free / _MB
     said = f"{free_mb:,.0f} MB free in {folder}"
@@ -172,7 +172,7 @@ async def _examine(settings: Settings) -> dict[str, Finding]:
 
 
 async def _run(check: Awaitable[Finding]) -> Finding:
-    """Wait for a check; one that fails itself has found something, and the others are still made."""
+    """Run a check; an error of its own is a finding, and the other checks still run."""
     try:
         return await check
     except GatewayError as error:

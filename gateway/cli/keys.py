@@ -1,7 +1,7 @@
 """The commands `keys create`, `list`, `revoke` and `rotate`: do it, and report to the operator.
 
 Only the secret goes to standard output, so that it can be piped; messages go to standard error.
-Must not be here: flags (`commands`), what makes a key good (`core.api_keys`).
+Must not be here: flags (`commands`), which keys are valid (`core.api_keys`).
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ T = TypeVar("T")
 def run_with_store(database_url: str, work: Callable[[Store], Awaitable[T]], carrier: Carrier | None = None) -> T:
     """Check the database, and migrate it if it is a SQLite file; open it, run the work and close it.
 
-    Servers are sent hints of what has changed, where there is a carrier.
+    With a carrier, servers are sent hints of the changes.
     Errors: DatabaseBehind; Unavailable.
     """
 

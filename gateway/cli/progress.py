@@ -1,4 +1,4 @@
-"""How far an import or export has come, for a person at a terminal; nothing is shown in a pipe."""
+"""The progress of an import or export, shown only at a terminal."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _INTERVAL_S: Final = 0.1
 
 @contextmanager
 def shown(task: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """Show a bar for as long as the block; the function that it gives moves it on."""
+    """Show a progress bar during the block; it yields the function that advances the bar."""
     if not _is_watched():
         yield lambda _amount: None
         return
-    # A tenth of the start of a command, which most run in a pipe.
+    # They take a tenth of the start of a command, and most commands run in a pipe.
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 
@@ -30,7 +30,7 @@ def shown(task: str, total: int | None = None) -> Iterator[Callable[[int], None]
         def advance(amount: int) -> None:
             nonlocal done, due
             done += amount
-            if monotonic() >= due:  # the bar costs more than a message does, and nobody sees it move so often
+            if monotonic() >= due:  # updating the bar costs more than a message
                 progress.update(bar, completed=done)
                 due = monotonic() + _INTERVAL_S
 
@@ -38,5 +38,5 @@ def shown(task: str, total: int | None = None) -> Iterator[Callable[[int], None]
 
 
 def _is_watched() -> bool:
-    # Rich takes a pipe for a terminal where FORCE_COLOR is set, as many a CI does.
+    # Rich treats a pipe as a terminal where FORCE_COLOR is set, as in many CIs.
     return sys.stderr.isatty()

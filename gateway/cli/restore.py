@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class Restored(NamedTuple):
-    """What is in the database's place now: the size of its file in bytes, and its epoch."""
+    """The restored database: the size of its file in bytes, and its epoch."""
 
     size: int
     epoch: str
 
 
 def run_restore(database_url: str, source: Path) -> Restored:
-    """Restore a backup; the copy is migrated before it takes the database's place, so it is whole when it does.
+    """Restore a backup; the copy is migrated before it replaces the database, so it is complete then.
 
     Errors: InvalidSetting; DatabaseInUse; RestoreFailed; DatabaseDamaged; OSError.
     """

@@ -1,4 +1,4 @@
-"""What the server that runs with these settings says of itself, if one does: `/readyz` by HTTP.
+"""The state of the server that runs with these settings, if any: `/readyz` by HTTP.
 
 Must not be here: how `/readyz` is answered (`web.health`), how findings are printed (`doctor`).
 """
@@ -18,7 +18,7 @@ _THIS_MACHINE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (not
 
 
 def ask_server(settings: Settings) -> dict[str, Any] | None:
-    """Return what the server at the configured address says; None if there is none, or another program."""
+    """Return the answer of the server at the configured address; None if there is none, or another program."""
     host = _THIS_MACHINE.get(settings.host, settings.host)
     connection = http.client.HTTPConnection(host, settings.port, timeout=PATIENCE_S)
     try:

@@ -1,4 +1,4 @@
-"""The command `export --salvage`: export what a damaged SQLite file still gives, and report what is lost.
+"""The command `export --salvage`: export what can be read of a damaged SQLite file, and report what is lost.
 
 Must not be here: flags (`commands`), how a damaged file is read (`store.salvage`), the export (`transfer`).
 """

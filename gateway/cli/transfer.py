@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Choices(NamedTuple):
-    """The options of an import: each as the flag of its name."""
+    """The options of an import, named as their flags."""
 
     rejects: str | None = None
     order: str | None = None
@@ -47,7 +47,7 @@ def run_import(
 ) -> bool:
     """Import all sources and report the counts; return whether everything was imported.
 
-    Errors: OSError where the rejects cannot be written; InvalidSetting where they would write over a source;
+    Errors: OSError where the rejects cannot be written; InvalidSetting where they would overwrite a source;
     DatabaseBehind; Unavailable.
     """
     who = Principal(Reach(project_id))
@@ -103,7 +103,7 @@ def run_export(database_url: str, reach: Reach, target: str) -> None:
 
 
 def _opened_rejects(target: str) -> BinaryIO:
-    return open_private(Path(target), truncate=False)  # what it holds stays until something is rejected
+    return open_private(Path(target), truncate=False)  # its content stays until a line is rejected
 
 
 def _refuse_to_write_over(sources: Sequence[str], rejects_file: str | None) -> None:

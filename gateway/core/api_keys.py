@@ -99,7 +99,7 @@ async def still_good(store: Store, key_ids: Collection[str]) -> set[str]:
 
 
 async def any_made(store: Store) -> bool:
-    """Say whether a key was ever created: from then on the server requires one."""
+    """Say whether a key was ever created: since then the server requires one."""
     async with store.read() as reads:
         return await reads.any_key()
 

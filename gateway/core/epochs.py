@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gateway.events.hub import Hub
     from gateway.store.reads import Reads
 
-CHECK_S: Final = 1.0  # how long a follower may go on after the database was restored
+CHECK_S: Final = 1.0  # how long a follower may continue after the database was restored
 _DIGITS: Final = 16
 
 
@@ -34,7 +34,7 @@ async def current(reads: Reads, hub: Hub) -> str:
 
 
 async def watch(store: Store, hub: Hub) -> None:
-    """Notice each second whether another epoch has begun, for as long as there are followers.
+    """Check each second whether another epoch has begun, while there are followers.
 
     Errors: Unavailable.
     """

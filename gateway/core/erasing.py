@@ -1,4 +1,4 @@
-"""The use case of erasing an end user: all that is stored of one person in a project, for good.
+"""The use case of erasing an end user: everything that a project stores about one person, permanently.
 
 Its threads are removed one after the other; an erasure that breaks off is completed by the next one.
 Must not be here: how a thread is removed (`thread_removal`).
@@ -41,7 +41,7 @@ async def count(store: Store, who: Principal, owner: str) -> Erased:
 async def erase(store: Store, who: Principal, owner: str) -> Erased:
     """Delete all threads and read marks of an end user, forget the owner of deleted ones, and end its live lists.
 
-    It ends when none is left, also of those that are created meanwhile.
+    It ends when no thread is left, including those that are created meanwhile.
     Errors: Forbidden; Unavailable, after which the next call continues.
     """
     reach, threads, messages = _reach(who, owner), 0, 0

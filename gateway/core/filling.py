@@ -1,6 +1,6 @@
 """Filling a new thread with any number of messages, in transactions that are short: other writers do not wait for it.
 
-It is visible whole or not at all. What a process that dies leaves of it is removed by any server.
+It is visible whole or not at all. If the process dies, any server removes the unfinished thread.
 Must not be here: which messages it is filled with (`forking`, `long_import`).
 """
 
@@ -42,7 +42,7 @@ async def fill(
 ) -> Thread:
     """Create a thread with messages, which come in batches, each with whether it is the last one; return it.
 
-    It is created when the last message is there, if its source is too. Whoever yields messages notes their `latest`.
+    It is created with the last message, if its source still exists. The generator of the batches sets `filling.latest`.
     Errors: NotFound for the source, or the thread; KeyTaken; Unavailable.
     """
     try:
@@ -62,7 +62,7 @@ async def fill(
 async def _step(
     reach: Reach, filling: Filling, left: Sequence[Message], transaction: FillWrites, *, is_last: bool
 ) -> tuple[int, Thread | None]:
-    """Add messages for a moment; return how many, and the thread if it is whole."""
+    """Add messages for a limited time; return how many, and the thread if it is whole."""
     end, now, added = end_of_moment(), now_ms(), 0
     thread, source, own = filling.thread, filling.source, reach.and_unfinished()
     gone = NotFound("thread", thread.id if source is None else source.thread_id)
@@ -79,7 +79,7 @@ async def _step(
     whole = thread._replace(message_count=filling.count)
     if source is not None:
         whole = whole._replace(created_at=now // 1_000, activity_at=now)
-        # One that is erased takes its copies with it: either this waits for that, or it finds the copy.
+        # An erasure takes the copies of a thread too: either this waits for the erasure, or the erasure finds the copy.
         if not await transaction.lock_ends(reach, [source.thread_id]):
             raise gone
     if not await transaction.end_filling(own, filling, whole):

@@ -1,8 +1,8 @@
 """Following a thread: first the missed events, then new ones, each once and in order.
 
 A waiting follower holds no connection and no queue: it keeps its position, is woken by a hint, and reads from there. It
-listens before its first read, so no event is lost between the two. Followers with one reach that read from one position
-after one hint share the read and what it finds; a read that began before the last hint is joined no more.
+listens before its first read, so no event is lost between the two. Followers with the same reach and position share a
+read and its results, unless a hint has arrived since the read began.
 Must not be here: how hints arrive (`events`), how events are sent (faces).
 """
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 BATCH: Final = 50
 _BEGINNING: Final = "0"
-KEPT_ANSWERS: Final = 16  # to one event: of followers with unlike operations, variables or scopes
+KEPT_ANSWERS: Final = 16  # to one event: one for each combination of operation, variables and scopes
 _MAX_POSITION_DIGITS: Final = 18  # digits; a bigint has 19
 
 
@@ -55,7 +55,7 @@ class Place(NamedTuple):
 class Emitted(NamedTuple, Generic[T]):
     """A message or a change, with its cursor; followers that have read it together get the same object.
 
-    `answers` is for what a face makes of it, which may depend on nothing of a follower but its reach and its key there.
+    `answers` caches what a face makes of it, which may depend only on a follower's reach and on the key of the entry.
     """
 
     cursor: str
@@ -72,7 +72,7 @@ class _Found(NamedTuple, Generic[T]):
 async def start(store: Store, hub: Hub, who: Principal, thread_id: ThreadId, after: str | None) -> Place:
     """Return the place after which a follower begins: that of a cursor, or the current end of the thread.
 
-    A cursor is the id of a message, living or deleted, what a change carries as its cursor, or "0", the beginning.
+    A cursor is the id of a living or deleted message, the cursor of a change, or "0" for the beginning.
     Errors: NotFound for the thread; InvalidRequest for a cursor that names nothing in it.
     """
     who.require(Scope.READ)
@@ -90,8 +90,8 @@ async def start(store: Store, hub: Hub, who: Principal, thread_id: ThreadId, aft
             if message_id is None
             else await reads.position_of(who.reach, thread_id, message_id)
         )
-    # A later position is of another thread: it would wait without end.
-    # An earlier one is of the thread that was deleted before this one was imported under its id.
+    # A later position belongs to another thread: the follower would wait forever. An earlier one belongs to a deleted
+    # thread, under whose id this one was imported.
     if position is None or not begin <= position <= last:
         raise unknown_place("after", after)
     return Place(position, mark)

@@ -1,7 +1,7 @@
-"""Following the list of threads: first what was missed, then what changes, so that none is missed; some may come twice.
+"""Following the list of threads: first the missed changes, then new ones; each comes at least once, some twice.
 
 As for one thread (`follow`), a waiting follower holds neither a connection nor a queue, and followers with one reach
-share their reads. A change is one of a whole thread in its current state: what has changed twice since comes once.
+share their reads. A change carries the whole thread in its current state, so several changes may come as one.
 Must not be here: how hints arrive (`events`), how events are sent (faces).
 """
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gateway.domain.thread_list import ThreadFilter
     from gateway.events.hub import Hub
 
-BATCH: Final = 500  # changes of each kind that one read goes through
+BATCH: Final = 500  # changes of each kind that one read considers
 
 
 class ListPlace(NamedTuple):
@@ -51,8 +51,8 @@ class _Found(NamedTuple):
 async def start(store: Store, hub: Hub, who: Principal, after: str | None, only: ThreadFilter | None) -> ListPlace:
     """Return the place after which a follower begins: that of a cursor, or now.
 
-    Errors: InvalidRequest for a cursor that is none, of another epoch, or of an end user who was erased since; for a
-    filter by what the caller does not see.
+    Errors: InvalidRequest for a cursor that is malformed, of another epoch, or of an end user who was erased since, and
+    for a filter on what the caller cannot see.
     """
     who.require(Scope.READ)
     check_filter(who, only)
@@ -79,10 +79,10 @@ async def changes(
 ) -> AsyncGenerator[Emitted[ListChange], None]:
     """Yield the changes of the threads that the caller can reach, and that a filter matches, after a place.
 
-    Of read marks, those of the caller come, or of the reader that the filter names.
+    Read marks are those of the caller, or of the reader that the filter names.
 
-    It ends where the owner of all these threads is erased, after their deletions. The filter is applied to what all
-    followers read together. No batch is held while it waits: a thousand followers would hold a thousand batches.
+    It ends when the owner of all these threads is erased, after their deletions. The filter is applied after the shared
+    read. No batch is held while it waits: a thousand followers would hold a thousand batches.
     Errors: Unavailable, also where another epoch begins.
     """
     reach, (seen, mark) = who.reach, place

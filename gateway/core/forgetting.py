@@ -1,7 +1,7 @@
-"""Taking an end user from rows of threads that are not its own: as of one that has another owner now, or none.
+"""Removing an end user from rows in threads that it does not own, such as one whose owner has changed.
 
-Such rows name it, or a token for one thread that it has made, as the author of a message, as a reader, as who pays for
-a run, or in the scope of an idempotency key.
+Such rows name it, or a thread token that it has created, as the author of a message, as a reader, as the payer of a
+run, or in the scope of an idempotency key.
 Must not be here: the threads of the end user (`erasing`).
 """
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _HOLD_S: Final = 0.03  # after which a transaction begins no further statement
-_MARKS: Final = 100  # that are read at once
+_MARKS: Final = 100  # read at once
 _KEYS: Final = 2_000
 
 
 async def forget(store: Store, reach: Reach, owner: str) -> None:
-    """Take an end user from all rows of a project that are left.
+    """Remove an end user from all remaining rows of a project.
 
-    Its marks lead to the messages that it wrote, since who writes has read; keys and runs are all looked through.
+    Its read marks lead to its messages, since an author has read the thread; keys and runs are scanned completely.
     """
     for reader in read_marks.readers_of(owner):
         while thread_ids := await _marked(store, reach, reader):
@@ -49,7 +49,7 @@ async def _marked(store: Store, reach: Reach, reader: str) -> list[str]:
 
 
 async def _forget_in_thread(store: Store, reach: Reach, thread_id: str, owner: str) -> None:
-    """Forget an end user in a thread; its marks at last, by which the thread is found again after a break."""
+    """Forget an end user in a thread; its marks come last, since they lead here again after an interruption."""
     own = (f"user:{owner}", f"token:user:{owner}/{thread_id}")
     async with store.read() as reads:
         authored = await reads.list_authored(reach, thread_id, own)
@@ -59,7 +59,7 @@ async def _forget_in_thread(store: Store, reach: Reach, thread_id: str, owner: s
 
 
 async def _forget_keys(store: Store, reach: Reach, table: str, owner: str) -> None:
-    """Forget the keys of an end user in a table, all of whose keys are read in the order of their index."""
+    """Forget the keys of an end user in a table, which is scanned in the order of the index of keys."""
     after: tuple[str, str] | None = ("", "")
     while after is not None:
         async with store.read() as reads:
@@ -70,7 +70,7 @@ async def _forget_keys(store: Store, reach: Reach, table: str, owner: str) -> No
 
 
 async def _forget_payer(store: Store, reach: Reach, owner: str) -> None:
-    """Forget who pays for runs, all of which are read in the order of their key."""
+    """Forget an end user as the payer of runs, which are scanned in the order of their key."""
     payer = f"{reach.project_id}/user:{owner}"
     after: tuple[str, int] | None = ("", -1)
     while after is not None:
@@ -82,7 +82,7 @@ async def _forget_payer(store: Store, reach: Reach, owner: str) -> None:
 
 
 async def _each(store: Store, items: Sequence[T], write: Callable[[EraseWrites, T], Awaitable[object]]) -> None:
-    """Write something for each item, in transactions of a moment."""
+    """Write something for each item, in short transactions."""
     left = items
     while left:
         left = left[await store.write(partial(_some, left=left, write=write)) :]

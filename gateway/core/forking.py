@@ -66,7 +66,7 @@ async def _fork(store: Store, who: Principal, thread_id: ThreadId, new: NewFork,
         last = await _last(reads, who.reach, source, new.up_to)
         copy = Thread(
             id=new_thread_id(),
-            created_at=0,  # it, and what else is zero, is known when it is whole
+            created_at=0,  # this and the other zeros are set when the thread is whole
             metadata_json=dump_text(
                 source.metadata if new.metadata is UNSET else metadata.merge(source.metadata, new.metadata)
             ),
@@ -101,7 +101,7 @@ async def _last(reads: Reads, reach: Reach, source: Thread, up_to: MessageId | N
 async def _copies(
     reads: Reads, reach: Reach, filling: Filling, last: int
 ) -> AsyncIterator[tuple[Sequence[Message], bool]]:
-    """Yield copies of all messages up to a position, in batches; what is in progress is incomplete in them."""
+    """Yield copies of all messages up to a position, in batches; messages in progress become incomplete."""
     position, is_last, now = 0, False, now_ms() // 1_000
     copy_id, source = filling.thread.id, cast("ForkSource", filling.source)
     while not is_last:

@@ -1,4 +1,4 @@
-"""The use cases of a server's health: what keeps it from serving, and the writes by which it finds that this has ended.
+"""The use cases of a server's health: what keeps it from serving, and the writes that detect a recovery.
 
 Must not be here: how probes are answered (`web.health`).
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 
-TRY_S: Final = 1.0  # between the writes that a server tries while none has succeeded since a fault, and for each
+TRY_S: Final = 1.0  # the interval and the time limit of the writes that a server tries after a fault
 _MB: Final = 1_000_000
 _BEHIND: Final = "The database schema is older than this version needs. Run: gateway migrate"
 
@@ -52,7 +52,7 @@ async def failures(store: Store, min_free_mb: int) -> Mapping[str, str]:
 
 
 async def watch_database(store: Store) -> None:
-    """Break connections that are stuck, and try a write each second for as long as none has succeeded since a fault.
+    """Break connections that are stuck, and after a fault try a write each second until one succeeds.
 
     A load balancer sends no writes meanwhile.
     """

@@ -44,8 +44,8 @@ async def create_once(
 ) -> T:
     """Create an object, or read by its ID the one that was created under the same key before; without a key, create.
 
-    `create` raises KeyTaken where there was one, and then has changed nothing, or what it finds first that has become
-    an obstacle since; `read` raises NotFound where it is deleted.
+    `create` changes nothing and raises KeyTaken where there was one, or another error if something that came after it
+    is found first; `read` raises NotFound where it is deleted.
     Errors: IdempotencyKeyReused; IdempotencyKeyInUse; those of both functions.
     """
     if attempt is None or key is None:
@@ -82,7 +82,7 @@ async def read_created(
     find: Callable[[Reads, Reach, Sequence[str]], Awaitable[Mapping[str, T]]],
     as_made: Callable[[T], T],
 ) -> T:
-    """Return an object that was created before; as it was made, to who must not read what became of it.
+    """Return an object that was created before; in its original state, if the caller must not read.
 
     Errors: NotFound.
     """

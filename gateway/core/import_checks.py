@@ -1,4 +1,4 @@
-"""What refuses the threads of an import: ids that others have, and messages older than those that are there.
+"""The checks of an import's threads: for ids of other threads, and for messages older than the existing ones.
 
 Must not be here: writing what is not refused (`transfer`, `long_import`, `long_append`).
 """
@@ -28,9 +28,9 @@ async def find_refused(
     *,
     after: int = 0,
 ) -> dict[ThreadId, Refused]:
-    """Find the threads that cannot be imported, by their staged messages after the first ones."""
+    """Find the threads that cannot be imported, by their staged messages; the first `after` ones are skipped."""
     refused: dict[ThreadId, Refused] = {}
-    owners: dict[str, ThreadId] = {}  # of the ids that are new; a thread too long for that is alone in its group
+    owners: dict[str, ThreadId] = {}  # of new ids; not kept for a thread alone in its group, as a long one is
     begun: set[ThreadId] = set()  # threads with a new message
     for batch in staging.messages(*thread_ids, after=after):
         known = await reads.known_messages(reach, [each.message.id for each in batch])
@@ -54,7 +54,7 @@ async def find_refused(
 
 
 def why_not(thread_id: str, end: End, second: int) -> str | None:
-    """Say why a message of some second cannot be added to the end of a thread, if so."""
+    """Return the reason why a message of this second cannot be added to the end of a thread, if there is one."""
     if end.active_run is not None:
         return answered_by(thread_id, end.active_run)
     return _too_late(thread_id) if second < end.second else None

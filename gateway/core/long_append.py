@@ -1,7 +1,7 @@
-"""Importing many messages into a thread that exists: they are added to its end in transactions of a moment each.
+"""Importing many messages into a thread that exists: they are added to its end in short transactions.
 
 It is checked as a whole before the first of them is added. Each transaction adds the next ones in their order, so an
-import that breaks off leaves a beginning of them, and the next import of it adds the others.
+interrupted import leaves the first of them, and the next import adds the others.
 Must not be here: new threads (`long_import`), threads that share a transaction (`transfer`).
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 async def append_long(store: Store, reach: Reach, staging: Staging, given: Given) -> Taken | None:
     """Add the staged messages of a thread to its end, then its keys and its own line; None if it does not exist.
 
-    What a client adds meanwhile stands between two transactions.
+    Messages that a client adds meanwhile come between those of two transactions.
     Errors: UnfinishedError.
     """
     thread_id = given.thread.id
@@ -71,12 +71,12 @@ async def _check(
         if not found:
             return known, None
         before, known = known, await _count_known(store, reach, staging, thread_id)
-        if known == before:  # otherwise another import adds the same now, which looks like messages in between
+        if known == before:  # otherwise another import adds the same messages now, which looks like messages in between
             return known, found[thread_id]
 
 
 async def _count_known(store: Store, reach: Reach, staging: Staging, thread_id: ThreadId) -> int:
-    """Count the messages at the beginning of a staged thread that it has already: no transaction need read them."""
+    """Count the messages at the beginning of a staged thread that exist already, so that no transaction reads them."""
     count = 0
     for message_ids in staging.ids(thread_id):
         async with store.read() as reads:
@@ -89,7 +89,7 @@ async def _count_known(store: Store, reach: Reach, staging: Staging, thread_id: 
 
 
 async def _step(transaction: RunWrites, reach: Reach, left: Sequence[Staged], *, has_begun: bool) -> tuple[int, int]:
-    """Add messages for a moment; return how many were looked at, and how many of them are new.
+    """Add messages for a limited time; return how many were processed, and how many of them are new.
 
     Errors: RefusedError.
     """
@@ -134,7 +134,7 @@ async def _place(
 
 
 async def _fill_thread(transaction: RunWrites, reach: Reach, given: Given) -> None:
-    """Replace what is inferred of a thread by its own line, if it is there still."""
+    """Replace what is inferred of a thread by its own line, if the thread still exists."""
     ends = await transaction.lock_ends(reach, [given.thread.id])
     for end in ends.values():
         if end.inferred:

@@ -1,6 +1,6 @@
-"""Importing a new thread that is too long for one transaction: it is filled in several, and visible when it is whole.
+"""Importing a new thread that is too long for one transaction: it is filled in several, and visible once it is whole.
 
-An import that breaks off leaves a thread that nobody reaches, which the next import of it removes, or any server.
+An interrupted import leaves a thread that no caller reaches; the next import of it, or any server, removes it.
 Must not be here: threads that share a transaction (`transfer`), or that exist already (`long_append`).
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class UnfinishedError(Exception):
-    """Threads were begun by an import that broke off, or goes on elsewhere: they are removed first."""
+    """Threads were begun by an import that was interrupted, or still runs elsewhere: they are removed first."""
 
     def __init__(self, thread_ids: Sequence[ThreadId]) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ async def find_ends(transaction: Writes, reach: Reach, thread_ids: Sequence[Thre
 async def import_long(
     store: Store, reach: Reach, staging: Staging, given: Given, *, replace_deleted: bool
 ) -> Taken | None:
-    """Add a thread with its staged messages and idempotency keys; None if it exists, or was deleted and stays so."""
+    """Add a thread with its staged messages and idempotency keys; None if it exists or stays deleted."""
     filling = await store.write(partial(_begin, reach=reach, given=given, replace_deleted=replace_deleted))
     if filling is None:
         return None
@@ -85,7 +85,7 @@ async def _begin(transaction: RunWrites, reach: Reach, given: Given, *, replace_
 async def _batches(
     store: Store, reach: Reach, staging: Staging, filling: Filling, taken: Taken
 ) -> AsyncIterator[tuple[Sequence[Message], bool]]:
-    """Yield the messages of a thread, then store its keys, which are free until they have what was created."""
+    """Yield the messages of a thread, then store its keys: a key refers to a stored object."""
     thread_id = filling.thread.id
     for batch in staging.messages(thread_id):
         yield await _new(store, reach, batch, taken), False
@@ -101,7 +101,7 @@ async def restore_keys(store: Store, reach: Reach, staging: Staging, thread_id: 
 
 
 async def _new(store: Store, reach: Reach, batch: Sequence[Staged], taken: Taken) -> list[Message]:
-    """Return the messages of a batch without those that were read before.
+    """Return the messages of a batch without duplicates of earlier ones.
 
     Errors: RefusedError.
     """

@@ -92,7 +92,7 @@ async def get_many(store: Store, who: Principal, message_ids: Sequence[str], fie
 async def update(
     store: Store, who: Principal, thread_id: ThreadId | None, message_id: MessageId, patch: MessagePatch
 ) -> Message:
-    """Change the metadata of a message of a thread, or of any if that is None, key by key.
+    """Change the metadata of a message key by key; without a thread, of a message in any thread.
 
     Errors: NotFound for the thread, then for the message in it; InvalidRequest where the merge has too many pairs.
     """
@@ -112,7 +112,7 @@ async def update(
 
 
 async def delete(store: Store, who: Principal, thread_id: ThreadId | None, message_id: MessageId) -> ThreadId:
-    """Delete the content of a message of a thread, or of any if that is None, permanently; return its thread.
+    """Delete the content of a message permanently, and return its thread; without a thread, of a message in any thread.
 
     Its place is kept, so that cursors stay valid.
     Errors: NotFound for the thread, then for the message in it, also if it is already deleted.

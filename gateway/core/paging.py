@@ -61,7 +61,7 @@ def ends_of(page: PageRequest, found: Page[Any] | Rows, edges: EdgeFlags) -> Pag
 async def all_pages(
     store: Store, page: PageRequest, read: Callable[[RunReads, PageRequest], Awaitable[P]]
 ) -> AsyncIterator[P]:
-    """Yield a page and all after it; no connection is held between them."""
+    """Yield a page and all pages after it; no connection is held between them."""
     has_more = True
     while has_more:
         async with store.read() as reads:

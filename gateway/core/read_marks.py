@@ -1,8 +1,8 @@
 """The use cases of read marks: how far a reader has read a thread, and what is unread of it.
 
-A reader is an end user, the holder of a thread token, or who an API key names; these never meet. What is unread are
-messages of assistants, and of other end users and tokens, after the mark; who posts a message has read the thread up to
-it. Who posts by an API key is not known.
+A reader is an end user, the holder of a thread token, or whom an API key names; these namespaces are disjoint. Unread
+are the messages of assistants, and of other end users and tokens, after the mark; the author of a message has read the
+thread up to it. The author of a message that was posted with an API key is not known.
 Must not be here: SQL, how a request names a reader.
 """
 
@@ -34,12 +34,12 @@ def reader_of(who: Principal, name: str | None) -> str | None:
 
 
 def author_of(who: Principal) -> str | None:
-    """Return the reader that a caller is when it writes; None for an API key, which writes for many."""
+    """Return the caller as a reader, when it writes; None for an API key, which writes for many."""
     return None if who.has_project else who.identity
 
 
 def readers_of(owner: str) -> tuple[str, str]:
-    """Return all readers that an end user may be."""
+    """Return all names of an end user as a reader."""
     return f"user:{owner}", f"reader:{owner}"
 
 

@@ -45,8 +45,8 @@ class Retention:
             await asyncio.sleep(_INTERVAL_S)
 
     def readings(self) -> list[Reading]:
-        """Name what metrics look up whenever somebody asks for them."""
-        from gateway.observability.metrics import Reading  # noqa: PLC0415  (what nobody asked for costs no memory)
+        """List the metrics, which are read at each scrape."""
+        from gateway.observability.metrics import Reading  # noqa: PLC0415  (without metrics it is not loaded)
 
         text = "Threads deleted because their retention has ended"
         count = "gateway_retention_deleted_threads"

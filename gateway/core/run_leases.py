@@ -1,4 +1,4 @@
-"""The use cases of workers: which runs are due, and the leases by which one worker at a time looks after a run.
+"""The use cases of workers: which runs are due, and the leases by which one worker at a time handles a run.
 
 Must not be here: what a worker writes (`run_progress`).
 """
@@ -22,13 +22,13 @@ LEASE_MS: Final = 10_000
 
 
 async def due(store: Store, limit: int) -> list[Key]:
-    """Return runs of all projects that a worker has to look after, in turns between the projects."""
+    """Return runs of all projects that a worker has to handle, in turns between the projects."""
     async with store.read() as reads:
         return await reads.due_runs(limit)
 
 
 async def lease(store: Store, key: Key, owner: str) -> tuple[OpenRun, bool] | None:
-    """Take the lease of a run that is due, and say whether it is past its time; None where another was faster."""
+    """Take the lease of a run that is due, and say whether the run has expired; None where another was faster."""
     return await store.write(lambda transaction: transaction.lease_run(*key, owner, LEASE_MS), key[1])
 
 
@@ -42,7 +42,7 @@ async def renew(store: Store, keys: Sequence[Key], owner: str) -> list[str | Non
 
 
 async def release(store: Store, open_run: OpenRun) -> None:
-    """Let another worker go on with a run of which nothing was written, unless one does already."""
+    """Let another worker take over a run of which nothing was written, unless one has already."""
     reach, run = open_run.reach, open_run.run
 
     async def work(transaction: RunWrites) -> None:

@@ -1,7 +1,7 @@
-"""The use cases of who answers a run: its beginning, its steps and its end; each is one transaction.
+"""The use cases of answering a run: its beginning, its steps and its end; each is one transaction.
 
-What is written holds the row of the thread, and reads the run after that: so a run that has ended, or that is being
-cancelled, gets no further step, and it ends once.
+Each locks the row of the thread before it reads the run: so a run that has ended, or that is being cancelled, gets no
+further step, and ends only once.
 Must not be here: which model answers (`runs`), the text of a message in progress (`streaming`).
 """
 
@@ -44,14 +44,14 @@ class Outcome:
 
 
 class RunLost(Exception):
-    """The run does not go on: it was cancelled, has ended, or was deleted with its thread."""
+    """The run cannot continue: it was cancelled, has ended, or was deleted with its thread."""
 
 
 class LeaseLost(RunLost):
-    """Another worker looks after the run, since this one did not renew its lease in time."""
+    """Another worker handles the run, since this one did not renew its lease in time."""
 
 
-# What becomes of a message, and of a step, that are in progress when a run ends so.
+# How a message and a step in progress end when their run gets this status.
 _MESSAGE_ENDS: Final[Mapping[RunStatus, IncompleteReason | None]] = {
     RunStatus.COMPLETED: None,
     RunStatus.REQUIRES_ACTION: None,
@@ -78,9 +78,9 @@ _CONTENT_FILTER: Final = "content_filter"
 
 
 async def unless_overdue(store: Store, reach: Reach, work: Callable[[], Awaitable[T]]) -> T:
-    """Do what needs an unlocked thread; a run that locks it and is past its time ends first.
+    """Do what needs an unlocked thread; an expired run that locks it is ended first.
 
-    Errors: those of the work; ThreadLocked where the run is not past its time.
+    Errors: those of the work; ThreadLocked where the run has not expired.
     """
     try:
         return await work()
@@ -88,13 +88,13 @@ async def unless_overdue(store: Store, reach: Reach, work: Callable[[], Awaitabl
         if not error.is_overdue:
             raise
         project, thread_id, run_id = Reach(reach.project_id), ThreadId(error.thread_id), error.run_id
-        if await end(store, project, run_id, Outcome(RunStatus.EXPIRED)) is None:  # it is gone, as in a damaged file
+        if await end(store, project, run_id, Outcome(RunStatus.EXPIRED)) is None:  # no such run: a damaged file
             await store.write(lambda transaction: transaction.free_thread(project, thread_id, run_id))
         return await work()
 
 
 async def begin(store: Store, open_run: OpenRun) -> Run:
-    """Let a run be in progress, from now on: it was queued, or begun by a process that has died.
+    """Set a run in progress: it was queued, or begun by a process that has died.
 
     Errors: RunLost.
     """
@@ -113,7 +113,7 @@ async def begin(store: Store, open_run: OpenRun) -> Run:
 async def begin_message(store: Store, open_run: OpenRun, text: str) -> Message:
     """Add the message of a run with the beginning of its text, and the step that creates it.
 
-    So there is no message of a run without a text, and what has one is never answered by a second call.
+    So no message of a run is without text, and a run with text is never answered by a second call.
     Errors: RunLost.
     """
     reach, run = open_run.reach, open_run.run
@@ -154,7 +154,7 @@ async def begin_calls(store: Store, open_run: OpenRun, calls: Sequence[Call]) ->
 
 
 async def set_calls(store: Store, open_run: OpenRun, step_id: str, calls: Sequence[Call]) -> None:
-    """Write the calls of functions as far as the model has named them.
+    """Write the calls of functions as far as the model has sent them.
 
     Errors: RunLost.
     """
@@ -198,7 +198,7 @@ async def require_action(
 
 
 async def end(store: Store, reach: Reach, run_id: str, outcome: Outcome, *, holder: str | None = None) -> Run | None:
-    """End a run with all that is in progress of it, and free its thread; None where it had ended, or is gone.
+    """End a run with its steps and messages in progress, and free its thread; None where it had ended, or is gone.
 
     A run that is being cancelled is cancelled, however it would have ended. With a `holder` it is ended only while
     that worker has its lease.
@@ -250,10 +250,10 @@ async def _locked(transaction: RunWrites, reach: Reach, run_id: str) -> tuple[in
 
 
 async def _held(transaction: RunWrites, reach: Reach, held: Run, *also: RunStatus) -> tuple[int, Run]:
-    """Do the same for a run that is in progress, or in another status, of which a worker has the lease.
+    """Do the same for a run that a worker has leased, and that is in progress or in another allowed status.
 
-    A process that stood still for longer than its lease writes nothing into what another one has gone on with.
-    Errors: LeaseLost; RunLost where it is in no such status.
+    A process that was suspended for longer than its lease writes nothing into a run that another has taken over.
+    Errors: LeaseLost; RunLost where it has another status.
     """
     position, run = await _locked(transaction, reach, held.id)
     if run.leased_by != held.leased_by:
@@ -333,7 +333,7 @@ def _dumped(value: Any) -> str | None:
 
 
 def _sum(run: Run, usage: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Add the tokens of a call to those of the calls before it."""
+    """Add the tokens of a call to those of the earlier calls."""
     return run.usage if usage is None else _added(run.usage, usage)
 
 

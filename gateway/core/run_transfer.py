@@ -1,7 +1,7 @@
 """The use cases of import and export that move runs, their steps and assistants.
 
-Each of these is imported or refused by itself: the messages of a thread are whole without its runs, and a run that is
-corrected can be imported later. It comes after those that are there.
+Each object is imported or refused on its own: a thread is complete without its runs, and a corrected run can be
+imported later, after the existing ones.
 Must not be here: threads and messages (`transfer`); files, lines, reports about them (the layer above).
 """
 
@@ -87,7 +87,7 @@ async def _add(
 def _why_not(
     each: Run | RunStep, threads: dict[str, str], holders: dict[str, str], active_run: str | None
 ) -> str | None:
-    """Say why a run or step that is not there cannot be added, if so."""
+    """Return the reason why a new run or step cannot be added, if there is one."""
     holder = (threads if isinstance(each, Run) else holders).get(each.id)
     if holder is not None:
         return f"'{each.id}' belongs to '{holder}' already."

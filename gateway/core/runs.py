@@ -64,7 +64,7 @@ async def create(
     *,
     attempt: Attempt | None = None,
 ) -> Run:
-    """Create a run of a thread, after its additional messages, all or nothing; `settle` gives its settings.
+    """Create a run of a thread, after its additional messages, all or nothing; `settle` returns its settings.
 
     Errors: Forbidden; NotFound for the thread; ThreadLocked where it has an active run; InvalidRequest where it has
     files; those of an idempotency key.
@@ -132,7 +132,7 @@ async def create_with_thread(
 
 
 def _identify(who: Principal, attempt: Attempt | None, thread_id: str | None, new: NewRun) -> IdempotencyKey | None:
-    """Identify a key by what is created: how the run is returned is not part of it, and GraphQL never streams it."""
+    """Identify a key by what is created: whether the run is streamed is not part of it."""
     return None if attempt is None else attempt.identify(who, Kind.RUN, thread_id, replace(new, is_streamed=False))
 
 
@@ -163,7 +163,7 @@ async def get(store: Store, who: Principal, thread_id: ThreadId | None, run_id: 
 
 
 async def view(store: Store, who: Principal, known: Run, seen: Seen) -> RunView | None:
-    """Return a run as it is now, with those steps and texts of it that a reader has not seen to their end.
+    """Return a run as it is now, with the steps and texts that a reader has not seen completely.
 
     None if it is gone.
     """
@@ -252,7 +252,7 @@ async def update(store: Store, who: Principal, thread_id: ThreadId, run_id: str,
 
 
 async def cancel(store: Store, who: Principal, thread_id: ThreadId | None, run_id: str) -> Run:
-    """Let a run be cancelled by its worker; what was written of its answer stays.
+    """Request the cancellation of a run by its worker; what was written of its answer stays.
 
     Errors: NotFound; InvalidRequest where it has ended or is being cancelled.
     """
@@ -276,9 +276,9 @@ async def cancel(store: Store, who: Principal, thread_id: ThreadId | None, run_i
 async def submit_tool_outputs(
     store: Store, who: Principal, thread_id: ThreadId | None, run_id: str, outputs: ToolOutputs
 ) -> tuple[Run, RunView]:
-    """Give a run the outputs of the functions that it waits for; return it, and as it was before.
+    """Give a run the outputs of the functions that it waits for; return it, and its state before.
 
-    Errors: NotFound; InvalidRequest where it waits for none, or not exactly for these.
+    Errors: NotFound; InvalidRequest where it waits for no outputs, or for other ones.
     """
     who.require(Scope.READ, Scope.RUNS)
     now = int(time.time())

@@ -35,7 +35,7 @@ _NOT_READ: Final[list[Any]] = [None] * (len(Message._fields) - 2)  # all but the
 
 
 class _Repeated(Exception):
-    """What was asked for has been done before; the transaction is rolled back, so that it takes no position."""
+    """The change was made before; the transaction is rolled back, so that it takes no position."""
 
     def __init__(self, message: Message) -> None:
         super().__init__()
@@ -47,8 +47,8 @@ async def append_text(
 ) -> Message:
     """Append text to the last part of a message in progress, or begin a new part where the last one is no text.
 
-    With an offset, where the caller believes that part to end, a text that is there already is not appended again. The
-    message is returned as it is then; where it is not read, it has nothing but its ids.
+    With an offset, where the caller expects that part to end, a text that is there already is not appended again. The
+    message is returned as it is then; without `is_read`, it has only its ids.
     Units: `offset` is in UTF-16 code units, like `length` in JavaScript.
     Errors: NotFound; OffsetConflict; InvalidRequest where the message is finished, or would grow too long.
     """
@@ -84,7 +84,7 @@ async def append_text(
 
 
 async def finish(store: Store, who: Principal, message_id: MessageId, ending: Ending) -> Message:
-    """Finish a message in progress; one that has the same ending already is returned as it is.
+    """Finish a message in progress; one that has already ended in the same way is returned as it is.
 
     Errors: NotFound; InvalidRequest where it is already finished in another way.
     """
@@ -115,7 +115,7 @@ async def _once(written: Awaitable[Message]) -> Message:
 async def _last_delta(
     transaction: Writes, who: Principal, message_id: MessageId, text: str, offset: int | None
 ) -> tuple[Delta, Message | None]:
-    """Return the last delta of a message in progress, or what stands for it, and the message if it had to be read.
+    """Return the last delta of a message in progress, or an equivalent one, and the message if it had to be read.
 
     Errors: NotFound; OffsetConflict; _Repeated; InvalidRequest where the message is finished.
     """
@@ -135,7 +135,7 @@ async def _last_delta(
 
 
 def _holds(message: Message, text: str, offset: int | None) -> bool:
-    """Say whether the last part of a message is a text that has another one at an offset, wholly."""
+    """Say whether the last part of a message is a text that contains all of another one at an offset."""
     parts = orjson.loads(message.content_json)
     if offset is None or not parts or parts[-1]["type"] != "text":
         return False
@@ -155,7 +155,7 @@ async def _found(transaction: Writes, who: Principal, message_id: MessageId) -> 
 
 
 async def _in_progress(transaction: Writes, who: Principal, message_id: MessageId) -> Message:
-    """Return the same, of a message in progress.
+    """Return the same if the message is in progress.
 
     Errors: NotFound; InvalidRequest where it is finished.
     """

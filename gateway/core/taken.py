@@ -26,7 +26,7 @@ class Given(NamedTuple):
 class Refused(NamedTuple):
     """A thread that was not imported, the message that caused it, and the reason.
 
-    To a long thread that exists, some messages may have been `added` before something came in between.
+    In a long existing thread, some messages may have been `added` before the conflict.
     """
 
     staged: Staged

@@ -1,6 +1,7 @@
 """Removing a thread of any length, in transactions that are short, so that other writers do not wait for it.
 
-What is committed is whole: messages go before their thread, and a removal that breaks off is completed by the next one.
+Each commit leaves a valid state: messages are deleted before their thread, and the next removal completes an
+interrupted one.
 Must not be here: which threads are removed (`erasing`, `retention`), the deletion that a client asks for (`threads`).
 """
 
@@ -23,20 +24,20 @@ if TYPE_CHECKING:
     IsDue = Callable[[RunWrites], Awaitable[bool]]
 
 _ROWS: Final = 100  # of one statement
-_HOLD_S: Final = 0.03  # after which a transaction begins no further statement; its commit may take longer than that
+_HOLD_S: Final = 0.03  # after which a transaction begins no further statement; its commit may take longer
 
 
 class Removed(NamedTuple):
-    """What one removal has deleted: of a thread that several remove at once, each deletes a part of the messages."""
+    """What one removal has deleted: if several remove a thread at once, each deletes a part of its messages."""
 
     threads: int
     messages: int
 
 
 async def remove(store: Store, reach: Reach, thread_id: ThreadId, is_due: IsDue | None = None) -> Removed:
-    """Delete a thread with its messages, unless it is not there, or not to be deleted.
+    """Delete a thread with its messages, if it exists and is due.
 
-    `is_due` is asked in each transaction whether it is to be deleted still.
+    `is_due` says in each transaction whether it is still to be deleted.
     Errors: Unavailable, after which the next call continues.
     """
     removed = 0
@@ -54,7 +55,7 @@ async def remove(store: Store, reach: Reach, thread_id: ThreadId, is_due: IsDue 
 async def _step(
     transaction: RunWrites, reach: Reach, thread_id: ThreadId, position: int, is_due: IsDue | None
 ) -> tuple[int, int | None] | None:
-    """Delete messages of a thread for a moment, then itself; return their number, and where to go on if it remains."""
+    """Delete messages of a thread for a limited time, then itself; return their number, and where to continue."""
     end = time.monotonic() + _HOLD_S
     try:
         await transaction.next_position(reach, thread_id)

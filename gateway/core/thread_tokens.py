@@ -72,7 +72,7 @@ async def standing(store: Store, reach: Reach, key_id: str | None) -> Standing:
 async def later_epochs(store: Store, wanted: Mapping[str, Collection[str]]) -> dict[tuple[str, str], TokenEpoch]:
     """Return the epochs of threads of several projects, by project and thread, except those that are the first.
 
-    It is called often with many threads: one statement for each project, and few rows.
+    It is called often with many threads: it takes one statement for each project, and few rows.
     """
     found: dict[tuple[str, str], TokenEpoch] = {}
     async with store.read() as reads:

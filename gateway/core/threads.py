@@ -141,7 +141,7 @@ async def delete(store: Store, who: Principal, thread_id: ThreadId) -> None:
 async def list_page(
     store: Store, who: Principal, page: PageRequest, selected: Selection = ALL, beside: Beside = NOTHING
 ) -> ThreadPage:
-    """Return one page of the threads that the caller can reach, with what is asked for of each.
+    """Return one page of the threads that the caller can reach, with what `beside` requests of each.
 
     Errors: InvalidRequest for a cursor that names none of them; AnswerTooLarge.
     """
@@ -159,7 +159,7 @@ async def list_page(
 
 
 async def list_beside(store: Store, who: Principal, thread_ids: Sequence[str], beside: Beside) -> ThreadPage:
-    """Return threads with what is asked for of each, in one statement; unknown ids are omitted.
+    """Return threads with what `beside` requests of each, in one statement; unknown ids are omitted.
 
     Errors: AnswerTooLarge.
     """
@@ -188,9 +188,9 @@ async def count(store: Store, who: Principal, selected: Selection = ALL) -> int:
 
 
 def check_filter(who: Principal, only: ThreadFilter | None) -> str | None:
-    """Check that a caller sees what a filter asks for, and return the reader (`reader_of`).
+    """Check that a caller can see what a filter compares, and return the reader (`reader_of`).
 
-    A token for one thread does not see the owner, so it must not try names out.
+    A token for one thread does not show the owner, so a filter must not reveal it.
     Errors: InvalidRequest.
     """
     if only is None:
@@ -203,7 +203,7 @@ def check_filter(who: Principal, only: ThreadFilter | None) -> str | None:
 
 
 def _read_by(who: Principal, selected: Selection) -> Selection:
-    """Name the reader of a filter by what is unread.
+    """Set the reader of a filter on unread messages.
 
     Errors: InvalidRequest where there is none, or one is named who cannot be.
     """

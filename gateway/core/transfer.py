@@ -52,8 +52,8 @@ async def import_threads(
     """Add threads with all their staged messages, each whole or not at all, and then their runs.
 
     What exists stays as it is, so a second import changes nothing; but what was inferred of a thread is replaced by its
-    own line. What was deleted stays deleted, unless `replace_deleted`: then the thread is created again. A thread that
-    `is_long` is given alone, and written in several transactions.
+    own line. What was deleted stays deleted, unless `replace_deleted`: then the thread is created again. With `is_long`
+    there is one thread, which is written in several transactions.
     """
     taken = await _import_threads(store, who, given, staging, is_long=is_long, replace_deleted=replace_deleted)
     left_out = {each.staged.message.thread_id for each in taken.refused}
@@ -85,7 +85,7 @@ async def _import_group(
     async def work(transaction: RunWrites) -> Taken:
         await transaction.lock_imports()
         begin = time.monotonic()
-        # The lock first: it waits for a running deletion, and only then is it certain what was deleted.
+        # The locks come first: they wait for a running deletion, and only then is it certain what was deleted.
         thread_ids = [each.thread.id for each in given]
         ends = await find_ends(transaction, who.reach, thread_ids)
         deleted = await transaction.deleted_threads(who.reach, thread_ids)

@@ -30,7 +30,7 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 class ApiKey:
     """One key, without its secret, which is not stored.
 
-    `hint` is how the secret ends; `origin_id` is the first of the keys that were rotated, if this was not the first.
+    `hint` is the end of the secret; `origin_id` is the first in a chain of rotated keys, if this is not the first.
     Units: times are Unix seconds, UTC.
     """
 

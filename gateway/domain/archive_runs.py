@@ -1,6 +1,6 @@
-"""Imported runs, their steps and assistants, beside what `archive` reads: history, which no worker goes on with.
+"""Imported runs, their steps and assistants, in addition to what `archive` reads: history, which no worker continues.
 
-Source: contract of runs, "Objects"; what other services and SDKs have written of them.
+Source: contract of runs, "Objects"; exports of other services and SDKs.
 Must not be here: files and lines (`transfer`), threads and messages (`archive`).
 """
 
@@ -74,7 +74,7 @@ _STEP_FIELDS: Final = (
     "step_details",
     "usage",
 )
-_ABSENT: Final[dict[str, Any]] = {  # of SETTINGS that older exports do not have; what is null there stays null
+_ABSENT: Final[dict[str, Any]] = {  # the defaults of SETTINGS that older exports omit; what is null there stays null
     "tools": [],
     "tool_resources": {},
     "truncation_strategy": {"type": "auto", "last_messages": None},
@@ -143,7 +143,7 @@ def _run(raw: JsonObject) -> Run:
         cancelled_at=archive.time_or_null(raw.get("cancelled_at"), "cancelled_at"),
         failed_at=archive.time_or_null(raw.get("failed_at"), "failed_at"),
         completed_at=archive.time_or_null(raw.get("completed_at"), "completed_at"),
-        required_action_json=None,  # nobody waits for it
+        required_action_json=None,  # no client waits for it
         last_error_json=_last_error(raw),
         incomplete_json=_incomplete(raw.get("incomplete_details")),
         usage_json=_usage(raw),
@@ -182,7 +182,7 @@ def _step(raw: JsonObject) -> RunStep:
 
 
 def _assistant(raw: JsonObject) -> Assistant:
-    """Read an assistant that can run here: one with another tool than functions is refused, as when it is created."""
+    """Read an assistant that can run here: one with other tools than functions is refused, as at its creation."""
     archive.check_fields(raw, ("id", "object", "created_at", *ASSISTANT_FIELDS), ("id", "created_at", "model"))
     return Assistant(
         id=_id(raw, "id", "asst"),
@@ -203,7 +203,7 @@ def _id(raw: JsonObject, name: str, kind: str) -> str:
 
 
 def _setting(raw: JsonObject, name: str) -> Any:
-    """Return a setting as it was read; where it is absent, what the service took for it."""
+    """Return a setting as it was read; where it is absent, the default of the service."""
     value: Any = raw.get(name)
     if value is None:
         return _ABSENT.get(name) if name not in raw or name in ("tools", "tool_resources") else None

@@ -17,7 +17,7 @@ Topic = tuple[str, str]  # project and thread
 
 
 class Hint(NamedTuple):
-    """News that a thread has changed, up to a position; where that is not known, its followers look for themselves.
+    """News that a thread has changed, up to a position; where that is not known, its followers read to find out.
 
     `only_text` is true where text was appended to a message, of which lists of threads show nothing.
     """
@@ -30,7 +30,7 @@ class Hint(NamedTuple):
 
     @property
     def topic(self) -> Topic:
-        """What its followers listen to."""
+        """The topic that its followers listen to."""
         return self.project_id, self.thread_id
 
 
@@ -151,7 +151,7 @@ class ThreadRemoved:
 
 @dataclass(frozen=True, slots=True)
 class OwnerErased:
-    """The owner of the threads was erased; it ends what follows the list of them, and is not emitted."""
+    """The owner of the threads was erased; it ends subscriptions to the list, and is not emitted."""
 
 
 ListChange = ThreadCreated | ThreadMoved | ThreadUpdated | ThreadDeleted | ThreadRead | ThreadRemoved

@@ -1,4 +1,4 @@
-"""A piece of text that a message in progress has gained, and what follows from it for the next one.
+"""A piece of text that was appended to a message in progress, and what it says about the next one.
 
 Must not be here: how it is stored (`store`), when deltas become part of the content (`core.streaming`).
 """
@@ -44,7 +44,7 @@ NO_DELTA: Final = Delta(0, 0, 0, "", 0, 0)
 
 
 def last_of(message: Message, last: Delta | None) -> Delta:
-    """Return what stands for the last delta of a message in progress where there is none, or one without counters.
+    """Return an equivalent of a message's last delta, where there is none or one without counters.
 
     Errors: InvalidRequest where a text would be one part too many.
     """

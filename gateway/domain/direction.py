@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final
 
 MAX_SKEW_S: Final = 60  # allowed clock skew between the writers of messages
-_RARE: Final = 10  # one step against the order in so many messages, and one in any list
+_RARE: Final = 10  # one step against the order is allowed in so many messages, and at least one in any list
 
 
 class Direction(Enum):
@@ -61,7 +61,7 @@ class DirectionDetector:
         rare = max(1, self.count // _RARE)
         may_rise = self._falls <= rare and self._step_back <= MAX_SKEW_S
         may_fall = self._rises <= rare and self._step_up <= MAX_SKEW_S
-        if may_rise and may_fall:  # few messages within a minute
+        if may_rise and may_fall:  # a few messages within a minute
             may_rise = self._last >= self._first
         if may_rise:
             return Direction.RISING

@@ -1,4 +1,4 @@
-"""The idempotency key of a creation: whose it is, what it was used for, and how two uses are compared.
+"""The idempotency key of a creation: who used it, for what, and how two uses are compared.
 
 Must not be here: where it is stored (`store`), the header and the field that carry it (the faces).
 """
@@ -64,20 +64,20 @@ class Attempt:
         """Return the key as it is stored; `target` is the object that the creation is a part of."""
         word = kind._value_  # `value` is a function of Python's
         canonical = orjson.dumps([word, target, new], _given, _SORTED)
-        # Who finds two inputs of one fingerprint deceives nobody else, and this takes a third of SHA-256's time.
+        # A client that finds a collision deceives only itself, and this takes a third of the time of SHA-256.
         fingerprint = blake2b(canonical, digest_size=_DIGEST).hexdigest()
         return IdempotencyKey(kind, f"{word} {who.identity}", self.key, fingerprint)
 
 
 def is_scope_of(scope: str, owner: str) -> bool:
-    """Say whether a scope is of an end user, or of a token for one thread that it has made."""
+    """Say whether a scope is that of an end user, or of a thread token that it has created."""
     identity = scope.partition(" ")[2]
     thread_id = identity.removeprefix(f"token:user:{owner}/")
     return identity == f"user:{owner}" or (thread_id != identity and "/" not in thread_id)
 
 
 class KeyRecord(NamedTuple):
-    """What is stored of a key with a thread, or a message or a run of it, that was created under the key."""
+    """A key as it is stored with what was created under it: a thread, or a message or a run of the thread."""
 
     thread_id: ThreadId
     object_id: str
@@ -87,7 +87,7 @@ class KeyRecord(NamedTuple):
 
     @property
     def kind(self) -> Kind:
-        """The kind of the object, as far as it decides where the key is stored."""
+        """The kind of the object, which decides where the key is stored."""
         if self.object_id == self.thread_id:
             return Kind.THREAD
         return Kind.RUN if self.object_id.startswith("run_") else Kind.MESSAGE

@@ -205,7 +205,7 @@ class Message(MessageRow):
 
     @property
     def stored(self) -> int:
-        """How many bytes are stored of it, where all that is not ASCII counts as one."""
+        """The number of stored bytes, where a character outside of ASCII counts as one."""
         return len(self.content_json) + len(self.attachments_json) + len(self.metadata_json)
 
     @cached_property
@@ -231,7 +231,7 @@ class Message(MessageRow):
 
 
 class Addition(NamedTuple):
-    """A message to add to the end of its thread, and whose post it is: its `reader` has read the thread up to it.
+    """A message to add to the end of its thread; its author, the `reader`, has then read the thread up to it.
 
     Units: `active_at` is Unix milliseconds, UTC.
     """
@@ -311,7 +311,7 @@ _SIMPLE_TEXT: Final = ["value", "annotations"]
 def plain_text(parts: Sequence[dict[str, Any]]) -> int:
     """Note, when a content is written, whether it begins with a text in the simple form: these keys alone, in order.
 
-    1 if the content is one such text; the length of its JSON string if it begins with one of several parts; else 0.
+    1 if the content is one such text; the length of its JSON string if further parts follow it; else 0.
     """
     part = parts[0] if parts else {}
     text: dict[str, Any] = part["text"] if list(part) == _SIMPLE_PART and part["type"] == "text" else {}
@@ -322,9 +322,9 @@ def plain_text(parts: Sequence[dict[str, Any]]) -> int:
 
 
 def grow_content(content_json: bytes, mark: int | None, gained: Mapping[int, Sequence[str]]) -> tuple[bytes, int]:
-    """Append texts to parts of a content, and note what `plain_text` says of it then; the mark says that of it now.
+    """Append texts to parts of a content; `mark` is its `plain_text` before, and the second result that after.
 
-    One plain text needs no parsing.
+    A content that is one plain text is not parsed.
     """
     if len(gained) == 1 and 0 in gained and (mark == 1 or content_json == b"[]"):
         more = orjson.dumps("".join(gained[0]))[1:-1]
@@ -353,7 +353,7 @@ def append_texts(parts: list[dict[str, Any]], gained: Mapping[int, Sequence[str]
 
 
 def finished(message: Message, ending: Ending, now: int) -> Message:
-    """Finish a message in progress, whose content is whole."""
+    """Finish a message in progress whose content is complete."""
     parts = orjson.loads(message.content_json)
     return message._replace(
         content_json=orjson.dumps(parts),

@@ -1,4 +1,4 @@
-"""The order of a thread's messages that were read from several lists, or from one that is not sorted.
+"""The order of a thread's messages that were read from several lists, or from an unsorted one.
 
 Must not be here: the table that contains them (`store.staging`).
 """
@@ -72,9 +72,9 @@ def arrange(
 ) -> Iterator[tuple[int, int]]:
     """Yield the places of a thread's messages, oldest first, each with its effective second.
 
-    `rows` are the place, the time and the list of each as they were read, without duplicates; `explicit` is the
-    direction of all lists where the file declares it; `whole` those of lists with their duplicates, used where the rest
-    of a list does not show it.
+    `rows` are the place, the time and the list of each message as they were read, without duplicates; `explicit` is the
+    direction of all lists, if the file declares it; `whole` has the directions of lists including their duplicates, for
+    lists that do not show one without them.
     """
     lists = [each for own in _by_file(rows, sources) for each in own]
     for each in lists:

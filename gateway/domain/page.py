@@ -46,7 +46,7 @@ class Order(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Which part of a list to return.
+    """The part of a list to return.
 
     `after` and `before` are IDs of objects in the list; they bound an open interval in `order`.
     `from_end` selects the last `limit` items of the interval instead of the first.
@@ -127,10 +127,10 @@ class AnswerBudget:
         return self.stored <= MAX_ANSWER_BYTES or self.count <= 1
 
     def take_pages(self, found: Iterable[R], limit: int, place: int) -> tuple[dict[str, PageRows[R]], bool]:
-        """Take the rows of the pages of several threads, whose ids are at a place; say whether they were all.
+        """Take the rows of the pages of several threads, whose ids are at a place; say whether all rows were taken.
 
-        The scan stops at a page that ends by its bytes, so as not to read the rest of that thread. The rules are those
-        of `take_page`; here a page is short, and a call for each would cost more than its rows.
+        The scan stops at a page that reaches the limit on bytes, so as not to read the rest of that thread. The rules
+        are those of `take_page`; the pages here are short, and a call for each would cost more than its rows.
         Errors: AnswerTooLarge.
         """
         pages: dict[str, list[R]] = {}
@@ -176,9 +176,8 @@ class Page(Generic[T]):
 class PageRead(NamedTuple):
     """A read: the same page of one or several threads, all messages or those of one run, and some fields of each.
 
-    With `with_thread`, the page is that of one thread, which is read too, and with `with_edges` that of one thread with
-    its edges. Without `with_more`, a read of several threads leaves out the row after each page, and does not say
-    whether there is one.
+    With `with_thread` or `with_edges` there is one thread, which is read too, or the edges of its page. Without
+    `with_more`, a read of several threads does not find out whether rows follow each page.
     """
 
     thread_ids: Sequence[str]
@@ -205,7 +204,7 @@ class ReadRows(NamedTuple):
 
 
 class Rows(ReadRows):
-    """The same with its messages; a list of threads has one for each of them, so it is a tuple."""
+    """The same with its messages; a tuple, since a list of threads has one for each thread."""
 
     @property
     def stored(self) -> int:

@@ -121,7 +121,7 @@ def new_fork(body: object) -> NewFork:
 def new_message(body: object, path: str = "", *, from_worker: bool = False) -> NewMessage:
     """Parse the body of createMessage, or one of the messages in the body of createThread.
 
-    `from_worker` also takes who wrote it, and a message that is only begun: the GraphQL face has these, the wire not.
+    `from_worker` also accepts the author, and a message in progress: GraphQL has these, REST has not.
     """
     raw = validate.an_object(body, path) if path else validate.root_object(body)
     validate.fields(raw, path, required=("role", "content"), optional=_BY_WORKER if from_worker else _BY_CLIENT)
@@ -150,7 +150,7 @@ def appended_text(text: str) -> str:
 
 
 def offset(value: int | None) -> int | None:
-    """Parse where a text is appended."""
+    """Parse the offset at which a text is appended."""
     return None if value is None else validate.an_integer(value, "offset", at_least=0, at_most=_MAX_INT)
 
 

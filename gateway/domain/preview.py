@@ -24,15 +24,15 @@ _JAMO: Final = range(0x1160, 0x1200)  # vowels and finals of a syllable of Hangu
 
 
 def preview_of(content_json: bytes, plain_text: int | None, length: int) -> str:
-    """Return the first text part of a message with its white space folded, cut at a character that a reader sees.
+    """Return the first text part of a message with its white space folded, cut between visible characters.
 
     Errors: AnswerTooLarge, as of `message.parse_content`.
     """
-    most = length + length // 4  # mostly enough, since a long text takes long to fold
+    most = length + length // 4  # usually enough; folding a long text takes long
     if plain_text == 1 and len(content_json) >= most + _AROUND:
         begun = content_json[_BEGIN : _BEGIN + most]
         shown = begun.decode().strip() if begun.isascii() else ""
-        if len(shown) > length and "  " not in shown and "\\" not in shown:  # as it is in the text, and folded
+        if len(shown) > length and "  " not in shown and "\\" not in shown:  # it has no escapes, and is folded already
             return f"{shown[:length].rstrip()}…"
     text: str
     if plain_text == 1:
@@ -48,9 +48,9 @@ def preview_of(content_json: bytes, plain_text: int | None, length: int) -> str:
 
 
 def _border(text: str, length: int) -> int:
-    """Find the last border between grapheme clusters; a cluster that is longer than all is cut.
+    """Find the last border between grapheme clusters; a cluster that exceeds the whole length is cut.
 
-    Source: Unicode Standard Annex 29, rules GB6 to GB13, as far as people write them.
+    Source: Unicode Standard Annex 29, rules GB6 to GB13, for text as people write it.
     """
     if text.isascii():
         return length

@@ -38,8 +38,8 @@ KEY_SCOPES: Final = ALL_SCOPES | {Scope.ERASE}
 class Reach:
     """Which threads are accessible: all of a project, those of one owner, or a single one.
 
-    Every statement begins with one; what it does not reach is not there. No caller reaches threads that are not whole
-    yet: only who fills or removes them does.
+    Every statement begins with one; what it does not reach does not exist for the caller. No caller reaches threads
+    that are not whole yet: only the code that fills or removes them does.
     """
 
     project_id: str
@@ -53,7 +53,7 @@ class Reach:
 
 
 def owner_digest(project_id: str, owner: str) -> str:
-    """Return what is kept of an erased owner: only who knows the name can tell whose it is."""
+    """Return what is kept of an erased owner: only someone who knows the name can recognise it."""
     return sha256(f"{project_id}\0{owner}".encode()).hexdigest()
 
 
@@ -68,9 +68,9 @@ class TokenEpoch(NamedTuple):
 class Principal:
     """The authenticated caller of a request.
 
-    `name` is for logs, never a secret; `identity` is whose idempotency keys it uses, and stays when an API key is
-    rotated or a token renewed; `key_id` is the key that the caller falls with, and `epoch` that which it needs its
-    thread to have. `counted_in` names what its requests count in, where that is not the caller alone. A token for one
+    `name` is for logs, never a secret; `identity` owns its idempotency keys, and stays when an API key is rotated or a
+    token renewed; `key_id` is the key whose revocation also revokes the caller, and `epoch` the epoch that its thread
+    must have. `counted_in` names the rate limit buckets of its requests, if they are not its own. A token for one
     thread may start runs of the assistant `assistant_id`.
     Units: `expires_at` is Unix seconds, UTC.
     """
@@ -92,13 +92,13 @@ class Principal:
 
     @property
     def payer(self) -> str:
-        """Name whose budget of tokens its runs count in: its key, also with a token that the key has created."""
+        """Name the payer of its runs' tokens: its key, also for a token that the key has created."""
         return f"{self.reach.project_id}/{self.name if self.key_id is None else self.key_id}"
 
     def require(self, *needed: Scope) -> None:
         """Check that the principal has a scope.
 
-        What is changed is shown as a whole, with what was there before; so to change it one must be allowed to read.
+        A change returns the whole object, with what was there before; so it also needs permission to read.
         Errors: Forbidden.
         """
         if self.scopes.issuperset(needed):

@@ -1,4 +1,4 @@
-"""Escapes untrusted text for a terminal, against control sequences.
+"""Escapes control sequences in untrusted text for a terminal.
 
 Must not be here: writing to the terminal (`cli`).
 """

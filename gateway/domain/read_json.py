@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _BLOCK: Final = 128 * 1024  # bytes that are counted at a time; more where a string is longer
 _SPACE: Final = b" \t\r\n"
-_UNCUT: Final = re.compile(rb"[\s\[{]*")  # where a text may not be cut outside of strings; it may after the next byte
+_UNCUT: Final = re.compile(rb"[\s\[{]*")  # outside of strings no place to cut a text
 _STEP: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: a level down, a level up
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[{]}"))
 # A text of a ninth of the bound on memory cannot exceed it: 4 bytes a character, and two strings for each value.
@@ -32,9 +32,9 @@ _STRING: Final = 50  # bytes that a string takes beside its characters, at least
 _WIDTHS: Final = bytes.maketrans(
     bytes(range(0x80, 0x100)) + b"D9abAB", b"\x01" * 64 + b"." * 4 + b"\x80" * 44 + b"\xff" * 16 + b"d88888"
 )
-NOT_JSON: Final = "invalid_json"  # the code where it is none at all
+NOT_JSON: Final = "invalid_json"  # the code of what is no JSON at all
 LONE_SURROGATE: Final = "lone_surrogate"
-_HALF: Final = "Invalid {}: expected whole characters, but a string has half of a surrogate pair, as of a cut emoji."
+_HALF: Final = "Invalid {}: expected complete characters, but a string has a lone surrogate, such as half of an emoji."
 _REASON: Final = (
     "Invalid {}: failed to parse JSON value. Please check the value to ensure it is valid JSON. "
     "(Common errors include trailing commas, missing closing brackets, missing quotation marks, etc.)"
@@ -63,7 +63,7 @@ def read_json(
     strings may take in memory, where some have characters above U+00FF.
     Errors: InvalidRequest.
     """
-    # A level takes two bytes and a value one, so that of a typical message nothing is counted.
+    # A level takes two bytes and a value one, so a typical message needs no counting.
     if len(text) > 2 * depth and (len(text) > values or _openings(text) > depth):
         written = text.encode("utf-8", "replace") if isinstance(text, str) else text
         _count(written, name, _Most(values, depth, string, memory))
@@ -78,12 +78,12 @@ def read_json(
 def _openings(text: bytes | str) -> int:
     if isinstance(text, str):
         return text.count("[") + text.count("{")
-    # Where there are few, taking them out is faster than counting, which looks at each byte on its own.
+    # Where there are few, removing them is faster than counting, which checks each byte on its own.
     return 2 * len(text) - len(text.replace(b"[", b"")) - len(text.replace(b"{", b""))
 
 
 def _count(text: bytes, name: str, most: _Most) -> None:
-    """Count what stands outside of strings: `1 + commas + filled containers` is the number of values in valid JSON."""
+    """Count outside of strings: `1 + commas + filled containers` is the number of values in valid JSON."""
     values, depth, string, _ = most
     is_wide = _may_be_wide(text, most.memory)
     if not is_wide and len(text) <= string and _openings(text) <= min(depth, values - text.count(b",") - 1):
@@ -121,7 +121,7 @@ def _may_be_wide(text: bytes, memory: int | None) -> bool:
 
 
 def _in_memory(strings: list[bytes]) -> int:
-    """Sum up the bytes that strings take in memory, where the widest character of one sets the width of all."""
+    """Sum up the bytes that strings take in memory, where the widest character of a string sets the width of all."""
     text = b'"'.join(strings).translate(_WIDTHS)
     if b"\\u" in text:
         text = text.replace(b"\\ud8", b"\\\xffd8").replace(b"\\u", b"\\\x80")
@@ -142,7 +142,7 @@ def _characters(text: bytes) -> int:
 
 
 def _blocks(text: bytes) -> Iterator[tuple[list[bytes], list[bytes]]]:
-    """Cut a text into blocks of whole strings and what stands between them, and never between two brackets."""
+    """Cut a text into blocks of whole strings and the text between them, and never between two brackets."""
     begin, in_string = 0, False
     while begin < len(text):
         end = begin + _BLOCK

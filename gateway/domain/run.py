@@ -85,8 +85,8 @@ class RunRow(NamedTuple):
     """The stored fields of a run, in the order of the columns; those that end in `_json` are JSON or None.
 
     `position` is that of its creation in its thread. `settings_json` is an object of what it was created with:
-    SETTINGS, in their order. `created_by` is the key or end user whose budget it is counted in, and
-    `leased_by` the worker that looks after it.
+    SETTINGS, in their order. `created_by` is the key or end user whose budget it is counted in, and `leased_by` the
+    worker that handles it.
     """
 
     id: str
@@ -249,7 +249,7 @@ class Assistant(NamedTuple):
         return loaded
 
 
-ASSISTANT_FIELDS: Final[Mapping[str, Any]] = {  # each with what it is where it was not given
+ASSISTANT_FIELDS: Final[Mapping[str, Any]] = {  # each with its default
     "name": None,
     "description": None,
     "model": None,
@@ -266,14 +266,14 @@ ASSISTANT_FIELDS: Final[Mapping[str, Any]] = {  # each with what it is where it 
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """Input to create a run; `given` has those of SETTINGS that were given, and `additional_messages` go before it."""
+    """Input to create a run; `given` are those of SETTINGS that were given; `additional_messages` precede it."""
 
     assistant_id: str
     given: dict[str, Any]
     additional_instructions: str | None = None
     additional_messages: tuple[NewMessage, ...] = ()
     metadata: Metadata = field(default_factory=dict)
-    thread: NewThread | None = None  # of a run that is created with its thread
+    thread: NewThread | None = None  # set if the run is created with its thread
     is_streamed: bool = False
 
     @property
@@ -291,19 +291,19 @@ class ToolOutputs:
 
 
 class OpenRun(NamedTuple):
-    """A run that the worker looks after, with its project."""
+    """A run that a worker handles, with its project."""
 
     project_id: str
     run: Run
 
     @property
     def reach(self) -> Reach:
-        """The reach of what looks after it."""
+        """The reach of its worker."""
         return Reach(self.project_id)
 
 
 class PaidRun(NamedTuple):
-    """A run, where it stands, and whose budget it counts in (`Principal.payer`)."""
+    """A run, its position, and whose budget it is counted in (`Principal.payer`)."""
 
     thread_id: ThreadId
     position: int

@@ -1,7 +1,7 @@
-"""The events of a streamed run: what lies between two states of it, in the order of the original service.
+"""The events of a streamed run: the difference between two of its states, in the order of the original service.
 
-A stream is made of states as they are read, however many changes lie between two of them; so it is the same for every
-reader, and can begin anywhere.
+A stream is made from the states that are read, however many changes lie between two of them; so it is the same for
+every reader, and can begin anywhere.
 Source: contract of runs, "Streaming".
 Must not be here: how events are sent (`rest`), when a state is read (`runs`).
 """
@@ -27,7 +27,7 @@ _PAUSED: Final = RunStatus.REQUIRES_ACTION
 
 
 class Place(NamedTuple):
-    """How far a reader has come: which creations it has seen, by position, and how much of the last text.
+    """The progress of a reader: which creations it has seen, by position, and how much of the last text.
 
     Units: `offset` is in characters.
     """
@@ -55,9 +55,9 @@ class Tail(NamedTuple):
 
 
 class RunView(NamedTuple):
-    """A run as it is at one moment: with its steps, oldest first, and those of their messages that were read.
+    """A run at one moment: with its steps, oldest first, and those of their messages that were read.
 
-    `tails` has, by their steps, what messages in progress have gained, instead of the whole of them.
+    `tails` has, by step, what was appended to messages in progress, instead of their whole text.
     """
 
     run: Run
@@ -67,7 +67,7 @@ class RunView(NamedTuple):
 
     @property
     def is_over(self) -> bool:
-        """Whether a stream of it ends here: nothing follows, or only after outputs of tools."""
+        """Whether a stream of it ends here: nothing follows, or nothing before the outputs of tools."""
         return self.run.has_ended or self.run.status is _PAUSED
 
 
@@ -93,13 +93,13 @@ class Seen:
         return step_id in self.steps and not self.steps[step_id].is_open
 
     def place_in(self, step: RunStep) -> Place | None:
-        """Return how far a reader has come in a text in progress, by the position of a delta; None before its begin."""
+        """Return the progress of a reader in a text, by the position of a delta; None where the text has not begun."""
         known = self.steps.get(step.id)
         return None if known is None or step.status is not StepStatus.IN_PROGRESS else Place(known.position, known.text)
 
 
 def tail_of(place: Place, added: Iterable[tuple[int, Delta]]) -> Tail | None:
-    """Join what a message has gained after a place; None where that is not known to follow it.
+    """Join the deltas of a message after a place; None where they may not follow it without a gap.
 
     Deltas become part of the content from time to time, and an older version did not count their characters.
     """
@@ -115,7 +115,7 @@ def tail_of(place: Place, added: Iterable[tuple[int, Delta]]) -> Tail | None:
 
 
 def seen_at(view: RunView, place: Place | None = None) -> Seen:
-    """Return what a reader has seen at a place, or of all of a view; it sees again how things that it knows ended."""
+    """Return what a reader has seen at a place, or of a whole view; it sees the ends of what it knows again."""
     seen = Seen(
         Place(view.run.position) if place is None else place, view.run.status if place is None else RunStatus.QUEUED
     )

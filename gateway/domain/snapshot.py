@@ -1,4 +1,4 @@
-"""Which changes a reader of the list of threads has seen, by their numbers: a place in no order of time.
+"""The changes that a reader of the list of threads has seen, by their numbers, which are in no order of time.
 
 A change gets its number before its transaction commits, so higher numbers may be seen before lower ones.
 Must not be here: how changes get their numbers (the database), the epoch in a cursor (`core.follow_list`).
@@ -9,12 +9,12 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-MAX_OPEN: Final = 100  # in a cursor; of more, those after them are emitted twice
+MAX_OPEN: Final = 100  # in a cursor; if there are more, later changes are emitted twice
 _MAX_DIGITS: Final = 15  # hexadecimal; a bigint has 16
 
 
 class Snapshot(NamedTuple):
-    """All changes with a number below `next` were seen, but those of the transactions that were `open`, in order."""
+    """All changes with a number below `next` were seen, except those of the transactions that were `open`, in order."""
 
     next: int
     open: tuple[int, ...] = ()
@@ -29,11 +29,11 @@ class Snapshot(NamedTuple):
         return number < self.next and number not in self.open
 
     def sees_all_of(self, other: Snapshot) -> bool:
-        """Say whether everything was seen that another one has seen."""
+        """Say whether this covers everything that another snapshot covers."""
         return other.next <= self.next and all(each in other.open for each in self.open if each < other.next)
 
     def after(self, number: int, current: Snapshot) -> Snapshot:
-        """Return what was seen once all changes up to a number are, of those that a later snapshot sees."""
+        """Return the snapshot after all changes up to a number, among those that a later snapshot sees."""
         still = [each for each in current.open if each <= number] + [each for each in self.open if each > number]
         return Snapshot(min(max(self.next, number + 1), current.next), tuple(still))
 
@@ -46,12 +46,12 @@ def from_database(text: str) -> Snapshot:
 
 
 def dump(snapshot: Snapshot) -> str:
-    """Write a snapshot as a part of a cursor: hexadecimal, and those that were open by their distance."""
+    """Write a snapshot as a part of a cursor, in hexadecimal; the open ones are given by their distance."""
     return ".".join(f"{each:x}" for each in (snapshot.next, *(snapshot.next - number for number in snapshot.open)))
 
 
 def load(text: str) -> Snapshot | None:
-    """Read what `dump` has written; None if it is not that."""
+    """Read what `dump` has written; None for anything else."""
     parts = text.split(".", MAX_OPEN + 1)
     if not all(len(part) <= _MAX_DIGITS and part.isascii() and part.isalnum() for part in parts):
         return None

@@ -75,7 +75,7 @@ class Thread(ThreadRow):
 
 
 def thread_by_id(thread_id: ThreadId) -> Thread:
-    """Return a thread of which nothing else was read, with None in the other fields."""
+    """Return a thread of which only the id is known, with None in the other fields."""
     nothing: Any = None
     return Thread(thread_id, nothing, nothing, nothing, nothing)
 

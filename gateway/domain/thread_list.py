@@ -1,4 +1,4 @@
-"""Which threads a list has and in which order, and the cursors of the order by activity.
+"""The threads of a list and their order, and the cursors of the order by activity.
 
 Must not be here: paging (`page`), SQL.
 """
@@ -72,7 +72,7 @@ class MetadataMatch(NamedTuple):
 
 @dataclass(frozen=True)
 class ThreadFilter:
-    """Which threads are listed; all conditions must hold. What is `unread` is so for the `reader`.
+    """The threads that are listed; all conditions must hold. `unread` is meant for the `reader`.
 
     Units: milliseconds; the bounds of times are exclusive.
     """
@@ -122,9 +122,9 @@ class ThreadFilter:
         }
 
     def narrowing(self, by: OrderBy) -> list[dict[str, Any]]:
-        """The conditions, as values of statements, that few threads may fulfil: by one of them these are found.
+        """The conditions that few threads may fulfil, by one of which threads are found, as values of statements.
 
-        There are none where an index is in the order of the list and leads to what is listed alone.
+        There are none where an index is in the order of the list and has only what is listed.
         """
         found: list[dict[str, Any]] = [
             {"few_key": _stored(key)} | ({} if values is None else {"few_values": dump_text([*map(_stored, values)])})
@@ -171,7 +171,7 @@ class Selection(NamedTuple):
         return cursor if self.by is OrderBy.CREATED else _place(cursor, "after").thread_id
 
     def narrow(self, reach: Reach) -> Reach | None:
-        """Narrow a reach to the owner that is asked for; None for another one than its own."""
+        """Narrow a reach to the owner in the filter; None if the reach has another owner."""
         owner = None if self.only is None else self.only.owner
         if owner is None or owner == reach.owner:
             return reach
@@ -198,10 +198,10 @@ ALL: Final = Selection()
 
 
 class Beside(NamedTuple):
-    """What is read of each thread of a list by the same statement.
+    """What the statement of a list also reads of each thread.
 
-    That is a page of one message of any run, without cursors or a row more, which names no threads; what a reader has
-    not read, counted up to a number; and of `also`, the last message that was read, and the source of a fork.
+    `message` is a page of one message, without thread ids, run, cursors or `with_more`. What `reader` has not read is
+    counted up to `most`. `also` may name LAST_READ, the last message that was read, and SOURCE, the source of a fork.
     """
 
     message: PageRead | None = None
@@ -218,7 +218,7 @@ NOTHING: Final = Beside()
 
 @dataclass(frozen=True, slots=True)
 class ThreadPage(Page["Thread"]):
-    """A page of threads, and rows of what was read of each beside it, where that was asked for.
+    """A page of threads, and rows of what was also read of each (`Beside`).
 
     A row begins with `fields` of the message, nulls where there is none, and ends with its stored bytes. Of its values
     these fields, UNREAD, LAST_READ and SOURCE have `names`.
@@ -270,7 +270,7 @@ def check_cursors(by: OrderBy, **cursors: str | None) -> None:
 def from_query(pairs: Iterable[tuple[str, str]]) -> tuple[PageRequest, Selection]:
     """Parse the query string of REST's list.
 
-    A key that looks like a filter and is none is refused: a list that ignored it would show too much.
+    An unknown key that looks like a filter is refused: a list that ignored it would show too much.
     Errors: InvalidRequest.
     """
     pairs = list(pairs)
@@ -296,7 +296,7 @@ def from_query(pairs: Iterable[tuple[str, str]]) -> tuple[PageRequest, Selection
 
 
 def _filters(pairs: list[tuple[str, str]]) -> tuple[dict[str, str], dict[str, tuple[str, ...] | None]]:
-    """Part the filters, by name, from the conditions on metadata, by key."""
+    """Separate the filters, by name, from the conditions on metadata, by key."""
     given: dict[str, str] = {}
     matches: dict[str, tuple[str, ...] | None] = {}
     for name, value in pairs:
@@ -314,7 +314,7 @@ def _filters(pairs: list[tuple[str, str]]) -> tuple[dict[str, str], dict[str, tu
 
 
 def cursor_check(by: OrderBy) -> Callable[[str], str | None]:
-    """Return what checks the form of a cursor; `check_cursors` has done so for places."""
+    """Return the check of a cursor's form; places are checked by `check_cursors`."""
     return str if by is OrderBy.ACTIVITY else ids.as_thread_id
 
 
@@ -370,5 +370,5 @@ def _place(cursor: str, param: str) -> ActivityPlace:
 
 
 def _stored(text: str) -> str:
-    """Return a text as the database has it beside its index, where no NUL can be."""
+    """Return a text as the database has it in its index, which cannot hold a NUL."""
     return text.replace("\0", "\uffff")

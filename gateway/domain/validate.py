@@ -50,7 +50,7 @@ def refuse_type(param: str, expected: str, value: object) -> NoReturn:
 
 
 def within(path: str, key: str) -> str:
-    """Return the path of a key, which may be any text of a client."""
+    """Return the path of a key, which may be any text from a client."""
     key = excerpt_of_name(key)
     return f"{path}.{key}" if path else key
 

@@ -37,7 +37,7 @@ def run(run: Run) -> JsonValue:
         "model": "default" if own["model"] is None else own["model"],
         "instructions": ""
         if own["instructions"] is None
-        else own["instructions"],  # of an assistant they may be null, of a run never
+        else own["instructions"],  # null in an assistant, never in a run
         "tools": own["tools"],
         "tool_resources": own["tool_resources"],
         "metadata": Fragment(run.metadata_json),

@@ -1,7 +1,7 @@
-"""Hints between processes: what one has changed is sent to all others after the commit, many changes at once.
+"""Hints between processes: each sends its changes to all others after the commit, many changes at once.
 
-A change is committed before anybody is notified of it, so a hint is never of what was rolled back, and no commit waits
-for one. A hint can be lost: with the connection, or with a process that ends between the two; `sweep` makes that good.
+A hint follows the commit, so no hint announces what was rolled back, and no commit waits for a hint. Hints can be lost,
+with the connection or with a process that ends between the two; `sweep` finds those changes.
 Must not be here: what carries the hints (`postgres`, `redis`), who waits for them (`hub`).
 """
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     Send = Callable[[Collection[Hint]], Awaitable[None]]
     Receive = Callable[[Iterable[Hint]], None]
 
-COALESCE_S: Final = 0.005  # between two sendings, in which hints gather
-SEND_S: Final = 5.0  # time for one sending
+COALESCE_S: Final = 0.005  # between two batches, while hints gather
+SEND_S: Final = 5.0  # time to send one batch
 ALIVE_S: Final = 20.0  # after which an idle connection is tried
-MAX_PENDING: Final = 10_000  # threads whose hints wait to be sent; those of more are left to the sweep
+MAX_PENDING: Final = 10_000  # threads whose hints wait to be sent; changes of further threads are left to the sweep
 
 
 class Carrier(Protocol):
@@ -76,7 +76,7 @@ class Exchange:
                 await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _send(self, send: Send) -> None:
-        """Send what is pending; where that is nothing, nothing, which has to arrive as well."""
+        """Send what is pending, also if that is nothing: `_watch` requires that something arrives."""
         clock = asyncio.get_running_loop().time
         while True:
             await self._has_news.wait()
@@ -90,7 +90,7 @@ class Exchange:
             await asyncio.sleep(COALESCE_S)
 
     async def _watch(self) -> None:
-        """Check now and then that sending ends and that something arrives: a timer for each sending would cost more."""
+        """Check now and then that batches are sent and that hints arrive: a timer for each batch would cost more."""
         clock = asyncio.get_running_loop().time
         while True:
             received = self._received
@@ -112,7 +112,7 @@ class Exchange:
 
 
 def gather(pending: dict[Topic, Hint], hints: Iterable[Hint]) -> None:
-    """Add hints to those that wait to be sent: one for each thread, of as many threads as may wait."""
+    """Add hints to those that wait to be sent, one for each thread, up to MAX_PENDING."""
     for hint in hints:
         if len(pending) < MAX_PENDING:
             pending[hint.topic] = merged(pending.get(hint.topic), hint)

@@ -1,8 +1,8 @@
 """The listeners of one process: how they are woken, and how they are disconnected before the process ends.
 
-A hint only says that a thread has changed, and up to which position: a listener that gets ten while it is busy reads
-once more, so nothing queues, and a hint of what is known wakes nobody. The listeners of a thread that read it
-after one hint share one read. The list of threads is listened to by the owner of the threads, or for a whole project.
+A hint only says that a thread has changed, and up to which position: a listener that gets ten hints while it is busy
+reads once more, so nothing queues, and a hint of known changes wakes no listener. The listeners of a thread that read
+after the same hint share the read. One listens to the list of threads of an owner, or of a whole project.
 Must not be here: where hints from other processes come from (`exchange`, `sweep`).
 """
 
@@ -36,15 +36,15 @@ class Hub:
         self.epoch: str | None = None  # of the database, where it is known
 
     def listen(self, topic: Topic, position: int = 0) -> Audience:
-        """Listen to a topic for the duration of the block, among all that do, to what comes after a position."""
+        """Listen to the changes of a topic after a position, for the duration of the block."""
         return self._audiences.get(topic) or Audience(self._audiences, topic, position)
 
     def listen_to_list(self, topic: ListTopic) -> ListAudience:
-        """Listen to a list of threads for the duration of the block, among all that do."""
+        """Listen to a list of threads for the duration of the block."""
         return self._lists.get(topic) or ListAudience(self._lists, topic)
 
     def wake(self, hints: Iterable[Hint]) -> None:
-        """Wake the listeners of threads that have changed, unless they know it, and of the lists that they are in."""
+        """Wake the listeners of changed threads, unless they know the change, and of lists with these threads."""
         for project_id, thread_id, owner, position, only_text in hints:
             if audience := self._audiences.get((project_id, thread_id)):
                 audience.wake(position)
@@ -54,7 +54,7 @@ class Hub:
                     each.wake(None)
 
     def wake_lists(self, found: Iterable[tuple[str, str | None, int | None]]) -> None:
-        """Wake the listeners of lists, unless they know the number of the change; None is one of any owner."""
+        """Wake the listeners of lists, unless they know the change; without a number, it may be of any owner."""
         for project_id, owner, number in found:
             if number is None:
                 for each in self._lists_of_project(project_id):
@@ -77,7 +77,7 @@ class Hub:
             audience.wake(None)
 
     def compare(self, positions: Mapping[Topic, int | None]) -> None:
-        """Wake the listeners of threads whose last position, None for no thread, is another than what they know."""
+        """Wake the listeners of threads whose last position differs from what they know; None stands for no thread."""
         for topic, position in positions.items():
             if audience := self._audiences.get(topic):
                 audience.compare(position)
@@ -98,7 +98,7 @@ class Hub:
 
     @property
     def has_listeners(self) -> bool:
-        """Whether anybody listens."""
+        """Whether there are listeners."""
         return bool(self._audiences or self._lists)
 
     def followers(self) -> Mapping[str, int]:
@@ -128,9 +128,9 @@ class Hub:
 class Audience:
     """The listeners of one topic, each for the duration of a block.
 
-    `hints` counts those that have woken them, and `position` is that up to which they know of changes; None where the
-    thread was not found. `reads` are those since the last hint, each by its range: a hint ends the joining of them,
-    since they may not see what it is of. They are kept for listeners that come later, until all wait.
+    `hints` counts the hints that have woken them, and `_position` is the last known one, None where the thread was not
+    found. `reads` are the shared reads since the last hint, by their range: after a hint no listener joins them, since
+    they may miss its change. They are kept for later listeners, until all wait.
     """
 
     __slots__ = ("_all", "_last_unknown", "_position", "_topic", "_waiting", "hints", "reads", "size")
@@ -156,7 +156,7 @@ class Audience:
             del self._all[self._topic]
 
     def wake(self, position: int | None) -> None:
-        """Wake all listeners for changes up to a position; where it is not known, they look for themselves."""
+        """Wake all listeners for changes up to a position; where it is not known, they read to find out."""
         if position is None:
             self._last_unknown = self.hints + 1
         elif self._position is not None and position <= self._position:
@@ -169,13 +169,13 @@ class Audience:
         wake(list(waiting))
 
     def compare(self, position: int | None) -> None:
-        """Wake all listeners if the last position, None for no thread, is another than what they know."""
+        """Wake all listeners if the last position differs from what they know; None stands for no thread."""
         if position != self._position:
             self._position = position
             self.wake(None)
 
     async def wait(self, hints: int, position: int = -1) -> None:
-        """Wait until more hints have arrived than so many, of which one is of changes after a position."""
+        """Wait until there are more than `hints` hints, and changes after a position."""
         while not self._has_news(hints, position):
             hint = asyncio.get_running_loop().create_future()
             self._waiting.add(hint)
@@ -197,8 +197,8 @@ class Audience:
 class ListAudience(Audience):
     """The listeners of one list of threads.
 
-    `seen` is what those that came to the end of the list last have seen: whoever comes to it goes on from there, so
-    that all read together again.
+    `seen` is the snapshot of the last listener that read to the end: others that reach the end continue from it, so
+    that all share their reads again.
     """
 
     __slots__ = ("_lowest", "seen")
@@ -214,12 +214,12 @@ class ListAudience(Audience):
             self.wake(None)
 
     def meet(self, before: Snapshot, seen: Snapshot) -> Snapshot:
-        """Return where a listener goes on that has read to the end: with the others, if nothing is missed so."""
+        """Return where a listener that has read to the end continues: with the others, if it misses nothing."""
         if self.seen is None or before.sees_all_of(self.seen) or not seen.sees_all_of(self.seen):
             self.seen = seen
         return self.seen
 
     async def wait_from(self, hints: int, lowest: int) -> None:
-        """Wait until more hints have arrived than so many; all changes below the lowest number have been seen."""
+        """Wait until there are more than `hints` hints; all changes below the lowest number have been seen."""
         self._lowest = min(lowest, self._lowest) if self._waiting else lowest
         await self.wait(hints)

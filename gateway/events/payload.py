@@ -1,4 +1,4 @@
-"""Hints as text: how processes write them to each other, several in one payload.
+"""Hints as text, several in one payload.
 
 Must not be here: how a payload is carried (`postgres`, `redis`).
 """
@@ -18,7 +18,7 @@ MAX_BYTES: Final = 7_999  # of a payload: PostgreSQL's own limit
 
 
 def dump(hints: Iterable[Hint]) -> list[str]:
-    """Write hints as arrays of JSON, none of them larger than a payload may be; no hints are an empty array."""
+    """Write hints as JSON arrays within the size limit of a payload; no hints give an empty array."""
     payloads: list[list[bytes]] = []
     size = MAX_BYTES
     for hint in hints:

@@ -1,7 +1,7 @@
 """Hints carried by PostgreSQL's LISTEN and NOTIFY, over one connection that both sends and receives.
 
-A commit with NOTIFY takes one lock of the whole server until it is on disk and at the replicas. So hints have commits
-of their own, which wait for neither: a hint that a crash of the database loses, loses nothing.
+A commit with NOTIFY holds one lock of the whole server until it is on disk and at the replicas. So hints have commits
+of their own, which wait for neither: if a crash of the database loses a hint, no data is lost.
 Must not be here: SQL about threads and messages.
 """
 
@@ -29,7 +29,7 @@ _PROCESS: Final = "SELECT pg_backend_pid()"
 CHANNEL: Final = "gateway_hints"
 # Servers of earlier versions send and receive one thread at a time here. They may run beside this one in an upgrade.
 OLD_CHANNEL: Final = "gateway_changes"
-# One text, since the driver takes as long to write two arrays as for all else here.
+# One text: to write two arrays takes the driver as long as everything else here.
 _NOTIFY: Final = "SELECT pg_notify(each ->> 0, each ->> 1) FROM json_array_elements(CAST($1::text AS json)) AS each"
 
 
@@ -61,7 +61,7 @@ async def connected(connect: Connect, receive: Receive, on_lost: Callable[[], No
 
 
 def _listener(receive: Receive, own_pid: int) -> Callable[[object, int, str, object], None]:
-    """Return a function for notifications, of each process by one of the channels."""
+    """Return the function that receives notifications; each process is heard on one of its channels only."""
     last_pid = own_pid
 
     def on_notify(_connection: object, pid: int, channel: str, text: object) -> None:
@@ -77,7 +77,7 @@ def _listener(receive: Receive, own_pid: int) -> Callable[[object, int, str, obj
 
 
 async def refuse_pooler(connect: Connect) -> None:
-    """Refuse what changes the connection with each transaction, as PgBouncer does in that mode: LISTEN is lost there.
+    """Refuse a pooler in transaction mode, such as PgBouncer's: it changes the connection, so LISTEN is lost.
 
     While another client is within a transaction, such a pooler has to give another connection, or none.
     Errors: OSError; whatever the database says where it refuses a connection.

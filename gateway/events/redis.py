@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CHANNEL: Final = "gateway_hints"
 _CONNECT_S: Final = 5.0
-_READ_S: Final = 3600.0  # of one call that waits for a hint
+_READ_S: Final = 3600.0  # the longest wait of one call
 
 
 @asynccontextmanager
@@ -32,7 +32,7 @@ async def connected(url: str, receive: Receive, on_lost: Callable[[], None]) -> 
     from redis.backoff import NoBackoff  # noqa: PLC0415
     from redis.exceptions import RedisError  # noqa: PLC0415
 
-    # A lost connection is noticed, and not opened again by the library: what was sent meanwhile is missing.
+    # The library must not reconnect silently: hints sent meanwhile would be missing unnoticed.
     client = Redis.from_url(url, socket_connect_timeout=_CONNECT_S, retry=Retry(NoBackoff(), 0))
     channel = f"{CHANNEL}:{client.connection_pool.connection_kwargs.get('db') or 0}"
 

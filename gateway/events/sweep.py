@@ -1,7 +1,6 @@
-"""The sweep: asks the database again and again how far the followed threads are, whatever hints have arrived.
+"""The sweep: polls the database for the positions of the followed threads, whatever hints have arrived.
 
-It makes good the hints that were lost. On SQLite, where nothing carries hints, it is how processes find each other's
-changes.
+It finds changes whose hints were lost. On SQLite, which has no carrier, processes find each other's changes by it.
 Must not be here: SQL; the store returns the version of the file and the positions of threads.
 """
 
@@ -35,7 +34,7 @@ async def sweep(
 ) -> None:
     """Wake the listeners of threads, and of lists, that have changed without a hint, until cancelled.
 
-    Nothing is asked while nobody follows; and only the `version`, if there is one, while nobody writes.
+    Without followers it asks nothing; without writes only the `version`, if there is one.
     Errors: Unavailable.
     """
     clock, seen = asyncio.get_running_loop().time, object()
@@ -46,7 +45,7 @@ async def sweep(
         await asyncio.sleep(next_at - clock())
         followed, projects = hub.topics(), hub.listed_projects()
         if not projects:
-            snapshot = None  # those that come next are woken once
+            snapshot = None  # the next followers are woken once
         if not (followed or projects):
             continue
         current = object() if version is None else await version()

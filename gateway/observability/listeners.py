@@ -1,4 +1,4 @@
-"""What each request is reported to, as the settings say: the log, metrics and traces.
+"""The listeners that each request is reported to, by the settings: the log, metrics and traces.
 
 Must not be here: what they are made of (`log`, `metrics`, `tracing`).
 """
@@ -45,11 +45,11 @@ class Listeners:
 
 
 def listeners_of(settings: Settings) -> Listeners:
-    """Make what hears of each request: the log, and where they are wanted metrics and traces."""
+    """Make the listeners: the log, and where they are enabled metrics and traces."""
     write, tracing = request_log(), tracing_if_wanted()
     if not settings.metrics_port:
         return Listeners(write, tracing=tracing)
-    from gateway.observability.metrics import Metrics  # noqa: PLC0415  (what nobody asked for costs nobody time and memory)
+    from gateway.observability.metrics import Metrics  # noqa: PLC0415  (loaded only if enabled)
 
     # The process that supervises several workers serves the metrics of all.
     metrics = Metrics(settings.host, settings.metrics_port if settings.workers == 1 else 0)
@@ -62,11 +62,11 @@ def listeners_of(settings: Settings) -> Listeners:
 
 
 def tracing_if_wanted() -> Tracing | None:
-    """Make what makes traces, where OpenTelemetry's variables ask for them and it is installed."""
+    """Make the tracer, if OpenTelemetry's variables enable it and it is installed."""
     if not wants_traces():
         return None
     try:
-        from gateway.observability.tracing import to_collector  # noqa: PLC0415  (what it stands on is an extra)
+        from gateway.observability.tracing import to_collector  # noqa: PLC0415  (OpenTelemetry is an extra)
     except ModuleNotFoundError:  # such variables are often set for all programs of a machine
         log.warning("no traces are made: pip install 'threads-gateway[otel]'")
         return None

@@ -2,7 +2,7 @@
 
 Labels have fixed sets of values (route templates, kinds of operations, classes of statuses), so that no client can
 create more series. Each process counts for itself; those of several workers are served together.
-Must not be here: where the numbers come from (`record`, and what is given to `Metrics`).
+Must not be here: where the numbers come from (`record`, and the readings given to `Metrics`).
 """
 
 from __future__ import annotations

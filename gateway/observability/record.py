@@ -1,4 +1,4 @@
-"""The record of the current request, for the log, metrics and traces: who sent it, what it was, what it took.
+"""The record of the current request, for the log, metrics and traces: its caller, its operation, its costs.
 
 Never in it: message content. A route is the template and not the path, an operation its name and not its text.
 Must not be here: the log, metrics and traces themselves (`log`, `metrics`, `tracing`).
@@ -89,10 +89,10 @@ current: Final[ContextVar[RequestRecord | None]] = ContextVar("request_record", 
 
 
 class _Nothing:
-    """A block around which nothing is done: `nullcontext` calls two functions of Python, and these are C's."""
+    """A context manager that does nothing: `nullcontext` calls two functions of Python, this one two of C."""
 
     __slots__ = ()
-    __enter__ = __exit__ = "".format  # takes any arguments, and returns nothing that is true
+    __enter__ = __exit__ = "".format  # takes any arguments, and returns a false value
 
 
 NOTHING: Final = cast("AbstractContextManager[object]", _Nothing())

@@ -70,7 +70,7 @@ class Tracing:
                 _end_request_span(span, record)
 
     def run(self, run_id: str, model: str) -> AbstractContextManager[None]:
-        """Trace the answer of a run within the block, with its statements; it is no part of a request.
+        """Trace the answer of a run within the block, with its statements; it is not part of a request.
 
         Source: OpenTelemetry semantic conventions for generative AI spans.
         """

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gateway.web.deadline import Deadline
     from gateway.web.request import Request
 
-# The fields that the original API does not have, by the value of `expand[]` that asks for them: of any object, and of a
+# The fields that the original API does not have, by the value of `expand[]` that requests them: of any object, and of a
 # thread that is read.
 EXPANDABLE: Final[Mapping[str, Fields]] = {"idempotency_key": ("idempotency_key",)}
 LAST_MESSAGE: Final = "last_message"
@@ -95,11 +95,11 @@ class Call:
 
     @property
     def expanded(self) -> Fields:
-        """The further fields that the request wants."""
+        """The additional fields that the request asks for."""
         return self.expanded_from(EXPANDABLE)
 
     def expanded_from(self, expandable: Mapping[str, Fields]) -> Fields:
-        """Find the further fields that the request wants; what is not expandable is ignored."""
+        """Find the additional fields that the request asks for; values that are not expandable are ignored."""
         query_string: bytes = self.request.scope["query_string"]
         if not query_string or b"expand" not in query_string:  # to look into bytes takes an exception within Python
             return ()
@@ -107,7 +107,7 @@ class Call:
         return tuple(dict.fromkeys(chain.from_iterable(given)))
 
     def begin_attempt(self) -> Attempt | None:
-        """Parse the header `Idempotency-Key`, if present; other endpoints than those that create ignore it.
+        """Parse the header `Idempotency-Key`, if present; endpoints that create nothing ignore it.
 
         Errors: InvalidRequest.
         """
@@ -123,7 +123,7 @@ class Call:
     async def json(self) -> Any:
         """Read the body as JSON; an empty body is an empty object, as the .NET client sends it.
 
-        The deadline begins again when the body has arrived: how long that takes is limited by its size.
+        The deadline begins again when the body has arrived: the time for that depends on the size of the body.
 
         Errors: BodyTooLarge; InvalidRequest if it is not JSON or exceeds a limit.
         """
@@ -133,7 +133,7 @@ class Call:
         try:
             return read_json(body, string=bounds.JSON_STRING.number) if body else {}
         except InvalidRequest as error:
-            if error.code == bounds.JSON_VALUES.code:  # the wire format has no such code: some array is far too long
+            if error.code == bounds.JSON_VALUES.code:  # the original API has no such code; some array is far too long
                 error.code = bounds.CONTENT_PARTS.code
             raise
 

@@ -1,6 +1,6 @@
 """The OpenAPI 3.1 document of the REST face.
 
-It is written by hand, since it is a promise; tests compare it with the program and with the original API.
+It is written by hand, since it is a contract; tests compare it with the program and with the original API.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ STATUS: Final[Mapping[type[GatewayError], int]] = {
     UnknownHost: 421,
     Unavailable: 503,
 }
-# SDKs retry a 409 by themselves, and a 422 never; these headers of theirs say so to their older versions too.
+# SDKs retry a 409, and never a 422; these headers tell older versions of the SDKs the same.
 _HEADERS: Final[Mapping[type[GatewayError], Mapping[str, str]]] = {
     Unauthorized: {"www-authenticate": "Bearer"},
     IdempotencyKeyInUse: {"x-should-retry": "true", "retry-after-ms": "500"},
@@ -73,7 +73,7 @@ _HEADERS: Final[Mapping[type[GatewayError], Mapping[str, str]]] = {
 }
 _POLL: Final = {"openai-poll-after-ms": "200"}
 _CRASH: Final = GatewayError("The server had an error while processing your request. See its log for details.")
-# What `expand[]` adds to a thread, of it and its last message.
+# The fields that `expand[]` adds to a thread, made from it and its last message.
 _OF_THREAD: Final[Mapping[str, Callable[[Thread, Fragment | None], object]]] = {
     "idempotency_key": lambda found, _: found.idempotency_key,
     "last_activity_at": lambda found, _: found.last_activity_at,
@@ -83,7 +83,7 @@ REPLAYED: Final = (b"idempotent-replayed", b"true")
 
 
 def thread(found: Thread, expanded: Sequence[str] = ()) -> Answer:
-    """Answer with a thread, and further fields of it."""
+    """Answer with a thread, and additional fields."""
     return _answer(_with(wire.thread(found), found, expanded))
 
 
@@ -99,15 +99,15 @@ def read_thread(found: Thread, expanded: Sequence[str] = (), last: Fragment | No
 
 
 def message(found: Message, expanded: Sequence[str] = ()) -> Answer:
-    """Answer with a message, and further fields of it."""
+    """Answer with a message, and additional fields."""
     body = wire.message(found)
-    if expanded:  # a message has one further field
+    if expanded:  # a message has one additional field
         body["idempotency_key"] = found.idempotency_key
     return _answer(body)
 
 
 def run(found: Run) -> Answer:
-    """Answer with a run, and how long a client may wait before it asks for it again."""
+    """Answer with a run, and how long a client should wait before it polls again."""
     return _answer(wire_run.run(found), headers=_POLL)
 
 
@@ -132,9 +132,9 @@ def last_messages(page: ThreadPage) -> list[Fragment | None]:
 
 
 def threads_page(page: ThreadPage, expanded: Sequence[str], selected: Selection) -> Answer:
-    """Answer with a page of threads, and further fields of each; by activity, with the cursor of the next page.
+    """Answer with a page of threads, and additional fields of each; by activity, with the cursor of the next page.
 
-    No object of that page tells it: the place of a thread is where it was when the page was read.
+    No object of that page has this cursor: it is the place of a thread when the page was read.
     """
     items = page.items
     last = last_messages(page) or repeat(None)
@@ -146,7 +146,7 @@ def threads_page(page: ThreadPage, expanded: Sequence[str], selected: Selection)
 
 
 def messages_page(page: Rows) -> Answer:
-    """Answer with a page of messages, read as WIRE and further fields of each."""
+    """Answer with a page of messages, read as WIRE and additional fields."""
     width, further = len(WIRE), page.fields[len(WIRE) :]
     objects = [row[1] for row in page.rows]
     if further:
@@ -161,7 +161,7 @@ def deleted(kind: str, object_id: str) -> Answer:
 
 
 def replayed(answer: Answer) -> Answer:
-    """Mark the answer to a creation that an earlier request with the same idempotency key has made."""
+    """Mark the answer to a creation that repeats an earlier one with the same idempotency key."""
     return answer._replace(headers=(*answer.headers, REPLAYED))
 
 

@@ -85,7 +85,7 @@ def _place(path: str) -> tuple[int, str]:
 
 
 def _by_place() -> dict[tuple[int, str], list[Route]]:
-    """Group the routes by their place, so that few patterns are tried for a path; `""` ends in a parameter."""
+    """Group the routes by their place, so that few patterns are tried for a path; `""` stands for a parameter."""
     found = defaultdict[tuple[int, str], list[Route]](list)
     for prefix, (path, endpoints) in product(PREFIXES, (*RUN_PATHS.items(), *PATHS.items())):
         route = Route(compile_path(prefix + path)[0], prefix + path, endpoints, path in RUN_PATHS)

@@ -1,7 +1,7 @@
 """The stream of a run, as server-sent events: in the order of the original service, and resumable.
 
-Each event's id is the epoch of the database and the place of a reader; a client that comes back with the last one as
-`Last-Event-ID` gets the rest. A client that leaves does not cancel the run.
+Each event's id is the epoch of the database and the place of a reader; a client that reconnects with the last one as
+`Last-Event-ID` gets the rest. A client that disconnects does not cancel the run.
 Source: contract of runs, "Streaming"; WHATWG HTML, "Server-sent events".
 Must not be here: which events there are (`domain.run_events`), when they happen (`runs`).
 """
@@ -32,21 +32,22 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 
-KEEP_ALIVE_S: Final = 12.0  # shorter than what proxies give an idle connection, 15 s at the least
+KEEP_ALIVE_S: Final = 12.0  # shorter than the idle timeouts of proxies, at least 15 s
 _KEEP_ALIVE: Final = b": keep-alive\n\n"
 _DONE: Final = b"event: done\ndata: [DONE]\n\n"
 _NUMBER: Final = re.compile("[0-9]{1,18}")  # `int` refuses thousands of digits
 _MEDIA_TYPE: Final = "text/event-stream; charset=utf-8"
-# nginx holds a response back until it has some kilobytes, unless told.
+# nginx buffers a response until it has some kilobytes, unless this header disables that.
 _HEADERS: Final = as_headers({"content-type": _MEDIA_TYPE, "cache-control": "no-store", "x-accel-buffering": "no"})
 _STOPS: Final = Unavailable(
-    "The server is stopping, or your credential has ended; the run may go on. Follow it with the id of the last event."
+    "The server is stopping, or your credential is no longer valid; the run may continue. "
+    "Resume with the id of the last event."
 )
 _CRASH: Final = Unavailable("The server had an error while it sent this stream. Read the run for its state.")
 
 
 async def begin_stream(call: Call, run: Run, seen: Seen, thread: Thread | None = None) -> ASGIApp:
-    """Answer with the events of a run after what was seen of it; a new thread comes first."""
+    """Answer with the events of a run after what was seen of it; for a new thread, its creation comes first."""
     epoch = await call.runs.epoch()
     first = b"" if thread is None else _frame("thread.created", wire.thread(thread))
     headers = [*_HEADERS, render.REPLAYED] if call.attempt is not None and call.attempt.is_replay else [*_HEADERS]
@@ -85,7 +86,7 @@ async def resumed_stream(call: Call, run: Run, last_event_id: str) -> ASGIApp:
 async def _written(
     call: Call, run: Run, seen: Seen, epoch: str, leaving: asyncio.Future[None]
 ) -> AsyncGenerator[bytes, None]:
-    """Write the stream; it ends with an error where it ends before the run."""
+    """Write the stream; if it ends before the run, its last event is an error."""
     events = call.runs.follow(call.who, run, seen)
     waiting: asyncio.Future[Event] | None = None
     try:
@@ -121,7 +122,7 @@ def _frame(name: str, data: wire.JsonValue, event_id: str = "") -> bytes:
 
 
 def _error(error: GatewayError) -> bytes:
-    """Write an error as SDKs raise it: they pass over one that is not nested."""
+    """Write an error in the form that SDKs raise: they ignore one that is not nested."""
     return _frame("error", render.envelope(error))
 
 

@@ -1,1 +1,1 @@
-"""Runs: the worker that lets a model answer threads, and the models themselves; optional, and above `core`."""
+"""Runs: the worker that has threads answered by a model, and the models themselves; optional, and above `core`."""

@@ -1,6 +1,7 @@
-"""The answer of one run: models are called until it ends or waits for functions, and what they say is written.
+"""The answer of one run: a model is called, and what it returns is written, until the run ends or waits for functions.
 
-Text is written a few times a second, however fast it comes; each write is one delta, as of any message in progress.
+Text is written several times a second, however fast it arrives; each write is one delta, as for any message in
+progress.
 Must not be here: which runs are answered, and for how long (`worker`).
 """
 
@@ -33,22 +34,22 @@ if TYPE_CHECKING:
     from gateway.runs.cost import Cost
     from gateway.runs.models.interface import ModelEvent, ModelRequest, Models
 
-MOST_MESSAGES: Final = 1_000  # of a thread that a model is sent, from the newest
+MOST_MESSAGES: Final = 1_000  # of a thread that are sent to a model, from the newest
 MOST_BYTES: Final = 4 * bounds.MIB  # of these
 _PAGE: Final = 100
-_MOST_ARGUMENTS: Final = bounds.TEXT.number  # characters of all calls of one answer
+_MOST_ARGUMENTS: Final = bounds.TEXT.number  # characters of the arguments of all calls of one answer
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A run waits for the outputs of the functions that a step of it calls."""
+    """The run waits for the outputs of the functions that one of its steps calls."""
 
     step_id: str
     calls: list[dict[str, Any]]
 
 
 class Paced:
-    """Calls a function soon after it was asked to, but never twice within an interval, nor twice at once."""
+    """Calls a function soon after each request, but never twice within an interval, nor twice at once."""
 
     def __init__(self, write: Callable[[], Awaitable[None]], interval_s: Callable[[], float]) -> None:
         self._write = write
@@ -57,9 +58,9 @@ class Paced:
         self._next = 0.0
 
     def ask(self) -> None:
-        """Let the function be called, once for all who ask until then.
+        """Request a call of the function, one for all requests until then.
 
-        Errors: what the function raised before.
+        Errors: those of the last call.
         """
         if self._task is not None and self._task.done():
             task, self._task = self._task, None
@@ -68,7 +69,7 @@ class Paced:
             self._task = asyncio.ensure_future(self._later())
 
     async def settle(self) -> None:
-        """Call the function a last time, at once.
+        """Call the function once more, without delay.
 
         Errors: what it raises.
         """
@@ -79,7 +80,7 @@ class Paced:
         await self._write()
 
     async def close(self) -> None:
-        """Call it no more; what it raises now is of no answer any more."""
+        """Stop; an error of a running call is ignored."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -93,14 +94,14 @@ class Paced:
 
 
 class Answer:
-    """One answer of a model, as it is written."""
+    """One answer of a model, while it is written."""
 
     def __init__(self, store: Store, open_run: OpenRun, interval_s: Callable[[], float], cost: Cost) -> None:
         self._store = store
         self._open = open_run
         self._cost = cost
         self._who = Principal(open_run.reach, frozenset({Scope.READ, Scope.WRITE}), name=open_run.run.id)
-        self._text: list[str] = []  # that is not written yet
+        self._text: list[str] = []  # not written yet
         self._characters = 0
         self._message: Message | None = None
         self._step_id: str | None = None
@@ -110,13 +111,13 @@ class Answer:
 
     @property
     def is_full(self) -> bool:
-        """Whether it is as long as a message may be, or calls more than a run may."""
+        """Whether it has the maximum length of a message, or exceeds the limits on calls."""
         arguments = sum(len(call["function"]["arguments"]) for call in self.calls)
         has_too_many = len(self.calls) > bounds.TOOL_CALLS.number or arguments > _MOST_ARGUMENTS
         return has_too_many or self._characters >= bounds.TEXT.number
 
     async def take(self, event: TextDelta | ToolCallDelta) -> None:
-        """Take what the model says next.
+        """Take the next event of the model.
 
         Errors: RunLost; those of writing.
         """
@@ -130,7 +131,7 @@ class Answer:
         self._pace.ask()
 
     async def settle(self) -> str | None:
-        """Write all that was taken; return the step of the calls, if there are any."""
+        """Write everything that was taken; return the step of the calls, if there are any."""
         await self._pace.settle()
         return self._step_id
 
@@ -167,21 +168,21 @@ class Answer:
             return
         try:
             await streaming.append_text(self._store, self._who, self._message.id, text, is_read=False)
-        except (NotFound, InvalidRequest) as error:  # the message has ended, with its run or by a client
+        except (NotFound, InvalidRequest) as error:  # the run or a client has ended the message
             raise RunLost from error
 
 
 async def answer(
     store: Store, models: Models, open_run: OpenRun, interval_s: Callable[[], float], cost: Cost
 ) -> Outcome | Waiting:
-    """Let a model answer a run that is in progress, and note what it costs; return what becomes of the run.
+    """Have a model answer a run in progress, and record the cost; return how the run ends or waits.
 
     Errors: RunLost; ModelFailed; Unavailable.
     """
     run = open_run.run
     found = models.resolve(run.settings["model"])
     if found is None:
-        raise ModelFailed(FailureCode.SERVER_ERROR, f"The model '{run.settings['model']}' is not served any more.")
+        raise ModelFailed(FailureCode.SERVER_ERROR, f"The model '{run.settings['model']}' is no longer served.")
     written = Answer(store, open_run, interval_s, cost)
     request = await _request(store, open_run, found.name)
     if request.max_completion_tokens is not None and request.max_completion_tokens <= 0:
@@ -192,7 +193,7 @@ async def answer(
         step_id = await written.settle()
     except ModelFailed:
         cost.refuse()
-        await written.settle()  # what it said is kept
+        await written.settle()  # its text is kept
         raise
     finally:
         await written.close()

@@ -1,6 +1,6 @@
-"""What a call of a model costs: as its endpoint counts it, else as estimated from what it was sent and has said.
+"""The cost of a model's call: as counted by the endpoint, else estimated from the input and output.
 
-Without an estimate, budgets would not hold for endpoints that count nothing, and for answers that are broken off.
+Without an estimate, budgets would not apply to endpoints that count nothing, and to interrupted answers.
 Must not be here: who pays (`worker`), budgets (`auth.rate_limits`).
 """
 
@@ -14,14 +14,14 @@ import orjson
 if TYPE_CHECKING:
     from gateway.runs.models.interface import ModelRequest, Usage
 
-BYTES_OF_TOKEN: Final = 4  # of UTF-8: about what a token of English has, and of most other languages
+BYTES_OF_TOKEN: Final = 4  # of UTF-8: about the size of a token in English and most other languages
 
 
 @dataclass(slots=True)
 class Cost:
     """The cost of one call, which grows while the model answers.
 
-    Units: `sent` and `said` are in bytes.
+    Units: `sent` and `said` are bytes of input and output.
     """
 
     sent: int = 0
@@ -29,20 +29,20 @@ class Cost:
     counted: Usage | None = None
 
     def begin(self, request: ModelRequest) -> None:
-        """Count what a model is sent."""
+        """Count the input."""
         self.sent = len(orjson.dumps([*request.messages, *request.tools]))
 
     def add(self, text: str) -> None:
-        """Count what it says."""
+        """Count a piece of the output."""
         self.said += len(text.encode())
 
     def refuse(self) -> None:
-        """Count nothing where it has failed before it said anything, since endpoints take nothing for that."""
+        """Count nothing for a failure without output, which endpoints do not charge."""
         if not self.said:
             self.sent = 0
 
     def usage(self) -> dict[str, Any] | None:
-        """Return the tokens as a run has them, or None before anything was sent."""
+        """Return the tokens in the format of a run's usage, or None before anything was sent."""
         counted = self.counted
         if counted is not None:
             cached, reasoning = counted.cached_tokens, counted.reasoning_tokens

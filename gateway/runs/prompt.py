@@ -1,4 +1,4 @@
-"""What a model is asked for a run: its thread and its steps, in the words of `/chat/completions`.
+"""The request to a model for a run: its thread and its steps, in the format of `/chat/completions`.
 
 Must not be here: the call itself (`models`), reading the thread (`answering`).
 """
@@ -47,7 +47,7 @@ def _conversation(run: Run, steps: Sequence[RunStep], messages: Iterable[Message
             texts[message.id] = message.text
         elif content := _content(message):
             said.append({"role": message.role_value, "content": content})
-    before: str | None = None  # a text before calls is of the same answer
+    before: str | None = None  # a text before calls belongs to the same answer
     for step in steps:
         if step.type_value == StepType.TOOL_CALLS.value:
             said += _calls(step, before)

@@ -1,4 +1,4 @@
-"""What the faces need of runs: to create, cancel and continue them, and to follow one.
+"""What the faces need of runs: creating, cancelling, continuing and following them.
 
 Must not be here: the use cases of one transaction (`core.runs`), how a run is answered (`worker`).
 """
@@ -46,7 +46,7 @@ _DEFAULTS: Final[dict[str, Any]] = {  # of the settings of a run
 
 
 class Budget(Protocol):
-    """What counts the tokens of runs."""
+    """Counts the tokens of runs."""
 
     async def require_tokens(self, payer: str) -> None:
         """Check that a payer has tokens left.
@@ -60,7 +60,7 @@ class Budget(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """What answers runs: the models, and the seconds that running answers have to end when the process does."""
+    """The models that answer runs, and the seconds that running answers get to finish at shutdown."""
 
     models: Models
     shutdown_s: float = 0.0
@@ -112,7 +112,7 @@ class Runs:
     async def submit_tool_outputs(
         self, who: Principal, thread_id: ThreadId | None, run_id: str, outputs: ToolOutputs
     ) -> tuple[Run, Seen]:
-        """Give a run the outputs of functions; return it, and what a reader has seen who knows what it was before.
+        """Give a run the outputs of functions; return it, and what a reader of its former state has seen.
 
         Errors: those of `core.runs.submit_tool_outputs`.
         """
@@ -121,7 +121,7 @@ class Runs:
         return run, seen_at(before)
 
     async def follow(self, who: Principal, run: Run, seen: Seen) -> AsyncGenerator[Event, None]:
-        """Yield the events of a run after what was seen of it, until it ends or waits for functions, or is deleted."""
+        """Yield the events of a run after those that were seen, until it ends or waits for functions, or is deleted."""
         with self.hub.listen((who.reach.project_id, run.thread_id), 0) as audience:
             while True:
                 hints = audience.hints
@@ -141,19 +141,19 @@ class Runs:
         return Seen() if view is None else seen_at(view, place)
 
     async def epoch(self) -> str:
-        """Return the epoch of the database, which places of readers are of."""
+        """Return the epoch of the database, to which places of readers belong."""
         async with self.store.read() as reads:
             return await epochs.current(reads, self.hub)
 
     async def close(self) -> None:
-        """Let the runs that are answered end, within some time from the first sign of the end, and close the models."""
+        """Give running answers the rest of their time since the shutdown began, and close the models."""
         await self.worker.close(self.shutdown_s)
         await self.models.close()
 
     async def _settle(self, who: Principal, new: NewRun) -> dict[str, Any]:
-        """Return the SETTINGS of a new run: what it was given, else its assistant's, else the default.
+        """Return the SETTINGS of a new run: its own, else its assistant's, else the default.
 
-        A retry of a run that exists needs none, so it meets no error here.
+        A retry that finds its run does not come here, so it gets no error.
         """
         await self.budget.require_tokens(who.payer)
         assistant = await self._assistant(who, new.assistant_id)
@@ -163,7 +163,7 @@ class Runs:
             name = excerpt(merged["model"] or "")
             raise InvalidRequest(f"The requested model '{name}' does not exist.", param="model", code="model_not_found")
         if merged["model"] is None and self.models.resolve(found.name) is not None:
-            merged["model"] = found.name  # what clients see
+            merged["model"] = found.name  # clients see this name
         if new.additional_instructions:
             texts = (merged["instructions"], new.additional_instructions)
             merged["instructions"] = "\n".join(text for text in texts if text)
@@ -183,7 +183,7 @@ class Runs:
 def runs_of(
     store: Store, hub: Hub, budget: Budget, answering: Answering | None, trace: Trace | None = None
 ) -> Runs | None:
-    """Return the runs of one process, if something answers them."""
+    """Return the runs of one process; None if no model answers them."""
     if answering is None:
         return None
     worker = Worker(store, answering.models, spend=budget.spend_tokens, trace=trace)
@@ -191,17 +191,17 @@ def runs_of(
 
 
 def tasks_of(runs: Runs | None) -> list[BackgroundTask]:
-    """List what runs beside the requests."""
+    """List the background tasks."""
     if runs is None:
         return []
     return [BackgroundTask("answering_runs", runs.worker.run), BackgroundTask("renewing_leases", runs.worker.renew)]
 
 
 def readings_of(runs: Runs | None) -> list[Reading]:
-    """Name what metrics look up whenever somebody asks for them."""
+    """List the metrics, which are read at each scrape."""
     if runs is None:
         return []
-    from gateway.observability.metrics import Reading  # noqa: PLC0415  (what nobody asked for costs no memory)
+    from gateway.observability.metrics import Reading  # noqa: PLC0415  (without metrics it is not loaded)
 
     worker = runs.worker
     return [

@@ -1,8 +1,8 @@
-"""The worker of one process: it leases runs, lets them be answered, and ends those that nobody answers any more.
+"""The worker of one process: it leases runs, has them answered, and ends those that no worker answers any more.
 
-A lease is a time of the database's clock, renewed while the run is answered; so any process goes on with what a dead
-one has left. A run of which something was written is never answered again, since its message would hold two answers: it
-expires. Between projects it takes turns.
+A lease ends at a time of the database's clock, and is renewed while the run is answered; so any process takes over what
+a dead one has left. A run of which something was written is never answered again, since its message would hold two
+answers: it expires. The worker takes turns between projects.
 Must not be here: how a run is answered (`answering`), the use cases of clients (`core.runs`).
 """
 
@@ -41,21 +41,21 @@ log: Final = logging.getLogger(__name__)
 MOST_AT_ONCE: Final = 100  # runs of one process
 RENEW_S: Final = 1.0  # also how soon a cancellation by another process is found
 POLL_S: Final = 1.0
-MANY: Final = 20  # runs at once, above which each is written less often
+MANY: Final = 20  # above so many runs at once, each is written less often
 WRITE_S: Final = 0.05
 WRITE_OF_MANY_S: Final = 0.1
 _FAILED: Final = "The server had an error while it answered this run."
 _STOPPED: Final = "The server was stopped while it answered this run."
 _ENDED_BY_CLIENT: Final = "A client has finished or deleted the message of this run."
 _ABANDONED: Final = "The server ended while it answered this run."
-# Where it is being cancelled, this cancels it; where it has ended, it does nothing.
+# A run that is being cancelled is cancelled by this; one that has ended is not changed.
 _LOST: Final = Outcome(RunStatus.FAILED, (FailureCode.SERVER_ERROR.value, _ENDED_BY_CLIENT))
 
 
 class Worker:
-    """Answers runs of all projects, up to `at_once`; `spend` gets who pays for a call of a model, and its tokens.
+    """Answers runs of all projects, up to `at_once`; `spend` gets the payer and the tokens of each model's call.
 
-    An answer is within `trace` of its run and model.
+    Each answer runs within `trace` of its run and model.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Worker:
         self._trace = trace or _no_trace
         self._owner = secrets.token_hex(8)
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._why: dict[tuple[str, str], RunStatus | None] = {}  # what a cancelled task ends as; None: it is released
+        self._why: dict[tuple[str, str], RunStatus | None] = {}  # how a cancelled task ends its run; None: not at all
         self._stopped_at: float | None = None
         self._news = asyncio.Event()
         self.ended: Counter[str] = Counter()  # by status
@@ -99,10 +99,10 @@ class Worker:
                     await self._news.wait()
 
     async def renew(self) -> None:
-        """Renew the leases of all runs that are answered, and end what is not to go on, until cancelled."""
+        """Renew the leases of all running answers, and end answers that were cancelled or lost, until cancelled."""
         while True:
             await asyncio.sleep(RENEW_S)
-            held = sorted(self._tasks)  # in one order, so that two processes do not deadlock
+            held = sorted(self._tasks)  # in a fixed order, so that two processes do not deadlock
             statuses = await run_leases.renew(self._store, held, self._owner) if held else []
             for key, status in zip(held, statuses, strict=True):
                 if status == RunStatus.CANCELLING.value:
@@ -111,7 +111,7 @@ class Worker:
                     self._end_task(key, None)
 
     def cancel(self, project_id: str, run_id: str) -> None:
-        """End the answer of a run that is being cancelled, if it is answered here."""
+        """End the answer of a run that is being cancelled, if this worker answers it."""
         self._end_task((project_id, run_id), RunStatus.CANCELLED)
 
     def stop(self) -> None:
@@ -119,7 +119,7 @@ class Worker:
         self._stopped_at = self._stopped_at or time.monotonic()
 
     async def close(self, grace_s: float) -> None:
-        """Give the runs that are answered the rest of some time to end, from the stop on; then end them."""
+        """Give running answers the rest of their time since `stop`; then end them."""
         self.stop()
         if self._tasks:
             left_s = grace_s - time.monotonic() + (self._stopped_at or 0.0)
@@ -137,7 +137,7 @@ class Worker:
             task.cancel()
 
     async def _take(self) -> None:
-        """Lease runs that are due, in turns between the projects, until all places are taken."""
+        """Lease runs that are due, in turns between the projects, up to the limit."""
         free = self._at_once - len(self._tasks)
         if free <= 0:
             return
@@ -149,7 +149,7 @@ class Worker:
             order.append((turns[project_id], n, project_id, run_id))
         for *_, project_id, run_id in sorted(order):
             key = project_id, run_id
-            if key in self._tasks:  # it waits for no function any more, and its task is about to end: `_forget` wakes
+            if key in self._tasks:  # it has got its outputs, and the task before is about to end: `_forget` wakes
                 continue
             leased = await run_leases.lease(self._store, key, self._owner)
             if leased is not None:
@@ -162,7 +162,7 @@ class Worker:
         self.wake()
 
     async def _look_after(self, open_run: OpenRun, is_overdue: bool) -> None:  # noqa: FBT001  (a row's last column)
-        """Answer a run, or end it; only the loss of the database leaves it to its lease."""
+        """Answer a run and end it; only if the database is lost, its lease runs out."""
         key = open_run.project_id, open_run.run.id
         cost = Cost()
         try:
@@ -170,7 +170,7 @@ class Worker:
         except Unavailable as error:
             log.warning("run %s is left to its lease: %s", key[1], error)
             outcome = None
-        self._why.setdefault(key, None)  # its end is not interrupted: who cancels it meanwhile has cancelled it
+        self._why.setdefault(key, None)  # from here on its end is not interrupted, not even by a cancellation
         usage = await self._pay(open_run.run, cost)
         if outcome is not None:
             with suppress(Unavailable, LeaseLost):  # as above, or another worker looks after it
@@ -179,7 +179,7 @@ class Worker:
     async def _outcome(self, open_run: OpenRun, cost: Cost, *, is_overdue: bool) -> Outcome | Waiting | None:
         run, key = open_run.run, (open_run.project_id, open_run.run.id)
         if is_overdue or run.status not in (RunStatus.QUEUED, RunStatus.IN_PROGRESS):
-            return Outcome(RunStatus.EXPIRED)  # one that is being cancelled is cancelled by it
+            return Outcome(RunStatus.EXPIRED)  # it cancels one that is being cancelled
         try:
             return await self._answered(open_run, cost)
         except asyncio.CancelledError:
@@ -210,7 +210,7 @@ class Worker:
                 return await answer(self._store, self._models, open_run, self._interval_s, cost)
 
     async def _interrupted(self, open_run: OpenRun, status: RunStatus | None) -> Outcome | None:
-        """Return how a run ends whose answer was ended from outside; None where it is another worker's."""
+        """Return how a run ends whose answer was interrupted; None if another worker has the run."""
         if status is None:
             return None
         if status is RunStatus.EXPIRED and not await run_leases.has_output(self._store, open_run):
@@ -219,7 +219,7 @@ class Worker:
         return _expired(_STOPPED) if status is RunStatus.EXPIRED else Outcome(status)
 
     async def _end(self, open_run: OpenRun, outcome: Outcome | Waiting, usage: Mapping[str, Any] | None) -> None:
-        """Write what becomes of a run, after its last call is charged: a client that sees it finds its budget spent.
+        """Write how a run ends or waits, after its last call is charged: a client that sees it finds its budget spent.
 
         Errors: LeaseLost; Unavailable.
         """
@@ -238,7 +238,7 @@ class Worker:
             self.ended[ended.status_value] += 1
 
     async def _pay(self, run: Run, cost: Cost) -> Mapping[str, Any] | None:
-        """Charge a call of a model to who has created its run, before that ends, and also where it is gone."""
+        """Charge a model's call to the creator of its run, before the run ends, and also if the run was deleted."""
         usage = cost.usage()
         if usage is not None:
             self.tokens.update({"prompt": usage["prompt_tokens"], "completion": usage["completion_tokens"]})

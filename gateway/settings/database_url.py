@@ -1,6 +1,6 @@
-"""The grammar of database URLs, for all that connects: the pool, LISTEN, migrations, commands, doctor.
+"""The grammar of database URLs, for everything that connects: the pool, LISTEN, migrations, commands, doctor.
 
-It is libpq's, of what the driver supports; what it does not know it refuses, so that nothing written is ignored.
+It is the part of libpq's that the driver supports; everything else is refused, so that nothing is silently ignored.
 Source: PostgreSQL, "Connection Strings" and "Parameter Key Words".
 Must not be here: connections (`store.engines`), how a URL is printed (`masking`).
 """
@@ -23,32 +23,32 @@ _POSTGRES: Final = re.compile(
 _HOST: Final = re.compile(r"(?P<host>\[[^\]]+\]|[^:]*)(?::(?P<port>[0-9]{1,5}))?")
 _PORT: Final = 5432
 _LAST_PORT: Final = 65_535
-_CONNECT_S: Final = 5.0  # for each host; one whose packets are lost must not take the time of the next
+_CONNECT_S: Final = 5.0  # for each host, so that one that does not respond leaves time for the next
 _FORM: Final = "expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
-_NOT_VALID: Final = (  # without a part of it: that may be half the password
+_NOT_VALID: Final = (  # without quoting the URL: a part of it may be half the password
     "not a valid URL. The port is a number; in a user name or password, write '@', '/', ':' and '%' as %40, %2F, %3A "
     "and %25"
 )
 _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _WRITABLE: Final = ("any", "primary", "read-write")
-# Parameters with a few values; others of the table hold what the driver judges.
+# Parameters with a few values; the values of the others are checked by the driver.
 _VALUES: Final[Mapping[str, Sequence[str]]] = {
     "ssl": _SSL_MODES,
     "sslmode": _SSL_MODES,
-    "target_session_attrs": _WRITABLE,  # of libpq's others, a server could not write to any
+    "target_session_attrs": _WRITABLE,  # the others of libpq select servers that cannot write
     "pgbouncer": ("transaction",),
 }
 _SECONDS: Final = ("command_timeout", "connect_timeout")
 _FILES: Final = ("sslcert", "sslkey", "sslpassword", "sslrootcert", "sslcrl", "sslnegotiation")
 _TLS_VERSIONS: Final = ("ssl_min_protocol_version", "ssl_max_protocol_version")
-_OF_SESSION: Final = ("application_name", "options")  # the server takes them as settings
+_OF_SESSION: Final = ("application_name", "options")  # settings of the server
 _ADDRESS: Final = ("host", "port", "user", "password", "dbname", "database", "passfile")
 PARAMETERS: Final = frozenset((*_VALUES, *_SECONDS, *_FILES, *_TLS_VERSIONS, *_OF_SESSION, *_ADDRESS))
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresUrl:
-    """What a URL says: the servers in the order in which they are tried, who connects, and how.
+    """The content of a URL: the servers in the order in which they are tried, the user, and the parameters.
 
     `driver` has the parameters that only the driver reads, `session` settings of the server for each connection.
     """
@@ -71,7 +71,7 @@ def is_sqlite(url: str) -> bool:
 
 
 def check_database_url(url: str) -> str:
-    """Check the URL of a database, and write the short scheme of PostgreSQL out.
+    """Check the URL of a database, and expand PostgreSQL's short scheme.
 
     Errors: ValueError, which says what is expected and shows nothing secret.
     """
@@ -158,7 +158,7 @@ def _host(text: str, port: str) -> tuple[str | None, int]:
 
 
 def _for_driver(given: Mapping[str, str]) -> dict[str, str]:
-    """Return what the driver reads from a URL alone; it takes `ssl` under its name in libpq."""
+    """Return the parameters that the driver reads only from a URL; it knows `ssl` by its name in libpq."""
     driver = {name: given[name] for name in (*_FILES, *_TLS_VERSIONS, "passfile") if name in given}
     mode = given.get("sslmode", given.get("ssl"))
     return driver if mode is None else {**driver, "sslmode": mode}

@@ -1,4 +1,4 @@
-"""Where the values of settings come from: flags, the environment, a file `.env`, defaults; its only reader.
+"""The sources of settings: flags, the environment, a file `.env`, defaults; the only reader of the environment.
 
 Must not be here: which settings there are (`table`), what is done with them.
 """
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _FILE: Final = Path(".env")
-_NEARLY: Final = 0.9  # of two names, how much is the same: one letter of ten may be wrong
+_NEARLY: Final = 0.9  # similarity of two names: one letter of ten may be wrong
 _COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 class Source(Enum):
-    """Where a value comes from; the value of each is how it is printed."""
+    """The source of a value; its own value is how it is printed."""
 
     DEFAULT = "default"
     PROFILE = "profile"  # a default of GATEWAY_PROFILE=production
@@ -76,15 +76,15 @@ def load_with_sources(flags: Mapping[str, Any] | None = None) -> Loaded:
 
 
 def read_variable(name: str) -> str | None:
-    """Read an environment variable whose name is the value of a setting, such as the key of a model; or from `.env`."""
+    """Read an environment variable whose name is in a setting, such as the key of a model; else from `.env`."""
     value = os.environ.get(name)
     return value if value is not None else _of_file().get(name)
 
 
 def misspelled() -> dict[str, str]:
-    """Find variables that are named nearly as one of the settings, each with that one's name.
+    """Find variables whose names nearly match a setting, each with the name of that.
 
-    Others may be anybody's, such as the key of a model or a setting of another version.
+    Others may be legitimate, such as the key of a model or a setting of another version.
     """
     known = [each.variable for each in SETTINGS.values()]
     unknown = {name for name in (*os.environ, *_of_file()) if name.startswith(PREFIX) and name.upper() not in known}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gateway.settings.table import Setting
 
 MASK: Final = "********"
-# Up to the last @: a password may hold any character, and to mask too much does no harm.
+# Up to the last @: a password may contain any character, and masking too much does no harm.
 _USER_INFO: Final = re.compile(r"://(?P<user>[^:@/]*)(?P<rest>.*)@", re.DOTALL)
 _PARAMETER: Final = re.compile(r"(?P<name>[^?&=]*)=(?P<value>[^&]*)")
 # Parameters of drivers may hold passwords under any name; these hold none.
@@ -29,7 +29,7 @@ _HARMLESS: Final = {
 
 
 def mask(setting: Setting, value: object) -> str:
-    """Write a value, masking it whole if it is nothing but a secret, and in a URL user, password and parameters."""
+    """Write a value: a secret is masked completely, of a URL the user, password and parameters."""
     text = setting.text(value)
     if not setting.secret or not text:
         return text
@@ -39,7 +39,7 @@ def mask(setting: Setting, value: object) -> str:
 def mask_url(url: str) -> str:
     """Mask what may be secret in a URL: password and parameters; also the user name, except that of a database."""
     scheme, _, rest = url.partition("://")
-    if "?" in rest.rpartition("@")[0]:  # the @ may be of a parameter, and then what follows it is part of a secret
+    if "?" in rest.rpartition("@")[0]:  # the @ may be in a parameter, followed by a part of its secret
         return f"{scheme}://{MASK}"
     is_database = url.startswith("postgres")
 

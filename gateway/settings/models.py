@@ -1,6 +1,6 @@
 """The models of the settings: their endpoints, limits and keys, and assistants that are mapped to one of them.
 
-Must not be here: how a model is asked (`runs.models`), the variables themselves (`table`).
+Must not be here: how a model is called (`runs.models`), the variables themselves (`table`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MOST_CALLS: Final = 10_000
 class Endpoint:
     """Where a model answers: the URL before `/chat/completions`, its key, and limits of each call.
 
-    `model` is the name of the model there; None hands on the name that is asked for.
+    `model` is the name of the model there; None passes on the requested name.
     """
 
     url: str = field(repr=False)  # parameters may be secret
@@ -37,7 +37,7 @@ class Endpoint:
     model: str | None = None
     max_completion_tokens: int | None = None
     timeout_s: float = 600.0
-    silence_s: float = 120.0  # without a byte; a model that thinks may take long before the first one
+    silence_s: float = 120.0  # without a byte; a reasoning model may take long before the first one
     max_concurrent: int = 100
 
 
@@ -52,9 +52,9 @@ class MappedAssistant:
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """The models by the names that runs give, and mapped assistants by their ids.
+    """The models by the names that runs use, and mapped assistants by their ids.
 
-    `fallback` answers names that are not in `endpoints`; `default` is the name where none is given.
+    `fallback` answers for names that are not in `endpoints`; `default` is the model of runs that name none.
     """
 
     endpoints: Mapping[str, Endpoint]
@@ -73,7 +73,7 @@ def load_models(settings: Settings) -> ModelSettings | None:
     endpoints, assistants = _of_file(settings.models) if settings.models else ({}, {})
     fallback = Endpoint(settings.model_url, settings.model_key) if settings.model_url else None
     default = settings.model or None
-    if fallback is None and len(endpoints) == 1:  # with one endpoint, any name is handed on
+    if fallback is None and len(endpoints) == 1:  # with one endpoint, any name is passed on
         [(name, only)] = endpoints.items()
         fallback, default = replace(only, model=None), default or name
     models = ModelSettings(endpoints, fallback, default, assistants)
@@ -142,7 +142,7 @@ def _fields(where: str, table: Mapping[str, Any], known: Mapping[str, Callable[[
     """Read the fields of a table; each has a function that raises a ValueError with what it expects."""
     for name in table:
         if name not in known:
-            hint = " A key stands in an environment variable, which key_variable names." if name == "key" else ""
+            hint = " Put the key into an environment variable, and its name into key_variable." if name == "key" else ""
             raise InvalidSetting(f"{where}: unknown field {name!r}; known are {', '.join(known)}.{hint}")
     read = {}
     for name, value in table.items():
@@ -163,7 +163,7 @@ def _number(most: float, *, is_whole: bool) -> Callable[[Any], Any]:
     kinds, wanted = ((int,), "a whole number") if is_whole else ((int, float), "a number")
 
     def read(value: Any) -> Any:
-        if type(value) not in kinds or not 0 < value <= most:  # NaN is not greater than 0 either
+        if type(value) not in kinds or not 0 < value <= most:  # refuses NaN too
             raise ValueError(f"expected {wanted} above 0 and at most {most:.0f}")
         return value
 

@@ -42,9 +42,9 @@ class Setting:
     group: Group
     description: str
     secret: bool = False
-    # A command line can be read by every user of a machine, so what is nothing but a secret has no flag.
+    # A command line can be read by every user of a machine, so a secret has no flag.
     has_flag: bool = True
-    # What the profile "production" makes of the default.
+    # The default in the profile "production".
     production: Any = None
 
     @property
@@ -66,7 +66,7 @@ class Setting:
 
 
 class _Row:
-    """Makes the fields of `Settings` that one group has."""
+    """Makes the fields of one group of `Settings`."""
 
     def __init__(self, group: Group) -> None:
         self._group = group
@@ -78,7 +78,7 @@ class _Row:
         return cast("T", made)
 
     def secret(self, description: str, kind: click.ParamType[str] = values.SECRET) -> str:
-        """Make a field that holds nothing but a secret."""
+        """Make a field that is a secret."""
         return self("", kind, description, secret=True, has_flag=False)
 
 

@@ -1,4 +1,4 @@
-"""The types of settings' values: each converts the text of a flag or variable, or fails with what it expects.
+"""The types of settings: each converts the text of a flag or variable, or fails with what it expects.
 
 Must not be here: which settings there are (`table`), where their text comes from (`load`).
 """
@@ -26,7 +26,7 @@ _NAME: Final = "[a-z0-9_-]+"
 _ORIGIN: Final = re.compile(
     rf"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<wild>\*\.)?(?P<host>{_NAME}(\.{_NAME})*|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{{1,5}}))?"
 )
-# `*.com` would allow whoever buys a name; only this machine has names below localhost.
+# `*.com` would allow anyone who registers a name; names below localhost belong to this machine.
 _PARENT: Final = re.compile(rf"localhost|({_NAME}\.)+[a-z][a-z0-9-]*")
 _ENDPOINT: Final = re.compile(
     r"(?P<origin>https?://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?)(?P<path>(/[!-~]*?)?)(?P<query>\?[!-~]*)?"
@@ -60,7 +60,7 @@ class Boolean(click.types.BoolParamType):
 
 
 class Parsed(click.ParamType[str]):
-    """A text that a function checks and normalizes; the function raises a ValueError that says what it expects."""
+    """A text that a function checks and normalizes, or refuses by a ValueError that says what it expects."""
 
     def __init__(self, name: str, parse: Callable[[str], str]) -> None:
         self.name, self._parse = name, parse

@@ -1,1 +1,1 @@
-"""Threads in and out as files: import and export."""
+"""Import and export of threads as files."""

@@ -24,7 +24,7 @@ _PLAIN_ORDERS: Final = (Direction.RISING, Direction.UNKNOWN)  # orders that an i
 
 
 async def export(store: Store, who: Principal, out: IO[bytes], advance: Callable[[int], None]) -> None:
-    """Write everything, oldest first, so that an import gives the same order again."""
+    """Write everything, oldest first, so that an import restores the order."""
     async for assistant in run_transfer.export_assistants(store, who):
         out.write(wire.dump(wire_run.assistant(assistant)) + b"\n")
     async for thread in transfer.export_threads(store, who):
@@ -38,13 +38,13 @@ async def export(store: Store, who: Principal, out: IO[bytes], advance: Callable
         detectors += await _export_runs(store, who, out, thread.id)
         if any(each.direction not in _PLAIN_ORDERS for each in detectors):
             out.write(wire.dump(archive.order_record(thread.id, Direction.RISING)) + b"\n")
-        if has_keys or detectors[1].count:  # runs do not say whether they have one
+        if has_keys or detectors[1].count:  # runs do not show whether they have a key
             async for key in transfer.export_keys(store, who, thread.id):
                 out.write(wire.dump(archive.key_record(key)) + b"\n")
 
 
 async def _export_runs(store: Store, who: Principal, out: IO[bytes], thread_id: ThreadId) -> list[DirectionDetector]:
-    """Write the runs of a thread, each followed by its steps; return what their times say of their orders."""
+    """Write the runs of a thread, each followed by its steps; return a detector of the order of each list."""
     detectors = [of_runs := DirectionDetector()]
     async for run, steps in run_transfer.export_runs(store, who, thread_id):
         out.write(wire.dump(wire_run.run(run)) + b"\n")

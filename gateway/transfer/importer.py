@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from gateway.store.staging import Staging
     from gateway.transfer.sources import Entry, Origin
 
-_OF_RUNS: Final = (Run, RunStep, Assistant)  # to make a union for each line takes longer than to look at it
+_OF_RUNS: Final = (Run, RunStep, Assistant)  # making a union for each line would take longer than the check
 FLAG: Final = "--beyond-bounds"
 _NAMED: Final = 3  # skipped files that a message names
-# Objects without which a thread is whole: each is rejected by itself.
+# Objects that are not part of a thread's messages: each is rejected on its own.
 _OTHERS: Final = (
     "assistant",
     "thread.run",
@@ -91,7 +91,7 @@ class Rejects:
     def _write(self, line: bytes) -> None:
         if self.file is None:
             return
-        if not self._is_emptied and self.file.seekable():  # an earlier run's
+        if not self._is_emptied and self.file.seekable():  # remove the lines of an earlier import
             self.file.truncate(0)
         self._is_emptied = True  # a pipe has nothing to empty
         self.file.write(line + b"\n")
@@ -105,12 +105,12 @@ class _Stager:
     rejects: Rejects
     order: Direction | None
     is_bounded: bool
-    only: type[object]  # what is taken
+    only: type[object]  # the class of accepted objects
     skipped: list[str] = field(default_factory=list)
     _numbers: dict[Origin, int] = field(default_factory=dict)
     _file: int = -1
     _before: str | None = None  # the thread of the last line of this file that names one
-    _spoils_next: str | None = None  # why the next thread is rejected, after a line that names none
+    _spoils_next: str | None = None  # the reason to reject the next thread, after a line that names none
 
     def take(self, entry: Entry) -> bool:
         """Stage an entry; return whether it belongs to the Assistants API, even if it is invalid."""
@@ -303,7 +303,7 @@ def _is_other(value: Any) -> bool:
 
 
 def _second_of(value: Any) -> int | None:
-    """Return the time of a rejected object."""
+    """Return the time of a rejected object, if it is valid."""
     second = value.get("created_at") if isinstance(value, dict) else None
     return second if type(second) is int and 0 <= second <= archive.MAX_TIME else None
 

@@ -1,6 +1,6 @@
-"""One JSON value after the other out of a stream, as bytes: only as much is held as one value has.
+"""Splitting a stream into JSON values, as bytes: no more than one value is held in memory.
 
-It finds where a value ends and does not look what is in it; whoever takes the value in parses it.
+It finds where a value ends, and leaves parsing to the caller.
 Must not be here: what a value means (`sources`).
 """
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from gateway.domain.bounds import Bound
 
 _CHUNK: Final = 1024 * 1024
-_BEGIN: Final = 64 * 1024  # bytes kept of a value that is passed over
-_BLOCK: Final = 16 * 1024  # bytes that are passed over at a time
-_BLANK: Final = re.compile(rb"(?:[\s,]|\xef\xbb\xbf)*+")  # commas between values, the mark that some put before UTF-8
+_BEGIN: Final = 64 * 1024  # bytes kept of a value that is skipped
+_BLOCK: Final = 16 * 1024  # bytes that are skipped at a time
+_BLANK: Final = re.compile(rb"(?:[\s,]|\xef\xbb\xbf)*+")  # commas between values, and a byte order mark
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{}]', re.DOTALL)
 _MARK: Final = re.compile(rb'["\[\]{}]')
 _REST_OF_STRING: Final = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
@@ -28,11 +28,11 @@ _OPENING, _CLOSING, _QUOTE = b"[{", b"]}", b'"'
 
 
 class InvalidJsonError(Exception):
-    """What comes is no JSON, or ends in the middle."""
+    """The stream is not JSON, or is truncated."""
 
 
 class TooLargeError(Exception):
-    """A value exceeded a bound and was passed over; `begin` is what it began with."""
+    """A value exceeded a bound and was skipped; `begin` is its beginning."""
 
     def __init__(self, bound: Bound, begin: bytes) -> None:
         super().__init__(bound.name)
@@ -41,31 +41,31 @@ class TooLargeError(Exception):
 
 
 class JsonSplitter:
-    """A stream that is cut into values."""
+    """A stream that is split into values."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._held = b""
         self._at = 0
-        self.passed = 0  # bytes that are not held any more
+        self.passed = 0  # bytes that are no longer held
 
     def next_byte(self) -> bytes:
-        """Look at the first byte of what comes next, behind blanks and commas; at the end there is none."""
+        """Return the next byte after white space and commas, without taking it; empty at the end."""
         while True:
             self._at = _end(_BLANK, self._held, self._at)
             if self._at + 2 < len(self._held) or not self._read_on():
                 return self._held[self._at : self._at + 1]
 
     def enter(self) -> None:
-        """Step over the bracket that comes next."""
+        """Take the next bracket."""
         self._at += 1
 
     def refuse(self) -> NoReturn:
-        """Say that no value comes next which could be ours."""
+        """Raise the error for a value that cannot be an object of the API."""
         raise InvalidJsonError
 
     def leave(self, closing: bytes) -> bool:
-        """Say whether the bracket that comes next ends this container, and step over it."""
+        """Take the bracket that ends this container; False if a value comes first."""
         found = self.next_byte()
         if not found:
             raise InvalidJsonError
@@ -87,9 +87,9 @@ class JsonSplitter:
         return key
 
     def value(self, at_most: int | None = None, values: int | None = None) -> bytes:
-        """Take the next value, of at most so many bytes and values; a string, number or word by itself is one.
+        """Take the next value, of at most so many bytes and values; it may be a scalar.
 
-        Errors: TooLargeError, and it is passed over; InvalidJsonError.
+        Errors: TooLargeError, after the value was skipped; InvalidJsonError.
         """
         first = self._first()
         if first in _OPENING:
@@ -103,24 +103,24 @@ class JsonSplitter:
             raise InvalidJsonError
         return self._taken(end)
 
-    def pass_over(self) -> None:
-        """Pass over the next value and hold nothing of it.
+    def skip(self) -> None:
+        """Skip the next value without holding it.
 
         Errors: InvalidJsonError.
         """
         first = self._first()
         if first == _QUOTE or first in _OPENING:
             self._at += 1
-            self._pass_over(int(first != _QUOTE), in_string=first == _QUOTE)
+            self._skip(int(first != _QUOTE), in_string=first == _QUOTE)
         else:
             self.value()
 
-    def pass_over_rest(self) -> None:
-        """Pass over what is left of a container that was entered, with its closing bracket.
+    def skip_rest(self) -> None:
+        """Skip the rest of a container that was entered, with its closing bracket.
 
         Errors: InvalidJsonError.
         """
-        self._pass_over(1, in_string=False)
+        self._skip(1, in_string=False)
 
     def _first(self) -> bytes:
         first = self.next_byte()
@@ -132,7 +132,7 @@ class JsonSplitter:
         depth, opened, look = 0, 0, self._at
         while True:
             token = _TOKEN.search(self._held, look)
-            in_string = token is not None and token[0] == _QUOTE  # one that is not held to its end
+            in_string = token is not None and token[0] == _QUOTE  # its end has not been read yet
             look = len(self._held) if token is None else token.end()
             if token is not None and token[0] in _OPENING:
                 depth, opened = depth + 1, opened + 1
@@ -162,14 +162,14 @@ class JsonSplitter:
     def _refuse(self, bound: Bound, look: int, depth: int, *, in_string: bool) -> NoReturn:
         begin = self._held[self._at : min(look, self._at + _BEGIN)]
         self._at = look
-        self._pass_over(depth, in_string=in_string)
+        self._skip(depth, in_string=in_string)
         raise TooLargeError(bound, begin)
 
-    def _pass_over(self, depth: int, *, in_string: bool) -> None:
-        """Pass over the rest of a value so many levels deep, a block at a time."""
+    def _skip(self, depth: int, *, in_string: bool) -> None:
+        """Skip the rest of a value from this depth on, a block at a time."""
         while depth or in_string:
             block = self._held[self._at : self._at + _BLOCK]
-            if (len(block) - len(block.rstrip(b"\\"))) % 2:  # what is escaped stands in the next block
+            if (len(block) - len(block.rstrip(b"\\"))) % 2:  # the escaped byte is in the next block
                 block = block[:-1]
             if block:
                 block = block.replace(b"\\\\", b"..").replace(b'\\"', b"..")
@@ -179,7 +179,7 @@ class JsonSplitter:
                 raise InvalidJsonError
 
     def _more(self, look: int) -> int:
-        """Read on, and give where to look on."""
+        """Read more, and return where to continue."""
         before = self._at
         if not self._read_on():
             raise InvalidJsonError
@@ -191,7 +191,7 @@ class JsonSplitter:
         return taken
 
     def _read_on(self) -> bool:
-        # As much again as is held, so that one long value is not copied for each piece that is read.
+        # Double what is held, so that a long value is not copied for each piece that is read.
         some = self._stream.read(max(_CHUNK, len(self._held) - self._at))
         if some:
             self.passed += self._at
@@ -200,13 +200,13 @@ class JsonSplitter:
 
 
 def _end(pattern: re.Pattern[bytes], text: bytes, start: int) -> int:
-    """Find where what a pattern matches ends; these match nothing, too."""
+    """Return the end of a pattern's match, which may be empty."""
     found = pattern.match(text, start)
     return start if found is None else found.end()
 
 
 def _passed(block: bytes, depth: int, *, in_string: bool) -> tuple[int, int, bool]:
-    """Find how far a value reaches in a block without escapes, and how deep it is there; a string has no depth."""
+    """Find how far a value extends in a block without escapes, and the depth there; 0 within a string."""
     if depth == 0:
         end = block.find(_QUOTE)
         return (len(block), 0, True) if end < 0 else (end + 1, 0, False)

@@ -1,7 +1,7 @@
-"""Files to entries: JSON Lines, pages, arrays and exports of one thread; each entry knows where it stands.
+"""Reading files as entries: JSON Lines, pages, arrays and exports of one thread; each entry knows its place.
 
 Source: rest-contract §2.5 (list), §10, `assistants-thread-export/v1`.
-Must not be here: what an object means (`domain.archive`), how a file is unpacked (`decompress`).
+Must not be here: what an object means (`domain.archive`), how a file is decompressed (`decompress`).
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCHEMA: Final = "assistants-thread-export/v1"
-PROGRESS: Final = object()  # the value of an entry that says no more than how far a file was read
+PROGRESS: Final = object()  # the value of an entry that only reports progress
 LIMIT_CODES: Final = archive.LIMIT_CODES | {bounds.LINE.code, bounds.LINE_VALUES.code}
 MAX_LINE: Final = bounds.LINE.number
 _FAMILY: Final = SCHEMA.partition("/")[0].encode()
-_BOM: Final = b"\xef\xbb\xbf"  # what some editors and shells put before UTF-8
-_MANY_VALUES: Final = 2 * bounds.LINE_VALUES.number  # what is shorter cannot hold more values than that
+_BOM: Final = b"\xef\xbb\xbf"  # written before UTF-8 by some editors and shells
+_MANY_VALUES: Final = 2 * bounds.LINE_VALUES.number  # a shorter line cannot exceed the limit
 _PEEKED: Final = 64 * 1024
 _SUFFIXES: Final = (".json", ".jsonl", ".ndjson")
 _PACKED: Final = (".zip", ".tar", ".tgz", ".7z", *(f"{of}{by}" for of in _SUFFIXES for by in (".bz2", ".xz", ".zst")))
 _LISTS: Final = {b'"data"': "data", b'"messages"': "messages"}  # members that may be longer than any line
 _RUNS: Final = b'"runs"'  # of an export, each with its steps
-_IGNORED: Final = frozenset({b'"files"', b'"errors"', b'"steps"'})  # of an export; they may be long too
-_PRETTY: Final = frozenset({b"{", b"[", b"[{", b"{}", b"[]"})  # what JSON over several lines begins with
+_IGNORED: Final = frozenset({b'"files"', b'"errors"', b'"steps"'})  # members of an export, which may be long too
+_PRETTY: Final = frozenset({b"{", b"[", b"[{", b"{}", b"[]"})  # first lines of JSON over several lines
 _ANY_OF_OURS: Final = re.compile(rb'"thread(?:\.message|\.order|_[A-Za-z0-9_-]+)?"|"object"\s*:\s*"assistant"')
 _NAMED_THREAD: Final = re.compile(rb'"(?:thread_)?id"\s*:\s*"(thread_[A-Za-z0-9_-]{1,120})"')
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Origin:
-    """One list: the source that it was read from, the number of the file among all, and whether the API sent it so."""
+    """One list: its source, the number of its file among all, and whether it is a page of the API."""
 
     source: str
     file: int
@@ -51,10 +51,10 @@ class Origin:
 
 
 class Entry(NamedTuple):
-    """One object, or what could not be read as one.
+    """One object, or a fault.
 
-    `raw` is what stood there, or none where that is what writing the value gives; `size` is how far it reached in the
-    file. A foreign entry is no fault: it is of another type and is skipped.
+    `raw` is its text, or None where serializing the value gives the same; `size` is its number of bytes in the file. A
+    foreign entry is no fault: it is of another type and is skipped.
     """
 
     origin: Origin
@@ -71,7 +71,7 @@ class Entry(NamedTuple):
 def read_source(source: str, files: Iterator[int], *, is_bounded: bool) -> Iterator[Entry]:
     """Read a file, a folder of files, or standard input; `files` numbers the files of all sources.
 
-    What is wrong with it, or inside, comes as an entry with its fault.
+    Faults of a file or its content are entries too.
     """
     path = Path(source)
     if source != STDIN and path.is_dir():
@@ -82,38 +82,38 @@ def read_source(source: str, files: Iterator[int], *, is_bounded: bool) -> Itera
         for file in found:
             is_alone = file.parent.name == "threads" or path.name == "threads"
             yield from _file(Origin(str(file), next(files)), is_among_others=not is_alone, is_bounded=is_bounded)
-        for file in _files(path, _PACKED) if found else ():  # they may hold more of the same, and are not unpacked
+        for file in _files(path, _PACKED) if found else ():  # they may contain more objects, but are not unpacked
             yield Entry(Origin(str(file), next(files)), "the file", None, 0, is_foreign=True)
     else:
         yield from _file(Origin(source, next(files)), is_among_others=False, is_bounded=is_bounded)
 
 
 def size_of(source: str) -> int | None:
-    """Measure how many bytes a source has, where that can be known."""
+    """Return the size of a source in bytes; None if it is not known."""
     path = Path(source)
     if source == STDIN:
         return None
     try:
         if path.is_dir():
             return sum(file.stat().st_size for file in _files(path))
-        if not path.is_file():  # a named pipe, of which nothing can be read twice
+        if not path.is_file():  # a named pipe, which cannot be read twice
             return path.stat().st_size
         with path.open("rb") as file:
             return None if file.read(len(GZIP)) == GZIP else path.stat().st_size
-    except OSError:  # reading it says why
+    except OSError:  # reading it reports the error
         return None
 
 
 def _threads_named_in(raw: bytes) -> tuple[str, ...]:
-    """Find the threads that a line names which is no JSON, or is not looked into.
+    """Find the threads that a line names, if it is not JSON or is not parsed.
 
-    There are several where two lines became one: a writer that was ended in the middle of one began again behind it.
+    There are several if two lines were joined: a writer was killed within a line, and later appended to it.
     """
     return tuple(dict.fromkeys(found[1].decode() for found in _NAMED_THREAD.finditer(raw)))
 
 
 def _files(folder: Path, suffixes: tuple[str, ...] = _SUFFIXES) -> list[Path]:
-    """Name the files of a folder, and of those in it, that may be ours; what is hidden is not."""
+    """List the files of a folder and its subfolders that may be ours; hidden ones are not."""
     return sorted(file for file in folder.rglob("*") if _is_named(file, suffixes) and file.is_file())
 
 
@@ -135,7 +135,7 @@ def _file(origin: Origin, *, is_among_others: bool, is_bounded: bool) -> Iterato
 
 
 class _Reader:
-    """One file, read line by line, or where its JSON is spread over lines, value by value."""
+    """One file, read line by line, or value by value if its JSON is spread over lines."""
 
     def __init__(self, origin: Origin, stream: IO[bytes], *, is_among_others: bool, is_bounded: bool) -> None:
         self._origin = origin
@@ -147,7 +147,7 @@ class _Reader:
         self._splitter = JsonSplitter(stream)
 
     def is_spread(self) -> bool:
-        """Say whether the file holds JSON that does not end with its line."""
+        """Say whether the file contains JSON values over several lines."""
         head = self._stream.peek(_PEEKED).removeprefix(_BOM).lstrip()
         line, ends, rest = head.partition(b"\n")
         if line.strip() in _PRETTY:
@@ -170,13 +170,13 @@ class _Reader:
             place = f"line {number}"
             if self._at_most is not None and size > self._at_most and not raw.endswith(b"\n"):
                 yield self._too_long(place, raw)
-            elif raw := raw.removeprefix(_BOM).strip():  # a long line is held once
+            elif raw := raw.removeprefix(_BOM).strip():  # so that a long line is held only once
                 if is_first and not _ANY_OF_OURS.search(raw):
                     yield Entry(self._origin, "the file", b"", 0, is_foreign=True)
                     return
                 is_first = False
                 entry = self._decoded(self._origin, place, raw, size)
-                if type(entry.value) is dict and "thread_id" in entry.value:  # as nearly all are
+                if type(entry.value) is dict and "thread_id" in entry.value:  # as nearly all do
                     yield entry
                 else:
                     yield from self._expanded(entry)
@@ -191,7 +191,7 @@ class _Reader:
         return Entry(self._origin, place, b"", size, fault=fault, code=bounds.LINE.code, thread_ids=thread_ids)
 
     def documents(self) -> Iterator[Entry]:
-        """Read JSON values of any length: of arrays, pages and exports never more than one item is held."""
+        """Read JSON values of any length: of arrays, pages and exports at most one item is held."""
         splitter = self._splitter
         before = 0
         try:
@@ -213,7 +213,7 @@ class _Reader:
             yield Entry(self._origin, "the file", b"", 0, fault=fault)
 
     def _items(self, origin: Origin, name: str) -> Iterator[Entry]:
-        """Read the items of an array; one that begins with something of another kind is passed over whole."""
+        """Read the items of an array; it is skipped completely if its first item is of another type."""
         splitter = self._splitter
         splitter.enter()
         for index in count():
@@ -227,7 +227,7 @@ class _Reader:
                 begin, entries = error.begin, iter([_too_large(origin, place, error)])
             if index == 0 and not _ANY_OF_OURS.search(begin):
                 yield Entry(origin, "the file", b"", 0, is_foreign=True)
-                splitter.pass_over_rest()
+                splitter.skip_rest()
                 return
             yield from entries
 
@@ -249,7 +249,7 @@ class _Reader:
                 for entry in self._items(self._origin, f"{name}.runs" if name else "runs"):
                     yield from _with_steps(entry)
             elif key in _IGNORED or key == _RUNS:
-                splitter.pass_over()
+                splitter.skip()
             else:
                 try:
                     left = None if self._at_most is None else self._at_most - sum(map(len, members.values()))
@@ -260,7 +260,7 @@ class _Reader:
         yield from self._rest(name, members, listed) if refused is None else (refused,)
 
     def _rest(self, name: str, members: dict[bytes, bytes], listed: str | None) -> Iterator[Entry]:
-        """Read what stands beside the items: the thread of an export; or else the object itself."""
+        """Read the members beside a list: the thread of an export, or else the object itself."""
         origin, within = self._origin, f"{name}.thread" if name else "thread"
         if not _is_taken(members) and _FAMILY in members[b'"export_schema"']:
             yield Entry(origin, name or "the file", b"", 0, fault=f"Expected 'export_schema' to be '{SCHEMA}'.")
@@ -284,7 +284,7 @@ class _Reader:
                 read_json(raw, "line", values=bounds.LINE_VALUES.number, depth=archive.MAX_DEPTH, memory=None)
             return Entry(origin, place, raw, size, orjson.loads(raw))
         except orjson.JSONDecodeError as error:
-            if raw.endswith(b","):  # an array, item by item on lines
+            if raw.endswith(b","):  # an array with one item a line
                 return self._decoded(origin, place, raw.rstrip(b", \t\r"), size)
             line = f"line {error.lineno}, " if error.lineno > 1 else ""
             fault, code = f"Invalid JSON: {error.msg} at {line}column {error.colno}.", NOT_JSON
@@ -296,7 +296,7 @@ class _Reader:
         return Entry(origin, place, raw, size, fault=fault, code=code, thread_ids=_threads_named_in(raw))
 
     def _expanded(self, entry: Entry) -> Iterator[Entry]:
-        """Give an object, or one by one the items of a page, an array or an export that stands in its place."""
+        """Yield an object, or the items of a page, an array or an export in its place."""
         value = entry.value
         if entry.fault is None and type(value) is list:
             yield from self._members(entry, entry.origin, value, "")
@@ -334,7 +334,7 @@ class _Reader:
 
 
 def _with_steps(entry: Entry) -> Iterator[Entry]:
-    """Give a run of an export, and its steps; what is no run is passed over."""
+    """Yield a run of an export, and its steps; what is no run is skipped."""
     value = entry.value
     if entry.fault is not None:
         yield entry
@@ -346,21 +346,21 @@ def _with_steps(entry: Entry) -> Iterator[Entry]:
 
 
 def _is_taken(members: dict[bytes, bytes]) -> bool:
-    """Say whether an object is of a version that is known, as far as it says."""
+    """Say whether an object has a known version of the export format, or none."""
     return members.get(b'"export_schema"', orjson.dumps(SCHEMA)) == orjson.dumps(SCHEMA)
 
 
 def _no_thread(origin: Origin, place: str, *, is_empty: bool) -> Entry:
-    """Tell of a thread that the exporter did not find: its messages are enough to make it, if there are any."""
+    """Report a thread that the exporter did not find: it can be created from its messages, if there are any."""
     if is_empty:
         return Entry(origin, place, b"", 0, fault="Expected a thread, but got null: the export did not contain it.")
     return Entry(origin, place, b"", 0, value=PROGRESS)
 
 
 def _too_large(origin: Origin, place: str, error: TooLargeError, before: bytes = b"") -> Entry:
-    """Refuse a value that was passed over; what stood before it may name its thread, too."""
+    """Make the entry of a value that was skipped; the members before it may name its thread too."""
     bound = error.bound
     unit = "bytes" if bound is bounds.LINE else "values"
-    fault = f"It has more than {bound.number} {unit} and is not kept among the rejects either."
+    fault = f"It has more than {bound.number} {unit}, so it is skipped and not written to the rejects file."
     thread_ids = _threads_named_in(before + error.begin)
     return Entry(origin, place, b"", 0, fault=fault, code=bound.code, thread_ids=thread_ids)

@@ -71,7 +71,7 @@ def test_doctor_names_a_variable_that_is_misspelled(
 
     code, found = examined(database_url)
 
-    said = "no setting: GATEWAY_RETENTION_DAY Did you mean GATEWAY_RETENTION_DAYS?"
+    said = "unknown: GATEWAY_RETENTION_DAY Did you mean GATEWAY_RETENTION_DAYS?"
     assert (code, found["settings"]) == (0, ("warning", said))
 
 

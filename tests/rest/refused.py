@@ -80,7 +80,7 @@ def bad_json(name: str, content: bytes) -> Row:
 
 
 def cut_json(name: str, content: bytes) -> Row:
-    message = "Invalid body: expected whole characters, but a string has half of a surrogate pair, as of a cut emoji."
+    message = "Invalid body: expected complete characters, but a string has a lone surrogate, such as half of an emoji."
     return name, Refused("POST", MESSAGES, message, code="lone_surrogate", content=content)
 
 

@@ -116,7 +116,7 @@ async def test_a_model_that_is_not_served_any_more_fails_the_run(
 
     failed = await submit(rest, run)
 
-    assert failed["last_error"]["message"] == "The model 'small' is not served any more."
+    assert failed["last_error"]["message"] == "The model 'small' is no longer served."
     refused = await rest.post(f"/threads/{thread_id}/runs", json={"assistant_id": assistant_id})
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "model_not_found")
 

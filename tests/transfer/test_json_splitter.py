@@ -87,7 +87,7 @@ def test_a_skipped_value_can_end_in_any_block(value: Any, block: int) -> None:
         patch.setattr(json_splitter, "_BLOCK", block)
         splitter = JsonSplitter(BytesIO(orjson.dumps(value) + b', ["behind"]'))
 
-        splitter.pass_over()
+        splitter.skip()
 
         assert splitter.value() == b'["behind"]'
 
@@ -100,7 +100,7 @@ def test_skipping_the_rest_of_an_array_includes_its_bracket(items: list[Any], bl
         splitter.next_byte()
         splitter.enter()
 
-        splitter.pass_over_rest()
+        splitter.skip_rest()
 
         assert splitter.value() == b'["behind"]'
 
@@ -108,7 +108,7 @@ def test_skipping_the_rest_of_an_array_includes_its_bracket(items: list[Any], bl
 @pytest.mark.parametrize("content", [b"[[1, 2]", b'{"a": "', b'"\\', b"]"])
 def test_an_unterminated_value_cannot_be_skipped(content: bytes) -> None:
     with pytest.raises(InvalidJsonError):
-        JsonSplitter(BytesIO(content)).pass_over()
+        JsonSplitter(BytesIO(content)).skip()
 
 
 def test_json_of_too_many_values_is_refused_before_its_end_is_read() -> None:

@@ -331,5 +331,5 @@ def test_an_object_of_too_many_values_is_refused_with_the_thread_that_it_names(
 
     [refused] = [entry for entry in read(file) if entry.fault]
 
-    assert refused.fault == "It has more than 50 values and is not kept among the rejects either."
+    assert refused.fault == "It has more than 50 values, so it is skipped and not written to the rejects file."
     assert (refused.code, refused.thread_ids) == ("too_many_values", ("thread_a",))

@@ -1,1 +1,1 @@
-"""Models: what a run is answered by; the interface, and one module for each kind of model."""
+"""The models that answer runs: the interface, and one module for each kind of model."""

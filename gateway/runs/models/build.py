@@ -1,6 +1,6 @@
-"""The models of the settings as a worker uses them: endpoints by the names that runs give, or the demo.
+"""The models of the settings as a worker uses them: endpoints by model names, or the demo.
 
-Must not be here: how the settings are read (`settings.models`), how a model is asked.
+Must not be here: how the settings are read (`settings.models`), how a model is called.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class EndpointModels:
     """Models behind endpoints; names of the same endpoint share its limits."""
 
     def __init__(self, settings: ModelSettings) -> None:
-        from gateway.runs.models.endpoint import EndpointModel  # noqa: PLC0415  (what it stands on is an extra)
+        from gateway.runs.models.endpoint import EndpointModel  # noqa: PLC0415  (aiohttp is an extra)
 
         given = (*settings.endpoints.values(), settings.fallback)
         self._settings = settings

@@ -1,7 +1,7 @@
-"""Reading the stream of a `/chat/completions`: bytes become events, whatever odd things the endpoint sends.
+"""Reading the stream of `/chat/completions`: bytes become events, with all the deviations of endpoints.
 
 Source: WHATWG HTML, "Server-sent events"; OpenAI API reference, "The chat completion chunk object".
-Must not be here: how the bytes come (`endpoint`).
+Must not be here: how the bytes arrive (`endpoint`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LONGEST_MESSAGE: Final = 500  # characters of an error's
 _REASONS: Final[Mapping[str, FinishReason]] = {
     **{each.value: each for each in FinishReason},
     "function_call": FinishReason.TOOL_CALLS,  # the older word
-    "max_tokens": FinishReason.LENGTH,  # proxies hand on words of other services
+    "max_tokens": FinishReason.LENGTH,  # proxies pass on the reasons of other services
 }
 _OF_RATES: Final = {"rate_limit_exceeded", "rate_limit_error", "insufficient_quota", "tokens", "requests", "429"}
 _OF_PROMPTS: Final = {"invalid_request_error", "invalid_prompt", "context_length_exceeded", "BadRequestError", "400"}
@@ -43,7 +43,7 @@ _OF_PROMPTS: Final = {"invalid_request_error", "invalid_prompt", "context_length
 class ChunkReader:
     """Reads one stream; `reason` is set once the model has finished, `is_done` once nothing may follow.
 
-    Some endpoints ignore a limit of tokens, so it holds here too: a chunk with text has at least one.
+    Some endpoints ignore a limit of tokens, so it is applied here too: a chunk with text has at least one.
     """
 
     def __init__(self, most_tokens: int | None = None) -> None:
@@ -62,7 +62,7 @@ class ChunkReader:
         self._places: dict[int, int] = {}  # from the endpoint's index to ours
 
     def feed(self, data: bytes) -> list[TextDelta | ToolCallDelta]:
-        """Read what has come; the texts that follow each other are one.
+        """Read received bytes; adjacent texts are joined.
 
         Errors: ModelFailed.
         """
@@ -169,7 +169,7 @@ class ChunkReader:
         self._made.append(ToolCallDelta(index, call_id, named, piece))
 
     def _index(self, given: object, call_id: str) -> int:
-        """Find our index of a call; some endpoints give one index to all calls, which differ by their ids."""
+        """Find our index of a call; some endpoints give all calls the same index, and different ids."""
         key = given if isinstance(given, int) else 0
         index = self._places.get(key)
         if index is None or (call_id and self._calls[index] and call_id != self._calls[index]):
@@ -178,7 +178,7 @@ class ChunkReader:
         return index
 
     def _counted(self, text: str) -> str:
-        """Cut what is longer than an answer may be: that is where it ends."""
+        """Truncate text at the maximum length of an answer, which ends there."""
         if len(text) > self._characters:
             text, self.reason, self.is_done = text[: self._characters], FinishReason.LENGTH, True
         self._characters -= len(text)
@@ -196,7 +196,7 @@ class ChunkReader:
 
 
 def failure_of_error(error: object) -> ModelFailed:
-    """Translate the error that an endpoint sends; only what it says of a prompt is for the client."""
+    """Translate the error that an endpoint sends; clients see its message only for a bad prompt."""
     given = _object(error)
     said, kinds = str(given.get("message") or error)[:LONGEST_MESSAGE], {str(given.get("type")), str(given.get("code"))}
     if kinds & _OF_RATES:
@@ -221,7 +221,7 @@ def _parse(data: bytes) -> Mapping[str, Any]:
 
 
 def _parse_odd(data: bytes) -> Any:
-    """Parse what has half a character in it, as an escape or as bytes; it is replaced."""
+    """Parse JSON with lone surrogates or invalid UTF-8, which are replaced."""
     try:
         chunk = json.loads(data.decode("utf-8", "replace"))
     except (ValueError, RecursionError):

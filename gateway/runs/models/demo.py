@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.runs.models.interface import ModelEvent, ModelRequest
 
 NAME: Final = "demo"
-PACE_S: Final = 0.03  # between words, so that one sees the answer grow
+PACE_S: Final = 0.03  # between words, so that the answer visibly grows
 LONGEST_ECHO: Final = 1_000
 _EXAMPLES: Final[Mapping[object, Any]] = {"number": 1.5, "integer": 1, "boolean": True, "array": [], "object": {}}
 
@@ -45,7 +45,7 @@ class DemoModels:
 
 
 class EchoModel:
-    """Repeats the last message, word by word; if it may call functions, it calls the first one before."""
+    """Repeats the last message, word by word; if there are functions, it calls the first one before."""
 
     def __init__(self, pace_s: float) -> None:
         self._pace_s = pace_s
@@ -83,7 +83,7 @@ def _text(content: object) -> str:
 
 
 def _arguments(function: Mapping[str, Any], text: str) -> dict[str, Any]:
-    """Make arguments that a function may accept: strings are what was said."""
+    """Make arguments that a function may accept: each string is the text of the message."""
     properties: Mapping[str, Any] = (function.get("parameters") or {}).get("properties") or {}
     return {name: _example(schema, text) for name, schema in properties.items()}
 

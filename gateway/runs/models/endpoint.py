@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger(__name__)
 
 CONNECT_S: Final = 10.0
-USAGE_S: Final = 5.0  # what may follow the end of an answer; some endpoints leave the connection open
+USAGE_S: Final = 5.0  # time for what follows the end of an answer; some endpoints leave the connection open
 LONGEST_WHOLE: Final = 4 * 1024 * 1024  # bytes of an answer that does not stream
 LONGEST_ERROR: Final = 64 * 1024
 _CODES: Final = {400: "400", 413: "400", 422: "400", 429: "429"}
@@ -57,7 +57,7 @@ class EndpointModel:
         except ModelFailed as failed:
             raise self._failed(failed.code, failed.message, failed.details) from None
         except (TimeoutError, aiohttp.ClientError) as error:
-            if reader.reason is None:  # else nothing but the usage can have been lost
+            if reader.reason is None:  # otherwise only the usage can be lost
                 message = _LATE if isinstance(error, TimeoutError) else _BROKEN
                 raise self._failed(FailureCode.SERVER_ERROR, message, type(error).__name__) from None
         yield reader.finish()
@@ -74,7 +74,9 @@ class EndpointModel:
             if response.status != HTTPStatus.OK:
                 raise _refusal(response.status, await _read(response, LONGEST_ERROR))
             if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise ModelFailed(FailureCode.SERVER_ERROR, "The model's endpoint sent a compressed answer, unasked.")
+                raise ModelFailed(
+                    FailureCode.SERVER_ERROR, "The model's endpoint sent a compressed answer, which was not requested."
+                )
             if response.content_type == "application/json":
                 for event in reader.feed_whole(await _read(response, LONGEST_WHOLE)):
                     yield event
@@ -82,7 +84,7 @@ class EndpointModel:
             while not reader.is_done:
                 async with asyncio.timeout(USAGE_S if reader.reason else None):
                     data = await response.content.readany()
-                for event in reader.feed(data or b"\n\n"):  # the last event may lack its empty line
+                for event in reader.feed(data or b"\n\n"):  # the last event may lack its final empty line
                     yield event
                 if not data:
                     return
@@ -91,7 +93,7 @@ class EndpointModel:
         """Return the session, which can only be made while an event loop runs."""
         if self._session is None:
             own = self._endpoint
-            # Servers close idle connections when they like, and a POST cannot be sent again: each call has its own.
+            # Servers may close idle connections at any time, and a POST cannot be repeated: each call has its own.
             connector = aiohttp.TCPConnector(limit=own.max_concurrent, force_close=True)
             self._session = aiohttp.ClientSession(
                 connector=connector,
@@ -99,7 +101,7 @@ class EndpointModel:
                 timeout=aiohttp.ClientTimeout(total=own.timeout_s, sock_connect=CONNECT_S, sock_read=own.silence_s),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
-                trust_env=False,  # a proxy would be another address
+                trust_env=False,  # only the configured URL is called, no proxy
             )
         return self._session
 
@@ -133,7 +135,7 @@ def _completions_url(base: str) -> str:
 
 
 def _authorization(endpoint: Endpoint) -> dict[str, str]:
-    """Write the header with the key; Azure's addresses with `api-version` read one of their own."""
+    """Write the header with the key; Azure's URLs, which have `api-version`, need another one."""
     if not endpoint.key:
         return {}
     if "api-version" in parse_qs(urlsplit(endpoint.url).query):
@@ -142,7 +144,7 @@ def _authorization(endpoint: Endpoint) -> dict[str, str]:
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """Read the body, or as much of it as is wanted."""
+    """Read the body, up to a limit."""
     read = b""
     while len(read) < most and (data := await response.content.readany()):
         read += data

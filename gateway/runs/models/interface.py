@@ -1,4 +1,4 @@
-"""What a worker asks a model and hears of it, whichever model it is.
+"""The interface between a worker and a model of any kind.
 
 Must not be here: HTTP, where the models come from (`settings.models`), threads and runs.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One call of a model, in the words of `/chat/completions`; what is None is not sent."""
+    """One call of a model, in the format of `/chat/completions`; what is None is not sent."""
 
     model: str
     messages: Sequence[Mapping[str, Any]]
@@ -49,7 +49,7 @@ class ToolCallDelta:
 
 
 class FinishReason(Enum):
-    """Why a model has stopped; a reason that is not known is read as STOP."""
+    """Why a model has stopped; an unknown reason is read as STOP."""
 
     STOP = "stop"
     LENGTH = "length"
@@ -79,7 +79,7 @@ ModelEvent = TextDelta | ToolCallDelta | Finished
 
 
 class ModelFailed(Exception):
-    """The model gave no whole answer; `message` is shown to the client, so it has no key and no URL.
+    """The model gave no complete answer; `message` is shown to the client, so it contains no key and no URL.
 
     `details` are for the log.
     """
@@ -100,12 +100,12 @@ class FailureCode(Enum):
 
 
 class Model(Protocol):
-    """Something that answers; one object serves all runs at once."""
+    """A model; one object serves all concurrent runs."""
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Answer a request; closing the generator (`aclose`) ends the call.
 
-        A delta has all the text that has come since the event before it, so who asks less often gets fewer.
+        A delta has all the text since the event before it, so a slow reader gets fewer.
 
         Errors: ModelFailed, also before the first event.
         """
@@ -114,7 +114,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A model with the name under which its endpoint knows it."""
+    """A model, and its name at the endpoint."""
 
     model: Model
     name: str
@@ -126,12 +126,12 @@ class Models(Protocol):
     def resolve(self, name: str | None) -> Resolved | None:
         """Find the model that a run or assistant names, or the default one for None; None where there is none.
 
-        With one endpoint every name is found and handed on unchanged.
+        With one endpoint every name is found and passed on unchanged.
         """
         ...
 
     def assistant(self, assistant_id: str) -> MappedAssistant | None:
-        """Find an assistant that the settings map by its id, or by `"*"`; those in the store are not known here."""
+        """Find an assistant of the settings by its id, or by `"*"`; those in the store are not known here."""
         ...
 
     async def close(self) -> None:

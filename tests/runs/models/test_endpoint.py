@@ -239,7 +239,7 @@ async def test_an_answer_that_is_compressed_unasked_is_a_failure(fake: FakeModel
     packed = gzip.compress(chunk({"content": "a"}) + chunk({}, "stop"))
     fake.answer(Script([packed], headers={**EVENT_STREAM, "content-encoding": "gzip"}))
 
-    assert (await failure(fake)).message == "The model's endpoint sent a compressed answer, unasked."
+    assert (await failure(fake)).message == "The model's endpoint sent a compressed answer, which was not requested."
     assert fake.asked[0].headers["accept-encoding"] == "identity"
 
 
