@@ -97,7 +97,7 @@ def create_app(settings: Settings) -> RequestMiddleware:
 
 
 def answering_of(settings: Settings) -> Answering | None:
-    """Return what answers runs; None where no model is set."""
+    """Return the models that answer runs; None where none is set."""
     models = models_of(settings)
     return None if models is None else Answering(models, settings.shutdown_s)
 
@@ -105,7 +105,7 @@ def answering_of(settings: Settings) -> Answering | None:
 def create_app_from_environment() -> RequestMiddleware:
     """Make the application in a process that `gateway serve` has started."""
     give_back_large_blocks()
-    logging.captureWarnings(True)  # Python writes them as text, between the lines of the log
+    logging.captureWarnings(True)  # otherwise Python writes them as text, between the lines of the log
     return create_app(load_settings())
 
 
@@ -115,14 +115,14 @@ def refuse(path: str, error: GatewayError) -> Answer:
 
 
 def hints_from_others(store: Store, hub: Hub, exchange: Exchange | None, workers: int) -> list[BackgroundTask]:
-    """Return what hears of the changes of other processes on the same database."""
+    """Return the tasks that detect changes by other processes on the same database."""
     sweeping = partial(sweep, hub, store.last_positions, changed_owners=store.changed_owners)
     if exchange is not None:
         return [
             BackgroundTask("listening", exchange.run, lambda: exchange.is_listening),
             BackgroundTask("sweeping", sweeping),
         ]
-    interval_s = INTERVAL_S if workers == 1 else POLL_S  # beside one server only commands change anything
+    interval_s = INTERVAL_S if workers == 1 else POLL_S  # with one server only commands are other writers
     return [BackgroundTask("sweeping", partial(sweeping, version=store.data_version, interval_s=interval_s))]
 
 
@@ -181,7 +181,7 @@ def _observe(store: Store, heard: Listeners, sources: Sequence[Callable[[], list
 
 
 def _own_tasks(store: Store, hub: Hub, authenticator: Authenticator) -> Iterator[BackgroundTask]:
-    """List what runs beside the requests of any application for as long as they are served."""
+    """List the background tasks of any application."""
     runs = {
         **authenticator.background_tasks(),
         "checking_epoch": lambda: epochs.watch(store, hub),
@@ -194,7 +194,7 @@ def _own_tasks(store: Store, hub: Hub, authenticator: Authenticator) -> Iterator
 def _pages(
     operations: Operations, store: Store, explorer: Explorer, background: BackgroundTasks, *, min_free_mb: int
 ) -> Pages:
-    """List what is served beside the faces."""
+    """Make the pages that are served beside the faces."""
     failures = partial(health.failures, store, min_free_mb)
     readiness = Readiness(failures, lambda: operations.hub.is_ending, background.working)
     return Pages(
@@ -218,7 +218,7 @@ def _lifespan(
     rest: RestFace,
     origin_policy: OriginPolicy,
 ) -> Lifespan[Router]:
-    """Run what belongs beside the requests for as long as they are served, and close all behind the last one."""
+    """Run the background tasks while requests are served, and close everything after the last one."""
 
     def end_subscriptions() -> None:
         operations.hub.end()

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 
-FIRST_WAIT_S: Final = 0.1  # doubled up to the longest for as long as the task does not run steadily
+FIRST_WAIT_S: Final = 0.1  # doubled up to the maximum while the task keeps failing
 LONGEST_WAIT_S: Final = 2.0
 STEADY_S: Final = 1.0  # a task that has run for so long begins with the first wait again
 END_S: Final = 1.0  # time for all tasks to end once they are cancelled; they run beside requests, which have ended
-_EXPECTED: Final = (OSError, GatewayError)  # faults of networks and databases, whose traceback says nothing new
+_EXPECTED: Final = (OSError, GatewayError)  # faults of networks and databases, whose traceback is of no use
 
 
 def _always() -> bool:
@@ -104,7 +104,7 @@ class BackgroundTasks:
         return {each.name: each.works for each in self._tasks}
 
     def readings(self) -> list[Reading]:
-        """Name what metrics look up whenever somebody asks for them."""
+        """List the metrics, which are read at each scrape."""
         from gateway.observability.metrics import Reading  # noqa: PLC0415  (what nobody asked for costs no memory)
 
         return [
@@ -120,7 +120,7 @@ class BackgroundTasks:
 
 
 def _is_cancelled() -> bool:
-    """Return whether the current task was asked to end from outside."""
+    """Return whether the current task is being cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

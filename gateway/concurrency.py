@@ -1,6 +1,6 @@
 """Small synchronisation primitives for thousands of idle subscribers: asyncio's event takes 0.8 KB, its queue 3 KB.
 
-And a line for what each request may wait for.
+Also a waiting line, for resources that each request may wait for.
 Must not be here: what an event or an item means.
 """
 
@@ -112,9 +112,9 @@ class Inbox(Generic[T]):
 
 
 class WaitingLine(Generic[T]):
-    """A line of tasks, of which the first gets what is given next; each waits at most until a time of the loop.
+    """A line of tasks, of which the first gets the next value; each waits at most until a time of the loop.
 
-    They share one timer: one for each wait, which hardly ever fires, costs as much as all else that a wait takes.
+    They share one timer: one for each wait would cost as much as the rest of the wait, and hardly ever fire.
     """
 
     __slots__ = ("_timer", "_waiting")
@@ -124,7 +124,7 @@ class WaitingLine(Generic[T]):
         self._timer: asyncio.TimerHandle | None = None
 
     def join(self, until: float) -> asyncio.Future[T]:
-        """Join the line; what is returned has the value in the end, or a TimeoutError."""
+        """Join the line; the returned future gets the value, or a TimeoutError."""
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[T] = loop.create_future()
         self._waiting.append((until, waiting))
@@ -158,9 +158,9 @@ class WaitingLine(Generic[T]):
 
 
 class SharedCalls(Generic[T]):
-    """Makes one call for all tasks that ask for the same while it runs; `keeps` so many results for those after it.
+    """Makes one call for all tasks that ask for the same while it runs; `keeps` so many results for later ones.
 
-    The first task makes the call itself. If that is cancelled, the next makes it; any other error is that of all.
+    The first task makes the call itself. If it is cancelled, the next one makes the call; other errors go to all.
     """
 
     __slots__ = ("_calls", "_keeps")
@@ -193,7 +193,7 @@ class SharedCalls(Generic[T]):
         return own.results[0]
 
     def clear(self) -> None:
-        """Let no more tasks join the calls that run, and drop the results that are kept."""
+        """Keep later tasks from joining the running calls, and drop the kept results."""
         self._calls.clear()
 
 
@@ -212,10 +212,10 @@ class _Call(Generic[T]):
 
 
 class Loader(Generic[K, T]):
-    """Loads by one call what several tasks ask for at about the same time; keeps nothing.
+    """Loads by one call the values that several tasks ask for at about the same time; keeps nothing.
 
     The call is made within one of these tasks; a task of its own would cost as much as the statement. `alone` is a task
-    that has no others beside it while it asks, so nothing is waited for.
+    without concurrent ones, which does not wait for others.
     """
 
     __slots__ = ("_alone", "_batch", "_load", "_most")

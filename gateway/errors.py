@@ -33,18 +33,18 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-# Characters of what a caller sent: of a value, of a name in a path. Both together are `bounds.SHOWN`.
+# Characters of a caller's input: of a value, of a name in a path. Both together are `bounds.SHOWN`.
 _VALUE: Final = 128  # an id that was imported has 127
 _NAME: Final = 72  # a key of metadata may have 64
 
 
 def excerpt(sent: str) -> str:
-    """Shorten a value that was sent for the message of an error; nothing else brings one into a message."""
+    """Shorten a value of the request for an error message; every value in a message goes through here."""
     return sent if len(sent) <= _VALUE else f"{sent[: _VALUE - 3]}..."
 
 
 def excerpt_of_name(sent: str) -> str:
-    """Shorten the name of a field that was sent, which stands in a message and in `param`."""
+    """Shorten the name of a field of the request, for a message and for `param`."""
     return sent if len(sent) <= _NAME else f"{sent[: _NAME - 3]}..."
 
 
@@ -96,7 +96,7 @@ class TooManyRequests(GatewayError):
 
 
 class ThreadLocked(GatewayError):
-    """An active run locks the thread; `is_overdue` if that run has only to be ended."""
+    """An active run locks the thread; `is_overdue` if that run has expired."""
 
     def __init__(self, thread_id: str, run_id: str, message: str | None = None, *, is_overdue: bool = False) -> None:
         super().__init__(message or f"Can't add messages to {thread_id} while a run {run_id} is active.")

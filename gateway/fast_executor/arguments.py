@@ -1,6 +1,6 @@
 """The arguments of a field: literals are coerced once, variables are inserted in each execution.
 
-Must not be here: errors of arguments, which graphql-core finds.
+Must not be here: errors of arguments, which graphql-core reports.
 """
 
 from __future__ import annotations

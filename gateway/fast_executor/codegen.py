@@ -91,8 +91,8 @@ class _Function(SourceWriter):
         self._readers = readers
         self._read = read
         self._takes_rows = takes_rows
-        self._out = ""  # the variable with the pieces of a list of objects, and of all lists within
-        self._pieces: list[Piece] = []  # that are not in it yet
+        self._out = ""  # the variable with the pieces of a list of objects, including nested lists
+        self._pieces: list[Piece] = []  # pieces not yet added to it
         self._checked: dict[str, type] = {}  # the classes of variables whose class was checked
 
     def generate(self, kind: Any, details: FieldDetailsList) -> Generated:
@@ -120,7 +120,7 @@ class _Function(SourceWriter):
         return result
 
     def _non_null(self, kind: Any, details: FieldDetailsList, source: str) -> str:
-        """Generate the same for a value that is not null."""
+        """Generate the read of a value that is not null."""
         if is_list_type(kind):
             return self._list(kind.of_type, details, source)
         if is_leaf_type(kind):
@@ -190,7 +190,7 @@ class _Function(SourceWriter):
         self._write("]")
 
     def _begun(self, source: str) -> str:
-        """Count the objects of a list, and return what to iterate over; without a call, since many lists are short."""
+        """Count the objects of a list, and return the iterable, without a call: many lists are short."""
         self.line(f"meter.objects += len({source})")
         return f"{source} if meter.objects <= meter.unchecked else meter.begin({source})"
 
@@ -294,13 +294,13 @@ class _Function(SourceWriter):
         return self.assign(f"{{{', '.join(pairs)}}}")
 
     def _resolved(self, hint: Resolver, kind: Any, selected: FieldDetailsList, source: Source) -> str:
-        """Generate the read of what is known of a resolver's result without a call."""
+        """Generate the read of the parts of a resolver's result that are known without a call."""
         if self._selects_parts(hint, kind, selected):
             return self._fields(kind.of_type, selected, source, hint.parts)
         return self._preloaded_value(self._preloaded_of(hint), kind, selected, source)
 
     def _json_resolved(self, hint: Resolver, kind: Any, selected: FieldDetailsList, source: Source) -> None:
-        """Write the same."""
+        """Write the same as JSON."""
         if self._selects_parts(hint, kind, selected):
             return self._json_object(kind.of_type, selected, source, hint.parts)
         preloaded = self._preloaded_of(hint)
@@ -342,7 +342,7 @@ class _Function(SourceWriter):
 
     def _preloaded(self, preloaded: Preloaded, source: Source) -> str:
         value = self.assign(f"{source.name}.{preloaded.name}")  # no column
-        if not preloaded.prefetched:  # else it is not there where the resolver has to be called
+        if not preloaded.prefetched:  # otherwise the attribute is missing where the resolver has to be called
             self.bail_out_if(f"{value} is None")
         return value
 

@@ -1,6 +1,6 @@
 """How the source of a reader is written line by line, and when it is compiled: once for equal texts, as it is needed.
 
-To compile takes most of the time of a plan, and documents of one application select the same parts again and again.
+Compiling takes most of the time of a plan, and documents of one application often select the same parts.
 Must not be here: what is generated (`codegen`).
 """
 

@@ -1,6 +1,6 @@
 """graphql-core's executor with fast paths, for one execution of a compiled operation.
 
-Each fast path overrides the method of graphql-core that it saves, and calls that method where it bails out.
+Each fast path overrides a method of graphql-core, and calls that method where it bails out.
 Must not be here: what is prepared once (`plan`, `selection`), values without resolvers (`readers`).
 """
 
@@ -144,7 +144,7 @@ class CompiledExecutor(MeteredExecutor):
             return None
 
     def _complete(self, step: Step, result: Any, details: FieldDetailsList, path: Path) -> Any:
-        """Complete a value that is no awaitable, by the fastest path that applies."""
+        """Complete a value that is not awaitable, by the fastest path that applies."""
         if step.read is not None:
             completed = self._read(step.read, result)
             if completed is not Undefined:
@@ -163,7 +163,7 @@ class CompiledExecutor(MeteredExecutor):
             return None
 
     def _read(self, read: Read, value: Any) -> Any:
-        """Read a value; Undefined if that fails, and nothing is counted of it then: graphql-core finds the error."""
+        """Read a value; if that fails, return Undefined and count nothing: graphql-core reports the error."""
         meter = self.meter
         before = meter.objects, meter.bytes, meter.json
         try:

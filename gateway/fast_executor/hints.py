@@ -20,7 +20,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Serialized:
-    """The serialized value is an attribute, or what a function makes of it: an enum's name, JSON as it is stored.
+    """The serialized value is an attribute, or the result of a function on it: an enum's name, stored JSON.
 
     Null stays null, and does not occur where the field is non-null; the function raises on what it cannot serialize.
     A `plain` value is a string that needs no escapes in JSON: an enum's name, an ID, a time.
@@ -33,7 +33,7 @@ class Serialized:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Values whose attribute `mark` is 1 equal the sample but for one string, in whose place that has MARKER.
+    """Values whose attribute `mark` is 1 equal the sample except for one string, which is MARKER in the sample.
 
     They are stored as `prefix`, the string as orjson writes it but without quotation marks, and `suffix`. If the sample
     is a list of one item, a list of several that begins with such an item has the length of that string as its mark,
@@ -48,9 +48,9 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The value is what `load` makes of the attribute `stored`: JSON, whose objects are read by `FieldHints.keys`.
+    """The value is `load` of the attribute `stored`: JSON, whose objects are read by `FieldHints.keys`.
 
-    Its values have the types of their fields. What is not longer than `short` is parsed by orjson alone.
+    Its values have the types of their fields. Texts up to the length `short` are parsed by orjson alone.
     """
 
     load: Callable[[Any], Any]
@@ -61,10 +61,10 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Where an object of JSON has the value of a field; the last key of the path may be missing if it is optional.
+    """The path of a field's value in a JSON object; its last key may be missing if it is optional.
 
-    `otherwise` replaces what is missing, null or empty. With `each` the value is a list of what is at that key of the
-    items.
+    `otherwise` replaces a missing, null or empty value. With `each` the value is a list of the items' values at that
+    key.
     """
 
     path: tuple[str, ...]
@@ -98,9 +98,9 @@ LookAhead = Callable[[], Sequence[SelectedField]]
 class Preloaded:
     """The attribute that holds the result of a field's resolver; None if the resolver has to be called.
 
-    It may hold the items that the resolver would wrap, one or a list, all of the class `of`, with hints of their own
-    in `fields`. The attribute `rows` may hold rows that replace the named tuples of such a list; else it is None.
-    A `prefetched` one is there only in the result of a resolver with a look-ahead: it is missing where its own resolver
+    It may hold the item or list of items that the resolver would wrap, all of the class `of`, whose hints are in
+    `fields`. The attribute `rows` may hold rows that replace the named tuples of such a list; else it is None. A
+    `prefetched` one is there only in the result of a resolver with a look-ahead: it is missing where its own resolver
     has to be called, and may hold None.
     """
 

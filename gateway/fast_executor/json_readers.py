@@ -60,7 +60,7 @@ class JsonReader(SourceWriter):
         super().__init__({"Bailout": Bailout})
         self._selected = selected
         self._keys: dict[str, str] = {}  # the global names of keys
-        self._objects = 0  # that an item of the innermost list has at most, without those in lists of its own
+        self._objects = 0  # the maximum number in an item of the innermost list, without nested lists
 
     def generate(self, kind: Any, details: FieldDetailsList) -> Generated:
         """Generate the reader.
@@ -157,7 +157,7 @@ class JsonReader(SourceWriter):
 
 @cache
 def _key_of(name: str) -> str:
-    """Return the object that orjson makes of a key each time: a dict finds the same object faster than an equal one."""
+    """Return the string that orjson reuses for a key: a dict finds an identical object faster than an equal one."""
     [key] = orjson.loads(orjson.dumps({name: None}))
     return str(key)
 

@@ -1,7 +1,7 @@
 """Limits on one execution: the objects and the text of its result, and its time, also while it never awaits.
 
-It counts only what certainly becomes part of the response, so an execution that is stopped would have been too large;
-the exact size is checked when the response is written. After a limit is exceeded the result is discarded.
+It counts only what certainly becomes part of the response, so a stopped execution would have been too large; the exact
+size is checked when the response is written. After a limit is exceeded the result is discarded.
 Must not be here: the error that is returned, the size of a written response, fast paths (`executor`).
 """
 
@@ -40,9 +40,9 @@ class Meter:
     ) -> None:
         self._max_objects, self._max_bytes, self.deadline = max_objects, max_bytes, deadline
         self.objects = self.bytes = 0
-        self.json = self.most = 0  # bytes in which there are so many objects at most
+        self.json = self.most = 0  # bytes that contain at most so many objects
         self.stopped_by: Literal["size", "time"] | None = None
-        self.unchecked: float = 0  # up to so many objects of lists the limits need no check
+        self.unchecked: float = 0  # up to so many objects of lists no check is needed
 
     def check_deadline(self) -> None:
         """Check the clock."""
@@ -59,7 +59,7 @@ class Meter:
         self.check_deadline()
 
     def check_objects(self, items: Sequence[Any]) -> None:
-        """Check that the objects of a list fit, which are counted one by one later."""
+        """Check that the objects of a list fit; they are counted one by one later."""
         if self.objects + len(items) > self._max_objects:
             more = sum(item is not None for item in items)
             if self.objects + more > self._max_objects:
@@ -72,7 +72,7 @@ class Meter:
             self._stop("size")
 
     def add_json(self, text: bytes) -> None:
-        """Count a long piece of JSON whose objects are counted in `most`, and check those in `objects`."""
+        """Count a long piece of JSON: its objects are counted in `most`, and those in `objects` are checked."""
         self.json += len(text)
         self.add_text(text)
         self.add_objects(0)

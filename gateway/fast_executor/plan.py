@@ -76,7 +76,7 @@ class Plan:
         return cast("ExecutionResult | Awaitable[ExecutionResult]", execution.execute_operation())
 
     def _prototype(self, variables: VariableValues) -> CompiledExecutor:
-        """Make the executor that all executions with the same conditions are copied from."""
+        """Make the executor that is copied for each execution with the same conditions."""
         prototype = cast("CompiledExecutor", self._executor(CompiledExecutor, self._without_values(variables)))
         prototype.selection = Selection(prototype, self._hints)
         return prototype

@@ -1,6 +1,6 @@
 """The selection of an operation for one combination of @skip and @include, and what is prepared once for each field.
 
-That is its reader, where all that is selected of it needs no resolver; and its step, if it has a hint.
+That is its reader, if nothing in its selection needs a resolver; and its step, if it has a hint.
 Must not be here: execution (`executor`), the source of readers (`codegen`).
 """
 
@@ -56,7 +56,7 @@ class Selection:
         self.root_fields: dict[str, FieldDetailsList] = collect_fields(
             own.schema, own.fragments, own.variable_values, self.root_type, own.operation
         ).grouped_field_set
-        # A single field has no order, and fields side by side are faster.
+        # A single field has no order, and parallel execution is faster.
         self.is_serial = own.operation.operation is OperationType.MUTATION and len(self.root_fields) > 1
         self._readers = Readers(own.schema, hints, self.collect)
         # By the identity of lists, which graphql-core's cache and `root_fields` keep alive.
@@ -126,7 +126,7 @@ def _step_of(selection: Selection, parent_type: GraphQLObjectType, details: Fiel
 
 
 class NotSerializable(Bailout):
-    """A stored value cannot be serialized, and is not what the resolver would return, so the resolver is called."""
+    """A stored value cannot be serialized; the resolver, which may return another one, is called."""
 
 
 def _serializing(serialize: Callable[[Any], Any]) -> Read:

@@ -1,4 +1,4 @@
-"""The variables of an operation: plainly valid values are coerced here, all others by graphql-core.
+"""The variables of an operation: obviously valid values are coerced here, all others by graphql-core.
 
 Must not be here: errors of variables, which graphql-core finds.
 """

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _BYTES: Final = itemgetter(-1)
 MAX_PAGES: Final = 100  # in one round trip
-MAX_KEYS: Final = 1_000  # the same, of threads or messages
+MAX_KEYS: Final = 1_000  # threads or messages, the same
 
 
 class PageKey(NamedTuple):
@@ -64,8 +64,8 @@ class Context:
 
     `resume_after` is the cursor that a transport has received from its client; it overrides the argument `after`.
     `last_cursor` is the cursor of the last event of a subscription, for transports that send event IDs, and `answers`
-    holds what was made of that event for any of its followers.
-    The loaders cache nothing: the payload of a mutation must contain the state after it.
+    caches the answers to that event for all of its followers. The loaders cache nothing: the payload of a mutation must
+    contain the state after it.
     """
 
     store: Store
@@ -77,21 +77,21 @@ class Context:
     runs: Runs | None = None
     last_cursor: str | None = None
     answers: SharedCalls[Any] | None = None
-    reads_changed: bool = True  # whether the payload of the mutation that runs needs more of its object than the ids
-    beside: Beside = NOTHING  # what the list of threads that is resolved next reads of each
+    reads_changed: bool = True  # whether the payload of the running mutation needs more of its object than the ids
+    beside: Beside = NOTHING  # what the next list of threads reads of each
     reads_event_cursor: bool = False  # whether the operation may select it
-    root_key: str = ""  # the response key of the mutation that runs, where the fast executor runs it
-    replays: list[str] = field(default_factory=list)  # response keys of creations that had been made before
+    root_key: str = ""  # the response key of the running mutation, in the fast executor
+    replays: list[str] = field(default_factory=list)  # response keys of replayed creations
     parts: int = 0  # content parts and attachments of all messages that this operation creates
     read: AnswerBudget = field(default_factory=AnswerBudget)  # messages, counted whenever they are read
     delivered: AnswerBudget = field(default_factory=AnswerBudget)  # the same, whenever they are part of the response
 
     def count_prefetched(self, *pages: list[Any], times: int = 1) -> None:
-        """Count rows of messages that were read and become part of the response, so many times.
+        """Count rows of messages that become part of the response, so many times.
 
         Errors: AnswerTooLarge.
         """
-        sizes = list(filter(None, map(_BYTES, chain(*pages))))  # 0 is of no message
+        sizes = list(filter(None, map(_BYTES, chain(*pages))))  # 0 stands for no message
         read = sum(sizes), len(sizes)
         if not (self.read.fits(read) and self.delivered.fits(*[read] * times)):
             for each in pages:
@@ -117,7 +117,7 @@ class Context:
         return self.runs
 
     def note_replay(self, info: Any, attempt: Attempt | None) -> None:
-        """Note for `extensions.idempotentReplay` that the mutation at this path had been made before."""
+        """Note for `extensions.idempotentReplay` that the mutation at this path is a replay."""
         if attempt is not None and attempt.is_replay:
             path = getattr(info, "path", None)  # the fast executor passes the context in place of Strawberry's `Info`
             self.replays.append(self.root_key if path is None else path.key)
@@ -158,7 +158,7 @@ class Context:
         return Loader(self._load_pages, MAX_PAGES, self.task)
 
     async def thread_of(self, thread_id: str) -> Thread:
-        """Load the thread of something that was read or changed.
+        """Load the thread of an object that was read or changed.
 
         Errors: NotFound where it was deleted since.
         """
@@ -168,7 +168,7 @@ class Context:
         return found
 
     async def load_messages(self, keys: Sequence[str], fields: Fields = WHOLE) -> dict[str, Message]:
-        """Read some fields of messages by id that become part of the response; unknown ids are omitted.
+        """Read some fields of messages by id, as part of the response; unknown ids are omitted.
 
         Errors: AnswerTooLarge.
         """

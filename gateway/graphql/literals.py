@@ -60,7 +60,7 @@ class Split(NamedTuple):
 
 
 def split(text: str) -> Split | None:
-    """Take the strings and integers out of a document; None if there are none or too many, or for an unusual one."""
+    """Extract the strings and integers of a document; None if there are none or too many, or it is unusual."""
     parts: list[str] = []
     tokens: list[Token] = []
     at = 0

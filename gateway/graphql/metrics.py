@@ -1,4 +1,4 @@
-"""What metrics look up of a server's operations and their store.
+"""The metrics of a server's operations and their store.
 
 Must not be here: how metrics are served (`observability.metrics`).
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def readings(store: Store, operations: Operations) -> list[Reading]:
-    """Name what metrics look up whenever somebody asks for them."""
+    """List the metrics, which are read at each scrape."""
     from gateway.observability.metrics import Reading  # noqa: PLC0415  (only a server with metrics needs it)
 
     kept = operations.documents.kept

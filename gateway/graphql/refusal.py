@@ -1,4 +1,4 @@
-"""Why a request is not executed, and the HTTP status of each reason.
+"""The reasons why a request is not executed, and their HTTP statuses.
 
 Source: GraphQL over HTTP, "Status Codes": as the audits of graphql-http 1.23 expect them, and as in the
 draft of August 2026.

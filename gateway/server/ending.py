@@ -1,4 +1,4 @@
-"""The end of a server process after a signal, whatever hangs in it: the event loop, a thread, a library.
+"""The end of a server process after a signal, even if the event loop, a thread or a library hangs.
 
 Must not be here: what ends in an orderly way (`app`, `workers`).
 """
@@ -14,7 +14,7 @@ import uvicorn
 if TYPE_CHECKING:
     from types import FrameType
 
-REPORT_S: Final = 1.6  # after GATEWAY_SHUTDOWN_S, which requests get: where each thread is goes to standard error
+REPORT_S: Final = 1.6  # after GATEWAY_SHUTDOWN_S: the stacks of all threads are written to standard error
 LAST_S: Final = 1.8
 
 
@@ -22,15 +22,15 @@ class Server(uvicorn.Server):
     """A server in a process of its own, which ends in time."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop, and see to it that there is an end."""
+        """Begin to stop, and set the time limit of it."""
         end_within(self.config.timeout_graceful_shutdown or 0)
         super().handle_exit(sig, frame)
 
 
 def end_within(shutdown_s: int) -> None:
-    """Have the system end this process, if it has not ended itself by then; the first call counts.
+    """Have the system end this process, unless it has ended by then; the first call counts.
 
-    SIGALRM ends it in the kernel, so neither the interpreter's lock nor a full pipe for the log can hold that up.
+    SIGALRM ends it in the kernel, so neither the interpreter's lock nor a full pipe of the log can delay that.
     """
     if not any(signal.getitimer(signal.ITIMER_REAL)):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -1,7 +1,7 @@
 """One request on a connection and its response: what an application receives and sends, by ASGI.
 
-Uvicorn's own class searches the name and the value of every header by regular expressions, which takes as long as all
-else that the server does with a request.
+Uvicorn's own class searches the name and the value of every header by regular expressions, which takes as long as the
+rest of the server's work on a request.
 Must not be here: the connection, its limits and its timeouts (`http_protocol`).
 Source: ASGI, "HTTP & WebSocket ASGI Message Format"; RFC 9112, sections 6.3, 7.1 and 9.6; RFC 9110, section 10.1.1.
 """
@@ -47,7 +47,7 @@ class Connection(Protocol):
 
 
 class Exchange:
-    """A request, as much of its body as has arrived, and how far its response is written."""
+    """A request, the received part of its body, and the state of its response."""
 
     __slots__ = (
         *("_connection", "_has_news", "_is_bodiless", "_is_chunked", "_missing", "_news", "_waits_to_continue", "body"),
@@ -64,14 +64,14 @@ class Exchange:
         self._connection = connection
         self._waits_to_continue = expects_continue
         self._has_news = False  # for `receive`
-        self._news: Event | None = None  # made when it has to be waited for
+        self._news: Event | None = None  # made when `receive` has to wait
         self._is_bodiless = method == "HEAD"
         self._is_chunked = False
         self._missing = 0  # bytes of the response that are not written yet
 
     async def run(self, application: Application, scope: Scope) -> None:
         """Call the application, and end what it left unfinished."""
-        scope["extensions"] = {RESPOND: self.respond}  # not kept here: it would be a circle for the garbage collector
+        scope["extensions"] = {RESPOND: self.respond}  # not kept here: it would be a reference cycle
         try:
             await application(scope, self.receive, self.send)
         except (Exception, asyncio.CancelledError):  # cancelled when the time for a graceful shutdown is over
@@ -109,7 +109,7 @@ class Exchange:
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
     def notify(self) -> None:
-        """Let `receive` return what has changed."""
+        """Wake `receive`, since the state has changed."""
         self._has_news = True
         if self._news is not None:
             self._news.set()
@@ -133,7 +133,7 @@ class Exchange:
     async def respond(self, status: int, head: bytes, body: bytes) -> None:
         """Write a whole response at once; `head` has valid lines of headers, and the length of the body.
 
-        With pipelining, the next request is handled only when a large body has been read by the client.
+        With pipelining, the next request is handled only after the client has read a large body.
         """
         if self._connection.flow.write_paused:
             await self._until_read()

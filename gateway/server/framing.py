@@ -1,4 +1,4 @@
-"""Framing: what a head says of what follows it, by the letter of RFC 9112, so that no body is read as a request.
+"""Framing: what follows a head, strictly by RFC 9112, so that no body is parsed as a request.
 
 Must not be here: connections, what is answered.
 """
@@ -27,9 +27,9 @@ class Follows(Enum):
 
 
 def is_faulty(version: str, headers: Headers) -> bool:
-    """Check for a head that two servers may read differently: several hosts, or a transfer coding but one `chunked`.
+    """Check for a head that two servers may read differently: several hosts, or a transfer coding except `chunked`.
 
-    A list of codings that only ends with it is read in one way here and perhaps in another by a proxy.
+    A list of codings that only ends with `chunked` may be read in another way by a proxy.
     Source: RFC 9112, sections 3.2, 6.1 (HTTP/1.0 has none) and 6.3.
     """
     if len(_values(headers, b"host")) > 1:
@@ -41,7 +41,7 @@ def is_faulty(version: str, headers: Headers) -> bool:
 def what_follows(method: str, version: str, headers: Headers) -> Follows:
     """Say what follows a head with `Upgrade` and `Connection: upgrade`.
 
-    Anything but the handshake of a WebSocket is an upgrade that we leave out, as a server may.
+    Anything but the handshake of a WebSocket is an upgrade that we ignore, as a server may.
     Source: RFC 9110, section 7.8; RFC 6455, sections 4.1 (a GET without a body), 4.2.1 and 4.4.
     """
     protocols = [each.strip().lower() for each in b",".join(_values(headers, b"upgrade")).split(b",")]
@@ -57,7 +57,7 @@ def what_follows(method: str, version: str, headers: Headers) -> Follows:
 
 
 def without_upgrade(method: str, target: bytes, version: str, headers: Headers) -> bytes:
-    """Write a head as if it had named no other protocol, all else as it came."""
+    """Write a head as if it had named no other protocol, and otherwise unchanged."""
     lines = [b"%b %b HTTP/%b" % (method.encode(), target, version.encode())]
     lines += [b"%b: %b" % header for header in headers if header[0] != b"upgrade"]
     return b"\r\n".join([*lines, b"", b""])

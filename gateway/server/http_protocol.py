@@ -2,8 +2,8 @@
 
 Uvicorn alone accepts heads of any size, waits forever for the rest of a head, for a body, for a client that does not
 read and, on shutdown, for event streams; it answers invalid HTTP in plain text; and after a head with `Upgrade` it
-parses the body as the next request. Of its protocol only what opens and closes a connection is used: its callbacks of
-the parser and its timer for each request would take as long as ours.
+parses the body as the next request. Only the part that opens and closes a connection is used of its protocol: its
+callbacks of the parser and its timer for each request would take as long as ours.
 Must not be here: a response (`exchange`), WebSockets (`websocket_protocol`), the size of a body (`web.body`).
 """
 
@@ -100,14 +100,14 @@ class HttpProtocol(HttpToolsProtocol):
         self._fault = HTTPStatus.BAD_REQUEST  # what is wrong where the parser gives up
         self._is_silent = True
         self._is_refused = self._is_shutting_down = False
-        self._origin_pieces = 0  # pieces of a refused head, of which only its origin is wanted any more
+        self._origin_pieces = 0  # pieces of a refused head, of which only the origin is still needed
         self._is_in_head = False
         self._is_added = False  # whether the latest head is that of `cycle`
         self._head_bytes = self._body_bytes = 0
-        self._held_bytes = 0  # what has come since the parser last handed something out
+        self._held_bytes = 0  # bytes since the parser last called back
         self._is_waiting = False  # whether a head or a body is awaited
-        self._waiting_since = 0.0  # when the request that is awaited, its head or its body, began to be
-        # Runs on when a request came, since to make one for each request costs more.
+        self._waiting_since = 0.0  # when the awaited head or body began to arrive
+        # It keeps running when a request has arrived, since a timer for each request costs more.
         self._timer: asyncio.TimerHandle | None = None
         self._reader_timer: asyncio.TimerHandle | None = None
 
@@ -139,7 +139,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.parser = None  # type: ignore[assignment]  # it holds this object
 
     def _leave(self, cycle: Exchange) -> None:
-        """Tell a request that its client has hung up, and have it cancelled if it only reads."""
+        """Notify a request that its client has disconnected, and have it cancelled if it only reads."""
         if not cycle.response_complete:
             cycle.disconnected = True
             if not self.pipeline:  # otherwise it has not begun
@@ -164,10 +164,10 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(self._fault if self._origin_pieces else HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _resume_after_upgrade(self, rest: memoryview) -> None:
-        """Go on behind a head that names another protocol, at which the parser stops whatever the head says of a body.
+        """Continue after a head that names another protocol, where the parser stops whatever it says about a body.
 
-        Unless a WebSocket begins here, it is read again by a parser of its own, as if it had not named any: so its
-        body ends where that of any other request would. A WebSocket cannot begin while answers are under way.
+        Unless a WebSocket begins here, the head is read again by another parser, as if it had named none: so its body
+        ends where that of any other request would. A WebSocket cannot begin while responses are being written.
         """
         while True:
             version = self.parser.get_http_version()
@@ -190,7 +190,7 @@ class HttpProtocol(HttpToolsProtocol):
                 return
 
     def _become_websocket(self, early: bytes) -> None:
-        """Hand the connection on, and hold nothing any more that only HTTP needs: it is a tenth of what that takes."""
+        """Hand the connection over, and release what only HTTP needs, a tenth of a connection's memory."""
         self.handle_websocket_upgrade()
         protocol = cast("WebSocketProtocol", self.transport.get_protocol())
         if not protocol.handshake_initiated:
@@ -212,7 +212,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if is_long else HTTPStatus.BAD_REQUEST)
 
     def on_message_begin(self) -> None:
-        """Start to count the bytes of a head."""
+        """Start counting the bytes of a head."""
         self._wait_for_head()
         self.url = b""
         self.expect_100_continue = self._is_silent = False
@@ -267,7 +267,7 @@ class HttpProtocol(HttpToolsProtocol):
         path = raw_path.decode("ascii")
         self.scope["path"] = unquote(path) if "%" in path else path
         self.scope["raw_path"], self.scope["query_string"] = raw_path, query
-        # A client that expects 100 Continue and gets an answer may send its body or not: nobody can know.
+        # A client that expects 100 Continue and gets a response may send its body or not.
         is_last = version == "1.0" or self.expect_100_continue or self._is_shutting_down
         self._add(keep_alive=not is_last and parser.should_keep_alive())
 
@@ -305,7 +305,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._start_timer(timeouts.REQUEST_S)
 
     def pause_writing(self) -> None:
-        """Pause writing, and close the connection if the client does not read on."""
+        """Pause writing, and close the connection if the client stops reading."""
         super().pause_writing()
         self._watch_reader()
 
@@ -315,10 +315,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._stop_watching()
 
     def shutdown(self) -> None:
-        """Finish what runs and what is on its way, but for streams of events and for those who do not read.
+        """Finish running and arriving requests, except event streams and clients that do not read.
 
-        Who sends a request on a connection that is being closed cannot know whether it was done, and a proxy dares not
-        send it elsewhere. So an idle connection is closed behind the answer to its last request, or when none comes.
+        A client that sends a request on a connection that is being closed cannot know whether it was executed, and a
+        proxy must not repeat it. So an idle connection is closed after the response to a last request, or if none
+        arrives.
         """
         self.app_state[CLOSE_SUBSCRIPTIONS]()
         self._is_shutting_down = True
@@ -355,7 +356,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def _add(self, *, keep_alive: bool) -> None:
-        """Run a request, behind those that are under way."""
+        """Run a request after the earlier ones."""
         is_next = self._is_idle()
         self.cycle = exchange = Exchange(
             self, self.scope["method"], keep_alive=keep_alive, expects_continue=self.expect_100_continue
@@ -414,14 +415,14 @@ class HttpProtocol(HttpToolsProtocol):
         return self._is_added and cycle is not None and cycle.response_complete
 
     def _check_framing(self, version: str) -> None:
-        """Check headers that may not come twice, and those that change what belongs to a request."""
+        """Check headers that must not be repeated, and those that determine the end of a request."""
         expected = [value.lower() for name, value in self.headers if name == b"expect"]
         self.expect_100_continue = version == VERSION and b"100-continue" in expected
         if is_faulty(version, self.headers):
             self._stop_parser(HTTPStatus.BAD_REQUEST)
 
     def _refuse_with_origin(self, fault: HTTPStatus, name: bytes = b"", value: bytes = b"") -> None:
-        """Refuse a head once `Origin` was read, which may come after the limit; keep no other header."""
+        """Refuse a head after reading `Origin`, which may come after the limit; keep no other header."""
         if not self._origin_pieces:
             self._fault = fault
             is_known = not self._is_in_head or any(each == _ORIGIN for each, _ in self.headers)
@@ -473,7 +474,7 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 def _split(target: bytes) -> tuple[bytes, bytes]:
-    """Split a request target into its path and its query; only other forms than the usual one need a parser."""
+    """Split a request target into its path and its query; only unusual forms need a parser."""
     if target.startswith(b"/") and _HASH not in target:
         path, _, query = target.partition(b"?")
         return path, query

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gateway.settings.table import Settings
     from gateway.store.engines.server_lock import ServerLock
 
-_END_S: Final = 2  # for what follows GATEWAY_SHUTDOWN_S, which requests get
+_END_S: Final = 2  # for the steps after GATEWAY_SHUTDOWN_S, which is for requests
 _KEEP_ALIVE_S: Final = 75  # longer than proxies keep an idle connection (nginx 60 s), so that they close it first
 _WARNING: Final = {
     False: "Unauthenticated on localhost until you create the first API key: gateway keys create\n",
@@ -63,7 +63,7 @@ def _serve(settings: Settings, lock: ServerLock) -> None:
     with loading():
         config = _config(settings)
         if settings.workers == 1:
-            config.load_app()  # takes a second, in which clients that connected already would wait
+            config.load_app()  # takes a second, during which connected clients would wait
     listener = listen(settings)
     is_open = not has_keys and is_open_without_keys(settings)
     click.echo(_banner(settings, listener.getsockname()[1], is_open=is_open), err=True)
@@ -83,7 +83,7 @@ def _on_stop(lock: ServerLock, shutdown_s: int) -> None:
 
 
 class _Server(uvicorn.Server):
-    """A server in this process, which notes that it stops, and releases the lock of its database when it has."""
+    """A server in this process, which notes that it is stopping, and releases the lock of its database at the end."""
 
     def __init__(self, config: uvicorn.Config, lock: ServerLock) -> None:
         super().__init__(config)

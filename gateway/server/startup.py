@@ -1,4 +1,4 @@
-"""What is checked and opened before a server starts: settings that need each other, the database, keys, ports.
+"""Checks before a server starts: settings that need each other, the database, keys, ports.
 
 Must not be here: what is served (`serve`).
 """

@@ -58,7 +58,7 @@ class Pings:
                 self._timer = loop.call_at(at, self._send, loop)
                 return
             del self._due[first]
-            loop.call_soon(first.send_keepalive_ping)  # if one fails, the others are sent theirs
+            loop.call_soon(first.send_keepalive_ping)  # if one fails, the others are still sent
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):

@@ -1,7 +1,7 @@
 """Several server processes that share a port, and the process that supervises them: it starts, replaces and stops them.
 
-By a pipe to each worker the supervisor asks whether the worker runs and what it has counted. A worker ends when the
-supervisor is gone.
+Over a pipe to each worker the supervisor asks whether it runs, and for its metrics. A worker ends when the supervisor
+is gone.
 Must not be here: what a server is made of (`serve`), which metrics there are.
 """
 
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger(__name__)
 
 TICK_S: Final = 1.0
-HUNG_S: Final = 30.0  # a worker that has answered once, and then not for so long, is replaced
-ANSWER_S: Final = 2.0  # time for all workers to say what they have counted; Prometheus waits 10 s
-FIRST_WAIT_S: Final = 0.5  # before a worker is replaced that ended before it served; doubled each time
+HUNG_S: Final = 30.0  # a worker that has stopped answering for so long is replaced
+ANSWER_S: Final = 2.0  # time for all workers to return their metrics; Prometheus waits 10 s
+FIRST_WAIT_S: Final = 0.5  # delay before replacing a worker that ended before it served; doubled each time
 LONGEST_WAIT_S: Final = 10.0
 STOP_S: Final = 1.5  # time to end after GATEWAY_SHUTDOWN_S, which requests get
 _SHORTEST_WAIT_S: Final = 0.05
@@ -144,7 +144,7 @@ def _collect(server: uvicorn.Server) -> list[Any]:
 
 
 class _Place:
-    """One of the workers that there are to be, and how the processes in this place have done."""
+    """The place of one worker, and the history of its processes."""
 
     def __init__(self) -> None:
         self.worker: Worker | None = None
@@ -195,7 +195,7 @@ class Workers:
         return {str(number): max(0, place.starts - 1) for number, place in enumerate(self._places)}
 
     def _tend(self, place: _Place) -> None:
-        """Look after one worker: replace it when it has ended or hangs."""
+        """Supervise one worker: replace it when it has ended or hangs."""
         now, worker = time.monotonic(), place.worker
         if worker is not None:
             if worker.look(now):
@@ -216,7 +216,7 @@ class Workers:
         place.failures = 0 if worker.is_serving else place.failures + 1
         if place.failures:
             place.next_start = now + min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (place.failures - 1))
-        # It would fail each time; but where one has served, what is wrong now may be mended.
+        # It would fail each time; but where one has served, the cause may be temporary.
         self._has_failed |= worker.process.exitcode == STARTUP_FAILURE and not self._has_served
 
     def _stop(self, woken: int) -> None:

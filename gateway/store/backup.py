@@ -1,4 +1,4 @@
-"""A backup of a SQLite database while it is served, by SQLite's own online backup, and putting one in its place.
+"""Backups of a SQLite database while it is served, by SQLite's own online backup, and their restoration.
 
 The source is only read, in one transaction: the copy is a snapshot, commits continue meanwhile, and there is no second
 writer. SQLite cannot truncate its log until the copy is done.
@@ -51,7 +51,7 @@ def back_up(url: str, target: Path) -> int:
 
 @contextmanager
 def restored_copy(source: Path, target: Path) -> Iterator[Path]:
-    """Copy a backup beside the database that it is for, and check it; without `replace` it is removed in the end.
+    """Copy a backup beside its target database, and check it; without `replace` it is removed at the end.
 
     Errors: RestoreFailed where it is damaged, or not of this program; DatabaseDamaged; OSError.
     """
@@ -76,8 +76,8 @@ def restored_copy(source: Path, target: Path) -> Iterator[Path]:
 def replace(target: Path, copy: Path) -> int:
     """Put a restored copy in the place of a database, in one step, and return its size in bytes.
 
-    Whatever ends this program, there is one whole database: the log of the old one is part of its file before that is
-    replaced. Only one that SQLite cannot open still has a log then, which is removed after it.
+    If this program is interrupted, there is still one whole database: the log of the old one is written into its file
+    before that is replaced. Only a database that SQLite cannot open still has a log then, which is removed after it.
     Errors: RestoreFailed where another program has the database open; OSError.
     """
     with closing(sqlite3.connect(copy, isolation_level=None)) as opened:
@@ -112,9 +112,9 @@ def _read(source: Path) -> sqlite3.Connection:
 
 
 def _seal(copy: sqlite3.Connection) -> None:
-    """Make a copy one file, which can be opened anywhere, and check it; a server enables the log again.
+    """Make a copy a single file, which can be opened anywhere, and check it; a server enables the log again.
 
-    So it says of itself that it has no log (`database_files.require_own_log`).
+    So its header says that it has no log (`database_files.require_own_log`).
     """
     copy.execute("PRAGMA journal_mode = DELETE")
     found = [row[0] for row in copy.execute("PRAGMA integrity_check")]
@@ -130,7 +130,7 @@ def _require_ours(source: Path, copy: Path) -> None:
 
 
 def _settle(target: Path) -> None:
-    """Let SQLite write the log of a database into its file and remove it; one that it cannot open is left as it is."""
+    """Have SQLite write the log of a database into its file and remove it; one that it cannot open is left as it is."""
     try:
         require_own_log(target)
         with closing(sqlite3.connect(target, timeout=0)) as opened:

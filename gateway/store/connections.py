@@ -1,7 +1,7 @@
-"""Connections: each runs statements by one call of the driver each, alone or within a transaction; and their pools.
+"""Connections, which run each statement by one call of the driver, alone or within a transaction; and their pools.
 
-They come from SQLAlchemy's pool and go back to it at the end; a checkout from there for each statement would cost more
-than the statement.
+They come from SQLAlchemy's pool and are returned at the end; a checkout for each statement would cost more than the
+statement.
 Must not be here: the text of statements (`statement_cache`), differences between databases (`engines`).
 """
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 
-_REFUSED_S: Final = 1.0  # after a server that has no connection left was asked for one, until it is asked again
+_REFUSED_S: Final = 1.0  # between attempts to connect to a server that has no connection left
 C = TypeVar("C", bound="Connection")
 T = TypeVar("T")
 
 
 class Connection:
-    """One connection; its statements are named by a builder and the arguments of that."""
+    """One connection; a statement is given as its builder and the arguments of the builder."""
 
     def __init__(self, sqlalchemy: AsyncConnection, raw: Any, driver: Driver, engines: Engines) -> None:
         self.sqlalchemy = sqlalchemy
@@ -51,12 +51,12 @@ class Connection:
         return not self.is_local and self.raw.is_closed()
 
     def abort(self) -> None:
-        """Break the connection to a server, so that what waits for it fails."""
+        """Break the connection to a server, so that waiting calls fail."""
         if not self.is_local:
             self.raw.terminate()
 
     def interrupt(self) -> None:
-        """End the statement that SQLite's thread runs; a server learns from its driver that a call was cancelled."""
+        """Interrupt the statement in SQLite's thread; for a server, the driver does this when a call is cancelled."""
         if self.is_local:
             self.raw.is_given_up.set()
 
@@ -80,10 +80,10 @@ class Connection:
             return await self._driver.fetch(self.raw, prepared.text, values)
 
     async def take(self, take: Take[T], build: Build, arguments: tuple[Any, ...]) -> T:
-        """Run a statement, and return what a function takes from its rows.
+        """Run a statement, and return the result of a function on its rows.
 
-        Where the database yields them one by one, the function runs in the connection's thread, and no more rows are
-        read than it takes.
+        Where the database yields them one by one, the function runs in the connection's thread, and only the rows that
+        it takes are read.
         """
         prepared, values = self._statements.prepared(build, arguments)
         with self._watch(prepared.text):
@@ -168,9 +168,9 @@ class ConnectionPool(Generic[C]):
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     def acquire_idle(self) -> C | None:
-        """Lend an idle connection, if there is one that is not known to be closed.
+        """Lend an idle connection that is not known to be closed, if there is one.
 
-        So no statement is sent over one that is, and none has to be sent again.
+        So no statement is sent over a closed one, and none has to be repeated.
         """
         while self._idle:
             connection = self._idle.pop()
@@ -180,7 +180,7 @@ class ConnectionPool(Generic[C]):
         return None
 
     def abort_stuck(self, most: float) -> None:
-        """Break connections that were lent at more than `most` calls of this: their server says nothing any more."""
+        """Break connections that were lent during more than `most` calls of this: their server no longer responds."""
         for connection, seen in self._lent.items():
             self._lent[connection] = seen + 1
             if seen >= most:
@@ -227,7 +227,7 @@ class ConnectionPool(Generic[C]):
         return self.open < self._at_most and asyncio.get_running_loop().time() >= self._refused_until
 
     async def _open(self) -> C | None:
-        """Open a connection; return None where the server has none left, but one of the others can be waited for."""
+        """Open a connection; return None where the server has none left, but another of ours will be released."""
         self.open += 1
         try:
             return await self._connect()
@@ -251,7 +251,7 @@ class ConnectionPool(Generic[C]):
             self._idle.append(connection)
 
     def _discard(self, connection: C) -> None:
-        """Close a connection in the background, since what it runs has to end first."""
+        """Close a connection in the background, since its statement has to end first."""
         connection.interrupt()
         task = asyncio.get_running_loop().create_task(self._close(connection))
         self._closing.add(task)

@@ -1,4 +1,4 @@
-"""What is deleted of threads in steps, and what is taken from rows that name an end user.
+"""Deletion of threads in steps, and removal of an end user's name from rows.
 
 Must not be here: the text of statements (`statements.erasing`), when a transaction ends (`core`).
 """
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Reach
 
 KEYED: Final = idempotency.INDEXED  # tables with idempotency keys
-MANY_BYTES: Final = 1024 * 1024  # which one statement deletes in a moment
+MANY_BYTES: Final = 1024 * 1024  # that one statement deletes in a short time
 _BESIDE: Final = (tables.run_steps, tables.runs, tables.message_deltas, tables.deleted_messages)
 
 
 class EraseWrites(Writes):
-    """What an erasure, or another removal in steps, can change."""
+    """The writes of an erasure, or another removal in steps."""
 
     async def remove_messages_after(
         self, reach: Reach, thread_id: ThreadId, position: int, most: int
     ) -> tuple[int, int]:
         """Delete messages after a position of a thread that is about to be deleted; return how many, and the last.
 
-        They are so many, or fewer of more than MANY_BYTES.
+        They are at most so many, and fewer if they exceed MANY_BYTES.
         """
         own = (reach, thread_id, position)
         found: list[int] = await self._taken(_first, erasing.list_sizes, *own, most)
@@ -41,33 +41,33 @@ class EraseWrites(Writes):
         return len(found), found[-1] if found else position
 
     async def remove_others(self, reach: Reach, thread_id: ThreadId, most: int) -> bool:
-        """Delete some of what a thread has beside messages; say whether more may be left."""
+        """Delete some of a thread's other rows; say whether more may be left."""
         for table in _BESIDE:
             if await self._rows(erasing.remove_some, reach, table, thread_id, most):
                 return True
         return False
 
     async def forget_owner(self, reach: Reach, most: int) -> int:
-        """Take the owner that the caller is limited to from the places of some deleted threads; return their number."""
+        """Remove the owner that the caller is limited to from places of some deleted threads; return their number."""
         return len(await self._rows(erasing.forget_owner, reach, _digest(reach), most))
 
     async def note_erasure(self, reach: Reach) -> None:
-        """Note that the owner that the caller is limited to was erased, which ends what follows its threads."""
-        await self._rows(epochs.lock_epochs)  # of two at once, both would delete nothing and insert the same
+        """Note that the owner that the caller is limited to was erased, which ends subscriptions to its threads."""
+        await self._rows(epochs.lock_epochs)  # two at once would both delete nothing and insert the same row
         await self._rows(erasing.forget_erasure, reach, _digest(reach))
         await self._insert(tables.erased_owners, [{"project_id": reach.project_id, "owner": _digest(reach)}])
         self._touch(reach, "", reach.owner, 0)
 
     async def forget_scope(self, reach: Reach, table: str, scope: str, key: str) -> None:
-        """Take an idempotency key from what was created under it."""
+        """Remove an idempotency key from what was created under it."""
         await self._rows(idempotency.forget_key, reach, tables.metadata.tables[table], scope, key)
 
     async def forget_author(self, reach: Reach, message_id: str) -> None:
-        """Take the author from a message."""
+        """Remove the author of a message."""
         await self._rows(messages.set_message, reach, message_id, {"author": None})
 
     async def forget_payer(self, reach: Reach, run_id: str) -> None:
-        """Take from a run whose budget it was counted in."""
+        """Remove the payer of a run."""
         await self._rows(runs.set_run, reach, run_id, {"created_by": None})
 
     async def forget_mark(self, reach: Reach, thread_id: str, reader: str) -> None:
@@ -76,7 +76,7 @@ class EraseWrites(Writes):
 
 
 def _first(sizes: Iterable[tuple[int, int]]) -> list[int]:
-    """Take positions until the messages there have many bytes."""
+    """Take positions until their messages exceed MANY_BYTES."""
     found, stored = [], 0
     for position, size in sizes:
         found.append(position)

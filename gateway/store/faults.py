@@ -1,4 +1,4 @@
-"""The faults of a database that a process meets: they are logged, and the last one is known until a write succeeds.
+"""The faults of a database, as seen by a process: they are logged, and the last one is kept until a write succeeds.
 
 Must not be here: which errors are faults (`engines.errors`).
 """
@@ -13,7 +13,7 @@ from gateway.store.engines.errors import fault_of, original_of, translate
 
 log: Final = logging.getLogger(__name__)
 
-LOG_S: Final = 1.0  # between two lines of the log on one kind of fault
+LOG_S: Final = 1.0  # between two log lines on the same kind of fault
 
 
 class Faults:

@@ -1,6 +1,6 @@
 """Filling a new thread in several transactions: until the last of them, no caller reaches it.
 
-So it is visible whole or not at all, while no transaction is longer than a moment.
+So it is visible whole or not at all, and yet all transactions are short.
 Must not be here: the text of statements (`statements.filling`), when a transaction ends (`core.filling`).
 """
 
@@ -31,11 +31,11 @@ _OF_THREAD: Final = 0  # followers of the list get the new thread as a whole
 
 @dataclass(slots=True)
 class Filling:
-    """A thread as it will be, and what was added to it so far.
+    """The thread to be created, and what was added to it so far.
 
     It may be a copy of another one (`source`), take the place of a deleted one, or be inferred from its messages.
-    `latest` is the second of its last message. `touched` is when the last messages were added, in milliseconds: so it
-    is known to be the thread that was begun, and not another one of the same id.
+    `latest` is the second of its last message. `touched` is when the last messages were added, in milliseconds: it
+    identifies the thread that was begun, among others of the same id.
     """
 
     thread: Thread
@@ -54,10 +54,10 @@ class Filling:
 
 
 class FillWrites(EraseWrites):
-    """What is written of a thread that is being filled, beside all else."""
+    """The writes to a thread that is being filled, in addition to all others."""
 
     async def begin_filling(self, reach: Reach, begun: Filling, now: int) -> None:
-        """Add a thread that is not whole; it is older than all others until it is, wherever they are in order."""
+        """Add a thread that is not whole; until it is, it counts as older than all others in every order."""
         thread = begun.thread._replace(created_at=0, activity_at=0, idempotency_key=None)
         row = rows.row_of_thread(reach.project_id, thread, ALL_INFERRED if begun.is_inferred else None)
         if begun.source is not None:
@@ -68,7 +68,7 @@ class FillWrites(EraseWrites):
         begun.touched = now
 
     async def add_filled(self, reach: Reach, begun: Filling, added: Sequence[Message], now: int) -> bool:
-        """Add messages to a thread; False if it was removed, or is about to be, or was begun by somebody else."""
+        """Add messages to a thread; False if it was removed, is being removed, or was begun by another process."""
         if not await self._rows(filling.add_filled, reach, begun.thread.id, _left(begun), len(added), now):
             return False
         values = rows.imported(reach.project_id, enumerate(added, begun.position + 1))
@@ -79,7 +79,7 @@ class FillWrites(EraseWrites):
         return True
 
     async def end_filling(self, reach: Reach, begun: Filling, thread: Thread) -> bool:
-        """Show a thread with all its messages; False as above.
+        """Make a thread visible with all its messages; False as above.
 
         Errors: KeyTaken.
         """
@@ -97,7 +97,7 @@ class FillWrites(EraseWrites):
         return True
 
     async def is_abandoned(self, reach: Reach, thread_id: ThreadId, before: int) -> bool:
-        """Say whether nothing was added since a time, in milliseconds, to a thread that is not whole."""
+        """Say whether a thread is not whole, and nothing was added to it since a time, in milliseconds."""
         return bool(await self._rows(filling.is_abandoned, reach, thread_id, before))
 
 

@@ -1,8 +1,8 @@
 """Group commit for SQLite's one writer: transactions that wait at the same time share one commit.
 
-A transaction runs as a whole in the connection's thread, in which none of its statements has to be waited for; those
-that wait meanwhile run after it in the same hop, each in a savepoint of its own, so that one that fails is rolled back
-alone. Each ends after the commit.
+A transaction runs as a whole in the connection's thread, where no statement has to be awaited; waiting transactions run
+after it in the same hop, each in a savepoint of its own, so that one that fails is rolled back alone. All of them
+return after the commit.
 Must not be here: what is written (`writes`, `statements`), PostgreSQL (`transactions`).
 """
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_GROUP: Final = 64  # transactions that share a commit; more would let the first of them wait too long
-MAX_WAITING: Final = 10_000  # that may wait; those that come then get a 503
+MAX_WAITING: Final = 10_000  # that may wait; further ones get a 503
 
 
 class PendingWrite(NamedTuple):
-    """What one transaction does, for whom it does that, and the future of its result."""
+    """The function of one transaction, its caller's context, and the future of its result."""
 
     work: Work
     context: Context
@@ -58,7 +58,7 @@ class GroupCommit:
         return int(self._running is not None)
 
     async def run(self, work: Callable[[TransactionConnection], Awaitable[T]], _until: float | None = None) -> T:
-        """Run a transaction: committed when its function returns, rolled back when that raises.
+        """Run a transaction: it is committed when its function returns, and rolled back when that raises.
 
         The function waits for nothing but its statements, since it does not run in the event loop.
         Errors: TimeoutError where too many wait; whatever the driver says.
@@ -97,7 +97,7 @@ class GroupCommit:
         return writer.call(lambda _raw: run_batch(batch, cast("TransactionConnection", self._within_thread)))
 
     def _end(self, batch: list[PendingWrite], running: asyncio.Future[list[Any]]) -> None:
-        """Report the results of transactions, and begin what comes next."""
+        """Report the results of transactions, and begin the next ones."""
         failure: BaseException | None = None
         try:
             outcomes = running.result()
@@ -153,7 +153,7 @@ def _run_in_savepoint(write: PendingWrite, connection: TransactionConnection) ->
 
 
 def _run(write: PendingWrite, connection: TransactionConnection, undo: str) -> Any:
-    """Run one transaction, and undo what it did if it fails or nobody waits for it any more."""
+    """Run one transaction, and undo it if it fails or its caller no longer waits."""
     raw: sqlite3.Connection = connection.raw
     if write.done.done():  # cancelled while another process held the lock
         return None
@@ -161,7 +161,7 @@ def _run(write: PendingWrite, connection: TransactionConnection, undo: str) -> A
         outcome = write.context.run(_result, write.work, connection)
     except Exception as error:
         if not raw.in_transaction or not is_usable_after(error):
-            raise  # SQLite has rolled back all of them, or cannot write any, as where the disk is full
+            raise  # SQLite has rolled back all of them, or cannot write any, as on a full disk
         outcome = error
     if isinstance(outcome, Exception) or write.done.done():
         raw.execute(undo)

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-LONG_S: Final = 60  # transactions of ours take no seconds
+LONG_S: Final = 60  # our transactions take less than a second
 _CLOCK: Final = "SELECT extract(epoch FROM clock_timestamp())"
-# What our own connections set, and those through a pooler by transaction have of the role.
+# Parameters that our connections set; through a pooler in transaction mode they come from the role.
 _SETTINGS: Final = """
     SELECT name, setting FROM pg_settings WHERE name IN (
         'lock_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout', 'default_transaction_isolation'
     )
 """
-# A role without the privilege for it does not see when the transactions of others began.
+# A role without the privilege does not see when the transactions of other roles began.
 _LONG: Final = """
     SELECT pid, coalesce(nullif(application_name, ''), usename, ''), extract(epoch FROM clock_timestamp() - xact_start)
     FROM pg_stat_activity
@@ -49,13 +49,13 @@ _COLLATION: Final = """
 """
 _NOTES_COLLATION: Final = (15,)
 
-_LATE_MS: Final = 60_000  # a server takes what is due within a second, and a lease lasts for ten
+_LATE_MS: Final = 60_000  # a server takes due runs within a second, and a lease lasts for ten
 _RUNS, _THREADS, _STEPS = tables.runs.c, tables.threads.c, tables.run_steps.c
 _IS_ACTIVE: Final = _RUNS.due_at.is_not(None)
 _OF_THREAD: Final = and_(_THREADS.project_id == _RUNS.project_id, _THREADS.id == _RUNS.thread_id)
 _HOLDER: Final = exists().where(_RUNS.project_id == _THREADS.project_id, _RUNS.id == _THREADS.active_run, _IS_ACTIVE)
 _ITS_RUN: Final = exists().where(_RUNS.project_id == _STEPS.project_id, _RUNS.id == _STEPS.run_id)
-# What no server leaves behind for long.
+# States that no server leaves for long.
 _FAULTS_OF_RUNS: Final = {
     "runs that no server looks after": select(func.count())
     .select_from(tables.runs)
@@ -72,7 +72,7 @@ _FAULTS_OF_RUNS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was read of a database, and whether its migration to this revision is complete.
+    """The state of a database, and whether its migration to this revision is complete.
 
     Units: `newest` is the latest second of a message or thread, if there is one; `ahead_s` is how far the database's
     clock is ahead of ours. `damage` is the first that SQLite finds; `log_bytes` the size of its log. PostgreSQL has

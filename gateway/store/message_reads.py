@@ -47,7 +47,7 @@ _PAGES_OF_EACH: Final = {more: partial(postgres_pages.list_messages_of_each, wit
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[T]):
-    """Items after a position, each with its own, the position of the next batch, and whether that may have items."""
+    """Items after a position, each with its position, the position of the next batch, and whether more may follow."""
 
     items: list[tuple[int, T]]
     position: int
@@ -114,7 +114,7 @@ class MessageReads:
     async def _beside(
         self, page: PageRequest, beside: Beside, build: Build, reach: Reach, *arguments: Any
     ) -> ThreadPage:
-        """Return a page of the threads that a statement selects, with what is read beside them.
+        """Return a page of the threads that a statement selects, with what `beside` requests.
 
         Errors: AnswerTooLarge where the messages are larger than the limit of one response.
         """
@@ -173,7 +173,7 @@ class MessageReads:
         return (*rows.thread_with_edges(wire.load(with_thread[_THREAD])), take(in_order))
 
     async def _pages_of_each(self, reach: Reach, read: PageRead, fields: Fields) -> list[PageRows[Any]]:
-        """Return the same page of several threads by one statement, and one more after each that ends by its bytes."""
+        """Return the same page of several threads by one statement, and one more after each page cut by its bytes."""
         build: Build = messages.list_messages_of_each
         if not self._connection.is_local:
             build = _PAGES_OF_EACH[read.with_more]
@@ -216,7 +216,7 @@ def _selected(fields: Fields) -> Fields:
 
 
 def complete(fields: Fields, *pages: list[Any]) -> None:
-    """Append to the content of messages in progress what they have gained; the rows begin with the fields."""
+    """Append their deltas to the content of messages in progress; the rows begin with the fields."""
     deltas = itemgetter(fields.index(messages.DELTAS))
     if any(map(deltas, chain.from_iterable(pages))):
         places = {name: n for n, name in enumerate(fields)}

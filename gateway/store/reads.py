@@ -1,4 +1,4 @@
-"""What can be read from the store, without a transaction.
+"""The reads of the store, without a transaction.
 
 Each statement sees one snapshot. Where a call runs several, the later ones may see changes since the first; what was
 deleted meanwhile is omitted.
@@ -57,9 +57,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_KEYS: Final = 1_000  # that are exported at once
+_KEYS: Final = 1_000  # exported at once
 MOST_FEW: Final = 2_000  # threads that are looked up and sorted for a page, in some milliseconds
-_SWEPT: Final = 500  # changes of each kind, of more the owners are not looked up
+_SWEPT: Final = 500  # changes of each kind; if there are more, their owners are not looked up
 _POSITION, _KIND, _ID = 1, 2, 3  # columns of `list_changes`, after the message
 _OF_CHANGE: Final = itemgetter(slice(len(GROWING), None))
 _CHANGES_WITH_MESSAGES = {
@@ -115,7 +115,7 @@ class Reads(MessageReads):
         )
 
     async def current_snapshot(self) -> Snapshot:
-        """Return which changes of all projects can be seen now."""
+        """Return the snapshot of the changes of all projects that can be seen now."""
         return snapshot.from_database(await self._value(thread_list.current_snapshot))
 
     async def list_thread_changes(
@@ -142,12 +142,12 @@ class Reads(MessageReads):
         return next((row[0] for row in await self._rows(thread_list.erased_number, reach, digest)), None)
 
     async def changed_projects(self, projects: Sequence[str], seen: Snapshot) -> tuple[Snapshot, list[str]]:
-        """Return what can be seen now, and those of some projects in which more has changed than a snapshot sees."""
+        """Return the current snapshot, and those of some projects that have changed since another snapshot."""
         found = await self._rows(thread_list.changed_projects, wire.dump_text(projects), *_given(seen))
         return snapshot.from_database(found[0][0]), [row[1] for row in found if row[2] is not None]
 
     async def changed_owners(self, project_id: str, seen: Snapshot) -> list[tuple[str, str | None, int | None]]:
-        """Return whose threads have changed since a snapshot, with the numbers; None where they are not known."""
+        """Return owners whose threads have changed since a snapshot, with the numbers; None where not known."""
         found = await self.list_thread_changes(Reach(project_id), seen, _SWEPT)
         unknown = (project_id, None, None)
         changed: list[tuple[str, str | None, int | None]] = []
@@ -156,7 +156,7 @@ class Reads(MessageReads):
                 changed.append(unknown)
             else:
                 changed.append((project_id, each.thread.owner, number))
-        # Where no thread has changed, a read mark may have been moved.
+        # If no thread has changed, a read mark was moved.
         return [*changed, unknown] if found.has_more or not changed else changed
 
     async def get_runs(self, reach: Reach, run_ids: Sequence[str]) -> dict[str, Run]:
@@ -258,7 +258,7 @@ class Reads(MessageReads):
         return [tuple(row) for row in await self._rows(filling.list_abandoned, before, most)]
 
     async def list_beside(self, reach: Reach, thread_ids: Sequence[str], beside: Beside) -> ThreadPage:
-        """Return threads in no order, with what is asked for of each; unknown threads are omitted.
+        """Return threads in no order, with what `beside` requests; unknown threads are omitted.
 
         Errors: AnswerTooLarge, as of `list_threads`.
         """
@@ -347,7 +347,7 @@ class Reads(MessageReads):
         return await self._flag(api_keys.any_key)
 
     async def read_epoch(self) -> str:
-        """Return the epoch of the database, with PostgreSQL's own history; it is empty where all were deleted."""
+        """Return the epoch of the database, with PostgreSQL's own history; it is empty if all epochs were deleted."""
         return next((" ".join(row) for row in await self._rows(epochs.read_epoch)), "")
 
     async def is_migrated(self) -> bool:
@@ -361,9 +361,10 @@ class Reads(MessageReads):
         return revision.is_migrated(found[0][0] if found else None)
 
     async def _few(self, reach: Reach, selected: Selection) -> dict[str, Any]:
-        """Find a condition of a filter that few threads fulfil, by which they are found; none, if there is none.
+        """Find a condition of a filter that few threads fulfil, by which they are looked up, if there is one.
 
-        A list that is read in its order would pass over all others, until it has a page. One owner's are few already.
+        Reading a list in its order would skip all other threads until a page is full. One owner's threads are few
+        anyway.
         """
         if reach.owner is not None:
             return {}

@@ -57,7 +57,7 @@ def thread_page(found: Sequence[Any], page: PageRequest, names: Fields = (), fie
 
 @lru_cache(64)
 def names_of(selected: Fields, also: Fields, *, has_unread: bool) -> Fields:
-    """Name the columns of `select_beside`, of which those of the message are selected."""
+    """Name the columns of `select_beside` for the selected columns of the message."""
     source = (SOURCE, f"{SOURCE}_message") if SOURCE in also else ()
     unread = (UNREAD, *({LAST_READ}.intersection(also))) if has_unread else ()
     return (*selected, *_OF_THREAD, *source, *unread)

@@ -1,4 +1,4 @@
-"""What can be read and changed of runs, their steps and assistants.
+"""The reads and writes of runs, their steps and assistants.
 
 Must not be here: the text of statements (`statements.runs`), which status may follow which (`domain.run`).
 """
@@ -47,12 +47,12 @@ class RunReads(Reads):
         return Run(*found[0]) if found else None
 
     async def get_run_again(self, reach: Reach, run: Run) -> Run | None:
-        """Return a run as it is now, with the settings that are known."""
+        """Return a run as it is now, with its known settings."""
         found = await self._rows(runs.get_run_again, reach, run.id)
         return Run(*found[0])._replace(settings_json=run.settings_json) if found else None
 
     async def deltas_after(self, reach: Reach, message_id: str, position: int) -> list[tuple[int, Delta]]:
-        """Return what a message in progress has gained after a position, in order, each with its own."""
+        """Return the deltas of a message in progress after a position, in order, each with its position."""
         found = await self._rows(following.deltas_after, reach, message_id, position)
         return [(row[0], Delta(*row[1:])) for row in found]
 
@@ -124,7 +124,7 @@ class RunReads(Reads):
         return await self._flag(runs.has_assistant, reach, cursor)
 
     async def due_runs(self, limit: int) -> list[tuple[str, str]]:
-        """Return the projects and ids of runs that a worker has to look after, in turns between projects."""
+        """Return the projects and ids of runs that a worker has to handle, in turns between projects."""
         return [(row[0], row[1]) for row in await self._rows(runs.due_runs, limit)]
 
 
@@ -132,7 +132,7 @@ class RunWrites(FillWrites, RunReads):
     """What can be changed of runs, beside threads and messages."""
 
     async def lock_thread(self, reach: Reach, thread_id: ThreadId, run_id: str) -> int:
-        """Let a run lock a thread, and allocate the position of its creation.
+        """Lock a thread for a run, and allocate the position of the run's creation.
 
         Errors: NotFound for the thread; ThreadLocked where it has an active run.
         """
@@ -180,7 +180,7 @@ class RunWrites(FillWrites, RunReads):
     async def import_runs(
         self, reach: Reach, added: Sequence[Run], steps: Sequence[RunStep], ends: Mapping[ThreadId, int]
     ) -> None:
-        """Add runs that have ended and steps at positions of locked threads, whose ends these are then."""
+        """Add ended runs and their steps at positions of locked threads, whose ends move there."""
         for table, columns, each in (
             (tables.runs, runs.RUN_COLUMNS, added),
             (tables.run_steps, runs.STEP_COLUMNS, steps),
@@ -209,7 +209,7 @@ class RunWrites(FillWrites, RunReads):
         await self._rows(runs.set_step, reach, step_id, values)
 
     async def lease_run(self, project_id: str, run_id: str, owner: str, lease_ms: int) -> tuple[OpenRun, bool] | None:
-        """Take the lease of a run that is due, and say whether it is past its time; None where another was faster."""
+        """Take the lease of a run that is due, and say whether the run has expired; None where another was faster."""
         found = await self._rows(runs.lease_run, Reach(project_id), run_id, owner, lease_ms)
         if not found:
             return None

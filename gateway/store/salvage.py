@@ -1,7 +1,7 @@
-"""Reading what a damaged SQLite file still gives, row by row, into a new database, from which it is exported.
+"""Reading a damaged SQLite file, row by row, into a new database, from which it is exported.
 
-The file is not changed. A table is scanned by its row ids; after a damaged page it is read on from the next row id that
-can be found. Each row is parsed as an import does, so what is taken can be imported again.
+The file is not changed. A table is scanned by its row ids; after a damaged page reading continues from the next row id
+that can be found. Each row is parsed as in an import, so all rows taken can be imported again.
 Must not be here: the export, what is reported to a person (`cli.salvage`).
 """
 
@@ -38,10 +38,10 @@ _TAKEN: Final = (
     tables.run_steps,
     tables.assistants,
 )
-_STEPS: Final = 10_000  # row ids that are tried one by one after a damaged page, which has some dozens; then fewer
+_STEPS: Final = 10_000  # row ids to try one by one after a damaged page, which has some dozens; then fewer
 _LAST: Final = 1 << 62
-_REPEATED: Final = 100_000  # rows without a new one, after which pages that lead to each other are left
-# A thread that is lost, of whose messages some are not, is inferred from them, as an import does.
+_REPEATED: Final = 100_000  # rows without a new one, after which a cycle of pages is left
+# A lost thread is inferred from its messages, if there are any, as in an import.
 _INFER: Final = """
     INSERT INTO threads (project_id, id, created_at, metadata, tool_resources, message_count, last_position,
         last_created_at, inferred)
@@ -54,7 +54,7 @@ _INFER: Final = """
 
 @dataclass(slots=True)
 class Gap:
-    """Row ids, both included, of which none could be read, and why; not each of them need have been a row."""
+    """A range of row ids, inclusive, that could not be read, and why; not every id was necessarily a row."""
 
     table: str
     first: int
@@ -64,9 +64,9 @@ class Gap:
 
 @dataclass(slots=True)
 class Salvaged:
-    """What was taken: the number of rows by table, of threads that were inferred, and what was not.
+    """The result: the number of rows by table, the number of inferred threads, and the gaps.
 
-    `disordered` are tables whose pages are in another order, so rows may be missing where no gap is.
+    `disordered` are tables whose pages are out of order, so rows may be missing without a gap.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Salvaged:
 def salvage(file: Path, target: Path) -> Salvaged:
     """Copy the readable rows of a damaged database into a migrated and empty one.
 
-    Errors: DatabaseDamaged where not even its tables are known, or it is beside a log that is not its own.
+    Errors: DatabaseDamaged where not even its tables can be read, or the log beside it is of another database.
     """
     require_own_log(file)
     found = Salvaged()
@@ -98,7 +98,7 @@ def _opened(file: Path, target: Path) -> Iterator[sqlite3.Connection]:
     if not _has_header(file):
         file = _with_header(file, target)
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as source:
-        source.execute("PRAGMA writable_schema = ON")  # so SQLite opens a file that is shorter than it should be
+        source.execute("PRAGMA writable_schema = ON")  # so SQLite opens a truncated file
         try:
             source.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.Error as error:
@@ -112,7 +112,7 @@ def _has_header(file: Path) -> bool:
 
 
 def _with_header(file: Path, target: Path) -> Path:
-    """Copy a database whose header is damaged, and give it that of a new one.
+    """Copy a database whose header is damaged, with the header of a new one.
 
     Source: SQLite, "Database File Format", 1.3 "The Database Header".
     """
@@ -160,15 +160,15 @@ def _copy(source: sqlite3.Connection, out: sqlite3.Connection, table: Table, fou
 def _rows(
     source: sqlite3.Connection, table: str, names: list[str], found: Salvaged
 ) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """Yield the rows of a table that can be read, in the order of its pages; some may come twice."""
-    # Not `rowid > ?`, which may look into the page before.
+    """Yield the readable rows of a table, in the order of its pages; some may come twice."""
+    # Not `rowid > ?`, which may read the page before.
     select = f"SELECT rowid, {', '.join(names)} FROM {table} NOT INDEXED WHERE rowid >= ? ORDER BY rowid"  # noqa: S608
     begin = 1
     while begin < _LAST:
         after = begin - 1
         try:
             for row_id, *row in source.execute(select, (begin,)):
-                if row_id <= after:  # a page is damaged, or in another's place, in a way that SQLite does not see
+                if row_id <= after:  # a page is damaged or misplaced in a way that SQLite does not detect
                     found.disordered.add(table)
                 after = row_id
                 yield row_id, tuple(row)
@@ -194,7 +194,7 @@ def _first_of(source: sqlite3.Connection, select: str, begin: int) -> tuple[Any,
 
 
 def _next_readable(source: sqlite3.Connection, table: str, after: int) -> int:
-    """Return the row id from which on to read again, after a row that cannot be read."""
+    """Return the row id at which to continue, after a row that cannot be read."""
     first = f"SELECT min(rowid) FROM {table} NOT INDEXED WHERE rowid >= ?"  # noqa: S608  (our own names)
     step, row_id = 1, after + 1
     while row_id < _LAST:
@@ -206,9 +206,9 @@ def _next_readable(source: sqlite3.Connection, table: str, after: int) -> int:
         else:
             if found is None:
                 return _LAST + 1
-            if row_id == after + 1:  # that row is there, but not its content
+            if row_id == after + 1:  # the row exists, but not its content
                 return max(int(found), row_id) + 1
-            return max(int(found), row_id)  # less where pages are in another order
+            return max(int(found), row_id)  # less where pages are out of order
     return _LAST + 1
 
 

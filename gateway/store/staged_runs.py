@@ -1,6 +1,6 @@
-"""The part of the staging table that has runs, their steps and assistants, as the lines that were read.
+"""The part of the staging table with runs, their steps and assistants, as the lines that were read.
 
-A line is parsed when it is added to the store, so that one that cannot be is rejected as it was.
+A line is parsed when it is added to the store, so that a rejected one is kept as it was.
 Must not be here: threads and messages (`staging`), what a line means (`domain.archive_runs`).
 """
 
@@ -26,7 +26,7 @@ TABLES: Final = """
     CREATE INDEX open_runs ON run_lines (thread_id, id) WHERE is_open;
 """
 _ADD: Final = "INSERT OR IGNORE INTO run_lines VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-# Nobody finishes the message of a run that has not ended: it expires with that.
+# The message of a run that has not ended is never finished: it expires with the run.
 _EXPIRE: Final = f"""
     UPDATE messages SET status = 'incomplete', incomplete_reason = 'run_expired', incomplete_at = created_at + {LASTS_S}
     WHERE status = 'in_progress' AND EXISTS (
@@ -73,7 +73,7 @@ class StagedRuns:
         self.count += self._db.execute(_ADD, of_line).rowcount
 
     def finish(self) -> None:
-        """Let the messages of open runs expire with them."""
+        """Mark the messages of open runs as expired."""
         if self.count:
             self._db.execute(_EXPIRE)
 

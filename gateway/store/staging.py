@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
 
-BATCH: Final = 1_000  # messages that are read, checked and written at once
+BATCH: Final = 1_000  # messages to read, check and write at once
 BATCH_BYTES: Final = 8 * 1024 * 1024  # of their content, at which a batch ends
 GROUP: Final = 20_000  # messages and kilobytes of one transaction at most
-_FIRST: Final = 500  # of the first transaction; the next ones have as many as it shows to be right
-_HOLD_S: Final = 0.05  # for which a transaction holds SQLite's writer; its commit may take twice as long
+_FIRST: Final = 500  # of the first transaction; the size of the next ones is adapted
+_HOLD_S: Final = 0.05  # how long a transaction holds SQLite's writer; its commit may take twice as long
 
 _COLUMNS: Final = tuple(column.name for column in MESSAGE_COLUMNS)
 _CONTENT: Final = _COLUMNS.index("content")
@@ -129,7 +129,7 @@ class Staged(NamedTuple):
 class Group(NamedTuple):
     """Threads that are written in one transaction, each with whether it has a line of its own.
 
-    A thread is `is_long` with more than is written in a moment; then it is alone.
+    A thread that `is_long` is too much for one short transaction; then it is alone.
     """
 
     threads: list[tuple[Thread, bool]]
@@ -214,7 +214,7 @@ class Staging:
         self._db.execute(_INDEX)
         self._db.execute("CREATE INDEX keys_by_thread ON keys (thread_id)")
         self.runs.finish()
-        self._db.execute("COMMIT")  # so that the other database can read it too
+        self._db.execute("COMMIT")  # so that the other connection can read it too
 
     def refused_threads(self) -> Iterator[tuple[ThreadId, str]]:
         """Yield the refused threads, and why."""
@@ -235,7 +235,7 @@ class Staging:
             yield Thread(*row), not inferred
 
     def note_hold(self, seconds: float) -> None:
-        """Let the next groups have as many messages as are written in a moment, after one that took a time."""
+        """Adapt the number of messages of the next groups to the time that one took."""
         fitting = self._limit * _HOLD_S / max(seconds, 0.001)
         self._limit = max(1, min(GROUP, 2 * self._limit, int(fitting)))
 
@@ -257,7 +257,7 @@ class Staging:
             yield Group(group, self._is_long(group, size))
 
     def _is_long(self, group: Sequence[tuple[Thread, bool]], size: int) -> bool:
-        # After one slow transaction not every thread is: filling shows nothing of how much can be written.
+        # One slow transaction does not make every thread long: filling does not measure how much can be written.
         return len(group) == 1 and size > max(self._limit, _FIRST)
 
     def ids(self, thread_id: str) -> Iterator[list[str]]:
@@ -360,7 +360,7 @@ class Staging:
         self._bytes = 0
 
     def _order(self, thread_id: str) -> _Order:
-        """Find the order of a thread's messages: mostly that of the one list that they were read from, or its reverse.
+        """Find the order of a thread's messages: usually that of the one list that they were read from, or its reverse.
 
         Lists of the API begin with the newest by default, so in a list whose times only fall, the last one read of a
         second is the first one created.
@@ -379,7 +379,7 @@ class Staging:
         return _Order(detector.count, _OWN, by, "created_at", detector.latest)
 
     def _arranged(self, thread_id: str, explicit: Direction | None) -> _Order:
-        """Store the places of messages that are not in their order."""
+        """Store the places of messages that were read out of order."""
         whole = self._whole(thread_id)
         self._db.execute(_DROP_REPEATED, (thread_id,))
         rows = self._db.execute(_ROWS, (thread_id,))
@@ -403,5 +403,5 @@ class Staging:
 
 
 def _staged(rows: list[Any]) -> list[Staged]:
-    """Convert rows of what an order reads."""
+    """Convert the rows of `_Order.read`."""
     return [Staged(message, *row[len(_COLUMNS) :]) for message, row in zip(messages_of(rows), rows, strict=True)]

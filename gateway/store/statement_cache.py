@@ -1,7 +1,7 @@
 """The cache of compiled statements: each is built and compiled once for each shape of its arguments.
 
-A builder is called with bind parameters in place of values, so the text is what SQLAlchemy compiles anywhere else.
-The shape is what changes the text and is not a value: which bounds there are, the order.
+A builder is called with bind parameters in place of values, so the text is the usual one of SQLAlchemy. The shape is
+everything but values that changes the text: which bounds there are, the order.
 Must not be here: which statements there are (`statements`), connections (`connections`).
 """
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
     Build = Callable[..., Executable]
 
-# Of a message or thread; all else is text.
+# Of a message or thread; all other fields are text.
 _NUMBERS: Final = frozenset(
     {"created_at", "completed_at", "incomplete_at", "message_count", "plain_text", "activity_at"}
 )
 _CONTENT: Final = Message._fields.index("content_json")
 _REQUIRED: Final = Message._fields.index("run_id")  # fields before it are never None
-_MAX_SHAPES: Final = 500  # there are some dozens, and one for each number of ids that are read at once
+_MAX_SHAPES: Final = 500  # there are some dozens, and one for each number of ids in a read
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class StatementCache:
         self._by_shape: dict[tuple[Any, ...], Prepared] = {}
 
     def prepared(self, build: Build, arguments: tuple[Any, ...]) -> tuple[Prepared, Sequence[Any]]:
-        """Return the statement that a builder makes of such arguments, and the values of these in its order."""
+        """Return the statement of a builder for arguments of this shape, and their values in its order."""
         values: list[Any] = []
         parts: list[Any] = [build]
         for each in arguments:
@@ -96,7 +96,7 @@ def _shape_of_page(page: PageRequest, values: list[Any]) -> Any:
 
 
 def _shape_of_message(message: Message, values: list[Any]) -> Any:
-    """Omit what is None: SQLite's driver takes longer for one than for the rest of a parameter's way."""
+    """Omit what is None: SQLite's driver takes longer for a None than for everything else about a parameter."""
     begin = len(values)
     values += message[:_REQUIRED]
     values[begin + _CONTENT] = message.content_json.decode()  # columns hold text
@@ -147,7 +147,7 @@ _SHAPE_OF: Final[dict[type, Callable[[Any, list[Any]], Any]]] = {
 
 
 def _bind_parameters(arguments: tuple[Any, ...]) -> list[Any]:
-    """Replace each value by a bind parameter, in the order in which shapes collect values."""
+    """Replace each value by a bind parameter, in the order in which the shapes collect values."""
     names = map(_name, count())
     return [_BIND_OF.get(type(each), _same)(each, names) for each in arguments]
 

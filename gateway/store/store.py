@@ -1,4 +1,4 @@
-"""The store: one database, and when a connection is borrowed and a transaction begins and ends.
+"""The store of one database: it decides when a connection is borrowed and a transaction begins and ends.
 
 Must not be here: what is read (`reads`) and changed (`writes`), differences between databases (`engines`).
 """
@@ -75,9 +75,9 @@ class Store:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[RunReads]:
-        """Borrow a connection all of whose reads see the same moment, for the duration of the block.
+        """Borrow a connection whose reads all see the same snapshot, for the duration of the block.
 
-        On SQLite the log of changes grows until it ends, so only some are open at once.
+        On SQLite the log grows until the block ends, so only a few may be open at once.
         Errors: Unavailable.
         """
         async with _one_of(self._snapshots), Borrowed(self._pool, _itself, self._faults) as connection:
@@ -93,8 +93,8 @@ class Store:
     async def write(self, work: Callable[[RunWrites], Awaitable[T]], key: str = "") -> T:
         """Run a transaction: committed when its function returns, rolled back when that raises.
 
-        The function waits for nothing but what it writes and reads: on SQLite it runs in the writer's thread. The key
-        is the id of the thread or message that it changes, so that those who wait for one do not hold up the others.
+        The function awaits only its own reads and writes: on SQLite it runs in the writer's thread. The key is the id
+        of the thread or message that it changes, so that writers of one thread do not block those of others.
         Errors: Unavailable where the database is down or its writer stays busy, or the thread stays locked.
         """
         if not key or self._engines.has_one_writer:
@@ -147,7 +147,7 @@ class Store:
         of_key = () if key is None else (key.scope, key.fingerprint)
         rows = partial(self._rows, messages.append_message, (reach, message, active_at, *of_key))
         found = await self._in_turn(thread_id, rows)
-        if not found:  # the transaction finds out why; and the thread may have changed at this moment
+        if not found:  # the transaction finds the reason; the thread may also just have changed
             return await self.write(add, thread_id)
         position, created_at, owner = found[0]
         self._publish([Hint(reach.project_id, thread_id, owner, position)])
@@ -158,9 +158,9 @@ class Store:
     ) -> ThreadId | None:
         """Add a text after the last delta of a message, and return its thread, if one statement can do it.
 
-        None where nothing was added: so it is on SQLite, which has no such statement; where the message has no delta
-        yet, the next one is the `fold`th, the text would be too long, or begins elsewhere than at the offset; and where
-        the thread changes at this moment.
+        None where nothing was added: on SQLite, which has no such statement; where the message has no delta yet, the
+        next one is the `fold`th, the text would be too long, or begins elsewhere than at the offset; and where the
+        thread changes meanwhile.
         Errors: Unavailable.
         """
         if self._engines.has_one_writer:
@@ -200,7 +200,7 @@ class Store:
     async def changed_owners(
         self, projects: Sequence[str], seen: Snapshot | None
     ) -> tuple[Snapshot, list[tuple[str, str | None, int | None]]]:
-        """Return what can be seen now, and whose threads have changed since a snapshot in which of some projects.
+        """Return the current snapshot, and the owners in some projects whose threads have changed since another one.
 
         A change is a project, an owner and its number; an unknown owner and number are None.
         """
@@ -239,11 +239,11 @@ class Store:
 
     @property
     def fault(self) -> str | None:
-        """The reason of the last fault of the database, if no write has succeeded since."""
+        """The last fault of the database, if no write has succeeded since."""
         return self._faults.reason
 
     async def try_write(self) -> None:
-        """Commit a transaction that leaves nothing.
+        """Commit a transaction that has no effect.
 
         Errors: Unavailable.
         """
@@ -282,7 +282,7 @@ class Store:
 
 
 class Borrowed(Generic[T]):
-    """What is done over a connection of the pool, from `async with` until its end."""
+    """The use of a connection of the pool, as an `async with` block."""
 
     def __init__(
         self, pool: ConnectionPool[Any], use: Callable[[Connection], T], faults: Faults, until: float | None = None

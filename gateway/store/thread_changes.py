@@ -1,4 +1,4 @@
-"""What the rows of changed threads mean: which changes are complete, and where a follower is after each of them.
+"""The meaning of rows of changed threads: which changes are complete, and a follower's place after each of them.
 
 Must not be here: the text of statements (`statements.thread_list`).
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Item(NamedTuple):
-    """A change and its number, what a follower has seen after it, and whether the thread itself was changed.
+    """A change and its number, a follower's snapshot after it, and whether the thread itself was changed.
 
     Otherwise its messages were, or it is as it was created.
     """
@@ -49,7 +49,7 @@ class Window(NamedTuple):
 
 
 def window(found: Sequence[Any], seen: Snapshot, limit: int, *, may_cut_ties: bool) -> Window:
-    """Take of the changes those up to a number of which all are there."""
+    """Take the changes up to the number to which they are complete."""
     text: str = next(row[1] for row in found if row[0] == SNAPSHOT)
     of_source: dict[int, list[int]] = {}
     for source, _, number, _ in found:
@@ -67,7 +67,7 @@ def window(found: Sequence[Any], seen: Snapshot, limit: int, *, may_cut_ties: bo
 
 
 def batch(found: Window, seen: Snapshot, threads: Mapping[str, Thread]) -> ListBatch:
-    """Make changes of a window; what the caller cannot reach, or was deleted meanwhile, is omitted."""
+    """Make the changes of a window; threads that the caller cannot reach, or deleted meanwhile, are omitted."""
     changed, until, current = found
     end = current if until is None else seen.after(until, current)
     items: list[Item] = []
@@ -83,7 +83,7 @@ def batch(found: Window, seen: Snapshot, threads: Mapping[str, Thread]) -> ListB
 
 
 def _end(numbers: Sequence[int], *, may_cut_ties: bool) -> int:
-    """Return the last number of which all changes are among those of a limited select."""
+    """Return the last number to which a limited select has all changes."""
     last = max(numbers)
     return max((each for each in numbers if each < last), default=last) if may_cut_ties else last
 

@@ -1,6 +1,6 @@
 """Turns of writers: of those that wait for the same thread, few hold a connection at once.
 
-A thread's row lock admits one of them anyway, and the others would take the connections that other threads need.
+The lock of the thread's row admits one of them anyway, and the others would take connections that other threads need.
 Must not be here: what is written.
 """
 
@@ -19,9 +19,9 @@ MAX_WAITING: Final = 100  # writers of a thread that wait for their turn
 
 
 class Turns:
-    """Who writes to each thread, or message, now, and who waits for that; keys are their ids.
+    """The running and waiting writers of each thread or message, by its id.
 
-    A turn is begun, or waited for, and ended by its writer itself: a context manager costs a hundredth of a write.
+    A writer begins or awaits its turn, and ends it, by explicit calls: a context manager costs a hundredth of a write.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Turns:
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self.end(key)  # it came at the last moment
+                self.end(key)  # the turn came at the last moment
             if isinstance(error, TimeoutError):
                 raise Unavailable(
                     "Other writes to this thread took too long. Please send the request again."
@@ -75,7 +75,7 @@ class Turns:
             self.running[key] = count
 
     def fail(self, key: str, error: BaseException) -> None:
-        """Fail those that wait for a thread, if it is locked: they would wait as long for nothing."""
+        """Fail the waiting writers of a locked thread: they would wait as long in vain."""
         if not isinstance(error, Unavailable) or not is_locked(error):
             return
         for turn in self.waiting.pop(key, ()):

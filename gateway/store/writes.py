@@ -1,4 +1,4 @@
-"""What can be changed in the store, within one transaction.
+"""The writes of the store, within one transaction.
 
 Must not be here: the text of statements (`statements`), when a transaction begins and ends (`store`).
 """
@@ -62,7 +62,7 @@ class Place(NamedTuple):
 
 
 class End(NamedTuple):
-    """The position of a thread's last change, the second that its last message has, or had, and what is inferred.
+    """The position of a thread's last change, the second of its last message, and what is inferred.
 
     `active_run` is the run that locks the thread, if any; `filling` is set in one that is not whole.
     """
@@ -75,7 +75,7 @@ class End(NamedTuple):
 
 
 class Deleted(NamedTuple):
-    """What is stored of a deleted thread: its place in the list, and the position at which a new one would begin."""
+    """A deleted thread as it is stored: its place in the list, and the position at which a new one would begin."""
 
     seq: int
     generation: int
@@ -95,7 +95,7 @@ class Writes(Reads):
         self.touched: dict[Topic, Hint] = {}
 
     async def try_write(self) -> None:
-        """Insert a row, and delete it again, of no project and under a name that no other process has."""
+        """Insert a row and delete it again, in no project and under a unique name."""
         thread_id = uuid.uuid4().hex
         row = {"project_id": "", "id": thread_id, "created_at": 0, "seq": 0}
         await self._insert(tables.deleted_threads, [row])
@@ -146,7 +146,7 @@ class Writes(Reads):
         return Thread(*own), position
 
     async def _changed(self, reach: Reach, unknown: NotFound, build: Build, *arguments: str | int) -> Sequence[Any]:
-        """Allocate a position by a statement that returns it with the id and the owner of the thread."""
+        """Allocate a position by a statement that also returns the id and the owner of the thread."""
         found = await self._rows(build, reach, *arguments)
         if not found:
             raise unknown
@@ -183,16 +183,16 @@ class Writes(Reads):
             await self.refuse_deleted(reach, key)
 
     async def refuse_deleted(self, reach: Reach, key: IdempotencyKey) -> None:
-        """Refuse a creation whose key a deleted object has; called after its insert, in the same transaction.
+        """Refuse a creation whose key belongs to a deleted object; called after the insert, in the same transaction.
 
-        No unique index spans both tables, and a deletion that the insert has waited for is seen only now.
+        No unique index spans both tables, and a deletion that the insert waited for is visible only now.
         Errors: KeyTaken.
         """
         if await self._rows(idempotency.find_deleted, reach, key.kind, key.scope, key.value):
             raise KeyTaken
 
     async def add_threads(self, reach: Reach, added: Sequence[Thread], inferred: Container[str] = ()) -> None:
-        """Add threads without messages, in their order; lines of their own replace what is inferred of them."""
+        """Add threads without messages, in their order; what is `inferred` can later be replaced by their own lines."""
         if added:
             values = [
                 rows.row_of_thread(reach.project_id, thread, ALL_INFERRED if thread.id in inferred else None)
@@ -244,7 +244,7 @@ class Writes(Reads):
         return position, created_at
 
     async def add_message(self, reach: Reach, added: Addition) -> Message:
-        """Add a message to the end of its thread, which its reader has read then; return it with its second.
+        """Add a message to the end of its thread, mark the thread as read, and return the message with its second.
 
         Errors: NotFound for the thread; ThreadLocked; KeyTaken.
         """
@@ -274,20 +274,20 @@ class Writes(Reads):
         return taken
 
     async def _why_not_free(self, reach: Reach, thread_id: str) -> NotFound | ThreadLocked:
-        """Return the error for a thread that takes no messages; a run that has ended meanwhile is overdue."""
+        """Return the error for a thread that accepts no messages; a run that has ended meanwhile counts as overdue."""
         for run_id, is_overdue in await self._rows(runs.active_run, reach, thread_id):
             return ThreadLocked(thread_id, run_id or "", is_overdue=bool(is_overdue))
         return NotFound("thread", thread_id)
 
     async def add_messages(self, reach: Reach, added: Sequence[Message], first: int, author: str | None = None) -> None:
-        """Add messages at positions that were allocated for them; the `author` is who wrote, and so has read, them."""
+        """Add messages at positions that were allocated for them; their `author` has read them."""
         each = [(reach, one, first + n, {} if author is None else {"author": author}) for n, one in enumerate(added)]
         await self._run_each(messages.insert_message, each)
         if author is not None:
             await self.raise_mark(reach, added[-1].thread_id, author, first + len(added) - 1)
 
     async def set_thread(self, reach: Reach, thread: Thread, given: Inferred, position: int) -> None:
-        """Write the fields of a thread that can change, as a change; fields that are `given` are not inferred now."""
+        """Write the fields of a thread that can change, as a change; fields that are `given` are no longer inferred."""
         changes = {"metadata": thread.metadata_json, "tool_resources": thread.tool_resources_json}
         await self._rows(threads.set_thread, reach, thread.id, given, {**changes, "changed_position": position})
 
@@ -299,7 +299,7 @@ class Writes(Reads):
     async def set_message_content(self, reach: Reach, message: Message, position: int | None) -> None:
         """Write the content of a message as a whole, and its status; its deltas are part of the content then.
 
-        Without a position it is no change, as in a thread that nobody knows yet.
+        Without a position it is no change, as in a thread that is not visible yet.
         """
         changes = {
             "status": message.status_value,
@@ -360,7 +360,7 @@ class Writes(Reads):
     async def lock_end(self, reach: Reach, thread_id: ThreadId) -> int:
         """Return the last position of a thread, and lock its row until this transaction ends.
 
-        Those who follow the thread have nothing to get of what this transaction changes beside it.
+        This transaction has no changes for followers of the thread.
         Errors: NotFound for the thread.
         """
         found = await self._rows(read_marks.lock_end, reach, thread_id)
@@ -371,14 +371,14 @@ class Writes(Reads):
         return int(position)
 
     async def raise_mark(self, reach: Reach, thread_id: ThreadId, reader: str, position: int) -> None:
-        """Move a reader forward to a position, in a thread that is locked; one who is there or further stays."""
+        """Move a reader forward to a position in a locked thread, unless it is there or further already."""
         own = (reach, thread_id, reader)
         if not (await self._rows(read_marks.raise_mark, *own, position) or await self._rows(read_marks.has_mark, *own)):
             mark = {"project_id": reach.project_id, "thread_id": thread_id, "reader": reader, "position": position}
             await self._insert(tables.read_marks, [mark])
 
     async def lower_mark(self, reach: Reach, thread_id: ThreadId, reader: str, position: int) -> None:
-        """Move a reader back to a position; one who is there or not so far stays."""
+        """Move a reader back to a position, unless it is there or not so far."""
         await self._rows(read_marks.lower_mark, reach, thread_id, reader, position)
 
     async def revoke_tokens(self, reach: Reach, thread_id: ThreadId) -> bool:
@@ -464,7 +464,7 @@ class Writes(Reads):
 
     async def note_uses(self, uses: Mapping[str, int]) -> None:
         """Record when keys were last used."""
-        # In one order, so that two processes with the same keys do not deadlock.
+        # In a fixed order, so that two processes with the same keys do not deadlock.
         await self._connection.run_many(api_keys.note_use, sorted(uses.items()))
 
     async def _insert(self, table: Table, added: Sequence[rows.Values]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Probes of a cluster send an IP address as Host, and the responses hold no data.
 _ANY_HOST: Final = ("/healthz", "/readyz")
 _READING: Final = ("GET", "HEAD")
-_PREFLIGHT_S: Final = 7200  # what Chromium keeps an answer at the longest
+_PREFLIGHT_S: Final = 7200  # the maximum in Chromium
 _METHODS: Final = "GET, POST, DELETE"
 
 

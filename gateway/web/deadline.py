@@ -1,6 +1,6 @@
 """Deadlines of requests, operations and messages: what takes longer is cancelled while it awaits.
 
-So is what nobody waits for any more.
+So is what no client waits for any more.
 Must not be here: the error of what was cancelled (the faces).
 """
 
@@ -31,12 +31,12 @@ class Deadlines:
         return Deadline(self, until)
 
     def arm(self, until: float) -> None:
-        """See to it that the timer runs; it runs until the oldest deadline, if there is one."""
+        """Start the timer if necessary; it runs until the oldest deadline, if there is one."""
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_at(until, self._expire)
 
     def leave(self, task: asyncio.Task[Any]) -> None:
-        """Cancel the block that a task is in, if any, since nobody waits for it; it raises ClientDisconnect."""
+        """Cancel the block of a task, if it is in one, since its client is gone; the block raises ClientDisconnect."""
         left = self.running.pop(task, None)
         if left is not None:
             left.cancel(ClientDisconnect)
@@ -70,11 +70,11 @@ class Deadline:
         self._task.cancel()
 
     def pause(self) -> None:
-        """Stop for what has a deadline of its own."""
+        """Stop during a step that has its own deadline."""
         self._all.running.pop(self._task, None)
 
     def resume(self, until: float) -> None:
-        """Go on until another time, which is as far from now as any deadline is from its beginning."""
+        """Continue until another time, which is as far from now as any deadline is from its beginning."""
         self.until = until
         self._all.running[self._task] = self
         self._all.arm(until)

@@ -36,7 +36,7 @@ def _answer(body: Mapping[str, object], status: int = 200) -> Answer:
 class Readiness:
     """Answers `/readyz`; `failures` says what keeps the server from serving, and may raise Unavailable.
 
-    `background` says of each background task whether it works. One that does not costs late events or late refusals, no
+    `background` says of each background task whether it works. A failing one delays events or refusals, but fails no
     request, so the server stays ready.
     """
 

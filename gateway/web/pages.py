@@ -1,4 +1,4 @@
-"""The routes of what is served beside the faces, such as health probes; each is read by GET.
+"""The routes beside the faces, such as health probes; each is read by GET.
 
 Must not be here: what they answer.
 """

@@ -1,6 +1,6 @@
 """The request and response objects of both faces.
 
-Starlette's classes do more than is needed, and would take a tenth of the instructions of a page of messages.
+Starlette's classes do more than needed, and would take a tenth of the instructions of a page of messages.
 Must not be here: common response headers (`middleware`), limits of a body (`body`).
 """
 

@@ -49,14 +49,14 @@ class Operation:
     node: OperationDefinitionNode
     costs: Costs
     plan: Plan | Unsupported | None = None
-    inner_variables: tuple[str, ...] | None = None  # of a subscription, those that its events' answers depend on
+    inner_variables: tuple[str, ...] | None = None  # those that answers to a subscription's events use
     kind_name: str = field(init=False)
     is_mutation: bool = field(init=False)
     is_subscription: bool = field(init=False)
     scope: Scope = field(init=False)
-    is_cancellable: bool = field(init=False)  # so the caller needs no task of its own
+    is_cancellable: bool = field(init=False)  # so it needs no task of its own
     object_bytes: int = field(init=False)  # minimum size of an object in the response, with a comma
-    reads_event_cursor: bool = field(init=False)  # which has to be read before the page that it belongs to
+    reads_event_cursor: bool = field(init=False)  # to be read before its page
 
     def __post_init__(self) -> None:
         """Derive the kind, the required scope and the response size from the document."""
@@ -112,7 +112,7 @@ class Document:
 
 
 class SharedDocument(NamedTuple):
-    """A document with its own literals; the operations are those of all documents of its shape."""
+    """A document with its own literals; it shares the operations of all documents of its shape."""
 
     document: Document
     literals: Literals
@@ -151,7 +151,7 @@ class Documents:
         return self.cached(text) or self.load(text)
 
     def load(self, text: str) -> Document | SharedDocument:
-        """Parse, measure and validate a text, and cache the result; one that differs in literals alone is shared.
+        """Parse, measure and validate a text, and cache the result; documents that differ only in literals are shared.
 
         Errors: Refused, for a document that cannot be parsed, is too large, or is not valid.
         """
@@ -168,7 +168,7 @@ class Documents:
         return (self._share(document, own, text) if own and shape else None) or document
 
     def _share(self, document: Document, own: Split, text: str) -> SharedDocument | None:
-        """Find the literals of a text in the document that it shares; None if it does not fit."""
+        """Read the literals of a text by the shape of its shared document; None if they do not fit."""
         literals = document.shape.literals(own, text) if document.shape else None
         if literals is None:
             return None

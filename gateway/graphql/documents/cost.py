@@ -117,7 +117,7 @@ def _objects(
         if definition is None or kind is None or not is_composite_type(kind):
             total += _COUNTED.get((holder.name, same[0].name.value), 0)
             continue
-        own = 0 if same[0].name.value == "ofType" else 1  # introspection queries nest nine of them, nearly all null
+        own = 0 if same[0].name.value == "ofType" else 1  # introspection queries nest nine of them, nearly always null
         inner = _objects(
             kind, [each.selection_set for each in same if each.selection_set], _page(definition, same[0], asked), asked
         )
@@ -142,7 +142,7 @@ def _page(definition: GraphQLField, field: FieldNode, asked: CostInput) -> int |
         return None
     given = _arguments(field)
     sizes = [_integer(given[name], asked) for name in ("limit", "first", "last") if name in given]
-    # A size outside of 1 to 100 is refused before the page is read.
+    # A size outside of the range is refused before the page is read.
     return max((min(size, MAX_LIMIT) for size in sizes if size is not None), default=DEFAULT_LIMIT)
 
 

@@ -1,4 +1,4 @@
-"""Validation in one pass that only ever accepts; what it is not sure of is left to graphql-core.
+"""Validation in one pass that can only accept; everything uncertain is left to graphql-core.
 
 It visits fields as they merge: all selection sets of one object together, a fragment at each of its spreads. What it
 accepts satisfies every rule of `validation.RULES`, so it has no errors and needs no messages.
@@ -65,23 +65,23 @@ _LITERALS: Final[Mapping[Any, tuple[type, ...]]] = {
     GraphQLID: (StringValueNode, IntValueNode),
     GraphQLString: (StringValueNode,),
 }
-_INT_LENGTH: Final = 9  # so many characters are within 32 bits for sure
+_INT_LENGTH: Final = 9  # so many digits always fit into 32 bits
 
 
 Argument = tuple["ArgumentNode", Any]  # with its type
 
 
 class Accepted(NamedTuple):
-    """What is known of a valid document: the arguments of its fields, each once, without those that are variables.
+    """The result for a valid document: the arguments of its fields, each once, without those that are variables.
 
-    There are none where two fields merge, which depends on their values.
+    It has none if two fields merge, since that depends on their values.
     """
 
     arguments: list[Argument]
 
 
 class _Unsure(Exception):
-    """The document is invalid, or uses what is not decided here."""
+    """The document is invalid, or uses something that is not decided here."""
 
 
 class _Definition(NamedTuple):
@@ -98,7 +98,7 @@ _Fields = dict[str, list[tuple[_Definition, FieldNode]]]  # by response key
 
 
 class FastValidation:
-    """What is needed of one schema."""
+    """The parts of a schema that validation needs."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self.schema = schema
@@ -113,7 +113,7 @@ class FastValidation:
     def check(self, document: DocumentNode) -> Accepted | None:
         """Check a document; None means that it may be invalid.
 
-        Its fragments have no cycles, which `limits.check_document` has found out.
+        `limits.check_document` has ensured that its fragments have no cycles.
         """
         try:
             return _Document(self, document).check()
@@ -121,7 +121,7 @@ class FastValidation:
             return None
 
     def field(self, parent: Any, name: str) -> _Definition:
-        """Find a field; introspection of the schema has a rule of its own, so it is left to graphql-core."""
+        """Find a field; introspection of the schema has its own rule, so it is left to graphql-core."""
         known = self._fields.get((parent.name, name))
         if known is None:
             found = self.schema.get_field(parent, name)
@@ -235,7 +235,7 @@ class _Document:
         return fields
 
     def _fragment(self, name: str, parent: Any, spread: set[str]) -> Iterable[tuple[Any, Iterable[SelectionNode]]]:
-        """Check a spread, and give the selections of its fragment at the first in an object."""
+        """Check a spread, and return the selections of its fragment at its first spread in an object."""
         _check(name in self._fragments)
         kind, fragment = self._fragments[name]
         self._validation.check_overlap(kind, parent)
@@ -333,7 +333,7 @@ def _refuse(*_error: Any) -> None:
 
 
 def _check_equal(same: list[tuple[_Definition, FieldNode]]) -> None:
-    """Check that fields are equal but for their selections; of types that exclude each other less is demanded."""
+    """Check that fields are equal except for their selections; fields of disjoint types may differ in more."""
     (first, node), *others = same
     arguments = [print_ast(each) for each in node.arguments or ()]
     for definition, other in others:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 
-KEPT: Final = 4 * MIB  # for texts that clients persist; some thousand documents
+KEPT: Final = 4 * MIB  # for the texts of persisted documents; some thousand of them
 _ENTRY: Final = 400  # bytes beside the text
 LOGGED: Final = 1_000  # documents whose warnings are not repeated
 _EXTENSION: Final = "extensions.persistedQuery"

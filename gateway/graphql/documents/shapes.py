@@ -1,7 +1,7 @@
-"""The shape of documents that differ in literals alone: where these stand, and what is made of them.
+"""The shape of documents that differ only in literals: the places of these, and their conversion to variables.
 
-Literals that do not become variables, such as the defaults of variables, belong to the shape. What does not fit for
-sure is a document of its own.
+Literals that do not become variables, such as the defaults of variables, belong to the shape. In any doubt a document
+is not shared.
 Must not be here: how a text is split (`gateway.graphql.literals`), which documents are valid (`fast_validation`).
 """
 
@@ -58,7 +58,7 @@ class _Place(NamedTuple):
 
 
 class Shape:
-    """Where the literals of documents with the same common text stand, and what is made of them."""
+    """The places of the literals in documents with the same common text, and their conversion."""
 
     def __init__(self, own: Split, arguments: Iterable[Argument]) -> None:
         self.identity = object()
@@ -74,7 +74,7 @@ class Shape:
         return [each.name for each in self._places]
 
     def literals(self, own: Split, text: str) -> Literals | None:
-        """Read the literals of a document with the common text; None if they do not fit for sure."""
+        """Read the literals of a document with the common text; None in any doubt."""
         if any(own.tokens[n].text != fixed for n, fixed in self._fixed):
             return None
         given = dict(zip(self._starts, [each.text for each in own.tokens], strict=True))
@@ -85,13 +85,13 @@ class Shape:
         return Literals(self._common, self.identity, text, values)
 
     def insert_variables(self) -> None:
-        """Replace the literals in the document of the arguments, which nobody else has seen yet."""
+        """Replace the literals by variables in the document of the arguments, which is not shared yet."""
         for each in self._places:
             variable = VariableNode(name=NameNode(value=each.name), loc=each.node.loc)
-            object.__setattr__(each.holder, "value", variable)  # nodes are frozen for those who share them
+            object.__setattr__(each.holder, "value", variable)  # nodes are frozen, for documents that share them
 
     def _find(self, holder: Any, kind: Any, starts: set[int]) -> Iterator[int]:
-        """Find the places in a value, and give the positions of their literals."""
+        """Find the places in a value, and yield the positions of their literals."""
         within = list(_leaves(holder.value))
         if not any(_start(each) in starts for each in within):
             return
@@ -104,7 +104,7 @@ class Shape:
 
 
 def shape_of(own: Split, document: DocumentNode, arguments: Iterable[Argument], text: str) -> Shape | None:
-    """Replace the literals of a new document by variables; None if it cannot share anything with others."""
+    """Replace the literals of a new document by variables; None if it cannot be shared."""
     operations = [each for each in document.definitions if isinstance(each, OperationDefinitionNode)]
     if len(operations) != 1 or operations[0].operation is OperationType.SUBSCRIPTION:
         return None
@@ -131,7 +131,7 @@ def _leaves(node: ValueNode) -> Iterator[ValueNode]:
 
 
 def _raw(node: ValueNode, kind: Any, given: dict[int, str]) -> Any:
-    """Make the JSON of a value, as a client would send it in a variable; what is within a scalar has no type."""
+    """Convert a value to the JSON that a client would send in a variable; values within a scalar have no type."""
     kind = get_nullable_type(kind)
     if isinstance(node, NullValueNode):
         return None
@@ -155,5 +155,5 @@ def _raw(node: ValueNode, kind: Any, given: dict[int, str]) -> Any:
 
 
 def _parses_literals(kind: GraphQLScalarType) -> bool:
-    """Report whether a scalar reads a literal in another way than a variable of the same value."""
+    """Report whether a scalar parses a literal differently from a variable of the same value."""
     return kind.coerce_input_literal is not None or "parse_literal" in vars(kind)

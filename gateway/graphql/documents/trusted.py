@@ -42,7 +42,7 @@ class TrustedDocuments:
 
 
 def sha256(text: str) -> str:
-    """Hash a document like clients do."""
+    """Hash a document as clients do."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Which followers of a thread get the same answer to an event: the key under which the first one leaves it.
+"""The followers of a thread that get the same answer to an event: the key under which the first one caches it.
 
 Must not be here: which events they share (`core.follow`), how an event is answered (`runner`).
 """
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def answer_key(operation: Operation, variables: Mapping[str, Any], who: Principal) -> Hashable:
-    """Make the key of a follower's answers; those who share an event have one reach already.
+    """Make the key of a follower's answers; followers that share an event have the same reach.
 
-    The arguments of a subscription's field choose its events, and the answer to one does not depend on them: each
-    follower has a cursor of its own to resume after. So their variables are no part of the key.
+    The arguments of a subscription's field choose its events, and an answer does not depend on them: each follower has
+    its own cursor. So their variables are not part of the key.
     """
     if operation.inner_variables is None:
         operation.inner_variables = _inner_variables(operation)
@@ -31,7 +31,7 @@ def answer_key(operation: Operation, variables: Mapping[str, Any], who: Principa
 
 
 def _inner_variables(operation: Operation) -> tuple[str, ...]:
-    """List the variables that are used elsewhere than in the arguments of the operation's own fields."""
+    """List the variables that are not only used in the arguments of the root fields."""
     found: dict[str, None] = {}
     pending: list[Any] = [operation.node.directives, *fragments_of(operation.document).values()]
     for selection in operation.node.selection_set.selections:

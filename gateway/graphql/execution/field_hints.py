@@ -1,4 +1,4 @@
-"""How the fields of our schema are read by compiled operations, as Strawberry's own definitions of them say.
+"""The hints by which compiled operations read the fields of our schema, made from Strawberry's definitions.
 
 Must not be here: reading itself (`gateway.fast_executor`); a field's resolver is the same in both hints.
 """
@@ -155,7 +155,7 @@ def _creating(resolve: Callable[..., Any]) -> Resolver:
     return Resolver(partial(note_root_key, resolve), wants_key=True)
 
 
-# Resolvers that need not be called, or that do more at once, with what the operation selects of their results.
+# Resolvers that need not be called, or that read ahead what the operation selects of their results.
 _RESOLVERS: Final[Mapping[tuple[str, str], Callable[[Callable[..., Any]], Resolver]]] = {
     ("Query", "threads"): lambda resolve: Resolver(
         partial(find_threads, resolve), wants_look_ahead=True, below=((), ("nodes",), ("edges", "node"))

@@ -1,6 +1,7 @@
-"""What is read of each thread of a list beside its row, for the fields that are selected of it, and their values.
+"""What is read with each thread of a list for its selected fields, and the values of these.
 
-Arguments that a resolver refuses, and fields that are selected twice with other arguments, are left to the resolvers.
+Arguments that a resolver refuses, and fields that are selected twice with different arguments, are left to the
+resolvers.
 Must not be here: reading (`prefetch`), page arguments (`types`).
 """
 
@@ -51,7 +52,7 @@ _ARGUMENTS: Final = ("order", "runId", "limit", "first", "last", "after", "befor
 
 @dataclass(slots=True)
 class ListedFields:
-    """What is read beside each thread, the page of messages that is read after all of them, and the values."""
+    """What is read with each thread, the page of messages that is read after all of them, and the values."""
 
     beside: Beside
     page: PageRead | None
@@ -70,7 +71,7 @@ class ListedFields:
 
 
 def listed_fields(context: Context, selected: Sequence[SelectedField]) -> ListedFields:
-    """Find what is read for the fields that are selected of each thread of a list."""
+    """Find what has to be read for the selected fields of each thread of a list."""
     fields = by_name(selected)
     values: Values = {}
     page = page_of((), fields)
@@ -83,7 +84,7 @@ def listed_fields(context: Context, selected: Sequence[SelectedField]) -> Listed
 
 
 def by_name(selected: Sequence[SelectedField]) -> Fields:
-    """Find the fields that can be prefetched; of one that is selected twice, whatever is selected of it."""
+    """Find the fields that can be prefetched; the selections of one that is selected twice are joined."""
     found: Fields = {}
     differing = set()
     for each in selected:
@@ -97,7 +98,7 @@ def by_name(selected: Sequence[SelectedField]) -> Fields:
 
 
 def page_of(thread_ids: Sequence[str], fields: Fields) -> PageRead | None:
-    """Find which page of messages is selected of threads, if it is one, and no resolver refuses its arguments."""
+    """Find the selected page of messages of threads, if there is only one, and no resolver refuses its arguments."""
     if (field := fields.get("messages")) is None:
         return None
     try:
@@ -111,7 +112,7 @@ def page_of(thread_ids: Sequence[str], fields: Fields) -> PageRead | None:
 
 
 def _message(fields: Fields, page: PageRead | None, values: Values) -> PageRead | None:
-    """Find which message is read of each thread: that of the page, if it is a page of one, or the last one."""
+    """Find the message to read of each thread: that of the page, if it is a page of one, or the last one."""
     needed: tuple[str, ...] = ()
     if (length := _valid(preview_length, fields.get("preview"), "length")) is not None:
         needed = _OF_PREVIEW
@@ -130,7 +131,7 @@ def _message(fields: Fields, page: PageRead | None, values: Values) -> PageRead 
 
 
 def _unread(context: Context, fields: Fields, values: Values) -> tuple[str | None, int, tuple[str, ...]]:
-    """Find the one reader of both fields, up to where is counted, and whether the last read message is needed."""
+    """Find the common reader of both fields, the limit of the count, and whether the last read message is needed."""
     most = _valid(unread_max, fields.get("unreadCount"), "max") or 0
     readers: dict[str, str | None] = {}
     for name in ("unreadCount", "readUpTo"):

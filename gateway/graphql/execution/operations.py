@@ -107,7 +107,7 @@ class Operations:
         return self._runner.run(operation, parameters, context)
 
     def leave(self, task: asyncio.Task[Any]) -> None:
-        """Cancel the query that a task executes, if it does that."""
+        """Cancel the query that a task executes, if any."""
         self._runner.leave(task)
 
     async def subscribe(

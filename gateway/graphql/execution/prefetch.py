@@ -1,7 +1,7 @@
-"""Prefetch: which read a query needs for the pages of messages that it selects of threads, and for several nodes.
+"""Prefetch: the read that a query needs for the selected pages of messages of threads, and for several nodes.
 
-The fast executor provides the look-ahead; without it the same fields are resolved one by one.
-A mutation looks ahead too, at what it need not read.
+The fast executor provides the look-ahead; without it the same fields are resolved one by one. A mutation looks ahead
+too, for what it need not read.
 Must not be here: page arguments (`types`).
 """
 
@@ -56,7 +56,7 @@ async def find_thread(
         [page] = await messages.list_pages(context.store, context.who, read._replace(with_thread=True), known=True)
         thread = page.thread
     if thread is not None:
-        # A circle of both would stay in memory until the next garbage collection.
+        # A reference cycle of both would stay in memory until the next garbage collection.
         _prefetch(context, [thread], read, [Rows(*page[:-1], None)])
     return thread
 
@@ -156,7 +156,7 @@ def note_root_key(resolve: Resolve, source: Any, context: Context, arguments: Ma
 
 
 def _prefetch(context: Context, found: Sequence[Thread], read: PageRead, pages: Sequence[Rows]) -> None:
-    """Keep a page in each thread; one that is empty may be due to an unknown cursor, which the resolver checks.
+    """Store a page in each thread; an empty one may be due to an unknown cursor, which the resolver checks.
 
     Errors: AnswerTooLarge.
     """

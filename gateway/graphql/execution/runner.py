@@ -85,7 +85,7 @@ class Runner:
             meter = answer_size.meter(self._options.timeout_s)
             begin, cost = self._prepare(operation, parameters, context, meter)
             rate_limits = context.authenticator.rate_limits
-            slot = rate_limits.acquire(context.who, operation.scope, units_of(cost) - 1)  # one is taken
+            slot = rate_limits.acquire(context.who, operation.scope, units_of(cost) - 1)  # one unit is charged already
             try:
                 if slot is None:
                     result = await self._execute(operation, begin, meter)
@@ -105,7 +105,8 @@ class Runner:
     async def _execute(self, operation: Operation, begin: Begin, meter: Meter) -> ExecutionResult:
         """Execute an operation until its deadline.
 
-        A task of its own, which what is not cancellable needs, would make a page of messages 10 % more expensive.
+        A task of its own, which an operation that cannot be cancelled needs, would make a page of messages 10 % more
+        expensive.
         """
         deadlines = self._writes if operation.scope is WRITE else self._reads
         try:
@@ -127,7 +128,7 @@ class Runner:
         return answer_size.bounded(result, meter, object_bytes)
 
     def leave(self, task: asyncio.Task[Any]) -> None:
-        """Cancel the query that a task executes, if it does that."""
+        """Cancel the query that a task executes, if any."""
         self._reads.leave(task)
 
     async def subscribe(
@@ -199,7 +200,7 @@ class Runner:
     def _check_read_access(
         self, begin: Begin, operation: Operation, variables: Mapping[str, Any], context: Context
     ) -> Begin:
-        """Replace the execution of a mutation that reads what its caller must not read by its refusal."""
+        """Refuse a mutation that selects what its caller must not read."""
         if not operation.is_mutation:
             return begin
         refused = refuse_reading_back(self._schema, operation.document, operation.node, variables, context.who)
@@ -247,7 +248,7 @@ class Runner:
         return cost
 
     async def _shielded(self, result: Awaitable[ExecutionResult]) -> ExecutionResult:
-        """Wait for a result; when that is cancelled, its operation and statement are too, and are not waited for.
+        """Wait for a result; a cancellation also cancels the operation and its statement, without waiting for them.
 
         A write of SQLite, whose transactions share a commit, is completed and undone first.
         """
@@ -279,7 +280,7 @@ class Runner:
 
 @dataclass(slots=True)
 class EventResults:
-    """The results of a subscription: each event is answered here, or has the answer that another follower has left.
+    """The results of a subscription: each event is answered here, or by the cached answer of another follower.
 
     graphql-core's own function needs two generators, and keeps each event until the next arrives.
     Source: GraphQL, 6.2.3.2, "MapSourceToResponseEvent".
@@ -304,7 +305,7 @@ class EventResults:
         return found
 
     async def aclose(self) -> None:
-        """Follow no longer."""
+        """Stop following."""
         await self.events.aclose()
 
 
@@ -330,7 +331,7 @@ def _wrong_variables(errors: list[GraphQLError], parameters: Parameters) -> Refu
 
 
 def rate_limited(error: TooManyRequests) -> Refused:
-    """Make the refusal of a caller that exceeds its rate limit."""
+    """Make the refusal for a caller that exceeds its rate limit."""
     headers = {"retry-after": str(error.retry_after_s)}
     return Refused(Stage.RATE, [as_graphql_error(error)], headers)
 

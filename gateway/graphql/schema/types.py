@@ -152,7 +152,7 @@ _ROWS, _ID, _MESSAGE_COUNT = map(attrgetter, ("rows", "id", "message_count"))
 def message_pages(
     found: Sequence[page.Rows], asked: page.PageRequest, run_id: str | None, of: Sequence[DomainThread]
 ) -> list[MessagePage]:
-    """Make the values of connections of threads; they do not hold those, which may hold them."""
+    """Make the values of connections of threads; they do not refer to the threads, which may refer to them."""
     has_columns = found and len(found[0].fields) < len(page.WHOLE)
     rows: Iterable[Any] = map(_ROWS, found) if has_columns else repeat(None)
     pages = zip(found, rows, repeat(asked), repeat(run_id), map(_ID, of), map(_MESSAGE_COUNT, of), strict=False)
@@ -357,7 +357,7 @@ class Thread(Node):
 
 @lru_cache(1_024)
 def unread_count_of(number: int, most: int) -> UnreadCount:
-    """Make a count of what was counted up to one above a number."""
+    """Make the object of a count that was limited to one above a number."""
     return UnreadCount(value=min(number, most), exact=number <= most)
 
 

@@ -75,7 +75,7 @@ repository, with npm and network access, and restart the server:</p>
 
 
 class Explorer:
-    """GraphiQL as it was built into a folder; which files there are is read once, so no path is ever looked up."""
+    """GraphiQL as it was built into a folder; the list of files is read once, so no requested path is looked up."""
 
     def __init__(self, built: Path) -> None:
         index = built / "index.html"
@@ -101,7 +101,7 @@ class Explorer:
             compressed = None
         try:
             content = await asyncio.to_thread((compressed or file).read_bytes)
-        except OSError:  # the package was installed anew behind a running server
+        except OSError:  # the package was reinstalled under a running server
             raise unknown from None
         media_type = _MEDIA_TYPES.get(file.suffix, b"application/octet-stream")
         return Answer(content, media_type=media_type, headers=as_headers(_COMPRESSED if compressed else _ASSET))

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
 URL: Final = "/graphql"
 LAST_EVENT_ID: Final = "Last-Event-ID"
-COST_HEADER: Final = "graphql-cost"  # who sends it, with any value, gets `extensions.cost`
+COST_HEADER: Final = "graphql-cost"  # requests with it, whatever its value, get `extensions.cost`
 
 
-# What is refused before a stream begins is no stream.
+# The media type of a refusal before a stream begins.
 _WRITTEN: Final = {
     JSON: b"application/json; charset=utf-8",
     EVENT_STREAM: b"application/json; charset=utf-8",
@@ -103,7 +103,7 @@ class GraphQLOverHttp:
         try:
             return await read_parameters(request, self._options.batch, self._options.body_size)
         except Refused:
-            await self._operations.charge(who)  # such a request counts as any other
+            await self._operations.charge(who)  # such a request is counted like any other
             raise
 
     async def _in_batch(self, request: Request, who: Principal, batch: list[Parameters]) -> list[orjson.Fragment]:
@@ -132,7 +132,7 @@ class GraphQLOverHttp:
         return (Stage.PARTLY if outcome.result.errors else Stage.DONE), self._body(request, outcome)
 
     async def _stream(self, request: Request, who: Principal, parameters: Parameters) -> Answer | ASGIApp:
-        """Answer with events; `Last-Event-ID` says where a browser that comes back had come to."""
+        """Answer with events; a browser that reconnects resumes after `Last-Event-ID`."""
         operation = await self._operations.find(parameters, who)
         _check_method(request, operation)
         context = self._operations.context(who, _last_event_id(request))
@@ -162,9 +162,9 @@ class GraphQLOverHttp:
 
 
 def _last_event_id(request: Request) -> str | None:
-    """Find how far a client had come that subscribes again.
+    """Return the last event of a client that subscribes again.
 
-    A browser that has heard of no id sends no such header, so an empty one was written by hand, as an empty cursor is.
+    A browser that has received no id sends no such header, so an empty one was written by hand, like an empty cursor.
     Source: WHATWG HTML, "Server-sent events", "reestablish the connection".
     """
     found = request.headers.get("last-event-id")
@@ -175,7 +175,7 @@ def _last_event_id(request: Request) -> str | None:
 
 
 def refuse_at_the_door(error: GatewayError) -> Answer:
-    """Answer a request that comes from where it must not, or is meant for another host."""
+    """Answer a request from a forbidden origin, or to an unknown host."""
     stage = Stage.HOST if isinstance(error, UnknownHost) else Stage.SITE
     body = {"errors": [as_graphql_error(error).formatted]}
     return _response(status_of(stage, JSON, by_draft=False), JSON, body)

@@ -1,4 +1,4 @@
-"""What the headers of a request say: what it accepts, what it brings, and whether a page of another site sent it.
+"""The headers of a request: the media types that it accepts and sends, and whether a page of another site sent it.
 
 Must not be here: parameters, documents.
 """
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from gateway.web.origins import OriginPolicy
     from gateway.web.request import Headers, Request
 
-_KEPT: Final = 64  # values of a header that are read once; clients send the same ones again and again
-_SHORT: Final = 500  # characters of such a value; what is longer is read each time, and not kept
+_KEPT: Final = 64  # cached values of a header; clients repeat the same ones
+_SHORT: Final = 500  # characters of a cached value
 # A page of another origin can send these only after a preflight, which only allowed origins pass.
 _PREFLIGHTED: Final = ("graphql-require-preflight", "apollo-require-preflight", "x-apollo-operation-name")
 
 
 def accepted(header: str | None) -> str | None:
-    """Choose the media type of the answer, or None; who names neither of ours, or nothing, gets JSON.
+    """Choose the media type of the response, or None; a client that names none gets JSON.
 
     Source: RFC 9110, "Accept": the most specific range that fits a type gives its weight, and the heaviest type
     is taken. Of equals, one that is named comes first, then the one that is named first.
@@ -35,7 +35,7 @@ def _accepted(header: str | None) -> str | None:
     best: tuple[float, int, int] | None = None
     chosen: str | None = None
     for offer in (JSON, GRAPHQL_RESPONSE, EVENT_STREAM):
-        wild = () if offer == EVENT_STREAM else ("application/*", "*/*")  # nobody means a stream by "anything"
+        wild = () if offer == EVENT_STREAM else ("application/*", "*/*")  # `*/*` does not mean a stream
         for rank, pattern in enumerate((offer, *wild)):
             place = next((n for n, (media_type, _) in enumerate(ranges) if media_type == pattern), None)
             if place is None:
@@ -60,7 +60,7 @@ def _weighed(text: str) -> tuple[str, float]:
 
 
 def check_method(request: Request) -> None:
-    """Let GET and POST through.
+    """Accept only GET and POST.
 
     Errors: Refused.
     """
@@ -69,7 +69,7 @@ def check_method(request: Request) -> None:
 
 
 def check_media_type(request: Request) -> None:
-    """Let bodies of JSON in UTF-8 through; HTML forms can send no such type.
+    """Accept only bodies of JSON in UTF-8; HTML forms cannot send this type.
 
     Errors: Refused.
     """
@@ -80,10 +80,10 @@ def check_media_type(request: Request) -> None:
 def check_site(request: Request, origin_policy: OriginPolicy) -> None:
     """Reject a request that a page of another origin can make a browser send without a preflight.
 
-    A POST of JSON always needs a preflight. A GET is accepted with a header that needs one, from an allowed origin,
-    or if the browser marks it as same-origin or without a page (Sec-Fetch-Site). Programs that are no
-    browsers need such a header too, but for those that speak `fetch` outside of one: they say Sec-Fetch-Mode `cors`,
-    with which a browser on another site must send an Origin. Pages cannot set headers that begin with Sec-.
+    A POST of JSON always needs a preflight. A GET is accepted with a header that needs one, from an allowed origin, or
+    if the browser marks it as same-origin or without a page (Sec-Fetch-Site). Other programs need such a header too,
+    except those that use `fetch` outside of a browser: they send Sec-Fetch-Mode `cors`, with which a browser on another
+    site must send an Origin. Pages cannot set headers that begin with Sec-.
     Source: Fetch, "CORS-safelisted request-header" and "Origin header"; Fetch Metadata.
     Errors: Refused.
     """
@@ -115,7 +115,7 @@ def _is_json(header: str) -> bool:
 
 
 def wants_page(method: str, headers: Headers) -> bool:
-    """Say whether a browser has come to look, rather than a program to ask: who names JSON, too, wants that."""
+    """Say whether a browser wants a page, rather than a program data: a client that also names JSON gets that."""
     if method not in ("GET", "HEAD"):
         return False
     accept = headers.get("accept") or ""

@@ -1,7 +1,7 @@
 """Subscriptions as server-sent events, one connection each.
 
 Source: graphql-sse protocol, "Distinct connections mode"; WHATWG HTML, "Server-sent events" (`Last-Event-ID`).
-Must not be here: which request comes here (`http`).
+Must not be here: the choice of this response (`http`).
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 
-KEEP_ALIVE_S: Final = 12.0  # shorter than what proxies give an idle connection, 15 s at the least
+KEEP_ALIVE_S: Final = 12.0  # shorter than the idle timeouts of proxies, at least 15 s
 _COMPLETE: Final = b"event: complete\ndata: \n\n"
 _KEEP_ALIVE: Final = b":\n\n"
-# nginx holds a response back until it has some kilobytes, unless told.
+# nginx buffers a response until it has some kilobytes, unless this header disables that.
 _HEADERS: Final = as_headers({"cache-control": "no-store", "x-accel-buffering": "no"})
 _MEDIA_TYPE: Final = b"text/event-stream; charset=utf-8"
 
 
 def stream(found: Results | ExecutionResult, context: Context, request_id: str) -> ASGIApp:
-    """Answer with results as they come; each event's id is the cursor to go on from.
+    """Answer with results as they arrive; each event's id is the cursor to resume from.
 
     A streaming response of Starlette takes another task and 7 KB more for as long as it is open.
     """
@@ -65,7 +65,7 @@ def stream(found: Results | ExecutionResult, context: Context, request_id: str) 
 
 
 def interrupted(request_id: str) -> Answer:
-    """Answer with a stream that is over, and not complete: a client comes back, where a status would be the end."""
+    """Answer with a stream that ends without `complete`: the client reconnects; an error status would be final."""
     _tell_lost(request_id)
     return Answer(_KEEP_ALIVE, media_type=_MEDIA_TYPE, headers=_HEADERS)
 
@@ -78,9 +78,9 @@ async def _until_gone(receive: Receive) -> None:
 async def _events(
     results: Results, context: Context, request_id: str, leaving: asyncio.Task[None]
 ) -> AsyncGenerator[bytes, None]:
-    """Write the stream; it ends without `complete` where it has to be asked for again, from the last event's id.
+    """Write the stream; it ends without `complete` where the client has to reconnect with the last event's id.
 
-    It also ends when `leaving` does: once the client has left, or as soon as the server lets it go.
+    It also ends with `leaving`: when the client has disconnected, or the server disconnects it.
     """
     waiting: asyncio.Future[ExecutionResult] | None = None
     try:

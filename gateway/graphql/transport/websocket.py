@@ -152,7 +152,7 @@ class Socket:
         await self.send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
 
     def receive(self) -> Awaitable[Message]:
-        """Return what comes next: a message of the client, or its leaving."""
+        """Return the next message of the client, or its disconnection."""
         return self._receive()
 
     async def send(self, message: Message) -> None:
@@ -388,7 +388,7 @@ class Connection:
         return results
 
     def _database_unavailable(self) -> Input:
-        """Close the connection: an error would end the operation for good, but after a close clients reconnect."""
+        """Close the connection: an error would end the operation, but after a close clients reconnect."""
         log.warning("%s: database unavailable, subscription interrupted", self._id)
         return Input(Kind.DATABASE_UNAVAILABLE)
 
@@ -415,7 +415,7 @@ class Connection:
 
 
 def _release(scope: Scope) -> None:
-    """Drop what nobody reads while a connection is open."""
+    """Drop what is not used while a connection is open."""
     kept = {name: scope[name] for name in _KEPT if name in scope}
     scope.clear()
     scope.update(kept)

@@ -29,9 +29,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long PostgreSQL waits, in seconds, before it ends what a server's connections do; commands have none.
+    """The time-outs, in seconds, after which PostgreSQL ends what a server's connections do; commands have none.
 
-    A row's lock is waited for in two steps, first for one's turn among those that wait: so up to twice `lock_s`.
+    A writer waits for a row's lock in two steps, first for its turn among the waiting ones: so up to twice `lock_s`.
     """
 
     lock_s: float = 1.0
@@ -45,12 +45,12 @@ WAIT_S: Final = 10.0
 
 
 def wait_until() -> float:
-    """Return the time of the loop until which what begins to wait now may wait."""
+    """Return the time of the loop until which a caller that begins to wait now may wait."""
     return asyncio.get_running_loop().time() + WAIT_S
 
 
 class Driver(Protocol):
-    """How to run statements over connections of one driver; `is_local` is true where they need no round trip."""
+    """Runs statements over connections of one driver; `is_local` is true where they need no round trip."""
 
     is_local: bool
 
@@ -97,8 +97,8 @@ class Engines:
     watchers: Watchers
     has_one_writer: bool
     folder: Path | None = None  # of the file, where the database is one
-    longest_s: float = float("inf")  # for which a server needs a connection at a time
-    begin_snapshot: str = "BEGIN"  # begins a transaction all of whose reads see the same moment
+    longest_s: float = float("inf")  # for each of which a server needs a connection
+    begin_snapshot: str = "BEGIN"  # begins a transaction in which all reads see the same snapshot
 
     def connections_at_most(self) -> Mapping[str, int]:
         """Say how many connections each pool may have."""

@@ -1,4 +1,4 @@
-"""Connecting to PostgreSQL: which of several servers, and what each connection begins with.
+"""Connecting to PostgreSQL: the choice among several servers, and the first statements of a connection.
 
 Must not be here: the grammar of URLs (`settings.database_url`), pools (`connections`).
 """
@@ -14,7 +14,7 @@ import asyncpg
 if TYPE_CHECKING:
     from gateway.settings.database_url import PostgresUrl
 
-# The next server is tried where one cannot be reached, starts or stops, or has another role than is needed.
+# The next server is tried where one is unreachable, starts or stops, or has the wrong role.
 _TRY_NEXT: Final = (
     OSError,
     asyncpg.CannotConnectNowError,
@@ -24,9 +24,9 @@ _TRY_NEXT: Final = (
 
 
 class PostgresConnection(asyncpg.Connection):  # type: ignore[misc]  # it has no types
-    """asyncpg's connection with a shorter way to statements that are prepared already.
+    """asyncpg's connection with a shortcut for prepared statements.
 
-    What its own does around the one call, with query loggers and copies of time-outs, costs half as much again.
+    Its own method adds half of the cost again, for query loggers and copies of time-outs.
     """
 
     __slots__ = ()
@@ -49,7 +49,7 @@ class PostgresConnection(asyncpg.Connection):  # type: ignore[misc]  # it has no
 
 
 class Connector:
-    """Opens connections of one URL; the server that was right the last time is the first to be tried.
+    """Opens connections of one URL; the last suitable server is tried first.
 
     SQLAlchemy calls it as the driver's own `connect`, with arguments from its URL, which has none.
     """
@@ -73,9 +73,9 @@ class Connector:
         }
 
     async def __call__(self, *_arguments: object, **_options: object) -> asyncpg.Connection:
-        """Connect to the first server that can be reached and is right.
+        """Connect to the first server that is reachable and suitable.
 
-        Errors: OSError where none is; whatever a server says that refuses.
+        Errors: OSError where there is none; the error of a server that refuses.
         """
         failed: list[tuple[str, BaseException]] = []
         for host, port in tuple(self._hosts):

@@ -1,7 +1,7 @@
 """The files of a SQLite database as files: where they are, and whether they belong together.
 
-A process looks at them before it opens the database, since closing a file that it also has open through SQLite would
-drop SQLite's locks.
+A process checks them before it opens the database, since closing a file that it also has open through SQLite would drop
+SQLite's locks.
 Must not be here: what is in the database, who may read the files (`private_files`), who serves them (`server_lock`).
 """
 
@@ -52,17 +52,17 @@ def file_of(database: str, *, is_uri: bool) -> tuple[Path, bool]:
 
 
 def beside(file: Path, ending: str) -> Path:
-    """Return the file beside a database that has such an ending."""
+    """Return the file beside a database with a suffix."""
     return file.with_name(file.name + ending)
 
 
 def require_own_log(file: Path) -> None:
     """Refuse a database beside the write-ahead log of another one: SQLite would mix the pages of both.
 
-    A database with a log says so in its header before it has one, and its log is removed before the header says
-    otherwise, also where a process or the machine stops in between. `gateway backup` and `gateway restore` make files
-    whose header says that they have none. So a log beside such a file, or beside an empty one, is of another database.
-    A `-shm` alone does no harm: the first to open a database makes it anew.
+    The header of a database declares a log before there is one, and the log is removed before the header is changed
+    back, also where a process or the machine stops in between. `gateway backup` and `gateway restore` make files whose
+    header declares none. So a log beside such a file, or beside an empty one, belongs to another database. A `-shm`
+    alone does no harm: the first connection to a database creates it again.
     Source: SQLite, "Database File Format", 1.3.3 "File format version numbers"; `pager.c`, `btree.c`.
     Errors: DatabaseDamaged.
     """

@@ -1,4 +1,4 @@
-"""Which errors of drivers are transient, which are faults of the server or disk, and their translation to ours.
+"""Classification of drivers' errors as transient, or as faults of the server or disk, and their translation to ours.
 
 Must not be here: how an error is answered (the faces).
 """
@@ -24,8 +24,8 @@ _LOCKED: Final = "55P03"
 _TAKEN: Final = "23505"  # unique_violation
 _SLOW: Final = "57014"
 _FULL: Final = "53300"  # too_many_connections, of the server, a database or a role
-_USABLE: Final = frozenset({_LOCKED, _SLOW})  # the statement ended, the connection did not
-# A statement alone failed, and the next one need not.
+_USABLE: Final = frozenset({_LOCKED, _SLOW})  # the statement was ended, the connection was not
+# Only this statement failed; the next one may succeed.
 _OF_STATEMENT: Final = ("40", "25P03", "25P04", _LOCKED, _SLOW)
 _AGAIN: Final = "Please send the request again."
 _ENDED: Final = f"The transaction waited too long within this server, and the database ended it. {_AGAIN}"
@@ -89,14 +89,14 @@ def is_usable_after(error: BaseException) -> bool:
 
 
 def is_refused(error: BaseException) -> bool:
-    """Say whether the database server has refused a connection because it has none left."""
+    """Say whether the database server refused a connection because it has none left."""
     return _state(error) == _FULL
 
 
 def translate(error: BaseException) -> BaseException:
-    """Return Unavailable for a transient error, or what a taken idempotency key means; others are returned as they are.
+    """Return Unavailable for a transient error, or the error for a taken idempotency key; else the error as it is.
 
-    The others are bugs of ours.
+    Any other error is a bug of ours.
     """
     if _is_of_key_index(error):
         return IdempotencyKeyInUse() if _state(error) == _LOCKED else KeyTaken()
@@ -106,7 +106,7 @@ def translate(error: BaseException) -> BaseException:
 
 
 def fault_of(error: BaseException) -> str | None:
-    """Name the kind of a fault with which a database serves nobody; None where only this statement has failed."""
+    """Name a fault that keeps the database from serving any client; None where only this statement has failed."""
     if not is_transient(error) or isinstance(error, TimeoutError | PoolTimeoutError):
         return None
     original, code, state = original_of(error), _code(error), _state(error)
@@ -131,7 +131,7 @@ def is_locked(error: Unavailable) -> bool:
 
 
 def is_cut(error: Unavailable) -> bool:
-    """Say whether the connection broke over which a statement was sent: nobody knows then whether it ran."""
+    """Say whether the connection broke after a statement was sent: it is unknown then whether the statement ran."""
     cause = error.__cause__
     if cause is None or isinstance(cause, TimeoutError):
         return False

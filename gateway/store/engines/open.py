@@ -1,4 +1,4 @@
-"""Choosing the database that a URL names, and what else depends on that choice; the only place that knows both.
+"""Choosing the database that a URL names, and everything that depends on the choice; the only place that knows both.
 
 Must not be here: how either of them works (`sqlite`, `postgres`).
 """
@@ -37,7 +37,7 @@ def migrates_itself(url: str) -> bool:
 
 
 def connector_to_listen(database_url: str, listen_url: str) -> Connector:
-    """Return what opens the connection for LISTEN, which lasts as long as that, so it cannot go through a pooler.
+    """Return the function that opens the connection for LISTEN, which is bound to its connection, so a pooler loses it.
 
     Errors: InvalidSetting where there is a pooler and no URL of PostgreSQL itself.
     """

@@ -90,8 +90,8 @@ class PooledPostgres(Postgres):
 def open_postgres(url: PostgresUrl, timeouts: Timeouts | None = None) -> Engines:
     """Create the engines of a PostgreSQL database; nothing is connected yet."""
     connect = connector(url) if url.by_transaction else connector(url, *_begin(timeouts))
-    # One without a name lasts until it is run: the driver sends no Sync between, at which a pooler could change the
-    # connection, and none is left over.
+    # A statement without a name lasts until it is run: the driver sends no Sync in between, at which a pooler could
+    # change the connection, and none is left over.
     unnamed = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
     shared: dict[str, Any] = {
         "max_overflow": 0,
@@ -118,13 +118,13 @@ def open_postgres(url: PostgresUrl, timeouts: Timeouts | None = None) -> Engines
 
 
 def _begin(timeouts: Timeouts | None) -> Iterator[str]:
-    """Write what each connection begins with; without time-outs those of the role are lifted."""
+    """Write the first statements of each connection; without time-outs those of the role are lifted."""
     # Our statements have one good plan each; by default the server plans a page again each time, which costs more than
     # a third of running it (measured: 100 microseconds of 380).
     yield "SET plan_cache_mode = force_generic_plan"
     # A page of a long list takes 0.3 ms; to begin workers for it takes 14 (measured at 1,000,000 threads).
     yield "SET max_parallel_workers_per_gather = 0"
-    # Who waited for another writer's lock has to see what that one wrote, whatever the default of the role is.
+    # A writer that waited for a lock has to see what its holder wrote, whatever the default of the role is.
     yield "SET default_transaction_isolation = 'read committed'"
     given = timeouts or Timeouts(0, 0, 0)
     yield f"SET lock_timeout = {given.lock_s * 1000:.0f}"

@@ -61,9 +61,9 @@ def tighten(file: Path) -> None:
 def keep_database_private(engine: AsyncEngine, *, is_writer: bool) -> None:
     """Make the file of a SQLite database private before it is opened; the writer also tightens an existing one.
 
-    It does so after all other listeners of a connect, which fail where the file is no database: so a mistyped URL does
-    not change another file. An existing file is never opened here: to close it would drop the locks that this process
-    has on it.
+    It runs after all other listeners of a connect, which fail where the file is no database: so a mistyped URL does not
+    change another file. An existing file is never opened here: closing it would drop the locks that this process has on
+    it.
     """
 
     @event.listens_for(engine.sync_engine, "do_connect")

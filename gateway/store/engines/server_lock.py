@@ -1,7 +1,7 @@
 """One server for each SQLite database: a lock on a file beside it, for as long as the server's first process runs.
 
-The database itself cannot be locked so: to open it a second time and close that drops the locks that SQLite has on it.
-The system drops this lock with the process that holds it, whatever ends that. Commands do not take it.
+The database itself cannot be locked like this: opening it a second time and closing it drops SQLite's locks. The system
+drops this lock with the process that holds it, whatever ends the process. Commands do not take it.
 Must not be here: what is done under the lock (`server.serve`, `store.restore`).
 """
 
@@ -31,7 +31,7 @@ _NOTE: Final = 1_024
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The process that has the lock, as noted in its file: what it does, and if it stops, how long that may take."""
+    """The process that holds the lock, as noted in its file: what it does, and if it stops, how long that may take."""
 
     pid: int
     doing: str = "served"
@@ -68,8 +68,8 @@ class ServerLock:
 def lock_database(url: str, doing: str = "served") -> Iterator[ServerLock]:
     """Hold the lock of a SQLite database during the block, unless it is released there.
 
-    Where another holds it, this fails at once, and waits only while that one stops, for as long as it says. PostgreSQL
-    has any number of servers.
+    If another process holds it, this fails at once; only while that one stops, it waits, up to the time in the file.
+    PostgreSQL may have any number of servers.
     Errors: DatabaseInUse; InvalidSetting where no file can be created beside the database.
     """
     if not is_sqlite(url):
@@ -110,7 +110,7 @@ def holder_of(file: Path) -> Holder | None:
 def _acquire(file: Path, lock: Path) -> int:
     """Wait while the holder stops; return the descriptor that has the lock.
 
-    The second attempt decides: the first may meet the moment in which somebody looks, or has not noted itself yet.
+    The second attempt decides: at the first, a process may just be checking the lock, or may not have noted itself yet.
     """
     began = time.monotonic()
     if (descriptor := _try(lock)) is not None:

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PACKED: Final = "SELECT packed("
-_FEW: Final = 4  # columns, that cost no more than the function
-READERS: Final = 4  # threads that read at once; more only wait for the interpreter's lock
+_FEW: Final = 4  # columns, below which the function does not pay
+READERS: Final = 4  # threads that read at once; more would only wait for the interpreter's lock
 _IMPORT_CACHE_KB: Final = 16_000
 _IMPORT_LOG_PAGES: Final = 8_000  # 32 MB
-_STEPS: Final = 20_000  # of SQLite's virtual machine, a few milliseconds, between two looks whether to go on
+_STEPS: Final = 20_000  # steps of SQLite's virtual machine, a few milliseconds, between checks for an interruption
 
 
 class PackingConnection(sqlite3.Connection):
@@ -58,7 +58,7 @@ class PackingConnection(sqlite3.Connection):
 
 
 def pack(statement: Executable) -> Executable:
-    """Let a statement of many columns return each row by the function of `PackingConnection`."""
+    """Have a statement of many columns return each row by the function of `PackingConnection`."""
     if not isinstance(statement, Select) or len(columns := [*statement.inner_columns]) <= _FEW:
         return statement
     return statement.with_only_columns(func.packed(*columns))
@@ -127,9 +127,9 @@ class SqliteInThread:
     async def lock_imports(self, connection: sqlite3.Connection) -> None:
         """Enlarge the cache and the log for an import.
 
-        Each message has a random place in the index of ids, and with the usual 2 MB the pages of that are read and
-        written again and again (measured: a third of the time that inserts take). A checkpoint after each commit would
-        wait for the disk twice more.
+        Each message has a random place in the index of ids, and with the usual 2 MB its pages are read and written
+        repeatedly (measured: a third of the time of inserts). A checkpoint after each commit would wait for the disk
+        twice more.
         """
         connection.execute(f"PRAGMA cache_size = -{_IMPORT_CACHE_KB}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_IMPORT_LOG_PAGES}")

@@ -1,4 +1,4 @@
-"""What is configured of SQLite's library, for the whole process of a server.
+"""The configuration of SQLite's library, for the whole process of a server.
 
 Must not be here: connections, and what each of them sets (`sqlite`).
 """
@@ -15,10 +15,10 @@ _MEMSTATUS: Final = 9  # SQLITE_CONFIG_MEMSTATUS
 
 
 def count_no_memory(url: str) -> None:
-    """Let SQLite count no memory: for each piece it would take a lock of the whole process, and nobody reads the sums.
+    """Disable SQLite's memory statistics: they take a lock of the whole process for each allocation, and are not used.
 
-    The library takes this only before it begins, so it is ended first: no connection may be open. A Python that hides
-    the functions of its library counts on.
+    The library accepts this only before it is initialized, so it is shut down first: no connection may be open. If
+    Python does not export the library's functions, the statistics stay enabled.
     Source: SQLite, "Configuration Options", SQLITE_CONFIG_MEMSTATUS.
     """
     if not is_sqlite(url):

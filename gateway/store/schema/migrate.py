@@ -30,9 +30,9 @@ _PACKAGE = Path(__file__).parents[2]
 async def migrate(url: str, revision: str = "head") -> None:
     """Migrate a database to a revision, in one transaction; concurrent migrations wait for each other.
 
-    What would hold writers up is done afterwards, beside running servers: columns that may be empty meanwhile are
-    filled in batches, and indexes are built, in this order: servers start when the indexes are complete (`ready`).
-    What a later version has migrated is left as it is, if it can be served.
+    What would block writers is done afterwards, beside running servers: columns that may be empty meanwhile are filled
+    in batches, then indexes are built: servers start when the indexes are complete (`ready`). A database that a later
+    version has migrated is left as it is, if it can be served.
     Errors: Unavailable where a table is never free; DatabaseBehind where it is newer than this program; InvalidSetting
     where it cannot be opened; DatabaseDamaged; whatever the database says where it cannot be changed.
     """
@@ -43,7 +43,7 @@ async def migrate(url: str, revision: str = "head") -> None:
 
     def run(connection: Connection) -> None:
         engines.transaction_driver.lock_migrations(connection)
-        if has_row_locks:  # a change that waits for a table makes all others wait for it
+        if has_row_locks:  # while a change waits for a table, all others wait for the change
             connection.exec_driver_sql(f"SET LOCAL {LOCK_TIMEOUT}")
         config, current = _config(connection), revision_of(connection)
         if can_be_served(current) and current != HEAD:

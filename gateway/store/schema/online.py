@@ -1,6 +1,6 @@
-"""Changes of PostgreSQL's tables that would hold writers up in a migration: each by itself, after that.
+"""Changes of PostgreSQL's tables that would block writers in a migration: each by itself, after the migration.
 
-They can be repeated: what an interrupted one has left is completed by the next `gateway migrate`.
+They can be repeated: the next `gateway migrate` completes an interrupted one.
 Must not be here: changes that no writer has to wait for (the scripts in `migrations/`).
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-_LOCK: Final = 1_952_805_747  # not that of migrations: who waits for that would be waited for by an index
+_LOCK: Final = 1_952_805_747  # not that of migrations: an index would wait for those that wait for it
 _WAIT_S: Final = 0.2
 _TRIES: Final = 100  # writers wait for each, for as long as `lock_timeout`
 LOCK_TIMEOUT: Final = "lock_timeout = '500ms'"
@@ -36,7 +36,7 @@ _INDEXES: Final = {  # each of some tables
         (*_LISTED, "assistants"),
         f"UNIQUE INDEX CONCURRENTLY {{}} ON {{}} ({_OF_KEY}) WHERE idempotency_key IS NOT NULL",
     ),
-    # Rows of the previous version have no number, so it is built in no time.
+    # Rows of the previous version have no number, so it is built at once.
     "ix_{}_change": (_LISTED, "INDEX CONCURRENTLY {} ON {} (project_id, change_number) WHERE change_number > 0"),
     "ix_{}_news": (
         ("messages",),
@@ -49,7 +49,7 @@ _NAMES: Final = [name.format(table) for name, (tables, _) in _INDEXES.items() fo
 
 
 async def is_complete(connection: AsyncConnection) -> bool:
-    """Say whether all changes have been made, and with them what `migrate` does before."""
+    """Say whether all changes have been made, including those that `migrate` makes first."""
     return not (await connection.exec_driver_sql(_INVALID.format(" ".join(_NAMES)))).all()
 
 
@@ -61,7 +61,7 @@ async def change_online(writer: AsyncEngine) -> None:
     async with writer.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         await connection.exec_driver_sql("SET statement_timeout = 0")
-        # One that waited for the lock within PostgreSQL would be waited for by the other's index.
+        # If one waited for the lock within PostgreSQL, the other's index would wait for it.
         while not (await connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_LOCK})")).scalar():  # noqa: ASYNC110
             await asyncio.sleep(_WAIT_S)
         try:
@@ -75,7 +75,7 @@ async def change_online(writer: AsyncEngine) -> None:
 
 
 async def _key_threads_by_project(connection: AsyncConnection) -> None:
-    """Give the key of threads the project, as all other keys have it, so that tables can be distributed by it."""
+    """Add the project to the key of threads, as in all other keys, so that tables can be distributed by it."""
     if (
         await connection.run_sync(lambda sync: inspect(sync).get_pk_constraint("threads")["constrained_columns"])
         == _KEY
@@ -101,7 +101,7 @@ async def _index(connection: AsyncConnection, table: str, name: str, definition:
 
 
 async def _change_at_once(connection: AsyncConnection, statement: str) -> None:
-    """Change a table in an instant in which nobody uses it; others that want it wait for half a second at most."""
+    """Change a table at a moment when it is not in use; others that need it wait for half a second at most."""
     await connection.exec_driver_sql(f"SET {LOCK_TIMEOUT}")
     await try_often(lambda: connection.exec_driver_sql(statement))
 

@@ -30,7 +30,7 @@ _OF_THREAD: Final = (messages.c.project_id, messages.c.thread_id)
 
 
 def _where_not_null(column: Column[Any], name: str, *columns: Column[Any], unique: bool = False) -> None:
-    """Create an index of those rows that have a value in a column."""
+    """Create an index of the rows that have a value in a column."""
     condition = text(f"{column.name} IS NOT NULL")
     Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
 

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 HEAD: Final = "0018"  # the last script in `migrations/`
-# Until here later versions only add what this program ignores; what takes away is numbered from the next thousand on.
+# Up to this number, later versions only add what this program ignores; removals are numbered from the next thousand on.
 LAST_SERVED: Final = "0999"
 
 
 def revision_of(connection: Connection) -> str | None:
-    """Read which revision a database is at, where it has been migrated at all."""
+    """Return the revision of a database, if it has been migrated at all."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(select_revision()).scalar()
@@ -38,9 +38,9 @@ def select_revision() -> Select[Any]:
 
 
 def is_migrated(revision: str | None) -> bool:
-    """Say whether a revision has this program's tables, or a later one's; revisions are numbers of one length.
+    """Say whether a revision has this program's tables, or later ones; revisions are numbers of equal length.
 
-    A server goes on beside a database that a later version has migrated: so all can be replaced one by one.
+    A server continues on a database that a later version has migrated: so servers can be replaced one by one.
     """
     return (revision or "") >= HEAD
 

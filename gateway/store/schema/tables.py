@@ -35,7 +35,7 @@ metadata = MetaData(
     }
 )
 
-# SQLite gives out row ids only for a column whose type is exactly INTEGER.
+# SQLite assigns row ids only to a column whose type is exactly INTEGER.
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -47,22 +47,20 @@ def _idempotency_columns() -> list[Column[str]]:
     return [Column(f"idempotency_{name}", Text) for name in ("scope", "key", "fingerprint")]
 
 
-# `seq` numbers threads in the order of their creation and breaks ties between threads of one second. SQLite would
-# reuse the number of a deleted thread, and two places in the list would be equal; AUTOINCREMENT forbids it. On
-# PostgreSQL the key is the project and `seq` (`online`): there every key but that of `keys` begins with the project.
-# `inferred` is the sum of what an import inferred from messages alone (`domain.thread.Inferred`). A thread that was
-# deleted and imported again continues the positions of the old one: `generation` is the position at which it begins, so
-# a lower number is a cursor of the old one; of a deleted thread, it is where the next one would begin.
-# `token_epoch` counts the revocations of the thread's tokens; NULL means none inferred, the first and no revocation.
-# `forked_thread_id` is the thread that this one is a copy of, up to a message, or whole.
-# `filling` is when the last messages were added to a thread that is not whole yet, in milliseconds (`store.filling`).
-# `activity_at` is when a message was last created or finished (ACTIVITY_AT).
-# `last_position` and `last_created_at` are the end of the thread, after which its next message is added. Every later
-# change takes a position too (`changed_position`, `deleted_position`, a delta's own), so one number is a follower's
-# progress.
-# `active_run` is the run that answers now: while there is one, messages are added by it alone.
-# `change_number` is that of the last change that the list of threads has to show, here and in the next tables, and
-# `create_number` that of the creation; the database sets them itself (0009).
+# `seq` numbers threads in the order of their creation and breaks ties between threads of one second. SQLite would reuse
+# the number of a deleted thread, and two places in the list would be equal; AUTOINCREMENT prevents it. On PostgreSQL
+# the key is the project and `seq` (`online`): there every key but that of `keys` begins with the project. `inferred` is
+# the sum of what an import inferred from messages alone (`domain.thread.Inferred`). A thread that was deleted and
+# imported again continues the positions of the old one: `generation` is the position at which it begins, so a lower
+# number is a cursor of the old one; of a deleted thread, it is where the next one would begin. `token_epoch` counts the
+# revocations of the thread's tokens; NULL means none inferred, the first and no revocation. `forked_thread_id` is the
+# thread that this one is a copy of, up to a message, or whole. `filling` is when the last messages were added to a
+# thread that is not whole yet, in milliseconds (`store.filling`). `activity_at` is when a message was last created or
+# finished (ACTIVITY_AT). `last_position` and `last_created_at` are the end of the thread, after which its next message
+# is added. Every later change takes a position too (`changed_position`, `deleted_position`, a delta's own), so one
+# number is a follower's progress. `active_run` is the run that answers now: while there is one, messages are added by
+# it alone. `change_number` is that of the last change that the list of threads has to show, here and in the next
+# tables, and `create_number` that of the creation; the database sets them itself (0009).
 threads = Table(
     "threads",
     metadata,
