@@ -20,6 +20,7 @@ GatewayError
 ├── Unavailable         the database is busy or unavailable; a retry may succeed
 └── OperatorError       the operator has to act; the message says how
     ├── InvalidSetting      a setting has an invalid value
+    ├── UnknownProject      a command names a project that does not exist
     ├── DatabaseBehind      the database has to be migrated
     ├── DatabaseInUse       another process serves the SQLite database, or replaces it
     ├── DatabaseDamaged     the files of the SQLite database are not one whole database
@@ -194,6 +195,13 @@ class OperatorError(GatewayError):
 
 class InvalidSetting(OperatorError):
     """A setting has an invalid value."""
+
+
+class UnknownProject(OperatorError):
+    """A command names a project in which nothing is, nor was; `has` says which there are."""
+
+    def __init__(self, project_id: str, has: str) -> None:
+        super().__init__(f"--project: there is no project '{project_id}' in the database, which has {has}.")
 
 
 class DatabaseBehind(OperatorError):

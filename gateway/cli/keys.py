@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from gateway.cli.new_project import report_new_project
 from gateway.cli.open_store import run_with_store
-from gateway.core import api_keys
+from gateway.core import api_keys, projects
 from gateway.domain.ids import other_id
 from gateway.domain.printable import printable
 
 if TYPE_CHECKING:
+    from gateway.core import Store
     from gateway.domain.api_key import ApiKey, NewApiKey
 
 _PIPED_WIDTH: Final = 200
@@ -28,7 +30,13 @@ def run_create(database_url: str, new: NewApiKey) -> None:
 
     Errors: DatabaseBehind; Unavailable.
     """
-    _print_secret(*run_with_store(database_url, lambda store: api_keys.create(store, new)))
+
+    async def work(store: Store) -> tuple[list[str] | None, tuple[ApiKey, str]]:
+        return await projects.others_if_new(store, new.project_id), await api_keys.create(store, new)
+
+    others, made = run_with_store(database_url, work)
+    _print_secret(*made)
+    report_new_project(new.project_id, others)
 
 
 def run_rotate(database_url: str, key_id: str, grace_s: int) -> None:

@@ -26,15 +26,15 @@ _MOST: Final = 20  # gaps that are listed
 def run_salvage(database_url: str, reach: Reach, target: str) -> bool:
     """Export what can be read, and return whether that is all.
 
-    Errors: InvalidSetting; DatabaseDamaged where nothing can be read; OSError.
+    Errors: InvalidSetting; UnknownProject; DatabaseDamaged where nothing can be read; OSError.
     """
     file = sqlite_file(database_url)
     with tempfile.TemporaryDirectory(prefix="gateway-salvage-") as folder:
         copy = Path(folder, "salvaged.db")
         asyncio.run(migrate(url_of(copy)))
         found = salvage(file, copy)
+        _report(found)
         run_export(url_of(copy), reach, target)
-    _report(found)
     return not (found.gaps or found.disordered or found.inferred)
 
 

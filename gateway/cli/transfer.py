@@ -5,20 +5,21 @@ Must not be here: flags (`commands`).
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from gateway.cli.new_project import report_new_project
 from gateway.cli.open_store import run_with_store
 from gateway.cli.progress import shown
+from gateway.core import erasing, projects
 from gateway.domain.direction import Direction
-from gateway.domain.principal import Principal, Reach
+from gateway.domain.principal import KEY_SCOPES, Principal, Reach
 from gateway.errors import InvalidSetting
 from gateway.store.engines.private_files import open_private
-from gateway.store.schema.ready import make_ready
 from gateway.store.staging import Staging
 from gateway.transfer.exporter import export
 from gateway.transfer.importer import Rejects, load, reject_incomplete_threads, stage
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import BinaryIO
 
+    from gateway.core import Store
     from gateway.core.taken import Taken
     from gateway.events.exchange import Carrier
 
@@ -53,7 +55,7 @@ def run_import(
     who = Principal(Reach(project_id))
     _refuse_to_write_over(sources, choices.rejects)
     sizes = [size_of(source) for source in sources]
-    asyncio.run(make_ready(database_url))
+    report_new_project(project_id, run_with_store(database_url, partial(projects.others_if_new, project_id=project_id)))
     with ExitStack() as stack:
         kept = stack.enter_context(_opened_rejects(choices.rejects)) if choices.rejects else None
         rejects = Rejects(kept, Direction(choices.order) if choices.order else None)
@@ -91,15 +93,27 @@ def _and_more(many: int) -> str:
 def run_export(database_url: str, reach: Reach, target: str) -> None:
     """Export what can be reached to a file or standard output.
 
-    Errors: OSError where the file cannot be written; DatabaseBehind; Unavailable.
+    Errors: OSError where the file cannot be written; UnknownProject; DatabaseBehind; Unavailable.
     """
     who = Principal(reach)
-    asyncio.run(make_ready(database_url))
+    if run_with_store(database_url, partial(_is_nobody, reach=reach)):  # before the file is written over
+        report(f"Nothing is exported: project '{reach.project_id}' has no thread of the owner '{reach.owner}'.")
     with (
         click.open_file("-", "wb") if target == "-" else open_private(Path(target)) as out,
         shown("Messages") as advance,
     ):
         run_with_store(database_url, lambda store: export(store, who, out, advance))
+
+
+async def _is_nobody(store: Store, reach: Reach) -> bool:
+    """Require the project; say whether the export is of an owner who has no thread there.
+
+    Errors: UnknownProject.
+    """
+    await projects.require(store, reach.project_id)
+    if reach.owner is None:
+        return False
+    return await erasing.count(store, Principal(Reach(reach.project_id), KEY_SCOPES), reach.owner) == erasing.Erased()
 
 
 def _opened_rejects(target: str) -> BinaryIO:

@@ -32,6 +32,7 @@ from gateway.store.statements import (
     forking,
     idempotency,
     messages,
+    projects,
     read_marks,
     retention,
     runs,
@@ -345,6 +346,14 @@ class Reads(MessageReads):
     async def any_key(self) -> bool:
         """Say whether a key was ever created."""
         return await self._flag(api_keys.any_key)
+
+    async def has_project(self, reach: Reach) -> bool:
+        """Say whether anything is, or was, in the project of a caller."""
+        return await self._flag(projects.has_project, reach)
+
+    async def list_projects(self) -> list[str]:
+        """Return the names of all projects, in order."""
+        return [row[0] for row in await self._rows(projects.list_projects)]
 
     async def read_epoch(self) -> str:
         """Return the epoch of the database, with PostgreSQL's own history; it is empty if all epochs were deleted."""

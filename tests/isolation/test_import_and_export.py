@@ -27,7 +27,7 @@ SHOP, RIVAL = Principal(Reach("shop")), Principal(Reach("rival"))
 
 def import_into(database_url: str, project: str, *objects: object) -> tuple[int, str]:
     done = run("import", "--project", project, "--database-url", database_url, given=lines(objects))
-    return done.exit_code, done.stderr
+    return done.exit_code, done.stderr.splitlines(keepends=True)[-1]
 
 
 def exported(database_url: str, project: str, *flags: str) -> list[dict[str, Any]]:
