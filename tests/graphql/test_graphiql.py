@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _SOURCES = BUILT.parent
 _BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-_INDEX = '<!doctype html><script type="module" src="/graphql/assets/main-ABC.js"></script>'
+_INDEX = '<!doctype html><script type="module" src="graphql/assets/main-ABC.js"></script>'
 
 
 @pytest.fixture
@@ -54,6 +55,17 @@ async def test_browser_gets_the_built_page(http: httpx.AsyncClient) -> None:
 
     assert (answer.status_code, answer.text) == (200, _INDEX)
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
+
+
+@pytest.mark.parametrize("prefix", ["", "/chat"])
+@pytest.mark.parametrize("path", ["/graphql", "/graphql/"])
+async def test_page_finds_its_files_under_any_path_of_a_proxy(http: httpx.AsyncClient, prefix: str, path: str) -> None:
+    page = (await http.get(path, headers=_BROWSER)).text
+
+    [source] = re.findall('src="([^"]+)"', page)
+    assert urljoin(f"https://example.com{prefix}{path}", source) == (
+        f"https://example.com{prefix}/graphql/assets/main-ABC.js"
+    )
 
 
 async def test_page_is_revalidated_and_varies_by_accept(http: httpx.AsyncClient) -> None:
@@ -222,4 +234,4 @@ def test_built_page_references_only_own_files() -> None:
 
     files = [url for url in named if not url.startswith("data:")]
     assert files != []
-    assert {url for url in files if not (BUILT / "assets" / url.removeprefix("/graphql/assets/")).is_file()} == set()
+    assert {url for url in files if not (BUILT / "assets" / url.removeprefix("graphql/assets/")).is_file()} == set()

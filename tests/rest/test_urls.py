@@ -244,4 +244,4 @@ async def test_no_request_gets_a_response_of_the_framework(
 async def test_the_root_leads_a_browser_to_graphql(rest: httpx.AsyncClient) -> None:
     answer = await rest.get("http://gateway/", headers={"accept": "text/html,*/*;q=0.8"})
 
-    assert (answer.status_code, answer.headers["location"]) == (307, "/graphql")
+    assert (answer.status_code, answer.headers["location"]) == (307, "graphql")

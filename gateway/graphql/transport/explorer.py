@@ -84,8 +84,10 @@ class Explorer:
         self._assets = {name: (file, files.get(name + _GZIP)) for name, file in files.items() if file.suffix != _GZIP}
 
     def page(self, request: Request) -> Answer:
-        """Answer with the page."""
+        """Answer with the page, whose references are relative: a proxy may serve it under any path."""
         page = self._page or _PLAIN.replace("HOST", escape(request.headers.get("host") or "localhost"))
+        if request.scope["raw_path"].endswith(b"/"):
+            page = page.replace('"graphql/assets/', '"assets/')
         return Answer(page.encode(), media_type=b"text/html; charset=utf-8", headers=as_headers(_PAGE))
 
     async def asset(self, request: Request) -> Answer:
@@ -113,7 +115,7 @@ def root(*, has_page: bool) -> Callable[[Request], Awaitable[Answer]]:
     async def answer(request: Request) -> Answer:
         headers = {"vary": "accept"}
         if has_page and wants_page(request.method, request.headers):
-            return Answer(b"", 307, b"", as_headers({"location": "/graphql", **headers}))
+            return Answer(b"", 307, b"", as_headers({"location": "graphql", **headers}))
         return Answer(_FACES, media_type=b"text/plain; charset=utf-8", headers=as_headers(headers))
 
     return answer
