@@ -24,6 +24,7 @@ GatewayError
     ├── DatabaseBehind      the database has to be migrated
     ├── DatabaseInUse       another process serves the SQLite database, or replaces it
     ├── DatabaseDamaged     the files of the SQLite database are not one whole database
+    ├── TemporaryFailed     the temporary database of a command cannot be written
     ├── BackupFailed        the backup was not created
     └── RestoreFailed       the backup was not restored
 
@@ -37,6 +38,7 @@ from typing import ClassVar, Final
 # Characters of a caller's input: of a value, of a name in a path. Both together are `bounds.SHOWN`.
 _VALUE: Final = 128  # an id that was imported has 127
 _NAME: Final = 72  # a key of metadata may have 64
+SEND_AGAIN: Final = "Please send the request again."  # the end of a message; a command has sent none
 
 
 def excerpt(sent: str) -> str:
@@ -178,7 +180,7 @@ class IdempotencyKeyInUse(GatewayError):
 
     def __init__(self) -> None:
         super().__init__(
-            "A request with the same idempotency key is still running. Please send the request again.",
+            f"A request with the same idempotency key is still running. {SEND_AGAIN}",
             code="idempotency_key_in_use",
         )
 
@@ -206,6 +208,10 @@ class UnknownProject(OperatorError):
 
 class DatabaseBehind(OperatorError):
     """The database schema is older than this program needs."""
+
+
+class TemporaryFailed(OperatorError):
+    """A temporary database cannot be written, so the command did not do its work."""
 
 
 class BackupFailed(OperatorError):

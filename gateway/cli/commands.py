@@ -20,7 +20,7 @@ with loading():
     from gateway.domain.parse import end_user
     from gateway.domain.principal import Reach
     from gateway.domain.printable import printable
-    from gateway.errors import GatewayError
+    from gateway.errors import SEND_AGAIN, GatewayError
     from gateway.observability.log import audited
     from gateway.settings.load import load_settings, load_with_sources
     from gateway.settings.table import SETTINGS
@@ -38,7 +38,8 @@ class ErrorReportingGroup(click.Group):
         try:
             return super().invoke(ctx)
         except GatewayError as error:
-            raise click.ClickException("\n".join(map(printable, error.message.split("\n")))) from None
+            message = error.message.removesuffix(SEND_AGAIN).rstrip()
+            raise click.ClickException("\n".join(map(printable, message.split("\n")))) from None
         except BrokenPipeError:
             raise  # `gateway export | head`: click exits without a message
         except OSError as error:

@@ -6,14 +6,13 @@ Must not be here: flags (`commands`), how a damaged file is read (`store.salvage
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.cli.transfer import run_export
 from gateway.store.engines.database_files import sqlite_file, url_of
 from gateway.store.salvage import salvage
 from gateway.store.schema.migrate import migrate
+from gateway.store.temporary import temporary_folder
 from gateway.transfer.reporting import report
 
 if TYPE_CHECKING:
@@ -26,11 +25,11 @@ _MOST: Final = 20  # gaps that are listed
 def run_salvage(database_url: str, reach: Reach, target: str) -> bool:
     """Export what can be read, and return whether that is all.
 
-    Errors: InvalidSetting; UnknownProject; DatabaseDamaged where nothing can be read; OSError.
+    Errors: InvalidSetting; UnknownProject; DatabaseDamaged where nothing can be read; TemporaryFailed; OSError.
     """
     file = sqlite_file(database_url)
-    with tempfile.TemporaryDirectory(prefix="gateway-salvage-") as folder:
-        copy = Path(folder, "salvaged.db")
+    with temporary_folder("salvage") as folder:
+        copy = folder / "salvaged.db"
         asyncio.run(migrate(url_of(copy)))
         found = salvage(file, copy)
         _report(found)

@@ -50,7 +50,7 @@ def run_import(
     """Import all sources and report the counts; return whether everything was imported.
 
     Errors: OSError where the rejects cannot be written; InvalidSetting where they would overwrite a source;
-    DatabaseBehind; Unavailable.
+    DatabaseBehind; TemporaryFailed; Unavailable.
     """
     who = Principal(Reach(project_id))
     _refuse_to_write_over(sources, choices.rejects)

@@ -6,8 +6,8 @@ Must not be here: the tables of the database that is served; the order of severa
 from __future__ import annotations
 
 import sqlite3
+from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from gateway.domain.direction import Direction, DirectionDetector
@@ -18,6 +18,7 @@ from gateway.domain.thread import Thread
 from gateway.store import staged_runs
 from gateway.store.rows import messages_of
 from gateway.store.statements.messages import MESSAGE_COLUMNS
+from gateway.store.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -140,13 +141,18 @@ class Staging:
     """The table, from `with` until its end."""
 
     def __enter__(self) -> Self:
-        """Create the table in a folder of its own."""
-        self._folder = TemporaryDirectory(prefix="gateway-import-")
-        self._file = Path(self._folder.name) / "staging.db"
-        # An import reads it in the thread of the database that it writes, while the one that opened it waits.
-        self._db = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
-        self._db.executescript(_TABLES + staged_runs.TABLES)
-        self._db.execute("BEGIN")
+        """Create the table in a folder of its own.
+
+        Errors: TemporaryFailed, here and until the end.
+        """
+        with ExitStack() as stack:
+            self._file = stack.enter_context(temporary_folder("import")) / "staging.db"
+            # An import reads it in the thread of the database that it writes, while the one that opened it waits.
+            self._db = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
+            stack.callback(self._db.close)
+            self._db.executescript(_TABLES + staged_runs.TABLES)
+            self._db.execute("BEGIN")
+            self._end = stack.pop_all()
         self._read: list[tuple[Any, ...]] = []  # messages that are not in the table yet
         self._bytes = 0  # of their content
         self._seq = 0
@@ -161,8 +167,7 @@ class Staging:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Delete the table."""
-        self._db.close()
-        self._folder.cleanup()
+        self._end.__exit__(kind, error, trace)
 
     def begin_list(self, file: int, fallback: Direction, *, is_explicit: bool) -> int:
         """Begin a list of a file, and return its number; messages are added to it in the order of the file.

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import sqlite3
-import subprocess
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 import httpx
-import pytest
 
 from gateway.errors import Unavailable
 from gateway.store.faults import Faults
+from tests.faults.filling import fill
 from tests.following import PATIENCE_S
 from tests.live.server import serving
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
+
+    import pytest
 
     from tests.live.server import Server
 
@@ -32,21 +32,6 @@ DAMAGED: Final = "The database file is damaged: its operator has to restore or r
 READ_ONLY: Final = (
     "The database server accepts no writes now: it is read-only or a standby. Please send the request again."
 )
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Have a disk of 16 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if run("mount", "-t", "tmpfs", "-o", "size=16m", "none", str(folder)):
-        pytest.skip("only root can make a small disk")
-    yield folder
-    run("umount", "--lazy", str(folder))
-
-
-def run(*command: str) -> int:
-    return subprocess.run(command, capture_output=True, check=False).returncode
 
 
 @asynccontextmanager
@@ -95,17 +80,6 @@ async def test_a_full_disk_is_named_until_there_is_space(small_disk: Path, tmp_p
     assert (read.status_code, written.status_code) == (200, 200)
     assert "database fault SQLITE_FULL: OperationalError: database or disk is full" in server.stderr
     assert "the database accepts writes again" in server.stderr
-
-
-def fill(file: Path) -> None:
-    """Write to a file until its disk is full."""
-    with file.open("wb", buffering=0) as opened:
-        while True:
-            try:
-                opened.write(bytes(PAGE))
-            except OSError as error:
-                assert error.errno == errno.ENOSPC  # noqa: PT017  (this is where it has to come to)
-                return
 
 
 async def test_a_damaged_file_is_named_until_it_is_restored(sqlite_url: str, tmp_path: Path) -> None:

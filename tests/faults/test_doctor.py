@@ -21,8 +21,8 @@ from gateway.store import inspect
 from gateway.store.schema.migrate import migrate
 from tests.cli.test_doctor import examined
 from tests.exports import a_message, a_thread, run, take
+from tests.faults.filling import fill
 from tests.faults.pair import pair
-from tests.faults.test_database_faults import fill
 from tests.live.server import PATIENCE_S, serving
 from tests.live.test_pgbouncer import pooled
 from tests.ports import free_port

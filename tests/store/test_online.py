@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from gateway.errors import DatabaseBehind, Unavailable
 from gateway.store.schema import migrate as module
@@ -95,6 +97,38 @@ async def test_an_interrupted_upgrade_is_completed_by_the_next(
 
     assert (before, await connection.fetchval(KEY)) == ("PRIMARY KEY (seq)", "PRIMARY KEY (project_id, seq)")
     assert await connection.fetchval("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
+
+
+@ONLY_POSTGRES
+async def test_the_scripts_wait_for_tables_that_others_read(
+    empty_database_url: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await migrate(empty_database_url, PREVIOUS)
+    reading = connection.transaction()
+    await reading.start()
+    await connection.execute("SELECT FROM messages")
+    asked: list[float] = []
+
+    async def end_reading(seconds: float) -> None:
+        asked.append(seconds)
+        if len(asked) == 2:
+            await reading.rollback()
+
+    monkeypatch.setattr(asyncio, "sleep", end_reading)
+    await migrate(empty_database_url)
+
+    assert len(asked) == 2
+
+
+async def test_a_fault_after_the_scripts_is_named(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: object) -> None:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise OperationalError("UPDATE", {}, error)
+
+    monkeypatch.setattr(module, "fill_columns", fail)
+    with pytest.raises(Unavailable, match="The disk of the database is full"):
+        await migrate(empty_database_url)
 
 
 @ONLY_POSTGRES

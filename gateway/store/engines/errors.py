@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from gateway.domain.idempotency import KeyTaken
-from gateway.errors import IdempotencyKeyInUse, Unavailable
+from gateway.errors import SEND_AGAIN, IdempotencyKeyInUse, Unavailable
 
 _FORBIDDEN: Final = "42501"  # insufficient_privilege
 # Connection failure; transaction rollback (deadlock); insufficient resources; operator intervention (shutdown, start);
@@ -27,17 +27,16 @@ _FULL: Final = "53300"  # too_many_connections, of the server, a database or a r
 _USABLE: Final = frozenset({_LOCKED, _SLOW})  # the statement was ended, the connection was not
 # Only this statement failed; the next one may succeed.
 _OF_STATEMENT: Final = ("40", "25P03", "25P04", _LOCKED, _SLOW)
-_AGAIN: Final = "Please send the request again."
-_ENDED: Final = f"The transaction waited too long within this server, and the database ended it. {_AGAIN}"
+_ENDED: Final = f"The transaction waited too long within this server, and the database ended it. {SEND_AGAIN}"
 _REASONS: Final = {
-    "25006": f"The database server accepts no writes now: it is read-only or a standby. {_AGAIN}",
+    "25006": f"The database server accepts no writes now: it is read-only or a standby. {SEND_AGAIN}",
     "25P03": _ENDED,
     "25P04": _ENDED,
-    "53100": f"The disk of the database server is full. {_AGAIN}",
+    "53100": f"The disk of the database server is full. {SEND_AGAIN}",
     _FORBIDDEN: "The database forbids this to the server's user: its operator has to grant a privilege.",
-    _FULL: f"The database server has no connection left. {_AGAIN}",
-    _LOCKED: f"The thread is locked by another transaction, which did not end in time. {_AGAIN}",
-    _SLOW: f"The database took too long, and the statement was cancelled. {_AGAIN}",
+    _FULL: f"The database server has no connection left. {SEND_AGAIN}",
+    _LOCKED: f"The thread is locked by another transaction, which did not end in time. {SEND_AGAIN}",
+    _SLOW: f"The database took too long, and the statement was cancelled. {SEND_AGAIN}",
 }
 # Source: SQLite, "Result and Error Codes", the primary ones.
 _TRANSIENT_CODES: Final = frozenset(
@@ -57,17 +56,17 @@ _TRANSIENT_CODES: Final = frozenset(
 _BUSY_CODES: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED: Final = "The database file is damaged: its operator has to restore or repair it."
 _SQLITE_REASONS: Final = {
-    sqlite3.SQLITE_FULL: f"The disk of the database is full. {_AGAIN}",
-    sqlite3.SQLITE_READONLY: f"The database file accepts no writes now: it, or its disk, is read-only. {_AGAIN}",
-    sqlite3.SQLITE_IOERR: f"The disk of the database fails. {_AGAIN}",
-    sqlite3.SQLITE_CANTOPEN: f"The database file cannot be opened. {_AGAIN}",
+    sqlite3.SQLITE_FULL: f"The disk of the database is full. {SEND_AGAIN}",
+    sqlite3.SQLITE_READONLY: f"The database file accepts no writes now: it, or its disk, is read-only. {SEND_AGAIN}",
+    sqlite3.SQLITE_IOERR: f"The disk of the database fails. {SEND_AGAIN}",
+    sqlite3.SQLITE_CANTOPEN: f"The database file cannot be opened. {SEND_AGAIN}",
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
 }
 # Each driver, and SQLAlchemy, has a class of the first name for a connection that is closed; asyncpg raises the second
 # one on a connection over which a server that was killed has said its last.
 _CLOSED: Final = frozenset({"InterfaceError", "InternalClientError"})
-_UNAVAILABLE: Final = f"The database cannot answer now. {_AGAIN}"
+_UNAVAILABLE: Final = f"The database cannot answer now. {SEND_AGAIN}"
 
 
 def is_transient(error: BaseException) -> bool:

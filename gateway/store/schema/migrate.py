@@ -19,7 +19,7 @@ from gateway.store.engines.database_files import require_own_log, sqlite_file
 from gateway.store.engines.open import migrates_itself, open_engines
 from gateway.store.schema.backfill import fill_columns
 from gateway.store.schema.online import LOCK_TIMEOUT, change_online, try_often
-from gateway.store.schema.revision import HEAD, can_be_served, opened, revision_of
+from gateway.store.schema.revision import HEAD, can_be_served, connected, opened, revision_of, translated
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -33,8 +33,8 @@ async def migrate(url: str, revision: str = "head") -> None:
     What would block writers is done afterwards, beside running servers: columns that may be empty meanwhile are filled
     in batches, then indexes are built: servers start when the indexes are complete (`ready`). A database that a later
     version has migrated is left as it is, if it can be served.
-    Errors: Unavailable where a table is never free; DatabaseBehind where it is newer than this program; InvalidSetting
-    where it cannot be opened; DatabaseDamaged; whatever the database says where it cannot be changed.
+    Errors: Unavailable where a table is never free, or the database fails, as with a full disk; DatabaseBehind where it
+    is newer than this program; InvalidSetting where it cannot be opened or changed; DatabaseDamaged.
     """
     if migrates_itself(url):
         require_own_log(sqlite_file(url))
@@ -55,15 +55,16 @@ async def migrate(url: str, revision: str = "head") -> None:
             command.upgrade(config, revision)
 
     async def upgrade() -> None:
-        async with opened(engines.writer) as connection, connection.begin():
+        async with connected(engines.writer) as connection, connection.begin():
             await connection.run_sync(run)
 
     try:
-        await (try_often(upgrade) if has_row_locks else upgrade())
-        if revision == "head":
-            await fill_columns(engines.writer)
-            if has_row_locks:
-                await change_online(engines.writer)
+        with translated():  # around the repetitions, which tell a lock by the driver's error
+            await (try_often(upgrade) if has_row_locks else upgrade())
+            if revision == "head":
+                await fill_columns(engines.writer)
+                if has_row_locks:
+                    await change_online(engines.writer)
     finally:
         await engines.dispose()
 

@@ -5,7 +5,7 @@ Must not be here: how a database is migrated (`migrate`).
 
 from __future__ import annotations
 
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import column, inspect, select, table
@@ -15,7 +15,7 @@ from gateway.errors import InvalidSetting
 from gateway.store.engines.errors import is_forbidden, original_of, translate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from sqlalchemy import Connection, Select
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -57,6 +57,17 @@ async def opened(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     Errors: InvalidSetting where the database cannot be opened, is not in UTF-8, or forbids what the block does;
     Unavailable where it is damaged, or fails in the block.
     """
+    with translated():
+        async with connected(engine) as connection:
+            yield connection
+
+
+@asynccontextmanager
+async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Connect for the duration of the block, in which errors stay the driver's: for use within `translated`.
+
+    Errors: InvalidSetting where the database cannot be opened, or is not in UTF-8.
+    """
     try:
         connection = await engine.connect()
     except (DBAPIError, OSError, TypeError, ValueError) as error:
@@ -64,17 +75,24 @@ async def opened(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         reason = error.orig if isinstance(error, DBAPIError) else error
         raise InvalidSetting(f"GATEWAY_DATABASE_URL: the database cannot be opened: {reason}") from error
     async with aclosing(connection):
-        try:
-            await _require_utf8(connection)
-            yield connection
-        except DBAPIError as error:
-            if is_forbidden(error):
-                raise InvalidSetting(
-                    f"GATEWAY_DATABASE_URL: its user lacks a privilege: {original_of(error)}"
-                ) from error
-            if (translation := translate(error)) is error:
-                raise
-            raise translation from error
+        await _require_utf8(connection)
+        yield connection
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise our errors for the driver's in the block.
+
+    Errors: InvalidSetting where the database forbids what the block does; Unavailable where it is damaged, or fails.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        if is_forbidden(error):
+            raise InvalidSetting(f"GATEWAY_DATABASE_URL: its user lacks a privilege: {original_of(error)}") from error
+        if (translation := translate(error)) is error:
+            raise
+        raise translation from error
 
 
 async def _require_utf8(connection: AsyncConnection) -> None:
