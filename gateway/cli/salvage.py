@@ -34,7 +34,7 @@ def run_salvage(database_url: str, reach: Reach, target: str) -> bool:
         found = salvage(file, copy)
         _report(found)
         run_export(url_of(copy), reach, target)
-    return not (found.gaps or found.disordered or found.inferred)
+    return not (found.gaps or found.disordered or found.inferred or found.is_list_lost)
 
 
 def _report(found: Salvaged) -> None:
@@ -42,6 +42,8 @@ def _report(found: Salvaged) -> None:
         report(f"{gap.table}: {_rows(gap)} cannot be read: {gap.reason}")
     if len(found.gaps) > _MOST:
         report(f"... and {len(found.gaps) - _MOST} more.")
+    if found.is_list_lost:
+        report("The list of tables is damaged; they were found by their pages, so more rows may be missing.")
     for table in sorted(found.disordered):
         report(f"{table}: the pages are in another order, so more rows may be missing.")
     counts = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in found.rows.items())

@@ -1,7 +1,8 @@
 """Reading a damaged SQLite file, row by row, into a new database, from which it is exported.
 
 The file is not changed. A table is scanned by its row ids; after a damaged page reading continues from the next row id
-that can be found. Each row is parsed as in an import, so all rows taken can be imported again.
+that can be found. Each row is parsed as in an import, so all rows taken can be imported again. If the list of tables is
+damaged, the tables are found by their pages (`found_tables`).
 Must not be here: the export, what is reported to a person (`cli.salvage`).
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,7 @@ from gateway.domain.run import Assistant, Run, RunStep
 from gateway.domain.thread import Thread
 from gateway.errors import DatabaseDamaged, InvalidRequest
 from gateway.store.engines.database_files import HEADER, MAGIC, WAL, beside, require_own_log
+from gateway.store.found_tables import find_tables
 from gateway.store.schema import tables
 from gateway.store.statements.messages import MESSAGE_COLUMNS
 from gateway.store.statements.runs import ASSISTANT_COLUMNS, RUN_COLUMNS, STEP_COLUMNS
@@ -40,6 +42,7 @@ _TAKEN: Final = (
 )
 _STEPS: Final = 10_000  # row ids to try one by one after a damaged page, which has some dozens; then fewer
 _LAST: Final = 1 << 62
+_UNFIT: Final = (InvalidRequest, AttributeError, LookupError, TypeError, ValueError)  # what a damaged row raises
 _REPEATED: Final = 100_000  # rows without a new one, after which a cycle of pages is left
 # A lost thread is inferred from its messages, if there are any, as in an import.
 _INFER: Final = """
@@ -66,44 +69,84 @@ class Gap:
 class Salvaged:
     """The result: the number of rows by table, the number of inferred threads, and the gaps.
 
-    `disordered` are tables whose pages are out of order, so rows may be missing without a gap.
+    `disordered` are tables whose pages are out of order, so rows may be missing without a gap. With
+    `is_list_lost` the tables were found by their pages, so a whole table of one page may be missing.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     inferred: int = 0
     gaps: list[Gap] = field(default_factory=list)
     disordered: set[str] = field(default_factory=set)
+    is_list_lost: bool = False
 
 
 def salvage(file: Path, target: Path) -> Salvaged:
     """Copy the readable rows of a damaged database into a migrated and empty one.
 
-    Errors: DatabaseDamaged where not even its tables can be read, or the log beside it is of another database.
+    Errors: DatabaseDamaged where it has no readable table, or the log beside it is of another database.
     """
     require_own_log(file)
     found = Salvaged()
-    with closing(sqlite3.connect(target, isolation_level=None)) as out, _opened(file, target) as source:
+    with closing(sqlite3.connect(target, isolation_level=None)) as out, _opened(file, target, out) as (source, parts):
         for (trigger,) in out.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             out.execute(f"DROP TRIGGER {trigger}")
+        found.is_list_lost = any(names != [table] for table, names in parts.items())
         out.execute("BEGIN")
         for table in _TAKEN:
-            found.rows[table.name] = _copy(source, out, table, found)
+            found.rows[table.name] = sum(_copy((source, part), out, table, found) for part in parts[table.name])
         found.inferred = out.execute(_INFER).rowcount
         out.execute("COMMIT")
     return found
 
 
 @contextmanager
-def _opened(file: Path, target: Path) -> Iterator[sqlite3.Connection]:
+def _opened(
+    file: Path, target: Path, out: sqlite3.Connection
+) -> Iterator[tuple[sqlite3.Connection, Mapping[str, Sequence[str]]]]:
+    """Open a database; with it come the names of the parts of each table, usually one, which is its own name."""
     if not _has_header(file):
         file = _with_header(file, target)
-    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as source:
-        source.execute("PRAGMA writable_schema = ON")  # so SQLite opens a truncated file
-        try:
+    names = [table.name for table in _TAKEN]
+    parts = {name: [name] for name in names}
+    if (fault := _fault_of_list(file, out)) is not None:
+        file = _copied(file, target.with_name("listed.db"))
+        parts = find_tables(file, out, names, _count_fitting)
+        if not any(parts.values()):
+            raise DatabaseDamaged(f"Nothing can be read: {fault}")
+    with closing(_reading(file)) as source:
+        yield source, parts
+
+
+def _reading(file: Path) -> sqlite3.Connection:
+    source = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    source.execute("PRAGMA writable_schema = ON")  # so SQLite opens a truncated file
+    return source
+
+
+def _fault_of_list(file: Path, out: sqlite3.Connection) -> str | None:
+    """Say what is wrong with the list of tables; None where it is whole, if need be that of an earlier version."""
+    version = "SELECT version_num FROM alembic_version"
+    try:
+        with closing(_reading(file)) as source:
             source.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except sqlite3.Error as error:
-            raise DatabaseDamaged(f"Nothing can be read: {error}") from error
-        yield source
+            missing = [each.name for each in _TAKEN if not source.execute(f"PRAGMA table_info({each.name})").fetchone()]
+            is_whole = not missing or source.execute(version).fetchone() != out.execute(version).fetchone()
+    except sqlite3.Error as error:
+        return str(error)
+    return None if is_whole else f"there is no table {missing[0]}"
+
+
+def _count_fitting(source: sqlite3.Connection, table: str, part: str, most: int) -> int:
+    """Count which of the first rows of a part can be of a table."""
+    fitting = 0
+    with suppress(sqlite3.Error):
+        rows = source.execute(f'SELECT * FROM "{part}" LIMIT {most}')  # noqa: S608  (our names)
+        names = [name for name, *_ in rows.description]
+        for row in rows:
+            with suppress(*_UNFIT):
+                _PARSE[table](dict(zip(names, row, strict=True)))
+                fitting += 1
+    return fitting
 
 
 def _has_header(file: Path) -> bool:
@@ -116,11 +159,8 @@ def _with_header(file: Path, target: Path) -> Path:
 
     Source: SQLite, "Database File Format", 1.3 "The Database Header".
     """
-    copy = target.with_name("headless.db")
-    shutil.copyfile(file, copy)
-    has_log = beside(file, WAL).exists()
-    if has_log:
-        shutil.copyfile(beside(file, WAL), beside(copy, WAL))
+    copy = _copied(file, target.with_name("headless.db"))
+    has_log = beside(copy, WAL).exists()
     with target.open("rb") as opened:
         header = bytearray(opened.read(HEADER))
     page_size = int.from_bytes(header[16:18], "big")
@@ -133,21 +173,30 @@ def _with_header(file: Path, target: Path) -> Path:
     return copy
 
 
-def _copy(source: sqlite3.Connection, out: sqlite3.Connection, table: Table, found: Salvaged) -> int:
-    """Copy the rows of a table, of the columns that both databases have; return their number."""
+def _copied(file: Path, copy: Path) -> Path:
+    """Copy a database with its log."""
+    shutil.copyfile(file, copy)
+    if beside(file, WAL).exists():
+        shutil.copyfile(beside(file, WAL), beside(copy, WAL))
+    return copy
+
+
+def _copy(part: tuple[sqlite3.Connection, str], out: sqlite3.Connection, table: Table, found: Salvaged) -> int:
+    """Copy the rows of a part of a table, of the columns that both databases have; return their number."""
+    source, name = part
     known = {row[1] for row in out.execute(f"PRAGMA table_info({table.name})")}
-    names = [row[1] for row in source.execute(f"PRAGMA table_info({table.name})") if row[1] in known]
+    names = [row[1] for row in source.execute(f"PRAGMA table_info({name})") if row[1] in known]
     if not names:  # of a version that did not have it
         return 0
     placeholders = ", ".join("?" * len(names))
     insert = f"INSERT OR IGNORE INTO {table.name} ({', '.join(names)}) VALUES ({placeholders})"  # noqa: S608  (our names)
     count = repeated = 0
-    for row_id, row in _rows(source, table.name, names, found):
+    for row_id, row in _rows(source, name, names, found):
         added = 0
         try:
             _PARSE[table.name](dict(zip(names, row, strict=True)))
             added = out.execute(insert, row).rowcount
-        except (InvalidRequest, sqlite3.IntegrityError, AttributeError, LookupError, TypeError, ValueError) as error:
+        except (*_UNFIT, sqlite3.IntegrityError) as error:
             found.gaps.append(Gap(table.name, row_id, row_id, str(error)))
         count += added
         repeated = 0 if added else repeated + 1

@@ -260,6 +260,41 @@ async def test_a_file_of_an_earlier_version_is_salvaged_as_it_is(tmp_path: Path)
     assert (done.exit_code, orjson.loads(done.stdout_bytes)["id"]) == (0, "thread_a")
 
 
+def schema_pages(file: Path) -> list[int]:
+    """Return the pages of the list of tables: the first one, and those below it."""
+    first = file.read_bytes()[100:PAGE]
+    if first[0] != 5:
+        return [1]
+    cells = [int.from_bytes(first[12 + 2 * n :][:2], "big") - 100 for n in range(int.from_bytes(first[3:5], "big"))]
+    return [1, *(int.from_bytes(first[at : at + 4], "big") for at in (*cells, 8))]
+
+
+@pytest.mark.parametrize("filling", [b"\xff", b"\0"])
+@pytest.mark.parametrize("which", range(4))
+def test_a_damaged_list_of_tables_loses_nothing(with_runs: Path, which: int, filling: bytes) -> None:
+    whole = give(f"sqlite:///{with_runs}")
+    pages = schema_pages(with_runs)
+    page = pages[which % len(pages)]
+    before = damage(with_runs, (page - 1) * PAGE, filling * PAGE)
+
+    done = salvaged(with_runs)
+
+    assert (done.exit_code, done.stdout_bytes, with_runs.read_bytes() == before) == (1, whole, True)
+    assert done.stderr.startswith("The list of tables is damaged; they were found by their pages")
+
+
+def test_without_list_and_root_the_parts_of_a_table_are_found(with_runs: Path) -> None:
+    whole = give(f"sqlite:///{with_runs}")
+    root, _ = pages_of(with_runs, "messages")
+    assert len(leaves_of(with_runs, "messages")) > 2
+    for page in (1, root):
+        damage(with_runs, (page - 1) * PAGE, bytes(PAGE))
+
+    done = salvaged(with_runs)
+
+    assert (done.exit_code, sorted(done.stdout_bytes.splitlines())) == (1, sorted(whole.splitlines()))
+
+
 def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "text"
     file.write_text("no database " * 1_000)
