@@ -81,12 +81,13 @@ class Authenticator:
 
     async def _find(self, credential: str | None) -> Principal:
         if credential is not None and self.tokens is not None and credential.startswith(thread_tokens.PREFIX):
-            return await self._with_thread_token(credential, self.tokens)
-        if await self._is_open():
+            found = await self._by_thread_token(credential, self.tokens)
+        elif await self._is_open():
             return ANONYMOUS
-        if credential is None:
+        elif credential is None:
             raise Unauthorized(_NO_KEY)
-        found = await self._by_credential(credential)
+        else:
+            found = await self._by_credential(credential)
         if found is None:
             raise invalid_api_key(credential)
         return found
@@ -150,18 +151,17 @@ class Authenticator:
             return None if self._key_cache is None else await self._key_cache.find(credential)
         return None if self._jwt_verifier is None else await self._jwt_verifier.verify(credential)
 
-    async def _with_thread_token(self, credential: str, tokens: thread_tokens.ThreadTokens) -> Principal:
+    async def _by_thread_token(self, credential: str, tokens: thread_tokens.ThreadTokens) -> Principal | None:
         found = tokens.read(credential) if len(credential) <= MAX_CREDENTIAL else None
         if found is None:
-            raise invalid_api_key(credential)
+            return None
         # It is revoked with the key that created it; one created without a key is revoked by the first key.
         is_of_anybody = found.key_id == ANY_CALLER
         if is_of_anybody and not await self._is_open():
-            raise invalid_api_key(credential)
-        if self._key_cache is not None and not await self._key_cache.token_statuses.is_valid(
-            found, None if is_of_anybody else found.key_id
-        ):
-            raise invalid_api_key(credential)
+            return None
+        key_id = None if is_of_anybody else found.key_id
+        if self._key_cache is not None and not await self._key_cache.token_statuses.is_valid(found, key_id):
+            return None
         return found
 
 

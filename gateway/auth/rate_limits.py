@@ -21,7 +21,7 @@ from gateway.errors import TooManyRequests
 from gateway.observability.record import Allowance, current
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
     from limits import RateLimitItem
@@ -195,17 +195,8 @@ class _Counter:
 
         Errors: TooManyRequests.
         """
-        limit = self._tokens
-        if limit is None:
-            return
-        try:
-            if await self._limiter.test(limit, _TOKENS, payer):
-                return
-            reset_at, _ = await self._limiter.get_window_stats(limit, _TOKENS, payer)
-        except self._away as error:
-            log.warning("tokens of runs are not limited, since their storage is unavailable: %s", error)
-            return
-        raise _until(reset_at, _NO_TOKENS)
+        if self._tokens is not None:
+            await self._refuse_above(self._limiter.test, self._tokens, _TOKENS, payer, message=_NO_TOKENS)
 
     async def spend_tokens(self, payer: str, tokens: int) -> None:
         """Count tokens, as many as are left."""
@@ -224,26 +215,29 @@ class _Counter:
 
         Errors: TooManyRequests.
         """
-        limit = self._failures
-        if limit is None:
-            return
-        place = str(int.from_bytes(hashlib.blake2b(network.encode(), digest_size=4).digest()) % NETWORKS)
+        if self._failures is not None:
+            place = str(int.from_bytes(hashlib.blake2b(network.encode(), digest_size=4).digest()) % NETWORKS)
+            await self._refuse_above(self._limiter.hit, self._failures, _FAILED, place, message=_TOO_MANY_FAILED)
+
+    async def _refuse_above(
+        self, use: Callable[..., Awaitable[bool]], limit: RateLimitItem, *place: str, message: str
+    ) -> None:
+        """Use a limit, by `test` or `hit` of the limiter.
+
+        Errors: TooManyRequests.
+        """
         try:
-            if await self._limiter.hit(limit, _FAILED, place):
+            if await use(limit, *place):
                 return
-            reset_at, _ = await self._limiter.get_window_stats(limit, _FAILED, place)
+            reset_at, _ = await self._limiter.get_window_stats(limit, *place)
         except self._away as error:
-            log.warning("failed authentication is not limited, since its storage is unavailable: %s", error)
+            log.warning("the limit of %s is not enforced, since its storage is unavailable: %s", place[0], error)
             return
-        raise _until(reset_at, _TOO_MANY_FAILED)
+        raise TooManyRequests(message, retry_after_s=_seconds_to(reset_at))
 
 
 def _seconds_to(reset_at: float) -> int:
     return max(1, math.ceil(reset_at - time.time()))
-
-
-def _until(reset_at: float, message: str) -> TooManyRequests:
-    return TooManyRequests(message, retry_after_s=_seconds_to(reset_at))
 
 
 def units_of(cost: int) -> int:

@@ -75,7 +75,8 @@ def run_import(
 
 def _sum_up(taken: Taken, rejected: int, skipped: Sequence[str]) -> None:
     if skipped:
-        report(f"Skipped, because it contains no object of the Assistants API: {skipped[0]}{_and_more(len(skipped))}.")
+        more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
+        report(f"Skipped, because it contains no object of the Assistants API: {skipped[0]}{more}.")
     if taken.deleted:
         left_out = f"{taken.deleted} threads with {taken.deleted_lines} messages, runs and steps"
         report(f"Deleted here earlier, not imported again without --replace-deleted: {left_out}.")
@@ -84,10 +85,6 @@ def _sum_up(taken: Taken, rejected: int, skipped: Sequence[str]) -> None:
     counts |= {name: count for name, count in further.items() if count}
     counts |= {"already present": taken.known, "rejected": rejected}
     report(", ".join(f"{name}: {count}" for name, count in counts.items()).capitalize() + ".")
-
-
-def _and_more(many: int) -> str:
-    return f" and {many - 1} more" if many > 1 else ""
 
 
 def run_export(database_url: str, reach: Reach, target: str) -> None:

@@ -87,8 +87,7 @@ async def get_if_any(store: Store, who: Principal, assistant_id: str) -> Assista
     who.require(Scope.READ)
     if not who.has_project:
         return None
-    async with store.read() as reads:
-        return (await reads.get_assistants(who.reach, [assistant_id])).get(assistant_id)
+    return await _read(store, who, assistant_id)
 
 
 async def find(store: Store, who: Principal, assistant_id: str) -> Assistant:
@@ -96,11 +95,15 @@ async def find(store: Store, who: Principal, assistant_id: str) -> Assistant:
 
     Errors: NotFound.
     """
-    async with store.read() as reads:
-        found = (await reads.get_assistants(who.reach, [assistant_id])).get(assistant_id)
+    found = await _read(store, who, assistant_id)
     if found is None:
         raise NotFound("assistant", assistant_id)
     return found
+
+
+async def _read(store: Store, who: Principal, assistant_id: str) -> Assistant | None:
+    async with store.read() as reads:
+        return (await reads.get_assistants(who.reach, [assistant_id])).get(assistant_id)
 
 
 async def update(

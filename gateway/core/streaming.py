@@ -13,8 +13,7 @@ import orjson
 
 from gateway.core.clock import now_ms
 from gateway.domain.delta import NO_DELTA, last_of
-from gateway.domain.message import Message, Status, finished, plain_text
-from gateway.domain.message import append_text as append_to
+from gateway.domain.message import Message, Status, append_texts, finished, plain_text
 from gateway.domain.principal import Scope
 from gateway.errors import InvalidRequest, NotFound, OffsetConflict
 from gateway.store.writes import Place
@@ -72,7 +71,7 @@ async def append_text(
         if message is None:
             return Message(message_id, thread_id, *_NOT_READ)
         parts = orjson.loads(message.content_json)
-        append_to(parts, delta.part_index, text)
+        append_texts(parts, {delta.part_index: [text]})
         grown = message._replace(content_json=orjson.dumps(parts), plain_text=plain_text(parts))
         if is_rewritten:
             if delta.number >= FOLD:

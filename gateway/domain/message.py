@@ -339,17 +339,12 @@ def count_characters(parts: Iterable[Mapping[str, Any]]) -> int:
     return sum(len(part["text"]["value"]) for part in parts if part["type"] == "text")
 
 
-def append_text(parts: list[dict[str, Any]], part_index: int, text: str) -> None:
-    """Append text to a part of content in the format of the API, or begin a new part with it."""
-    if part_index == len(parts):
-        parts.append({"type": "text", "text": {"value": "", "annotations": []}})
-    parts[part_index]["text"]["value"] += text
-
-
 def append_texts(parts: list[dict[str, Any]], gained: Mapping[int, Sequence[str]]) -> None:
-    """Append texts, in their order, to parts of content by their indexes."""
+    """Append texts to parts of content, given by their indexes; the index after the last one begins a new part."""
     for part_index, texts in gained.items():
-        append_text(parts, part_index, "".join(texts))
+        if part_index == len(parts):
+            parts.append({"type": "text", "text": {"value": "", "annotations": []}})
+        parts[part_index]["text"]["value"] += "".join(texts)
 
 
 def finished(message: Message, ending: Ending, now: int) -> Message:

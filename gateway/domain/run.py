@@ -128,13 +128,18 @@ SETTINGS: Final = (
 )
 
 
-NO_TOKENS: Final[dict[str, Any]] = {
-    "prompt_tokens": 0,
-    "completion_tokens": 0,
-    "total_tokens": 0,
-    "prompt_token_details": {"cached_tokens": 0},
-    "completion_tokens_details": {"reasoning_tokens": 0},
-}
+def usage_of(prompt: int, completion: int, cached: int = 0, reasoning: int = 0) -> dict[str, Any]:
+    """Return tokens in the format of a run's `usage`."""
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_token_details": {"cached_tokens": cached},
+        "completion_tokens_details": {"reasoning_tokens": reasoning},
+    }
+
+
+_NO_TOKENS: Final = usage_of(0, 0)
 
 
 class Run(RunRow):
@@ -180,7 +185,7 @@ class Run(RunRow):
     @property
     def usage(self) -> dict[str, Any]:
         """The tokens of all its calls so far."""
-        return NO_TOKENS if self.usage_json is None else orjson.loads(self.usage_json)
+        return _NO_TOKENS if self.usage_json is None else orjson.loads(self.usage_json)
 
     @cached_property
     def metadata(self) -> Metadata:

@@ -184,9 +184,7 @@ class Selection(NamedTuple):
     def located(self, page: PageRequest) -> tuple[PageRequest, dict[str, int | str]]:
         """Return a page with the ids of threads as its cursors, and the filter and the times of the cursors."""
         values = (self.only or _ALL).values
-        if self.by is OrderBy.CREATED:
-            return page, values
-        if not page.cursors():
+        if self.by is OrderBy.CREATED or not page.cursors():
             return page, values
         places = {param: _place(cursor, param) for param, cursor in page.cursors()}
         times = {f"{param}_at": place.activity_at for param, place in places.items()}

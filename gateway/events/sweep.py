@@ -28,7 +28,7 @@ async def sweep(
     hub: Hub,
     positions: Callable[[Sequence[Topic]], Awaitable[Mapping[Topic, int | None]]],
     *,
-    changed_owners: ChangedOwners | None = None,
+    changed_owners: ChangedOwners,
     version: Callable[[], Awaitable[object]] | None = None,
     interval_s: float = INTERVAL_S,
 ) -> None:
@@ -53,7 +53,7 @@ async def sweep(
             continue
         if followed:
             hub.compare(await positions(followed))
-        if projects and changed_owners is not None:
+        if projects:
             snapshot, changed = await changed_owners(projects, snapshot)
             hub.wake_lists(changed)
         seen = current

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from gateway.domain.run import usage_of
+
 if TYPE_CHECKING:
     from gateway.runs.models.interface import ModelRequest, Usage
 
@@ -46,15 +48,5 @@ class Cost:
         counted = self.counted
         if counted is not None:
             cached, reasoning = counted.cached_tokens, counted.reasoning_tokens
-            return _usage(counted.prompt_tokens, counted.completion_tokens, cached, reasoning)
-        return _usage(-(-self.sent // BYTES_OF_TOKEN), -(-self.said // BYTES_OF_TOKEN)) if self.sent else None
-
-
-def _usage(prompt: int, completion: int, cached: int = 0, reasoning: int = 0) -> dict[str, Any]:
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_token_details": {"cached_tokens": cached},
-        "completion_tokens_details": {"reasoning_tokens": reasoning},
-    }
+            return usage_of(counted.prompt_tokens, counted.completion_tokens, cached, reasoning)
+        return usage_of(-(-self.sent // BYTES_OF_TOKEN), -(-self.said // BYTES_OF_TOKEN)) if self.sent else None

@@ -291,7 +291,8 @@ def _raw_of(entry: Entry) -> bytes:
 
 def _is_alone(entry: Entry) -> bool:
     """Check whether an invalid line cannot be part of a thread."""
-    return bool(entry.raw) and b"{" not in (entry.raw or b"") and b'"' not in (entry.raw or b"")
+    raw = entry.raw or b""
+    return raw != b"" and b"{" not in raw and b'"' not in raw
 
 
 def _is_other(value: Any) -> bool:

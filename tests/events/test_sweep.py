@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def polling(hub: Hub, store: Store) -> AsyncIterator[None]:
-    looking = asyncio.create_task(sweep(hub, store.last_positions, version=store.data_version, interval_s=POLL_S))
+    looking = asyncio.create_task(
+        sweep(
+            hub,
+            store.last_positions,
+            changed_owners=store.changed_owners,
+            version=store.data_version,
+            interval_s=POLL_S,
+        )
+    )
     try:
         yield
     finally:
@@ -112,7 +120,7 @@ async def test_a_change_without_a_hint_is_heard_by_the_next_sweep(database_url: 
         begun += 1
         return await ours.last_positions(topics)
 
-    sweeping = asyncio.create_task(sweep(hub, positions, interval_s=0.05))
+    sweeping = asyncio.create_task(sweep(hub, positions, changed_owners=ours.changed_owners, interval_s=0.05))
     found = follow.messages(ours, hub, who, threads_made[0], BEGINNING)
     deleted = follow.changes(ours, hub, Principal(Reach("other")), threads_made[1], BEGINNING)
     ended = asyncio.create_task(rest_of(deleted))
@@ -149,7 +157,7 @@ async def test_a_sweep_is_one_statement_for_all_projects_and_none_without_follow
         done.set()
         return found
 
-    sweeping = asyncio.create_task(sweep(hub, positions, interval_s=0))
+    sweeping = asyncio.create_task(sweep(hub, positions, changed_owners=ours.changed_owners, interval_s=0))
     for _ in range(5):
         await asyncio.sleep(0)
     assert asked == []

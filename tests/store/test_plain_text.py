@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.core import messages, streaming
 from gateway.domain import archive
-from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Message, append_text, grow_content, plain_text
+from gateway.domain.message import SIMPLE_BEGIN, SIMPLE_END, Message, append_texts, grow_content, plain_text
 from gateway.domain.page import PageRequest
 from gateway.domain.wire import dump, dump_text, load
 from gateway.store.message_reads import complete
@@ -76,8 +76,7 @@ def test_any_other_content_has_no_mark(odd: str) -> None:
 def grown_parts(content: list[Any], gained: dict[int, list[str]]) -> tuple[list[Any], int]:
     """Append to a copy of the parts, and mark them."""
     parts = load(dump(content))
-    for part_index, texts in gained.items():
-        append_text(parts, part_index, "".join(texts))
+    append_texts(parts, gained)
     return parts, plain_text(parts)
 
 
