@@ -63,8 +63,8 @@ class Worker:
         store: Store,
         models: Models,
         *,
+        spend: Callable[[str, int], Awaitable[None]],
         at_once: int = MOST_AT_ONCE,
-        spend: Callable[[str, int], Awaitable[None]] | None = None,
         trace: Trace | None = None,
     ) -> None:
         self._store = store
@@ -242,7 +242,7 @@ class Worker:
         usage = cost.usage()
         if usage is not None:
             self.tokens.update({"prompt": usage["prompt_tokens"], "completion": usage["completion_tokens"]})
-            if self._spend is not None and run.created_by is not None:
+            if run.created_by is not None:
                 await self._spend(run.created_by, usage["total_tokens"])
         return usage
 

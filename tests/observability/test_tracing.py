@@ -18,14 +18,13 @@ from gateway.domain.run import RunStatus
 from gateway.observability.listeners import Listeners, tracing_if_wanted
 from gateway.observability.record import RequestRecord
 from gateway.observability.tracing import Tracing
-from gateway.runs.worker import Worker
 from gateway.settings.load import wants_traces
 from gateway.store.store import open_store
 from tests.following import PATIENCE_S, make_thread, say
 from tests.live.inside import serving_inside
 from tests.live.subscribing import ADDED, socket_to
 from tests.runs.scripted import Scripted, says
-from tests.runs.test_worker import make_run, until, working
+from tests.runs.test_worker import a_worker, make_run, until, working
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -110,7 +109,7 @@ async def test_an_answer_of_a_run_is_a_span_without_its_texts(own_store: Store, 
     tracing = Tracing(SimpleSpanProcessor(seen))
     run = await make_run(own_store)
 
-    async with working(Worker(own_store, Scripted([says("A secret")]), trace=tracing.run)):
+    async with working(a_worker(own_store, Scripted([says("A secret")]), trace=tracing.run)):
         await until(own_store, run, RunStatus.COMPLETED)
 
     [span] = seen.get_finished_spans()

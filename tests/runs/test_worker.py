@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from gateway.core import Store
     from gateway.domain.run import Run, RunStep
+    from gateway.runs.models.interface import Models
 
 NEW = parse_run.new_run({"assistant_id": "asst_a"})
 
@@ -64,6 +65,14 @@ async def until_written(store: Store, who: Principal, run: Run) -> None:
             await asyncio.sleep(0.01)
 
 
+async def free(_payer: str, _tokens: int) -> None:
+    """Charge nothing."""
+
+
+def a_worker(store: Store, models: Models, **more: Any) -> Worker:
+    return Worker(store, models, spend=free, **more)
+
+
 @asynccontextmanager
 async def working(worker: Worker) -> AsyncIterator[Worker]:
     """Let a worker work; at the end it is killed, as by SIGKILL: it writes nothing more."""
@@ -84,23 +93,23 @@ async def kill_leases(store: Store) -> None:
 
 async def test_what_nothing_was_written_of_is_taken_over(store: Store) -> None:
     run = await make_run(store)
-    async with working(Worker(store, Scripted([[asyncio.Event()]]))):
+    async with working(a_worker(store, Scripted([[asyncio.Event()]]))):
         begun = await until(store, run, RunStatus.IN_PROGRESS)
     await kill_leases(store)
     await store.write(lambda writes: writes.set_run(Reach("default"), run.id, {"started_at": 1}))
 
-    async with working(Worker(store, Scripted())):
+    async with working(a_worker(store, Scripted())):
         completed = await until(store, run, RunStatus.COMPLETED)
     assert (completed.started_at or 0) >= (begun.started_at or 0)
 
 
 async def test_what_a_dead_worker_has_begun_expires(store: Store, who: Principal) -> None:
     run = await make_run(store)
-    async with working(Worker(store, Scripted([[TextDelta("Half"), asyncio.Event()]]))):
+    async with working(a_worker(store, Scripted([[TextDelta("Half"), asyncio.Event()]]))):
         await until_written(store, who, run)
     await kill_leases(store)
 
-    async with working(Worker(store, Scripted())):
+    async with working(a_worker(store, Scripted())):
         expired = await until(store, run, RunStatus.EXPIRED)
 
     assert expired.last_error is not None
@@ -116,12 +125,12 @@ async def test_a_worker_that_stood_still_writes_nothing_into_what_another_goes_o
     store: Store, who: Principal, said: list[Any]
 ) -> None:
     run, waits, begun = await make_run(store), asyncio.Event(), asyncio.Event()
-    late = Worker(store, Scripted([[waits, *said]]))
+    late = a_worker(store, Scripted([[waits, *said]]))
     async with working(late):
         await until(store, run, RunStatus.IN_PROGRESS)
         late._tasks, held = {}, late._tasks  # noqa: SLF001  (it renews no lease)
         await kill_leases(store)
-        async with working(Worker(store, Scripted([[TextDelta("Half"), begun, TextDelta(" and half"), STOP]]))):
+        async with working(a_worker(store, Scripted([[TextDelta("Half"), begun, TextDelta(" and half"), STOP]]))):
             late._at_once = 0  # noqa: SLF001
             await until_written(store, who, run)
             waits.set()
@@ -138,7 +147,7 @@ async def test_a_worker_that_stood_still_writes_nothing_into_what_another_goes_o
 
 async def test_a_worker_that_stops_lets_its_runs_end(store: Store) -> None:
     run, waits = await make_run(store), asyncio.Event()
-    worker = Worker(store, Scripted([[waits, *says("Bye")]]))
+    worker = a_worker(store, Scripted([[waits, *says("Bye")]]))
     async with working(worker):
         await until(store, run, RunStatus.IN_PROGRESS)
         closing = asyncio.ensure_future(worker.close(20))
@@ -152,7 +161,7 @@ async def test_a_worker_that_stops_lets_its_runs_end(store: Store) -> None:
 async def test_a_worker_that_has_no_time_left_hands_over(store: Store) -> None:
     run, begun = await make_run(store), await make_run(store)
     models = Scripted([[asyncio.Event()], [TextDelta("x"), asyncio.Event(), STOP]])
-    worker = Worker(store, models, at_once=2)
+    worker = a_worker(store, models, at_once=2)
     async with working(worker):
         await until(store, run, RunStatus.IN_PROGRESS)
         await until(store, begun, RunStatus.IN_PROGRESS)
@@ -164,7 +173,7 @@ async def test_a_worker_that_has_no_time_left_hands_over(store: Store) -> None:
 
     found = {(await now(store, each)).status for each in (run, begun)}
     assert found == {RunStatus.EXPIRED, RunStatus.IN_PROGRESS}
-    async with working(Worker(store, Scripted())):
+    async with working(a_worker(store, Scripted())):
         await until(store, run, RunStatus.COMPLETED, RunStatus.EXPIRED)
         await until(store, begun, RunStatus.COMPLETED, RunStatus.EXPIRED)
 
@@ -189,7 +198,7 @@ async def test_a_run_past_its_time_expires(store: Store, who: Principal) -> None
     run = await make_run(store)
     await store.write(lambda writes: writes.set_run(who.reach, run.id, {"expires_at": 1}))
 
-    async with working(Worker(store, Scripted())):
+    async with working(a_worker(store, Scripted())):
         await until(store, run, RunStatus.EXPIRED)
 
 
@@ -204,7 +213,7 @@ async def test_a_model_that_breaks_its_promise_fails_the_run(store: Store, scrip
                     raise each
                 yield each
 
-    async with working(Worker(store, Broken())):
+    async with working(a_worker(store, Broken())):
         failed = await until(store, run, RunStatus.FAILED)
 
     assert failed.last_error is not None
@@ -222,7 +231,7 @@ async def test_more_runs_than_places_wait_for_their_turn(store: Store) -> None:
             async for each in super().stream(request):
                 yield each
 
-    worker = Worker(store, Counted(), at_once=2)
+    worker = a_worker(store, Counted(), at_once=2)
     async with working(worker):
         for run, project in zip(made, (*["busy"] * 4, "quiet"), strict=True):
             await until(store, run, RunStatus.COMPLETED, project=project)
@@ -242,7 +251,7 @@ async def test_a_run_is_taken_up_though_its_task_has_not_ended_yet(
 
     monkeypatch.setattr(run_progress, "require_action", require_action_and_wait)
     models = Scripted([calls(("weather", "{}")), says("Rain.")])
-    async with working(Worker(store, models)) as worker:
+    async with working(a_worker(store, models)) as worker:
         await until(store, run, RunStatus.REQUIRES_ACTION)
         await runs.submit_tool_outputs(store, who, None, run.id, ToolOutputs((("call_0", "rain"),)))
         worker.wake()
@@ -257,7 +266,7 @@ async def test_a_run_that_another_process_cancels_is_ended_here(
 ) -> None:
     monkeypatch.setattr(worker_, "RENEW_S", 0.01)
     run = await make_run(store)
-    async with working(Worker(store, Scripted([[TextDelta("Half"), asyncio.Event()]]))):
+    async with working(a_worker(store, Scripted([[TextDelta("Half"), asyncio.Event()]]))):
         await until_written(store, who, run)
 
         await runs.cancel(store, who, None, run.id)
@@ -270,7 +279,7 @@ async def test_a_run_whose_lease_another_process_has_taken_is_left_to_it(
 ) -> None:
     monkeypatch.setattr(worker_, "RENEW_S", 0.01)
     run = await make_run(store)
-    async with working(Worker(store, Scripted([[asyncio.Event()]]))) as worker:
+    async with working(a_worker(store, Scripted([[asyncio.Event()]]))) as worker:
         await until(store, run, RunStatus.IN_PROGRESS)
         await store.write(lambda writes: writes.set_run(Reach("default"), run.id, {"leased_by": "another"}))
         async with asyncio.timeout(20):
@@ -302,12 +311,12 @@ async def test_the_loss_of_the_database_leaves_a_run_to_its_lease(
     run = await make_run(store)
     with monkeypatch.context() as patched:
         patched.setattr(run_progress, "begin", begin)
-        async with working(Worker(store, Scripted())) as worker:
+        async with working(a_worker(store, Scripted())) as worker:
             async with asyncio.timeout(20):
                 while (await now(store, run)).leased_by is None or worker.running():  # noqa: ASYNC110  (it waits for the database)
                     await asyncio.sleep(0.01)
     assert (await now(store, run)).status is RunStatus.QUEUED
     await kill_leases(store)
 
-    async with working(Worker(store, Scripted())):
+    async with working(a_worker(store, Scripted())):
         await until(store, run, RunStatus.COMPLETED)

@@ -29,12 +29,9 @@ _EXAMPLES: Final[Mapping[object, Any]] = {"number": 1.5, "integer": 1, "boolean"
 class DemoModels:
     """One model that has every name, and an assistant that has every id."""
 
-    def __init__(self, pace_s: float = PACE_S) -> None:
-        self._model = EchoModel(pace_s)
-
     def resolve(self, name: str | None) -> Resolved:
         """Return the model."""
-        return Resolved(self._model, name or NAME)
+        return Resolved(EchoModel(), name or NAME)
 
     def assistant(self, _assistant_id: str) -> MappedAssistant:
         """Return the assistant."""
@@ -47,9 +44,6 @@ class DemoModels:
 class EchoModel:
     """Repeats the last message, word by word; if there are functions, it calls the first one before."""
 
-    def __init__(self, pace_s: float) -> None:
-        self._pace_s = pace_s
-
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Answer a request, as `Model.stream` does."""
         last = request.messages[-1] if request.messages else {}
@@ -60,7 +54,7 @@ class EchoModel:
             yield ToolCallDelta(0, f"call_{secrets.token_hex(12)}", tool["function"]["name"])
             pieces = re.findall(r".{1,8}", arguments, re.DOTALL)
             for piece in pieces:
-                await asyncio.sleep(self._pace_s)
+                await asyncio.sleep(PACE_S)
                 yield ToolCallDelta(0, arguments=piece)
             yield Finished(FinishReason.TOOL_CALLS, _usage(request, len(pieces)))
             return
@@ -68,7 +62,7 @@ class EchoModel:
         words = re.findall(r"\s*\S+\s*", f"This is the demo, no real model. As far as it can see, {said}: {text}")
         most = request.max_completion_tokens or len(words)
         for word in words[:most]:
-            await asyncio.sleep(self._pace_s)
+            await asyncio.sleep(PACE_S)
             yield TextDelta(word)
         reason = FinishReason.STOP if len(words) <= most else FinishReason.LENGTH
         yield Finished(reason, _usage(request, len(words[:most])))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.runs.models import demo as demo_
 from gateway.runs.models.build import EndpointModels, models_of
 from gateway.runs.models.demo import DemoModels
 from gateway.runs.models.interface import Finished, FinishReason, ModelRequest, TextDelta, ToolCallDelta
@@ -77,8 +78,13 @@ def test_an_assistant_is_found_by_its_id_and_any_other_by_the_star() -> None:
     assert EndpointModels(ModelSettings({}, SMALL, None, {})).assistant("asst_2") is None
 
 
+@pytest.fixture(autouse=True)
+def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_, "PACE_S", 0)
+
+
 async def demo(**request: Any) -> list[ModelEvent]:
-    found = DemoModels(pace_s=0).resolve(None)
+    found = DemoModels().resolve(None)
     messages = request.pop("messages", [{"role": "user", "content": "Hello there"}])
     return [each async for each in found.model.stream(ModelRequest(found.name, messages, **request))]
 
