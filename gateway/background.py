@@ -105,7 +105,7 @@ class BackgroundTasks:
 
     def readings(self) -> list[Reading]:
         """List the metrics, which are read at each scrape."""
-        from gateway.observability.metrics import Reading  # noqa: PLC0415  (what nobody asked for costs no memory)
+        from gateway.observability.metrics import Reading  # noqa: PLC0415  (without metrics it is not loaded)
 
         return [
             Reading("gateway_background_tasks", "Background tasks: 1 if it works, 0 if not", self.working, "task"),

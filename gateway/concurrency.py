@@ -133,7 +133,7 @@ class WaitingLine(Generic[T]):
         return waiting
 
     def give(self, value: T) -> bool:
-        """Give the first its value; False if nobody waits."""
+        """Give a value to the first task; False if none waits."""
         while self._waiting:
             _, waiting = self._waiting.popleft()
             if not waiting.done():

@@ -59,7 +59,7 @@ def run_revoke(database_url: str, key_id: str) -> None:
 
 
 def _parse_id(text: str) -> str:
-    return other_id("key", "key", text)  # what is not UTF-8 on the command line is no text for a database
+    return other_id("key", "key", text)  # an argument that is not UTF-8 cannot be sent to a database
 
 
 def run_list(database_url: str) -> None:

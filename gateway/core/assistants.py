@@ -91,7 +91,7 @@ async def get_if_any(store: Store, who: Principal, assistant_id: str) -> Assista
 
 
 async def find(store: Store, who: Principal, assistant_id: str) -> Assistant:
-    """Return an assistant that a run is created with, by whoever may create it.
+    """Return an assistant to create a run with, which needs no scope to read.
 
     Errors: NotFound.
     """
@@ -130,7 +130,7 @@ async def update(
 
 
 async def delete(store: Store, who: Principal, assistant_id: str) -> None:
-    """Delete an assistant; runs that were created with it go on.
+    """Delete an assistant; runs that were created with it continue.
 
     Errors: Forbidden; NotFound.
     """

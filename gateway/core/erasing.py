@@ -23,7 +23,7 @@ _PLACES: Final = 500  # of deleted threads that one transaction changes
 
 
 class Erased(NamedTuple):
-    """What was erased of an end user, or would be: counts alone."""
+    """The counts of what was erased of an end user, or would be."""
 
     threads: int = 0
     messages: int = 0

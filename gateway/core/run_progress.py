@@ -170,7 +170,7 @@ async def set_calls(store: Store, open_run: OpenRun, step_id: str, calls: Sequen
 async def require_action(
     store: Store, open_run: OpenRun, step_id: str, calls: Sequence[Call], usage: Mapping[str, Any] | None
 ) -> Run:
-    """Let a run wait for the outputs of functions until it expires; a message before the calls is complete.
+    """Have a run wait for the outputs of functions until it expires; a message before the calls is complete.
 
     Errors: RunLost.
     """

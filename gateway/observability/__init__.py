@@ -1,1 +1,1 @@
-"""What is recorded of each request: the log, metrics, traces and the audit log."""
+"""Records of requests: the log, metrics, traces and the audit log."""

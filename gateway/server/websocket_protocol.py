@@ -182,7 +182,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _allow_long_messages(self) -> None:
         self.conn.max_message_size = self.config.ws_max_size
-        cast("dict[str, Any]", self.scope).clear()  # the application has its own, and nobody else reads it
+        cast("dict[str, Any]", self.scope).clear()  # the application has its own copy
 
     def _abort_if_stalled(self) -> None:
         """Abort the connection of a client that does not read; one that reads may wait for running mutations."""

@@ -330,7 +330,7 @@ class Writes(Reads):
         """Delete a thread with its messages and store its place; say whether it existed."""
         removed = await self._rows(threads.remove_thread, reach, thread_id)
         for created_at, seq, owner, last_position, filling, *of_key in removed:
-            if filling is not None:  # nobody knows it
+            if filling is not None:  # it was never visible
                 continue
             self._touch(reach, thread_id, owner, last_position + 1)
             place = {

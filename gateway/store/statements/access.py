@@ -48,7 +48,7 @@ def within_thread(table: FromClause, reach: Reach, thread_id: str) -> ColumnElem
 
 
 def is_shown(reach: Reach, thread_id: Any) -> ColumnElement[bool]:
-    """Omit messages of a thread that is not whole, as every read of messages by an id that a caller gives has to.
+    """Omit messages of threads that are not whole: every read of messages by a caller's ids needs this.
 
     There is hardly ever such a thread, so the index of these is read, not that of ids.
     """
@@ -56,12 +56,12 @@ def is_shown(reach: Reach, thread_id: Any) -> ColumnElement[bool]:
         return true()
     filled = tables.threads.alias("filled")
     own = (looked_up(filled.c.project_id) == reach.project_id, looked_up(filled.c.id) == thread_id)
-    # PostgreSQL would make a join of EXISTS, and of a thread that is given this is asked once.
+    # PostgreSQL would turn EXISTS into a join; for a given thread this is evaluated once.
     return select(filled.c.filling).where(filled.c.filling.is_not(None), *own).scalar_subquery().is_(None)
 
 
 def _is_owned(table: FromClause, reach: Reach) -> ColumnElement[bool]:
-    """Compare the owner of a row's thread; it is stored once, and a lookup by key finds it."""
+    """Compare the owner of a row's thread, which a lookup by key finds: it is stored only there."""
     owned = tables.threads.alias("owned")
     is_whole = true() if reach.with_unfinished else owned.c.filling.is_(None)
     of_row = (owned.c.project_id == table.c.project_id, owned.c.id == table.c.thread_id)

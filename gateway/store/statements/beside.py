@@ -1,4 +1,4 @@
-"""The builder of what is read of threads beside their rows, by the statement that selects these.
+"""The builder of what a statement on threads reads in addition to their rows.
 
 Must not be here: which threads those are (`selected_threads`, `thread_list`).
 """
@@ -30,7 +30,7 @@ def select_beside(
     reach: Reach,
     *arguments: Any,
 ) -> Select[Any]:
-    """Select threads as another builder does, and what is asked for of each (`domain.thread_list.Beside`).
+    """Select threads like another builder, and what is requested of each (`domain.thread_list.Beside`).
 
     Shape: the fields of the message; THREAD_COLUMNS; `source_columns`; `unread_columns`; BYTES, where there is a page.
     """

@@ -28,5 +28,5 @@ def add_epoch(epoch: str) -> Insert:
 
 
 def lock_epochs() -> Select[Any]:
-    """Lock what there always is, so that what would meet in a unique index goes one after the other."""
+    """Lock the epochs, which always exist, so that transactions that would meet in a unique index run in turn."""
     return select(epochs.c.number).with_for_update()

@@ -45,7 +45,7 @@ def list_sizes(reach: Reach, thread_id: str, position: int, most: int) -> Select
 def remove_messages(reach: Reach, thread_id: str, after: int, last: int) -> Delete:
     """Delete the messages of a thread after a position, up to another one.
 
-    Both bounds are of the key: PostgreSQL would pass over all that were deleted before, or scan the table.
+    Both bounds are on the key: otherwise PostgreSQL would skip all rows that were deleted before, or scan the table.
     """
     messages = tables.messages
     between = (messages.c.position > after, messages.c.position <= last)
@@ -62,7 +62,7 @@ def remove_some(reach: Reach, table: Table, thread_id: str, most: int) -> Return
 def forget_owner(reach: Reach, erased: str, most: int) -> ReturningUpdate[Any]:
     """Put a digest in place of the owner of some deleted threads, whose places stay for the cursors of the project.
 
-    Idempotency keys go too: their scope may name the end user, and their fingerprint is made of what that one wrote.
+    Idempotency keys are removed too: their scope may name the end user, and their fingerprint depends on its input.
     """
     gone = tables.deleted_threads
     some = select(gone.c.id).where(within(gone, reach)).limit(most)
@@ -71,7 +71,7 @@ def forget_owner(reach: Reach, erased: str, most: int) -> ReturningUpdate[Any]:
 
 
 def list_marked(reach: Reach, reader: str, most: int) -> Select[Any]:
-    """Select some threads that a reader has read, in the order of their index, or SQLite would take that of threads."""
+    """Select some threads that a reader has read, in the order of the index of marks; SQLite would use another."""
     marks = tables.read_marks
     own = select(marks.c.thread_id).where(within(marks, reach), marks.c.reader == reader)
     return own.order_by(marks.c.change_number).limit(most)

@@ -97,8 +97,8 @@ def list_changes_with_messages(
 ) -> Select[Any]:
     """Select the same, and the messages that were created or updated, within the limit on bytes of a batch.
 
-    Shape: the fields of the message, null where there is none; the columns of `list_changes`, BYTES at the end.
-    On PostgreSQL a message is looked up for each row: it may expect so many rows that it would read all messages.
+    Shape: the fields of the message, null where there is none; the columns of `list_changes`, BYTES at the end. On
+    PostgreSQL a message is looked up for each row: for a join it might expect many rows, and read all messages.
     """
     listed = list_changes(reach, thread_id, position, limit).subquery("listed")
     stored = listed.c[page_bytes.BYTES]
@@ -175,7 +175,7 @@ def append_delta(reach: Reach, message_id: str, text: str, counts: Mapping[str, 
     """Insert a delta after the last one of a message, at the next position of its thread.
 
     It is one statement of PostgreSQL, which reads the last delta before it waits for the thread's row. So it inserts
-    nothing where the row has changed since; and nothing where the message has no delta, or its last one no counters.
+    nothing if the row has changed since, if the message has no delta, or if its last one has no counters.
     Shape: one row of the thread's id, its owner and the position, or none. `counts` are the `units` and `characters`
     of the text, the `most` characters that a message may have, `fold`, the number of the first delta that has to be
     folded, and if given the `offset` at which the text must begin.
@@ -226,7 +226,7 @@ _NO_TEXT = literal(None, Text).label("text")
 
 
 def _begins_before(reach: Reach, thread_id: str, position: int) -> ColumnElement[bool]:
-    """Compare whether a thread is the followed one: a new one begins after all positions of a deleted one."""
+    """Compare whether a thread is the followed one: a new one of the same id begins at a later position."""
     begin = func.coalesce(tables.threads.c.generation, 0)
     return exists().where(within(tables.threads, reach), tables.threads.c.id == thread_id, begin <= position)
 

@@ -115,9 +115,9 @@ json_column: Final = _function(Text(), sqlite="json_group_array({0})", postgresq
 # The text at a literal index of an array of JSON.
 json_text_at: Final = _function(Text(), sqlite="json_extract({1}, '$[{2}]')", postgresql="({1} ->> {2})")
 
-# A column by which SQLite must not look for rows: it then finds them by another table's, in the order of that.
+# A column by which SQLite must not look up rows: it then finds them by a column of another table, in that order.
 looked_up: Final = _function(Text(), sqlite="+{0}", postgresql="{0}")
-# A text by which neither database must look for rows: it finds them by other columns, and compares this one.
+# A text by which neither database must look up rows: it finds them by other columns, and compares this one.
 compared_alone: Final = _function(Text(), sqlite="+{0}", postgresql="({0} || '')")
 
 # The length of a text in UTF-8 bytes; PostgreSQL knows it without reading a text that is stored out of line.

@@ -36,7 +36,7 @@ TABLES: Final[Mapping[Kind, tuple[Table, ...]]] = {
     Kind.FORK: (tables.threads, tables.deleted_threads),
     Kind.MESSAGE: (tables.messages, tables.deleted_messages),
     Kind.RUN: (tables.runs,),  # deleted with its thread alone
-    Kind.ASSISTANT: (tables.assistants,),  # one that is deleted leaves nothing
+    Kind.ASSISTANT: (tables.assistants,),  # a deleted one leaves nothing
 }
 INDEXED: Final = tuple(sorted({table.name for each in TABLES.values() for table in each}))
 COLUMNS: Final = ("idempotency_scope", "idempotency_key", "idempotency_fingerprint")
@@ -82,7 +82,7 @@ def list_scopes(reach: Reach, table: Table, scope: str, key: str, most: int) -> 
 
 
 def forget_key(reach: Reach, table: Table, scope: str, key: str) -> Update:
-    """Take a key from what was created under it."""
+    """Remove a key from what was created under it."""
     return update(table).where(has_key(table, reach, scope, key)).values(dict.fromkeys(COLUMNS))
 
 

@@ -85,7 +85,7 @@ def columns_of(reach: Reach, fields: Sequence[str]) -> list[ColumnElement[Any]]:
 def _deltas(reach: Reach) -> Label[Any]:
     """Select the deltas of a message in progress: arrays of JSON of their positions, of part indexes, and of texts.
 
-    They are selected with the content, since they move into that from time to time: two statements could miss them in
+    They are selected with the content, into which they are moved from time to time: two statements could miss them in
     both places.
     """
     own = tables.message_deltas.c
@@ -258,8 +258,8 @@ def append_message(
 ) -> Select[Any]:
     """Allocate a position and insert a message there, in one statement of PostgreSQL.
 
-    With an idempotency key it inserts nothing where a deleted message has the key, and where the thread has changed
-    since the statement began: what was deleted meanwhile is in no snapshot of it.
+    With an idempotency key it inserts nothing if a deleted message has the key, or if the thread has changed since the
+    statement began, whose snapshot does not show later deletions.
     Shape: one row, the position and the second that the message gets and the thread's owner, or none for an unknown
     thread.
     """

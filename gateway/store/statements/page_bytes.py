@@ -2,7 +2,7 @@
 
 SQLite yields rows one by one, so there it is enough to stop reading (`domain.page.take_page`). PostgreSQL sends all
 selected rows: so the statement sums the bytes, and selects the rows after the end of a page without their texts. It
-knows the lengths of those without reading them, since they are stored out of line and compressed.
+knows the lengths of texts without reading them, since they are stored out of line and compressed.
 Must not be here: where a page begins and how many items it has at most (`messages`).
 """
 

@@ -47,8 +47,8 @@ def past_cursor(
 
 
 def any_row(statement: Select[Any], key: tuple[Column[Any], ...], *, up: bool) -> Select[Any]:
-    """Select whether a statement has any row, which is searched for in the order of a key."""
-    # Not EXISTS: PostgreSQL would expect to find any row soon, and scan other threads and projects for it.
+    """Select whether a statement has any row, searching in the order of a key."""
+    # Not EXISTS: PostgreSQL would expect to find a row soon, and scan other threads and projects for it.
     nearest = ordered(statement, key, up=up).limit(1)
     return select(nearest.scalar_subquery().is_not(None))
 

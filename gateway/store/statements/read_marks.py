@@ -41,13 +41,13 @@ def has_mark(reach: Reach, thread_id: str, reader: str) -> Select[Any]:
 
 
 def raise_mark(reach: Reach, thread_id: str, reader: str, position: int) -> ReturningUpdate[Any]:
-    """Move a reader forward to a position; no row where the reader is there or further."""
+    """Move a reader forward to a position; no row if the reader is there or further already."""
     raised = update(tables.read_marks).where(_of_reader(reach, thread_id, reader), _MARKS.position < position)
     return raised.values(position=position).returning(_MARKS.position)
 
 
 def lower_mark(reach: Reach, thread_id: str, reader: str, position: int) -> ReturningUpdate[Any]:
-    """Move a reader back to a position; no row where the reader is there or not so far."""
+    """Move a reader back to a position; no row if the reader is there or not so far."""
     lowered = update(tables.read_marks).where(_of_reader(reach, thread_id, reader), _MARKS.position > position)
     return lowered.values(position=position).returning(_MARKS.position)
 
@@ -80,7 +80,7 @@ def unread_columns(reader: str, most: int, *, has_last_read: bool) -> list[Colum
 def unread_after(position: Any, reader: str) -> Select[Any]:
     """Select ones for what a reader may not have read after a position, in the thread of the enclosing statement.
 
-    It is what assistants and other readers have written; of what others have, the author is not known.
+    These are messages of assistants and of other readers; the author of any other message is not known.
     """
     is_answer = _MESSAGES.role == literal_column(f"'{Role.ASSISTANT.value}'")
     is_news = or_(is_answer, _MESSAGES.author.is_not(None))  # by which the index is found (migration 0016)

@@ -28,7 +28,7 @@ def next_project(after: str) -> Select[Any]:
 def overdue_threads(reach: Reach, before: int, most: int) -> Select[Any]:
     """Select the ids of threads whose last activity was before a time, the longest ago first.
 
-    One that is being answered stays; a run that is past its time keeps none.
+    A thread that is being answered stays, unless its run has expired.
     """
     activity, threads, runs = tables.thread_activity.c, tables.threads.c, tables.runs.c
     is_answered = exists().where(

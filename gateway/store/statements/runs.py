@@ -45,7 +45,7 @@ _IMAGE_FILE: Final = '%"type":"image_file"%'  # within a text the quotation mark
 
 
 def lock_thread(reach: Reach, thread_id: str, run_id: str) -> ReturningUpdate[Any]:
-    """Let a run lock a thread that is free, and allocate its position.
+    """Lock a free thread for a run, and allocate the run's position.
 
     Shape: as `threads.next_position`; no row for an unknown thread, and for one with an active run.
     """
@@ -218,7 +218,7 @@ def has_step(reach: Reach, run_id: str, step_id: str) -> Select[Any]:
 
 
 def due_runs(limit: int) -> Select[Any]:
-    """Select runs that a worker has to look after, in turns between the projects, the oldest of each first.
+    """Select runs that a worker has to handle, in turns between the projects, the oldest of each first.
 
     Shape: project, id.
     """
@@ -231,7 +231,7 @@ def due_runs(limit: int) -> Select[Any]:
 def lease_run(reach: Reach, run_id: str, owner: str, lease_ms: int) -> ReturningUpdate[Any]:
     """Take the lease of a run that is due; no row where another worker was faster.
 
-    Shape: RUN_COLUMNS, and whether the run is past its time.
+    Shape: RUN_COLUMNS, and whether the run has expired.
     """
     own = tables.runs
     leased = update(own).where(within(own, reach), own.c.id == run_id, own.c.due_at <= now_ms())

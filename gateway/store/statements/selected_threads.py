@@ -52,11 +52,11 @@ Values = dict[str, Any]
 
 _THREADS: Final = tables.threads.c
 _PAIRS: Final = tables.thread_metadata.c
-_ZERO: Final = literal_column("0", Integer())  # that is added to a column by which neither database must sort
+_ZERO: Final = literal_column("0", Integer())  # added to a column by which neither database must sort
 # Of the numbers of threads: before and after all.
 _FIRST: Final = literal_column(str(-(1 << 63) + 1), BigInteger())
 _LAST: Final = literal_column(str((1 << 63) - 1), BigInteger())
-# The time of rows that are in no order. As a subquery: PostgreSQL does not know when it plans that many rows have it.
+# The time of rows that are in no order. As a subquery: so PostgreSQL's planner does not know that many rows have it.
 _NONE: Final = select(literal_column("-1", BigInteger())).scalar_subquery()
 
 
@@ -118,7 +118,7 @@ def _of_both_kinds(reach: Reach, values: Values, page: PageRequest, paged: Calla
     is_pair_alone = reach.thread_id is None and not _conditions(reach, values)
     ordered = select(*key).where(_is_whole(reach)) if is_pair_alone else _found_by(order, [*key], reach, values)
     ordered = ordered.where(*own)
-    # Each thread by itself, and once for all conditions: PostgreSQL might join all threads, or look for each anew.
+    # Each thread by itself, and once for all conditions: PostgreSQL might join all threads, or look each up repeatedly.
     at = select(tables.ACTIVITY_AT).where(_PAIRS.seq == _THREADS.seq, *_looked_up(reach, values))
     in_none = select(at.correlate(order).scalar_subquery().label("activity_at"), _PAIRS.seq)
     in_none = in_none.where(*own, _PAIRS.activity_at.between(_NONE, _NONE))
@@ -148,7 +148,8 @@ def count_some(reach: Reach, condition: Values, most: int) -> Select[Any]:
 def _tightened(reach: Reach, cursor: str, at: Any, bounds: _Bounds, *, up: bool) -> tuple[ScalarSelect[Any], bool]:
     """Select the place of a cursor, or of a bound that is nearer, and whether the rows of the page have higher keys.
 
-    Of two bounds of one side, either database might begin to read at the farther one. An unknown cursor has no place.
+    Given two bounds of one side, either database might begin to read at the farther one. An unknown cursor has no
+    place.
     """
     bound, edge = (bounds.least, _FIRST) if up else (bounds.most, _LAST)
 
@@ -237,10 +238,10 @@ def _is_by_pair(reach: Reach, values: Values) -> bool:
 
 
 def _conditions(reach: Reach, values: Values, *others: ColumnElement[bool]) -> list[ColumnElement[bool]]:
-    """Compare a thread with a filter, but for the pair by which it was found.
+    """Compare a thread with a filter, except for the pair by which it was found.
 
-    It is one comparison of which PostgreSQL expects that nearly all threads pass it. Of each part alone it would expect
-    that few do, and gather and sort them.
+    It is one comparison that PostgreSQL expects nearly all threads to pass. Of the single parts it would expect few to
+    pass, and gather and sort those.
     """
     compared = [*others]
     if "owned_least" in values:

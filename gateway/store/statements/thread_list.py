@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     IsNew = Callable[[Any], ColumnElement[bool]]
 
 MOVED, CREATED, OWN, DELETED, READ, ERASED = 1, 2, 4, 8, 16, 32  # flags
-SNAPSHOT: Final = -1  # the source of the row with it
+SNAPSHOT: Final = -1  # the source of the row with the snapshot
 
 _MESSAGE, _THREAD = tables.messages.c, tables.threads.c
 _SOURCES: Final[tuple[tuple[Table, Any, Callable[[IsNew], Any]], ...]] = (
@@ -77,10 +77,10 @@ def changed_threads(
 
     Shape: rows of source, thread, number and flags, in no order; one has SNAPSHOT as its source, and that of the
     statement in the thread's place. Of each source come at most `limit` rows from the number `following` on, with
-    `has_ties` all of the last number; and all of the numbers that were `running`, an array of JSON. Of read marks come
-    those of one `reader` alone, which is in `own`, as is the digest of the caller's owner, `erased`, if there are such.
-    Each select is answered by its index, however old the snapshot is. Threads that remain are narrowed to the caller's
-    when they are looked up (`changes_with_threads`): here the owner of each row that is passed over would have to be.
+    `has_ties` all of the last number; and all of the numbers that were `running`, an array of JSON. Read marks are only
+    those of one `reader`, which is in `own`, like `erased`, the digest of the caller's owner, if there are such. Each
+    select is answered by its index, however old the snapshot is. Existing threads are narrowed to the caller's when
+    they are looked up (`changes_with_threads`): here the owner of each skipped row would have to be looked up.
     """
     is_new = _is_new(following, running)
     found: list[Select[Any]] = [
@@ -131,7 +131,7 @@ def changes_with_threads(
 
 
 def _narrowed(table: Table, reach: Reach, own: Mapping[str, str]) -> list[ColumnElement[bool]]:
-    """Narrow a source to the rows of the caller, where they have what that takes."""
+    """Narrow a source to the rows of the caller, if it has the columns for that."""
     gone = tables.deleted_threads.c
     if table is tables.read_marks:
         return [tables.read_marks.c.reader == own["reader"]]
@@ -157,7 +157,7 @@ def threads_by_ids(reach: Reach, thread_ids: str) -> Select[Any]:
 
 
 def changed_projects(projects: str, following: int, running: str | None) -> Select[Any]:
-    """Select what this statement sees, and for each of many projects, an array of JSON, what a snapshot does not see.
+    """Select the current snapshot, and what another one does not see of many projects, an array of JSON.
 
     Shape: rows of a snapshot, a project, and the number of any change that is new there, or null.
     """
@@ -173,7 +173,7 @@ def changed_projects(projects: str, following: int, running: str | None) -> Sele
 
 
 def current_snapshot() -> Select[Any]:
-    """Select what a statement sees now."""
+    """Select the snapshot of this statement."""
     return select(snapshot().label("snapshot"))
 
 

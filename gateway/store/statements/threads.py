@@ -59,9 +59,9 @@ def take_positions(
 
     They are an activity of the thread, at a time in milliseconds.
     Shape: one row, the last position and the second that the messages get, or none for an unknown thread, and for one
-    that another run than the given one locks.
-    The lock lasts until commit, so the order of positions is the order of commits. Where clocks differ a little, no
-    message is older than the one before it; time alone gives no order (`_later`).
+    that another run than the given one locks. The lock lasts until commit, so the order of positions is the order of
+    commits. With small clock differences, no message is older than the one before it; time alone gives no order
+    (`_later`).
     """
     lock = tables.threads.c.active_run
     return (
@@ -151,7 +151,7 @@ def remove_thread(reach: Reach, thread_id: str) -> ReturningDelete[Any]:
 
 
 def count_threads(reach: Reach) -> Select[Any]:
-    """Count the threads that a caller can reach; the number is not stored, since every create would wait for it.
+    """Count the threads that a caller can reach; the number is not stored, since all creations would wait for its row.
 
     Those that are not whole are counted apart, so that rows are counted by an index alone.
     """
@@ -175,6 +175,6 @@ def _next_activity(active_at: int) -> ColumnElement[int]:
 
 
 def _later(active_at: int) -> ColumnElement[int]:
-    """Take the second of the last message while it is ahead by no more than clocks differ: a jump does not stick."""
+    """Take the second of the last message, unless it is further ahead than clocks differ: a jump is ignored then."""
     last, second = tables.threads.c.last_created_at, active_at // _MS
     return case((last.between(second, second + _MOST_SKEW), last), else_=second)

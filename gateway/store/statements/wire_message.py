@@ -1,4 +1,4 @@
-"""A message as the API's JSON object, written by the database: a page then takes no step of Python's for each message.
+"""A message as the API's JSON object, written by the database: so a page needs no step in Python for each message.
 
 It has the keys of `domain.wire.message`, in that order; a test compares the two.
 Must not be here: which messages are selected (`messages`).
