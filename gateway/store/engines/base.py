@@ -97,7 +97,7 @@ class Engines:
     watchers: Watchers
     has_one_writer: bool
     folder: Path | None = None  # of the file, where the database is one
-    longest_s: float = float("inf")  # for each of which a server needs a connection
+    longest_s: float = float("inf")  # the longest time that a server keeps a connection busy
     begin_snapshot: str = "BEGIN"  # begins a transaction in which all reads see the same snapshot
 
     def connections_at_most(self) -> Mapping[str, int]:
