@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from openai import AssistantEventHandler, AsyncAssistantEventHandler
+import openai
 
 from tests.clients.sdk_checks import text_of
 from tests.clients.seeding_proxy import model as seeded
@@ -122,7 +122,7 @@ def a_thread_is_created_and_run_as_a_stream(client: OpenAI) -> None:
 def a_handler_gets_the_events_of_a_stream(client: OpenAI) -> None:
     got: list[str] = []
 
-    class Handler(AssistantEventHandler):
+    class Handler(openai.AssistantEventHandler):
         def on_text_created(self, text: Any) -> None:
             got.append(f"begins with {text.value!r}")
 
@@ -213,7 +213,7 @@ async def a_run_is_created_and_polled_in_an_event_loop(client: AsyncOpenAI) -> N
 async def a_function_is_called_by_a_stream_in_an_event_loop(client: AsyncOpenAI) -> None:
     got: list[str] = []
 
-    class Handler(AsyncAssistantEventHandler):
+    class Handler(openai.AsyncAssistantEventHandler):
         async def on_text_done(self, text: Any) -> None:
             got.append(text.value)
 
