@@ -1,4 +1,4 @@
-"""What the live tests share: one server for each kind of database, and the environment of an older SDK."""
+"""What the live tests share: one server for each kind of database, and an older SDK."""
 
 from __future__ import annotations
 
@@ -67,17 +67,16 @@ def frontend(live_server: Server, node_clients: Path, tmp_path_factory: pytest.T
 
 
 @pytest.fixture(scope="session")
-def python_with_old_sdk(client_cache: Path) -> Path:
-    """Give a Python that has an older SDK, in an environment of its own."""
+def old_sdk(client_cache: Path) -> Path:
+    """Give a folder with an older SDK, which stands on the same packages as ours but for two."""
     folder = client_cache / f"openai-{OLD_SDK}"
-    python = folder / "bin" / "python"
-    with made_once(python, note=client_cache / "python", what=f"openai {OLD_SDK}, Python {sys.version}") as is_made:
+    with made_once(folder, note=client_cache / "old-sdk", what=f"openai {OLD_SDK}, Python {sys.version}") as is_made:
         if not is_made:
             shutil.rmtree(folder, ignore_errors=True)
-            _run(sys.executable, "-m", "venv", "--without-pip", folder)
-            pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
-            _run(*pip, "install", "--quiet", "--no-compile", f"openai=={OLD_SDK}")  # most of it is never imported
-    return python
+            pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
+            only = ("--no-deps", "--no-compile", "--target", folder)  # most of it is never imported
+            _run(*pip, *only, f"openai=={OLD_SDK}", "distro", "tqdm")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import openai
@@ -33,11 +34,11 @@ def test_the_newest_sdk_finds_all_that_it_expects(live_server: Server) -> None:
 
 
 @pytest.mark.parametrize("live_server", ["sqlite"], indirect=True)  # the newest one is tried on both databases
-def test_an_old_sdk_can_parse_every_response(live_server: Server, python_with_old_sdk: Path) -> None:
+def test_an_old_sdk_can_parse_every_response(live_server: Server, old_sdk: Path) -> None:
     ran = subprocess.run(
-        [python_with_old_sdk, "-m", "tests.clients.python_sdk", live_server.base_url],
+        [sys.executable, "-m", "tests.clients.python_sdk", live_server.base_url],
         cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+        env={**os.environ, "PYTHONPATH": str(old_sdk)},
         capture_output=True,
         text=True,
         timeout=100,
