@@ -19,7 +19,7 @@ from gateway.core import erasing, projects
 from gateway.domain.direction import Direction
 from gateway.domain.principal import KEY_SCOPES, Principal, Reach
 from gateway.errors import InvalidSetting
-from gateway.store.engines.private_files import open_private
+from gateway.store.engines.private_files import open_private, written_whole
 from gateway.store.staging import Staging
 from gateway.transfer.exporter import export
 from gateway.transfer.importer import Rejects, load, reject_incomplete_threads, stage
@@ -88,7 +88,7 @@ def _sum_up(taken: Taken, rejected: int, skipped: Sequence[str]) -> None:
 
 
 def run_export(database_url: str, reach: Reach, target: str) -> None:
-    """Export what can be reached to a file or standard output.
+    """Export what can be reached to a file, which gets its name when it is complete, or to standard output.
 
     Errors: OSError where the file cannot be written; UnknownProject; DatabaseBehind; Unavailable.
     """
@@ -96,7 +96,7 @@ def run_export(database_url: str, reach: Reach, target: str) -> None:
     if run_with_store(database_url, partial(_is_nobody, reach=reach)):  # before the file is written over
         report(f"Nothing is exported: project '{reach.project_id}' has no thread of the owner '{reach.owner}'.")
     with (
-        click.open_file("-", "wb") if target == "-" else open_private(Path(target)) as out,
+        click.open_file("-", "wb") if target == "-" else written_whole(Path(target)) as out,
         shown("Messages") as advance,
     ):
         run_with_store(database_url, lambda store: export(store, who, out, advance))
@@ -114,7 +114,7 @@ async def _is_nobody(store: Store, reach: Reach) -> bool:
 
 
 def _opened_rejects(target: str) -> BinaryIO:
-    return open_private(Path(target), truncate=False)  # its content stays until a line is rejected
+    return open_private(Path(target))  # its content stays until a line is rejected
 
 
 def _refuse_to_write_over(sources: Sequence[str], rejects_file: str | None) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.errors import BackupFailed, DatabaseDamaged, RestoreFailed
 from gateway.store.engines.database_files import BESIDE, beside, require_own_log, sqlite_file
+from gateway.store.engines.private_files import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,16 +149,8 @@ def _put(partial: Path, target: Path) -> int:
         os.fsync(opened.fileno())
         size = os.fstat(opened.fileno()).st_size
     partial.rename(target)
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
     return size
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove(file: Path) -> None:

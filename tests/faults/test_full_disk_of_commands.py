@@ -71,6 +71,23 @@ def refused(code: int, said: str, folder: Path) -> None:
     assert [each.name for each in folder.iterdir()] == ["filler"]
 
 
+def test_an_export_leaves_the_last_one_where_there_is_no_space(
+    filled_url: str, small_disk: Path, tmp_path: Path
+) -> None:
+    exported = small_disk / "export.jsonl"
+    exported.write_text("the last one")
+    leave(100_000, small_disk)
+
+    done = run_here("export", "-o", str(exported), "--database-url", filled_url, folder=tmp_path)
+
+    assert (done.returncode, done.stderr) == (
+        1,
+        "Error: The database or a file cannot be used: No space left on device\n",
+    )
+    assert exported.read_text() == "the last one"
+    assert sorted(each.name for each in small_disk.iterdir()) == ["export.jsonl", "filler"]
+
+
 def test_a_command_does_not_ask_for_a_request(small_disk: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{small_disk}/threads.db"
     assert run_here("keys", "list", "--database-url", url, folder=tmp_path).returncode == 0

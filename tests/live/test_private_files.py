@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from gateway.store.engines.private_files import open_private, tighten
+from gateway.store.engines.private_files import tighten, written_whole
 from tests.exports import a_message, a_thread, lines, run
 from tests.live.server import serving
 
@@ -95,7 +95,8 @@ def test_an_export_restricts_an_existing_file_and_not_a_device(tmp_path: Path) -
     nothing_before = Path(os.devnull).stat().st_mode
 
     for target in (there, Path(os.devnull)):
-        open_private(target).close()
+        with written_whole(target):
+            pass
 
     assert (stat.S_IMODE(there.stat().st_mode), there.read_text()) == (0o600, "")
     assert Path(os.devnull).stat().st_mode == nothing_before

@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from contextlib import suppress
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import event
@@ -16,7 +18,7 @@ from sqlalchemy import event
 from gateway.store.engines.database_files import BESIDE, beside, file_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
     from typing import BinaryIO
 
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -27,15 +29,51 @@ _PRIVATE: Final = 0o600
 _OTHERS: Final = 0o077  # all bits of the group and of others
 
 
-def open_private(target: Path, *, truncate: bool = True) -> BinaryIO:
-    """Open a file for writing from its beginning; an existing one is truncated unless the caller does that.
+def open_private(target: Path) -> BinaryIO:
+    """Open a file for writing from its beginning; an existing one keeps its content until the caller truncates it.
 
     Errors: OSError.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if truncate else 0)
-    opened = os.fdopen(os.open(target, flags, _PRIVATE), "wb")
+    opened = os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _PRIVATE), "wb")
     tighten(target)
     return opened
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[BinaryIO]:
+    """Write a file for the duration of the block; it gets its name, which another one may have, when it is complete.
+
+    What is no regular file, such as a pipe, is written directly.
+    Errors: OSError.
+    """
+    file = target.resolve()
+    if file.exists() and not file.is_file():
+        with open_private(file) as out:
+            yield out
+        return
+    try:
+        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f"{file.name}.", suffix=".partial")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
+    partial = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            yield out
+            out.flush()
+            os.fsync(descriptor)
+        partial.replace(file)
+        sync_folder(file.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names of the files of a folder are on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def tighten(file: Path) -> None:
