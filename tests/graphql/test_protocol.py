@@ -32,6 +32,7 @@ from gateway.graphql.transport.protocol import (
     decode,
     step,
 )
+from tests.live.server import ROOT
 
 if TYPE_CHECKING:
     from gateway.graphql.transport.protocol import Outcome
@@ -133,6 +134,12 @@ def test_every_close_code_has_a_row_in_the_table() -> None:
     in_table = {each for row in EXPECTED.values() for each in row if isinstance(each, int)}
 
     assert in_table | {CloseCode.SUBSCRIBER_EXISTS} == set(CloseCode)
+
+
+def test_every_close_code_is_documented() -> None:
+    page = (ROOT / "docs/troubleshooting.md").read_text()
+
+    assert [int(code) for code in CloseCode if f"\n| {code:d} | " not in page] == []
 
 
 @pytest.mark.parametrize("frame", BAD_FRAMES.values(), ids=list(BAD_FRAMES))
