@@ -75,6 +75,15 @@ FRAMES: Final = {
         ["three: hello", "two: unasked", "one: answered"],
     ],
 }
+_BEGIN: Final = """mutation ($id: ID!) {
+  createMessage(input: { threadId: $id, role: ASSISTANT, status: IN_PROGRESS, content: { parts: [] } }) {
+    message { id }
+  }
+}"""
+_APPEND: Final = """mutation ($id: ID!, $text: String!) {
+  appendMessageText(input: { messageId: $id, text: $text }) { message { id } }
+}"""
+_DELETE: Final = "mutation ($id: ID!) { deleteMessage(input: { id: $id }) { deletedMessageId } }"
 _UNREAD: Final = "query ($id: ID!, $who: String) { thread(id: $id) { unreadCount(reader: $who) { value } } }"
 
 
@@ -147,11 +156,16 @@ def answer(server: Server, thread_id: str, text: str) -> None:
     httpx.post(f"{server.base_url}/v1/threads/{thread_id}/messages", json=message).raise_for_status()
 
 
+def ask(server: Server, query: str, **variables: str) -> Any:
+    """Run an operation, as a worker does."""
+    told = httpx.post(f"{server.base_url}/graphql", json={"query": query, "variables": variables}).json()
+    assert "errors" not in told, told
+    return told["data"]
+
+
 def unread(server: Server, thread_id: str, reader: str) -> int:
     """Count what a reader has not read, by the server."""
-    asked = {"query": _UNREAD, "variables": {"id": thread_id, "who": reader}}
-    told = httpx.post(f"{server.base_url}/graphql", json=asked).json()
-    return int(told["data"]["thread"]["unreadCount"]["value"])
+    return int(ask(server, _UNREAD, id=thread_id, who=reader)["thread"]["unreadCount"]["value"])
 
 
 async def delay(sender: Window, receiver: Window, other: Window, text: str) -> float:
@@ -243,3 +257,34 @@ async def test_each_frame_of_two_windows_has_the_list_in_order_with_the_reader_s
         assert await frames(bob, "thread") == [[], ["hello", "sent", "again", "answered"], [], ["hello", "unasked"]]
         for event in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled"):
             assert alice.tab.told(event) + bob.tab.told(event) == []
+
+
+@pytest.mark.uncounted
+@pytest.mark.usefixtures("node_clients")
+@pytest.mark.parametrize("file", ["sidebar-apollo.js", "sidebar-relay.js"])
+async def test_an_answer_grows_in_the_open_thread_and_a_deleted_message_leaves_it(
+    tmp_path: Path, new_sqlite_url: Callable[[], str], file: str
+) -> None:
+    program = chromium.find() or lacking("there is no Chromium on this machine")
+    async with windows(program, tmp_path, new_sqlite_url(), file) as (server, (alice, *_)):
+        one = make_thread(server, "one")
+        await alice.load()
+        await alice.until_list("one: hello")
+        await alice.open(1)
+        await alice.until_thread("hello")
+
+        message_id = ask(server, _BEGIN, id=one)["createMessage"]["message"]["id"]
+        written = ""
+        for text in ("A thread", " is a list", ", of course."):
+            ask(server, _APPEND, id=message_id, text=text)
+            written += text
+            await alice.until_thread("hello", written)
+            await alice.tab.run("sockets_.at(-1).close(4000)")
+        answer(server, one, "next")
+        await alice.until_thread("hello", written, "next")
+        ask(server, _DELETE, id=message_id)
+        await alice.until_thread("hello", "next")
+
+        assert all(len(frame) == len(set(frame)) for frame in await frames(alice, "thread"))
+        for event in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled"):
+            assert alice.tab.told(event) == []
