@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidHandshake
+from websockets.frames import CloseCode
 
 from gateway.concurrency import Event, Inbox
 from gateway.domain import bounds
@@ -140,6 +141,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if event.fin:
             event.data, self.frames = b"", []
 
+    def send_receive_event_to_app(self) -> None:
+        """Pass a whole message on; the library logs an error for each one that is no UTF-8, so those end here."""
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(self.frames):
+            self.frames = []
+            self.conn.send_close(CloseCode.INVALID_DATA)
+            self.handle_parser_exception()
+            return
+        super().send_receive_event_to_app()
+
     def shutdown(self) -> None:
         """Ask the application to close the connection, with the close code of its protocol."""
         if self.close_sent or not self.handshake_complete:
@@ -190,3 +200,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.abort()
         elif not self.disconnected:
             self.loop.call_later(timeouts.CLOSE_S, self._abort_if_stalled)
+
+
+def _is_utf8(frames: list[bytes]) -> bool:
+    try:
+        b"".join(frames).decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 
 from gateway.domain import bounds
+from tests.live.server import serving
 from tests.live.subscribing import open_socket, socket_to
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gateway.domain.bounds import Bound
 
 MARK: Final = "4d2f9b"  # stands in all that is sent
@@ -97,3 +101,17 @@ async def test_messages_before_connection_init_are_not_echoed(
 
     assert told
     assert not any(MARK in each for each in (*told, caplog.text))
+
+
+@pytest.mark.parametrize("pieces", [[b'"\xff"'], [b'"\xf0\x9f', b'\x9f"']], ids=["whole", "in pieces"])
+async def test_text_that_is_no_utf8_closes_with_1007_and_is_no_error_of_the_log(
+    tmp_path: Path, pieces: list[bytes]
+) -> None:
+    with serving(None, folder=tmp_path) as server:
+        async with open_socket(server.base_url) as socket:
+            await socket.raw.send(pieces, text=True)
+            closed = await socket.end()
+        server.stop()
+
+    assert closed[0] == CloseCode.INVALID_DATA
+    assert "Traceback" not in server.stderr
