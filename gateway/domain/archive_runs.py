@@ -120,10 +120,10 @@ def check_bounds(found: OfRun) -> None:
 
     Errors: InvalidRequest with a code of LIMIT_CODES.
     """
-    texts = {"settings": found.settings_json} if isinstance(found, Run) else {}
-    texts |= {"step_details": found.details_json} if isinstance(found, RunStep) else {}
-    for name, text in texts.items():
-        validate.total(len(text), name, bounds.IMPORT_TEXT)
+    if isinstance(found, Run):
+        validate.total(len(found.settings_json), "settings", bounds.IMPORT_TEXT)
+    elif isinstance(found, RunStep):
+        validate.total(len(found.details_json), "step_details", bounds.IMPORT_TEXT)
 
 
 def _run(raw: JsonObject) -> Run:

@@ -28,9 +28,6 @@ from gateway.domain.thread import NewFork, NewThread, ThreadPatch, ToolResources
 from gateway.domain.unset import UNSET
 from gateway.errors import InvalidRequest, excerpt
 
-MAX_CONTENT: Final = bounds.TEXT.number
-MAX_FILE_ID: Final = bounds.FILE_ID.number
-MAX_URL: Final = bounds.URL.number
 _MAX_INT: Final = 2**31 - 1  # of GraphQL
 _METADATA_KEY: Final = bounds.METADATA_KEY.number
 _METADATA_VALUE: Final = bounds.METADATA_VALUE.number
@@ -146,7 +143,7 @@ def message_patch(body: object) -> MessagePatch:
 
 def appended_text(text: str) -> str:
     """Parse text for a message in progress."""
-    return validate.a_string(text, "text", at_least=1, at_most=MAX_CONTENT)
+    return validate.a_string(text, "text", at_least=1, at_most=bounds.TEXT.number)
 
 
 def offset(value: int | None) -> int | None:
@@ -185,7 +182,7 @@ def a_reference(value: object, path: str) -> str:
 def _content(value: object, path: str, *, is_whole: bool) -> list[dict[str, Any]]:
     at_least = 1 if is_whole else 0
     if isinstance(value, str):
-        return [_stored_text(validate.a_string(value, path, at_least=at_least, at_most=MAX_CONTENT))]
+        return [_stored_text(validate.a_string(value, path, at_least=at_least, at_most=bounds.TEXT.number))]
     if not isinstance(value, list):
         validate.refuse_type(path, "one of a string or array of objects", value)
     items = validate.an_array(value, path, at_least=at_least, at_most=bounds.CONTENT_PARTS.number)
@@ -215,7 +212,7 @@ def _part(value: object, path: str) -> dict[str, Any]:
 
 
 def _text_part(value: object, path: str) -> dict[str, Any]:
-    return _stored_text(validate.a_string(value, path, at_least=1, at_most=MAX_CONTENT))
+    return _stored_text(validate.a_string(value, path, at_least=1, at_most=bounds.TEXT.number))
 
 
 def _stored_text(text: str) -> dict[str, Any]:
@@ -225,7 +222,7 @@ def _stored_text(text: str) -> dict[str, Any]:
 def _image_url_part(value: object, path: str) -> dict[str, Any]:
     raw = validate.an_object(value, path)
     validate.fields(raw, path, required=("url",), optional=("detail",))
-    url = validate.a_string(raw["url"], f"{path}.url", at_most=MAX_URL)
+    url = validate.a_string(raw["url"], f"{path}.url", at_most=bounds.URL.number)
     if not _WEB_ADDRESS.fullmatch(url):
         message = f"Invalid '{path}.url'. Expected a valid URL, but got a value with an invalid format."
         validate.refuse(message, f"{path}.url", "invalid_value")
@@ -237,7 +234,7 @@ def _image_url_part(value: object, path: str) -> dict[str, Any]:
 def _image_file_part(value: object, path: str) -> dict[str, Any]:
     raw = validate.an_object(value, path)
     validate.fields(raw, path, required=("file_id",), optional=("detail",))
-    image = {"file_id": validate.a_string(raw["file_id"], f"{path}.file_id", at_least=1, at_most=MAX_FILE_ID)}
+    image = {"file_id": validate.a_string(raw["file_id"], f"{path}.file_id", at_least=1, at_most=bounds.FILE_ID.number)}
     if "detail" in raw:
         image["detail"] = validate.one_of(raw["detail"], f"{path}.detail", DETAILS)
     return {"type": "image_file", "image_file": image}
@@ -256,7 +253,7 @@ def _attachments(value: object, path: str) -> list[dict[str, Any]]:
 def _attachment(value: object, path: str) -> dict[str, Any]:
     raw = validate.an_object(value, path)
     validate.fields(raw, path, required=("file_id", "tools"))
-    file_id = validate.a_string(raw["file_id"], f"{path}.file_id", at_least=1, at_most=MAX_FILE_ID)
+    file_id = validate.a_string(raw["file_id"], f"{path}.file_id", at_least=1, at_most=bounds.FILE_ID.number)
     tools = validate.an_array(raw["tools"], f"{path}.tools", at_most=bounds.ATTACHMENT_TOOLS.number)
     return {"file_id": file_id, "tools": [_tool(tool, f"{path}.tools[{index}]") for index, tool in enumerate(tools)]}
 
@@ -337,7 +334,8 @@ def _file_search(value: object, path: str) -> dict[str, Any]:
 def _id_list(value: object, path: str, *, at_most: int) -> list[str]:
     items = validate.an_array(value, path, at_most=at_most)
     return [
-        validate.a_string(item, f"{path}[{index}]", at_least=1, at_most=MAX_FILE_ID) for index, item in enumerate(items)
+        validate.a_string(item, f"{path}[{index}]", at_least=1, at_most=bounds.FILE_ID.number)
+        for index, item in enumerate(items)
     ]
 
 

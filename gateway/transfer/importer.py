@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.core import run_transfer, transfer
 from gateway.core.taken import Given, Taken
-from gateway.domain import archive, archive_runs, ids, wire
+from gateway.domain import archive, archive_runs, bounds, ids, wire
 from gateway.domain.direction import Direction, DirectionDetector
 from gateway.domain.idempotency import KeyRecord
 from gateway.domain.message import Message
@@ -20,7 +20,7 @@ from gateway.domain.thread import Thread
 from gateway.errors import InvalidRequest
 from gateway.transfer.decompress import STDIN
 from gateway.transfer.reporting import report
-from gateway.transfer.sources import LIMIT_CODES, PROGRESS, read_source
+from gateway.transfer.sources import PROGRESS, read_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _OF_RUNS: Final = (Run, RunStep, Assistant)  # making a union for each line would take longer than the check
 FLAG: Final = "--beyond-bounds"
+_LIFTED: Final = archive.LIMIT_CODES | {bounds.LINE.code, bounds.LINE_VALUES.code}  # codes of the limits that it lifts
 _NAMED: Final = 3  # skipped files that a message names
 # Objects that are not part of a thread's messages: each is rejected on its own.
 _OTHERS: Final = (
@@ -182,7 +183,7 @@ class _Stager:
     def _refuse(
         self, entry: Entry, reason: str, code: str | None, thread_ids: tuple[str, ...], *, is_alone: bool
     ) -> None:
-        if code in LIMIT_CODES:
+        if code in _LIFTED:
             reason += f" To import it anyway, use {FLAG}."
         at = f"{entry.origin.source}: {entry.place}"
         report(f"{at}: {reason}")

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "assistants-thread-export/v1"
 PROGRESS: Final = object()  # the value of an entry that only reports progress
-LIMIT_CODES: Final = archive.LIMIT_CODES | {bounds.LINE.code, bounds.LINE_VALUES.code}
 MAX_LINE: Final = bounds.LINE.number
 _FAMILY: Final = SCHEMA.partition("/")[0].encode()
 _BOM: Final = b"\xef\xbb\xbf"  # written before UTF-8 by some editors and shells

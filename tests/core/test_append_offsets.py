@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core import streaming
+from gateway.domain import bounds
 from gateway.domain.delta import utf16_length
 from gateway.domain.message import Ending, IncompleteReason, Status
-from gateway.domain.parse import MAX_CONTENT
 from gateway.errors import InvalidRequest, OffsetConflict
 from tests.core.test_streaming import IMAGE, shown
 from tests.effort import times
@@ -128,7 +128,7 @@ async def test_the_limit_is_on_all_parts(
     store: Store, who: Principal, thread: ThreadId, fold: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streaming, "FOLD", fold)
-    begun = await begin(store, who, thread, text_part("x" * (MAX_CONTENT - 3)), IMAGE)
+    begun = await begin(store, who, thread, text_part("x" * (bounds.TEXT.number - 3)), IMAGE)
     await grow(store, who, begun.id, "y", "y", "y")
 
     with pytest.raises(InvalidRequest) as refused:

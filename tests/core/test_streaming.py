@@ -8,9 +8,8 @@ import orjson
 import pytest
 
 from gateway.core import messages, streaming
-from gateway.domain import change
+from gateway.domain import bounds, change
 from gateway.domain.message import Ending, IncompleteReason, MessagePatch, Status
-from gateway.domain.parse import MAX_CONTENT
 from gateway.errors import InvalidRequest, NotFound
 from gateway.store.statement_cache import StatementCache
 from tests.following import WHOLE, begin, changes_after, grow, make_thread, say, text_part
@@ -197,14 +196,14 @@ async def test_an_unknown_message_accepts_no_text(store: Store, who: Principal, 
 
 
 async def test_a_message_can_grow_to_the_limit_and_not_over_it(store: Store, who: Principal, thread: ThreadId) -> None:
-    begun = await begin(store, who, thread, text_part("x" * (MAX_CONTENT - 2)))
+    begun = await begin(store, who, thread, text_part("x" * (bounds.TEXT.number - 2)))
     await grow(store, who, begun.id, "yy")
 
     with pytest.raises(InvalidRequest) as refused:
         await streaming.append_text(store, who, begun.id, "z")
 
     assert (refused.value.param, refused.value.code) == ("text", "string_above_max_length")
-    assert len((await shown(store, who, begun.id)).text) == MAX_CONTENT
+    assert len((await shown(store, who, begun.id)).text) == bounds.TEXT.number
 
 
 async def test_all_text_of_concurrent_appends_is_kept(

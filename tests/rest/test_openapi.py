@@ -11,7 +11,7 @@ import orjson
 import pytest
 import yaml
 
-from gateway.domain import bounds, parse
+from gateway.domain import bounds
 from gateway.domain.page import DEFAULT_LIMIT, MAX_LIMIT
 from gateway.rest import render
 from gateway.rest.routes import PATHS, PREFIXES, RUN_PATHS
@@ -229,7 +229,7 @@ def test_its_limits_are_those_of_the_program() -> None:
     pairs = SCHEMAS["Metadata"]["anyOf"][0]
     limit = DOCUMENT["components"]["parameters"]["Limit"]["schema"]
 
-    assert (content["maxLength"], image["maxLength"]) == (parse.MAX_CONTENT, parse.MAX_URL)
+    assert (content["maxLength"], image["maxLength"]) == (bounds.TEXT.number, bounds.URL.number)
     assert (pairs["maxProperties"], pairs["propertyNames"]["maxLength"]) == (
         bounds.METADATA_PAIRS.number,
         bounds.METADATA_KEY.number,

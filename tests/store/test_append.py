@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.core import messages, streaming, threads
+from gateway.domain import bounds
 from gateway.domain.message import Status
 from gateway.domain.page import Order, PageRequest
-from gateway.domain.parse import MAX_CONTENT
 from gateway.domain.principal import Principal
 from gateway.domain.thread import NewThread
 from gateway.errors import InvalidRequest, NotFound
@@ -114,11 +114,11 @@ async def test_a_text_that_makes_a_message_too_long_is_refused_by_the_last_delta
     one: Store, who: Principal, growing: MessageId
 ) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        await streaming.append_text(one, who, growing, "z" * (MAX_CONTENT - 1), is_read=False)
-    await streaming.append_text(one, who, growing, "z" * (MAX_CONTENT - 2), is_read=False)
+        await streaming.append_text(one, who, growing, "z" * (bounds.TEXT.number - 1), is_read=False)
+    await streaming.append_text(one, who, growing, "z" * (bounds.TEXT.number - 2), is_read=False)
 
     assert refused.value.param == "text"
-    assert len((await messages.get_many(one, who, [growing])).by_id()[growing].text) == MAX_CONTENT
+    assert len((await messages.get_many(one, who, [growing])).by_id()[growing].text) == bounds.TEXT.number
 
 
 async def test_first_messages_of_different_columns_are_added_in_their_order(one: Store, who: Principal) -> None:
