@@ -33,6 +33,13 @@ const scenarios = {
     return { node, is_in_thread: node.threadId === threadId };
   },
 
+  async sendOnce(threadId) {
+    const [{ ask }, { outbox, SEND }] = [await load("ask.js"), await load("outbox.js")];
+    await outbox(threadId, (input) => ask(SEND, { input }), () => {}).send("once");
+    const { MESSAGES } = await load("queries.js");
+    return textsOf((await ask(MESSAGES, { threadId, first: 10 })).thread.messages.edges.map(({ node }) => node));
+  },
+
   async refused() {
     const [{ ask }, { say }] = [await load("ask.js"), await load("create.js")];
     const keep = ({ code, param, message }) => ({ code, param, message });

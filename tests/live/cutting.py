@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,14 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def bad_line_to(port: int, after_bytes: int, *, is_silent: bool = False) -> AsyncIterator[str]:
-    """Lead a port of our own to another, and give its URL. A silent connection stays open, and nothing more comes."""
+async def bad_line_to(
+    port: int, after_bytes: int, *, is_silent: bool = False, times: int | None = None
+) -> AsyncIterator[str]:
+    """Lead a port of our own to another, and give its URL. A silent connection stays open, and nothing more comes.
+
+    So many connections are bad, or all.
+    """
+    bad = iter(range(sys.maxsize if times is None else times))
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int | None) -> None:
         with suppress(OSError):
@@ -32,7 +39,7 @@ async def bad_line_to(port: int, after_bytes: int, *, is_silent: bool = False) -
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
         there = asyncio.create_task(carry(reader, far_writer, None))
-        back = asyncio.create_task(carry(far_reader, writer, after_bytes))
+        back = asyncio.create_task(carry(far_reader, writer, None if next(bad, None) is None else after_bytes))
         await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
         for task in (there, back):
             task.cancel()

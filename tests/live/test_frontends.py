@@ -59,6 +59,21 @@ def test_each_file_of_the_page_is_used_by_a_test() -> None:
 
 
 @on_sqlite
+async def test_a_message_is_sent_again_where_a_connection_is_dead_and_nobody_says_so(
+    live_server: Server, node_clients: Path, tmp_path: Path
+) -> None:
+    thread_id = thread_with(live_server, [])
+    async with bad_line_to(live_server.port, 100, is_silent=True, times=1) as url:
+        frontend = page.lay_out(tmp_path, url)
+        file = frontend / "fetch-in-time.js"
+        file.write_text(file.read_text().replace("30_000", "2_000"))
+        texts = await asyncio.to_thread(use, frontend, "sendOnce", thread_id)
+
+    assert node_clients
+    assert texts == ["once"]
+
+
+@on_sqlite
 def test_lists_are_paged_in_both_directions(live_server: Server, frontend: Path) -> None:
     found = use(frontend, "pages", thread_with(live_server, TEXTS))
 
