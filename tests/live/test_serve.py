@@ -134,15 +134,6 @@ def test_postgres_that_was_not_migrated_is_refused_until_it_is(empty_database_ur
         assert make_thread(server).startswith("thread_")
 
 
-def test_migrating_twice_is_as_good_as_once(empty_database_url: str, tmp_path: Path) -> None:
-    codes = [
-        run_gateway("migrate", folder=tmp_path, given={"GATEWAY_DATABASE_URL": empty_database_url}).returncode
-        for _ in range(2)
-    ]
-
-    assert codes == [0, 0]
-
-
 @pytest.mark.parametrize("how", [pytest.param(each, id=each.name) for each in (signal.SIGTERM, signal.SIGINT)])
 def test_two_workers_share_postgres_and_stop_cleanly(postgres_url: str, tmp_path: Path, how: signal.Signals) -> None:
     is_forked = CAN_FORK and how is signal.SIGINT  # and once as users start them
