@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 URL_VARIABLE = "GATEWAY_TEST_POSTGRES_URL"
 # All fixtures that give a database come from one of these.
 _DATABASES = {"sqlite_url", "new_sqlite_url", "database_url", "empty_database_url", "new_postgres_url", "live_server"}
+_INSTALLED = {"node_clients", "old_sdk"}
 _IS_COUNTED = pytest.StashKey[bool]()
 # All in one message to the server; a twentieth of the time of TRUNCATE, which makes new files.
 _EMPTY = ";".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables) if table.name != "epochs")  # noqa: S608  (our tables)
@@ -96,6 +97,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.timeout(1200))
         elif item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.skip(reason="takes long; run with --slow"))
+        elif not _INSTALLED.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.timeout(300))  # the first of them installs, and the others wait for it
 
 
 def _leave_out_repeated(config: pytest.Config, items: list[pytest.Item]) -> None:
