@@ -69,8 +69,9 @@ OF_PROTOCOLS: Final[dict[Any, set[str]]] = {
         *("scheme", "server", "server_state", "tasks", "timeout_keep_alive", "transport"),
     },
     WebSocketProtocol: {
-        *("app_state", "close_sent", "config", "conn", "data_received", "disconnected", "handshake_complete", "loop"),
-        *("ping_interval", "request", "response", "scope", "transport"),
+        *("app_state", "close_sent", "config", "conn", "curr_msg_data_type", "data_received", "disconnected"),
+        *("handle_parser_exception", "handshake_complete", "loop", "ping_interval", "request", "response", "scope"),
+        "transport",
     },
 }
 PINNED: Final = {"aiosqlite", "asyncpg", "graphql-core", "strawberry-graphql", "uvicorn"}
